@@ -1,0 +1,56 @@
+"""What can be configured: the shape of ``soundpost.toml``. Sizes are in bytes, times in seconds."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from soundpost.core.apps import App, Positive
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[server.tls]``: serve https and wss directly. Both files in PEM; the key may be in the certificate's file."""
+
+    certificate: str | None = None
+    key: str | None = None
+    passphrase: str | None = None
+
+
+class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[server]``: where the daemon listens, and what it takes from anyone."""
+
+    host: str = "0.0.0.0"
+    """Address to listen on."""
+    port: Port = 8080
+    """Port to listen on; 0 takes a free one."""
+    path: Annotated[str, Meta(pattern=r"^(/?[-A-Za-z0-9._~]+)*/?$")] = ""
+    """Prefix of every path, such as ``/ws``."""
+    hostname: str | None = None
+    """The name under which clients reach the server; only printed in snippets."""
+    max_request_size: Positive = 262_144
+    """Body of an API request; a larger one is answered 413."""
+    max_head_size: Positive = 16_384
+    """Request line and headers together; more is answered 431."""
+    max_connections: Positive | None = None
+    """Open sockets of all apps at a time. None: what the limit of open files allows."""
+    request_timeout: Positive = 10
+    """A request must be complete after this time, or its connection is closed."""
+    keep_alive_timeout: Positive = 75
+    """An idle HTTP connection is closed after this time."""
+    close_timeout: Positive = 5
+    """How long a closed connection may take to read what is still on its way to it."""
+    shutdown_timeout: Positive = 5
+    """How long closing connections may take to go when the server stops."""
+    playground: bool | None = None
+    """Serve the playground page. None: only with credentials generated for this run."""
+    tls: TlsSettings = TlsSettings()
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration."""
+
+    server: ServerSettings = ServerSettings()
+    apps: tuple[App, ...] = ()

@@ -1,0 +1,1 @@
+"""One node's state: apps, connections, channels, presence, users, cache, limits. No sockets, never awaits."""

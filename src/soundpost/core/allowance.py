@@ -1,0 +1,22 @@
+"""A token bucket: how often one connection may do something."""
+
+from __future__ import annotations
+
+
+class Allowance:
+    """``burst`` tokens, refilled evenly over ``period`` seconds."""
+
+    __slots__ = ("_at", "_tokens")
+
+    def __init__(self, burst: int, now: float) -> None:
+        self._tokens = float(burst)
+        self._at = now
+
+    def take(self, burst: int, period: float, now: float) -> bool:
+        """Take one token, or say that none is left. ``now`` in seconds."""
+        self._tokens = min(burst, self._tokens + (now - self._at) * burst / period)
+        self._at = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True

@@ -1,0 +1,94 @@
+"""A channel: its subscribers, and the frames that wait for the end of the loop turn."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from soundpost.core.presence import Member, Members
+from soundpost.wire.channel_names import Kind
+
+if TYPE_CHECKING:
+    from soundpost.core.app_state import AppState
+    from soundpost.core.connection import Connection
+
+MAX_WRITE: Final = 65_536
+"""Bytes joined into one write, so that a burst does not overrun the socket buffers of quick clients."""
+
+
+class Channel:
+    """One occupied channel of one app. It exists while it has subscribers."""
+
+    __slots__ = ("_partial", "_pending", "app", "kind", "members", "name", "subscribers")
+
+    def __init__(self, app: AppState, name: str, kind: Kind) -> None:
+        self.app = app
+        self.name = name
+        self.kind = kind
+        self.subscribers: dict[Connection, Member | None] = {}
+        self.members = Members() if kind.is_presence else None
+        self._pending: list[bytes] | None = None
+        # Connections that do not get all pending frames: the index of the first frame that is for them,
+        # then the indexes of later ones that are not.
+        self._partial: dict[Connection, list[int]] | None = None
+
+    def add(self, connection: Connection, member: Member | None) -> None:
+        """Add a subscriber. What was queued before this is not for it."""
+        self.subscribers[connection] = member
+        if self._pending:
+            self._partly()[connection] = [len(self._pending)]
+
+    def queue(self, frame: bytes, except_for: Connection | None = None) -> None:
+        """Send a frame to all subscribers, but one, at the end of this loop turn."""
+        pending = self._pending
+        if pending is None:
+            pending = self._pending = []
+            self.app.node.outbox.mark(self)
+        if except_for is not None and except_for in self.subscribers:
+            self._partly().setdefault(except_for, [0]).append(len(pending))
+        pending.append(frame)
+        for observer in self.app.node.observers:
+            observer.event_queued(self, frame)
+
+    def flush(self) -> None:
+        """Send all queued frames, joined, with one write per subscriber."""
+        pending, self._pending = self._pending, None
+        partial, self._partial = self._partial, None
+        if pending is None:
+            return
+        deliver = self.app.node.deliver
+        if partial is None:
+            for data in _joined(pending):
+                deliver(self.subscribers, data)
+            return
+        # Those who get only a part are taken out while the rest get the whole: no check per subscriber.
+        set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}
+        if self.subscribers:
+            for data in _joined(pending):
+                deliver(self.subscribers, data)
+        for connection in set_aside:
+            first, *skipped = partial[connection]
+            own = [frame for i, frame in enumerate(pending) if i >= first and i not in skipped]
+            for data in _joined(own):
+                deliver((connection,), data)
+        self.subscribers.update(set_aside)
+
+    def _partly(self) -> dict[Connection, list[int]]:
+        if self._partial is None:
+            self._partial = {}
+        return self._partial
+
+
+def _joined(frames: list[bytes]) -> list[bytes]:
+    """Frames joined into as few pieces as fit a write."""
+    if len(frames) == 1:
+        return frames
+    pieces: list[bytes] = []
+    start = size = 0
+    for i, frame in enumerate(frames):
+        if size and size + len(frame) > MAX_WRITE:
+            pieces.append(b"".join(frames[start:i]))
+            start, size = i, 0
+        size += len(frame)
+    if start < len(frames):
+        pieces.append(b"".join(frames[start:]))
+    return pieces

@@ -1,0 +1,72 @@
+"""Client events ("whispers"): from one subscriber of a private or presence channel to the others.
+
+Source: https://pusher.com/docs/channels/using_channels/events/#triggering-client-events
+"""
+
+from __future__ import annotations
+
+from soundpost.core.allowance import Allowance
+from soundpost.core.connection import Connection
+from soundpost.errors import ProtocolError
+from soundpost.wire import codes, messages
+from soundpost.wire.messages import ClientMessage
+
+
+def relay(connection: Connection, message: ClientMessage) -> None:
+    """Pass a client event on to the channel's other subscribers, data unchanged. Raises ProtocolError."""
+    state = connection.app
+    app = state.app
+    if app.accept_client_events_from == "none":
+        raise ProtocolError(
+            codes.CLIENT_EVENT_REJECTED,
+            "The app does not have client messaging enabled. (accept_client_events_from is 'none')",
+        )
+    if message.channel is None:
+        raise ProtocolError(codes.INVALID_MESSAGE, f"Invalid message format: {message.event} names no channel")
+    if len(message.event) > app.max_event_name_length:
+        raise ProtocolError(
+            codes.CLIENT_EVENT_REJECTED,
+            f"Client event rejected - its name has {len(message.event)} characters, "
+            f"at most {app.max_event_name_length} are allowed",
+        )
+    data = bytes(message.data)
+    if len(data) > app.max_event_data_size:
+        raise ProtocolError(
+            codes.CLIENT_EVENT_REJECTED,
+            f"Client event rejected - data of {message.event} has {len(data)} bytes, "
+            f"at most {app.max_event_data_size} are allowed",
+        )
+    channel = state.channels.get(message.channel)
+    if channel is None or connection not in channel.subscribers:
+        raise ProtocolError(
+            codes.UNAUTHORIZED,
+            "The client is not a member of the specified channel. "
+            f"(subscribe to {message.channel[:200]} before sending {message.event})",
+        )
+    if not channel.kind.takes_client_events:
+        raise ProtocolError(
+            codes.CLIENT_EVENT_REJECTED,
+            "Client event rejected - only supported on private and presence channels that are not encrypted",
+        )
+    _take_allowance(connection)
+    # The data goes out as it came in: it must be whole JSON, or it would break the messages of others.
+    fault = messages.json_fault(data) if data else None
+    if fault is not None:
+        raise ProtocolError(codes.INVALID_MESSAGE, f"Invalid message format: data of {message.event}: {fault}")
+    member = channel.subscribers[connection]
+    frame = messages.client_event(message.event, channel.name, data, member.id if member else None)
+    channel.queue(frame, except_for=connection)
+    state.node.peers.publish(app.id, channel.name, frame, connection.socket_id)
+    for observer in state.node.observers:
+        observer.client_event(connection, channel, message.event, data)
+
+
+def _take_allowance(connection: Connection) -> None:
+    rate = connection.app.app.max_client_events_per_second
+    now = connection.app.node.clock()
+    if connection.client_event_allowance is None:
+        connection.client_event_allowance = Allowance(rate, now)
+    if not connection.client_event_allowance.take(rate, 1, now):
+        raise ProtocolError(
+            codes.CLIENT_EVENT_REJECTED, f"Client event rejected - more than {rate} a second: this one was dropped"
+        )

@@ -1,0 +1,58 @@
+"""A connection as the core sees it: who it is, what it is subscribed to, and how to write to it."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+from soundpost.wire import messages
+
+if TYPE_CHECKING:
+    from soundpost.core.allowance import Allowance
+    from soundpost.core.app_state import AppState
+    from soundpost.core.channel import Channel
+    from soundpost.wire.messages import UserData
+
+
+def new_socket_id() -> str:
+    """Two random numbers joined by a dot; unguessable, as a channel signature is bound to it."""
+    random = int.from_bytes(os.urandom(12), "little")
+    return f"{random & 0xFFFFFFFFFFFF}.{random >> 48}"
+
+
+class Connection(ABC):
+    """One client. The server's subclass adds the socket; a test's, a list.
+
+    Memory per idle connection decides how many fit a machine: slots only, and nothing that is not needed.
+    """
+
+    __slots__ = ("app", "channels", "client_event_allowance", "message_allowance", "socket_id", "user")
+
+    def __init__(self, app: AppState) -> None:
+        self.app = app
+        self.socket_id = new_socket_id()
+        self.channels: list[Channel] = []
+        self.user: UserData | None = None
+        """Who signed in on this connection."""
+        self.client_event_allowance: Allowance | None = None
+        self.message_allowance: Allowance | None = None
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Write whole frames. Must not call back into the core before it returns, and never raise."""
+
+    @abstractmethod
+    def close(self, code: int, reason: str) -> None:
+        """Close with a close frame. The node is told by ``Node.closed`` in a later loop turn, not before."""
+
+    def send(self, frame: bytes) -> None:
+        """Write a frame that goes to this connection alone."""
+        for observer in self.app.node.observers:
+            observer.message_sent(self, frame)
+        self.write(frame)
+
+    def end(self, code: int, message: str) -> None:
+        """Say why in a ``pusher:error``, then close with the same code: old clients read one, new ones the other."""
+        self.send(messages.error(code, message))
+        self.close(code, message)

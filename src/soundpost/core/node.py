@@ -1,0 +1,72 @@
+"""A node: one process' share of all apps, and what the transport around it must give."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from soundpost.core import subscriptions, users
+from soundpost.core.app_state import AppState
+from soundpost.core.apps import App
+from soundpost.core.connection import Connection
+from soundpost.core.observer import Observer
+from soundpost.core.outbox import CallSoon, Outbox
+from soundpost.core.peers import Peers
+from soundpost.wire import messages
+
+Deliver = Callable[[Iterable[Connection], bytes], None]
+
+
+def write_each(connections: Iterable[Connection], data: bytes) -> None:
+    """Write the same bytes to many connections: the plain way."""
+    for connection in connections:
+        connection.write(data)
+
+
+class Node:
+    """The state of one process. Its clock (seconds), its loop's ``call_soon`` and its way to write come from outside."""
+
+    def __init__(
+        self,
+        apps: Iterable[App],
+        *,
+        peers: Peers,
+        call_soon: CallSoon,
+        deliver: Deliver = write_each,
+        observers: Iterable[Observer] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.clock = clock
+        self.peers = peers
+        self.deliver = deliver
+        self.observers = tuple(observers)
+        self.outbox = Outbox(call_soon)
+        self.by_id: dict[str, AppState] = {}
+        self.by_key: dict[str, AppState] = {}
+        for app in apps:
+            self.by_id[app.id] = self.by_key[app.key] = AppState(self, app)
+
+    def opened(self, connection: Connection) -> None:
+        """A connection was accepted: greet it."""
+        app = connection.app
+        app.connections[connection.socket_id] = connection
+        for observer in self.observers:
+            observer.connection_opened(connection)
+        connection.send(messages.connection_established(connection.socket_id, app.app.activity_timeout))
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone: it leaves everything it was in. Costs grow with its own channels only."""
+        if connection.app.connections.pop(connection.socket_id, None) is None:
+            return
+        subscriptions.leave_all(connection)
+        users.sign_out(connection)
+        for observer in self.observers:
+            observer.connection_closed(connection)
+
+    def every_few_seconds(self) -> None:
+        """What need not be done at once: counts of large channels, expired cache entries."""
+        for state in self.by_id.values():
+            state.cache.drop_expired()
+            due, state.counts_due = state.counts_due, set()
+            for channel in due:
+                subscriptions.announce_count(channel)

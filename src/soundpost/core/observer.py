@@ -1,0 +1,56 @@
+"""What can be watched on a node: the room for webhooks, metrics and ``--debug``.
+
+Nothing is called per delivery: an event to 10,000 subscribers is one ``event_queued``. With no observer the cost
+of each hook is one step over an empty tuple.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from soundpost.core.channel import Channel
+    from soundpost.core.connection import Connection
+
+
+class Observer:
+    """Override what you need. Called in the event loop: must not block and must not raise."""
+
+    def connection_opened(self, connection: Connection) -> None:
+        """A client got its hello."""
+
+    def connection_closed(self, connection: Connection) -> None:
+        """A client is gone and has left all its channels."""
+
+    def channel_occupied(self, channel: Channel) -> None:
+        """A channel has its first subscriber."""
+
+    def channel_vacated(self, channel: Channel) -> None:
+        """A channel has lost its last subscriber."""
+
+    def member_added(self, channel: Channel, user_id: str) -> None:
+        """A user's first connection joined a presence channel."""
+
+    def member_removed(self, channel: Channel, user_id: str) -> None:
+        """A user's last connection left a presence channel."""
+
+    def subscription_count(self, channel: Channel, count: int) -> None:
+        """The number of a channel's subscribers was announced."""
+
+    def client_event(self, connection: Connection, channel: Channel, event: str, data: bytes) -> None:
+        """A client event was accepted; ``data`` is JSON."""
+
+    def cache_miss(self, channel: Channel) -> None:
+        """A subscriber of a cache channel found it empty."""
+
+    def message_received(self, connection: Connection, payload: bytes) -> None:
+        """A text message came in, not yet looked at."""
+
+    def message_sent(self, connection: Connection, frame: bytes) -> None:
+        """A frame went to one connection alone."""
+
+    def event_queued(self, channel: Channel, frame: bytes) -> None:
+        """A frame will go to all subscribers of a channel at the end of this loop turn."""
+
+    def output_overflowed(self, connection: Connection) -> None:
+        """A slow client was closed with 4100 because too much waited for it."""

@@ -1,0 +1,89 @@
+"""What a client's message does: the Pusher protocol, message by message."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from soundpost.core import client_events, subscriptions, users
+from soundpost.core.allowance import Allowance
+from soundpost.core.connection import Connection
+from soundpost.errors import ProtocolError, SubscriptionError
+from soundpost.wire import codes, messages
+from soundpost.wire.messages import ClientMessage, SignIn, Subscribe, Unsubscribe, decode_data
+
+log = logging.getLogger("soundpost.protocol")
+
+
+def receive(connection: Connection, payload: bytes) -> None:
+    """Act on the payload of a text frame. Never raises: what is wrong with a message is told to its sender."""
+    try:
+        for observer in connection.app.node.observers:
+            observer.message_received(connection, payload)
+        if connection.app.app.rate_limiting.enabled and not _within_rate(connection):
+            return
+        message = messages.decode_message(payload)
+        if message.event.startswith("client-"):
+            client_events.relay(connection, message)
+            return
+        handler = _HANDLERS.get(message.event)
+        if handler is None:
+            raise ProtocolError(
+                codes.INVALID_MESSAGE,
+                f"Unknown event '{message.event[:100]}': clients send pusher:subscribe, pusher:unsubscribe, "
+                "pusher:signin, pusher:ping, pusher:pong, and events whose names begin with client-",
+            )
+        handler(connection, message)
+    except SubscriptionError as error:
+        connection.send(messages.subscription_error(error.channel, error.type, error.message, error.status))
+        connection.send(messages.error(error.code, error.message))
+    except ProtocolError as error:
+        connection.send(messages.error(error.code, error.message))
+    except Exception:
+        log.exception("a message of socket %s could not be handled; it stays connected", connection.socket_id)
+        connection.send(messages.error(codes.GENERIC_RECONNECT, "The server failed to handle this message"))
+
+
+def _ping(connection: Connection, message: ClientMessage) -> None:
+    connection.send(messages.PONG)
+
+
+def _pong(connection: Connection, message: ClientMessage) -> None:
+    """A sign of life; the transport noted it with the bytes."""
+
+
+def _subscribe(connection: Connection, message: ClientMessage) -> None:
+    subscriptions.subscribe(connection, decode_data(message, Subscribe))
+
+
+def _unsubscribe(connection: Connection, message: ClientMessage) -> None:
+    subscriptions.unsubscribe(connection, decode_data(message, Unsubscribe).channel)
+
+
+def _sign_in(connection: Connection, message: ClientMessage) -> None:
+    users.sign_in(connection, decode_data(message, SignIn))
+
+
+_HANDLERS: Final[dict[str, Callable[[Connection, ClientMessage], None]]] = {
+    "pusher:ping": _ping,
+    "pusher:pong": _pong,
+    "pusher:subscribe": _subscribe,
+    "pusher:unsubscribe": _unsubscribe,
+    "pusher:signin": _sign_in,
+}
+
+
+def _within_rate(connection: Connection) -> bool:
+    """Count a message against the app's rate limit; say so, or end the connection, when it is over."""
+    limit = connection.app.app.rate_limiting
+    now = connection.app.node.clock()
+    if connection.message_allowance is None:
+        connection.message_allowance = Allowance(limit.max_attempts, now)
+    if connection.message_allowance.take(limit.max_attempts, limit.decay_seconds, now):
+        return True
+    connection.send(messages.error(codes.CLIENT_EVENT_REJECTED, "Rate limit exceeded"))
+    if limit.terminate_on_limit:
+        # Not 4301: pusher-js takes 43xx as a close code for permanent.
+        connection.close(codes.OVER_CAPACITY, "Rate limit exceeded")
+    return False

@@ -1,0 +1,83 @@
+"""The tree of all exceptions.
+
+    SoundpostError
+    ├── ConfigurationError      a setting is unknown, wrong or missing
+    ├── StartError              the server could not start (port in use, unreadable certificate)
+    ├── RequestError            the server answered an API request with an error, or not at all
+    ├── ConnectionRefused       a server refused or ended a client's connection
+    ├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
+    ├── FrameError              bytes break RFC 6455; ends the connection with its close code
+    └── ProtocolError           a message breaks the Pusher protocol; the connection survives
+        └── SubscriptionError   one channel could not be subscribed to
+"""
+
+from __future__ import annotations
+
+
+class SoundpostError(Exception):
+    """Above all exceptions this package raises."""
+
+
+class ConfigurationError(SoundpostError):
+    """A setting is unknown, wrong or missing; the message names its place, the rule and the way out."""
+
+
+class StartError(SoundpostError):
+    """The server could not start; the message says why and what to do."""
+
+
+class RequestError(SoundpostError):
+    """An API request failed: ``status`` is the HTTP status, 0 when no answer came."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class ConnectionRefused(SoundpostError):  # noqa: N818 - reads as the event it names
+    """A server refused or ended a connection with the close code ``code``."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(f"{message} (close code {code})")
+        self.code = code
+
+
+class HandshakeError(SoundpostError):
+    """A request is not a valid WebSocket upgrade; answered with the HTTP ``status``."""
+
+    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
+class FrameError(SoundpostError):
+    """Bytes break RFC 6455; the connection ends with the close ``code`` and ``reason``."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{reason} (close code {code})")
+        self.code = code
+        self.reason = reason
+
+
+class ProtocolError(SoundpostError):
+    """A message breaks the Pusher protocol: answered with ``pusher:error``, the connection stays."""
+
+    def __init__(self, code: int, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class SubscriptionError(ProtocolError):
+    """A channel could not be subscribed to: ``pusher:subscription_error``, then ``pusher:error``.
+
+    ``type`` is ``AuthError`` or ``LimitReached`` and ``status`` the HTTP status an auth endpoint would give
+    (401, 403), as pusher-js hands them to ``pusher:subscription_error`` handlers.
+    """
+
+    def __init__(self, channel: str, code: int, message: str, *, type: str = "AuthError", status: int = 401) -> None:
+        super().__init__(code, message)
+        self.channel = channel
+        self.type = type
+        self.status = status

@@ -1,0 +1,114 @@
+"""What the playground page asks of the server: its files, its configuration, signatures, publishing."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+import soundpost
+from soundpost.core.apps import App
+from soundpost.core.node import Node
+from soundpost.server.requests import ApiError, Request, Response, json_response
+from soundpost.server.routes.events import publish_event
+from soundpost.wire import channel_names, signatures
+from soundpost.wire.messages import encode
+
+_FILES: Final = {
+    "/playground": ("index.html", b"text/html; charset=utf-8"),
+    "/playground/playground.css": ("playground.css", b"text/css; charset=utf-8"),
+    "/playground/playground.js": ("playground.js", b"text/javascript; charset=utf-8"),
+}
+_HEADERS: Final = (
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'none'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; script-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-cache"),
+)
+
+
+class AuthBody(Struct):
+    """Who wants to subscribe to what."""
+
+    socket_id: str
+    channel_name: str
+    user_id: str | None = None
+    user_info: Any = None
+
+
+class PublishBody(Struct):
+    """An event from the page's form; ``data`` is any JSON value."""
+
+    channel: str
+    event: str
+    data: msgspec.Raw
+
+
+class Playground:
+    """Answers for ``/playground`` and what is below it."""
+
+    def __init__(self, app: App, prefix: str, node: Node) -> None:
+        self._app = app
+        self._prefix = prefix
+        self._state = node.by_id[app.id]
+
+    def respond(self, request: Request, path: str) -> Response:
+        """Answer a request. Raises ApiError."""
+        if request.method in (b"GET", b"HEAD"):
+            if path in _FILES:
+                name, content_type = _FILES[path]
+                body = files("soundpost.playground").joinpath("static", name).read_bytes()
+                return Response(200, body, content_type, _HEADERS)
+            if path == "/playground/config.json":
+                return self._config()
+        elif request.method == b"POST":
+            # Another site's page cannot send this header without asking first, and is never answered yes.
+            if b"x-soundpost-playground" not in request.headers():
+                raise ApiError(403, "This address is for the playground page only")
+            if path == "/playground/auth":
+                return self._auth(_decode(request.body, AuthBody))
+            if path == "/playground/publish":
+                return self._publish(_decode(request.body, PublishBody))
+        raise ApiError(404, f"The playground has no {request.method.decode('latin-1')} {path[:100]!a}")
+
+    def _config(self) -> Response:
+        return json_response(
+            {
+                "app_id": self._app.id,
+                "key": self._app.key,
+                "path": self._prefix,
+                "version": soundpost.__version__,
+                "activity_timeout": self._app.activity_timeout,
+            }
+        )
+
+    def _auth(self, body: AuthBody) -> Response:
+        fault = channel_names.fault(body.channel_name, self._app.max_channel_name_length)
+        if fault is not None:
+            raise ApiError(422, fault)
+        answer: dict[str, str] = {}
+        data = None
+        if channel_names.kind_of(body.channel_name).is_presence:
+            data = encode({"user_id": body.user_id or body.socket_id, "user_info": body.user_info}).decode()
+            answer["channel_data"] = data
+        text = signatures.channel_text(body.socket_id, body.channel_name, data)
+        answer["auth"] = f"{self._app.key}:{signatures.sign(self._app.secret, text)}"
+        return json_response(answer)
+
+    def _publish(self, body: PublishBody) -> Response:
+        return publish_event(self._state, body.event, bytes(body.data).decode(), [body.channel])
+
+
+def _decode(body: bytes, shape: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise ApiError(422, f"Invalid body: {error}") from None

@@ -1,0 +1,66 @@
+"""``--debug``: the stream of messages, readable, as it happens."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Final, TextIO
+
+from soundpost.core.channel import Channel
+from soundpost.core.connection import Connection
+from soundpost.core.observer import Observer
+
+_CUT: Final = 400
+
+
+class MessageStream(Observer):
+    """Prints a line per message. Signatures are not shown."""
+
+    def __init__(self, out: TextIO | None = None) -> None:
+        self._out = out or sys.stderr
+
+    def connection_opened(self, connection: Connection) -> None:
+        """A client connected."""
+        self._line("opened", connection.socket_id, f"app {connection.app.app.id}")
+
+    def connection_closed(self, connection: Connection) -> None:
+        """A client left."""
+        self._line("closed", connection.socket_id)
+
+    def message_received(self, connection: Connection, payload: bytes) -> None:
+        """What a client said."""
+        self._line("received", connection.socket_id, _readable(payload))
+
+    def message_sent(self, connection: Connection, frame: bytes) -> None:
+        """What a client alone was told."""
+        self._line("sent", connection.socket_id, _readable(_payload(frame)))
+
+    def event_queued(self, channel: Channel, frame: bytes) -> None:
+        """What all subscribers of a channel are told."""
+        count = len(channel.subscribers)
+        self._line("broadcast", f"{channel.name} ({count})", _readable(_payload(frame)))
+
+    def output_overflowed(self, connection: Connection) -> None:
+        """A client was too slow."""
+        self._line("overflowed", connection.socket_id)
+
+    def _line(self, what: str, who: str, text: str = "") -> None:
+        now = time.time()
+        stamp = time.strftime("%H:%M:%S", time.localtime(now))
+        print(f"{stamp}.{int(now % 1 * 1000):03d}  {what:<10} {who:<28} {text}".rstrip(), file=self._out, flush=True)
+
+
+def _payload(frame: bytes) -> bytes:
+    length = frame[1]
+    return frame[2 if length < 126 else 4 if length == 126 else 10 :]
+
+
+def _readable(payload: bytes) -> str:
+    text = payload.decode(errors="replace").replace('\\"', '"')
+    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    start = text.find('"auth":"')
+    if start >= 0:
+        end = text.find('"', start + 8)
+        if end > start + 8:
+            text = f"{text[: start + 8]}…{text[end:]}"
+    return text if len(text) <= _CUT else f"{text[:_CUT]}… ({len(payload)} bytes)"

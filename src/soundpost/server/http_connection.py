@@ -1,0 +1,258 @@
+"""A connection that speaks HTTP: API requests with keep-alive and pipelining, until one asks for a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from soundpost.server.requests import ApiError, Request, Response
+from soundpost.server.upgrade import upgrade
+from soundpost.wire.handshake import wants_websocket
+
+if TYPE_CHECKING:
+    from soundpost.server.server import Server
+
+log = logging.getLogger("soundpost.api")
+
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class HttpConnection(asyncio.Protocol):
+    """Reads requests with llhttp; answers them in order, publishes after their events were sent."""
+
+    __slots__ = (
+        "_began",
+        "_body",
+        "_body_size",
+        "_ending",
+        "_head_size",
+        "_headers",
+        "_in_body",
+        "_in_request",
+        "_parser",
+        "_responses",
+        "_server",
+        "_target",
+        "_upgrade_request",
+        "slot",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._parser = httptools.HttpRequestParser(self)
+        self._responses: list[bytes] = []
+        self._upgrade_request: Request | None = None
+        self._ending = False  # the last answer is given: what still comes in is ignored
+        self._in_request = True  # a connection that never sends anything is as late as a slow request
+        self._in_body = False
+        self._began = server.wheel.now
+        self._head_size = 0
+        self._body_size = 0
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._body: list[bytes] = []
+        self.slot = -1
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        self._server.open_sockets += 1
+        self._server.wheel.add(self, self._server.settings.request_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._server.open_sockets -= 1
+        self._server.wheel.remove(self)
+        self._ending = True
+        del self._parser
+
+    def pause_writing(self) -> None:
+        """A client that does not read its answers may ask no more questions."""
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has read them."""
+        self.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
+        while data and not self._ending:
+            data = self._feed(data)
+        if self._responses:
+            self._server.node.outbox.after_flush(self._send_responses)
+
+    def _feed(self, data: bytes) -> bytes:
+        """Parse; return what follows an upgrade that nobody here wants, as it is plain HTTP again."""
+        if not self._in_body:
+            self._head_size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as at:
+            rest = data[at.args[0] :]
+            if self._upgrade_request is None:
+                self._parser = httptools.HttpRequestParser(self)
+                return rest
+            if not self._ending:
+                upgrade(self._server, self, self._upgrade_request, rest)
+            return b""
+        except httptools.HttpParserError as error:
+            if not self._ending:
+                self._refuse(ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}"))
+            return b""
+        if not self._in_body and self._head_size > self._server.settings.max_head_size and not self._ending:
+            self._refuse(
+                ApiError(431, f"Request head over {self._server.settings.max_head_size} bytes (max_head_size)")
+            )
+        return b""
+
+    # The parser's side
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        if not self._in_request:
+            self._in_request = True
+            self._began = self._server.wheel.now
+
+    def on_url(self, url: bytes) -> None:
+        """The request target, or a part of it."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header."""
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: refuse too large a body before it comes."""
+        self._in_body = True
+        for name, value in self._headers:
+            size = len(name)
+            if size == 14 and name.lower() == b"content-length":
+                self._check_body_size(int(value))
+            elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue" and not self._ending:
+                self.transport.write(_CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_size += len(body)
+        self._check_body_size(self._body_size)
+        if not self._ending:
+            self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        parser, body = self._parser, self._body
+        request = Request(
+            parser.get_method(),
+            _origin_form(self._target),
+            parser.get_http_version(),
+            self._headers,
+            body[0] if len(body) == 1 else b"".join(body),
+            parser.should_keep_alive(),
+        )
+        self._target, self._headers, self._body = b"", [], []
+        self._head_size = self._body_size = 0
+        self._in_request = self._in_body = False
+        self._began = self._server.wheel.now
+        if self._ending:
+            return
+        if parser.should_upgrade() and wants_websocket(request.headers()):
+            self._upgrade_request = request
+        else:
+            self._answer(request)
+
+    def _check_body_size(self, size: int) -> None:
+        limit = self._server.settings.max_request_size
+        if size > limit and not self._ending:
+            self._refuse(
+                ApiError(
+                    413, f"Payload too large: a body of {size} bytes or more, {limit} are allowed (max_request_size)"
+                )
+            )
+
+    # Answers
+
+    def _answer(self, request: Request) -> None:
+        if self._server.full:
+            self._refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
+            return
+        try:
+            response = self._server.router.respond(request)
+        except ApiError as error:
+            response = error.response()
+        except Exception:
+            log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
+            response = ApiError(500, "Internal server error: its log has the reason").response()
+        data = response.encode(keep_alive=request.keep_alive)
+        if request.method == b"HEAD":
+            data = data[: data.index(b"\r\n\r\n") + 4]
+        self._responses.append(data)
+        if not request.keep_alive:
+            self._ending = True
+
+    def _refuse(self, error: ApiError) -> None:
+        self.finish(error.response())
+
+    def finish(self, response: Response) -> None:
+        """Answer for the last time."""
+        self.finish_with(response.encode(keep_alive=False))
+
+    def finish_with(self, data: bytes) -> None:
+        """Send the last bytes, then let the client read them: closing while it still sends would lose them."""
+        self._responses.append(data)
+        self._ending = True
+        self._server.node.outbox.after_flush(self._send_responses)
+
+    def _send_responses(self) -> None:
+        """Write what is answered; after the last answer wait for the client to close, for a while."""
+        responses, self._responses = self._responses, []
+        if self.transport.is_closing():
+            return
+        if responses:
+            self.transport.write(b"".join(responses))
+        if self._ending:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self._server.wheel.add(self, self._server.settings.close_timeout)
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """The transport becomes another protocol's; this one forgets it."""
+        self._server.wheel.remove(self)
+        self._ending = True
+        self.transport.set_protocol(protocol)
+
+    # Time
+
+    def on_time(self, now: int) -> int:
+        """Close what takes too long: a request to arrive, an idle client, one that does not go."""
+        settings = self._server.settings
+        if self._ending:
+            self.transport.abort()
+            return 0
+        limit = settings.request_timeout if self._in_request else settings.keep_alive_timeout
+        left = self._began + limit - now
+        if left > 0:
+            return min(left, settings.request_timeout)
+        if not self._in_request:
+            self.transport.close()
+            return 0
+        self._refuse(ApiError(408, f"The request was not complete after {limit} s (request_timeout)"))
+        return settings.close_timeout
+
+
+def _origin_form(target: bytes) -> bytes:
+    """``/path?query`` of a request target, also of one that names scheme and host."""
+    if target.startswith(b"/"):
+        return target
+    try:
+        url = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return target
+    return (url.path or b"/") + (b"?" + url.query if url.query else b"")

@@ -1,0 +1,18 @@
+"""The limit of open files, which is the limit of connections."""
+
+from __future__ import annotations
+
+import resource
+
+
+def raise_open_files_limit() -> int:
+    """Raise the soft limit as far as the hard one allows; return what may be open now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # macOS calls the hard limit unlimited but takes no more than this.
+        wanted = 10_240 if hard == resource.RLIM_INFINITY else hard
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        except (OSError, ValueError):
+            return soft
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]

@@ -1,0 +1,102 @@
+"""An HTTP request as a route sees it, and what it answers."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_plus
+
+from soundpost.errors import SoundpostError
+from soundpost.wire.messages import encode
+
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+class Request:
+    """A whole request. ``path`` and ``query`` are as sent, still percent-encoded."""
+
+    __slots__ = ("_headers", "body", "http_version", "keep_alive", "method", "path", "query")
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        http_version: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        keep_alive: bool,
+    ) -> None:
+        self.method = method
+        path, _, query = target.partition(b"?")
+        self.path = path.decode("latin-1")
+        self.query = query.decode("latin-1")
+        self.http_version = http_version
+        self._headers = headers
+        self.body = body
+        self.keep_alive = keep_alive
+
+    def headers(self) -> dict[bytes, bytes]:
+        """Header values by lower-case name; several of one name are joined by commas. Made anew at each call."""
+        found: dict[bytes, bytes] = {}
+        for name, value in self._headers:
+            name = name.lower()
+            found[name] = found[name] + b", " + value if name in found else value
+        return found
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """The query's parameters, decoded, in order."""
+        pairs: list[tuple[str, str]] = []
+        for part in self.query.split("&"):
+            name, _, value = part.partition("=")
+            if "%" in part or "+" in part:
+                name, value = unquote_plus(name), unquote_plus(value)
+            if name:
+                pairs.append((name, value))
+        return pairs
+
+
+class Response(NamedTuple):
+    """Status, body and what goes with them."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    content_type: bytes = b"application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def encode(self, *, keep_alive: bool) -> bytes:
+        """The bytes to send."""
+        if self.status == 200 and not self.headers and keep_alive:
+            return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+                self.content_type,
+                len(self.body),
+                self.body,
+            )
+        lines = [b"HTTP/1.1 %d %b" % (self.status, _REASONS.get(self.status, b"Unknown"))]
+        lines.append(b"Content-Type: " + self.content_type)
+        lines.append(b"Content-Length: %d" % len(self.body))
+        lines += [f"{name}: {value}".encode("latin-1") for name, value in self.headers]
+        if not keep_alive:
+            lines.append(b"Connection: close")
+        return b"\r\n".join(lines) + b"\r\n\r\n" + self.body
+
+
+OK: Final = Response()
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(status, encode(value))
+
+
+class ApiError(SoundpostError):
+    """Ends a request with a status and a reason that a person can act on."""
+
+    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+    def response(self) -> Response:
+        """``{"error": "…"}``."""
+        return Response(self.status, encode({"error": self.message}), headers=self.headers)

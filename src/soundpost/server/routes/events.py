@@ -1,0 +1,147 @@
+"""``POST /apps/{id}/events`` and ``/batch_events``: publishing."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from soundpost.core.app_state import AppState
+from soundpost.core.publishing import channel_info, publish
+from soundpost.server.requests import OK, ApiError, Request, Response, json_response
+from soundpost.wire import channel_names
+
+
+class Event(Struct):
+    """The body of a publish; ``data`` is a string, JSON or not."""
+
+    name: str
+    data: str
+    channels: list[str] | None = None
+    channel: str | None = None
+    socket_id: str | None = None
+    info: str | None = None
+
+
+class BatchEvent(Struct):
+    """One event of a batch."""
+
+    name: str
+    data: str
+    channel: str
+    socket_id: str | None = None
+    info: str | None = None
+
+
+class Batch(Struct):
+    """The body of a batch."""
+
+    batch: list[BatchEvent]
+
+
+_decode_event = msgspec.json.Decoder(Event).decode
+_decode_batch = msgspec.json.Decoder(Batch).decode
+Body = TypeVar("Body")
+
+
+def post_event(request: Request, state: AppState, query: dict[str, str]) -> Response:
+    """Publish one event to one or more channels."""
+    event = _decode(_decode_event, request.body)
+    return publish_event(state, event.name, event.data, _channels_of(event), event.socket_id, event.info)
+
+
+def publish_event(
+    state: AppState,
+    name: str,
+    data: str,
+    channels: list[str],
+    socket_id: str | None = None,
+    info: str | None = None,
+) -> Response:
+    """Check an event against the app's limits and publish it. Raises ApiError."""
+    app = state.app
+    if len(channels) > app.max_channels_per_event:
+        raise ApiError(
+            422,
+            f"channels: {len(channels)} of them, at most {app.max_channels_per_event} are allowed in one event "
+            "(max_channels_per_event): split the request",
+        )
+    for channel in channels:
+        _check(state, channel, name, data)
+    if len(channels) > 1 and any(channel_names.kind_of(channel).is_encrypted for channel in channels):
+        raise ApiError(
+            422,
+            "channels: an event for an encrypted channel can go to that channel alone, its data is encrypted for it",
+        )
+    for channel in channels:
+        publish(state, channel, name, data, socket_id)
+    if info is None:
+        return OK
+    asked = _attributes(info)
+    return json_response({"channels": {channel: channel_info(state, channel, asked) for channel in channels}})
+
+
+def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Response:
+    """Publish several events, each to one channel: all of them, or none if one is not right."""
+    batch = _decode(_decode_batch, request.body).batch
+    app = state.app
+    if not batch:
+        raise ApiError(422, "batch: the list is empty")
+    if len(batch) > app.max_batch_size:
+        raise ApiError(
+            422,
+            f"batch: {len(batch)} events, at most {app.max_batch_size} are allowed (max_batch_size): split the request",
+        )
+    for event in batch:
+        _check(state, event.channel, event.name, event.data)
+    infos: list[dict[str, Any]] = []
+    for event in batch:
+        publish(state, event.channel, event.name, event.data, event.socket_id)
+        infos.append({} if event.info is None else channel_info(state, event.channel, _attributes(event.info)))
+    if all(event.info is None for event in batch):
+        return OK
+    return json_response({"batch": infos})
+
+
+def _decode(decoder: Any, body: bytes) -> Any:
+    try:
+        return decoder(body)
+    except msgspec.ValidationError as error:
+        raise ApiError(422, f"Invalid body: {error}") from None
+    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        raise ApiError(400, f"The body is not valid JSON: {error}") from None
+
+
+def _channels_of(event: Event) -> list[str]:
+    if event.channels is not None:
+        channels = list(dict.fromkeys(event.channels))
+    else:
+        channels = [] if event.channel is None else [event.channel]
+    if not channels:
+        raise ApiError(422, 'channels: at least one is needed, in "channels": […] or "channel": "…"')
+    return channels
+
+
+def _check(state: AppState, channel: str, name: str, data: str) -> None:
+    app = state.app
+    fault = channel_names.fault(channel, app.max_channel_name_length)
+    if fault is not None:
+        raise ApiError(422, f"channels: {fault}")
+    if not 1 <= len(name) <= app.max_event_name_length:
+        raise ApiError(
+            422, f"name: {len(name)} characters, 1 to {app.max_event_name_length} are allowed (max_event_name_length)"
+        )
+    # A character has four bytes at most: only a long text need be counted exactly.
+    if len(data) * 4 > app.max_event_data_size:
+        size = len(data) if data.isascii() else len(data.encode())
+        if size > app.max_event_data_size:
+            raise ApiError(
+                413,
+                f"The data content of event '{name}' for {channel} has {size} bytes and exceeds the allowed maximum "
+                f"({app.max_event_data_size} bytes, max_event_data_size)",
+            )
+
+
+def _attributes(info: str) -> list[str]:
+    return [attribute.strip() for attribute in info.split(",")]

@@ -1,0 +1,84 @@
+"""From an HTTP request to a WebSocket: who may connect.
+
+A refused client gets its WebSocket, an error and a close frame with the reason's code: browsers hide the status of
+a failed handshake, and pusher-js would try for ever.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from soundpost.core.app_state import AppState
+from soundpost.errors import HandshakeError, ProtocolError
+from soundpost.server.requests import ApiError, Request
+from soundpost.server.websocket_connection import WebSocketConnection
+from soundpost.wire import codes, frames, handshake, messages
+
+if TYPE_CHECKING:
+    from soundpost.server.http_connection import HttpConnection
+    from soundpost.server.server import Server
+
+PROTOCOLS: Final = ("5", "6", "7")
+_VERSION: Final = re.compile(r"[\w.+-]{1,64}")
+
+
+def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
+    """Answer an upgrade request; ``early`` are bytes that came along with it and belong to the WebSocket."""
+    headers = request.headers()
+    try:
+        response = handshake.accept(request.method, request.http_version, headers)
+    except HandshakeError as error:
+        http.finish(ApiError(error.status, str(error), error.headers).response())
+        return
+    origin = headers.get(b"origin")
+    try:
+        app = _admit(server, request, None if origin is None else origin.decode("latin-1"))
+    except ProtocolError as error:
+        refusal = messages.error(error.code, error.message) + frames.close_frame(error.code, error.message)
+        http.finish_with(response + refusal)
+        return
+    connection = WebSocketConnection(app, server, http.transport)
+    http.hand_over(connection)
+    http.transport.write(response)
+    connection.open()
+    if early:
+        connection.data_received(early)
+
+
+def _admit(server: Server, request: Request, origin: str | None) -> AppState:
+    """The app a client may connect to. Raises ProtocolError with the close code for one that may not."""
+    if server.full:
+        raise ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
+    prefix = server.prefix + "/app/"
+    if not request.path.startswith(prefix):
+        raise ProtocolError(
+            codes.PATH_NOT_FOUND, f"Path not found: WebSocket connections go to {prefix}KEY, not {request.path[:60]}"
+        )
+    key = unquote(request.path[len(prefix) :])
+    state = server.node.by_key.get(key)
+    if state is None:
+        raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
+    app = state.app
+    if not app.enabled:
+        raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
+    _check_versions(dict(request.parameters()))
+    if not app.allows_origin(origin):
+        raise ProtocolError(
+            codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"
+        )
+    if app.max_connections is not None and len(state.connections) >= app.max_connections:
+        raise ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
+    return state
+
+
+def _check_versions(parameters: dict[str, str]) -> None:
+    protocol = parameters.get("protocol")
+    if protocol is None:
+        raise ProtocolError(codes.NO_PROTOCOL, "No protocol version supplied: add ?protocol=7")
+    if protocol not in PROTOCOLS:
+        raise ProtocolError(codes.UNSUPPORTED_PROTOCOL, f"Unsupported protocol version '{protocol[:20]}': use 7")
+    version = parameters.get("version")
+    if version is not None and not _VERSION.fullmatch(version):
+        raise ProtocolError(codes.INVALID_VERSION, f"Invalid version string format: {version[:40]!a}")

@@ -1,0 +1,67 @@
+"""Channel names: which characters they may have, and the kinds their prefixes make.
+
+Source: https://pusher.com/docs/channels/using_channels/channels/#channel-naming-conventions
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from functools import lru_cache
+from typing import Final
+
+SERVER_TO_USER: Final = "#server-to-user-"
+_NAME: Final = re.compile(r"[-a-zA-Z0-9_=@,.;]+")
+_SERVER_TO_USER_NAME: Final = re.compile(r"#server-to-user-[^\x00-\x1f]+")
+
+
+class Kind(Enum):
+    """What a channel's prefix makes of it."""
+
+    PUBLIC = ""
+    PRIVATE = "private-"
+    ENCRYPTED = "private-encrypted-"
+    PRESENCE = "presence-"
+    CACHE = "cache-"
+    PRIVATE_CACHE = "private-cache-"
+    ENCRYPTED_CACHE = "private-encrypted-cache-"
+    PRESENCE_CACHE = "presence-cache-"
+    USER = SERVER_TO_USER
+
+    # Plain attributes, not properties: they are read for every subscription and publish.
+    needs_auth: bool
+    is_presence: bool
+    is_encrypted: bool
+    is_cache: bool
+    takes_client_events: bool
+
+    def __init__(self, prefix: str) -> None:
+        self.is_presence = prefix.startswith("presence-")
+        self.needs_auth = self.is_presence or prefix.startswith("private-")
+        self.is_encrypted = prefix.startswith("private-encrypted-")
+        self.is_cache = prefix.endswith("cache-")
+        self.takes_client_events = self.needs_auth and not self.is_encrypted
+
+
+_LONGEST_PREFIX_FIRST: Final = sorted((kind for kind in Kind if kind.value), key=lambda kind: -len(kind.value))
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of a channel, by its longest matching prefix."""
+    for kind in _LONGEST_PREFIX_FIRST:
+        if name.startswith(kind.value):
+            return kind
+    return Kind.PUBLIC
+
+
+@lru_cache(maxsize=4096)
+def fault(name: str, max_length: int) -> str | None:
+    """What is wrong with a channel name, in words; None for a good one."""
+    if not name:
+        return "channel name is empty"
+    if len(name) > max_length:
+        return f"channel name of {len(name)} characters: at most {max_length} are allowed"
+    if _NAME.fullmatch(name) or _SERVER_TO_USER_NAME.fullmatch(name):
+        return None
+    shown = name if name.isprintable() else ascii(name)
+    return f"channel name '{shown}' has a character other than letters, digits and _ - = @ , . ;"

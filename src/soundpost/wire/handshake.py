@@ -1,0 +1,62 @@
+"""The WebSocket opening handshake (RFC 6455, 4.2), server side. No I/O."""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+from soundpost.errors import HandshakeError
+
+_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_VERSION_HEADER: Final = (("Sec-WebSocket-Version", "13"),)
+
+
+def wants_websocket(headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request (header names in lower case) asks for an upgrade to a WebSocket."""
+    return b"websocket" in _tokens(headers.get(b"upgrade", b""))
+
+
+def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes]) -> bytes:
+    """The whole 101 response for a request whose header names are in lower case.
+
+    Raises HandshakeError with the HTTP status to answer: 405 for a method other than GET, 426 for a missing
+    upgrade or another version than 13, 400 for the rest.
+    """
+    if method != b"GET":
+        raise HandshakeError(405, f"WebSocket upgrade with {method.decode('latin-1')}: use GET", (("Allow", "GET"),))
+    if http_version not in ("1.1", "2.0"):
+        raise HandshakeError(400, f"WebSocket upgrade over HTTP/{http_version}: use HTTP/1.1")
+    if not wants_websocket(headers):
+        raise HandshakeError(
+            426,
+            "this is a WebSocket address: send 'Upgrade: websocket'; if you did, the proxy in front removed it",
+            (("Upgrade", "websocket"), ("Connection", "Upgrade"), *_VERSION_HEADER),
+        )
+    if b"upgrade" not in _tokens(headers.get(b"connection", b"")):
+        raise HandshakeError(400, "'Connection: Upgrade' is missing: the proxy in front must forward it")
+    version = headers.get(b"sec-websocket-version", b"").strip()
+    if version != b"13":
+        shown = version.decode("latin-1") or "none"
+        raise HandshakeError(426, f"Sec-WebSocket-Version is {shown}: this server speaks 13", _VERSION_HEADER)
+    key = headers.get(b"sec-websocket-key", b"").strip()
+    if not _is_key(key):
+        raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
+    digest = binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
+    return (
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        + digest
+        + b"\r\n\r\n"
+    )
+
+
+def _tokens(value: bytes) -> list[bytes]:
+    return [token.strip() for token in value.lower().split(b",")]
+
+
+def _is_key(key: bytes) -> bool:
+    try:
+        return len(key) == 24 and len(binascii.a2b_base64(key, strict_mode=True)) == 16
+    except binascii.Error:
+        return False

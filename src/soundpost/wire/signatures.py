@@ -1,0 +1,62 @@
+"""HMAC-SHA256 signatures of the Pusher protocol: channels, users, API requests.
+
+Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/ and .../rest-api/#authentication
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable
+
+TIMESTAMP_WINDOW = 600
+"""Seconds by which ``auth_timestamp`` may differ from the server's clock."""
+
+
+def sign(secret: str, text: str) -> str:
+    """Hex HMAC-SHA256 of ``text``."""
+    return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
+
+
+def verify(secret: str, text: str, signature: str) -> bool:
+    """Whether ``signature`` is that of ``text``, compared in constant time."""
+    return hmac.compare_digest(sign(secret, text).encode(), signature.encode(errors="replace"))
+
+
+def channel_text(socket_id: str, channel: str, channel_data: str | None = None) -> str:
+    """What a subscription to a private or presence channel signs; ``channel_data`` exactly as sent."""
+    return f"{socket_id}:{channel}" if channel_data is None else f"{socket_id}:{channel}:{channel_data}"
+
+
+def user_text(socket_id: str, user_data: str) -> str:
+    """What a sign-in signs; ``user_data`` exactly as sent."""
+    return f"{socket_id}::user::{user_data}"
+
+
+def request_text(method: str, path: str, parameters: Iterable[tuple[str, str]]) -> str:
+    """What an API request signs: values not URL-encoded, keys lower-cased and sorted, no ``auth_signature``."""
+    pairs = sorted((key.lower(), value) for key, value in parameters if key.lower() != "auth_signature")
+    return f"{method}\n{path}\n{'&'.join([f'{key}={value}' for key, value in pairs])}"
+
+
+def signed_query(
+    key: str,
+    secret: str,
+    method: str,
+    path: str,
+    timestamp: int,
+    *,
+    body: bytes = b"",
+    query: dict[str, str] | None = None,
+) -> dict[str, str]:
+    """The query parameters of a signed API request, ``auth_signature`` included; ``timestamp`` in seconds."""
+    parameters = {**(query or {}), "auth_key": key, "auth_timestamp": str(timestamp), "auth_version": "1.0"}
+    if body:
+        parameters["body_md5"] = md5(body)
+    parameters["auth_signature"] = sign(secret, request_text(method, path, parameters.items()))
+    return parameters
+
+
+def md5(body: bytes) -> str:
+    """``body_md5`` of a request body."""
+    return hashlib.md5(body, usedforsecurity=False).hexdigest()
