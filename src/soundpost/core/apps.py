@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -85,22 +84,3 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             fnmatchcase(origin if "://" in pattern else host, pattern.lower().rstrip("/"))
             for pattern in self.allowed_origins
         )
-
-
-class Apps:
-    """The apps of a server, found by id or by key."""
-
-    def __init__(self, apps: tuple[App, ...]) -> None:
-        self._by_id = {app.id: app for app in apps}
-        self._by_key = {app.key: app for app in apps}
-
-    def __iter__(self) -> Iterator[App]:
-        return iter(self._by_id.values())
-
-    def with_id(self, app_id: str) -> App | None:
-        """The app with this id."""
-        return self._by_id.get(app_id)
-
-    def with_key(self, key: str) -> App | None:
-        """The app with this key."""
-        return self._by_key.get(key)

@@ -27,12 +27,16 @@ class Peer(Protocol):
         """Close with 4201."""
 
 
+def patience(app: App) -> int:
+    """Seconds of silence after which a peer is pinged."""
+    return min(app.ping_interval, app.activity_timeout)
+
+
 def check(peer: Peer, app: App, now: int) -> int:
     """Do what is due for a peer; return in how many seconds to look again, 0 for never."""
-    ping_after = min(app.ping_interval, app.activity_timeout)
-    silence = now - peer.last_seen
-    if silence < ping_after:
-        return ping_after - silence
+    left = patience(app) - (now - peer.last_seen)
+    if left > 0:
+        return left
     if peer.pinged_at <= peer.last_seen:
         peer.pinged_at = now
         peer.ping()

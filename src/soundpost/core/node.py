@@ -24,7 +24,7 @@ def write_each(connections: Iterable[Connection], data: bytes) -> None:
 
 
 class Node:
-    """The state of one process. Its clock (seconds), its loop's ``call_soon`` and its way to write come from outside."""
+    """The state of one process. Clock (seconds), the loop's ``call_soon`` and the way to write come from outside."""
 
     def __init__(
         self,
@@ -46,13 +46,15 @@ class Node:
         for app in apps:
             self.by_id[app.id] = self.by_key[app.key] = AppState(self, app)
 
-    def opened(self, connection: Connection) -> None:
-        """A connection was accepted: greet it."""
+    def opened(self, connection: Connection, preface: bytes = b"") -> None:
+        """A connection was accepted: greet it. ``preface`` (the handshake's answer) leaves in the same write."""
         app = connection.app
         app.connections[connection.socket_id] = connection
+        hello = messages.connection_established(connection.socket_id, app.app.activity_timeout)
         for observer in self.observers:
             observer.connection_opened(connection)
-        connection.send(messages.connection_established(connection.socket_id, app.app.activity_timeout))
+            observer.message_sent(connection, hello)
+        connection.write(preface + hello)
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone: it leaves everything it was in. Costs grow with its own channels only."""

@@ -25,8 +25,8 @@ _HEADERS: Final = (
     (
         "Content-Security-Policy",
         (
-            "default-src 'none'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; script-src 'self'; "
-            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            "default-src 'none'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; "
+            "script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
     ),
     ("X-Content-Type-Options", "nosniff"),

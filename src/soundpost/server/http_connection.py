@@ -223,7 +223,10 @@ class HttpConnection(asyncio.Protocol):
             self._server.wheel.add(self, self._server.settings.close_timeout)
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
-        """The transport becomes another protocol's; this one forgets it."""
+        """The transport becomes another protocol's, once what was asked before is answered."""
+        if self._responses:
+            self._server.node.outbox.flush()
+            self._send_responses()
         self._server.wheel.remove(self)
         self._ending = True
         self.transport.set_protocol(protocol)
@@ -241,8 +244,9 @@ class HttpConnection(asyncio.Protocol):
         if left > 0:
             return min(left, settings.request_timeout)
         if not self._in_request:
+            self._ending = True
             self.transport.close()
-            return 0
+            return settings.close_timeout  # time to read what is still on its way
         self._refuse(ApiError(408, f"The request was not complete after {limit} s (request_timeout)"))
         return settings.close_timeout
 

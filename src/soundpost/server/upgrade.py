@@ -41,8 +41,7 @@ def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes
         return
     connection = WebSocketConnection(app, server, http.transport)
     http.hand_over(connection)
-    http.transport.write(response)
-    connection.open()
+    connection.open(response)
     if early:
         connection.data_received(early)
 

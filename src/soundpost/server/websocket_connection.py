@@ -54,11 +54,11 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self.fd = self._plain_fd
         """Where :func:`soundpost.server.delivery.deliver` may write; -1: only through :meth:`write`."""
 
-    def open(self) -> None:
-        """Greet the client and watch over it from now on."""
+    def open(self, handshake: bytes) -> None:
+        """Answer the handshake, greet the client and watch over it from now on."""
         self._server.open_websockets += 1
-        self._server.wheel.add(self, 1)
-        self.app.node.opened(self)
+        self._server.wheel.add(self, liveness.patience(self.app.app))
+        self.app.node.opened(self, handshake)
 
     # Writing
 

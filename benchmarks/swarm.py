@@ -1,0 +1,135 @@
+"""Many clients in one process: connect, subscribe, then only count bytes. Driven by lines on stdin.
+
+``swarm.py PORT PROTOCOL`` with PROTOCOL ``pusher`` or ``floor``. Commands, each answered with one line of JSON:
+``connect N CHANNEL`` (``{i}`` in CHANNEL is the client's number), ``received BYTES`` (waits for that many in all since
+the last command), ``disconnect N``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+
+import uvloop
+
+from soundpost.wire import frames, signatures
+
+KEY, SECRET = "bench-key", "bench-secret"
+IN_FLIGHT = 64
+IP_BIND_ADDRESS_NO_PORT = 24
+HANDSHAKE = (
+    f"GET /app/{KEY}?protocol=7&client=bench&version=1.0 HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+).encode()
+
+
+class Swarm:
+    def __init__(self, port: int, protocol: str) -> None:
+        self.port = port
+        self.protocol = protocol
+        self.clients: list[Client] = []
+        self.received = 0
+        self.started = 0
+
+    async def connect(self, count: int, channel: str) -> None:
+        slots = asyncio.Semaphore(IN_FLIGHT)
+        loop = asyncio.get_running_loop()
+
+        async def one() -> None:
+            async with slots:
+                number = self.started
+                self.started += 1
+                client = Client(self, channel.replace("{i}", str(number)), number)
+                await loop.create_connection(lambda: client, sock=await self.socket(number))
+                await client.subscribed
+                self.clients.append(client)
+
+        await asyncio.gather(*(one() for _ in range(count)))
+
+    async def socket(self, number: int) -> socket.socket:
+        """A connected socket from one of 200 loopback addresses: the ports of one are too few."""
+        sock = socket.socket()
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((f"127.0.1.{1 + number % 200}", 0))
+        await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self.port))
+        return sock
+
+    async def wait_for(self, size: int) -> None:
+        while self.received < size:  # noqa: ASYNC110
+            await asyncio.sleep(0.002)
+
+    def disconnect(self, count: int) -> None:
+        for _ in range(count):
+            self.clients.pop().transport.abort()
+
+
+class Client(asyncio.Protocol):
+    transport: asyncio.Transport
+
+    def __init__(self, swarm: Swarm, channel: str, number: int) -> None:
+        self.swarm = swarm
+        self.channel = channel
+        self.number = number
+        self.greeted = False
+        self.ready = False
+        self.buffer = b""
+        self.subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        self.transport.write(b"S" if self.swarm.protocol == "floor" else HANDSHAKE)
+
+    def data_received(self, data: bytes) -> None:
+        if self.ready:
+            self.swarm.received += len(data)
+            return
+        self.buffer += data
+        if not self.greeted and b"connection_established" in self.buffer and self.buffer.endswith(b'"}'):
+            self.greeted = True
+            self.transport.write(self.subscription())
+        if b"subscription_succeeded" in self.buffer or self.buffer == b"OK":
+            self.ready = True
+            self.buffer = b""
+            self.subscribed.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.subscribed.done():
+            self.subscribed.set_exception(ConnectionError(f"closed before it was subscribed: {self.buffer!r}"))
+
+    def subscription(self) -> bytes:
+        data: dict[str, str] = {"channel": self.channel}
+        if self.channel.startswith("presence-"):
+            socket_id = self.buffer.split(b'socket_id\\":\\"', 1)[1].split(b"\\", 1)[0].decode()
+            member = {"user_id": str(self.number), "user_info": {"name": f"Member {self.number}"}}
+            data["channel_data"] = json.dumps(member)
+            text = signatures.channel_text(socket_id, self.channel, data["channel_data"])
+            data["auth"] = f"{KEY}:{signatures.sign(SECRET, text)}"
+        payload = json.dumps({"event": "pusher:subscribe", "data": data}).encode()
+        frame = frames.text_frame(payload)
+        start = len(frame) - len(payload)
+        return bytes((frame[0], frame[1] | 0x80)) + frame[2:start] + bytes(4) + payload
+
+
+async def main() -> None:
+    swarm = Swarm(int(sys.argv[1]), sys.argv[2])
+    loop = asyncio.get_running_loop()
+    lines = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
+    while line := (await lines.readline()).decode().split():
+        if line[0] == "connect":
+            await swarm.connect(int(line[1]), line[2])
+        elif line[0] == "received":
+            await swarm.wait_for(int(line[1]))
+        elif line[0] == "disconnect":
+            swarm.disconnect(int(line[1]))
+        answer = {"received": swarm.received, "clients": len(swarm.clients)}
+        swarm.received = 0
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())
