@@ -57,7 +57,7 @@ def _check_signature(
         if signatures.verify(state.app.secret, signatures.request_text(method, path, pairs), signature):
             return
     shown = text.replace("\n", "\\n")
-    log.warning(
+    log.info(
         "401 for app %s: signature is wrong: another secret, or a proxy changed path or query; the text to sign is %s",
         state.app.id,
         ascii(shown[:1000]),

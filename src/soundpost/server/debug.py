@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from typing import Final, TextIO
@@ -11,6 +12,7 @@ from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
 
 _CUT: Final = 400
+_AUTH: Final = re.compile(r'("auth"\s*:\s*")[^"]+')
 
 
 class MessageStream(Observer):
@@ -58,9 +60,5 @@ def _payload(frame: bytes) -> bytes:
 def _readable(payload: bytes) -> str:
     text = payload.decode(errors="replace").replace('\\"', '"')
     text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    start = text.find('"auth":"')
-    if start >= 0:
-        end = text.find('"', start + 8)
-        if end > start + 8:
-            text = f"{text[: start + 8]}…{text[end:]}"
+    text = _AUTH.sub(r"\1…", text)
     return text if len(text) <= _CUT else f"{text[:_CUT]}… ({len(payload)} bytes)"

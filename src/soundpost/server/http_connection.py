@@ -10,6 +10,7 @@ import httptools
 
 from soundpost.server.requests import ApiError, Request, Response
 from soundpost.server.upgrade import upgrade
+from soundpost.wire.frames import CLOSE
 from soundpost.wire.handshake import wants_websocket
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("soundpost.api")
 
+_CLOSE_FRAME: Final = 0x80 | CLOSE
+_CHUNK_OVERHEAD: Final = 8  # times its own size is what a body in chunks of one byte takes at most
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -28,15 +31,17 @@ class HttpConnection(asyncio.Protocol):
         "_body",
         "_body_size",
         "_ending",
-        "_head_size",
         "_headers",
         "_in_body",
         "_in_request",
         "_parser",
+        "_replay",
         "_responses",
         "_server",
+        "_size",
         "_target",
         "_upgrade_request",
+        "over_capacity",
         "slot",
         "transport",
     )
@@ -48,15 +53,18 @@ class HttpConnection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._responses: list[bytes] = []
         self._upgrade_request: Request | None = None
+        self._replay = b""  # the head of a request with an upgrade nobody here wants, without it
         self._ending = False  # the last answer is given: what still comes in is ignored
         self._in_request = True  # a connection that never sends anything is as late as a slow request
         self._in_body = False
         self._began = server.wheel.now
-        self._head_size = 0
+        self._size = 0  # of the request that is coming in: all its bytes, as far as they are known to be its own
         self._body_size = 0
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
+        self.over_capacity = False
+        """There was no room for it when it came: it is refused, those who came before it are served."""
         self.slot = -1
 
     # The transport's side
@@ -65,6 +73,7 @@ class HttpConnection(asyncio.Protocol):
         """A client connected."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         self._server.open_sockets += 1
+        self.over_capacity = self._server.full
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -84,22 +93,26 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
+        if self._ending:
+            if data[0] == _CLOSE_FRAME:  # of a refused WebSocket: the client has seen why
+                self.transport.close()
+            return
         while data and not self._ending:
             data = self._feed(data)
         if self._responses:
             self._server.node.outbox.after_flush(self._send_responses)
 
     def _feed(self, data: bytes) -> bytes:
-        """Parse; return what follows an upgrade that nobody here wants, as it is plain HTTP again."""
-        if not self._in_body:
-            self._head_size += len(data)
+        """Parse; return what is to be parsed anew, without the upgrade that nobody here wants."""
+        self._size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as at:
             rest = data[at.args[0] :]
             if self._upgrade_request is None:
                 self._parser = httptools.HttpRequestParser(self)
-                return rest
+                head, self._replay = self._replay, b""
+                return head + rest
             if not self._ending:
                 upgrade(self._server, self, self._upgrade_request, rest)
             return b""
@@ -107,10 +120,11 @@ class HttpConnection(asyncio.Protocol):
             if not self._ending:
                 self._refuse(ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}"))
             return b""
-        if not self._in_body and self._head_size > self._server.settings.max_head_size and not self._ending:
-            self._refuse(
-                ApiError(431, f"Request head over {self._server.settings.max_head_size} bytes (max_head_size)")
-            )
+        settings = self._server.settings
+        if not self._in_body:
+            self._check_head_size(self._size)
+        elif self._size > settings.max_head_size + _CHUNK_OVERHEAD * settings.max_request_size:
+            self._check_body_size(self._size)  # it is not body: endless trailers, which the parser would collect
         return b""
 
     # The parser's side
@@ -126,18 +140,25 @@ class HttpConnection(asyncio.Protocol):
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._headers.append((name, value))
+        """One header; what comes after the body is of no interest."""
+        if not self._in_body:
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: refuse too large a body before it comes."""
         self._in_body = True
+        head_size = len(self._target)
+        waits = False
         for name, value in self._headers:
             size = len(name)
+            head_size += size + len(value) + 4
             if size == 14 and name.lower() == b"content-length":
                 self._check_body_size(int(value))
-            elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue" and not self._ending:
-                self.transport.write(_CONTINUE)
+            elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
+                waits = True
+        self._check_head_size(head_size)
+        if waits and not self._ending:
+            self._responses.append(_CONTINUE)  # after the answers to what was asked before
 
     def on_body(self, body: bytes) -> None:
         """A part of the body."""
@@ -149,24 +170,33 @@ class HttpConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """A request is whole."""
         parser, body = self._parser, self._body
+        version = parser.get_http_version()
         request = Request(
             parser.get_method(),
             _origin_form(self._target),
-            parser.get_http_version(),
+            version,
             self._headers,
             body[0] if len(body) == 1 else b"".join(body),
-            parser.should_keep_alive(),
+            parser.should_keep_alive() and version == "1.1",  # 1.0 would need to be told
         )
         self._target, self._headers, self._body = b"", [], []
-        self._head_size = self._body_size = 0
+        self._size = self._body_size = 0
         self._in_request = self._in_body = False
         self._began = self._server.wheel.now
         if self._ending:
             return
-        if parser.should_upgrade() and wants_websocket(request.headers()):
+        if not parser.should_upgrade() or request.method == b"CONNECT":
+            self._answer(request)
+        elif wants_websocket(request.headers()):
             self._upgrade_request = request
         else:
-            self._answer(request)
+            # Java's HttpClient offers h2c with every request. The parser takes no body after an upgrade.
+            self._replay = request.head_without(b"upgrade", b"expect")
+
+    def _check_head_size(self, size: int) -> None:
+        limit = self._server.settings.max_head_size
+        if size > limit and not self._ending:
+            self._refuse(ApiError(431, f"Request head over {limit} bytes (max_head_size)"))
 
     def _check_body_size(self, size: int) -> None:
         limit = self._server.settings.max_request_size
@@ -180,7 +210,7 @@ class HttpConnection(asyncio.Protocol):
     # Answers
 
     def _answer(self, request: Request) -> None:
-        if self._server.full:
+        if self.over_capacity:
             self._refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
         try:
@@ -229,6 +259,7 @@ class HttpConnection(asyncio.Protocol):
             self._send_responses()
         self._server.wheel.remove(self)
         self._ending = True
+        del self._parser  # it holds our methods: the two would wait for the garbage collector together
         self.transport.set_protocol(protocol)
 
     # Time

@@ -43,6 +43,13 @@ class Request:
             found[name] = found[name] + b", " + value if name in found else value
         return found
 
+    def head_without(self, *names: bytes) -> bytes:
+        """The request line and headers as bytes again, without those of the given lower-case names."""
+        target = self.path + ("?" + self.query if self.query else "")
+        lines = [self.method + b" " + target.encode("latin-1") + b" HTTP/" + self.http_version.encode("latin-1")]
+        lines += [name + b": " + value for name, value in self._headers if name.lower() not in names]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
     def parameters(self) -> list[tuple[str, str]]:
         """The query's parameters, decoded, in order."""
         pairs: list[tuple[str, str]] = []

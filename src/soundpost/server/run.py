@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable
 from typing import NamedTuple
@@ -30,6 +31,9 @@ def run(
     settings: Settings, *, debug: bool = False, playground: bool = False, on_ready: Callable[[Listening], None]
 ) -> None:
     """Serve until SIGINT or SIGTERM, then return. Raises StartError."""
+    logging.basicConfig(
+        level=logging.INFO if debug else logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
     uvloop.run(_serve(settings, debug, playground, on_ready))
 
 

@@ -28,6 +28,7 @@ log = logging.getLogger("soundpost.server")
 
 _BACKLOG = 4096
 _RESERVED_FILES = 64  # descriptors that are not clients' sockets
+_LATE = 5  # seconds behind which the process must have been stopped, or its machine
 _HOUSEKEEPING = 5  # seconds between rounds of Node.every_few_seconds
 
 
@@ -119,8 +120,14 @@ class Server:
         )
 
     def _tick(self, due: float) -> None:
-        """Once a second; late ticks are made up for, so that the wheel keeps the time."""
+        """Once a second; late ticks are made up for, so that the wheel keeps the time.
+
+        But not those of a process that was stopped: what clients sent meanwhile is still to be read, and they would
+        all be pinged and given up in one go.
+        """
         now = self.loop.time()
+        if now - due > _LATE:
+            due = now
         while due <= now:
             due += 1
             self.wheel.tick()

@@ -34,6 +34,8 @@ def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes
         return
     origin = headers.get(b"origin")
     try:
+        if http.over_capacity:
+            raise ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
         app = _admit(server, request, None if origin is None else origin.decode("latin-1"))
     except ProtocolError as error:
         refusal = messages.error(error.code, error.message) + frames.close_frame(error.code, error.message)
@@ -48,8 +50,6 @@ def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes
 
 def _admit(server: Server, request: Request, origin: str | None) -> AppState:
     """The app a client may connect to. Raises ProtocolError with the close code for one that may not."""
-    if server.full:
-        raise ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
     prefix = server.prefix + "/app/"
     if not request.path.startswith(prefix):
         raise ProtocolError(

@@ -22,8 +22,9 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     """One client. Also the transport's protocol: one object per connection, not two."""
 
     __slots__ = (
+        "_broken",
         "_closing",
-        "_peer_closed",
+        "_deaf",
         "_plain_fd",
         "_reader",
         "_server",
@@ -41,15 +42,17 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._transport: asyncio.Transport | None = transport
         self._reader: FrameReader | None = None
         self._closing = False
-        self._peer_closed = False
+        self._broken = False
+        self._deaf = False  # the client has ended its side: what still comes in is ignored
         self._uses_control_frames = False
         self.last_seen = server.wheel.now
         self.pinged_at = -1
         self.slot = -1
-        # Nothing is held back unless the kernel takes no more: pause_writing then says so exactly.
-        transport.set_write_buffer_limits(high=0)
         self._plain_fd = -1
         if transport.get_extra_info("sslcontext") is None:
+            # Nothing is held back unless the kernel takes no more: pause_writing then says so exactly.
+            # (Not on TLS: with this mark uvloop's TLS transport stalls once its client has read slowly.)
+            transport.set_write_buffer_limits(high=0)
             self._plain_fd = transport.get_extra_info("socket").fileno()
         self.fd = self._plain_fd
         """Where :func:`soundpost.server.delivery.deliver` may write; -1: only through :meth:`write`."""
@@ -91,8 +94,6 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self._transport.write(frames.close_frame(code, reason))
         self._leave()
         if self._transport is not None:
-            if self._peer_closed:
-                self._transport.close()
             self._server.wheel.add(self, self._server.settings.close_timeout)
 
     def abort(self) -> None:
@@ -101,10 +102,9 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self._transport.abort()
 
     def _leave(self) -> None:
-        """Stop reading and writing; the node is told when no delivery can be under way."""
+        """Stop acting and writing; the node is told when no delivery can be under way."""
         self._closing = True
         self.fd = -1
-        self._reader = None
         self._server.loop.call_soon(self.app.node.closed, self)
 
     # Reading
@@ -112,53 +112,61 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
         self.last_seen = self._server.wheel.now
-        if self._closing:
-            self._await_close(data)
+        if self._deaf:
             return
         if self._reader is None:
             payload = read_single(data, self.app.app.max_message_size)
             if payload is not None:
-                protocol.receive(self, payload)
+                if not self._closing:
+                    protocol.receive(self, payload)
                 return
             self._reader = FrameReader(self.app.app.max_message_size)
         reader = self._reader
         try:
             for message in reader.feed(data):
                 self._take(message)
-                if self._closing:
+                if self._deaf:
                     return
         except FrameError as error:
-            self._peer_closed = True  # nothing after a broken frame can be understood, a close frame neither
-            self.close(error.code, error.reason)
+            self._break_off(error)
             return
         if reader.idle:
             self._reader = None
 
     def _take(self, message: Message) -> None:
         opcode, payload = message
-        if opcode == frames.TEXT:
+        if opcode == frames.CLOSE:
+            self._take_close(payload)
+        elif self._closing:
+            return  # after our close frame only the client's matters, to let the socket go sooner
+        elif opcode == frames.TEXT:
             protocol.receive(self, payload)
         elif opcode == frames.PING:
             self._uses_control_frames = True
             self.write(frames.encode_frame(frames.PONG, payload))
         elif opcode == frames.PONG:
             self._uses_control_frames = True
-        elif opcode == frames.CLOSE:
-            code, reason = frames.parse_close(payload)
-            self._peer_closed = True
-            self.close(code, reason)
         else:
             self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
 
-    def _await_close(self, data: bytes) -> None:
-        """After our close frame only the client's matters, and that only to let the socket go sooner."""
-        if self._reader is None:
-            self._reader = FrameReader(self.app.app.max_message_size)
-        try:
-            done = any(message.opcode == frames.CLOSE for message in self._reader.feed(data))
-        except FrameError:
-            done = True
-        if done and self._transport is not None:
+    def _take_close(self, payload: bytes) -> None:
+        """The client's close frame, first or in answer to ours: both sides are done."""
+        code, reason = frames.parse_close(payload)
+        self._deaf = True
+        self.close(code, reason)
+        if self._transport is not None:
+            self._transport.close()
+
+    def _break_off(self, error: FrameError) -> None:
+        """Nothing after a broken frame can be understood. The client may still be sending it: a socket closed under
+        unread bytes is reset, and the close frame that says why would be lost."""
+        self._deaf = True
+        self.close(error.code, error.reason)
+        if self._transport is None:
+            return
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+        else:
             self._transport.close()
 
     def eof_received(self) -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from functools import lru_cache
 from typing import Final
 
 SERVER_TO_USER: Final = "#server-to-user-"
@@ -54,7 +53,6 @@ def kind_of(name: str) -> Kind:
     return Kind.PUBLIC
 
 
-@lru_cache(maxsize=4096)
 def fault(name: str, max_length: int) -> str | None:
     """What is wrong with a channel name, in words; None for a good one."""
     if not name:

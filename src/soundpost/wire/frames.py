@@ -32,6 +32,7 @@ TOO_BIG: Final = 1009
 _MAX_CONTROL_PAYLOAD: Final = 125
 _UINT16 = Struct("!H")
 _UINT64 = Struct("!Q")
+_NOT_UTF8: Final = "text that is not valid UTF-8"
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
@@ -249,7 +250,11 @@ class FrameReader:
         try:
             self._utf8.decode(plain, last)
         except UnicodeDecodeError:
-            raise FrameError(INVALID_PAYLOAD, "text that is not valid UTF-8") from None
+            raise FrameError(INVALID_PAYLOAD, _NOT_UTF8) from None
+        # Python's decoder waits for the third byte of a surrogate, though its second cannot be part of any text.
+        unfinished = self._utf8.getstate()[0]
+        if len(unfinished) == 2 and unfinished[0] == 0xED and unfinished[1] > 0x9F:
+            raise FrameError(INVALID_PAYLOAD, _NOT_UTF8)
 
     def _finish_frame(self) -> Message | None:
         if self._opcode >= CLOSE:

@@ -40,6 +40,8 @@ def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes]) -> 
     if version != b"13":
         shown = version.decode("latin-1") or "none"
         raise HandshakeError(426, f"Sec-WebSocket-Version is {shown}: this server speaks 13", _VERSION_HEADER)
+    if b"transfer-encoding" in headers or headers.get(b"content-length", b"0").strip(b"0 "):
+        raise HandshakeError(400, "WebSocket upgrade with a body: it would be taken for frames")
     key = headers.get(b"sec-websocket-key", b"").strip()
     if not _is_key(key):
         raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")

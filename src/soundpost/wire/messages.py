@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from soundpost.errors import ProtocolError
 from soundpost.wire import codes
@@ -52,7 +53,7 @@ class SignIn(msgspec.Struct):
 class ChannelData(msgspec.Struct):
     """``channel_data`` of a presence subscription; an integer id is the same user as its decimal string."""
 
-    user_id: str | int
+    user_id: str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
     user_info: msgspec.Raw = msgspec.Raw(b"null")
 
 

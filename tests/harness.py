@@ -1,0 +1,114 @@
+"""A real server process for tests, and (from ``raw_socket``) raw clients for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from raw_socket import (
+    DEFAULT_APP,
+    MASK,
+    TIMEOUT,
+    WEBSOCKET_KEY,
+    HttpResponse,
+    RawSocket,
+    client_frame,
+    fragments,
+    http_request,
+    ping_message,
+    signed_request,
+    upgrade_request,
+)
+
+from soundpost.config.settings import ServerSettings, Settings
+from soundpost.core.apps import App
+
+__all__ = [
+    "DEFAULT_APP",
+    "MASK",
+    "TIMEOUT",
+    "WEBSOCKET_KEY",
+    "HttpResponse",
+    "RawSocket",
+    "RunningServer",
+    "client_frame",
+    "fragments",
+    "http_request",
+    "ping_message",
+    "running_server",
+    "signed_request",
+    "upgrade_request",
+]
+
+_DEFAULTS: Final[dict[str, Any]] = {"host": "127.0.0.1", "port": 0, "shutdown_timeout": 1}
+
+
+class RunningServer:
+    """A server process. ``port`` on 127.0.0.1, ``pid``, ``process``."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, apps: Sequence[App], log: Path) -> None:
+        self.process = process
+        self.pid = process.pid
+        self.port = port
+        self._apps = {app.id: app for app in apps}
+        self._log = log
+
+    def app(self, id: str = "1") -> App:
+        """An app it serves, with its key and secret."""
+        return self._apps[id]
+
+    def log(self) -> str:
+        """All it has written to its standard error so far."""
+        return self._log.read_text(errors="replace")
+
+    def connect(self, app_id: str = "1") -> RawSocket:
+        """A WebSocket client that has got its hello."""
+        return RawSocket.open(self.port, self.app(app_id).key)
+
+    def publish(self, channel: str, name: str, data: str = "{}", app_id: str = "1") -> HttpResponse:
+        """Publish an event by the HTTP API."""
+        body = msgspec.json.encode({"name": name, "channels": [channel], "data": data})
+        return self.request("POST", "/events", body, app_id=app_id)
+
+    def request(self, method: str, path: str, body: bytes = b"", *, app_id: str = "1", **query: str) -> HttpResponse:
+        """A signed API request; ``path`` below ``/apps/{id}``."""
+        return http_request(self.port, signed_request(method, path, body, app=self.app(app_id), query=query))
+
+
+@contextmanager
+def running_server(
+    *, apps: Sequence[App] = (DEFAULT_APP,), playground: bool = False, debug: bool = False, **server: Any
+) -> Iterator[RunningServer]:
+    """Start a server on a free port of 127.0.0.1; ``server`` are keys of ``ServerSettings``. Ended by its pid."""
+    settings = Settings(server=msgspec.convert({**_DEFAULTS, **server}, ServerSettings), apps=tuple(apps))
+    arguments = msgspec.json.encode({"settings": settings, "playground": playground, "debug": debug}).decode()
+    command = [sys.executable, str(Path(__file__).with_name("harness_server.py")), arguments]
+    with tempfile.NamedTemporaryFile(prefix="soundpost-test-", suffix=".log") as log:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            ready, _, _ = select.select([process.stdout], [], [], TIMEOUT)
+            line = process.stdout.readline() if ready else b""
+            assert line, f"the server did not start:\n{Path(log.name).read_text()}"
+            yield RunningServer(process, json.loads(line)["port"], apps, Path(log.name))
+        finally:
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGTERM)
+            try:
+                process.wait(TIMEOUT)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            process.stdin.close()
+            process.stdout.close()

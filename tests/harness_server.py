@@ -1,0 +1,37 @@
+"""The server process of the tests: ``harness_server.py '{"settings": …, "playground": …, "debug": …}'``.
+
+Prints where it listens as a line of JSON. Ends on SIGTERM, or when its standard input is closed: a test run that is
+killed leaves no server behind.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+
+import msgspec
+
+from soundpost.config.settings import Settings
+from soundpost.server.run import Listening, run
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _ready(listening: Listening) -> None:
+    print(msgspec.json.encode(listening._asdict()).decode(), flush=True)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+if __name__ == "__main__":
+    arguments = msgspec.json.decode(sys.argv[1])
+    run(
+        msgspec.convert(arguments["settings"], Settings),
+        debug=arguments["debug"],
+        playground=arguments["playground"],
+        on_ready=_ready,
+    )

@@ -1,0 +1,56 @@
+"""What the documentation says is so: its examples run, its tables are whole."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+from harness import DEFAULT_APP, running_server
+
+from soundpost.config.load import load
+from soundpost.config.options import OPTIONS
+from soundpost.config.variables import REVERB
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def examples(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def test_the_readme_s_backend_publishes() -> None:
+    (code,) = examples("README.md", "python")
+    app = msgspec.structs.replace(DEFAULT_APP, key="your-app-key", secret="your-app-secret")
+    with running_server(apps=[app]) as server, server.connect() as client:
+        client.subscribe("orders")
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace("8080", str(server.port))], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        assert client.read_event() == {"event": "OrderPlaced", "data": '{"id": 7}', "channel": "orders"}
+
+
+def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
+    (example,) = examples("docs/configuration.md", "toml")
+    (tmp_path / "soundpost.toml").write_text(example)
+    loaded = load(config_file=None, overrides={}, environ={"APP_SECRET": "s3cret"}, directory=tmp_path)
+    assert [app.id for app in loaded.settings.apps] == ["1", "2"]
+    assert loaded.settings.apps[0].secret == "s3cret"
+
+
+def test_the_configuration_page_has_every_option_and_variable() -> None:
+    page = (ROOT / "docs/configuration.md").read_text()
+    missing = [option.variable for option in OPTIONS.values() if f"`{option.variable}`" not in page]
+    missing += [name for name in REVERB if f"`{name}`" not in page]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [target for target in targets if not (page.parent / target).exists()] == []

@@ -1,0 +1,103 @@
+"""Direct TLS: https and wss on the one port, and what a wrong certificate says."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import json
+import ssl
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from harness import DEFAULT_APP, running_server
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from soundpost.config.settings import ServerSettings, Settings, TlsSettings
+from soundpost.errors import StartError
+from soundpost.server.run import run
+from soundpost.wire.signatures import signed_query
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key, as files."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    folder = tmp_path_factory.mktemp("tls")
+    certificate_file, key_file = folder / "server.crt", folder / "server.key"
+    certificate_file.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    key_file.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return certificate_file, key_file
+
+
+async def test_publish_and_subscribe_over_tls_large_events_whole(certificate: tuple[Path, Path]) -> None:
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    trust = ssl.create_default_context(cafile=certificate[0])
+    with running_server(tls=tls) as server:
+        async with (
+            connect(f"wss://127.0.0.1:{server.port}/app/app-key?protocol=7", ssl=trust) as client,
+            httpx.AsyncClient(base_url=f"https://127.0.0.1:{server.port}", verify=trust) as api,
+        ):
+            assert json.loads(await client.recv())["event"] == "pusher:connection_established"
+            await client.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": "a"}}))
+            await client.recv()
+            for number in range(100):
+                data = f"{number}:{'x' * 9000}"
+                body = json.dumps({"name": "e", "channel": "a", "data": data}).encode()
+                query = signed_query(
+                    DEFAULT_APP.key, DEFAULT_APP.secret, "POST", "/apps/1/events", int(time.time()), body=body
+                )
+                answer = await api.post("/apps/1/events", params=query, content=body)
+                assert answer.status_code == 200, answer.text
+            for number in range(100):
+                assert json.loads(await client.recv())["data"] == f"{number}:{'x' * 9000}"
+
+
+async def test_a_refused_client_gets_its_close_code_over_tls(certificate: tuple[Path, Path]) -> None:
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    trust = ssl.create_default_context(cafile=certificate[0])
+    with running_server(tls=tls) as server:
+        async with connect(f"wss://127.0.0.1:{server.port}/app/unknown?protocol=7", ssl=trust) as client:
+            assert json.loads(await client.recv())["data"]["code"] == 4001
+            with pytest.raises(ConnectionClosed):
+                await asyncio.wait_for(client.recv(), 10)
+            assert client.close_code == 4001
+
+
+@pytest.mark.parametrize("wrong", ["missing", "not a certificate"])
+def test_an_unusable_certificate_stops_the_start_with_its_name(
+    wrong: str, tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    file = tmp_path / "wrong.crt"
+    if wrong != "missing":
+        file.write_text("certificate?")
+    settings = Settings(
+        server=ServerSettings(
+            host="127.0.0.1", port=0, tls=TlsSettings(certificate=str(file), key=str(certificate[1]))
+        ),
+        apps=(DEFAULT_APP,),
+    )
+    with pytest.raises(StartError, match=r"cannot use the certificate .*wrong\.crt"):
+        run(settings, on_ready=lambda _: None)
