@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
 from soundpost.core.apps import App, Positive
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+PathPrefix = Annotated[
+    str,
+    Meta(pattern=r"^/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?$", description="a path such as /ws"),
+]
 
 
 class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -26,7 +30,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Address to listen on."""
     port: Port = 8080
     """Port to listen on; 0 takes a free one."""
-    path: Annotated[str, Meta(pattern=r"^(/?[-A-Za-z0-9._~]+)*/?$")] = ""
+    path: PathPrefix = ""
     """Prefix of every path, such as ``/ws``."""
     hostname: str | None = None
     """The name under which clients reach the server; only printed in snippets."""
@@ -54,3 +58,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     server: ServerSettings = ServerSettings()
     apps: tuple[App, ...] = ()
+
+
+class PublicAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where applications publish to and browsers connect, as ``SOUNDPOST_HOST/PORT/SCHEME/PATH`` (or Laravel's
+    ``REVERB_HOST/PORT/SCHEME``) say: often a proxy's 443 in front of our 8080. Never where the daemon listens."""
+
+    host: str | None = None
+    port: Port | None = None
+    scheme: Literal["http", "https"] | None = None
+    path: PathPrefix | None = None

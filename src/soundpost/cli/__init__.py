@@ -1,0 +1,1 @@
+"""The command ``soundpost``: thin commands over the packages beside it."""

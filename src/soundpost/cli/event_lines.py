@@ -1,0 +1,49 @@
+"""An event as one line: for people, or for programs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import UTC, datetime
+
+import typer
+
+from soundpost.client.incoming import Event
+from soundpost.wire.messages import encode
+
+
+class EventLines:
+    """Makes lines of events: time, channel, name, data; or a JSON object each."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._width = 0
+        self._coloured = sys.stdout.isatty()
+
+    def text(self, event: Event) -> str:
+        """The line of an event that came just now, without its end.
+
+        As JSON, ``data`` is what was sent: a string for an event published over the HTTP API.
+        """
+        now = time.time()
+        if self._as_json:
+            stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            line = {"time": stamp, "channel": event.channel, "event": event.name, "data": event.data}
+            return encode(line if event.user_id is None else {**line, "user_id": event.user_id}).decode()
+        stamp = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
+        channel = _printable(event.channel or "")
+        self._width = max(self._width, len(channel))
+        data = event.data if isinstance(event.data, str) else encode(event.data).decode()
+        sender = f"  (from {_printable(event.user_id)})" if event.user_id is not None else ""
+        return (
+            f"{self._style(stamp, dim=True)}  {self._style(channel.ljust(self._width), fg='cyan')}  "
+            f"{self._style(_printable(event.name), bold=True)}  {_printable(data)}{sender}"
+        )
+
+    def _style(self, text: str, *, fg: str | None = None, bold: bool | None = None, dim: bool | None = None) -> str:
+        return typer.style(text, fg=fg, bold=bold, dim=dim) if self._coloured else text
+
+
+def _printable(text: str) -> str:
+    """One line, and nothing in it that a terminal would obey."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,19 @@
+"""How this command was called, so that what is printed works when it is pasted into a second shell."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+
+def command() -> str:
+    """``soundpost`` where the shell finds it; else its path, or the ``python -m soundpost`` it was called as."""
+    called = Path(sys.argv[0])
+    if called.name == "soundpost":
+        found = shutil.which("soundpost")
+        return "soundpost" if found and Path(found).absolute() == called.absolute() else shlex.quote(str(called))
+    found = shutil.which("python")
+    is_ours = found is not None and Path(found).absolute() == Path(sys.executable).absolute()
+    return f"{'python' if is_ours else shlex.quote(sys.executable)} -m soundpost"

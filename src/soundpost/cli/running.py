@@ -1,0 +1,109 @@
+"""What a server with credentials made for its run leaves for other shells: a private file while it lives.
+
+With it ``soundpost trigger`` and ``soundpost listen`` need no arguments in a second shell. The file is in
+``$XDG_RUNTIME_DIR/soundpost`` or ``~/.cache/soundpost``, readable by its user only, and gone when the server stops.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from soundpost.errors import ConfigurationError
+
+
+class RunningServer(Struct, frozen=True, kw_only=True):
+    """A server that runs now: its process, its port, the base URL to reach it at, its app."""
+
+    pid: int
+    started: str
+    """What tells the process from a later one with the same id."""
+    port: int
+    url: str
+    app_id: str
+    key: str
+    secret: str
+
+
+def announce(port: int, url: str, app_id: str, key: str, secret: str) -> Path | None:
+    """Write this process's file; None where it cannot be written: the server runs without it."""
+    pid = os.getpid()
+    server = RunningServer(pid=pid, started=_started(pid), port=port, url=url, app_id=app_id, key=key, secret=secret)
+    path = _directory() / f"server-{port}.json"
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(msgspec.json.encode(server))
+        temporary.replace(path)
+    except OSError:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        return None
+    return path
+
+
+def withdraw(path: Path) -> None:
+    """Remove this process's file, unless it is another's by now."""
+    server = _read(path)
+    if server is not None and server.pid == os.getpid():
+        with suppress(OSError):
+            path.unlink()
+
+
+def find(port: int | None, usual_port: int) -> RunningServer | None:
+    """The running server of this user at ``port``; without one the only one, or of several that at ``usual_port``.
+
+    Raises ConfigurationError when that leaves a choice.
+    """
+    servers = {
+        server.port: server for server in map(_read, _directory().glob("server-*.json")) if server and _is_alive(server)
+    }
+    if port is not None:
+        return servers.get(port)
+    if len(servers) < 2:
+        return next(iter(servers.values()), None)
+    if usual_port in servers:
+        return servers[usual_port]
+    ports = ", ".join(map(str, sorted(servers)))
+    raise ConfigurationError(f"several servers run here, on the ports {ports}: choose one with --port")
+
+
+def _directory() -> Path:
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    try:
+        return Path(runtime or Path.home() / ".cache") / "soundpost"
+    except RuntimeError:  # a user without a home
+        return Path("/nonexistent")
+
+
+def _read(path: Path) -> RunningServer | None:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=RunningServer)
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _is_alive(server: RunningServer) -> bool:
+    try:
+        os.kill(server.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return _started(server.pid) == server.started
+
+
+def _started(pid: int) -> str:
+    """When a process began, in the kernel's ticks (proc(5), stat, field 22); empty where there is no /proc."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    return stat.rpartition(")")[2].split()[19]

@@ -1,0 +1,95 @@
+"""``soundpost start``: the server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from soundpost.config import Loaded
+    from soundpost.server.run import Listening
+
+
+def start(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="0.0.0.0")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")
+    ] = None,
+    path: Annotated[str | None, typer.Option(help="Prefix of every path, such as /ws.", show_default="none")] = None,
+    hostname: Annotated[
+        str | None, typer.Option(help="Name under which clients reach the server, for printed snippets.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml, if there is one")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show every message as it comes and goes.")] = False,
+    playground: Annotated[
+        bool | None,
+        typer.Option("--playground/--no-playground", help="Serve the playground page.", show_default="first runs only"),
+    ] = None,
+) -> None:
+    """Start the server.
+
+    Without any configuration it makes credentials for this run and prints all that is needed to use it.
+    Settings come from the command line, the environment (SOUNDPOST_…, or Laravel's REVERB_…), .env and
+    soundpost.toml, in this order. Ctrl-C or SIGTERM stops it.
+
+    \b
+    [bold]Examples[/]
+    soundpost start
+    soundpost start --host 127.0.0.1 --port 9000 --debug
+    SOUNDPOST_APP_ID=1 SOUNDPOST_APP_KEY=k SOUNDPOST_APP_SECRET=s soundpost start
+    """
+    from soundpost.cli.running import withdraw
+    from soundpost.config import load
+
+    loaded = load(
+        environ=os.environ,
+        directory=Path.cwd(),
+        config_file=config,
+        overrides={
+            "server.host": host,
+            "server.port": port,
+            "server.path": path,
+            "server.hostname": hostname,
+            "server.playground": playground,
+        },
+    )
+    for warning in loaded.warnings:
+        typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
+
+    from soundpost.server.run import run
+
+    announced: list[Path] = []
+    try:
+        run(
+            loaded.settings,
+            debug=debug,
+            playground=bool(loaded.settings.server.playground),
+            on_ready=lambda listening: announced.extend(_tell(loaded, listening)),
+        )
+    finally:
+        for file in announced:
+            withdraw(file)
+
+
+def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
+    """Print the banner; return the files to remove at the end."""
+    from soundpost.cli.addresses import Address, browser_address, local_address
+    from soundpost.cli.banner import Banner
+    from soundpost.cli.running import announce
+
+    server, apps = loaded.settings.server, loaded.settings.apps
+    local = local_address(server, listening.port)
+    shown = Address("https" if listening.tls else "http", listening.host, listening.port, listening.path).url
+    if not loaded.generated:
+        Banner().configured(shown, apps, local if server.playground else None)
+        return []
+    app = apps[0]
+    file = announce(listening.port, local.url, app.id, app.key, app.secret)
+    browser = browser_address(loaded, listening.port)
+    Banner().first_run(shown, app, local, browser, playground=bool(server.playground), announced=file is not None)
+    return [] if file is None else [file]

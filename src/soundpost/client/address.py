@@ -1,0 +1,31 @@
+"""The addresses of a server: where its API is, and where its sockets are."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import quote, urlsplit
+
+from soundpost import __version__
+
+PROTOCOL = 7
+"""The version of the Pusher protocol that is asked for."""
+
+
+def socket_url(base_url: str, key: str) -> str:
+    """The WebSocket address of an app: ``http://host:8080/ws`` becomes ``ws://host:8080/ws/app/KEY?protocol=7&…``.
+
+    ``ws`` and ``wss`` addresses are taken as well.
+    """
+    parts = urlsplit(base_url)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+    query = f"protocol={PROTOCOL}&client=soundpost&version={__version__}"
+    return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/app/{quote(key, safe='')}?{query}"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is on this machine, where no proxy of the environment has a place."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

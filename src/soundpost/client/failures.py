@@ -1,0 +1,113 @@
+"""What went wrong between us and a server, in one line that a person can act on."""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from soundpost.errors import RequestError
+
+_LONGEST_REASON: Final = 300
+_TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_HINTS: Final = {
+    401: "; check that key and secret are this app's, and that the clock is right",
+    404: "; check app id and path",
+    413: "; the event is larger than the server takes",
+}
+
+
+def no_answer(url: str, error: BaseException) -> RequestError:
+    """For an exception of a client library: why there was no answer from ``url``."""
+    where = _origin(url)
+    for cause in _causes(error):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return RequestError(0, f"the certificate of {where} is not trusted: {cause.verify_message}")
+        if isinstance(cause, ssl.SSLError):
+            return RequestError(0, f"{where} does not answer in TLS: does it speak http instead of https?")
+        if isinstance(cause, ConnectionRefusedError):
+            return RequestError(0, f"nothing listens at {where} (connection refused): is the server running?")
+        if isinstance(cause, socket.gaierror):
+            return RequestError(0, f"the host name of {where} is not known: {cause.strerror}")
+    if any(isinstance(cause, TimeoutError) for cause in _causes(error)) or "timeout" in type(error).__name__.lower():
+        return RequestError(0, f"{where} did not answer in time")
+    if any("expected HTTP/1.1" in str(cause) for cause in _causes(error)):
+        return RequestError(0, f"{where} answers in HTTP/1.0: it, or a proxy before it, cannot speak WebSocket")
+    if not _is_tls(url) and _hung_up(error):
+        return RequestError(0, f"{where} hung up without an HTTP answer: does it speak https instead of http?")
+    return RequestError(0, f"no answer from {where}: {_one_line(str(error)) or type(error).__name__}")
+
+
+def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
+    """For an HTTP answer that is not a success: what it says, or what it seems to come from."""
+    where = _origin(url)
+    location = headers.get("location")
+    if 300 <= status < 400 and location:
+        return RequestError(status, f"{where} redirects to {_one_line(location)}: use that address")
+    if "text/html" in headers.get("content-type", "") or body.lstrip()[:1] == b"<":
+        return RequestError(
+            status,
+            f"{where} answered {status} with {_page(headers, body)}: no Pusher API is there; check host, port and path",
+        )
+    if 200 <= status < 300:
+        return RequestError(status, f"{where} answered {status}, but not with the JSON of a Pusher API")
+    reason = _one_line(_reason(body)) or "no reason given"
+    return RequestError(status, f"{where} answered {status}: {reason}{_HINTS.get(status, '')}")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        yield current
+        current = current.__cause__ or current.__context__
+
+
+def _hung_up(error: BaseException) -> bool:
+    """The connection ended, or what came was no HTTP (a TLS alert is read as an illegal status line)."""
+    text = " ".join(str(cause) for cause in _causes(error)).lower()
+    return any(isinstance(cause, ConnectionResetError | EOFError) for cause in _causes(error)) or any(
+        sign in text for sign in ("disconnected", "illegal status line", "connection closed", "http response")
+    )
+
+
+def _page(headers: Mapping[str, str], body: bytes) -> str:
+    title = _TITLE.search(body)
+    parts = []
+    if title:
+        parts.append(f"titled '{_one_line(title[1].decode(errors='replace'))}'")
+    if headers.get("server"):
+        parts.append(f"from {_one_line(headers['server'])}")
+    return " ".join(["a web page", *parts])
+
+
+def _reason(body: bytes) -> str:
+    """The reason in an error's body: plain text, or JSON with an ``error`` or ``message``."""
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return body.decode(errors="replace")
+    if isinstance(decoded, dict):
+        found = decoded.get("error") or decoded.get("message")
+        return found if isinstance(found, str) else body.decode(errors="replace")
+    return str(decoded)
+
+
+def _one_line(text: str) -> str:
+    line = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+
+
+def _is_tls(url: str) -> bool:
+    return urlsplit(url).scheme in ("https", "wss")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -1,0 +1,62 @@
+"""What a server sends, decoded."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+INTERNAL: Final = "pusher_internal:"
+
+
+class Event(NamedTuple):
+    """An event of a channel; of the connection itself where ``channel`` is None (``pusher:error``).
+
+    ``data`` is as it was sent: a string for what was published over the HTTP API, any JSON value for a client's
+    event. The protocol's own have pusher-js's names: ``pusher:member_added``, ``pusher:cache_miss``.
+    """
+
+    name: str
+    channel: str | None
+    data: Any
+    user_id: str | None = None
+
+    @property
+    def is_protocol(self) -> bool:
+        """Sent by the server itself, not by an application or a client."""
+        return self.name.startswith("pusher:")
+
+
+class Frame(msgspec.Struct):
+    """The envelope of everything a server sends."""
+
+    event: str
+    channel: str | None = None
+    data: Any = None
+    user_id: str | None = None
+
+    def to_event(self) -> Event:
+        """As it is handed on: ``pusher_internal:member_added`` is ``pusher:member_added`` to applications."""
+        name = f"pusher:{self.event[len(INTERNAL) :]}" if self.event.startswith(INTERNAL) else self.event
+        return Event(name, self.channel, self.data, self.user_id)
+
+    def content(self) -> dict[str, Any]:
+        """``data`` as an object, sent as one or as a JSON string of one; empty for anything else."""
+        value = self.data
+        if isinstance(value, str):
+            try:
+                value = msgspec.json.decode(value)
+            except msgspec.DecodeError:
+                return {}
+        return value if isinstance(value, dict) else {}
+
+
+_decode: Final = msgspec.json.Decoder(Frame).decode
+
+
+def decode_frame(text: str | bytes) -> Frame | None:
+    """A server's message; None for what is none."""
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,115 @@
+"""From what the sources say about apps to the apps: whole, valid, each id and key once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from soundpost.config.credentials import generate
+from soundpost.config.options import OPTIONS, Setting, Values
+from soundpost.config.variables import REVERB
+from soundpost.core.apps import App
+from soundpost.errors import ConfigurationError
+
+_CREDENTIALS: Final = (("app", "id"), ("app", "key"), ("app", "secret"))
+
+
+def with_variables(apps: list[Values], variables: Values, warnings: list[str]) -> list[Values]:
+    """The file's ``apps`` with the app that ``variables`` describe: the one with the same id, else the first."""
+    if not variables:
+        return apps
+    if not apps:
+        return [variables]
+    wanted = variables.get(("app", "id"))
+    ids = [app[("app", "id")].value if ("app", "id") in app else None for app in apps]
+    index = ids.index(wanted.value) if wanted is not None and wanted.value in ids else 0
+    if wanted is not None and ids[index] not in (None, wanted.value):
+        replaced = apps[index]["app", "id"]
+        warnings.append(f"{wanted.place}={wanted.value!r} takes the place of {replaced.place}={replaced.value!r}")
+    return [{**app, **variables} if number == index else app for number, app in enumerate(apps)]
+
+
+def lack_credentials(apps: list[Values]) -> bool:
+    """Nobody has given a single credential, nor begun an app in a file."""
+    return len(apps) <= 1 and not any(keys in app for app in apps for keys in _CREDENTIALS)
+
+
+def generated(options: Values) -> Values:
+    """An app with fresh credentials and these options."""
+    fresh = zip(_CREDENTIALS, generate(), strict=True)
+    return {**options, **{keys: Setting(value, "generated") for keys, value in fresh}}
+
+
+def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str]) -> tuple[App, ...]:
+    """The apps. Raises ConfigurationError for one that is not whole, and for an id or key that occurs twice.
+
+    ``places`` names each app in messages, for what is missing has no place of its own.
+    """
+    for app, place in zip(apps, places, strict=True):
+        _check_whole(app, place)
+        _take_all_for_members(app, warnings)
+        app_id = app["app", "id"]
+        if not (app_id.value.isascii() and app_id.value.isdigit()):
+            warnings.append(
+                f"{app_id.place}={app_id.value!r}: official Pusher SDKs want an app id of digits, such as 123456"
+            )
+    for keys in (("app", "id"), ("app", "key")):
+        _check_unique(apps, keys)
+    return tuple(msgspec.convert(nested(app), App) for app in apps)
+
+
+def nested(values: Values) -> dict[str, Any]:
+    """``{("server", "tls", "key"): …}`` as ``{"tls": {"key": …}}``."""
+    result: dict[str, Any] = {}
+    for keys, setting in values.items():
+        table = result
+        for key in keys[1:-1]:
+            table = table.setdefault(key, {})
+        table[keys[-1]] = setting.value
+    return result
+
+
+def _check_whole(app: Values, place: str) -> None:
+    missing = [keys[1] for keys in _CREDENTIALS if keys not in app]
+    if not missing:
+        return
+    given = [app[keys].place for keys in _CREDENTIALS if keys in app]
+    if place:
+        raise ConfigurationError(f"{place}: {_and(missing)} missing: every app needs id, key and secret")
+    reverb = any("REVERB_" in where for where in given)
+    names = [_variable(name, reverb) for name in missing]
+    raise ConfigurationError(f"{_and(given)} set, but {_and(names)} missing: an app needs id, key and secret")
+
+
+def _and(names: list[str]) -> str:
+    return f"{names[0]} is" if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} are"
+
+
+def _variable(name: str, reverb: bool) -> str:
+    if reverb:
+        return next(variable for variable, targets in REVERB.items() if ("app", name) in targets)
+    return OPTIONS["app", name].variable
+
+
+def _take_all_for_members(app: Values, warnings: list[str]) -> None:
+    keys = ("app", "accept_client_events_from")
+    if keys in app and app[keys].value == "all":
+        place = app[keys].place
+        warnings.append(
+            f"{place}='all' is taken as 'members': otherwise anyone who knows the app's key could publish "
+            "into private channels without being subscribed to them"
+        )
+        app[keys] = Setting("members", place)
+
+
+def _check_unique(apps: Sequence[Values], keys: tuple[str, str]) -> None:
+    seen: dict[str, Setting] = {}
+    for app in apps:
+        setting = app[keys]
+        first = seen.setdefault(setting.value, setting)
+        if first is not setting:
+            raise ConfigurationError(
+                f"{setting.place}={setting.value!r} is also that of {first.place}: each app needs its own"
+            )

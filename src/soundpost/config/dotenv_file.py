@@ -1,0 +1,30 @@
+"""A ``.env`` file, of ours or of a whole Laravel project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from io import StringIO
+from pathlib import Path
+
+from dotenv.parser import parse_stream
+
+from soundpost.config.interpolation import interpolate
+
+
+def read_dotenv(path: Path, environ: Mapping[str, str], warnings: list[str]) -> dict[str, str]:
+    """The variables in a ``.env`` file; ``${NAME}`` is the environment's or an earlier line's.
+
+    Never raises: what cannot be read is told in ``warnings``, for most lines belong to somebody else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        warnings.append(f"{path.name}: cannot be read ({error.strerror}); its settings are not used")
+        return {}
+    variables: dict[str, str] = {}
+    for binding in parse_stream(StringIO(text)):
+        if binding.error:
+            warnings.append(f"{path.name}: line {binding.original.line} is not NAME=value; it is left out")
+        elif binding.key and binding.value is not None:
+            variables[binding.key] = interpolate(binding.value, lambda name: environ.get(name, variables.get(name, "")))
+    return variables

@@ -1,0 +1,133 @@
+"""Read the configuration: command line, environment, ``.env``, ``soundpost.toml``, defaults, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from soundpost.config.apps_section import build_apps, generated, lack_credentials, nested, with_variables
+from soundpost.config.dotenv_file import read_dotenv
+from soundpost.config.options import OPTIONS, Setting, Values
+from soundpost.config.settings import PublicAddress, ServerSettings, Settings
+from soundpost.config.toml_file import TomlFile
+from soundpost.config.values import from_toml
+from soundpost.config.variables import read_variables
+from soundpost.errors import ConfigurationError
+
+FILE_NAME: Final = "soundpost.toml"
+LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The configuration, and what there is to say about where it came from."""
+
+    settings: Settings
+    generated: bool
+    """No app was configured: the only one has credentials made for this run."""
+    public: PublicAddress
+    """Where clients reach the server, as far as anything says so; for snippets and for ``trigger``."""
+    sources: tuple[str, ...]
+    """The files that had something to say."""
+    warnings: list[str]
+    """What works, but perhaps not as its author thinks; one sentence each."""
+
+
+def load(
+    *,
+    environ: Mapping[str, str],
+    directory: Path,
+    config_file: Path | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Loaded:
+    """The configuration of a server started in ``directory``.
+
+    ``config_file`` takes the place of ``soundpost.toml`` there and must exist. ``overrides`` are the command line's:
+    ``{"server.port": 9000}``; None stands for an option not given. Raises ConfigurationError.
+    """
+    warnings: list[str] = []
+    sources: list[str] = []
+    values = _command_line(overrides or {})
+    _fill(values, read_variables(environ, "environment", warnings))
+    dotenv: dict[str, str] = {}
+    if (directory / ".env").is_file():
+        dotenv = read_dotenv(directory / ".env", environ, warnings)
+        from_dotenv = read_variables(dotenv, ".env", warnings)
+        sources += [".env"] if from_dotenv else []
+        _fill(values, from_dotenv)
+    file = _toml_file(config_file, directory, {**dotenv, **environ})
+    app_values = {keys: setting for keys, setting in values.items() if keys[0] == "app"}
+    apps: list[Values] = []
+    if file is not None:
+        sources.append(str(config_file or FILE_NAME))
+        warnings += file.warnings
+        _fill(values, file.server)
+        apps = file.apps
+    places = [file.app_place(number) for number in range(len(apps))] if file is not None and apps else [""]
+    apps = with_variables(apps, app_values, warnings)
+    fresh = lack_credentials(apps) and not (file is not None and file.apps)
+    if fresh:
+        apps = [generated(apps[0] if apps else {})]
+    server = _server(values, fresh)
+    public = msgspec.convert(nested(_only(values, "public")), PublicAddress)
+    _warn_of_mixed_ports(values, server, warnings)
+    settings = Settings(server=server, apps=build_apps(apps, places, warnings))
+    return Loaded(settings, fresh, public, tuple(sources), warnings)
+
+
+def _command_line(overrides: Mapping[str, object]) -> Values:
+    values: Values = {}
+    for name, value in overrides.items():
+        if value is None:
+            continue
+        option = OPTIONS[tuple(name.split("."))]
+        place = f"command line: --{option.keys[-1].replace('_', '-')}"
+        values[option.keys] = Setting(from_toml(option, value, place), place)
+    return values
+
+
+def _fill(values: Values, lower: Values) -> None:
+    """Add what ``lower`` says and nobody before it has."""
+    for keys, setting in lower.items():
+        values.setdefault(keys, setting)
+
+
+def _only(values: Values, section: str) -> Values:
+    return {keys: setting for keys, setting in values.items() if keys[0] == section}
+
+
+def _toml_file(config_file: Path | None, directory: Path, variables: Mapping[str, str]) -> TomlFile | None:
+    path = config_file or directory / FILE_NAME
+    if config_file is None and not path.exists():
+        return None
+    return TomlFile(path, str(config_file or FILE_NAME), variables.get)
+
+
+def _server(values: Values, fresh: bool) -> ServerSettings:
+    tls = {keys[-1]: values[keys] for keys in values if keys[:2] == ("server", "tls")}
+    for name in ("key", "passphrase"):
+        if name in tls and tls[name].value and not ("certificate" in tls and tls["certificate"].value):
+            raise ConfigurationError(f"{tls[name].place} is set without a certificate: set tls.certificate too")
+    server = msgspec.convert(nested(_only(values, "server")), ServerSettings)
+    path = server.path.strip("/")
+    return msgspec.structs.replace(
+        server,
+        path=f"/{path}" if path else "",
+        playground=fresh if server.playground is None else server.playground,
+    )
+
+
+def _warn_of_mixed_ports(values: Values, server: ServerSettings, warnings: list[str]) -> None:
+    """``SOUNDPOST_PORT`` is taken for the daemon's own so often that a likely mistake deserves a word."""
+    host, port = values.get(("public", "host")), values.get(("public", "port"))
+    if port is None or port.value == server.port or (host is not None and host.value not in LOCAL_HOSTS):
+        return
+    listening = "REVERB_SERVER_PORT" if "REVERB_" in port.place else "SOUNDPOST_SERVER_PORT"
+    warnings.append(
+        f"{port.place}={port.value} is the port applications publish to, not the one this server listens on, "
+        f"which is {server.port} ({listening})"
+    )

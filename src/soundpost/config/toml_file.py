@@ -1,0 +1,127 @@
+"""``soundpost.toml``: read, every key and value checked, with its place in each message."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from soundpost.config.interpolation import UnsetVariableError, interpolate
+from soundpost.config.options import Option, Setting, Values, did_you_mean, section
+from soundpost.config.values import from_toml
+from soundpost.errors import ConfigurationError
+
+_TITLES: Final = {"server": "[server]", "app": "[[apps]]"}
+_OTHER: Final = {"server": "app", "app": "server"}
+
+
+class TomlFile:
+    """What a ``soundpost.toml`` says: ``server`` options, and those of each app in ``apps``."""
+
+    def __init__(self, path: Path, shown: str, lookup: Callable[[str], str | None]) -> None:
+        """Read ``path``, called ``shown`` in messages; ``lookup`` finds variables. Raises ConfigurationError."""
+        self.server: Values = {}
+        self.apps: list[Values] = []
+        self.warnings: list[str] = []
+        self._shown = shown
+        self._lookup = lookup
+        self._holds_secrets = False
+        document = _parse(path, shown)
+        for key, value in document.items():
+            if key == "server":
+                self.server = self._section("server", value, f"{shown}: [server]")
+            elif key == "apps":
+                self.apps = self._apps(value)
+            else:
+                hint = did_you_mean(key, ["server", "apps"]) or "; it has [server] and [[apps]]"
+                raise ConfigurationError(f"{shown}: unknown key '{key}'{hint}")
+        self._check_mode(path)
+
+    def _apps(self, value: Any) -> list[Values]:
+        if not isinstance(value, list) or not all(isinstance(app, dict) for app in value):
+            raise ConfigurationError(f"{self._shown}: apps is no list of tables: begin each app with a line [[apps]]")
+        return [self._section("app", app, self.app_place(number)) for number, app in enumerate(value)]
+
+    def app_place(self, number: int) -> str:
+        """How messages call the app at index ``number``."""
+        return f"{self._shown}: [[apps]] no. {number + 1}"
+
+    def _section(self, name: str, table: Any, place: str) -> Values:
+        if not isinstance(table, dict):
+            raise ConfigurationError(f"{place}={table!r}: expected a table")
+        options = section(name)
+        values: Values = {}
+        for key, value in _flat(table, options, place):
+            option = options.get(key)
+            if option is None:
+                raise ConfigurationError(f"{place}: unknown key '{key}'{_hint(key, name)}")
+            values[option.keys] = Setting(self._value(option, value, f"{place}: {key}"), f"{place}: {key}")
+        return values
+
+    def _value(self, option: Option, value: Any, place: str) -> Any:
+        try:
+            filled = self._filled(value)
+        except UnsetVariableError as error:
+            raise ConfigurationError(
+                f"{place}: ${{{error}}} is used, but the environment variable {error} is not set: "
+                f"set it, or give a default as in ${{{error}:-…}}"
+            ) from None
+        if option.is_secret and filled == value:
+            self._holds_secrets = True
+        return from_toml(option, filled, place, strict=filled == value)
+
+    def _filled(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return interpolate(value, self._lookup)
+        if isinstance(value, list):
+            return [self._filled(item) for item in value]
+        return value
+
+    def _check_mode(self, path: Path) -> None:
+        if os.name != "posix" or not self._holds_secrets:
+            return
+        mode = path.stat().st_mode & 0o777
+        if mode & 0o077:
+            self.warnings.append(
+                f"{self._shown}: its secrets are open to other users of this machine (mode {mode:o}): "
+                f"chmod 600 {self._shown}"
+            )
+
+
+def _parse(path: Path, shown: str) -> dict[str, Any]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+        return tomllib.loads(text)
+    except FileNotFoundError:
+        raise ConfigurationError(f"{shown}: there is no such file: 'soundpost init' writes one") from None
+    except OSError as error:
+        raise ConfigurationError(f"{shown}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigurationError(f"{shown}: not UTF-8 (line {line}): TOML must be") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{shown}: not valid TOML: {error}") from None
+
+
+def _flat(table: dict[str, Any], options: dict[str, Option], place: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a table by dotted name; a table is gone into only where options have such a name."""
+    for key, value in table.items():
+        name = prefix + key
+        inner = any(option.startswith(f"{name}.") for option in options)
+        if isinstance(value, dict) and inner:
+            yield from _flat(value, options, place, f"{name}.")
+        elif inner:
+            raise ConfigurationError(f"{place}: {name} is a table: write {name} = {{ … }}")
+        else:
+            yield name, value
+
+
+def _hint(key: str, name: str) -> str:
+    other = section(_OTHER[name])
+    if key in other:
+        return f"; it belongs to {_TITLES[_OTHER[name]]}"
+    known = list(section(name))
+    tables = [option.partition(".")[0] for option in known if "." in option]
+    return did_you_mean(key, known + tables) or f"; known are {', '.join(known)}"

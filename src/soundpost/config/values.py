@@ -1,0 +1,119 @@
+"""From what somebody wrote to the value an option needs, or a message that says what was expected."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import UNSET, inspect
+
+from soundpost.config.options import Option
+from soundpost.errors import ConfigurationError
+
+_TRUE: Final = {"true", "(true)", "1", "yes", "on"}
+_FALSE: Final = {"false", "(false)", "0", "no", "off"}
+_NULL: Final = {"null", "(null)"}
+_EMPTY: Final = {"empty", "(empty)"}
+
+
+def from_text(option: Option, text: str, place: str) -> Any:
+    """The value of an environment variable, read as Laravel reads its own; UNSET for an empty one.
+
+    Outer quotes, which ``docker --env-file`` leaves in place, are not part of it; ``null`` and ``(null)`` unset an
+    option that can be unset. Lists are separated by commas. Raises ConfigurationError.
+    """
+    plain = unquoted(text.strip())
+    shape = _without_null(inspect.type_info(option.type))
+    word = plain.lower()
+    if word in _NULL:
+        return None if _may_be_null(option) else UNSET
+    if not word:
+        return UNSET
+    if word in _EMPTY:
+        plain = ""
+    value: Any = plain
+    if isinstance(shape, inspect.VarTupleType):
+        value = [item.strip() for item in plain.split(",") if item.strip()]
+    elif isinstance(shape, inspect.BoolType):
+        value = True if word in _TRUE else False if word in _FALSE else plain
+    return _convert(option, value, place, strict=False, written=text)
+
+
+def from_toml(option: Option, value: Any, place: str, *, strict: bool = True) -> Any:
+    """The value of a key in ``soundpost.toml``; not ``strict`` for one made of environment variables.
+
+    Raises ConfigurationError.
+    """
+    return _convert(option, value, place, strict=strict, written=value)
+
+
+def unquoted(text: str) -> str:
+    """``text`` without the quotes around it."""
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _convert(option: Option, value: Any, place: str, *, strict: bool, written: Any) -> Any:
+    if option.keys == ("app", "accept_client_events_from") and value == "all":
+        return "all"  # Reverb's value; load() says what becomes of it
+    try:
+        converted = msgspec.convert(value, option.type, strict=strict)
+    except msgspec.ValidationError:
+        shown = "" if option.is_secret else f"={written!r}"
+        hint = "; write it in quotes" if strict and _is_number_for_text(option, value) else ""
+        raise ConfigurationError(f"{place}{shown}: expected {expected(option)}{hint}") from None
+    if option.keys == ("app", "allowed_origins"):
+        _check_origins(converted, place)
+    return converted
+
+
+def _check_origins(origins: tuple[str, ...], place: str) -> None:
+    for origin in origins:
+        host = origin.rpartition(":")[0]
+        if host and "://" not in origin and not origin.startswith("["):
+            raise ConfigurationError(
+                f"{place}: {origin!r} would never match: write the host alone ({host!r}, any port), "
+                f"or the whole origin ('http://{origin}')"
+            )
+
+
+def _is_number_for_text(option: Option, value: Any) -> bool:
+    return isinstance(value, int | float) and isinstance(inspect.type_info(option.type), inspect.StrType)
+
+
+def expected(option: Option) -> str:
+    """What a value of this option must be, in words."""
+    return _in_words(inspect.type_info(option.type))
+
+
+def _in_words(shape: inspect.Type) -> str:
+    shape = _without_null(shape)
+    if isinstance(shape, inspect.Metadata):
+        described = (shape.extra_json_schema or {}).get("description")
+        return str(described) if described else _in_words(shape.type)
+    if isinstance(shape, inspect.IntType):
+        return (
+            f"a whole number from {shape.ge} to {shape.le}"
+            if shape.le is not None
+            else (f"a whole number of at least {shape.ge}" if shape.ge is not None else "a whole number")
+        )
+    if isinstance(shape, inspect.BoolType):
+        return "true or false"
+    if isinstance(shape, inspect.LiteralType):
+        return " or ".join(repr(value) for value in shape.values)
+    if isinstance(shape, inspect.VarTupleType):
+        return f"a list of {_in_words(shape.item_type)}"
+    if isinstance(shape, inspect.StrType):
+        return "text that is not empty" if shape.min_length else "text"
+    return "another kind of value"
+
+
+def _may_be_null(option: Option) -> bool:
+    shape = inspect.type_info(option.type)
+    return isinstance(shape, inspect.UnionType) and shape.includes_none
+
+
+def _without_null(shape: inspect.Type) -> inspect.Type:
+    """The type beside ``None``."""
+    if isinstance(shape, inspect.UnionType):
+        return next(kind for kind in shape.types if not isinstance(kind, inspect.NoneType))
+    return shape

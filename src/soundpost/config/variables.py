@@ -1,0 +1,127 @@
+"""Environment variables: ``SOUNDPOST_…`` for every option, ``REVERB_…`` as a Laravel project has them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from msgspec import UNSET
+
+from soundpost.config.options import OPTIONS, Keys, Option, Setting, Values
+from soundpost.config.values import from_text, unquoted
+from soundpost.errors import ConfigurationError
+
+REVERB: Final[dict[str, tuple[Keys, ...]]] = {
+    "REVERB_APP_ID": (("app", "id"),),
+    "REVERB_APP_KEY": (("app", "key"),),
+    "REVERB_APP_SECRET": (("app", "secret"),),
+    "REVERB_SERVER_HOST": (("server", "host"),),
+    "REVERB_SERVER_PORT": (("server", "port"),),
+    "REVERB_SERVER_PATH": (("server", "path"),),
+    "REVERB_HOST": (("server", "hostname"), ("public", "host")),
+    "REVERB_PORT": (("public", "port"),),
+    "REVERB_SCHEME": (("public", "scheme"),),
+    "REVERB_MAX_REQUEST_SIZE": (("server", "max_request_size"),),
+    "REVERB_ALLOWED_ORIGINS": (("app", "allowed_origins"),),
+    "REVERB_APP_MAX_MESSAGE_SIZE": (("app", "max_message_size"),),
+    "REVERB_APP_PING_INTERVAL": (("app", "ping_interval"),),
+    "REVERB_APP_ACTIVITY_TIMEOUT": (("app", "activity_timeout"),),
+    "REVERB_APP_MAX_CONNECTIONS": (("app", "max_connections"),),
+    "REVERB_APP_ACCEPT_CLIENT_EVENTS_FROM": (("app", "accept_client_events_from"),),
+    "REVERB_APP_RATE_LIMITING_ENABLED": (("app", "rate_limiting", "enabled"),),
+    "REVERB_APP_RATE_LIMIT_MAX_ATTEMPTS": (("app", "rate_limiting", "max_attempts"),),
+    "REVERB_APP_RATE_LIMIT_DECAY_SECONDS": (("app", "rate_limiting", "decay_seconds"),),
+    "REVERB_APP_RATE_LIMIT_TERMINATE": (("app", "rate_limiting", "terminate_on_limit"),),
+}
+"""What Laravel Reverb's variables set here."""
+
+_OURS: Final = {option.variable: option for option in OPTIONS.values()}
+_FILES: Final = {f"{option.variable}_FILE": option for option in OPTIONS.values() if option.may_come_from_file}
+_KNOWN: Final = [*_OURS, *_FILES]
+_PREFIX: Final = "SOUNDPOST_"
+
+# Kubernetes and Docker links tell a container about a service named soundpost in variables of these forms.
+_SERVICE_LINK: Final = re.compile(
+    r"(SOUNDPOST|REVERB)(_SERVER|_APP)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)"
+)
+_SERVICE_PORT: Final = re.compile(r"(tcp|udp)://")
+
+
+def read_variables(variables: Mapping[str, str], source: str, warnings: list[str]) -> Values:
+    """What the variables of one source (``environment``, ``.env``) say; ours win over Reverb's.
+
+    Raises ConfigurationError for a value that does not fit its option and for an unknown ``SOUNDPOST_SERVER_…`` or
+    ``SOUNDPOST_APP_…``; other unknown ``SOUNDPOST_…`` names are told in ``warnings``.
+    """
+    values: Values = {}
+    for name, text in variables.items():
+        if not name.startswith(("SOUNDPOST_", "REVERB_")) or _is_service_link(name, text, source, warnings):
+            continue
+        if name in _OURS:
+            _put(values, _OURS[name], text, f"{source}: {name}")
+        elif name in _FILES:
+            _put_from_file(values, _FILES[name], text, name, variables, source)
+        elif name.startswith("SOUNDPOST_"):
+            _refuse_unknown(name, source, warnings)
+    for name, targets in REVERB.items():
+        text = variables.get(name, "")
+        for keys in targets:
+            if keys not in values and not _SERVICE_PORT.match(text):
+                _put(values, OPTIONS[keys], text, f"{source}: {name}")
+    _warn_of_scaling(variables, source, warnings)
+    return values
+
+
+def _put(values: Values, option: Option, text: str, place: str) -> None:
+    value: Any = from_text(option, text, place)
+    if value is not UNSET:
+        values[option.keys] = Setting(value, place)
+
+
+def _put_from_file(
+    values: Values, option: Option, path: str, name: str, variables: Mapping[str, str], source: str
+) -> None:
+    path = unquoted(path.strip())
+    if not path:
+        return
+    if variables.get(option.variable, "").strip():
+        raise ConfigurationError(f"{source}: both {option.variable} and {name} are set: keep one of them")
+    try:
+        text = Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigurationError(f"{source}: {name}={path!r}: the file cannot be read: {reason}") from None
+    if not text:
+        raise ConfigurationError(f"{source}: {name}={path!r}: the file is empty")
+    # Taken as it stands: a secret that reads 'null' or has quotes is what its author put there.
+    values[option.keys] = Setting(text, f"{source}: {name}")
+
+
+def _refuse_unknown(name: str, source: str, warnings: list[str]) -> None:
+    near = get_close_matches(name[len(_PREFIX) :], [known[len(_PREFIX) :] for known in _KNOWN], n=1)
+    hint = f"; did you mean {_PREFIX}{near[0]}?" if near else ""
+    if name.startswith(("SOUNDPOST_SERVER_", "SOUNDPOST_APP_")):
+        raise ConfigurationError(f"{source}: unknown setting {name}{hint}")
+    warnings.append(f"{source}: {name} is no setting of soundpost and has no effect{hint}")
+
+
+def _is_service_link(name: str, text: str, source: str, warnings: list[str]) -> bool:
+    if _SERVICE_LINK.fullmatch(name):
+        return True
+    if name.endswith("_PORT") and _SERVICE_PORT.match(text):
+        warnings.append(
+            f"{source}: {name}={text!r} was set by Kubernetes or Docker for a service of that name; it is left out"
+        )
+        return True
+    return False
+
+
+def _warn_of_scaling(variables: Mapping[str, str], source: str, warnings: list[str]) -> None:
+    if unquoted(variables.get("REVERB_SCALING_ENABLED", "").strip()).lower() in ("true", "(true)", "1"):
+        warnings.append(
+            f"{source}: REVERB_SCALING_ENABLED is set, but this version of soundpost does not scale over several "
+            "servers: it serves alone"
+        )

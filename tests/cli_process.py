@@ -1,0 +1,134 @@
+"""``python -m soundpost`` as real processes, whose output is waited for, never slept for."""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+TIMEOUT: Final = 20
+
+
+class Process:
+    """A running command; ``out`` and ``err`` are the lines that were read so far."""
+
+    def __init__(self, popen: subprocess.Popen[str]) -> None:
+        self.popen = popen
+        self.out: list[str] = []
+        self.err: list[str] = []
+        assert popen.stdout is not None
+        assert popen.stderr is not None
+        self._out = self._reader(popen.stdout)
+        self._err = self._reader(popen.stderr)
+
+    @staticmethod
+    def _reader(stream: IO[str]) -> queue.Queue[str | None]:
+        lines: queue.Queue[str | None] = queue.Queue()
+
+        def read() -> None:
+            for line in stream:
+                lines.put(line.rstrip("\n"))
+            lines.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        return lines
+
+    def wait_for(self, pattern: str, *, err: bool = False) -> re.Match[str]:
+        """Read stdout (or stderr) up to a line in which ``pattern`` is found."""
+        lines, seen = (self._err, self.err) if err else (self._out, self.out)
+        while True:
+            try:
+                line = lines.get(timeout=TIMEOUT)
+            except queue.Empty:
+                raise AssertionError(f"no line with {pattern!r} within {TIMEOUT} s, but: {seen}") from None
+            if line is None:
+                lines.put(None)
+                raise AssertionError(f"the output ended without {pattern!r}: {seen}, {self.rest_of_err()}")
+            seen.append(line)
+            found = re.search(pattern, line)
+            if found:
+                return found
+
+    def rest_of_err(self) -> list[str]:
+        """All of stderr, which must have ended or be about to."""
+        while (line := self._err.get(timeout=TIMEOUT)) is not None:
+            self.err.append(line)
+        self._err.put(None)
+        return self.err
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal; the exit code."""
+        self.popen.send_signal(number)
+        return self.exit_code()
+
+    def exit_code(self) -> int:
+        """Wait for the end."""
+        return self.popen.wait(TIMEOUT)
+
+
+class Shell:
+    """A directory and an environment to run commands in."""
+
+    def __init__(self, directory: Path, runtime: Path, stack: ExitStack) -> None:
+        self.directory = directory
+        self.environ = {
+            name: value for name, value in os.environ.items() if not name.startswith(("SOUNDPOST_", "REVERB_"))
+        }
+        self.environ["XDG_RUNTIME_DIR"] = str(runtime)
+        self._stack = stack
+
+    def start(self, *arguments: str) -> Process:
+        """Run a command in the background; it is killed at the end of the test if it still runs."""
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "soundpost", *arguments],
+            cwd=self.directory,
+            env=self.environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._stack.enter_context(popen)
+        self._stack.callback(popen.kill)
+        return Process(popen)
+
+    def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "soundpost", *arguments],
+            cwd=self.directory,
+            env=self.environ,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT,
+            check=False,
+        )
+
+    def server(self, *arguments: str) -> tuple[Process, int]:
+        """Start a server on a free loopback port, and wait until it says where it listens."""
+        process = self.start("start", "--host", "127.0.0.1", "--port", "0", *arguments)
+        return process, int(process.wait_for(r"listening on https?://127\.0\.0\.1:(\d+)")[1])
+
+    def listener(self, *arguments: str) -> Process:
+        """Start ``listen``, and wait until it is subscribed."""
+        process = self.start("listen", *arguments)
+        process.wait_for("^listening on", err=True)
+        return process
+
+
+@contextmanager
+def shell(tmp_path: Path) -> Iterator[Shell]:
+    """A shell in an empty directory, whose processes end with it."""
+    with ExitStack() as stack:
+        directory = tmp_path / "work"
+        directory.mkdir()
+        yield Shell(directory, tmp_path / "runtime", stack)

@@ -1,0 +1,225 @@
+"""soundpost start, trigger and listen as real processes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_process import TIMEOUT, Shell, shell
+from configuration import APP_TABLE
+
+
+@pytest.fixture(name="sh")
+def _shell(tmp_path: Path) -> Iterator[Shell]:
+    with shell(tmp_path) as made:
+        yield made
+
+
+def configure(sh: Shell, text: str = APP_TABLE) -> None:
+    file = sh.directory / "soundpost.toml"
+    file.write_text(text)
+    file.chmod(0o600)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_the_printed_command_sends_an_event_from_a_second_shell(sh: Shell) -> None:
+    server, port = sh.server()
+    command = server.wait_for(r"^  (.* trigger .*)$")[1]
+    listener = sh.listener("playground", "--port", str(port), "--count", "1")
+    done = subprocess.run(
+        command, shell=True, cwd=sh.directory, env=sh.environ, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "Published hello to playground\n"
+    listener.wait_for(r'^\d\d:\d\d:\d\d\.\d{3}  playground  hello  \{"text": "Hi"\}$')
+    assert listener.exit_code() == 0
+
+
+def test_a_first_run_prints_what_works(sh: Shell) -> None:
+    server, port = sh.server()
+    app_id = server.wait_for(r"app id  (\d{6})$")[1]
+    key = server.wait_for(r"key     ([a-z0-9]{20})$")[1]
+    secret = server.wait_for(r"secret  ([a-z0-9]{32})$")[1]
+    playground = server.wait_for(r"(http://127\.0\.0\.1:\d+/playground)$")[1]
+    server.wait_for("wsHost: '127.0.0.1'")
+    server.wait_for(f"wsPort: {port}")
+    server.wait_for(f"SOUNDPOST_APP_SECRET={secret}")
+    with urllib.request.urlopen(playground, timeout=TIMEOUT) as page:
+        assert "<html" in page.read().decode()
+    done = sh.run(
+        "trigger", "a", "b", "--url", f"http://127.0.0.1:{port}", "--app-id", app_id, "--key", key, "--secret", secret
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_second_shell_needs_no_arguments(sh: Shell) -> None:
+    sh.server()
+    assert sh.run("trigger", "orders", "shipped").returncode == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_is_clean_and_leaves_nothing(sh: Shell, number: signal.Signals) -> None:
+    server, port = sh.server()
+    server.wait_for("VITE_REVERB_SCHEME")
+    left = Path(sh.environ["XDG_RUNTIME_DIR"]) / "soundpost" / f"server-{port}.json"
+    assert left.exists()
+    assert server.stop(number) == 0
+    assert not left.exists()
+    assert server.rest_of_err() == []
+    done = sh.run("trigger", "orders", "shipped")
+    assert done.returncode == 1
+    assert done.stderr.startswith("soundpost: no app is configured here and no server")
+
+
+def test_a_killed_server_is_not_taken_for_a_running_one(sh: Shell) -> None:
+    server, _ = sh.server()
+    server.wait_for("VITE_REVERB_SCHEME")
+    server.stop(signal.SIGKILL)
+    assert "no app is configured here" in sh.run("trigger", "orders", "shipped").stderr
+
+
+def test_with_a_configuration_no_secret_is_printed(sh: Shell) -> None:
+    configure(sh)
+    server, _ = sh.server("--playground")
+    server.wait_for("^playground: http://127.0.0.1:")
+    assert server.stop() == 0
+    assert len(server.out) == 2
+    assert server.out[0].endswith("apps: 1")
+    printed = "".join(server.out + server.rest_of_err())
+    assert "key-1" not in printed
+    assert "secret" not in printed
+
+
+def test_a_laravel_project_takes_it_in_reverbs_place(sh: Shell) -> None:
+    port = free_port()
+    (sh.directory / ".env").write_text(
+        "APP_NAME=Laravel\nAPP_KEY=base64:xxxx\n\nREVERB_APP_ID=748201\nREVERB_APP_KEY=laravel-key\n"
+        f'REVERB_APP_SECRET=laravel-secret\nREVERB_HOST="localhost"\nREVERB_PORT={port}\nREVERB_SCHEME=http\n'
+        f'REVERB_SERVER_PORT={port}\nVITE_REVERB_APP_KEY="${{REVERB_APP_KEY}}"\n'
+    )
+    server = sh.start("start", "--host", "127.0.0.1")
+    server.wait_for(f"listening on http://127.0.0.1:{port}  apps: 748201$")
+    listener = sh.listener("private-orders", "--count", "1")
+    done = sh.run("trigger", "private-orders", "shipped", "{}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert listener.exit_code() == 0
+    assert server.stop() == 0
+    assert "laravel-secret" not in "".join(server.out)
+
+
+def test_warnings_come_before_the_server_does(sh: Shell) -> None:
+    configure(sh)
+    (sh.directory / "soundpost.toml").chmod(0o644)
+    server, _ = sh.server()
+    server.stop()
+    assert server.rest_of_err() == [
+        (
+            "warning: soundpost.toml: its secrets are open to other users of this machine (mode 644): "
+            "chmod 600 soundpost.toml"
+        )
+    ]
+
+
+def test_a_port_in_use_is_one_message_and_exit_code_1(sh: Shell) -> None:
+    _, port = sh.server()
+    done = sh.run("start", "--host", "127.0.0.1", "--port", str(port))
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"soundpost: port {port} on 127.0.0.1 is in use")
+    assert done.stderr.count("\n") == 1
+
+
+def test_an_unreadable_certificate_is_one_message_and_exit_code_1(sh: Shell) -> None:
+    sh.environ["SOUNDPOST_SERVER_TLS_CERTIFICATE"] = "/no/such/certificate.pem"
+    done = sh.run("start", "--port", "0")
+    assert done.returncode == 1
+    assert "/no/such/certificate.pem" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_under_a_path_prefix(sh: Shell) -> None:
+    configure(sh)
+    _, port = sh.server("--path", "ws")
+    options = ("--port", str(port), "--path", "/ws")
+    listener = sh.listener("orders", "--count", "1", *options)
+    assert sh.run("trigger", "orders", "shipped", *options).returncode == 0
+    assert listener.exit_code() == 0
+    wrong = sh.run("trigger", "orders", "shipped", "--port", str(port))
+    assert wrong.returncode == 1
+    assert "paths begin with /ws on this server" in wrong.stderr
+
+
+def test_listen_to_channels_of_all_kinds(sh: Shell) -> None:
+    configure(sh)
+    _, port = sh.server()
+    options = ("--port", str(port))
+    listener = sh.listener("orders", "private-a", "presence-b", "--user-id", "me", "--json", "--count", "3", *options)
+    assert "subscribed to presence-b (members: me)" in listener.err
+    sh.run("trigger", "orders", "one", '{"id": 1}', *options)
+    sh.run("trigger", "private-a", "two", "plain words", *options)
+    sh.run("trigger", "presence-b", "three", "-", *options, stdin='"from stdin"\n')
+    assert listener.exit_code() == 0
+    listener.wait_for("three")
+    events = [json.loads(line) for line in listener.out]
+    assert [(event["channel"], event["event"], event["data"]) for event in events] == [
+        ("orders", "one", '{"id": 1}'),
+        ("private-a", "two", "plain words"),
+        ("presence-b", "three", '"from stdin"'),
+    ]
+
+
+def test_members_that_come_and_go_are_shown_but_not_counted(sh: Shell) -> None:
+    configure(sh)
+    _, port = sh.server()
+    options = ("--port", str(port))
+    first = sh.listener("presence-x", "--user-id", "first", "--count", "1", *options)
+    second = sh.listener("presence-x", "--user-id", "second", *options)
+    assert "subscribed to presence-x (members: first, second)" in second.err
+    first.wait_for(r'pusher:member_added  \{"user_id":"second"')
+    assert second.stop() == 0
+    first.wait_for(r'pusher:member_removed  \{"user_id":"second"')
+    sh.run("trigger", "presence-x", "hello", *options)
+    first.wait_for("hello")
+    assert first.exit_code() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_listen_ends_cleanly(sh: Shell, number: signal.Signals) -> None:
+    sh.server()
+    listener = sh.listener("orders")
+    assert listener.stop(number) == 0
+    assert not any("Traceback" in line for line in listener.rest_of_err())
+
+
+def test_listen_survives_a_restart_of_the_server(sh: Shell) -> None:
+    configure(sh)
+    server, port = sh.server()
+    options = ("--port", str(port))
+    listener = sh.listener("private-a", "--count", "1", *options)
+    assert server.stop() == 0
+    listener.wait_for("connection lost .* reconnecting", err=True)
+    sh.start("start", "--host", "127.0.0.1", *options).wait_for("listening on")
+    listener.wait_for("connected again", err=True)
+    assert sh.run("trigger", "private-a", "back", *options).returncode == 0
+    assert listener.exit_code() == 0
+
+
+def test_an_excluded_connection_does_not_get_the_event(sh: Shell) -> None:
+    sh.server()
+    listener = sh.start("listen", "orders", "--count", "1")
+    socket_id = listener.wait_for(r"^listening on .* as socket (\d+\.\d+)", err=True)[1]
+    assert sh.run("trigger", "orders", "not-for-you", "--socket-id", socket_id).returncode == 0
+    assert sh.run("trigger", "orders", "for-you").returncode == 0
+    listener.wait_for("for-you")
+    assert listener.exit_code() == 0
+    assert not any("not-for-you" in line for line in listener.out)
