@@ -1,14 +1,14 @@
 """The tree of all exceptions.
 
-    SoundpostError
-    ├── ConfigurationError      a setting is unknown, wrong or missing
-    ├── StartError              the server could not start (port in use, unreadable certificate)
-    ├── RequestError            the server answered an API request with an error, or not at all
-    ├── ConnectionRefused       a server refused or ended a client's connection
-    ├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
-    ├── FrameError              bytes break RFC 6455; ends the connection with its close code
-    └── ProtocolError           a message breaks the Pusher protocol; the connection survives
-        └── SubscriptionError   one channel could not be subscribed to
+SoundpostError
+├── ConfigurationError      a setting is unknown, wrong or missing
+├── StartError              the server could not start (port in use, unreadable certificate)
+├── RequestError            the server answered an API request with an error, or not at all
+├── ConnectionRefused       a server refused or ended a client's connection
+├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
+├── FrameError              bytes break RFC 6455; ends the connection with its close code
+└── ProtocolError           a message breaks the Pusher protocol; the connection survives
+    └── SubscriptionError   one channel could not be subscribed to
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ window.Echo = new Echo({{
     wssPort: {browser.port},{path}
     forceTLS: {"true" if browser.is_tls else "false"},
     enabledTransports: ['ws', 'wss'],
+    namespace: false, // event names as they are; with a Laravel backend leave this line out
 }});"""
 
 
