@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from harness import RunningServer, running_server
 from hypothesis import settings
+
+from harness import RunningServer, running_server
 
 settings.register_profile("soundpost", derandomize=True, deadline=None, database=None)
 settings.load_profile("soundpost")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+
 from raw_socket import (
     DEFAULT_APP,
     MASK,
@@ -29,7 +30,6 @@ from raw_socket import (
     signed_request,
     upgrade_request,
 )
-
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.apps import App
 

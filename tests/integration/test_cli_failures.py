@@ -11,12 +11,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from cli_process import Shell, shell
-from configuration import APP_TABLE
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from cli_process import Shell, shell
+from configuration import APP_TABLE
 
 
 @pytest.fixture(name="sh")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from cli_process import TIMEOUT, Shell, shell
 from configuration import APP_TABLE
 

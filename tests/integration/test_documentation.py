@@ -9,8 +9,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from harness import DEFAULT_APP, running_server
 
+from harness import DEFAULT_APP, running_server
 from soundpost.config.load import load
 from soundpost.config.options import OPTIONS
 from soundpost.config.variables import REVERB

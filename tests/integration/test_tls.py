@@ -16,10 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from harness import DEFAULT_APP, running_server
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from harness import DEFAULT_APP, running_server
 from soundpost.config.settings import ServerSettings, Settings, TlsSettings
 from soundpost.errors import StartError
 from soundpost.server.run import run

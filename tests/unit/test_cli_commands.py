@@ -8,9 +8,9 @@ import subprocess
 import sys
 
 import pytest
-from command_line import CommandLine, command_line
 
 import soundpost
+from command_line import CommandLine, command_line
 from soundpost.config import load
 
 __all__ = ["command_line"]

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from configuration import APP, Directory
 
+from configuration import APP, Directory
 from soundpost.cli.addresses import Address, browser_address, local_address
 from soundpost.cli.banner import Banner, trigger_command
 from soundpost.cli.event_lines import EventLines

@@ -9,8 +9,8 @@ import sys
 
 import msgspec
 import pytest
-from command_line import CommandLine, command_line
 
+from command_line import CommandLine, command_line
 from soundpost.cli.running import announce, find, withdraw
 from soundpost.errors import ConfigurationError
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from command_line import CommandLine, command_line
 from configuration import APP_TABLE
-
 from soundpost.cli.running import announce
 from soundpost.cli.target import Target, Wanted, resolve
 from soundpost.errors import ConfigurationError

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from configuration import APP, APP_TABLE, Directory
 
+from configuration import APP, APP_TABLE, Directory
 from soundpost.errors import ConfigurationError
 
 

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from configuration import APP, APP_TABLE, Directory
 
+from configuration import APP, APP_TABLE, Directory
 from soundpost.config.credentials import generate
 
 

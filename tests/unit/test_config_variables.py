@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from configuration import APP, Directory
 
+from configuration import APP, Directory
 from soundpost.config import PublicAddress, TlsSettings
 from soundpost.config.options import OPTIONS
 from soundpost.core.apps import RateLimiting
