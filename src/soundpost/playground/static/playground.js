@@ -1,0 +1,522 @@
+// The Soundpost playground: a small Pusher protocol 7 client and the page around it.
+// Plain JavaScript, no dependencies. Whatever the server sends is inserted as text, never as HTML.
+'use strict';
+
+const base = location.pathname.replace(/\/+$/, ''); // "{prefix}/playground"
+const MAX_EVENTS = 500;
+const $ = (id) => document.getElementById(id);
+const radio = (value) => document.querySelector(`input[name=mode][value=${value}]`);
+let config, client;
+
+// ---------------------------------------------------------------- helpers
+
+function el(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith('on')) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value);
+  }
+  node.append(...children.filter((child) => child != null)); // strings become text nodes
+  return node;
+}
+
+function icon(name) {
+  const [svg, use] = ['svg', 'use'].map((tag) => document.createElementNS('http://www.w3.org/2000/svg', tag));
+  svg.setAttribute('class', 'i');
+  svg.setAttribute('aria-hidden', 'true');
+  use.setAttribute('href', `#i-${name}`);
+  svg.append(use);
+  return svg;
+}
+
+async function post(path, body) {
+  const headers = { 'Content-Type': 'application/json', 'X-Soundpost-Playground': '1' };
+  const response = await fetch(base + path, { method: 'POST', headers, body: JSON.stringify(body) })
+    .catch(() => { throw new Error('The server could not be reached.'); });
+  const answer = (await response.json().catch(() => null)) || {};
+  if (!response.ok || answer.error) throw new Error(answer.error || `The server answered with status ${response.status}.`);
+  return answer;
+}
+
+function decode(data) { // the protocol wraps data in a string: unwrap it once
+  if (typeof data !== 'string') return data;
+  try { return JSON.parse(data); } catch (_) { return data; }
+}
+
+const TOKENS = /(^\s*(?:\/\/|#).*|\s\/\/ .*)|("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')(?=(\s*:)?)|\b(true|false|null|True|False|import|from|new|const)\b|(-?\b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b)/gm;
+
+function paint(node, text) { // colour JSON or a snippet
+  node.textContent = '';
+  let at = 0;
+  for (const m of text.length < 20000 ? text.matchAll(TOKENS) : []) {
+    const kind = m[1] ? 'comment' : m[2] ? (m[3] ? 'key' : 'string') : m[4] ? 'word' : 'number';
+    node.append(text.slice(at, m.index), el('span', { class: `t-${kind}` }, m[0]));
+    at = m.index + m[0].length;
+  }
+  node.append(text.slice(at));
+}
+
+function jsonProblem(text) { // where and why the text stops being JSON
+  let at = 0, why = 'not valid JSON';
+  const fail = (reason) => { why = reason; throw new Error(reason); };
+  const take = (pattern) => { // a sticky pattern
+    pattern.lastIndex = at;
+    const found = pattern.exec(text);
+    at += found ? found[0].length : 0;
+    return found;
+  };
+  const is = (mark) => { take(/[ \t\r\n]*/y); return text[at] === mark && Boolean(++at); };
+  const string = () => take(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y);
+  const list = (close, item) => {
+    if (is(close)) return;
+    do item(); while (is(','));
+    if (!is(close)) fail(at < text.length ? `expected a comma or ${close} here` : `the closing ${close} is missing`);
+  };
+  const pair = () => {
+    if (is('') || !string()) fail('expected a name in double quotes');
+    if (!is(':')) fail('expected a colon after the name');
+    value();
+  };
+  const value = () => {
+    if (is('{')) list('}', pair);
+    else if (is('[')) list(']', value);
+    else if (!string() && !take(/-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y)) {
+      fail(text[at] === '"' ? 'this text is not closed, or needs an escape' : 'expected a value (text goes in double quotes)');
+    }
+  };
+  try { value(); if (is('') || at < text.length) fail('nothing may follow the value'); } catch (_) { /* why and at tell */ }
+  const lines = text.slice(0, at).split('\n');
+  return { at, message: `Line ${lines.length}, column ${lines.pop().length + 1}: ${why}.` };
+}
+
+// ---------------------------------------------------------------- connection
+
+class Client {
+  constructor(url, activityTimeout, handlers) {
+    Object.assign(this, { url, activityTimeout, handlers, ws: null, socketId: null, attempts: 0 });
+  }
+
+  connect(state) {
+    this.socketId = this.error = this.since = null;
+    this.handlers.state(state);
+    const ws = this.ws = new WebSocket(this.url);
+    this.after(15, () => this.lost(1006, 'the server did not answer'));
+    ws.onmessage = (message) => { if (ws === this.ws) this.receive(message.data); };
+    ws.onclose = (event) => { if (ws === this.ws) this.lost(event.code, event.reason); };
+  }
+
+  after(seconds, action) { // one timer: whatever comes next replaces what was planned
+    clearTimeout(this.timer);
+    this.timer = setTimeout(action, seconds * 1000);
+  }
+
+  receive(text) {
+    const { event, channel, data: raw, user_id: from } = decode(text) || {}, data = decode(raw);
+    if (typeof event !== 'string') return;
+    this.handlers.log({ event, channel, data, from });
+    if (event === 'pusher:connection_established') {
+      this.socketId = data.socket_id;
+      this.activityTimeout = data.activity_timeout || this.activityTimeout;
+      this.since = Date.now();
+      this.handlers.state('connected');
+    } else if (event === 'pusher:ping') this.send('pusher:pong', {});
+    else if (event === 'pusher:error') this.error = data;
+    else this.handlers.event(event, channel, data);
+    if (!this.socketId) return;
+    this.after(this.activityTimeout, () => { // silence: ask; still silence: reconnect
+      this.send('pusher:ping', {});
+      this.after(30, () => this.lost(1006, 'the server went silent'));
+    });
+  }
+
+  send(event, data, channel) {
+    if (!this.ws || this.ws.readyState !== WebSocket.OPEN) return;
+    this.ws.send(JSON.stringify({ event, channel, data }));
+    this.handlers.log({ event, channel: channel || data.channel, data, sent: true });
+  }
+
+  lost(code, reason) {
+    const { ws, error } = this;
+    if (error && code < 4000 && !this.socketId && error.code >= 4000) code = error.code; // told, then a bare close
+    if (error && code === error.code) reason = error.message || reason;
+    if (this.since && Date.now() - this.since > 5000) this.attempts = 0;
+    this.ws = this.socketId = null;
+    clearTimeout(this.timer);
+    ws.close();
+    if (code >= 4000 && code < 4100) return this.handlers.state('refused', { code, reason });
+    const backOff = Math.min(10, 2 ** this.attempts++);
+    const delay = code >= 4200 && code < 4300 ? backOff / 4 : backOff; // 4200-4299: at once, yet no hot loop
+    this.after(delay, () => this.connect('reconnecting'));
+    this.handlers.state('reconnecting', { code, reason, delay });
+  }
+
+  retry() {
+    this.attempts = 0;
+    if (!this.ws) this.connect('connecting');
+  }
+}
+
+const HEADLINES = {
+  connecting: 'Connecting to your server',
+  connected: 'Your realtime server is running',
+  reconnecting: 'Looking for your server',
+  refused: 'The connection was refused',
+};
+
+function showState(state, { code, reason, delay } = {}) {
+  if ($('state').textContent !== state) $('state').textContent = state;
+  $('headline').textContent = HEADLINES[state];
+  $('status').dataset.state = $('notice').dataset.state = state;
+  $('socket-id').textContent = state === 'connected' ? client.socketId : '';
+  for (const channel of channels.values()) state === 'connected' ? join(channel) : setChannel(channel, 'pending');
+  if (state === 'connected' || state === 'connecting') $('notice').hidden = true;
+  if (state !== 'refused' && !delay) return;
+  $('notice').hidden = false;
+  $('notice-title').textContent = delay ? 'Connection lost.' : code ? `Refused with code ${code}.` : 'Not connected.';
+  $('notice-text').textContent = !delay ? reason || 'The server gave no reason.'
+    : `${reason ? `Reason: ${reason} (${code}).` : `Code ${code}.`} Trying again in ${delay < 1 ? 'a moment' : `${delay} s`}.`;
+}
+
+// ---------------------------------------------------------------- channels
+
+const pick = (words) => words.split(' ')[Math.floor(Math.random() * words.split(' ').length)];
+const me = {
+  id: `guest-${Math.random().toString(36).slice(2, 8)}`, // per page, so that two tabs are two members
+  name: `${pick('Bright Calm Golden Gentle Bold Velvet Swift Quiet Warm Amber')} ${pick('Viola Cello Oboe Harp Flute Lute Clarinet Horn Piano Banjo')}`,
+};
+const channels = new Map(); // name -> { name, kind, state, error, members, turn }
+const TRIES = ['orders', 'private-orders', 'presence-room', 'cache-prices'];
+const KINDS = {
+  public: 'Public: anyone who knows the app key may listen.',
+  private: 'Private: each subscription is signed by the server.',
+  presence: 'Presence: signed, and everyone sees who is here.',
+  cache: 'Cache: a new subscriber gets the last event at once.',
+};
+const kindOf = (name) => (/^(private|presence|cache)-/.exec(name) || ['', 'public'])[1];
+
+function subscribe(name) {
+  if (channels.has(name)) return;
+  channels.set(name, { name, kind: kindOf(name), members: new Map(), turn: 0 });
+  join(channels.get(name));
+}
+
+async function join(channel) {
+  const turn = ++channel.turn, { socketId } = client, { name, kind } = channel;
+  setChannel(channel, 'pending');
+  if (!socketId) return; // joined as soon as the connection is up
+  let signed = {};
+  if (kind === 'private' || kind === 'presence') {
+    const who = kind === 'presence' ? { user_id: me.id, user_info: { name: me.name } } : {};
+    signed = await post('/auth', { socket_id: socketId, channel_name: name, ...who }).catch((error) => ({ error }));
+    if (turn !== channel.turn || socketId !== client.socketId) return; // overtaken meanwhile
+    if (signed.error) return setChannel(channel, 'error', signed.error.message);
+  }
+  client.send('pusher:subscribe', { channel: name, auth: signed.auth, channel_data: signed.channel_data });
+}
+
+function leave(channel) {
+  channel.turn++;
+  if (channel.state !== 'error') client.send('pusher:unsubscribe', { channel: channel.name });
+}
+
+function unsubscribe(channel) {
+  leave(channel);
+  channels.delete(channel.name);
+  showChannels();
+  $('subscribe-input').focus();
+}
+
+function onChannelEvent(event, name, data) {
+  const channel = channels.get(name);
+  if (!channel) return;
+  if (event === 'pusher_internal:subscription_succeeded') {
+    const { ids = [], hash = {} } = (data && data.presence) || {};
+    setChannel(channel, 'subscribed');
+    channel.members = new Map(ids.map((id) => [String(id), hash[id]]));
+  } else if (event === 'pusher:subscription_error') {
+    const { error, type, status } = data || {};
+    setChannel(channel, 'error', `${error || type || 'Refused'}${status ? ` (${status})` : ''}`);
+  } else if (event === 'pusher_internal:member_added') channel.members.set(String(data.user_id), data.user_info);
+  else if (event === 'pusher_internal:member_removed') channel.members.delete(String(data.user_id));
+  else return;
+  showMembers();
+}
+
+function setChannel(channel, state, error) {
+  Object.assign(channel, { state, error });
+  if (state !== 'subscribed') channel.members.clear();
+  showChannels();
+}
+
+function channelRow(channel) {
+  const { name, kind, state, error } = channel;
+  return el('li', { 'data-channel': name, 'data-state': state },
+    icon(kind), el('span', { class: 'channel-name' }, name),
+    state === 'error' ? el('button', { type: 'button', class: 'link', onclick: () => join(channel) }, 'Try again')
+      : el('span', { class: 'channel-state' }, state),
+    el('button', { type: 'button', class: 'icon-only', 'aria-label': `Unsubscribe from ${name}`, onclick: () => unsubscribe(channel) }, icon('close')),
+    error ? el('p', { class: 'channel-error' }, error) : null);
+}
+
+function showChannels() {
+  $('channels').replaceChildren(...[...channels.values()].map(channelRow));
+  $('known-channels').replaceChildren(...[...channels.keys()].map((name) => el('option', { value: name })));
+  $('tries').replaceChildren(...TRIES.filter((name) => !channels.has(name)).map((name) =>
+    el('button', { type: 'button', class: 'chip', onclick: () => subscribe(name) }, icon(kindOf(name)), name)));
+  $('channel-count').textContent = channels.size || '';
+  $('no-channels').hidden = channels.size > 0;
+  showMembers();
+  showMode();
+}
+
+const memberName = (id, info) => (info && typeof info.name === 'string' && info.name) || id;
+
+function memberChip([id, info]) {
+  const label = memberName(id, info), tone = [...id].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 5;
+  return el('li', { 'data-user-id': id, title: `${id} ${JSON.stringify(info) || ''}` },
+    el('span', { class: `avatar tone-${tone}`, 'aria-hidden': 'true' }, [...label][0].toUpperCase()),
+    el('span', { class: 'member-name' }, label), id === me.id ? el('span', { class: 'self' }, 'you') : null);
+}
+
+function showMembers() {
+  const rooms = [...channels.values()].filter(({ kind, state }) => kind === 'presence' && state === 'subscribed');
+  $('members').hidden = !rooms.length;
+  $('members').replaceChildren(...rooms.map(({ name, members }) => {
+    const chips = [...members].slice(0, 60).map(memberChip);
+    if (members.size > 60) chips.push(el('li', { class: 'more' }, `and ${members.size - 60} more`));
+    return el('div', { class: 'room' },
+      el('h3', {}, `${members.size} in `, el('span', {}, name)), el('ul', { 'aria-label': `Members of ${name}` }, ...chips));
+  }));
+}
+
+function rename() {
+  const name = $('you').value = $('you').value.trim() || me.name;
+  if (name === me.name) return;
+  me.name = name;
+  for (const channel of channels.values()) if (channel.kind === 'presence') { leave(channel); join(channel); }
+}
+
+function showKindHint() {
+  const name = $('subscribe-input').value.trim();
+  $('kind-hint').textContent = /[^A-Za-z0-9_\-=@,.;]/.test(name) ? 'Names use letters, digits and _ - = @ , . ; only.'
+    : name ? KINDS[kindOf(name)] : 'The prefix sets the kind. Try one:';
+}
+
+// ---------------------------------------------------------------- event list
+
+let queue = [], paused = false, flushTimer = 0;
+
+function log(entry) {
+  queue.push({ ...entry, time: new Date() });
+  if (queue.length > MAX_EVENTS) queue.shift();
+  if (!flushTimer) flushTimer = setTimeout(flush, 40); // one page update for a burst
+}
+
+function flush() {
+  flushTimer = 0;
+  $('pause-label').textContent = !paused ? 'Pause' : queue.length ? `Resume (${queue.length})` : 'Resume';
+  if (paused) return;
+  const list = $('events');
+  list.prepend(...queue.splice(0).map(eventRow).reverse());
+  while (list.children.length > MAX_EVENTS) list.lastElementChild.remove();
+  showEvents();
+}
+
+function eventRow({ event, channel, data, from, sent, time }) {
+  const pretty = data === undefined ? '' : typeof data === 'string' ? data : JSON.stringify(data, null, 2);
+  const compact = typeof data === 'object' ? JSON.stringify(data) : pretty;
+  const isError = event === 'pusher:error', isProtocol = !isError && (sent || /^pusher(_internal)?:/.test(event));
+  const room = channels.get(channel), sender = from && memberName(String(from), room && room.members.get(String(from)));
+  const clock = `${time.toTimeString().slice(0, 8)}.${String(time.getMilliseconds()).padStart(3, '0')}`;
+  const pre = el('pre', {}, pretty);
+  const row = el('li', { class: isError ? 'is-error' : isProtocol ? 'is-protocol' : 'is-event', 'data-event': event, 'data-channel': channel || '' },
+    el('details', { ontoggle: () => { if (!pre.childElementCount) paint(pre, pretty); } },
+      el('summary', {},
+        icon('chevron'),
+        el('time', { datetime: time.toISOString() }, clock),
+        el('span', { class: 'event-name' }, sent ? el('span', { class: 'sent' }, 'sent') : null, event),
+        el('code', { class: 'preview' }, compact.slice(0, 300)),
+        channel ? el('span', { class: 'event-channel' }, icon(kindOf(channel)), el('span', {}, channel)) : null),
+      sender ? el('p', { class: 'sender' }, `Sent by ${sender}`) : null,
+      pre));
+  return Object.assign(row, { isProtocol, searchable: `${event} ${channel || ''} ${compact} ${sender || ''}`.toLowerCase() });
+}
+
+function showEvents() {
+  const wanted = $('filter').value.trim().toLowerCase(), all = $('protocol').checked;
+  let shown = 0, possible = 0;
+  for (const row of $('events').children) {
+    const fits = all || !row.isProtocol, matches = fits && row.searchable.includes(wanted);
+    row.hidden = !matches;
+    possible += fits;
+    shown += matches;
+  }
+  $('event-count').textContent = shown < possible ? `${shown} of ${possible}` : shown || '';
+  $('empty').hidden = possible > 0;
+  $('no-match').hidden = !possible || shown > 0;
+}
+
+// ---------------------------------------------------------------- publish
+
+function showMode() {
+  const whispers = /^(private|presence)-/.test($('publish-channel').value.trim());
+  radio('whisper').disabled = !whispers;
+  if (!whispers) radio('server').checked = true;
+  const whisper = radio('whisper').checked;
+  $('event-prefix').hidden = !whisper;
+  $('publish-button').textContent = whisper ? 'Send whisper' : 'Publish event';
+  $('mode-hint').textContent = whisper ? 'A client event over this socket, to everyone else on the channel.'
+    : `Signed on the server; the secret stays there.${whispers ? '' : ' Whispers need a private or presence channel.'}`;
+}
+
+function showResult(node, text, tone = 'good') {
+  node.textContent = text;
+  node.dataset.tone = tone;
+}
+
+async function publish() {
+  const fields = ['publish-channel', 'publish-event', 'publish-data'].map($), result = $('publish-result');
+  const [channel, event, text] = fields.map((field) => field.value.trim());
+  const refuse = (field, why) => {
+    showResult(result, why, 'bad');
+    field.setAttribute('aria-invalid', 'true');
+    field.focus();
+  };
+  for (const field of fields) field.removeAttribute('aria-invalid');
+  if (!channel) return refuse(fields[0], 'Name a channel.');
+  if (!event) return refuse(fields[1], 'Name the event.');
+  let data = {};
+  try { if (text) data = JSON.parse(text); } catch (_) {
+    const { at, message } = jsonProblem(fields[2].value);
+    refuse(fields[2], message);
+    return fields[2].setSelectionRange(at, at + 1);
+  }
+  if (radio('whisper').checked) {
+    const room = channels.get(channel);
+    if (!room || room.state !== 'subscribed') return showResult(result, `Subscribe to ${channel} first: a whisper goes over this page's own subscription.`, 'bad');
+    client.send(event.startsWith('client-') ? event : `client-${event}`, data, channel);
+    return showResult(result, 'Whispered to the other subscribers. The sender gets no copy.');
+  }
+  $('publish-button').disabled = true;
+  try {
+    await post('/publish', { channel, event, data });
+    showResult(result, channels.has(channel) ? `Sent ${event} to ${channel}.` : `Sent. This page is not subscribed to ${channel}, so it will not show here.`);
+  } catch (error) { showResult(result, error.message, 'bad'); }
+  $('publish-button').disabled = false;
+}
+
+async function sendTestEvent() {
+  const channel = channels.size && !channels.has('playground') ? [...channels.keys()][0] : 'playground';
+  subscribe(channel);
+  try {
+    await post('/publish', { channel, event: 'hello', data: { text: 'Hi from the playground', from: me.name } });
+    $('test-result').textContent = '';
+  } catch (error) { showResult($('test-result'), error.message, 'bad'); }
+}
+
+// ---------------------------------------------------------------- snippets
+
+function snippets() { // [title, code, note]
+  const { app_id: appId, key, path } = config, host = location.hostname, tls = location.protocol === 'https:';
+  const port = location.port || (tls ? '443' : '80'), q = (text) => `'${String(text).replace(/[\\']/g, '\\$&')}'`;
+  const options = `  wsHost: ${q(host)},\n  wsPort: ${port},\n  wssPort: ${port},\n${path ? `  wsPath: ${q(path)},\n` : ''}  forceTLS: ${tls},\n  enabledTransports: ['ws', 'wss'],\n`;
+  return [
+    ['Laravel Echo', `import Echo from 'laravel-echo';\nimport Pusher from 'pusher-js';\n\nwindow.Pusher = Pusher;\n\nconst echo = new Echo({\n  broadcaster: 'reverb',\n  key: ${q(key)},\n${options}  namespace: false, // for Python back ends: plain event names\n});\n\necho.channel('playground')\n  .listen('hello', (data) => console.log(data));`,
+      'npm install laravel-echo pusher-js. Private and presence channels also need authEndpoint, a route of your back end.'],
+    ['pusher-js', `import Pusher from 'pusher-js';\n\nconst pusher = new Pusher(${q(key)}, {\n${options}  cluster: '',\n});\n\npusher.subscribe('playground')\n  .bind('hello', (data) => console.log(data));`,
+      'npm install pusher-js. Private and presence channels also need channelAuthorization, with a route of your back end.'],
+    ['Python', `import pusher\n\nclient = pusher.Pusher(\n    app_id=${q(appId)},\n    key=${q(key)},\n    secret='<SOUNDPOST_APP_SECRET, printed at start>',\n    host=${q(host)},\n    port=${port},\n    ssl=${tls ? 'True' : 'False'},\n)\n\nclient.trigger('playground', 'hello', {'text': 'Hi'})`,
+      `pip install pusher. Publishes from any Python back end.${path ? ` The SDK has no path option: reach the server without ${path}.` : ''}`],
+    ['Command line', `soundpost trigger playground hello '{"text":"Hi"}'`, 'Run it on the machine where Soundpost runs.'],
+  ];
+}
+
+function showTabs() {
+  const all = snippets();
+  const open = (index) => {
+    [...$('tabs').children].forEach((tab, i) => {
+      tab.setAttribute('aria-selected', String(i === index));
+      tab.tabIndex = i === index ? 0 : -1;
+    });
+    $('panel').setAttribute('aria-labelledby', `tab-${index}`);
+    paint($('snippet'), all[index][1]);
+    $('snippet-note').textContent = all[index][2];
+  };
+  const step = ({ key }, i) => {
+    const next = (i + ({ ArrowRight: 1, ArrowLeft: -1 }[key] || 0) + all.length) % all.length;
+    if (next !== i) { open(next); $(`tab-${next}`).focus(); }
+  };
+  $('tabs').replaceChildren(...all.map(([title], i) => el('button', {
+    type: 'button', role: 'tab', id: `tab-${i}`, 'aria-controls': 'panel', onclick: () => open(i), onkeydown: (event) => step(event, i),
+  }, title)));
+  open(0);
+}
+
+async function copy(button) {
+  const text = $(button.dataset.copy).textContent, label = button.querySelector('span') || {};
+  try { await navigator.clipboard.writeText(text); } catch (_) { // plain http on a LAN has no clipboard API
+    const area = el('textarea', { class: 'unseen' }, text);
+    document.body.append(area);
+    area.select();
+    document.execCommand('copy');
+    area.remove();
+    button.focus();
+  }
+  button.classList.add('copied');
+  label.textContent = 'Copied';
+  setTimeout(() => { button.classList.remove('copied'); label.textContent = 'Copy'; }, 1500);
+}
+
+// ---------------------------------------------------------------- start
+
+function wire() {
+  const on = (id, type, action) => $(id).addEventListener(type, action);
+  on('you', 'change', rename);
+  on('subscribe-form', 'submit', (event) => {
+    event.preventDefault();
+    if ($('subscribe-input').value.trim()) subscribe($('subscribe-input').value.trim());
+    $('subscribe-input').value = '';
+    showKindHint();
+  });
+  on('subscribe-input', 'input', showKindHint);
+  on('publish-form', 'submit', (event) => { event.preventDefault(); publish(); });
+  on('publish-form', 'input', showMode);
+  on('publish-data', 'keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) publish(); });
+  on('test-event', 'click', sendTestEvent);
+  on('filter', 'input', showEvents);
+  on('protocol', 'change', showEvents);
+  on('pause', 'click', () => {
+    paused = !paused;
+    $('pause').setAttribute('aria-pressed', String(paused));
+    flush();
+  });
+  on('clear', 'click', () => { queue = []; $('events').replaceChildren(); flush(); showEvents(); });
+  on('retry', 'click', () => { if (client) client.retry(); else location.reload(); });
+  window.addEventListener('online', () => { if (client && $('state').textContent === 'reconnecting') client.retry(); });
+  document.addEventListener('click', ({ target }) => { if (target.closest('[data-copy]')) copy(target.closest('[data-copy]')); });
+  $('you').value = me.name;
+  showKindHint();
+  showMode();
+}
+
+async function start() {
+  wire();
+  try {
+    const response = await fetch(`${base}/config.json`);
+    if (!response.ok) throw new Error(`status ${response.status}`);
+    config = await response.json();
+  } catch (error) {
+    return showState('refused', { reason: `The settings of this page could not be loaded (${error.message}).` });
+  }
+  $('fact-app').textContent = config.app_id;
+  $('fact-key').textContent = config.key;
+  $('version').textContent = config.version;
+  showTabs();
+  const query = `protocol=7&client=playground&version=${encodeURIComponent(config.version)}&flash=false`;
+  const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${config.path || ''}/app/${encodeURIComponent(config.key)}?${query}`;
+  client = new Client(url, config.activity_timeout || 30, { state: showState, log, event: onChannelEvent });
+  subscribe('playground');
+  client.connect('connecting');
+}
+
+start();
