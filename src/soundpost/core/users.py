@@ -67,4 +67,4 @@ def _fault(connection: Connection, user: messages.UserData) -> str | None:
         return f"user_info is larger than {connection.app.app.max_user_info_size} bytes"
     if connection.user is not None and connection.user.id != user.id:
         return f"this connection is signed in as '{connection.user.id}', not '{user.id}'"
-    return messages.json_fault(bytes(user.user_info))
+    return None

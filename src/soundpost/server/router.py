@@ -69,7 +69,9 @@ class Router:
         else:
             end = "/".join(parts[2:])
             named = _NAMED_ROUTES.get((parts[0], end, request.method))
-            if named is not None and parts[1]:
+            if not parts[1]:
+                raise ApiError(404, f"Not found: {parts[0][:200]!a} is followed by an empty name")
+            if named is not None:
                 return named(request, state, authenticate(request, state, self._prefix), unquote(parts[1]))
             known = [method for kind, tail, method in _NAMED_ROUTES if (kind, tail) == (parts[0], end)]
         if known:

@@ -22,7 +22,6 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     """One client. Also the transport's protocol: one object per connection, not two."""
 
     __slots__ = (
-        "_broken",
         "_closing",
         "_deaf",
         "_plain_fd",
@@ -42,7 +41,6 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._transport: asyncio.Transport | None = transport
         self._reader: FrameReader | None = None
         self._closing = False
-        self._broken = False
         self._deaf = False  # the client has ended its side: what still comes in is ignored
         self._uses_control_frames = False
         self.last_seen = server.wheel.now
@@ -158,16 +156,14 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self._transport.close()
 
     def _break_off(self, error: FrameError) -> None:
-        """Nothing after a broken frame can be understood. The client may still be sending it: a socket closed under
-        unread bytes is reset, and the close frame that says why would be lost."""
+        """Close after bytes that cannot be understood; what follows them cannot either, and is read past.
+
+        Closing the socket at once, while the client still sends, would lose the close frame on its way.
+        """
         self._deaf = True
         self.close(error.code, error.reason)
-        if self._transport is None:
-            return
-        if self._transport.can_write_eof():
+        if self._transport is not None and self._transport.can_write_eof():
             self._transport.write_eof()
-        else:
-            self._transport.close()
 
     def eof_received(self) -> None:
         """The client sends no more: the transport closes."""

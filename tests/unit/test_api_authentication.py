@@ -1,0 +1,172 @@
+"""Who an API request is from, with an injected clock."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from conformance.protocol.stage import APP, Stage, signature
+from soundpost.server.authentication import authenticate
+from soundpost.server.requests import ApiError, Request
+from soundpost.wire.signatures import md5
+
+NOW = 1_700_000_000
+PATH = "/apps/1/events"
+EMPTY_MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+
+
+def signed(
+    path: str = PATH,
+    *,
+    method: str = "POST",
+    body: bytes = b"{}",
+    sign_path: str | None = None,
+    secret: str = APP.secret,
+    drop: str = "",
+    **changes: str | None,
+) -> Request:
+    """A request as SDKs sign it, with changed parameters (None: left out) signed as well; ``drop`` is not sent."""
+    given: dict[str, str | None] = {"auth_key": APP.key, "auth_timestamp": str(NOW), "auth_version": "1.0"}
+    if body:
+        given["body_md5"] = md5(body)
+    pairs = {name: value for name, value in (given | changes).items() if value is not None}
+    query = "&".join(f"{name}={pairs[name]}" for name in sorted(pairs))
+    pairs.setdefault("auth_signature", signature(secret, f"{method}\n{sign_path or path}\n{query}"))
+    pairs.pop(drop, None)
+    target = f"{path}?{urlencode(pairs)}"
+    return Request(method.encode(), target.encode(), "1.1", [], body, True)
+
+
+def check(request: Request, prefix: str = "", now: float = NOW, **options: Any) -> dict[str, str]:
+    return authenticate(request, Stage(**options).app, prefix, now)
+
+
+def refusal(request: Request, prefix: str = "", now: float = NOW, **options: Any) -> ApiError:
+    with pytest.raises(ApiError) as caught:
+        check(request, prefix, now, **options)
+    return caught.value
+
+
+def test_a_signed_request_gives_its_parameters() -> None:
+    assert check(signed(info="user_count"))["info"] == "user_count"
+
+
+@pytest.mark.parametrize("name", ["auth_key", "auth_timestamp", "auth_version", "auth_signature"])
+def test_each_parameter_is_needed(name: str) -> None:
+    error = refusal(signed(drop=name))
+
+    assert error.status == 401
+    assert f"Missing parameter: {name}" in error.message
+
+
+def test_the_key_must_be_the_apps() -> None:
+    error = refusal(signed(auth_key="other-key"))
+
+    assert (error.status, "other-key" in error.message) == (401, True)
+
+
+@pytest.mark.parametrize("version", ["", "1", "1.1", "2.0"])
+def test_the_version_must_be_known(version: str) -> None:
+    assert refusal(signed(auth_version=version)).status == 401
+
+
+def test_a_wrong_secret_is_told_what_should_have_been_signed() -> None:
+    error = refusal(signed(secret="wrong"))
+
+    assert error.status == 401
+    assert 'HmacSHA256Hex("POST\\n/apps/1/events\\nauth_key=app-key&auth_timestamp=1700000000' in error.message
+    assert APP.secret not in error.message
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda r: Request(b"GET", f"{r.path}?{r.query}".encode(), "1.1", [], r.body, True),
+        lambda r: Request(b"POST", f"/apps/1/batch_events?{r.query}".encode(), "1.1", [], r.body, True),
+        lambda r: Request(b"POST", f"{r.path}?{r.query}&info=cache".encode(), "1.1", [], r.body, True),
+        lambda r: Request(b"POST", f"{r.path}?{r.query}&auth_timestamp={NOW + 1}".encode(), "1.1", [], r.body, True),
+        lambda r: Request(b"POST", f"{r.path}?{r.query}".encode(), "1.1", [], b'{"x":1}', True),
+        lambda r: Request(b"POST", f"{r.path}?{r.query}".encode(), "1.1", [], b"", True),
+    ],
+)
+def test_what_is_changed_after_signing_is_noticed(changed: object) -> None:
+    assert callable(changed)
+
+    assert refusal(changed(signed())).status == 401
+
+
+@pytest.mark.parametrize("skew", [-600, -1, 0, 1, 600])
+def test_timestamps_within_ten_minutes_are_taken(skew: int) -> None:
+    check(signed(), now=NOW - skew)
+
+
+@pytest.mark.parametrize("skew", [-100_000_000, -601, 601, 100_000_000])
+def test_others_are_expired(skew: int) -> None:
+    error = refusal(signed(), now=NOW - skew)
+
+    assert error.status == 401
+    assert error.message.startswith(f"Timestamp expired: Given timestamp ({NOW}) not within 600s of server time")
+
+
+@pytest.mark.parametrize("timestamp", ["", "soon", "-1", "1e9", "1700000000.5", "٣", "9" * 400])
+def test_a_timestamp_is_a_number_of_seconds(timestamp: str) -> None:
+    error = refusal(signed(auth_timestamp=timestamp))
+
+    assert error.status == 401
+    assert "auth_timestamp" in error.message
+
+
+def test_a_body_must_be_signed() -> None:
+    error = refusal(signed(body_md5=None))
+
+    assert (error.status, "body_md5" in error.message) == (401, True)
+
+
+def test_a_body_must_be_the_signed_one() -> None:
+    error = refusal(signed(body_md5=md5(b"other")))
+
+    assert error.status == 401
+    assert md5(b"{}") in error.message
+
+
+@pytest.mark.parametrize("digest", [None, EMPTY_MD5, EMPTY_MD5.upper()])
+def test_the_digest_of_an_empty_body_may_be_sent_or_not(digest: str | None) -> None:
+    check(signed(method="GET", body=b"", body_md5=digest))
+
+
+def test_a_wrong_digest_of_an_empty_body_is_wrong() -> None:
+    assert refusal(signed(method="GET", body=b"", body_md5=md5(b"x"))).status == 401
+
+
+@pytest.mark.parametrize("sign_path", ["/apps/1/events", "/ws/apps/1/events"])
+def test_a_path_prefix_may_be_signed_or_not(sign_path: str) -> None:
+    check(signed("/ws/apps/1/events", sign_path=sign_path), prefix="/ws")
+
+
+def test_another_prefix_may_not() -> None:
+    assert refusal(signed("/ws/apps/1/events", sign_path="/xx/apps/1/events"), prefix="/ws").status == 401
+    assert refusal(signed("/ws/apps/1/events", sign_path="/apps/1/events"), prefix="").status == 401
+
+
+@pytest.mark.parametrize("sign_path", ["/apps/1/channels/a%3Bb", "/apps/1/channels/a;b"])
+def test_an_encoded_path_may_be_signed_as_sent_or_as_meant(sign_path: str) -> None:
+    check(signed("/apps/1/channels/a%3Bb", sign_path=sign_path, method="GET", body=b""))
+
+
+def test_values_are_signed_as_meant_not_as_encoded() -> None:
+    assert check(signed(filter_by_prefix="a b&c=d%"))["filter_by_prefix"] == "a b&c=d%"
+
+
+def test_a_disabled_app_is_told_so_only_if_it_knows_its_secret() -> None:
+    assert refusal(signed(), enabled=False).status == 403
+    assert refusal(signed(secret="wrong"), enabled=False).status == 401
+
+
+@pytest.mark.parametrize("sent", ["", "0" * 64, "ä", "x" * 5000])
+def test_an_odd_signature_is_just_wrong(sent: str) -> None:
+    error = refusal(signed(auth_signature=sent))
+
+    assert error.status == 401
+    assert len(error.message) < 1000

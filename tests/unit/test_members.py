@@ -1,0 +1,58 @@
+"""The member list of a presence channel, and what a join costs."""
+
+from __future__ import annotations
+
+import json
+from unittest import mock
+
+from soundpost.core import presence
+from soundpost.core.presence import Member, Members
+from soundpost.wire import messages
+
+
+def listed(members: Members) -> object:
+    return json.loads(json.loads(members.as_json_string()))["presence"]
+
+
+def test_nobody() -> None:
+    members = Members()
+
+    assert listed(members) == {"count": 0, "ids": [], "hash": {}}
+    assert len(members) == 0
+    assert "1" not in members
+
+
+def test_enter_says_who_is_first_and_leave_who_is_last() -> None:
+    members = Members()
+
+    first, is_new = members.enter(Member("1", b'{"a":1}'))
+    again, is_new_again = members.enter(Member(1, b"null"))
+
+    assert (is_new, is_new_again) == (True, False)
+    assert again is first
+    assert not members.leave(first)
+    assert "1" in members
+    assert members.leave(first)
+    assert listed(members) == {"count": 0, "ids": [], "hash": {}}
+
+
+def test_ids_are_listed_as_they_were_written() -> None:
+    members = Members()
+    for id in (1, "b", 0):
+        members.enter(Member(id, b"null"))
+
+    assert members.ids_json == [b"1", b'"b"', b"0"]
+    assert listed(members) == {"count": 3, "ids": [1, "b", 0], "hash": {"1": None, "b": None, "0": None}}
+
+
+def test_a_join_encodes_its_own_member_only() -> None:
+    """2,000 members are no more encoding work for the 2,001st than for the first."""
+    members = Members()
+    for id in range(2_000):
+        members.enter(Member(id, b'{"name":"x"}'))
+
+    with mock.patch.object(presence, "encode", wraps=messages.encode) as encode:
+        members.enter(Member("new", b'{"name":"y"}'))
+        members.as_json_string()
+        assert encode.call_count <= 5
+        assert sum(len(str(call.args[0])) for call in encode.call_args_list) < 200
