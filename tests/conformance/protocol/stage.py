@@ -1,0 +1,217 @@
+"""The protocol without sockets: a node whose loop, clock and clients are played by the test."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from soundpost.core import protocol
+from soundpost.core.app_state import AppState
+from soundpost.core.apps import App
+from soundpost.core.connection import Connection
+from soundpost.core.node import Deliver, Node, write_each
+from soundpost.core.observer import Observer
+from soundpost.core.publishing import publish
+
+APP: Final = App(id="1", key="app-key", secret="app-secret")
+Message = dict[str, Any]
+
+
+def signature(secret: str, text: str) -> str:
+    """Computed here, not by the code that is tested."""
+    return hmac.new(secret.encode(), text.encode(), hashlib.sha256).hexdigest()
+
+
+def decode_frames(data: bytes) -> list[Message]:
+    """The messages in unmasked, final text frames, as a server writes them."""
+    found: list[Message] = []
+    while data:
+        assert data[0] == 0x81, data[:20]
+        size, start = data[1], 2
+        if size >= 126:
+            start = 4 if size == 126 else 10
+            size = int.from_bytes(data[2:start], "big")
+        assert len(data) >= start + size, "half a frame was written"
+        found.append(json.loads(data[start : start + size]))
+        data = data[start + size :]
+    return found
+
+
+class Client(Connection):
+    """A connection that keeps what is written to it, as the server's own would: nothing after its close frame."""
+
+    __slots__ = ("close_code", "close_reason", "stage", "writes")
+
+    def __init__(self, stage: Stage, app: AppState) -> None:
+        super().__init__(app)
+        self.stage = stage
+        self.writes: list[bytes] = []
+        self.close_code: int | None = None
+        self.close_reason = ""
+
+    def write(self, data: bytes) -> None:
+        if self.close_code is None:
+            self.writes.append(bytes(data))
+
+    def close(self, code: int, reason: str) -> None:
+        if self.close_code is None:
+            self.close_code, self.close_reason = code, reason
+            self.stage.call_soon(lambda: self.app.node.closed(self))
+
+    def vanish(self) -> None:
+        """The socket is gone, without a word."""
+        self.close(1006, "")
+
+    def raw(self, payload: bytes | str) -> None:
+        """Send the payload of a text frame."""
+        protocol.receive(self, payload.encode() if isinstance(payload, str) else payload)
+
+    def say(self, event: str, data: Any = None, **fields: Any) -> None:
+        """Send a message."""
+        self.raw(json.dumps({"event": event, **({} if data is None else {"data": data}), **fields}))
+
+    def read(self) -> list[Message]:
+        """Finish the loop turn; what came since the last reading."""
+        self.stage.turn()
+        data, self.writes = b"".join(self.writes), []
+        return decode_frames(data)
+
+    def events(self) -> list[tuple[str, Any]]:
+        """As :meth:`read`, but only name and data, the data of double encoded frames decoded."""
+        return [(message["event"], data_of(message)) for message in self.read()]
+
+    def auth(self, channel: str, channel_data: str | None = None) -> str:
+        """What the application's auth endpoint would answer."""
+        text = f"{self.socket_id}:{channel}" + ("" if channel_data is None else f":{channel_data}")
+        return f"{self.app.app.key}:{signature(self.app.app.secret, text)}"
+
+    def ask(self, channel: str, channel_data: Any = None) -> None:
+        """Send a signed subscription; ``channel_data`` an object, or a string as it is to be sent."""
+        data: Message = {"channel": channel}
+        if channel_data is not None:
+            data["channel_data"] = channel_data if isinstance(channel_data, str) else json.dumps(channel_data)
+        self.say("pusher:subscribe", data | {"auth": self.auth(channel, data.get("channel_data"))})
+
+    def join(self, *channels: str, user: str | int | None = None, info: Any = None) -> Client:
+        """Subscribe, and read the answers."""
+        for channel in channels:
+            self.ask(channel, None if user is None else {"user_id": user, "user_info": info})
+            names = [message["event"] for message in self.read()]
+            assert "pusher_internal:subscription_succeeded" in names, names
+        return self
+
+    def sign_in_data(self, user: Any) -> dict[str, str]:
+        """What the application's user-auth endpoint would answer."""
+        user_data = user if isinstance(user, str) else json.dumps(user)
+        text = f"{self.socket_id}::user::{user_data}"
+        return {"auth": f"{self.app.app.key}:{signature(self.app.app.secret, text)}", "user_data": user_data}
+
+    def sign_in(self, user: Any) -> None:
+        """Send a signed sign-in; ``user`` an object, or a string as it is to be sent."""
+        self.say("pusher:signin", self.sign_in_data(user))
+
+
+class RecordingPeers:
+    """Notes what the node tells the others."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, ...]] = []
+        self.published: list[tuple[str, Message, str | None]] = []
+
+    def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
+        self.published.append((channel, decode_frames(frame)[0], except_socket_id))
+
+    def subscribe(self, app_id: str, channel: str) -> None:
+        self.told.append(("subscribe", app_id, channel))
+
+    def unsubscribe(self, app_id: str, channel: str) -> None:
+        self.told.append(("unsubscribe", app_id, channel))
+
+    def terminate(self, app_id: str, user_id: str) -> None:
+        self.told.append(("terminate", app_id, user_id))
+
+
+class Stage:
+    """A node with one app (``options`` are the app's), or with several."""
+
+    def __init__(
+        self,
+        *apps: App,
+        observers: Iterable[Observer] = (),
+        deliver: Deliver = write_each,
+        **options: Any,
+    ) -> None:
+        self.now = 1000.0
+        self.peers = RecordingPeers()
+        self._soon: list[Callable[[], None]] = []
+        self.node = Node(
+            apps or (msgspec.structs.replace(APP, **options),),
+            peers=self.peers,
+            call_soon=self.call_soon,
+            deliver=deliver,
+            observers=observers,
+            clock=lambda: self.now,
+        )
+        self.app = next(iter(self.node.by_id.values()))
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        """As the loop's."""
+        self._soon.append(callback)
+
+    def turn(self) -> None:
+        """Finish the loop's turn, and those that follow from it."""
+        while self._soon:
+            due, self._soon = self._soon, []
+            for callback in due:
+                callback()
+
+    def open(self, app_id: str = "1") -> Client:
+        """A new connection, its hello still to be read."""
+        client = Client(self, self.node.by_id[app_id])
+        self.node.opened(client)
+        return client
+
+    def connect(self, app_id: str = "1") -> Client:
+        """A new connection that has read its hello."""
+        client = self.open(app_id)
+        client.writes.clear()
+        return client
+
+    def publish(self, channel: str, event: str = "e", data: str = "{}", socket_id: str | None = None) -> None:
+        """What the HTTP API does."""
+        publish(self.app, channel, event, data, socket_id)
+
+
+def data_of(message: Message) -> Any:
+    """The data of a frame, decoded once more if it is a string of JSON."""
+    data = message.get("data")
+    if isinstance(data, str):
+        try:
+            return json.loads(data)
+        except ValueError:
+            return data
+    return data
+
+
+def error_of(messages: list[Message]) -> tuple[int | None, str]:
+    """Code and text of the one error among some messages."""
+    (error,) = [message["data"] for message in messages if message["event"] == "pusher:error"]
+    return error["code"], error["message"]
+
+
+def subscription_error_of(messages: list[Message]) -> Message:
+    """Data of the one subscription error among some messages, with its channel."""
+    (error,) = [message for message in messages if message["event"] == "pusher:subscription_error"]
+    found: Message = json.loads(error["data"])
+    return found | {"channel": error["channel"]}
+
+
+def members_of(messages: list[Message]) -> Any:
+    """The member list in the one answer to a presence subscription."""
+    (answer,) = [m for m in messages if m["event"] == "pusher_internal:subscription_succeeded"]
+    return json.loads(answer["data"])["presence"]
