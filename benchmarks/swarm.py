@@ -1,7 +1,8 @@
 """Many clients in one process: connect, subscribe, then only count bytes. Driven by lines on stdin.
 
 ``swarm.py PORT PROTOCOL`` with PROTOCOL ``pusher`` or ``floor``. Commands, each answered with one line of JSON:
-``connect N CHANNEL`` (``{i}`` in CHANNEL is the client's number), ``received BYTES`` (waits for that many in all since
+``connect N CHANNEL [USERS]`` (``{i}`` in CHANNEL is the client's number; on presence
+channels that number, modulo USERS, is the user), ``received BYTES`` (waits for that many in all since
 the last command), ``disconnect N``.
 """
 
@@ -33,7 +34,7 @@ class Swarm:
         self.received = 0
         self.started = 0
 
-    async def connect(self, count: int, channel: str) -> None:
+    async def connect(self, count: int, channel: str, users: int) -> None:
         slots = asyncio.Semaphore(IN_FLIGHT)
         loop = asyncio.get_running_loop()
 
@@ -41,7 +42,7 @@ class Swarm:
             async with slots:
                 number = self.started
                 self.started += 1
-                client = Client(self, channel.replace("{i}", str(number)), number)
+                client = Client(self, channel.replace("{i}", str(number)), number % users)
                 await loop.create_connection(lambda: client, sock=await self.socket(number))
                 await client.subscribed
                 self.clients.append(client)
@@ -70,10 +71,10 @@ class Swarm:
 class Client(asyncio.Protocol):
     transport: asyncio.Transport
 
-    def __init__(self, swarm: Swarm, channel: str, number: int) -> None:
+    def __init__(self, swarm: Swarm, channel: str, user: int) -> None:
         self.swarm = swarm
         self.channel = channel
-        self.number = number
+        self.user = user
         self.greeted = False
         self.ready = False
         self.buffer = b""
@@ -104,7 +105,7 @@ class Client(asyncio.Protocol):
         data: dict[str, str] = {"channel": self.channel}
         if self.channel.startswith("presence-"):
             socket_id = self.buffer.split(b'socket_id\\":\\"', 1)[1].split(b"\\", 1)[0].decode()
-            member = {"user_id": str(self.number), "user_info": {"name": f"Member {self.number}"}}
+            member = {"user_id": str(self.user), "user_info": {"name": f"Member {self.user}"}}
             data["channel_data"] = json.dumps(member)
             text = signatures.channel_text(socket_id, self.channel, data["channel_data"])
             data["auth"] = f"{KEY}:{signatures.sign(SECRET, text)}"
@@ -121,7 +122,7 @@ async def main() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
     while line := (await lines.readline()).decode().split():
         if line[0] == "connect":
-            await swarm.connect(int(line[1]), line[2])
+            await swarm.connect(int(line[1]), line[2], int(line[3]) if line[3:] else sys.maxsize)
         elif line[0] == "received":
             await swarm.wait_for(int(line[1]))
         elif line[0] == "disconnect":
