@@ -149,9 +149,7 @@ def signin_success(user_data: str) -> bytes:
 
 def event(name: str, channel: str, data: str) -> bytes:
     """An application's event; ``data`` is the published string."""
-    return text_frame(
-        b'{"event":' + encode(name) + b',"data":' + encode(data) + b',"channel":' + encode(channel) + b"}"
-    )
+    return text_frame(b'{"event":%b,"data":%b,"channel":%b}' % (encode(name), encode(data), encode(channel)))
 
 
 def client_event(name: str, channel: str, data: bytes, user_id: str | None) -> bytes:
@@ -163,7 +161,7 @@ def client_event(name: str, channel: str, data: bytes, user_id: str | None) -> b
 
 
 def _internal(name: bytes, channel: str, data: bytes) -> bytes:
-    return text_frame(b'{"event":"' + name + b'","data":' + data + b',"channel":' + encode(channel) + b"}")
+    return text_frame(b'{"event":"%b","data":%b,"channel":%b}' % (name, data, encode(channel)))
 
 
 PING: Final = text_frame(b'{"event":"pusher:ping","data":"{}"}')
