@@ -82,16 +82,16 @@ class Publisher:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def __call__(self, socket_id: str | None = None) -> None:
-        self._socket.sendall(publish_request(socket_id))
+    def __call__(self, socket_id: str | None = None, data: str = PAYLOAD) -> None:
+        self._socket.sendall(publish_request(socket_id, data))
         answer = self._socket.recv(65_536)
         assert answer.endswith(b"{}"), answer
 
 
-def publish_request(socket_id: str | None = None) -> bytes:
+def publish_request(socket_id: str | None = None, data: str = PAYLOAD) -> bytes:
     """A signed request. The floor's publisher makes one for every event too: how long clients have to catch up
     between two events decides what a send costs."""
-    event = {"name": "OrderPlaced", "channels": ["bench"], "data": PAYLOAD}
+    event = {"name": "OrderPlaced", "channels": ["bench"], "data": data}
     if socket_id is not None:
         event["socket_id"] = socket_id
     body = json.dumps(event).encode()

@@ -1,9 +1,9 @@
 """Many clients in one process: connect, subscribe, then only count bytes. Driven by lines on stdin.
 
-``swarm.py PORT PROTOCOL`` with PROTOCOL ``pusher`` or ``floor``. Commands, each answered with one line of JSON:
-``connect N CHANNEL [USERS]`` (``{i}`` in CHANNEL is the client's number; on presence
-channels that number, modulo USERS, is the user), ``received BYTES`` (waits for that many in all since
-the last command), ``disconnect N``.
+``swarm.py PORT PROTOCOL`` with PROTOCOL ``pusher``, ``deflate`` (the same, offering compression) or ``floor``. Commands,
+each answered with one line of JSON: ``connect N CHANNEL [USERS]`` (``{i}`` in CHANNEL is the client's number; on
+presence channels that number, modulo USERS, is the user), ``received BYTES`` (waits for that many in all since the last
+command), ``disconnect N``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,13 @@ IN_FLIGHT = 64
 IP_BIND_ADDRESS_NO_PORT = 24
 HANDSHAKE = (
     f"GET /app/{KEY}?protocol=7&client=bench&version=1.0 HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
-    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
 ).encode()
+GREETINGS = {
+    "pusher": HANDSHAKE + b"\r\n",
+    "deflate": HANDSHAKE + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
+    "floor": b"S",
+}
 
 
 class Swarm:
@@ -82,7 +87,7 @@ class Client(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
-        self.transport.write(b"S" if self.swarm.protocol == "floor" else HANDSHAKE)
+        self.transport.write(GREETINGS[self.swarm.protocol])
 
     def data_received(self, data: bytes) -> None:
         if self.ready:

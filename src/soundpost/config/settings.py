@@ -48,6 +48,10 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long a closed connection may take to read what is still on its way to it."""
     shutdown_timeout: Positive = 5
     """How long closing connections may take to go when the server stops."""
+    compression: bool = True
+    """Compress events for clients that offer it (permessage-deflate), once for all of them."""
+    compression_threshold: Positive = 512
+    """Messages below this size are sent as they are."""
     playground: bool | None = None
     """Serve the playground page. None: only with credentials generated for this run."""
     tls: TlsSettings = TlsSettings()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core.presence import Member, Members
@@ -18,7 +19,7 @@ MAX_WRITE: Final = 65_536
 class Channel:
     """One occupied channel of one app. It exists while it has subscribers."""
 
-    __slots__ = ("_partial", "_pending", "app", "kind", "members", "name", "subscribers")
+    __slots__ = ("_compressing", "_partial", "_pending", "app", "kind", "members", "name", "subscribers")
 
     def __init__(self, app: AppState, name: str, kind: Kind) -> None:
         self.app = app
@@ -26,6 +27,7 @@ class Channel:
         self.kind = kind
         self.subscribers: dict[Connection, Member | None] = {}
         self.members = Members() if kind.is_presence else None
+        self._compressing = 0  # subscribers that take compressed frames
         self._pending: list[bytes] | None = None
         # Connections that do not get all pending frames: the index of the first frame that is for them,
         # then the indexes of later ones that are not.
@@ -34,8 +36,14 @@ class Channel:
     def add(self, connection: Connection, member: Member | None) -> None:
         """Add a subscriber. What was queued before this is not for it."""
         self.subscribers[connection] = member
+        self._compressing += connection.takes_compressed
         if self._pending:
             self._partly()[connection] = [len(self._pending)]
+
+    def remove(self, connection: Connection) -> Member | None:
+        """Remove a subscriber; return the member it was."""
+        self._compressing -= connection.takes_compressed
+        return self.subscribers.pop(connection)
 
     def queue(self, frame: bytes, except_for: Connection | None = None) -> None:
         """Send a frame to all subscribers, but one, at the end of this loop turn."""
@@ -55,22 +63,32 @@ class Channel:
         partial, self._partial = self._partial, None
         if pending is None:
             return
-        deliver = self.app.node.deliver
         if partial is None:
-            for data in _joined(pending):
-                deliver(self.subscribers, data)
+            self._send(self.subscribers, pending)
             return
         # Those who get only a part are taken out while the rest get the whole: no check per subscriber.
         set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}
         if self.subscribers:
-            for data in _joined(pending):
-                deliver(self.subscribers, data)
+            self._send(self.subscribers, pending)
         for connection in set_aside:
             first, *skipped = partial[connection]
-            own = [frame for i, frame in enumerate(pending) if i >= first and i not in skipped]
-            for data in _joined(own):
-                deliver((connection,), data)
+            self._send((connection,), [frame for i, frame in enumerate(pending) if i >= first and i not in skipped])
         self.subscribers.update(set_aside)
+
+    def _send(self, connections: Collection[Connection], frames: list[bytes]) -> None:
+        """Send frames to all of these, compressed to those that take it."""
+        node = self.app.node
+        compressed = frames
+        if self._compressing and node.compress is not None:
+            compressed = [node.compress(frame) for frame in frames]
+        if compressed == frames:
+            for data in _joined(frames):
+                node.deliver(connections, data)
+            return
+        for takes, variant in ((False, frames), (True, compressed)):
+            group = [connection for connection in connections if connection.takes_compressed is takes]
+            for data in _joined(variant) if group else ():
+                node.deliver(group, data)
 
     def _partly(self) -> dict[Connection, list[int]]:
         if self._partial is None:

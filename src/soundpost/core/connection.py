@@ -27,11 +27,21 @@ class Connection(ABC):
     Memory per idle connection decides how many fit a machine: slots only, and nothing that is not needed.
     """
 
-    __slots__ = ("app", "channels", "client_event_allowance", "message_allowance", "socket_id", "user")
+    __slots__ = (
+        "app",
+        "channels",
+        "client_event_allowance",
+        "message_allowance",
+        "socket_id",
+        "takes_compressed",
+        "user",
+    )
 
     def __init__(self, app: AppState) -> None:
         self.app = app
         self.socket_id = new_socket_id()
+        self.takes_compressed = False
+        """Whether frames may be compressed, as negotiated."""
         self.channels: list[Channel] = []
         self.user: UserData | None = None
         """Who signed in on this connection."""

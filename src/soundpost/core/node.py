@@ -33,12 +33,15 @@ class Node:
         peers: Peers,
         call_soon: CallSoon,
         deliver: Deliver = write_each,
+        compress: Callable[[bytes], bytes] | None = None,
         observers: Iterable[Observer] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
         self.peers = peers
         self.deliver = deliver
+        self.compress = compress
+        """Makes a frame smaller for connections that take compressed ones, or leaves it as it is."""
         self.observers = tuple(observers)
         self.outbox = Outbox(call_soon)
         self.by_id: dict[str, AppState] = {}

@@ -85,7 +85,7 @@ def announce_count(channel: Channel) -> None:
 
 
 def _leave(connection: Connection, channel: Channel) -> None:
-    member = channel.subscribers.pop(connection)
+    member = channel.remove(connection)
     if member is not None and channel.members is not None and channel.members.leave(member):
         if channel.subscribers:
             channel.queue(messages.member_removed(channel.name, member.id_json))

@@ -10,6 +10,7 @@ from typing import Final, TextIO
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
+from soundpost.wire.frames import frame_payload
 
 _CUT: Final = 400
 _AUTH: Final = re.compile(r'("auth"\s*:\s*")[^"]+')
@@ -35,12 +36,12 @@ class MessageStream(Observer):
 
     def message_sent(self, connection: Connection, frame: bytes) -> None:
         """What a client alone was told."""
-        self._line("sent", connection.socket_id, _readable(_payload(frame)))
+        self._line("sent", connection.socket_id, _readable(frame_payload(frame)))
 
     def event_queued(self, channel: Channel, frame: bytes) -> None:
         """What all subscribers of a channel are told."""
         count = len(channel.subscribers)
-        self._line("broadcast", f"{channel.name} ({count})", _readable(_payload(frame)))
+        self._line("broadcast", f"{channel.name} ({count})", _readable(frame_payload(frame)))
 
     def output_overflowed(self, connection: Connection) -> None:
         """A client was too slow."""
@@ -50,11 +51,6 @@ class MessageStream(Observer):
         now = time.time()
         stamp = time.strftime("%H:%M:%S", time.localtime(now))
         print(f"{stamp}.{int(now % 1 * 1000):03d}  {what:<10} {who:<28} {text}".rstrip(), file=self._out, flush=True)
-
-
-def _payload(frame: bytes) -> bytes:
-    length = frame[1]
-    return frame[2 if length < 126 else 4 if length == 126 else 10 :]
 
 
 def _readable(payload: bytes) -> str:

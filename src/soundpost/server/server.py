@@ -23,6 +23,7 @@ from soundpost.server.open_files import raise_open_files_limit
 from soundpost.server.router import Router
 from soundpost.server.timer_wheel import TimerWheel
 from soundpost.wire import codes
+from soundpost.wire.compression import Deflater
 
 log = logging.getLogger("soundpost.server")
 
@@ -45,6 +46,7 @@ class Server:
             peers=SingleNode(),
             call_soon=self.loop.call_soon,
             deliver=deliver,
+            compress=Deflater(self.settings.compression_threshold).frame if self.settings.compression else None,
             observers=observers,
         )
         page = Playground(settings.apps[0], self.prefix, self.node) if playground else None

@@ -14,7 +14,7 @@ from soundpost.core.app_state import AppState
 from soundpost.errors import HandshakeError, ProtocolError
 from soundpost.server.requests import ApiError, Request
 from soundpost.server.websocket_connection import WebSocketConnection
-from soundpost.wire import codes, frames, handshake, messages
+from soundpost.wire import codes, compression, frames, handshake, messages
 
 if TYPE_CHECKING:
     from soundpost.server.http_connection import HttpConnection
@@ -27,8 +27,10 @@ _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
 def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
     """Answer an upgrade request; ``early`` are bytes that came along with it and belong to the WebSocket."""
     headers = request.headers()
+    compressed = server.settings.compression and compression.accepts(headers.get(b"sec-websocket-extensions", b""))
+    extension = compression.RESPONSE if compressed else b""
     try:
-        response = handshake.accept(request.method, request.http_version, headers)
+        response = handshake.accept(request.method, request.http_version, headers, extension)
     except HandshakeError as error:
         http.finish(ApiError(error.status, str(error), error.headers).response())
         return
@@ -42,6 +44,7 @@ def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes
         http.finish_with(response + refusal)
         return
     connection = WebSocketConnection(app, server, http.transport)
+    connection.takes_compressed = compressed
     http.hand_over(connection)
     connection.open(response)
     if early:

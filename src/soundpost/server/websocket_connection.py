@@ -9,7 +9,8 @@ from soundpost.core import liveness, protocol
 from soundpost.core.connection import Connection
 from soundpost.errors import FrameError
 from soundpost.wire import codes, frames, messages
-from soundpost.wire.frames import FrameReader, Message, read_single
+from soundpost.wire.compression import unpack
+from soundpost.wire.frames import COMPRESSED, FrameReader, Message, read_single
 
 if TYPE_CHECKING:
     from soundpost.core.app_state import AppState
@@ -118,7 +119,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                 if not self._closing:
                     protocol.receive(self, payload)
                 return
-            self._reader = FrameReader(self.app.app.max_message_size)
+            self._reader = FrameReader(self.app.app.max_message_size, self.takes_compressed)
         reader = self._reader
         try:
             for message in reader.feed(data):
@@ -132,6 +133,8 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self._reader = None
 
     def _take(self, message: Message) -> None:
+        if message.opcode & COMPRESSED:
+            message = unpack(message, self.app.app.max_message_size)
         opcode, payload = message
         if opcode == frames.CLOSE:
             self._take_close(payload)

@@ -21,6 +21,8 @@ BINARY: Final = 0x2
 CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
+COMPRESSED: Final = 0x40
+"""Added to the opcode of a compressed message: the first reserved bit (RFC 7692, 6)."""
 
 NORMAL_CLOSURE: Final = 1000
 PROTOCOL_ERROR: Final = 1002
@@ -37,7 +39,10 @@ _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
 
 class Message(NamedTuple):
-    """A whole message or control frame: ``opcode`` TEXT, BINARY, PING, PONG or CLOSE, and its unmasked payload."""
+    """A whole message or control frame: ``opcode`` TEXT, BINARY, PING, PONG or CLOSE, and its unmasked payload.
+
+    A compressed one has COMPRESSED added to its opcode: its payload is still to be unpacked, and to be checked.
+    """
 
     opcode: int
     payload: bytes
@@ -56,6 +61,12 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
 def text_frame(payload: bytes) -> bytes:
     """A text frame around UTF-8 ``payload``."""
     return encode_frame(TEXT, payload)
+
+
+def frame_payload(frame: bytes) -> bytes:
+    """The payload of a frame that :func:`encode_frame` made."""
+    length = frame[1]
+    return frame[2 if length < 126 else 4 if length == 126 else 10 :]
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
@@ -120,10 +131,11 @@ class FrameReader:
     """Turns the bytes of one client into messages; raises FrameError at the first byte that breaks a rule.
 
     Text is checked as it arrives, so a bad byte ends the connection before its frame is complete. Sizes are
-    checked when a header announces them, before anything is buffered.
+    checked when a header announces them, before anything is buffered. ``compressed``: messages may be.
     """
 
     __slots__ = (
+        "_compressed",
         "_control",
         "_final",
         "_header",
@@ -136,8 +148,9 @@ class FrameReader:
         "_utf8",
     )
 
-    def __init__(self, max_message_size: int) -> None:
+    def __init__(self, max_message_size: int, compressed: bool = False) -> None:
         self._max_message_size = max_message_size
+        self._compressed = compressed
         self._header = bytearray()  # bytes of a header that is not yet whole
         self._left = -1  # payload bytes of the current frame still to come; -1: a header comes next
         self._opcode = 0
@@ -195,9 +208,9 @@ class FrameReader:
             return position
 
     def _check_first_bytes(self, first: int, second: int) -> None:
-        if first & 0x70:
-            raise FrameError(PROTOCOL_ERROR, "reserved bits set without an extension")
         opcode = first & 0x0F
+        if first & 0x70 and not (self._compressed and first & 0x70 == COMPRESSED and opcode in (TEXT, BINARY)):
+            raise FrameError(PROTOCOL_ERROR, "reserved bits set without an extension")
         final = bool(first & 0x80)
         if opcode in (CLOSE, PING, PONG):
             if not final:
@@ -229,7 +242,7 @@ class FrameReader:
             if len(self._message) + length > self._max_message_size:
                 raise FrameError(TOO_BIG, f"message over the limit of {self._max_message_size} bytes")
             if self._opcode != CONTINUATION:
-                self._message_opcode = self._opcode
+                self._message_opcode = header[0] & (COMPRESSED | 0x0F)
         self._mask = header[-4:]
         self._left = length
 

@@ -18,8 +18,8 @@ def wants_websocket(headers: Mapping[bytes, bytes]) -> bool:
     return b"websocket" in _tokens(headers.get(b"upgrade", b""))
 
 
-def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes]) -> bytes:
-    """The whole 101 response for a request whose header names are in lower case.
+def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], extension: bytes = b"") -> bytes:
+    """The whole 101 response for a request whose header names are in lower case; ``extension`` is what was negotiated.
 
     Raises HandshakeError with the HTTP status to answer: 405 for a method other than GET, 426 for a missing
     upgrade or another version than 13, 400 for the rest.
@@ -49,6 +49,7 @@ def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes]) -> 
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
         + digest
+        + (b"\r\nSec-WebSocket-Extensions: " + extension if extension else b"")
         + b"\r\n\r\n"
     )
 

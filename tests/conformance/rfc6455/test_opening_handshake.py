@@ -177,8 +177,8 @@ def test_headers_may_be_repeated(server: RunningServer) -> None:
     [
         ("Sec_WebSocket_Protocol", "chat, superchat"),
         ("Sec_WebSocket_Protocol", "pusher"),
-        ("Sec_WebSocket_Extensions", "permessage-deflate; client_max_window_bits"),
-        ("Sec_WebSocket_Extensions", "x-unknown, permessage-deflate"),
+        ("Sec_WebSocket_Extensions", "permessage-bzip2; client_max_window_bits"),
+        ("Sec_WebSocket_Extensions", "x-unknown, x-webkit-deflate-frame"),
     ],
 )
 def test_offers_are_not_taken_up(server: RunningServer, name: str, value: str) -> None:
