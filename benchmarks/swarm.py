@@ -1,9 +1,9 @@
 """Many clients in one process: connect, subscribe, then only count bytes. Driven by lines on stdin.
 
-``swarm.py PORT PROTOCOL`` with PROTOCOL ``pusher``, ``deflate`` (the same, offering compression) or ``floor``. Commands,
-each answered with one line of JSON: ``connect N CHANNEL [USERS]`` (``{i}`` in CHANNEL is the client's number; on
-presence channels that number, modulo USERS, is the user), ``received BYTES`` (waits for that many in all since the last
-command), ``disconnect N``.
+``swarm.py PORT PROTOCOL`` with PROTOCOL ``pusher``, ``deflate`` (the same, offering compression) or ``floor``.
+Commands, each answered with one line of JSON: ``connect N CHANNEL [USERS]`` (``{i}`` in CHANNEL is the client's
+number; on presence channels that number, modulo USERS, is the user), ``received BYTES`` (waits for that many in all
+since the last command), ``disconnect N``.
 """
 
 from __future__ import annotations
