@@ -3,7 +3,8 @@
 ``swarm.py PORT PROTOCOL`` with PROTOCOL ``pusher``, ``deflate`` (the same, offering compression) or ``floor``.
 Commands, each answered with one line of JSON: ``connect N CHANNEL [USERS]`` (``{i}`` in CHANNEL is the client's
 number; on presence channels that number, modulo USERS, is the user), ``received BYTES`` (waits for that many in all
-since the last command), ``disconnect N``.
+since the last command), ``publish P EVENTS REQUEST`` (P publishers, each sends the request, in hex, so many times, one
+after the other), ``disconnect N``.
 """
 
 from __future__ import annotations
@@ -68,6 +69,17 @@ class Swarm:
         while self.received < size:  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
+    async def publish(self, publishers: int, events: int, request: bytes) -> None:
+        async def one() -> None:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            for _ in range(events):
+                writer.write(request)
+                answer = await reader.readuntil(b"{}")
+                assert answer.startswith(b"HTTP/1.1 200"), answer
+            writer.close()
+
+        await asyncio.gather(*(one() for _ in range(publishers)))
+
     def disconnect(self, count: int) -> None:
         for _ in range(count):
             self.clients.pop().transport.abort()
@@ -130,10 +142,13 @@ async def main() -> None:
             await swarm.connect(int(line[1]), line[2], int(line[3]) if line[3:] else sys.maxsize)
         elif line[0] == "received":
             await swarm.wait_for(int(line[1]))
+        elif line[0] == "publish":
+            await swarm.publish(int(line[1]), int(line[2]), bytes.fromhex(line[3]))
         elif line[0] == "disconnect":
             swarm.disconnect(int(line[1]))
         answer = {"received": swarm.received, "clients": len(swarm.clients)}
-        swarm.received = 0
+        if line[0] != "publish":
+            swarm.received = 0
         print(json.dumps(answer), flush=True)
 
 
