@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,13 +10,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from cli_process import Shell, shell
 from configuration import APP_TABLE
+from self_signed import self_signed_in_one_file
 
 
 @pytest.fixture(name="sh")
@@ -36,30 +32,6 @@ def failure(sh: Shell, *arguments: str) -> str:
     assert done.stderr.count("\n") == 1, done.stderr
     assert done.stderr.startswith("soundpost: ")
     return done.stderr[len("soundpost: ") : -1]
-
-
-def certificate(directory: Path) -> Path:
-    """A self-signed certificate of localhost with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = directory / "localhost.pem"
-    file.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    return file
 
 
 @contextmanager
@@ -121,7 +93,7 @@ def test_https_to_a_plain_server(sh: Shell, command: tuple[str, ...]) -> None:
 
 @COMMANDS
 def test_plain_http_to_a_tls_server(sh: Shell, command: tuple[str, ...]) -> None:
-    sh.environ["SOUNDPOST_SERVER_TLS_CERTIFICATE"] = str(certificate(sh.directory))
+    sh.environ["SOUNDPOST_SERVER_TLS_CERTIFICATE"] = str(self_signed_in_one_file(sh.directory))
     _, port = sh.server()
     message = failure(sh, *command, "--port", str(port), "--scheme", "http")
     assert message == f"http://127.0.0.1:{port} hung up without an HTTP answer: does it speak https instead of http?"
@@ -129,14 +101,14 @@ def test_plain_http_to_a_tls_server(sh: Shell, command: tuple[str, ...]) -> None
 
 @COMMANDS
 def test_a_certificate_nobody_vouches_for(sh: Shell, command: tuple[str, ...]) -> None:
-    sh.environ["SOUNDPOST_SERVER_TLS_CERTIFICATE"] = str(certificate(sh.directory))
+    sh.environ["SOUNDPOST_SERVER_TLS_CERTIFICATE"] = str(self_signed_in_one_file(sh.directory))
     _, port = sh.server()
     message = failure(sh, *command, "--url", f"https://localhost:{port}")
     assert message.startswith(f"the certificate of https://localhost:{port} is not trusted: self")
 
 
 def test_any_certificate_when_told_so(sh: Shell) -> None:
-    sh.environ["SOUNDPOST_SERVER_TLS_CERTIFICATE"] = str(certificate(sh.directory))
+    sh.environ["SOUNDPOST_SERVER_TLS_CERTIFICATE"] = str(self_signed_in_one_file(sh.directory))
     _, port = sh.server()
     options = ("--port", str(port), "--insecure")
     listener = sh.listener("private-a", "--count", "1", *options)

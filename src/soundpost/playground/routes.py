@@ -67,6 +67,8 @@ class Playground:
                 name, content_type = _FILES[path]
                 body = files("soundpost.playground").joinpath("static", name).read_bytes()
                 return Response(200, body, content_type, _HEADERS)
+            if path == "/playground/":
+                return Response(308, b"", headers=(("Location", self._prefix + "/playground"),))
             if path == "/playground/config.json":
                 return self._config()
         elif request.method == b"POST":

@@ -9,7 +9,6 @@ const radio = (value) => document.querySelector(`input[name=mode][value=${value}
 let config, client;
 
 // ---------------------------------------------------------------- helpers
-
 function el(tag, attributes, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -21,26 +20,22 @@ function el(tag, attributes, ...children) {
 }
 
 function icon(name) {
-  const [svg, use] = ['svg', 'use'].map((tag) => document.createElementNS('http://www.w3.org/2000/svg', tag));
-  svg.setAttribute('class', 'i');
-  svg.setAttribute('aria-hidden', 'true');
-  use.setAttribute('href', `#i-${name}`);
-  svg.append(use);
+  const svg = document.querySelector('.i').cloneNode(true);
+  svg.firstElementChild.setAttribute('href', `#i-${name}`);
   return svg;
 }
 
 async function post(path, body) {
-  const headers = { 'Content-Type': 'application/json', 'X-Soundpost-Playground': '1' };
-  const response = await fetch(base + path, { method: 'POST', headers, body: JSON.stringify(body) })
-    .catch(() => { throw new Error('The server could not be reached.'); });
+  const response = await fetch(base + path, {
+    method: 'POST', headers: { 'Content-Type': 'application/json', 'X-Soundpost-Playground': '1' }, body: JSON.stringify(body),
+  }).catch(() => { throw new Error('The server could not be reached.'); });
   const answer = (await response.json().catch(() => null)) || {};
   if (!response.ok || answer.error) throw new Error(answer.error || `The server answered with status ${response.status}.`);
   return answer;
 }
 
 function decode(data) { // the protocol wraps data in a string: unwrap it once
-  if (typeof data !== 'string') return data;
-  try { return JSON.parse(data); } catch (_) { return data; }
+  try { return typeof data === 'string' ? JSON.parse(data) : data; } catch (_) { return data; }
 }
 
 const TOKENS = /(^\s*(?:\/\/|#).*|\s\/\/ .*)|("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')(?=(\s*:)?)|\b(true|false|null|True|False|import|from|new|const)\b|(-?\b\d+(?:\.\d+)?(?:[eE][+-]?\d+)?\b)/gm;
@@ -58,44 +53,39 @@ function paint(node, text) { // colour JSON or a snippet
 
 function jsonProblem(text) { // where and why the text stops being JSON
   let at = 0, why = 'not valid JSON';
-  const fail = (reason) => { why = reason; throw new Error(reason); };
-  const take = (pattern) => { // a sticky pattern
-    pattern.lastIndex = at;
-    const found = pattern.exec(text);
-    at += found ? found[0].length : 0;
-    return found;
+  const need = (ok, reason) => { if (!ok) throw new Error(reason); };
+  const take = (sticky) => {
+    sticky.lastIndex = at;
+    return sticky.test(text) && ((at = sticky.lastIndex), true);
   };
-  const is = (mark) => { take(/[ \t\r\n]*/y); return text[at] === mark && Boolean(++at); };
-  const string = () => take(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y);
+  const is = (mark) => take(/[ \t\r\n]*/y) && text[at] === mark && Boolean(++at);
+  const string = () => !is('') && take(/"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y);
   const list = (close, item) => {
     if (is(close)) return;
     do item(); while (is(','));
-    if (!is(close)) fail(at < text.length ? `expected a comma or ${close} here` : `the closing ${close} is missing`);
+    need(is(close), `expected a comma or ${close}`);
   };
   const pair = () => {
-    if (is('') || !string()) fail('expected a name in double quotes');
-    if (!is(':')) fail('expected a colon after the name');
+    need(string(), 'expected a name in double quotes');
+    need(is(':'), 'expected a colon after the name');
     value();
   };
   const value = () => {
     if (is('{')) list('}', pair);
     else if (is('[')) list(']', value);
-    else if (!string() && !take(/-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y)) {
-      fail(text[at] === '"' ? 'this text is not closed, or needs an escape' : 'expected a value (text goes in double quotes)');
-    }
+    else need(string() || take(/-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y),
+      text[at] === '"' ? 'this text is not closed, or needs a backslash' : 'expected a value (text goes in double quotes)');
   };
-  try { value(); if (is('') || at < text.length) fail('nothing may follow the value'); } catch (_) { /* why and at tell */ }
+  try { value(); need(!is('') && at === text.length, 'nothing may follow the value'); } catch (error) { why = error.message; }
   const lines = text.slice(0, at).split('\n');
   return { at, message: `Line ${lines.length}, column ${lines.pop().length + 1}: ${why}.` };
 }
 
 // ---------------------------------------------------------------- connection
-
 class Client {
   constructor(url, activityTimeout, handlers) {
     Object.assign(this, { url, activityTimeout, handlers, ws: null, socketId: null, attempts: 0 });
   }
-
   connect(state) {
     this.socketId = this.error = this.since = null;
     this.handlers.state(state);
@@ -104,12 +94,10 @@ class Client {
     ws.onmessage = (message) => { if (ws === this.ws) this.receive(message.data); };
     ws.onclose = (event) => { if (ws === this.ws) this.lost(event.code, event.reason); };
   }
-
   after(seconds, action) { // one timer: whatever comes next replaces what was planned
     clearTimeout(this.timer);
     this.timer = setTimeout(action, seconds * 1000);
   }
-
   receive(text) {
     const { event, channel, data: raw, user_id: from } = decode(text) || {}, data = decode(raw);
     if (typeof event !== 'string') return;
@@ -128,17 +116,15 @@ class Client {
       this.after(30, () => this.lost(1006, 'the server went silent'));
     });
   }
-
   send(event, data, channel) {
     if (!this.ws || this.ws.readyState !== WebSocket.OPEN) return;
     this.ws.send(JSON.stringify({ event, channel, data }));
     this.handlers.log({ event, channel: channel || data.channel, data, sent: true });
   }
-
   lost(code, reason) {
     const { ws, error } = this;
-    if (error && code < 4000 && !this.socketId && error.code >= 4000) code = error.code; // told, then a bare close
-    if (error && code === error.code) reason = error.message || reason;
+    if (error && error.code >= 4000 && code < 4000 && !this.since) code = error.code; // told, then a bare close
+    if (error && error.code === code) reason = error.message || reason;
     if (this.since && Date.now() - this.since > 5000) this.attempts = 0;
     this.ws = this.socketId = null;
     clearTimeout(this.timer);
@@ -149,36 +135,22 @@ class Client {
     this.after(delay, () => this.connect('reconnecting'));
     this.handlers.state('reconnecting', { code, reason, delay });
   }
-
-  retry() {
-    this.attempts = 0;
-    if (!this.ws) this.connect('connecting');
-  }
 }
-
-const HEADLINES = {
-  connecting: 'Connecting to your server',
-  connected: 'Your realtime server is running',
-  reconnecting: 'Looking for your server',
-  refused: 'The connection was refused',
-};
 
 function showState(state, { code, reason, delay } = {}) {
   if ($('state').textContent !== state) $('state').textContent = state;
-  $('headline').textContent = HEADLINES[state];
+  $('headline').textContent = $('headline').dataset[state];
   $('status').dataset.state = $('notice').dataset.state = state;
   $('socket-id').textContent = state === 'connected' ? client.socketId : '';
   for (const channel of channels.values()) state === 'connected' ? join(channel) : setChannel(channel, 'pending');
-  if (state === 'connected' || state === 'connecting') $('notice').hidden = true;
+  $('notice').hidden = state === 'connected' || state === 'connecting';
   if (state !== 'refused' && !delay) return;
-  $('notice').hidden = false;
   $('notice-title').textContent = delay ? 'Connection lost.' : code ? `Refused with code ${code}.` : 'Not connected.';
   $('notice-text').textContent = !delay ? reason || 'The server gave no reason.'
     : `${reason ? `Reason: ${reason} (${code}).` : `Code ${code}.`} Trying again in ${delay < 1 ? 'a moment' : `${delay} s`}.`;
 }
 
 // ---------------------------------------------------------------- channels
-
 const pick = (words) => words.split(' ')[Math.floor(Math.random() * words.split(' ').length)];
 const me = {
   id: `guest-${Math.random().toString(36).slice(2, 8)}`, // per page, so that two tabs are two members
@@ -186,22 +158,17 @@ const me = {
 };
 const channels = new Map(); // name -> { name, kind, state, error, members, turn }
 const TRIES = ['orders', 'private-orders', 'presence-room', 'cache-prices'];
-const KINDS = {
-  public: 'Public: anyone who knows the app key may listen.',
-  private: 'Private: each subscription is signed by the server.',
-  presence: 'Presence: signed, and everyone sees who is here.',
-  cache: 'Cache: a new subscriber gets the last event at once.',
-};
 const kindOf = (name) => (/^(private|presence|cache)-/.exec(name) || ['', 'public'])[1];
 
 function subscribe(name) {
-  if (channels.has(name)) return;
-  channels.set(name, { name, kind: kindOf(name), members: new Map(), turn: 0 });
-  join(channels.get(name));
+  const channel = channels.get(name) || { name, kind: kindOf(name), members: new Map(), turn: 0 };
+  if (channel.state === 'pending' || channel.state === 'subscribed') return;
+  channels.set(name, channel);
+  join(channel);
 }
 
 async function join(channel) {
-  const turn = ++channel.turn, { socketId } = client, { name, kind } = channel;
+  const turn = ++channel.turn, { socketId } = client || {}, { name, kind } = channel;
   setChannel(channel, 'pending');
   if (!socketId) return; // joined as soon as the connection is up
   let signed = {};
@@ -215,8 +182,8 @@ async function join(channel) {
 }
 
 function leave(channel) {
-  channel.turn++;
-  if (channel.state !== 'error') client.send('pusher:unsubscribe', { channel: channel.name });
+  channel.turn++; // an answer still on its way no longer counts
+  if (client && channel.state !== 'error') client.send('pusher:unsubscribe', { channel: channel.name });
 }
 
 function unsubscribe(channel) {
@@ -234,8 +201,8 @@ function onChannelEvent(event, name, data) {
     setChannel(channel, 'subscribed');
     channel.members = new Map(ids.map((id) => [String(id), hash[id]]));
   } else if (event === 'pusher:subscription_error') {
-    const { error, type, status } = data || {};
-    setChannel(channel, 'error', `${error || type || 'Refused'}${status ? ` (${status})` : ''}`);
+    const { error = 'The server refused the subscription.', status } = data || {};
+    setChannel(channel, 'error', status ? `${error} (${status})` : error);
   } else if (event === 'pusher_internal:member_added') channel.members.set(String(data.user_id), data.user_info);
   else if (event === 'pusher_internal:member_removed') channel.members.delete(String(data.user_id));
   else return;
@@ -270,11 +237,10 @@ function showChannels() {
 }
 
 const memberName = (id, info) => (info && typeof info.name === 'string' && info.name) || id;
-
 function memberChip([id, info]) {
   const label = memberName(id, info), tone = [...id].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % 5;
   return el('li', { 'data-user-id': id, title: `${id} ${JSON.stringify(info) || ''}` },
-    el('span', { class: `avatar tone-${tone}`, 'aria-hidden': 'true' }, [...label][0].toUpperCase()),
+    el('span', { class: `avatar tone-${tone}`, 'aria-hidden': 'true' }, ([...label][0] || '?').toUpperCase()),
     el('span', { class: 'member-name' }, label), id === me.id ? el('span', { class: 'self' }, 'you') : null);
 }
 
@@ -297,13 +263,11 @@ function rename() {
 }
 
 function showKindHint() {
-  const name = $('subscribe-input').value.trim();
-  $('kind-hint').textContent = /[^A-Za-z0-9_\-=@,.;]/.test(name) ? 'Names use letters, digits and _ - = @ , . ; only.'
-    : name ? KINDS[kindOf(name)] : 'The prefix sets the kind. Try one:';
+  const name = $('subscribe-input').value.trim(), odd = /[^A-Za-z0-9_\-=@,.;]/.test(name);
+  $('kind-hint').textContent = $('kind-hint').dataset[odd ? 'odd' : name ? kindOf(name) : 'none'];
 }
 
 // ---------------------------------------------------------------- event list
-
 let queue = [], paused = false, flushTimer = 0;
 
 function log(entry) {
@@ -316,9 +280,8 @@ function flush() {
   flushTimer = 0;
   $('pause-label').textContent = !paused ? 'Pause' : queue.length ? `Resume (${queue.length})` : 'Resume';
   if (paused) return;
-  const list = $('events');
-  list.prepend(...queue.splice(0).map(eventRow).reverse());
-  while (list.children.length > MAX_EVENTS) list.lastElementChild.remove();
+  $('events').prepend(...queue.splice(0).map(eventRow).reverse());
+  while ($('events').children.length > MAX_EVENTS) $('events').lastElementChild.remove();
   showEvents();
 }
 
@@ -332,13 +295,11 @@ function eventRow({ event, channel, data, from, sent, time }) {
   const row = el('li', { class: isError ? 'is-error' : isProtocol ? 'is-protocol' : 'is-event', 'data-event': event, 'data-channel': channel || '' },
     el('details', { ontoggle: () => { if (!pre.childElementCount) paint(pre, pretty); } },
       el('summary', {},
-        icon('chevron'),
-        el('time', { datetime: time.toISOString() }, clock),
+        icon('chevron'), el('time', { datetime: time.toISOString() }, clock),
         el('span', { class: 'event-name' }, sent ? el('span', { class: 'sent' }, 'sent') : null, event),
         el('code', { class: 'preview' }, compact.slice(0, 300)),
         channel ? el('span', { class: 'event-channel' }, icon(kindOf(channel)), el('span', {}, channel)) : null),
-      sender ? el('p', { class: 'sender' }, `Sent by ${sender}`) : null,
-      pre));
+      sender ? el('p', { class: 'sender' }, `Sent by ${sender}`) : null, pre));
   return Object.assign(row, { isProtocol, searchable: `${event} ${channel || ''} ${compact} ${sender || ''}`.toLowerCase() });
 }
 
@@ -357,7 +318,6 @@ function showEvents() {
 }
 
 // ---------------------------------------------------------------- publish
-
 function showMode() {
   const whispers = /^(private|presence)-/.test($('publish-channel').value.trim());
   radio('whisper').disabled = !whispers;
@@ -365,26 +325,15 @@ function showMode() {
   const whisper = radio('whisper').checked;
   $('event-prefix').hidden = !whisper;
   $('publish-button').textContent = whisper ? 'Send whisper' : 'Publish event';
-  $('mode-hint').textContent = whisper ? 'A client event over this socket, to everyone else on the channel.'
-    : `Signed on the server; the secret stays there.${whispers ? '' : ' Whispers need a private or presence channel.'}`;
+  $('mode-hint').textContent = $('mode-hint').dataset[whisper ? 'whisper' : whispers ? 'server' : 'public'];
 }
 
-function showResult(node, text, tone = 'good') {
-  node.textContent = text;
-  node.dataset.tone = tone;
-}
-
+function showResult(node, text, tone = 'good') { Object.assign(node, { textContent: text }).dataset.tone = tone; }
 async function publish() {
   const fields = ['publish-channel', 'publish-event', 'publish-data'].map($), result = $('publish-result');
   const [channel, event, text] = fields.map((field) => field.value.trim());
-  const refuse = (field, why) => {
-    showResult(result, why, 'bad');
-    field.setAttribute('aria-invalid', 'true');
-    field.focus();
-  };
-  for (const field of fields) field.removeAttribute('aria-invalid');
-  if (!channel) return refuse(fields[0], 'Name a channel.');
-  if (!event) return refuse(fields[1], 'Name the event.');
+  const refuse = (field, why) => { showResult(result, why, 'bad'); field.focus(); };
+  if (!channel || !event) return refuse(fields[channel ? 1 : 0], channel ? 'Name the event.' : 'Name a channel.');
   let data = {};
   try { if (text) data = JSON.parse(text); } catch (_) {
     const { at, message } = jsonProblem(fields[2].value);
@@ -398,84 +347,60 @@ async function publish() {
     return showResult(result, 'Whispered to the other subscribers. The sender gets no copy.');
   }
   $('publish-button').disabled = true;
-  try {
-    await post('/publish', { channel, event, data });
-    showResult(result, channels.has(channel) ? `Sent ${event} to ${channel}.` : `Sent. This page is not subscribed to ${channel}, so it will not show here.`);
-  } catch (error) { showResult(result, error.message, 'bad'); }
+  await postEvent(result, { channel, event, data }, channels.has(channel) ? `Sent ${event} to ${channel}.`
+    : `Sent. This page is not subscribed to ${channel}, so it will not show here.`);
   $('publish-button').disabled = false;
 }
 
-async function sendTestEvent() {
-  const channel = channels.size && !channels.has('playground') ? [...channels.keys()][0] : 'playground';
-  subscribe(channel);
-  try {
-    await post('/publish', { channel, event: 'hello', data: { text: 'Hi from the playground', from: me.name } });
-    $('test-result').textContent = '';
-  } catch (error) { showResult($('test-result'), error.message, 'bad'); }
+async function postEvent(result, event, done) {
+  try { await post('/publish', event); showResult(result, done); } catch (error) { showResult(result, error.message, 'bad'); }
+}
+
+function sendTestEvent() {
+  subscribe('playground');
+  postEvent($('test-result'), { channel: 'playground', event: 'hello', data: { text: 'Hi from the playground', from: me.name } }, '');
 }
 
 // ---------------------------------------------------------------- snippets
-
-function snippets() { // [title, code, note]
-  const { app_id: appId, key, path } = config, host = location.hostname, tls = location.protocol === 'https:';
-  const port = location.port || (tls ? '443' : '80'), q = (text) => `'${String(text).replace(/[\\']/g, '\\$&')}'`;
-  const options = `  wsHost: ${q(host)},\n  wsPort: ${port},\n  wssPort: ${port},\n${path ? `  wsPath: ${q(path)},\n` : ''}  forceTLS: ${tls},\n  enabledTransports: ['ws', 'wss'],\n`;
-  return [
-    ['Laravel Echo', `import Echo from 'laravel-echo';\nimport Pusher from 'pusher-js';\n\nwindow.Pusher = Pusher;\n\nconst echo = new Echo({\n  broadcaster: 'reverb',\n  key: ${q(key)},\n${options}  namespace: false, // for Python back ends: plain event names\n});\n\necho.channel('playground')\n  .listen('hello', (data) => console.log(data));`,
-      'npm install laravel-echo pusher-js. Private and presence channels also need authEndpoint, a route of your back end.'],
-    ['pusher-js', `import Pusher from 'pusher-js';\n\nconst pusher = new Pusher(${q(key)}, {\n${options}  cluster: '',\n});\n\npusher.subscribe('playground')\n  .bind('hello', (data) => console.log(data));`,
-      'npm install pusher-js. Private and presence channels also need channelAuthorization, with a route of your back end.'],
-    ['Python', `import pusher\n\nclient = pusher.Pusher(\n    app_id=${q(appId)},\n    key=${q(key)},\n    secret='<SOUNDPOST_APP_SECRET, printed at start>',\n    host=${q(host)},\n    port=${port},\n    ssl=${tls ? 'True' : 'False'},\n)\n\nclient.trigger('playground', 'hello', {'text': 'Hi'})`,
-      `pip install pusher. Publishes from any Python back end.${path ? ` The SDK has no path option: reach the server without ${path}.` : ''}`],
-    ['Command line', `soundpost trigger playground hello '{"text":"Hi"}'`, 'Run it on the machine where Soundpost runs.'],
-  ];
+function showSnippets() { // index.html holds the code with %name% in it
+  const { app_id: appId, key, path } = config, tls = location.protocol === 'https:';
+  const values = {
+    appId, key, tls, TLS: tls ? 'True' : 'False', host: location.hostname, port: location.port || (tls ? 443 : 80),
+    wsPath: path ? `\n  wsPath: '${path}',` : '', sdkPath: path ? ` It has no path option: reach the server without ${path}.` : '',
+  };
+  const fill = (node) => node.textContent.replace(/%(\w+)%/g, (_, name) => values[name]);
+  for (const node of document.querySelectorAll('.code code')) paint(node, fill(node));
+  $('python-note').textContent = fill($('python-note'));
+  $('connect').hidden = false;
 }
 
-function showTabs() {
-  const all = snippets();
-  const open = (index) => {
-    [...$('tabs').children].forEach((tab, i) => {
-      tab.setAttribute('aria-selected', String(i === index));
-      tab.tabIndex = i === index ? 0 : -1;
-    });
-    $('panel').setAttribute('aria-labelledby', `tab-${index}`);
-    paint($('snippet'), all[index][1]);
-    $('snippet-note').textContent = all[index][2];
-  };
-  const step = ({ key }, i) => {
-    const next = (i + ({ ArrowRight: 1, ArrowLeft: -1 }[key] || 0) + all.length) % all.length;
-    if (next !== i) { open(next); $(`tab-${next}`).focus(); }
-  };
-  $('tabs').replaceChildren(...all.map(([title], i) => el('button', {
-    type: 'button', role: 'tab', id: `tab-${i}`, 'aria-controls': 'panel', onclick: () => open(i), onkeydown: (event) => step(event, i),
-  }, title)));
-  open(0);
+function openTab(chosen) {
+  for (const tab of $('tabs').children) {
+    tab.setAttribute('aria-selected', String(tab === chosen));
+    tab.tabIndex = tab === chosen ? 0 : -1;
+    $(tab.getAttribute('aria-controls')).hidden = tab !== chosen;
+  }
+  chosen.focus();
 }
 
 async function copy(button) {
-  const text = $(button.dataset.copy).textContent, label = button.querySelector('span') || {};
-  try { await navigator.clipboard.writeText(text); } catch (_) { // plain http on a LAN has no clipboard API
-    const area = el('textarea', { class: 'unseen' }, text);
-    document.body.append(area);
-    area.select();
+  const source = $(button.dataset.copy);
+  try { await navigator.clipboard.writeText(source.textContent); } catch (_) { // plain http on a LAN has no clipboard API
+    getSelection().selectAllChildren(source);
     document.execCommand('copy');
-    area.remove();
-    button.focus();
   }
   button.classList.add('copied');
-  label.textContent = 'Copied';
-  setTimeout(() => { button.classList.remove('copied'); label.textContent = 'Copy'; }, 1500);
+  setTimeout(() => button.classList.remove('copied'), 1500);
 }
 
 // ---------------------------------------------------------------- start
-
 function wire() {
   const on = (id, type, action) => $(id).addEventListener(type, action);
   on('you', 'change', rename);
   on('subscribe-form', 'submit', (event) => {
     event.preventDefault();
     if ($('subscribe-input').value.trim()) subscribe($('subscribe-input').value.trim());
-    $('subscribe-input').value = '';
+    event.target.reset();
     showKindHint();
   });
   on('subscribe-input', 'input', showKindHint);
@@ -483,40 +408,42 @@ function wire() {
   on('publish-form', 'input', showMode);
   on('publish-data', 'keydown', (event) => { if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) publish(); });
   on('test-event', 'click', sendTestEvent);
-  on('filter', 'input', showEvents);
-  on('protocol', 'change', showEvents);
+  for (const id of ['filter', 'protocol']) on(id, 'input', showEvents);
+  on('tabs', 'click', ({ target }) => { if (target.id !== 'tabs') openTab(target); });
+  on('tabs', 'keydown', ({ key, target }) => {
+    const next = { ArrowRight: target.nextElementSibling, ArrowLeft: target.previousElementSibling }[key];
+    if (next) openTab(next);
+  });
   on('pause', 'click', () => {
-    paused = !paused;
-    $('pause').setAttribute('aria-pressed', String(paused));
+    $('pause').setAttribute('aria-pressed', String(paused = !paused));
     flush();
   });
   on('clear', 'click', () => { queue = []; $('events').replaceChildren(); flush(); showEvents(); });
-  on('retry', 'click', () => { if (client) client.retry(); else location.reload(); });
-  window.addEventListener('online', () => { if (client && $('state').textContent === 'reconnecting') client.retry(); });
+  on('retry', 'click', () => {
+    if (!client) return location.reload(); // config.json did not load
+    client.attempts = 0;
+    if (!client.ws) client.connect('connecting');
+  });
   document.addEventListener('click', ({ target }) => { if (target.closest('[data-copy]')) copy(target.closest('[data-copy]')); });
   $('you').value = me.name;
   showKindHint();
-  showMode();
+  showChannels();
 }
 
 async function start() {
   wire();
   try {
-    const response = await fetch(`${base}/config.json`);
-    if (!response.ok) throw new Error(`status ${response.status}`);
-    config = await response.json();
+    config = await (await fetch(`${base}/config.json`)).json();
+    if (!config.key) throw new Error(config.error || 'no app key');
   } catch (error) {
     return showState('refused', { reason: `The settings of this page could not be loaded (${error.message}).` });
   }
-  $('fact-app').textContent = config.app_id;
-  $('fact-key').textContent = config.key;
-  $('version').textContent = config.version;
-  showTabs();
+  for (const name of ['app_id', 'key', 'version']) $(`config-${name}`).textContent = config[name];
+  showSnippets();
   const query = `protocol=7&client=playground&version=${encodeURIComponent(config.version)}&flash=false`;
   const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${config.path || ''}/app/${encodeURIComponent(config.key)}?${query}`;
   client = new Client(url, config.activity_timeout || 30, { state: showState, log, event: onChannelEvent });
   subscribe('playground');
   client.connect('connecting');
 }
-
 start();
