@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import socket
@@ -200,6 +201,18 @@ def test_the_quota_counts_connections_without_subscriptions_and_each_app_for_its
     ):
         client.handshake("/app/other-key?protocol=7")
         assert refusal(client) == (4004, 4004)
+
+
+def test_a_server_full_of_websockets_leaves_places_for_publishers() -> None:
+    with ticked_server(max_connections=40) as ticked, contextlib.ExitStack() as stack:
+        for _ in range(38):
+            stack.enter_context(ticked.connect())
+        with RawSocket(ticked.port) as client:
+            assert client.handshake().startswith(b"HTTP/1.1 101 ")
+            assert refusal(client) == (4100, 4100)
+            with RawSocket(ticked.port) as backend:
+                backend.send(signed_request("POST", "/events", b'{"name":"e","channel":"room","data":"x"}'))
+                assert backend.read_response().status == 200
 
 
 def test_connections_over_the_servers_capacity_are_refused_and_the_others_are_served() -> None:

@@ -39,7 +39,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_head_size: Positive = 16_384
     """Request line and headers together; more is answered 431."""
     max_connections: Positive | None = None
-    """Open sockets of all apps at a time. None: what the limit of open files allows."""
+    """Open sockets of all apps at a time. None: what the limit of open files allows. WebSockets leave a twentieth, at
+    most 64, to the API."""
     request_timeout: Positive = 10
     """A request must be complete after this time, or its connection is closed."""
     keep_alive_timeout: Positive = 75

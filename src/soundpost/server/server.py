@@ -56,6 +56,8 @@ class Server:
         self.overflows = 0
         """How many slow clients were closed with 4100."""
         self.capacity = self._capacity(raise_open_files_limit())
+        self.reserve = min(64, self.capacity // 20)
+        """Places that WebSockets leave to the API: applications can publish to a full server."""
         self._listener: asyncio.Server | None = None
         self._clock: asyncio.TimerHandle | None = None
 
@@ -63,6 +65,11 @@ class Server:
     def full(self) -> bool:
         """No further client can be served."""
         return self.open_sockets > self.capacity
+
+    @property
+    def full_for_websockets(self) -> bool:
+        """No further WebSocket can be served."""
+        return self.open_websockets >= self.capacity - self.reserve
 
     @property
     def port(self) -> int:

@@ -36,7 +36,7 @@ def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes
         return
     origin = headers.get(b"origin")
     try:
-        if http.over_capacity:
+        if http.over_capacity or server.full_for_websockets:
             raise ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
         app = _admit(server, request, None if origin is None else origin.decode("latin-1"))
     except ProtocolError as error:
