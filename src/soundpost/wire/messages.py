@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -79,9 +80,31 @@ def decode_message(payload: bytes) -> ClientMessage:
     try:
         return _decode_message(payload)
     except _MALFORMED as error:
+        message = _with_half_characters(payload)
+        if message is not None:
+            return message
         raise ProtocolError(
             codes.INVALID_MESSAGE, f'Invalid message format: expected {{"event": "…", "data": …}}: {error}'
         ) from None
+
+
+def _with_half_characters(payload: bytes) -> ClientMessage | None:
+    """A message whose data has an escape such as ``\\ud83d`` alone: half an emoji, as JavaScript writes a text that was
+    cut in its middle. That is JSON, but not for msgspec. None for everything else."""
+    if b"\\ud" not in payload.lower():
+        return None
+    try:
+        value = json.loads(payload, parse_constant=_refuse)
+        data = json.dumps(value["data"], separators=(",", ":"), allow_nan=False).encode()
+        message = _decode_message(encode({"event": value["event"], "channel": value.get("channel")}))
+    except (*_MALFORMED, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    message.data = msgspec.Raw(data)
+    return message
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
 
 
 def decode_data(message: ClientMessage, shape: type[T]) -> T:

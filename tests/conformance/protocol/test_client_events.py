@@ -110,7 +110,18 @@ def test_missing_data_is_null() -> None:
     assert ann.read() == []
 
 
-@pytest.mark.parametrize("data", ['{"a":"\\x"}', "01", '"\\ud800"', "{" * 3, "[" * 5000 + "]" * 5000, "NaN"])
+@pytest.mark.parametrize("data", ['"\\ud83d"', '{"text":"cut \\ud83d","at":[1,2.5,null,true]}', '"\\uDE00\\uD83D"'])
+def test_half_a_character_is_passed_on_too(data: str) -> None:
+    """JavaScript writes so what is left of an emoji in a text that was cut."""
+    ann, bob = pair(Stage())
+
+    ann.raw(f'{{"event":"client-a","channel":"{ROOM}","data":{data}}}')
+
+    assert bob.read() == [{"event": "client-a", "channel": ROOM, "data": json.loads(data)}]
+    assert ann.read() == []
+
+
+@pytest.mark.parametrize("data", ['{"a":"\\x"}', "01", '{"a":"\\ud800\\x"}', "{" * 3, "[" * 5000 + "]" * 5000, "NaN"])
 def test_data_that_would_break_the_message_of_others_is_refused(data: str) -> None:
     ann, bob = pair(Stage())
 
