@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 def new_socket_id() -> str:
     """Two random numbers joined by a dot; unguessable, as a channel signature is bound to it."""
-    random = int.from_bytes(os.urandom(12), "little")
-    return f"{random & 0xFFFFFFFFFFFF}.{random >> 48}"
+    random = int.from_bytes(os.urandom(8), "little")
+    return f"{random & 0xFFFFFFFF}.{random >> 32}"
 
 
 class Connection(ABC):
