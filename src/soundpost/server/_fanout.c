@@ -1,7 +1,7 @@
 /* Fan-out in C: one send() per connection, with no Python between two of them.
 
-   Measured against the loop in delivery.py: a delivery costs 15 % less CPU. Optional: without a compiler the
-   package installs all the same, and that loop does the work. */
+   Measured against the loop in delivery.py: a delivery costs 6 % less CPU at 1,000 subscribers, 15 % less at
+   10,000. Optional: without a compiler the package installs all the same, and that loop does the work. */
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000

@@ -4,8 +4,8 @@ Bytes go to each connection's descriptor; what the kernel does not take goes to 
 writing past the transport would be wrong: TLS, a transport that holds something back, a connection that is closing
 (its descriptor may soon be a stranger's).
 
-Measured per delivery as a ratio to a bare C loop of ``send()``, 1,000 subscribers: ``transport.write`` 1.32, the
-Python loop 1.23, the C loop of ``_fanout.c`` 1.06. The C loop is used where the package could be compiled.
+Measured per delivery as a ratio to a bare C loop of ``send()``, 1,000 and 10,000 subscribers: the Python loop 1.29 and
+1.24, the C loop of ``_fanout.c`` 1.18 and 1.07. The C loop is used where the package could be compiled.
 """
 
 from __future__ import annotations
