@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from msgspec import Meta, Struct
 
 Positive = Annotated[int, Meta(ge=1)]
-Count = Annotated[int, Meta(ge=0)]
 Text = Annotated[str, Meta(min_length=1)]
 
 

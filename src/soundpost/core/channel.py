@@ -63,24 +63,24 @@ class Channel:
         partial, self._partial = self._partial, None
         if pending is None:
             return
+        compress = self.app.node.compress if self._compressing else None
+        compressed = pending if compress is None else [compress(frame) for frame in pending]
         if partial is None:
-            self._send(self.subscribers, pending)
+            self._send(self.subscribers, pending, compressed)
             return
         # Those who get only a part are taken out while the rest get the whole: no check per subscriber.
         set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}
         if self.subscribers:
-            self._send(self.subscribers, pending)
+            self._send(self.subscribers, pending, compressed)
         for connection in set_aside:
             first, *skipped = partial[connection]
-            self._send((connection,), [frame for i, frame in enumerate(pending) if i >= first and i not in skipped])
+            own = [i for i in range(first, len(pending)) if i not in skipped]
+            self._send((connection,), [pending[i] for i in own], [compressed[i] for i in own])
         self.subscribers.update(set_aside)
 
-    def _send(self, connections: Collection[Connection], frames: list[bytes]) -> None:
-        """Send frames to all of these, compressed to those that take it."""
+    def _send(self, connections: Collection[Connection], frames: list[bytes], compressed: list[bytes]) -> None:
+        """Send frames to all of these, in their compressed form to those that take it."""
         node = self.app.node
-        compressed = frames
-        if self._compressing and node.compress is not None:
-            compressed = [node.compress(frame) for frame in frames]
         if compressed == frames:
             for data in _joined(frames):
                 node.deliver(connections, data)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -42,7 +42,6 @@ class Batch(Struct):
 
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
-Body = TypeVar("Body")
 
 
 def post_event(request: Request, state: AppState, query: dict[str, str]) -> Response:
