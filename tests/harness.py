@@ -50,7 +50,9 @@ __all__ = [
     "upgrade_request",
 ]
 
-_DEFAULTS: Final[dict[str, Any]] = {"host": "127.0.0.1", "port": 0, "shutdown_timeout": 1}
+WORKERS: Final = int(os.environ.get("SOUNDPOST_TEST_WORKERS", "1"))
+"""How many workers the servers of the tests have; to run all tests with several: SOUNDPOST_TEST_WORKERS=3."""
+_DEFAULTS: Final[dict[str, Any]] = {"host": "127.0.0.1", "port": 0, "shutdown_timeout": 1, "workers": WORKERS}
 
 
 class RunningServer:

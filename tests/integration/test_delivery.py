@@ -72,7 +72,7 @@ def test_events_never_reach_a_stranger_when_clients_come_and_go() -> None:
 
 
 def test_a_publisher_is_answered_after_its_event_was_sent() -> None:
-    with running_server() as server, server.connect() as client:
+    with running_server(workers=1) as server, server.connect() as client:
         client.subscribe("a")
         for number in range(20):
             publish_burst(server, "a", number, 1, padding=10)

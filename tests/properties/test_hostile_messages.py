@@ -4,6 +4,7 @@ its books stay balanced, and nothing is left when all have gone. Then the same a
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from harness import DEFAULT_APP, RawSocket, RunningServer, running_server
-from soundpost.backplane import SingleNode
+from soundpost.backplane import Registry, SingleNode
 from soundpost.core import protocol
 from soundpost.core.app_state import AppState
 from soundpost.core.apps import App
@@ -261,19 +262,23 @@ def check_presence(data: dict[str, Any]) -> None:
         assert {str(id) for id in presence["ids"]} == set(presence["hash"])
 
 
-def check_books(state: AppState) -> None:
-    """What the node knows of channels, members and users agrees with what its connections know."""
+def check_books(state: AppState, registry: Registry) -> None:
+    """What node and registry know of channels, members and users agrees with what the connections know."""
+    everywhere = registry._apps[state.app.id].channels
+    assert set(everywhere) == set(state.channels)
     for name, channel in state.channels.items():
         assert channel.subscribers, f"{name} is kept, and empty"
+        assert not channel.joining
         assert all(channel in connection.channels for connection in channel.subscribers)
-        present = [member for member in channel.subscribers.values() if member is not None]
-        if channel.members is None:
+        assert everywhere[name].count == len(channel.subscribers)
+        present = [user_id for user_id in channel.subscribers.values() if user_id is not None]
+        members = everywhere[name].members
+        if members is None:
             assert not present
             continue
+        assert members._connections == Counter(present)
         assert len(present) == len(channel.subscribers)
-        assert {member.id for member in present} == set(channel.members._by_id)
-        assert sum(m.connections for m in channel.members._by_id.values()) == len(channel.subscribers)
-        assert len(channel.members) <= APP.max_presence_members
+        assert len(members) <= APP.max_presence_members
     for connection in state.connections.values():
         assert len(connection.channels) == len(set(connection.channels)) <= APP.max_subscriptions
         assert all(connection in channel.subscribers for channel in connection.channels)
@@ -301,7 +306,8 @@ def as_whisper(data: str) -> str:
 def test_core_keeps_its_word(caplog: pytest.LogCaptureFixture, sent: list[tuple[int, Plan, bool]]) -> None:
     caplog.clear()
     turns = Turns()
-    node = Node([APP], peers=SingleNode(), call_soon=turns.call_soon, clock=lambda: 0.0)
+    registry = Registry([APP])
+    node = Node([APP], peers=SingleNode(registry), call_soon=turns.call_soon, clock=lambda: 0.0)
     state = node.by_id[APP.id]
     connections = [FakeConnection(state, turns.call_soon) for _ in range(3)]
     for connection in connections:
@@ -315,9 +321,9 @@ def test_core_keeps_its_word(caplog: pytest.LogCaptureFixture, sent: list[tuple[
             publish(state, name, "event", "{}", sender.socket_id)
         if turn_ends:
             turns.run()
-            check_books(state)
+            check_books(state, registry)
     turns.run()
-    check_books(state)
+    check_books(state, registry)
 
     assert not caplog.records, caplog.text
     for connection in connections:
@@ -327,6 +333,7 @@ def test_core_keeps_its_word(caplog: pytest.LogCaptureFixture, sent: list[tuple[
     assert not state.connections
     assert not state.channels
     assert not state.users
+    assert not registry._apps[APP.id].channels
 
 
 # A real server

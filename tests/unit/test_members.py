@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from unittest import mock
 
-from soundpost.core import presence
-from soundpost.core.presence import Member, Members
+from soundpost.backplane import members as members_module
+from soundpost.backplane.members import Members
+from soundpost.core.presence import Member
 from soundpost.wire import messages
 
 
@@ -25,14 +26,13 @@ def test_nobody() -> None:
 def test_enter_says_who_is_first_and_leave_who_is_last() -> None:
     members = Members()
 
-    first, is_new = members.enter(Member("1", b'{"a":1}'))
-    again, is_new_again = members.enter(Member(1, b"null"))
+    first = Member("1", b'{"a":1}')
 
-    assert (is_new, is_new_again) == (True, False)
-    assert again is first
-    assert not members.leave(first)
+    assert members.enter(first)
+    assert not members.enter(Member(1, b"null"))
+    assert members.leave("1") is None
     assert "1" in members
-    assert members.leave(first)
+    assert members.leave("1") is first
     assert listed(members) == {"count": 0, "ids": [], "hash": {}}
 
 
@@ -51,7 +51,7 @@ def test_a_join_encodes_its_own_member_only() -> None:
     for id in range(2_000):
         members.enter(Member(id, b'{"name":"x"}'))
 
-    with mock.patch.object(presence, "encode", wraps=messages.encode) as encode:
+    with mock.patch.object(members_module, "encode", wraps=messages.encode) as encode:
         members.enter(Member("new", b'{"name":"y"}'))
         members.as_json_string()
         assert encode.call_count <= 5

@@ -10,7 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from soundpost.config import Loaded
-    from soundpost.server.run import Listening
+    from soundpost.server.listening import Listening
 
 
 def start(
@@ -21,6 +21,9 @@ def start(
     path: Annotated[str | None, typer.Option(help="Prefix of every path, such as /ws.", show_default="none")] = None,
     hostname: Annotated[
         str | None, typer.Option(help="Name under which clients reach the server, for printed snippets.")
+    ] = None,
+    workers: Annotated[
+        str | None, typer.Option(help="Processes that serve as one; auto: one for each core.", show_default="1")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml, if there is one")
@@ -54,6 +57,7 @@ def start(
             "server.host": host,
             "server.port": port,
             "server.path": path,
+            "server.workers": workers,
             "server.hostname": hostname,
             "server.playground": playground,
         },

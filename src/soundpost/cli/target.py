@@ -1,4 +1,4 @@
-"""Which server and app ``trigger`` and ``listen`` talk to: options, configuration, or a server that runs here."""
+"""Which server and app ``trigger``, ``listen`` and ``bench`` talk to: options, configuration, or one that runs here."""
 
 from __future__ import annotations
 

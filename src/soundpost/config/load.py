@@ -86,7 +86,7 @@ def _command_line(overrides: Mapping[str, object]) -> Values:
             continue
         option = OPTIONS[tuple(name.split("."))]
         place = f"command line: --{option.keys[-1].replace('_', '-')}"
-        values[option.keys] = Setting(from_toml(option, value, place), place)
+        values[option.keys] = Setting(from_toml(option, value, place, strict=not isinstance(value, str)), place)
     return values
 
 

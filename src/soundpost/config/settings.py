@@ -32,6 +32,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Port to listen on; 0 takes a free one."""
     path: PathPrefix = ""
     """Prefix of every path, such as ``/ws``."""
+    workers: Positive | Literal["auto"] = 1
+    """Processes that share the port and act as one; ``auto``: one for each core."""
     hostname: str | None = None
     """The name under which clients reach the server; only printed in snippets."""
     max_request_size: Positive = 262_144

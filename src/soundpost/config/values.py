@@ -86,7 +86,9 @@ def expected(option: Option) -> str:
 
 
 def _in_words(shape: inspect.Type) -> str:
-    shape = _without_null(shape)
+    if isinstance(shape, inspect.UnionType):
+        kinds = [kind for kind in shape.types if not isinstance(kind, inspect.NoneType)]
+        return " or ".join(_in_words(kind) for kind in kinds)
     if isinstance(shape, inspect.Metadata):
         described = (shape.extra_json_schema or {}).get("description")
         return str(described) if described else _in_words(shape.type)

@@ -1,11 +1,10 @@
-"""What one node holds of one app: connections, channels, signed-in users, cached events."""
+"""What one node holds of one app: connections, channels, signed-in users."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from soundpost.core.channel import Channel
-from soundpost.core.event_cache import EventCache
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
@@ -23,27 +22,18 @@ class AppState:
         self.connections: dict[str, Connection] = {}
         """By socket id."""
         self.channels: dict[str, Channel] = {}
-        """Occupied channels, by name."""
+        """Channels that have subscribers on this node, or soon will, by name."""
         self.users: dict[str, set[Connection]] = {}
         """Signed-in connections, by user id."""
-        self.cache = EventCache(node.clock)
-        self.counts_due: set[Channel] = set()
-        """Large channels whose subscription count changed since it was last announced."""
 
-    def occupy(self, name: str, kind: Kind) -> Channel:
-        """The channel of this name, new if nobody is subscribed to it yet."""
+    def channel(self, name: str, kind: Kind) -> Channel:
+        """The channel of this name, new if nobody is subscribed to it here yet."""
         channel = self.channels.get(name)
         if channel is None:
             channel = self.channels[name] = Channel(self, name, kind)
-            self.node.peers.subscribe(self.app.id, name)
-            for observer in self.node.observers:
-                observer.channel_occupied(channel)
         return channel
 
-    def vacate(self, channel: Channel) -> None:
-        """Forget a channel that has lost its last subscriber."""
-        del self.channels[channel.name]
-        self.counts_due.discard(channel)
-        self.node.peers.unsubscribe(self.app.id, channel.name)
-        for observer in self.node.observers:
-            observer.channel_vacated(channel)
+    def forget_if_empty(self, channel: Channel) -> None:
+        """Forget a channel that has no subscribers here any more."""
+        if not channel.subscribers and not channel.joining:
+            self.channels.pop(channel.name, None)

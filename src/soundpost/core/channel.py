@@ -5,43 +5,45 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
-from soundpost.core.presence import Member, Members
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
     from soundpost.core.app_state import AppState
     from soundpost.core.connection import Connection
+    from soundpost.core.joining import Joining
 
 MAX_WRITE: Final = 65_536
 """Bytes joined into one write, so that a burst does not overrun the socket buffers of quick clients."""
 
 
 class Channel:
-    """One occupied channel of one app. It exists while it has subscribers."""
+    """One channel of one app on this node. It exists while it has subscribers here."""
 
-    __slots__ = ("_compressing", "_partial", "_pending", "app", "kind", "members", "name", "subscribers")
+    __slots__ = ("_compressing", "_partial", "_pending", "app", "joining", "kind", "name", "subscribers")
 
     def __init__(self, app: AppState, name: str, kind: Kind) -> None:
         self.app = app
         self.name = name
         self.kind = kind
-        self.subscribers: dict[Connection, Member | None] = {}
-        self.members = Members() if kind.is_presence else None
+        self.subscribers: dict[Connection, str | None] = {}
+        """With the id of the user each is, on presence channels."""
+        self.joining: dict[Connection, Joining] = {}
+        """Who will be subscribed once the other nodes know."""
         self._compressing = 0  # subscribers that take compressed frames
         self._pending: list[bytes] | None = None
         # Connections that do not get all pending frames: the index of the first frame that is for them,
         # then the indexes of later ones that are not.
         self._partial: dict[Connection, list[int]] | None = None
 
-    def add(self, connection: Connection, member: Member | None) -> None:
+    def add(self, connection: Connection, user_id: str | None) -> None:
         """Add a subscriber. What was queued before this is not for it."""
-        self.subscribers[connection] = member
+        self.subscribers[connection] = user_id
         self._compressing += connection.takes_compressed
         if self._pending:
             self._partly()[connection] = [len(self._pending)]
 
-    def remove(self, connection: Connection) -> Member | None:
-        """Remove a subscriber; return the member it was."""
+    def remove(self, connection: Connection) -> str | None:
+        """Remove a subscriber; return the id of the user it was."""
         self._compressing -= connection.takes_compressed
         return self.subscribers.pop(connection)
 

@@ -49,10 +49,8 @@ def relay(connection: Connection, message: ClientMessage) -> None:
             "Client event rejected - only supported on private and presence channels that are not encrypted",
         )
     _take_allowance(connection)
-    member = channel.subscribers[connection]
-    frame = messages.client_event(message.event, channel.name, data, member.id if member else None)
-    channel.queue(frame, except_for=connection)
-    state.node.peers.publish(app.id, channel.name, frame, connection.socket_id)
+    frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
+    state.node.peers.publish(app.id, channel.name, frame, connection.socket_id, keep=False)
     for observer in state.node.observers:
         observer.client_event(connection, channel, message.event, data)
 

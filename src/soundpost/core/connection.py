@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from soundpost.core.allowance import Allowance
     from soundpost.core.app_state import AppState
     from soundpost.core.channel import Channel
+    from soundpost.core.joining import Unsettled
     from soundpost.wire.messages import UserData
 
 
@@ -34,6 +35,7 @@ class Connection(ABC):
         "message_allowance",
         "socket_id",
         "takes_compressed",
+        "unsettled",
         "user",
     )
 
@@ -43,6 +45,8 @@ class Connection(ABC):
         self.takes_compressed = False
         """Whether frames may be compressed, as negotiated."""
         self.channels: list[Channel] = []
+        self.unsettled: Unsettled | None = None
+        """Its subscriptions on their way."""
         self.user: UserData | None = None
         """Who signed in on this connection."""
         self.client_event_allowance: Allowance | None = None

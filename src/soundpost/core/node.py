@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from soundpost.core import subscriptions, users
 from soundpost.core.app_state import AppState
@@ -11,7 +12,7 @@ from soundpost.core.apps import App
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
 from soundpost.core.outbox import CallSoon, Outbox
-from soundpost.core.peers import Peers
+from soundpost.core.peers import Change, Peers
 from soundpost.wire import messages
 
 Deliver = Callable[[Iterable[Connection], bytes], None]
@@ -43,14 +44,15 @@ class Node:
         self.compress = compress
         """Makes a frame smaller for connections that take compressed ones, or leaves it as it is."""
         self.observers = tuple(observers)
-        self.outbox = Outbox(call_soon)
+        self.outbox = Outbox(call_soon, peers.flush)
         self.by_id: dict[str, AppState] = {}
         self.by_key: dict[str, AppState] = {}
         for app in apps:
             self.by_id[app.id] = self.by_key[app.key] = AppState(self, app)
+        peers.attach(self)
 
     def opened(self, connection: Connection, preface: bytes = b"") -> None:
-        """A connection was accepted: greet it. ``preface`` (the handshake's answer) leaves in the same write."""
+        """A connection was admitted: greet it. ``preface`` (the handshake's answer) leaves in the same write."""
         app = connection.app
         app.connections[connection.socket_id] = connection
         hello = messages.connection_established(connection.socket_id, app.app.activity_timeout)
@@ -65,13 +67,32 @@ class Node:
             return
         subscriptions.leave_all(connection)
         users.sign_out(connection)
+        self.peers.release(connection.app.app.id)
         for observer in self.observers:
             observer.connection_closed(connection)
 
+    def after_sending(self, callback: Callable[[], None]) -> None:
+        """Call back when all that was published up to now is in order on all nodes, and sent on this one."""
+        self.peers.settled(partial(self.outbox.after_flush, callback))
+
     def every_few_seconds(self) -> None:
-        """What need not be done at once: counts of large channels, expired cache entries."""
-        for state in self.by_id.values():
-            state.cache.drop_expired()
-            due, state.counts_due = state.counts_due, set()
-            for channel in due:
-                subscriptions.announce_count(channel)
+        """What need not be done at once."""
+        self.peers.every_few_seconds()
+
+    # What the backplane tells: events of other nodes, and what has become of channels on all of them.
+
+    def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
+        """An event for the subscribers of a channel on this node, but one."""
+        state = self.by_id[app_id]
+        found = state.channels.get(channel)
+        if found is not None and found.subscribers:
+            found.queue(frame, None if except_socket_id is None else state.connections.get(except_socket_id))
+
+    def terminate(self, app_id: str, user_id: str) -> None:
+        """The connections of a user on this node are to be closed."""
+        users.terminate(self.by_id[app_id], user_id)
+
+    def tell(self, change: Change) -> None:
+        """Something happened that concerns all nodes, and is told to this one."""
+        for observer in self.observers:
+            getattr(observer, change.what)(*change.about)

@@ -22,19 +22,19 @@ class Observer:
     def connection_closed(self, connection: Connection) -> None:
         """A client is gone and has left all its channels."""
 
-    def channel_occupied(self, channel: Channel) -> None:
-        """A channel has its first subscriber."""
+    def channel_occupied(self, app_id: str, channel: str) -> None:
+        """A channel has its first subscriber on any node. This, and the next four, are told to one node."""
 
-    def channel_vacated(self, channel: Channel) -> None:
-        """A channel has lost its last subscriber."""
+    def channel_vacated(self, app_id: str, channel: str) -> None:
+        """A channel has lost its last subscriber on all nodes."""
 
-    def member_added(self, channel: Channel, user_id: str) -> None:
+    def member_added(self, app_id: str, channel: str, user_id: str) -> None:
         """A user's first connection joined a presence channel."""
 
-    def member_removed(self, channel: Channel, user_id: str) -> None:
+    def member_removed(self, app_id: str, channel: str, user_id: str) -> None:
         """A user's last connection left a presence channel."""
 
-    def subscription_count(self, channel: Channel, count: int) -> None:
+    def subscription_count(self, app_id: str, channel: str, count: int) -> None:
         """The number of a channel's subscribers was announced."""
 
     def client_event(self, connection: Connection, channel: Channel, event: str, data: bytes) -> None:

@@ -18,8 +18,9 @@ CallSoon = Callable[[Callable[[], None]], object]
 class Outbox:
     """Which channels have frames to send, and who waits until they are sent."""
 
-    def __init__(self, call_soon: CallSoon) -> None:
+    def __init__(self, call_soon: CallSoon, before: Callable[[], None] = lambda: None) -> None:
         self._call_soon = call_soon
+        self._before = before  # others are to hear before this node's clients take their time
         self._channels: list[Channel] = []
         self._waiting: list[Callable[[], None]] = []
 
@@ -38,6 +39,7 @@ class Outbox:
 
     def flush(self) -> None:
         """Send what all channels have queued."""
+        self._before()
         channels, self._channels = self._channels, []
         waiting, self._waiting = self._waiting, []
         for channel in channels:

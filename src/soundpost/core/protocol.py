@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
-from soundpost.core import client_events, subscriptions, users
+from soundpost.core import client_events, faults, subscriptions, users
 from soundpost.core.allowance import Allowance
 from soundpost.core.connection import Connection
-from soundpost.errors import ProtocolError, SubscriptionError
+from soundpost.errors import ProtocolError
 from soundpost.wire import codes, messages
 from soundpost.wire.messages import ClientMessage, SignIn, Subscribe, Unsubscribe, decode_data
-
-log = logging.getLogger("soundpost.protocol")
 
 
 def receive(connection: Connection, payload: bytes) -> None:
@@ -24,25 +22,27 @@ def receive(connection: Connection, payload: bytes) -> None:
         if connection.app.app.rate_limiting.enabled and not _within_rate(connection):
             return
         message = messages.decode_message(payload)
-        if message.event.startswith("client-"):
-            client_events.relay(connection, message)
-            return
-        handler = _HANDLERS.get(message.event)
-        if handler is None:
-            raise ProtocolError(
-                codes.INVALID_MESSAGE,
-                f"Unknown event '{message.event[:100]}': clients send pusher:subscribe, pusher:unsubscribe, "
-                "pusher:signin, pusher:ping, pusher:pong, and events whose names begin with client-",
-            )
-        handler(connection, message)
-    except SubscriptionError as error:
-        connection.send(messages.subscription_error(error.channel, error.type, error.message, error.status))
-        connection.send(messages.error(error.code, error.message))
-    except ProtocolError as error:
-        connection.send(messages.error(error.code, error.message))
-    except Exception:
-        log.exception("a message of socket %s could not be handled; it stays connected", connection.socket_id)
-        connection.send(messages.error(codes.GENERIC_RECONNECT, "The server failed to handle this message"))
+        unsettled = connection.unsettled
+        if unsettled is None or (message.event == "pusher:subscribe" and not unsettled.waiting):
+            _act(connection, message)
+        else:
+            unsettled.wait(connection, partial(_act, connection, message))
+    except Exception as error:
+        faults.tell(connection, error)
+
+
+def _act(connection: Connection, message: ClientMessage) -> None:
+    if message.event.startswith("client-"):
+        client_events.relay(connection, message)
+        return
+    handler = _HANDLERS.get(message.event)
+    if handler is None:
+        raise ProtocolError(
+            codes.INVALID_MESSAGE,
+            f"Unknown event '{message.event[:100]}': clients send pusher:subscribe, pusher:unsubscribe, "
+            "pusher:signin, pusher:ping, pusher:pong, and events whose names begin with client-",
+        )
+    handler(connection, message)
 
 
 def _ping(connection: Connection, message: ClientMessage) -> None:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import partial
 
 import msgspec
 
+from soundpost.core import faults
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
+from soundpost.core.joining import Joining, go_on
+from soundpost.core.peers import Joined
 from soundpost.core.presence import Member
 from soundpost.errors import SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
 from soundpost.wire.messages import ChannelData, Subscribe
 
-COUNT_AT_ONCE: Final = 100
-"""Up to this many subscribers a changed count is announced at once, above it every few seconds, as Pusher does."""
-
 
 def subscribe(connection: Connection, request: Subscribe) -> None:
-    """Subscribe a connection to a channel. Raises SubscriptionError."""
+    """Subscribe a connection to a channel, as soon as the other nodes know. Raises SubscriptionError."""
+    if connection.unsettled is not None and request.channel in connection.unsettled.joining:
+        connection.unsettled.wait(connection, partial(subscribe, connection, request))
+        return
     state = connection.app
     name = request.channel
     fault = channel_names.fault(name, state.app.max_channel_name_length)
@@ -33,27 +36,16 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
             name, codes.UNAUTHORIZED, f"Connection is unauthorized: sign in as the user of {name} before subscribing"
         )
     newcomer = _member(connection, request) if kind.is_presence else None
+    user_id = None if newcomer is None else newcomer.id
     channel = state.channels.get(name)
     if channel is not None and connection in channel.subscribers:
-        member = channel.subscribers[connection]
-        if newcomer is None or (member is not None and member.id == newcomer.id):
-            _confirm(connection, channel)
+        if channel.subscribers[connection] == user_id:
+            _confirm_again(connection, channel)
             return
         leave(connection, channel)  # it comes back as another user
-    _check_limits(connection, name, newcomer)
-    channel = state.occupy(name, kind)
-    member = None
-    if newcomer is not None and channel.members is not None:
-        member, first = channel.members.enter(newcomer)
-        if first:
-            if channel.subscribers:
-                channel.queue(messages.member_added(name, member.id_json, member.info_json))
-            for observer in state.node.observers:
-                observer.member_added(channel, member.id)
-    channel.add(connection, member)
-    connection.channels.append(channel)
-    _confirm(connection, channel)
-    _count_changed(channel)
+    _check_number(connection, name)
+    joining = Joining(connection, state.channel(name, kind), user_id)
+    state.node.peers.join(state.app.id, name, newcomer, partial(_settle, joining))
 
 
 def unsubscribe(connection: Connection, name: str) -> None:
@@ -74,44 +66,61 @@ def leave_all(connection: Connection) -> None:
     left, connection.channels = connection.channels, []
     for channel in left:
         _leave(connection, channel)
-
-
-def announce_count(channel: Channel) -> None:
-    """Tell all subscribers how many they are."""
-    count = len(channel.subscribers)
-    channel.queue(messages.subscription_count(channel.name, count))
-    for observer in channel.app.node.observers:
-        observer.subscription_count(channel, count)
+    if connection.unsettled is not None:
+        connection.unsettled.waiting.clear()
+        for joining in connection.unsettled.joining.values():
+            joining.abandoned = True
 
 
 def _leave(connection: Connection, channel: Channel) -> None:
-    member = channel.remove(connection)
-    if member is not None and channel.members is not None and channel.members.leave(member):
-        if channel.subscribers:
-            channel.queue(messages.member_removed(channel.name, member.id_json))
-        for observer in channel.app.node.observers:
-            observer.member_removed(channel, member.id)
-    if channel.subscribers:
-        _count_changed(channel)
+    user_id = channel.remove(connection)
+    state = channel.app
+    state.forget_if_empty(channel)
+    state.node.peers.leave(state.app.id, channel.name, user_id)
+
+
+def _settle(joining: Joining, joined: Joined | None) -> None:
+    """The other nodes know of a subscription, or there is no room for it."""
+    joining.end()
+    connection, channel = joining.connection, joining.channel
+    state = connection.app
+    if joining.abandoned:
+        state.forget_if_empty(channel)
+        if joined is not None:
+            state.node.peers.leave(state.app.id, channel.name, joining.user_id)
+        return
+    if joined is None:
+        state.forget_if_empty(channel)
+        faults.tell(connection, _no_room(channel.name, state.app.max_presence_members))
     else:
-        channel.app.vacate(channel)
+        channel.add(connection, joining.user_id)
+        connection.channels.append(channel)
+        _confirm(connection, channel, joined)
+    go_on(connection)
 
 
-def _confirm(connection: Connection, channel: Channel) -> None:
+def _confirm_again(connection: Connection, channel: Channel) -> None:
+    """A subscriber asks for what it has: it is told once more how things stand."""
+
+    def confirm(joined: Joined) -> None:
+        if connection in channel.subscribers:
+            _confirm(connection, channel, joined)
+
+    channel.app.node.peers.look(channel.app.app.id, channel.name, confirm)
+
+
+def _confirm(connection: Connection, channel: Channel, joined: Joined) -> None:
     """Tell a subscriber that it is one, and give it what the channel has ready."""
-    if channel.members is None:
+    if joined.presence is None:
         connection.send(messages.subscription_succeeded(channel.name))
     else:
-        connection.send(messages.subscription_succeeded(channel.name, channel.members.as_json_string()))
-    if not channel.kind.is_cache:
-        return
-    event = channel.app.cache.get(channel.name)
-    if event is not None:
-        connection.send(event.frame)
-        return
-    connection.send(messages.cache_miss(channel.name))
-    for observer in channel.app.node.observers:
-        observer.cache_miss(channel)
+        connection.send(messages.subscription_succeeded(channel.name, joined.presence))
+    if joined.cached is not None:
+        connection.send(joined.cached)
+    elif channel.kind.is_cache:
+        connection.send(messages.cache_miss(channel.name))
+        for observer in channel.app.node.observers:
+            observer.cache_miss(channel)
 
 
 def _verify(connection: Connection, request: Subscribe) -> None:
@@ -167,35 +176,24 @@ def _member(connection: Connection, request: Subscribe) -> Member:
     return Member(user_id, info)
 
 
-def _check_limits(connection: Connection, name: str, newcomer: Member | None) -> None:
-    app = connection.app.app
-    if len(connection.channels) >= app.max_subscriptions:
+def _check_number(connection: Connection, name: str) -> None:
+    limit = connection.app.app.max_subscriptions
+    joining = 0 if connection.unsettled is None else len(connection.unsettled.joining)
+    if len(connection.channels) + joining >= limit:
         raise SubscriptionError(
             name,
             codes.OVER_QUOTA,
-            f"a connection may subscribe to at most {app.max_subscriptions} channels (max_subscriptions)",
-            type="LimitReached",
-            status=403,
-        )
-    if newcomer is None:
-        return
-    channel = connection.app.channels.get(name)
-    if channel is None or channel.members is None or newcomer.id in channel.members:
-        return
-    if len(channel.members) >= app.max_presence_members:
-        raise SubscriptionError(
-            name,
-            codes.OVER_QUOTA,
-            f"{name} has its {app.max_presence_members} members (max_presence_members)",
+            f"a connection may subscribe to at most {limit} channels (max_subscriptions)",
             type="LimitReached",
             status=403,
         )
 
 
-def _count_changed(channel: Channel) -> None:
-    if not channel.app.app.subscription_count or channel.members is not None:
-        return
-    if len(channel.subscribers) > COUNT_AT_ONCE:
-        channel.app.counts_due.add(channel)
-    else:
-        announce_count(channel)
+def _no_room(name: str, limit: int) -> SubscriptionError:
+    return SubscriptionError(
+        name,
+        codes.OVER_QUOTA,
+        f"{name} has its {limit} members (max_presence_members)",
+        type="LimitReached",
+        status=403,
+    )

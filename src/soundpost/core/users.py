@@ -51,11 +51,12 @@ def sign_out(connection: Connection) -> None:
 
 
 def terminate(state: AppState, user_id: str) -> None:
-    """Close every connection of a user: those signed in as it, and those present as it on a channel."""
+    """Close every connection of a user on this node: those signed in as it, and those present as it on a channel."""
     targets = set(state.users.get(user_id, ()))
     for channel in state.channels.values():
-        if channel.members is not None and user_id in channel.members:
-            targets.update(c for c, member in channel.subscribers.items() if member and member.id == user_id)
+        if channel.kind.is_presence:
+            targets.update(c for c, present in channel.subscribers.items() if present == user_id)
+            targets.update(c for c, joining in channel.joining.items() if joining.user_id == user_id)
     for connection in targets:
         connection.end(codes.UNAUTHORIZED, "You got disconnected by the app.")
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 import soundpost
 from soundpost.core.apps import App
 from soundpost.core.node import Node
-from soundpost.server.requests import ApiError, Request, Response, json_response
+from soundpost.server.requests import ApiError, Later, Request, Response, json_response
 from soundpost.server.routes.events import publish_event
 from soundpost.wire import channel_names, signatures
 from soundpost.wire.messages import encode
@@ -60,7 +60,7 @@ class Playground:
         self._prefix = prefix
         self._state = node.by_id[app.id]
 
-    def respond(self, request: Request, path: str) -> Response:
+    def respond(self, request: Request, path: str) -> Response | Later:
         """Answer a request. Raises ApiError."""
         if request.method in (b"GET", b"HEAD"):
             if path in _FILES:
@@ -105,7 +105,7 @@ class Playground:
         answer["auth"] = f"{self._app.key}:{signatures.sign(self._app.secret, text)}"
         return json_response(answer)
 
-    def _publish(self, body: PublishBody) -> Response:
+    def _publish(self, body: PublishBody) -> Response | Later:
         return publish_event(self._state, body.event, bytes(body.data).decode(), [body.channel])
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
-from soundpost.server.requests import ApiError, Request, Response
-from soundpost.server.upgrade import upgrade
+from soundpost.server.requests import ApiError, Later, Request, Response
+from soundpost.server.upgrade import Upgrade, begin_upgrade
 from soundpost.wire.frames import CLOSE
 from soundpost.wire.handshake import wants_websocket
 
@@ -27,6 +28,7 @@ class HttpConnection(asyncio.Protocol):
     """Reads requests with llhttp; answers them in order, publishes after their events were sent."""
 
     __slots__ = (
+        "_asks_no_more",
         "_began",
         "_body",
         "_body_size",
@@ -44,6 +46,7 @@ class HttpConnection(asyncio.Protocol):
         "over_capacity",
         "slot",
         "transport",
+        "upgrade",
     )
 
     transport: asyncio.Transport
@@ -51,10 +54,11 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._parser = httptools.HttpRequestParser(self)
-        self._responses: list[bytes] = []
+        self._responses: list[bytes | Later] = []  # in the order of the requests
         self._upgrade_request: Request | None = None
         self._replay = b""  # the head of a request with an upgrade nobody here wants, without it
         self._ending = False  # the last answer is given: what still comes in is ignored
+        self._asks_no_more = False
         self._in_request = True  # a connection that never sends anything is as late as a slow request
         self._in_body = False
         self._began = server.wheel.now
@@ -65,6 +69,8 @@ class HttpConnection(asyncio.Protocol):
         self._body: list[bytes] = []
         self.over_capacity = False
         """There was no room for it when it came: it is refused, those who came before it are served."""
+        self.upgrade: Upgrade | None = None
+        """The WebSocket it is about to become, once that is admitted."""
         self.slot = -1
 
     # The transport's side
@@ -83,6 +89,11 @@ class HttpConnection(asyncio.Protocol):
         self._ending = True
         del self._parser
 
+    def eof_received(self) -> bool:
+        """The client asks no more: close, once it has its answers (TLS cannot stay half open)."""
+        self._asks_no_more = bool(self._responses) and self.transport.can_write_eof()
+        return self._asks_no_more
+
     def pause_writing(self) -> None:
         """A client that does not read its answers may ask no more questions."""
         self.transport.pause_reading()
@@ -93,6 +104,9 @@ class HttpConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
+        if self.upgrade is not None:
+            self.upgrade.early += data
+            return
         if self._ending:
             if data[0] == _CLOSE_FRAME:  # of a refused WebSocket: the client has seen why
                 self.transport.close()
@@ -100,7 +114,7 @@ class HttpConnection(asyncio.Protocol):
         while data and not self._ending:
             data = self._feed(data)
         if self._responses:
-            self._server.node.outbox.after_flush(self._send_responses)
+            self._server.node.after_sending(self._send_responses)
 
     def _feed(self, data: bytes) -> bytes:
         """Parse; return what is to be parsed anew, without the upgrade that nobody here wants."""
@@ -114,7 +128,7 @@ class HttpConnection(asyncio.Protocol):
                 head, self._replay = self._replay, b""
                 return head + rest
             if not self._ending:
-                upgrade(self._server, self, self._upgrade_request, rest)
+                begin_upgrade(self._server, self, self._upgrade_request, rest)
             return b""
         except httptools.HttpParserError as error:
             if not self._ending:
@@ -220,15 +234,29 @@ class HttpConnection(asyncio.Protocol):
         except Exception:
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
             response = ApiError(500, "Internal server error: its log has the reason").response()
-        data = response.encode(keep_alive=request.keep_alive)
-        if request.method == b"HEAD":
-            data = data[: data.index(b"\r\n\r\n") + 4]
-        self._responses.append(data)
         if not request.keep_alive:
             self._ending = True
+        if not isinstance(response, Later):
+            self._responses.append(_encoded(response, request))
+        elif response.response is not None:
+            self._responses.append(_encoded(response.response, request))
+        else:
+            self._responses.append(response)
+            response.then(partial(self._answer_later, response, request))
+
+    def _answer_later(self, later: Later, request: Request) -> None:
+        """The other nodes have answered: send this response, and those that waited behind it."""
+        if later.response is not None and later in self._responses:
+            self._responses[self._responses.index(later)] = _encoded(later.response, request)
+            self._server.node.after_sending(self._send_responses)
 
     def _refuse(self, error: ApiError) -> None:
         self.finish(error.response())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be answered."""
+        return not self._ending and not self.transport.is_closing()
 
     def finish(self, response: Response) -> None:
         """Answer for the last time."""
@@ -238,16 +266,23 @@ class HttpConnection(asyncio.Protocol):
         """Send the last bytes, then let the client read them: closing while it still sends would lose them."""
         self._responses.append(data)
         self._ending = True
-        self._server.node.outbox.after_flush(self._send_responses)
+        self._server.node.after_sending(self._send_responses)
 
     def _send_responses(self) -> None:
         """Write what is answered; after the last answer wait for the client to close, for a while."""
-        responses, self._responses = self._responses, []
+        ready: list[bytes] = []
+        for response in self._responses:
+            if isinstance(response, Later):
+                break
+            ready.append(response)
+        del self._responses[: len(ready)]
         if self.transport.is_closing():
             return
-        if responses:
-            self.transport.write(b"".join(responses))
-        if self._ending:
+        if ready:
+            self.transport.write(b"".join(ready))
+        if self._asks_no_more and not self._responses:
+            self.transport.close()
+        elif self._ending and not self._responses:
             if self.transport.can_write_eof():
                 self.transport.write_eof()
             self._server.wheel.add(self, self._server.settings.close_timeout)
@@ -280,6 +315,11 @@ class HttpConnection(asyncio.Protocol):
             return settings.close_timeout  # time to read what is still on its way
         self._refuse(ApiError(408, f"The request was not complete after {limit} s (request_timeout)"))
         return settings.close_timeout
+
+
+def _encoded(response: Response, request: Request) -> bytes:
+    data = response.encode(keep_alive=request.keep_alive)
+    return data[: data.index(b"\r\n\r\n") + 4] if request.method == b"HEAD" else data
 
 
 def _origin_form(target: bytes) -> bytes:

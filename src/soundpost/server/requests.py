@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
+from soundpost.core.app_state import AppState
+from soundpost.core.peers import Query
 from soundpost.errors import SoundpostError
 from soundpost.wire.messages import encode
+
+log = logging.getLogger("soundpost.api")
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -88,6 +94,40 @@ class Response(NamedTuple):
 
 
 OK: Final = Response()
+
+
+class Later:
+    """A response that needs an answer from the other nodes first, unless they have given it already."""
+
+    __slots__ = ("_make", "_then", "response")
+
+    def __init__(self, make: Callable[[Any], Response]) -> None:
+        self._make = make
+        self._then: Callable[[], None] | None = None
+        self.response: Response | None = None
+
+    def settle(self, answer: Any) -> None:
+        """The other nodes have answered."""
+        try:
+            self.response = self._make(answer)
+        except ApiError as error:
+            self.response = error.response()
+        except Exception:
+            log.exception("a request could not be answered")
+            self.response = ApiError(500, "Internal server error: its log has the reason").response()
+        if self._then is not None:
+            self._then()
+
+    def then(self, callback: Callable[[], None]) -> None:
+        """Call back once there is a response."""
+        self._then = callback
+
+
+def ask(state: AppState, query: Query, make: Callable[[Any], Response]) -> Later:
+    """Ask all nodes, and make the response from their answer; ``make`` may raise ApiError."""
+    later = Later(make)
+    state.node.peers.ask(query, later.settle)
+    return later
 
 
 def json_response(value: Any, status: int = 200) -> Response:

@@ -11,12 +11,13 @@ from soundpost.core.node import Node
 from soundpost.errors import HandshakeError
 from soundpost.playground.routes import Playground
 from soundpost.server.authentication import authenticate
-from soundpost.server.requests import ApiError, Request, Response
+from soundpost.server.requests import ApiError, Later, Request, Response
 from soundpost.server.routes import channels, events, users
 from soundpost.wire import handshake
 
-Route = Callable[[Request, AppState, dict[str, str]], Response]
-NamedRoute = Callable[[Request, AppState, dict[str, str], str], Response]
+Answer = Response | Later
+Route = Callable[[Request, AppState, dict[str, str]], Answer]
+NamedRoute = Callable[[Request, AppState, dict[str, str], str], Answer]
 
 _APP_ROUTES: Final[dict[tuple[str, bytes], Route]] = {
     ("events", b"POST"): events.post_event,
@@ -40,7 +41,7 @@ class Router:
         self._prefix = prefix
         self._playground = playground
 
-    def respond(self, request: Request) -> Response:
+    def respond(self, request: Request) -> Answer:
         """Answer a request. Raises ApiError for what it cannot do."""
         path = self._without_prefix(request.path)
         if path.startswith("/apps/"):
@@ -60,7 +61,7 @@ class Router:
             _explain_missing_upgrade(request)
         raise ApiError(404, f"Not found: there is nothing at {request.path[:200]!a}{_prefix_hint(request.path)}")
 
-    def _app_route(self, request: Request, state: AppState, parts: list[str]) -> Response:
+    def _app_route(self, request: Request, state: AppState, parts: list[str]) -> Answer:
         if len(parts) == 1:
             route = _APP_ROUTES.get((parts[0], request.method))
             if route is not None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import gc
 import logging
+import socket
 import ssl
 import time
 from collections.abc import Iterable
 
-from soundpost.backplane import SingleNode
+from soundpost.backplane import Registry, SingleNode
 from soundpost.config.settings import ServerSettings, Settings, TlsSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
 from soundpost.core.observer import Observer
+from soundpost.core.peers import Peers
 from soundpost.errors import StartError
 from soundpost.playground.routes import Playground
 from soundpost.server.delivery import deliver
 from soundpost.server.http_connection import HttpConnection
+from soundpost.server.listening import BACKLOG, listening_sockets
 from soundpost.server.open_files import raise_open_files_limit
 from soundpost.server.router import Router
 from soundpost.server.timer_wheel import TimerWheel
@@ -27,7 +29,6 @@ from soundpost.wire.compression import Deflater
 
 log = logging.getLogger("soundpost.server")
 
-_BACKLOG = 4096
 _RESERVED_FILES = 64  # descriptors that are not clients' sockets
 _LATE = 5  # seconds behind which the process must have been stopped, or its machine
 _HOUSEKEEPING = 5  # seconds between rounds of Node.every_few_seconds
@@ -36,14 +37,21 @@ _HOUSEKEEPING = 5  # seconds between rounds of Node.every_few_seconds
 class Server:
     """One process that serves WebSockets and the API on one port."""
 
-    def __init__(self, settings: Settings, *, playground: bool = False, observers: Iterable[Observer] = ()) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        playground: bool = False,
+        observers: Iterable[Observer] = (),
+        peers: Peers | None = None,
+    ) -> None:
         self.settings: ServerSettings = settings.server
         self.prefix = normal_prefix(settings.server.path)
         self.loop = asyncio.get_running_loop()
         self.wheel = TimerWheel()
         self.node = Node(
             settings.apps,
-            peers=SingleNode(),
+            peers=peers or SingleNode(Registry(settings.apps)),
             call_soon=self.loop.call_soon,
             deliver=deliver,
             compress=Deflater(self.settings.compression_threshold).frame if self.settings.compression else None,
@@ -58,7 +66,7 @@ class Server:
         self.capacity = self._capacity(raise_open_files_limit())
         self.reserve = min(64, self.capacity // 20)
         """Places that WebSockets leave to the API: applications can publish to a full server."""
-        self._listener: asyncio.Server | None = None
+        self._listeners: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
 
     @property
@@ -74,24 +82,23 @@ class Server:
     @property
     def port(self) -> int:
         """The port that is listened on."""
-        assert self._listener is not None
-        return int(self._listener.sockets[0].getsockname()[1])
+        return int(self._listeners[0].sockets[0].getsockname()[1])
 
-    async def start(self) -> None:
-        """Listen. Raises StartError with what is in the way."""
+    async def start(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, on ``sockets`` that are bound already or as configured. Raises StartError with what is in the way."""
         settings = self.settings
-        context = _tls_context(settings.tls)
-        try:
-            self._listener = await self.loop.create_server(
+        context = tls_context(settings.tls)
+        if sockets is None:
+            (sockets,) = listening_sockets(settings.host, settings.port)
+        for sock in sockets:
+            listener = await self.loop.create_server(
                 lambda: HttpConnection(self),
-                settings.host,
-                settings.port,
-                backlog=_BACKLOG,
+                sock=sock,
+                backlog=BACKLOG,
                 ssl=context,
                 ssl_handshake_timeout=None if context is None else settings.request_timeout,
             )
-        except OSError as error:
-            raise StartError(_why_not_listening(error, settings.host, settings.port)) from None
+            self._listeners.append(listener)
         self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
         # What exists now stays: it need not be looked at again. Connections are freed by reference counts, cycles
         # are rare, so full collections, which stop the loop, are too.
@@ -101,8 +108,8 @@ class Server:
 
     async def stop(self) -> None:
         """Stop listening, close every connection with 4200 (pusher-js reconnects at once), wait for them to go."""
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         self.node.outbox.flush()
         for state in self.node.by_id.values():
             for connection in list(state.connections.values()):
@@ -164,7 +171,8 @@ def normal_prefix(path: str) -> str:
     return f"/{path}" if path else ""
 
 
-def _tls_context(tls: TlsSettings) -> ssl.SSLContext | None:
+def tls_context(tls: TlsSettings) -> ssl.SSLContext | None:
+    """What direct TLS needs; None without a certificate. Raises StartError for files that cannot be used."""
     if tls.certificate is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -178,16 +186,3 @@ def _tls_context(tls: TlsSettings) -> ssl.SSLContext | None:
             "Both must be PEM files this user can read, and belong together."
         ) from None
     return context
-
-
-def _why_not_listening(error: OSError, host: str, port: int) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return (
-            f"port {port} on {host} is in use by another process: stop that one, or choose another port with --port "
-            "(what holds it: ss -ltnp)"
-        )
-    if error.errno == errno.EACCES:
-        return f"this user may not listen on port {port}: use a port from 1024 up, such as 8080, behind a proxy"
-    if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine: use 0.0.0.0 for all, 127.0.0.1 for this machine only"
-    return f"cannot listen on {host}:{port}: {error}"

@@ -24,8 +24,47 @@ PROTOCOLS: Final = ("5", "6", "7")
 _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
 
 
-def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
-    """Answer an upgrade request; ``early`` are bytes that came along with it and belong to the WebSocket."""
+class Upgrade:
+    """A WebSocket about to open: nothing is in its way but the app's number of connections, which all nodes share."""
+
+    __slots__ = ("_app", "_compressed", "_http", "_response", "_server", "early")
+
+    def __init__(
+        self, server: Server, http: HttpConnection, app: AppState, response: bytes, compressed: bool, early: bytes
+    ) -> None:
+        self._server = server
+        self._http = http
+        self._app = app
+        self._response = response
+        self._compressed = compressed
+        self.early = early
+        """Bytes that have come already and belong to the WebSocket."""
+
+    def settle(self, admitted: bool) -> None:
+        """Open it, or say that the app is full."""
+        http, app = self._http, self._app
+        http.upgrade = None
+        if not http.is_open:
+            if admitted:
+                app.node.peers.release(app.app.id)
+            return
+        if not admitted:
+            _refuse(
+                http,
+                self._response,
+                ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)"),
+            )
+            return
+        connection = WebSocketConnection(app, self._server, http.transport)
+        connection.takes_compressed = self._compressed
+        http.hand_over(connection)
+        connection.open(self._response)
+        if self.early:
+            connection.data_received(self.early)
+
+
+def begin_upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
+    """Answer an upgrade request; ``early`` are bytes that came along with it."""
     headers = request.headers()
     compressed = server.settings.compression and compression.accepts(headers.get(b"sec-websocket-extensions", b""))
     extension = compression.RESPONSE if compressed else b""
@@ -40,15 +79,16 @@ def upgrade(server: Server, http: HttpConnection, request: Request, early: bytes
             raise ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
         app = _admit(server, request, None if origin is None else origin.decode("latin-1"))
     except ProtocolError as error:
-        refusal = messages.error(error.code, error.message) + frames.close_frame(error.code, error.message)
-        http.finish_with(response + refusal)
+        _refuse(http, response, error)
         return
-    connection = WebSocketConnection(app, server, http.transport)
-    connection.takes_compressed = compressed
-    http.hand_over(connection)
-    connection.open(response)
-    if early:
-        connection.data_received(early)
+    http.upgrade = Upgrade(server, http, app, response, compressed, early)
+    server.node.peers.admit(app.app.id, http.upgrade.settle)
+
+
+def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None:
+    http.finish_with(
+        response + messages.error(error.code, error.message) + frames.close_frame(error.code, error.message)
+    )
 
 
 def _admit(server: Server, request: Request, origin: str | None) -> AppState:
@@ -70,8 +110,6 @@ def _admit(server: Server, request: Request, origin: str | None) -> AppState:
         raise ProtocolError(
             codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"
         )
-    if app.max_connections is not None and len(state.connections) >= app.max_connections:
-        raise ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
     return state
 
 

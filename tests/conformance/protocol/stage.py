@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import msgspec
 
+from soundpost.backplane import Registry, SingleNode
+from soundpost.backplane.event_cache import EventCache
 from soundpost.core import protocol
 from soundpost.core.app_state import AppState
 from soundpost.core.apps import App
@@ -116,21 +118,17 @@ class Client(Connection):
         self.say("pusher:signin", self.sign_in_data(user))
 
 
-class RecordingPeers:
+class RecordingPeers(SingleNode):
     """Notes what the node tells the others."""
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry) -> None:
+        super().__init__(registry)
         self.told: list[tuple[str, ...]] = []
         self.published: list[tuple[str, Message, str | None]] = []
 
-    def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
+    def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
+        super().publish(app_id, channel, frame, except_socket_id, keep)
         self.published.append((channel, decode_frames(frame)[0], except_socket_id))
-
-    def subscribe(self, app_id: str, channel: str) -> None:
-        self.told.append(("subscribe", app_id, channel))
-
-    def unsubscribe(self, app_id: str, channel: str) -> None:
-        self.told.append(("unsubscribe", app_id, channel))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         self.told.append(("terminate", app_id, user_id))
@@ -147,10 +145,12 @@ class Stage:
         **options: Any,
     ) -> None:
         self.now = 1000.0
-        self.peers = RecordingPeers()
+        served = apps or (msgspec.structs.replace(APP, **options),)
+        self.registry = Registry(served, clock=lambda: self.now)
+        self.peers = RecordingPeers(self.registry)
         self._soon: list[Callable[[], None]] = []
         self.node = Node(
-            apps or (msgspec.structs.replace(APP, **options),),
+            served,
             peers=self.peers,
             call_soon=self.call_soon,
             deliver=deliver,
@@ -158,6 +158,11 @@ class Stage:
             clock=lambda: self.now,
         )
         self.app = next(iter(self.node.by_id.values()))
+
+    @property
+    def cache(self) -> EventCache:
+        """The app's last events."""
+        return self.registry._apps[self.app.app.id].cache
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """As the loop's."""
@@ -173,7 +178,7 @@ class Stage:
     def open(self, app_id: str = "1") -> Client:
         """A new connection, its hello still to be read."""
         client = Client(self, self.node.by_id[app_id])
-        self.node.opened(client)
+        self.node.peers.admit(app_id, lambda admitted: self.node.opened(client))
         return client
 
     def connect(self, app_id: str = "1") -> Client:

@@ -46,7 +46,7 @@ def test_other_channels_keep_nothing(channel: str) -> None:
     stage.publish(channel)
 
     assert ask(stage.connect(), channel) == [SUCCEEDED]
-    assert len(stage.app.cache) == 0
+    assert len(stage.cache) == 0
 
 
 def test_an_event_is_kept_without_and_after_subscribers() -> None:
@@ -89,8 +89,8 @@ def test_expired_events_are_forgotten_without_anyone_asking() -> None:
 
     stage.node.every_few_seconds()
 
-    assert len(stage.app.cache) == 1
-    assert stage.app.cache.get("cache-b") is not None
+    assert len(stage.cache) == 1
+    assert stage.cache.get("cache-b") is not None
 
 
 def test_the_number_of_kept_events_is_limited_the_oldest_goes() -> None:

@@ -30,20 +30,20 @@ class Recorder(Observer):
     def connection_closed(self, connection: Connection) -> None:
         self.calls.append(("connection_closed", connection.socket_id in connection.app.connections))
 
-    def channel_occupied(self, channel: Channel) -> None:
-        self.calls.append(("channel_occupied", channel.name, channel.name in channel.app.channels))
+    def channel_occupied(self, app_id: str, channel: str) -> None:
+        self.calls.append(("channel_occupied", channel))
 
-    def channel_vacated(self, channel: Channel) -> None:
-        self.calls.append(("channel_vacated", channel.name, channel.name in channel.app.channels))
+    def channel_vacated(self, app_id: str, channel: str) -> None:
+        self.calls.append(("channel_vacated", channel))
 
-    def member_added(self, channel: Channel, user_id: str) -> None:
-        self.calls.append(("member_added", channel.name, user_id))
+    def member_added(self, app_id: str, channel: str, user_id: str) -> None:
+        self.calls.append(("member_added", channel, user_id))
 
-    def member_removed(self, channel: Channel, user_id: str) -> None:
-        self.calls.append(("member_removed", channel.name, user_id))
+    def member_removed(self, app_id: str, channel: str, user_id: str) -> None:
+        self.calls.append(("member_removed", channel, user_id))
 
-    def subscription_count(self, channel: Channel, count: int) -> None:
-        self.calls.append(("subscription_count", channel.name, count))
+    def subscription_count(self, app_id: str, channel: str, count: int) -> None:
+        self.calls.append(("subscription_count", channel, count))
 
     def client_event(self, connection: Connection, channel: Channel, event: str, data: bytes) -> None:
         self.calls.append(("client_event", connection.socket_id, channel.name, event, data))
@@ -90,12 +90,12 @@ def test_a_channel_is_occupied_by_its_first_and_vacated_by_its_last(recorder: Re
 
     first.join("room", "room")
     second.join("room")
-    assert recorder.take() == [("channel_occupied", "room", True)]
+    assert recorder.take() == [("channel_occupied", "room")]
     first.vanish()
     stage.turn()
     assert recorder.take() == [("connection_closed", False)]
     second.say("pusher:unsubscribe", {"channel": "room"})
-    assert recorder.take() == [("channel_vacated", "room", False)]
+    assert recorder.take() == [("channel_vacated", "room")]
 
 
 def test_a_refused_subscription_occupies_nothing(recorder: Recorder) -> None:
@@ -114,7 +114,7 @@ def test_members_are_reported_once_per_user(recorder: Recorder) -> None:
     stage = stage_for(recorder)
     tabs = [stage.connect().join("presence-room", user=1) for _ in range(2)]
     calls = recorder.take("connection_opened")
-    assert calls == [("channel_occupied", "presence-room", True), ("member_added", "presence-room", "1")]
+    assert calls == [("channel_occupied", "presence-room"), ("member_added", "presence-room", "1")]
 
     for tab in tabs:
         tab.vanish()
@@ -122,7 +122,7 @@ def test_members_are_reported_once_per_user(recorder: Recorder) -> None:
 
     assert recorder.take("connection_closed") == [
         ("member_removed", "presence-room", "1"),
-        ("channel_vacated", "presence-room", False),
+        ("channel_vacated", "presence-room"),
     ]
 
 
@@ -159,7 +159,7 @@ def test_cache_misses(recorder: Recorder) -> None:
     recorder.take()
 
     client.join("cache-a")
-    assert recorder.take() == [("channel_occupied", "cache-a", True), ("cache_miss", "cache-a")]
+    assert recorder.take() == [("channel_occupied", "cache-a"), ("cache_miss", "cache-a")]
     stage.publish("cache-a")
     stage.connect().join("cache-a")
     assert recorder.take("connection_opened") == []

@@ -22,7 +22,7 @@ from harness import RawSocket, client_frame, http_request, signed_request, upgra
 from integration.ticked_server import ticked_server
 from soundpost.core import subscriptions, users
 from soundpost.core.apps import RateLimiting
-from soundpost.core.publishing import channel_info
+from soundpost.core.peers import ChannelQuery
 from soundpost.server.open_files import raise_open_files_limit
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
 from soundpost.wire.messages import Subscribe
@@ -255,7 +255,8 @@ def test_21_answers_about_one_channel_are_no_work_per_connection() -> None:
         stage = Stage()
         for _ in range(count):
             stage.connect().ask("room")
-        return lines_run(lambda: channel_info(stage.app, "room", ["subscription_count", "user_count"]))
+        query = ChannelQuery("1", ["room"], ["subscription_count", "user_count"])
+        return lines_run(lambda: stage.registry.answer(query))
 
     assert work(500) == work(2)
 

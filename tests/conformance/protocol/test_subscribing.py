@@ -311,16 +311,6 @@ def test_one_connection_on_channels_of_all_kinds() -> None:
         assert client.read() == [{"event": "e", "data": "1", "channel": channel}]
 
 
-def test_other_nodes_are_told_of_first_and_last_subscribers_only() -> None:
-    stage = Stage()
-    first, second = stage.connect().join("room"), stage.connect().join("room")
-
-    first.say("pusher:unsubscribe", {"channel": "room"})
-    second.say("pusher:unsubscribe", {"channel": "room"})
-
-    assert stage.peers.told == [("subscribe", "1", "room"), ("unsubscribe", "1", "room")]
-
-
 def test_an_encrypted_event_is_passed_on_as_it_is() -> None:
     stage = Stage()
     client = stage.connect().join("private-encrypted-room")

@@ -99,5 +99,5 @@ def test_a_channel_that_is_gone_is_not_told_of() -> None:
 
     stage.node.every_few_seconds()
 
-    assert stage.app.counts_due == set()
+    assert stage.registry._apps["1"].counts_due == set()
     assert stage.app.channels == {}

@@ -2,50 +2,60 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from soundpost.core.app_state import AppState
-from soundpost.core.publishing import channel_info
-from soundpost.server.requests import ApiError, Request, Response, json_response
+from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, UsersQuery
+from soundpost.server.requests import ApiError, Later, Request, Response, ask, json_response
 from soundpost.wire import channel_names
 from soundpost.wire.messages import encode
 
+ATTRIBUTES: Final = ("user_count", "subscription_count", "cache")
 
-def get_channels(request: Request, state: AppState, query: dict[str, str]) -> Response:
+
+def attributes(info: str) -> list[str]:
+    """The known attributes in an ``info`` parameter: names with commas in between."""
+    asked = [name.strip() for name in info.split(",")]
+    return [name for name in ATTRIBUTES if name in asked]
+
+
+def get_channels(request: Request, state: AppState, query: dict[str, str]) -> Later:
     """All occupied channels, or those whose names begin with ``filter_by_prefix``."""
     prefix = query.get("filter_by_prefix", "")
-    asked = _asked(query)
+    asked = attributes(query.get("info", ""))
     if "user_count" in asked and not prefix.startswith("presence-"):
         raise ApiError(400, "info=user_count needs filter_by_prefix=presence-…: other channels have no users")
-    return json_response(
-        {"channels": {name: channel_info(state, name, asked) for name in state.channels if name.startswith(prefix)}}
+    return ask(
+        state, ChannelsQuery(state.app.id, prefix, asked), lambda channels: json_response({"channels": channels})
     )
 
 
-def get_channel(request: Request, state: AppState, query: dict[str, str], name: str) -> Response:
+def get_channel(request: Request, state: AppState, query: dict[str, str], name: str) -> Later:
     """One channel, occupied or not."""
     _check_name(state, name)
-    return json_response({"occupied": name in state.channels} | channel_info(state, name, _asked(query)))
+    asked = ["occupied", *attributes(query.get("info", ""))]
+    return ask(state, ChannelQuery(state.app.id, [name], asked), lambda channels: json_response(channels[0]))
 
 
-def get_channel_users(request: Request, state: AppState, query: dict[str, str], name: str) -> Response:
+def get_channel_users(request: Request, state: AppState, query: dict[str, str], name: str) -> Later:
     """The users of a presence channel, ids as their applications wrote them."""
     _check_name(state, name)
     if not channel_names.kind_of(name).is_presence:
         raise ApiError(400, f"{name} is not a presence channel: only those have users")
-    channel = state.channels.get(name)
-    if channel is None or channel.members is None:
-        raise ApiError(404, f"{name} has no users")
-    return Response(body=encode({"users": [{"id": msgspec.Raw(user_id)} for user_id in channel.members.ids_json]}))
+
+    def users(ids: list[bytes] | None) -> Response:
+        if ids is None:
+            raise ApiError(404, f"{name} has no users")
+        return Response(body=encode({"users": [{"id": msgspec.Raw(user_id)} for user_id in ids]}))
+
+    return ask(state, UsersQuery(state.app.id, name), users)
 
 
-def get_connections(request: Request, state: AppState, query: dict[str, str]) -> Response:
+def get_connections(request: Request, state: AppState, query: dict[str, str]) -> Later:
     """How many connections the app has (Reverb's addition to the API)."""
-    return json_response({"connections": len(state.connections)})
-
-
-def _asked(query: dict[str, str]) -> list[str]:
-    return [attribute.strip() for attribute in query.get("info", "").split(",") if attribute.strip()]
+    return ask(state, ConnectionsQuery(state.app.id), lambda count: json_response({"connections": count}))
 
 
 def _check_name(state: AppState, name: str) -> None:

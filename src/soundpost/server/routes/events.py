@@ -8,8 +8,10 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.core.app_state import AppState
-from soundpost.core.publishing import channel_info, publish
-from soundpost.server.requests import OK, ApiError, Request, Response, json_response
+from soundpost.core.peers import ChannelQuery
+from soundpost.core.publishing import publish
+from soundpost.server.requests import OK, ApiError, Later, Request, Response, ask, json_response
+from soundpost.server.routes.channels import ATTRIBUTES, attributes
 from soundpost.wire import channel_names
 
 
@@ -44,7 +46,7 @@ _decode_event = msgspec.json.Decoder(Event).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 
 
-def post_event(request: Request, state: AppState, query: dict[str, str]) -> Response:
+def post_event(request: Request, state: AppState, query: dict[str, str]) -> Response | Later:
     """Publish one event to one or more channels."""
     event = _decode(_decode_event, request.body)
     return publish_event(state, event.name, event.data, _channels_of(event), event.socket_id, event.info)
@@ -57,7 +59,7 @@ def publish_event(
     channels: list[str],
     socket_id: str | None = None,
     info: str | None = None,
-) -> Response:
+) -> Response | Later:
     """Check an event against the app's limits and publish it. Raises ApiError."""
     app = state.app
     if len(channels) > app.max_channels_per_event:
@@ -77,11 +79,14 @@ def publish_event(
         publish(state, channel, name, data, socket_id)
     if info is None:
         return OK
-    asked = _attributes(info)
-    return json_response({"channels": {channel: channel_info(state, channel, asked) for channel in channels}})
+    return ask(
+        state,
+        ChannelQuery(state.app.id, channels, attributes(info)),
+        lambda infos: json_response({"channels": dict(zip(channels, infos, strict=True))}),
+    )
 
 
-def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Response:
+def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Response | Later:
     """Publish several events, each to one channel: all of them, or none if one is not right."""
     batch = _decode(_decode_batch, request.body).batch
     app = state.app
@@ -94,13 +99,18 @@ def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Resp
         )
     for event in batch:
         _check(state, event.channel, event.name, event.data)
-    infos: list[dict[str, Any]] = []
     for event in batch:
         publish(state, event.channel, event.name, event.data, event.socket_id)
-        infos.append({} if event.info is None else channel_info(state, event.channel, _attributes(event.info)))
     if all(event.info is None for event in batch):
         return OK
-    return json_response({"batch": infos})
+    asked = [attributes(event.info or "") for event in batch]
+
+    def response(infos: list[dict[str, Any]]) -> Response:
+        pairs = zip(asked, infos, strict=True)
+        return json_response({"batch": [{name: info[name] for name in names if name in info} for names, info in pairs]})
+
+    every = [name for name in ATTRIBUTES if any(name in names for names in asked)]
+    return ask(state, ChannelQuery(state.app.id, [event.channel for event in batch], every), response)
 
 
 def _decode(decoder: Any, body: bytes) -> Any:
@@ -140,7 +150,3 @@ def _check(state: AppState, channel: str, name: str, data: str) -> None:
                 f"The data content of event '{name}' for {channel} has {size} bytes and exceeds the allowed maximum "
                 f"({app.max_event_data_size} bytes, max_event_data_size)",
             )
-
-
-def _attributes(info: str) -> list[str]:
-    return [attribute.strip() for attribute in info.split(",")]

@@ -1,0 +1,46 @@
+"""The last event of each cache channel, kept for a time, with or without subscribers.
+
+Source: https://pusher.com/docs/channels/using_channels/cache-channels/
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+
+class EventCache:
+    """Channel name to the frame of its last event, bounded in time and number."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._events: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def put(self, channel: str, frame: bytes, *, ttl: float, max_channels: int) -> None:
+        """Keep an event in place of the channel's last one, for ``ttl`` seconds."""
+        self._events[channel] = (frame, self._clock() + ttl)
+        self._events.move_to_end(channel)
+        while len(self._events) > max_channels:
+            self._events.popitem(last=False)
+
+    def get(self, channel: str) -> bytes | None:
+        """The frame of the channel's last event, unless it expired."""
+        frame, expires_at = self._events.get(channel, (None, 0.0))
+        if frame is not None and expires_at <= self._clock():
+            del self._events[channel]
+            return None
+        return frame
+
+    def seconds_left(self, channel: str) -> int:
+        """For how long the channel's last event will still be kept."""
+        _, expires_at = self._events.get(channel, (None, 0.0))
+        return max(0, round(expires_at - self._clock()))
+
+    def drop_expired(self) -> None:
+        """Forget expired events. The oldest come first, so this looks at no others."""
+        now = self._clock()
+        while self._events and next(iter(self._events.values()))[1] <= now:
+            self._events.popitem(last=False)

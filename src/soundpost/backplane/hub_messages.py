@@ -1,0 +1,195 @@
+"""What workers and the hub say to each other, as MessagePack; between processes of one host and one version only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from soundpost.config.settings import Settings
+from soundpost.core.peers import Change, Query
+
+
+class _Message(Struct, array_like=True, tag=True):
+    pass
+
+
+# From the hub
+
+
+class Configuration(_Message):
+    """The first message to a worker: what to serve."""
+
+    number: int
+    settings: Settings
+    playground: bool
+    debug: bool
+
+
+class Admitted(_Message):
+    """Answer to :class:`Admit`."""
+
+    admitted: bool
+
+
+class Room(_Message):
+    """Answer to :class:`Join` and :class:`Look`; see :class:`soundpost.core.peers.Joined`."""
+
+    presence: bytes | None
+    cached: bytes | None
+
+
+class NoRoom(_Message):
+    """Answer to :class:`Join`: the channel has as many members as it may have."""
+
+
+class Answer(_Message):
+    """Answer to :class:`Ask`."""
+
+    value: Any
+
+
+class Published(_Message):
+    """Answer to :class:`Publish`: in this place among all events it goes to the worker's own clients."""
+
+
+class Event(_Message):
+    """An event of another worker, or the hub's own."""
+
+    app_id: str
+    channel: str
+    frame: bytes
+    except_socket_id: str | None
+
+
+class Told(_Message):
+    """Something for this worker's observers."""
+
+    change: Change
+
+
+class Ping(_Message):
+    """Is the worker's loop still turning?"""
+
+
+# From a worker
+
+
+class Ready(_Message):
+    """It listens. ``capacity``: open sockets at a time; ``watches``: it has observers."""
+
+    capacity: int
+    watches: bool
+
+
+class Failed(_Message):
+    """It could not start."""
+
+    reason: str
+
+
+class Admit(_Message):
+    """A client wants to connect."""
+
+    app_id: str
+
+
+class Release(_Message):
+    """An admitted client is gone."""
+
+    app_id: str
+
+
+class Join(_Message):
+    """A client wants to subscribe; with ``user_id`` and ``info`` (JSON) on presence channels."""
+
+    app_id: str
+    channel: str
+    user_id: str | int | None
+    info: bytes
+
+
+class Look(_Message):
+    """How do things stand on a channel?"""
+
+    app_id: str
+    channel: str
+
+
+class Leave(_Message):
+    """A subscription is no more."""
+
+    app_id: str
+    channel: str
+    user_id: str | None
+
+
+class Publish(_Message):
+    """An event for all workers."""
+
+    app_id: str
+    channel: str
+    frame: bytes
+    except_socket_id: str | None
+    keep: bool
+
+
+class Ask(_Message):
+    """A question about all workers."""
+
+    query: Query
+
+
+class Pong(_Message):
+    """It is."""
+
+
+# Both ways
+
+
+class Terminate(_Message):
+    """Close a user's connections."""
+
+    app_id: str
+    user_id: str
+
+
+FromHub = Configuration | Admitted | Room | NoRoom | Answer | Published | Event | Told | Ping | Terminate
+FromWorker = Ready | Failed | Admit | Release | Join | Look | Leave | Publish | Ask | Pong | Terminate
+Message = FromHub | FromWorker
+
+_encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(Message).decode
+"""A message from the bytes of :func:`encode` after the length."""
+
+LENGTH_SIZE = 4
+
+
+def encode(message: Message) -> bytes:
+    """A message behind its length."""
+    data = _encode(message)
+    return len(data).to_bytes(LENGTH_SIZE, "big") + data
+
+
+class MessageReader:
+    """Messages out of a stream of bytes."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Message]:
+        """The messages that ``data`` completes."""
+        buffer = self._buffer
+        buffer += data
+        found: list[Message] = []
+        start = 0
+        while len(buffer) - start >= LENGTH_SIZE:
+            begin = start + LENGTH_SIZE
+            end = begin + int.from_bytes(buffer[start:begin], "big")
+            if end > len(buffer):
+                break
+            found.append(decode(buffer[begin:end]))
+            start = end
+        del buffer[:start]
+        return found

@@ -1,0 +1,129 @@
+"""The backplane of a worker: it asks the hub."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from soundpost.backplane.hub_messages import (
+    Admit,
+    Admitted,
+    Answer,
+    Ask,
+    Event,
+    Join,
+    Leave,
+    Look,
+    Message,
+    NoRoom,
+    Ping,
+    Pong,
+    Publish,
+    Published,
+    Release,
+    Room,
+    Terminate,
+    Told,
+)
+from soundpost.core.peers import Joined, Query
+from soundpost.core.presence import Member
+
+if TYPE_CHECKING:
+    from soundpost.core.node import Node
+
+
+class HubPeers:
+    """The other workers; see :class:`soundpost.core.peers.Peers`. ``send`` reaches the hub, ``flush`` does so now."""
+
+    def __init__(self, send: Callable[[Message], None], flush: Callable[[], None]) -> None:
+        self._send = send
+        self.flush = flush
+        self._waiting: deque[Callable[[Any], None]] = deque()
+        """Who asked the hub: it answers in order."""
+        self._node: Node
+
+    def attach(self, node: Node) -> None:
+        """Whom to tell what the hub says."""
+        self._node = node
+
+    def admit(self, app_id: str, then: Callable[[bool], None]) -> None:
+        """Count a connection, if the app may have one more."""
+        self._waiting.append(then)
+        self._send(Admit(app_id))
+
+    def release(self, app_id: str) -> None:
+        """A connection is gone."""
+        self._send(Release(app_id))
+
+    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
+        """Count a subscription."""
+        self._waiting.append(then)
+        if newcomer is None:
+            self._send(Join(app_id, channel, None, b""))
+        else:
+            self._send(Join(app_id, channel, newcomer.user_id, newcomer.info_json))
+
+    def look(self, app_id: str, channel: str, then: Callable[[Joined], None]) -> None:
+        """What a subscriber is told."""
+        self._waiting.append(then)
+        self._send(Look(app_id, channel))
+
+    def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
+        """A subscription is no more."""
+        self._send(Leave(app_id, channel, user_id))
+
+    def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
+        """Hand an event to the hub; it goes to this worker's own clients when the hub has put it in order."""
+        own = partial(self._node.deliver_event, app_id, channel, frame, except_socket_id)
+        self._waiting.append(lambda published: own())
+        self._send(Publish(app_id, channel, frame, except_socket_id, keep))
+
+    def settled(self, then: Callable[[], None]) -> None:
+        """Call back when the hub has answered all that it was asked so far."""
+        if not self._waiting:
+            then()
+            return
+        last = self._waiting.pop()
+
+        def both(answer: Any) -> None:
+            last(answer)
+            then()
+
+        self._waiting.append(both)
+
+    def terminate(self, app_id: str, user_id: str) -> None:
+        """Close the connections of a user on the other workers."""
+        self._send(Terminate(app_id, user_id))
+
+    def ask(self, query: Query, then: Callable[[Any], None]) -> None:
+        """The hub knows."""
+        self._waiting.append(then)
+        self._send(Ask(query))
+
+    def every_few_seconds(self) -> None:
+        """The hub does what is due."""
+
+    # What the hub says
+
+    def handle(self, message: Message) -> None:
+        """Act on what the hub says."""
+        if isinstance(message, Event):
+            self._node.deliver_event(message.app_id, message.channel, message.frame, message.except_socket_id)
+        elif isinstance(message, Published):
+            self._waiting.popleft()(None)
+        elif isinstance(message, Room):
+            self._waiting.popleft()(Joined(message.presence, message.cached))
+        elif isinstance(message, NoRoom):
+            self._waiting.popleft()(None)
+        elif isinstance(message, Admitted):
+            self._waiting.popleft()(message.admitted)
+        elif isinstance(message, Answer):
+            self._waiting.popleft()(message.value)
+        elif isinstance(message, Terminate):
+            self._node.terminate(message.app_id, message.user_id)
+        elif isinstance(message, Told):
+            self._node.tell(message.change)
+        elif isinstance(message, Ping):
+            self._send(Pong())

@@ -1,0 +1,66 @@
+"""The members of a presence channel on all nodes: users, however many connections each has."""
+
+from __future__ import annotations
+
+from soundpost.core.presence import Member
+from soundpost.wire.messages import encode
+
+
+class Members:
+    """Who is here. Keeps every member's share of the list ready, so that a join only joins bytes.
+
+    Measured: a list built member by member made the 2,000th join cost ten times the 200th; the joined one costs
+    what copying it costs.
+    """
+
+    __slots__ = ("_by_id", "_connections", "_hash_parts", "_id_parts")
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Member] = {}
+        self._connections: dict[str, int] = {}
+        # The text of these stands inside a JSON string, hence escaped once more.
+        self._id_parts: dict[str, bytes] = {}
+        self._hash_parts: dict[str, bytes] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __contains__(self, user_id: str) -> bool:
+        return user_id in self._by_id
+
+    @property
+    def ids_json(self) -> list[bytes]:
+        """The ids as JSON, in order of arrival."""
+        return [member.id_json for member in self._by_id.values()]
+
+    def enter(self, newcomer: Member) -> bool:
+        """Count one more connection of a user; whether it is its first."""
+        user_id = newcomer.id
+        if user_id in self._by_id:
+            self._connections[user_id] += 1
+            return False
+        self._by_id[user_id] = newcomer
+        self._connections[user_id] = 1
+        self._id_parts[user_id] = _inside_string(newcomer.id_json)
+        self._hash_parts[user_id] = _inside_string(encode(user_id) + b":" + newcomer.info_json)
+        return True
+
+    def leave(self, user_id: str, connections: int = 1) -> Member | None:
+        """Count connections of a user less; give the member if they were its last."""
+        self._connections[user_id] -= connections
+        if self._connections[user_id]:
+            return None
+        del self._connections[user_id], self._id_parts[user_id], self._hash_parts[user_id]
+        return self._by_id.pop(user_id)
+
+    def as_json_string(self) -> bytes:
+        """The data of ``subscription_succeeded``: a JSON string that contains JSON."""
+        return b'"{\\"presence\\":{\\"count\\":%d,\\"ids\\":[%b],\\"hash\\":{%b}}}"' % (
+            len(self._by_id),
+            b",".join(self._id_parts.values()),
+            b",".join(self._hash_parts.values()),
+        )
+
+
+def _inside_string(json: bytes) -> bytes:
+    return encode(json.decode())[1:-1]

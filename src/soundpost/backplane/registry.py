@@ -1,0 +1,272 @@
+"""Who is where, on all nodes: connections, subscriptions, members, last events. One for all nodes, no I/O.
+
+With one process it stands beside the node; with several, in the process that connects them. Presence, counts and
+occupancy are exact because every change passes through here, one after the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from soundpost.backplane.event_cache import EventCache
+from soundpost.backplane.members import Members
+from soundpost.core.apps import App
+from soundpost.core.peers import Change, ChannelQuery, ChannelsQuery, ConnectionsQuery, Joined, Query, UsersQuery
+from soundpost.core.presence import Member
+from soundpost.wire import messages
+from soundpost.wire.channel_names import kind_of
+from soundpost.wire.frames import frame_payload
+
+COUNT_AT_ONCE: Final = 100
+"""Up to this many subscribers a changed count is announced at once, above it every few seconds, as Pusher does."""
+
+
+class NodeEnd(Protocol):
+    """One node, as the registry reaches it: :class:`soundpost.core.node.Node`, or a link to one elsewhere."""
+
+    def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
+        """An event for the subscribers of a channel on this node, but one."""
+
+    def terminate(self, app_id: str, user_id: str) -> None:
+        """The connections of a user on this node are to be closed."""
+
+    def tell(self, change: Change) -> None:
+        """Something happened that concerns all nodes, and is told to this one."""
+
+
+class _Channel:
+    """A channel on all nodes."""
+
+    __slots__ = ("count", "members", "name", "shares")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.count = 0
+        self.shares: dict[NodeEnd, _Share] = {}
+        self.members = Members() if kind_of(name).is_presence else None
+
+    def is_full_for(self, user_id: str, max_members: int) -> bool:
+        """Whether there is no room for a user."""
+        return self.members is not None and user_id not in self.members and len(self.members) >= max_members
+
+
+class _Share:
+    """What one node has of a channel: subscriptions, and on presence channels those of each user."""
+
+    __slots__ = ("count", "users")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.users: dict[str, int] = {}
+
+
+class _AppEntry:
+    """An app on all nodes."""
+
+    def __init__(self, app: App, clock: Callable[[], float]) -> None:
+        self.app = app
+        self.connections: dict[NodeEnd, int] = {}
+        self.channels: dict[str, _Channel] = {}
+        self.cache = EventCache(clock)
+        self.counts_due: set[_Channel] = set()
+        """Large channels whose subscription count changed since it was last announced."""
+
+
+class Registry:
+    """The state that all nodes share. ``clock`` in seconds."""
+
+    def __init__(self, apps: Iterable[App], clock: Callable[[], float] = time.monotonic) -> None:
+        self._apps = {app.id: _AppEntry(app, clock) for app in apps}
+
+    # Connections
+
+    def admit(self, node: NodeEnd, app_id: str) -> bool:
+        """Count a connection, if the app may have one more."""
+        entry = self._apps[app_id]
+        limit = entry.app.max_connections
+        if limit is not None and sum(entry.connections.values()) >= limit:
+            return False
+        entry.connections[node] = entry.connections.get(node, 0) + 1
+        return True
+
+    def release(self, node: NodeEnd, app_id: str) -> None:
+        """A connection that was admitted is gone."""
+        connections = self._apps[app_id].connections
+        if connections.get(node, 0) > 0:
+            connections[node] -= 1
+
+    # Subscriptions
+
+    def join(
+        self,
+        node: NodeEnd,
+        app_id: str,
+        name: str,
+        newcomer: Member | None,
+        then: Callable[[Joined | None], None],
+    ) -> None:
+        """Count a subscription; tell the other subscribers of a new member. None: there is no room for it."""
+        entry = self._apps[app_id]
+        channel = entry.channels.get(name) or _Channel(name)
+        members = channel.members
+        if newcomer is not None and channel.is_full_for(newcomer.id, entry.app.max_presence_members):
+            then(None)
+            return
+        if not channel.count:
+            entry.channels[name] = channel
+            node.tell(Change("channel_occupied", [app_id, name]))
+        if members is not None and newcomer is not None and members.enter(newcomer):
+            self._deliver(app_id, channel, messages.member_added(name, newcomer.id_json, newcomer.info_json))
+            node.tell(Change("member_added", [app_id, name, newcomer.id]))
+        share = channel.shares.get(node)
+        if share is None:
+            share = channel.shares[node] = _Share()
+        if newcomer is not None:
+            share.users[newcomer.id] = share.users.get(newcomer.id, 0) + 1
+        share.count += 1
+        channel.count += 1
+        then(self._joined(entry, channel))
+        if entry.app.subscription_count:
+            self._count_changed(entry, channel, node)
+
+    def look(self, app_id: str, name: str) -> Joined:
+        """What a subscriber of a channel is told."""
+        entry = self._apps[app_id]
+        return self._joined(entry, entry.channels.get(name) or _Channel(name))
+
+    def leave(self, node: NodeEnd, app_id: str, name: str, user_id: str | None) -> None:
+        """A subscription is no more; tell the others of a member who left."""
+        entry = self._apps[app_id]
+        channel = entry.channels.get(name)
+        share = None if channel is None else channel.shares.get(node)
+        if channel is None or share is None:
+            return
+        if user_id is not None:
+            share.users[user_id] -= 1
+            if not share.users[user_id]:
+                del share.users[user_id]
+        share.count -= 1
+        if not share.count:
+            del channel.shares[node]
+        self._left(entry, channel, {} if user_id is None else {user_id: 1}, 1, node)
+
+    def lost(self, node: NodeEnd, heir: NodeEnd | None) -> None:
+        """A node is gone with all it had. ``heir``, another one, is told what has become of its channels."""
+        for entry in self._apps.values():
+            entry.connections.pop(node, None)
+            for channel in list(entry.channels.values()):
+                share = channel.shares.pop(node, None)
+                if share is not None:
+                    self._left(entry, channel, share.users, share.count, heir)
+
+    def _left(
+        self, entry: _AppEntry, channel: _Channel, users: dict[str, int], count: int, told: NodeEnd | None
+    ) -> None:
+        app_id, members = entry.app.id, channel.members
+        channel.count -= count
+        if members is not None:
+            for user_id, connections in users.items():
+                member = members.leave(user_id, connections)
+                if member is None:
+                    continue
+                self._deliver(app_id, channel, messages.member_removed(channel.name, member.id_json))
+                if told is not None:
+                    told.tell(Change("member_removed", [app_id, channel.name, user_id]))
+        if not channel.count:
+            del entry.channels[channel.name]
+            entry.counts_due.discard(channel)
+            if told is not None:
+                told.tell(Change("channel_vacated", [app_id, channel.name]))
+        elif entry.app.subscription_count:
+            self._count_changed(entry, channel, told)
+
+    def _joined(self, entry: _AppEntry, channel: _Channel) -> Joined:
+        cached = entry.cache.get(channel.name) if len(entry.cache) else None
+        presence = None if channel.members is None else channel.members.as_json_string()
+        return Joined(presence, cached)
+
+    # Events
+
+    def keep(self, app_id: str, name: str, frame: bytes) -> None:
+        """Remember the last event of a cache channel."""
+        entry = self._apps[app_id]
+        entry.cache.put(name, frame, ttl=entry.app.cache_ttl, max_channels=entry.app.max_cached_channels)
+
+    def pass_on(self, node: NodeEnd, app_id: str, name: str, frame: bytes, except_socket_id: str | None) -> None:
+        """Give an event to the other nodes that have subscribers of its channel."""
+        channel = self._apps[app_id].channels.get(name)
+        if channel is not None:
+            for other in channel.shares:
+                if other is not node:
+                    other.deliver_event(app_id, name, frame, except_socket_id)
+
+    def _deliver(self, app_id: str, channel: _Channel, frame: bytes) -> None:
+        for node in channel.shares:
+            node.deliver_event(app_id, channel.name, frame, None)
+
+    # Subscription counts
+
+    def _count_changed(self, entry: _AppEntry, channel: _Channel, told: NodeEnd | None) -> None:
+        if channel.members is not None:
+            return
+        if channel.count > COUNT_AT_ONCE:
+            entry.counts_due.add(channel)
+        else:
+            self._announce_count(entry, channel, told)
+
+    def _announce_count(self, entry: _AppEntry, channel: _Channel, told: NodeEnd | None) -> None:
+        self._deliver(entry.app.id, channel, messages.subscription_count(channel.name, channel.count))
+        if told is not None:
+            told.tell(Change("subscription_count", [entry.app.id, channel.name, channel.count]))
+
+    def every_few_seconds(self) -> None:
+        """What need not be done at once: counts of large channels, expired events."""
+        for entry in self._apps.values():
+            entry.cache.drop_expired()
+            due, entry.counts_due = entry.counts_due, set()
+            for channel in due:
+                self._announce_count(entry, channel, next(iter(channel.shares)))
+
+    # Questions
+
+    def answer(self, query: Query) -> Any:
+        """Answer a question about all nodes; see the classes of :mod:`soundpost.core.peers`."""
+        entry = self._apps[query.app_id]
+        if isinstance(query, ConnectionsQuery):
+            return sum(entry.connections.values())
+        if isinstance(query, UsersQuery):
+            channel = entry.channels.get(query.channel)
+            return None if channel is None or channel.members is None else channel.members.ids_json
+        if isinstance(query, ChannelQuery):
+            return [_attributes(entry, name, query.attributes) for name in query.names]
+        assert isinstance(query, ChannelsQuery)
+        return {
+            name: _attributes(entry, name, query.attributes) for name in entry.channels if name.startswith(query.prefix)
+        }
+
+
+def _attributes(entry: _AppEntry, name: str, asked: Iterable[str]) -> dict[str, Any]:
+    """The asked-for attributes that apply: ``occupied``, ``user_count``, ``subscription_count``, ``cache``."""
+    channel = entry.channels.get(name)
+    found: dict[str, Any] = {}
+    for attribute in asked:
+        if attribute == "occupied":
+            found["occupied"] = channel is not None
+        elif attribute == "user_count" and channel is not None and channel.members is not None:
+            found["user_count"] = len(channel.members)
+        elif attribute == "subscription_count" and channel is not None:
+            found["subscription_count"] = channel.count
+        elif attribute == "cache":
+            frame = entry.cache.get(name)
+            if frame is not None:
+                event = msgspec.json.decode(frame_payload(frame))
+                found["cache"] = {
+                    "event": event["event"],
+                    "data": event["data"],
+                    "ttl": entry.cache.seconds_left(name),
+                }
+    return found

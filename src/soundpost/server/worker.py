@@ -1,0 +1,81 @@
+"""A worker process: ``python -m soundpost.server.worker LINK SOCKET…``, started by :mod:`soundpost.server.workers`.
+
+Its arguments are numbers of open files: the stream to the hub, and the sockets to listen on. What to serve comes as
+the first message of the hub; when that stream ends the hub is gone, and the worker goes too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+
+import uvloop
+
+from soundpost.backplane.hub_link import HubLink
+from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ready
+from soundpost.backplane.hub_peers import HubPeers
+from soundpost.core.observer import Observer
+from soundpost.errors import StartError
+from soundpost.server.debug import MessageStream
+from soundpost.server.logs import set_up_logging
+from soundpost.server.server import Server
+
+
+class Worker:
+    """Serves what the hub says, until it is told to stop or the hub is gone."""
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
+        self._stop = asyncio.Event()
+        self._configuration: asyncio.Future[Configuration] = asyncio.get_running_loop().create_future()
+        self._link = HubLink(self._receive, self._stop.set)
+        self._peers = HubPeers(self._link.send, self._link.flush)
+
+    async def run(self, stream: socket.socket) -> None:
+        """Serve. ``stream`` leads to the hub."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # the parent's affair
+        await loop.create_connection(lambda: self._link, sock=stream)
+        stopped = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((self._configuration, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not self._stop.is_set():
+            await self._serve(self._configuration.result())
+
+    async def _serve(self, configuration: Configuration) -> None:
+        set_up_logging(debug=configuration.debug, process=f"worker {configuration.number}")
+        observers: list[Observer] = [MessageStream()] if configuration.debug else []
+        server = Server(
+            configuration.settings, playground=configuration.playground, observers=observers, peers=self._peers
+        )
+        try:
+            await server.start(self._sockets)
+        except StartError as error:
+            self._link.send(Failed(str(error)))
+            self._link.flush()
+            return
+        self._link.send(Ready(server.capacity, bool(observers)))
+        await self._stop.wait()
+        await server.stop()
+
+    def _receive(self, message: Message) -> None:
+        if isinstance(message, Configuration):
+            self._configuration.set_result(message)
+        else:
+            self._peers.handle(message)
+
+
+def main() -> None:
+    """Run a worker."""
+    stream, *sockets = [socket.socket(fileno=int(number)) for number in sys.argv[1:]]
+
+    async def run() -> None:
+        await Worker(sockets).run(stream)
+
+    uvloop.run(run())
+
+
+if __name__ == "__main__":
+    main()
