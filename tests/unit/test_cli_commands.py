@@ -22,7 +22,7 @@ def test_version(command_line: CommandLine) -> None:
     assert result.stdout == f"soundpost {soundpost.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("start",), ("init",), ("trigger",), ("listen",)])
+@pytest.mark.parametrize("arguments", [(), ("start",), ("init",), ("trigger",), ("listen",), ("bench",)])
 def test_help_has_examples(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
     result = command_line.run(*arguments, "--help")
     assert result.exit_code == 0

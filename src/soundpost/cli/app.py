@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from soundpost import SoundpostError, __version__
+from soundpost.cli.bench import bench
 from soundpost.cli.init import init
 from soundpost.cli.listen import listen
 from soundpost.cli.start import start
@@ -44,6 +45,7 @@ app.command()(start)
 app.command()(init)
 app.command()(trigger)
 app.command()(listen)
+app.command()(bench)
 
 
 def _print_version(wanted: bool) -> None:
@@ -66,6 +68,7 @@ def soundpost(
     soundpost trigger orders shipped '{}'   an event, from a second shell
     soundpost listen orders                 events, as they come
     soundpost init                          credentials to keep, in a file
+    soundpost bench                         load, and what came of it
     """
 
 

@@ -1,0 +1,72 @@
+"""What went wrong in a run, by kind, with how often and one example of each."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from soundpost.wire import codes
+
+_MAX_KINDS: Final = 50
+_LONGEST_EXAMPLE: Final = 200
+_NAMES: Final = {
+    1000: "normal closure",
+    1001: "going away",
+    1002: "protocol error",
+    1003: "unsupported data",
+    1006: "no close frame",
+    1007: "invalid payload",
+    1008: "policy violation",
+    1009: "too big",
+    1011: "internal error",
+    1012: "service restart",
+    1013: "try again later",
+} | {
+    value: name.lower().replace("_", " ")
+    for name, value in vars(codes).items()
+    if isinstance(value, int) and name != "INVALID_MESSAGE"
+}
+
+
+class Fault(msgspec.Struct):
+    """One kind of error: how often, and what the first one said."""
+
+    kind: str
+    count: int
+    example: str
+
+
+class Faults(msgspec.Struct):
+    """All kinds of error so far."""
+
+    by_kind: dict[str, Fault] = {}
+
+    def add(self, kind: str, example: str = "", count: int = 1) -> None:
+        """Count an error. Kinds beyond fifty are counted together: a server may say anything."""
+        if kind not in self.by_kind and len(self.by_kind) >= _MAX_KINDS:
+            kind = "other"
+        known = self.by_kind.get(kind)
+        if known is None:
+            self.by_kind[kind] = Fault(kind, count, _shown(example))
+        else:
+            known.count += count
+
+    def merge(self, other: Faults) -> None:
+        """Take those of another process too."""
+        for fault in other.by_kind.values():
+            self.add(fault.kind, fault.example, fault.count)
+
+    def as_list(self) -> list[Fault]:
+        """The most frequent first."""
+        return sorted(self.by_kind.values(), key=lambda fault: (-fault.count, fault.kind))
+
+
+def code_in_words(code: int) -> str:
+    """A close or error code with its name: ``4100 (over capacity)``."""
+    return f"{code} ({_NAMES[code]})" if code in _NAMES else str(code)
+
+
+def _shown(text: str) -> str:
+    line = "".join(char if char.isprintable() else " " for char in text)
+    return line if len(line) <= _LONGEST_EXAMPLE else f"{line[:_LONGEST_EXAMPLE]}…"

@@ -1,0 +1,31 @@
+"""One connection and one event before the many: what is wrong with address or credentials is said once, and clearly."""
+
+from __future__ import annotations
+
+from soundpost.bench.messages import Endpoint
+from soundpost.bench.payload import EVENT_NAME
+from soundpost.bench.scenario import Settings
+from soundpost.client.authorization import with_secret
+from soundpost.client.connection import connect
+from soundpost.client.publish import Publisher
+from soundpost.errors import RequestError, SubscriptionError
+
+
+async def try_once(settings: Settings, endpoint: Endpoint) -> None:
+    """Subscribe to a channel of the scenario's kind, publish an event of the wanted size to it.
+
+    Raises RequestError and ConnectionRefused.
+    """
+    # Not a channel of the run, or the run would start with an event and a member too many.
+    channel = settings.channel(settings.channels)
+    authorize = with_secret(endpoint.key, endpoint.secret, user_id="bench-preflight")
+    async with connect(endpoint.base_url, endpoint.key, verify=endpoint.verify) as client:
+        try:
+            await client.subscribe(channel, auth=authorize)
+        except SubscriptionError as error:
+            raise RequestError(error.status, f"{channel} was refused: {error}") from None
+        if settings.publishes:
+            with Publisher(
+                endpoint.app_id, endpoint.key, endpoint.secret, endpoint.base_url, verify=endpoint.verify
+            ) as publisher:
+                publisher.publish(channel, EVENT_NAME, "x" * settings.size)
