@@ -8,13 +8,10 @@ its own.
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
-import subprocess
-import tempfile
-from pathlib import Path
 
-from budgets import FRAME, clients, fan_out_floor, median_of, publish_request, soundpost
+from fan_out import fan_out
+from processes import FRAME, clients, median_of, on_one_core, publish_request, soundpost
 
 SUBSCRIBERS, EVENTS = 1_000, 320
 
@@ -33,17 +30,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    os.sched_setaffinity(0, {1})
-    with tempfile.TemporaryDirectory() as folder:
-        floor = f"{folder}/floor"
-        subprocess.run(["cc", "-O2", "-o", floor, str(Path(__file__).with_name("floor.c"))], check=True)
-        bare, *ours = median_of(
-            rounds,
-            lambda: fan_out_floor(floor, SUBSCRIBERS, 100),
-            lambda: concurrent(1),
-            lambda: concurrent(8),
-            lambda: concurrent(32),
-        )
+    on_one_core()
+    bare, *ours = median_of(
+        rounds,
+        lambda: fan_out("floor", SUBSCRIBERS, 100).delivery,
+        lambda: concurrent(1),
+        lambda: concurrent(8),
+        lambda: concurrent(32),
+    )
     print("| publishers | CPU per delivery | floor, each event on its own | ratio |\n|---|---|---|---|")
     for publishers, runs in zip((1, 8, 32), ours, strict=True):
         cpu, base = statistics.median(runs), statistics.median(bare)

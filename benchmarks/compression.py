@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
 
-from budgets import Publisher, clients, median_of, soundpost
+from processes import Publisher, clients, median_of, on_one_core, soundpost
 
 from soundpost.wire import messages
 from soundpost.wire.compression import Deflater
@@ -55,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     rounds = parser.parse_args().rounds
-    os.sched_setaffinity(0, {1})
+    on_one_core()
     print("| event data | bytes, plain | compressed | CPU per delivery, plain | compressed |\n|---|---|---|---|---|")
     for size in (300, 1_000, 4_000, 10_000):
         data = orders(size)

@@ -9,13 +9,12 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from budgets import FRAME, Publisher, clients, free_port
+from processes import FRAME, Publisher, clients, free_port, on_one_core
 
 
 def serve(port: int) -> None:
@@ -45,7 +44,7 @@ def main() -> None:
     if options.serve:
         serve(options.serve)
         return
-    os.sched_setaffinity(0, {1})
+    on_one_core()
     port, count = free_port(), options.connections
     command = ["taskset", "-c", "0", sys.executable, __file__, "--serve", str(port)]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)

@@ -2,7 +2,9 @@
 
 ``swarm.py PORT PROTOCOL`` with PROTOCOL ``pusher``, ``deflate`` (the same, offering compression) or ``floor``.
 Commands, each answered with one line of JSON: ``connect N CHANNEL [USERS]`` (``{i}`` in CHANNEL is the client's
-number; on presence channels that number, modulo USERS, is the user), ``received BYTES`` (waits for that many in all
+number; on presence channels that number, modulo USERS, is the user), ``subscribe N CHANNEL [EACH]`` (N more
+subscriptions, spread evenly over the clients; ``{i}`` is the subscription's number divided by EACH, so that a channel
+has EACH of them), ``received BYTES`` (waits for that many in all
 since the last command), ``publish P EVENTS REQUEST`` (P publishers, each sends the request, in hex, so many times, one
 after the other), ``disconnect N``.
 """
@@ -20,6 +22,7 @@ from soundpost.wire import frames, signatures
 
 KEY, SECRET = "bench-key", "bench-secret"
 IN_FLIGHT = 64
+SUCCEEDED = b"subscription_succeeded"
 IP_BIND_ADDRESS_NO_PORT = 24
 HANDSHAKE = (
     f"GET /app/{KEY}?protocol=7&client=bench&version=1.0 HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
@@ -54,6 +57,17 @@ class Swarm:
                 self.clients.append(client)
 
         await asyncio.gather(*(one() for _ in range(count)))
+
+    async def subscribe(self, count: int, channel: str, each: int) -> None:
+        """All subscriptions of a client at once, as pusher-js sends them when it connects."""
+        slots = asyncio.Semaphore(IN_FLIGHT)
+
+        async def one(number: int, client: Client) -> None:
+            names = (channel.replace("{i}", str(i // each)) for i in range(number, count, len(self.clients)))
+            async with slots:
+                await client.subscribe([*names])
+
+        await asyncio.gather(*(one(number, client) for number, client in enumerate(self.clients[:count])))
 
     async def socket(self, number: int) -> socket.socket:
         """A connected socket from one of 200 loopback addresses: the ports of one are too few."""
@@ -94,6 +108,7 @@ class Client(asyncio.Protocol):
         self.user = user
         self.greeted = False
         self.ready = False
+        self.awaited = 0
         self.buffer = b""
         self.subscribed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -106,10 +121,13 @@ class Client(asyncio.Protocol):
             self.swarm.received += len(data)
             return
         self.buffer += data
+        if self.awaited:
+            self.count_answers()
+            return
         if not self.greeted and b"connection_established" in self.buffer and self.buffer.endswith(b'"}'):
             self.greeted = True
-            self.transport.write(self.subscription())
-        if b"subscription_succeeded" in self.buffer or self.buffer == b"OK":
+            self.transport.write(self.subscription(self.channel))
+        if SUCCEEDED in self.buffer or self.buffer == b"OK":
             self.ready = True
             self.buffer = b""
             self.subscribed.set_result(None)
@@ -118,13 +136,32 @@ class Client(asyncio.Protocol):
         if not self.subscribed.done():
             self.subscribed.set_exception(ConnectionError(f"closed before it was subscribed: {self.buffer!r}"))
 
-    def subscription(self) -> bytes:
-        data: dict[str, str] = {"channel": self.channel}
-        if self.channel.startswith("presence-"):
+    async def subscribe(self, channels: list[str]) -> None:
+        """Subscribe to these channels too."""
+        self.ready = False
+        self.awaited = len(channels)
+        self.subscribed = asyncio.get_running_loop().create_future()
+        self.transport.write(b"".join(map(self.subscription, channels)))
+        await self.subscribed
+
+    def count_answers(self) -> None:
+        """Take out of the buffer the answers that are whole enough to be seen."""
+        seen = self.buffer.count(SUCCEEDED)
+        if seen:
+            self.awaited -= seen
+            self.buffer = self.buffer[self.buffer.rindex(SUCCEEDED) + len(SUCCEEDED) :]
+        if self.awaited <= 0:
+            self.ready = True
+            self.buffer = b""
+            self.subscribed.set_result(None)
+
+    def subscription(self, channel: str) -> bytes:
+        data: dict[str, str] = {"channel": channel}
+        if channel.startswith("presence-"):
             socket_id = self.buffer.split(b'socket_id\\":\\"', 1)[1].split(b"\\", 1)[0].decode()
             member = {"user_id": str(self.user), "user_info": {"name": f"Member {self.user}"}}
             data["channel_data"] = json.dumps(member)
-            text = signatures.channel_text(socket_id, self.channel, data["channel_data"])
+            text = signatures.channel_text(socket_id, channel, data["channel_data"])
             data["auth"] = f"{KEY}:{signatures.sign(SECRET, text)}"
         payload = json.dumps({"event": "pusher:subscribe", "data": data}).encode()
         frame = frames.text_frame(payload)
@@ -140,6 +177,8 @@ async def main() -> None:
     while line := (await lines.readline()).decode().split():
         if line[0] == "connect":
             await swarm.connect(int(line[1]), line[2], int(line[3]) if line[3:] else sys.maxsize)
+        elif line[0] == "subscribe":
+            await swarm.subscribe(int(line[1]), line[2], int(line[3]) if line[3:] else 1)
         elif line[0] == "received":
             await swarm.wait_for(int(line[1]))
         elif line[0] == "publish":

@@ -1,0 +1,1 @@
+"""What is varied in ``growth.py``, one module each."""
