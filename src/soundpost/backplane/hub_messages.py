@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.config.settings import Settings
-from soundpost.core.peers import Change, Query
+from soundpost.core.peers import Admission, Change, Query
 
 
 class _Message(Struct, array_like=True, tag=True):
@@ -30,7 +30,7 @@ class Configuration(_Message):
 class Admitted(_Message):
     """Answer to :class:`Admit`."""
 
-    admitted: bool
+    admission: Admission
 
 
 class Room(_Message):

@@ -27,7 +27,7 @@ from soundpost.backplane.hub_messages import (
     Terminate,
     Told,
 )
-from soundpost.core.peers import Joined, Query
+from soundpost.core.peers import Admission, Joined, Query
 from soundpost.core.presence import Member
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class HubPeers:
         """Whom to tell what the hub says."""
         self._node = node
 
-    def admit(self, app_id: str, then: Callable[[bool], None]) -> None:
+    def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
         """Count a connection, if the app may have one more."""
         self._waiting.append(then)
         self._send(Admit(app_id))
@@ -118,7 +118,7 @@ class HubPeers:
         elif isinstance(message, NoRoom):
             self._waiting.popleft()(None)
         elif isinstance(message, Admitted):
-            self._waiting.popleft()(message.admitted)
+            self._waiting.popleft()(message.admission)
         elif isinstance(message, Answer):
             self._waiting.popleft()(message.value)
         elif isinstance(message, Terminate):

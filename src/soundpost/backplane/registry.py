@@ -15,7 +15,16 @@ import msgspec
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.members import Members
 from soundpost.core.apps import App
-from soundpost.core.peers import Change, ChannelQuery, ChannelsQuery, ConnectionsQuery, Joined, Query, UsersQuery
+from soundpost.core.peers import (
+    Admission,
+    Change,
+    ChannelQuery,
+    ChannelsQuery,
+    ConnectionsQuery,
+    Joined,
+    Query,
+    UsersQuery,
+)
 from soundpost.core.presence import Member
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
@@ -77,27 +86,35 @@ class _AppEntry:
 
 
 class Registry:
-    """The state that all nodes share. ``clock`` in seconds."""
+    """The state that all nodes share. ``max_connections``: of all apps together; ``clock`` in seconds."""
 
-    def __init__(self, apps: Iterable[App], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, apps: Iterable[App], *, max_connections: int | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._apps = {app.id: _AppEntry(app, clock) for app in apps}
+        self._max_connections = max_connections
+        self._connections = 0
 
     # Connections
 
-    def admit(self, node: NodeEnd, app_id: str) -> bool:
-        """Count a connection, if the app may have one more."""
+    def admit(self, node: NodeEnd, app_id: str) -> Admission:
+        """Count a connection, if there may be one more."""
+        if self._max_connections is not None and self._connections >= self._max_connections:
+            return "server_full"
         entry = self._apps[app_id]
         limit = entry.app.max_connections
         if limit is not None and sum(entry.connections.values()) >= limit:
-            return False
+            return "app_full"
         entry.connections[node] = entry.connections.get(node, 0) + 1
-        return True
+        self._connections += 1
+        return "admitted"
 
     def release(self, node: NodeEnd, app_id: str) -> None:
         """A connection that was admitted is gone."""
         connections = self._apps[app_id].connections
         if connections.get(node, 0) > 0:
             connections[node] -= 1
+            self._connections -= 1
 
     # Subscriptions
 
@@ -157,7 +174,7 @@ class Registry:
     def lost(self, node: NodeEnd, heir: NodeEnd | None) -> None:
         """A node is gone with all it had. ``heir``, another one, is told what has become of its channels."""
         for entry in self._apps.values():
-            entry.connections.pop(node, None)
+            self._connections -= entry.connections.pop(node, 0)
             for channel in list(entry.channels.values()):
                 share = channel.shares.pop(node, None)
                 if share is not None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from soundpost.backplane.registry import Registry
-from soundpost.core.peers import Joined, Query
+from soundpost.core.peers import Admission, Joined, Query
 from soundpost.core.presence import Member
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class SingleNode:
         """Whom to tell of members and counts."""
         self._node = node
 
-    def admit(self, app_id: str, then: Callable[[bool], None]) -> None:
+    def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
         """Count a connection, if the app may have one more."""
         then(self._registry.admit(self._node, app_id))
 

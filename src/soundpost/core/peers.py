@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from soundpost.core.node import Node
 
 
+Admission = Literal["admitted", "app_full", "server_full"]
+"""Whether a connection may open, or who has as many as it may have."""
+
+
 class Joined(NamedTuple):
     """A subscription that all nodes know of."""
 
@@ -70,8 +74,8 @@ class Peers(Protocol):
     def attach(self, node: Node) -> None:
         """Whom to tell what the others say. Called once, before all else."""
 
-    def admit(self, app_id: str, then: Callable[[bool], None]) -> None:
-        """Count a connection of the app, unless it has as many as it may have on all nodes."""
+    def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
+        """Count a connection of the app, unless all nodes together have as many as they may have."""
 
     def release(self, app_id: str) -> None:
         """A connection that was admitted is gone."""

@@ -21,7 +21,7 @@ from soundpost.playground.routes import Playground
 from soundpost.server.delivery import deliver
 from soundpost.server.http_connection import HttpConnection
 from soundpost.server.listening import BACKLOG, listening_sockets
-from soundpost.server.open_files import raise_open_files_limit
+from soundpost.server.open_files import places_for_websockets, raise_open_files_limit
 from soundpost.server.router import Router
 from soundpost.server.timer_wheel import TimerWheel
 from soundpost.wire import codes
@@ -64,8 +64,6 @@ class Server:
         self.overflows = 0
         """How many slow clients were closed with 4100."""
         self.capacity = self._capacity(raise_open_files_limit())
-        self.reserve = min(64, self.capacity // 20)
-        """Places that WebSockets leave to the API: applications can publish to a full server."""
         self._listeners: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
 
@@ -77,7 +75,7 @@ class Server:
     @property
     def full_for_websockets(self) -> bool:
         """No further WebSocket can be served."""
-        return self.open_websockets >= self.capacity - self.reserve
+        return self.open_websockets >= places_for_websockets(self.capacity)
 
     @property
     def port(self) -> int:

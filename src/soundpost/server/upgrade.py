@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from soundpost.core.app_state import AppState
+from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
 from soundpost.server.requests import ApiError, Request
 from soundpost.server.websocket_connection import WebSocketConnection
@@ -40,20 +41,16 @@ class Upgrade:
         self.early = early
         """Bytes that have come already and belong to the WebSocket."""
 
-    def settle(self, admitted: bool) -> None:
-        """Open it, or say that the app is full."""
+    def settle(self, admission: Admission) -> None:
+        """Open it, or say who is full."""
         http, app = self._http, self._app
         http.upgrade = None
         if not http.is_open:
-            if admitted:
+            if admission == "admitted":
                 app.node.peers.release(app.app.id)
             return
-        if not admitted:
-            _refuse(
-                http,
-                self._response,
-                ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)"),
-            )
+        if admission != "admitted":
+            _refuse(http, self._response, _full(admission))
             return
         connection = WebSocketConnection(app, self._server, http.transport)
         connection.takes_compressed = self._compressed
@@ -76,7 +73,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     origin = headers.get(b"origin")
     try:
         if http.over_capacity or server.full_for_websockets:
-            raise ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
+            raise _full("server_full")
         app = _admit(server, request, None if origin is None else origin.decode("latin-1"))
     except ProtocolError as error:
         _refuse(http, response, error)
@@ -89,6 +86,12 @@ def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None
     http.finish_with(
         response + messages.error(error.code, error.message) + frames.close_frame(error.code, error.message)
     )
+
+
+def _full(admission: Admission) -> ProtocolError:
+    if admission == "app_full":
+        return ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
+    return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
 def _admit(server: Server, request: Request, origin: str | None) -> AppState:
