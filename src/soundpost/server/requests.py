@@ -21,7 +21,7 @@ _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus
 class Request:
     """A whole request. ``path`` and ``query`` are as sent, still percent-encoded."""
 
-    __slots__ = ("_headers", "body", "http_version", "keep_alive", "method", "path", "query")
+    __slots__ = ("_by_name", "_headers", "body", "http_version", "keep_alive", "method", "path", "query")
 
     def __init__(
         self,
@@ -38,15 +38,19 @@ class Request:
         self.query = query.decode("latin-1")
         self.http_version = http_version
         self._headers = headers
+        self._by_name: dict[bytes, bytes] | None = None
         self.body = body
         self.keep_alive = keep_alive
 
     def headers(self) -> dict[bytes, bytes]:
-        """Header values by lower-case name; several of one name are joined by commas. Made anew at each call."""
+        """Header values by lower-case name; several of one name are joined by commas."""
+        if self._by_name is not None:
+            return self._by_name
         found: dict[bytes, bytes] = {}
         for name, value in self._headers:
             name = name.lower()
             found[name] = found[name] + b", " + value if name in found else value
+        self._by_name = found
         return found
 
     def head_without(self, *names: bytes) -> bytes:

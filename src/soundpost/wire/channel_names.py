@@ -42,13 +42,13 @@ class Kind(Enum):
         self.takes_client_events = self.needs_auth and not self.is_encrypted
 
 
-_LONGEST_PREFIX_FIRST: Final = sorted((kind for kind in Kind if kind.value), key=lambda kind: -len(kind.value))
+_BY_PREFIX: Final = sorted(((kind.value, kind) for kind in Kind if kind.value), key=lambda pair: -len(pair[0]))
 
 
 def kind_of(name: str) -> Kind:
     """The kind of a channel, by its longest matching prefix."""
-    for kind in _LONGEST_PREFIX_FIRST:
-        if name.startswith(kind.value):
+    for prefix, kind in _BY_PREFIX:
+        if name.startswith(prefix):
             return kind
     return Kind.PUBLIC
 

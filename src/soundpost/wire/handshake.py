@@ -15,7 +15,8 @@ _VERSION_HEADER: Final = (("Sec-WebSocket-Version", "13"),)
 
 def wants_websocket(headers: Mapping[bytes, bytes]) -> bool:
     """Whether a request (header names in lower case) asks for an upgrade to a WebSocket."""
-    return b"websocket" in _tokens(headers.get(b"upgrade", b""))
+    upgrade = headers.get(b"upgrade", b"").lower()
+    return upgrade == b"websocket" or b"websocket" in _tokens(upgrade)
 
 
 def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], extension: bytes = b"") -> bytes:
