@@ -12,10 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from processes import FRAME, NotMeasuredError, Publisher, clients, cpu_time, free_port, need_files
 
@@ -80,44 +80,30 @@ class Tree:
                     os.kill(pid, 9)
 
 
-@functools.cache
-def known() -> bool:
-    """Whether this Soundpost has ``--workers``."""
-    command = [sys.executable, "-m", "soundpost", "start", "--help"]
-    text = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"COLUMNS": "200"}, timeout=20)
-    return "--workers" in text.stdout
-
-
 @contextmanager
 def started(workers: int) -> Iterator[tuple[Tree, int]]:
-    if workers > 1 and not known():
-        raise NotMeasuredError("this Soundpost has no --workers")
     port = free_port()
     command = [sys.executable, "-m", "soundpost", "start", "--host", "127.0.0.1", "--port", str(port)]
-    if known():
-        command += ["--workers", str(workers)]
+    command += ["--workers", str(workers)]
     names = {"SOUNDPOST_APP_ID": "1", "SOUNDPOST_APP_KEY": "bench-key", "SOUNDPOST_APP_SECRET": "bench-secret"}
     # An empty folder: no soundpost.toml or .env is read by chance.
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
         process = subprocess.Popen(command, env=os.environ | names, cwd=folder, stdout=output, stderr=output)
         tree = Tree(process)
         try:
-            _wait_until_up(process, port)
+            _wait_until_up(process, output)
             yield tree, port
         finally:
             tree.stop()
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+    """Wait for the line that says so: all workers listen then."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/up", timeout=1).read()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            time.sleep(1)  # The first worker answers; the others may just be starting.
+        if b"listening on" in os.pread(output.fileno(), 65_536, 0):
             return
+        time.sleep(0.1)
     raise NotMeasuredError(f"the server was not up after {START_SECONDS} s")
 
 
