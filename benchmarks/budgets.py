@@ -16,10 +16,12 @@ from processes import Publisher, clients, median_of, on_one_core, soundpost
 from subjects.presence import joins
 
 
-def publishing(subscriptions: int, socket_id: str | None) -> float:
-    """Seconds per publish to a channel without subscribers, while other channels have many."""
+def publishing(others: int, socket_id: str | None) -> float:
+    """Seconds per publish to a channel with one subscriber, while other channels have so many."""
     with soundpost() as (process, port), clients(port) as swarm:
-        swarm.do(f"connect {subscriptions} other-{{i}}")
+        swarm.do("connect 1 bench")
+        if others:
+            swarm.do(f"connect {others} other-{{i}}")
         publish = Publisher(port)
         for _ in range(500):
             publish(socket_id)
@@ -27,6 +29,16 @@ def publishing(subscriptions: int, socket_id: str | None) -> float:
         for _ in range(3000):
             publish(socket_id)
         return (process.cpu() - before) / 3000
+
+
+def client_events(count: int = 2_000) -> float:
+    """Seconds per client event to one other member."""
+    with soundpost() as (process, port), clients(port) as swarm:
+        swarm.do("connect 2 private-bench")
+        swarm.do("whisper 200 private-bench")
+        before = process.cpu()
+        swarm.do(f"whisper {count} private-bench")
+        return (process.cpu() - before) / count
 
 
 def disconnects(others: int, count: int = 500) -> float:
@@ -61,22 +73,24 @@ def main() -> None:
         row(
             f"fan-out to {count:,}: CPU per delivery",
             f"{cpu:.2f} µs, floor {bare_cpu:.2f} µs, ratio **{ratio:.2f}**",
-            "1.3 × floor",
+            "1.15 × floor",
         )
-    row("connect and subscribe: CPU", f"**{med(run.connect for run in ours) * 1e6:.0f} µs**", "130 µs")
-    row("RSS per subscribed connection (10,000)", f"**{med(run.memory for run in ours):,.0f} B**", "4,096 B")
+    row("connect and subscribe: CPU", f"**{med(run.connect for run in ours) * 1e6:.0f} µs**", "90 µs")
+    row("RSS per subscribed connection (10,000)", f"**{med(run.memory for run in ours):,.0f} B**", "2,560 B")
     plain, excepting, alone = median_of(
         rounds,
         lambda: publishing(10_000, None),
         lambda: publishing(10_000, "1.1"),
-        lambda: publishing(1, None),
+        lambda: publishing(0, None),
     )
-    row("publish, keep-alive, no subscriber: CPU", f"**{med(alone) * 1e6:.0f} µs**", "120 µs")
+    row("publish, keep-alive, one subscriber: CPU", f"**{med(alone) * 1e6:.0f} µs**", "100 µs")
     row(
         "the same beside 10,000 subscriptions, without and with `socket_id`",
         f"{med(plain) * 1e6:.0f} µs and **{med(excepting) * 1e6:.0f} µs**",
         "the same",
     )
+    (whispers,) = median_of(rounds, client_events)
+    row("client event to one other member: CPU", f"**{med(whispers) * 1e6:.0f} µs**", "60 µs")
     few, many = median_of(rounds, lambda: joins(200), lambda: joins(2_000))
     row(
         "presence join of a new member, 200th and 2,000th, telling all others: CPU",

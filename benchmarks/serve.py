@@ -8,6 +8,13 @@ from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.apps import App
 from soundpost.server.run import run
 
-app = App(id="1", key="bench-key", secret="bench-secret", max_presence_members=100_000, activity_timeout=3600)
+app = App(
+    id="1",
+    key="bench-key",
+    secret="bench-secret",
+    max_presence_members=100_000,
+    max_client_events_per_second=1_000_000,
+    activity_timeout=3600,
+)
 settings = Settings(server=ServerSettings(host="127.0.0.1", port=int(sys.argv[1])), apps=(app,))
 run(settings, on_ready=lambda _: print("READY", flush=True))

@@ -6,7 +6,8 @@ number; on presence channels that number, modulo USERS, is the user), ``subscrib
 subscriptions, spread evenly over the clients; ``{i}`` is the subscription's number divided by EACH, so that a channel
 has EACH of them), ``received BYTES`` (waits for that many in all
 since the last command), ``publish P EVENTS REQUEST`` (P publishers, each sends the request, in hex, so many times, one
-after the other), ``disconnect N``.
+after the other), ``whisper N CHANNEL`` (the first client sends N client events, each once the others have the one
+before), ``disconnect N``.
 """
 
 from __future__ import annotations
@@ -94,6 +95,14 @@ class Swarm:
 
         await asyncio.gather(*(one() for _ in range(publishers)))
 
+    async def whisper(self, count: int, channel: str) -> None:
+        frame = masked({"event": "client-typing", "channel": channel, "data": {"user": 1}})
+        for _ in range(count):
+            before = self.received
+            self.clients[0].transport.write(frame)
+            while self.received == before:  # noqa: ASYNC110 - all that this process does
+                await asyncio.sleep(0)
+
     def disconnect(self, count: int) -> None:
         for _ in range(count):
             self.clients.pop().transport.abort()
@@ -158,15 +167,21 @@ class Client(asyncio.Protocol):
     def subscription(self, channel: str) -> bytes:
         data: dict[str, str] = {"channel": channel}
         if channel.startswith("presence-"):
-            socket_id = self.buffer.split(b'socket_id\\":\\"', 1)[1].split(b"\\", 1)[0].decode()
             member = {"user_id": str(self.user), "user_info": {"name": f"Member {self.user}"}}
             data["channel_data"] = json.dumps(member)
-            text = signatures.channel_text(socket_id, channel, data["channel_data"])
+        if channel.startswith(("presence-", "private-")):
+            socket_id = self.buffer.split(b'socket_id\\":\\"', 1)[1].split(b"\\", 1)[0].decode()
+            text = signatures.channel_text(socket_id, channel, data.get("channel_data"))
             data["auth"] = f"{KEY}:{signatures.sign(SECRET, text)}"
-        payload = json.dumps({"event": "pusher:subscribe", "data": data}).encode()
-        frame = frames.text_frame(payload)
-        start = len(frame) - len(payload)
-        return bytes((frame[0], frame[1] | 0x80)) + frame[2:start] + bytes(4) + payload
+        return masked({"event": "pusher:subscribe", "data": data})
+
+
+def masked(message: object) -> bytes:
+    """A client's frame."""
+    payload = json.dumps(message).encode()
+    frame = frames.text_frame(payload)
+    start = len(frame) - len(payload)
+    return bytes((frame[0], frame[1] | 0x80)) + frame[2:start] + bytes(4) + payload
 
 
 async def main() -> None:
@@ -183,6 +198,8 @@ async def main() -> None:
             await swarm.wait_for(int(line[1]))
         elif line[0] == "publish":
             await swarm.publish(int(line[1]), int(line[2]), bytes.fromhex(line[3]))
+        elif line[0] == "whisper":
+            await swarm.whisper(int(line[1]), line[2])
         elif line[0] == "disconnect":
             swarm.disconnect(int(line[1]))
         answer = {"received": swarm.received, "clients": len(swarm.clients)}
