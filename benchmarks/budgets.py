@@ -75,15 +75,22 @@ def main() -> None:
             f"{cpu:.2f} µs, floor {bare_cpu:.2f} µs, ratio **{ratio:.2f}**",
             "1.15 × floor",
         )
-    row("connect and subscribe: CPU", f"**{med(run.connect for run in ours) * 1e6:.0f} µs**", "90 µs")
+    opening, bare = (med(run.connect for run in runs) * 1e6 for runs in (ours, base))
+    row("connect and subscribe: CPU", f"**{opening:.0f} µs**, floor {bare:.0f} µs", "90 µs")
     row("RSS per subscribed connection (10,000)", f"**{med(run.memory for run in ours):,.0f} B**", "2,560 B")
-    plain, excepting, alone = median_of(
+    plain, excepting, alone, base = median_of(
         rounds,
         lambda: publishing(10_000, None),
         lambda: publishing(10_000, "1.1"),
         lambda: publishing(0, None),
+        lambda: fan_out("floor", 1, 3_000),
     )
-    row("publish, keep-alive, one subscriber: CPU", f"**{med(alone) * 1e6:.0f} µs**", "100 µs")
+    bare = med(run.delivery for run in base) * 1e6
+    row(
+        "publish, keep-alive, one subscriber: CPU",
+        f"**{med(alone) * 1e6:.0f} µs**, floor (reads, sends, answers) {bare:.0f} µs",
+        "100 µs",
+    )
     row(
         "the same beside 10,000 subscriptions, without and with `socket_id`",
         f"{med(plain) * 1e6:.0f} µs and **{med(excepting) * 1e6:.0f} µs**",

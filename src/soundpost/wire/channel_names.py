@@ -42,15 +42,14 @@ class Kind(Enum):
         self.takes_client_events = self.needs_auth and not self.is_encrypted
 
 
-_BY_PREFIX: Final = sorted(((kind.value, kind) for kind in Kind if kind.value), key=lambda pair: -len(pair[0]))
+_BY_PREFIX: Final = {kind.value: kind for kind in Kind if kind.value}
+_PREFIX: Final = re.compile("|".join(sorted(_BY_PREFIX, key=len, reverse=True)))
 
 
 def kind_of(name: str) -> Kind:
     """The kind of a channel, by its longest matching prefix."""
-    for prefix, kind in _BY_PREFIX:
-        if name.startswith(prefix):
-            return kind
-    return Kind.PUBLIC
+    prefix = _PREFIX.match(name)
+    return Kind.PUBLIC if prefix is None else _BY_PREFIX[prefix[0]]
 
 
 def fault(name: str, max_length: int) -> str | None:

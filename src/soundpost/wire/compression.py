@@ -18,7 +18,7 @@ _FLAGS: Final = (b"server_no_context_takeover", b"client_no_context_takeover")
 
 def accepts(offers: bytes) -> bool:
     """Whether one of the offers in a ``Sec-WebSocket-Extensions`` header can be accepted as :data:`RESPONSE`."""
-    return any(_acceptable(offer) for offer in offers.split(b","))
+    return bool(offers) and any(_acceptable(offer) for offer in offers.split(b","))
 
 
 def _acceptable(offer: bytes) -> bool:
