@@ -47,7 +47,7 @@ class Hub:
         """A worker is gone: its clients leave everything they were in."""
         if worker in self.workers:
             self.workers.remove(worker)
-            self.registry.lost(worker, self.workers[0] if self.workers else None)
+            self.registry.lost(worker, next((other for other in self.workers if other.watches), None))
 
 
 class WorkerEnd:
@@ -100,9 +100,7 @@ class WorkerEnd:
         self._send(Published())
 
     def _terminate(self, message: Terminate) -> None:
-        for worker in self._hub.workers:
-            if worker is not self:
-                worker.terminate(message.app_id, message.user_id)
+        self._registry.terminate(self, message.app_id, message.user_id)
 
     def _ask(self, message: Ask) -> None:
         self._send(Answer(self._registry.answer(message.query)))

@@ -55,22 +55,34 @@ class _Channel:
     def __init__(self, name: str) -> None:
         self.name = name
         self.count = 0
-        self.shares: dict[NodeEnd, _Share] = {}
+        self.shares: list[_Share] = []  # few: a dictionary would take 150 bytes more, of each channel
         self.members = Members() if kind_of(name).is_presence else None
 
     def is_full_for(self, user_id: str, max_members: int) -> bool:
         """Whether there is no room for a user."""
         return self.members is not None and user_id not in self.members and len(self.members) >= max_members
 
+    def share_of(self, node: NodeEnd) -> _Share | None:
+        """What a node has of it, if anything."""
+        for share in self.shares:
+            if share.node is node:
+                return share
+        return None
+
+
+_NOBODY: Final[dict[str, int]] = {}
+"""The same for all channels without members: there are many of them."""
+
 
 class _Share:
     """What one node has of a channel: subscriptions, and on presence channels those of each user."""
 
-    __slots__ = ("count", "users")
+    __slots__ = ("count", "node", "users")
 
-    def __init__(self) -> None:
+    def __init__(self, node: NodeEnd, *, has_users: bool) -> None:
+        self.node = node
         self.count = 0
-        self.users: dict[str, int] = {}
+        self.users: dict[str, int] = {} if has_users else _NOBODY
 
 
 class _AppEntry:
@@ -116,6 +128,12 @@ class Registry:
             connections[node] -= 1
             self._connections -= 1
 
+    def terminate(self, node: NodeEnd, app_id: str, user_id: str) -> None:
+        """Have a user's connections closed on the other nodes that have any of the app: one that starts has none."""
+        for other, connections in self._apps[app_id].connections.items():
+            if connections and other is not node:
+                other.terminate(app_id, user_id)
+
     # Subscriptions
 
     def join(
@@ -139,9 +157,10 @@ class Registry:
         if members is not None and newcomer is not None and members.enter(newcomer):
             self._deliver(app_id, channel, messages.member_added(name, newcomer.id_json, newcomer.info_json))
             node.tell(Change("member_added", [app_id, name, newcomer.id]))
-        share = channel.shares.get(node)
+        share = channel.share_of(node)
         if share is None:
-            share = channel.shares[node] = _Share()
+            share = _Share(node, has_users=members is not None)
+            channel.shares.append(share)
         if newcomer is not None:
             share.users[newcomer.id] = share.users.get(newcomer.id, 0) + 1
         share.count += 1
@@ -159,7 +178,7 @@ class Registry:
         """A subscription is no more; tell the others of a member who left."""
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
-        share = None if channel is None else channel.shares.get(node)
+        share = None if channel is None else channel.share_of(node)
         if channel is None or share is None:
             return
         if user_id is not None:
@@ -168,7 +187,7 @@ class Registry:
                 del share.users[user_id]
         share.count -= 1
         if not share.count:
-            del channel.shares[node]
+            channel.shares.remove(share)
         self._left(entry, channel, {} if user_id is None else {user_id: 1}, 1, node)
 
     def lost(self, node: NodeEnd, heir: NodeEnd | None) -> None:
@@ -176,8 +195,9 @@ class Registry:
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
             for channel in list(entry.channels.values()):
-                share = channel.shares.pop(node, None)
+                share = channel.share_of(node)
                 if share is not None:
+                    channel.shares.remove(share)
                     self._left(entry, channel, share.users, share.count, heir)
 
     def _left(
@@ -217,13 +237,13 @@ class Registry:
         """Give an event to the other nodes that have subscribers of its channel."""
         channel = self._apps[app_id].channels.get(name)
         if channel is not None:
-            for other in channel.shares:
-                if other is not node:
-                    other.deliver_event(app_id, name, frame, except_socket_id)
+            for share in channel.shares:
+                if share.node is not node:
+                    share.node.deliver_event(app_id, name, frame, except_socket_id)
 
     def _deliver(self, app_id: str, channel: _Channel, frame: bytes) -> None:
-        for node in channel.shares:
-            node.deliver_event(app_id, channel.name, frame, None)
+        for share in channel.shares:
+            share.node.deliver_event(app_id, channel.name, frame, None)
 
     # Subscription counts
 
@@ -246,7 +266,7 @@ class Registry:
             entry.cache.drop_expired()
             due, entry.counts_due = entry.counts_due, set()
             for channel in due:
-                self._announce_count(entry, channel, next(iter(channel.shares)))
+                self._announce_count(entry, channel, channel.shares[0].node)
 
     # Questions
 

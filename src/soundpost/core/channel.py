@@ -27,8 +27,8 @@ class Channel:
         self.kind = kind
         self.subscribers: dict[Connection, str | None] = {}
         """With the id of the user each is, on presence channels."""
-        self.joining: dict[Connection, Joining] = {}
-        """Who will be subscribed once the other nodes know."""
+        self.joining: dict[Connection, Joining] | None = None
+        """Who will be subscribed once the other nodes know; None, as mostly, if nobody will."""
         self._compressing = 0  # subscribers that take compressed frames
         self._pending: list[bytes] | None = None
         # Connections that do not get all pending frames: the index of the first frame that is for them,

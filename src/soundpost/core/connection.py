@@ -60,6 +60,11 @@ class Connection(ABC):
     def close(self, code: int, reason: str) -> None:
         """Close with a close frame. The node is told by ``Node.closed`` in a later loop turn, not before."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still act: a transport says no from the moment it is closed."""
+        return True
+
     def send(self, frame: bytes) -> None:
         """Write a frame that goes to this connection alone."""
         for observer in self.app.node.observers:

@@ -30,6 +30,8 @@ class Joining:
         self.user_id = user_id
         self.abandoned = False
         """The client is gone."""
+        if channel.joining is None:
+            channel.joining = {}
         channel.joining[connection] = self
         if connection.unsettled is None:
             connection.unsettled = Unsettled()
@@ -37,7 +39,11 @@ class Joining:
 
     def end(self) -> None:
         """The backplane has answered."""
-        del self.channel.joining[self.connection]
+        joining = self.channel.joining
+        assert joining is not None
+        del joining[self.connection]
+        if not joining:
+            self.channel.joining = None
         unsettled = self.connection.unsettled
         if unsettled is not None:
             del unsettled.joining[self.channel.name]
@@ -68,6 +74,8 @@ def go_on(connection: Connection) -> None:
         return
     connection.unsettled = None
     for number, action in enumerate(unsettled.waiting):
+        if not connection.is_open:  # one of them ended it
+            return
         if connection.unsettled is not None:  # it has subscribed once more: the rest waits for that
             connection.unsettled.waiting.extend(unsettled.waiting[number:])
             return

@@ -104,6 +104,7 @@ def _confirm_again(connection: Connection, channel: Channel) -> None:
 
     def confirm(joined: Joined) -> None:
         if connection in channel.subscribers:
+            channel.flush()  # the answer knows of what waits here: sent after it, that would look new
             _confirm(connection, channel, joined)
 
     channel.app.node.peers.look(channel.app.app.id, channel.name, confirm)

@@ -56,7 +56,7 @@ def terminate(state: AppState, user_id: str) -> None:
     for channel in state.channels.values():
         if channel.kind.is_presence:
             targets.update(c for c, present in channel.subscribers.items() if present == user_id)
-            targets.update(c for c, joining in channel.joining.items() if joining.user_id == user_id)
+            targets.update(c for c, joining in (channel.joining or {}).items() if joining.user_id == user_id)
     for connection in targets:
         connection.end(codes.UNAUTHORIZED, "You got disconnected by the app.")
 

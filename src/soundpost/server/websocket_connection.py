@@ -95,6 +95,11 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._transport is not None:
             self._server.wheel.add(self, self._server.settings.close_timeout)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what the client sent is still to be acted on."""
+        return not self._closing
+
     def abort(self) -> None:
         """Drop the socket and what waits for it."""
         if self._transport is not None:
