@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -47,6 +49,7 @@ __all__ = [
     "ping_message",
     "running_server",
     "signed_request",
+    "until",
     "upgrade_request",
 ]
 
@@ -73,6 +76,34 @@ class RunningServer:
         """All it has written to its standard error so far."""
         return self._log.read_text(errors="replace")
 
+    def wait_for_log(self, pattern: str, times: int = 1) -> list[str]:
+        """Wait until lines with ``pattern`` have been logged so many times; give them."""
+        lines: list[str] = []
+
+        def logged() -> bool:
+            lines[:] = [line for line in self.log().splitlines() if re.search(pattern, line)]
+            return len(lines) >= times
+
+        until(logged, f"{pattern!r} in the log")
+        return lines
+
+    def workers(self) -> set[int]:
+        """The process ids of its workers."""
+        files = Path(f"/proc/{self.pid}/task").glob("*/children")
+        children = " ".join(file.read_text() for file in files)
+        if not Path("/proc").exists():  # macOS
+            command = ["pgrep", "-P", str(self.pid)]
+            children = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return {int(pid) for pid in children.split()}
+
+    def wait_for_the_end(self) -> None:
+        """Wait until it and all its workers are gone: the last of them closes their standard output."""
+        assert self.process.stdout is not None
+        ended, _, _ = select.select([self.process.stdout], [], [], TIMEOUT)
+        assert ended, f"some of its processes still run: {self.workers() or 'those of a parent that is gone'}"
+        assert self.process.stdout.read() == b""
+        self.process.wait(TIMEOUT)
+
     def connect(self, app_id: str = "1") -> RawSocket:
         """A WebSocket client that has got its hello."""
         return RawSocket.open(self.port, self.app(app_id).key)
@@ -85,6 +116,14 @@ class RunningServer:
     def request(self, method: str, path: str, body: bytes = b"", *, app_id: str = "1", **query: str) -> HttpResponse:
         """A signed API request; ``path`` below ``/apps/{id}``."""
         return http_request(self.port, signed_request(method, path, body, app=self.app(app_id), query=query))
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds; ``what`` is said if it does not in time."""
+    deadline = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        time.sleep(0.01)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from soundpost.core.apps import App
 from soundpost.core.connection import Connection
 from soundpost.core.node import Deliver, Node, write_each
 from soundpost.core.observer import Observer
+from soundpost.core.peers import Admission, Peers
 from soundpost.core.publishing import publish
 
 APP: Final = App(id="1", key="app-key", secret="app-secret")
@@ -47,14 +48,22 @@ def decode_frames(data: bytes) -> list[Message]:
 class Client(Connection):
     """A connection that keeps what is written to it, as the server's own would: nothing after its close frame."""
 
-    __slots__ = ("close_code", "close_reason", "stage", "writes")
+    __slots__ = ("admission", "close_code", "close_reason", "stage", "writes")
 
     def __init__(self, stage: Stage, app: AppState) -> None:
         super().__init__(app)
         self.stage = stage
         self.writes: list[bytes] = []
+        self.admission: Admission | None = None
+        """What came of its wish to connect, once all nodes know of it."""
         self.close_code: int | None = None
         self.close_reason = ""
+
+    def let_in(self, admission: Admission) -> None:
+        """It may connect, or there is no room for it."""
+        self.admission = admission
+        if admission == "admitted":
+            self.app.node.opened(self)
 
     def write(self, data: bytes) -> None:
         if self.close_code is None:
@@ -64,6 +73,10 @@ class Client(Connection):
         if self.close_code is None:
             self.close_code, self.close_reason = code, reason
             self.stage.call_soon(lambda: self.app.node.closed(self))
+
+    @property
+    def is_open(self) -> bool:
+        return self.close_code is None
 
     def vanish(self) -> None:
         """The socket is gone, without a word."""
@@ -135,11 +148,12 @@ class RecordingPeers(SingleNode):
 
 
 class Stage:
-    """A node with one app (``options`` are the app's), or with several."""
+    """A node with one app (``options`` are the app's), or with several; with ``peers`` one of several nodes."""
 
     def __init__(
         self,
         *apps: App,
+        peers: Peers | None = None,
         observers: Iterable[Observer] = (),
         deliver: Deliver = write_each,
         **options: Any,
@@ -151,7 +165,7 @@ class Stage:
         self._soon: list[Callable[[], None]] = []
         self.node = Node(
             served,
-            peers=self.peers,
+            peers=peers or self.peers,
             call_soon=self.call_soon,
             deliver=deliver,
             observers=observers,
@@ -178,7 +192,7 @@ class Stage:
     def open(self, app_id: str = "1") -> Client:
         """A new connection, its hello still to be read."""
         client = Client(self, self.node.by_id[app_id])
-        self.node.peers.admit(app_id, lambda admitted: self.node.opened(client))
+        self.node.peers.admit(app_id, client.let_in)
         return client
 
     def connect(self, app_id: str = "1") -> Client:

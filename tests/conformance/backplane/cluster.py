@@ -1,0 +1,125 @@
+"""Several nodes that act as one, as a test sees them, whatever connects them.
+
+An implementation for a backplane is a function that runs a cluster as a :class:`Setup` says; ``conftest.py`` lists
+them, and every test of this folder runs with each. Nothing happens between the nodes while a test does not await.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final, NamedTuple, Protocol
+
+from conformance.protocol.stage import Client, Stage
+from soundpost.core.apps import App
+from soundpost.core.observer import Observer
+from soundpost.core.peers import Query
+
+SUCCEEDED: Final = "pusher_internal:subscription_succeeded"
+ADDED: Final = "pusher_internal:member_added"
+REMOVED: Final = "pusher_internal:member_removed"
+COUNT: Final = "pusher_internal:subscription_count"
+
+
+def names(client: Client) -> list[str]:
+    """The names of what a client got since it was last read."""
+    return [name for name, _ in client.events()]
+
+
+def leave(client: Client, channel: str) -> None:
+    """Send an unsubscription."""
+    client.say("pusher:unsubscribe", {"channel": channel})
+
+
+class Setup(NamedTuple):
+    """What a cluster is to be like."""
+
+    apps: Sequence[App]
+    nodes: int
+    server_max_connections: int | None
+    """Of all apps together."""
+    observer: Callable[[], Observer] | None
+    """Makes one for each node."""
+
+
+RunCluster = Callable[[Setup], AbstractAsyncContextManager["Cluster"]]
+
+
+class Start(Protocol):
+    """Starts a cluster with one app (``options`` are the app's), or with several."""
+
+    async def __call__(
+        self,
+        *apps: App,
+        nodes: int = 3,
+        server_max_connections: int | None = None,
+        observer: Callable[[], Observer] | None = None,
+        **options: Any,
+    ) -> Cluster:
+        """Start it; it is stopped at the end of the test."""
+
+
+class Cluster(ABC):
+    """``nodes`` are those that live."""
+
+    nodes: list[Stage]
+
+    @abstractmethod
+    async def settle(self) -> None:
+        """Wait until everything that is under way between the nodes has been done, but for what is held back."""
+
+    @abstractmethod
+    async def progress(self, choice: int) -> None:
+        """Let a little of what is under way be done; ``choice`` selects what, where there is a choice."""
+
+    @abstractmethod
+    def hold(self, node: Stage) -> None:
+        """Hold back what a node tells the others, and what they tell it."""
+
+    @abstractmethod
+    def release(self, node: Stage) -> None:
+        """Let go what was held back, in its order."""
+
+    @abstractmethod
+    async def lose(self, node: Stage) -> None:
+        """A node dies without a word. The others have noticed it when they are next settled."""
+
+    @abstractmethod
+    async def add(self) -> Stage:
+        """A further node."""
+
+    @abstractmethod
+    def heard(self, node: Stage) -> int:
+        """How many events of other nodes have come to a node so far."""
+
+    @abstractmethod
+    async def pass_seconds(self) -> None:
+        """Let so much time pass that what need not be done at once is done."""
+
+    async def ask(self, node: Stage, query: Query) -> Any:
+        """What a node answers to a question about all of them."""
+        answers: list[Any] = []
+        node.node.peers.ask(query, answers.append)
+        await self.settle()
+        (answer,) = answers
+        return answer
+
+    async def connect(self, node: Stage, app_id: str = "1") -> Client:
+        """A new connection that has read its hello."""
+        client = node.open(app_id)
+        await self.settle()
+        assert [message["event"] for message in client.read()] == ["pusher:connection_established"]
+        return client
+
+    async def join(
+        self, node: Stage, *channels: str, user: str | int | None = None, info: Any = None, app_id: str = "1"
+    ) -> Client:
+        """A new connection that is subscribed, and has read the answers."""
+        client = await self.connect(node, app_id)
+        for channel in channels:
+            client.ask(channel, None if user is None else {"user_id": user, "user_info": info})
+        await self.settle()
+        names = [message["event"] for message in client.read()]
+        assert names.count("pusher_internal:subscription_succeeded") == len(channels), names
+        return client

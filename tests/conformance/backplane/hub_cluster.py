@@ -1,0 +1,123 @@
+"""Nodes connected by the hub, in one process: its real messages, as bytes, on streams that move when a test says so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from conformance.backplane.cluster import Cluster, Setup
+from conformance.protocol.stage import Stage
+from soundpost.backplane.hub import Hub, WorkerEnd
+from soundpost.backplane.hub_messages import Event, Message, MessageReader, encode
+from soundpost.backplane.hub_peers import HubPeers
+from soundpost.backplane.registry import Registry
+
+
+@asynccontextmanager
+async def hub_cluster(setup: Setup) -> AsyncIterator[Cluster]:
+    """Run nodes around a hub."""
+    cluster = HubCluster(setup)
+    for _ in range(setup.nodes):
+        await cluster.add()
+    yield cluster
+
+
+class Stream:
+    """Bytes on their way in one direction."""
+
+    def __init__(self, receive: Callable[[Message], None]) -> None:
+        self._receive = receive
+        self._reader = MessageReader()
+        self._bytes = b""
+        self.held = False
+        self.events = 0
+        """How many have arrived."""
+
+    def send(self, message: Message) -> None:
+        self._bytes += encode(message)
+
+    @property
+    def moves(self) -> bool:
+        """Whether something is on its way."""
+        return bool(self._bytes) and not self.held
+
+    def move(self, size: int) -> None:
+        """Let so many bytes arrive."""
+        data, self._bytes = self._bytes[:size], self._bytes[size:]
+        for message in self._reader.feed(data):
+            self.events += isinstance(message, Event)
+            self._receive(message)
+
+
+class Spoke:
+    """A node with its two streams."""
+
+    def __init__(self, setup: Setup, hub: Hub) -> None:
+        self.to_hub = Stream(lambda message: self.end.handle(message))
+        peers = HubPeers(self.to_hub.send, lambda: None)
+        observers = [] if setup.observer is None else [setup.observer()]
+        self.stage = Stage(*setup.apps, peers=peers, observers=observers)
+        self.to_node = Stream(peers.handle)
+        self.end: WorkerEnd = hub.add(self.to_node.send)
+        self.end.watches = bool(observers)
+
+    @property
+    def streams(self) -> tuple[Stream, Stream]:
+        return self.to_hub, self.to_node
+
+
+class HubCluster(Cluster):
+    """A hub and its spokes."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.nodes = []
+        self._setup = setup
+        self._hub = Hub(Registry(setup.apps, max_connections=setup.server_max_connections, clock=lambda: 0.0))
+        self._spokes: dict[Stage, Spoke] = {}
+
+    async def settle(self) -> None:
+        self._end_turns()
+        while moving := self._moving():
+            for stream in moving:
+                stream.move(1 << 30)
+            self._end_turns()
+
+    async def progress(self, choice: int) -> None:
+        choices: list[Stream | Stage] = [*self._moving(), *self.nodes]
+        size, index = divmod(choice, len(choices))
+        chosen = choices[index]
+        if isinstance(chosen, Stream):
+            chosen.move(1 + size)
+        else:
+            chosen.turn()
+
+    def hold(self, node: Stage) -> None:
+        for stream in self._spokes[node].streams:
+            stream.held = True
+
+    def release(self, node: Stage) -> None:
+        for stream in self._spokes[node].streams:
+            stream.held = False
+
+    async def lose(self, node: Stage) -> None:
+        self.nodes.remove(node)
+        self._hub.remove(self._spokes.pop(node).end)
+
+    async def add(self) -> Stage:
+        spoke = Spoke(self._setup, self._hub)
+        self._spokes[spoke.stage] = spoke
+        self.nodes.append(spoke.stage)
+        return spoke.stage
+
+    def heard(self, node: Stage) -> int:
+        return self._spokes[node].to_node.events
+
+    async def pass_seconds(self) -> None:
+        self._hub.registry.every_few_seconds()
+
+    def _moving(self) -> list[Stream]:
+        return [stream for spoke in self._spokes.values() for stream in spoke.streams if stream.moves]
+
+    def _end_turns(self) -> None:
+        for node in self.nodes:
+            node.turn()

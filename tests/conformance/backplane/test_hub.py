@@ -1,0 +1,106 @@
+"""The hub alone: workers that come and go, and the form of what is said."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from conformance.protocol.stage import APP
+from soundpost.backplane.hub import Hub
+from soundpost.backplane.hub_messages import (
+    Admit,
+    Admitted,
+    Answer,
+    Ask,
+    Configuration,
+    Event,
+    Join,
+    Message,
+    MessageReader,
+    NoRoom,
+    Publish,
+    Room,
+    Terminate,
+    Told,
+    encode,
+)
+from soundpost.backplane.registry import Registry
+from soundpost.config.settings import Settings
+from soundpost.core.peers import Change, ChannelsQuery, UsersQuery
+
+
+def test_a_worker_that_is_still_starting_is_told_nothing() -> None:
+    hub = Hub(Registry([APP]))
+    said: list[Message] = []
+    running, lost = hub.add(lambda message: None), hub.add(lambda message: None)
+    hub.add(said.append)
+    for worker in (running, lost):
+        worker.watches = True
+        worker.handle(Admit("1"))
+        worker.handle(Join("1", f"room of {id(worker)}", None, b""))
+
+    running.handle(Terminate("1", "ann"))
+    running.handle(Publish("1", "room", b"frame", None, keep=False))
+    hub.remove(lost)
+
+    assert said == []
+
+
+def test_what_a_lost_worker_leaves_is_told_to_one_that_watches() -> None:
+    hub = Hub(Registry([APP]))
+    said: list[Message] = []
+    hub.add(lambda message: pytest.fail("it is still starting"))
+    lost, heir = hub.add(lambda message: None), hub.add(said.append)
+    heir.watches = True
+    lost.handle(Join("1", "room", None, b""))
+
+    hub.remove(lost)
+
+    assert said == [Told(Change("channel_vacated", ["1", "room"]))]
+
+
+def test_a_worker_is_lost_once() -> None:
+    hub = Hub(Registry([APP]))
+    lost, other = hub.add(lambda message: None), hub.add(lambda message: None)
+    for worker in (lost, other):
+        worker.handle(Join("1", "room", None, b""))
+
+    hub.remove(lost)
+    hub.remove(lost)
+
+    assert hub.registry.answer(ChannelsQuery("1", "", ["subscription_count"])) == {"room": {"subscription_count": 1}}
+
+
+MESSAGES: list[Message] = [
+    Configuration(1, Settings(apps=(APP,)), playground=False, debug=True),
+    Admit("1"),
+    Admitted("server_full"),
+    Join("1", "presence-é", -(2**63), b'{"name":"\xc3\xa9"}'),
+    Join("1", "presence-room", "ann", b"null"),
+    Join("1", "room", None, b""),
+    Room(b'"{}"', None),
+    NoRoom(),
+    Publish("1", "room", bytes(range(256)) * 300, "1.2", keep=True),
+    Event("1", "room", b"", None),
+    Ask(UsersQuery("1", "presence-room")),
+    Answer([b'"ann"', b"1"]),
+    Answer({"room": {"user_count": 2, "cache": {"event": "e", "data": "{}", "ttl": 3}}}),
+    Answer(None),
+    Told(Change("subscription_count", ["1", "room", 3])),
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_messages_arrive_as_they_were_sent_however_the_stream_is_cut(seed: int) -> None:
+    stream = b"".join(encode(message) for message in MESSAGES)
+    cuts = random.Random(seed)
+    reader = MessageReader()
+    found: list[Message] = []
+
+    while stream:
+        size = cuts.choice((1, 3, 100, 70_000))
+        found += reader.feed(stream[:size])
+        stream = stream[size:]
+
+    assert found == MESSAGES

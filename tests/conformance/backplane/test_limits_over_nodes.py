@@ -1,0 +1,73 @@
+"""How many connections an app, and the server, may have on all nodes together."""
+
+from __future__ import annotations
+
+import msgspec
+
+from conformance.backplane.cluster import Cluster, Start
+from conformance.protocol.stage import APP, Client, Stage
+from soundpost.core.peers import ConnectionsQuery
+
+OTHER = msgspec.structs.replace(APP, id="2", key="other-key")
+
+
+async def admissions(cluster: Cluster, *wishes: tuple[Stage, str]) -> list[Client]:
+    """What comes of connections that all are wished for at once."""
+    clients = [node.open(app_id) for node, app_id in wishes]
+    await cluster.settle()
+    return clients
+
+
+async def test_max_connections_of_an_app_is_exact_when_all_nodes_connect_at_once(start: Start) -> None:
+    cluster = await start(max_connections=4)
+
+    clients = await admissions(cluster, *[(node, "1") for node in cluster.nodes for _ in range(3)])
+
+    assert sorted(str(client.admission) for client in clients) == ["admitted"] * 4 + ["app_full"] * 5
+    assert await cluster.ask(cluster.nodes[0], ConnectionsQuery("1")) == 4
+
+
+async def test_a_connection_that_closed_makes_room_on_every_node(start: Start) -> None:
+    cluster = await start(max_connections=1)
+    a, b, c = cluster.nodes
+    for node in (a, b, c):
+        client, refused = await admissions(cluster, (node, "1"), (node, "1"))
+        assert (client.admission, refused.admission) == ("admitted", "app_full")
+        client.vanish()
+        await cluster.settle()
+
+
+async def test_each_app_counts_for_itself(start: Start) -> None:
+    cluster = await start(msgspec.structs.replace(APP, max_connections=1), OTHER)
+    a, b, c = cluster.nodes
+
+    clients = await admissions(cluster, (a, "1"), (b, "2"), (c, "1"), (c, "2"))
+
+    assert [client.admission for client in clients].count("app_full") == 1
+    assert await cluster.ask(a, ConnectionsQuery("2")) == 2
+
+
+async def test_max_connections_of_the_server_counts_all_apps_on_all_nodes(start: Start) -> None:
+    cluster = await start(APP, OTHER, server_max_connections=4)
+    wishes = [(node, app_id) for node in cluster.nodes for app_id in ("1", "2")]
+
+    clients = await admissions(cluster, *wishes)
+    assert sorted(str(client.admission) for client in clients) == ["admitted"] * 4 + ["server_full"] * 2
+
+    for client in clients:
+        if client.admission == "admitted":
+            client.vanish()
+    await cluster.settle()
+    (again, *_) = await admissions(cluster, *wishes)
+    assert again.admission == "admitted"
+
+
+async def test_a_refused_connection_counts_for_nothing(start: Start) -> None:
+    cluster = await start(max_connections=1, server_max_connections=2)
+    a, b, _ = cluster.nodes
+    await cluster.connect(a)
+
+    for _ in range(3):
+        (refused,) = await admissions(cluster, (b, "1"))
+        assert refused.admission == "app_full"
+    assert await cluster.ask(b, ConnectionsQuery("1")) == 1

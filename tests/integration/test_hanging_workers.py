@@ -1,0 +1,57 @@
+"""A worker that stands still is of no use: its parent (this process, with short times) kills it and starts another."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+
+import pytest
+
+from harness import DEFAULT_APP, TIMEOUT
+from soundpost.backplane.hub_messages import Event
+from soundpost.config.settings import ServerSettings, Settings
+from soundpost.server import workers as module
+from soundpost.server.workers import Workers
+
+SETTINGS = Settings(server=ServerSettings(host="127.0.0.1", port=0, shutdown_timeout=1), apps=(DEFAULT_APP,))
+
+
+@pytest.fixture
+async def workers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workers]:
+    monkeypatch.setattr(module, "_PING_INTERVAL", 0.1)
+    monkeypatch.setattr(module, "_MAX_UNANSWERED", 1_000)
+    started = Workers(SETTINGS, 2, playground=False, debug=False)
+    await started.start()
+    yield started
+    await started.stop()
+
+
+async def logged(caplog: pytest.LogCaptureFixture, text: str) -> str:
+    """Wait for a line of the parent's log, as it was when it was written."""
+    async with asyncio.timeout(TIMEOUT):
+        while not (found := [line for line in caplog.text.splitlines() if text in line]):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return found[0]
+
+
+@pytest.mark.parametrize("why", ["it has not answered for", "it has not read"])
+async def test_a_worker_that_stands_still_is_killed_and_started_again(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, why: str
+) -> None:
+    worker = workers._workers[0]
+    assert worker.process is not None
+    pid = worker.process.pid
+
+    os.kill(pid, signal.SIGSTOP)
+    if why == "it has not read":
+        monkeypatch.setattr(module, "_MAX_UNREAD", 1_000_000)
+        worker.link.send(Event("1", "room", bytes(10_000_000), None))
+    else:
+        monkeypatch.setattr(module, "_MAX_UNANSWERED", 20)
+
+    assert f"worker 1 (process {pid}) hangs: {why} " in await logged(caplog, "hangs")
+    assert f"worker 1 (process {pid}) was killed by SIGKILL" in await logged(caplog, "is started again at once")
+    assert "worker 1 (process " in await logged(caplog, "serves now")
+    assert worker.process.pid != pid

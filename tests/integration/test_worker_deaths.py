@@ -1,0 +1,284 @@
+"""Workers that die, cannot start, or are told to stop; and their parent."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+from cli_process import Shell, shell
+from configuration import APP_TABLE
+from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until
+from integration.crowd import Crowd, crowd, join, names, read_up_to
+from soundpost.wire.frames import CLOSE, parse_close
+
+ROOM = "presence-room"
+
+
+@pytest.fixture
+def server() -> Iterator[RunningServer]:
+    with running_server(workers=3) as running:
+        yield running
+        assert "Traceback" not in running.log()
+
+
+@pytest.fixture(name="sh")
+def _shell(tmp_path: Path) -> Iterator[Shell]:
+    with shell(tmp_path) as made:
+        yield made
+
+
+class Publisher:
+    """A thread that publishes numbered events, one after the other, each over a connection of its own."""
+
+    def __init__(self, server: RunningServer, channel: str) -> None:
+        self._server = server
+        self._channel = channel
+        self._ended = False
+        self._thread = threading.Thread(target=self._publish)
+        self.answered: list[str] = []
+        """Events that the server has taken; one whose request died with its worker may have been taken too, or not."""
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ended = True
+        self._thread.join()
+
+    def answers(self, count: int) -> None:
+        """Wait for so many more."""
+        enough = len(self.answered) + count
+        until(lambda: len(self.answered) >= enough, "events are taken")
+
+    def _publish(self) -> None:
+        number = 0
+        while not self._ended:
+            number += 1
+            try:
+                response = self._server.publish(self._channel, str(number))
+            except (OSError, EOFError):
+                continue
+            assert response.status == 200
+            self.answered.append(str(number))
+
+
+def kill(pid: int) -> None:
+    """``kill -9``."""
+    os.kill(pid, signal.SIGKILL)
+
+
+def victim_of(everybody: Crowd) -> tuple[int, list[RawSocket], list[RawSocket]]:
+    """A worker to be killed, its clients, and those of the others."""
+    pid, *others = everybody.by_worker
+    return pid, everybody.by_worker[pid], [client for other in others for client in everybody.by_worker[other]]
+
+
+def replace(server: RunningServer, pid: int) -> int:
+    """Kill a worker; the one that is started in its place."""
+    known = server.workers()
+    kill(pid)
+    until(lambda: len(server.workers() - known) == 1, "a worker is started")
+    (successor,) = server.workers() - known
+    return successor
+
+
+# A worker is killed
+
+
+def test_the_clients_of_other_workers_miss_nothing_when_one_is_killed_under_load(server: RunningServer) -> None:
+    with crowd(server) as everybody:
+        pid, lost, others = victim_of(everybody)
+        for client in everybody.clients:
+            client.subscribe("news")
+        with Publisher(server, "news") as publisher:
+            publisher.answers(50)
+            kill(pid)
+            publisher.answers(50)
+            server.wait_for_log("serves now")
+            publisher.answers(50)
+        server.publish("news", "end")
+
+        for client in others:
+            heard = names(read_up_to(client, "end"))[:-1]
+            assert sorted(set(heard), key=int) == heard
+            assert set(publisher.answered) <= set(heard)
+        for client in lost:
+            frames = client.read_until_close()
+            heard = [json.loads(payload)["event"] for _, payload in frames]
+            assert heard == [str(number) for number in range(1, len(heard) + 1)]
+
+
+def test_the_members_of_a_killed_worker_leave_and_may_come_back_at_once(server: RunningServer) -> None:
+    with crowd(server) as everybody:
+        pid, lost, others = victim_of(everybody)
+        for number, client in enumerate(lost):
+            join(client, DEFAULT_APP, ROOM, f"lost {number}")
+        both = lost[0], others[-1]
+        for client in both:
+            join(client, DEFAULT_APP, ROOM, "on two workers")
+        watcher = others[0]
+        members = json.loads(join(watcher, DEFAULT_APP, ROOM, "watcher")["data"])["presence"]["ids"]
+        assert sorted(members) == ["lost 1", "on two workers", "watcher"]
+
+        kill(pid)
+
+        removed = watcher.read_event()
+        assert removed["event"] == "pusher_internal:member_removed"
+        assert json.loads(removed["data"]) == {"user_id": "lost 1"}
+        for client in lost:
+            assert CLOSE not in [opcode for opcode, _ in client.read_until_close()]
+        with server.connect() as again:
+            answer = join(again, DEFAULT_APP, ROOM, "lost 1", {"back": True})
+            assert len(json.loads(answer["data"])["presence"]["ids"]) == 3
+            added = watcher.read_event()
+            assert added["event"] == "pusher_internal:member_added"
+            assert json.loads(added["data"]) == {"user_id": "lost 1", "user_info": {"back": True}}
+            server.wait_for_log("serves now")
+            server.publish(ROOM, "end")
+            for client in (watcher, again):
+                assert client.read_event()["event"] == "end"
+
+
+def test_the_log_says_what_happened(server: RunningServer) -> None:
+    (pid, *_) = server.workers()
+    kill(pid)
+    server.wait_for_log("serves now")
+
+    died, serves = server.log().splitlines()
+    assert "[parent] soundpost.workers: worker " in died
+    assert f"(process {pid}) was killed by SIGKILL (by hand, or by the kernel for want of memory: see dmesg)" in died
+    assert died.endswith(": its clients are cut off and will reconnect; it is started again at once")
+    assert serves.endswith("serves now")
+    assert f"(process {pid})" not in serves
+
+
+def test_all_workers_are_killed_at_once_and_serve_again(server: RunningServer) -> None:
+    for pid in server.workers():
+        kill(pid)
+    server.wait_for_log("serves now", times=3)
+
+    with crowd(server) as everybody:
+        for client in everybody.clients:
+            client.subscribe("news")
+        server.publish("news", "e")
+        for client in everybody.clients:
+            assert client.read_event()["event"] == "e"
+
+
+def test_a_worker_that_is_told_to_stop_sends_its_clients_away_and_is_started_again(server: RunningServer) -> None:
+    with crowd(server) as everybody:
+        pid, lost, others = victim_of(everybody)
+        os.kill(pid, signal.SIGTERM)
+
+        for client in lost:
+            opcode, payload = client.read_frame()
+            assert (opcode, parse_close(payload)[0]) == (CLOSE, 4200)
+        server.wait_for_log("serves now")
+        for client in others:
+            client.subscribe("news")
+
+
+def test_users_are_cut_off_while_a_worker_starts(server: RunningServer) -> None:
+    """A worker that is not ready yet must not stumble over what the others tell each other."""
+    (pid, *_) = server.workers()
+    replace(server, pid)
+
+    def serves() -> bool:
+        with contextlib.suppress(OSError, EOFError):  # what had come to the dead worker is cut off
+            server.request("POST", "/users/nobody/terminate_connections")
+        return "serves now" in server.log()
+
+    until(serves, "it serves")
+
+    assert len(server.wait_for_log("its clients are cut off")) == 1
+
+
+def test_a_worker_that_dies_again_and_again_is_started_with_growing_waits(server: RunningServer) -> None:
+    (victim, *_) = server.workers()
+    victim = replace(server, victim)
+    victim = replace(server, victim)
+    kill(victim)
+
+    deaths = server.wait_for_log("its clients are cut off", times=3)
+    assert [line.rpartition("; it is started again ")[2] for line in deaths] == [
+        "at once",
+        "in 1 s, as this was death no. 2 in a row",
+        "in 2 s, as this was death no. 3 in a row",
+    ]
+    with server.connect() as client:  # meanwhile the others serve
+        client.subscribe("news")
+    os.kill(server.pid, signal.SIGTERM)
+    server.wait_for_the_end()
+    assert server.process.returncode == 0
+
+
+# The parent ends
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_server_that_is_told_to_stop_sends_every_client_away(server: RunningServer, number: signal.Signals) -> None:
+    with crowd(server) as everybody:
+        os.kill(server.pid, number)
+
+        for client in everybody.clients:
+            opcode, payload = client.read_frame()
+            assert (opcode, parse_close(payload)[0]) == (CLOSE, 4200)
+            client.send_frame(CLOSE, payload)
+        server.wait_for_the_end()
+    assert server.process.returncode == 0
+    assert server.log() == ""
+
+
+def test_workers_end_when_their_parent_is_killed(server: RunningServer) -> None:
+    with crowd(server) as everybody:
+        kill(server.pid)
+
+        for client in everybody.clients:
+            opcode, payload = client.read_frame()
+            assert (opcode, parse_close(payload)[0]) == (CLOSE, 4200)
+        server.wait_for_the_end()
+
+
+# It cannot start; as the command's output ends only when all its processes have ended, none of them is left behind
+
+
+def test_a_worker_that_cannot_start_stops_the_start_with_the_reason_once(sh: Shell) -> None:
+    sh.directory.joinpath("soundpost.toml").write_text(f'{APP_TABLE}[server.tls]\ncertificate = "missing.pem"\n')
+    sh.directory.joinpath("soundpost.toml").chmod(0o600)
+
+    done = sh.run("start", "--workers", "3", "--host", "127.0.0.1", "--port", "0")
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("soundpost: cannot use the certificate missing.pem: ")
+
+
+def test_a_port_in_use_is_said(sh: Shell) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+
+        done = sh.run("start", "--workers", "3", "--host", "127.0.0.1", "--port", str(port))
+
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"soundpost: port {port} on 127.0.0.1 is in use by another process")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_second_server_with_workers_does_not_share_the_port_of_the_first(sh: Shell, server: RunningServer) -> None:
+    done = sh.run("start", "--workers", "3", "--host", "127.0.0.1", "--port", str(server.port))
+
+    assert done.returncode == 1
+    assert "is in use by another process" in done.stderr
