@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +65,11 @@ def _worker_of(client: RawSocket, server: RunningServer, pids: set[int]) -> int:
 
 
 def _open_files(pid: int) -> set[str]:
-    return {str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()}
+    found: set[str] = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            found.add(str(link.readlink()))
+    return found
 
 
 def ask(client: RawSocket, app: App, channel: str, user: str | None = None, info: Any = None) -> None:

@@ -232,7 +232,7 @@ async def test_nobody_is_to_get_what_was_refused(sh: Shell) -> None:
 
 
 def test_a_server_that_dies_ends_the_run_with_its_errors(sh: Shell) -> None:
-    with running_server() as server:
+    with running_server(workers=1) as server:
         options = ("--connections", "20", "--duration", "600", "--json", "-")
         process = sh.start("bench", *address(server.port), *options)
         wait_for_connections(server, 20)

@@ -1,4 +1,4 @@
-"""Workers that die, cannot start, or are told to stop; and their parent."""
+"""Workers that die, or are told to stop; and their parent."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Self
 
 import pytest
 
-from cli_process import Shell, shell
-from configuration import APP_TABLE
-from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until
+from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until, upgrade_request
 from integration.crowd import Crowd, crowd, join, names, read_up_to
 from soundpost.wire.frames import CLOSE, parse_close
 
@@ -28,12 +24,6 @@ def server() -> Iterator[RunningServer]:
     with running_server(workers=3) as running:
         yield running
         assert "Traceback" not in running.log()
-
-
-@pytest.fixture(name="sh")
-def _shell(tmp_path: Path) -> Iterator[Shell]:
-    with shell(tmp_path) as made:
-        yield made
 
 
 class Publisher:
@@ -239,6 +229,25 @@ def test_a_server_that_is_told_to_stop_sends_every_client_away(server: RunningSe
     assert server.log() == ""
 
 
+def test_who_comes_while_the_server_stops_is_sent_away_too() -> None:
+    with (
+        running_server(workers=3, shutdown_timeout=10) as server,
+        crowd(server, each=1) as everybody,
+        RawSocket(server.port) as late,
+    ):
+        late.send(b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert late.read_response().status == 200
+        os.kill(server.pid, signal.SIGTERM)
+        for client in everybody.clients:  # as none of them answers, the server waits for a while
+            assert parse_close(client.read_frame()[1])[0] == 4200
+
+        late.send(upgrade_request())
+
+        assert late.read_head().startswith(b"HTTP/1.1 101 ")
+        assert late.read_event()["event"] == "pusher:connection_established"
+        assert parse_close(late.read_frame()[1])[0] == 4200
+
+
 def test_workers_end_when_their_parent_is_killed(server: RunningServer) -> None:
     with crowd(server) as everybody:
         kill(server.pid)
@@ -247,38 +256,3 @@ def test_workers_end_when_their_parent_is_killed(server: RunningServer) -> None:
             opcode, payload = client.read_frame()
             assert (opcode, parse_close(payload)[0]) == (CLOSE, 4200)
         server.wait_for_the_end()
-
-
-# It cannot start; as the command's output ends only when all its processes have ended, none of them is left behind
-
-
-def test_a_worker_that_cannot_start_stops_the_start_with_the_reason_once(sh: Shell) -> None:
-    sh.directory.joinpath("soundpost.toml").write_text(f'{APP_TABLE}[server.tls]\ncertificate = "missing.pem"\n')
-    sh.directory.joinpath("soundpost.toml").chmod(0o600)
-
-    done = sh.run("start", "--workers", "3", "--host", "127.0.0.1", "--port", "0")
-
-    assert done.returncode == 1
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("soundpost: cannot use the certificate missing.pem: ")
-
-
-def test_a_port_in_use_is_said(sh: Shell) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-
-        done = sh.run("start", "--workers", "3", "--host", "127.0.0.1", "--port", str(port))
-
-    assert done.returncode == 1
-    assert done.stderr.startswith(f"soundpost: port {port} on 127.0.0.1 is in use by another process")
-    assert done.stderr.count("\n") == 1
-
-
-def test_a_second_server_with_workers_does_not_share_the_port_of_the_first(sh: Shell, server: RunningServer) -> None:
-    done = sh.run("start", "--workers", "3", "--host", "127.0.0.1", "--port", str(server.port))
-
-    assert done.returncode == 1
-    assert "is in use by another process" in done.stderr

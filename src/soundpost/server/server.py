@@ -63,6 +63,8 @@ class Server:
         self.open_websockets = 0
         self.overflows = 0
         """How many slow clients were closed with 4100."""
+        self.stopping = False
+        """Whoever comes now is sent away."""
         self.capacity = self._capacity(raise_open_files_limit())
         self._listeners: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
@@ -106,17 +108,22 @@ class Server:
 
     async def stop(self) -> None:
         """Stop listening, close every connection with 4200 (pusher-js reconnects at once), wait for them to go."""
+        self.stopping = True
         for listener in self._listeners:
             listener.close()
         self.node.outbox.flush()
         for state in self.node.by_id.values():
             for connection in list(state.connections.values()):
-                connection.close(codes.GENERIC_RECONNECT, "Server is going down: reconnect")
+                self.send_away(connection)
         deadline = time.monotonic() + self.settings.shutdown_timeout
         while self.open_websockets and time.monotonic() < deadline:  # noqa: ASYNC110 - only at the very end
             await asyncio.sleep(0.02)
         if self._clock is not None:
             self._clock.cancel()
+
+    def send_away(self, connection: Connection) -> None:
+        """Have a client connect to a server that goes on."""
+        connection.close(codes.GENERIC_RECONNECT, "Server is going down: reconnect")
 
     def lost(self, connection: Connection) -> None:
         """A WebSocket's socket is gone."""

@@ -61,6 +61,8 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._server.open_websockets += 1
         self._server.wheel.add(self, liveness.patience(self.app.app))
         self.app.node.opened(self, handshake)
+        if self._server.stopping:
+            self._server.send_away(self)
 
     # Writing
 
