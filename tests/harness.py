@@ -32,7 +32,7 @@ from raw_socket import (
     signed_request,
     upgrade_request,
 )
-from soundpost.config.settings import ServerSettings, Settings
+from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
 from soundpost.core.apps import App
 
 __all__ = [
@@ -118,20 +118,28 @@ class RunningServer:
         return http_request(self.port, signed_request(method, path, body, app=self.app(app_id), query=query))
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str | Callable[[], str], seconds: float = TIMEOUT) -> None:
     """Wait until a condition holds; ``what`` is said if it does not in time."""
-    deadline = time.monotonic() + TIMEOUT
+    deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"waited in vain: {what if isinstance(what, str) else what()}")
         time.sleep(0.01)
 
 
 @contextmanager
 def running_server(
-    *, apps: Sequence[App] = (DEFAULT_APP,), playground: bool = False, debug: bool = False, **server: Any
+    *,
+    apps: Sequence[App] = (DEFAULT_APP,),
+    playground: bool = False,
+    debug: bool = False,
+    scaling: ScalingSettings = ScalingSettings(),  # noqa: B008 - frozen
+    **server: Any,
 ) -> Iterator[RunningServer]:
     """Start a server on a free port of 127.0.0.1; ``server`` are keys of ``ServerSettings``. Ended by its pid."""
-    settings = Settings(server=msgspec.convert({**_DEFAULTS, **server}, ServerSettings), apps=tuple(apps))
+    settings = Settings(
+        server=msgspec.convert({**_DEFAULTS, **server}, ServerSettings), scaling=scaling, apps=tuple(apps)
+    )
     arguments = msgspec.json.encode({"settings": settings, "playground": playground, "debug": debug}).decode()
     command = [sys.executable, str(Path(__file__).with_name("harness_server.py")), arguments]
     with tempfile.NamedTemporaryFile(prefix="soundpost-test-", suffix=".log") as log:

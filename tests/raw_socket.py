@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import select
 import socket
 import time
 from collections.abc import Sequence
@@ -30,6 +31,10 @@ class HttpResponse(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+
+    def json(self) -> Any:
+        """The body, decoded."""
+        return json.loads(self.body)
 
 
 class RawSocket:
@@ -71,6 +76,10 @@ class RawSocket:
             self._receive()
         head, _, self._buffer = self._buffer.partition(b"\r\n\r\n")
         return head + b"\r\n\r\n"
+
+    def has_input(self) -> bool:
+        """Whether there is something to read."""
+        return bool(self._buffer) or bool(select.select([self.socket], [], [], 0)[0])
 
     def read_exactly(self, size: int) -> bytes:
         """So many bytes. Raises EOFError when the server closes before."""

@@ -10,6 +10,7 @@ from configuration import APP, Directory
 from soundpost.config import PublicAddress, TlsSettings
 from soundpost.config.options import OPTIONS
 from soundpost.core.apps import RateLimiting
+from soundpost.errors import ConfigurationError
 
 LARAVEL = """\
 APP_NAME=Laravel
@@ -142,10 +143,35 @@ def test_events_from_all_become_events_from_members_with_the_reason(directory: D
     assert "private channels" in warning
 
 
-def test_scaling_is_said_not_to_be_there(directory: Directory) -> None:
-    (warning,) = directory.dotenv("REVERB_SCALING_ENABLED=true\n").load(APP).warnings
-    assert warning.startswith(".env: REVERB_SCALING_ENABLED is set, but this version")
-    assert directory.dotenv("REVERB_SCALING_ENABLED=false\n").load(APP).warnings == []
+@pytest.mark.parametrize(
+    ("lines", "url"),
+    [
+        ("REVERB_SCALING_ENABLED=false\nREDIS_HOST=10.0.0.5", None),
+        ("REDIS_HOST=10.0.0.5", None),
+        ("REVERB_SCALING_ENABLED=true", "redis://127.0.0.1:6379/0"),
+        (
+            "REVERB_SCALING_ENABLED=true\nREDIS_HOST=r\nREDIS_PORT=6380\nREDIS_PASSWORD=null\nREDIS_DB=2",
+            "redis://r:6380/2",
+        ),
+        ('REVERB_SCALING_ENABLED=true\nREDIS_PASSWORD="p@ss/w"', "redis://:p%40ss%2Fw@127.0.0.1:6379/0"),
+        ("REVERB_SCALING_ENABLED=true\nREDIS_USERNAME=u\nREDIS_PASSWORD=p", "redis://u:p@127.0.0.1:6379/0"),
+        ("REVERB_SCALING_ENABLED=true\nREDIS_HOST=tls://r", "rediss://r:6379/0"),
+        ("REVERB_SCALING_ENABLED=true\nREDIS_URL=rediss://r:1/3", "rediss://r:1/3"),
+        ("REVERB_SCALING_ENABLED=true\nSOUNDPOST_REDIS_URL=redis://ours", "redis://ours"),
+        ("SOUNDPOST_REDIS_URL=redis://ours", "redis://ours"),
+    ],
+)
+def test_where_redis_is(directory: Directory, lines: str, url: str | None) -> None:
+    loaded = directory.dotenv(lines + "\n").load(APP)
+    assert loaded.settings.scaling.redis == url
+    assert loaded.warnings == []
+
+
+def test_a_wrong_redis_url_is_told_without_its_password(directory: Directory) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        directory.load({**APP, "SOUNDPOST_REDIS_URL": "http://:pass@r"})
+    assert "SOUNDPOST_REDIS_URL: expected a URL such as redis://127.0.0.1:6379/0" in str(raised.value)
+    assert "pass" not in str(raised.value)
 
 
 def test_a_public_port_on_this_machine_that_nobody_listens_on_is_worth_a_word(directory: Directory) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from soundpost.backplane.hub_messages import (
     Admit,
@@ -18,8 +19,10 @@ from soundpost.backplane.hub_messages import (
     NoRoom,
     Publish,
     Published,
+    Reach,
     Release,
     Room,
+    Settled,
     Terminate,
     Told,
 )
@@ -27,27 +30,60 @@ from soundpost.backplane.registry import Registry
 from soundpost.core.peers import Change, Joined
 from soundpost.core.presence import Member
 
+if TYPE_CHECKING:
+    from soundpost.backplane.redis.registry import ClusterRegistry
+
 Send = Callable[[Message], None]
 
 
 class Hub:
     """The workers, and the registry of what they have."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry | ClusterRegistry) -> None:
         self.registry = registry
         self.workers: list[WorkerEnd] = []
+        registry.on_reach = self._tell_reach
 
     def add(self, send: Send) -> WorkerEnd:
         """A worker has come; ``send`` reaches it."""
         worker = WorkerEnd(self, send)
         self.workers.append(worker)
+        self.registry.add_node(worker)
+        if not self.registry.reaches_all:
+            worker.tell_reach(False)
         return worker
 
     def remove(self, worker: WorkerEnd) -> None:
         """A worker is gone: its clients leave everything they were in."""
         if worker in self.workers:
             self.workers.remove(worker)
-            self.registry.lost(worker, next((other for other in self.workers if other.watches), None))
+            self.registry.lost(worker)
+
+    def _tell_reach(self) -> None:
+        for worker in self.workers:
+            worker.tell_reach(self.registry.reaches_all)
+
+
+class Publication:
+    """An event of a worker: once in order, and, then or later, on its way to everybody."""
+
+    __slots__ = ("_number", "_ordered", "_send", "_settled")
+
+    def __init__(self, send: Send, number: int) -> None:
+        self._send = send
+        self._number = number
+        self._ordered = self._settled = False
+
+    def order(self) -> None:
+        """It has its place among all events of this host."""
+        self._ordered = True
+        self._send(Published(self._number, self._settled))
+
+    def settle(self, taken: bool) -> None:
+        """It is on its way to the other hosts, or waits."""
+        self._settled = True
+        if self._ordered:
+            self._send(Settled(self._number))
 
 
 class WorkerEnd:
@@ -75,37 +111,48 @@ class WorkerEnd:
         self._handlers[type(message)](message)
 
     def _admit(self, message: Admit) -> None:
-        self._send(Admitted(self._registry.admit(self, message.app_id)))
+        self._registry.admit(self, message.app_id, lambda admission: self._send(Admitted(message.number, admission)))
 
     def _release(self, message: Release) -> None:
         self._registry.release(self, message.app_id)
 
     def _join(self, message: Join) -> None:
         newcomer = None if message.user_id is None else Member(message.user_id, message.info)
-        self._registry.join(self, message.app_id, message.channel, newcomer, self._answer_join)
+        self._registry.join(self, message.app_id, message.channel, newcomer, partial(self._answer, message.number))
 
-    def _answer_join(self, joined: Joined | None) -> None:
-        self._send(NoRoom() if joined is None else Room(*joined))
+    def _answer(self, number: int, joined: Joined | None) -> None:
+        self._send(NoRoom(number) if joined is None else Room(number, *joined))
 
     def _look(self, message: Look) -> None:
-        self._send(Room(*self._registry.look(message.app_id, message.channel)))
+        self._registry.look(message.app_id, message.channel, partial(self._answer, message.number))
 
     def _leave(self, message: Leave) -> None:
         self._registry.leave(self, message.app_id, message.channel, message.user_id)
 
     def _publish(self, message: Publish) -> None:
-        if message.keep:
-            self._registry.keep(message.app_id, message.channel, message.frame)
-        self._registry.pass_on(self, message.app_id, message.channel, message.frame, message.except_socket_id)
-        self._send(Published())
+        publication = Publication(self._send, message.number)
+        self._registry.publish(
+            self,
+            message.app_id,
+            message.channel,
+            message.frame,
+            message.except_socket_id,
+            message.keep,
+            publication.settle,
+        )
+        publication.order()
 
     def _terminate(self, message: Terminate) -> None:
         self._registry.terminate(self, message.app_id, message.user_id)
 
     def _ask(self, message: Ask) -> None:
-        self._send(Answer(self._registry.answer(message.query)))
+        self._registry.answer(message.query, lambda value: self._send(Answer(message.number, value)))
 
     # What the registry tells
+
+    def tell_reach(self, all: bool) -> None:
+        """Whether what is published reaches all nodes there are."""
+        self._send(Reach(all))
 
     def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
         """An event for the subscribers of a channel on this worker, but one."""

@@ -15,6 +15,12 @@ class _Message(Struct, array_like=True, tag=True):
     pass
 
 
+class _Numbered(_Message):
+    """A question, or the answer that has its number. Answers may come in another order than the questions."""
+
+    number: int
+
+
 # From the hub
 
 
@@ -27,31 +33,44 @@ class Configuration(_Message):
     debug: bool
 
 
-class Admitted(_Message):
+class Admitted(_Numbered):
     """Answer to :class:`Admit`."""
 
     admission: Admission
 
 
-class Room(_Message):
+class Room(_Numbered):
     """Answer to :class:`Join` and :class:`Look`; see :class:`soundpost.core.peers.Joined`."""
 
     presence: bytes | None
     cached: bytes | None
 
 
-class NoRoom(_Message):
+class NoRoom(_Numbered):
     """Answer to :class:`Join`: the channel has as many members as it may have."""
 
 
-class Answer(_Message):
+class Answer(_Numbered):
     """Answer to :class:`Ask`."""
 
     value: Any
 
 
-class Published(_Message):
-    """Answer to :class:`Publish`: in this place among all events it goes to the worker's own clients."""
+class Published(_Numbered):
+    """Answer to :class:`Publish`: in this place among all events it goes to the worker's own clients. ``settled``: it
+    is on its way to all others too; else :class:`Settled` follows."""
+
+    settled: bool
+
+
+class Settled(_Numbered):
+    """What was published is on its way to all nodes, or waits for those that cannot be reached."""
+
+
+class Reach(_Message):
+    """Whether what is published reaches all nodes there are."""
+
+    all: bool
 
 
 class Event(_Message):
@@ -89,7 +108,7 @@ class Failed(_Message):
     reason: str
 
 
-class Admit(_Message):
+class Admit(_Numbered):
     """A client wants to connect."""
 
     app_id: str
@@ -101,7 +120,7 @@ class Release(_Message):
     app_id: str
 
 
-class Join(_Message):
+class Join(_Numbered):
     """A client wants to subscribe; with ``user_id`` and ``info`` (JSON) on presence channels."""
 
     app_id: str
@@ -110,7 +129,7 @@ class Join(_Message):
     info: bytes
 
 
-class Look(_Message):
+class Look(_Numbered):
     """How do things stand on a channel?"""
 
     app_id: str
@@ -125,7 +144,7 @@ class Leave(_Message):
     user_id: str | None
 
 
-class Publish(_Message):
+class Publish(_Numbered):
     """An event for all workers."""
 
     app_id: str
@@ -135,7 +154,7 @@ class Publish(_Message):
     keep: bool
 
 
-class Ask(_Message):
+class Ask(_Numbered):
     """A question about all workers."""
 
     query: Query
@@ -155,7 +174,9 @@ class Terminate(_Message):
     user_id: str
 
 
-FromHub = Configuration | Admitted | Room | NoRoom | Answer | Published | Event | Told | Ping | Terminate
+FromHub = (
+    Configuration | Admitted | Room | NoRoom | Answer | Published | Settled | Reach | Event | Told | Ping | Terminate
+)
 FromWorker = Ready | Failed | Admit | Release | Join | Look | Leave | Publish | Ask | Pong | Terminate
 Message = FromHub | FromWorker
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -22,11 +21,14 @@ from soundpost.backplane.hub_messages import (
     Pong,
     Publish,
     Published,
+    Reach,
     Release,
     Room,
+    Settled,
     Terminate,
     Told,
 )
+from soundpost.backplane.settling import Settling
 from soundpost.core.peers import Admission, Joined, Query
 from soundpost.core.presence import Member
 
@@ -40,9 +42,12 @@ class HubPeers:
     def __init__(self, send: Callable[[Message], None], flush: Callable[[], None]) -> None:
         self._send = send
         self.flush = flush
-        self._waiting: deque[Callable[[Any], None]] = deque()
-        """Who asked the hub: it answers in order."""
+        self._number = 0
+        self._waiting: dict[int, Callable[[Any], None]] = {}
+        """Who asked the hub, by the number of the question."""
+        self._settling = Settling()
         self._node: Node
+        self.reaches_all = True
 
     def attach(self, node: Node) -> None:
         """Whom to tell what the hub says."""
@@ -50,8 +55,7 @@ class HubPeers:
 
     def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
         """Count a connection, if the app may have one more."""
-        self._waiting.append(then)
-        self._send(Admit(app_id))
+        self._send(Admit(self._ask(then), app_id))
 
     def release(self, app_id: str) -> None:
         """A connection is gone."""
@@ -59,16 +63,15 @@ class HubPeers:
 
     def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
         """Count a subscription."""
-        self._waiting.append(then)
+        number = self._ask(then)
         if newcomer is None:
-            self._send(Join(app_id, channel, None, b""))
+            self._send(Join(number, app_id, channel, None, b""))
         else:
-            self._send(Join(app_id, channel, newcomer.user_id, newcomer.info_json))
+            self._send(Join(number, app_id, channel, newcomer.user_id, newcomer.info_json))
 
     def look(self, app_id: str, channel: str, then: Callable[[Joined], None]) -> None:
         """What a subscriber is told."""
-        self._waiting.append(then)
-        self._send(Look(app_id, channel))
+        self._send(Look(self._ask(then), app_id, channel))
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
         """A subscription is no more."""
@@ -77,21 +80,13 @@ class HubPeers:
     def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
         """Hand an event to the hub; it goes to this worker's own clients when the hub has put it in order."""
         own = partial(self._node.deliver_event, app_id, channel, frame, except_socket_id)
-        self._waiting.append(lambda published: own())
-        self._send(Publish(app_id, channel, frame, except_socket_id, keep))
+        number = self._ask(lambda published: own())
+        self._settling.begin(number)
+        self._send(Publish(number, app_id, channel, frame, except_socket_id, keep))
 
     def settled(self, then: Callable[[], None]) -> None:
-        """Call back when the hub has answered all that it was asked so far."""
-        if not self._waiting:
-            then()
-            return
-        last = self._waiting.pop()
-
-        def both(answer: Any) -> None:
-            last(answer)
-            then()
-
-        self._waiting.append(both)
+        """Call back when all that was published so far is on its way to all nodes."""
+        self._settling.wait(then)
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close the connections of a user on the other workers."""
@@ -99,8 +94,12 @@ class HubPeers:
 
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
         """The hub knows."""
-        self._waiting.append(then)
-        self._send(Ask(query))
+        self._send(Ask(self._ask(then), query))
+
+    def _ask(self, then: Callable[[Any], None]) -> int:
+        self._number += 1
+        self._waiting[self._number] = then
+        return self._number
 
     def every_few_seconds(self) -> None:
         """The hub does what is due."""
@@ -112,15 +111,21 @@ class HubPeers:
         if isinstance(message, Event):
             self._node.deliver_event(message.app_id, message.channel, message.frame, message.except_socket_id)
         elif isinstance(message, Published):
-            self._waiting.popleft()(None)
+            self._waiting.pop(message.number)(None)
+            if message.settled:
+                self._settling.end(message.number)
+        elif isinstance(message, Settled):
+            self._settling.end(message.number)
         elif isinstance(message, Room):
-            self._waiting.popleft()(Joined(message.presence, message.cached))
+            self._waiting.pop(message.number)(Joined(message.presence, message.cached))
         elif isinstance(message, NoRoom):
-            self._waiting.popleft()(None)
+            self._waiting.pop(message.number)(None)
         elif isinstance(message, Admitted):
-            self._waiting.popleft()(message.admission)
+            self._waiting.pop(message.number)(message.admission)
         elif isinstance(message, Answer):
-            self._waiting.popleft()(message.value)
+            self._waiting.pop(message.number)(message.value)
+        elif isinstance(message, Reach):
+            self.reaches_all = message.all
         elif isinstance(message, Terminate):
             self._node.terminate(message.app_id, message.user_id)
         elif isinstance(message, Told):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from soundpost.core.presence import Member
 from soundpost.wire.messages import encode
 
@@ -24,6 +26,9 @@ class Members:
 
     def __len__(self) -> int:
         return len(self._by_id)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_id)
 
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._by_id

@@ -37,6 +37,10 @@ COUNT_AT_ONCE: Final = 100
 class NodeEnd(Protocol):
     """One node, as the registry reaches it: :class:`soundpost.core.node.Node`, or a link to one elsewhere."""
 
+    @property
+    def watches(self) -> bool:
+        """Whether it has observers, who want to be told of changes."""
+
     def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
         """An event for the subscribers of a channel on this node, but one."""
 
@@ -106,11 +110,21 @@ class Registry:
         self._apps = {app.id: _AppEntry(app, clock) for app in apps}
         self._max_connections = max_connections
         self._connections = 0
+        self._nodes: dict[NodeEnd, None] = {}
+        self.reaches_all = True
+        self.on_reach: Callable[[], None] = lambda: None
+
+    def add_node(self, node: NodeEnd) -> None:
+        """A node has come."""
+        self._nodes[node] = None
 
     # Connections
 
-    def admit(self, node: NodeEnd, app_id: str) -> Admission:
+    def admit(self, node: NodeEnd, app_id: str, then: Callable[[Admission], None]) -> None:
         """Count a connection, if there may be one more."""
+        then(self._admit(node, app_id))
+
+    def _admit(self, node: NodeEnd, app_id: str) -> Admission:
         if self._max_connections is not None and self._connections >= self._max_connections:
             return "server_full"
         entry = self._apps[app_id]
@@ -169,10 +183,10 @@ class Registry:
         if entry.app.subscription_count:
             self._count_changed(entry, channel, node)
 
-    def look(self, app_id: str, name: str) -> Joined:
+    def look(self, app_id: str, name: str, then: Callable[[Joined], None]) -> None:
         """What a subscriber of a channel is told."""
         entry = self._apps[app_id]
-        return self._joined(entry, entry.channels.get(name) or _Channel(name))
+        then(self._joined(entry, entry.channels.get(name) or _Channel(name)))
 
     def leave(self, node: NodeEnd, app_id: str, name: str, user_id: str | None) -> None:
         """A subscription is no more; tell the others of a member who left."""
@@ -190,8 +204,10 @@ class Registry:
             channel.shares.remove(share)
         self._left(entry, channel, {} if user_id is None else {user_id: 1}, 1, node)
 
-    def lost(self, node: NodeEnd, heir: NodeEnd | None) -> None:
-        """A node is gone with all it had. ``heir``, another one, is told what has become of its channels."""
+    def lost(self, node: NodeEnd) -> None:
+        """A node is gone with all it had. Another one is told what has become of its channels."""
+        self._nodes.pop(node, None)
+        heir = next((other for other in self._nodes if other.watches), None)
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
             for channel in list(entry.channels.values()):
@@ -228,18 +244,26 @@ class Registry:
 
     # Events
 
-    def keep(self, app_id: str, name: str, frame: bytes) -> None:
-        """Remember the last event of a cache channel."""
+    def publish(
+        self,
+        node: NodeEnd,
+        app_id: str,
+        name: str,
+        frame: bytes,
+        except_socket_id: str | None,
+        keep: bool,
+        then: Callable[[bool], None],
+    ) -> None:
+        """Give an event to the other nodes that have subscribers of its channel; ``then`` is told that they have it."""
         entry = self._apps[app_id]
-        entry.cache.put(name, frame, ttl=entry.app.cache_ttl, max_channels=entry.app.max_cached_channels)
-
-    def pass_on(self, node: NodeEnd, app_id: str, name: str, frame: bytes, except_socket_id: str | None) -> None:
-        """Give an event to the other nodes that have subscribers of its channel."""
-        channel = self._apps[app_id].channels.get(name)
+        if keep:
+            entry.cache.put(name, frame, ttl=entry.app.cache_ttl, max_channels=entry.app.max_cached_channels)
+        channel = entry.channels.get(name)
         if channel is not None:
             for share in channel.shares:
                 if share.node is not node:
                     share.node.deliver_event(app_id, name, frame, except_socket_id)
+        then(True)
 
     def _deliver(self, app_id: str, channel: _Channel, frame: bytes) -> None:
         for share in channel.shares:
@@ -270,8 +294,11 @@ class Registry:
 
     # Questions
 
-    def answer(self, query: Query) -> Any:
+    def answer(self, query: Query, then: Callable[[Any], None]) -> None:
         """Answer a question about all nodes; see the classes of :mod:`soundpost.core.peers`."""
+        then(self._answer(query))
+
+    def _answer(self, query: Query) -> Any:
         entry = self._apps[query.app_id]
         if isinstance(query, ConnectionsQuery):
             return sum(entry.connections.values())

@@ -20,13 +20,19 @@ class SingleNode:
         self._registry = registry
         self._node: Node
 
+    @property
+    def reaches_all(self) -> bool:
+        """There are no others."""
+        return True
+
     def attach(self, node: Node) -> None:
         """Whom to tell of members and counts."""
         self._node = node
+        self._registry.add_node(node)
 
     def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
         """Count a connection, if the app may have one more."""
-        then(self._registry.admit(self._node, app_id))
+        self._registry.admit(self._node, app_id, then)
 
     def release(self, app_id: str) -> None:
         """A connection is gone."""
@@ -38,7 +44,7 @@ class SingleNode:
 
     def look(self, app_id: str, channel: str, then: Callable[[Joined], None]) -> None:
         """What a subscriber is told."""
-        then(self._registry.look(app_id, channel))
+        self._registry.look(app_id, channel, then)
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
         """A subscription is no more."""
@@ -46,9 +52,8 @@ class SingleNode:
 
     def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
         """Nobody else has subscribers."""
-        if keep:
-            self._registry.keep(app_id, channel, frame)
         self._node.deliver_event(app_id, channel, frame, except_socket_id)
+        self._registry.publish(self._node, app_id, channel, frame, except_socket_id, keep, _taken)
 
     def settled(self, then: Callable[[], None]) -> None:
         """Everything is, always."""
@@ -59,7 +64,7 @@ class SingleNode:
 
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
         """The registry knows."""
-        then(self._registry.answer(query))
+        self._registry.answer(query, then)
 
     def flush(self) -> None:
         """Nothing waits."""
@@ -67,3 +72,7 @@ class SingleNode:
     def every_few_seconds(self) -> None:
         """Counts of large channels, expired events."""
         self._registry.every_few_seconds()
+
+
+def _taken(taken: bool) -> None:
+    """There is nobody who waits for it."""

@@ -25,6 +25,10 @@ def start(
     workers: Annotated[
         str | None, typer.Option(help="Processes that serve as one; auto: one for each core.", show_default="1")
     ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(help="Act as one with other hosts, over the Redis at this URL.", show_default="alone"),
+    ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml, if there is one")
     ] = None,
@@ -44,6 +48,7 @@ def start(
     [bold]Examples[/]
     soundpost start
     soundpost start --host 127.0.0.1 --port 9000 --debug
+    soundpost start --workers auto --redis redis://10.0.0.5:6379
     SOUNDPOST_APP_ID=1 SOUNDPOST_APP_KEY=k SOUNDPOST_APP_SECRET=s soundpost start
     """
     from soundpost.cli.running import withdraw
@@ -58,6 +63,7 @@ def start(
             "server.port": port,
             "server.path": path,
             "server.workers": workers,
+            "scaling.redis": redis,
             "server.hostname": hostname,
             "server.playground": playground,
         },

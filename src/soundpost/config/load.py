@@ -12,7 +12,7 @@ import msgspec
 from soundpost.config.apps_section import build_apps, generated, lack_credentials, nested, with_variables
 from soundpost.config.dotenv_file import read_dotenv
 from soundpost.config.options import OPTIONS, Setting, Values
-from soundpost.config.settings import PublicAddress, ServerSettings, Settings
+from soundpost.config.settings import PublicAddress, ScalingSettings, ServerSettings, Settings
 from soundpost.config.toml_file import TomlFile
 from soundpost.config.values import from_toml
 from soundpost.config.variables import read_variables
@@ -65,7 +65,7 @@ def load(
     if file is not None:
         sources.append(str(config_file or FILE_NAME))
         warnings += file.warnings
-        _fill(values, file.server)
+        _fill(values, file.values)
         apps = file.apps
     places = [file.app_place(number) for number in range(len(apps))] if file is not None and apps else [""]
     apps = with_variables(apps, app_values, warnings)
@@ -75,7 +75,8 @@ def load(
     server = _server(values, fresh)
     public = msgspec.convert(nested(_only(values, "public")), PublicAddress)
     _warn_of_mixed_ports(values, server, warnings)
-    settings = Settings(server=server, apps=build_apps(apps, places, warnings))
+    scaling = msgspec.convert(nested(_only(values, "scaling")), ScalingSettings)
+    settings = Settings(server=server, scaling=scaling, apps=build_apps(apps, places, warnings))
     return Loaded(settings, fresh, public, tuple(sources), warnings)
 
 

@@ -10,13 +10,18 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from soundpost.config.settings import PublicAddress, ServerSettings
+from soundpost.config.settings import PublicAddress, ScalingSettings, ServerSettings
 from soundpost.core.apps import App
 
 Keys = tuple[str, ...]
 """Where an option lives: ``("server", "tls", "key")``, ``("app", "secret")``, ``("public", "host")``."""
 
-_SECRETS: Final = {("app", "secret"), ("server", "tls", "passphrase")}
+_SECRETS: Final = {
+    ("app", "secret"),
+    ("server", "tls", "passphrase"),
+    ("scaling", "redis"),
+    ("scaling", "sentinel_password"),
+}
 _FROM_FILES: Final = {("app", "id"), ("app", "key"), *_SECRETS}
 
 
@@ -68,7 +73,12 @@ def _options_of(struct: type[Struct], keys: Keys) -> Iterator[Option]:
             yield Option((*keys, field.name), field.type)
 
 
-_SECTIONS: Final[dict[str, type[Struct]]] = {"server": ServerSettings, "app": App, "public": PublicAddress}
+_SECTIONS: Final[dict[str, type[Struct]]] = {
+    "server": ServerSettings,
+    "scaling": ScalingSettings,
+    "app": App,
+    "public": PublicAddress,
+}
 
 OPTIONS: Final[dict[Keys, Option]] = {
     option.keys: option for section, struct in _SECTIONS.items() for option in _options_of(struct, (section,))
@@ -77,7 +87,7 @@ OPTIONS: Final[dict[Keys, Option]] = {
 
 
 def section(name: str) -> dict[str, Option]:
-    """The options of ``server`` or ``app`` by their dotted names."""
+    """The options of ``server``, ``scaling`` or ``app`` by their dotted names."""
     return {option.name: option for option in OPTIONS.values() if option.keys[0] == name}
 
 

@@ -9,6 +9,14 @@ from msgspec import Meta, Struct
 from soundpost.core.apps import App, Positive
 
 Port = Annotated[int, Meta(ge=0, le=65535)]
+KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}$", description="1 to 64 of letters, digits and -_.:")]
+RedisUrl = Annotated[
+    str,
+    Meta(
+        pattern=r"^(rediss?(-sentinel|-cluster)?|unix)://.+$",
+        description="a URL such as redis://127.0.0.1:6379/0 (also rediss://, redis-sentinel://, redis-cluster://, unix://)",
+    ),
+]
 PathPrefix = Annotated[
     str,
     Meta(pattern=r"^/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?$", description="a path such as /ws"),
@@ -60,10 +68,29 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls: TlsSettings = TlsSettings()
 
 
+class ScalingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[scaling]``: several hosts that act as one, over Redis 6.2 or newer, or Valkey."""
+
+    redis: RedisUrl | None = None
+    """Where Redis is; without it this host serves alone."""
+    prefix: KeyPrefix = "soundpost"
+    """Of all keys and topics: hosts with the same prefix act as one."""
+    ca_certificate: str | None = None
+    """PEM file with whom to trust over TLS; the system's if there is none."""
+    certificate: str | None = None
+    """PEM file with what to show to a server that asks for a certificate."""
+    key: str | None = None
+    """PEM file, the certificate's key."""
+    sentinel_username: str | None = None
+    """To log in to sentinels, where that is not as to Redis itself."""
+    sentinel_password: str | None = None
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole configuration."""
 
     server: ServerSettings = ServerSettings()
+    scaling: ScalingSettings = ScalingSettings()
     apps: tuple[App, ...] = ()
 
 

@@ -13,16 +13,15 @@ from soundpost.config.options import Option, Setting, Values, did_you_mean, sect
 from soundpost.config.values import from_toml
 from soundpost.errors import ConfigurationError
 
-_TITLES: Final = {"server": "[server]", "app": "[[apps]]"}
-_OTHER: Final = {"server": "app", "app": "server"}
+_TITLES: Final = {"server": "[server]", "scaling": "[scaling]", "app": "[[apps]]"}
 
 
 class TomlFile:
-    """What a ``soundpost.toml`` says: ``server`` options, and those of each app in ``apps``."""
+    """What a ``soundpost.toml`` says: ``values`` of [server] and [scaling], and those of each app in ``apps``."""
 
     def __init__(self, path: Path, shown: str, lookup: Callable[[str], str | None]) -> None:
         """Read ``path``, called ``shown`` in messages; ``lookup`` finds variables. Raises ConfigurationError."""
-        self.server: Values = {}
+        self.values: Values = {}
         self.apps: list[Values] = []
         self.warnings: list[str] = []
         self._shown = shown
@@ -30,12 +29,12 @@ class TomlFile:
         self._holds_secrets = False
         document = _parse(path, shown)
         for key, value in document.items():
-            if key == "server":
-                self.server = self._section("server", value, f"{shown}: [server]")
+            if key in ("server", "scaling"):
+                self.values |= self._section(key, value, f"{shown}: [{key}]")
             elif key == "apps":
                 self.apps = self._apps(value)
             else:
-                hint = did_you_mean(key, ["server", "apps"]) or "; it has [server] and [[apps]]"
+                hint = did_you_mean(key, ["server", "scaling", "apps"]) or "; it has [server], [scaling] and [[apps]]"
                 raise ConfigurationError(f"{shown}: unknown key '{key}'{hint}")
         self._check_mode(path)
 
@@ -119,9 +118,9 @@ def _flat(table: dict[str, Any], options: dict[str, Option], place: str, prefix:
 
 
 def _hint(key: str, name: str) -> str:
-    other = section(_OTHER[name])
-    if key in other:
-        return f"; it belongs to {_TITLES[_OTHER[name]]}"
+    for other, title in _TITLES.items():
+        if other != name and key in section(other):
+            return f"; it belongs to {title}"
     known = list(section(name))
     tables = [option.partition(".")[0] for option in known if "." in option]
     return did_you_mean(key, known + tables) or f"; known are {', '.join(known)}"

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 from msgspec import UNSET
 
@@ -40,7 +41,8 @@ REVERB: Final[dict[str, tuple[Keys, ...]]] = {
 
 _OURS: Final = {option.variable: option for option in OPTIONS.values()}
 _FILES: Final = {f"{option.variable}_FILE": option for option in OPTIONS.values() if option.may_come_from_file}
-_KNOWN: Final = [*_OURS, *_FILES]
+_KNOWN: Final = [*_OURS, *_FILES, "SOUNDPOST_REDIS_URL"]
+_REDIS: Final = ("URL", "SCHEME", "HOST", "PORT", "USERNAME", "PASSWORD", "DB")
 _PREFIX: Final = "SOUNDPOST_"
 
 # Kubernetes and Docker links tell a container about a service named soundpost in variables of these forms.
@@ -57,8 +59,13 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
     ``SOUNDPOST_APP_…``; other unknown ``SOUNDPOST_…`` names are told in ``warnings``.
     """
     values: Values = {}
+    _put(
+        values, OPTIONS["scaling", "redis"], variables.get("SOUNDPOST_REDIS_URL", ""), f"{source}: SOUNDPOST_REDIS_URL"
+    )
     for name, text in variables.items():
         if not name.startswith(("SOUNDPOST_", "REVERB_")) or _is_service_link(name, text, source, warnings):
+            continue
+        if name == "SOUNDPOST_REDIS_URL":
             continue
         if name in _OURS:
             _put(values, _OURS[name], text, f"{source}: {name}")
@@ -71,7 +78,7 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
         for keys in targets:
             if keys not in values and not _SERVICE_PORT.match(text):
                 _put(values, OPTIONS[keys], text, f"{source}: {name}")
-    _warn_of_scaling(variables, source, warnings)
+    _put_scaling(values, variables, source)
     return values
 
 
@@ -119,9 +126,26 @@ def _is_service_link(name: str, text: str, source: str, warnings: list[str]) -> 
     return False
 
 
-def _warn_of_scaling(variables: Mapping[str, str], source: str, warnings: list[str]) -> None:
-    if unquoted(variables.get("REVERB_SCALING_ENABLED", "").strip()).lower() in ("true", "(true)", "1"):
-        warnings.append(
-            f"{source}: REVERB_SCALING_ENABLED is set, but this version of soundpost does not scale over several "
-            "servers: it serves alone"
-        )
+def _put_scaling(values: Values, variables: Mapping[str, str], source: str) -> None:
+    """Reverb's: scaling has a switch, and Redis is where the rest of a Laravel application has it."""
+    if unquoted(variables.get("REVERB_SCALING_ENABLED", "").strip()).lower() not in ("true", "(true)", "1"):
+        return
+    option = OPTIONS["scaling", "redis"]
+    if option.keys in values:
+        return
+    plain = {name: unquoted(variables.get(f"REDIS_{name}", "").strip()) for name in _REDIS}
+    given = {name: value for name, value in plain.items() if value and value.lower() not in ("null", "(null)")}
+    if "URL" in given:
+        _put(values, option, given["URL"], f"{source}: REDIS_URL")
+        return
+    login = ""
+    if "PASSWORD" in given:
+        login = f"{quote(given.get('USERNAME', ''), safe='')}:{quote(given['PASSWORD'], safe='')}@"
+    host, port = given.get("HOST", "127.0.0.1"), given.get("PORT", "6379")
+    scheme = "rediss" if host.startswith("tls://") or given.get("SCHEME") == "tls" else "redis"
+    host = host.removeprefix("tls://")
+    if host.startswith("/"):
+        url = f"unix://{login}{host}?db={given.get('DB', '0')}"
+    else:
+        url = f"{scheme}://{login}{host}:{port}/{given.get('DB', '0')}"
+    _put(values, option, url, f"{source}: REVERB_SCALING_ENABLED with REDIS_HOST")

@@ -79,6 +79,11 @@ class Node:
         """What need not be done at once."""
         self.peers.every_few_seconds()
 
+    @property
+    def watches(self) -> bool:
+        """Whether there are observers."""
+        return bool(self.observers)
+
     # What the backplane tells: events of other nodes, and what has become of channels on all of them.
 
     def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:

@@ -71,6 +71,10 @@ class Peers(Protocol):
     What is asked with ``then`` is answered later, or before the method returns; always in the order it was asked.
     """
 
+    @property
+    def reaches_all(self) -> bool:
+        """Whether what is published reaches all nodes there are, as far as is known."""
+
     def attach(self, node: Node) -> None:
         """Whom to tell what the others say. Called once, before all else."""
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import uvloop
 
+from soundpost.backplane.redis import RedisBackplane, RedisPeers
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.observer import Observer
 from soundpost.server.debug import MessageStream
@@ -41,12 +42,22 @@ def number_of_workers(settings: ServerSettings) -> int:
 
 async def _serve(settings: Settings, debug: bool, playground: bool, on_ready: OnReady) -> None:
     observers: list[Observer] = [MessageStream()] if debug else []
-    server = Server(settings, playground=playground, observers=observers)
+    backplane = _backplane(settings)
+    peers = None if backplane is None else RedisPeers(backplane.registry)
+    server = Server(settings, playground=playground, observers=observers, peers=peers)
     await server.start()
+    if backplane is not None:
+        backplane.start()
     stop = _told_to_stop()
     on_ready(_listening(settings.server, server.port, server.capacity))
     await stop.wait()
     await server.stop()
+    if backplane is not None:
+        await backplane.stop()
+
+
+def _backplane(settings: Settings) -> RedisBackplane | None:
+    return None if settings.scaling.redis is None else RedisBackplane(settings.scaling, settings.apps)
 
 
 async def _serve_with_workers(settings: Settings, count: int, debug: bool, playground: bool, on_ready: OnReady) -> None:

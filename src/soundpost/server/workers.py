@@ -13,6 +13,7 @@ from typing import Final
 from soundpost.backplane.hub import Hub, WorkerEnd
 from soundpost.backplane.hub_link import HubLink
 from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ping, Pong, Ready
+from soundpost.backplane.redis import RedisBackplane
 from soundpost.backplane.registry import Registry
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.errors import StartError
@@ -78,7 +79,13 @@ class Workers:
         self._settings = settings
         self._playground = playground
         self._debug = debug
-        self._hub = Hub(Registry(settings.apps, max_connections=_websockets(settings.server)))
+        limit = _websockets(settings.server)
+        self._backplane: RedisBackplane | None = None
+        if settings.scaling.redis is None:
+            self._hub = Hub(Registry(settings.apps, max_connections=limit))
+        else:
+            self._backplane = RedisBackplane(settings.scaling, settings.apps, max_connections=limit)
+            self._hub = Hub(self._backplane.registry)
         sockets = listening_sockets(settings.server.host, settings.server.port, count)
         self._workers = [_Worker(number, own) for number, own in enumerate(sockets, 1)]
         self.port = int(sockets[0][0].getsockname()[1])
@@ -100,6 +107,8 @@ class Workers:
         except BaseException:
             await self.stop()
             raise
+        if self._backplane is not None:
+            self._backplane.start()
         capacity = sum(worker.capacity for worker in self._workers)
         return min(capacity, self._settings.server.max_connections or capacity)
 
@@ -118,6 +127,8 @@ class Workers:
                 worker.signal(signal.SIGKILL)
         for keeper in self._keepers:
             keeper.cancel()
+        if self._backplane is not None:
+            await self._backplane.stop()
 
     # One worker's life
 

@@ -65,6 +65,9 @@ class Cluster(ABC):
 
     nodes: list[Stage]
 
+    one_order: bool
+    """Whether all nodes have the events of all in one order; else those of each node in its own."""
+
     @abstractmethod
     async def settle(self) -> None:
         """Wait until everything that is under way between the nodes has been done, but for what is held back."""

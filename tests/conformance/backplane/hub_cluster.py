@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+import pytest
+
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane.hub import Hub, WorkerEnd
@@ -20,6 +22,10 @@ async def hub_cluster(setup: Setup) -> AsyncIterator[Cluster]:
     for _ in range(setup.nodes):
         await cluster.add()
     yield cluster
+
+
+one_order = pytest.mark.parametrize("run_cluster", [hub_cluster], ids=["hub"])
+"""For what is promised of one host only: the same order of events everywhere, and its own limit of connections."""
 
 
 class Stream:
@@ -68,6 +74,8 @@ class Spoke:
 
 class HubCluster(Cluster):
     """A hub and its spokes."""
+
+    one_order = True
 
     def __init__(self, setup: Setup) -> None:
         self.nodes = []

@@ -152,7 +152,7 @@ class World:
             await self._check_node(cluster, node)
         for tab in self.tabs:
             self._check_tab(tab)
-        self._check_events()
+        self._check_events(one_order=cluster.one_order)
         for tab in self.tabs:
             tab.sure = set(tab.wants)
             tab.possible = set(tab.wants)
@@ -185,11 +185,12 @@ class World:
         assert tab.client.close_code is None
         for channel in tab.wants:
             if is_presence(channel):
-                assert tab.members[channel] == self._members(channel)
+                told, true = tab.members[channel], self._members(channel)
+                assert told == true, f"on {channel} a client knows of {sorted(told)}, but there are {sorted(true)}"
             else:
                 assert tab.counts[channel] == len(self._on(channel))
 
-    def _check_events(self) -> None:
+    def _check_events(self, *, one_order: bool) -> None:
         for name, (channel, tabs) in self._due.items():
             for tab in tabs:
                 if tab in self.tabs and channel in tab.sure:
@@ -199,5 +200,13 @@ class World:
         for one, other in combinations(self.tabs, 2):
             for channel in one.heard.keys() & other.heard.keys():
                 both = set(one.heard[channel]) & set(other.heard[channel])
-                in_one, in_other = ([name for name in tab.heard[channel] if name in both] for tab in (one, other))
-                assert in_one == in_other, "not in the same order"
+                for group in [both] if one_order else self._by_node(both):
+                    in_one, in_other = ([name for name in tab.heard[channel] if name in group] for tab in (one, other))
+                    assert in_one == in_other, "not in the same order"
+
+    def _by_node(self, names: set[str]) -> list[set[str]]:
+        groups: dict[Stage, set[str]] = {}
+        for name in names & self._publishers.keys():
+            publisher = self._publishers[name]
+            groups.setdefault(publisher.node if isinstance(publisher, Tab) else publisher, set()).add(name)
+        return list(groups.values())

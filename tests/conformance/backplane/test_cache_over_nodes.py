@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.backplane.cluster import ADDED, SUCCEEDED, Cluster, names
+from conformance.backplane.hub_cluster import one_order
 from conformance.protocol.stage import Client
 from soundpost.core.peers import ChannelQuery
 
@@ -54,6 +55,7 @@ async def test_an_empty_channel_is_a_cache_miss(cluster: Cluster) -> None:
     assert await subscribe(cluster, await cluster.connect(b)) == [SUCCEEDED, "pusher:cache_miss"]
 
 
+@one_order
 @pytest.mark.parametrize("seed", range(20))
 async def test_a_joiner_gets_the_last_event_and_what_follows_without_hole_or_repetition(
     cluster: Cluster, seed: int
@@ -85,6 +87,7 @@ async def test_a_joiner_gets_the_last_event_and_what_follows_without_hole_or_rep
     assert names(neighbour) == everything
 
 
+@one_order
 async def test_the_kept_event_is_the_last_one_in_the_order_of_all(cluster: Cluster) -> None:
     witness = await cluster.join(cluster.nodes[2], "cache-room")
 

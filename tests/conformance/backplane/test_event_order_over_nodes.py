@@ -1,4 +1,4 @@
-"""The order of events: one for all clients on all nodes, and the publisher's own where it waited."""
+"""The order of events: that of each node everywhere; on one host, one for all."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from functools import partial
 import pytest
 
 from conformance.backplane.cluster import Cluster, names
+from conformance.backplane.hub_cluster import one_order
 
 
+@one_order
 @pytest.mark.parametrize("seed", range(10))
 async def test_concurrent_events_come_in_the_same_order_on_all_nodes(cluster: Cluster, seed: int) -> None:
     clients = [await cluster.join(node, "private-room") for node in cluster.nodes]
@@ -27,6 +29,7 @@ async def test_concurrent_events_come_in_the_same_order_on_all_nodes(cluster: Cl
     assert orders[0] == orders[1] == orders[2]
 
 
+@one_order
 async def test_concurrent_events_come_in_the_same_order_where_a_node_hears_late(cluster: Cluster) -> None:
     a, b, c = cluster.nodes
     clients = [await cluster.join(node, "room") for node in (a, b, c)]
@@ -45,6 +48,7 @@ async def test_concurrent_events_come_in_the_same_order_where_a_node_hears_late(
     assert orders[0] == orders[1] == orders[2]
 
 
+@one_order
 async def test_what_follows_a_settled_event_comes_after_it_everywhere(cluster: Cluster) -> None:
     """A publisher whose first event was answered publishes the second one on another node, by another way."""
     a, b, c = cluster.nodes
@@ -66,6 +70,24 @@ async def test_what_follows_a_settled_event_comes_after_it_everywhere(cluster: C
 
     for client in clients:
         assert names(client) == [f"event {number}" for number in range(len(publishers))]
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_the_events_of_a_node_come_in_its_order_on_all_nodes(cluster: Cluster, seed: int) -> None:
+    clients = [await cluster.join(node, "room") for node in cluster.nodes]
+
+    for number in range(12):
+        cluster.nodes[(seed * number) % 3].publish("room", f"{(seed * number) % 3} {number:02}")
+        for step in range(number % 4):
+            await cluster.progress(seed * 7 + step)
+    await cluster.settle()
+
+    for client in clients:
+        found = names(client)
+        assert len(found) == 12
+        for node in "012":
+            own = [name for name in found if name.startswith(node)]
+            assert own == sorted(own)
 
 
 async def test_a_node_that_hears_late_does_not_keep_a_publisher_waiting(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
@@ -37,11 +38,11 @@ def test_a_worker_that_is_still_starting_is_told_nothing() -> None:
     hub.add(said.append)
     for worker in (running, lost):
         worker.watches = True
-        worker.handle(Admit("1"))
-        worker.handle(Join("1", f"room of {id(worker)}", None, b""))
+        worker.handle(Admit(1, "1"))
+        worker.handle(Join(2, "1", f"room of {id(worker)}", None, b""))
 
     running.handle(Terminate("1", "ann"))
-    running.handle(Publish("1", "room", b"frame", None, keep=False))
+    running.handle(Publish(3, "1", "room", b"frame", None, keep=False))
     hub.remove(lost)
 
     assert said == []
@@ -53,7 +54,7 @@ def test_what_a_lost_worker_leaves_is_told_to_one_that_watches() -> None:
     hub.add(lambda message: pytest.fail("it is still starting"))
     lost, heir = hub.add(lambda message: None), hub.add(said.append)
     heir.watches = True
-    lost.handle(Join("1", "room", None, b""))
+    lost.handle(Join(1, "1", "room", None, b""))
 
     hub.remove(lost)
 
@@ -64,29 +65,31 @@ def test_a_worker_is_lost_once() -> None:
     hub = Hub(Registry([APP]))
     lost, other = hub.add(lambda message: None), hub.add(lambda message: None)
     for worker in (lost, other):
-        worker.handle(Join("1", "room", None, b""))
+        worker.handle(Join(1, "1", "room", None, b""))
 
     hub.remove(lost)
     hub.remove(lost)
 
-    assert hub.registry.answer(ChannelsQuery("1", "", ["subscription_count"])) == {"room": {"subscription_count": 1}}
+    answers: list[Any] = []
+    hub.registry.answer(ChannelsQuery("1", "", ["subscription_count"]), answers.append)
+    assert answers == [{"room": {"subscription_count": 1}}]
 
 
 MESSAGES: list[Message] = [
     Configuration(1, Settings(apps=(APP,)), playground=False, debug=True),
-    Admit("1"),
-    Admitted("server_full"),
-    Join("1", "presence-é", -(2**63), b'{"name":"\xc3\xa9"}'),
-    Join("1", "presence-room", "ann", b"null"),
-    Join("1", "room", None, b""),
-    Room(b'"{}"', None),
-    NoRoom(),
-    Publish("1", "room", bytes(range(256)) * 300, "1.2", keep=True),
+    Admit(1, "1"),
+    Admitted(2, "server_full"),
+    Join(7, "1", "presence-é", -(2**63), b'{"name":"\xc3\xa9"}'),
+    Join(7, "1", "presence-room", "ann", b"null"),
+    Join(1, "1", "room", None, b""),
+    Room(3, b'"{}"', None),
+    NoRoom(4),
+    Publish(5, "1", "room", bytes(range(256)) * 300, "1.2", keep=True),
     Event("1", "room", b"", None),
-    Ask(UsersQuery("1", "presence-room")),
-    Answer([b'"ann"', b"1"]),
-    Answer({"room": {"user_count": 2, "cache": {"event": "e", "data": "{}", "ttl": 3}}}),
-    Answer(None),
+    Ask(6, UsersQuery("1", "presence-room")),
+    Answer(1, [b'"ann"', b"1"]),
+    Answer(1, {"room": {"user_count": 2, "cache": {"event": "e", "data": "{}", "ttl": 3}}}),
+    Answer(1, None),
     Told(Change("subscription_count", ["1", "room", 3])),
 ]
 

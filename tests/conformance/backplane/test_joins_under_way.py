@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from conformance.backplane.cluster import ADDED, REMOVED, SUCCEEDED, Cluster, Start, leave, names
+from conformance.backplane.hub_cluster import one_order
 from conformance.protocol.stage import members_of, subscription_error_of
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery
 
@@ -188,6 +189,7 @@ async def test_who_subscribes_again_is_told_of_nobody_twice(cluster: Cluster, la
     assert [name for name, _ in events].count("e") == 1
 
 
+@one_order
 async def test_who_subscribes_again_gets_the_last_event_after_what_came_before_it(cluster: Cluster) -> None:
     a, b, _ = cluster.nodes
     client = await cluster.join(a, "cache-room")

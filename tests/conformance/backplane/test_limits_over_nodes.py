@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from conformance.backplane.cluster import Cluster, Start
+from conformance.backplane.hub_cluster import one_order
 from conformance.protocol.stage import APP, Client, Stage
 from soundpost.core.peers import ConnectionsQuery
 
@@ -47,6 +48,7 @@ async def test_each_app_counts_for_itself(start: Start) -> None:
     assert await cluster.ask(a, ConnectionsQuery("2")) == 2
 
 
+@one_order
 async def test_max_connections_of_the_server_counts_all_apps_on_all_nodes(start: Start) -> None:
     cluster = await start(APP, OTHER, server_max_connections=4)
     wishes = [(node, app_id) for node in cluster.nodes for app_id in ("1", "2")]

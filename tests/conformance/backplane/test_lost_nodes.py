@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.backplane.cluster import ADDED, COUNT, REMOVED, Cluster, Start, names
+from conformance.backplane.hub_cluster import one_order
 from conformance.protocol.stage import members_of
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, UsersQuery
 
@@ -77,6 +78,7 @@ async def test_channels_that_only_the_lost_node_had_are_vacated(cluster: Cluster
         assert await cluster.ask(node, UsersQuery("1", ROOM)) is None
 
 
+@one_order
 async def test_connections_of_a_lost_node_are_released(start: Start) -> None:
     cluster = await start(max_connections=3, server_max_connections=3)
     a, b, c = cluster.nodes

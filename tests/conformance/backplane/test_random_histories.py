@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, Final
 
 import msgspec
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from conformance.backplane.cluster import Cluster, RunCluster, Setup
+from conformance.backplane.hub_cluster import hub_cluster
 from conformance.backplane.invariants import Tab, World
+from conformance.backplane.redis_cluster import redis_cluster
 from conformance.protocol.stage import APP
 
 CHANNELS: Final = ("presence-a", "presence-b", "private-a", "room")
@@ -85,9 +87,8 @@ async def come_to_rest(cluster: Cluster, world: World) -> None:
     await world.check(cluster)
 
 
-@given(steps)
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-async def test_at_rest_everybody_knows_the_truth(run_cluster: RunCluster, history: list[tuple[str, int, int]]) -> None:
+async def live(run_cluster: RunCluster, history: list[tuple[str, int, int]]) -> None:
+    """A whole history, and its end."""
     async with run_cluster(SETUP) as cluster:
         world = World()
         for number in range(6):
@@ -103,3 +104,19 @@ async def test_at_rest_everybody_knows_the_truth(run_cluster: RunCluster, histor
         for tab in list(world.tabs):
             world.vanish(tab)
         await come_to_rest(cluster, world)
+
+
+SLOW: Final = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@given(steps)
+@settings(max_examples=200, suppress_health_check=SLOW)
+async def test_at_rest_everybody_knows_the_truth(history: list[tuple[str, int, int]]) -> None:
+    await live(hub_cluster, history)
+
+
+@given(steps)
+@settings(max_examples=30, suppress_health_check=SLOW, phases=[Phase.generate])
+async def test_at_rest_everybody_knows_the_truth_over_redis(history: list[tuple[str, int, int]]) -> None:
+    """Fewer, and not made shorter when they fail: each takes a hundred times as long."""
+    await live(redis_cluster, history)

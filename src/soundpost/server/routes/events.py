@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -42,6 +42,8 @@ class Batch(Struct):
     batch: list[BatchEvent]
 
 
+_LOCALLY: Final = json_response({"delivered": "local"})
+"""The clients of this host have the event; for those of others it waits."""
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
 
@@ -78,7 +80,7 @@ def publish_event(
     for channel in channels:
         publish(state, channel, name, data, socket_id)
     if info is None:
-        return OK
+        return _taken(state)
     return ask(
         state,
         ChannelQuery(state.app.id, channels, attributes(info)),
@@ -102,7 +104,7 @@ def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Resp
     for event in batch:
         publish(state, event.channel, event.name, event.data, event.socket_id)
     if all(event.info is None for event in batch):
-        return OK
+        return _taken(state)
     asked = [attributes(event.info or "") for event in batch]
 
     def response(infos: list[dict[str, Any]]) -> Response:
@@ -111,6 +113,10 @@ def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Resp
 
     every = [name for name in ATTRIBUTES if any(name in names for names in asked)]
     return ask(state, ChannelQuery(state.app.id, [event.channel for event in batch], every), response)
+
+
+def _taken(state: AppState) -> Response:
+    return OK if state.node.peers.reaches_all else _LOCALLY
 
 
 def _decode(decoder: Any, body: bytes) -> Any:

@@ -1,0 +1,137 @@
+"""One connection to a Redis server: commands out, answers and published messages in, in one order.
+
+RESP3 (``HELLO 3``, Redis 6 and later) carries both over one connection: a message published before a command was
+executed comes before the command's answer. The order of what all nodes do to a channel rests on that.
+
+A bare protocol on hiredis: redis-py's own subscription takes 8 to 20 µs of CPU per message, this 0.7.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, cast
+
+import hiredis
+
+Then = Callable[[Any], None]
+"""Takes an answer; an error is one of ``hiredis.ReplyError``."""
+Push = Callable[[bytes, bytes], None]
+"""Takes a topic and what was published on it."""
+
+_LOST: Final = "the connection to Redis was lost"
+_CONFIRMATIONS: Final = {b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe"}
+
+
+class _Topic(NamedTuple):
+    """In place of who waits for an answer: (un)subscribing is confirmed by a message."""
+
+    name: bytes
+
+
+class RedisConnection(asyncio.Protocol):
+    """Call :meth:`send` for each command; published messages are handed to ``on_push``, the end to ``on_lost``."""
+
+    def __init__(self, on_push: Push, on_lost: Callable[[RedisConnection], None]) -> None:
+        self._on_push = on_push
+        self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader()
+        self._pending: list[bytes] = []
+        self._waiting: deque[Then | _Topic | None] = deque()
+        self._transport: asyncio.Transport | None = None
+        self.fault = ""
+        """What was wrong, if this side ended it."""
+
+    def send(self, *command: str | bytes | int, then: Then | None = None) -> None:
+        """Send a command at the end of this loop turn; ``then`` takes a ConnectionError if the connection is lost."""
+        self._send(command, then)
+
+    def send_topic(self, command: str, topic: bytes) -> None:
+        """Subscribe to a topic, or unsubscribe."""
+        self._send((command, topic), _Topic(topic))
+
+    def _send(self, command: tuple[str | bytes | int, ...], awaited: Then | _Topic | None) -> None:
+        if self._transport is None:
+            if callable(awaited):
+                self._loop.call_soon(awaited, ConnectionError(_LOST))
+            return
+        if not self._pending:
+            self._loop.call_soon(self._flush)
+        self._pending.append(hiredis.pack_command(command))  # type: ignore[arg-type]
+        self._waiting.append(awaited)
+
+    async def ask(self, *command: str | bytes | int) -> Any:
+        """Send a command and wait for its answer. Raises hiredis.ReplyError, and ConnectionError when it is lost."""
+        answer: asyncio.Future[Any] = self._loop.create_future()
+
+        def then(value: Any) -> None:
+            if not answer.done():
+                answer.set_result(value)
+
+        self.send(*command, then=then)
+        value = await answer
+        if isinstance(value, Exception):
+            raise value
+        return value
+
+    def close(self) -> None:
+        """Drop the connection; ``on_lost`` is called in a later turn, once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _flush(self) -> None:
+        pending, self._pending = self._pending, []
+        if pending and self._transport is not None:
+            self._transport.write(b"".join(pending))
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Connected."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+
+    def data_received(self, data: bytes) -> None:
+        """Answers and messages."""
+        reader = self._reader
+        try:
+            reader.feed(data)
+            while (value := reader.gets()) is not False:
+                if isinstance(value, hiredis.PushNotification):
+                    self._take_push(value)
+                else:
+                    self._take_answer(value)
+        except (hiredis.ProtocolError, IndexError) as error:
+            self._break_off(f"what it sends is not Redis' protocol: {error}")
+
+    def _take_answer(self, value: Any) -> None:
+        then = self._waiting.popleft()
+        if isinstance(then, _Topic):
+            self._break_off(f"topic {then.name!r}: {value}")
+        elif then is not None:
+            then(value)
+
+    def _take_push(self, push: list[Any]) -> None:
+        kind = push[0]
+        if kind in (b"message", b"smessage"):
+            self._on_push(push[1], push[2])
+        elif kind in _CONFIRMATIONS:
+            if self._waiting and self._waiting[0] == _Topic(push[1]):
+                self._waiting.popleft()
+            else:
+                self._break_off(f"the server has taken topic {push[1]!r} away")  # its slot moves to another
+
+    def _break_off(self, reason: str) -> None:
+        self.fault = self.fault or reason
+        self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The server is gone: who waits is told."""
+        self._transport = None
+        waiting, self._waiting = self._waiting, deque()
+        lost = ConnectionError(_LOST)
+        for then in waiting:
+            if callable(then):
+                then(lost)
+        self._on_lost(self)

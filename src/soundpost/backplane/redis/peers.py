@@ -1,0 +1,86 @@
+"""The backplane of a process that is alone on its host, with others elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from soundpost.backplane.settling import Settling
+from soundpost.core.peers import Admission, Joined, Query
+from soundpost.core.presence import Member
+
+if TYPE_CHECKING:
+    from soundpost.backplane.redis.registry import ClusterRegistry
+    from soundpost.core.node import Node
+
+
+class RedisPeers:
+    """Nodes on other hosts; see :class:`soundpost.core.peers.Peers`."""
+
+    def __init__(self, registry: ClusterRegistry) -> None:
+        self._registry = registry
+        self._settling = Settling()
+        self._published = 0
+        self._node: Node
+
+    @property
+    def reaches_all(self) -> bool:
+        """Whether Redis is there."""
+        return self._registry.reaches_all
+
+    def attach(self, node: Node) -> None:
+        """Whom to tell what the others say."""
+        self._node = node
+        self._registry.add_node(node)
+
+    def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
+        """Count a connection, if there may be one more."""
+        self._registry.admit(self._node, app_id, then)
+
+    def release(self, app_id: str) -> None:
+        """A connection is gone."""
+        self._registry.release(self._node, app_id)
+
+    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
+        """Count a subscription."""
+        self._registry.join(self._node, app_id, channel, newcomer, then)
+
+    def look(self, app_id: str, channel: str, then: Callable[[Joined], None]) -> None:
+        """What a subscriber is told."""
+        self._registry.look(app_id, channel, then)
+
+    def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
+        """A subscription is no more."""
+        self._registry.leave(self._node, app_id, channel, user_id)
+
+    def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
+        """Own clients first; then the others."""
+        self._node.deliver_event(app_id, channel, frame, except_socket_id)
+        self._published += 1
+        self._settling.begin(self._published)
+        self._registry.publish(
+            self._node, app_id, channel, frame, except_socket_id, keep, partial(self._settle, self._published)
+        )
+
+    def _settle(self, number: int, taken: bool) -> None:
+        self._settling.end(number)
+
+    def settled(self, then: Callable[[], None]) -> None:
+        """Call back when Redis has all that was published so far, or is known to be away."""
+        self._settling.wait(then)
+
+    def terminate(self, app_id: str, user_id: str) -> None:
+        """Close the connections of a user elsewhere."""
+        self._registry.terminate(self._node, app_id, user_id)
+
+    def ask(self, query: Query, then: Callable[[Any], None]) -> None:
+        """Redis knows."""
+        self._registry.answer(query, then)
+
+    def flush(self) -> None:
+        """Nothing waits: commands leave with the loop's turn."""
+
+    def every_few_seconds(self) -> None:
+        """Counts of large channels."""
+        self._registry.every_few_seconds()

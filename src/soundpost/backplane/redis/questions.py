@@ -1,0 +1,145 @@
+"""Questions about all hosts: a few reads in Redis, in one go. While it is away: what this host knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from soundpost.backplane.redis.buckets import all_buckets, app_bucket, bucket_of
+from soundpost.backplane.redis.messages import member_of
+from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, Query, UsersQuery
+from soundpost.wire.channel_names import kind_of
+from soundpost.wire.frames import frame_payload
+
+if TYPE_CHECKING:
+    from soundpost.backplane.redis.redis import Redis
+    from soundpost.backplane.redis.registry import AppEntry
+
+Answered = Callable[[Any], None]
+Read = tuple[bytes, str, str, tuple[str, ...]]
+"""Bucket, command, key after the tag, further arguments."""
+
+
+class Questions:
+    """Asks Redis."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    def answer(self, entry: AppEntry, query: Query, then: Answered) -> None:
+        """Answer as :meth:`soundpost.backplane.registry.Registry.answer` does."""
+        if isinstance(query, ConnectionsQuery):
+            here = sum(entry.connections.values())
+            reads: list[Read] = [(app_bucket(query.app_id), "HVALS", "connections", ())]
+            self._read(reads, lambda found: then(here if found is None else sum(map(int, found[0]))))
+        elif isinstance(query, UsersQuery):
+            self._users(entry, query, then)
+        elif isinstance(query, ChannelQuery):
+            self._attributes(entry, query.names, query.attributes, then)
+        else:
+            assert isinstance(query, ChannelsQuery)
+            self._channels(entry, query, then)
+
+    def _users(self, entry: AppEntry, query: UsersQuery, then: Answered) -> None:
+        channel = entry.channels.get(query.channel)
+        bucket = bucket_of(query.app_id, query.channel)
+
+        def answered(found: list[Any] | None) -> None:
+            if found is not None:
+                then([member_of(blob).id_json for blob in found[0]] or None)
+            else:
+                then(None if channel is None or channel.members is None else channel.members.ids_json)
+
+        self._read([(bucket, "HVALS", "members:" + query.channel, ())], answered)
+
+    def _channels(self, entry: AppEntry, query: ChannelsQuery, then: Answered) -> None:
+        def answered(found: list[Any] | None) -> None:
+            if found is None:
+                names = list(entry.channels)
+            else:
+                names = [name.decode() for total in found for name in _keys(total)]
+            names = [name for name in names if name.startswith(query.prefix)]
+            if query.attributes:
+                self._attributes(
+                    entry,
+                    names,
+                    query.attributes,
+                    lambda attributes: then(dict(zip(names, attributes, strict=True))),
+                )
+            else:
+                then({name: {} for name in names})
+
+        self._read([(bucket, "HGETALL", "total", ()) for bucket in all_buckets(query.app_id)], answered)
+
+    def _attributes(self, entry: AppEntry, names: Sequence[str], asked: Sequence[str], then: Answered) -> None:
+        reads = [
+            read
+            for name in names
+            for read in (
+                (bucket_of(entry.app.id, name), "HGET", "total", (name,)),
+                (bucket_of(entry.app.id, name), "HLEN", "members:" + name, ()),
+                (bucket_of(entry.app.id, name), "GET", "last:" + name, ()),
+                (bucket_of(entry.app.id, name), "PTTL", "last:" + name, ()),
+            )
+        ]
+
+        def answered(found: list[Any] | None) -> None:
+            if found is None:
+                then([_here(entry, name, asked) for name in names])
+                return
+            four = [found[i : i + 4] for i in range(0, len(found), 4)]
+            then([_attributes(name, asked, *values) for name, values in zip(names, four, strict=True)])
+
+        self._read(reads, answered)
+
+    def _read(self, reads: Sequence[Read], then: Callable[[list[Any] | None], None]) -> None:
+        """All answers in order, or None if one could not be had."""
+        answers: list[Any] = [None] * len(reads)
+        left = len(reads)
+
+        def answered(number: int, answer: Any) -> None:
+            nonlocal left
+            answers[number] = answer
+            left -= 1
+            if not left:
+                then(None if any(isinstance(each, Exception) for each in answers) else answers)
+
+        if not reads:
+            then([])
+        for number, (bucket, command, key, arguments) in enumerate(reads):
+            self._redis.send(
+                bucket, (command, self._redis.tag(bucket) + b":" + key.encode(), *arguments), partial(answered, number)
+            )
+
+
+def _keys(answer: Any) -> Iterable[bytes]:
+    """The keys of a hash: a dictionary in RESP3."""
+    return answer if isinstance(answer, dict) else answer[::2]
+
+
+def _here(entry: AppEntry, name: str, asked: Sequence[str]) -> dict[str, Any]:
+    channel = entry.channels.get(name)
+    if channel is None:
+        return _attributes(name, asked, None, 0, None, 0)
+    last = None if channel.last is None else b"0 " + channel.last
+    return _attributes(name, asked, channel.count, len(channel.members or ()), last, entry.app.cache_ttl * 1000)
+
+
+def _attributes(
+    name: str, asked: Sequence[str], total: Any, users: int, last: bytes | None, ttl: int
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for attribute in asked:
+        if attribute == "occupied":
+            found["occupied"] = total is not None
+        elif attribute == "user_count" and total is not None and kind_of(name).is_presence:
+            found["user_count"] = users
+        elif attribute == "subscription_count" and total is not None:
+            found["subscription_count"] = int(total)
+        elif attribute == "cache" and last is not None:
+            event = msgspec.json.decode(frame_payload(last.split(b" ", 1)[1]))
+            found["cache"] = {"event": event["event"], "data": event["data"], "ttl": max(0, round(ttl / 1000))}
+    return found

@@ -1,0 +1,209 @@
+"""What happens in Redis in one step: Lua scripts, and the keys they work on.
+
+All keys of a bucket (a part of an app's channels) have one hash tag, so that they and the channels' topics are in one
+place of a Redis Cluster. With ``{p:app:3}`` as the tag:
+
+=====================  ======  ==============================================================================
+key                    type    content
+=====================  ======  ==============================================================================
+``…total``             hash    channel → subscriptions, on all nodes
+``…share:NODE``        hash    channel → subscriptions on one node
+``…users:NODE:CHANNEL``  set   users present on one node
+``…where:CHANNEL``     hash    user → on how many nodes
+``…members:CHANNEL``   hash    user → id and info, as JSON
+``…version``           hash    channel → number of changes to its members and last event
+``…last:CHANNEL``      string  last event of a cache channel, with its version; expires
+``…t:CHANNEL``         topic   where the channel's nodes hear of events and members
+=====================  ======  ==============================================================================
+
+A node states what it has (``share``, ``users``); totals, members and notices follow from the difference to what it had
+stated before. So a statement may be repeated, and a node that was away states everything anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+_PRELUDE: Final = """
+local base, node, publish = KEYS[1], ARGV[1], ARGV[2]
+local changes = {}
+
+local function version_of(channel)
+  return redis.call('HGET', base .. 'version', channel) or '0'
+end
+
+local function next_version(channel)
+  local version = redis.call('HINCRBY', base .. 'version', channel, 1)
+  if version == 1 then
+    -- Above all versions the channel had before it was forgotten.
+    local time = redis.call('TIME')
+    version = time[1] * 1000 + math.floor(time[2] / 1000)
+    redis.call('HSET', base .. 'version', channel, string.format('%.0f', version))
+  end
+  return string.format('%.0f', version)
+end
+
+local function announce(channel, text)
+  redis.call(publish, base .. 't:' .. channel, 'S1' .. text)
+end
+
+local function enter(node, channel, user, blob)
+  if redis.call('SADD', base .. 'users:' .. node .. ':' .. channel, user) == 0 then return false end
+  if redis.call('HINCRBY', base .. 'where:' .. channel, user, 1) > 1 then return false end
+  redis.call('HSET', base .. 'members:' .. channel, user, blob)
+  announce(channel, '+' .. next_version(channel) .. ' ' .. #user .. ' ' .. user .. blob)
+  changes[#changes + 1] = {'member_added', channel, user}
+  return true
+end
+
+local function leave(node, channel, user)
+  if redis.call('SREM', base .. 'users:' .. node .. ':' .. channel, user) == 0 then return false end
+  if redis.call('HINCRBY', base .. 'where:' .. channel, user, -1) > 0 then return false end
+  redis.call('HDEL', base .. 'where:' .. channel, user)
+  redis.call('HDEL', base .. 'members:' .. channel, user)
+  announce(channel, '-' .. next_version(channel) .. ' ' .. #user .. ' ' .. user)
+  changes[#changes + 1] = {'member_removed', channel, user}
+  return true
+end
+
+local function leave_all(node, channel)
+  for _, user in ipairs(redis.call('SMEMBERS', base .. 'users:' .. node .. ':' .. channel)) do
+    leave(node, channel, user)
+  end
+end
+
+local function count(node, channel, number, tell)
+  local share = base .. 'share:' .. node
+  local before = tonumber(redis.call('HGET', share, channel) or '0')
+  number = tonumber(number)
+  if number == before and tell ~= '2' then return end
+  if number == 0 then
+    leave_all(node, channel)
+    redis.call('HDEL', share, channel)
+  else
+    redis.call('HSET', share, channel, number)
+  end
+  local total = redis.call('HINCRBY', base .. 'total', channel, number - before)
+  if total <= 0 then
+    redis.call('HDEL', base .. 'total', channel)
+    redis.call('HDEL', base .. 'version', channel)
+    changes[#changes + 1] = {'channel_vacated', channel}
+    return
+  end
+  if total == number - before then changes[#changes + 1] = {'channel_occupied', channel} end
+  if tell ~= '0' and string.sub(channel, 1, 9) ~= 'presence-' then
+    announce(channel, '#' .. total)
+    changes[#changes + 1] = {'subscription_count', channel, total}
+  end
+end
+"""
+
+
+class Script:
+    """A script, and the digest Redis knows it by once it was loaded."""
+
+    def __init__(self, body: str) -> None:
+        self.text = _PRELUDE + body
+        self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+ENTER: Final = Script("""
+local channel, user, blob, limit = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+if redis.call('HEXISTS', base .. 'where:' .. channel, user) == 0
+    and redis.call('HLEN', base .. 'where:' .. channel) >= limit then
+  return {false, '0', changes}
+end
+local is_new = enter(node, channel, user, blob)
+return {1, version_of(channel), changes}
+""")
+"""CHANNEL USER BLOB LIMIT: a user is on the node now. Answer: 1 (nil: no room), version, changes."""
+
+LEAVE: Final = Script("""
+leave(node, ARGV[3], ARGV[4])
+return {1, version_of(ARGV[3]), changes}
+""")
+"""CHANNEL USER: a user is not on the node any more. Answer as ENTER's."""
+
+COUNT: Final = Script("""
+for i = 4, #ARGV, 2 do count(node, ARGV[i], ARGV[i + 1], ARGV[3]) end
+return changes
+""")
+"""TELL (CHANNEL NUMBER)…: so many subscriptions has the node. Answer: changes."""
+
+SYNC: Final = Script("""
+local tell, channel, number = ARGV[3], ARGV[4], ARGV[5]
+local stated = {}
+for i = 6, #ARGV, 2 do stated[ARGV[i]] = true end
+count(node, channel, number, tell)
+for _, user in ipairs(redis.call('SMEMBERS', base .. 'users:' .. node .. ':' .. channel)) do
+  if not stated[user] then leave(node, channel, user) end
+end
+for i = 6, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
+local members = redis.call('HVALS', base .. 'members:' .. channel)
+return {redis.call('GET', base .. 'last:' .. channel), version_of(channel), changes, members}
+""")
+"""TELL CHANNEL NUMBER (USER BLOB)…: all that a node has of a channel. Answer: last event, version, changes, members."""
+
+KEEP: Final = Script("""
+local channel, frame, ttl, header = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+local version = next_version(channel)
+redis.call('SET', base .. 'last:' .. channel, version .. ' ' .. frame, 'PX', ttl)
+if redis.call('HEXISTS', base .. 'total', channel) == 0 then redis.call('HDEL', base .. 'version', channel) end
+announce(channel, '!' .. version .. ' ' .. header .. frame)
+return {1, version, changes}
+""")
+"""CHANNEL FRAME MILLISECONDS HEADER: the last event of a cache channel, kept and published."""
+
+BURY: Final = Script("""
+local channels = redis.call('HKEYS', base .. 'share:' .. node)
+local most = tonumber(ARGV[4])
+for i = 1, math.min(most, #channels) do count(node, channels[i], 0, ARGV[3]) end
+return {math.max(0, #channels - most), changes}
+""")
+"""TELL MOST: a node is gone; so many of its channels at most. Answer: how many are left, changes."""
+
+_NOW: Final = """
+local time = redis.call('TIME')
+local milliseconds = time[1] * 1000 + math.floor(time[2] / 1000)
+local now, later = string.format('%.0f', milliseconds), string.format('%.0f', milliseconds + tonumber(ARGV[3]))
+"""
+
+ADMIT: Final = Script("""
+local limit, here, all = tonumber(ARGV[3]), tonumber(ARGV[4]), 0
+redis.call('HSET', base .. 'connections', node, here)
+for _, number in ipairs(redis.call('HVALS', base .. 'connections')) do all = all + tonumber(number) end
+if all <= limit then return 1 end
+redis.call('HSET', base .. 'connections', node, here - 1)
+return 0
+""")
+"""LIMIT HERE: so many connections has the app here with one that wants in. Answer: 1 if there is room for it."""
+
+REGISTER: Final = Script(
+    _NOW
+    + """
+redis.call('ZADD', base .. 'graves', later, node)
+"""
+)
+"""MILLISECONDS: a node is about to state what it has; if it is not heard of until then, it is buried."""
+
+BEAT: Final = Script(
+    _NOW
+    + """
+local is_new = redis.call('ZADD', base .. 'nodes', later, node)
+redis.call('ZREM', base .. 'graves', node)
+-- A node whose lease has ended is taken out at once, and whoever is told so buries it. If that one dies over it,
+-- the next is told when this lease, too, has ended.
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', base .. 'nodes', '-inf', now)) do
+  redis.call('ZREM', base .. 'nodes', dead)
+  redis.call('ZADD', base .. 'graves', 0, dead)
+end
+local dead = redis.call('ZRANGEBYSCORE', base .. 'graves', '-inf', now)
+for _, each in ipairs(dead) do redis.call('ZADD', base .. 'graves', later, each) end
+return {is_new, now, dead, redis.call('ZRANGE', base .. 'nodes', 0, -1, 'WITHSCORES')}
+"""
+)
+"""MILLISECONDS: a node lives, for so long. Answer: 1 if it was not known, the time, dead nodes to bury, living ones and
+the ends of their leases."""
+
+ALL: Final = (ENTER, LEAVE, COUNT, SYNC, KEEP, BURY, ADMIT, REGISTER, BEAT)

@@ -1,0 +1,251 @@
+"""Where Redis is: one server, the one Sentinel calls the master, or all masters of a Redis Cluster.
+
+Source: https://redis.io/docs/latest/develop/reference/sentinel-clients/ and …/reference/cluster-spec/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+import ssl
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple, Protocol
+
+import hiredis
+
+from soundpost.backplane.redis.connection import Push, RedisConnection
+from soundpost.errors import SoundpostError
+
+CONNECT_TIMEOUT: Final = 3.0
+SLOTS: Final = 16_384
+
+
+class RedisError(SoundpostError):
+    """Redis cannot be reached, or not be used; says why."""
+
+
+class Address(NamedTuple):
+    """One server."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Login(NamedTuple):
+    """How to speak to a server once it is reached."""
+
+    username: str | None = None
+    password: str | None = None
+    database: int = 0
+    tls: ssl.SSLContext | None = None
+    unix_socket: str | None = None
+    """Connect here, whatever the address."""
+
+
+Callbacks = tuple[Push, Callable[[RedisConnection], None]]
+
+
+async def connect(address: Address, login: Login, callbacks: Callbacks, name: str = "soundpost") -> RedisConnection:
+    """A connection that has logged in. Raises RedisError."""
+    loop = asyncio.get_running_loop()
+    connection: RedisConnection | None = None
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            if login.unix_socket is not None:
+                _, connection = await loop.create_unix_connection(
+                    lambda: RedisConnection(*callbacks), login.unix_socket
+                )
+            else:
+                _, connection = await loop.create_connection(
+                    lambda: RedisConnection(*callbacks),
+                    address.host,
+                    address.port,
+                    ssl=login.tls,
+                    server_hostname=address.host if login.tls else None,
+                )
+            credentials = ("AUTH", login.username or "default", login.password) if login.password else ()
+            await connection.ask("HELLO", 3, *credentials, "SETNAME", name)
+            if login.database:
+                await connection.ask("SELECT", login.database)
+            return connection
+    except (OSError, TimeoutError, hiredis.ReplyError) as error:
+        if connection is not None:
+            connection.close()
+        where = login.unix_socket or str(address)
+        raise RedisError(f"Redis at {where}: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_TIMEOUT:.0f} s (wrong address, a firewall, or a server that hangs)"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error} (rediss:// to a server that speaks plainly, or a certificate that is not trusted)"
+    if isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
+        return f"{error} (redis:// to a server that speaks TLS?)"
+    return str(error)
+
+
+class Connected(Protocol):
+    """Connections to all servers there are."""
+
+    publish: str
+    """The command to publish with."""
+    subscribe: str
+    unsubscribe: str
+    connections: list[RedisConnection]
+
+    def connection_of(self, tag: bytes) -> RedisConnection:
+        """The connection to the server that has the keys with this tag."""
+
+
+class One:
+    """Connected to a single server."""
+
+    publish, subscribe, unsubscribe = "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE"
+
+    def __init__(self, connection: RedisConnection) -> None:
+        self.connections = [connection]
+
+    def connection_of(self, tag: bytes) -> RedisConnection:
+        """The only one."""
+        return self.connections[0]
+
+
+class Many:
+    """Connected to the masters of a Redis Cluster."""
+
+    def __init__(self, owners: list[tuple[int, int, RedisConnection]], sharded: bool) -> None:
+        prefix = "S" if sharded else ""
+        self.publish, self.subscribe, self.unsubscribe = (
+            prefix + word for word in ("PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE")
+        )
+        self.connections = list({id(owner): owner for _, _, owner in owners}.values())
+        self._slots: list[RedisConnection | None] = [None] * SLOTS
+        for first, last, owner in owners:
+            self._slots[first : last + 1] = [owner] * (last + 1 - first)
+        self._by_tag: dict[bytes, RedisConnection] = {}
+
+    def connection_of(self, tag: bytes) -> RedisConnection:
+        """The owner of the tag's slot."""
+        connection = self._by_tag.get(tag)
+        if connection is None:
+            slot = binascii.crc_hqx(tag.strip(b"{}"), 0) % SLOTS  # what is hashed of a key with such a tag
+            connection = self._slots[slot] or self.connections[0]
+            self._by_tag[tag] = connection
+        return connection
+
+
+class Servers(Protocol):
+    """How to reach Redis."""
+
+    async def connect(self, callbacks: Callbacks) -> Connected:
+        """Connect to all servers there are. Raises RedisError."""
+
+    def __str__(self) -> str:
+        """Where, for log lines: no password in it."""
+
+
+class Plain:
+    """One server."""
+
+    def __init__(self, address: Address, login: Login) -> None:
+        self._address = address
+        self._login = login
+
+    def __str__(self) -> str:
+        return self._login.unix_socket or str(self._address)
+
+    async def connect(self, callbacks: Callbacks) -> Connected:
+        """Connect. Raises RedisError, also for a replica: what is published there does not reach the others."""
+        connection = await connect(self._address, self._login, callbacks)
+        role = await _ask(connection, "ROLE")
+        if role[0] != b"master":
+            connection.close()
+            raise RedisError(f"Redis at {self} is a replica: name the master, or the sentinels (scaling.sentinels)")
+        return One(connection)
+
+
+class Sentinel:
+    """The master of this name, as the first sentinel that answers has it."""
+
+    def __init__(self, sentinels: list[Address], name: str, login: Login, sentinel_login: Login) -> None:
+        self._sentinels = sentinels
+        self._name = name
+        self._login = login
+        self._sentinel_login = sentinel_login
+
+    def __str__(self) -> str:
+        return f"master '{self._name}' of sentinels {', '.join(map(str, self._sentinels))}"
+
+    async def connect(self, callbacks: Callbacks) -> Connected:
+        """Connect to the master. Raises RedisError."""
+        faults = []
+        for sentinel in self._sentinels:
+            try:
+                connection = await connect(sentinel, self._sentinel_login, _DEAF)
+                found = await _ask(connection, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._name)
+                connection.close()
+                if found is None:
+                    raise RedisError(f"sentinel {sentinel} knows no master '{self._name}'")
+                return await Plain(Address(found[0].decode(), int(found[1])), self._login).connect(callbacks)
+            except RedisError as error:
+                faults.append(str(error))
+        raise RedisError("; ".join(faults))
+
+
+class Cluster:
+    """All masters of a Redis Cluster, as the first of the seeds that answers has them."""
+
+    def __init__(self, seeds: list[Address], login: Login) -> None:
+        self._seeds = seeds
+        self._login = login
+
+    def __str__(self) -> str:
+        return f"cluster of {', '.join(map(str, self._seeds))}"
+
+    async def connect(self, callbacks: Callbacks) -> Connected:
+        """Connect to every master. Raises RedisError."""
+        faults = []
+        for seed in self._seeds:
+            try:
+                connection = await connect(seed, self._login, _DEAF)
+                slots = await _ask(connection, "CLUSTER", "SLOTS")
+                commands = await _ask(connection, "COMMAND", "INFO", "SPUBLISH")
+                connection.close()
+                return await self._connect_all(seed, slots, bool(commands and commands[0]), callbacks)
+            except RedisError as error:
+                faults.append(str(error))
+        raise RedisError("; ".join(faults))
+
+    async def _connect_all(self, seed: Address, slots: list[Any], sharded: bool, callbacks: Callbacks) -> Connected:
+        connections: dict[Address, RedisConnection] = {}
+        owners = []
+        try:
+            for first, last, master, *_ in slots:
+                address = Address(master[0].decode() if master[0] else seed.host, master[1])
+                if address not in connections:
+                    connections[address] = await connect(address, self._login, callbacks)
+                owners.append((first, last, connections[address]))
+        except RedisError:
+            for connection in connections.values():
+                connection.close()
+            raise
+        if sum(last + 1 - first for first, last, _ in owners) < SLOTS:
+            raise RedisError(f"the {self} does not serve all slots: is it still being set up?")
+        return Many(owners, sharded)
+
+
+_DEAF: Final[Callbacks] = (lambda topic, data: None, lambda connection: None)
+
+
+async def _ask(connection: RedisConnection, *command: str) -> Any:
+    """The answer to a command. Raises RedisError."""
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT):
+            return await connection.ask(*command)
+    except (OSError, TimeoutError, hiredis.ReplyError) as error:
+        connection.close()
+        raise RedisError(f"Redis: {' '.join(command)}: {_why(error)}") from None

@@ -1,0 +1,147 @@
+"""Nodes of several hosts around a real Redis, each behind a relay that can hold back its bytes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from conformance.backplane.cluster import Cluster, Setup
+from conformance.protocol.stage import Stage
+from redis_process import shared_redis
+from redis_relay import Relay
+from soundpost.backplane.redis.messages import Event, parse
+from soundpost.backplane.redis.peers import RedisPeers
+from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.registry import ClusterRegistry
+from soundpost.backplane.redis.servers import Address, Login, Plain
+
+ROUNDS = 5
+"""As many times as one thing can lead to another between the nodes."""
+
+
+@asynccontextmanager
+async def redis_cluster(setup: Setup) -> AsyncIterator[Cluster]:
+    """Run nodes around Redis."""
+    cluster = RedisCluster(setup, shared_redis().port)
+    try:
+        for _ in range(setup.nodes):
+            await cluster.add()
+        yield cluster
+    finally:
+        await cluster.stop()
+
+
+class CountingRegistry(ClusterRegistry):
+    """Counts the events that come from others."""
+
+    events = 0
+
+    def _take_message(self, topic: bytes, data: bytes) -> None:
+        message = parse(data)
+        self.events += isinstance(message, Event) and message.origin != self._redis.origin
+        super()._take_message(topic, data)
+
+
+class Host:
+    """One node, its relay and its connection."""
+
+    def __init__(self, setup: Setup, relay: Relay, prefix: str) -> None:
+        self.relay = relay
+        self.redis = Redis(
+            Plain(Address("127.0.0.1", relay.port), Login()), prefix, patience=60
+        )  # a test may hold it back
+        self.registry = CountingRegistry(
+            setup.apps, self.redis, loop=asyncio.get_running_loop(), max_connections=setup.server_max_connections
+        )
+        observers = [] if setup.observer is None else [setup.observer()]
+        self.stage = Stage(*setup.apps, peers=RedisPeers(self.registry), observers=observers)
+        self.task = asyncio.ensure_future(self.redis.keep_connected())
+
+    async def flows(self) -> None:
+        """Wait until it is connected, and events flow."""
+        while not self.registry.reaches_all:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0.002)
+
+    async def ping(self) -> None:
+        """Wait until Redis has answered all that was asked, and what was published before has come."""
+        self.registry._state_counts()
+        await self.redis._ask_server(b"nodes", "PING")
+        self.stage.turn()
+
+
+class RedisCluster(Cluster):
+    """Hosts with a prefix of their own on a Redis that all tests share."""
+
+    one_order = False
+
+    def __init__(self, setup: Setup, port: int) -> None:
+        self.nodes = []
+        self._setup = setup
+        self._port = port
+        self._prefix = os.urandom(6).hex()
+        self._hosts: dict[Stage, Host] = {}
+        self._held: set[Stage] = set()
+        self._dead: list[bytes] = []
+
+    async def settle(self) -> None:
+        await self._bury()
+        for _ in range(ROUNDS):
+            for node, host in self._hosts.items():
+                node.turn()
+                if node not in self._held:
+                    await host.ping()
+
+    async def progress(self, choice: int) -> None:
+        host = list(self._hosts.values())[choice % len(self._hosts)]
+        if choice % 2:
+            host.stage.turn()
+        else:
+            await asyncio.sleep(0)
+
+    def hold(self, node: Stage) -> None:
+        self._held.add(node)
+        self._hosts[node].relay.hold()
+
+    def release(self, node: Stage) -> None:
+        self._held.discard(node)
+        self._hosts[node].relay.release()
+
+    async def lose(self, node: Stage) -> None:
+        host = self._hosts.pop(node)
+        self.nodes.remove(node)
+        self._held.discard(node)
+        self._dead.append(host.redis.node)
+        await self._end(host)
+
+    async def _bury(self) -> None:
+        """The leases of the dead have ended."""
+        other = next((host.redis for node, host in self._hosts.items() if node not in self._held), None)
+        while self._dead and other is not None:
+            await other._ask_server(b"nodes", "ZADD", other.tag(b"nodes") + b":nodes", 0, self._dead.pop())
+            await other._beat()
+            await asyncio.gather(*other._burials)
+
+    async def add(self) -> Stage:
+        host = Host(self._setup, await Relay.start(self._port), self._prefix)
+        self._hosts[host.stage] = host
+        self.nodes.append(host.stage)
+        await host.flows()
+        return host.stage
+
+    def heard(self, node: Stage) -> int:
+        return self._hosts[node].registry.events
+
+    async def pass_seconds(self) -> None:
+        for host in self._hosts.values():
+            host.registry.every_few_seconds()
+
+    async def stop(self) -> None:
+        for host in self._hosts.values():
+            await self._end(host)
+
+    async def _end(self, host: Host) -> None:
+        host.task.cancel()
+        host.redis.drop()
+        await host.relay.stop()

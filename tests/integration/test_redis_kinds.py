@@ -1,0 +1,142 @@
+"""Redis of several kinds: with a password, over TLS, found by Sentinel, a Redis Cluster."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import redis as redis_client
+
+from harness import running_server, until
+from integration.fleet import running_fleet
+from redis_process import RedisServer, free_port, running_redis
+from self_signed import self_signed
+from soundpost.config.settings import ScalingSettings
+
+ROOM, CHANNEL = "presence-room", "room"
+
+
+def test_a_password_is_needed_and_never_shown() -> None:
+    with running_redis("--requirepass", "s3cret") as redis:
+        with running_server(scaling=ScalingSettings(redis=f"redis://:wrong@127.0.0.1:{redis.port}")) as server:
+            server.wait_for_log("WRONGPASS|invalid username-password")
+            assert "wrong@" not in server.log()
+        with running_fleet(f"redis://:s3cret@127.0.0.1:{redis.port}/3", 2) as fleet:
+            fleet.member(0, "ann", ROOM, CHANNEL)
+            fleet.member(1, "bob", ROOM, CHANNEL)
+            fleet.check()
+            fleet.check_reach(CHANNEL, "e")
+            assert all("s3cret" not in server.log() for server in fleet.servers)
+
+
+def test_a_replica_is_refused_with_the_way_out() -> None:
+    with (
+        running_redis() as master,
+        running_redis("--replicaof", "127.0.0.1", str(master.port)) as replica,
+        running_server(scaling=ScalingSettings(redis=replica.url)) as server,
+    ):
+        server.wait_for_log("is a replica: name the master, or the sentinels")
+
+
+@contextmanager
+def sentinel_of(master: RedisServer, folder: Path) -> Iterator[int]:
+    port = free_port()
+    (folder / "sentinel.conf").write_text(
+        f"port {port}\nbind 127.0.0.1\ndir {folder}\nsentinel monitor main 127.0.0.1 {master.port} 1\n"
+        "sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n"
+    )
+    with (folder / "sentinel.log").open("wb") as log:
+        process = subprocess.Popen(
+            ["redis-server", str(folder / "sentinel.conf"), "--sentinel"], stdout=log, stderr=log
+        )
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_sentinel_promotes_a_replica() -> None:
+    with ExitStack() as stack:
+        master = stack.enter_context(running_redis())
+        replica = stack.enter_context(running_redis("--replicaof", "127.0.0.1", str(master.port)))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        port = stack.enter_context(sentinel_of(master, folder))
+        sentinel = redis_client.Redis(port=port, decode_responses=True)
+        until(lambda: _replicas(sentinel) == 1, "the sentinel knows the replica", seconds=30)
+        fleet = stack.enter_context(running_fleet(f"redis-sentinel://127.0.0.1:{port}/0#main", 2))
+        fleet.member(0, "ann", ROOM, CHANNEL)
+        fleet.member(1, "bob", ROOM, CHANNEL)
+        fleet.check()
+
+        master.stop()
+        names = []
+        for number, server in enumerate(fleet.servers):
+            until(lambda s=server: s.publish("x", "e").json() == {"delivered": "local"}, "it is alone")  # type: ignore[misc]
+            assert server.publish(CHANNEL, f"alone {number}").json() == {"delivered": "local"}
+            names.append(f"alone {number}")
+        until(lambda: replica.client().role()[0] == "master", "the replica is promoted", seconds=30)
+
+        fleet.check()
+        for client in fleet.clients:
+            client.wait_for(CHANNEL, names)
+        fleet.check_reach(CHANNEL, "after")
+
+
+def _replicas(sentinel: redis_client.Redis) -> int:
+    try:
+        return len(sentinel.sentinel_slaves("main"))
+    except redis_client.RedisError:
+        return 0
+
+
+def test_a_redis_cluster() -> None:
+    with ExitStack() as stack:
+        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+        servers = [stack.enter_context(running_redis(*options)) for _ in range(3)]
+        addresses = [f"127.0.0.1:{server.port}" for server in servers]
+        command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
+        subprocess.run(command, check=True, capture_output=True, timeout=60)
+        until(lambda: all(_is_ok(server) for server in servers), "the cluster is up", seconds=30)
+        fleet = stack.enter_context(running_fleet(f"redis-cluster://{','.join(addresses)}", 2))
+        channels = [f"room-{number}" for number in range(20)]  # in several buckets, on all servers
+        for number in range(4):
+            fleet.member(number % 2, f"user {number % 3}", ROOM, *channels)
+
+        fleet.check()
+        for channel in channels:
+            fleet.check_reach(channel, "e")
+        keys = [len(server.client().keys("*")) for server in servers]
+        assert sum(count > 0 for count in keys) >= 2, keys
+
+
+def _is_ok(server: RedisServer) -> bool:
+    return bool(server.client().cluster("info")["cluster_state"] == "ok")
+
+
+def test_redis_over_tls() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key = self_signed(Path(folder))
+        port = free_port()
+        options = ("--tls-port", str(port), "--tls-cert-file", str(certificate), "--tls-key-file", str(key))
+        with running_redis(*options, "--tls-auth-clients", "no", "--tls-ca-cert-file", str(certificate)) as redis:
+            scaling = ScalingSettings(redis=f"rediss://127.0.0.1:{port}", ca_certificate=str(certificate))
+            with (
+                running_server(scaling=scaling) as one,
+                running_server(scaling=scaling) as other,
+                one.connect() as client,
+            ):
+                client.subscribe(CHANNEL)
+                other.wait_for_log("connected, as node")
+                until(lambda: other.publish("x", "e").body == b"{}", "events flow")
+                other.publish(CHANNEL, "over TLS")
+                assert client.read_event()["event"] == "over TLS"
+            untrusting = ScalingSettings(redis=f"rediss://127.0.0.1:{port}")
+            with running_server(scaling=untrusting) as server:
+                server.wait_for_log("TLS failed")
+            plain = ScalingSettings(redis=f"rediss://127.0.0.1:{redis.port}", ca_certificate=str(certificate))
+            with running_server(scaling=plain) as server:
+                server.wait_for_log("TLS failed|no answer within")

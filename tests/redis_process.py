@@ -1,0 +1,97 @@
+"""Real Redis servers for tests."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import redis
+
+TIMEOUT: Final = 10.0
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+class RedisServer:
+    """A server of its own, on a port that stays the same however often it is started. It keeps nothing on disk."""
+
+    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+        self.port = free_port() if port is None else port
+        self._folder = folder
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        program = shutil.which("valkey-server") or shutil.which("redis-server")
+        assert program is not None, "the tests need redis-server: apt-get install redis-server, or brew install redis"
+        command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
+        with (self._folder / f"redis-{self.port}.log").open("ab") as log:
+            self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            with suppress(redis.exceptions.ConnectionError, redis.exceptions.BusyLoadingError):
+                with suppress(redis.exceptions.AuthenticationError):  # it is there, and wants a password
+                    self.client().ping()
+                return
+            time.sleep(0.02)
+        raise AssertionError("Redis did not start")
+
+    def client(self, **options: Any) -> redis.Redis:
+        return redis.Redis(port=self.port, decode_responses=True, **options)
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, number)
+
+    def stop(self) -> None:
+        """End it, without a word to its clients."""
+        if self._process is not None:
+            self.signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+
+@functools.cache
+def shared_redis() -> RedisServer:
+    """One that lasts as long as the tests do."""
+    folder = tempfile.mkdtemp(prefix="soundpost-redis-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    server = RedisServer(Path(folder))
+    server.start()
+    atexit.register(server.stop)
+    return server
+
+
+@contextmanager
+def running_redis(*options: str) -> Iterator[RedisServer]:
+    with tempfile.TemporaryDirectory(prefix="soundpost-redis-") as folder:
+        server = RedisServer(Path(folder), *options)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
