@@ -16,6 +16,8 @@ from clients.publishers import Publisher, PythonSdk
 from clients.relay import running_relay
 from clients.web_app import CSRF_TOKEN, NAMES, WebApp
 from harness import DEFAULT_APP, RunningServer, running_server
+from integration.fleet import running_fleet
+from redis_process import running_redis
 
 OpenChat = Callable[..., Page]
 NOTIFICATION = "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated"
@@ -106,6 +108,25 @@ def test_second_user_joins_and_leaves(open_chat: OpenChat, room: str) -> None:
     bob.click("#leave")
     ann.shows(line("leaving", f"presence-{room}"), '"Bob"')
     ann.shows("#members", NAMES["ann"])
+
+
+def test_two_tabs_on_two_hosts_are_one_member(open_chat: OpenChat, room: str) -> None:
+    with running_redis() as redis, running_fleet(redis.url, 2) as fleet:
+        here, there = fleet[0].port, fleet[1].port
+        bob, first, second = open_chat("bob", here), open_chat("ann", here), open_chat("ann", there)
+        for page in (bob, first, second):
+            page.shows("#members", f"{NAMES['ann']}, Bob")
+        bob.count(line("joining", f"presence-{room}"), 1)
+        fleet[1].publish(f"presence-{room}", "Posted")
+        bob.count(line("Posted", f"presence-{room}"), 1)
+        first.close()
+        fleet[1].publish(f"presence-{room}", "post.edited")
+        second.count(line("post.edited", f"presence-{room}"), 1)
+        bob.count(line("leaving", f"presence-{room}"), 0)
+        second.close()
+        bob.count(line("leaving", f"presence-{room}"), 1)
+        bob.shows("#members", "Bob")
+        bob.close()
 
 
 def test_member_leaves_with_its_last_tab(open_chat: OpenChat, room: str) -> None:

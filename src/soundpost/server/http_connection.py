@@ -107,6 +107,9 @@ class HttpConnection(asyncio.Protocol):
         if self.upgrade is not None:
             self.upgrade.early += data
             return
+        if self._server.stopped:
+            self.transport.abort()  # its client, or the proxy in front, turns to another server
+            return
         if self._ending:
             if data[0] == _CLOSE_FRAME:  # of a refused WebSocket: the client has seen why
                 self.transport.close()
@@ -234,6 +237,8 @@ class HttpConnection(asyncio.Protocol):
         except Exception:
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
             response = ApiError(500, "Internal server error: its log has the reason").response()
+        if self._server.stopping:
+            request.keep_alive = False
         if not request.keep_alive:
             self._ending = True
         if not isinstance(response, Later):

@@ -65,6 +65,8 @@ class Server:
         """How many slow clients were closed with 4100."""
         self.stopping = False
         """Whoever comes now is sent away."""
+        self.stopped = False
+        """Nothing is answered any more: what would be published now could not reach anybody."""
         self.capacity = self._capacity(raise_open_files_limit())
         self._listeners: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
@@ -118,6 +120,7 @@ class Server:
         deadline = time.monotonic() + self.settings.shutdown_timeout
         while self.open_websockets and time.monotonic() < deadline:  # noqa: ASYNC110 - only at the very end
             await asyncio.sleep(0.02)
+        self.stopped = True
         if self._clock is not None:
             self._clock.cancel()
 

@@ -114,6 +114,7 @@ class RedisCluster(Cluster):
         self._held.discard(node)
         self._dead.append(host.redis.node)
         await self._end(host)
+        await self._bury()
 
     async def _bury(self) -> None:
         """The leases of the dead have ended."""

@@ -27,6 +27,7 @@ Send = Callable[[bytes, Command, Callable[[Any], None]], None]
 
 
 class _Waiting(NamedTuple):
+    number: int
     since: float
     bucket: bytes
     make: Make
@@ -40,9 +41,10 @@ class Outbox:
         self._send = send
         self._clock = clock
         self._waiting: deque[_Waiting] = deque()
+        self._number = 0
         self._size = 0
         self.flows = False
-        self.lost = 0
+        self.lost = self._lost_before = 0
         """Events that grew too old or were too many."""
 
     def __len__(self) -> int:
@@ -50,21 +52,23 @@ class Outbox:
 
     def send(self, bucket: bytes, make: Make, size: int, then: Callable[[bool], None]) -> None:
         """Send an event of so many bytes. ``then`` is told whether Redis has it; if not it waits."""
+        self._number += 1
+        self._pass_on(_Waiting(self._number, self._clock(), bucket, make, size), then)
+
+    def _pass_on(self, event: _Waiting, then: Callable[[bool], None]) -> None:
         if not self.flows:
-            self._keep(self._clock(), bucket, make, size)
+            self._keep(event)
             then(False)
             return
-        since = self._clock()
 
         def answered(answer: Any) -> None:
-            if isinstance(answer, ConnectionError):
-                self._keep(since, bucket, make, size)
-            elif isinstance(answer, hiredis.ReplyError):
-                self._keep(since, bucket, make, size)
+            if isinstance(answer, hiredis.ReplyError):
                 log.error("Redis refuses an event: %s", answer)
+            if isinstance(answer, Exception):
+                self._keep(event)
             then(not isinstance(answer, Exception))
 
-        self._send(bucket, make(), answered)
+        self._send(event.bucket, event.make(), answered)
 
     def shut(self) -> None:
         """Events wait from now on."""
@@ -73,18 +77,27 @@ class Outbox:
     def open(self) -> None:
         """Send what waits, oldest first, and then everything at once."""
         self.flows = True
-        waiting, self._waiting = self._waiting, deque()
+        # What was sent and not answered may have come behind what followed it.
+        waiting, self._waiting = sorted(self._waiting), deque()
         self._size = 0
         oldest = self._clock() - MAX_AGE
         for each in waiting:
             if each.since < oldest:
                 self.lost += 1
             else:
-                self.send(each.bucket, each.make, each.size, lambda sent: None)
+                self._pass_on(each, lambda sent: None)
+        lost, self._lost_before = self.lost - self._lost_before, self.lost
+        if lost:
+            log.error(
+                "%d event(s) for other hosts were lost: Redis was away for over %.0f s, or more than %d MB waited",
+                lost,
+                MAX_AGE,
+                MAX_BYTES // 1024**2,
+            )
 
-    def _keep(self, since: float, bucket: bytes, make: Make, size: int) -> None:
-        self._waiting.append(_Waiting(since, bucket, make, size))
-        self._size += size
+    def _keep(self, event: _Waiting) -> None:
+        self._waiting.append(event)
+        self._size += event.size
         oldest = self._clock() - MAX_AGE
         while self._waiting and (self._size > MAX_BYTES or self._waiting[0].since < oldest):
             self._size -= self._waiting.popleft().size

@@ -1,0 +1,71 @@
+"""A real Nginx for tests."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from harness import until
+from redis_process import free_port
+
+CONFIGURATION = """\
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
+    upstream soundpost {{
+        {servers}
+        keepalive 16;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://soundpost;
+            proxy_http_version 1.1;
+            proxy_set_header Host $host;
+            proxy_set_header Upgrade $http_upgrade;
+            proxy_set_header Connection $connection_upgrade;
+            proxy_read_timeout 120s;
+            proxy_next_upstream error timeout non_idempotent;
+        }}
+    }}
+}}
+"""
+
+
+@contextmanager
+def running_nginx(ports: Sequence[int]) -> Iterator[int]:
+    """A load balancer before servers on these ports; its own port."""
+    program = shutil.which("nginx") or "/usr/sbin/nginx"
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="soundpost-nginx-") as folder:
+        servers = "\n        ".join(f"server 127.0.0.1:{each} max_fails=0;" for each in ports)
+        file = Path(folder) / "nginx.conf"
+        file.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=port))
+        process = subprocess.Popen([program, "-c", str(file), "-e", f"{folder}/error.log"])
+
+        def listens() -> bool:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return True
+            return False
+
+        try:
+            until(listens, "nginx listens")
+            yield port
+        finally:
+            process.terminate()
+            process.wait(10)
