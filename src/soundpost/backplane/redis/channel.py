@@ -34,6 +34,7 @@ class SharedChannel:
         "bucket",
         "count",
         "last",
+        "last_until",
         "members",
         "name",
         "own",
@@ -60,6 +61,7 @@ class SharedChannel:
         """Of members and last event, as last heard."""
         self.last: bytes | None = None
         """The last event's frame, on cache channels."""
+        self.last_until = 0.0
         self.syncing = True
         """What Redis has is being asked for: messages that come before the answer are part of it."""
         self.waiting: list[Callable[[], None]] | None = []
@@ -75,9 +77,14 @@ class SharedChannel:
         """What Redis is told: 0 takes all users with it, so not while the first join is still under way."""
         return self.count or int(self.is_wanted)
 
-    def joined(self) -> Joined:
+    def keep(self, frame: bytes, until: float) -> None:
+        """Remember the last event, up to a time."""
+        self.last, self.last_until = frame, until
+
+    def joined(self, now: float) -> Joined:
         """What a subscriber is told."""
-        return Joined(None if self.members is None else self.members.as_json_string(), self.last)
+        last = self.last if now < self.last_until else None
+        return Joined(None if self.members is None else self.members.as_json_string(), last)
 
     def deliver(self, frame: bytes, except_socket_id: str | None = None, except_node: NodeEnd | None = None) -> None:
         """Hand a frame to the nodes of this host, but one."""

@@ -33,6 +33,8 @@ COUNT_DELAY: Final = 0.01
 """Seconds that changed subscription counts wait for more, to be stated together."""
 
 
+_MAX_HEARD: Final = 100_000
+
 _SILENTLY: Final = "0"
 _IF_CHANGED: Final = "1"
 _ALWAYS: Final = "2"
@@ -61,6 +63,7 @@ class ClusterRegistry:
         self._apps = {app.id: AppEntry(app) for app in apps}
         self._redis = redis
         self._call_later = loop.call_later
+        self._clock = loop.time
         self._max_connections = max_connections
         self._connections = 0
         self._nodes: dict[NodeEnd, None] = {}
@@ -214,7 +217,7 @@ class ClusterRegistry:
         channel.add(node, user_id)
         self._count_later(channel)
         if node in self._nodes:
-            then(channel.joined())
+            then(channel.joined(self._clock()))
         else:  # it died meanwhile
             channel.remove(node, user_id)
             self._left(self._apps[channel.app_id], channel, user_id)
@@ -222,7 +225,7 @@ class ClusterRegistry:
     def look(self, app_id: str, name: str, then: Callable[[Joined], None]) -> None:
         """What a subscriber of a channel is told."""
         channel = self._apps[app_id].channels.get(name)
-        then(Joined(None, None) if channel is None else channel.joined())
+        then(Joined(None, None) if channel is None else channel.joined(self._clock()))
 
     def leave(self, node: NodeEnd, app_id: str, name: str, user_id: str | None) -> None:
         """A subscription is no more."""
@@ -236,6 +239,7 @@ class ClusterRegistry:
         self._nodes.pop(node, None)
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
+            self._dirty_apps[entry] = None
             for channel in list(entry.channels.values()):
                 share = channel.shares.get(node)
                 if share is None:
@@ -244,6 +248,7 @@ class ClusterRegistry:
                 for user_id in users or repeat(None, share.count):
                     channel.remove(node, user_id)
                     self._left(entry, channel, user_id)
+        self._state_soon()
 
     def _left(self, entry: AppEntry, channel: SharedChannel, user_id: str | None) -> None:
         self._count_later(channel)
@@ -294,11 +299,12 @@ class ClusterRegistry:
         if entry.channels.get(channel.name) is not channel:
             return
         if isinstance(answer, list):
-            last, version, _, members = answer
+            last, version, _, members, milliseconds = answer
             self._tell(entry.app.id, answer[2])
             channel.syncing = False
             channel.version = int(version)
-            channel.last = None if last is None else last.split(b" ", 1)[1]
+            if last is not None:
+                channel.keep(last.split(b" ", 1)[1], self._clock() + max(0, milliseconds) / 1000)
             channel.take_members([wire.member_of(blob) for blob in members])
         self._go_on(channel)
 
@@ -361,7 +367,8 @@ class ClusterRegistry:
 
     def _take_event(self, channel: SharedChannel, event: wire.Event) -> None:
         if event.version:
-            self._heard_of(channel, event.version, partial(setattr, channel, "last", event.frame))
+            until = self._clock() + self._apps[channel.app_id].app.cache_ttl
+            self._heard_of(channel, event.version, partial(channel.keep, event.frame, until))
         if event.origin != self._redis.origin and self._is_new(channel.bucket, event.origin, event.number):
             channel.deliver(event.frame, event.except_socket_id)
 
@@ -401,7 +408,7 @@ class ClusterRegistry:
         if channel is not None:
             channel.deliver(frame, except_socket_id, node)
             if keep:
-                channel.last = frame
+                channel.keep(frame, self._clock() + entry.app.cache_ttl)
         bucket = bucket_of(app_id, name)
         self._number += 1
         header = wire.event_header(self._redis.origin, self._number, except_socket_id)
@@ -445,7 +452,9 @@ class ClusterRegistry:
                 self._state_count(channel, _ALWAYS if self._announces(channel) else _SILENTLY)
 
     def every_few_seconds(self) -> None:
-        """Announce the counts of large channels."""
+        """Announce the counts of large channels; forget senders, most of whom are gone, when there are too many."""
+        if len(self._heard) > _MAX_HEARD:
+            self._heard.clear()
         large, self._large = self._large, set()
         for channel in large:
             self._state_count(channel, _ALWAYS)

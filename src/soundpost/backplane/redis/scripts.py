@@ -141,9 +141,11 @@ for _, user in ipairs(redis.call('SMEMBERS', base .. 'users:' .. node .. ':' .. 
 end
 for i = 6, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
 local members = redis.call('HVALS', base .. 'members:' .. channel)
-return {redis.call('GET', base .. 'last:' .. channel), version_of(channel), changes, members}
+local last = base .. 'last:' .. channel
+return {redis.call('GET', last), version_of(channel), changes, members, redis.call('PTTL', last)}
 """)
-"""TELL CHANNEL NUMBER (USER BLOB)…: all that a node has of a channel. Answer: last event, version, changes, members."""
+"""TELL CHANNEL NUMBER (USER BLOB)…: all that a node has of a channel. Answer: last event, version, changes, members,
+milliseconds the last event is kept."""
 
 KEEP: Final = Script("""
 local channel, frame, ttl, header = ARGV[3], ARGV[4], ARGV[5], ARGV[6]

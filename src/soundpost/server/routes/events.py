@@ -42,7 +42,7 @@ class Batch(Struct):
     batch: list[BatchEvent]
 
 
-_LOCALLY: Final = json_response({"delivered": "local"})
+_LOCALLY: Final = {"delivered": "local"}
 """The clients of this host have the event; for those of others it waits."""
 _decode_event = msgspec.json.Decoder(Event).decode
 _decode_batch = msgspec.json.Decoder(Batch).decode
@@ -84,7 +84,7 @@ def publish_event(
     return ask(
         state,
         ChannelQuery(state.app.id, channels, attributes(info)),
-        lambda infos: json_response({"channels": dict(zip(channels, infos, strict=True))}),
+        lambda infos: json_response({"channels": dict(zip(channels, infos, strict=True))} | _reach(state)),
     )
 
 
@@ -109,14 +109,19 @@ def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Resp
 
     def response(infos: list[dict[str, Any]]) -> Response:
         pairs = zip(asked, infos, strict=True)
-        return json_response({"batch": [{name: info[name] for name in names if name in info} for names, info in pairs]})
+        found = [{name: info[name] for name in names if name in info} for names, info in pairs]
+        return json_response({"batch": found} | _reach(state))
 
     every = [name for name in ATTRIBUTES if any(name in names for names in asked)]
     return ask(state, ChannelQuery(state.app.id, [event.channel for event in batch], every), response)
 
 
 def _taken(state: AppState) -> Response:
-    return OK if state.node.peers.reaches_all else _LOCALLY
+    return OK if state.node.peers.reaches_all else json_response(_LOCALLY)
+
+
+def _reach(state: AppState) -> dict[str, Any]:
+    return {} if state.node.peers.reaches_all else _LOCALLY
 
 
 def _decode(decoder: Any, body: bytes) -> Any:
