@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 
 
@@ -35,6 +38,10 @@ class Relay:
         for transport, data in held or ():
             transport.write(data)
 
+    def forget(self) -> None:
+        """Let go of what was kept, to nobody."""
+        self._held = None
+
     def cut(self) -> None:
         """End all connections, without what is held."""
         for transport in self._transports:
@@ -50,6 +57,40 @@ class Relay:
             transport.write(data)
         else:
             self._held.append((transport, data))
+
+
+@contextmanager
+def relay_in_background(target: int) -> Iterator[BackgroundRelay]:
+    """A relay with a thread of its own, for tests that wait in the foreground."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        relay = asyncio.run_coroutine_threadsafe(Relay.start(target), loop).result()
+        yield BackgroundRelay(loop, relay)
+        asyncio.run_coroutine_threadsafe(relay.stop(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class BackgroundRelay:
+    """Listens on ``port``."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, relay: Relay) -> None:
+        self._loop = loop
+        self._relay = relay
+        self.port = relay.port
+
+    def hold(self) -> None:
+        """As if the cable were pulled: nothing passes, and nobody is told."""
+        self._loop.call_soon_threadsafe(self._relay.hold)
+
+    def mend(self) -> None:
+        """What was under way is lost; new connections pass."""
+        self._loop.call_soon_threadsafe(self._relay.cut)
+        self._loop.call_soon_threadsafe(self._relay.forget)
 
 
 class _Client(asyncio.Protocol):

@@ -161,7 +161,7 @@ def _subscriptions(server: RunningServer) -> dict[str, int]:
 
 @contextmanager
 def running_fleet(
-    url: str,
+    url: str | Sequence[str],
     count: int = 3,
     *,
     workers: int = 1,
@@ -169,12 +169,12 @@ def running_fleet(
     connected: bool = True,
     apps: Sequence[App] = (DEFAULT_APP,),
 ) -> Iterator[Fleet]:
-    """So many servers on one Redis, and all connected to it unless that cannot be."""
+    """So many servers on one Redis, and all connected to it unless that cannot be. ``url``: the same for all, or of
+    each."""
+    urls = [url] * count if isinstance(url, str) else url
     with ExitStack() as stack:
-        scaling = ScalingSettings(redis=url, prefix=prefix)
-        servers = [
-            stack.enter_context(running_server(scaling=scaling, workers=workers, apps=apps)) for _ in range(count)
-        ]
+        scaling = [ScalingSettings(redis=each, prefix=prefix) for each in urls]
+        servers = [stack.enter_context(running_server(scaling=each, workers=workers, apps=apps)) for each in scaling]
         for server in servers if connected else ():
             server.wait_for_log("connected, as node")
         for server in servers if connected else ():

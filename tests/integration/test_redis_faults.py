@@ -13,6 +13,7 @@ import pytest
 from harness import until
 from integration.fleet import SETTLE, Fleet, running_fleet
 from redis_process import RedisServer, running_redis
+from redis_relay import relay_in_background
 
 ROOM, CHANNEL = "presence-room", "room"
 
@@ -97,6 +98,38 @@ def test_redis_kicks_everybody_out(fleet: Fleet, redis: RedisServer) -> None:
         time.sleep(0.3)
 
     all_is_well(fleet, [])
+
+
+def test_the_network_between_one_server_and_redis_is_cut(redis: RedisServer) -> None:
+    """For longer than its lease: the others see its members leave, and come back; its own clients see nothing."""
+    with relay_in_background(redis.port) as relay:
+        cut = f"redis://127.0.0.1:{relay.port}"
+        with running_fleet([redis.url, redis.url, cut]) as fleet:
+            ann = fleet.member(0, "ann", ROOM, CHANNEL)
+            fleet.member(1, "bob", ROOM, CHANNEL)
+            carl = fleet.member(2, "carl", ROOM, CHANNEL)
+            fleet.check()
+            ann.read_waiting()
+            before = len(ann.notices)
+            seen = len(carl.notices)
+
+            relay.hold()
+            until(lambda: fleet[2].publish("x", "e").json() == {"delivered": "local"}, "it knows that it is alone")
+            assert fleet[2].publish(CHANNEL, "alone").json() == {"delivered": "local"}
+            carl.wait_for(CHANNEL, ["alone"])
+            assert fleet[0].publish(CHANNEL, "of others").body == b"{}"
+
+            def carl_has_left() -> bool:
+                ann.read_waiting()
+                return ("-", "carl") in ann.notices[before:]
+
+            until(carl_has_left, "carl leaves", seconds=SETTLE)
+            relay.mend()
+
+            all_is_well(fleet, [])
+            ann.wait_for(CHANNEL, ["alone", "of others"])
+            assert ann.notices[before:] == [("-", "carl"), ("+", "carl")]
+            assert carl.notices[seen:] == []
 
 
 def test_a_server_is_killed(fleet: Fleet) -> None:

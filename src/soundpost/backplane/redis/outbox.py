@@ -16,7 +16,7 @@ import hiredis
 log = logging.getLogger("soundpost.redis")
 
 MAX_BYTES: Final = 32 * 1024 * 1024
-MAX_AGE: Final = 120.0
+MAX_AGE: Final = 300.0
 """Seconds after which an event is not worth delivering any more."""
 
 Command = tuple[str | bytes | int, ...]
