@@ -196,3 +196,29 @@ async def test_a_full_channel_has_room_again_when_a_member_left_another_node(sta
     await cluster.settle()
 
     await cluster.join(b, ROOM, user="bob")
+
+
+async def test_fifty_nodes_are_one(start: Start) -> None:
+    cluster = await start(nodes=50)
+    clients = [node.open() for node in cluster.nodes]
+    await cluster.settle()
+    for number, client in enumerate(clients):
+        client.read()
+        client.ask(ROOM, {"user_id": str(number)})
+    await cluster.settle()
+    for node in cluster.nodes[40:]:
+        await cluster.lose(node)
+    await cluster.settle()
+
+    for client in clients[:40]:
+        present: set[str] = set()
+        for name, data in client.events():
+            if name == SUCCEEDED:
+                present = set(data["presence"]["ids"])
+            elif name == ADDED:
+                assert data["user_id"] not in present
+                present.add(data["user_id"])
+            else:
+                present.remove(data["user_id"])
+        assert present == {str(number) for number in range(40)}
+    assert len(await cluster.ask(cluster.nodes[7], UsersQuery("1", ROOM))) == 40
