@@ -1,4 +1,4 @@
-"""How nodes act as one. A single process needs :class:`SingleNode`, which has nobody to tell."""
+"""How nodes act as one: on one host by a registry or a hub, on many over Redis."""
 
 from soundpost.backplane.registry import Registry
 from soundpost.backplane.single_node import SingleNode

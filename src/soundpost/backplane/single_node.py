@@ -1,37 +1,42 @@
-"""One process alone: it keeps the registry itself."""
+"""A process that is the only node of its host: it calls the registry itself."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from soundpost.backplane.registry import Registry
+from soundpost.backplane.settling import Settling
 from soundpost.core.peers import Admission, Joined, Query
 from soundpost.core.presence import Member
 
 if TYPE_CHECKING:
+    from soundpost.backplane.redis.registry import ClusterRegistry
     from soundpost.core.node import Node
 
 
 class SingleNode:
-    """The backplane of a node without peers; see :class:`soundpost.core.peers.Peers`. Answers at once."""
+    """The backplane of a node without others on its host; see :class:`soundpost.core.peers.Peers`."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry | ClusterRegistry) -> None:
         self._registry = registry
+        self._settling = Settling()
+        self._published = 0
         self._node: Node
 
     @property
     def reaches_all(self) -> bool:
-        """There are no others."""
-        return True
+        """Whether other hosts, if there are any, can be reached."""
+        return self._registry.reaches_all
 
     def attach(self, node: Node) -> None:
-        """Whom to tell of members and counts."""
+        """Whom to tell of members and counts, and what others say."""
         self._node = node
         self._registry.add_node(node)
 
     def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
-        """Count a connection, if the app may have one more."""
+        """Count a connection, if there may be one more."""
         self._registry.admit(self._node, app_id, then)
 
     def release(self, app_id: str) -> None:
@@ -51,28 +56,31 @@ class SingleNode:
         self._registry.leave(self._node, app_id, channel, user_id)
 
     def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
-        """Nobody else has subscribers."""
+        """Own clients first; then the others."""
         self._node.deliver_event(app_id, channel, frame, except_socket_id)
-        self._registry.publish(self._node, app_id, channel, frame, except_socket_id, keep, _taken)
+        self._published += 1
+        self._settling.begin(self._published)
+        settle = partial(self._settle, self._published)
+        self._registry.publish(self._node, app_id, channel, frame, except_socket_id, keep, settle)
+
+    def _settle(self, number: int, taken: bool) -> None:
+        self._settling.end(number)
 
     def settled(self, then: Callable[[], None]) -> None:
-        """Everything is, always."""
-        then()
+        """Call back when what was published so far is on its way to all hosts, or waits for those out of reach."""
+        self._settling.wait(then)
 
     def terminate(self, app_id: str, user_id: str) -> None:
-        """No other node has connections."""
+        """Close the connections of a user on other hosts."""
+        self._registry.terminate(self._node, app_id, user_id)
 
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
-        """The registry knows."""
+        """The registry knows, or finds out."""
         self._registry.answer(query, then)
 
     def flush(self) -> None:
-        """Nothing waits."""
+        """Nothing waits: what goes to other hosts leaves with the loop's turn."""
 
     def every_few_seconds(self) -> None:
         """Counts of large channels, expired events."""
         self._registry.every_few_seconds()
-
-
-def _taken(taken: bool) -> None:
-    """There is nobody who waits for it."""

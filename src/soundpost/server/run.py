@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import uvloop
 
-from soundpost.backplane.redis import RedisBackplane, RedisPeers
+from soundpost.backplane import SingleNode
+from soundpost.backplane.redis import RedisBackplane
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.observer import Observer
 from soundpost.server.debug import MessageStream
@@ -43,7 +44,7 @@ def number_of_workers(settings: ServerSettings) -> int:
 async def _serve(settings: Settings, debug: bool, playground: bool, on_ready: OnReady) -> None:
     observers: list[Observer] = [MessageStream()] if debug else []
     backplane = _backplane(settings)
-    peers = None if backplane is None else RedisPeers(backplane.registry)
+    peers = None if backplane is None else SingleNode(backplane.registry)
     server = Server(settings, playground=playground, observers=observers, peers=peers)
     await server.start()
     if backplane is not None:

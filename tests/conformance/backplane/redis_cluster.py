@@ -11,8 +11,8 @@ from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from redis_process import shared_redis
 from redis_relay import Relay
+from soundpost.backplane import SingleNode
 from soundpost.backplane.redis.messages import Event, parse
-from soundpost.backplane.redis.peers import RedisPeers
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import ClusterRegistry
 from soundpost.backplane.redis.servers import Address, Login, Plain
@@ -56,7 +56,7 @@ class Host:
             setup.apps, self.redis, loop=asyncio.get_running_loop(), max_connections=setup.server_max_connections
         )
         observers = [] if setup.observer is None else [setup.observer()]
-        self.stage = Stage(*setup.apps, peers=RedisPeers(self.registry), observers=observers)
+        self.stage = Stage(*setup.apps, peers=SingleNode(self.registry), observers=observers)
         self.task = asyncio.ensure_future(self.redis.keep_connected())
 
     async def flows(self) -> None:

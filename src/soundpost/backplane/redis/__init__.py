@@ -6,13 +6,12 @@ import asyncio
 from collections.abc import Iterable
 
 from soundpost.backplane.redis.address import servers_of
-from soundpost.backplane.redis.peers import RedisPeers
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import ClusterRegistry
 from soundpost.config.settings import ScalingSettings
 from soundpost.core.apps import App
 
-__all__ = ["RedisBackplane", "RedisPeers"]
+__all__ = ["RedisBackplane"]
 
 
 class RedisBackplane:
