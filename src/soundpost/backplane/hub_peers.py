@@ -81,7 +81,7 @@ class HubPeers:
         """Hand an event to the hub; it goes to this worker's own clients when the hub has put it in order."""
         own = partial(self._node.deliver_event, app_id, channel, frame, except_socket_id)
         number = self._ask(lambda published: own())
-        self._settling.begin(number)
+        self._settling.begin()
         self._send(Publish(number, app_id, channel, frame, except_socket_id, keep))
 
     def settled(self, then: Callable[[], None]) -> None:
@@ -113,9 +113,9 @@ class HubPeers:
         elif isinstance(message, Published):
             self._waiting.pop(message.number)(None)
             if message.settled:
-                self._settling.end(message.number)
+                self._settling.end()
         elif isinstance(message, Settled):
-            self._settling.end(message.number)
+            self._settling.end()
         elif isinstance(message, Room):
             self._waiting.pop(message.number)(Joined(message.presence, message.cached))
         elif isinstance(message, NoRoom):

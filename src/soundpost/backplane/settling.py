@@ -7,30 +7,32 @@ from collections.abc import Callable
 
 
 class Settling:
-    """Numbers of publications without an answer, and who waits for those up to a number."""
+    """How many events were published, how many of them were answered, and who waits for as many answers.
+
+    Answers come in the order of the events, but for those of several servers of a Redis Cluster: there a publisher may
+    be answered a moment early.
+    """
+
+    __slots__ = ("_answered", "_published", "_waiting")
 
     def __init__(self) -> None:
-        self._last = 0  # begun
-        self._open: dict[int, None] = {}  # in order
+        self._published = 0
+        self._answered = 0
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
 
-    def begin(self, number: int) -> None:
-        """Something was published; numbers grow."""
-        self._last = number
-        self._open[number] = None
+    def begin(self) -> None:
+        """Something was published."""
+        self._published += 1
 
-    def end(self, number: int) -> None:
+    def end(self) -> None:
         """It is in order, or never will be."""
-        del self._open[number]
-        while self._waiting and self._is_settled(self._waiting[0][0]):
+        self._answered += 1
+        while self._waiting and self._waiting[0][0] <= self._answered:
             self._waiting.popleft()[1]()
 
     def wait(self, then: Callable[[], None]) -> None:
-        """Call back once everything up to now is; at once if nothing is open."""
-        if self._open:
-            self._waiting.append((self._last, then))
-        else:
+        """Call back once everything up to now is; at once if it is already."""
+        if self._answered == self._published:
             then()
-
-    def _is_settled(self, number: int) -> bool:
-        return not self._open or next(iter(self._open)) > number
+        else:
+            self._waiting.append((self._published, then))

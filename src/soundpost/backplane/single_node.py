@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from soundpost.backplane.registry import Registry
@@ -22,7 +21,6 @@ class SingleNode:
     def __init__(self, registry: Registry | ClusterRegistry) -> None:
         self._registry = registry
         self._settling = Settling()
-        self._published = 0
         self._node: Node
 
     @property
@@ -58,13 +56,11 @@ class SingleNode:
     def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
         """Own clients first; then the others."""
         self._node.deliver_event(app_id, channel, frame, except_socket_id)
-        self._published += 1
-        self._settling.begin(self._published)
-        settle = partial(self._settle, self._published)
-        self._registry.publish(self._node, app_id, channel, frame, except_socket_id, keep, settle)
+        self._settling.begin()
+        self._registry.publish(self._node, app_id, channel, frame, except_socket_id, keep, self._settle)
 
-    def _settle(self, number: int, taken: bool) -> None:
-        self._settling.end(number)
+    def _settle(self, taken: bool) -> None:
+        self._settling.end()
 
     def settled(self, then: Callable[[], None]) -> None:
         """Call back when what was published so far is on its way to all hosts, or waits for those out of reach."""
