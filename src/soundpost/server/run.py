@@ -10,12 +10,12 @@ from collections.abc import Callable
 import uvloop
 
 from soundpost.backplane import SingleNode
-from soundpost.backplane.redis import RedisBackplane
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.observer import Observer
 from soundpost.server.debug import MessageStream
 from soundpost.server.listening import Listening
 from soundpost.server.logs import set_up_logging
+from soundpost.server.scaling import redis_backplane
 from soundpost.server.server import Server, normal_prefix
 from soundpost.server.workers import Workers
 
@@ -43,7 +43,7 @@ def number_of_workers(settings: ServerSettings) -> int:
 
 async def _serve(settings: Settings, debug: bool, playground: bool, on_ready: OnReady) -> None:
     observers: list[Observer] = [MessageStream()] if debug else []
-    backplane = _backplane(settings)
+    backplane = redis_backplane(settings)
     peers = None if backplane is None else SingleNode(backplane.registry)
     server = Server(settings, playground=playground, observers=observers, peers=peers)
     await server.start()
@@ -55,10 +55,6 @@ async def _serve(settings: Settings, debug: bool, playground: bool, on_ready: On
     await server.stop()
     if backplane is not None:
         await backplane.stop()
-
-
-def _backplane(settings: Settings) -> RedisBackplane | None:
-    return None if settings.scaling.redis is None else RedisBackplane(settings.scaling, settings.apps)
 
 
 async def _serve_with_workers(settings: Settings, count: int, debug: bool, playground: bool, on_ready: OnReady) -> None:

@@ -13,12 +13,12 @@ from typing import Final
 from soundpost.backplane.hub import Hub, WorkerEnd
 from soundpost.backplane.hub_link import HubLink
 from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ping, Pong, Ready
-from soundpost.backplane.redis import RedisBackplane
 from soundpost.backplane.registry import Registry
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.errors import StartError
 from soundpost.server.listening import listen_again, listening_sockets
 from soundpost.server.open_files import places_for_websockets
+from soundpost.server.scaling import redis_backplane
 
 log = logging.getLogger("soundpost.workers")
 
@@ -80,11 +80,10 @@ class Workers:
         self._playground = playground
         self._debug = debug
         limit = _websockets(settings.server)
-        self._backplane: RedisBackplane | None = None
-        if settings.scaling.redis is None:
+        self._backplane = redis_backplane(settings, max_connections=limit)
+        if self._backplane is None:
             self._hub = Hub(Registry(settings.apps, max_connections=limit))
         else:
-            self._backplane = RedisBackplane(settings.scaling, settings.apps, max_connections=limit)
             self._hub = Hub(self._backplane.registry)
         sockets = listening_sockets(settings.server.host, settings.server.port, count)
         self._workers = [_Worker(number, own) for number, own in enumerate(sockets, 1)]

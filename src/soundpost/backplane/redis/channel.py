@@ -81,10 +81,13 @@ class SharedChannel:
         """Remember the last event, up to a time."""
         self.last, self.last_until = frame, until
 
+    def last_at(self, now: float) -> bytes | None:
+        """The last event's frame, unless it expired."""
+        return self.last if now < self.last_until else None
+
     def joined(self, now: float) -> Joined:
         """What a subscriber is told."""
-        last = self.last if now < self.last_until else None
-        return Joined(None if self.members is None else self.members.as_json_string(), last)
+        return Joined(None if self.members is None else self.members.as_json_string(), self.last_at(now))
 
     def deliver(self, frame: bytes, except_socket_id: str | None = None, except_node: NodeEnd | None = None) -> None:
         """Hand a frame to the nodes of this host, but one."""

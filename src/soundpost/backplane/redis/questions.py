@@ -26,8 +26,9 @@ Read = tuple[bytes, str, str, tuple[str, ...]]
 class Questions:
     """Asks Redis."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, clock: Callable[[], float]) -> None:
         self._redis = redis
+        self._clock = clock
 
     def answer(self, entry: AppEntry, query: Query, then: Answered) -> None:
         """Answer as :meth:`soundpost.backplane.registry.Registry.answer` does."""
@@ -88,7 +89,7 @@ class Questions:
 
         def answered(found: list[Any] | None) -> None:
             if found is None:
-                then([_here(entry, name, asked) for name in names])
+                then([_here(entry, name, asked, self._clock()) for name in names])
                 return
             four = [found[i : i + 4] for i in range(0, len(found), 4)]
             then([_attributes(name, asked, *values) for name, values in zip(names, four, strict=True)])
@@ -120,12 +121,14 @@ def _keys(answer: Any) -> Iterable[bytes]:
     return answer if isinstance(answer, dict) else answer[::2]
 
 
-def _here(entry: AppEntry, name: str, asked: Sequence[str]) -> dict[str, Any]:
+def _here(entry: AppEntry, name: str, asked: Sequence[str], now: float) -> dict[str, Any]:
     channel = entry.channels.get(name)
     if channel is None:
         return _attributes(name, asked, None, 0, None, 0)
-    last = None if channel.last is None else b"0 " + channel.last
-    return _attributes(name, asked, channel.count, len(channel.members or ()), last, entry.app.cache_ttl * 1000)
+    frame = channel.last_at(now)
+    last = None if frame is None else b"0 " + frame
+    left = round((channel.last_until - now) * 1000)
+    return _attributes(name, asked, channel.count, len(channel.members or ()), last, left)
 
 
 def _attributes(

@@ -109,7 +109,7 @@ class Redis:
         )
 
     def run(self, script: Script, bucket: bytes, *arguments: str | bytes | int, then: Then) -> None:
-        """Run a script; ``then`` takes its answer, or a ConnectionError. A script that is refused ends it."""
+        """Run a script; ``then`` takes its answer, or a ConnectionError. One that is refused ends the connection."""
 
         def answered(answer: Any) -> None:
             if isinstance(answer, hiredis.ReplyError):

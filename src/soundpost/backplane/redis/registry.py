@@ -68,7 +68,7 @@ class ClusterRegistry:
         self._connections = 0
         self._nodes: dict[NodeEnd, None] = {}
         self._outbox = Outbox(redis.send, loop.time)
-        self._questions = Questions(redis)
+        self._questions = Questions(redis, loop.time)
         self._number = 0  # of messages of ours
         self._dirty: dict[SharedChannel, None] = {}
         self._dirty_apps: dict[AppEntry, None] = {}
