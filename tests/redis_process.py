@@ -26,11 +26,19 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def default_program() -> str:
+    """The server the tests use: SOUNDPOST_TEST_REDIS, or the one that is installed."""
+    program = os.environ.get("SOUNDPOST_TEST_REDIS") or shutil.which("redis-server") or shutil.which("valkey-server")
+    assert program is not None, "the tests need redis-server: apt-get install redis-server, or brew install redis"
+    return program
+
+
 class RedisServer:
     """A server of its own, on a port that stays the same however often it is started. It keeps nothing on disk."""
 
-    def __init__(self, folder: Path, *options: str, port: int | None = None) -> None:
+    def __init__(self, folder: Path, *options: str, port: int | None = None, program: str | None = None) -> None:
         self.port = free_port() if port is None else port
+        self._program = program
         self._folder = folder
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -40,8 +48,7 @@ class RedisServer:
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        program = shutil.which("valkey-server") or shutil.which("redis-server")
-        assert program is not None, "the tests need redis-server: apt-get install redis-server, or brew install redis"
+        program = self._program or default_program()
         command = [program, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._folder)]
         with (self._folder / f"redis-{self.port}.log").open("ab") as log:
             self._process = subprocess.Popen([*command, *self._options], stdout=log, stderr=log)

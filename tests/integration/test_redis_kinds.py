@@ -12,7 +12,7 @@ import redis as redis_client
 
 from harness import running_server, until
 from integration.fleet import running_fleet
-from redis_process import RedisServer, free_port, running_redis
+from redis_process import RedisServer, default_program, free_port, running_redis
 from self_signed import self_signed
 from soundpost.config.settings import ScalingSettings
 
@@ -50,7 +50,7 @@ def sentinel_of(master: RedisServer, folder: Path) -> Iterator[int]:
     )
     with (folder / "sentinel.log").open("wb") as log:
         process = subprocess.Popen(
-            ["redis-server", str(folder / "sentinel.conf"), "--sentinel"], stdout=log, stderr=log
+            [default_program(), str(folder / "sentinel.conf"), "--sentinel"], stdout=log, stderr=log
         )
     try:
         yield port

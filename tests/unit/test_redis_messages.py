@@ -10,6 +10,7 @@ from soundpost.backplane.redis.messages import (
     Counted,
     Entered,
     Event,
+    Forgotten,
     Hello,
     Left,
     Terminate,
@@ -45,13 +46,14 @@ def test_members(user_id: str | int) -> None:
 
 def test_the_rest() -> None:
     assert parse(b"S1#5") == Counted(5)
+    assert isinstance(parse(b"S1~"), Forgotten)
     assert parse(hello(3)) == Hello(3)
     assert parse(terminate(b"me", 2, "1", "ann b")) == Terminate(b"me", 2, "1", "ann b")
 
 
 @given(
     st.binary(max_size=40),
-    st.sampled_from([b"", b"S1", b"S1E", b"S1!", b"S1+", b"S1-", b"S1#", b"S1X", b"S1N", b"S2E"]),
+    st.sampled_from([b"", b"S1", b"S1E", b"S1!", b"S1+", b"S1-", b"S1#", b"S1~", b"S1X", b"S1N", b"S2E"]),
 )
 def test_nothing_else_raises(data: bytes, prefix: bytes) -> None:
     parse(prefix + data)

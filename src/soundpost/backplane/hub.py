@@ -13,12 +13,14 @@ from soundpost.backplane.hub_messages import (
     Ask,
     Event,
     Join,
+    Known,
     Leave,
     Look,
     Message,
     NoRoom,
     Publish,
     Published,
+    PublishOnce,
     Reach,
     Release,
     Room,
@@ -27,6 +29,7 @@ from soundpost.backplane.hub_messages import (
     Told,
 )
 from soundpost.backplane.registry import Registry
+from soundpost.backplane.request_keys import RequestKeys
 from soundpost.core.peers import Change, Joined
 from soundpost.core.presence import Member
 
@@ -37,10 +40,11 @@ Send = Callable[[Message], None]
 
 
 class Hub:
-    """The workers, and the registry of what they have."""
+    """The workers, the registry of what they have, and the keys of the requests they got."""
 
     def __init__(self, registry: Registry | ClusterRegistry) -> None:
         self.registry = registry
+        self.request_keys = RequestKeys()
         self.workers: list[WorkerEnd] = []
         registry.on_reach = self._tell_reach
 
@@ -59,30 +63,36 @@ class Hub:
             self.workers.remove(worker)
             self.registry.lost(worker)
 
+    def every_few_seconds(self) -> None:
+        """What need not be done at once."""
+        self.registry.every_few_seconds()
+        self.request_keys.drop_expired()
+
     def _tell_reach(self) -> None:
         for worker in self.workers:
             worker.tell_reach(self.registry.reaches_all)
 
 
 class Publication:
-    """An event of a worker: once in order, and, then or later, on its way to everybody."""
+    """What a worker publishes, one event or several: once in order, and, then or later, on its way to everybody."""
 
-    __slots__ = ("_number", "_ordered", "_send", "_settled")
+    __slots__ = ("_number", "_ordered", "_send", "_unsettled")
 
-    def __init__(self, send: Send, number: int) -> None:
+    def __init__(self, send: Send, number: int, events: int = 1) -> None:
         self._send = send
         self._number = number
-        self._ordered = self._settled = False
+        self._ordered = False
+        self._unsettled = events
 
     def order(self) -> None:
         """It has its place among all events of this host."""
         self._ordered = True
-        self._send(Published(self._number, self._settled))
+        self._send(Published(self._number, not self._unsettled))
 
     def settle(self, taken: bool) -> None:
-        """It is on its way to the other hosts, or waits."""
-        self._settled = True
-        if self._ordered:
+        """One of its events is on its way to the other hosts, or waits."""
+        self._unsettled -= 1
+        if self._ordered and not self._unsettled:
             self._send(Settled(self._number))
 
 
@@ -102,6 +112,7 @@ class WorkerEnd:
             Look: self._look,
             Leave: self._leave,
             Publish: self._publish,
+            PublishOnce: self._publish_once,
             Terminate: self._terminate,
             Ask: self._ask,
         }
@@ -140,6 +151,16 @@ class WorkerEnd:
             message.keep,
             publication.settle,
         )
+        publication.order()
+
+    def _publish_once(self, message: PublishOnce) -> None:
+        reception = self._hub.request_keys.receive(message.app_id, message.request)
+        if reception != "new":
+            self._send(Known(message.number, reception))
+            return
+        publication = Publication(self._send, message.number, len(message.events))
+        for event in message.events:
+            self._registry.publish(self, message.app_id, *event, publication.settle)
         publication.order()
 
     def _terminate(self, message: Terminate) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from soundpost.config.settings import Settings
-from soundpost.core.peers import Admission, Change, Query
+from soundpost.core.peers import Admission, Change, Query, ReadyEvent, RequestKey
 
 
 class _Message(Struct, array_like=True, tag=True):
@@ -57,10 +57,17 @@ class Answer(_Numbered):
 
 
 class Published(_Numbered):
-    """Answer to :class:`Publish`: in this place among all events it goes to the worker's own clients. ``settled``: it
-    is on its way to all others too; else :class:`Settled` follows."""
+    """Answer to :class:`Publish` and :class:`PublishOnce`: in this place among all events it goes to the worker's own
+    clients. ``settled``: it is on its way to all others too; else :class:`Settled` follows."""
 
     settled: bool
+
+
+class Known(_Numbered):
+    """Answer to :class:`PublishOnce`: the request's key was taken before; see
+    :data:`soundpost.core.peers.Reception`."""
+
+    reception: Literal["repeated", "different"]
 
 
 class Settled(_Numbered):
@@ -154,6 +161,14 @@ class Publish(_Numbered):
     keep: bool
 
 
+class PublishOnce(_Numbered):
+    """All events of a request, unless it is known already."""
+
+    app_id: str
+    request: RequestKey
+    events: list[ReadyEvent]
+
+
 class Ask(_Numbered):
     """A question about all workers."""
 
@@ -175,9 +190,21 @@ class Terminate(_Message):
 
 
 FromHub = (
-    Configuration | Admitted | Room | NoRoom | Answer | Published | Settled | Reach | Event | Told | Ping | Terminate
+    Configuration
+    | Admitted
+    | Room
+    | NoRoom
+    | Answer
+    | Published
+    | Known
+    | Settled
+    | Reach
+    | Event
+    | Told
+    | Ping
+    | Terminate
 )
-FromWorker = Ready | Failed | Admit | Release | Join | Look | Leave | Publish | Ask | Pong | Terminate
+FromWorker = Ready | Failed | Admit | Release | Join | Look | Leave | Publish | PublishOnce | Ask | Pong | Terminate
 Message = FromHub | FromWorker
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -13,6 +13,7 @@ from soundpost.backplane.hub_messages import (
     Ask,
     Event,
     Join,
+    Known,
     Leave,
     Look,
     Message,
@@ -21,6 +22,7 @@ from soundpost.backplane.hub_messages import (
     Pong,
     Publish,
     Published,
+    PublishOnce,
     Reach,
     Release,
     Room,
@@ -29,7 +31,7 @@ from soundpost.backplane.hub_messages import (
     Told,
 )
 from soundpost.backplane.settling import Settling
-from soundpost.core.peers import Admission, Joined, Query
+from soundpost.core.peers import Admission, Joined, Query, ReadyEvent, Reception, RequestKey
 from soundpost.core.presence import Member
 
 if TYPE_CHECKING:
@@ -84,6 +86,21 @@ class HubPeers:
         self._settling.begin()
         self._send(Publish(number, app_id, channel, frame, except_socket_id, keep))
 
+    def publish_once(
+        self, app_id: str, request: RequestKey, events: list[ReadyEvent], then: Callable[[Reception], None]
+    ) -> None:
+        """Hand all events of a request to the hub, which knows whether one of the workers had it before."""
+
+        def received(known: Reception | None) -> None:
+            if known is None:
+                for channel, frame, except_socket_id, _ in events:
+                    self._node.deliver_event(app_id, channel, frame, except_socket_id)
+            then(known or "new")
+
+        number = self._ask(received)
+        self._settling.begin()
+        self._send(PublishOnce(number, app_id, request, events))
+
     def settled(self, then: Callable[[], None]) -> None:
         """Call back when all that was published so far is on its way to all nodes."""
         self._settling.wait(then)
@@ -124,6 +141,9 @@ class HubPeers:
             self._waiting.pop(message.number)(message.admission)
         elif isinstance(message, Answer):
             self._waiting.pop(message.number)(message.value)
+        elif isinstance(message, Known):
+            self._waiting.pop(message.number)(message.reception)
+            self._settling.end()
         elif isinstance(message, Reach):
             self.reaches_all = message.all
         elif isinstance(message, Terminate):

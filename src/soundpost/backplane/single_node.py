@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from soundpost.backplane.registry import Registry
+from soundpost.backplane.request_keys import RequestKeys
 from soundpost.backplane.settling import Settling
-from soundpost.core.peers import Admission, Joined, Query
+from soundpost.core.peers import Admission, Joined, Query, ReadyEvent, Reception, RequestKey
 from soundpost.core.presence import Member
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ class SingleNode:
     def __init__(self, registry: Registry | ClusterRegistry) -> None:
         self._registry = registry
         self._settling = Settling()
+        self._request_keys = RequestKeys()
         self._node: Node
 
     @property
@@ -59,6 +61,16 @@ class SingleNode:
         self._settling.begin()
         self._registry.publish(self._node, app_id, channel, frame, except_socket_id, keep, self._settle)
 
+    def publish_once(
+        self, app_id: str, request: RequestKey, events: list[ReadyEvent], then: Callable[[Reception], None]
+    ) -> None:
+        """Publish all events of a request, unless it came before."""
+        reception = self._request_keys.receive(app_id, request)
+        if reception == "new":
+            for event in events:
+                self.publish(app_id, *event)
+        then(reception)
+
     def _settle(self, taken: bool) -> None:
         self._settling.end()
 
@@ -78,5 +90,6 @@ class SingleNode:
         """Nothing waits: what goes to other hosts leaves with the loop's turn."""
 
     def every_few_seconds(self) -> None:
-        """Counts of large channels, expired events."""
+        """Counts of large channels, expired events and keys."""
+        self._request_keys.drop_expired()
         self._registry.every_few_seconds()

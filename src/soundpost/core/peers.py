@@ -26,6 +26,28 @@ class Joined(NamedTuple):
     """The frame of a cache channel's last event."""
 
 
+class RequestKey(NamedTuple):
+    """By what a request to publish is known when it is sent again."""
+
+    key: str
+    """What its sender calls it, and nothing else."""
+    digest: str
+    """Of its body."""
+
+
+class ReadyEvent(NamedTuple):
+    """An event as :meth:`Peers.publish` takes it."""
+
+    channel: str
+    frame: bytes
+    except_socket_id: str | None
+    keep: bool
+
+
+Reception = Literal["new", "repeated", "different"]
+"""Whether a request's key is new, was taken with the same body, or with another one."""
+
+
 class Change(Struct, frozen=True, tag="change"):
     """What observers are told: the name of their method and its arguments."""
 
@@ -102,6 +124,11 @@ class Peers(Protocol):
         ``keep``: it is the last event of a cache channel. What follows another publish, also on another node, after
         that was settled, comes after it everywhere.
         """
+
+    def publish_once(
+        self, app_id: str, request: RequestKey, events: list[ReadyEvent], then: Callable[[Reception], None]
+    ) -> None:
+        """Publish all events of a request, unless any node of this host did so before, or is about to."""
 
     def settled(self, then: Callable[[], None]) -> None:
         """Call back when all that was asked and published so far has been answered, and is on its way to clients."""

@@ -1,8 +1,11 @@
-"""Publishing an application's event."""
+"""Publishing an application's events."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+
 from soundpost.core.app_state import AppState
+from soundpost.core.peers import ReadyEvent, Reception, RequestKey
 from soundpost.wire import channel_names, messages
 
 
@@ -11,3 +14,18 @@ def publish(state: AppState, channel: str, event: str, data: str, except_socket_
     frame = messages.event(event, channel, data)
     keep = channel_names.kind_of(channel).is_cache
     state.node.peers.publish(state.app.id, channel, frame, except_socket_id, keep)
+
+
+def publish_once(
+    state: AppState,
+    request: RequestKey,
+    events: Iterable[tuple[str, str, str, str | None]],
+    then: Callable[[Reception], None],
+) -> None:
+    """Deliver the events of a request as :func:`publish` does, each given as its arguments; but not a second time."""
+    kind_of = channel_names.kind_of
+    ready = [
+        ReadyEvent(channel, messages.event(event, channel, data), except_socket_id, kind_of(channel).is_cache)
+        for channel, event, data, except_socket_id in events
+    ]
+    state.node.peers.publish_once(state.app.id, request, ready, then)

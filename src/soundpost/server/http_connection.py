@@ -34,6 +34,7 @@ class HttpConnection(asyncio.Protocol):
         "_body_size",
         "_ending",
         "_headers",
+        "_idempotency_key",
         "_in_body",
         "_in_request",
         "_parser",
@@ -66,6 +67,7 @@ class HttpConnection(asyncio.Protocol):
         self._body_size = 0
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
+        self._idempotency_key: bytes | None = None
         self._body: list[bytes] = []
         self.over_capacity = False
         """There was no room for it when it came: it is refused, those who came before it are served."""
@@ -173,6 +175,9 @@ class HttpConnection(asyncio.Protocol):
                 self._check_body_size(int(value))
             elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
                 waits = True
+            elif size == 15 and name.lower() == b"idempotency-key":
+                key = self._idempotency_key
+                self._idempotency_key = value if key is None else key + b", " + value
         self._check_head_size(head_size)
         if waits and not self._ending:
             self._responses.append(_CONTINUE)  # after the answers to what was asked before
@@ -195,8 +200,10 @@ class HttpConnection(asyncio.Protocol):
             self._headers,
             body[0] if len(body) == 1 else b"".join(body),
             parser.should_keep_alive() and version == "1.1",  # 1.0 would need to be told
+            self._idempotency_key,
         )
         self._target, self._headers, self._body = b"", [], []
+        self._idempotency_key = None
         self._size = self._body_size = 0
         self._in_request = self._in_body = False
         self._began = self._server.wheel.now

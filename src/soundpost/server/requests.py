@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
@@ -19,9 +20,22 @@ _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus
 
 
 class Request:
-    """A whole request. ``path`` and ``query`` are as sent, still percent-encoded."""
+    """A whole request. ``path`` and ``query`` are as sent, still percent-encoded.
 
-    __slots__ = ("_by_name", "_headers", "body", "http_version", "keep_alive", "method", "path", "query")
+    ``idempotency_key`` is the header of that name: known here so that nobody has to look for it among the headers.
+    """
+
+    __slots__ = (
+        "_by_name",
+        "_headers",
+        "body",
+        "http_version",
+        "idempotency_key",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+    )
 
     def __init__(
         self,
@@ -31,6 +45,7 @@ class Request:
         headers: list[tuple[bytes, bytes]],
         body: bytes,
         keep_alive: bool,
+        idempotency_key: bytes | None = None,
     ) -> None:
         self.method = method
         path, _, query = target.partition(b"?")
@@ -41,6 +56,7 @@ class Request:
         self._by_name: dict[bytes, bytes] | None = None
         self.body = body
         self.keep_alive = keep_alive
+        self.idempotency_key = idempotency_key
 
     def headers(self) -> dict[bytes, bytes]:
         """Header values by lower-case name; several of one name are joined by commas."""
@@ -101,11 +117,14 @@ OK: Final = Response()
 
 
 class Later:
-    """A response that needs an answer from the other nodes first, unless they have given it already."""
+    """A response that needs an answer from the other nodes first, unless they have given it already.
+
+    ``make`` makes it of the answer; or makes one that needs a further answer.
+    """
 
     __slots__ = ("_make", "_then", "response")
 
-    def __init__(self, make: Callable[[Any], Response]) -> None:
+    def __init__(self, make: Callable[[Any], Response | Later]) -> None:
         self._make = make
         self._then: Callable[[], None] | None = None
         self.response: Response | None = None
@@ -113,12 +132,23 @@ class Later:
     def settle(self, answer: Any) -> None:
         """The other nodes have answered."""
         try:
-            self.response = self._make(answer)
+            made = self._make(answer)
         except ApiError as error:
-            self.response = error.response()
+            made = error.response()
         except Exception:
             log.exception("a request could not be answered")
-            self.response = ApiError(500, "Internal server error: its log has the reason").response()
+            made = ApiError(500, "Internal server error: its log has the reason").response()
+        if isinstance(made, Later):
+            if made.response is None:
+                made.then(partial(self._follow, made))
+                return
+            made = made.response
+        self.response = made
+        if self._then is not None:
+            self._then()
+
+    def _follow(self, other: Later) -> None:
+        self.response = other.response
         if self._then is not None:
             self._then()
 

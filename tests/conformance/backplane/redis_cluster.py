@@ -33,17 +33,6 @@ async def redis_cluster(setup: Setup) -> AsyncIterator[Cluster]:
         await cluster.stop()
 
 
-class CountingRegistry(ClusterRegistry):
-    """Counts the events that come from others."""
-
-    events = 0
-
-    def _take_message(self, topic: bytes, data: bytes) -> None:
-        message = parse(data)
-        self.events += isinstance(message, Event) and message.origin != self._redis.origin
-        super()._take_message(topic, data)
-
-
 class Host:
     """One node, its relay and its connection."""
 
@@ -52,12 +41,20 @@ class Host:
         self.redis = Redis(
             Plain(Address("127.0.0.1", relay.port), Login()), prefix, patience=60
         )  # a test may hold it back
-        self.registry = CountingRegistry(
+        self.registry = ClusterRegistry(
             setup.apps, self.redis, loop=asyncio.get_running_loop(), max_connections=setup.server_max_connections
         )
+        self.events = 0
+        """How many have come from others."""
+        self._take, self.redis.on_message = self.redis.on_message, self._count
         observers = [] if setup.observer is None else [setup.observer()]
         self.stage = Stage(*setup.apps, peers=SingleNode(self.registry), observers=observers)
         self.task = asyncio.ensure_future(self.redis.keep_connected())
+
+    def _count(self, topic: bytes, data: bytes) -> None:
+        message = parse(data)
+        self.events += isinstance(message, Event) and message.origin != self.redis.origin
+        self._take(topic, data)
 
     async def flows(self) -> None:
         """Wait until it is connected, and events flow."""
@@ -66,7 +63,7 @@ class Host:
 
     async def ping(self) -> None:
         """Wait until Redis has answered all that was asked, and what was published before has come."""
-        self.registry._state_counts()
+        self.registry._counts.state()
         await self.redis._ask_server(b"nodes", "PING")
         self.stage.turn()
 
@@ -132,7 +129,7 @@ class RedisCluster(Cluster):
         return host.stage
 
     def heard(self, node: Stage) -> int:
-        return self._hosts[node].registry.events
+        return self._hosts[node].events
 
     async def pass_seconds(self) -> None:
         for host in self._hosts.values():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.backplane.cluster import ADDED, SUCCEEDED, Cluster, names
+from conformance.backplane.cluster import ADDED, SUCCEEDED, Cluster, Start, names
 from conformance.backplane.hub_cluster import one_order
 from conformance.protocol.stage import Client
 from soundpost.core.peers import ChannelQuery
@@ -146,3 +146,54 @@ async def test_every_node_tells_the_last_event_when_asked(cluster: Cluster) -> N
         (found,) = await cluster.ask(node, ChannelQuery("1", ["cache-room"], ["occupied", "cache"]))
         assert (found["occupied"], found["cache"]["event"], found["cache"]["data"]) == (False, "last", '{"n":1}')
         assert 0 < found["cache"]["ttl"] <= 1_800
+
+
+async def kept(cluster: Cluster, channels: list[str]) -> list[str]:
+    """Those that keep an event."""
+    found = await cluster.ask(cluster.nodes[1], ChannelQuery("1", channels, ["cache"]))
+    return [channel for channel, attributes in zip(channels, found, strict=True) if "cache" in attributes]
+
+
+OTHERS = [f"cache-{number}" for number in range(100)]
+
+
+async def test_beyond_max_cached_channels_the_longest_unchanged_is_forgotten_on_every_node(start: Start) -> None:
+    cluster = await start(max_cached_channels=1)
+    a, b, c = cluster.nodes
+    await cluster.join(b, "cache-room")
+    a.publish("cache-room", "last")
+    await cluster.settle()
+
+    for channel in OTHERS:
+        c.publish(channel, "e")
+    await cluster.settle()
+
+    for node in (a, b, c):
+        client = await cluster.connect(node)
+        assert await subscribe(cluster, client) == [SUCCEEDED, "pusher:cache_miss"]
+        assert await subscribe(cluster, client, OTHERS[-1]) == [SUCCEEDED, "e"]
+    assert len(await kept(cluster, ["cache-room", *OTHERS])) <= 32  # several hosts keep 2 in each of 16 buckets
+
+
+async def test_what_changes_again_and_again_is_not_forgotten(start: Start) -> None:
+    cluster = await start(max_cached_channels=2)
+    a, b, c = cluster.nodes
+
+    for number, channel in enumerate(OTHERS):
+        a.publish("cache-room", str(number))
+        a.publish(channel, "e")
+    await cluster.settle()
+
+    for node in (b, c):
+        assert await subscribe(cluster, await cluster.connect(node)) == [SUCCEEDED, "99"]
+
+
+async def test_as_many_channels_as_may_keep_an_event_do(start: Start) -> None:
+    cluster = await start(max_cached_channels=len(OTHERS))
+
+    for turn, node in enumerate(cluster.nodes):
+        for channel in OTHERS:
+            node.publish(channel, str(turn))
+        await cluster.settle()
+
+    assert await kept(cluster, OTHERS) == OTHERS

@@ -17,10 +17,12 @@ from soundpost.backplane.hub_messages import (
     Configuration,
     Event,
     Join,
+    Known,
     Message,
     MessageReader,
     NoRoom,
     Publish,
+    PublishOnce,
     Room,
     Terminate,
     Told,
@@ -28,7 +30,7 @@ from soundpost.backplane.hub_messages import (
 )
 from soundpost.backplane.registry import Registry
 from soundpost.config.settings import Settings
-from soundpost.core.peers import Change, ChannelsQuery, UsersQuery
+from soundpost.core.peers import Change, ChannelsQuery, ReadyEvent, RequestKey, UsersQuery
 
 
 def test_a_worker_that_is_still_starting_is_told_nothing() -> None:
@@ -85,6 +87,8 @@ MESSAGES: list[Message] = [
     Room(3, b'"{}"', None),
     NoRoom(4),
     Publish(5, "1", "room", bytes(range(256)) * 300, "1.2", keep=True),
+    PublishOnce(5, "1", RequestKey("k", "d"), [ReadyEvent("room", b"\x81", None, keep=False)] * 3),
+    Known(5, "repeated"),
     Event("1", "room", b"", None),
     Ask(6, UsersQuery("1", "presence-room")),
     Answer(1, [b'"ann"', b"1"]),

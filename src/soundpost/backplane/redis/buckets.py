@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from typing import Final
 from urllib.parse import quote, unquote
@@ -24,6 +25,13 @@ def bucket_of(app_id: str, channel: str) -> bytes:
 def all_buckets(app_id: str) -> list[bytes]:
     """The buckets of an app."""
     return [b"%b:%d" % (app_bucket(app_id), number) for number in range(BUCKETS)]
+
+
+def bucket_limit(limit: int) -> int:
+    """How many channels a bucket may keep something of if an app may of ``limit``: a sixteenth, and four standard
+    deviations of what chance gives one bucket more than another, so that there is room for those ``limit``."""
+    mean = limit / BUCKETS
+    return math.ceil(mean + 4 * math.sqrt(mean))
 
 
 def app_of(bucket: bytes) -> str:

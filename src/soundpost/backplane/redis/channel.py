@@ -81,6 +81,10 @@ class SharedChannel:
         """Remember the last event, up to a time."""
         self.last, self.last_until = frame, until
 
+    def forget(self) -> None:
+        """The last event is kept no longer."""
+        self.last, self.last_until = None, 0.0
+
     def last_at(self, now: float) -> bytes | None:
         """The last event's frame, unless it expired."""
         return self.last if now < self.last_until else None

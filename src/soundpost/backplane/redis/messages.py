@@ -42,6 +42,10 @@ class Left(NamedTuple):
     user_id: str
 
 
+class Forgotten(NamedTuple):
+    """The last event of a channel is kept no longer: there are too many newer ones."""
+
+
 class Counted(NamedTuple):
     """So many subscriptions has a channel now."""
 
@@ -63,7 +67,7 @@ class Hello(NamedTuple):
     nodes: int
 
 
-Message = Event | Entered | Left | Counted | Terminate | Hello
+Message = Event | Entered | Left | Forgotten | Counted | Terminate | Hello
 
 
 def event_header(origin: bytes, number: int, except_socket_id: str | None) -> bytes:
@@ -103,6 +107,8 @@ def parse(data: bytes) -> Message | None:
         if kind == b"-":
             version, user, _ = _user(rest)
             return Left(version, user)
+        if kind == b"~":
+            return Forgotten()
         if kind == b"#":
             return Counted(int(rest))
         if kind == b"N":

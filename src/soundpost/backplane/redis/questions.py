@@ -15,8 +15,8 @@ from soundpost.wire.channel_names import kind_of
 from soundpost.wire.frames import frame_payload
 
 if TYPE_CHECKING:
+    from soundpost.backplane.redis.app_entry import AppEntry
     from soundpost.backplane.redis.redis import Redis
-    from soundpost.backplane.redis.registry import AppEntry
 
 Answered = Callable[[Any], None]
 Read = tuple[bytes, str, str, tuple[str, ...]]

@@ -13,6 +13,7 @@ key                    type    content
 ``…members:CHANNEL``   hash    user → id and info, as JSON
 ``…version``           hash    channel → number of changes to its members and last event
 ``…last:CHANNEL``      string  last event of a cache channel, with its version; expires
+``…kept``              zset    channels in the order of their last events; expires with the newest
 ``…t:CHANNEL``         topic   where the channel's nodes hear of events and members
 =====================  ======  ==============================================================================
 
@@ -100,6 +101,14 @@ end
 """
 
 
+SILENTLY: Final = "0"
+"""TELL of the scripts that state counts: nobody is told of the channel's count."""
+IF_CHANGED: Final = "1"
+"""TELL: its subscribers are told if it has changed."""
+ALWAYS: Final = "2"
+"""TELL: they are told, also of one that was stated before."""
+
+
 class Script:
     """A script, and the digest Redis knows it by once it was loaded."""
 
@@ -147,15 +156,41 @@ return {redis.call('GET', last), version_of(channel), changes, members, redis.ca
 """TELL CHANNEL NUMBER (USER BLOB)…: all that a node has of a channel. Answer: last event, version, changes, members,
 milliseconds the last event is kept."""
 
-KEEP: Final = Script("""
-local channel, frame, ttl, header = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
+_NOTE_KEPT: Final = """
+local function forget(oldest)
+  for i = 1, #oldest, 2 do
+    redis.call('DEL', base .. 'last:' .. oldest[i])
+    if redis.call('HEXISTS', base .. 'total', oldest[i]) == 1 then announce(oldest[i], '~') end
+  end
+end
+
+local function note_kept(channel, ttl, most)
+  local kept = base .. 'kept'
+  local newest = redis.call('ZREVRANGE', kept, 0, 0, 'WITHSCORES')
+  -- Counted, not timed: a clock that is set back must not make the newest one the oldest. What has expired stays in its
+  -- place, which is among the first to be given away.
+  if newest[1] ~= channel and redis.call('ZADD', kept, (newest[2] or 0) + 1, channel) == 1 then
+    local excess = redis.call('ZCARD', kept) - most
+    if excess > 0 then forget(redis.call('ZPOPMIN', kept, excess)) end
+  end
+  redis.call('PEXPIRE', kept, ttl)
+end
+"""
+
+KEEP: Final = Script(
+    _NOTE_KEPT
+    + """
+local channel, frame, ttl, header, most = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
 local version = next_version(channel)
 redis.call('SET', base .. 'last:' .. channel, version .. ' ' .. frame, 'PX', ttl)
+note_kept(channel, ttl, most)
 if redis.call('HEXISTS', base .. 'total', channel) == 0 then redis.call('HDEL', base .. 'version', channel) end
 announce(channel, '!' .. version .. ' ' .. header .. frame)
 return {1, version, changes}
-""")
-"""CHANNEL FRAME MILLISECONDS HEADER: the last event of a cache channel, kept and published."""
+"""
+)
+"""CHANNEL FRAME MILLISECONDS HEADER MOST: the last event of a cache channel, kept and published. The bucket keeps those
+of so many channels."""
 
 BURY: Final = Script("""
 local channels = redis.call('HKEYS', base .. 'share:' .. node)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from soundpost.core.app_state import AppState
-from soundpost.core.peers import ChannelQuery
+from soundpost.core.peers import ChannelQuery, RequestKey
 from soundpost.core.publishing import publish
 from soundpost.server.requests import OK, ApiError, Later, Request, Response, ask, json_response
 from soundpost.server.routes.channels import ATTRIBUTES, attributes
+from soundpost.server.routes.once import publish_once, request_key
 from soundpost.wire import channel_names
 
 
@@ -51,7 +53,8 @@ _decode_batch = msgspec.json.Decoder(Batch).decode
 def post_event(request: Request, state: AppState, query: dict[str, str]) -> Response | Later:
     """Publish one event to one or more channels."""
     event = _decode(_decode_event, request.body)
-    return publish_event(state, event.name, event.data, _channels_of(event), event.socket_id, event.info)
+    key = None if request.idempotency_key is None else request_key(request.idempotency_key, query)
+    return publish_event(state, event.name, event.data, _channels_of(event), event.socket_id, event.info, key)
 
 
 def publish_event(
@@ -61,8 +64,9 @@ def publish_event(
     channels: list[str],
     socket_id: str | None = None,
     info: str | None = None,
+    key: RequestKey | None = None,
 ) -> Response | Later:
-    """Check an event against the app's limits and publish it. Raises ApiError."""
+    """Check an event against the app's limits and publish it, with a key once only. Raises ApiError."""
     app = state.app
     if len(channels) > app.max_channels_per_event:
         raise ApiError(
@@ -77,10 +81,18 @@ def publish_event(
             422,
             "channels: an event for an encrypted channel can go to that channel alone, its data is encrypted for it",
         )
+    if key is not None:
+        events = [(channel, name, data, socket_id) for channel in channels]
+        return publish_once(state, key, events, partial(_answer_event, state, channels, info))
     for channel in channels:
         publish(state, channel, name, data, socket_id)
+    return _answer_event(state, channels, info)
+
+
+def _answer_event(state: AppState, channels: list[str], info: str | None) -> Response | Later:
+    """What is said of an event that was published."""
     if info is None:
-        return _taken(state)
+        return OK if state.node.peers.reaches_all else json_response(_LOCALLY)
     return ask(
         state,
         ChannelQuery(state.app.id, channels, attributes(info)),
@@ -101,10 +113,19 @@ def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Resp
         )
     for event in batch:
         _check(state, event.channel, event.name, event.data)
+    if request.idempotency_key is not None:
+        key = request_key(request.idempotency_key, query)
+        events = [(event.channel, event.name, event.data, event.socket_id) for event in batch]
+        return publish_once(state, key, events, partial(_answer_batch, state, batch))
     for event in batch:
         publish(state, event.channel, event.name, event.data, event.socket_id)
+    return _answer_batch(state, batch)
+
+
+def _answer_batch(state: AppState, batch: list[BatchEvent]) -> Response | Later:
+    """What is said of a batch that was published."""
     if all(event.info is None for event in batch):
-        return _taken(state)
+        return OK if state.node.peers.reaches_all else json_response(_LOCALLY)
     asked = [attributes(event.info or "") for event in batch]
 
     def response(infos: list[dict[str, Any]]) -> Response:
@@ -114,10 +135,6 @@ def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Resp
 
     every = [name for name in ATTRIBUTES if any(name in names for names in asked)]
     return ask(state, ChannelQuery(state.app.id, [event.channel for event in batch], every), response)
-
-
-def _taken(state: AppState) -> Response:
-    return OK if state.node.peers.reaches_all else json_response(_LOCALLY)
 
 
 def _reach(state: AppState) -> dict[str, Any]:

@@ -1,0 +1,29 @@
+"""An app as this host knows it: its connections, node by node, and its channels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from soundpost.backplane.redis.buckets import bucket_limit
+from soundpost.core.apps import App
+
+if TYPE_CHECKING:
+    from soundpost.backplane.redis.channel import SharedChannel
+    from soundpost.backplane.registry import NodeEnd
+
+
+class AppEntry:
+    """What this host has of an app."""
+
+    def __init__(self, app: App) -> None:
+        self.app = app
+        self.channels: dict[str, SharedChannel] = {}
+        """Those that have subscribers here."""
+        self.connections: dict[NodeEnd, int] = {}
+        self.max_cached_per_bucket = bucket_limit(app.max_cached_channels)
+
+    def terminate(self, user_id: str, except_node: NodeEnd | None = None) -> None:
+        """Have a user's connections closed on the nodes that have any of the app, but one."""
+        for node, connections in list(self.connections.items()):
+            if connections and node is not except_node:
+                node.terminate(self.app.id, user_id)

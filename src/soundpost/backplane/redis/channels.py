@@ -1,0 +1,111 @@
+"""The channels that have subscribers on this host, each in step with what Redis has of it.
+
+A channel's topic is subscribed to first, and then all there is of it is asked for; messages and answers come in the
+order of what happened in Redis, so what follows the answer are changes to it. Each change has a number; if one is
+missing, everything is asked for anew.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+from soundpost.backplane.redis import messages as wire
+from soundpost.backplane.redis.app_entry import AppEntry
+from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.counts import Counts, Tell
+from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.scripts import SILENTLY, SYNC
+
+log = logging.getLogger("soundpost.redis")
+
+
+class Channels:
+    """Opens channels, keeps them in step, closes them. ``clock`` in seconds."""
+
+    def __init__(
+        self, apps: Mapping[str, AppEntry], redis: Redis, counts: Counts, tell: Tell, clock: Callable[[], float]
+    ) -> None:
+        self._apps = apps
+        self._redis = redis
+        self._counts = counts
+        self._tell = tell
+        self._clock = clock
+        self.by_topic: dict[bytes, SharedChannel] = {}
+
+    def open(self, entry: AppEntry, name: str) -> SharedChannel:
+        """A channel for its first subscriber; :meth:`sync` is to follow, unless Redis is away."""
+        bucket = bucket_of(entry.app.id, name)
+        channel = SharedChannel(entry.app.id, name, bucket, self._redis.topic(bucket, name))
+        entry.channels[name] = channel
+        self.by_topic[channel.topic] = channel
+        return channel
+
+    def close_if_empty(self, entry: AppEntry, channel: SharedChannel) -> None:
+        """Let go of a channel that nobody here wants any more."""
+        if channel.is_wanted:
+            return
+        if entry.channels.get(channel.name) is channel:
+            del entry.channels[channel.name], self.by_topic[channel.topic]
+            self._redis.unsubscribe(channel.bucket, channel.topic)
+            self._counts.state_closed(channel)
+
+    def sync(self, channel: SharedChannel) -> None:
+        """State all that is here of a channel, and ask for all there is."""
+        channel.syncing = True
+        self._redis.subscribe(channel.bucket, channel.topic)
+        users: list[str | bytes] = []
+        for user_id, (member, _) in channel.own.items():
+            users += [user_id, wire.member_blob(member)]
+        if channel.waiting:
+            users = []  # there may be no room for them: they ask one by one
+        synced = partial(self._synced, channel)
+        self._redis.run(SYNC, channel.bucket, SILENTLY, channel.name, channel.stated_count, *users, then=synced)
+
+    def _synced(self, channel: SharedChannel, answer: Any) -> None:
+        entry = self._apps[channel.app_id]
+        if entry.channels.get(channel.name) is not channel:
+            return
+        if isinstance(answer, list):
+            last, version, changes, members, milliseconds = answer
+            self._tell(entry.app.id, changes)
+            channel.syncing = False
+            channel.version = int(version)
+            if last is not None:
+                channel.keep(last.split(b" ", 1)[1], self._clock() + max(0, milliseconds) / 1000)
+            channel.take_members([wire.member_of(blob) for blob in members])
+        self.go_on(channel)
+
+    def go_on(self, channel: SharedChannel) -> None:
+        """Joins waited for Redis: it has answered, or is away."""
+        waiting, channel.waiting = channel.waiting, None
+        for join in waiting or ():
+            join()
+        self.close_if_empty(self._apps[channel.app_id], channel)
+
+    def heard_of(self, channel: SharedChannel, version: int, apply: Callable[[], None]) -> None:
+        """A change to a channel's members or last event, its number and what follows from it."""
+        if channel.syncing or version <= channel.version:
+            return  # part of an answer that came, or is to come
+        if channel.version and version > channel.version + 1:
+            log.warning("a message about %s of app %s is missing: asking anew", channel.name, channel.app_id)
+            self.sync(channel)
+            return
+        channel.version = version
+        apply()
+
+    def take_up(self) -> None:
+        """Redis is back, and knows nothing of this host."""
+        for entry in self._apps.values():
+            for channel in entry.channels.values():
+                self.sync(channel)
+
+    def take_down(self) -> None:
+        """Redis is away: those who wait for it wait no more."""
+        for entry in self._apps.values():
+            for channel in list(entry.channels.values()):
+                if channel.waiting is not None:
+                    self.go_on(channel)
