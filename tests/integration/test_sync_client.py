@@ -1,0 +1,133 @@
+"""The blocking client against a real server."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from cli_process import Process
+from harness import DEFAULT_APP, RunningServer
+from soundpost.client import Event, Member, SyncClient, with_secret
+from soundpost.errors import ConnectionRefused, ProtocolError, RequestError, SubscriptionError
+
+KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
+
+
+def client_of(server: RunningServer, user_id: str = "") -> SyncClient:
+    return SyncClient(f"http://127.0.0.1:{server.port}", KEY, auth=with_secret(KEY, SECRET, user_id=user_id))
+
+
+def test_events_are_iterated_over(server: RunningServer) -> None:
+    seen = []
+    with client_of(server) as client:
+        orders = client.subscribe("private-orders")
+        for number in range(3):
+            server.publish("private-orders", "shipped", str(number))
+        for event in orders:
+            seen.append(event.data)
+            if event.data == 2:
+                orders.unsubscribe()
+        with pytest.raises(SubscriptionError, match="no more events"):
+            orders.next()
+    assert seen == [0, 1, 2]
+
+
+def test_events_nobody_reads_by_themselves_are_the_clients(server: RunningServer) -> None:
+    with client_of(server) as client:
+        client.subscribe("orders")
+        server.publish("orders", "shipped", "{}")
+        assert next(iter(client)) == Event("shipped", "orders", "{}")
+
+
+def test_waiting_has_its_limit(server: RunningServer) -> None:
+    with client_of(server) as client:
+        orders = client.subscribe("orders")
+        with pytest.raises(TimeoutError):
+            orders.next(timeout=0.01)
+        server.publish("orders", "shipped")
+        assert orders.next(timeout=10).name == "shipped"
+
+
+def test_presence_and_client_events(server: RunningServer) -> None:
+    with client_of(server, "1") as ann, client_of(server, "2") as bob:
+        room = ann.subscribe("presence-chat")
+        others_room = bob.subscribe("presence-chat")
+        assert room.next(timeout=10).name == "pusher:member_added"
+        assert room.members == others_room.members == {"1": None, "2": None}
+        assert (room.me, others_room.me) == (Member("1", None), Member("2", None))
+        others_room.trigger("typing", {"on": True})
+        event = room.next(timeout=10)
+        assert (event.name, event.data, event.user_id) == ("client-typing", {"on": True}, "2")
+        with pytest.raises(ProtocolError):
+            ann.subscribe("orders").trigger("typing")
+
+
+def test_signed_in(server: RunningServer) -> None:
+    with client_of(server, "ann") as client:
+        assert client.user is None
+        user = client.sign_in()
+        server.publish("#server-to-user-ann", "hello")
+        assert (user.id, user.next(timeout=10).name) == ("ann", "hello")
+        server.publish("#server-to-user-ann", "again")
+        assert client.user is not None
+        assert next(iter(client.user)).name == "again"
+
+
+def test_errors_are_raised_where_they_belong(server: RunningServer, unused_tcp_port: int) -> None:
+    with client_of(server) as client:
+        with pytest.raises(SubscriptionError):
+            client.subscribe("private-a", auth=with_secret(KEY, "wrong"))
+        assert client.subscribe("private-a").is_subscribed
+    with pytest.raises(RuntimeError, match="outside of its 'with' block"):
+        client.subscribe("private-a")
+    with (
+        pytest.raises(ConnectionRefused, match="4001"),
+        SyncClient(f"http://127.0.0.1:{server.port}", "nobodys-key"),
+    ):
+        pass
+    with pytest.raises(RequestError, match="nothing listens"), SyncClient(f"http://127.0.0.1:{unused_tcp_port}", KEY):
+        pass
+    assert not [thread for thread in threading.enumerate() if thread.name == "soundpost-client"]
+
+
+def test_leaving_ends_an_iteration_in_another_thread(server: RunningServer) -> None:
+    ended = threading.Event()
+    with client_of(server) as client:
+        orders = client.subscribe("orders")
+
+        def read() -> None:
+            for _ in orders:
+                pass
+            ended.set()
+
+        threading.Thread(target=read, daemon=True).start()
+    assert ended.wait(10)
+
+
+def test_ctrl_c_ends_it_cleanly(server: RunningServer) -> None:
+    program = f"""
+from soundpost.client import SyncClient
+try:
+    with SyncClient("http://127.0.0.1:{server.port}", "{KEY}") as client:
+        orders = client.subscribe("orders")
+        print("ready", flush=True)
+        for event in orders:
+            print(event.name, flush=True)
+except KeyboardInterrupt:
+    print("stopped", flush=True)
+"""
+    process = Process(
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+        )
+    )
+    process.wait_for("ready")
+    server.publish("orders", "shipped")
+    process.wait_for("shipped")
+    assert process.stop(signal.SIGINT) == 0
+    process.wait_for("stopped")
+    assert process.rest_of_err() == []
