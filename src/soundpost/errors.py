@@ -4,6 +4,10 @@ SoundpostError
 ├── ConfigurationError      a setting is unknown, wrong or missing
 ├── StartError              the server could not start (port in use, unreadable certificate)
 ├── RequestError            the server answered an API request with an error, or not at all
+├── BroadcastError          an event could not be sent
+│   ├── PayloadError        its data or name cannot be sent, whoever takes it
+│   └── QueueError          the queue that should carry it did not take it
+├── RouteError              a channel route is wrong, or two can match one name
 ├── ConnectionRefused       a server refused or ended a client's connection
 ├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
 ├── FrameError              bytes break RFC 6455; ends the connection with its close code
@@ -32,6 +36,26 @@ class RequestError(SoundpostError):
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
         self.status = status
+
+
+class BroadcastError(SoundpostError):
+    """An event could not be sent; ``status`` is the HTTP status, 0 when no answer came."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PayloadError(BroadcastError):
+    """An event's data, name or channel cannot be sent; the message names the field, the rule and the way out."""
+
+
+class QueueError(BroadcastError):
+    """The queue that should carry an event did not take it."""
+
+
+class RouteError(SoundpostError):
+    """A channel route is wrong, or two routes can match one channel name."""
 
 
 class ConnectionRefused(SoundpostError):  # noqa: N818 - reads as the event it names

@@ -1,0 +1,16 @@
+"""Channel authorization: routes that say who may subscribe, and the endpoints that answer browsers."""
+
+from soundpost.authorization.endpoint import HEADERS, Answer, AuthEndpoint, AuthRequest
+from soundpost.authorization.routes import ChannelPolicy, ChannelRoutes, Context, Denied, channels
+
+__all__ = [
+    "HEADERS",
+    "Answer",
+    "AuthEndpoint",
+    "AuthRequest",
+    "ChannelPolicy",
+    "ChannelRoutes",
+    "Context",
+    "Denied",
+    "channels",
+]

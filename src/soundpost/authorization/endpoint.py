@@ -1,0 +1,334 @@
+"""``/broadcasting/auth`` and ``/broadcasting/user-auth``, for any framework: from a request's parts to an answer.
+
+Answers are what laravel-echo and pusher-js expect; a denied channel is 403. The reason goes to the log, and to the
+browser in debug mode only. Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import inspect
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple
+from urllib.parse import parse_qsl
+
+from soundpost.authorization.origin import cross_site_fault
+from soundpost.authorization.routes import ChannelRoutes, Context, Denied, Match
+from soundpost.authorization.users import id_of
+from soundpost.broadcasting.encryption import shared_secret
+from soundpost.broadcasting.serialization import plain
+from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
+from soundpost.broadcasting.socket_id import valid_socket_id
+from soundpost.errors import SoundpostError
+from soundpost.wire.channel_names import Kind, fault, kind_of
+from soundpost.wire.signatures import channel_text, sign, user_text
+
+log = logging.getLogger("soundpost.auth")
+
+HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+"""Of every answer."""
+MAX_BODY: Final = 10_000
+"""Bytes of a request; real ones have some two hundred."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRequest:
+    """A request's parts. ``headers`` by lower-case name; ``user`` finds who asks, by name of a guard or None."""
+
+    headers: Mapping[str, str]
+    query: str
+    body: bytes
+    host: str
+    user: Callable[[str | None], Any]
+    request: Any = None
+    """The framework's own request, which callbacks get in ``ctx``."""
+
+
+class Answer(NamedTuple):
+    """An HTTP answer: always JSON."""
+
+    status: int
+    body: str
+
+
+class _Refused(Exception):  # noqa: N818 - never leaves this module
+    def __init__(self, reason: str, status: int = 403) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request asks for, checked."""
+
+    socket_id: str
+    channel: str
+
+
+@dataclass(slots=True)
+class AuthEndpoint:
+    """Answers auth requests by channel routes. Frameworks replace how callbacks are called, and what denies."""
+
+    routes: ChannelRoutes
+    settings: Callable[[], BroadcastSettings]
+    denials: tuple[type[BaseException], ...] = ()
+    """Exceptions that mean: denied."""
+    run_async: Callable[[Awaitable[Any]], Any] | None = None
+    """Runs a coroutine in synchronous code; ``asyncio.run`` if nothing else is said."""
+    run_sync: Callable[..., Awaitable[Any]] = asyncio.to_thread
+    """Runs a blocking function in asynchronous code."""
+    converters: list[Callable[[Any, Any], Any]] = field(default_factory=list)
+    """Each may make a parameter's value into what its annotation asks for, a model say: ``(annotation, value)``;
+    NotImplemented: not its affair. An exception of ``denials`` denies."""
+    check_permission: Callable[[Any, str], Any] | None = None
+    """Whether a user has the permission that a route asks for."""
+
+    def channel(self, request: AuthRequest) -> Answer:
+        """Authorize a subscription."""
+        return self._answer(request, self._channel)
+
+    async def achannel(self, request: AuthRequest) -> Answer:
+        """The same, without blocking the event loop."""
+        return await self._aanswer(request, self._channel)
+
+    def user(self, request: AuthRequest) -> Answer:
+        """Authorize a sign-in."""
+        return self._answer(request, self._user)
+
+    async def auser(self, request: AuthRequest) -> Answer:
+        """The same, without blocking the event loop."""
+        return await self._aanswer(request, self._user)
+
+    # The steps are generators: they yield each callable of the application, and are sent what it returned. So one text
+    # serves synchronous and asynchronous code.
+
+    def _answer(self, request: AuthRequest, steps: Any) -> Answer:
+        try:
+            generator = steps(request)
+            call = next(generator)
+            while True:
+                try:
+                    result = call()
+                    if inspect.isawaitable(result):
+                        result = (self.run_async or _run)(result)
+                except Exception as error:
+                    call = generator.throw(error)
+                else:
+                    call = generator.send(result)
+        except StopIteration as stop:
+            answer: Answer = stop.value
+            return answer
+        except Exception as error:
+            return self._refusal(request, error)
+
+    async def _aanswer(self, request: AuthRequest, steps: Any) -> Answer:
+        try:
+            generator = steps(request)
+            call = next(generator)
+            while True:
+                try:
+                    result = await self._acall(call)
+                except Exception as error:
+                    call = generator.throw(error)
+                else:
+                    call = generator.send(result)
+        except StopIteration as stop:
+            answer: Answer = stop.value
+            return answer
+        except Exception as error:
+            return self._refusal(request, error)
+
+    async def _acall(self, call: Any) -> Any:
+        if inspect.iscoroutinefunction(getattr(call, "func", call)):
+            return await call()
+        result = await self.run_sync(call)
+        return await result if inspect.isawaitable(result) else result
+
+    def _channel(self, request: AuthRequest) -> Any:
+        asked = self._asked(request, needs_channel=True)
+        kind = kind_of(asked.channel)
+        if not kind.needs_auth or kind is Kind.USER:
+            raise _Refused(f"{asked.channel!r} is no private or presence channel: it needs no authorization")
+        match = self.routes.find(asked.channel)
+        if match is None:
+            raise _Refused(self.routes.why_not(asked.channel))
+        user = yield from self._find_user(request, match)
+        result = yield from self._decide(request, asked, match, user)
+        connection = self.settings().connection()
+        if not kind.is_presence:
+            return _signed(connection, asked, None)
+        return _signed(connection, asked, self._member(match, user, result))
+
+    def _user(self, request: AuthRequest) -> Any:
+        asked = self._asked(request, needs_channel=False)
+        user = yield _Call(request.user, None)
+        if user is None:
+            raise _Refused("nobody is logged in")
+        callback = self.routes.user_callback
+        data: Any = {}
+        if callback is not None:
+            data = yield _Call(callback, user)
+            if not data:
+                raise _Refused("the application says no")
+        data = {"id": id_of(user), **plain(data, "sign-in")} if "id" not in data else plain(data, "sign-in")
+        data["id"] = str(data["id"])
+        connection = self.settings().connection()
+        text = _json(data)
+        auth = f"{connection.key}:{sign(connection.secret, user_text(asked.socket_id, text))}"
+        return Answer(200, _json({"auth": auth, "user_data": text}))
+
+    def _asked(self, request: AuthRequest, *, needs_channel: bool) -> _Asked:
+        headers = request.headers
+        wrong = cross_site_fault(
+            origin=headers.get("origin"),
+            fetch_site=headers.get("sec-fetch-site"),
+            host=request.host,
+            authorization=headers.get("authorization"),
+            trusted=self.settings().trusted_origins,
+        )
+        if wrong is not None:
+            raise _Refused(wrong)
+        values = _values(request)
+        socket_id = valid_socket_id(values.get("socket_id"))
+        if socket_id is None:
+            raise _Refused(
+                f"socket_id {values.get('socket_id', '')!r:.60} is none: expected digits, a dot, digits", 422
+            )
+        channel = values.get("channel_name", "")
+        wrong = fault(channel, 200) if needs_channel else None
+        if wrong is not None:
+            raise _Refused(f"channel_name: {wrong}", 422 if channel else 403)
+        return _Asked(socket_id, channel)
+
+    def _find_user(self, request: AuthRequest, match: Match) -> Any:
+        user = None
+        for guard in match.route.guards or (None,):
+            find = self.routes.guards.get(guard) if guard is not None else None
+            user = yield (_Call(request.user, guard) if find is None else _Call(find, request.request))
+            if user is not None:
+                break
+        if user is None and not match.route.guests:
+            raise _Refused("nobody is logged in")
+        permission = match.route.permission
+        if permission is not None:
+            if self.check_permission is None:
+                raise _Refused(f"the route asks for the permission {permission!r}, which nothing here can check")
+            if user is None or not (yield _Call(self.check_permission, user, permission)):
+                raise _Refused(f"the user has no permission {permission!r}")
+        return user
+
+    def _decide(self, request: AuthRequest, asked: _Asked, match: Match, user: Any) -> Any:
+        route = match.route
+        arguments: dict[str, Any] = {}
+        for name, value in match.parameters.items():
+            arguments[name] = yield _Call(self._converted, route.annotations.get(name), value)
+        if route.takes_ctx:
+            arguments["ctx"] = Context(asked.socket_id, asked.channel, request.request)
+        if route.takes_user is not None:
+            arguments[route.takes_user] = user
+        result = yield _Call(route.callback, **arguments)
+        if not result:
+            raise _Refused(f"{route.name} returned {result!r}")
+        return result
+
+    def _converted(self, annotation: Any, value: Any) -> Any:
+        if annotation is None:
+            return value
+        for convert in self.converters:
+            made = convert(annotation, value)
+            if made is not NotImplemented:
+                return made
+        return value
+
+    @staticmethod
+    def _member(match: Match, user: Any, result: Any) -> dict[str, Any]:
+        route = match.route
+        info = None if result is True else plain(result, f"member of {route.pattern.text}")
+        if route.user_id is not None:
+            user_id = route.user_id(user)
+        elif user is not None:
+            user_id = id_of(user)
+        else:
+            user_id = info.get("id") if isinstance(info, dict) else None
+        if user_id is None or str(user_id) == "":
+            raise _Refused(f"{route.name}: a member needs an id: return one as 'id', or give the route user_id=")
+        return {"user_id": str(user_id)} if info is None else {"user_id": str(user_id), "user_info": info}
+
+    def _refusal(self, request: AuthRequest, error: Exception) -> Answer:
+        status = error.status if isinstance(error, _Refused) else 403
+        reason = str(error)
+        if isinstance(error, (_Refused, Denied, *self.denials)):
+            reason = reason or type(error).__name__
+            log.info("denied: %s", reason)
+        elif isinstance(error, SoundpostError):
+            log.error("denied: %s", error)
+        else:
+            log.error("denied, because a channel route failed", exc_info=error)
+            reason = f"the channel route failed: {type(error).__name__}: {error}"
+        return Answer(status, _json({"message": reason if self._debug() else ""}))
+
+    def _debug(self) -> bool:
+        try:
+            return self.settings().debug
+        except SoundpostError:
+            return False
+
+
+class _Call:
+    """A callable with its arguments, to be called by who drives the steps."""
+
+    __slots__ = ("_args", "_kwargs", "func")
+
+    def __init__(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        self.func = func
+        self._args = args
+        self._kwargs = kwargs
+
+    def __call__(self) -> Any:
+        return self.func(*self._args, **self._kwargs)
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _run(awaitable: Awaitable[Any]) -> Any:
+    return asyncio.run(_awaited(awaitable))
+
+
+def _values(request: AuthRequest) -> dict[str, str]:
+    """What was sent: as a form, as JSON, or in the query."""
+    if len(request.body) > MAX_BODY:
+        raise _Refused(f"the request has {len(request.body)} bytes, at most {MAX_BODY} are taken", 413)
+    values = dict(parse_qsl(request.query))
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
+        try:
+            sent = json.loads(request.body or b"{}")
+        except ValueError as error:
+            raise _Refused(f"the body is no JSON: {error}", 422) from None
+        if not isinstance(sent, dict):
+            raise _Refused("the body is no JSON object", 422)
+        values.update({name: value for name, value in sent.items() if isinstance(value, str)})
+    else:
+        values.update(parse_qsl(request.body.decode(errors="replace")))
+    return values
+
+
+def _signed(connection: ConnectionSettings, asked: _Asked, member: dict[str, Any] | None) -> Answer:
+    data = None if member is None else _json(member)
+    text = channel_text(asked.socket_id, asked.channel, data)
+    answer = {"auth": f"{connection.key}:{sign(connection.secret, text)}"}
+    if data is not None:
+        answer["channel_data"] = data
+    if kind_of(asked.channel).is_encrypted:
+        secret = shared_secret(asked.channel, connection.master_key(asked.channel))
+        answer["shared_secret"] = base64.b64encode(secret).decode()
+    return Answer(200, _json(answer))
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

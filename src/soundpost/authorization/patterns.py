@@ -1,0 +1,135 @@
+"""Patterns of channel names: ``orders.{order_id:int}``. A name fits wholly or not at all.
+
+Converters are ``str`` (no dot, the default), ``int``, ``slug``, ``uuid``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from soundpost.errors import RouteError
+
+_PART: Final = re.compile(r"\{([^{}]*)\}")
+_PARAMETER: Final = re.compile(r"([A-Za-z_]\w*)(?::(\w+))?")
+_LITERAL: Final = re.compile(r"[-a-zA-Z0-9_=@,.;]*")
+_PREFIX: Final = re.compile(r"(private-|presence-|encrypted-|cache-|#)")
+
+
+class Converter(NamedTuple):
+    """What a parameter matches, and what it becomes."""
+
+    regex: str
+    convert: Callable[[str], Any]
+    characters: frozenset[str]
+    """All it can consist of, to find out whether two patterns overlap."""
+
+
+_DIGITS: Final = frozenset("0123456789")
+_LOWER: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
+_LETTERS: Final = _LOWER | {letter.upper() for letter in _LOWER}
+_HEX: Final = _DIGITS | frozenset("abcdefABCDEF")
+CONVERTERS: Final = {
+    "str": Converter(r"[^.]+", str, _LETTERS | _DIGITS | frozenset("-_=@,;")),
+    "int": Converter(r"[0-9]{1,19}", int, _DIGITS),
+    "slug": Converter(r"[-a-zA-Z0-9_]+", str, _LETTERS | _DIGITS | frozenset("-_")),
+    "uuid": Converter(
+        r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", UUID, _HEX | frozenset("-")
+    ),
+}
+
+
+class Pattern:
+    """A pattern, ready to be matched against names without their prefixes. Raises RouteError for a wrong one."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.parameters: dict[str, Converter] = {}
+        self.parts: list[str | Converter] = []
+        self._read(text)
+        regex = "".join(re.escape(part) if isinstance(part, str) else f"({part.regex})" for part in self.parts)
+        self._regex = re.compile(regex)
+
+    def match(self, name: str) -> dict[str, Any] | None:
+        """The parameters in a name, converted; None if it does not fit."""
+        found = self._regex.fullmatch(name)
+        if found is None:
+            return None
+        values = zip(self.parameters.items(), found.groups(), strict=True)
+        return {parameter: converter.convert(text) for (parameter, converter), text in values}
+
+    def overlaps(self, other: Pattern) -> str | None:
+        """A name that both match; None if there is none."""
+        return _common(self._tokens(), other._tokens())
+
+    def _read(self, text: str) -> None:
+        prefix = _PREFIX.match(text)
+        if prefix:
+            raise RouteError(
+                f"channel route {text!r}: leave out the prefix {prefix[0]!r}; whether it is private or presence is "
+                "said by the decorator, and cache and encrypted channels match too"
+            )
+        position = 0
+        for part in _PART.finditer(text):
+            self._add_literal(text[position : part.start()])
+            position = part.end()
+            parameter = _PARAMETER.fullmatch(part[1])
+            if parameter is None:
+                raise RouteError(f"channel route {text!r}: {part[0]} is no parameter: {{name}} or {{name:int}}")
+            name, kind = parameter[1], parameter[2] or "str"
+            if kind not in CONVERTERS:
+                raise RouteError(f"channel route {text!r}: unknown converter {kind!r}: {', '.join(CONVERTERS)}")
+            if name in self.parameters:
+                raise RouteError(f"channel route {text!r}: the parameter {name!r} is there twice")
+            if self.parts and not isinstance(self.parts[-1], str):
+                raise RouteError(f"channel route {text!r}: two parameters need something between them, a dot say")
+            self.parameters[name] = CONVERTERS[kind]
+            self.parts.append(CONVERTERS[kind])
+        self._add_literal(text[position:])
+        if not self.parts:
+            raise RouteError("channel route '': a name is needed")
+
+    def _add_literal(self, text: str) -> None:
+        if not _LITERAL.fullmatch(text):
+            raise RouteError(f"channel route {self.text!r}: {text!r} has characters that no channel name may have")
+        if text:
+            self.parts.append(text)
+
+    def _tokens(self) -> list[str | Converter]:
+        tokens: list[str | Converter] = []
+        for part in self.parts:
+            tokens += list(part) if isinstance(part, str) else [part]
+        return tokens
+
+
+def _common(one: list[str | Converter], other: list[str | Converter]) -> str | None:
+    """A text that both sequences of letters and converters match, found step by step through the pairs of positions."""
+    start = (0, 0, False, False)  # positions, and whether the converter there has matched a letter already
+    seen = {start}
+    ways: list[tuple[tuple[int, int, bool, bool], str]] = [(start, "")]
+    while ways:
+        (i, j, i_begun, j_begun), text = ways.pop()
+        if i == len(one) and j == len(other):
+            return text
+        following: list[tuple[tuple[int, int, bool, bool], str]] = []
+        if i_begun:
+            following.append(((i + 1, j, False, j_begun), text))
+        if j_begun:
+            following.append(((i, j + 1, i_begun, False), text))
+        if i < len(one) and j < len(other):
+            letters = _letters(one[i]) & _letters(other[j])
+            if letters:
+                i_next = (i + 1, False) if isinstance(one[i], str) else (i, True)
+                j_next = (j + 1, False) if isinstance(other[j], str) else (j, True)
+                following.append(((i_next[0], j_next[0], i_next[1], j_next[1]), text + min(letters)))
+        for state, so_far in following:
+            if state not in seen:
+                seen.add(state)
+                ways.append((state, so_far))
+    return None
+
+
+def _letters(token: str | Converter) -> frozenset[str]:
+    return frozenset(token) if isinstance(token, str) else token.characters

@@ -1,0 +1,361 @@
+"""What an application broadcasts through: ``broadcast(event)``, ``publish(…)``, batches, and the fake of tests."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol
+
+from soundpost.broadcasting.channels import ChannelLike, UserChannel
+from soundpost.broadcasting.composing import compose, messages_for
+from soundpost.broadcasting.delivery import Delivery, make_delivery
+from soundpost.broadcasting.drivers.sending import Drivers
+from soundpost.broadcasting.encryption import seal
+from soundpost.broadcasting.event import OnError
+from soundpost.broadcasting.fake import Fake
+from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
+from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
+from soundpost.errors import BroadcastError
+from soundpost.wire.channel_names import kind_of
+
+log = logging.getLogger("soundpost.broadcast")
+
+
+class Transactions(Protocol):
+    """Knows the database transactions of an application: a framework's, or an ORM's."""
+
+    def defer(self, send: Callable[[], None]) -> bool:
+        """Have ``send`` called once the transaction that is open here is committed; False: none is open."""
+
+    def is_open(self) -> bool:
+        """Whether a transaction is open here."""
+
+
+class _Way(NamedTuple):
+    """How messages are to be sent."""
+
+    after_commit: bool
+    on_error: str
+    queue: str
+
+
+_Batch = list[tuple[Message, _Way]]
+"""Messages gathered to be sent together."""
+_batch: ContextVar[_Batch | None] = ContextVar("soundpost_batch", default=None)
+
+
+class Broadcaster:
+    """Sends events as its settings say; those of the environment, if it was not configured.
+
+    Safe to use from any thread, event loop and forked process.
+    """
+
+    def __init__(self, settings: BroadcastSettings | None = None) -> None:
+        self.transactions: Transactions | None = None
+        self._settings = settings
+        self._lock = threading.RLock()
+        self._drivers: Drivers | None = None
+        self._delivery: Delivery | None = None
+        self._fakes: list[Fake] = []
+
+    # Settings
+
+    @property
+    def settings(self) -> BroadcastSettings:
+        """What it was configured with. Raises ConfigurationError."""
+        if self._settings is None:
+            with self._lock:
+                if self._settings is None:
+                    self._settings = settings_from_environment()
+        return self._settings
+
+    def configure(self, settings: BroadcastSettings | Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Take settings: an object, a mapping, or keywords; see :func:`settings_from`. Raises ConfigurationError."""
+        if not isinstance(settings, BroadcastSettings):
+            settings = settings_from({**(settings or {}), **more})
+        elif more:
+            settings = replace(settings, **more)
+        with self._lock:
+            self.close()
+            self._settings = settings
+            self._drivers = self._delivery = None
+
+    @property
+    def drivers(self) -> Drivers:
+        """The drivers of the connections."""
+        if self._drivers is None:
+            with self._lock:
+                self._drivers = self._drivers or Drivers(self.settings)
+        return self._drivers
+
+    @property
+    def delivery(self) -> Delivery:
+        """When messages are sent, and by whom."""
+        if self._delivery is None:
+            with self._lock:
+                self._delivery = self._delivery or make_delivery(self.settings.deliver, self.drivers)
+        return self._delivery
+
+    def close(self) -> None:
+        """Send what waits, and close connections; they are opened again when needed."""
+        if self._delivery is not None:
+            self._delivery.close()
+        if self._drivers is not None:
+            self._drivers.close()
+
+    async def aclose(self) -> None:
+        """Close what belongs to the running event loop."""
+        if self._drivers is not None:
+            await self._drivers.aclose()
+
+    # Events
+
+    def __call__(
+        self,
+        event: Any,
+        *,
+        to_others: bool = False,
+        socket_id: str | None = None,
+        via: str | Iterable[str] | None = None,
+        queue: str | None = None,
+        after_commit: bool | None = None,
+        on_error: OnError | None = None,
+        session: Any = None,
+    ) -> None:
+        """Broadcast an event.
+
+        ``to_others``: but for the browser connection that the current request comes from (``X-Socket-ID``);
+        ``socket_id`` names another one to leave out. ``via`` names the connection, or connections, to send it through,
+        ``queue`` the queue that carries it. ``session``: a SQLAlchemy session whose commit it waits for. Where nothing
+        is said here the event's class decides, and then the settings. Raises BroadcastError, PayloadError.
+        """
+        way = self._way(event, queue, after_commit, on_error)
+        self._send(self._messages(event, to_others, socket_id, via), event, way, session)
+
+    async def abroadcast(
+        self,
+        event: Any,
+        *,
+        to_others: bool = False,
+        socket_id: str | None = None,
+        via: str | Iterable[str] | None = None,
+        queue: str | None = None,
+        on_error: OnError | None = None,
+    ) -> None:
+        """Broadcast an event without blocking the event loop; takes what the synchronous form takes.
+
+        It does not wait for a transaction: there are none in asynchronous code that it could know of.
+        """
+        way = self._way(event, queue, False, on_error)
+        await self._asend(self._messages(event, to_others, socket_id, via), event, way)
+
+    def publish(
+        self,
+        channels: ChannelLike | Iterable[ChannelLike],
+        name: str,
+        data: Any = None,
+        *,
+        to_others: bool = False,
+        socket_id: str | None = None,
+        via: str | Iterable[str] | None = None,
+        queue: str | None = None,
+        after_commit: bool | None = None,
+        on_error: OnError | None = None,
+        session: Any = None,
+    ) -> None:
+        """Broadcast an event without a class: its name and data to these channels, given in full or as objects."""
+        messages = compose(channels, name, data, self._excluded(to_others, socket_id), self._connections(None, via))
+        self._send(messages, None, self._way(None, queue, after_commit, on_error), session)
+
+    async def apublish(
+        self,
+        channels: ChannelLike | Iterable[ChannelLike],
+        name: str,
+        data: Any = None,
+        *,
+        to_others: bool = False,
+        socket_id: str | None = None,
+        via: str | Iterable[str] | None = None,
+        queue: str | None = None,
+        on_error: OnError | None = None,
+    ) -> None:
+        """The same without blocking the event loop."""
+        messages = compose(channels, name, data, self._excluded(to_others, socket_id), self._connections(None, via))
+        await self._asend(messages, None, self._way(None, queue, False, on_error))
+
+    def to_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
+        """Broadcast to all connections on which a user has signed in (``pusher.signin()``)."""
+        self.publish(UserChannel(user_id), name, data, **options)
+
+    async def ato_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
+        """The same without blocking the event loop."""
+        await self.apublish(UserChannel(user_id), name, data, **options)
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """What is broadcast in the block is sent at its end, in as few requests as the server takes.
+
+        Nothing is sent if the block fails. Within ``async`` code use ``async with broadcast.abatch()``.
+        """
+        with self._gathering() as batch:
+            yield
+        for way, messages in _by_way(batch):
+            self._dispatch(messages, way, None)
+
+    def abatch(self) -> _AsyncBatch:
+        """``async with broadcast.abatch():`` as :meth:`batch`, without blocking the event loop."""
+        return _AsyncBatch(self)
+
+    @contextmanager
+    def fake(self, **options: Any) -> Iterator[Fake]:
+        """Nothing is sent in the block; what would have been is remembered, and can be asked for."""
+        fake = Fake(**options)
+        self._fakes.append(fake)
+        try:
+            yield fake
+        finally:
+            self._fakes.remove(fake)
+
+    # The way of a message
+
+    def _messages(
+        self, event: Any, to_others: bool, socket_id: str | None, via: str | Iterable[str] | None
+    ) -> list[Message]:
+        return messages_for(event, self._excluded(to_others, socket_id), self._connections(event, via))
+
+    @staticmethod
+    def _excluded(to_others: bool, socket_id: str | None) -> str | None:
+        if socket_id is not None:
+            return valid_socket_id(socket_id)
+        return current_socket_id() if to_others else None
+
+    def _connections(self, event: Any, via: str | Iterable[str] | None) -> Sequence[str]:
+        wanted = via if via is not None else getattr(event, "broadcast_connection", None)
+        if wanted is None:
+            return ("",)
+        names = (wanted,) if isinstance(wanted, str) else tuple(wanted)
+        if not self._fakes:
+            for name in names:
+                self.settings.connection(name)
+        return names
+
+    def _way(self, event: Any, queue: str | None, after_commit: bool | None, on_error: OnError | None) -> _Way:
+        if self._fakes and self._settings is None:
+            return _Way(False if after_commit is None else after_commit, "raise", queue or "default")
+        settings = self.settings
+        if after_commit is None:
+            after_commit = getattr(event, "after_commit", None)
+        return _Way(
+            settings.after_commit if after_commit is None else after_commit,
+            on_error or getattr(event, "on_error", None) or settings.on_error,
+            queue or getattr(event, "broadcast_queue", None) or settings.queue,
+        )
+
+    def _send(self, messages: list[Message], event: Any, way: _Way, session: Any) -> None:
+        if not messages or self._record(messages, event, way, session):
+            return
+        if session is not None or not self._gather(messages, way):
+            self._dispatch(messages, way, session)
+
+    async def _asend(self, messages: list[Message], event: Any, way: _Way) -> None:
+        if not messages or self._record(messages, event, way, None) or self._gather(messages, way):
+            return
+        await self._adispatch(messages, way)
+
+    def _record(self, messages: list[Message], event: Any, way: _Way, session: Any) -> bool:
+        if not self._fakes:
+            return False
+        pending = session is not None or (
+            way.after_commit and self.transactions is not None and self.transactions.is_open()
+        )
+        self._fakes[-1].record(messages, event, pending=pending)
+        return True
+
+    @staticmethod
+    def _gather(messages: list[Message], way: _Way) -> bool:
+        batch = _batch.get()
+        if batch is None:
+            return False
+        batch += [(message, way) for message in messages]
+        return True
+
+    @contextmanager
+    def _gathering(self) -> Iterator[_Batch]:
+        batch: _Batch = []
+        token = _batch.set(batch)
+        try:
+            yield batch
+        finally:
+            _batch.reset(token)
+
+    def _dispatch(self, messages: list[Message], way: _Way, session: Any) -> None:
+        sealed = [self._sealed(message) for message in messages]
+
+        def send() -> None:
+            self._deliver(sealed, way.queue, "log")  # nobody is left to be told
+
+        if session is not None:
+            from soundpost.contrib.sqlalchemy import after_commit
+
+            after_commit(session, send)
+        elif not (way.after_commit and self.transactions is not None and self.transactions.defer(send)):
+            self._deliver(sealed, way.queue, way.on_error)
+
+    def _deliver(self, messages: list[Message], queue: str, on_error: str) -> None:
+        try:
+            self.delivery.deliver(messages, queue)
+        except BroadcastError as error:
+            _failed(error, on_error)
+
+    async def _adispatch(self, messages: list[Message], way: _Way) -> None:
+        try:
+            await self.delivery.adeliver([self._sealed(message) for message in messages], way.queue)
+        except BroadcastError as error:
+            _failed(error, way.on_error)
+
+    def _sealed(self, message: Message) -> Message:
+        """An encrypted channel's event, encrypted: neither a queue nor the server is to read it."""
+        channel = message.channels[0]
+        if not kind_of(channel).is_encrypted:
+            return message
+        settings = self.settings.connection(message.connection or None)
+        if not settings.is_http:
+            return message
+        return replace(message, data=seal(channel, message.data, settings.master_key(channel)))
+
+
+class _AsyncBatch:
+    """Gathers messages; sends them when left."""
+
+    def __init__(self, broadcaster: Broadcaster) -> None:
+        self._broadcaster = broadcaster
+        self._gathering = broadcaster._gathering()
+        self._batch: _Batch
+
+    async def __aenter__(self) -> None:
+        self._batch = self._gathering.__enter__()
+
+    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._gathering.__exit__(kind, error, trace)
+        if kind is None:
+            for way, messages in _by_way(self._batch):
+                await self._broadcaster._adispatch(messages, way)
+
+
+def _by_way(batch: _Batch) -> Iterator[tuple[_Way, list[Message]]]:
+    """Neighbours that are sent alike, together."""
+    for way, group in groupby(batch, key=lambda each: each[1]):
+        yield way, [message for message, _ in group]
+
+
+def _failed(error: BroadcastError, on_error: str) -> None:
+    if on_error == "log":
+        log.error("not sent: %s", error)
+        return
+    raise error

@@ -1,0 +1,96 @@
+"""Channels by their kinds: ``PrivateChannel("orders.7")`` is ``private-orders.7``.
+
+Source: https://pusher.com/docs/channels/using_channels/channels/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Final
+
+from soundpost.wire.channel_names import SERVER_TO_USER
+
+_PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
+
+
+class Channel:
+    """A public channel, which anybody may subscribe to; ``name`` is what the wire calls it."""
+
+    prefix: ClassVar[str] = ""
+    __slots__ = ("name",)
+
+    def __init__(self, name: object) -> None:
+        self.name = f"{self.prefix}{name}"
+
+    def cached(self) -> Channel:
+        """The cache channel of this name: it keeps its last event for those who subscribe later."""
+        made = type(self).__new__(type(self))
+        made.name = f"{self.prefix}cache-{self.name[len(self.prefix) :]}"
+        return made
+
+    def filled(self, values: Mapping[str, Any]) -> Channel:
+        """With each ``{field}`` replaced by that field's value. Raises KeyError with a field that is not there."""
+        made = type(self).__new__(type(self))
+        made.name = _PLACEHOLDER.sub(lambda match: str(values[match[1]]), self.name)
+        return made
+
+    @property
+    def placeholders(self) -> list[str]:
+        """The fields its name is made from."""
+        return _PLACEHOLDER.findall(self.name)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name[len(self.prefix) :]!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Channel) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+class PrivateChannel(Channel):
+    """A channel whose subscribers the application authorizes."""
+
+    prefix = "private-"
+    __slots__ = ()
+
+
+class PresenceChannel(Channel):
+    """A private channel whose subscribers know of each other."""
+
+    prefix = "presence-"
+    __slots__ = ()
+
+
+class EncryptedPrivateChannel(Channel):
+    """A private channel whose events only its subscribers can read, not the server."""
+
+    prefix = "private-encrypted-"
+    __slots__ = ()
+
+
+class UserChannel(Channel):
+    """All connections on which a user has signed in, by the user's id."""
+
+    prefix = SERVER_TO_USER
+    __slots__ = ()
+
+    def cached(self) -> Channel:
+        """There is no such thing. Raises TypeError."""
+        raise TypeError("a user's own channel keeps no event: use PrivateChannel(…).cached()")
+
+
+ChannelLike = Channel | str
+"""A channel, or its full name as on the wire."""
+
+
+def names_of(channels: ChannelLike | Iterable[ChannelLike]) -> list[str]:
+    """The full names of channels, each once, in order."""
+    if isinstance(channels, Channel | str):
+        return [str(channels)]
+    return list(dict.fromkeys(str(channel) for channel in channels))

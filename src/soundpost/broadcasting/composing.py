@@ -1,0 +1,73 @@
+"""From an event to messages ready to be sent: checked, serialised, split as servers want it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from soundpost.broadcasting.channels import ChannelLike, names_of
+from soundpost.broadcasting.event import default_payload
+from soundpost.broadcasting.message import Message, shown
+from soundpost.broadcasting.serialization import to_json
+from soundpost.errors import PayloadError
+from soundpost.wire.channel_names import fault, kind_of
+
+MAX_CHANNELS: Final = 100
+"""Channels of one request; Pusher, Reverb and Soundpost agree on it."""
+MAX_CHANNEL_NAME: Final = 200
+MAX_EVENT_NAME: Final = 200
+
+
+def messages_for(event: Any, excluded: str | None, connections: Sequence[str]) -> list[Message]:
+    """What is sent for an event object, through each of ``connections``; nothing, if it goes to no channel.
+
+    Raises PayloadError for what no server would take.
+    """
+    kind = type(event).__name__
+    when = getattr(event, "broadcast_when", None)
+    if when is not None and not when():
+        return []
+    if not hasattr(event, "broadcast_on"):
+        raise PayloadError(
+            f"{kind} is no event: it has no broadcast_on. Derive it from soundpost.Event, or use publish(…)"
+        )
+    channels = event.broadcast_on()
+    if channels is None:
+        return []
+    name = event.broadcast_as() if hasattr(event, "broadcast_as") else kind
+    data = event.broadcast_with() if hasattr(event, "broadcast_with") else default_payload(event)
+    return compose(channels, name, data, excluded, connections)
+
+
+def compose(
+    channels: ChannelLike | Iterable[ChannelLike],
+    name: str,
+    data: Any,
+    excluded: str | None,
+    connections: Sequence[str],
+) -> list[Message]:
+    """What is sent for an event of this name and data.
+
+    An encrypted channel has a message to itself, as its data is encrypted for it; the others go by the hundred. A
+    ``data`` of None is an empty object. Raises PayloadError.
+    """
+    names = names_of(channels)
+    if not names:
+        return []
+    what = f"event {name!r} on {shown(names)}"
+    _check_names(names, name, what)
+    text = to_json({} if data is None else data, what)
+    encrypted = [each for each in names if kind_of(each).is_encrypted]
+    plain = [each for each in names if not kind_of(each).is_encrypted]
+    groups = [plain[start : start + MAX_CHANNELS] for start in range(0, len(plain), MAX_CHANNELS)]
+    groups += [[each] for each in encrypted]
+    return [Message(tuple(group), name, text, excluded, connection) for connection in connections for group in groups]
+
+
+def _check_names(channels: list[str], name: str, what: str) -> None:
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_EVENT_NAME:
+        raise PayloadError(f"{what}: an event's name is a text of 1 to {MAX_EVENT_NAME} characters")
+    for channel in channels:
+        wrong = fault(channel, MAX_CHANNEL_NAME)
+        if wrong is not None:
+            raise PayloadError(f"event {name!r}: {wrong}")

@@ -1,0 +1,33 @@
+"""Where messages go: ``http`` to any server with Pusher's HTTP API, ``offline`` to the log, to memory or nowhere."""
+
+from __future__ import annotations
+
+from soundpost.broadcasting.drivers.driver import Driver
+from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.errors import ConfigurationError
+
+__all__ = ["Driver", "make_driver"]
+
+
+def make_driver(name: str, settings: ConnectionSettings) -> Driver:
+    """The driver of a connection called ``name``. Raises ConfigurationError."""
+    missing = settings.missing()
+    if missing:
+        variables = {"app_id": "SOUNDPOST_APP_ID", "key": "SOUNDPOST_APP_KEY", "secret": "SOUNDPOST_APP_SECRET"}
+        raise ConfigurationError(
+            f"connection {name!r} has no {', no '.join(missing)}: set {', '.join(variables[each] for each in missing)} "
+            "to what the server has (soundpost init prints it)"
+        )
+    if settings.is_http:
+        from soundpost.broadcasting.drivers.http import HttpDriver
+
+        return HttpDriver(settings)
+    from soundpost.broadcasting.drivers import offline
+
+    offline_drivers = {"null": offline.NullDriver, "log": offline.LogDriver, "memory": offline.MemoryDriver}
+    if settings.driver in offline_drivers:
+        return offline_drivers[settings.driver](settings)
+    from soundpost.broadcasting.loading import load
+
+    driver: Driver = load(settings.driver, f"connection {name!r}: driver")(settings)
+    return driver

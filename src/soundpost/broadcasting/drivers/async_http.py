@@ -1,0 +1,129 @@
+"""Kept connections for tasks of one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from soundpost.broadcasting.drivers.http_address import HttpAddress
+from soundpost.broadcasting.drivers.http_wire import AnswerReader, HttpAnswer, NotHttpError
+
+MAX_CONNECTIONS: Final = 50
+"""At a time; further requests wait for one."""
+
+
+class AsyncConnections:
+    """Connections to one address, for any number of tasks of the running loop. ``connect_timeout`` in seconds."""
+
+    def __init__(self, address: HttpAddress, connect_timeout: float) -> None:
+        self._address = address
+        self._connect_timeout = connect_timeout
+        self._idle: list[_Connection] = []
+        self._limit = asyncio.Semaphore(MAX_CONNECTIONS)
+
+    async def exchange(self, request: bytes) -> HttpAnswer:
+        """Send a request, give the answer. To be called with a timeout around it.
+
+        Raises OSError (TimeoutError among them), EOFError, NotHttpError.
+        """
+        async with self._limit:
+            connection = self._take() or await self._connect()
+            try:
+                answer = await connection.exchange(request)
+            except BaseException:
+                connection.close()
+                raise
+            if connection.is_open:
+                self._idle.append(connection)
+            return answer
+
+    def close(self) -> None:
+        """Close those that nobody uses."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.is_open:
+                return connection
+        return None
+
+    async def _connect(self) -> _Connection:
+        address = self._address
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self._connect_timeout):
+            _, connection = await loop.create_connection(
+                _Connection,
+                address.host,
+                address.port,
+                ssl=address.tls,
+                server_hostname=address.host if address.is_tls else None,
+            )
+        return connection
+
+
+class _Connection(asyncio.Protocol):
+    """One request at a time."""
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self._transport: asyncio.WriteTransport
+        self._reader = AnswerReader()
+        self._waiting: asyncio.Future[HttpAnswer] | None = None
+
+    async def exchange(self, request: bytes) -> HttpAnswer:
+        """Send a request, give the answer."""
+        self._reader = AnswerReader()
+        self._waiting = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        try:
+            return await self._waiting
+        finally:
+            self._waiting = None
+
+    def close(self) -> None:
+        """Close it."""
+        self.is_open = False
+        self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is open."""
+        assert isinstance(transport, asyncio.WriteTransport)
+        self._transport = transport
+        self.is_open = True
+
+    def data_received(self, data: bytes) -> None:
+        """A part of the answer."""
+        try:
+            self._reader.feed(data)
+        except NotHttpError as error:
+            self._settle(error)
+        else:
+            self._settle(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is closed; that may be how the answer ends."""
+        self.is_open = False
+        if exc is not None:
+            self._settle(exc)
+            return
+        try:
+            self._reader.end()
+        except EOFError as error:
+            self._settle(error)
+        else:
+            self._settle(None)
+
+    def _settle(self, error: Exception | None) -> None:
+        waiting = self._waiting
+        if waiting is None or waiting.done():
+            if error is None and waiting is None:
+                self.close()  # it speaks unasked
+            return
+        if error is not None:
+            waiting.set_exception(error)
+        elif self._reader.answer is not None:
+            if not self._reader.keeps_alive:
+                self.close()
+            waiting.set_result(self._reader.answer)

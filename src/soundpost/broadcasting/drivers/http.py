@@ -1,0 +1,226 @@
+"""Publish over the HTTP API of Soundpost, Reverb, Pusher and whatever else speaks it.
+
+Connections are kept and shared by all threads of a process, and by all tasks of an event loop; a forked process makes
+its own. They are direct: proxies in the environment are for browsers, and not used. Source: https://pusher.com/docs/channels/library_auth_reference/rest-api/#post-event-trigger-an-event
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+from weakref import WeakKeyDictionary
+
+from soundpost.broadcasting.circuit import Circuit
+from soundpost.broadcasting.drivers.async_http import AsyncConnections
+from soundpost.broadcasting.drivers.blocking_http import BlockingConnections
+from soundpost.broadcasting.drivers.http_address import HttpAddress
+from soundpost.broadcasting.drivers.http_wire import HttpAnswer, NotHttpError, request_bytes
+from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
+from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.client.failures import no_answer, unexpected_answer
+from soundpost.errors import BroadcastError
+from soundpost.wire.signatures import md5, request_text, sign
+
+_BACK_OFF: Final = 0.1
+"""Seconds before the second and last attempt."""
+_MAY_PASS: Final = (502, 503)
+"""What a proxy answers while the server is being restarted."""
+_SKEW: Final = 60.0
+"""Seconds by which clocks must differ to be named as a reason."""
+_FAILURES: Final = (OSError, EOFError, NotHttpError)
+_SIGNATURE: Final = re.compile(r"[0-9a-f]{32,}")
+
+
+class HttpDriver:
+    """Sends messages as one app of a server."""
+
+    blocks = True
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._settings = settings
+        self._base = settings.base_url
+        self._address = HttpAddress.of(settings)
+        self._app_path = f"{settings.path}/apps/{quote(settings.app_id, safe='')}"
+        self._circuit = Circuit()
+        self._pid = os.getpid()
+        self._blocking = BlockingConnections(self._address, settings.connect_timeout)
+        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnections] = WeakKeyDictionary()
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Send them, each request within ``timeout``. Raises BroadcastError."""
+        for request in requests_for(messages, self._settings):
+            self._take(self._exchange("POST", request.path, request.body, request.what, request.headers), request)
+
+    async def asend(self, messages: Sequence[Message]) -> None:
+        """The same, without blocking the event loop."""
+        for request in requests_for(messages, self._settings):
+            answer = await self._aexchange("POST", request.path, request.body, request.what, request.headers)
+            self._take(answer, request)
+
+    def request(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Ask the API; ``path`` is below ``/apps/ID``, with its slash. Raises BroadcastError."""
+        data = b"" if body is None else _encode(body)
+        what = f"{method} {path}"
+        return self._decoded(self._exchange(method, path, data, what, {}, query), what)
+
+    async def arequest(
+        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """The same, without blocking the event loop."""
+        data = b"" if body is None else _encode(body)
+        what = f"{method} {path}"
+        return self._decoded(await self._aexchange(method, path, data, what, {}, query), what)
+
+    def close(self) -> None:
+        """Close the connections of the threads."""
+        self._check_fork()
+        self._blocking.close()
+
+    async def aclose(self) -> None:
+        """Close the connections of the running event loop."""
+        connections = self._async.pop(asyncio.get_running_loop(), None)
+        if connections is not None:
+            connections.close()
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        what: str,
+        headers: dict[str, str],
+        query: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        self._check_circuit(what)
+        self._check_fork()
+        deadline = time.monotonic() + self._settings.timeout
+        for last in (False, True):
+            try:
+                answer = self._blocking.exchange(self._signed(method, path, body, headers, query), deadline)
+            except _FAILURES as error:
+                if last or not _worth_another(error) or time.monotonic() + _BACK_OFF >= deadline:
+                    raise self._lost(what, error) from None
+            else:
+                if last or answer.status not in _MAY_PASS:
+                    return answer
+            time.sleep(_BACK_OFF)
+        raise AssertionError
+
+    async def _aexchange(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        what: str,
+        headers: dict[str, str],
+        query: Mapping[str, str] | None = None,
+    ) -> HttpAnswer:
+        self._check_circuit(what)
+        self._check_fork()
+        try:
+            async with asyncio.timeout(self._settings.timeout):
+                for last in (False, True):
+                    try:
+                        answer = await self._connections().exchange(self._signed(method, path, body, headers, query))
+                    except _FAILURES as error:
+                        if last or not _worth_another(error):
+                            raise
+                    else:
+                        if last or answer.status not in _MAY_PASS:
+                            return answer
+                    await asyncio.sleep(_BACK_OFF)
+        except _FAILURES as error:
+            raise self._lost(what, error) from None
+        raise AssertionError
+
+    def _check_circuit(self, what: str) -> None:
+        reason = self._circuit.refusal()
+        if reason is not None:
+            raise BroadcastError(f"{what}: {reason}")
+
+    def _lost(self, what: str, error: BaseException) -> BroadcastError:
+        reason = str(no_answer(self._base, error))
+        self._circuit.failed(reason)
+        return BroadcastError(f"{what}: {reason}")
+
+    def _take(self, answer: HttpAnswer, request: ApiRequest) -> None:
+        if answer.status == 413:
+            raise BroadcastError(f"{request.what}: {self._refusal(answer)}. {request.largest()}", 413)
+        self._decoded(answer, request.what)
+
+    def _decoded(self, answer: HttpAnswer, what: str) -> dict[str, Any]:
+        if answer.status >= 500:
+            self._circuit.failed(f"{self._base} answered {answer.status}")
+        else:
+            self._circuit.succeeded()
+        if answer.status == 200:
+            try:
+                value = json.loads(answer.body or b"{}")
+            except ValueError:
+                value = None
+            if isinstance(value, dict):
+                return value
+        raise BroadcastError(f"{what}: {self._refusal(answer)}", answer.status)
+
+    def _refusal(self, answer: HttpAnswer) -> str:
+        """The server's reason, without the digests and signatures that some servers put into it."""
+        reason = str(unexpected_answer(self._base, answer.status, answer.headers, answer.body))
+        reason = _SIGNATURE.sub("…", reason)
+        if answer.status != 401 or "clocks differ" in reason:
+            return reason
+        try:
+            skew = parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time()
+        except (KeyError, ValueError, TypeError):
+            return reason
+        if abs(skew) < _SKEW:
+            return reason
+        ahead = "ahead of" if skew > 0 else "behind"
+        return f"{reason}; the server's clock is {abs(skew):.0f} s {ahead} this machine's: set both by NTP"
+
+    def _signed(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], query: Mapping[str, str] | None
+    ) -> bytes:
+        path = f"{self._app_path}{path}"
+        parameters = {
+            **(query or {}),
+            "auth_key": self._settings.key,
+            "auth_timestamp": str(int(time.time())),
+            "auth_version": "1.0",
+        }
+        if body:
+            parameters["body_md5"] = md5(body)
+        parameters["auth_signature"] = sign(self._settings.secret, request_text(method, path, parameters.items()))
+        return request_bytes(method, f"{path}?{urlencode(parameters)}", self._address.host_header, body, headers)
+
+    def _connections(self) -> AsyncConnections:
+        loop = asyncio.get_running_loop()
+        connections = self._async.get(loop)
+        if connections is None:
+            connections = AsyncConnections(self._address, self._settings.connect_timeout)
+            self._async[loop] = connections
+        return connections
+
+    def _check_fork(self) -> None:
+        if self._pid != os.getpid():
+            self._pid = os.getpid()
+            self._blocking.forget()
+            self._async = WeakKeyDictionary()
+
+
+def _worth_another(error: BaseException) -> bool:
+    """A kept connection was closed meanwhile, or the server is just being restarted."""
+    return isinstance(error, EOFError | ConnectionError)
+
+
+def _encode(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,92 @@
+"""Messages as requests of the HTTP API: one each, or several in a batch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.settings import ConnectionSettings
+
+_BATCH_BYTES: Final = {"reverb": 9_000}
+"""Bytes of one batch: Reverb takes 10,000 a request unless told otherwise."""
+_USUAL_BATCH_BYTES: Final = 200_000
+
+
+@dataclass(frozen=True, slots=True)
+class ApiRequest:
+    """A request for ``path`` below ``/apps/ID``; ``headers`` has the key by which a repeat is known as one."""
+
+    path: str
+    body: bytes
+    messages: tuple[Message, ...]
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What goes with it."""
+        first = self.messages[0].id
+        return {"Idempotency-Key": first if len(self.messages) == 1 else f"{first}+{len(self.messages)}"}
+
+    @property
+    def what(self) -> str:
+        """It in words, for errors."""
+        first = f"event {self.messages[0]}"
+        return first if len(self.messages) == 1 else f"{first} and {len(self.messages) - 1} more"
+
+    def largest(self) -> str:
+        """Which of its messages is the largest, and which field makes it so."""
+        message = max(self.messages, key=lambda each: len(each.data))
+        size = len(message.data.encode())
+        return f"The data of {message.name} has {size} bytes{_largest_field(message.data)}"
+
+
+def requests_for(messages: Sequence[Message], settings: ConnectionSettings) -> Iterator[ApiRequest]:
+    """The requests that messages make, in order. Neighbours that go to one channel each share a request."""
+    most_bytes = _BATCH_BYTES.get(settings.driver, _USUAL_BATCH_BYTES)
+    batch: list[Message] = []
+    size = 0
+    for message in messages:
+        more = len(message.data) + 300
+        if batch and (len(message.channels) > 1 or len(batch) == settings.max_batch_size or size + more > most_bytes):
+            yield _request(batch)
+            batch, size = [], 0
+        if len(message.channels) > 1:
+            yield _request([message])
+        else:
+            batch.append(message)
+            size += more
+    if batch:
+        yield _request(batch)
+
+
+def _request(messages: list[Message]) -> ApiRequest:
+    if len(messages) > 1:
+        batch = {"batch": [{**_event(each), "channel": each.channels[0]} for each in messages]}
+        return ApiRequest("/batch_events", _encode(batch), tuple(messages))
+    [message] = messages
+    return ApiRequest("/events", _encode({**_event(message), "channels": message.channels}), (message,))
+
+
+def _event(message: Message) -> dict[str, Any]:
+    event: dict[str, Any] = {"name": message.name, "data": message.data}
+    if message.excluded is not None:
+        event["socket_id"] = message.excluded
+    return event
+
+
+def _encode(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _largest_field(data: str) -> str:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return ""
+    if not isinstance(value, dict) or not value:
+        return ""
+    sizes = {name: len(_encode(each)) for name, each in value.items()}
+    name = max(sizes, key=sizes.__getitem__)
+    return f", of which {name!r} has {sizes[name]}: send an id, and let the browser fetch the rest"

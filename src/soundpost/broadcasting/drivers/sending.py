@@ -1,0 +1,59 @@
+"""The drivers of an application's connections, made when first used."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from soundpost.broadcasting.drivers import Driver, make_driver
+from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.settings import BroadcastSettings
+
+
+class Drivers:
+    """Sends each message through the connection it names."""
+
+    def __init__(self, settings: BroadcastSettings) -> None:
+        self._settings = settings
+        self._drivers: dict[str, Driver] = {}
+        self._lock = threading.Lock()
+
+    def of(self, connection: str) -> Driver:
+        """The driver of a connection; the default one for an empty name. Raises ConfigurationError."""
+        name = connection or self._settings.default
+        driver = self._drivers.get(name)
+        if driver is None:
+            with self._lock:
+                driver = self._drivers.get(name)
+                if driver is None:
+                    driver = self._drivers[name] = make_driver(name, self._settings.connection(name))
+        return driver
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Send messages, in order. Raises BroadcastError."""
+        for driver, group in self._groups(messages):
+            driver.send(group)
+
+    async def asend(self, messages: Sequence[Message]) -> None:
+        """The same, without blocking the event loop."""
+        for driver, group in self._groups(messages):
+            await driver.asend(group)
+
+    def any_blocks(self, messages: Sequence[Message]) -> bool:
+        """Whether to send them waits for a network."""
+        return any(self.of(message.connection).blocks for message in messages)
+
+    def close(self) -> None:
+        """Close what is open."""
+        for driver in self._drivers.values():
+            driver.close()
+
+    async def aclose(self) -> None:
+        """Close what belongs to the running event loop."""
+        for driver in self._drivers.values():
+            await driver.aclose()
+
+    def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[Driver, list[Message]]]:
+        for connection, group in groupby(messages, key=lambda message: message.connection):
+            yield self.of(connection), list(group)

@@ -1,0 +1,49 @@
+"""Events of encrypted channels: sealed by the application, opened by subscribers, unreadable to the server.
+
+Source: https://pusher.com/docs/channels/using_channels/encrypted-channels/; needs PyNaCl (``soundpost[encryption]``).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import secrets
+from typing import Final
+
+from soundpost.errors import ConfigurationError
+
+KEY_SIZE: Final = 32
+_NONCE_SIZE: Final = 24
+
+
+def master_key(text: str) -> bytes:
+    """The 32 bytes of a base64 master key. Raises ConfigurationError."""
+    try:
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != KEY_SIZE:
+        raise ConfigurationError(
+            "the encryption master key must be 32 bytes in base64; make one with: openssl rand -base64 32"
+        )
+    return key
+
+
+def shared_secret(channel: str, key: bytes) -> bytes:
+    """The secret of one channel, which its subscribers are given."""
+    return hashlib.sha256(channel.encode() + key).digest()
+
+
+def seal(channel: str, data: str, key: bytes) -> str:
+    """An event's data, encrypted for a channel. Raises ConfigurationError without PyNaCl."""
+    try:
+        from nacl.secret import SecretBox
+    except ImportError:
+        raise ConfigurationError(
+            f"{channel} is an encrypted channel, which needs PyNaCl: pip install 'soundpost[encryption]'"
+        ) from None
+    nonce = secrets.token_bytes(_NONCE_SIZE)
+    sealed = SecretBox(shared_secret(channel, key)).encrypt(data.encode(), nonce).ciphertext
+    return json.dumps({"nonce": base64.b64encode(nonce).decode(), "ciphertext": base64.b64encode(sealed).decode()})

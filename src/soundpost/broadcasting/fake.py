@@ -1,0 +1,134 @@
+"""What would have been sent, for tests: ``with broadcast.fake() as sent: …``.
+
+Events go the whole way to their wire form, so what cannot be serialised or is too large fails here too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from soundpost.broadcasting.channels import ChannelLike, names_of
+from soundpost.broadcasting.message import Message, shown
+from soundpost.errors import PayloadError
+
+MAX_DATA: Final = 10_240
+"""Bytes of an event's data that Pusher, and Soundpost if nothing else is said, take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One event, as it would have been sent. ``data`` is what JavaScript gets, ``json`` the text of it."""
+
+    name: str
+    channels: tuple[str, ...]
+    data: Any
+    json: str
+    excluded: str | None
+    """The socket id that would not have got it."""
+    connection: str
+    pending: bool
+    """It would have waited for a transaction to be committed."""
+    event: Any
+    """The object that was broadcast; None for ``publish``."""
+
+    def __str__(self) -> str:
+        return f"{self.name} on {shown(self.channels)}: {self.json}"
+
+
+class Fake:
+    """Remembers what was broadcast, and answers questions about it."""
+
+    def __init__(self, max_data: int = MAX_DATA) -> None:
+        self.sent: list[Sent] = []
+        self._max_data = max_data
+        self._asserted: set[int] = set()
+
+    def record(self, messages: Sequence[Message], event: Any, *, pending: bool) -> None:
+        """Take note of an event's messages. Raises PayloadError for what a server would refuse."""
+        for message in messages:
+            size = len(message.data.encode())
+            if size > self._max_data:
+                raise PayloadError(
+                    f"event {message}: its data has {size} bytes, a server takes {self._max_data} "
+                    "(max_event_data_size of Soundpost; for another limit: broadcast.fake(max_data=…))"
+                )
+        groups: dict[tuple[str, str, str, str | None], list[str]] = {}
+        for message in messages:
+            whole = (message.connection, message.name, message.data, message.excluded)
+            groups.setdefault(whole, []).extend(message.channels)
+        for (connection, name, data, excluded), channels in groups.items():
+            self.sent.append(Sent(name, tuple(channels), json.loads(data), data, excluded, connection, pending, event))
+
+    def of(
+        self,
+        event: type | str,
+        *,
+        on: ChannelLike | Sequence[ChannelLike] | None = None,
+        where: Callable[[Sent], bool] | None = None,
+    ) -> list[Sent]:
+        """What was broadcast of an event, by class or name; ``on`` these channels, where a condition holds."""
+        channels = set() if on is None else set(names_of(on))
+        return [
+            sent
+            for sent in self.sent
+            if _is(sent, event) and channels <= set(sent.channels) and (where is None or where(sent))
+        ]
+
+    def assert_broadcast(
+        self,
+        event: type | str,
+        *,
+        times: int | None = None,
+        on: ChannelLike | Sequence[ChannelLike] | None = None,
+        where: Callable[[Sent], bool] | None = None,
+    ) -> Sent:
+        """Fail unless an event was broadcast (so many times); give the last of them."""
+        found = self.of(event, on=on, where=where)
+        wanted = _wanted(event, on, where)
+        if not found or (times is not None and len(found) != times):
+            expected = "" if times is None else f" {times} time(s)"
+            raise AssertionError(f"{wanted} was not broadcast{expected}, but {self._described(len(found))}")
+        self._asserted.update(id(sent) for sent in found)
+        return found[-1]
+
+    def assert_not_broadcast(
+        self,
+        event: type | str,
+        *,
+        on: ChannelLike | Sequence[ChannelLike] | None = None,
+        where: Callable[[Sent], bool] | None = None,
+    ) -> None:
+        """Fail if an event was broadcast."""
+        found = self.of(event, on=on, where=where)
+        if found:
+            raise AssertionError(f"{_wanted(event, on, where)} was broadcast: {found[0]}")
+
+    def assert_nothing(self) -> None:
+        """Fail if anything was broadcast."""
+        if self.sent:
+            raise AssertionError(f"something was broadcast: {self._described(0)}")
+
+    def assert_nothing_else(self) -> None:
+        """Fail if anything was broadcast that no assertion has asked for."""
+        rest = [sent for sent in self.sent if id(sent) not in self._asserted]
+        if rest:
+            raise AssertionError("also broadcast: " + "; ".join(map(str, rest)))
+
+    def _described(self, times: int) -> str:
+        what = "; ".join(map(str, self.sent)) or "nothing"
+        return f"{times} time(s); there was {what}" if times else f"there was {what}"
+
+
+def _is(sent: Sent, event: type | str) -> bool:
+    if isinstance(event, str):
+        return sent.name == event
+    return isinstance(sent.event, event)
+
+
+def _wanted(event: type | str, on: Any, where: Any) -> str:
+    name = event if isinstance(event, str) else event.__name__
+    place = "" if on is None else f" on {', '.join(names_of(on))}"
+    return f"{name}{place}{' where asked' if where is not None else ''}"

@@ -1,0 +1,72 @@
+"""A message ready to be sent: what a queue carries, and what a driver is given."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from soundpost.errors import PayloadError
+
+
+def _new_id() -> str:
+    return secrets.token_urlsafe(12)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One event on its way: to at most 100 channels, or to one encrypted channel.
+
+    ``data`` is text as clients get it, JSON for what this package makes. ``excluded`` is the socket id that is not to
+    get it. ``connection`` names the configured connection it is sent through. ``id`` stays the same however often it
+    is sent, so that a Soundpost server delivers it once.
+    """
+
+    channels: tuple[str, ...]
+    name: str
+    data: str
+    excluded: str | None = None
+    connection: str = ""
+    id: str = field(default_factory=_new_id)
+
+    def to_json(self) -> str:
+        """As text that :meth:`from_json` takes, in this release and later ones; short, for queues."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain values, for queues that serialise by themselves."""
+        whole = {
+            "c": list(self.channels),
+            "n": self.name,
+            "d": self.data,
+            "s": self.excluded,
+            "v": self.connection,
+            "i": self.id,
+        }
+        return {key: value for key, value in whole.items() if value is not None}
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Message:
+        """Made from what :meth:`to_json` gave. Raises PayloadError."""
+        try:
+            value = json.loads(text)
+        except ValueError as error:
+            raise PayloadError(f"not a message of a queue: {error}") from None
+        return cls.from_dict(value)
+
+    @classmethod
+    def from_dict(cls, value: Any) -> Message:
+        """Made from what :meth:`to_dict` gave. Raises PayloadError."""
+        try:
+            return cls(tuple(value["c"]), value["n"], value["d"], value.get("s"), value.get("v", ""), value["i"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise PayloadError(f"not a message of a queue: {error!r} is missing or wrong in {value!r:.200}") from None
+
+    def __str__(self) -> str:
+        return f"{self.name} on {shown(self.channels)}"
+
+
+def shown(channels: tuple[str, ...] | list[str]) -> str:
+    """Channels, for people: the first few."""
+    return ", ".join(channels[:3]) + (f" and {len(channels) - 3} more" if len(channels) > 3 else "")
