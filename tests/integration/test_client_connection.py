@@ -94,7 +94,7 @@ async def test_presence_subscriptions_know_the_members() -> None:
         await peer.hello()
         request = (await peer.hear())["data"]
         assert request["auth"].startswith("key:")
-        assert json.loads(request["channel_data"]) == {"user_id": "7"}
+        assert json.loads(request["channel_data"]) == {"user_id": "7", "user_info": None}
         presence = {"presence": {"count": 1, "ids": ["7"], "hash": {"7": None}}}
         await peer.say("pusher_internal:subscription_succeeded", json.dumps(presence), "presence-x")
         await peer.socket.wait_closed()

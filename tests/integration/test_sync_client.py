@@ -120,14 +120,13 @@ try:
 except KeyboardInterrupt:
     print("stopped", flush=True)
 """
-    process = Process(
-        subprocess.Popen(
-            [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
-        )
-    )
-    process.wait_for("ready")
-    server.publish("orders", "shipped")
-    process.wait_for("shipped")
-    assert process.stop(signal.SIGINT) == 0
-    process.wait_for("stopped")
-    assert process.rest_of_err() == []
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as popen:
+        process = Process(popen)
+        process.wait_for("ready")
+        server.publish("orders", "shipped")
+        process.wait_for("shipped")
+        assert process.stop(signal.SIGINT) == 0
+        process.wait_for("stopped")
+        assert process.rest_of_err() == []

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from soundpost.client.address import is_loopback, socket_url
 from soundpost.client.authorization import ChannelAuth, with_secret
 from soundpost.client.incoming import Event, decode_frame
+from soundpost.client.members import Members
 from soundpost.client.reconnection import Action, action_for, delay_before
+from soundpost.errors import ConfigurationError
 from soundpost.wire.signatures import sign
 
 
@@ -32,10 +36,44 @@ def test_channels_are_authorized_by_their_kind() -> None:
     authorize = with_secret("key", "secret", user_id="7")
     assert authorize("1.2", "orders") is None
     assert authorize("1.2", "private-x") == ChannelAuth(f"key:{sign('secret', '1.2:private-x')}")
-    channel_data = '{"user_id":"7"}'
+    channel_data = '{"user_id":"7","user_info":null}'
     assert authorize("1.2", "presence-x") == ChannelAuth(
         f"key:{sign('secret', f'1.2:presence-x:{channel_data}')}", channel_data
     )
+
+
+def test_without_a_user_presence_is_for_who_is_signed_in() -> None:
+    authorize = with_secret("key", "secret")
+    assert authorize("1.2", "presence-x") == ChannelAuth(f"key:{sign('secret', '1.2:presence-x')}")
+    with pytest.raises(ConfigurationError, match="signing in needs a user"):
+        authorize.user("1.2")
+
+
+def test_a_sign_in_is_signed_as_in_pushers_documentation() -> None:
+    auth = with_secret("278d425bdf160c739803", "7ad3773142a6692b25b8", user_id="12345").user("1234.1234")
+    assert auth.user_data == '{"id":"12345"}'
+    assert auth.auth == "278d425bdf160c739803:4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba"
+
+
+def test_a_secret_is_not_shown() -> None:
+    assert "s3cret" not in repr(with_secret("key", "s3cret", encryption_master_key=b"m" * 32))
+    assert "mmm" not in repr(with_secret("key", "s3cret", encryption_master_key=b"m" * 32))
+
+
+@pytest.mark.parametrize(
+    ("hash", "members"),
+    [
+        ({"1": {"name": "Ann"}, "2": None}, {"1": {"name": "Ann"}, "2": None}),
+        ([{"name": "Ann"}, {"name": "Bob"}], {"0": {"name": "Ann"}, "1": {"name": "Bob"}}),
+        ([], {}),
+        (None, {}),
+    ],
+)
+def test_members_of_all_servers(hash: Any, members: dict[str, Any]) -> None:
+    present = Members()
+    present.add({"user_id": 9, "user_info": {}})
+    present.replace({"presence": {"count": 2, "hash": hash}})
+    assert present.by_id == members
 
 
 @pytest.mark.parametrize(

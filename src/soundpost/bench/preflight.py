@@ -6,7 +6,7 @@ from soundpost.bench.messages import Endpoint
 from soundpost.bench.payload import EVENT_NAME
 from soundpost.bench.scenario import Settings
 from soundpost.client.authorization import with_secret
-from soundpost.client.connection import connect
+from soundpost.client.client import Client
 from soundpost.client.publish import Publisher
 from soundpost.errors import RequestError, SubscriptionError
 
@@ -19,9 +19,9 @@ async def try_once(settings: Settings, endpoint: Endpoint) -> None:
     # Not a channel of the run, or the run would start with an event and a member too many.
     channel = settings.channel(settings.channels)
     authorize = with_secret(endpoint.key, endpoint.secret, user_id="bench-preflight")
-    async with connect(endpoint.base_url, endpoint.key, verify=endpoint.verify) as client:
+    async with Client(endpoint.base_url, endpoint.key, auth=authorize, verify=endpoint.verify) as client:
         try:
-            await client.subscribe(channel, auth=authorize)
+            await client.subscribe(channel)
         except SubscriptionError as error:
             raise RequestError(error.status, f"{channel} was refused: {error}") from None
         if settings.publishes:

@@ -28,12 +28,12 @@ class EventLines:
         now = time.time()
         if self._as_json:
             stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            line = {"time": stamp, "channel": event.channel, "event": event.name, "data": event.data}
+            line = {"time": stamp, "channel": event.channel, "event": event.name, "data": event.raw}
             return encode(line if event.user_id is None else {**line, "user_id": event.user_id}).decode()
         stamp = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
         channel = _printable(event.channel or "")
         self._width = max(self._width, len(channel))
-        data = event.data if isinstance(event.data, str) else encode(event.data).decode()
+        data = event.raw if isinstance(event.raw, str) else encode(event.raw).decode()
         sender = f"  (from {_printable(event.user_id)})" if event.user_id is not None else ""
         return (
             f"{self._style(stamp, dim=True)}  {self._style(channel.ljust(self._width), fg='cyan')}  "

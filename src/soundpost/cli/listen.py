@@ -30,7 +30,10 @@ from soundpost.errors import RequestError, SubscriptionError
 
 if TYPE_CHECKING:
     from soundpost.cli.event_lines import EventLines
-    from soundpost.client.subscriptions import Subscription
+    from soundpost.client.authorization import Authorize
+    from soundpost.client.subscription import Subscription
+
+_AUTHORIZATION = "Authorization (default: sign with the app's secret)"
 
 
 def listen(
@@ -50,30 +53,57 @@ def listen(
     secret: SecretOption = None,
     app_id: AppIdOption = None,
     config: ConfigOption = None,
+    auth_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask an application, at an address such as https://example.com/broadcasting/auth, in place of the "
+            "app's secret.",
+            rich_help_panel=_AUTHORIZATION,
+            show_default=False,
+        ),
+    ] = None,
+    bearer: Annotated[
+        str | None,
+        typer.Option(help="Token for the application.", rich_help_panel=_AUTHORIZATION, show_default=False),
+    ] = None,
 ) -> None:
     """Print events as they come, one per line, until Ctrl-C; from this or any other Pusher-compatible server.
 
-    Private and presence channels need the app's secret. Events go to stdout, everything else to stderr. A lost
-    connection is taken up again. --count counts events of applications and clients, not the server's own pusher:…
+    Private and presence channels need the app's secret, or an application to ask (--auth-endpoint). Events go to
+    stdout, everything else to stderr. A lost connection is taken up again. --count counts events of applications and
+    clients, not the server's own pusher:…
 
     \b
     [bold]Examples[/]
     soundpost listen orders private-invoices presence-lobby
     soundpost listen orders --json --count 1 | jq -r '.data | fromjson | .id'
     soundpost listen orders --url https://ws.example.com --key k
+    soundpost listen private-orders --auth-endpoint https://example.com/broadcasting/auth --bearer "$TOKEN"
     """
     from soundpost.cli.event_lines import EventLines
     from soundpost.wire.channel_names import kind_of
 
-    secretive = any(kind_of(channel).needs_auth for channel in channels)
+    if bearer and not auth_endpoint:
+        raise typer.BadParameter("--bearer is for an application: give --auth-endpoint too")
+    if auth_endpoint and user_id:
+        raise typer.BadParameter("--user-id: with --auth-endpoint the application says who you are")
+    secretive = not auth_endpoint and any(kind_of(channel).needs_auth for channel in channels)
     target = resolve(
         Wanted(url, host, port, scheme, path, app_id, key, secret, config),
         needs=("key", "secret") if secretive else ("key",),
     )
     lines = EventLines(as_json=json)
-    user_id = user_id or f"soundpost-listen-{os.getpid()}"
+    if auth_endpoint:
+        from soundpost.client.auth_endpoint import from_endpoint
+
+        auth: Authorize = from_endpoint(auth_endpoint, bearer=bearer, verify=not insecure)
+    else:
+        from soundpost.client.authorization import with_secret
+
+        auth = with_secret(target.key, target.secret, user_id=user_id or f"soundpost-listen-{os.getpid()}")
+    wanted = list(dict.fromkeys(channels))
     try:
-        asyncio.run(_until_stopped(target, list(dict.fromkeys(channels)), user_id, lines, count, verify=not insecure))
+        asyncio.run(_until_stopped(target, wanted, auth, lines, count, verify=not insecure))
     except KeyboardInterrupt:
         return
     except BrokenPipeError:
@@ -82,31 +112,31 @@ def listen(
 
 
 async def _until_stopped(
-    target: Target, channels: list[str], user_id: str, lines: EventLines, count: int | None, *, verify: bool
+    target: Target, channels: list[str], auth: Authorize, lines: EventLines, count: int | None, *, verify: bool
 ) -> None:
     """Listen; SIGTERM ends it as cleanly as Ctrl-C does."""
-    listening = asyncio.ensure_future(_listen(target, channels, user_id, lines, count, verify=verify))
+    listening = asyncio.ensure_future(_listen(target, channels, auth, lines, count, verify=verify))
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listening.cancel)
     with suppress(asyncio.CancelledError):
         await listening
 
 
 async def _listen(
-    target: Target, channels: list[str], user_id: str, lines: EventLines, count: int | None, *, verify: bool
+    target: Target, channels: list[str], auth: Authorize, lines: EventLines, count: int | None, *, verify: bool
 ) -> None:
-    from soundpost.client.authorization import with_secret
-    from soundpost.client.connection import connect
+    from soundpost.client.client import Client
 
-    authorize = with_secret(target.key, target.secret, user_id=user_id)
-    async with connect(target.base_url, target.key, verify=verify, on_status=_say) as client:
+    async with Client(target.base_url, target.key, auth=auth, verify=verify, on_status=_say) as client:
         for channel in channels:
             try:
-                _say(f"subscribed to {_described(await client.subscribe(channel, auth=authorize))}")
+                _say(f"subscribed to {_described(await client.subscribe(channel))}")
             except SubscriptionError as error:
                 raise RequestError(error.status, f"{channel} was refused: {error}") from None
         _say(f"listening on {target.base_url} as socket {client.socket_id}; Ctrl-C ends it")
         seen = 0
         async for event in client:
+            if event.name == "pusher:subscription_succeeded":  # after a reconnection, which has been told
+                continue
             if event.name in ("pusher:error", "pusher:subscription_error"):
                 _say(lines.text(event))
                 continue

@@ -1,4 +1,62 @@
-"""Clients of any Pusher-compatible server: ``publish`` (HTTP API, httpx) and ``connection`` (WebSocket, websockets).
+"""Clients of any Pusher-compatible server: ``Client`` and ``SyncClient`` (WebSocket), ``Publisher`` (HTTP API).
 
-Import from the module: each brings its own library, and neither is loaded by ``import soundpost``.
+Names are imported when they are first used: neither httpx nor websockets is loaded by ``import soundpost``.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from soundpost.client.auth_endpoint import from_endpoint
+    from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, UserAuth, with_secret
+    from soundpost.client.client import Client
+    from soundpost.client.incoming import Event
+    from soundpost.client.members import Member
+    from soundpost.client.publish import Publisher
+    from soundpost.client.subscription import Subscription
+    from soundpost.client.sync import SyncClient, SyncSubscription, SyncUser
+    from soundpost.client.user import User
+
+__all__ = [
+    "Authenticate",
+    "Authorize",
+    "ChannelAuth",
+    "Client",
+    "Event",
+    "Member",
+    "Publisher",
+    "Subscription",
+    "SyncClient",
+    "SyncSubscription",
+    "SyncUser",
+    "User",
+    "UserAuth",
+    "from_endpoint",
+    "with_secret",
+]
+
+_MODULES = {
+    "Authenticate": "authorization",
+    "Authorize": "authorization",
+    "ChannelAuth": "authorization",
+    "Client": "client",
+    "Event": "incoming",
+    "Member": "members",
+    "Publisher": "publish",
+    "Subscription": "subscription",
+    "SyncClient": "sync",
+    "SyncSubscription": "sync",
+    "SyncUser": "sync",
+    "User": "user",
+    "UserAuth": "authorization",
+    "from_endpoint": "auth_endpoint",
+    "with_secret": "authorization",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -60,6 +60,16 @@ def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: b
     return RequestError(status, f"{where} answered {status}: {reason}{_HINTS.get(status, '')}")
 
 
+def authorization_refused(url: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
+    """For an answer of an application's auth endpoint that is not a success."""
+    location = headers.get("location")
+    if 300 <= status < 400 and location:
+        return RequestError(status, f"{url} redirects to {_one_line(location)}: does it ask for a login?")
+    if "text/html" in headers.get("content-type", "") or body.lstrip()[:1] == b"<":
+        return RequestError(status, f"{url} refused with {status} and {_page(headers, body)}")
+    return RequestError(status, f"{url} refused with {status}: {_one_line(_reason(body)) or 'no reason given'}")
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     current: BaseException | None = error

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
 
 import msgspec
 
 INTERNAL: Final = "pusher_internal:"
 
 
-class Event(NamedTuple):
+@dataclass(frozen=True)
+class Event:
     """An event of a channel; of the connection itself where ``channel`` is None (``pusher:error``).
 
-    ``data`` is as it was sent: a string for what was published over the HTTP API, any JSON value for a client's
-    event. The protocol's own have pusher-js's names: ``pusher:member_added``, ``pusher:cache_miss``.
+    ``raw`` is its data as it was sent: a string for what was published over the HTTP API, any JSON value for a
+    client's event. ``user_id`` is the sender of a client's event on a presence channel. The protocol's own events have
+    pusher-js's names: ``pusher:member_added``, ``pusher:cache_miss``.
     """
 
     name: str
     channel: str | None
-    data: Any
+    raw: Any
     user_id: str | None = None
+
+    @cached_property
+    def data(self) -> Any:
+        """Its data: the value of a string that is JSON, everything else as it was sent. The rule of pusher-js."""
+        if not isinstance(self.raw, str):
+            return self.raw
+        try:
+            return msgspec.json.decode(self.raw)
+        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return self.raw
 
     @property
     def is_protocol(self) -> bool:
@@ -34,6 +48,11 @@ class Frame(msgspec.Struct):
     channel: str | None = None
     data: Any = None
     user_id: str | None = None
+
+    @property
+    def is_protocol(self) -> bool:
+        """Sent by the server itself, not by an application or a client."""
+        return self.event.startswith(("pusher:", INTERNAL))
 
     def to_event(self) -> Event:
         """As it is handed on: ``pusher_internal:member_added`` is ``pusher:member_added`` to applications."""

@@ -14,6 +14,7 @@ from soundpost.client.address import is_loopback, socket_url
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.errors import ConnectionRefused, RequestError
+from soundpost.wire.messages import encode
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds a server may take to answer."""
@@ -91,9 +92,10 @@ class PusherSocket:
             if frame is not None:
                 return frame
 
-    async def send(self, event: str, data: str) -> None:
-        """Send ``data``, which is JSON. A socket that is just gone is told by :meth:`receive`, not here."""
-        await self._send(f'{{"event":"{event}","data":{data}}}')
+    async def send(self, event: str, data: Any, channel: str | None = None) -> None:
+        """Send ``data`` as JSON. A socket that is just gone is told by :meth:`receive`, not here."""
+        message = {"event": event, "data": data}
+        await self._send(encode(message if channel is None else {**message, "channel": channel}).decode())
 
     async def close(self) -> None:
         """Say goodbye."""

@@ -1,0 +1,162 @@
+"""Authorize by asking an application, as pusher-js and laravel-echo do: ``/broadcasting/auth`` and ``…/user-auth``.
+
+Source: https://pusher.com/docs/channels/server_api/authorizing-users/
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from soundpost.client.address import is_loopback
+from soundpost.client.authorization import ChannelAuth, UserAuth
+from soundpost.client.failures import authorization_refused, no_answer
+from soundpost.errors import ConfigurationError, RequestError
+from soundpost.wire.channel_names import kind_of
+
+Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
+_MOST_CONNECTIONS: Final = 10
+
+
+@dataclass
+class _Pool:
+    """A loop's connections to the application, and how many questions they have to answer."""
+
+    http: httpx.AsyncClient
+    questions: int = 0
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Asks an application. Made by :func:`from_endpoint`; any number of clients may share it."""
+
+    url: str
+    user_url: str | None
+    method: str
+    params: Mapping[str, str]
+    cookies: Mapping[str, str] = field(repr=False)
+    headers: Callable[[], Mapping[str, str]] = field(repr=False)
+    verify: bool
+    timeout: float
+    transport: httpx.AsyncBaseTransport | None = field(repr=False)
+    _pools: dict[asyncio.AbstractEventLoop, _Pool] = field(default_factory=dict, repr=False, compare=False)
+
+    async def __call__(self, socket_id: str, channel: str) -> ChannelAuth | None:
+        """What subscribes this socket to a channel; public channels are not asked for. Raises RequestError."""
+        kind = kind_of(channel)
+        if not kind.needs_auth:
+            return None
+        answer = await self._ask(self.url, {"socket_id": socket_id, "channel_name": channel})
+        return ChannelAuth(
+            _text(self.url, answer, "auth"),
+            _text(self.url, answer, "channel_data") if answer.get("channel_data") is not None else None,
+            _text(self.url, answer, "shared_secret") if kind.is_encrypted else None,
+        )
+
+    async def user(self, socket_id: str) -> UserAuth:
+        """What signs this socket in. Raises RequestError; ConfigurationError where nobody knows whom to ask."""
+        if self.user_url is None:
+            raise ConfigurationError(f"signing in: {self.url} does not end with /auth, so give user_url too")
+        answer = await self._ask(self.user_url, {"socket_id": socket_id})
+        return UserAuth(_text(self.user_url, answer, "auth"), _text(self.user_url, answer, "user_data"))
+
+    async def _ask(self, url: str, question: dict[str, str]) -> dict[str, Any]:
+        form = {**self.params, **question}
+        headers = {"Accept": "application/json", **self.headers()}
+        try:
+            async with self._connected() as http:
+                if self.method == "GET":
+                    answer = await http.get(url, headers=headers, params=form)
+                else:
+                    answer = await http.post(url, headers=headers, data=form)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise no_answer(url, error) from None
+        if answer.status_code != 200:
+            raise authorization_refused(url, answer.status_code, answer.headers, answer.content)
+        try:
+            return msgspec.json.decode(answer.content, type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise RequestError(200, f"{url} answered 200, but not with a JSON object") from None
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[httpx.AsyncClient]:
+        """Connections that all questions of one moment share, and that are closed when all are answered.
+
+        So there is nothing to close for whoever uses an endpoint, and a reconnection with a hundred channels does not
+        make a hundred connections.
+        """
+        loop = asyncio.get_running_loop()
+        if loop not in self._pools:
+            self._pools[loop] = _Pool(self._new_client())
+        pool = self._pools[loop]
+        pool.questions += 1
+        try:
+            yield pool.http
+        finally:
+            pool.questions -= 1
+            if not pool.questions:
+                del self._pools[loop]
+                await pool.http.aclose()
+
+    def _new_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            cookies=dict(self.cookies),
+            timeout=httpx.Timeout(self.timeout, pool=None),  # waiting for a connection of ours is not its fault
+            limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
+            verify=self.verify,
+            transport=self.transport,
+            trust_env=not is_loopback(self.url),
+        )
+
+
+def from_endpoint(
+    url: str,
+    *,
+    user_url: str | None = None,
+    bearer: str | None = None,
+    headers: Headers | None = None,
+    cookies: Mapping[str, str] | None = None,
+    params: Mapping[str, str] | None = None,
+    method: str = "POST",
+    verify: bool = True,
+    timeout: float = 10.0,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> Endpoint:
+    """An authorizer that asks an application's auth endpoint, such as ``https://example.com/broadcasting/auth``.
+
+    ``user_url`` is asked for sign-in; without it ``…/auth`` becomes ``…/user-auth``. ``bearer`` is sent as
+    ``Authorization: Bearer …``; ``headers`` may be a function that gives them anew for every request, ``params`` are
+    sent along with ``socket_id`` and ``channel_name``: as a form, or in the query with ``method="GET"``. ``timeout`` is
+    in seconds. Anything but 200 is a refusal, a redirect to a login page included: RequestError with its status.
+    """
+    if method not in ("GET", "POST"):
+        raise ConfigurationError(f"method {method!r}: an auth endpoint is asked by GET or POST")
+    usual = {"Authorization": f"Bearer {bearer}"} if bearer else {}
+
+    def current() -> Mapping[str, str]:
+        return {**usual, **(headers() if callable(headers) else headers or {})}
+
+    return Endpoint(
+        url=url,
+        user_url=user_url or (f"{url.removesuffix('auth')}user-auth" if url.endswith("/auth") else None),
+        method=method,
+        params=params or {},
+        cookies=cookies or {},
+        headers=current,
+        verify=verify,
+        timeout=timeout,
+        transport=transport,
+    )
+
+
+def _text(url: str, answer: dict[str, Any], name: str) -> str:
+    value = answer.get(name)
+    if not isinstance(value, str):
+        raise RequestError(200, f"the answer of {url} has no string '{name}'")
+    return value

@@ -1,0 +1,66 @@
+"""End-to-end encrypted channels: the secret of a channel, and what opens its events. Needs PyNaCl to open them.
+
+Source: https://pusher.com/docs/channels/using_channels/encrypted-channels/
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from importlib.util import find_spec
+from typing import Any, Final
+
+from soundpost.errors import ConfigurationError
+
+KEY_SIZE: Final = 32
+"""Bytes of a master key, and of a shared secret."""
+
+
+class DecryptionError(Exception):
+    """An event could not be opened: it was sealed with another secret, or not at all."""
+
+
+def master_key_of(value: bytes | str) -> bytes:
+    """The bytes of a master key. Raises ConfigurationError, which does not repeat it."""
+    try:
+        key = b64decode(value, validate=True) if isinstance(value, str) else value
+    except ValueError:
+        raise ConfigurationError(f"encryption_master_key: expected base64 of {KEY_SIZE} bytes") from None
+    if len(key) != KEY_SIZE:
+        raise ConfigurationError(f"encryption_master_key: expected {KEY_SIZE} bytes, got {len(key)}")
+    return key
+
+
+def shared_secret(channel: str, master_key: bytes) -> str:
+    """The secret of one channel, in base64, as an application's auth endpoint gives it to those who may listen."""
+    return b64encode(hashlib.sha256(channel.encode() + master_key).digest()).decode()
+
+
+def secret_of(value: str) -> bytes:
+    """The bytes of a shared secret. Raises ConfigurationError for what is none, and when PyNaCl is missing."""
+    if find_spec("nacl") is None:
+        raise ConfigurationError(
+            "encrypted channels need PyNaCl, which is not installed: pip install 'soundpost[encryption]'"
+        )
+    try:
+        secret = b64decode(value, validate=True)
+    except Base64Error:
+        secret = b""
+    if len(secret) != KEY_SIZE:
+        raise ConfigurationError(f"shared_secret: expected base64 of {KEY_SIZE} bytes")
+    return secret
+
+
+def opened(sealed: dict[str, Any], secret: bytes) -> str:
+    """The text in an event's ``{"nonce": …, "ciphertext": …}``. Raises DecryptionError."""
+    from nacl.exceptions import CryptoError
+    from nacl.secret import SecretBox
+
+    nonce, ciphertext = sealed.get("nonce"), sealed.get("ciphertext")
+    if not isinstance(nonce, str) or not isinstance(ciphertext, str):
+        raise DecryptionError("it is not encrypted: expected nonce and ciphertext")
+    try:
+        return SecretBox(secret).decrypt(b64decode(ciphertext), b64decode(nonce)).decode()
+    except (CryptoError, ValueError) as error:
+        raise DecryptionError(str(error)) from None

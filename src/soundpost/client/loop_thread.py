@@ -1,0 +1,49 @@
+"""An event loop in a thread of its own, for programs that have none."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Runs coroutines for whichever thread asks. A daemon: it does not keep a program from ending."""
+
+    def __init__(self, name: str) -> None:
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._running: concurrent.futures.Future[asyncio.AbstractEventLoop] = concurrent.futures.Future()
+        self._stop = asyncio.Event()
+
+    def start(self) -> None:
+        """Start the thread; it can be started once."""
+        self._thread.start()
+        self._running.result()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for a coroutine's result. Ctrl-C ends the waiting, and the coroutine."""
+        if not self._thread.is_alive():
+            work.close()
+            raise RuntimeError("the client is used outside of its 'with' block")
+        future = asyncio.run_coroutine_threadsafe(work, self._running.result())
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+    def stop(self) -> None:
+        """Cancel whatever runs, and end the thread."""
+        self._running.result().call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _main(self) -> None:
+        asyncio.run(self._wait())
+
+    async def _wait(self) -> None:
+        self._running.set_result(asyncio.get_running_loop())
+        await self._stop.wait()

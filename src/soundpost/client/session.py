@@ -1,0 +1,242 @@
+"""What a client wants of its server, whatever socket it has: its channels, its user; renewed on every new socket."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from soundpost.client.answers import SIGN_IN, Answers
+from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, answered
+from soundpost.client.channel import Channel, request_of
+from soundpost.client.event_queue import EventQueue
+from soundpost.client.incoming import Event, Frame
+from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket, error_code
+from soundpost.client.sign_in import SignIn
+from soundpost.errors import ProtocolError, RequestError, SubscriptionError
+from soundpost.wire.channel_names import Kind, kind_of
+from soundpost.wire.codes import CLIENT_EVENT_REJECTED
+
+
+class Session:
+    """Told by the connection when a socket is there, what it receives, and when it is gone."""
+
+    def __init__(self, auth: Authorize | None) -> None:
+        self.events = EventQueue("the client")
+        """Events of the connection, and of channels that nobody reads by themselves."""
+        self.channels: dict[str, Channel] = {}
+        self.sign_in: SignIn | None = None
+        self.answers = Answers()
+        self._auth = auth
+        self._socket: PusherSocket | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._ended: BaseException | None = None
+
+    def subscribe(self, name: str, auth: Authorize | None = None) -> Channel:
+        """The channel, from now on wanted. Raises what ended the session."""
+        if self._ended is not None:
+            raise self._ended
+        channel = self.channels.get(name)
+        if channel is None:
+            channel = self.channels[name] = Channel(name, auth or self._auth, self.events)
+            if self._socket is not None:
+                channel.joining = self._start(self._join(channel, self._socket))
+        return channel
+
+    async def unsubscribe(self, channel: Channel) -> None:
+        """Leave a channel, if it is one of ours."""
+        if self.channels.get(channel.name) is not channel:
+            return
+        del self.channels[channel.name]
+        asked = self.answers.settle(channel.name) or channel.subscribed
+        channel.end(None, SubscriptionError(channel.name, 0, f"{channel.name} was left", status=0))
+        if asked and self._socket is not None:
+            await self._socket.send("pusher:unsubscribe", {"channel": channel.name})
+
+    async def trigger(self, channel: Channel, event: str, data: Any) -> None:
+        """Send a client event. Raises ProtocolError where the protocol has none, RequestError when it cannot go now."""
+        name = event if event.startswith("client-") else f"client-{event}"
+        _check_takes_client_events(channel.name, name)
+        if self._socket is None or not channel.subscribed:
+            raise RequestError(0, f"{name} was not sent: not subscribed to {channel.name} at the moment")
+        await self._socket.send(name, data, channel.name)
+
+    async def signed_in(self, authenticate: Authenticate) -> SignIn:
+        """Sign in, if not yet done, and wait for the answer. Raises RequestError, ProtocolError, SubscriptionError."""
+        if self._ended is not None:
+            raise self._ended
+        if self.sign_in is None:
+            self.sign_in = SignIn(authenticate, self)
+            if self._socket is not None:
+                self._start(self.sign_in.run(self._socket))
+        sign_in = self.sign_in
+        await asyncio.shield(sign_in.answer)
+        assert sign_in.channel is not None
+        await sign_in.channel.answered()
+        return sign_in
+
+    def connected(self, socket: PusherSocket) -> None:
+        """Ask a new socket for everything."""
+        self._socket = socket
+        if self.sign_in is not None:
+            self._start(self.sign_in.run(socket))
+        for channel in self.channels.values():
+            channel.joining = self._start(self._join(channel, socket))
+
+    def lost(self) -> None:
+        """The socket is gone."""
+        self._socket = None
+        self.answers.forget_all()
+        for task in self._tasks:
+            task.cancel()
+        for channel in self.channels.values():
+            channel.subscribed = False
+        if self.sign_in is not None:
+            self.sign_in.lost()
+
+    def ended(self, error: Exception | None) -> None:
+        """There will be no other socket: the server sent us away, or (None) the client is closed."""
+        if self._ended is not None:
+            return
+        self._ended = error or RequestError(0, "the client is closed")
+        self.lost()
+        for channel in self.channels.values():
+            channel.end(error, self._ended)
+        if self.sign_in is not None:
+            self.sign_in.fail(self._ended)
+        self.events.end(error)
+
+    async def received(self, frame: Frame) -> None:
+        """Take what the server says."""
+        match frame.event:
+            case "pusher:ping":
+                if self._socket is not None:
+                    await self._socket.send("pusher:pong", {})
+            case "pusher:pong":
+                return
+            case "pusher_internal:subscription_succeeded":
+                self.answers.settle(frame.channel or "")
+                if frame.channel in self.channels:
+                    await self.channels[frame.channel].accept(frame)
+            case "pusher:subscription_error":
+                await self._subscription_error(frame)
+            case "pusher:error":
+                await self._error(frame)
+            case "pusher:signin_success" if self.sign_in is not None:
+                self.answers.settle(SIGN_IN)
+                self.sign_in.succeed(frame.content())
+            case _:
+                await self._deliver(frame)
+
+    async def refuse(self, channel: Channel, error: Exception) -> None:
+        """A channel is not to be had: told to whoever waits for it or reads it, else as an event, as in pusher-js."""
+        if self.channels.get(channel.name) is not channel:
+            return
+        del self.channels[channel.name]
+        if channel.end(error, error):
+            return
+        data: dict[str, Any] = {"type": "AuthError", "error": str(error)}
+        if isinstance(error, SubscriptionError):
+            data |= {"type": error.type, "status": error.status}
+        await self.events.put(Event("pusher:subscription_error", channel.name, data))
+
+    async def _join(self, channel: Channel, socket: PusherSocket) -> None:
+        """Subscribe to a channel on one socket; what goes wrong is told by :meth:`refuse`."""
+        try:
+            auth = await self._authorized(channel, socket.socket_id)
+        except RequestError as error:
+            refused = SubscriptionError(channel.name, error.status, str(error), status=error.status)
+            await self.refuse(channel, refused)
+            return
+        except Exception as error:  # an authorizer of the application may raise anything
+            await self.refuse(channel, error)
+            return
+        answer = self.answers.expect(channel.name)
+        await socket.send("pusher:subscribe", request_of(channel, auth))
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await answer
+        except TimeoutError:
+            self.answers.settle(channel.name)
+            if not channel.answer.done():
+                await self.refuse(channel, SubscriptionError(channel.name, 0, "the server did not answer", status=0))
+
+    async def _authorized(self, channel: Channel, socket_id: str) -> ChannelAuth | None:
+        """What a channel is asked for with, as whom, and what opens its events."""
+
+        async def ask() -> ChannelAuth | None:
+            return await channel.authorization(socket_id)
+
+        auth = await answered(ask) if channel.answer.done() else await ask()
+        if auth is not None and auth.shared_secret is not None:
+            channel.open_with(auth.shared_secret, socket_id)
+        if auth is not None and auth.channel_data is not None:
+            channel.members.my_id = _user_id(auth.channel_data)
+        elif self.sign_in is not None and (channel.kind.is_presence or channel.kind is Kind.USER):
+            await self.sign_in.settled.wait()
+            channel.members.my_id = self.sign_in.user_id
+        return auth
+
+    async def _subscription_error(self, frame: Frame) -> None:
+        content = frame.content()
+        text = str(content.get("error", "refused"))
+        self.answers.told(text)
+        self.answers.settle(frame.channel or "")
+        channel = self.channels.get(frame.channel or "")
+        if channel is None:
+            await self.events.put(frame.to_event())
+            return
+        status = content.get("status")
+        status = status if isinstance(status, int) else 401
+        kind = str(content.get("type", "AuthError"))
+        await self.refuse(channel, SubscriptionError(channel.name, status, text, type=kind, status=status))
+
+    async def _error(self, frame: Frame) -> None:
+        content = frame.content()
+        text = str(content.get("message", ""))
+        if self.answers.is_repetition(text):
+            return
+        request = self.answers.refused(content)
+        if request is None:
+            await self.events.put(frame.to_event())
+            return
+        self.answers.settle(request)
+        if request == SIGN_IN and self.sign_in is not None:
+            await self.sign_in.refuse(ProtocolError(error_code(content), text))
+        elif request in self.channels:
+            await self.refuse(self.channels[request], SubscriptionError(request, error_code(content), text))
+
+    async def _deliver(self, frame: Frame) -> None:
+        if frame.channel is None:
+            await self.events.put(frame.to_event())
+        elif frame.channel in self.channels:  # else one that was left while this was on its way
+            await self.channels[frame.channel].receive(frame)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def _check_takes_client_events(channel: str, event: str) -> None:
+    kind = kind_of(channel)
+    if kind.is_encrypted:
+        raise ProtocolError(
+            CLIENT_EVENT_REJECTED,
+            f"{event} was not sent: {channel} is encrypted, and there are no client events on encrypted channels",
+        )
+    if not kind.takes_client_events:
+        raise ProtocolError(
+            CLIENT_EVENT_REJECTED,
+            f"{event} was not sent: client events need a private or presence channel, {channel} is neither",
+        )
+
+
+def _user_id(channel_data: str) -> str | None:
+    try:
+        return str(msgspec.json.decode(channel_data)["user_id"])
+    except (msgspec.DecodeError, LookupError, TypeError):
+        return None
