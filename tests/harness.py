@@ -43,6 +43,7 @@ __all__ = [
     "HttpResponse",
     "RawSocket",
     "RunningServer",
+    "children",
     "client_frame",
     "fragments",
     "http_request",
@@ -89,12 +90,7 @@ class RunningServer:
 
     def workers(self) -> set[int]:
         """The process ids of its workers."""
-        files = Path(f"/proc/{self.pid}/task").glob("*/children")
-        children = " ".join(file.read_text() for file in files)
-        if not Path("/proc").exists():  # macOS
-            command = ["pgrep", "-P", str(self.pid)]
-            children = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-        return {int(pid) for pid in children.split()}
+        return children(self.pid)
 
     def wait_for_the_end(self) -> None:
         """Wait until it and all its workers are gone: the last of them closes their standard output."""
@@ -116,6 +112,14 @@ class RunningServer:
     def request(self, method: str, path: str, body: bytes = b"", *, app_id: str = "1", **query: str) -> HttpResponse:
         """A signed API request; ``path`` below ``/apps/{id}``."""
         return http_request(self.port, signed_request(method, path, body, app=self.app(app_id), query=query))
+
+
+def children(pid: int) -> set[int]:
+    """The processes that a process has started, and that still run."""
+    found = " ".join(file.read_text() for file in Path(f"/proc/{pid}/task").glob("*/children"))
+    if not Path("/proc").exists():  # macOS
+        found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
+    return {int(each) for each in found.split()}
 
 
 def until(condition: Callable[[], bool], what: str | Callable[[], str], seconds: float = TIMEOUT) -> None:

@@ -48,12 +48,13 @@ http {{
 
 
 @contextmanager
-def running_nginx(ports: Sequence[int]) -> Iterator[int]:
-    """A load balancer before servers on these ports; its own port."""
+def running_nginx(places: Sequence[int | Path]) -> Iterator[int]:
+    """A load balancer before servers on these ports, or Unix sockets; its own port."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="soundpost-nginx-") as folder:
-        servers = "\n        ".join(f"server 127.0.0.1:{each} max_fails=0;" for each in ports)
+        addresses = [f"127.0.0.1:{place}" if isinstance(place, int) else f"unix:{place}" for place in places]
+        servers = "\n        ".join(f"server {address} max_fails=0;" for address in addresses)
         file = Path(folder) / "nginx.conf"
         file.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=port))
         process = subprocess.Popen([program, "-c", str(file), "-e", f"{folder}/error.log"])

@@ -38,10 +38,13 @@ class HttpResponse(NamedTuple):
 
 
 class RawSocket:
-    """A blocking TCP client of the server; after :meth:`handshake` it can also send and read frames."""
+    """A blocking TCP client of the server; after :meth:`handshake` it can also send and read frames.
 
-    def __init__(self, port: int, timeout: float = TIMEOUT) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout)
+    ``source``: another address of this machine to come from, such as 127.0.0.2.
+    """
+
+    def __init__(self, port: int, timeout: float = TIMEOUT, source: str = "") -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket_id = ""
         self._buffer = b""

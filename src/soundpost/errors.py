@@ -10,6 +10,7 @@ SoundpostError
 ├── RouteError              a channel route is wrong, or two can match one name
 ├── ConnectionRefused       a server refused or ended a client's connection
 ├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
+├── ProxyHeaderError        a connection does not begin with a PROXY header that can be understood
 ├── FrameError              bytes break RFC 6455; ends the connection with its close code
 └── ProtocolError           a message breaks the Pusher protocol; the connection survives
     └── SubscriptionError   one channel could not be subscribed to
@@ -73,6 +74,10 @@ class HandshakeError(SoundpostError):
         super().__init__(message)
         self.status = status
         self.headers = headers
+
+
+class ProxyHeaderError(SoundpostError):
+    """A connection does not begin with a header of the PROXY protocol, or with one that cannot be understood."""
 
 
 class FrameError(SoundpostError):

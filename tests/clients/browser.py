@@ -87,11 +87,11 @@ class Browser(NodeProcess):
         super().__init__("browser.mjs", {"executable": find_chromium()})
         self._pages = 0
 
-    def open(self, url: str, profile: str = "default") -> Page:
-        """Open a tab."""
+    def open(self, url: str, profile: str = "default", *, any_certificate: bool = False) -> Page:
+        """Open a tab. ``any_certificate``: the profile, if it is new, takes those of unknown authorities too."""
         self._pages += 1
         page = Page(self, f"page {self._pages}")
-        self.run("open", page.name, url, profile)
+        self.run("open", page.name, url, profile, any_certificate)
         return page
 
     def traffic(self) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ import pytest
 from harness import DEFAULT_APP, TIMEOUT
 from soundpost.backplane.hub_messages import Event
 from soundpost.config.settings import ServerSettings, Settings
+from soundpost.server import worker_process
 from soundpost.server import workers as module
 from soundpost.server.workers import Workers
 
@@ -20,8 +21,8 @@ SETTINGS = Settings(server=ServerSettings(host="127.0.0.1", port=0, shutdown_tim
 
 @pytest.fixture
 async def workers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workers]:
-    monkeypatch.setattr(module, "_PING_INTERVAL", 0.1)
-    monkeypatch.setattr(module, "_MAX_UNANSWERED", 1_000)
+    monkeypatch.setattr(module, "PING_INTERVAL", 0.1)
+    monkeypatch.setattr(worker_process, "_MAX_UNANSWERED", 1_000)
     started = Workers(SETTINGS, 2, playground=False, debug=False)
     await started.start()
     yield started
@@ -46,10 +47,10 @@ async def test_a_worker_that_stands_still_is_killed_and_started_again(
 
     os.kill(pid, signal.SIGSTOP)
     if why == "it has not read":
-        monkeypatch.setattr(module, "_MAX_UNREAD", 1_000_000)
+        monkeypatch.setattr(worker_process, "_MAX_UNREAD", 1_000_000)
         worker.link.send(Event("1", "room", bytes(10_000_000), None))
     else:
-        monkeypatch.setattr(module, "_MAX_UNANSWERED", 20)
+        monkeypatch.setattr(worker_process, "_MAX_UNANSWERED", 20)
 
     assert f"worker 1 (process {pid}) hangs: {why} " in await logged(caplog, "hangs")
     assert f"worker 1 (process {pid}) was killed by SIGKILL" in await logged(caplog, "is started again at once")

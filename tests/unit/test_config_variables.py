@@ -263,3 +263,15 @@ def test_an_unreadable_dotenv_is_told_and_left_out(directory: Directory, monkeyp
 def test_a_dotenv_in_another_encoding_is_still_read(directory: Directory) -> None:
     (directory.path / ".env").write_bytes(b"\xef\xbb\xbfSOUNDPOST_SERVER_PORT=9000\nNAME=Caf\xe9\n")
     assert directory.load(APP).settings.server.port == 9000
+
+
+def test_trusted_proxies_are_a_list(directory: Directory) -> None:
+    assert directory.load(APP).settings.server.trusted_proxies == ("127.0.0.1", "::1")
+    name = "SOUNDPOST_SERVER_TRUSTED_PROXIES"
+    assert directory.load({**APP, name: "10.0.0.0/8, ::1"}).settings.server.trusted_proxies == ("10.0.0.0/8", "::1")
+    assert directory.load({**APP, name: "*"}).settings.server.trusted_proxies == ("*",)
+    assert directory.load({**APP, name: "(empty)"}).settings.server.trusted_proxies == ()
+    with pytest.raises(ConfigurationError, match=r"TRUSTED_PROXIES: 'proxy\.local' is no address \(10\.0\.0\.1\), no"):
+        directory.load({**APP, name: "10.0.0.1, proxy.local"})
+    with pytest.raises(ConfigurationError, match=r"expected '1\.2' or '1\.3'"):
+        directory.load({**APP, "SOUNDPOST_SERVER_TLS_MINIMUM_VERSION": "1.1"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from soundpost.backplane.hub_messages import (
     Published,
     PublishOnce,
     Reach,
+    Reconfigure,
     Release,
     Room,
     Settled,
@@ -30,6 +31,7 @@ from soundpost.backplane.hub_messages import (
 )
 from soundpost.backplane.registry import Registry
 from soundpost.backplane.request_keys import RequestKeys
+from soundpost.core.apps import App
 from soundpost.core.peers import Change, Joined
 from soundpost.core.presence import Member
 
@@ -67,6 +69,12 @@ class Hub:
         """What need not be done at once."""
         self.registry.every_few_seconds()
         self.request_keys.drop_expired()
+
+    def reconfigure(self, apps: Iterable[App]) -> None:
+        """Other apps from now on."""
+        self.registry.reconfigure(apps)
+        for worker in self.workers:
+            worker.reconfigure(list(apps))
 
     def _tell_reach(self) -> None:
         for worker in self.workers:
@@ -122,10 +130,12 @@ class WorkerEnd:
         self._handlers[type(message)](message)
 
     def _admit(self, message: Admit) -> None:
-        self._registry.admit(self, message.app_id, lambda admission: self._send(Admitted(message.number, admission)))
+        self._registry.admit(
+            self, message.app_id, lambda admission: self._send(Admitted(message.number, admission)), message.address
+        )
 
     def _release(self, message: Release) -> None:
-        self._registry.release(self, message.app_id)
+        self._registry.release(self, message.app_id, message.address)
 
     def _join(self, message: Join) -> None:
         newcomer = None if message.user_id is None else Member(message.user_id, message.info)
@@ -170,6 +180,10 @@ class WorkerEnd:
         self._registry.answer(message.query, lambda value: self._send(Answer(message.number, value)))
 
     # What the registry tells
+
+    def reconfigure(self, apps: list[App]) -> None:
+        """Other apps from now on."""
+        self._send(Reconfigure(apps))
 
     def tell_reach(self, all: bool) -> None:
         """Whether what is published reaches all nodes there are."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import zlib
+from typing import Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Struct
 
 from soundpost.config.settings import Settings
+from soundpost.core.apps import App
 from soundpost.core.peers import Admission, Change, Query, ReadyEvent, RequestKey
 
 
@@ -31,6 +33,19 @@ class Configuration(_Message):
     settings: Settings
     playground: bool
     debug: bool
+
+
+class Reconfigure(_Message):
+    """These are the apps from now on."""
+
+    apps: list[App]
+
+
+class Retire(_Message):
+    """After ``delay`` seconds send all clients away, over ``drain_time`` seconds, and end."""
+
+    drain_time: float
+    delay: float
 
 
 class Admitted(_Numbered):
@@ -116,15 +131,17 @@ class Failed(_Message):
 
 
 class Admit(_Numbered):
-    """A client wants to connect."""
+    """A client wants to connect; ``address`` as :meth:`soundpost.core.peers.Peers.admit` takes it."""
 
     app_id: str
+    address: str | None = None
 
 
 class Release(_Message):
     """An admitted client is gone."""
 
     app_id: str
+    address: str | None = None
 
 
 class Join(_Numbered):
@@ -191,6 +208,8 @@ class Terminate(_Message):
 
 FromHub = (
     Configuration
+    | Reconfigure
+    | Retire
     | Admitted
     | Room
     | NoRoom
@@ -206,6 +225,10 @@ FromHub = (
 )
 FromWorker = Ready | Failed | Admit | Release | Join | Look | Leave | Publish | PublishOnce | Ask | Pong | Terminate
 Message = FromHub | FromWorker
+
+HUB_PROTOCOL: Final = zlib.crc32(repr([(kind.__name__, kind.__struct_fields__) for kind in get_args(Message)]).encode())
+"""Told to each worker: one of another version, started when the code on disk is newer than the parent, would not
+understand its hub."""
 
 _encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode

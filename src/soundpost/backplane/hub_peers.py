@@ -55,13 +55,13 @@ class HubPeers:
         """Whom to tell what the hub says."""
         self._node = node
 
-    def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
+    def admit(self, app_id: str, then: Callable[[Admission], None], address: str | None = None) -> None:
         """Count a connection, if the app may have one more."""
-        self._send(Admit(self._ask(then), app_id))
+        self._send(Admit(self._ask(then), app_id, address))
 
-    def release(self, app_id: str) -> None:
+    def release(self, app_id: str, address: str | None = None) -> None:
         """A connection is gone."""
-        self._send(Release(app_id))
+        self._send(Release(app_id, address))
 
     def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
         """Count a subscription."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
+from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.members import Members
 from soundpost.core.apps import App
@@ -32,6 +33,13 @@ from soundpost.wire.frames import frame_payload
 
 COUNT_AT_ONCE: Final = 100
 """Up to this many subscribers a changed count is announced at once, above it every few seconds, as Pusher does."""
+
+
+class Load(NamedTuple):
+    """How much there is of an app."""
+
+    connections: int
+    channels: int
 
 
 class NodeEnd(Protocol):
@@ -95,6 +103,7 @@ class _AppEntry:
     def __init__(self, app: App, clock: Callable[[], float]) -> None:
         self.app = app
         self.connections: dict[NodeEnd, int] = {}
+        self.addresses = Addresses()
         self.channels: dict[str, _Channel] = {}
         self.cache = EventCache(clock)
         self.counts_due: set[_Channel] = set()
@@ -107,6 +116,7 @@ class Registry:
     def __init__(
         self, apps: Iterable[App], *, max_connections: int | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
+        self._clock = clock
         self._apps = {app.id: _AppEntry(app, clock) for app in apps}
         self._max_connections = max_connections
         self._connections = 0
@@ -114,32 +124,55 @@ class Registry:
         self.reaches_all = True
         self.on_reach: Callable[[], None] = lambda: None
 
+    def reconfigure(self, apps: Iterable[App]) -> None:
+        """Other apps from now on. One that is gone is kept until its connections have left."""
+        for app in apps:
+            entry = self._apps.get(app.id)
+            if entry is None:
+                self._apps[app.id] = _AppEntry(app, self._clock)
+            else:
+                entry.app = app
+
+    def load(self) -> dict[str, Load]:
+        """What there is of each app."""
+        return {
+            app_id: Load(sum(entry.connections.values()), len(entry.channels)) for app_id, entry in self._apps.items()
+        }
+
+    def connections_of(self, node: NodeEnd) -> int:
+        """How many connections a node has."""
+        return sum(entry.connections.get(node, 0) for entry in self._apps.values())
+
     def add_node(self, node: NodeEnd) -> None:
         """A node has come."""
         self._nodes[node] = None
 
     # Connections
 
-    def admit(self, node: NodeEnd, app_id: str, then: Callable[[Admission], None]) -> None:
+    def admit(self, node: NodeEnd, app_id: str, then: Callable[[Admission], None], address: str | None = None) -> None:
         """Count a connection, if there may be one more."""
-        then(self._admit(node, app_id))
+        then(self._admit(node, app_id, address))
 
-    def _admit(self, node: NodeEnd, app_id: str) -> Admission:
+    def _admit(self, node: NodeEnd, app_id: str, address: str | None) -> Admission:
         if self._max_connections is not None and self._connections >= self._max_connections:
             return "server_full"
         entry = self._apps[app_id]
         limit = entry.app.max_connections
         if limit is not None and sum(entry.connections.values()) >= limit:
             return "app_full"
+        if entry.addresses.are_full(address, entry.app.max_connections_per_ip):
+            return "address_full"
+        entry.addresses.add(node, address)
         entry.connections[node] = entry.connections.get(node, 0) + 1
         self._connections += 1
         return "admitted"
 
-    def release(self, node: NodeEnd, app_id: str) -> None:
+    def release(self, node: NodeEnd, app_id: str, address: str | None = None) -> None:
         """A connection that was admitted is gone."""
-        connections = self._apps[app_id].connections
-        if connections.get(node, 0) > 0:
-            connections[node] -= 1
+        entry = self._apps[app_id]
+        if entry.connections.get(node, 0) > 0:
+            entry.connections[node] -= 1
+            entry.addresses.remove(node, address)
             self._connections -= 1
 
     def terminate(self, node: NodeEnd, app_id: str, user_id: str) -> None:
@@ -210,6 +243,7 @@ class Registry:
         heir = next((other for other in self._nodes if other.watches), None)
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
+            entry.addresses.forget(node)
             for channel in list(entry.channels.values()):
                 share = channel.share_of(node)
                 if share is not None:

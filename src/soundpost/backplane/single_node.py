@@ -35,13 +35,13 @@ class SingleNode:
         self._node = node
         self._registry.add_node(node)
 
-    def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
+    def admit(self, app_id: str, then: Callable[[Admission], None], address: str | None = None) -> None:
         """Count a connection, if there may be one more."""
-        self._registry.admit(self._node, app_id, then)
+        self._registry.admit(self._node, app_id, then, address)
 
-    def release(self, app_id: str) -> None:
+    def release(self, app_id: str, address: str | None = None) -> None:
         """A connection is gone."""
-        self._registry.release(self._node, app_id)
+        self._registry.release(self._node, app_id, address)
 
     def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
         """Count a subscription."""

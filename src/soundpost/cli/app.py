@@ -13,9 +13,13 @@ from typer.core import TyperGroup
 
 from soundpost import SoundpostError, __version__
 from soundpost.cli.bench import bench
+from soundpost.cli.deploy import deploy
+from soundpost.cli.doctor import doctor
 from soundpost.cli.init import init
 from soundpost.cli.listen import listen
+from soundpost.cli.restart import reload, restart
 from soundpost.cli.start import start
+from soundpost.cli.status import status
 from soundpost.cli.trigger import trigger
 
 
@@ -42,10 +46,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(start)
+app.command()(status)
+app.command()(restart)
+app.command()(reload)
 app.command()(init)
 app.command()(trigger)
 app.command()(listen)
 app.command()(bench)
+app.command()(doctor)
+app.add_typer(deploy)
 
 
 def _print_version(wanted: bool) -> None:
@@ -69,6 +78,8 @@ def soundpost(
     soundpost listen orders                 events, as they come
     soundpost init                          credentials to keep, in a file
     soundpost bench                         load, and what came of it
+    soundpost doctor                        what is wrong with addresses, ports, TLS, proxy, app
+    soundpost deploy nginx                  configurations: Nginx, Supervisor, systemd, Docker ...
     """
 
 

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from soundpost.config import Loaded
+    from soundpost.config.settings import Settings
     from soundpost.server.listening import Listening
 
 
@@ -54,20 +55,20 @@ def start(
     from soundpost.cli.running import withdraw
     from soundpost.config import load
 
-    loaded = load(
-        environ=os.environ,
-        directory=Path.cwd(),
-        config_file=config,
-        overrides={
-            "server.host": host,
-            "server.port": port,
-            "server.path": path,
-            "server.workers": workers,
-            "scaling.redis": redis,
-            "server.hostname": hostname,
-            "server.playground": playground,
-        },
-    )
+    overrides = {
+        "server.host": host,
+        "server.port": port,
+        "server.path": path,
+        "server.workers": workers,
+        "scaling.redis": redis,
+        "server.hostname": hostname,
+        "server.playground": playground,
+    }
+
+    def read() -> Loaded:
+        return load(environ=os.environ, directory=Path.cwd(), config_file=config, overrides=overrides)
+
+    loaded = read()
     for warning in loaded.warnings:
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
 
@@ -80,10 +81,20 @@ def start(
             debug=debug,
             playground=bool(loaded.settings.server.playground),
             on_ready=lambda listening: announced.extend(_tell(loaded, listening)),
+            load=None if loaded.generated else lambda: _configured(read()),
         )
     finally:
         for file in announced:
             withdraw(file)
+
+
+def _configured(loaded: Loaded) -> Settings:
+    """What a running server is to take. Raises ConfigurationError if that has no app any more."""
+    from soundpost.errors import ConfigurationError
+
+    if loaded.generated:
+        raise ConfigurationError("no app is configured any more: its id, key and secret are gone from where they were")
+    return loaded.settings
 
 
 def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
@@ -95,11 +106,15 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
     server, apps = loaded.settings.server, loaded.settings.apps
     local = local_address(server, listening.port)
     shown = Address("https" if listening.tls else "http", listening.host, listening.port, listening.path).url
+    if server.unix_socket is not None:
+        shown = f"unix:{server.unix_socket}"
     if not loaded.generated:
         Banner().configured(shown, apps, local if server.playground else None)
         return []
     app = apps[0]
-    file = announce(listening.port, local.url, app.id, app.key, app.secret)
+    file = None
+    if server.unix_socket is None:
+        file = announce(listening.port, local.url, app.id, app.key, app.secret)
     browser = browser_address(loaded, listening.port)
     Banner().first_run(shown, app, local, browser, playground=bool(server.playground), announced=file is not None)
     return [] if file is None else [file]

@@ -8,6 +8,8 @@ from msgspec import Meta, Struct
 
 from soundpost.core.apps import App, Positive
 
+Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
+NotNegative = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}$", description="1 to 64 of letters, digits and -_.:")]
 RedisUrl = Annotated[
@@ -29,6 +31,8 @@ class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     certificate: str | None = None
     key: str | None = None
     passphrase: str | None = None
+    minimum_version: Literal["1.2", "1.3"] = "1.2"
+    """Older versions of TLS are refused."""
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,8 +42,15 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Address to listen on."""
     port: Port = 8080
     """Port to listen on; 0 takes a free one."""
+    unix_socket: str | None = None
+    """Path of a Unix socket to listen on instead of host and port, for a proxy on the same machine."""
     path: PathPrefix = ""
     """Prefix of every path, such as ``/ws``."""
+    trusted_proxies: tuple[Proxy, ...] = ("127.0.0.1", "::1")
+    """Addresses and networks (``10.0.0.0/8``) of proxies that are believed when they say where a client is; ``*``: all.
+    Whoever comes by a Unix socket is."""
+    proxy_protocol: bool = False
+    """Every connection begins with a PROXY header (version 1 or 2), from a trusted proxy."""
     workers: Positive | Literal["auto"] = 1
     """Processes that share the port and act as one; ``auto``: one for each core."""
     hostname: str | None = None
@@ -59,6 +70,12 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """How long a closed connection may take to read what is still on its way to it."""
     shutdown_timeout: Positive = 5
     """How long closing connections may take to go when the server stops."""
+    drain_time: NotNegative | None = None
+    """Over how long clients are sent away when the server stops or is restarted, so that they do not come back all at
+    once. None: 10 where others serve meanwhile (other hosts, or the workers that follow), 0 where nobody does."""
+    drain_delay: NotNegative = 0
+    """For how long, when it is told to stop, the server goes on as if nothing had happened, but for ``/up/ready``: time
+    for a load balancer to look elsewhere."""
     compression: bool = True
     """Compress events for clients that offer it (permessage-deflate), once for all of them."""
     compression_threshold: Positive = 512

@@ -9,6 +9,7 @@ from msgspec import UNSET, inspect
 
 from soundpost.config.options import Option
 from soundpost.errors import ConfigurationError
+from soundpost.wire.client_address import TrustedProxies
 
 _TRUE: Final = {"true", "(true)", "1", "yes", "on"}
 _FALSE: Final = {"false", "(false)", "0", "no", "off"}
@@ -63,6 +64,8 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
         raise ConfigurationError(f"{place}{shown}: expected {expected(option)}{hint}") from None
     if option.keys == ("app", "allowed_origins"):
         _check_origins(converted, place)
+    if option.keys == ("server", "trusted_proxies"):
+        _check_proxies(converted, place)
     return converted
 
 
@@ -74,6 +77,16 @@ def _check_origins(origins: tuple[str, ...], place: str) -> None:
                 f"{place}: {origin!r} would never match: write the host alone ({host!r}, any port), "
                 f"or the whole origin ('http://{origin}')"
             )
+
+
+def _check_proxies(proxies: tuple[str, ...], place: str) -> None:
+    for proxy in proxies:
+        try:
+            TrustedProxies([proxy])
+        except ValueError:
+            raise ConfigurationError(
+                f"{place}: {proxy!r} is no address (10.0.0.1), no network (10.0.0.0/8) and not '*'"
+            ) from None
 
 
 def _is_number_for_text(option: Option, value: Any) -> bool:

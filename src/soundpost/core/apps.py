@@ -42,6 +42,8 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Silence after which a client asks for a sign of life; told to it in the hello."""
     max_connections: Positive | None = None
     """Connections of this app at a time; further ones are closed with 4004. None: no limit."""
+    max_connections_per_ip: Positive | None = None
+    """The same of one client address (IPv6: of one /64), on one host. None: no limit."""
     max_message_size: Positive = 10_000
     """A message from a client; a larger one closes the connection with 1009."""
     accept_client_events_from: Literal["members", "none"] = "members"

@@ -61,6 +61,11 @@ class Connection(ABC):
         """Close with a close frame. The node is told by ``Node.closed`` in a later loop turn, not before."""
 
     @property
+    def address(self) -> str:
+        """Where the client is, as far as can be known; empty on a Unix socket."""
+        return ""
+
+    @property
     def is_open(self) -> bool:
         """Whether it may still act: a transport says no from the moment it is closed."""
         return True

@@ -13,7 +13,7 @@ from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
 from soundpost.core.outbox import CallSoon, Outbox
 from soundpost.core.peers import Change, Peers
-from soundpost.wire import messages
+from soundpost.wire import codes, messages
 
 Deliver = Callable[[Iterable[Connection], bytes], None]
 
@@ -51,6 +51,18 @@ class Node:
             self.by_id[app.id] = self.by_key[app.key] = AppState(self, app)
         peers.attach(self)
 
+    def reconfigure(self, apps: Iterable[App]) -> None:
+        """Other apps from now on. Connections of apps that stay are not touched; what they may do is."""
+        before, self.by_id, self.by_key = self.by_id, {}, {}
+        for app in apps:
+            state = before.pop(app.id, None) or AppState(self, app)
+            state.app, state.closed_with = app, None
+            self.by_id[app.id] = self.by_key[app.key] = state
+            if not app.enabled:
+                state.end_all(codes.APP_DISABLED, "Application is disabled")
+        for state in before.values():
+            state.end_all(codes.APP_DOES_NOT_EXIST, "Application does not exist any more")
+
     def opened(self, connection: Connection, preface: bytes = b"") -> None:
         """A connection was admitted: greet it. ``preface`` (the handshake's answer) leaves in the same write."""
         app = connection.app
@@ -60,6 +72,8 @@ class Node:
             observer.connection_opened(connection)
             observer.message_sent(connection, hello)
         connection.write(preface + hello)
+        if app.closed_with is not None:
+            connection.end(*app.closed_with)
 
     def closed(self, connection: Connection) -> None:
         """A connection is gone: it leaves everything it was in. Costs grow with its own channels only."""
@@ -67,7 +81,8 @@ class Node:
             return
         subscriptions.leave_all(connection)
         users.sign_out(connection)
-        self.peers.release(connection.app.app.id)
+        app = connection.app
+        self.peers.release(app.app.id, app.counted_addresses.pop(connection.socket_id, None))
         for observer in self.observers:
             observer.connection_closed(connection)
 
@@ -88,14 +103,16 @@ class Node:
 
     def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
         """An event for the subscribers of a channel on this node, but one."""
-        state = self.by_id[app_id]
-        found = state.channels.get(channel)
-        if found is not None and found.subscribers:
+        state = self.by_id.get(app_id)
+        found = None if state is None else state.channels.get(channel)
+        if state is not None and found is not None and found.subscribers:
             found.queue(frame, None if except_socket_id is None else state.connections.get(except_socket_id))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """The connections of a user on this node are to be closed."""
-        users.terminate(self.by_id[app_id], user_id)
+        state = self.by_id.get(app_id)
+        if state is not None:
+            users.terminate(state, user_id)
 
     def tell(self, change: Change) -> None:
         """Something happened that concerns all nodes, and is told to this one."""

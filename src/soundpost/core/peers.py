@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from soundpost.core.node import Node
 
 
-Admission = Literal["admitted", "app_full", "server_full"]
+Admission = Literal["admitted", "app_full", "address_full", "server_full"]
 """Whether a connection may open, or who has as many as it may have."""
 
 
@@ -100,11 +100,14 @@ class Peers(Protocol):
     def attach(self, node: Node) -> None:
         """Whom to tell what the others say. Called once, before all else."""
 
-    def admit(self, app_id: str, then: Callable[[Admission], None]) -> None:
-        """Count a connection of the app, unless all nodes together have as many as they may have."""
+    def admit(self, app_id: str, then: Callable[[Admission], None], address: str | None = None) -> None:
+        """Count a connection of the app, unless all nodes together have as many as they may have.
 
-    def release(self, app_id: str) -> None:
-        """A connection that was admitted is gone."""
+        ``address``: where the client is, if the app limits how many connections may come from one address of a host.
+        """
+
+    def release(self, app_id: str, address: str | None = None) -> None:
+        """A connection that was admitted, with this address, is gone."""
 
     def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
         """Count a subscription, on a presence channel that of a user. None: the channel has no room for the user.

@@ -10,6 +10,7 @@ from typing import Final, TextIO
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
+from soundpost.server.peer import shown
 from soundpost.wire.frames import frame_payload
 
 _CUT: Final = 400
@@ -24,7 +25,7 @@ class MessageStream(Observer):
 
     def connection_opened(self, connection: Connection) -> None:
         """A client connected."""
-        self._line("opened", connection.socket_id, f"app {connection.app.app.id}")
+        self._line("opened", connection.socket_id, f"app {connection.app.app.id} from {shown(connection.address)}")
 
     def connection_closed(self, connection: Connection) -> None:
         """A client left."""

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
+from soundpost.server.misdirected import speaks_otherwise
+from soundpost.server.peer import peer_address, shown
 from soundpost.server.requests import ApiError, Later, Request, Response
 from soundpost.server.upgrade import Upgrade, begin_upgrade
+from soundpost.wire.client_address import HEADERS, client_address
 from soundpost.wire.frames import CLOSE
 from soundpost.wire.handshake import wants_websocket
 
@@ -21,6 +24,7 @@ log = logging.getLogger("soundpost.api")
 
 _CLOSE_FRAME: Final = 0x80 | CLOSE
 _CHUNK_OVERHEAD: Final = 8  # times its own size is what a body in chunks of one byte takes at most
+_ON_ITS_WAY: Final = 1  # seconds that a client's first request may take to come, before it is not waited for
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -81,12 +85,14 @@ class HttpConnection(asyncio.Protocol):
         """A client connected."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         self._server.open_sockets += 1
+        self._server.http_connections.add(self)
         self.over_capacity = self._server.full
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
         self._server.open_sockets -= 1
+        self._server.http_connections.discard(self)
         self._server.wheel.remove(self)
         self._ending = True
         del self._parser
@@ -103,6 +109,25 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has read them."""
         self.transport.resume_reading()
+
+    @property
+    def peer(self) -> str:
+        """The address of its other end, be it a proxy's; empty on a Unix socket."""
+        return peer_address(self.transport)
+
+    def told(self, request: Request) -> str | None:
+        """Where the client of a request is, if that is not where the connection comes from: a trusted proxy says so."""
+        headers = request.headers()
+        if HEADERS.isdisjoint(headers):
+            return None
+        peer = self.peer
+        address = client_address(peer, headers, self._server.trusted_proxies)
+        return None if address == peer else address
+
+    def client(self, request: Request) -> str:
+        """Where the client of a request is."""
+        told = self.told(request)
+        return self.peer if told is None else told
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
@@ -137,7 +162,8 @@ class HttpConnection(asyncio.Protocol):
             return b""
         except httptools.HttpParserError as error:
             if not self._ending:
-                self._refuse(ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}"))
+                known = speaks_otherwise(self._server, self.transport, data)
+                self._refuse(known or ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}"))
             return b""
         settings = self._server.settings
         if not self._in_body:
@@ -235,11 +261,14 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer(self, request: Request) -> None:
         if self.over_capacity:
+            self._server.warn_of_capacity(self.client(request))
             self._refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
         try:
             response = self._server.router.respond(request)
         except ApiError as error:
+            if error.status in (401, 403) and log.isEnabledFor(logging.INFO):
+                log.info("%d to %s: %a", error.status, shown(self.client(request)), error.message[:2000])
             response = error.response()
         except Exception:
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
@@ -264,6 +293,23 @@ class HttpConnection(asyncio.Protocol):
 
     def _refuse(self, error: ApiError) -> None:
         self.finish(error.response())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is coming in, or on its way to a new connection, or its answer is not sent yet."""
+        return (
+            self._size > 0
+            or bool(self._responses)
+            or self.upgrade is not None
+            or self.transport.get_write_buffer_size() > 0
+            or (self._in_request and self._server.wheel.now - self._began <= _ON_ITS_WAY)
+        )
+
+    def close_if_idle(self) -> None:
+        """Let it go, unless a request is under way: that one is answered first, as the last."""
+        if not self.is_busy and not self._ending:
+            self._ending = True
+            self.transport.close()
 
     @property
     def is_open(self) -> bool:
@@ -305,6 +351,7 @@ class HttpConnection(asyncio.Protocol):
             self._server.node.outbox.flush()
             self._send_responses()
         self._server.wheel.remove(self)
+        self._server.http_connections.discard(self)
         self._ending = True
         del self._parser  # it holds our methods: the two would wait for the garbage collector together
         self.transport.set_protocol(protocol)

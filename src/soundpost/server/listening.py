@@ -6,9 +6,13 @@ import errno
 import socket
 import sys
 from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from soundpost.config.settings import ServerSettings
 from soundpost.errors import StartError
+from soundpost.server.inherited import inherited_sockets
 
 BACKLOG: Final = 4096
 SPREADS: Final = sys.platform == "linux"  # elsewhere SO_REUSEPORT does not spread connections: one socket is shared
@@ -25,11 +29,20 @@ class Listening(NamedTuple):
     """How many sockets may be open at a time."""
 
 
-def listening_sockets(host: str, port: int, processes: int = 1) -> list[list[socket.socket]]:
-    """Sockets bound to every address of ``host``, a list for each process. Raises StartError with what is in the way.
+def listening_sockets(settings: ServerSettings, processes: int = 1) -> list[list[socket.socket]]:
+    """Sockets bound to every address of the host, or to the Unix socket, a list for each process.
 
-    The kernel spreads connections over the processes. Port 0 takes a free one, the same for all.
+    The kernel spreads connections over the processes. Port 0 takes a free one, the same for all. Sockets that were
+    handed to this process are taken as they are (:mod:`soundpost.server.inherited`). Raises StartError with what is in
+    the way.
     """
+    handed = inherited_sockets()
+    if handed:
+        return [[sock.dup() for sock in handed] for _ in range(processes - 1)] + [handed]
+    if settings.unix_socket is not None:
+        bound = _unix_socket(Path(settings.unix_socket))
+        return [[bound.dup()] for _ in range(processes - 1)] + [[bound]]
+    host, port = settings.host, settings.port
     spreads = processes > 1 and SPREADS
     first: list[socket.socket] = []
     try:
@@ -48,12 +61,38 @@ def listening_sockets(host: str, port: int, processes: int = 1) -> list[list[soc
         raise StartError(_why_not(error, host, port)) from None
 
 
+def port_of(sockets: Iterable[socket.socket]) -> int:
+    """The port that is listened on; 0 on a Unix socket."""
+    return next((int(sock.getsockname()[1]) for sock in sockets if sock.family != socket.AF_UNIX), 0)
+
+
 def listen_again(places: Iterable[tuple[int, Any]]) -> list[socket.socket]:
     """Sockets for one of several processes, whose own were closed meanwhile; ``places``: family and address of each.
 
     Raises OSError.
     """
     return [_bound(family, address, shared=True) for family, address in places]
+
+
+def _unix_socket(path: Path) -> socket.socket:
+    """A socket at a path. One that a killed server left is taken away; one that somebody listens on is not."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket():
+            with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
+                if probe.connect_ex(str(path)) == 0:
+                    raise StartError(f"another process listens on {path}: stop that one, or choose another unix_socket")
+            path.unlink()
+        sock.bind(str(path))
+        path.chmod(0o666)  # who may reach it is said by its folder, as with other servers
+        sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        raise StartError(f"cannot listen on unix_socket {path}: {error.strerror or error}") from None
+    except StartError:
+        sock.close()
+        raise
+    return sock
 
 
 def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:

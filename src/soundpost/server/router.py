@@ -31,15 +31,25 @@ _NAMED_ROUTES: Final[dict[tuple[str, str, bytes], NamedRoute]] = {
     ("users", "terminate_connections", b"POST"): users.terminate_connections,
 }
 _HEALTH: Final = Response(body=b'{"health":"OK"}')
+_ALONE: Final = Response(body=b'{"health":"OK","delivered":"local"}')
+"""Redis is away: this host serves its own clients, and no other could do better."""
+_DRAINING: Final = Response(503, b'{"health":"draining"}')
 
 
 class Router:
     """Finds the app and the route of a request, and checks its signature in between."""
 
-    def __init__(self, node: Node, prefix: str, playground: Playground | None) -> None:
+    def __init__(
+        self,
+        node: Node,
+        prefix: str,
+        playground: Playground | None,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._node = node
         self._prefix = prefix
         self._playground = playground
+        self._is_ready = is_ready
 
     def respond(self, request: Request) -> Answer:
         """Answer a request. Raises ApiError for what it cannot do."""
@@ -53,8 +63,8 @@ class Router:
         if path.startswith("/users/"):
             # The official Python SDK leaves /apps/{id} out of this one address.
             return self._app_route(request, self._app_by_key(request), path[1:].split("/"))
-        if path == "/up":
-            return _health(request)
+        if path in ("/up", "/up/ready"):
+            return self._health(request, path)
         if self._playground is not None and path.startswith("/playground"):
             return self._playground.respond(request, path)
         if path.startswith("/app/"):
@@ -86,6 +96,16 @@ class Router:
             raise ApiError(401, "Missing or unknown auth_key")
         return state
 
+    def _health(self, request: Request, path: str) -> Response:
+        """``/up``: the process lives. ``/up/ready``: it wants clients; not while it drains."""
+        if request.method not in (b"GET", b"HEAD"):
+            raise _not_allowed(request, [b"GET"])
+        if path == "/up":
+            return _HEALTH
+        if not self._is_ready():
+            return _DRAINING
+        return _HEALTH if self._node.peers.reaches_all else _ALONE
+
     def _without_prefix(self, path: str) -> str:
         if not self._prefix:
             return path
@@ -108,12 +128,6 @@ def _prefix_hint(path: str) -> str:
         if at > 0:
             return f"; if a path prefix is wanted, start with --path {path[:at]!a}"
     return ""
-
-
-def _health(request: Request) -> Response:
-    if request.method not in (b"GET", b"HEAD"):
-        raise _not_allowed(request, [b"GET"])
-    return _HEALTH
 
 
 def _not_allowed(request: Request, known: list[bytes]) -> ApiError:

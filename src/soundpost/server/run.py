@@ -5,31 +5,42 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable
 
 import uvloop
 
-from soundpost.backplane import SingleNode
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.observer import Observer
-from soundpost.server.debug import MessageStream
+from soundpost.server import service_manager
+from soundpost.server.control import Control, control_name
+from soundpost.server.daemon import Daemon, Ending, Supervision
+from soundpost.server.heartbeat import Heartbeat
 from soundpost.server.listening import Listening
 from soundpost.server.logs import set_up_logging
-from soundpost.server.scaling import redis_backplane
-from soundpost.server.server import Server, normal_prefix
+from soundpost.server.server import normal_prefix
+from soundpost.server.single_process import SingleProcess
 from soundpost.server.workers import Workers
 
 OnReady = Callable[[Listening], None]
+Load = Callable[[], Settings]
 
 
-def run(settings: Settings, *, debug: bool = False, playground: bool = False, on_ready: OnReady) -> None:
-    """Serve until SIGINT or SIGTERM, then return. Raises StartError."""
+def run(
+    settings: Settings,
+    *,
+    debug: bool = False,
+    playground: bool = False,
+    on_ready: OnReady,
+    load: Load | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then return. Raises StartError.
+
+    ``load`` reads the configuration anew, for SIGHUP and ``soundpost reload``; without it there is none to read.
+    """
     count = number_of_workers(settings.server)
     set_up_logging(debug=debug, process="" if count == 1 else "parent")
-    if count == 1:
-        uvloop.run(_serve(settings, debug, playground, on_ready))
-    else:
-        uvloop.run(_serve_with_workers(settings, count, debug, playground, on_ready))
+    if uvloop.run(_serve(settings, count, debug, playground, on_ready, load)) == "to be executed anew":
+        _execute_anew()
 
 
 def number_of_workers(settings: ServerSettings) -> int:
@@ -41,38 +52,40 @@ def number_of_workers(settings: ServerSettings) -> int:
     return os.cpu_count() or 1
 
 
-async def _serve(settings: Settings, debug: bool, playground: bool, on_ready: OnReady) -> None:
-    observers: list[Observer] = [MessageStream()] if debug else []
-    backplane = redis_backplane(settings)
-    peers = None if backplane is None else SingleNode(backplane.registry)
-    server = Server(settings, playground=playground, observers=observers, peers=peers)
-    await server.start()
-    if backplane is not None:
-        backplane.start()
-    stop = _told_to_stop()
-    on_ready(_listening(settings.server, server.port, server.capacity))
-    await stop.wait()
-    await server.stop()
-    if backplane is not None:
-        await backplane.stop()
+async def _serve(
+    settings: Settings, count: int, debug: bool, playground: bool, on_ready: OnReady, load: Load | None
+) -> Ending:
+    daemon: Daemon
+    if count == 1:
+        daemon = SingleProcess(settings, playground=playground, debug=debug)
+    else:
+        daemon = Workers(settings, count, playground=playground, debug=debug)
+    supervision = Supervision(daemon, load)
+    capacity = await supervision.start()
+    if capacity is None:
+        return "stopped"
+    control = Control(supervision, control_name(daemon.port, settings.server.unix_socket))
+    await control.start()
+    heartbeat = Heartbeat()
+    on_ready(_listening(settings.server, daemon.port, capacity))
+    service_manager.notify(f"READY=1\nSTATUS=serving at {settings.server.unix_socket or f'port {daemon.port}'}")
+    try:
+        ending = await supervision.until_the_end()
+    finally:
+        heartbeat.stop()
+        control.stop()
+    if ending == "to be executed anew":  # another SIGHUP is to wait until there is a handler again
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    return ending
 
 
-async def _serve_with_workers(settings: Settings, count: int, debug: bool, playground: bool, on_ready: OnReady) -> None:
-    workers = Workers(settings, count, playground=playground, debug=debug)
-    stop = _told_to_stop()
-    capacity = await workers.start()
-    on_ready(_listening(settings.server, workers.port, capacity))
-    await stop.wait()
-    await workers.stop()
+def _execute_anew() -> None:
+    """Become the same command again, with the code and configuration there are now; the process id stays."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def _listening(server: ServerSettings, port: int, capacity: int) -> Listening:
     return Listening(server.host, port, server.tls.certificate is not None, normal_prefix(server.path), capacity)
-
-
-def _told_to_stop() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set."""
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop

@@ -5,32 +5,40 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import math
 import socket
-import ssl
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 
 from soundpost.backplane import Registry, SingleNode
-from soundpost.config.settings import ServerSettings, Settings, TlsSettings
+from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
-from soundpost.errors import StartError
+from soundpost.errors import ProxyHeaderError
 from soundpost.playground.routes import Playground
 from soundpost.server.delivery import deliver
 from soundpost.server.http_connection import HttpConnection
-from soundpost.server.listening import BACKLOG, listening_sockets
+from soundpost.server.listening import BACKLOG, listening_sockets, port_of
+from soundpost.server.logs import Notices
+from soundpost.server.misdirected import speaks_no_tls
 from soundpost.server.open_files import places_for_websockets, raise_open_files_limit
+from soundpost.server.peer import shown
+from soundpost.server.proxied_connection import ProxiedConnection
 from soundpost.server.router import Router
 from soundpost.server.timer_wheel import TimerWheel
+from soundpost.server.tls import Certificate
 from soundpost.wire import codes
+from soundpost.wire.client_address import TrustedProxies
 from soundpost.wire.compression import Deflater
 
 log = logging.getLogger("soundpost.server")
 
 _RESERVED_FILES = 64  # descriptors that are not clients' sockets
 _LATE = 5  # seconds behind which the process must have been stopped, or its machine
+_DRAIN_STEP = 0.1  # seconds between two groups of clients that are sent away
 _HOUSEKEEPING = 5  # seconds between rounds of Node.every_few_seconds
 
 
@@ -58,16 +66,25 @@ class Server:
             observers=observers,
         )
         page = Playground(settings.apps[0], self.prefix, self.node) if playground else None
-        self.router = Router(self.node, self.prefix, page)
+        self.router = Router(self.node, self.prefix, page, lambda: not self.draining)
+        self.port = 0
+        """The port that is listened on; 0 on a Unix socket."""
         self.open_sockets = 0
         self.open_websockets = 0
         self.overflows = 0
         """How many slow clients were closed with 4100."""
+        self.http_connections: set[HttpConnection] = set()
+        self.draining = False
+        """It is about to stop: load balancers are to look elsewhere."""
         self.stopping = False
         """Whoever comes now is sent away."""
+        self._hurry = asyncio.Event()
         self.stopped = False
         """Nothing is answered any more: what would be published now could not reach anybody."""
         self.capacity = self._capacity(raise_open_files_limit())
+        self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
+        self.notices = Notices(log)
+        self._certificate: Certificate | None = None
         self._listeners: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
 
@@ -81,24 +98,23 @@ class Server:
         """No further WebSocket can be served."""
         return self.open_websockets >= places_for_websockets(self.capacity)
 
-    @property
-    def port(self) -> int:
-        """The port that is listened on."""
-        return int(self._listeners[0].sockets[0].getsockname()[1])
-
     async def start(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, on ``sockets`` that are bound already or as configured. Raises StartError with what is in the way."""
         settings = self.settings
-        context = tls_context(settings.tls)
+        if settings.tls.certificate is not None:
+            self._certificate = Certificate(settings.tls, self._explain_tls, expects_header=settings.proxy_protocol)
+        make = ProxiedConnection if settings.proxy_protocol else HttpConnection
         if sockets is None:
-            (sockets,) = listening_sockets(settings.host, settings.port)
+            (sockets,) = listening_sockets(settings)
+        self.port = port_of(sockets)
         for sock in sockets:
-            listener = await self.loop.create_server(
-                lambda: HttpConnection(self),
+            create = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
+            listener = await create(
+                lambda: make(self),
                 sock=sock,
                 backlog=BACKLOG,
-                ssl=context,
-                ssl_handshake_timeout=None if context is None else settings.request_timeout,
+                ssl=self._certificate,
+                ssl_handshake_timeout=None if self._certificate is None else settings.request_timeout,
             )
             self._listeners.append(listener)
         self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
@@ -108,38 +124,99 @@ class Server:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
 
-    async def stop(self) -> None:
-        """Stop listening, close every connection with 4200 (pusher-js reconnects at once), wait for them to go."""
+    async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
+        """Take no more connections, send those there are away, answer what was asked, wait for all to go.
+
+        For ``delay`` seconds only ``/up/ready`` says so. Then clients are closed with 4200, upon which pusher-js
+        reconnects at once, spread over ``drain_time`` seconds; until it is their turn they are served as ever.
+        :meth:`hurry` cuts it short.
+        """
+        self.draining = True
+        await self._pause(delay)
         self.stopping = True
         for listener in self._listeners:
             listener.close()
-        self.node.outbox.flush()
-        for state in self.node.by_id.values():
-            for connection in list(state.connections.values()):
-                self.send_away(connection)
+        await self._drain(drain_time)
         deadline = time.monotonic() + self.settings.shutdown_timeout
-        while self.open_websockets and time.monotonic() < deadline:  # noqa: ASYNC110 - only at the very end
+        while (self.open_websockets or self._answering()) and time.monotonic() < deadline:  # noqa: ASYNC110 - at the end
             await asyncio.sleep(0.02)
         self.stopped = True
         if self._clock is not None:
             self._clock.cancel()
 
+    def hurry(self) -> None:
+        """Stop faster: everybody is sent away at once."""
+        self._hurry.set()
+
+    async def _drain(self, seconds: float) -> None:
+        """Send all clients away, some at a time, in the order in which they came."""
+        clients = [connection for state in self.node.by_id.values() for connection in state.connections.values()]
+        steps, sent = max(1, round(seconds / _DRAIN_STEP)), 0
+        for step in range(1, steps + 1):
+            upto = math.ceil(len(clients) * step / steps)
+            self.node.outbox.flush()  # what was published is theirs still
+            for connection in clients[sent:upto]:
+                self.send_away(connection)
+            sent = upto
+            if sent == len(clients) or not self.open_websockets:
+                break
+            await self._pause(_DRAIN_STEP)
+        for state in self.node.by_id.values():  # who came meanwhile, by way of an upgrade that was under way
+            for connection in list(state.connections.values()):
+                self.send_away(connection)
+
+    def _answering(self) -> bool:
+        """Whether requests are still under way; connections without one are closed."""
+        for connection in list(self.http_connections):
+            connection.close_if_idle()
+        return any(connection.is_busy for connection in self.http_connections)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait, unless there is hurry."""
+        if seconds and not self._hurry.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._hurry.wait()
+
     def send_away(self, connection: Connection) -> None:
         """Have a client connect to a server that goes on."""
         connection.close(codes.GENERIC_RECONNECT, "Server is going down: reconnect")
+
+    def read_certificate_anew(self) -> None:
+        """Read the certificate now if its files have changed; the clock does so within a few seconds."""
+        if self._certificate is not None:
+            self._certificate.read_anew()
+
+    def _explain_tls(self, fault: ProxyHeaderError | None) -> bytes:
+        return speaks_no_tls(self, fault).response().encode(keep_alive=False)
 
     def lost(self, connection: Connection) -> None:
         """A WebSocket's socket is gone."""
         self.open_sockets -= 1
         self.open_websockets -= 1
 
+    def warn_of_capacity(self, address: str) -> None:
+        """A client at an address is refused, as there is no room for it."""
+        self.notices.warn(
+            "full",
+            "over capacity: refused a client from %s, as %d sockets are open and %d are possible (max_connections and "
+            "the limit of open files; %d are for WebSockets). No further ones are logged within a minute",
+            shown(address),
+            self.open_sockets,
+            self.capacity,
+            places_for_websockets(self.capacity),
+            silence=60,
+        )
+
     def overflowed(self, connection: Connection) -> None:
         """A slow client is closed."""
         self.overflows += 1
         log.warning(
-            "closed socket %s of app %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) waited",
+            "closed socket %s of app %s from %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) "
+            "waited",
             connection.socket_id,
             connection.app.app.id,
+            shown(connection.address),
             connection.app.app.max_output_buffer,
         )
 
@@ -157,6 +234,8 @@ class Server:
             self.wheel.tick()
             if self.wheel.now % _HOUSEKEEPING == 0:
                 self.node.every_few_seconds()
+        if self._certificate is not None:
+            self._certificate.look()
         self._clock = self.loop.call_at(due, self._tick, due)
 
     def _capacity(self, open_files: int) -> int:
@@ -177,20 +256,3 @@ def normal_prefix(path: str) -> str:
     """A path prefix with one slash in front and none behind; empty for none."""
     path = path.strip("/")
     return f"/{path}" if path else ""
-
-
-def tls_context(tls: TlsSettings) -> ssl.SSLContext | None:
-    """What direct TLS needs; None without a certificate. Raises StartError for files that cannot be used."""
-    if tls.certificate is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(tls.certificate, tls.key, (lambda: tls.passphrase or ""))
-    except (OSError, ssl.SSLError) as error:
-        files = tls.certificate if tls.key is None else f"{tls.certificate} with key {tls.key}"
-        raise StartError(
-            f"cannot use the certificate {files}: {error}. "
-            "Both must be PEM files this user can read, and belong together."
-        ) from None
-    return context

@@ -6,6 +6,7 @@ a failed handshake, and pusher-js would try for ever.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
@@ -13,33 +14,54 @@ from urllib.parse import unquote
 from soundpost.core.app_state import AppState
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
+from soundpost.server.peer import shown
 from soundpost.server.requests import ApiError, Request
 from soundpost.server.websocket_connection import WebSocketConnection
 from soundpost.wire import codes, compression, frames, handshake, messages
+from soundpost.wire.client_address import is_secure, subnet_of
 
 if TYPE_CHECKING:
     from soundpost.server.http_connection import HttpConnection
     from soundpost.server.server import Server
 
+log = logging.getLogger("soundpost.server")
+
 PROTOCOLS: Final = ("5", "6", "7")
 _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
+_MINUTE: Final = 60
 
 
 class Upgrade:
     """A WebSocket about to open: nothing is in its way but the app's number of connections, which all nodes share."""
 
-    __slots__ = ("_app", "_compressed", "_http", "_response", "_server", "early")
+    __slots__ = ("_app", "_compressed", "_counted", "_http", "_response", "_server", "_told", "early")
 
     def __init__(
-        self, server: Server, http: HttpConnection, app: AppState, response: bytes, compressed: bool, early: bytes
+        self,
+        server: Server,
+        http: HttpConnection,
+        app: AppState,
+        response: bytes,
+        compressed: bool,
+        told: str | None,
+        early: bytes,
     ) -> None:
         self._server = server
         self._http = http
         self._app = app
         self._response = response
         self._compressed = compressed
+        self._told = told
+        self._counted: str | None = None
         self.early = early
         """Bytes that have come already and belong to the WebSocket."""
+
+    def ask(self) -> None:
+        """Ask whether there is room for it."""
+        app = self._app
+        if app.app.max_connections_per_ip is not None:
+            self._counted = subnet_of(self._address) or None
+        app.node.peers.admit(app.app.id, self.settle, self._counted)
 
     def settle(self, admission: Admission) -> None:
         """Open it, or say who is full."""
@@ -47,17 +69,33 @@ class Upgrade:
         http.upgrade = None
         if not http.is_open:
             if admission == "admitted":
-                app.node.peers.release(app.app.id)
+                app.node.peers.release(app.app.id, self._counted)
             return
         if admission != "admitted":
-            _refuse(http, self._response, _full(admission))
+            error = _full(admission, self._address)
+            self._server.notices.warn(
+                f"{admission} {app.app.id}",
+                "app %s: refused a client from %s with %d: %s. No further ones are logged within a minute",
+                app.app.id,
+                shown(self._address),
+                error.code,
+                error,
+                silence=_MINUTE,
+            )
+            _refuse(http, self._response, error)
             return
-        connection = WebSocketConnection(app, self._server, http.transport)
+        connection = WebSocketConnection(app, self._server, http.transport, self._told)
+        if self._counted is not None:
+            app.counted_addresses[connection.socket_id] = self._counted
         connection.takes_compressed = self._compressed
         http.hand_over(connection)
         connection.open(self._response)
         if self.early:
             connection.data_received(self.early)
+
+    @property
+    def _address(self) -> str:
+        return self._http.peer if self._told is None else self._told
 
 
 def begin_upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
@@ -71,15 +109,19 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         http.finish(ApiError(error.status, str(error), error.headers).response())
         return
     origin = headers.get(b"origin")
+    if log.isEnabledFor(logging.INFO):
+        log.info("asked for a WebSocket %s", _circumstances(server, http, request))
     try:
         if http.over_capacity or server.full_for_websockets:
+            server.warn_of_capacity(http.client(request))
             raise _full("server_full")
         app = _admit(server, request, None if origin is None else origin.decode("latin-1"))
     except ProtocolError as error:
+        log.info("refused a client from %s with %d: %a", shown(http.client(request)), error.code, str(error))
         _refuse(http, response, error)
         return
-    http.upgrade = Upgrade(server, http, app, response, compressed, early)
-    server.node.peers.admit(app.app.id, http.upgrade.settle)
+    http.upgrade = Upgrade(server, http, app, response, compressed, http.told(request), early)
+    http.upgrade.ask()
 
 
 def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None:
@@ -88,9 +130,22 @@ def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None
     )
 
 
-def _full(admission: Admission) -> ProtocolError:
+def _circumstances(server: Server, http: HttpConnection, request: Request) -> str:
+    """What makes it plain in the log which way a request came."""
+    headers, peer, client = request.headers(), http.peer, http.client(request)
+    way = "" if client == peer else f" by way of {shown(peer)}"
+    scheme = {True: ", https", False: ", http", None: ""}[is_secure(peer, headers, server.trusted_proxies)]
+    host, origin = (headers.get(name, b"none").decode("latin-1")[:100] for name in (b"host", b"origin"))
+    return f"from {shown(client)}{way}{scheme}; Host: {host!a}, Origin: {origin!a}, {request.path[:100]!a}"
+
+
+def _full(admission: Admission, address: str = "") -> ProtocolError:
     if admission == "app_full":
         return ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
+    if admission == "address_full":
+        return ProtocolError(
+            codes.OVER_QUOTA, f"Application is over connection quota of your address {address} (max_connections_per_ip)"
+        )
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 

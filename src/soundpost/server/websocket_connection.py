@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from soundpost.core import liveness, protocol
 from soundpost.core.connection import Connection
 from soundpost.errors import FrameError
+from soundpost.server.peer import GONE, peer_address
 from soundpost.wire import codes, frames, messages
 from soundpost.wire.compression import unpack
 from soundpost.wire.frames import COMPRESSED, FrameReader, Message, read_single
@@ -28,6 +29,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         "_plain_fd",
         "_reader",
         "_server",
+        "_told",
         "_transport",
         "_uses_control_frames",
         "fd",
@@ -36,8 +38,10 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         "slot",
     )
 
-    def __init__(self, app: AppState, server: Server, transport: asyncio.Transport) -> None:
+    def __init__(self, app: AppState, server: Server, transport: asyncio.Transport, told: str | None = None) -> None:
+        """``told``: where the client is, if a proxy said so; else the kernel knows."""
         super().__init__(app)
+        self._told = told
         self._server = server
         self._transport: asyncio.Transport | None = transport
         self._reader: FrameReader | None = None
@@ -96,6 +100,13 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._leave()
         if self._transport is not None:
             self._server.wheel.add(self, self._server.settings.close_timeout)
+
+    @property
+    def address(self) -> str:
+        """Where the client is."""
+        if self._told is not None:
+            return self._told
+        return GONE if self._transport is None else peer_address(self._transport)
 
     @property
     def is_open(self) -> bool:

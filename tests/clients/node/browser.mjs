@@ -15,9 +15,9 @@ const pages = new Map();
 let traffic = [];
 let complaints = [];
 
-async function profile(name) {
+async function profile(name, ignoreHTTPSErrors) {
   if (!profiles.has(name)) {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ ignoreHTTPSErrors });
     context.setDefaultTimeout(TIMEOUT);
     profiles.set(name, context);
   }
@@ -46,8 +46,8 @@ function watch(page) {
 const at = (page, selector) => pages.get(page).locator(selector);
 
 await serve({
-  async open(name, url, profileName) {
-    const page = await (await profile(profileName)).newPage();
+  async open(name, url, profileName, ignoreHTTPSErrors) {
+    const page = await (await profile(profileName, ignoreHTTPSErrors)).newPage();
     pages.set(name, page);
     watch(page);
     await page.goto(url);

@@ -8,7 +8,8 @@ const echo = new Echo.default({
   key: query.get('key'),
   wsHost: location.hostname,
   wsPort: Number(query.get('port')),
-  forceTLS: false,
+  wssPort: Number(query.get('port')),
+  forceTLS: query.has('tls'),
   enabledTransports: ['ws', 'wss'],
   namespace: false,
 });

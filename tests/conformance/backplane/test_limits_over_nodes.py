@@ -73,3 +73,56 @@ async def test_a_refused_connection_counts_for_nothing(start: Start) -> None:
         (refused,) = await admissions(cluster, (b, "1"))
         assert refused.admission == "app_full"
     assert await cluster.ask(b, ConnectionsQuery("1")) == 1
+
+
+async def admissions_from(cluster: Cluster, *wishes: tuple[Stage, str | None]) -> list[Client]:
+    """What comes of connections from these addresses."""
+    clients = [node.open(address=address) for node, address in wishes]
+    await cluster.settle()
+    return clients
+
+
+def accepted(clients: list[Client]) -> list[bool]:
+    return [client.admission == "admitted" for client in clients]
+
+
+@one_order
+async def test_connections_of_one_address_are_limited_over_the_nodes_of_a_host(start: Start) -> None:
+    cluster = await start(max_connections_per_ip=2)
+    a, b, c = cluster.nodes
+
+    clients = await admissions_from(cluster, *[(node, "192.0.2.1") for node in (a, b, c)], (a, "192.0.2.2"), (b, None))
+
+    assert [clients[number].admission for number in (3, 4)] == ["admitted", "admitted"]
+    assert sorted(str(client.admission) for client in clients[:3]) == ["address_full", "admitted", "admitted"]
+
+
+async def test_a_closed_connection_makes_room_for_its_address(start: Start) -> None:
+    cluster = await start(max_connections_per_ip=1)
+    a = cluster.nodes[0]
+    for _ in range(3):
+        first, second = await admissions_from(cluster, (a, "192.0.2.1"), (a, "192.0.2.1"))
+        assert [first.admission, second.admission] == ["admitted", "address_full"]
+        first.vanish()
+        await cluster.settle()
+
+
+async def test_one_that_the_app_has_no_room_for_takes_none_from_its_address(start: Start) -> None:
+    cluster = await start(max_connections=1, max_connections_per_ip=1)
+    a = cluster.nodes[0]
+    (other,) = await admissions_from(cluster, (a, "192.0.2.2"))
+    assert accepted(await admissions_from(cluster, (a, "192.0.2.1"))) == [False]
+    other.vanish()
+    await cluster.settle()
+    assert accepted(await admissions_from(cluster, (a, "192.0.2.1"))) == [True]
+
+
+@one_order
+async def test_connections_of_a_lost_node_make_room_for_their_address(start: Start) -> None:
+    cluster = await start(max_connections_per_ip=1)
+    a, b, _ = cluster.nodes
+    assert accepted(await admissions_from(cluster, (a, "192.0.2.1"))) == [True]
+    assert accepted(await admissions_from(cluster, (b, "192.0.2.1"))) == [False]
+    await cluster.lose(a)
+    await cluster.settle()
+    assert accepted(await admissions_from(cluster, (b, "192.0.2.1"))) == [True]

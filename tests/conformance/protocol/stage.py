@@ -189,10 +189,12 @@ class Stage:
             for callback in due:
                 callback()
 
-    def open(self, app_id: str = "1") -> Client:
-        """A new connection, its hello still to be read."""
+    def open(self, app_id: str = "1", address: str | None = None) -> Client:
+        """A new connection, its hello still to be read; ``address``: where it is counted from, if it is."""
         client = Client(self, self.node.by_id[app_id])
-        self.node.peers.admit(app_id, client.let_in)
+        if address is not None:
+            client.app.counted_addresses[client.socket_id] = address
+        self.node.peers.admit(app_id, client.let_in, address)
         return client
 
     def connect(self, app_id: str = "1") -> Client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.redis.buckets import bucket_limit
 from soundpost.core.apps import App
 
@@ -16,10 +17,15 @@ class AppEntry:
     """What this host has of an app."""
 
     def __init__(self, app: App) -> None:
-        self.app = app
+        self.configure(app)
         self.channels: dict[str, SharedChannel] = {}
         """Those that have subscribers here."""
         self.connections: dict[NodeEnd, int] = {}
+        self.addresses = Addresses()
+
+    def configure(self, app: App) -> None:
+        """Its settings, at first and from now on."""
+        self.app = app
         self.max_cached_per_bucket = bucket_limit(app.max_cached_channels)
 
     def terminate(self, user_id: str, except_node: NodeEnd | None = None) -> None:

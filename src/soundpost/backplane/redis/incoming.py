@@ -39,6 +39,7 @@ class Incoming:
         self._clock = clock
         self._heard: dict[tuple[bytes, bytes], int] = {}  # by bucket and origin, the number of the last message
         self._foreign = 0  # messages on our topics that were none of ours
+        self.on_restart: Callable[[], None] = lambda: None
         redis.on_message = self._take
 
     def _take(self, topic: bytes, data: bytes) -> None:
@@ -51,6 +52,9 @@ class Incoming:
             self._redis.known = max(self._redis.known, message.nodes)
         elif isinstance(message, wire.Terminate):
             self._take_terminate(message)
+        elif isinstance(message, wire.Restart):
+            if self._is_new(CONTROL, message.origin, message.number):
+                self.on_restart()
         elif channel is None:
             pass  # it was left a moment ago
         elif isinstance(message, wire.Event):

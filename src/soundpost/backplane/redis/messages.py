@@ -61,13 +61,20 @@ class Terminate(NamedTuple):
     user_id: str
 
 
+class Restart(NamedTuple):
+    """All hosts are to restart."""
+
+    origin: bytes
+    number: int
+
+
 class Hello(NamedTuple):
     """A node has come; so many there are with it."""
 
     nodes: int
 
 
-Message = Event | Entered | Left | Forgotten | Counted | Terminate | Hello
+Message = Event | Entered | Left | Forgotten | Counted | Terminate | Restart | Hello
 
 
 def event_header(origin: bytes, number: int, except_socket_id: str | None) -> bytes:
@@ -88,6 +95,11 @@ def terminate(origin: bytes, number: int, app_id: str, user_id: str) -> bytes:
 def hello(nodes: int) -> bytes:
     """For all nodes."""
     return MAGIC + b"N%d" % nodes
+
+
+def restart(origin: bytes, number: int) -> bytes:
+    """See :class:`Restart`."""
+    return MAGIC + b"R%b %d" % (origin, number)
 
 
 def parse(data: bytes) -> Message | None:
@@ -113,6 +125,9 @@ def parse(data: bytes) -> Message | None:
             return Counted(int(rest))
         if kind == b"N":
             return Hello(int(rest))
+        if kind == b"R":
+            origin, number = rest.split(b" ", 1)
+            return Restart(origin, int(number))
         if kind == b"X":
             origin, number, app_id, user_bytes = rest.split(b" ", 3)
             return Terminate(origin, int(number), app_id.decode(), user_bytes.decode())

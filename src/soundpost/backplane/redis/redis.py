@@ -56,6 +56,8 @@ class Redis:
         self.node = b""
         """This process since it last connected, as one that states what it has."""
         self.up = False
+        self.tried = asyncio.Event()
+        """Events flow, or have, or Redis was found to be away."""
         self._stated_buckets: set[bytes] = set()
         self._lost = asyncio.Event()
         self.known = 0
@@ -144,6 +146,25 @@ class Redis:
             self._note_bucket(bucket)
             self.send(bucket, ("HSET", self.tag(bucket) + b":connections", self.node, count), _nothing)
 
+    async def take(self, name: str, seconds: float) -> bool:
+        """Take what one host may have at a time, for so long; False: another has it. True as well while Redis is
+        away."""
+        key = self.tag(CONTROL) + b":" + name.encode()
+        try:
+            async with asyncio.timeout(self._patience):
+                answer = await self._ask_server(CONTROL, "SET", key, self.origin, "NX", "PX", int(seconds * 1000))
+        except (ConnectionError, TimeoutError, hiredis.ReplyError):
+            return True
+        return answer is not None
+
+    async def give_back(self, name: str) -> None:
+        """Have no more what was taken; without Redis it ends by itself."""
+        key = self.tag(CONTROL) + b":" + name.encode()
+        with contextlib.suppress(ConnectionError, TimeoutError, hiredis.ReplyError):
+            async with asyncio.timeout(self._patience):
+                if await self._ask_server(CONTROL, "GET", key) == self.origin:
+                    await self._ask_server(CONTROL, "DEL", key)
+
     # Being connected
 
     async def keep_connected(self) -> None:
@@ -161,6 +182,7 @@ class Redis:
                 log.exception("an error of ours in dealing with Redis")
                 reason = "an error of ours, see above"
             was_up = self.up
+            self.tried.set()
             self.drop()
             if was_up or wait == _FIRST_WAIT:
                 log.error(
@@ -213,6 +235,7 @@ class Redis:
             if not flows and (back >= self.known or self._loop.time() > deadline):
                 flows = True
                 self.on_flow()
+                self.tried.set()
                 self.send(CONTROL, self.publication(CONTROL, "", hello(len(living))), _nothing)
             if flows:
                 self.known = len(living)

@@ -23,7 +23,7 @@ from soundpost.backplane.redis.outbox import Make, Outbox
 from soundpost.backplane.redis.questions import Questions
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
-from soundpost.backplane.registry import NodeEnd
+from soundpost.backplane.registry import Load, NodeEnd
 from soundpost.core.apps import App
 from soundpost.core.peers import Admission, Change, Joined, Query
 from soundpost.core.presence import Member
@@ -53,6 +53,9 @@ class ClusterRegistry:
         self._questions = Questions(redis, loop.time)
         self._number = 0  # of messages of ours
         self.on_reach: Callable[[], None] = lambda: None
+        self._incoming.on_restart = lambda: self.on_restart()
+        self.on_restart: Callable[[], None] = lambda: None
+        """Called when all hosts are to restart."""
         redis.on_up, redis.on_flow, redis.on_down = self._take_up, self._take_flow, self._take_down
         redis.on_changes = self._take_changes
 
@@ -60,6 +63,25 @@ class ClusterRegistry:
     def reaches_all(self) -> bool:
         """Whether events go to other hosts, and do not wait."""
         return self._outbox.flows
+
+    def reconfigure(self, apps: Iterable[App]) -> None:
+        """Other apps from now on. One that is gone is kept until its connections have left."""
+        for app in apps:
+            entry = self._apps.get(app.id)
+            if entry is None:
+                self._apps[app.id] = AppEntry(app)
+            else:
+                entry.configure(app)
+
+    def load(self) -> dict[str, Load]:
+        """What there is of each app on this host."""
+        return {
+            app_id: Load(sum(entry.connections.values()), len(entry.channels)) for app_id, entry in self._apps.items()
+        }
+
+    def connections_of(self, node: NodeEnd) -> int:
+        """How many connections a node has."""
+        return sum(entry.connections.get(node, 0) for entry in self._apps.values())
 
     # Nodes of this host
 
@@ -80,41 +102,48 @@ class ClusterRegistry:
 
     # Connections
 
-    def admit(self, node: NodeEnd, app_id: str, then: Callable[[Admission], None]) -> None:
+    def admit(self, node: NodeEnd, app_id: str, then: Callable[[Admission], None], address: str | None = None) -> None:
         """Count a connection, if there may be one more; an app's limit is that of all hosts together."""
         entry = self._apps[app_id]
         if self._max_connections is not None and self._connections >= self._max_connections:
             then("server_full")
             return
-        self._count_connection(node, entry, 1)
+        if entry.addresses.are_full(address, entry.app.max_connections_per_ip):
+            then("address_full")
+            return
+        self._count_connection(node, entry, 1, address)
         limit = entry.app.max_connections
         if limit is None:
             then("admitted")
         elif self._redis.up:
-            answered = partial(self._admitted, node, entry, then)
+            answered = partial(self._admitted, node, entry, address, then)
             here = sum(entry.connections.values())
             self._redis.run(ADMIT, app_bucket(app_id), limit, here, then=answered)
         else:
-            self._admitted(node, entry, then, None)
+            self._admitted(node, entry, address, then, None)
 
-    def _admitted(self, node: NodeEnd, entry: AppEntry, then: Callable[[Admission], None], answer: Any) -> None:
+    def _admitted(
+        self, node: NodeEnd, entry: AppEntry, address: str | None, then: Callable[[Admission], None], answer: Any
+    ) -> None:
         limit, here = entry.app.max_connections, sum(entry.connections.values())
         if answer == 1 or (not isinstance(answer, int) and (limit is None or here <= limit)):
             then("admitted")
             return
-        self._count_connection(node, entry, -1)
+        self._count_connection(node, entry, -1, address)
         then("app_full")
 
-    def release(self, node: NodeEnd, app_id: str) -> None:
+    def release(self, node: NodeEnd, app_id: str, address: str | None = None) -> None:
         """A connection that was admitted is gone."""
         entry = self._apps[app_id]
         if entry.connections.get(node, 0) > 0:
-            self._count_connection(node, entry, -1)
+            self._count_connection(node, entry, -1, address)
 
-    def _count_connection(self, node: NodeEnd, entry: AppEntry, step: int) -> None:
+    def _count_connection(self, node: NodeEnd, entry: AppEntry, step: int, address: str | None) -> None:
         if node in self._nodes:
             entry.connections[node] = entry.connections.get(node, 0) + step
             self._connections += step
+            count_address = entry.addresses.add if step > 0 else entry.addresses.remove
+            count_address(node, address)
         self._counts.connections_changed(entry)
 
     # Subscriptions
@@ -208,6 +237,7 @@ class ClusterRegistry:
         self._nodes.pop(node, None)
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
+            entry.addresses.forget(node)
             self._counts.connections_changed(entry)
             for channel in list(entry.channels.values()):
                 share = channel.shares.get(node)
@@ -262,6 +292,12 @@ class ClusterRegistry:
         else:
             make = partial(self._redis.publication, bucket, name, wire.event(header, frame))
         self._outbox.send(bucket, make, len(frame), then)
+
+    def restart_all(self) -> None:
+        """Have every host restart, this one too, one after the other."""
+        self._number += 1
+        data = wire.restart(self._redis.origin, self._number)
+        self._outbox.send(CONTROL, partial(self._redis.publication, CONTROL, "", data), len(data), lambda sent: None)
 
     def terminate(self, node: NodeEnd, app_id: str, user_id: str) -> None:
         """Have a user's connections closed on all other nodes."""

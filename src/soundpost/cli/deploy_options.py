@@ -1,0 +1,78 @@
+"""The options that commands of ``soundpost deploy`` share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+SIZE: Final = "What is wanted"
+FRONT: Final = "How browsers connect"
+API: Final = "Who may publish through the proxy"
+OUTPUT: Final = "Where it goes"
+
+ServerNameOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Name browsers connect to, such as ws.example.com.",
+        rich_help_panel=FRONT,
+        show_default="server.hostname, or SOUNDPOST_HOST",
+    ),
+]
+ListenOption = Annotated[
+    int | None, typer.Option(help="Port for https and wss.", rich_help_panel=FRONT, show_default="443")
+]
+HttpPortOption = Annotated[
+    int, typer.Option(help="Port from which plain HTTP is sent on to https; 0: none.", rich_help_panel=FRONT)
+]
+CertificateOption = Annotated[
+    str,
+    typer.Option(help="PEM file with the chain.", rich_help_panel=FRONT, show_default="Let's Encrypt's for the name"),
+]
+KeyOption = Annotated[
+    str, typer.Option(help="PEM file with the key.", rich_help_panel=FRONT, show_default="Let's Encrypt's")
+]
+NodeOption = Annotated[
+    list[str] | None,
+    typer.Option("--node", help="Address of one of several servers, host:port; again for each.", rich_help_panel=SIZE),
+]
+ConnectionsOption = Annotated[
+    int | None,
+    typer.Option(help="Clients at a time.", rich_help_panel=SIZE, show_default="server.max_connections, or 10000"),
+]
+ApiOption = Annotated[
+    Literal["public", "internal"],
+    typer.Option("--api", help="internal: /apps is closed to the outside.", rich_help_panel=API),
+]
+ApiFromOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--api-from",
+        help="Address or network that may use an internal API all the same, such as 10.0.0.0/8; again for each.",
+        rich_help_panel=API,
+    ),
+]
+AlsoSiteOption = Annotated[
+    bool,
+    typer.Option(
+        "--also-site", help="The name has a site already: only what is to be added to it.", rich_help_panel=FRONT
+    ),
+]
+UserOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Whom the server runs as.", rich_help_panel=SIZE, show_default="owner of the configuration, never root"
+    ),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option(help="Configuration file.", rich_help_panel=SIZE, show_default="soundpost.toml")
+]
+WriteOption = Annotated[
+    bool, typer.Option("--write", help="Write the files where they belong.", rich_help_panel=OUTPUT)
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Replace files that exist.", rich_help_panel=OUTPUT)]
+RootOption = Annotated[
+    Path | None,
+    typer.Option(help="Folder to write below, as for an image or a package.", rich_help_panel=OUTPUT, show_default=""),
+]

@@ -1,0 +1,177 @@
+"""What is to be deployed, and what comes of it: files, the next steps, and where the backend publishes to."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from soundpost.config.settings import ServerSettings, Settings
+from soundpost.errors import ConfigurationError
+
+_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}
+_DRAIN_TIME: Final = 10  # seconds, where the settings leave it to the server
+_MARGIN: Final = 10  # seconds: whoever stops the server with SIGKILL waits so much longer than the server's own limits
+_SILENCE: Final = 60  # seconds a proxy allows beyond the longest silence; a ping is answered within 30
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
+_NODE: Final = re.compile(r"(unix:/[-\w./@+]+|[-A-Za-z0-9_.]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5})")
+_FILE: Final = re.compile(r"[-\w./@+,:=~]+")
+_NETWORK: Final = re.compile(r"[0-9A-Fa-f.:]+(/\d{1,3})?")
+
+
+class Backend(NamedTuple):
+    """Where the application's own programs reach the server, inside."""
+
+    scheme: str
+    host: str
+    port: int
+
+
+class File(NamedTuple):
+    """A file of a configuration. A ``private`` one holds a secret: written with mode 600, never printed."""
+
+    path: Path
+    text: str
+    private: bool = False
+    beside: bool = False
+    """It is another target's, and printed by that one."""
+
+    @property
+    def is_printed(self) -> bool:
+        """Whether it is shown when nothing is written."""
+        return not (self.private or self.beside)
+
+
+class Deployment(NamedTuple):
+    """What one target makes of a plan."""
+
+    files: tuple[File, ...]
+    steps: tuple[str, ...]
+    """What to do once the files are there: commands, or sentences that begin with ``#``."""
+    backend: Backend
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One deployment: the server's settings, and what they do not say. Raises ConfigurationError for what cannot be."""
+
+    settings: Settings
+    server_name: str
+    """The name browsers connect to."""
+    connections: int = 10_000
+    """How many clients at a time."""
+    certificate: str = ""
+    """PEM file with the whole chain; empty: where certbot puts that of the server name."""
+    key: str = ""
+    tls_port: int = 443
+    http_port: int = 80
+    """Where plain HTTP is sent on to https; 0: nowhere."""
+    nodes: tuple[str, ...] = ()
+    """``host:port`` of several servers that act as one; empty: the one that is configured here."""
+    api_is_internal: bool = False
+    """Keep ``/apps`` closed to the outside."""
+    api_from: tuple[str, ...] = ()
+    """Addresses and networks that may use an internal API through the proxy, besides this machine."""
+
+    def __post_init__(self) -> None:
+        server = self.settings.server
+        if server.port == 0 and server.unix_socket is None and not self.nodes:
+            raise ConfigurationError(
+                "port 0 takes another port at every start: set server.port to a fixed one, as 8080"
+            )
+        if self.connections < 1:
+            raise ConfigurationError(f"--connections {self.connections}: expected a number of at least 1")
+        _check("--server-name", self.server_name, _NAME, "a host name such as ws.example.com")
+        for node in self.nodes:
+            _check("--node", node, _NODE, "an address such as 10.0.0.1:8080")
+        for network in self.api_from:
+            _check("--api-from", network, _NETWORK, "an address or network such as 10.0.0.0/8")
+        for option, path in (("--certificate", self.certificate_file), ("--key", self.key_file)):
+            _check(option, path, _FILE, "a path without spaces and quotes")
+        for option, port in (("--listen", self.tls_port), ("--http-port", self.http_port)):
+            if not 0 <= port < 65536 or (option == "--listen" and port == 0):
+                raise ConfigurationError(f"{option} {port}: expected a port from 1 to 65535")
+        if server.unix_socket is not None:
+            _check("server.unix_socket", server.unix_socket, _FILE, "a path without spaces and quotes")
+
+    @property
+    def server(self) -> ServerSettings:
+        """The settings of the server."""
+        return self.settings.server
+
+    @property
+    def prefix(self) -> str:
+        """The path prefix: empty, or with a slash at its beginning only."""
+        return self.server.path.rstrip("/")
+
+    @property
+    def certificate_file(self) -> str:
+        """The certificate with its chain."""
+        return self.certificate or f"/etc/letsencrypt/live/{self.server_name}/fullchain.pem"
+
+    @property
+    def key_file(self) -> str:
+        """The certificate's key."""
+        return self.key or f"/etc/letsencrypt/live/{self.server_name}/privkey.pem"
+
+    @property
+    def unix_socket(self) -> str | None:
+        """The Unix socket of the one server there is."""
+        return None if self.nodes else self.server.unix_socket
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """Where a proxy on this machine reaches the servers: ``host:port``, or ``unix:/path``."""
+        if self.nodes:
+            return self.nodes
+        if self.server.unix_socket is not None:
+            return (f"unix:{self.server.unix_socket}",)
+        return (f"{self._local_host}:{self.server.port}",)
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the server itself serves https."""
+        return self.server.tls.certificate is not None
+
+    @property
+    def longest_silence(self) -> int:
+        """Seconds without a byte that are in order on a connection of any app."""
+        return max(max(app.activity_timeout, app.ping_interval) for app in self.settings.apps)
+
+    @property
+    def idle_timeout(self) -> int:
+        """Seconds after which a proxy may take a silent connection for dead."""
+        return self.longest_silence + _SILENCE
+
+    @property
+    def stop_seconds(self) -> int:
+        """How long the server may take to stop: clients leave, what waits for them is sent."""
+        drain = self.server.drain_time
+        own = (_DRAIN_TIME if drain is None else drain) + self.server.drain_delay + self.server.shutdown_timeout
+        return math.ceil(own) + _MARGIN
+
+    @property
+    def backend(self) -> Backend:
+        """Where programs on this machine reach the server: behind a Unix socket, through the proxy's inner port."""
+        if self.nodes and not self.nodes[0].startswith("unix:"):
+            host, _, port = self.nodes[0].rpartition(":")
+            return Backend("https" if self.speaks_tls else "http", host.strip("[]"), int(port))
+        if self.server.unix_socket is not None or self.nodes:
+            return Backend("http", "127.0.0.1", self.server.port or 8080)
+        if self.speaks_tls and self.server.hostname:  # a certificate is for a name, not for 127.0.0.1
+            return Backend("https", self.server.hostname, self.server.port)
+        return Backend("https" if self.speaks_tls else "http", self._local_host.strip("[]"), self.server.port)
+
+    @property
+    def _local_host(self) -> str:
+        host = _ANYWHERE.get(self.server.host, self.server.host)
+        return f"[{host}]" if ":" in host and not host.startswith("[") else host
+
+
+def _check(option: str, value: str, rule: re.Pattern[str], expected: str) -> None:
+    if not rule.fullmatch(value):
+        raise ConfigurationError(f"{option} {value!r}: expected {expected}")

@@ -1,0 +1,84 @@
+"""What the kernel of this machine allows, and who listens on a port."""
+
+from __future__ import annotations
+
+import re
+import resource
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+_LISTENS = "0A"  # proc(5): the state TCP_LISTEN
+
+
+class Limits(NamedTuple):
+    """Numbers; None where the kernel does not tell."""
+
+    open_files: int
+    whose: str
+    conntrack: int | None
+    local_ports: int | None
+    somaxconn: int | None
+
+
+def limits(port: int | None, proc: Path = Path("/proc")) -> Limits:
+    """Of the process that listens on ``port``, if it can be seen; else of what is started from here."""
+    net = proc / "sys/net"
+    process = None if port is None else listener(port, proc)
+    own = _open_files_of(process, proc) if process is not None else None
+    ports = _numbers(net / "ipv4/ip_local_port_range")
+    return Limits(
+        open_files=own if own is not None else _open_files_here(),
+        whose=f"the server (process {process})" if own is not None else "a server started from this shell",
+        conntrack=_first(_numbers(net / "netfilter/nf_conntrack_max")),
+        local_ports=ports[1] - ports[0] + 1 if len(ports) == 2 else None,
+        somaxconn=_first(_numbers(net / "core/somaxconn")),
+    )
+
+
+def listener(port: int, proc: Path = Path("/proc")) -> int | None:
+    """The process that listens on a port, if this user may see that."""
+    sockets = {f"socket:[{inode}]" for file in ("tcp", "tcp6") for inode in _listening(proc / "net" / file, port)}
+    if not sockets:
+        return None
+    for folder in proc.iterdir():
+        if not folder.name.isdigit():
+            continue
+        with suppress(OSError):
+            if any(str(link.readlink()) in sockets for link in (folder / "fd").iterdir()):
+                return int(folder.name)
+    return None
+
+
+def _listening(table: Path, port: int) -> list[str]:
+    """The sockets' inodes."""
+    try:
+        lines = table.read_text().splitlines()[1:]
+    except OSError:
+        return []
+    fields = [line.split() for line in lines]
+    return [each[9] for each in fields if each[3] == _LISTENS and int(each[1].rpartition(":")[2], 16) == port]
+
+
+def _open_files_of(process: int, proc: Path) -> int | None:
+    with suppress(OSError):
+        found = re.search(r"^Max open files\s+\d+\s+(\d+)", (proc / str(process) / "limits").read_text(), re.MULTILINE)
+        return int(found[1]) if found else None
+    return None
+
+
+def _open_files_here() -> int:
+    """The hard limit: the server raises its soft one as far."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return 1_048_576 if hard == resource.RLIM_INFINITY else hard
+
+
+def _numbers(file: Path) -> list[int]:
+    try:
+        return [int(word) for word in file.read_text().split()]
+    except (OSError, ValueError):
+        return []
+
+
+def _first(numbers: list[int]) -> int | None:
+    return numbers[0] if numbers else None

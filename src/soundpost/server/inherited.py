@@ -1,0 +1,45 @@
+"""Listening sockets that a process is handed: by its predecessor, when it is restarted in place, or by systemd.
+
+While they stay open no connection is refused: who connects meanwhile waits in the kernel's queue. Source for systemd:
+https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterable
+from typing import Final
+
+_OURS: Final = "_SOUNDPOST_SOCKETS"
+_FIRST_OF_SYSTEMD: Final = 3
+
+
+def hand_on(sockets: Iterable[socket.socket]) -> None:
+    """Have what this process becomes by ``exec`` inherit copies of listening sockets, if any."""
+    files = []
+    for sock in sockets:
+        file = os.dup(sock.fileno())
+        os.set_inheritable(file, True)
+        files.append(file)
+    if files:
+        os.environ[_OURS] = f"{os.getpid()}:{','.join(map(str, files))}"
+
+
+def inherited_sockets() -> list[socket.socket]:
+    """The sockets this process was handed; an empty list for most processes."""
+    mine = str(os.getpid())
+    pid, _, files = os.environ.pop(_OURS, "").partition(":")
+    if pid == mine and files:
+        return [_adopted(int(file)) for file in files.split(",")]
+    if os.environ.pop("LISTEN_PID", "") == mine:
+        count = int(os.environ.pop("LISTEN_FDS", "0"))
+        return [_adopted(file) for file in range(_FIRST_OF_SYSTEMD, _FIRST_OF_SYSTEMD + count)]
+    return []
+
+
+def _adopted(file: int) -> socket.socket:
+    sock = socket.socket(fileno=file)
+    sock.set_inheritable(False)
+    sock.setblocking(False)
+    return sock

@@ -1,0 +1,82 @@
+"""The PROXY protocol, versions 1 and 2: the header in front of a connection by which a proxy says whose it is. No I/O.
+
+Source: https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+from typing import Final, NamedTuple
+
+from soundpost.errors import ProxyHeaderError
+
+BEGINNINGS: Final = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
+"""Of version 1, a line of text, and of version 2, binary."""
+
+_LONGEST_LINE: Final = 107
+_LONGEST: Final = 4096  # bytes of version 2: 16, addresses, and notes of the proxy, which may be a certificate's name
+_LINE: Final = re.compile(rb"PROXY (?:UNKNOWN(?: .*)?|(TCP[46]) ([0-9.a-fA-F:]+) ([0-9.a-fA-F:]+) (\d{1,5}) (\d{1,5}))")
+_LOCAL, _PROXIED = 0x20, 0x21
+_INET, _INET6, _UNIX = 1, 2, 3
+_ADDRESSES: Final = {0: 0, _INET: 12, _INET6: 36, _UNIX: 216}
+"""How many bytes they take, by family; none for one that is not said."""
+
+
+class ProxyHeader(NamedTuple):
+    """What a header says."""
+
+    source: str | None
+    """The client's address; None if the proxy speaks for itself (to see whether we live), or its client has none."""
+    size: int
+    """Bytes of the header: what follows is the client's."""
+
+
+def read_proxy_header(data: bytes) -> ProxyHeader | None:
+    """The header at the beginning of ``data``; None if it is not whole yet. Raises ProxyHeaderError."""
+    line, binary = BEGINNINGS
+    if data.startswith(binary):
+        return _read_binary(data)
+    if data.startswith(line):
+        return _read_line(data)
+    if line.startswith(data) or binary.startswith(data):
+        return None
+    raise ProxyHeaderError(f"there is no PROXY header: the connection begins with {data[:16]!r}")
+
+
+def _read_line(data: bytes) -> ProxyHeader | None:
+    end = data.find(b"\r\n", 0, _LONGEST_LINE)
+    if end < 0:
+        if len(data) < _LONGEST_LINE:
+            return None
+        raise ProxyHeaderError(f"the line of the PROXY header does not end within {_LONGEST_LINE} bytes")
+    found = _LINE.fullmatch(data, 0, end)
+    if found is None:
+        raise ProxyHeaderError(f"the PROXY header cannot be understood: {data[:end]!r}")
+    if found[1] is None:
+        return ProxyHeader(None, end + 2)
+    kind = IPv4Address if found[1] == b"TCP4" else IPv6Address
+    try:
+        return ProxyHeader(str(kind(found[2].decode())), end + 2)
+    except ValueError as error:
+        raise ProxyHeaderError(f"the PROXY header has a wrong address: {error}") from None
+
+
+def _read_binary(data: bytes) -> ProxyHeader | None:
+    if len(data) < 16:
+        return None
+    command, family = data[12], data[13] >> 4
+    size = 16 + int.from_bytes(data[14:16], "big")
+    if command not in (_LOCAL, _PROXIED):
+        raise ProxyHeaderError(f"the PROXY header is of a version or command that is unknown: {command:#04x}")
+    if size > _LONGEST:
+        raise ProxyHeaderError(f"the PROXY header is longer than {_LONGEST} bytes: {size}")
+    if command == _PROXIED and size < 16 + _ADDRESSES.get(family, size):
+        raise ProxyHeaderError(f"the PROXY header has no room for its addresses, or of an unknown family ({family})")
+    if len(data) < size:
+        return None
+    if command == _PROXIED and family == _INET:
+        return ProxyHeader(str(IPv4Address(data[16:20])), size)
+    if command == _PROXIED and family == _INET6:
+        return ProxyHeader(str(IPv6Address(data[16:32])), size)
+    return ProxyHeader(None, size)

@@ -1,0 +1,196 @@
+"""Faults on the way to the server, set up for real: each is named rightly."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from doctor_stage import Scene, Stage, assert_named, examined, place, plan, scene, scenes_of, stage
+from harness import RunningServer
+from soundpost.doctor import Plan, patience
+from soundpost.doctor.place import place_of
+
+
+@pytest.fixture(name="on")
+def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(patience, "CONNECT", 1.5)
+    monkeypatch.setattr(patience, "ANSWER", 2.5)
+    with stage(tmp_path, server) as made:
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
+        yield made
+
+
+def ssh(sock: socket.socket) -> None:
+    sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    time.sleep(1)
+
+
+def hang_up(sock: socket.socket) -> None:
+    sock.recv(1)
+
+
+@scene("mixed-content", "a page of https://shop.example.com that is to connect to http://ws.example.com:8080")
+def _(on: Stage) -> Plan:
+    return plan(place_of("http://ws.example.com:8080"), origin="https://shop.example.com")
+
+
+@scene("dns-unknown", "a name that does not exist")
+def _(on: Stage) -> Plan:
+    return plan(place_of("https://ws.nowhere.invalid"))
+
+
+@scene("tcp-refused", "a port on which nobody listens")
+def _(on: Stage) -> Plan:
+    return plan(place(on.closed_port()))
+
+
+@scene("tcp-timeout", "a port whose packets are dropped")
+def _(on: Stage) -> Plan:
+    return plan(place(on.dropping_port()))
+
+
+@scene("internal-port-in-browser", "browsers are given a closed port, Nginx serves TLS on another")
+def _(on: Stage) -> Plan:
+    served = on.proxy(tls=on.certificate())
+    return plan(place(on.closed_port(), "https"), public_ports=(served,))
+
+
+@scene("internal-port-in-browser", "browsers are given the daemon's own port with https, Nginx serves TLS on another")
+def _(on: Stage) -> Plan:
+    served = on.proxy(tls=on.certificate())
+    return plan(place(on.server.port, "https"), public_ports=(served,))
+
+
+@scene("port-speaks-http", "https to an Nginx that listens without ssl")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(), "https"))
+
+
+@scene("port-speaks-tls", "http to an Nginx that listens with ssl (its 400)")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(tls=on.certificate())))
+
+
+@scene("port-speaks-tls", "http to a server with a certificate of its own")
+def _(on: Stage) -> Plan:
+    files = on.certificate()
+    return plan(place(on.start(tls={"certificate": str(files.chain), "key": str(files.key)}).port))
+
+
+@scene("port-not-http", "http to an SSH server")
+def _(on: Stage) -> Plan:
+    return plan(place(on.raw(ssh)))
+
+
+@scene("port-not-http", "https to an SSH server")
+def _(on: Stage) -> Plan:
+    return plan(place(on.raw(ssh), "https"))
+
+
+@scene("tls-silent", "https to a program that accepts and says nothing")
+def _(on: Stage) -> Plan:
+    return plan(place(on.raw(lambda sock: time.sleep(4)), "https"))
+
+
+@scene("tls-name-unknown", "an Nginx that knows no site of this name (ssl_reject_handshake)")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("ssl_reject_handshake on;", listen=" ssl"), "https"))
+
+
+@scene("tls-too-old", "an Nginx with ssl_protocols TLSv1.1")
+def _(on: Stage) -> Plan:
+    old = "ssl_protocols TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;"
+    return plan(place(on.nginx(old, tls=on.certificate()), "https"))
+
+
+@scene("tls-handshake-failed", "a server that closes the connection at the handshake")
+def _(on: Stage) -> Plan:
+    return plan(place(on.raw(hang_up), "https"))
+
+
+@scene("h2-only", "a server that offers h2 alone")
+def _(on: Stage) -> Plan:
+    return plan(place(on.h2_only(on.certificate()), "https"))
+
+
+@scene("certificate-expired", "an Nginx whose certificate ended yesterday")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(-90, -1))), "https"))
+
+
+@scene("certificate-not-yet-valid", "an Nginx whose certificate begins tomorrow")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(1, 90))), "https"))
+
+
+@scene("certificate-name", "an Nginx with the certificate of another name")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(tls=on.authority.certificate("www.example.com", "example.com")), "https"))
+
+
+@scene("certificate-self-signed", "an Nginx with a self-signed certificate")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(tls=on.authority.self_signed()), "https"))
+
+
+@scene("certificate-untrusted", "an Nginx with a certificate of an authority nobody knows")
+def _(on: Stage) -> Plan:
+    from certificates import Authority
+
+    return plan(place(on.proxy(tls=Authority(on.folder, "Somebody").certificate("localhost")), "https"))
+
+
+@scene("certificate-chain", "an Nginx with cert.pem in place of fullchain.pem")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(tls=on.authority.certificate("localhost", whole=False, public=True)), "https"))
+
+
+@scene("certificate-expires-soon", "an Nginx whose certificate ends in five days")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(-85, 5))), "https"))
+
+
+@scene("no-answer", "a program that takes requests and does not answer")
+def _(on: Stage) -> Plan:
+    return plan(place(on.raw(lambda sock: time.sleep(5))))
+
+
+@scene("hung-up", "an Nginx with 'return 444'")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("return 444;")))
+
+
+@scenes_of(__name__)
+def test_a_fault_is_named(on: Stage, set_up: Scene) -> None:
+    assert_named(examined(set_up.build(on)), set_up.code)
+
+
+def test_a_fault_ends_the_walk_with_what_was_found_before(on: Stage) -> None:
+    steps = examined(plan(place(on.proxy(tls=on.authority.self_signed()), "https"))).steps
+    assert [(step.name, step.status) for step in steps if step.walk == "browser"] == [
+        ("DNS", "ok"),
+        ("TCP", "ok"),
+        ("TLS", "fault"),
+    ]
+
+
+def test_facts_are_in_the_message(on: Stage) -> None:
+    port = on.proxy(tls=on.authority.certificate("www.example.com", "example.com"))
+    (step,) = examined(plan(place(port, "https"))).faults
+    assert step.message == "the certificate is not for localhost, but for www.example.com, example.com"
+    assert step.fix is not None
+    assert "certbot --nginx -d localhost" in step.fix
+
+
+def test_an_untrusted_certificate_can_be_looked_past(on: Stage) -> None:
+    port = on.proxy(tls=on.authority.self_signed())
+    assert not examined(plan(place(port, "https"), verify=False)).faults
+
+
+def test_trust_is_the_system_s(on: Stage) -> None:
+    assert ssl.get_default_verify_paths().openssl_cafile_env == "SSL_CERT_FILE"

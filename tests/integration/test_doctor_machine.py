@@ -1,0 +1,79 @@
+"""Faults of the machine, set up for real: each is named rightly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from doctor_stage import PAGE, Scene, Stage, codes, examined, place, scene, scenes_of, stage
+from harness import RunningServer
+from redis_process import running_redis
+from soundpost.config.settings import ScalingSettings, Settings
+from soundpost.doctor import Plan, patience
+
+
+@pytest.fixture(name="on")
+def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(patience, "CONNECT", 1.5)
+    with stage(tmp_path, server) as made:
+        yield made
+
+
+@scene("server-not-running", "a configured server that was not started")
+def _(on: Stage) -> Plan:
+    return Plan(inside=place(on.closed_port()), settings=Settings())
+
+
+@scene("port-taken", "a configured server whose port another web server has")
+def _(on: Stage) -> Plan:
+    return Plan(inside=place(on.nginx(f"location / {{ {PAGE} }}")), settings=Settings())
+
+
+@scene("open-files-too-low", "a running server that is to bear ten million connections")
+def _(on: Stage) -> Plan:
+    return Plan(inside=place(on.server.port), settings=Settings(), connections=10_000_000)
+
+
+@scene("redis-unreachable", "a configured Redis that does not run")
+def _(on: Stage) -> Plan:
+    return with_redis(on, f"redis://127.0.0.1:{on.closed_port()}")
+
+
+@scene("redis-unreachable", "a configured Redis with TLS that speaks plainly")
+def _(on: Stage) -> Plan:
+    return with_redis(on, on.stack.enter_context(running_redis()).url.replace("redis:", "rediss:"))
+
+
+@scene("redis-login", "a Redis with a password, configured without one")
+def _(on: Stage) -> Plan:
+    return with_redis(on, on.stack.enter_context(running_redis("--requirepass", "s3cret")).url)
+
+
+@scene("configuration-doubtful", "a configuration that works, but says something else than it seems to")
+def _(on: Stage) -> Plan:
+    return Plan(inside=place(on.server.port), settings=Settings(), doubts=("SOUNDPOST_PORT is not the server's",))
+
+
+def with_redis(on: Stage, url: str) -> Plan:
+    return Plan(inside=place(on.server.port), settings=Settings(scaling=ScalingSettings(redis=url)))
+
+
+@scenes_of(__name__)
+def test_a_fault_is_named(on: Stage, set_up: Scene) -> None:
+    assert codes(examined(set_up.build(on))) == [set_up.code] or set_up.code in codes(examined(set_up.build(on)))
+
+
+def test_the_running_server_s_own_limit_counts(on: Stage) -> None:
+    examination = examined(Plan(inside=place(on.server.port), settings=Settings(), connections=10_000_000))
+    (step,) = [step for step in examination.steps if step.code == "open-files-too-low"]
+    assert step.message.startswith("the server (process ")
+
+
+def test_a_machine_that_is_fit(on: Stage) -> None:
+    with running_redis() as redis:
+        plan = with_redis(on, redis.url)
+        examination = examined(plan)
+    assert codes(examination) == []
+    assert [step.name for step in examination.steps if step.status == "ok"][-1] == "Redis"

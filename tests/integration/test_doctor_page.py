@@ -1,0 +1,32 @@
+"""docs/doctor.md has every fault, and how it was set up."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from doctor_page import PAGE, set_ups, written
+from soundpost.doctor.faults import FAULTS, SECTIONS, Fault
+from soundpost.doctor.findings import facts_of
+
+
+def test_the_page_has_the_table_of_faults() -> None:
+    assert PAGE.read_text() == written(), "python tests/doctor_page.py writes it anew"
+
+
+def test_every_fault_is_set_up() -> None:
+    assert set(set_ups()) == set(FAULTS)
+
+
+def test_ids_are_unique() -> None:
+    assert len(FAULTS) == sum(len(faults) for faults in SECTIONS.values())
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.code)
+def test_a_fault_is_told_well(fault: Fault) -> None:
+    assert re.fullmatch(r"[a-z0-9.]+(-[a-z0-9.]+)*", fault.code)
+    assert not fault.says.endswith("."), "it is part of a line"
+    assert fault.why.endswith(".")
+    assert fault.fix.endswith((".", "…", "'", "/"))
+    assert not facts_of(fault.why), "it is the same wherever it is found"

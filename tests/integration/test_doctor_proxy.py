@@ -1,0 +1,228 @@
+"""Faults of what stands in front of the server, set up for real: each is named rightly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from doctor_stage import (
+    FORWARDED,
+    PAGE,
+    Scene,
+    Stage,
+    assert_named,
+    both,
+    examined,
+    place,
+    plan,
+    scene,
+    scenes_of,
+    stage,
+)
+from harness import DEFAULT_APP, RunningServer
+from soundpost.doctor import Plan, patience
+
+_HEADERS = "proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;"
+_CHALLENGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>_cf_chl_opt</body></html>"
+
+
+@pytest.fixture(name="on")
+def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(patience, "CONNECT", 1.5)
+    monkeypatch.setattr(patience, "ANSWER", 2.5)
+    with stage(tmp_path, server) as made:
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
+        yield made
+
+
+def answer(status: str, body: bytes, *headers: str) -> bytes:
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+@scene("upgrade-header-lost", "an Nginx without proxy_set_header Upgrade and Connection")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("location / { proxy_pass http://UPSTREAM; proxy_http_version 1.1; }")))
+
+
+@scene("connection-header-lost", "an Nginx that forwards Upgrade, but not Connection")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx(f"location / {{ proxy_pass http://UPSTREAM; proxy_http_version 1.1; {_HEADERS} }}")))
+
+
+@scene("proxy-http-1.0", "an Nginx with proxy_pass alone")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("location / { proxy_pass http://UPSTREAM; }")))
+
+
+@scene("proxy-http-1.0", "an Nginx with both headers, but without proxy_http_version 1.1")
+def _(on: Stage) -> Plan:
+    headers = f"{_HEADERS} proxy_set_header Connection upgrade;"
+    return plan(place(on.nginx(f"location / {{ proxy_pass http://UPSTREAM; {headers} }}")))
+
+
+@scene("path-prefix-wrong", "an Nginx that forwards /ws/ only, and a browser without wsPath")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx(f"location /ws/ {{ proxy_pass http://UPSTREAM/; {FORWARDED} }}")))
+
+
+@scene("path-prefix-wrong", "a server with the path /realtime, behind an Nginx that forwards all, asked without it")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(upstream=on.start(path="/realtime").port)))
+
+
+@scene("path-prefix-wrong", "a browser with wsPath /app, so that it asks for /app/app/KEY")
+def _(on: Stage) -> Plan:
+    return plan(place(on.server.port, path="/app"))
+
+
+@scene("path-not-forwarded", "an Nginx without a location for /app (its 404)")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("location / { root /nonexistent; }")))
+
+
+@scene("application-answers", "an Nginx that serves a web application's page for every path")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx(f"location / {{ {PAGE} }}")))
+
+
+@scene("redirect-to-https", "an Nginx that sends http to https")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("return 301 https://$host$request_uri;")))
+
+
+@scene("redirected", "an Nginx that sends every name to www.example.com")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("return 302 http://www.example.com$request_uri;")))
+
+
+@scene("login-wanted", "an Nginx with auth_basic")
+def _(on: Stage) -> Plan:
+    users = on.file("users", "")
+    return plan(place(on.nginx(f'auth_basic "Staging"; auth_basic_user_file {users}; location / {{ }}')))
+
+
+@scene("forbidden", "an Nginx with 'deny all'")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("location / { deny all; }")))
+
+
+@scene("rate-limited", "an Nginx with limit_req, one request a minute")
+def _(on: Stage) -> Plan:
+    location = f"location / {{ limit_req zone=few; proxy_pass http://UPSTREAM; {FORWARDED} }}"
+    port = on.nginx(f"limit_req_status 429; {location}")
+    examined(plan(place(port)))
+    return plan(place(port))
+
+
+@scene("bad-gateway", "an Nginx whose server does not run")
+def _(on: Stage) -> Plan:
+    return plan(place(on.proxy(upstream=on.closed_port())))
+
+
+@scene("proxy-wrong-upstream", "an Nginx with the wrong port in proxy_pass, the server runs on another")
+def _(on: Stage) -> Plan:
+    return both(place(on.proxy(upstream=on.closed_port())), place(on.server.port))
+
+
+@scene("proxy-wrong-upstream", "an Nginx with proxy_pass https:// to a server without TLS")
+def _(on: Stage) -> Plan:
+    port = on.nginx(f"location / {{ proxy_pass https://UPSTREAM; {FORWARDED} }}")
+    return both(place(port), place(on.server.port))
+
+
+@scene("proxy-http-to-tls-server", "an Nginx with proxy_pass http:// to a server with a certificate of its own")
+def _(on: Stage) -> Plan:
+    files = on.certificate()
+    own = on.start(tls={"certificate": str(files.chain), "key": str(files.key)})
+    return both(place(on.proxy(tls=files, upstream=own.port), "https"), place(own.port, "https"))
+
+
+@scene("service-unavailable", "an Nginx that answers 503")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("return 503;")))
+
+
+@scene("gateway-timeout", "an Nginx whose server is behind a firewall that drops packets")
+def _(on: Stage) -> Plan:
+    location = f"location / {{ proxy_connect_timeout 1s; proxy_pass http://UPSTREAM; {FORWARDED} }}"
+    return plan(place(on.nginx(location, upstream=on.dropping_port())))
+
+
+@scene("cloudflare-challenge", "a Cloudflare challenge page")
+def _(on: Stage) -> Plan:
+    headers = ("Server: cloudflare", "CF-RAY: 8f0-FRA", "cf-mitigated: challenge", "Content-Type: text/html")
+    return plan(place(on.http(answer("403 Forbidden", _CHALLENGE, *headers))))
+
+
+@scene("cloudflare-challenge", "a Cloudflare challenge page, met by the backend")
+def _(on: Stage) -> Plan:
+    port = on.http(answer("503 Service Unavailable", _CHALLENGE, "Server: cloudflare", "Content-Type: text/html"))
+    return both(place(on.server.port), place(port))
+
+
+@scene("cloudflare-error", "Cloudflare's 521")
+def _(on: Stage) -> Plan:
+    return plan(place(on.http(answer("521 ", b"error code: 521", "Server: cloudflare", "CF-RAY: 8f0-FRA"))))
+
+
+@scene("upgrade-ignored", "a JSON API that answers 200 to every path")
+def _(on: Stage) -> Plan:
+    return plan(place(on.http(answer("200 OK", b'{"status":"up"}', "Content-Type: application/json"))))
+
+
+@scene("upgrade-refused", "an Nginx that answers 418")
+def _(on: Stage) -> Plan:
+    return plan(place(on.nginx("return 418 teapot;")))
+
+
+@scene("upgrade-invalid", "a proxy that answers 101 without the server's signature")
+def _(on: Stage) -> Plan:
+    head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    return plan(place(on.http(head.encode())))
+
+
+@scene("proxy-idle-timeout", "an Nginx with proxy_read_timeout shorter than the time between pings (--slow)")
+def _(on: Stage) -> Plan:
+    app = msgspec.structs.replace(DEFAULT_APP, activity_timeout=4)
+    forwarded = FORWARDED.replace("120s", "1s")
+    port = on.nginx(f"location / {{ proxy_pass http://UPSTREAM; {forwarded} }}", upstream=on.start(app=app).port)
+    return plan(place(port), slow=True)
+
+
+@scenes_of(__name__)
+def test_a_fault_is_named(on: Stage, set_up: Scene) -> None:
+    assert_named(examined(set_up.build(on)), set_up.code)
+
+
+def test_the_right_prefix_is_told(on: Stage) -> None:
+    port = on.proxy(upstream=on.start(path="/broadcast/v1").port)
+    (step,) = examined(plan(place(port))).faults
+    assert step.message == "the WebSocket is not at /app/app-key, but at /broadcast/v1/app/app-key"
+    assert "wsPath: '/broadcast/v1'" in (step.fix or "")
+
+
+def test_a_server_behind_the_proxy_that_hangs_is_a_time_out(on: Stage) -> None:
+    hangs = on.raw(lambda sock: time.sleep(4))
+    forwarded = FORWARDED.replace("120s", "1s")
+    port = on.nginx(f"location / {{ proxy_pass http://UPSTREAM; {forwarded} }}", upstream=hangs)
+    assert_named(examined(plan(place(port))), "gateway-timeout")
+
+
+def test_a_cut_connection_tells_after_how_long(on: Stage) -> None:
+    app = msgspec.structs.replace(DEFAULT_APP, activity_timeout=4)
+    forwarded = FORWARDED.replace("120s", "2s")
+    port = on.nginx(f"location / {{ proxy_pass http://UPSTREAM; {forwarded} }}", upstream=on.start(app=app).port)
+    (step,) = examined(plan(place(port), slow=True)).faults
+    assert step.message.startswith("a silent connection was cut after 2 s")
+
+
+def test_a_connection_that_lives_until_the_ping_is_well(on: Stage) -> None:
+    app = msgspec.structs.replace(DEFAULT_APP, activity_timeout=2)
+    examination = examined(plan(place(on.proxy(upstream=on.start(app=app).port)), slow=True))
+    assert not examination.faults
+    assert examination.steps[-1].message.endswith("until the server's ping")

@@ -1,0 +1,326 @@
+"""Faults that the server tells of, and of delivery, set up for real: each is named rightly."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.server import ServerConnection, serve
+
+from doctor_stage import (
+    FORWARDED,
+    PAGE,
+    Scene,
+    Stage,
+    assert_named,
+    both,
+    codes,
+    examined,
+    place,
+    plan,
+    scene,
+    scenes_of,
+    stage,
+)
+from harness import DEFAULT_APP, RunningServer
+from redis_process import running_redis
+from soundpost.config.settings import ScalingSettings
+from soundpost.core.apps import App
+from soundpost.doctor import Plan, patience
+
+_PUBLISH_ONLY_INSIDE = f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
+
+
+@pytest.fixture(name="on")
+def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    monkeypatch.setattr(patience, "CONNECT", 1.5)
+    monkeypatch.setattr(patience, "ANSWER", 2.5)
+    with stage(tmp_path, server) as made:
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
+        yield made
+
+
+def app(**changes: object) -> App:
+    return msgspec.structs.replace(DEFAULT_APP, **changes)
+
+
+HELLO = '{"event":"pusher:connection_established","data":"{\\"socket_id\\":\\"1.1\\",\\"activity_timeout\\":30}"}'
+SUBSCRIBED = '{"event":"pusher_internal:subscription_succeeded","channel":"soundpost-doctor","data":"{}"}'
+
+
+def websocket(on: Stage, *says: str, patience: float = 10) -> int:
+    """A WebSocket server that says one thing after the other, each to a message, then waits and says goodbye."""
+
+    def handle(connection: ServerConnection) -> None:
+        with suppress(TimeoutError, ConnectionClosed):
+            for number, text in enumerate(says):
+                if number:
+                    connection.recv(timeout=patience)
+                connection.send(text)
+            while True:
+                connection.recv(timeout=patience)
+        connection.close(4200, "idle")
+
+    running = on.stack.enter_context(serve(handle, "127.0.0.1", 0))
+    on.background(running.serve_forever)
+    return int(running.socket.getsockname()[1])
+
+
+@scene("key-unknown", "a key that no app has")
+def _(on: Stage) -> Plan:
+    return plan(place(on.server.port), key="old-key")
+
+
+@scene("app-disabled", "an app with enabled = false")
+def _(on: Stage) -> Plan:
+    return plan(place(on.start(app=app(enabled=False)).port))
+
+
+@scene("app-full", "an app with max_connections = 1, and a client that has it")
+def _(on: Stage) -> Plan:
+    server = on.start(app=app(max_connections=1))
+    on.stack.enter_context(server.connect())
+    return plan(place(server.port))
+
+
+@scene("server-full", "a server with max_connections = 1, and a client that has it")
+def _(on: Stage) -> Plan:
+    server = on.start(max_connections=1)
+    on.stack.enter_context(server.connect())
+    return plan(place(server.port))
+
+
+@scene("origin-refused", "an app for shop.example.com, and a page of https://www.example.com")
+def _(on: Stage) -> Plan:
+    return plan(place(on.start(app=app(allowed_origins=("shop.example.com",))).port), origin="https://www.example.com")
+
+
+@scene("connection-refused", "a server that refuses for a reason of its own")
+def _(on: Stage) -> Plan:
+    error = '{"event":"pusher:error","data":{"code":4006,"message":"Invalid version string format"}}'
+    return plan(place(websocket(on, error)))
+
+
+@scene("no-hello", "a WebSocket server that says nothing")
+def _(on: Stage) -> Plan:
+    return plan(place(websocket(on)))
+
+
+@scene("not-pusher", "the WebSocket of another program (Vite's)")
+def _(on: Stage) -> Plan:
+    return plan(place(websocket(on, '{"type":"connected"}')))
+
+
+@scene("no-subscription", "a server that greets, and does not hear what comes after it")
+def _(on: Stage) -> Plan:
+    return plan(place(websocket(on, HELLO)))
+
+
+@scene("no-pong", "a server that does not answer pings")
+def _(on: Stage) -> Plan:
+    return plan(place(websocket(on, HELLO, SUBSCRIBED)))
+
+
+@scene("connection-lost", "a server that ends silent connections itself (--slow)")
+def _(on: Stage) -> Plan:
+    return plan(place(websocket(on, HELLO, SUBSCRIBED, '{"event":"pusher:pong"}', patience=0.5)), slow=True)
+
+
+@scene("api-refused", "an API that answers 500")
+def _(on: Stage) -> Plan:
+    broken = 'default_type application/json; return 500 \'{"error": "broken"}\';'
+    return both(place(on.nginx(f"{_PUBLISH_ONLY_INSIDE} location /apps {{ {broken} }}")))
+
+
+@scene("public-address-in-backend", "a backend that publishes to the public name, where Nginx forwards /app only")
+def _(on: Stage) -> Plan:
+    port = on.nginx(_PUBLISH_ONLY_INSIDE, tls=on.certificate())
+    return both(place(port, "https"), inside=place(on.server.port))
+
+
+@scene("public-address-in-backend", "a backend that publishes to http, which Nginx sends to https")
+def _(on: Stage) -> Plan:
+    redirecting = on.nginx("return 301 https://$host$request_uri;")
+    public = place(on.proxy(tls=on.certificate()), "https")
+    return both(public, place(redirecting), inside=place(on.server.port), public_ports=(public.port, redirecting))
+
+
+@scene("backend-through-proxy", "a backend that publishes to the public name, and gets through")
+def _(on: Stage) -> Plan:
+    return both(place(on.proxy(tls=on.certificate()), "https"), inside=place(on.server.port))
+
+
+@scene("api-not-forwarded", "an Nginx that forwards /app, but not /apps")
+def _(on: Stage) -> Plan:
+    return both(place(on.nginx(f"{_PUBLISH_ONLY_INSIDE} location /apps {{ return 404; }}")))
+
+
+@scene("api-not-forwarded", "an Nginx that gives /apps to the web application")
+def _(on: Stage) -> Plan:
+    return both(place(on.nginx(f"{_PUBLISH_ONLY_INSIDE} location / {{ {PAGE} }}")))
+
+
+@scene("api-redirected", "a backend that publishes to http, which Nginx sends to https")
+def _(on: Stage) -> Plan:
+    public = place(on.proxy(tls=on.certificate()), "https")
+    return both(public, place(on.nginx("return 301 https://$host$request_uri;")))
+
+
+@scene("port-speaks-http", "a backend with the inner port and the public scheme (https to 8080)")
+def _(on: Stage) -> Plan:
+    return both(place(on.server.port), place(on.server.port, "https"))
+
+
+@scene("app-id-unknown", "a backend with the id of another app")
+def _(on: Stage) -> Plan:
+    return both(place(on.server.port), app_id="7")
+
+
+@scene("key-not-of-app", "a backend with the id of one app and the key of another")
+def _(on: Stage) -> Plan:
+    apps = [DEFAULT_APP, App(id="2", key="second-key", secret="second-secret")]
+    return replace(both(place(on.start_all(apps).port)), app_id="2")
+
+
+@scene("request-changed", "an Nginx that takes the prefix /ws away from signed requests")
+def _(on: Stage) -> Plan:
+    return both(place(on.nginx(f"location /ws/ {{ proxy_pass http://UPSTREAM/; {FORWARDED} }}"), path="/ws"))
+
+
+@scene("request-changed", "an Nginx that adds a parameter to signed requests")
+def _(on: Stage) -> Plan:
+    port = on.nginx(
+        f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
+        f"location /apps {{ set $args $args&via=nginx; proxy_pass http://UPSTREAM; {FORWARDED} }}"
+    )
+    return both(place(port))
+
+
+@scene("secret-wrong", "a backend with another secret")
+def _(on: Stage) -> Plan:
+    return both(place(on.server.port), secret="old-secret")
+
+
+@scene("clock-skew", "a backend whose clock is an hour ahead")
+def _(on: Stage) -> Plan:
+    return both(place(on.server.port), clock=lambda: time.time() + 3600)
+
+
+@scene("clock-drift", "a backend whose clock is two minutes behind, behind Nginx")
+def _(on: Stage) -> Plan:
+    return both(place(on.proxy()), clock=lambda: time.time() - 120)
+
+
+@scene("event-not-delivered", "browsers and backend at two servers that know nothing of each other")
+def _(on: Stage) -> Plan:
+    return both(place(on.server.port), place(on.start().port))
+
+
+@scene("nodes-not-joined", "an Nginx before two servers without a common Redis")
+def _(on: Stage) -> Plan:
+    others = [on.server.port, on.start().port]
+    servers = " ".join(f"server 127.0.0.1:{port};" for port in others)
+    port = on.nginx(f"location / {{ proxy_pass http://nodes; {FORWARDED} }}", http=f"upstream nodes {{ {servers} }}")
+    return both(place(port), place(on.server.port))
+
+
+@scene("delivered-locally", "a server whose Redis is down")
+def _(on: Stage) -> Plan:
+    scaling = ScalingSettings(redis=f"redis://127.0.0.1:{on.closed_port()}")
+    return both(place(on.start(scaling=scaling).port))
+
+
+@scenes_of(__name__)
+def test_a_fault_is_named(on: Stage, set_up: Scene) -> None:
+    assert_named(examined(set_up.build(on)), set_up.code)
+
+
+def test_a_server_without_a_proxy_is_healthy(on: Stage) -> None:
+    examination = examined(both(place(on.server.port)))
+    assert codes(examination) == []
+    assert [(step.walk, step.name, step.status) for step in examination.steps] == [
+        ("browser", "DNS", "ok"),
+        ("browser", "TCP", "ok"),
+        ("browser", "TLS", "skipped"),
+        ("browser", "WebSocket", "ok"),
+        ("browser", "Hello", "ok"),
+        ("browser", "Subscription", "ok"),
+        ("backend", "DNS", "ok"),
+        ("backend", "TCP", "ok"),
+        ("backend", "TLS", "skipped"),
+        ("backend", "API", "ok"),
+        ("backend", "Clock", "skipped"),
+        ("circle", "Connections", "ok"),
+        ("circle", "Event", "ok"),
+    ]
+
+
+def test_nginx_with_tls_and_a_backend_inside_is_healthy(on: Stage) -> None:
+    public = place(on.proxy(tls=on.certificate()), "https")
+    examination = examined(both(public, place(on.server.port), inside=place(on.server.port)))
+    assert codes(examination) == []
+    assert {step.status for step in examination.steps} == {"ok", "skipped"}
+
+
+def test_an_api_that_is_not_forwarded_is_fine_for_a_backend_inside(on: Stage) -> None:
+    public = place(on.nginx(_PUBLISH_ONLY_INSIDE + " location /apps { return 404; }"))
+    examination = examined(both(public, place(on.server.port)))
+    assert codes(examination) == []
+    (outside,) = [step for step in examination.steps if step.name == "API outside"]
+    assert outside.status == "skipped"
+
+
+def test_servers_on_one_redis_are_healthy(on: Stage) -> None:
+    with running_redis() as redis:
+        scaling = ScalingSettings(redis=redis.url)
+        nodes = [on.start(scaling=scaling) for _ in range(2)]
+        servers = " ".join(f"server 127.0.0.1:{node.port};" for node in nodes)
+        for node in nodes:
+            node.wait_for_log("connected")
+        port = on.nginx(
+            f"location / {{ proxy_pass http://nodes; {FORWARDED} }}", http=f"upstream nodes {{ {servers} }}"
+        )
+        assert codes(examined(both(place(port), place(nodes[0].port)))) == []
+
+
+def test_a_path_prefix_that_is_right_is_healthy(on: Stage) -> None:
+    assert codes(examined(both(place(on.start(path="/ws").port, path="/ws")))) == []
+
+
+def test_an_origin_is_tried_where_none_is_known(on: Stage) -> None:
+    examination = examined(plan(place(on.start(app=app(allowed_origins=("localhost",))).port)))
+    assert codes(examination) == []
+    assert any("--origin tries yours" in step.message for step in examination.steps)
+
+
+def test_without_credentials_the_rest_is_left_out(on: Stage) -> None:
+    examination = examined(plan(place(on.server.port)))
+    assert examination.steps[-1].status == "skipped"
+    assert "--secret" in examination.steps[-1].message
+
+
+def test_what_a_proxy_changed_is_told(on: Stage) -> None:
+    public = place(on.nginx(f"location /ws/ {{ proxy_pass http://UPSTREAM/; {FORWARDED} }}"), path="/ws")
+    (step,) = examined(both(public)).faults
+    assert step.message.endswith("the path /ws/apps/1/channels arrived as /apps/1/channels")
+
+
+def test_the_skew_of_the_clock_is_measured(on: Stage) -> None:
+    (step,) = examined(both(place(on.server.port), clock=lambda: time.time() + 3600)).faults
+    assert "is ahead of that of the server by 36" in step.message
+
+
+def test_no_secret_is_ever_told(on: Stage) -> None:
+    wanted = [
+        both(place(on.server.port), secret="the-very-secret"),
+        both(place(on.server.port), app_id="9", secret="the-very-secret"),
+        both(place(on.proxy()), key="nobodys", secret="the-very-secret"),
+    ]
+    for each in wanted:
+        assert "the-very-secret" not in repr([msgspec.structs.asdict(step) for step in examined(each).steps])

@@ -1,0 +1,304 @@
+"""``soundpost status``, and the socket by which a server is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from harness import DEFAULT_APP, until
+from integration.operated import CALM, Operated, operated
+from redis_process import running_redis
+from soundpost import __version__
+
+
+@pytest.fixture
+def server() -> Iterator[Operated]:
+    with operated() as made:
+        made.configure()
+        made.start()
+        yield made
+
+
+def control_socket(server: Operated) -> Path:
+    return Path(server.shell.environ["XDG_RUNTIME_DIR"]) / "soundpost" / f"control-{server.port}.sock"
+
+
+def answer(server: Operated, request: bytes) -> bytes:
+    """What a request to the socket is answered with; nothing if it is not."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(str(control_socket(server)))
+        try:
+            client.sendall(request)
+            with client.makefile("rb") as lines:
+                return lines.readline()
+        except ConnectionError:
+            return b""
+
+
+# What it says
+
+
+def test_in_words_and_as_json(server: Operated) -> None:
+    clients = [server.connect() for _ in range(3)]
+    clients[0].subscribe("room")
+    done = server.run("status")
+    assert done.returncode == 0
+    first, *lines = done.stdout.splitlines()
+    assert first.startswith(
+        f"soundpost {__version__}, process {server.pid}, serving at 127.0.0.1:{server.port} for "
+    ), first
+    assert lines == ["connections: 3", "app 1: 3 connections, 1 channels"]
+
+    status = server.status()
+    assert abs(status.pop("started_at") - server.shell.directory.stat().st_ctime) < 60
+    assert status == {
+        "version": __version__,
+        "pid": server.pid,
+        "host": "127.0.0.1",
+        "port": server.port,
+        "unix_socket": None,
+        "draining": False,
+        "connections": 3,
+        "apps": [{"id": "1", "connections": 3, "channels": 1}],
+        "workers": [],
+        "redis": None,
+    }
+
+
+def test_with_workers() -> None:
+    with operated() as server:
+        server.configure(f"{CALM}workers = 2\n")
+        server.start()
+        clients = [server.connect() for _ in range(10)]
+        status = server.status()
+        assert (status["connections"], len(clients)) == (10, 10)
+        assert [worker["number"] for worker in status["workers"]] == [1, 2]
+        assert sum(worker["connections"] for worker in status["workers"]) == 10
+        lines = server.run("status").stdout.splitlines()
+        assert [line.partition(", process")[0] for line in lines[3:]] == ["worker 1", "worker 2"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_with_redis_and_without_it(workers: int) -> None:
+    with running_redis() as redis, operated() as server, operated() as other:
+        for each in (server, other):
+            each.configure(f"{CALM}workers = {workers}\n", rest=f'[scaling]\nredis = "{redis.url}"\n')
+            each.start()
+        clients = [server.connect(), other.connect()]
+        until(lambda: server.status()["redis"] == {"state": "connected", "hosts": 2}, "they have met")
+        status = server.run("status")
+        assert "cluster: 2 hosts over Redis" in status.stdout.splitlines()
+        assert "connections: 1" in status.stdout.splitlines(), "those of this host"
+        redis.stop()
+        until(lambda: server.status()["redis"] == {"state": "away", "hosts": 0}, "it is noticed")
+        done = server.run("status")
+        assert done.returncode == 0
+        assert "Redis is away: this host serves alone" in done.stdout.splitlines()
+        done = server.run("restart", "--all")
+        assert done.returncode == 1
+        assert done.stderr.startswith("soundpost: Redis is away: without it the other hosts cannot be told")
+        assert len(clients) == 2
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_that_is_draining_is_not_well(workers: int) -> None:
+    with operated() as server:
+        server.configure(f"{CALM}workers = {workers}\ndrain_delay = 600\n")
+        server.start()
+        server.signal(signal.SIGTERM)
+        until(lambda: server.run("status").returncode == 1, "it is told to stop")
+        done = server.run("status")
+        assert f"process {server.pid}, draining at 127.0.0.1:" in done.stdout
+        assert server.status()["draining"] is True
+        assert server.run("restart").stderr == "soundpost: the server is stopping\n"
+        assert server.process.stop(signal.SIGINT) == 0
+
+
+# Which server
+
+
+def test_without_a_server_it_says_so() -> None:
+    with operated() as server:
+        for command in ("status", "restart", "reload"):
+            done = server.run(command, "--port", str(server.port))
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr.startswith(
+                f"soundpost: the server at port {server.port} does not run on this machine, or not as this user"
+            )
+            assert "Name its port with --port, and be its user, or root (sudo -u soundpost" in done.stderr
+
+
+def test_a_server_that_is_configured_here_and_does_not_run_is_not_taken_for_another(server: Operated) -> None:
+    with operated() as other:
+        other.shell.environ["XDG_RUNTIME_DIR"] = server.shell.environ["XDG_RUNTIME_DIR"]
+        other.configure()
+        done = other.run("restart")
+        assert done.returncode == 1
+        assert re.search(rf"there are others, on the ports ([0-9]+, )*{server.port}\b", done.stderr)
+
+
+def test_of_several_servers_one_is_to_be_chosen(server: Operated) -> None:
+    with operated() as other:
+        other.shell.environ["XDG_RUNTIME_DIR"] = server.shell.environ["XDG_RUNTIME_DIR"]
+        other.configure()
+        other.start()
+        assert (server.status()["pid"], other.status()["pid"]) == (server.pid, other.pid), "the one configured here"
+        server.shell.directory.joinpath("soundpost.toml").unlink()
+        done = server.run("status")
+        assert done.returncode == 1
+        assert done.stderr.startswith("soundpost: several servers run here, on the ports ")
+        assert done.stderr.endswith(": choose one with --port\n")
+        ports = done.stderr.removeprefix("soundpost: several servers run here, on the ports ").partition(":")[0]
+        assert {str(server.port), str(other.port)} <= set(ports.split(", ")), "there may be those of other tests"
+        assert f"process {other.pid}," in server.run("status", "--port", str(other.port)).stdout
+
+
+def test_a_killed_server_leaves_nothing_in_the_way(server: Operated) -> None:
+    server.process.stop(signal.SIGKILL)
+    assert control_socket(server).exists()
+    done = server.run("status", "--port", str(server.port))
+    assert done.returncode == 1
+    assert "does not run on this machine" in done.stderr
+    server.start()
+    assert server.status()["pid"] == server.pid
+    server.process.stop()
+    assert not control_socket(server).exists()
+
+
+def test_a_server_that_goes_leaves_the_socket_of_the_next_one() -> None:
+    with operated() as server:
+        server.configure('host = "127.0.0.1"\ndrain_time = 600\nworkers = 1\n')
+        server.start()
+        client = server.connect()
+        server.connect()
+        before = server.process
+        server.signal(signal.SIGTERM)
+        client.read_frame()  # the port is free by now
+        server.start()
+        assert server.status()["pid"] == server.pid
+        assert before.stop(signal.SIGINT) == 0
+        assert server.status()["pid"] == server.pid
+
+
+# The socket
+
+
+def test_it_is_for_its_user_alone(server: Operated) -> None:
+    path = control_socket(server)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\n",
+        b"{}\n",
+        b"GET / HTTP/1.1\r\n\r\n",
+        b'{"do":"explode"}\n',
+        b'{"do":"status","x":1}\n',
+        b'{"do":"\xff\xfe"}\n',
+        b"\x00" * 5_000 + b"\n",
+        b"[" * 9_000 + b"\n",
+        b"x" * 1_000_000,
+        b"",
+    ],
+    ids=["empty", "no command", "HTTP", "unknown", "more", "not UTF-8", "zeros", "deep", "endless", "nothing"],
+)
+def test_garbage_is_refused(server: Operated, garbage: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(20)
+        client.connect(str(control_socket(server)))
+        try:
+            client.sendall(garbage)
+            client.shutdown(socket.SHUT_WR)
+            with client.makefile("rb") as lines:
+                said = lines.readline()
+        except ConnectionError:
+            said = b""
+    assert said == b"" or b'"ok":false' in said
+    assert server.status()["pid"] == server.pid
+    server.process.stop()
+    assert server.process.rest_of_err() == []
+
+
+def test_who_asks_and_says_nothing_more_holds_nobody_up(server: Operated) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(str(control_socket(server)))
+        silent.sendall(b'{"do":')
+        assert answer(server, b'{"do":"status"}\n').startswith(b'{"ok":true')
+        server.process.stop()
+    assert server.process.rest_of_err() == []
+
+
+def test_without_a_place_for_it_the_server_does_without() -> None:
+    with operated() as server:
+        runtime = server.shell.directory / "file"
+        runtime.write_text("")
+        server.shell.environ["XDG_RUNTIME_DIR"] = str(runtime)
+        server.configure()
+        server.start()
+        assert "cannot reach this server: no socket for them" in server.said("no socket")
+        server.connect(DEFAULT_APP).socket.close()
+        assert "does not run on this machine" in server.run("status").stderr
+
+
+def test_a_path_that_is_too_long_for_a_socket_is_no_place_for_it(tmp_path: Path) -> None:
+    with operated() as server:
+        server.shell.environ["XDG_RUNTIME_DIR"] = str(tmp_path / ("long" * 30))
+        server.configure()
+        server.start()
+        assert "AF_UNIX path too long" in server.said("no socket")
+        assert "does not run on this machine" in server.run("status").stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to be somebody else")
+def test_another_user_may_not_ask() -> None:
+    with operated() as server:
+        runtime = Path(server.shell.environ["XDG_RUNTIME_DIR"])
+        (runtime / "soundpost").mkdir(parents=True)
+        for folder in (runtime.parent, runtime, runtime / "soundpost"):
+            folder.chmod(0o755)
+        server.configure()
+        server.start()
+        client = socket.socket(socket.AF_UNIX)
+        pid = os.fork()
+        if pid == 0:
+            os.setuid(65534)
+            try:
+                client.connect(str(control_socket(server)))
+            except PermissionError:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+def test_a_server_without_a_port_of_its_own_is_named_by_its_unix_socket() -> None:
+    with operated() as one, operated() as other:
+        other.shell.environ["XDG_RUNTIME_DIR"] = one.shell.environ["XDG_RUNTIME_DIR"]
+        for each in (one, other):
+            each.configure(f'{CALM}unix_socket = "{each.shell.directory}/web.sock"\n')
+            each.start()
+        for each in (one, other):
+            status = each.status()
+            assert (status["pid"], status["unix_socket"]) == (each.pid, f"{each.shell.directory}/web.sock")
+            assert f"serving at {each.shell.directory}/web.sock for" in each.run("status").stdout
+        assert one.process.stop() == 0
+        assert other.status()["pid"] == other.pid
+
+
+def test_a_free_port_is_that_of_the_status() -> None:
+    with operated() as server:
+        server.configure(f"{CALM}port = 0\n")
+        server.start()
+        port = server.process.out[-1].rpartition(":")[0].rpartition(":")[2].split()[0]
+        assert json.loads(server.run("status", "--json", "--port", port).stdout)["port"] == int(port)

@@ -1,0 +1,162 @@
+"""Compose and Kubernetes files, read as those who take them do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from command_line import CommandLine, command_line
+
+__all__ = ["command_line"]
+
+APP = '[[apps]]\nid = "123456"\nkey = "app-key"\nsecret = "app$secret"\nallowed_origins = ["a.example", "b.example"]\n'
+SERVER = '[server]\nhostname = "ws.example.com"\npath = "ws"\ndrain_time = 20\nplayground = false\n'
+REDIS = '[scaling]\nredis = "redis://:hush@redis.example.com:6379"\nprefix = "shop"\n'
+
+
+@pytest.fixture
+def configured(command_line: CommandLine) -> CommandLine:
+    configure(command_line, SERVER + APP)
+    return command_line
+
+
+def configure(command_line: CommandLine, toml: str) -> None:
+    file = command_line.directory / "soundpost.toml"
+    file.write_text(toml)
+    file.chmod(0o600)
+
+
+def compose(command_line: CommandLine, *options: str) -> Any:
+    result = command_line.run("deploy", "compose", *options)
+    assert result.exit_code == 0, result.stderr
+    return yaml.safe_load(result.stdout)
+
+
+def kubernetes(command_line: CommandLine, *options: str) -> dict[str, Any]:
+    result = command_line.run("deploy", "kubernetes", *options)
+    assert result.exit_code == 0, result.stderr
+    return {document["kind"]: document for document in yaml.safe_load_all(result.stdout)}
+
+
+def test_compose_has_the_server_and_redis(configured: CommandLine) -> None:
+    file = compose(configured)
+    assert set(file["services"]) == {"soundpost", "redis"}
+    server = file["services"]["soundpost"]
+    assert server["environment"] == {
+        "SOUNDPOST_APP_ID": "123456",
+        "SOUNDPOST_APP_KEY": "app-key",
+        "SOUNDPOST_APP_ALLOWED_ORIGINS": "a.example,b.example",
+        "SOUNDPOST_SERVER_HOSTNAME": "ws.example.com",
+        "SOUNDPOST_SERVER_DRAIN_TIME": "20",
+        "SOUNDPOST_APP_SECRET_FILE": "/run/secrets/app_secret",
+        "SOUNDPOST_REDIS_URL": "redis://redis:6379/0",
+    }
+    assert server["ports"] == ["127.0.0.1:8080:8080"]
+    assert int(server["stop_grace_period"].rstrip("s")) > 25
+    assert server["secrets"] == ["app_secret"]
+    assert file["secrets"] == {"app_secret": {"file": "./secrets/app_secret"}}
+
+
+def test_compose_with_nginx_opens_only_its_ports(configured: CommandLine) -> None:
+    file = compose(configured, "--with-nginx", "--certificate", "/c/chain.pem", "--key", "/c/key.pem")
+    assert "ports" not in file["services"]["soundpost"]
+    nginx = file["services"]["nginx"]
+    assert nginx["ports"] == ["443:443", "80:80"]
+    assert "/c/chain.pem:/c/chain.pem:ro" in nginx["volumes"]
+    configured.run("deploy", "compose", "--with-nginx", "--write")
+    text = (configured.directory / "nginx.conf").read_text()
+    assert "server soundpost:8080;" in text
+    assert "worker_connections 20512;" in text
+
+
+def test_compose_uses_a_redis_that_is_there_already(configured: CommandLine) -> None:
+    configure(configured, SERVER + REDIS + APP)
+    file = compose(configured)
+    assert set(file["services"]) == {"soundpost"}
+    environment = file["services"]["soundpost"]["environment"]
+    assert environment["SOUNDPOST_SCALING_REDIS_FILE"] == "/run/secrets/redis_url"
+    assert environment["SOUNDPOST_SCALING_PREFIX"] == "shop"
+    assert set(file["secrets"]) == {"app_secret", "redis_url"}
+
+
+def test_several_apps_come_in_their_file(configured: CommandLine) -> None:
+    configure(configured, SERVER + APP + APP.replace("123456", "2").replace("app-key", "key-2"))
+    file = compose(configured)
+    server = file["services"]["soundpost"]
+    assert server["command"] == ["start", "--config", "/run/secrets/soundpost_toml"]
+    assert file["secrets"] == {"soundpost_toml": {"file": "./soundpost.toml"}}
+    assert not [name for name in server["environment"] if name.startswith("SOUNDPOST_APP_")]
+    objects = kubernetes(configured)
+    (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert container["args"] == ["start", "--config", "/run/secrets/soundpost/soundpost.toml"]
+    assert "--from-file=soundpost.toml=soundpost.toml" in configured.run("deploy", "kubernetes").stderr
+
+
+def test_a_dollar_is_a_dollar_in_compose(configured: CommandLine) -> None:
+    configure(configured, SERVER + APP.replace("a.example", "$HOME.example"))
+    environment = compose(configured)["services"]["soundpost"]["environment"]
+    assert environment["SOUNDPOST_APP_ALLOWED_ORIGINS"] == "$$HOME.example,b.example"
+
+
+def test_kubernetes_objects_fit_together(configured: CommandLine) -> None:
+    objects = kubernetes(configured)
+    assert set(objects) == {"Deployment", "Service", "Ingress", "PodDisruptionBudget"}
+    deployment = objects["Deployment"]["spec"]
+    pod = deployment["template"]["spec"]
+    (container,) = pod["containers"]
+    labels = deployment["template"]["metadata"]["labels"]
+    for selector in (
+        deployment["selector"]["matchLabels"],
+        objects["Service"]["spec"]["selector"],
+        objects["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+    (port,) = objects["Service"]["spec"]["ports"]
+    assert port["targetPort"] == container["ports"][0]["name"]
+    assert container["readinessProbe"]["httpGet"]["path"] == "/ws/up/ready"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/ws/up"
+    environment = {each["name"]: each["value"] for each in container["env"]}
+    assert all(isinstance(value, str) for value in environment.values())
+    assert environment["SOUNDPOST_SERVER_PATH"] == "/ws"
+    assert pod["terminationGracePeriodSeconds"] > 20 + int(environment["SOUNDPOST_SERVER_DRAIN_DELAY"]) + 5
+    mounts = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounts == {volume["name"] for volume in pod["volumes"]}
+    assert pod["enableServiceLinks"] is False
+
+
+def test_the_kubernetes_secret_has_the_names_the_pod_looks_for(configured: CommandLine) -> None:
+    configure(configured, SERVER + REDIS + APP)
+    configured.run("deploy", "kubernetes", "--write")
+    secret = yaml.safe_load((configured.directory / "soundpost-secret.yaml").read_text())
+    assert secret["stringData"] == {"app_secret": "app$secret", "redis_url": "redis://:hush@redis.example.com:6379"}
+    written = (configured.directory / "soundpost.yaml").read_text()
+    (container,) = next(yaml.safe_load_all(written))["spec"]["template"]["spec"]["containers"]
+    files = {each["value"].rpartition("/")[2] for each in container["env"] if each["name"].endswith("_FILE")}
+    assert files == set(secret["stringData"])
+
+
+def test_the_ingress_waits_longer_than_any_silence_and_may_keep_the_api_inside(configured: CommandLine) -> None:
+    def paths(*options: str) -> list[str]:
+        (rule,) = kubernetes(configured, *options)["Ingress"]["spec"]["rules"]
+        return [path["path"] for path in rule["http"]["paths"]]
+
+    assert paths() == ["/ws/app", "/ws/apps"]
+    assert paths("--api", "internal") == ["/ws/app"]
+    annotations = kubernetes(configured)["Ingress"]["metadata"]["annotations"]
+    assert all(isinstance(value, str) for value in annotations.values())
+    assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > 90
+
+
+def test_several_pods_need_redis(configured: CommandLine) -> None:
+    assert kubernetes(configured)["Deployment"]["spec"]["replicas"] == 1
+    for options in (("--replicas", "2"), ("--autoscale", "4")):
+        result = configured.run("deploy", "kubernetes", *options)
+        assert result.exit_code == 1
+        assert "over Redis only" in result.stderr
+    configure(configured, SERVER + REDIS + APP)
+    objects = kubernetes(configured, "--autoscale", "4")
+    assert objects["Deployment"]["spec"]["replicas"] == 2
+    assert objects["HorizontalPodAutoscaler"]["spec"]["maxReplicas"] == 4
+    assert objects["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == "soundpost"
