@@ -13,10 +13,12 @@ from typer.core import TyperGroup
 
 from soundpost import SoundpostError, __version__
 from soundpost.cli.bench import bench
+from soundpost.cli.events import events
 from soundpost.cli.init import init
 from soundpost.cli.listen import listen
 from soundpost.cli.start import start
 from soundpost.cli.trigger import trigger
+from soundpost.cli.types import types
 
 
 class ErrorsInOneLine(TyperGroup):
@@ -46,6 +48,8 @@ app.command()(init)
 app.command()(trigger)
 app.command()(listen)
 app.command()(bench)
+app.command()(events)
+app.command()(types)
 
 
 def _print_version(wanted: bool) -> None:
@@ -69,6 +73,7 @@ def soundpost(
     soundpost listen orders                 events, as they come
     soundpost init                          credentials to keep, in a file
     soundpost bench                         load, and what came of it
+    soundpost types shop.events             TypeScript types of an application's events
     """
 
 

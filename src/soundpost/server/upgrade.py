@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from soundpost.core.app_state import AppState
+from soundpost.core.node import Node
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
 from soundpost.server.requests import ApiError, Request
@@ -50,7 +51,7 @@ class Upgrade:
                 app.node.peers.release(app.app.id)
             return
         if admission != "admitted":
-            _refuse(http, self._response, _full(admission))
+            _refuse(http, self._response, full(admission))
             return
         connection = WebSocketConnection(app, self._server, http.transport)
         connection.takes_compressed = self._compressed
@@ -73,8 +74,8 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     origin = headers.get(b"origin")
     try:
         if http.over_capacity or server.full_for_websockets:
-            raise _full("server_full")
-        app = _admit(server, request, None if origin is None else origin.decode("latin-1"))
+            raise full("server_full")
+        app = admit(server.node, server.prefix, request, None if origin is None else origin.decode("latin-1"))
     except ProtocolError as error:
         _refuse(http, response, error)
         return
@@ -88,21 +89,22 @@ def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None
     )
 
 
-def _full(admission: Admission) -> ProtocolError:
+def full(admission: Admission) -> ProtocolError:
+    """What a client is told for whom there is no room."""
     if admission == "app_full":
         return ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
-def _admit(server: Server, request: Request, origin: str | None) -> AppState:
+def admit(node: Node, prefix: str, request: Request, origin: str | None) -> AppState:
     """The app a client may connect to. Raises ProtocolError with the close code for one that may not."""
-    prefix = server.prefix + "/app/"
+    prefix += "/app/"
     if not request.path.startswith(prefix):
         raise ProtocolError(
             codes.PATH_NOT_FOUND, f"Path not found: WebSocket connections go to {prefix}KEY, not {request.path[:60]}"
         )
     key = unquote(request.path[len(prefix) :])
-    state = server.node.by_key.get(key)
+    state = node.by_key.get(key)
     if state is None:
         raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
     app = state.app

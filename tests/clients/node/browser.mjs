@@ -17,7 +17,7 @@ let complaints = [];
 
 async function profile(name) {
   if (!profiles.has(name)) {
-    const context = await browser.newContext();
+    const context = await browser.newContext({ deviceScaleFactor: 2 }); // for screenshots that are sharp
     context.setDefaultTimeout(TIMEOUT);
     profiles.set(name, context);
   }
@@ -75,6 +75,10 @@ await serve({
     await at(page, selector).click();
   },
   evaluate: (page, script) => pages.get(page).evaluate(script),
+  async screenshot(page, file, width, height) {
+    await pages.get(page).setViewportSize({ width, height });
+    await pages.get(page).screenshot({ path: file });
+  },
   // What all pages have asked for and been sent since the last reset.
   traffic: () => Promise.all(traffic.map(async (entry) => ({ ...entry, body: await entry.body }))),
   // What scripts failed with and what the browser blocked, since then.
