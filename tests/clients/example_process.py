@@ -24,11 +24,11 @@ _BUILD_TIME: Final = 300
 
 
 @contextmanager
-def running_example(name: str) -> Iterator[str]:
-    """Run ``examples/NAME/start``; give the address of its site once that answers."""
+def running_example(name: str, **variables: str) -> Iterator[str]:
+    """Run ``examples/NAME/start``, with more environment variables; give its site's address once that answers."""
     port, soundpost_port = _free_ports(2)
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SOUNDPOST_")}
-    environ = {**inherited, "PORT": str(port), "SOUNDPOST_PORT": str(soundpost_port)}
+    environ = {**inherited, "PORT": str(port), "SOUNDPOST_PORT": str(soundpost_port), **variables}
     with tempfile.NamedTemporaryFile(prefix="soundpost-example-", suffix=".log") as log:
         process = subprocess.Popen([ROOT / "examples" / name / "start"], env=environ, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}"
@@ -36,7 +36,7 @@ def running_example(name: str) -> Iterator[str]:
         def is_up() -> bool:
             assert process.poll() is None, Path(log.name).read_text()
             try:
-                return httpx.get(url).status_code == 200
+                return httpx.get(url, follow_redirects=True).status_code == 200
             except httpx.HTTPError:
                 return False
 

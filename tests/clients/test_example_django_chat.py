@@ -2,62 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Final
 
 import httpx
 import pytest
 
 from clients.browser import Browser, Page
-from harness import until
-
-ROOT: Final = Path(__file__).parents[2]
-START: Final = ROOT / "examples" / "django_chat" / "start"
-SCREENSHOTS: Final = os.environ.get("SOUNDPOST_SCREENSHOTS", "")
-"""A folder for pictures of the pages, for who wants to look at them."""
-BUILD_TIME: Final = 300
-
-
-def free_ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [each.getsockname()[1] for each in sockets]
+from clients.example_process import picture, running_example
 
 
 @pytest.fixture(scope="module")
-def chat() -> Iterator[str]:
+def chat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the running chat, with a database of its own."""
-    port, soundpost_port = free_ports(2)
-    with tempfile.TemporaryDirectory() as directory, (Path(directory) / "log").open("wb") as log:
-        environ = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(("SOUNDPOST_", "DJANGO_"))},
-            "PORT": str(port),
-            "SOUNDPOST_PORT": str(soundpost_port),
-            "CHAT_DATABASE": str(Path(directory) / "chat.sqlite3"),
-        }
-        process = subprocess.Popen([START], env=environ, stdout=log, stderr=log)
-        url = f"http://127.0.0.1:{port}"
-
-        def is_up() -> bool:
-            assert process.poll() is None, Path(log.name).read_text()
-            try:
-                return httpx.get(f"{url}/login").status_code == 200
-            except httpx.HTTPError:
-                return False
-
-        try:
-            until(is_up, lambda: f"the chat: {Path(log.name).read_text()}", BUILD_TIME)
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
+    database = tmp_path_factory.mktemp("chat") / "chat.sqlite3"
+    with running_example("django_chat", CHAT_DATABASE=str(database)) as url:
+        yield url
 
 
 @pytest.fixture
@@ -85,11 +44,6 @@ def enter(browser: Browser, chat: str, name: str, room: str, *, log_in: bool = T
 def say(page: Page, text: str) -> None:
     page.fill("#say input", text)
     page.click("#say button")
-
-
-def picture(page: Page, name: str) -> None:
-    if SCREENSHOTS:
-        page.screenshot(Path(SCREENSHOTS) / f"{name}.png")
 
 
 def test_two_people_chat(open_browser: Browser, chat: str) -> None:
