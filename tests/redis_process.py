@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -28,7 +29,10 @@ def free_port() -> int:
 
 def default_program() -> str:
     """The server the tests use: SOUNDPOST_TEST_REDIS, or the one that is installed."""
-    program = os.environ.get("SOUNDPOST_TEST_REDIS") or shutil.which("redis-server") or shutil.which("valkey-server")
+    # The virtual environment has one of its own, for the test of an old version, without TLS.
+    path = os.pathsep.join(each for each in os.get_exec_path() if not Path(each).is_relative_to(sys.prefix))
+    program = os.environ.get("SOUNDPOST_TEST_REDIS")
+    program = program or shutil.which("redis-server", path=path) or shutil.which("valkey-server", path=path)
     assert program is not None, "the tests need redis-server: apt-get install redis-server, or brew install redis"
     return program
 

@@ -46,9 +46,19 @@ class BroadcastError(SoundpostError):
         super().__init__(message)
         self.status = status
 
+    @property
+    def may_pass(self) -> bool:
+        """Whether it may be sent later: the server was away, failed, or had too much to do."""
+        return self.status in (0, 408, 429) or self.status >= 500
+
 
 class PayloadError(BroadcastError):
     """An event's data, name or channel cannot be sent; the message names the field, the rule and the way out."""
+
+    @property
+    def may_pass(self) -> bool:
+        """Never."""
+        return False
 
 
 class QueueError(BroadcastError):

@@ -69,6 +69,11 @@ class Page:
         """The value of a JavaScript expression."""
         return self._run("evaluate", script)
 
+    def screenshot(self, file: Path, width: int = 1000, height: int = 620) -> None:
+        """Save what is to be seen, in a window of this size (pixels), as a PNG of twice the resolution."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._run("screenshot", str(file), width, height)
+
     def close(self) -> None:
         """Close the tab."""
         self._run("close")

@@ -32,7 +32,7 @@ def test_the_readme_s_backend_publishes() -> None:
             [sys.executable, "-c", code.replace("8080", str(server.port))], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        assert client.read_event() == {"event": "OrderPlaced", "data": '{"id": 7}', "channel": "orders"}
+        assert client.read_event() == {"event": "OrderPlaced", "data": '{"id":7}', "channel": "orders"}
 
 
 def test_the_configuration_example_is_valid(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import base64
 import inspect
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
@@ -23,7 +23,7 @@ from soundpost.broadcasting.encryption import shared_secret
 from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 from soundpost.broadcasting.socket_id import valid_socket_id
-from soundpost.errors import SoundpostError
+from soundpost.errors import ConfigurationError, SoundpostError
 from soundpost.wire.channel_names import Kind, fault, kind_of
 from soundpost.wire.signatures import channel_text, sign, user_text
 
@@ -156,15 +156,32 @@ class AuthEndpoint:
         match = self.routes.find(asked.channel)
         if match is None:
             raise _Refused(self.routes.why_not(asked.channel))
-        user = yield from self._find_user(request, match)
-        result = yield from self._decide(request, asked, match, user)
-        connection = self.settings().connection()
+        user, result = yield from self.judge(request, Context(asked.socket_id, asked.channel, request.request), match)
+        connection = self._connection()
         if not kind.is_presence:
             return _signed(connection, asked, None)
         return _signed(connection, asked, self._member(match, user, result))
 
     def _user(self, request: AuthRequest) -> Any:
         asked = self._asked(request, needs_channel=False)
+        user, data = yield from self.introduce(request)
+        data = {"id": id_of(user), **plain(data, "sign-in")} if "id" not in data else plain(data, "sign-in")
+        data["id"] = str(data["id"])
+        connection = self._connection()
+        text = _json(data)
+        auth = f"{connection.key}:{sign(connection.secret, user_text(asked.socket_id, text))}"
+        return Answer(200, _json({"auth": auth, "user_data": text}))
+
+    # What a framework may do in its own way: two more generators
+
+    def judge(self, request: AuthRequest, ctx: Context, match: Match) -> Generator[Any, Any, tuple[Any, Any]]:
+        """The user, and what the route's callback says, which is not false. Raises Denied, and whatever denies."""
+        user = yield from self._find_user(request, match)
+        result = yield from self._decide(ctx, match, user)
+        return user, result
+
+    def introduce(self, request: AuthRequest) -> Generator[Any, Any, tuple[Any, Any]]:
+        """The user who wants to sign in, and what the application says of them. Raises Denied."""
         user = yield _Call(request.user, None)
         if user is None:
             raise _Refused("nobody is logged in")
@@ -174,12 +191,7 @@ class AuthEndpoint:
             data = yield _Call(callback, user)
             if not data:
                 raise _Refused("the application says no")
-        data = {"id": id_of(user), **plain(data, "sign-in")} if "id" not in data else plain(data, "sign-in")
-        data["id"] = str(data["id"])
-        connection = self.settings().connection()
-        text = _json(data)
-        auth = f"{connection.key}:{sign(connection.secret, user_text(asked.socket_id, text))}"
-        return Answer(200, _json({"auth": auth, "user_data": text}))
+        return user, data
 
     def _asked(self, request: AuthRequest, *, needs_channel: bool) -> _Asked:
         headers = request.headers
@@ -221,13 +233,13 @@ class AuthEndpoint:
                 raise _Refused(f"the user has no permission {permission!r}")
         return user
 
-    def _decide(self, request: AuthRequest, asked: _Asked, match: Match, user: Any) -> Any:
+    def _decide(self, ctx: Context, match: Match, user: Any) -> Any:
         route = match.route
         arguments: dict[str, Any] = {}
         for name, value in match.parameters.items():
             arguments[name] = yield _Call(self._converted, route.annotations.get(name), value)
         if route.takes_ctx:
-            arguments["ctx"] = Context(asked.socket_id, asked.channel, request.request)
+            arguments["ctx"] = ctx
         if route.takes_user is not None:
             arguments[route.takes_user] = user
         result = yield _Call(route.callback, **arguments)
@@ -271,6 +283,14 @@ class AuthEndpoint:
             reason = f"the channel route failed: {type(error).__name__}: {error}"
         return Answer(status, _json({"message": reason if self._debug() else ""}))
 
+    def _connection(self) -> ConnectionSettings:
+        """Whose signatures the server takes. Raises ConfigurationError if they cannot be made."""
+        connection = self.settings().connection()
+        missing = connection.missing()
+        if missing:
+            raise ConfigurationError(f"channels cannot be authorized: the app's {', '.join(missing)} is not configured")
+        return connection
+
     def _debug(self) -> bool:
         try:
             return self.settings().debug
@@ -289,7 +309,10 @@ class _Call:
         self._kwargs = kwargs
 
     def __call__(self) -> Any:
-        return self.func(*self._args, **self._kwargs)
+        try:
+            return self.func(*self._args, **self._kwargs)
+        except StopIteration as error:  # a future cannot carry it: what awaits would wait for ever
+            raise RuntimeError("StopIteration") from error
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
@@ -308,7 +331,7 @@ def _values(request: AuthRequest) -> dict[str, str]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
         try:
             sent = json.loads(request.body or b"{}")
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _Refused(f"the body is no JSON: {error}", 422) from None
         if not isinstance(sent, dict):
             raise _Refused("the body is no JSON object", 422)

@@ -29,13 +29,22 @@ def cross_site_fault(
 
 
 def _is_host(origin: str, host: str) -> bool:
-    parts = urlsplit(origin.lower())
-    usual = {"http": ":80", "https": ":443"}.get(parts.scheme, "")
-    return parts.netloc.removesuffix(usual) == host.lower().removesuffix(usual)
+    scheme, own = _scheme_and_host(origin)
+    usual = {"http": ":80", "https": ":443"}.get(scheme, "")
+    return own != "" and own.removesuffix(usual) == host.lower().removesuffix(usual)
 
 
 def _matches(origin: str, pattern: str) -> bool:
     pattern = pattern.lower().rstrip("/")
     if "://" not in pattern:
-        return fnmatchcase(urlsplit(origin.lower()).netloc, pattern)
+        return fnmatchcase(_scheme_and_host(origin)[1], pattern)
     return fnmatchcase(origin.lower(), pattern)
+
+
+def _scheme_and_host(origin: str) -> tuple[str, str]:
+    """Both empty for what is no URL: ``null`` is what a sandboxed page sends."""
+    try:
+        parts = urlsplit(origin.lower())
+    except ValueError:
+        return "", ""
+    return parts.scheme, parts.netloc

@@ -18,26 +18,32 @@ _LITERAL: Final = re.compile(r"[-a-zA-Z0-9_=@,.;]*")
 _PREFIX: Final = re.compile(r"(private-|presence-|encrypted-|cache-|#)")
 
 
+class Step(NamedTuple):
+    """One letter of a name, out of ``letters``; or one and any number more, if it repeats."""
+
+    letters: frozenset[str]
+    repeats: bool = False
+
+
 class Converter(NamedTuple):
     """What a parameter matches, and what it becomes."""
 
     regex: str
     convert: Callable[[str], Any]
-    characters: frozenset[str]
-    """All it can consist of, to find out whether two patterns overlap."""
+    steps: tuple[Step, ...]
+    """The same as ``regex`` for names that may be, to find out whether two patterns overlap."""
 
 
 _DIGITS: Final = frozenset("0123456789")
 _LOWER: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
 _LETTERS: Final = _LOWER | {letter.upper() for letter in _LOWER}
 _HEX: Final = _DIGITS | frozenset("abcdefABCDEF")
+_UUID: Final = tuple(Step(frozenset("-") if at in (8, 13, 18, 23) else _HEX) for at in range(36))
 CONVERTERS: Final = {
-    "str": Converter(r"[^.]+", str, _LETTERS | _DIGITS | frozenset("-_=@,;")),
-    "int": Converter(r"[0-9]{1,19}", int, _DIGITS),
-    "slug": Converter(r"[-a-zA-Z0-9_]+", str, _LETTERS | _DIGITS | frozenset("-_")),
-    "uuid": Converter(
-        r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", UUID, _HEX | frozenset("-")
-    ),
+    "str": Converter(r"[-a-zA-Z0-9_=@,;]+", str, (Step(_LETTERS | _DIGITS | frozenset("-_=@,;"), repeats=True),)),
+    "int": Converter(r"[0-9]{1,19}", int, (Step(_DIGITS, repeats=True),)),
+    "slug": Converter(r"[-a-zA-Z0-9_]+", str, (Step(_LETTERS | _DIGITS | frozenset("-_"), repeats=True),)),
+    "uuid": Converter(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", UUID, _UUID),
 }
 
 
@@ -62,7 +68,7 @@ class Pattern:
 
     def overlaps(self, other: Pattern) -> str | None:
         """A name that both match; None if there is none."""
-        return _common(self._tokens(), other._tokens())
+        return _common(self._steps(), other._steps())
 
     def _read(self, text: str) -> None:
         prefix = _PREFIX.match(text)
@@ -97,18 +103,18 @@ class Pattern:
         if text:
             self.parts.append(text)
 
-    def _tokens(self) -> list[str | Converter]:
-        tokens: list[str | Converter] = []
+    def _steps(self) -> list[Step]:
+        steps: list[Step] = []
         for part in self.parts:
-            tokens += list(part) if isinstance(part, str) else [part]
-        return tokens
+            steps += [Step(frozenset(letter)) for letter in part] if isinstance(part, str) else part.steps
+        return steps
 
 
-def _common(one: list[str | Converter], other: list[str | Converter]) -> str | None:
-    """A text that both sequences of letters and converters match, found step by step through the pairs of positions."""
-    start = (0, 0, False, False)  # positions, and whether the converter there has matched a letter already
+def _common(one: list[Step], other: list[Step]) -> str | None:
+    """A text that both match, found step by step through the pairs of positions."""
+    start = (0, 0, False, False)  # positions, and whether the step there has matched a letter already
     seen = {start}
-    ways: list[tuple[tuple[int, int, bool, bool], str]] = [(start, "")]
+    ways = [(start, "")]
     while ways:
         (i, j, i_begun, j_begun), text = ways.pop()
         if i == len(one) and j == len(other):
@@ -119,17 +125,13 @@ def _common(one: list[str | Converter], other: list[str | Converter]) -> str | N
         if j_begun:
             following.append(((i, j + 1, i_begun, False), text))
         if i < len(one) and j < len(other):
-            letters = _letters(one[i]) & _letters(other[j])
+            letters = one[i].letters & other[j].letters
             if letters:
-                i_next = (i + 1, False) if isinstance(one[i], str) else (i, True)
-                j_next = (j + 1, False) if isinstance(other[j], str) else (j, True)
+                i_next = (i, True) if one[i].repeats else (i + 1, False)
+                j_next = (j, True) if other[j].repeats else (j + 1, False)
                 following.append(((i_next[0], j_next[0], i_next[1], j_next[1]), text + min(letters)))
         for state, so_far in following:
             if state not in seen:
                 seen.add(state)
                 ways.append((state, so_far))
     return None
-
-
-def _letters(token: str | Converter) -> frozenset[str]:
-    return frozenset(token) if isinstance(token, str) else token.characters

@@ -7,7 +7,8 @@ def order(user, order_id: int) -> bool: ...
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_type_hints
@@ -153,8 +154,16 @@ class ChannelRoutes:
         return function
 
     def add(self, kind: Presence, pattern: str, callback: Callable[..., Any], **options: Any) -> Route:
-        """Add a route. Raises RouteError if it is wrong, or if another matches a name that it matches."""
+        """Add a route. Raises RouteError if it is wrong, or if another matches a name that it matches.
+
+        The same pattern of a function of the same name takes the place of the one before: a module was loaded anew.
+        """
         made = Pattern(pattern)
+        name = options.get("name") or _name_of(callback)
+        before = next((each for each in self._routes if (each.kind, each.pattern.text) == (kind, pattern)), None)
+        if before is not None and before.name == name:
+            self._routes[self._routes.index(before)] = route = _route(kind, made, callback, options)
+            return route
         for other in self._routes:
             if other.kind != kind:
                 continue
@@ -162,12 +171,22 @@ class ChannelRoutes:
             if common is not None:
                 raise RouteError(
                     f"the {kind} channel routes {other.pattern.text!r} ({other.name}) and {pattern!r} "
-                    f"({options.get('name') or _name_of(callback)}) both match {common!r}: which is to decide? "
+                    f"({name}) both match {common!r}: which is to decide? "
                     "Make one of them narrower, with {…:int} say"
                 )
         route = _route(kind, made, callback, options)
         self._routes.append(route)
         return route
+
+    @contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """Routes added in the block stay only if it does not fail."""
+        before = list(self._routes)
+        try:
+            yield
+        except BaseException:
+            self._routes[:] = before
+            raise
 
     def clear(self) -> None:
         """Forget all routes, guards, and who says who a user is."""
@@ -225,8 +244,9 @@ def _route(kind: Presence, pattern: Pattern, callback: Callable[..., Any], optio
     signature = inspect.signature(callback)
     parameters = signature.parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    injects = options.pop("injects", False)
     for wanted in pattern.parameters:
-        if wanted not in parameters and not takes_any:
+        if wanted not in parameters and not takes_any and not injects:
             raise RouteError(f"channel route {pattern.text!r}: {name} has no parameter {wanted!r}")
     rest = [
         each
@@ -235,12 +255,11 @@ def _route(kind: Presence, pattern: Pattern, callback: Callable[..., Any], optio
     ]
     user, more = (rest[0].name, rest[1:]) if rest else (None, [])
     extra = [each.name for each in more if each.default is each.empty and each.kind is not each.VAR_POSITIONAL]
-    if extra and not options.pop("injects", False):
+    if extra and not injects:
         raise RouteError(
             f"channel route {pattern.text!r}: {name} wants {', '.join(extra)}, which the pattern does not have: "
             "it gets the user, the pattern's parameters, and ctx"
         )
-    options.pop("injects", None)
     return Route(
         kind,
         pattern,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 
@@ -45,8 +46,20 @@ class _Way(NamedTuple):
     queue: str
 
 
-_Batch = list[tuple[Message, _Way]]
-"""Messages gathered to be sent together."""
+class _Batch:
+    """Messages gathered to be sent together. Those of a transaction join it once that is committed."""
+
+    def __init__(self) -> None:
+        self.messages: list[tuple[Message, _Way]] = []
+        self.is_over = False
+
+    def take(self) -> Iterator[tuple[_Way, list[Message]]]:
+        """What is there, neighbours that are sent alike together."""
+        taken, self.messages = self.messages, []
+        for way, group in groupby(taken, key=lambda each: each[1]):
+            yield way, [message for message, _ in group]
+
+
 _batch: ContextVar[_Batch | None] = ContextVar("soundpost_batch", default=None)
 
 
@@ -59,20 +72,24 @@ class Broadcaster:
     def __init__(self, settings: BroadcastSettings | None = None) -> None:
         self.transactions: Transactions | None = None
         self._settings = settings
+        self._source: Callable[[], BroadcastSettings] = settings_from_environment
         self._lock = threading.RLock()
         self._drivers: Drivers | None = None
         self._delivery: Delivery | None = None
         self._fakes: list[Fake] = []
+        self._pinned: BroadcastSettings | None = None
 
     # Settings
 
     @property
     def settings(self) -> BroadcastSettings:
         """What it was configured with. Raises ConfigurationError."""
+        if self._pinned is not None:
+            return self._pinned
         if self._settings is None:
             with self._lock:
                 if self._settings is None:
-                    self._settings = settings_from_environment()
+                    self._settings = self._source()
         return self._settings
 
     def configure(self, settings: BroadcastSettings | Mapping[str, Any] | None = None, /, **more: Any) -> None:
@@ -84,6 +101,29 @@ class Broadcaster:
         with self._lock:
             self.close()
             self._settings = settings
+            self._drivers = self._delivery = None
+
+    def configure_from(self, source: Callable[[], BroadcastSettings]) -> None:
+        """Take settings from a function, called when they are first needed: what it raises is raised there."""
+        with self._lock:
+            self.close()
+            self._source = source
+            self._settings = self._drivers = self._delivery = None
+
+    @contextmanager
+    def pinned(self, settings: BroadcastSettings) -> Iterator[None]:
+        """These settings hold in the block, whatever is configured meanwhile: for tests."""
+        before = self._pinned
+        self._pin(settings)
+        try:
+            yield
+        finally:
+            self._pin(before)
+
+    def _pin(self, settings: BroadcastSettings | None) -> None:
+        with self._lock:
+            self.close()
+            self._pinned = settings
             self._drivers = self._delivery = None
 
     @property
@@ -155,6 +195,23 @@ class Broadcaster:
         way = self._way(event, queue, False, on_error)
         await self._asend(self._messages(event, to_others, socket_id, via), event, way)
 
+    def prepared(
+        self,
+        event: Any,
+        *,
+        to_others: bool = False,
+        socket_id: str | None = None,
+        via: str | Iterable[str] | None = None,
+        queue: str | None = None,
+        on_error: OnError | None = None,
+    ) -> Callable[[], Awaitable[None]]:
+        """Make an event ready as it is now, to be sent when what this returns is called: after the response, say.
+
+        Raises PayloadError at once.
+        """
+        messages = self._messages(event, to_others, socket_id, via)
+        return partial(self._asend, messages, event, self._way(event, queue, False, on_error))
+
     def publish(
         self,
         channels: ChannelLike | Iterable[ChannelLike],
@@ -201,12 +258,21 @@ class Broadcaster:
     def batch(self) -> Iterator[None]:
         """What is broadcast in the block is sent at its end, in as few requests as the server takes.
 
-        Nothing is sent if the block fails. Within ``async`` code use ``async with broadcast.abatch()``.
+        Nothing is sent if the block fails. What waits for the commit of a ``session=`` is no part of it. Within
+        ``async`` code use ``async with broadcast.abatch()``.
         """
         with self._gathering() as batch:
             yield
-        for way, messages in _by_way(batch):
-            self._dispatch(messages, way, None)
+        for way, messages in batch.take():
+            self._deliver(messages, way.queue, way.on_error)
+
+        def send_the_rest() -> None:
+            batch.is_over = True
+            for way, messages in batch.take():
+                self._deliver(messages, way.queue, "log")
+
+        if self.transactions is None or not self.transactions.defer(send_the_rest):
+            batch.is_over = True
 
     def abatch(self) -> _AsyncBatch:
         """``async with broadcast.abatch():`` as :meth:`batch`, without blocking the event loop."""
@@ -246,9 +312,7 @@ class Broadcaster:
         return names
 
     def _way(self, event: Any, queue: str | None, after_commit: bool | None, on_error: OnError | None) -> _Way:
-        if self._fakes and self._settings is None:
-            return _Way(False if after_commit is None else after_commit, "raise", queue or "default")
-        settings = self.settings
+        settings = (self._settings or BroadcastSettings()) if self._fakes else self.settings
         if after_commit is None:
             after_commit = getattr(event, "after_commit", None)
         return _Way(
@@ -277,17 +341,25 @@ class Broadcaster:
         self._fakes[-1].record(messages, event, pending=pending)
         return True
 
-    @staticmethod
-    def _gather(messages: list[Message], way: _Way) -> bool:
+    def _gather(self, messages: list[Message], way: _Way) -> bool:
         batch = _batch.get()
         if batch is None:
             return False
-        batch += [(message, way) for message in messages]
+        sealed = [self._sealed(message) for message in messages]
+
+        def join() -> None:
+            if batch.is_over:  # it was the batch of another database's transaction
+                self._deliver(sealed, way.queue, "log")
+            else:
+                batch.messages += [(message, way) for message in sealed]
+
+        if not (way.after_commit and self.transactions is not None and self.transactions.defer(join)):
+            join()
         return True
 
     @contextmanager
     def _gathering(self) -> Iterator[_Batch]:
-        batch: _Batch = []
+        batch = _Batch()
         token = _batch.set(batch)
         try:
             yield batch
@@ -314,8 +386,11 @@ class Broadcaster:
             _failed(error, on_error)
 
     async def _adispatch(self, messages: list[Message], way: _Way) -> None:
+        await self._adeliver([self._sealed(message) for message in messages], way)
+
+    async def _adeliver(self, messages: list[Message], way: _Way) -> None:
         try:
-            await self.delivery.adeliver([self._sealed(message) for message in messages], way.queue)
+            await self.delivery.adeliver(messages, way.queue)
         except BroadcastError as error:
             _failed(error, way.on_error)
 
@@ -325,7 +400,7 @@ class Broadcaster:
         if not kind_of(channel).is_encrypted:
             return message
         settings = self.settings.connection(message.connection or None)
-        if not settings.is_http:
+        if not settings.is_server:
             return message
         return replace(message, data=seal(channel, message.data, settings.master_key(channel)))
 
@@ -344,14 +419,9 @@ class _AsyncBatch:
     async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._gathering.__exit__(kind, error, trace)
         if kind is None:
-            for way, messages in _by_way(self._batch):
-                await self._broadcaster._adispatch(messages, way)
-
-
-def _by_way(batch: _Batch) -> Iterator[tuple[_Way, list[Message]]]:
-    """Neighbours that are sent alike, together."""
-    for way, group in groupby(batch, key=lambda each: each[1]):
-        yield way, [message for message, _ in group]
+            for way, messages in self._batch.take():
+                await self._broadcaster._adeliver(messages, way)
+            self._batch.is_over = True
 
 
 def _failed(error: BroadcastError, on_error: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from soundpost.broadcasting.channels import ChannelLike, names_of
 from soundpost.broadcasting.event import default_payload
 from soundpost.broadcasting.message import Message, shown
-from soundpost.broadcasting.serialization import to_json
+from soundpost.broadcasting.serialization import is_unicode, to_json
 from soundpost.errors import PayloadError
 from soundpost.wire.channel_names import fault, kind_of
 
@@ -65,7 +65,7 @@ def compose(
 
 
 def _check_names(channels: list[str], name: str, what: str) -> None:
-    if not isinstance(name, str) or not 1 <= len(name) <= MAX_EVENT_NAME:
+    if not isinstance(name, str) or not 1 <= len(name) <= MAX_EVENT_NAME or not is_unicode(name):
         raise PayloadError(f"{what}: an event's name is a text of 1 to {MAX_EVENT_NAME} characters")
     for channel in channels:
         wrong = fault(channel, MAX_CHANNEL_NAME)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, datac
 from uuid import uuid4
 
 from soundpost.broadcasting.channels import Channel, ChannelLike, PrivateChannel
-from soundpost.broadcasting.serialization import fields_of
+from soundpost.broadcasting.serialization import dumped, fields_of, is_orm_object
+from soundpost.errors import PayloadError
 
 if TYPE_CHECKING:
     from soundpost.broadcasting.broadcaster import Broadcaster
@@ -85,8 +86,10 @@ class Broadcastable:
                 f"{type(self).__name__} does not say where it goes: define broadcast_on(self), or give the class "
                 f'on=PrivateChannel("…")'
             )
-        values = _Fields(self)
-        return [channel.filled(values) for channel in self.__broadcast_channels__]
+        try:
+            return [channel.filled(_Fields(self)) for channel in self.__broadcast_channels__]
+        except AttributeError as error:
+            raise PayloadError(f"event {type(self).__name__}: its channel cannot be named: {error}") from error
 
     def broadcast_as(self) -> str:
         """Its name in the browser: ``listen('.OrderShipped')``; the class name if nothing else is said."""
@@ -116,6 +119,12 @@ class Event(Broadcastable):
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         dataclasses.dataclass(cls)
+        for channel in cls.__broadcast_channels__:
+            for name in channel.placeholders:
+                if name not in cls.__dataclass_fields__ and not hasattr(cls, name):  # type: ignore[attr-defined]
+                    raise TypeError(
+                        f"{cls.__name__}: the channel {str(channel)!r} wants a field {name!r}, there is none"
+                    )
 
 
 class UserNotification(Event):
@@ -150,9 +159,11 @@ class UserNotification(Event):
 
 
 def default_payload(event: Any) -> Any:
-    """The public fields of an event of any class."""
-    if hasattr(event, "model_dump"):  # pydantic: its own aliases and serialisers apply
-        return event.model_dump(mode="json")
+    """The public fields of an event of any class; of an ORM object itself, which serialisation refuses by name."""
+    if is_orm_object(event):
+        return event
+    if hasattr(event, "model_dump"):
+        return dumped(event, f"event {type(event).__name__}")
     fields = fields_of(event)
     if fields is None:
         fields = {name: value for name, value in vars(event).items() if not name.startswith("_")}

@@ -85,7 +85,9 @@ class Fake:
         on: ChannelLike | Sequence[ChannelLike] | None = None,
         where: Callable[[Sent], bool] | None = None,
     ) -> Sent:
-        """Fail unless an event was broadcast (so many times); give the last of them."""
+        """Fail unless an event was broadcast (so many times, from 1 up); give the last of them."""
+        if times == 0:
+            raise ValueError("times=0: use assert_not_broadcast(…)")
         found = self.of(event, on=on, where=where)
         wanted = _wanted(event, on, where)
         if not found or (times is not None and len(found) != times):

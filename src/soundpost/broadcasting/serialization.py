@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, overload
 from uuid import UUID
 
 from soundpost.errors import PayloadError
@@ -25,7 +25,11 @@ _registered: dict[type, Converter] = {}
 _DEEPEST: Final = 100
 
 
-def register_serializer(kind: type[T], serializer: Any = None) -> Any:
+@overload
+def register_serializer(kind: type, serializer: None = None) -> Callable[[T], T]: ...
+@overload
+def register_serializer(kind: type, serializer: T) -> T: ...
+def register_serializer(kind: type, serializer: Any = None) -> Any:
     """Say what objects of a class, and of its subclasses, are in events.
 
     ``serializer`` is a function from the object to anything that can be serialised, a pydantic model with
@@ -47,7 +51,7 @@ def unregister_serializer(kind: type) -> None:
 
 def _register(kind: type, serializer: Any) -> Any:
     if hasattr(serializer, "model_validate"):  # pydantic
-        _registered[kind] = lambda value: serializer.model_validate(value, from_attributes=True)
+        _registered[kind] = _validating(serializer)
     elif isinstance(serializer, type) and hasattr(serializer, "to_representation"):  # Django REST framework
         _registered[kind] = lambda value: dict(serializer(value).data)
     elif callable(serializer):
@@ -55,6 +59,14 @@ def _register(kind: type, serializer: Any) -> Any:
     else:
         raise TypeError(f"serializer for {kind.__name__}: {serializer!r} is neither a function nor a serializer class")
     return serializer
+
+
+def _validating(model: Any) -> Converter:
+    def validate(value: Any) -> Any:
+        return model.model_validate(value, from_attributes=True)
+
+    validate.__annotations__["return"] = model  # for `soundpost types`
+    return validate
 
 
 def to_json(value: Any, what: str) -> str:
@@ -67,6 +79,11 @@ def plain(value: Any, what: str, path: str = "") -> Any:
     return _Walk(what).plain(value, path, 0)
 
 
+def dumped(model: Any, what: str) -> Any:
+    """A pydantic model as its own aliases and serialisers make it. Raises PayloadError."""
+    return _Walk(what).dumped(model, "")
+
+
 class _Walk:
     def __init__(self, what: str) -> None:
         self._what = what
@@ -75,11 +92,13 @@ class _Walk:
         kind = type(value)
         if kind is float and (value != value or value in (float("inf"), float("-inf"))):
             raise self._error(path, f"{value} has no form in JSON")
+        if kind is str and not is_unicode(value):
+            raise self._error(path, "a half of a surrogate pair is no Unicode text")
         if kind in _PLAIN:
             return value
         if depth > _DEEPEST:
             raise self._error(path, f"nested more than {_DEEPEST} deep; does it contain itself?")
-        registered = _serializer_of(kind)
+        registered = serializer_of(kind)
         if registered is not None:
             return self.plain(registered(value), path, depth + 1)
         if hasattr(value, "__broadcast__"):
@@ -104,9 +123,9 @@ class _Walk:
             return self.plain(value.value, path, depth + 1)
         simple = _simple(value)
         if simple is not None:
-            return simple
-        if hasattr(value, "model_dump"):  # pydantic
-            return value.model_dump(mode="json")
+            return self.plain(simple, path, depth + 1)
+        if hasattr(value, "model_dump"):  # pydantic: its own aliases and serialisers apply
+            return self.plain(self.dumped(value, path), path, depth + 1)
         fields = fields_of(value)
         if fields is not None:
             return {name: self.plain(each, f"{path}.{name}", depth + 1) for name, each in fields.items()}
@@ -116,8 +135,37 @@ class _Walk:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise self._error(path, f"{kind} has no form in JSON: give it one with register_serializer, or send its fields")
 
+    def dumped(self, model: Any, path: str) -> Any:
+        self._look_into(model, path, 0)
+        try:
+            return model.model_dump(mode="json")
+        except ValueError as error:  # PydanticSerializationError
+            raise self._error(path, f"{type(model).__name__}: {error}") from error
+
+    def _look_into(self, value: Any, path: str, depth: int) -> None:
+        """Find ORM objects that pydantic would dump whole, as it does with dataclasses and SQLModel's."""
+        if is_orm_object(value):
+            raise self._error(
+                path,
+                f"{type(value).__name__} is an ORM object, and pydantic would send all of it: give the field a "
+                "field_serializer, or a model with the fields that browsers may see as its type",
+            )
+        if depth > _DEEPEST:
+            return
+        if hasattr(value, "model_dump"):
+            children = [(f".{name}", getattr(value, name, None)) for name in _fields_dumped_as_they_are(type(value))]
+        elif isinstance(value, Mapping):
+            children = [(f".{key}", each) for key, each in value.items()]
+        elif isinstance(value, list | tuple | set | frozenset):
+            children = [(f"[{index}]", each) for index, each in enumerate(value)]
+        else:
+            children = [(f".{name}", each) for name, each in (fields_of(value) or {}).items()]
+        for step, each in children:
+            if type(each) not in _PLAIN:
+                self._look_into(each, path + step, depth + 1)
+
     def _key(self, key: Any, path: str) -> str:
-        if isinstance(key, str):
+        if isinstance(key, str) and is_unicode(key):
             return str(key)
         if isinstance(key, Enum):
             return self._key(key.value, path)
@@ -139,10 +187,42 @@ def _simple(value: Any) -> Any:
         return value.total_seconds()
     if isinstance(value, UUID | Decimal | PurePath):
         return str(value)
-    for kind in (str, int, float):
-        if isinstance(value, kind):  # subclasses: safe strings, numbers with units
-            return kind(value)
+    # Subclasses: safe strings, whose str() is another, numbers with units
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int):
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
     return None
+
+
+def _fields_dumped_as_they_are(model: Any) -> list[str]:
+    """The fields of a pydantic model that have no serialiser of the application's own."""
+    decorators = model.__pydantic_decorators__
+    if decorators.model_serializers:
+        return []
+    own = {name for each in decorators.field_serializers.values() for name in each.info.fields}
+    return [
+        name
+        for name, info in model.model_fields.items()
+        if name not in own and "*" not in own and not info.exclude and not any(map(_is_serializer, info.metadata))
+    ]
+
+
+def _is_serializer(annotation: Any) -> bool:
+    return type(annotation).__name__ in ("PlainSerializer", "WrapSerializer")
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be sent: Python's may have halves of surrogate pairs."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:
@@ -172,7 +252,8 @@ def is_orm_object(value: Any) -> bool:
     )
 
 
-def _serializer_of(kind: type) -> Converter | None:
+def serializer_of(kind: type) -> Converter | None:
+    """What makes something of the objects of a class, if something is registered for it."""
     if not _registered:
         return None
     for each in kind.__mro__:

@@ -17,8 +17,9 @@ from urllib.parse import unquote, urlsplit
 from soundpost.broadcasting.encryption import master_key
 from soundpost.errors import ConfigurationError
 
-DRIVERS: Final = ("soundpost", "reverb", "pusher", "log", "null", "memory")
+DRIVERS: Final = ("soundpost", "reverb", "pusher", "embedded", "log", "null", "memory")
 _HTTP: Final = ("soundpost", "reverb", "pusher")
+_SERVERS: Final = (*_HTTP, "embedded")
 DELIVERIES: Final = ("now", "background", "celery", "rq", "dramatiq", "huey", "arq", "django-tasks")
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off", "")
@@ -57,9 +58,14 @@ class ConnectionSettings:
         """Whether it publishes over the HTTP API."""
         return self.driver in _HTTP
 
+    @property
+    def is_server(self) -> bool:
+        """Whether a server of any kind takes what is published, in another process or in this one."""
+        return self.driver in _SERVERS
+
     def missing(self) -> list[str]:
         """What it needs and has not: names of settings."""
-        return [name for name in ("app_id", "key", "secret") if self.is_http and not getattr(self, name)]
+        return [name for name in ("app_id", "key", "secret") if self.is_server and not getattr(self, name)]
 
     def master_key(self, channel: str) -> bytes:
         """The bytes of the master key. Raises ConfigurationError if there is none."""
@@ -171,6 +177,15 @@ def settings_from_environment(environ: Mapping[str, str] | None = None) -> Broad
     ``_PUBLIC_PATH`` for browsers; ``SOUNDPOST_BROADCAST_DRIVER``, ``_DELIVER``, ``_ON_ERROR``, ``_TRUSTED_ORIGINS``,
     ``_ENCRYPTION_MASTER_KEY``. Without any: no connection. Raises ConfigurationError.
     """
+    given = values_from_environment(environ)
+    public = given["public"]
+    if len(given) == 1:
+        return BroadcastSettings(public=_public(public, "environment"))
+    return settings_from(given, "environment")
+
+
+def values_from_environment(environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What the environment says, as :func:`settings_from` takes it; ``public`` is always there."""
     environ = os.environ if environ is None else environ
     given: dict[str, Any] = {}
     for name, variables in _VARIABLES.items():
@@ -184,9 +199,7 @@ def settings_from_environment(environ: Mapping[str, str] | None = None) -> Broad
         value = _variable(environ, f"SOUNDPOST_PUBLIC_{name.upper()}")
         if value:
             public[name] = value
-    if not given:
-        return BroadcastSettings(public=_public(public, "environment"))
-    return settings_from({**given, "public": public}, "environment")
+    return {**given, "public": public}
 
 
 _VARIABLES: Final = {
@@ -261,7 +274,10 @@ def _check_connection(made: ConnectionSettings, what: str) -> None:
         if not isinstance(value, int | float) or value <= 0:
             raise ConfigurationError(f"{what}: {name} {value!r}: a number of seconds above 0")
     if made.encryption_master_key:
-        made.master_key("")
+        try:
+            made.master_key("")
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{what}: {error}") from None
 
 
 def _check(made: BroadcastSettings, what: str) -> None:

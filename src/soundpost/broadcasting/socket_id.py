@@ -16,7 +16,7 @@ from typing import Any, Final
 log = logging.getLogger("soundpost.broadcast")
 
 HEADER: Final = "X-Socket-ID"
-_SOCKET_ID: Final = re.compile(r"\d{1,20}\.\d{1,20}")
+_SOCKET_ID: Final = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
 _current: ContextVar[str | None] = ContextVar("soundpost_socket_id", default=None)
 
 Scope = MutableMapping[str, Any]

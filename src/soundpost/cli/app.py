@@ -15,12 +15,14 @@ from soundpost import SoundpostError, __version__
 from soundpost.cli.bench import bench
 from soundpost.cli.deploy import deploy
 from soundpost.cli.doctor import doctor
+from soundpost.cli.events import events
 from soundpost.cli.init import init
 from soundpost.cli.listen import listen
 from soundpost.cli.restart import reload, restart
 from soundpost.cli.start import start
 from soundpost.cli.status import status
 from soundpost.cli.trigger import trigger
+from soundpost.cli.types import types
 
 
 class ErrorsInOneLine(TyperGroup):
@@ -55,6 +57,8 @@ app.command()(listen)
 app.command()(bench)
 app.command()(doctor)
 app.add_typer(deploy)
+app.command()(events)
+app.command()(types)
 
 
 def _print_version(wanted: bool) -> None:
@@ -80,6 +84,7 @@ def soundpost(
     soundpost bench                         load, and what came of it
     soundpost doctor                        what is wrong with addresses, ports, TLS, proxy, app
     soundpost deploy nginx                  configurations: Nginx, Supervisor, systemd, Docker ...
+    soundpost types shop.events             TypeScript types of an application's events
     """
 
 

@@ -42,6 +42,11 @@ REVERB: Final[dict[str, tuple[Keys, ...]]] = {
 _OURS: Final = {option.variable: option for option in OPTIONS.values()}
 _FILES: Final = {f"{option.variable}_FILE": option for option in OPTIONS.values() if option.may_come_from_file}
 _KNOWN: Final = [*_OURS, *_FILES, "SOUNDPOST_REDIS_URL"]
+_OF_APPLICATIONS: Final = re.compile(
+    r"SOUNDPOST_(URL|PUBLIC_(HOST|PORT|SCHEME|PATH)|ENCRYPTION_MASTER_KEY|BROADCAST_DRIVER|DELIVER|ON_ERROR"
+    r"|TRUSTED_ORIGINS)(_FILE)?"
+)
+"""What broadcasting reads, often from the same ``.env``: see :mod:`soundpost.broadcasting.settings`."""
 _REDIS: Final = ("URL", "SCHEME", "HOST", "PORT", "USERNAME", "PASSWORD", "DB")
 _PREFIX: Final = "SOUNDPOST_"
 
@@ -65,7 +70,7 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
     for name, text in variables.items():
         if not name.startswith(("SOUNDPOST_", "REVERB_")) or _is_service_link(name, text, source, warnings):
             continue
-        if name == "SOUNDPOST_REDIS_URL":
+        if name == "SOUNDPOST_REDIS_URL" or _OF_APPLICATIONS.fullmatch(name):
             continue
         if name in _OURS:
             _put(values, _OURS[name], text, f"{source}: {name}")

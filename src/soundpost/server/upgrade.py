@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from soundpost.core.app_state import AppState
+from soundpost.core.node import Node
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
 from soundpost.server.peer import shown
@@ -72,7 +73,7 @@ class Upgrade:
                 app.node.peers.release(app.app.id, self._counted)
             return
         if admission != "admitted":
-            error = _full(admission, self._address)
+            error = full(admission, self._address)
             self._server.notices.warn(
                 f"{admission} {app.app.id}",
                 "app %s: refused a client from %s with %d: %s. No further ones are logged within a minute",
@@ -114,8 +115,8 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     try:
         if http.over_capacity or server.full_for_websockets:
             server.warn_of_capacity(http.client(request))
-            raise _full("server_full")
-        app = _admit(server, request, None if origin is None else origin.decode("latin-1"))
+            raise full("server_full")
+        app = admit(server.node, server.prefix, request, None if origin is None else origin.decode("latin-1"))
     except ProtocolError as error:
         log.info("refused a client from %s with %d: %a", shown(http.client(request)), error.code, str(error))
         _refuse(http, response, error)
@@ -139,7 +140,8 @@ def _circumstances(server: Server, http: HttpConnection, request: Request) -> st
     return f"from {shown(client)}{way}{scheme}; Host: {host!a}, Origin: {origin!a}, {request.path[:100]!a}"
 
 
-def _full(admission: Admission, address: str = "") -> ProtocolError:
+def full(admission: Admission, address: str = "") -> ProtocolError:
+    """What a client is told for whom there is no room."""
     if admission == "app_full":
         return ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
     if admission == "address_full":
@@ -149,15 +151,15 @@ def _full(admission: Admission, address: str = "") -> ProtocolError:
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
-def _admit(server: Server, request: Request, origin: str | None) -> AppState:
+def admit(node: Node, prefix: str, request: Request, origin: str | None) -> AppState:
     """The app a client may connect to. Raises ProtocolError with the close code for one that may not."""
-    prefix = server.prefix + "/app/"
+    prefix += "/app/"
     if not request.path.startswith(prefix):
         raise ProtocolError(
             codes.PATH_NOT_FOUND, f"Path not found: WebSocket connections go to {prefix}KEY, not {request.path[:60]}"
         )
     key = unquote(request.path[len(prefix) :])
-    state = server.node.by_key.get(key)
+    state = node.by_key.get(key)
     if state is None:
         raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
     app = state.app

@@ -69,6 +69,21 @@ def frame_payload(frame: bytes) -> bytes:
     return frame[2 if length < 126 else 4 if length == 126 else 10 :]
 
 
+def frame_payloads(data: bytes) -> Iterator[bytes]:
+    """The payloads of frames that :func:`encode_frame` made, joined."""
+    position = 0
+    while position < len(data):
+        length, start = data[position + 1], position + 2
+        if length == 126:
+            (length,) = _UINT16.unpack_from(data, start)
+            start += 2
+        elif length == 127:
+            (length,) = _UINT64.unpack_from(data, start)
+            start += 8
+        position = start + length
+        yield data[start:position]
+
+
 def close_frame(code: int, reason: str = "") -> bytes:
     """A close frame; the reason is cut to the 123 bytes that fit, at a character's edge."""
     if code == NO_STATUS:

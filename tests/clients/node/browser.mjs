@@ -17,7 +17,8 @@ let complaints = [];
 
 async function profile(name, ignoreHTTPSErrors) {
   if (!profiles.has(name)) {
-    const context = await browser.newContext({ ignoreHTTPSErrors });
+    // The scale is for screenshots that are sharp.
+    const context = await browser.newContext({ ignoreHTTPSErrors, deviceScaleFactor: 2 });
     context.setDefaultTimeout(TIMEOUT);
     profiles.set(name, context);
   }
@@ -75,6 +76,10 @@ await serve({
     await at(page, selector).click();
   },
   evaluate: (page, script) => pages.get(page).evaluate(script),
+  async screenshot(page, file, width, height) {
+    await pages.get(page).setViewportSize({ width, height });
+    await pages.get(page).screenshot({ path: file });
+  },
   // What all pages have asked for and been sent since the last reset.
   traffic: () => Promise.all(traffic.map(async (entry) => ({ ...entry, body: await entry.body }))),
   // What scripts failed with and what the browser blocked, since then.

@@ -24,6 +24,8 @@ KEEP_TRYING: Final = 30.0
 FLUSH_TIME: Final = 5.0
 """Seconds that the end of the process waits for what is still to be sent."""
 _BACK_OFF: Final = (0.2, 0.5, 1.0, 2.0)
+_LAST_BACK_OFF: Final = 0.2
+"""While the process waits for its end."""
 
 
 class BackgroundDelivery:
@@ -102,15 +104,17 @@ class BackgroundDelivery:
                     self._news.notify_all()
                 else:
                     failures += 1
-                    self._news.wait_for(lambda: self._closing, pause)
+                    if self._closing:
+                        self._news.wait(min(pause, _LAST_BACK_OFF))
+                    else:
+                        self._news.wait_for(lambda: self._closing, pause)
 
     def _send(self, messages: Sequence[Message], since: float, failures: int) -> float | None:
         """Send messages that wait since then. Seconds until another try; None: they are dealt with."""
         try:
             self._drivers.send(messages)
         except BroadcastError as error:
-            may_pass = error.status == 0 or error.status >= 500
-            if may_pass and self._clock() - since < self._keep_trying:
+            if error.may_pass and self._clock() - since < self._keep_trying:
                 return _BACK_OFF[min(failures, len(_BACK_OFF) - 1)]
             log.error("not sent: %s", error)
         except Exception:

@@ -1,4 +1,7 @@
-"""Where messages go: ``http`` to any server with Pusher's HTTP API, ``offline`` to the log, to memory or nowhere."""
+"""Where messages go: ``http`` to any server with Pusher's HTTP API, ``offline`` to the log, to memory or nowhere.
+
+``embedded`` is in :mod:`soundpost.asgi`, whose server it publishes to without a way over the network.
+"""
 
 from __future__ import annotations
 
@@ -29,5 +32,6 @@ def make_driver(name: str, settings: ConnectionSettings) -> Driver:
         return offline_drivers[settings.driver](settings)
     from soundpost.broadcasting.loading import load
 
-    driver: Driver = load(settings.driver, f"connection {name!r}: driver")(settings)
+    path = "soundpost.asgi.driver:EmbeddedDriver" if settings.driver == "embedded" else settings.driver
+    driver: Driver = load(path, f"connection {name!r}: driver")(settings)
     return driver

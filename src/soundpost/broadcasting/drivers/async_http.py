@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from typing import Final, cast
 
 from soundpost.broadcasting.drivers.http_address import HttpAddress
 from soundpost.broadcasting.drivers.http_wire import AnswerReader, HttpAnswer, NotHttpError
@@ -20,6 +22,9 @@ class AsyncConnections:
         self._connect_timeout = connect_timeout
         self._idle: list[_Connection] = []
         self._limit = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._end = self._at_the_end_of_the_loop()
+        with suppress(StopIteration):  # begun, it is the loop's to finish
+            self._end.__anext__().send(None)
 
     async def exchange(self, request: bytes) -> HttpAnswer:
         """Send a request, give the answer. To be called with a timeout around it.
@@ -41,6 +46,14 @@ class AsyncConnections:
         """Close those that nobody uses."""
         while self._idle:
             self._idle.pop().close()
+
+    async def _at_the_end_of_the_loop(self) -> AsyncGenerator[None]:
+        """Closes them when the loop shuts down: each async view of a WSGI application has a loop of its own."""
+        try:
+            yield
+        finally:
+            self.close()
+            await asyncio.sleep(0)  # for the transports to close
 
     def _take(self) -> _Connection | None:
         while self._idle:
@@ -89,8 +102,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """It is open."""
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is none by its class
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:

@@ -69,7 +69,7 @@ class BlockingConnections:
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            if not select.select([connection], [], [], 0)[0]:
+            if not _is_readable(connection):
                 return connection
             connection.close()  # readable with nothing asked: the server has closed it
         return None
@@ -101,3 +101,11 @@ def _left(deadline: float) -> float:
     if left <= 0:
         raise TimeoutError
     return left
+
+
+def _is_readable(connection: socket.socket) -> bool:
+    if not hasattr(select, "poll"):  # Windows
+        return bool(select.select([connection], [], [], 0)[0])
+    poll = select.poll()  # unlike select, it takes descriptors above 1,023
+    poll.register(connection, select.POLLIN)
+    return bool(poll.poll(0))

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import time
 from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
@@ -71,7 +72,7 @@ class HttpDriver:
         """Ask the API; ``path`` is below ``/apps/ID``, with its slash. Raises BroadcastError."""
         data = b"" if body is None else _encode(body)
         what = f"{method} {path}"
-        return self._decoded(self._exchange(method, path, data, what, {}, query), what)
+        return self._decoded(self._exchange(method, path, data, what, _once(method), query), what)
 
     async def arequest(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
@@ -79,7 +80,7 @@ class HttpDriver:
         """The same, without blocking the event loop."""
         data = b"" if body is None else _encode(body)
         what = f"{method} {path}"
-        return self._decoded(await self._aexchange(method, path, data, what, {}, query), what)
+        return self._decoded(await self._aexchange(method, path, data, what, _once(method), query), what)
 
     def close(self) -> None:
         """Close the connections of the threads."""
@@ -215,6 +216,11 @@ class HttpDriver:
             self._pid = os.getpid()
             self._blocking.forget()
             self._async = WeakKeyDictionary()
+
+
+def _once(method: str) -> dict[str, str]:
+    """What lets a request that is sent again be known as the same."""
+    return {"Idempotency-Key": secrets.token_urlsafe(12)} if method == "POST" else {}
 
 
 def _worth_another(error: BaseException) -> bool:

@@ -13,6 +13,8 @@ from soundpost.broadcasting.settings import ConnectionSettings
 _BATCH_BYTES: Final = {"reverb": 9_000}
 """Bytes of one batch: Reverb takes 10,000 a request unless told otherwise."""
 _USUAL_BATCH_BYTES: Final = 200_000
+_CHANNEL_BYTES: Final = 220
+"""Bytes of an event in a batch that its channel may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +46,14 @@ class ApiRequest:
 
 def requests_for(messages: Sequence[Message], settings: ConnectionSettings) -> Iterator[ApiRequest]:
     """The requests that messages make, in order. Neighbours that go to one channel each share a request."""
+    if len(messages) == 1:
+        yield _request(list(messages))
+        return
     most_bytes = _BATCH_BYTES.get(settings.driver, _USUAL_BATCH_BYTES)
     batch: list[Message] = []
     size = 0
     for message in messages:
-        more = len(message.data) + 300
+        more = len(_encode(_event(message))) + _CHANNEL_BYTES
         if batch and (len(message.channels) > 1 or len(batch) == settings.max_batch_size or size + more > most_bytes):
             yield _request(batch)
             batch, size = [], 0

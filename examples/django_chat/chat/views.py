@@ -1,0 +1,52 @@
+"""Pages of the chat, and sending a message."""
+
+import re
+
+from django.contrib.auth import get_user_model, login, logout
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponseBadRequest, JsonResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST
+
+from chat.events import Mentioned
+from chat.models import Message
+from soundpost import broadcast
+
+User = get_user_model()
+
+
+def log_in(request):
+    """By a name alone: this is an example."""
+    name = request.POST.get("name", "").strip()
+    if re.fullmatch(r"\w{1,30}", name):
+        login(request, User.objects.get_or_create(username=name)[0])
+        return redirect("/")
+    return render(request, "chat/login.html", {"wrong": request.method == "POST"})
+
+
+@require_POST
+def log_out(request):
+    """Forget who it was."""
+    logout(request)
+    return redirect("login")
+
+
+@login_required
+def room(request, room):
+    """A room with what was said last."""
+    rooms = sorted({"lobby", "music", "python", room, *Message.objects.values_list("room", flat=True).distinct()})
+    messages = Message.objects.filter(room=room).order_by("-id")[:50][::-1]
+    return render(request, "chat/room.html", {"room": room, "rooms": rooms, "messages": messages})
+
+
+@login_required
+@require_POST
+def send(request, room):
+    """Say something: the model broadcasts it to the others; who is mentioned is notified."""
+    text, me = request.POST.get("text", "").strip(), request.user
+    if not 1 <= len(text) <= 500:
+        return HttpResponseBadRequest("A message has 1 to 500 characters.")
+    message = Message.objects.create(room=room, author=me.username, text=text)
+    for user in User.objects.filter(username__in=re.findall(r"@(\w+)", text)).exclude(pk=me.pk):
+        broadcast(Mentioned(user.pk, by=me.username, room=room, text=text))
+    return JsonResponse({"id": message.pk, "author": message.author, "text": text, "at": message.at})

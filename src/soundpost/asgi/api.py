@@ -1,0 +1,83 @@
+"""The HTTP API over ASGI: a request is collected, routed as the daemon does, and answered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from soundpost.asgi.connection import Receive, Send
+from soundpost.asgi.state import State
+from soundpost.server.requests import ApiError, Later, Request, Response
+from soundpost.server.router import Router
+
+log = logging.getLogger("soundpost.api")
+
+
+async def answer(
+    state: State, scope: Mapping[str, Any], prefix: str, max_size: int, receive: Receive, send: Send
+) -> None:
+    """Answer one request; a publish once its events are on their way to the clients."""
+    try:
+        body = await _body(scope, receive, max_size)
+        if body is None:
+            return
+        response = await _respond(state, request_of(scope, body), prefix)
+    except ApiError as error:
+        response = error.response()
+    except Exception:
+        log.exception("%s %s failed", scope["method"], ascii(scope["path"]))
+        response = ApiError(500, "Internal server error: its log has the reason").response()
+    headers = [(b"content-type", response.content_type), (b"content-length", b"%d" % len(response.body))]
+    headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
+
+
+def request_of(scope: Mapping[str, Any], body: bytes = b"") -> Request:
+    """A request as routes take it."""
+    target = bytes(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]  # some leave the query in it
+    if scope["query_string"]:
+        target += b"?" + scope["query_string"]
+    headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
+    keys = [value for name, value in headers if name == b"idempotency-key"]
+    method = scope.get("method", "GET").encode("latin-1")
+    return Request(
+        method, target, scope.get("http_version", "1.1"), headers, body, True, b", ".join(keys) if keys else None
+    )
+
+
+async def _respond(state: State, request: Request, prefix: str) -> Response:
+    response = Router(state.node, prefix, None).respond(request)
+    if isinstance(response, Later):
+        if response.response is None:
+            ready = state.loop.create_future()
+            response.then(lambda: ready.set_result(None))
+            await ready
+        assert response.response is not None
+        response = response.response
+    sent: asyncio.Future[None] = state.loop.create_future()
+    state.node.after_sending(lambda: sent.set_result(None))
+    await sent
+    return response
+
+
+async def _body(scope: Mapping[str, Any], receive: Receive, max_size: int) -> bytes | None:
+    """The body; None if the client is gone before it is whole. Raises ApiError for a larger one."""
+    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+    size = int(announced) if announced.isdigit() else 0
+    parts: list[bytes] = []
+    while True:
+        if size > max_size:
+            raise ApiError(
+                413,
+                f"Payload too large: a body of {size} bytes or more, {max_size} are allowed (max_request_size)",
+            )
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        parts.append(message.get("body", b""))
+        size = max(size, sum(map(len, parts)))
+        if not message.get("more_body", False):
+            return b"".join(parts)

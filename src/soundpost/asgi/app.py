@@ -1,0 +1,166 @@
+"""The ASGI application: what is Soundpost's goes to the server, the rest to the application it is wrapped around."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+import msgspec
+
+from soundpost.asgi import api
+from soundpost.asgi.connection import Receive, Send
+from soundpost.asgi.processes import number_of_processes
+from soundpost.asgi.state import State
+from soundpost.broadcasting.settings import BroadcastSettings
+from soundpost.config.load import load
+from soundpost.config.settings import ServerSettings
+from soundpost.core.apps import App as AppSettings
+from soundpost.errors import ConfigurationError
+
+log = logging.getLogger("soundpost.server")
+
+_MINE: Final = ("/app/", "/apps/")
+_servers: WeakValueDictionary[str, App] = WeakValueDictionary()
+
+
+class App:
+    """An embedded server.
+
+    Mounted (``app.mount("/", App())``) it answers everything below; around an ``app`` (``App(app)``, or as a
+    middleware) it takes ``/app/…`` and ``/apps/…``, and leaves the rest to it. ``apps`` and ``server`` are ``[[apps]]``
+    and ``[server]`` as in ``soundpost.toml``; without ``apps`` it is configured as ``soundpost start`` is: by that
+    file, ``.env`` and the environment. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        app: Any = None,
+        *,
+        apps: Iterable[AppSettings | Mapping[str, Any]] | None = None,
+        server: ServerSettings | Mapping[str, Any] | None = None,
+    ) -> None:
+        if apps is None:
+            loaded = load(environ=os.environ, directory=Path.cwd())
+            if loaded.generated:
+                raise ConfigurationError(
+                    "soundpost.asgi has no app: set SOUNDPOST_APP_ID, SOUNDPOST_APP_KEY and SOUNDPOST_APP_SECRET, "
+                    "write a soundpost.toml (soundpost init), or give apps=[…]"
+                )
+            self.apps = loaded.settings.apps
+            self.settings = loaded.settings.server if server is None else _converted(server, ServerSettings, "server")
+            if loaded.settings.scaling.redis is not None:
+                log.warning("an embedded server serves alone: scaling.redis is for 'soundpost start'")
+        else:
+            self.apps = tuple(_converted(each, AppSettings, "apps") for each in apps)
+            self.settings = _converted(server or {}, ServerSettings, "server")
+        self._app = app
+        self._state: State | None = None
+        for each in self.apps:
+            _servers[each.id] = self
+        count = number_of_processes(os.environ, sys.argv)
+        if count > 1:
+            log.warning(
+                "%d processes with an embedded server each: an event reaches the clients of one process only. "
+                "Serve with one process, or run 'soundpost start' beside the application",
+                count,
+            )
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Serve a connection."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        prefix = scope.get("root_path", "").rstrip("/")
+        if self._app is not None and not _is_mine(scope, prefix):
+            await self._app(scope, receive, send)
+            return
+        state = self.start()
+        if kind == "websocket":
+            origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+            text = None if origin is None else origin.decode("latin-1")
+            await state.websocket(api.request_of(scope), prefix, text, receive, send)
+        else:
+            await api.answer(state, scope, prefix, self.settings.max_request_size, receive, send)
+
+    def start(self) -> State:
+        """Begin to serve in the running event loop, unless it does. Raises RuntimeError if it serves in another."""
+        loop = asyncio.get_running_loop()
+        if self._state is not None and self._state.loop is not loop:
+            if self._state.loop.is_running():
+                raise RuntimeError("an embedded server serves in one event loop: another one has it already")
+            self._state = None
+        if self._state is None or self._state.stopping:
+            self._state = State(self.settings, self.apps)
+        return self._state
+
+    @property
+    def state(self) -> State | None:
+        """What it is in the event loop it serves in; None if it does not serve."""
+        state = self._state
+        return None if state is None or state.stopping or state.loop.is_closed() else state
+
+    async def stop(self) -> None:
+        """Close every connection with 4200: pusher-js connects again at once."""
+        if self._state is not None and self._state.loop is asyncio.get_running_loop():
+            await self._state.stop()
+            self._state = None
+
+    async def _lifespan(self, scope: Any, receive: Receive, send: Send) -> None:
+        self.start()
+        if self._app is not None:
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                await self.stop()
+            return
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+def server_of(app_id: str) -> App | None:
+    """The embedded server in this process that has an app; None if there is none."""
+    return _servers.get(app_id)
+
+
+def apps_of(settings: BroadcastSettings, options: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The apps of the connections with the driver ``embedded``, with further options. Raises ConfigurationError."""
+    connections = [each for each in settings.connections.values() if each.driver == "embedded"]
+    if not connections:
+        raise ConfigurationError(
+            "no connection has the driver 'embedded': set it (driver='embedded', SOUNDPOST_BROADCAST_DRIVER=embedded), "
+            "or leave the embedded server out"
+        )
+    for each in connections:
+        if each.missing():
+            raise ConfigurationError(f"the embedded server has no {', no '.join(each.missing())}")
+    return [{"id": each.app_id, "key": each.key, "secret": each.secret, **options} for each in connections]
+
+
+def _is_mine(scope: Any, prefix: str) -> bool:
+    path = scope["path"]
+    path = path[len(prefix) :] if prefix and path.startswith(prefix + "/") else path
+    if path.startswith(_MINE):
+        return True
+    # The official Python SDK leaves /apps/{id} out of this one address.
+    return (
+        path.startswith("/users/") and path.endswith("/terminate_connections") and b"auth_key=" in scope["query_string"]
+    )
+
+
+def _converted(given: Any, kind: type[Any], what: str) -> Any:
+    if isinstance(given, kind):
+        return given
+    try:
+        return msgspec.convert(dict(given), kind)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"soundpost.asgi: {what}: {error}") from None

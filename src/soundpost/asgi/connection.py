@@ -1,0 +1,184 @@
+"""A client's WebSocket as ASGI shows it: whole messages in and out, through awaitables.
+
+What is to be sent waits in a queue that a task empties while there is something in it, so that a client that reads
+slowly holds up nobody else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from soundpost.core import liveness, protocol
+from soundpost.core.connection import Connection
+from soundpost.wire import codes, frames, messages
+from soundpost.wire.frames import frame_payloads
+
+if TYPE_CHECKING:
+    from soundpost.asgi.state import State
+    from soundpost.core.app_state import AppState
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Message], Awaitable[None]]
+
+MAX_REASON: Final = 123
+"""Bytes of a close frame's reason."""
+
+
+class AsgiConnection(Connection):
+    """One client."""
+
+    __slots__ = (
+        "_closing",
+        "_end",
+        "_given_up",
+        "_send",
+        "_state",
+        "_task",
+        "_waiting",
+        "_waiting_bytes",
+        "_writer",
+        "last_seen",
+        "pinged_at",
+        "slot",
+    )
+
+    def __init__(self, app: AppState, state: State, send: Send) -> None:
+        super().__init__(app)
+        self._state = state
+        self._send = send
+        self._waiting: deque[tuple[str, int]] = deque()  # texts, and how many bytes each has
+        self._waiting_bytes = 0
+        self._writer: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._closing = False
+        self._end: Message | None = None
+        self._given_up = False
+        self.last_seen = state.wheel.now
+        self.pinged_at = -1
+        self.slot = -1
+
+    async def serve(self, receive: Receive) -> None:
+        """Greet the client, then act on what it sends until one side closes. The handshake is done."""
+        self._task = asyncio.current_task()
+        self._state.wheel.add(self, liveness.patience(self.app.app))
+        try:
+            self.app.node.opened(self)
+            if self._state.stopping:
+                self._state.send_away(self)
+            while not self._closing:
+                message = await receive()
+                if message["type"] == "websocket.disconnect":
+                    break
+                self._take(message)
+            if self._writer is not None:
+                await asyncio.wait([self._writer], timeout=self._state.close_timeout)
+        except asyncio.CancelledError:
+            if not self._given_up or self._task is None or self._task.uncancel():
+                raise
+        finally:
+            self._state.wheel.remove(self)
+            self._leave()
+            if self._writer is not None:
+                self._writer.cancel()
+
+    def _take(self, message: Message) -> None:
+        self.last_seen = self._state.wheel.now
+        text = message.get("text")
+        if text is None:
+            self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
+            return
+        limit = self.app.app.max_message_size
+        payload = text.encode(errors="surrogatepass")
+        if len(payload) > limit:
+            self.close(frames.TOO_BIG, f"message over the limit of {limit} bytes")
+            return
+        protocol.receive(self, payload)
+
+    # Writing
+
+    def write(self, data: bytes) -> None:
+        """Send whole frames, in order; a client for which too much waits is closed with 4100."""
+        self.write_texts([(payload.decode(), len(payload)) for payload in frame_payloads(data)])
+
+    def write_texts(self, texts: Iterable[tuple[str, int]]) -> None:
+        """The same with texts, and how many bytes each has."""
+        if self._closing:
+            return
+        for text in texts:
+            self._waiting.append(text)
+            self._waiting_bytes += text[1]
+        if self._writer is None:
+            self._writer = self._state.loop.create_task(self._send_waiting())
+        if self._waiting_bytes > self.app.app.max_output_buffer:
+            for observer in self.app.node.observers:
+                observer.output_overflowed(self)
+            self._state.overflowed(self)
+            self._waiting.clear()
+            self._waiting_bytes = 0
+            self.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")
+
+    async def _send_waiting(self) -> None:
+        try:
+            while self._waiting:
+                text, size = self._waiting.popleft()
+                await self._send({"type": "websocket.send", "text": text})
+                self._waiting_bytes = max(0, self._waiting_bytes - size)
+            if self._end is not None:
+                await self._send(self._end)
+        except Exception:  # servers raise what they like once the client is gone
+            self._waiting.clear()
+        finally:
+            self._writer = None
+
+    # Closing
+
+    def close(self, code: int, reason: str) -> None:
+        """Close with this code once what waits is sent, or a while later at the latest; leave the node at once."""
+        if self._closing:
+            return
+        fitting = reason.encode()[:MAX_REASON].decode(errors="ignore")
+        self._end = {"type": "websocket.close", "code": code, "reason": fitting}
+        self._leave()
+        if self._writer is None:
+            self._writer = self._state.loop.create_task(self._send_waiting())
+        self._state.wheel.add(self, self._state.close_timeout)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what the client sent is still to be acted on."""
+        return not self._closing
+
+    def _leave(self) -> None:
+        if not self._closing:
+            self._closing = True
+            self._state.loop.call_soon(self.app.node.closed, self)
+
+    # Liveness
+
+    def on_time(self, now: int) -> int:
+        """Ping, give up, or end the wait for a client that does not answer a close frame."""
+        if self._closing:
+            if self._task is not None:
+                self._given_up = True
+                self._task.cancel()
+            return 0
+        return liveness.check(self, self.app.app, now)
+
+    def ping(self) -> None:
+        """With a ``pusher:ping``; WebSocket pings are the ASGI server's own affair."""
+        self.send(messages.PING)
+
+    def give_up(self) -> None:
+        """The client did not answer a ping."""
+        self.end(codes.PONG_NOT_RECEIVED, "Pong reply not received in time")
+
+
+def deliver(connections: Iterable[Connection], data: bytes) -> None:
+    """Write the same frames to many connections; what is in them is decoded once."""
+    texts = [(payload.decode(), len(payload)) for payload in frame_payloads(data)]
+    for connection in connections:
+        cast("AsgiConnection", connection).write_texts(texts)

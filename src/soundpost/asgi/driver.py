@@ -1,0 +1,111 @@
+"""The driver ``embedded``: publishes to the server in this process, from any thread, without a way over the network."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+
+from soundpost.asgi.app import server_of
+from soundpost.asgi.state import State
+from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.errors import BroadcastError
+from soundpost.server.requests import ApiError
+from soundpost.server.routes.events import publish_event
+
+
+class EmbeddedDriver:
+    """Hands messages over to the event loop that the server runs in."""
+
+    blocks = False
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self._settings = settings
+
+    def send(self, messages: Sequence[Message]) -> None:
+        """Publish them; from another thread than the server's, wait until its loop has them."""
+        state = self._state(messages[0])
+        if _running_loop() is state.loop:
+            self._publish(state, messages)
+            return
+        done = _handed_over(state, lambda: self._publish(state, messages))
+        try:
+            done.result(self._settings.timeout)
+        except FutureTimeoutError:
+            done.cancel()
+            raise self._stuck(messages) from None
+
+    async def asend(self, messages: Sequence[Message]) -> None:
+        """The same, without blocking the event loop."""
+        state = self._state(messages[0])
+        if _running_loop() is state.loop:
+            self._publish(state, messages)
+            return
+        done = asyncio.wrap_future(_handed_over(state, lambda: self._publish(state, messages)))
+        try:
+            await asyncio.wait_for(done, self._settings.timeout)
+        except TimeoutError:
+            raise self._stuck(messages) from None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+    def _state(self, message: Message) -> State:
+        server = server_of(self._settings.app_id)
+        if server is None:
+            raise BroadcastError(
+                f"event {message}: this process has no embedded server for app {self._settings.app_id!r}: add one "
+                "(soundpost.asgi.App), or publish over HTTP with the driver 'soundpost', as from other processes"
+            )
+        state = server.state
+        if state is None and _running_loop() is not None:
+            state = server.start()
+        if state is None:
+            raise BroadcastError(
+                f"event {message}: the embedded server does not serve yet: start it with the application "
+                "(lifespan=sp.lifespan), or publish over HTTP with the driver 'soundpost', as from other processes"
+            )
+        return state
+
+    def _publish(self, state: State, messages: Sequence[Message]) -> None:
+        app = state.node.by_id[self._settings.app_id]
+        for message in messages:
+            try:
+                publish_event(app, message.name, message.data, list(message.channels), message.excluded)
+            except ApiError as error:
+                raise BroadcastError(f"event {message}: {error.message}", error.status) from None
+
+    def _stuck(self, messages: Sequence[Message]) -> BroadcastError:
+        return BroadcastError(
+            f"event {messages[0]}: the event loop of the embedded server did not take it within "
+            f"{self._settings.timeout:g} s: something blocks it"
+        )
+
+
+def _handed_over(state: State, action: Callable[[], None]) -> Future[None]:
+    done: Future[None] = Future()
+
+    def act() -> None:
+        if not done.set_running_or_notify_cancel():
+            return
+        try:
+            action()
+        except Exception as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    state.loop.call_soon_threadsafe(act)
+    return done
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

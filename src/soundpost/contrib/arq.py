@@ -1,0 +1,97 @@
+"""Events by arq: ``configure(deliver="arq")``; the worker's functions have ``soundpost.contrib.arq.send_messages``.
+
+It uses the Redis of ``REDIS_URL``, or of :func:`use`. arq is asynchronous; here one thread with an event loop of its
+own puts jobs into its queue, for synchronous code and for all event loops of the process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import arq
+from arq.connections import ArqRedis, RedisSettings
+from arq.worker import func
+
+from soundpost.broadcasting.drivers.sending import Drivers
+from soundpost.client.loop_thread import LoopThread
+from soundpost.contrib.sending import TASK, TRIES, Payload, QueueDelivery, back_off, send
+from soundpost.errors import BroadcastError, ConfigurationError
+
+_settings: Any = None
+
+
+def use(settings: Any) -> None:
+    """Use the Redis of these ``RedisSettings``."""
+    global _settings
+    _settings = settings
+
+
+async def _send(context: dict[str, Any], payload: Payload) -> None:
+    """Send an event's messages."""
+    try:
+        await asyncio.to_thread(send, payload)
+    except BroadcastError as error:
+        raise arq.Retry(defer=back_off(context["job_try"])) from error
+
+
+send_messages: Any = func(_send, name=TASK, max_tries=TRIES, keep_result=0)
+"""For ``functions`` of ``WorkerSettings``."""
+
+
+class ArqDelivery(QueueDelivery):
+    """Puts messages into an arq queue: the one named, or ``arq:queue``."""
+
+    library = "arq"
+    way_out: ClassVar[str] = "is its Redis running, at REDIS_URL or as told to soundpost.contrib.arq.use(…)?"
+
+    def __init__(self, drivers: Drivers) -> None:
+        super().__init__(drivers)
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._begin)
+
+    def enqueue(self, payload: Payload, queue: str | None) -> None:
+        """Put a job into a queue."""
+        self._running().run(self._enqueue(payload, queue))
+
+    def close(self) -> None:
+        """End the thread; it is started again when needed."""
+        thread = self._thread
+        if thread is not None:
+            self._begin()
+            thread.stop()
+
+    def _begin(self) -> None:
+        """No thread runs: at first, and in a forked process."""
+        self._lock = threading.Lock()
+        self._thread: LoopThread | None = None
+        self._pool: ArqRedis | None = None
+
+    def _running(self) -> LoopThread:
+        with self._lock:
+            if self._thread is None:
+                thread = LoopThread("soundpost-arq")
+                thread.start()
+                self._thread = thread
+            return self._thread
+
+    async def _enqueue(self, payload: Payload, queue: str | None) -> None:
+        if self._pool is None:
+            self._pool = await arq.create_pool(replace(_redis(), conn_retries=0))
+        await self._pool.enqueue_job(TASK, payload, _queue_name=queue)
+
+
+def _redis() -> RedisSettings:
+    if _settings is not None:
+        return _settings
+    url = os.environ.get("REDIS_URL")
+    if not url:
+        raise ConfigurationError(
+            "deliver 'arq': which Redis? Set REDIS_URL (redis://127.0.0.1:6379/0), or call "
+            "soundpost.contrib.arq.use(RedisSettings(…))"
+        )
+    return RedisSettings.from_dsn(url)

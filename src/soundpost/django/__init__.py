@@ -1,0 +1,18 @@
+"""Broadcasting for Django: ``INSTALLED_APPS += ["soundpost.django"]``.
+
+Settings, system checks, ``channels.py`` of each app, the auth endpoints, after the commit, models that broadcast.
+"""
+
+from soundpost.django.guards import drf_guard
+from soundpost.django.middleware import SocketIdMiddleware
+from soundpost.django.model_events import broadcast_models, broadcasts, without_broadcasting
+from soundpost.django.transactions import commit_of
+
+__all__ = [
+    "SocketIdMiddleware",
+    "broadcast_models",
+    "broadcasts",
+    "commit_of",
+    "drf_guard",
+    "without_broadcasting",
+]

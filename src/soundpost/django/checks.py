@@ -1,0 +1,179 @@
+"""System checks: what is wrong with the settings and the channel routes, and the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address
+from typing import Any
+
+from django.conf import settings
+from django.core import checks
+from django.urls import NoReverseMatch, reverse
+from django.utils.module_loading import import_string
+
+from soundpost.authorization import channels
+from soundpost.broadcasting.settings import BroadcastSettings
+from soundpost.browser.echo_options import is_internal
+from soundpost.django.autodiscovery import failures
+from soundpost.django.guards import SESSION
+from soundpost.django.middleware import SocketIdMiddleware
+from soundpost.django.settings import WHERE, broadcast_settings, own_settings
+from soundpost.errors import ConfigurationError, RouteError
+
+Message = Any
+"""A CheckMessage of Django."""
+
+
+def check_settings(**_: Any) -> list[Message]:
+    """Wrong, unknown and missing settings; addresses that browsers cannot reach."""
+    try:
+        own_settings()
+        found = broadcast_settings()
+    except ConfigurationError as error:
+        return [
+            checks.Error(
+                str(error), hint=f"Correct it in {WHERE}; docs/django.md has all settings.", id="soundpost.E001"
+            )
+        ]
+    return [*_incomplete(found), *_unreachable(found)]
+
+
+def check_channels(**_: Any) -> list[Message]:
+    """Modules with channel routes that failed, guards and permissions that cannot be."""
+    return [*_failed(failures.items()), *_wrong_routes()]
+
+
+def check_project(**_: Any) -> list[Message]:
+    """The middleware and the URLs."""
+    return [*_no_middleware(), *_no_urls()]
+
+
+def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
+    way_out = (
+        "'manage.py soundpost init' prints credentials. Put them into the environment (SOUNDPOST_APP_ID, "
+        f"SOUNDPOST_APP_KEY, SOUNDPOST_APP_SECRET) or into {WHERE}; where no server is wanted: "
+        'SOUNDPOST = {"DRIVER": "log"}.'
+    )
+    if not found.connections:  # a warning: migrations and tests need none
+        yield checks.Warning(
+            "Soundpost has no credentials: nothing can be broadcast.", hint=way_out, id="soundpost.W005"
+        )
+    for name, connection in found.connections.items():
+        missing = [each.upper() for each in connection.missing()]
+        if missing:
+            yield checks.Error(
+                f"{WHERE}: connection {name!r} has no {', no '.join(missing)}.", hint=way_out, id="soundpost.E002"
+            )
+
+
+def _unreachable(found: BroadcastSettings) -> Iterator[Message]:
+    """In production: an address for browsers that is none."""
+    if settings.DEBUG or not found.connections or not found.connection().is_server:
+        return
+    browser = found.browser()
+    said = found.public.host is not None
+    way_out = 'Say where browsers connect: "PUBLIC": {"host": "ws.example.com", "port": 443, "tls": True}.'
+    if _is_private(browser.host) or (said and is_internal(browser.host)):
+        yield checks.Warning(
+            f"{WHERE}: browsers are told to connect to {browser.host}, which only your own network knows.",
+            hint=way_out,
+            id="soundpost.W003",
+        )
+    if browser.scheme == "http" and browser.driver != "embedded" and _is_https_site():
+        yield checks.Warning(
+            f"{WHERE}: the site has https, and browsers are told to connect to port {browser.port} without TLS, "
+            "which a page with https cannot.",
+            hint=f"{way_out} A proxy such as Nginx has the certificate, and passes on to the server's port.",
+            id="soundpost.W004",
+        )
+
+
+def _is_private(host: str) -> bool:
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    return address.is_private and not address.is_loopback and not address.is_unspecified
+
+
+def _is_https_site() -> bool:
+    names = ("SECURE_SSL_REDIRECT", "SECURE_PROXY_SSL_HEADER", "SESSION_COOKIE_SECURE", "CSRF_COOKIE_SECURE")
+    return any(getattr(settings, name, None) for name in names)
+
+
+def _failed(found: Iterable[tuple[str, Exception]]) -> Iterator[Message]:
+    for module, error in found:
+        if isinstance(error, RouteError):
+            yield checks.Error(
+                f"{module}: {error}",
+                hint="Until then all channels of this module are denied.",
+                obj=module,
+                id="soundpost.E003",
+            )
+        else:
+            yield checks.Error(
+                f"{module} cannot be imported: {type(error).__name__}: {error}",
+                hint="The log has the traceback. Until then all channels of this module are denied.",
+                obj=module,
+                id="soundpost.E004",
+            )
+
+
+def _wrong_routes() -> Iterator[Message]:
+    for route in channels:
+        where = f"The channel route {route.pattern.text!r} ({route.name})"
+        for guard in route.guards:
+            if guard != SESSION and guard not in channels.guards:
+                yield checks.Error(
+                    f"{where} wants the guard {guard!r}; there are {', '.join([SESSION, *channels.guards])}.",
+                    hint=f'Define it: channels.guard("{guard}")(function from a request to its user).',
+                    id="soundpost.E005",
+                )
+        if route.permission is not None and "." not in route.permission:
+            yield checks.Error(
+                f"{where} asks for the permission {route.permission!r}, which nobody can have.",
+                hint='A permission is the app and its codename: "shop.view_order".',
+                id="soundpost.E006",
+            )
+
+
+def _no_middleware() -> Iterator[Message]:
+    if not any(map(_is_ours, settings.MIDDLEWARE)):
+        yield checks.Warning(
+            "soundpost.django.SocketIdMiddleware is not in settings.MIDDLEWARE: to_others=True has no effect.",
+            hint='MIDDLEWARE += ["soundpost.django.SocketIdMiddleware"]',
+            id="soundpost.W001",
+        )
+
+
+def _is_ours(path: str) -> bool:
+    try:
+        found = import_string(path)
+    except ImportError:  # not our affair
+        return False
+    return isinstance(found, type) and issubclass(found, SocketIdMiddleware)
+
+
+def _no_urls() -> Iterator[Message]:
+    try:
+        has_path = own_settings().auth_path is not None
+    except ConfigurationError:
+        return
+    if has_path or not len(channels):
+        return
+    try:
+        reverse("soundpost:auth")
+    except NoReverseMatch:
+        yield checks.Warning(
+            "There are channel routes, and no URL where browsers could ask for private and presence channels.",
+            hint='urlpatterns += [path("broadcasting/", include("soundpost.django.urls"))]; or, if they are elsewhere, '
+            'say where: SOUNDPOST = {"AUTH_PATH": "/broadcasting/", …}.',
+            id="soundpost.W002",
+        )
+    except Exception:  # a URLconf that fails: Django's own checks tell it
+        return
+
+
+_ALL: tuple[Callable[..., list[Message]], ...] = (check_settings, check_channels, check_project)
+for _each in _ALL:
+    checks.register(_each, "soundpost")

@@ -1,0 +1,55 @@
+"""The auth endpoint as Django wants it: models as parameters, permissions, denials, callbacks of either kind."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+from asgiref.sync import async_to_sync, sync_to_async
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.db.models import Model
+from django.http import Http404
+
+from soundpost.authorization import AuthEndpoint, Denied, channels
+from soundpost.broadcasting import broadcast
+
+
+def _fetched(annotation: Any, value: str | int | UUID) -> Any:
+    """An object by its primary key, where a parameter is annotated with its model."""
+    if not (isinstance(annotation, type) and issubclass(annotation, Model)):
+        return NotImplemented
+    model: Any = annotation
+    try:
+        return model._default_manager.get(pk=value)
+    except (ValueError, TypeError, OverflowError, ValidationError):
+        raise Denied(f"{value!r} is no primary key of {model.__name__}") from None
+
+
+def _has_permission(user: Any, permission: str) -> bool:
+    has_perm = getattr(user, "has_perm", None)
+    return has_perm is not None and bool(has_perm(permission))
+
+
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    return await awaitable
+
+
+def _run_async(awaitable: Awaitable[Any]) -> Any:
+    return async_to_sync(_awaited)(awaitable)
+
+
+async def _run_sync(function: Callable[[], Any]) -> Any:
+    return await sync_to_async(function, thread_sensitive=True)()
+
+
+endpoint = AuthEndpoint(
+    routes=channels,
+    settings=lambda: broadcast.settings,
+    denials=(PermissionDenied, Http404, ObjectDoesNotExist),
+    run_async=_run_async,
+    run_sync=_run_sync,
+    converters=[_fetched],
+    check_permission=_has_permission,
+)
+"""Of the channel routes in ``channels.py`` of all apps."""

@@ -1,0 +1,48 @@
+"""``{% load soundpost %}{% soundpost %}``: where the page connects, at run time, and its CSRF token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.middleware.csrf import get_token
+from django.urls import NoReverseMatch, reverse
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
+
+from soundpost.broadcasting import broadcast
+from soundpost.browser import config_script, echo_options
+from soundpost.django.settings import own_settings
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]
+def soundpost(context: Any, nonce: str = "") -> Any:
+    """``window.Soundpost.options`` for ``new Echo(…)``, and ``X-Socket-ID`` on the page's own requests.
+
+    ``nonce`` is that of the page's Content-Security-Policy: ``{% soundpost nonce=request.csp_nonce %}``.
+    """
+    request = context.get("request")
+    token = None if request is None else get_token(request)
+    options = echo_options(
+        broadcast.settings,
+        request_host=None if request is None else request.get_host(),
+        auth_endpoint=auth_url("auth"),
+        user_auth_endpoint=auth_url("user-auth"),
+        csrf_token=token,
+    )
+    meta = "" if token is None else format_html('<meta name="csrf-token" content="{}">\n', token)
+    return mark_safe(meta + config_script(options, nonce=str(nonce)))
+
+
+def auth_url(name: str) -> str:
+    """Where the endpoint ``auth`` or ``user-auth`` is: as set, as in the URLconf, or where Echo expects it."""
+    path = own_settings().auth_path
+    if path is not None:
+        return f"{path.rstrip('/')}/{name}"
+    try:
+        found: str = reverse(f"soundpost:{name}")
+    except NoReverseMatch:
+        return f"/broadcasting/{name}"
+    return found

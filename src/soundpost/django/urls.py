@@ -1,0 +1,11 @@
+"""``path("broadcasting/", include("soundpost.django.urls"))``: the addresses that Echo asks unless told otherwise."""
+
+from django.urls import path
+
+from soundpost.django import views
+
+app_name = "soundpost"
+urlpatterns = [
+    path("auth", views.auth, name="auth"),
+    path("user-auth", views.user_auth, name="user-auth"),
+]

@@ -1,0 +1,13 @@
+"""Broadcasting for FastAPI: channel routes with ``Depends``, an auth router, lifespan, an asynchronous broadcaster.
+
+sp = Soundpost.from_env()
+app = FastAPI(lifespan=sp.lifespan)
+app.include_router(sp.router(user=current_user))
+"""
+
+from soundpost.authorization import ChannelPolicy, Context, Denied
+from soundpost.broadcasting.socket_id import SocketIdMiddleware
+from soundpost.fastapi.integration import Soundpost
+from soundpost.starlette import Broadcaster
+
+__all__ = ["Broadcaster", "ChannelPolicy", "Context", "Denied", "SocketIdMiddleware", "Soundpost"]

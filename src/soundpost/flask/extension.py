@@ -1,0 +1,81 @@
+"""The Flask extension: auth routes, the request's socket id, the template function, the commands."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any, Final, cast
+
+from flask import Flask, current_app, request, url_for
+from markupsafe import Markup
+
+from soundpost.authorization import ChannelRoutes
+from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.socket_id import HEADER, socket_id
+from soundpost.flask import commands
+from soundpost.flask.auth_routes import auth_routes, run_async
+from soundpost.flask.csrf import csrf_token, exempt
+from soundpost.flask.login import logged_in_user
+from soundpost.flask.shared import AppState, Extension
+
+_ENTERED: Final = "soundpost.socket_id"
+
+
+class Soundpost(Extension):
+    """The extension. ``sp = Soundpost(app)``, or ``sp.init_app(app)`` for each application of a factory.
+
+    It configures the process's own :func:`soundpost.broadcast` and serves the routes of :data:`soundpost.channels`. If
+    several applications with different servers live in one process, each has an extension with a ``broadcaster`` and
+    ``channels`` of its own, and uses ``sp.broadcast`` and ``sp.channels``. The user is Flask-Login's ``current_user``,
+    unless there is a ``user_loader``.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        *,
+        broadcaster: Broadcaster | None = None,
+        channels: ChannelRoutes | None = None,
+        url_prefix: str | None = None,
+    ) -> None:
+        super().__init__(broadcaster=broadcaster, channels=channels, url_prefix=url_prefix)
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Serve an application. Raises ConfigurationError for wrong settings."""
+        endpoint = self._endpoint(self._set_up(app), run_async=run_async)
+        routes = auth_routes(endpoint, self._user)
+        app.register_blueprint(routes, url_prefix=self._prefix(app))
+        exempt(app, routes)
+        app.before_request(_enter_socket_id)
+        app.teardown_request(_leave_socket_id)
+        app.add_template_global(echo_configuration, "soundpost")
+        app.cli.add_command(commands.group())
+
+    def _default_user(self) -> Any:
+        return logged_in_user()
+
+
+def echo_configuration(nonce: str = "") -> Markup:
+    """For templates, ``{{ soundpost() }}``: where the browser connects, and the script that sends ``X-Socket-ID``.
+
+    The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is that
+    of a Content-Security-Policy.
+    """
+    state = cast(AppState, current_app.extensions["soundpost"])
+    host = request.host if request else None
+    return state.page_configuration(
+        host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), csrf_token()
+    )
+
+
+def _enter_socket_id() -> None:
+    entered = socket_id(request.headers.get(HEADER))
+    entered.__enter__()
+    request.environ.setdefault(_ENTERED, []).append(entered)
+
+
+def _leave_socket_id(error: BaseException | None) -> None:
+    for entered in request.environ.pop(_ENTERED, ()):
+        with suppress(ValueError):  # a streamed answer may end in another context, which has nothing to take back
+            entered.__exit__(None, None, None)

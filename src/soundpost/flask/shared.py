@@ -1,0 +1,117 @@
+"""What the extensions for Flask and for Quart have in common."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+from flask.sansio.app import App
+from markupsafe import Markup
+from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
+
+from soundpost.authorization import AuthEndpoint, ChannelRoutes
+from soundpost.authorization import channels as common_channels
+from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting import broadcast as common_broadcaster
+from soundpost.broadcasting.settings import BroadcastSettings
+from soundpost.browser import config_script, echo_options
+from soundpost.errors import RouteError
+from soundpost.flask.config import URL_PREFIX, settings_of
+
+log = logging.getLogger("soundpost.broadcast")
+
+Loader = TypeVar("Loader", bound=Callable[..., Any])
+
+_configured: WeakKeyDictionary[Broadcaster, WeakKeyDictionary[App, BroadcastSettings]] = WeakKeyDictionary()
+"""Which applications have given a broadcaster their settings."""
+
+
+@dataclass(frozen=True)
+class AppState:
+    """What an application has as ``app.extensions["soundpost"]``."""
+
+    app: App
+    own_settings: BroadcastSettings
+    broadcast: Broadcaster
+    channels: ChannelRoutes
+
+    @property
+    def settings(self) -> BroadcastSettings:
+        """Its own settings; if it has none, what the broadcaster was configured with. Raises ConfigurationError."""
+        settings = self.own_settings if self.own_settings.connections else self.broadcast.settings
+        return settings if "SOUNDPOST_DEBUG" in self.app.config else replace(settings, debug=self.app.debug)
+
+    def page_configuration(self, request_host: str | None, nonce: str, auth: str, user_auth: str, csrf: Any) -> Markup:
+        """What a page needs: where to connect, and the script that sends ``X-Socket-ID``."""
+        options = echo_options(
+            self.settings,
+            request_host=request_host,
+            auth_endpoint=auth,
+            user_auth_endpoint=user_auth,
+            csrf_token=csrf,
+        )
+        return Markup(config_script(options, nonce=nonce))
+
+
+class Extension:
+    """Settings, channel routes and users; how they are served is a framework's affair."""
+
+    def __init__(
+        self,
+        *,
+        broadcaster: Broadcaster | None = None,
+        channels: ChannelRoutes | None = None,
+        url_prefix: str | None = None,
+    ) -> None:
+        self.broadcast = common_broadcaster if broadcaster is None else broadcaster
+        """Sends events: ``sp.broadcast(event)``, ``sp.broadcast.publish(…)``."""
+        self.channels = common_channels if channels is None else channels
+        """The channel routes: ``@sp.channels.private("orders.{order_id:int}")``."""
+        self._url_prefix = url_prefix
+        self._load_user: Callable[[], Any] | None = None
+
+    def user_loader(self, function: Loader) -> Loader:
+        """Decorate who says which user asks, from the current request or what else is there; None for nobody.
+
+        May be a coroutine function.
+        """
+        self._load_user = function
+        return function
+
+    def _set_up(self, app: App) -> AppState:
+        """Read an application's settings, and configure the broadcaster with them."""
+        settings = settings_of(app.config)
+        if settings.connections:
+            self._configure(app, settings)
+        state = app.extensions["soundpost"] = AppState(app, settings, self.broadcast, self.channels)
+        return state
+
+    def _endpoint(self, state: AppState, **options: Any) -> AuthEndpoint:
+        denials = (Forbidden, NotFound, Unauthorized)
+        return AuthEndpoint(self.channels, lambda: state.settings, denials=denials, **options)
+
+    def _prefix(self, app: App) -> str:
+        return self._url_prefix or app.config.get(URL_PREFIX) or "/broadcasting"
+
+    def _user(self, guard: str | None) -> Any:
+        if guard is not None:
+            raise RouteError(f"no guard is named {guard!r}: decorate a function with @channels.guard({guard!r})")
+        return self._default_user() if self._load_user is None else self._load_user()
+
+    def _default_user(self) -> Any:
+        """The user where there is no ``user_loader``."""
+        return None
+
+    def _configure(self, app: App, settings: BroadcastSettings) -> None:
+        others = _configured.setdefault(self.broadcast, WeakKeyDictionary())
+        if any(other is not app and theirs != settings for other, theirs in others.items()):
+            log.warning(
+                "%r configures the broadcaster that another application has configured otherwise, and takes it over: "
+                "give each its Soundpost(broadcaster=Broadcaster()), and use sp.broadcast",
+                app.name,
+            )
+        self.broadcast.configure(settings)
+        others[app] = settings

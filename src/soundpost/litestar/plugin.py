@@ -1,0 +1,93 @@
+"""The Litestar plugin: auth routes, the request's socket id, the dependency ``broadcaster``, options for the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from litestar import Request, Response, Router, route
+from litestar.config.app import AppConfig
+from litestar.di import Provide
+from litestar.exceptions import NotAuthorizedException, NotFoundException, PermissionDeniedException
+from litestar.plugins import InitPlugin
+
+from soundpost.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest, ChannelRoutes
+from soundpost.authorization import channels as common_channels
+from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting import broadcast as common_broadcaster
+from soundpost.broadcasting.settings import BroadcastSettings
+from soundpost.broadcasting.socket_id import SocketIdMiddleware
+from soundpost.browser import echo_options
+
+AnyRequest = Request[Any, Any, Any]
+
+
+class SoundpostPlugin(InitPlugin):
+    """Serves the auth routes below ``path`` and gives handlers a ``broadcaster``.
+
+    ``settings`` are those of :func:`soundpost.configure`; without them, those of the environment. ``user`` finds who
+    asks, from a request; it may be a coroutine function. Without it, it is what Litestar's authentication found.
+    """
+
+    def __init__(
+        self,
+        settings: BroadcastSettings | Mapping[str, Any] | None = None,
+        *,
+        user: Callable[[AnyRequest], Any] | None = None,
+        broadcaster: Broadcaster | None = None,
+        channels: ChannelRoutes | None = None,
+        path: str = "/broadcasting",
+    ) -> None:
+        self.broadcast = common_broadcaster if broadcaster is None else broadcaster
+        self.channels = common_channels if channels is None else channels
+        self._user = user or (lambda request: request.scope.get("user"))
+        self._path = path.rstrip("/")
+        denials = (NotAuthorizedException, NotFoundException, PermissionDeniedException)
+        self._endpoint = AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=denials)
+        if settings is not None:
+            self.broadcast.configure(settings)
+
+    def on_app_init(self, app_config: AppConfig) -> AppConfig:
+        """Add routes, middleware and dependency to an application."""
+        app_config.route_handlers.append(self._routes())
+        app_config.middleware.insert(0, cast(Any, SocketIdMiddleware))
+        app_config.dependencies["broadcaster"] = Provide(lambda: self.broadcast, sync_to_thread=False)
+        app_config.on_shutdown.append(self.broadcast.aclose)
+        return app_config
+
+    def options(self, request: AnyRequest) -> dict[str, Any]:
+        """Options of laravel-echo for a page: ``config_script`` of :mod:`soundpost.browser` prints them."""
+        return echo_options(
+            self.broadcast.settings,
+            request_host=request.url.netloc,
+            auth_endpoint=f"{self._path}/auth",
+            user_auth_endpoint=f"{self._path}/user-auth",
+        )
+
+    def _routes(self) -> Router:
+        options = {"exclude_from_csrf": True}  # the endpoint looks at Origin instead
+
+        @route("/auth", http_method=["GET", "POST"], status_code=200, opt=options, include_in_schema=False)
+        async def auth(request: AnyRequest) -> Response[str]:
+            return _response(await self._endpoint.achannel(await self._auth_request(request)))
+
+        @route("/user-auth", http_method=["GET", "POST"], status_code=200, opt=options, include_in_schema=False)
+        async def user_auth(request: AnyRequest) -> Response[str]:
+            return _response(await self._endpoint.auser(await self._auth_request(request)))
+
+        return Router(self._path, route_handlers=[auth, user_auth])
+
+    async def _auth_request(self, request: AnyRequest) -> AuthRequest:
+        return AuthRequest(
+            headers={name.lower(): value for name, value in request.headers.items()},
+            query=request.scope["query_string"].decode("latin-1"),
+            body=await request.body(),
+            host=request.headers.get("host", ""),
+            user=lambda guard: self._user(request) if guard is None else None,
+            request=request,
+        )
+
+
+def _response(answer: Answer) -> Response[str]:
+    headers = {name: value for name, value in HEADERS.items() if name != "Content-Type"}
+    return Response(answer.body, status_code=answer.status, media_type="application/json", headers=headers)

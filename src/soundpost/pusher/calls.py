@@ -1,0 +1,146 @@
+"""The requests of the API that an SDK makes, checked before they are sent.
+
+Source: https://pusher.com/docs/channels/library_auth_reference/rest-api/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from soundpost.broadcasting.channels import UserChannel
+from soundpost.broadcasting.composing import MAX_CHANNEL_NAME, MAX_CHANNELS, MAX_EVENT_NAME
+from soundpost.broadcasting.encryption import master_key, seal
+from soundpost.broadcasting.serialization import to_json
+from soundpost.broadcasting.socket_id import valid_socket_id
+from soundpost.errors import ConfigurationError
+from soundpost.wire.channel_names import fault, kind_of
+
+MAX_USER_ID = 200
+
+
+class Call(NamedTuple):
+    """A request, ``path`` below ``/apps/ID``."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    body: dict[str, Any] | None
+
+
+class Calls:
+    """Makes requests from the arguments of an SDK's methods. Raises ValueError and TypeError."""
+
+    def __init__(self, encryption_master_key: str, json_encoder: type[json.JSONEncoder] | None) -> None:
+        self._master_key = encryption_master_key
+        self._json_encoder = json_encoder
+
+    def trigger(self, channels: str | Iterable[str], event_name: str, data: object, socket_id: str | None) -> Call:
+        """One event, to at most a hundred channels."""
+        names = [channels] if isinstance(channels, str) else list(channels)
+        if not names or len(names) > MAX_CHANNELS:
+            raise ValueError(f"{len(names)} channels: an event goes to 1 to {MAX_CHANNELS}")
+        for name in names:
+            check_channel(name)
+        if len(names) > 1 and any(kind_of(name).is_encrypted for name in names):
+            raise ValueError("an event for an encrypted channel goes to that channel alone: trigger it by itself")
+        event = self._event(names[0], event_name, data)
+        body: dict[str, Any] = {**event, "channels": names}
+        if socket_id:
+            body["socket_id"] = check_socket_id(socket_id)
+        return Call("POST", "/events", {}, body)
+
+    def trigger_batch(self, batch: Sequence[Mapping[str, Any]], already_encoded: bool) -> Call:
+        """Several events, each to one channel; the given ones stay as they are."""
+        events = []
+        for event in batch:
+            channel = check_channel(event["channel"])
+            if already_encoded:
+                events.append(dict(event))
+            else:
+                events.append({**event, **self._event(channel, event["name"], event["data"])})
+        return Call("POST", "/batch_events", {}, {"batch": events})
+
+    def channels(self, prefix_filter: str | None, attributes: Iterable[str]) -> Call:
+        """The occupied channels."""
+        query = _info(attributes)
+        if prefix_filter:
+            query["filter_by_prefix"] = prefix_filter
+        return Call("GET", "/channels", query, None)
+
+    def channel(self, channel: str, attributes: Iterable[str]) -> Call:
+        """One channel."""
+        return Call("GET", f"/channels/{quote(check_channel(channel), safe='')}", _info(attributes), None)
+
+    def users(self, channel: str) -> Call:
+        """Who is present."""
+        return Call("GET", f"/channels/{quote(check_channel(channel), safe='')}/users", {}, None)
+
+    def terminate(self, user_id: str) -> Call:
+        """Close a user's connections."""
+        return Call("POST", f"/users/{quote(check_user_id(user_id), safe='')}/terminate_connections", {}, {})
+
+    def _event(self, channel: str, name: str, data: object) -> dict[str, Any]:
+        if not isinstance(name, str):
+            raise TypeError(f"event name {name!r}: a text is expected")
+        if not 1 <= len(name) <= MAX_EVENT_NAME:
+            raise ValueError(f"event name of {len(name)} characters: 1 to {MAX_EVENT_NAME} are expected")
+        text = self.encoded(data, f"event {name!r} on {channel}")
+        if kind_of(channel).is_encrypted:
+            text = seal(channel, text, self.master_key(channel))
+        return {"name": name, "data": text}
+
+    def encoded(self, data: object, what: str) -> str:
+        """JSON; a text is taken as it is. Raises PayloadError."""
+        if isinstance(data, str):
+            return data
+        if self._json_encoder is not None:
+            return json.dumps(data, cls=self._json_encoder, ensure_ascii=False)
+        return to_json(data, what)
+
+    def master_key(self, channel: str) -> bytes:
+        """The key that encrypted channels need. Raises ConfigurationError."""
+        if not self._master_key:
+            raise ConfigurationError(f"{channel} is an encrypted channel: give Pusher encryption_master_key_base64")
+        return master_key(self._master_key)
+
+
+def to_user(user_id: str) -> str:
+    """The channel of a user's connections."""
+    return str(UserChannel(check_user_id(user_id)))
+
+
+def check_channel(channel: str) -> str:
+    """A channel's name. Raises TypeError and ValueError."""
+    if not isinstance(channel, str):
+        raise TypeError(f"channel {channel!r}: a text is expected")
+    wrong = fault(channel, MAX_CHANNEL_NAME)
+    if wrong is not None:
+        raise ValueError(wrong)
+    return channel
+
+
+def check_socket_id(socket_id: str) -> str:
+    """A socket id. Raises ValueError."""
+    if valid_socket_id(socket_id) is None:
+        raise ValueError(f"socket id {socket_id!r}: digits, a dot, digits are expected")
+    return socket_id
+
+
+def check_user_id(user_id: str) -> str:
+    """A user's id. Raises TypeError and ValueError."""
+    if not isinstance(user_id, str):
+        raise TypeError(f"user id {user_id!r}: a text is expected")
+    if not 1 <= len(user_id) <= MAX_USER_ID:
+        raise ValueError(f"user id of {len(user_id)} characters: 1 to {MAX_USER_ID} are expected")
+    wrong = fault(str(UserChannel(user_id)), MAX_USER_ID + len(str(UserChannel(""))))
+    if wrong is not None:
+        raise ValueError(f"user id {user_id!r}: {wrong}")
+    return user_id
+
+
+def _info(attributes: Iterable[str]) -> dict[str, str]:
+    text = attributes if isinstance(attributes, str) else ",".join(attributes)
+    return {"info": text} if text else {}

@@ -1,0 +1,99 @@
+"""The constructor's arguments of PyPI's ``pusher`` as settings of a connection."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from soundpost.broadcasting.encryption import KEY_SIZE, master_key
+from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.errors import ConfigurationError
+
+
+def connection_settings(
+    app_id: str,
+    key: str,
+    secret: str,
+    *,
+    ssl: bool,
+    host: str | None,
+    port: int | None,
+    path: str,
+    timeout: float,
+    cluster: str | None,
+    encryption_master_key: str | bytes | None,
+    encryption_master_key_base64: str | None,
+    verify: bool | str,
+) -> ConnectionSettings:
+    """Settings of a connection. Raises TypeError and ValueError."""
+    for name, value in (("app_id", app_id), ("key", key), ("secret", secret)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} {value!r}: a text is expected")
+        if not value:
+            raise ValueError(f"{name} is empty")
+    if not isinstance(ssl, bool):
+        raise TypeError(f"ssl {ssl!r}: True or False is expected")
+    if port is not None and (not isinstance(port, int) or isinstance(port, bool)):
+        raise TypeError(f"port {port!r}: a number is expected")
+    if not isinstance(timeout, int | float) or isinstance(timeout, bool):
+        raise TypeError(f"timeout {timeout!r}: seconds are expected")
+    stripped = path.strip("/")
+    return ConnectionSettings(
+        driver="pusher",
+        app_id=app_id,
+        key=key,
+        secret=secret,
+        scheme="https" if ssl else "http",
+        host=host or (f"api-{cluster}.pusher.com" if cluster else "api.pusherapp.com"),
+        port=port or (443 if ssl else 80),
+        path=f"/{stripped}" if stripped else "",
+        timeout=timeout,
+        connect_timeout=timeout,
+        verify=verify,
+        encryption_master_key=_master_key(encryption_master_key, encryption_master_key_base64),
+    )
+
+
+def options_from_url(url: str) -> dict[str, Any]:
+    """Arguments from ``http://KEY:SECRET@HOST:PORT/PREFIX/apps/ID``. Raises ValueError."""
+    parts = urlsplit(url)
+    prefix, found, app_id = parts.path.rstrip("/").rpartition("/apps/")
+    complete = found and app_id and parts.username and parts.password and parts.hostname
+    if not complete or parts.scheme not in ("http", "https"):
+        raise ValueError("the URL is not of the form https://KEY:SECRET@HOST/apps/APP_ID")
+    return {
+        "app_id": unquote(app_id),
+        "key": unquote(parts.username or ""),
+        "secret": unquote(parts.password or ""),
+        "host": parts.hostname,
+        "port": parts.port,
+        "path": prefix,
+        "ssl": parts.scheme == "https",
+    }
+
+
+def url_from_environment(name: str) -> str:
+    """The URL in a variable of the environment. Raises ValueError."""
+    url = os.environ.get(name)
+    if not url:
+        raise ValueError(f"the environment has no {name}")
+    return url
+
+
+def _master_key(raw: str | bytes | None, text: str | None) -> str:
+    if raw is not None and text is not None:
+        raise ValueError("encryption_master_key and encryption_master_key_base64: give the second only")
+    if raw is not None:
+        key = raw.encode() if isinstance(raw, str) else raw
+        if len(key) != KEY_SIZE:
+            raise ValueError(f"encryption_master_key has {len(key)} bytes: {KEY_SIZE} are expected")
+        return base64.b64encode(key).decode()
+    if text is None:
+        return ""
+    try:
+        master_key(text)
+    except ConfigurationError as error:
+        raise ValueError(f"encryption_master_key_base64: {error}") from None
+    return text

@@ -1,0 +1,11 @@
+"""Broadcasting for Starlette: auth routes, lifespan, options for the page, an asynchronous broadcaster.
+
+sp = Soundpost.from_env()
+app = Starlette(routes=[*sp.routes(user=current_user)], lifespan=sp.lifespan)
+"""
+
+from soundpost.broadcasting.socket_id import SocketIdMiddleware
+from soundpost.starlette.broadcaster import Broadcaster
+from soundpost.starlette.integration import Soundpost
+
+__all__ = ["Broadcaster", "SocketIdMiddleware", "Soundpost"]

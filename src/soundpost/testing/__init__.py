@@ -1,0 +1,25 @@
+"""For the tests of applications: what the fixtures of the pytest plugin give.
+
+``soundpost_fake`` (:class:`~soundpost.broadcasting.fake.Fake`), ``soundpost_auth`` (:class:`AuthorizationTester`) and
+``soundpost_server`` (:class:`LiveServer`). Names are loaded when first used: the plugin is in every test run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from soundpost.testing.authorization import AuthorizationTester
+    from soundpost.testing.server import LiveServer
+
+__all__ = ["AuthorizationTester", "LiveServer"]
+
+_MODULES = {"AuthorizationTester": "authorization", "LiveServer": "server"}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

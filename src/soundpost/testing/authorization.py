@@ -1,0 +1,120 @@
+"""Ask channel routes who may subscribe, without a request."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import copy
+import json
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from soundpost.authorization import Answer, AuthEndpoint, AuthRequest
+from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
+
+SOCKET_ID: Final = "1234.5678"
+_SETTINGS: Final = BroadcastSettings(
+    connections={
+        "soundpost": ConnectionSettings(
+            app_id="test",
+            key="test-key",
+            secret="test-secret",
+            encryption_master_key=base64.b64encode(bytes(32)).decode(),
+        )
+    },
+    debug=True,  # so that answers say why
+)
+
+
+class AuthorizationTester:
+    """Asks an endpoint's channel routes, for any user; None is a guest.
+
+    Channels are named in full: ``private-orders.7``. Callbacks may be synchronous or asynchronous; asynchronous tests
+    use the methods with ``a``, so that callbacks run in their event loop. ``request`` is what callbacks get in ``ctx``.
+    """
+
+    def __init__(self, endpoint: AuthEndpoint) -> None:
+        routes = copy.copy(endpoint.routes)
+        routes.guards = {}  # the user is given
+        self._endpoint = replace(
+            endpoint, routes=routes, settings=lambda: _SETTINGS, run_async=endpoint.run_async or _run_anywhere
+        )
+
+    def assert_allowed(self, user: Any, channel: str, *, request: Any = None) -> None:
+        """Fail unless the user may subscribe; says why not."""
+        _allowed(self._ask(user, channel, request), user, channel)
+
+    def assert_denied(self, user: Any, channel: str, *, request: Any = None) -> str:
+        """Fail if the user may subscribe, or if the callback fails; gives the reason."""
+        return _denied(self._ask(user, channel, request), user, channel)
+
+    def member(self, user: Any, channel: str, *, request: Any = None) -> Any:
+        """What the other members of a presence channel get to know of the user; fails if it may not join."""
+        return _member(self._ask(user, channel, request), user, channel).get("user_info", {})
+
+    def member_id(self, user: Any, channel: str, *, request: Any = None) -> str:
+        """The user's id on a presence channel; fails if it may not join."""
+        return str(_member(self._ask(user, channel, request), user, channel)["user_id"])
+
+    async def aassert_allowed(self, user: Any, channel: str, *, request: Any = None) -> None:
+        """As :meth:`assert_allowed`."""
+        _allowed(await self._aask(user, channel, request), user, channel)
+
+    async def aassert_denied(self, user: Any, channel: str, *, request: Any = None) -> str:
+        """As :meth:`assert_denied`."""
+        return _denied(await self._aask(user, channel, request), user, channel)
+
+    async def amember(self, user: Any, channel: str, *, request: Any = None) -> Any:
+        """As :meth:`member`."""
+        return _member(await self._aask(user, channel, request), user, channel).get("user_info", {})
+
+    def _ask(self, user: Any, channel: str, request: Any) -> Answer:
+        return self._endpoint.channel(_request(user, channel, request))
+
+    async def _aask(self, user: Any, channel: str, request: Any) -> Answer:
+        return await self._endpoint.achannel(_request(user, channel, request))
+
+
+def _request(user: Any, channel: str, request: Any) -> AuthRequest:
+    body = urlencode({"socket_id": SOCKET_ID, "channel_name": channel}).encode()
+    return AuthRequest({}, "", body, "testserver", lambda guard: user, request)
+
+
+def _allowed(answer: Answer, user: Any, channel: str) -> None:
+    if answer.status != 200:
+        raise AssertionError(f"{user!r} may not subscribe to {channel}: {_reason(answer)}")
+
+
+def _denied(answer: Answer, user: Any, channel: str) -> str:
+    if answer.status == 200:
+        raise AssertionError(f"{user!r} may subscribe to {channel}")
+    reason = _reason(answer)
+    if reason.startswith("the channel route failed"):
+        raise AssertionError(f"{user!r} was not denied {channel}: {reason} (the log has the traceback)")
+    return reason
+
+
+def _member(answer: Answer, user: Any, channel: str) -> dict[str, Any]:
+    _allowed(answer, user, channel)
+    data = json.loads(answer.body).get("channel_data")
+    if data is None:
+        raise AssertionError(f"{channel} is no presence channel: it has no members")
+    member: dict[str, Any] = json.loads(data)
+    return member
+
+
+def _reason(answer: Answer) -> str:
+    return str(json.loads(answer.body)["message"])
+
+
+def _run_anywhere(awaitable: Awaitable[Any]) -> Any:
+    """A coroutine's result, also where an event loop runs: in a thread then."""
+
+    async def result() -> Any:
+        return await awaitable
+
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, result()).result()

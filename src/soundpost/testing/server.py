@@ -1,0 +1,130 @@
+"""A real server in the process of the tests, with an event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import base64
+import gc
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Final, Self
+
+from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings, PublicSettings
+from soundpost.client import Client, SyncClient, SyncSubscription, with_secret
+from soundpost.client.authorization import Authorize
+from soundpost.client.loop_thread import LoopThread
+from soundpost.config.settings import ServerSettings, Settings
+from soundpost.core.apps import App
+from soundpost.errors import ConfigurationError
+from soundpost.server.server import Server
+
+HOST: Final = "127.0.0.1"
+
+
+class LiveServer:
+    """A server on a free ``port`` of this machine, with one app; runs within ``with``.
+
+    >>> with LiveServer() as server, SyncClient(server.url, server.key) as client:
+    ...     orders = client.subscribe("orders.7")
+    """
+
+    def __init__(
+        self, app_id: str = "test", key: str = "test-key", secret: str = "test-secret", encryption_master_key: str = ""
+    ) -> None:
+        self.app_id = app_id
+        self.key = key
+        self.secret = secret
+        self.port = 0
+        self._master_key = encryption_master_key or base64.b64encode(bytes(32)).decode()
+        self._thread = LoopThread("soundpost-server")
+        self._server: Server
+        self._listener: SyncClient | None = None
+        self._gc_threshold = gc.get_threshold()
+
+    @classmethod
+    def like(cls, broadcaster: Broadcaster) -> Self:
+        """One with the credentials that the application is configured with, so that its auth endpoints sign for it."""
+        own = _settings_of(broadcaster)
+        connection = own.connections.get(own.default)
+        if connection is None or not connection.is_server or connection.missing():
+            return cls()
+        return cls(connection.app_id, connection.key, connection.secret, connection.encryption_master_key)
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:12345``."""
+        return f"http://{HOST}:{self.port}"
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self._thread.run(self._start())
+        except BaseException:
+            self._thread.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._listener is not None:
+            self._listener.__exit__(None, None, None)
+            self._listener = None
+        self._thread.run(self._server.stop())
+        self._thread.stop()
+        gc.set_threshold(*self._gc_threshold)  # a server process wants other ones
+        gc.unfreeze()
+
+    def client(self, *, user_id: str = "", user_info: Any = None, auth: Authorize | None = None) -> Client:
+        """A client for ``async with``. It may subscribe to all channels, as this user; ``auth`` asks somebody else."""
+        return Client(self.url, self.key, auth=auth or self._secret(user_id, user_info))
+
+    def sync_client(self, *, user_id: str = "", user_info: Any = None, auth: Authorize | None = None) -> SyncClient:
+        """The same for ``with``."""
+        return SyncClient(self.url, self.key, auth=auth or self._secret(user_id, user_info))
+
+    def listen(self, channel: str, *, auth: Authorize | None = None) -> SyncSubscription:
+        """Subscribe to a channel, for synchronous tests: ``listen("orders.7").next(timeout=1)`` is its next event."""
+        if self._listener is None:
+            client = self.sync_client(user_id="listener")
+            client.__enter__()
+            self._listener = client
+        return self._listener.subscribe(channel, auth=auth)
+
+    def broadcast_settings(self, broadcaster: Broadcaster) -> BroadcastSettings:
+        """An application's settings, with this server behind all of its connections, and failures raised at once."""
+        own = _settings_of(broadcaster)
+        here = ConnectionSettings(
+            app_id=self.app_id,
+            key=self.key,
+            secret=self.secret,
+            host=HOST,
+            port=self.port,
+            encryption_master_key=self._master_key,
+        )
+        return replace(
+            own,
+            connections=dict.fromkeys([own.default, *own.connections], here),
+            public=PublicSettings(),
+            deliver="now",
+            on_error="raise",
+        )
+
+    def _secret(self, user_id: str, user_info: Any) -> Authorize:
+        return with_secret(
+            self.key, self.secret, user_id=user_id, user_info=user_info, encryption_master_key=self._master_key
+        )
+
+    async def _start(self) -> None:
+        app = App(id=self.app_id, key=self.key, secret=self.secret)
+        settings = Settings(server=ServerSettings(host=HOST, port=0, shutdown_timeout=1), apps=(app,))
+        self._server = Server(settings)
+        await self._server.start()
+        self.port = self._server.port
+
+
+def _settings_of(broadcaster: Broadcaster) -> BroadcastSettings:
+    try:
+        return broadcaster.settings
+    except ConfigurationError:
+        return BroadcastSettings()

@@ -1,0 +1,108 @@
+"""docs/fastapi.md: each application on it serves, its tests pass, what it says of channels is so."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+
+from harness import DEFAULT_APP, RawSocket, running_server
+from uvicorn_process import running_uvicorn
+
+PAGE: Final = (Path(__file__).parents[2] / "docs/fastapi.md").read_text()
+FILES: Final = dict(re.findall(r"```(?:python|html)\n(?:# |<!-- )([\w.]+)(?: -->)?\n(.*?)```", PAGE, re.DOTALL))
+ENVIRON: Final = {
+    "SOUNDPOST_APP_ID": DEFAULT_APP.id,
+    "SOUNDPOST_APP_KEY": DEFAULT_APP.key,
+    "SOUNDPOST_APP_SECRET": DEFAULT_APP.secret,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with all files of the page, in which applications run."""
+    for name, code in FILES.items():
+        (tmp_path / name).write_text(code)
+    (tmp_path / "static").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    return tmp_path
+
+
+def allow(url: str, client: RawSocket, channel: str, **request: Any) -> dict[str, str]:
+    """What the application answers to a page that wants to subscribe."""
+    form = {"socket_id": client.socket_id, "channel_name": channel}
+    answer = httpx.post(f"{url}/broadcasting/auth", data=form, **request)
+    answer.raise_for_status()
+    found: dict[str, str] = answer.json()
+    return found
+
+
+def subscribe(client: RawSocket, channel: str, auth: dict[str, str]) -> None:
+    client.send_event("pusher:subscribe", {"channel": channel, **auth})
+    assert client.read_event()["event"] == "pusher_internal:subscription_succeeded"
+
+
+def test_its_tests_pass(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shop.py"],
+        env={**os.environ, **ENVIRON},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize("application", ["shop", "plain"])
+def test_an_order_is_shipped(folder: Path, application: str) -> None:
+    with running_server() as server, server.connect() as asking, server.connect() as other:
+        environ = {**ENVIRON, "SOUNDPOST_PORT": str(server.port)}
+        with running_uvicorn(f"{application}:app", environ) as site:
+            for client in (asking, other):
+                auth = allow(site.url, client, "private-orders.7", cookies={"user_id": "1"})
+                subscribe(client, "private-orders.7", auth)
+            headers = {"X-Socket-ID": asking.socket_id}
+            assert httpx.post(f"{site.url}/orders/7/ship", headers=headers).is_success
+            assert other.read_event()["event"] == "OrderShipped"
+            assert not asking.has_input()
+            with pytest.raises(httpx.HTTPStatusError, match="403"):
+                allow(site.url, other, "private-orders.7", cookies={"user_id": "2"})
+            assert "Traceback" not in site.log()
+
+
+def test_channel_routes(folder: Path) -> None:
+    ann, bob = ({"Authorization": f"Bearer {name}"} for name in ("ann", "bob"))
+    with running_server() as server, running_uvicorn("team:app", ENVIRON) as site, server.connect() as client:
+
+        def member(channel: str, headers: dict[str, str]) -> Any:
+            return json.loads(allow(site.url, client, channel, headers=headers)["channel_data"])
+
+        subscribe(client, "private-teams.3.plans", allow(site.url, client, "private-teams.3.plans", headers=ann))
+        assert member("presence-teams.3", bob) == {"user_id": "bob", "user_info": {"name": "Bob"}}
+        assert member("presence-lobby", bob)["user_info"] == {"name": "Bob"}
+        assert member("presence-lobby", {})["user_id"] == f"guest-{client.socket_id}"
+        denied = [("private-teams.3.plans", bob), ("private-teams.4.plans", ann), ("presence-teams.3", {})]
+        for channel, headers in denied:
+            with pytest.raises(httpx.HTTPStatusError, match="403"):
+                allow(site.url, client, channel, headers=headers)
+        answer = httpx.post(f"{site.url}/broadcasting/user-auth", data={"socket_id": client.socket_id}, headers=ann)
+        assert json.loads(answer.json()["user_data"]) == {"id": "ann", "user_info": {"name": "Ann"}}
+
+
+def test_embedded_mode(folder: Path) -> None:
+    with running_uvicorn("live:app") as site:
+        options = httpx.get(f"{site.url}/broadcasting/config").json()
+        assert (options["wsHost"], options["wsPort"], options["key"]) == ("127.0.0.1", site.port, "live-key")
+        with RawSocket.open(site.port, "live-key") as client:
+            client.subscribe("news")
+            httpx.post(f"{site.url}/say/hello").raise_for_status()
+            assert client.read_event() == {"event": "Said", "data": '{"text":"hello"}', "channel": "news"}

@@ -1,0 +1,258 @@
+"""The pytest plugin, in tests as applications write them."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+APPLICATION = """
+from dataclasses import dataclass
+from soundpost import ChannelPolicy, Denied, Event, PrivateChannel, broadcast, channels
+
+
+@dataclass(frozen=True)
+class User:
+    id: int
+    name: str
+
+
+alice, bob = User(1, "alice"), User(2, "bob")
+
+
+class OrderShipped(Event, on=PrivateChannel("orders.{order_id}")):
+    order_id: int
+    carrier: str
+
+
+class OrderCancelled(Event, on=PrivateChannel("orders.{order_id}")):
+    order_id: int
+
+
+@channels.private("orders.{order_id:int}")
+def orders(user, order_id: int) -> bool:
+    return user.name == "alice"
+
+
+@channels.presence("rooms.{room}", guards="token")
+async def rooms(user, room: str, ctx):
+    if room == "closed":
+        raise Denied("the room is closed")
+    return {"name": user.name, "request": ctx.request}
+
+
+@channels.guard("token")
+def token(request):
+    raise AssertionError("the user is given")
+
+
+@channels.private("broken")
+def broken(user) -> bool:
+    return user.no_such_attribute
+"""
+
+TESTS = {
+    "fake": """
+        from application import OrderCancelled, OrderShipped, broadcast
+
+        def test_fake(soundpost_fake):
+            broadcast(OrderShipped(7, "DHL"), socket_id="1.2")
+            sent = soundpost_fake.assert_broadcast(OrderShipped, times=1, on="private-orders.7")
+            assert sent.data["carrier"] == "DHL" and sent.excluded == "1.2"
+            soundpost_fake.assert_not_broadcast(OrderCancelled)
+            soundpost_fake.assert_nothing_else()
+
+        def test_another(soundpost_fake):
+            soundpost_fake.assert_nothing()
+    """,
+    "auth": """
+        import pytest
+        from application import alice, bob
+
+        def test_policy(soundpost_auth):
+            soundpost_auth.assert_allowed(alice, "private-orders.7")
+            assert soundpost_auth.assert_denied(bob, "private-orders.7") == "application.orders returned False"
+            assert soundpost_auth.assert_denied(None, "private-orders.7") == "nobody is logged in"
+            assert "route matches 'ordrs.7'" in soundpost_auth.assert_denied(alice, "private-ordrs.7")
+            soundpost_auth.assert_allowed(alice, "private-encrypted-cache-orders.7")
+
+        def test_members(soundpost_auth):
+            assert soundpost_auth.member(alice, "presence-rooms.x", request=9) == {"name": "alice", "request": 9}
+            assert soundpost_auth.member_id(alice, "presence-rooms.x") == "1"
+            assert soundpost_auth.assert_denied(alice, "presence-rooms.closed") == "the room is closed"
+
+        def test_failures_say_why(soundpost_auth):
+            with pytest.raises(AssertionError, match="may not subscribe to private-orders.7: application.orders"):
+                soundpost_auth.assert_allowed(bob, "private-orders.7")
+            with pytest.raises(AssertionError, match="may subscribe to private-orders.7"):
+                soundpost_auth.assert_denied(alice, "private-orders.7")
+            with pytest.raises(AssertionError, match="the channel route failed: AttributeError"):
+                soundpost_auth.assert_denied(alice, "private-broken")
+            with pytest.raises(AssertionError, match="no presence channel"):
+                soundpost_auth.member(alice, "private-orders.7")
+            with pytest.raises(AssertionError, match="needs no authorization"):
+                soundpost_auth.assert_allowed(alice, "orders.7")
+    """,
+    "server": """
+        import threading
+        import pytest
+        import soundpost
+        from application import OrderShipped, broadcast
+        from soundpost.errors import BroadcastError
+
+        def test_end_to_end(soundpost_server):
+            orders = soundpost_server.listen("private-orders.7")
+            broadcast(OrderShipped(7, "DHL"))
+            event = orders.next(timeout=5)
+            assert (event.name, event.data) == ("OrderShipped", {"order_id": 7, "carrier": "DHL"})
+            with pytest.raises(TimeoutError):
+                orders.next(timeout=0.05)
+
+        def test_presence_and_what_is_configured_meanwhile(soundpost_server):
+            soundpost.configure(driver="null", deliver="background")
+            room = soundpost_server.listen("presence-rooms.x")
+            with soundpost_server.sync_client(user_id="7", user_info={"name": "bob"}) as bob:
+                bob.subscribe("presence-rooms.x")
+                assert room.next(timeout=5).name == "pusher:member_added"
+            soundpost.publish("presence-rooms.x", "tick", via="soundpost")
+            assert {room.next(timeout=5).name for _ in range(2)} == {"pusher:member_removed", "tick"}
+
+        def test_afterwards_all_is_as_before():
+            assert broadcast.settings.connection().driver == "null"
+            assert not [thread for thread in threading.enumerate() if thread.name.startswith("soundpost")]
+    """,
+    "asyncio": """
+        from application import OrderShipped, alice, bob
+        from soundpost import abroadcast, apublish
+
+        async def test_end_to_end(soundpost_server):
+            async with soundpost_server.client() as client:
+                orders = await client.subscribe("private-orders.7")
+                await abroadcast(OrderShipped(7, "DHL"))
+                assert (await orders.next(timeout=5)).data["carrier"] == "DHL"
+
+        async def test_encrypted(soundpost_server):
+            async with soundpost_server.client() as client:
+                secret = await client.subscribe("private-encrypted-orders")
+                await apublish("private-encrypted-orders", "tick", {"id": 7})
+                assert (await secret.next(timeout=5)).data == {"id": 7}
+
+        async def test_fake(soundpost_fake):
+            await apublish("orders", "tick")
+            soundpost_fake.assert_broadcast("tick", on="orders")
+
+        async def test_policy(soundpost_auth):
+            await soundpost_auth.aassert_allowed(alice, "private-orders.7")
+            await soundpost_auth.aassert_denied(bob, "private-orders.7")
+            assert (await soundpost_auth.amember(alice, "presence-rooms.x"))["name"] == "alice"
+            assert soundpost_auth.member(alice, "presence-rooms.x")["name"] == "alice"
+    """,
+    "credentials": """
+        import soundpost
+
+        app = {"app_id": "9", "key": "own-key", "secret": "own-secret"}
+        soundpost.configure(app, port=1, default="main", trusted_origins=["https://a"])
+
+        def test_the_server_has_the_application_s_own(soundpost_server):
+            server = soundpost_server
+            assert (server.app_id, server.key, server.secret) == ("9", "own-key", "own-secret")
+            settings = soundpost.broadcast.settings
+            assert settings.trusted_origins == ("https://a",)
+            assert settings.browser().base_url == soundpost_server.url
+            soundpost.publish("orders", "tick")
+
+        def test_restored():
+            assert soundpost.broadcast.settings.connection("main").port == 1
+    """,
+    "endpoint": """
+        import pytest
+        from soundpost.authorization import AuthEndpoint, ChannelRoutes
+
+        @pytest.fixture
+        def soundpost_auth_endpoint():
+            routes = ChannelRoutes()
+
+            @routes.private("own.{name}")
+            def own(user, name):
+                return user == name
+
+            return AuthEndpoint(routes, None)
+
+        def test_routes_of_one_s_own(soundpost_auth):
+            soundpost_auth.assert_allowed("alice", "private-own.alice")
+            soundpost_auth.assert_denied("bob", "private-own.alice")
+    """,
+}
+
+
+@pytest.mark.parametrize("name", TESTS)
+def test_fixtures(pytester: pytest.Pytester, name: str) -> None:
+    passed = TESTS[name].count("def test_")
+    pytester.makepyfile(application=APPLICATION)
+    pytester.makepyfile(**{f"test_{name}": TESTS[name]})
+    mode = ["-o", "asyncio_mode=auto"] if name == "asyncio" else ["-p", "no:asyncio"]
+    result = pytester.runpytest_subprocess("-W", "error::pytest.PytestUnraisableExceptionWarning", *mode)
+    result.assert_outcomes(passed=passed)
+
+
+def test_django_s_own_endpoint_is_asked(pytester: pytest.Pytester) -> None:
+    """With its denials and permissions."""
+    pytester.makeconftest(
+        """
+        import django
+        from django.conf import settings
+
+        apps = ["django.contrib.contenttypes", "django.contrib.auth", "soundpost.django"]
+        settings.configure(INSTALLED_APPS=apps, USE_TZ=True)
+        django.setup()
+        """
+    )
+    pytester.makepyfile(
+        """
+        from django.core.exceptions import PermissionDenied
+        from soundpost import channels
+
+        @channels.private("orders", permission="shop.view_order")
+        def orders(user):
+            return True
+
+        @channels.private("never")
+        def never(user):
+            raise PermissionDenied("never")
+
+        class User:
+            def has_perm(self, permission):
+                return permission == "shop.view_order"
+
+        def test_policy(soundpost_auth):
+            soundpost_auth.assert_allowed(User(), "private-orders")
+            assert soundpost_auth.assert_denied(object(), "private-orders").endswith("no permission 'shop.view_order'")
+            assert soundpost_auth.assert_denied(User(), "private-never") == "never"
+
+        async def test_async_policy(soundpost_auth):
+            await soundpost_auth.aassert_allowed(User(), "private-orders")
+        """
+    )
+    pytester.runpytest_subprocess("-o", "asyncio_mode=auto").assert_outcomes(passed=2)
+
+
+def test_loading_the_plugin_loads_nothing_else(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_light():
+            assert "soundpost.testing.plugin" in sys.modules
+            ours = {name for name in sys.modules if name.startswith("soundpost")}
+            assert ours <= {"soundpost", "soundpost.errors", "soundpost.testing", "soundpost.testing.plugin"}, ours
+            assert not {"httpx", "uvloop", "msgspec", "httptools", "websockets"} & set(sys.modules)
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:asyncio", "-p", "no:anyio", "-p", "no:hypothesispytest").assert_outcomes(
+        passed=1
+    )
+
+
+def test_pytest_finds_it_by_itself_and_says_what_its_fixtures_give(pytester: pytest.Pytester) -> None:
+    result = pytester.runpytest_subprocess("--fixtures")
+    result.stdout.fnmatch_lines(["soundpost_fake*", "*remembered instead of sent*", "soundpost_server*"])

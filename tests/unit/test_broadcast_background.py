@@ -1,0 +1,145 @@
+"""Sending from a thread of the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from harness import until
+from soundpost.broadcasting.delivery import background
+from soundpost.broadcasting.delivery.background import BackgroundDelivery
+from soundpost.broadcasting.message import Message
+from soundpost.errors import BroadcastError
+
+
+class Drivers:
+    """Takes messages, or fails as it is told."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.failures: list[Exception] = []
+        self.tries = 0
+        self.open = threading.Event()
+        self.open.set()
+
+    def send(self, messages: Sequence[Message]) -> None:
+        self.open.wait(20)
+        self.tries += 1
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent += [message.name for message in messages]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+AWAY = BroadcastError("event tick on a: nothing listens")
+
+
+@pytest.fixture
+def drivers() -> Drivers:
+    return Drivers()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def delivery(drivers: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[BackgroundDelivery]:
+    monkeypatch.setattr(background, "_BACK_OFF", (0.01,))
+    monkeypatch.setattr(background, "FLUSH_TIME", 0.3)
+    made = BackgroundDelivery(drivers, max_waiting=100, clock=clock)
+    yield made
+    drivers.failures.clear()
+    drivers.open.set()
+    made.close()
+
+
+def message(name: object) -> Message:
+    return Message(("a",), str(name), "{}")
+
+
+def test_sent_in_order_by_one_thread(delivery: BackgroundDelivery, drivers: Drivers) -> None:
+    for number in range(50):
+        delivery.deliver([message(number)], "default")
+    delivery.close()
+    assert drivers.sent == [str(number) for number in range(50)]
+    assert sum(thread.name == "soundpost-broadcast" for thread in threading.enumerate()) >= 1
+
+
+async def test_event_loops_are_not_blocked(delivery: BackgroundDelivery, drivers: Drivers) -> None:
+    drivers.open.clear()
+    await delivery.adeliver([message(1)], "default")
+    assert drivers.sent == []
+    drivers.open.set()
+    until(lambda: drivers.sent == ["1"], "the message")
+
+
+def test_no_more_than_a_bound_may_wait(delivery: BackgroundDelivery, drivers: Drivers) -> None:
+    drivers.open.clear()
+    for number in range(10):
+        delivery.deliver([message(number)] * 10, "default")
+    with pytest.raises(BroadcastError, match="event 10 on a: 100 messages wait to be sent in the background, 100 may"):
+        delivery.deliver([message(10)], "default")
+    drivers.open.set()
+    delivery.close()
+    delivery.deliver([message("room again")], "default")
+    delivery.close()
+    assert drivers.sent[-1] == "room again"
+    assert len(drivers.sent) == 101
+
+
+def test_a_server_that_is_away_is_tried_again_and_the_order_is_kept(
+    delivery: BackgroundDelivery, drivers: Drivers
+) -> None:
+    drivers.failures = [AWAY, BroadcastError("x", 503), BroadcastError("x", 429)]
+    for number in range(3):
+        delivery.deliver([message(number)], "default")
+    until(lambda: drivers.sent == ["0", "1", "2"], "the messages")
+    assert drivers.tries == 6
+
+
+def test_what_waited_too_long_is_given_up_and_logged(
+    delivery: BackgroundDelivery, drivers: Drivers, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    drivers.failures = [AWAY] * 1000
+    delivery.deliver([message("old")], "default")
+    until(lambda: drivers.tries > 2, "tries")
+    clock.now = background.KEEP_TRYING
+    until(lambda: "not sent: event tick on a: nothing listens" in caplog.text, "the log")
+    drivers.failures.clear()
+    delivery.deliver([message("new")], "default")
+    until(lambda: drivers.sent == ["new"], "the next message")
+
+
+@pytest.mark.parametrize("error", [BroadcastError("event tick on a: refused", 401), ValueError("a driver's mistake")])
+def test_what_would_fail_again_is_logged_and_the_next_is_sent(
+    delivery: BackgroundDelivery, drivers: Drivers, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    drivers.failures = [error]
+    delivery.deliver([message("lost")], "default")
+    delivery.deliver([message("next")], "default")
+    until(lambda: drivers.sent == ["next"], "the next message")
+    assert "not sent: " in caplog.text
+    assert str(error) in caplog.text
+
+
+def test_the_end_does_not_wait_for_ever_and_says_what_is_lost(
+    delivery: BackgroundDelivery, drivers: Drivers, caplog: pytest.LogCaptureFixture
+) -> None:
+    drivers.failures = [AWAY] * 100_000
+    delivery.deliver([message("first"), message("second")], "default")
+    until(lambda: drivers.tries > 0, "a try")
+    before = drivers.tries
+    delivery.close()
+    assert "2 message(s) were not sent before the end, the first: first on a" in caplog.text
+    assert 1 <= drivers.tries - before < 100, "it was tried again, but not without a pause"

@@ -1,0 +1,291 @@
+"""Events as classes: where they go, what they are called, what they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import msgspec
+import pydantic
+import pytest
+
+from soundpost import (
+    Broadcastable,
+    Broadcaster,
+    Channel,
+    Event,
+    Message,
+    PresenceChannel,
+    PrivateChannel,
+    SupportsBroadcast,
+    UserNotification,
+    broadcast,
+)
+from soundpost.broadcasting.composing import messages_for
+from soundpost.errors import PayloadError
+
+
+def sent(event: Any) -> list[tuple[tuple[str, ...], str, str]]:
+    return [(message.channels, message.name, message.data) for message in messages_for(event, None, [""])]
+
+
+class OrderShipped(Event):
+    order_id: int
+    carrier: str = "DHL"
+    eta: datetime | None = None
+    _note: str = "internal"
+
+    def broadcast_on(self) -> Channel:
+        return PrivateChannel(f"orders.{self.order_id}")
+
+
+class PriceTick(
+    Event, on=[Channel("prices.{symbol}"), "prices"], name="price.tick", connection=("a", "b"), rescue=True
+):
+    symbol: str
+    bid: Decimal
+
+
+def test_fields_are_parameters_and_payload() -> None:
+    event = OrderShipped(7, eta=datetime(2026, 1, 2, 3, 4, tzinfo=UTC))
+    assert event == OrderShipped(order_id=7, carrier="DHL", eta=event.eta)
+    assert sent(event) == [
+        (("private-orders.7",), "OrderShipped", '{"order_id":7,"carrier":"DHL","eta":"2026-01-02T03:04:00+00:00"}')
+    ]
+
+
+def test_constant_things_are_keywords_of_the_class() -> None:
+    event = PriceTick("EUR", Decimal("1.10"))
+    assert sent(event) == [(("prices.EUR", "prices"), "price.tick", '{"symbol":"EUR","bid":"1.10"}')]
+    assert (event.broadcast_connection, event.on_error) == (("a", "b"), "log")
+
+
+def test_keywords_are_inherited_and_overridden() -> None:
+    class Base(Event, on="ticks", queue="realtime", after_commit=False, on_error="log"):
+        pass
+
+    class Other(Base, on=PresenceChannel("others"), on_error="raise"):
+        number: int = 1
+
+    assert sent(Base()) == [(("ticks",), "Base", "{}")]
+    assert sent(Other()) == [(("presence-others",), "Other", '{"number":1}')]
+    assert (Other.broadcast_queue, Other.after_commit, Other.on_error) == ("realtime", False, "raise")
+    assert Base.on_error == "log"
+
+
+def test_methods_win_over_keywords() -> None:
+    class Named(Event, on="a", name="keyword"):
+        def broadcast_on(self) -> list[str]:
+            return ["b"]
+
+        def broadcast_as(self) -> str:
+            return "method"
+
+        def broadcast_with(self) -> dict[str, Any]:
+            return {**super().broadcast_with(), "more": True}
+
+    assert sent(Named()) == [(("b",), "method", '{"more":true}')]
+
+
+def test_an_event_may_decide_not_to_be_sent() -> None:
+    class Sometimes(Event, on="a"):
+        wanted: bool
+
+        def broadcast_when(self) -> bool:
+            return self.wanted
+
+    class Nowhere(Event):
+        def broadcast_on(self) -> list[str]:
+            return []
+
+    assert len(sent(Sometimes(True))) == 1
+    assert sent(Sometimes(False)) == sent(Nowhere()) == []
+
+
+def test_a_channel_that_wants_a_field_that_is_not_there_is_refused_when_the_class_is_made() -> None:
+    with pytest.raises(
+        TypeError, match=r"Wrong: the channel 'private-orders\.\{order_idd\}' wants a field 'order_idd'"
+    ):
+
+        class Wrong(Event, on=PrivateChannel("orders.{order_idd}")):
+            order_id: int
+
+    class ByProperty(Event, on=PrivateChannel("orders.{number}")):
+        order_id: int
+
+        @property
+        def number(self) -> int:
+            return self.order_id * 10
+
+    assert sent(ByProperty(7))[0][0] == ("private-orders.70",)
+
+
+def test_an_event_that_goes_nowhere_says_how_to_say_where() -> None:
+    class Lost(Event):
+        pass
+
+    with pytest.raises(NotImplementedError, match=r"Lost does not say where it goes: define broadcast_on\(self\)"):
+        sent(Lost())
+
+
+# Events of other kinds of classes
+
+
+@dataclass(frozen=True)
+class DataclassEvent(Broadcastable, on="orders.{id}", name="dataclass"):
+    id: int
+
+
+class PydanticEvent(pydantic.BaseModel, Broadcastable, on="orders.{id}", name="pydantic"):
+    id: int = pydantic.Field(serialization_alias="orderId")
+    secret: str = pydantic.Field(default="s", exclude=True)
+    at: datetime = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+class StructEvent(Broadcastable, msgspec.Struct):
+    id: int
+
+    def broadcast_on(self) -> str:
+        return f"orders.{self.id}"
+
+
+@attrs.define
+class AttrsEvent(Broadcastable, on="orders.{id}"):
+    id: int
+    _hidden: int = 1
+
+
+class PlainEvent(Broadcastable, on="orders.{id}"):
+    def __init__(self, id: int) -> None:
+        self.id = id
+        self._hidden = 1
+
+
+class BareEvent:
+    """Nothing but the protocol."""
+
+    def __init__(self) -> None:
+        self.id = 7
+
+    def broadcast_on(self) -> str:
+        return "orders.7"
+
+
+@pytest.mark.parametrize(
+    ("event", "name", "data"),
+    [
+        (DataclassEvent(7), "dataclass", '{"id":7}'),
+        (PydanticEvent(id=7), "pydantic", '{"id":7,"at":"2026-01-02T00:00:00Z"}'),
+        (StructEvent(7), "StructEvent", '{"id":7}'),
+        (AttrsEvent(7), "AttrsEvent", '{"id":7}'),
+        (PlainEvent(7), "PlainEvent", '{"id":7}'),
+        (BareEvent(), "BareEvent", '{"id":7}'),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_events_of_any_class(event: Any, name: str, data: str) -> None:
+    assert isinstance(event, SupportsBroadcast)
+    assert sent(event) == [(("orders.7",), name, data)]
+
+
+def test_a_channel_that_cannot_be_named_names_the_event() -> None:
+    class Wrong(Broadcastable, on="orders.{nothing}"):
+        pass
+
+    with pytest.raises(PayloadError, match=r"event Wrong: its channel cannot be named: .*'nothing'"):
+        sent(Wrong())
+
+
+def test_a_pydantic_event_that_cannot_be_serialised_is_a_payload_error() -> None:
+    class Wrong(pydantic.BaseModel, Broadcastable, arbitrary_types_allowed=True):
+        thing: object
+
+        def broadcast_on(self) -> str:
+            return "orders"
+
+    with pytest.raises(PayloadError, match="event Wrong: its data: Wrong: Unable to serialize unknown type"):
+        sent(Wrong(thing=object()))
+
+
+def test_what_is_no_event_says_what_to_do() -> None:
+    with pytest.raises(PayloadError, match=r"dict is no event: it has no broadcast_on.*publish\(…\)"):
+        sent({"id": 7})
+
+
+def test_events_broadcast_themselves() -> None:
+    with broadcast.fake() as fake:
+        OrderShipped(7).broadcast(socket_id="1.2")
+    assert fake.assert_broadcast(OrderShipped).excluded == "1.2"
+
+
+async def test_events_broadcast_themselves_in_an_event_loop() -> None:
+    with broadcast.fake() as fake:
+        await OrderShipped(7).abroadcast(via="b")
+    assert fake.assert_broadcast(OrderShipped).connection == "b"
+
+
+class TestUserNotification:
+    class InvoicePaid(UserNotification):
+        amount: Decimal
+
+    def test_laravels_name_and_channel(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(broadcast, "_settings", Broadcaster().settings)
+        [(channels, name, data)] = sent(self.InvoicePaid(7, Decimal("9.90")))
+        assert channels == ("private-App.Models.User.7",)
+        assert name == "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated"
+        assert msgspec.json.decode(data) == {
+            "id": msgspec.json.decode(data)["id"],
+            "type": "InvoicePaid",
+            "amount": "9.90",
+        }
+
+    def test_each_has_an_id(self) -> None:
+        event = self.InvoicePaid(7, Decimal(1))
+        assert event.broadcast_with()["id"] != event.broadcast_with()["id"]
+
+    def test_the_channel_can_be_another(self) -> None:
+        class Poke(UserNotification):
+            notification_channel = "users.{id}"
+
+            def broadcast_type(self) -> str:
+                return "poke"
+
+        [(channels, _, data)] = sent(Poke("a7"))
+        assert channels == ("private-users.a7",)
+        assert msgspec.json.decode(data)["type"] == "poke"
+
+
+class TestMessage:
+    """What queues carry."""
+
+    message = Message(("a", "b"), "tick", '{"ü":1}', "1.2", "reverb", "id-1")
+
+    def test_json_and_back(self) -> None:
+        text = '{"c":["a","b"],"n":"tick","d":"{\\"ü\\":1}","s":"1.2","v":"reverb","i":"id-1"}'
+        assert self.message.to_json() == text
+        assert Message.from_json(text) == self.message
+        assert Message.from_json(text.encode()) == self.message
+
+    def test_ids_are_new_and_kept(self) -> None:
+        one, other = Message(("a",), "n", "{}"), Message(("a",), "n", "{}")
+        assert one.id != other.id
+        assert Message.from_dict(one.to_dict()) == one
+
+    @pytest.mark.parametrize(
+        "wrong", ["", "[]", "{}", "7", '{"c":["a"],"n":"x","d":"{}"}', '{"c":7,"n":"","d":"","i":""}']
+    )
+    def test_anything_else_is_refused(self, wrong: str) -> None:
+        with pytest.raises(PayloadError, match="not a message of a queue"):
+            Message.from_json(wrong)
+
+
+def test_an_event_may_go_to_channels_of_a_generator() -> None:
+    class Many(Event):
+        def broadcast_on(self) -> Iterable[str]:
+            return (f"orders.{number}" for number in range(3))
+
+    assert sent(Many())[0][0] == ("orders.0", "orders.1", "orders.2")
