@@ -22,7 +22,10 @@ def test_version(command_line: CommandLine) -> None:
     assert result.stdout == f"soundpost {soundpost.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("start",), ("init",), ("trigger",), ("listen",), ("bench",)])
+COMMANDS = ("bench", "deploy", "doctor", "events", "init", "listen", "reload", "restart", "start", "status", "trigger")
+
+
+@pytest.mark.parametrize("arguments", [(), *((name,) for name in COMMANDS), ("types",)])
 def test_help_has_examples(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
     result = command_line.run(*arguments, "--help")
     assert result.exit_code == 0
