@@ -12,10 +12,11 @@ from harness import until
 
 
 @pytest.fixture(scope="module")
-def dashboard() -> Iterator[str]:
+def dashboard(browser: Browser) -> Iterator[str]:
     """Its address."""
     with running_example("flask_dashboard") as url:
         yield url
+        browser.reset()  # or its pages would complain that it is gone
 
 
 def test_the_chart_moves_and_orders_arrive_at_the_other_window(dashboard: str, browser: Browser) -> None:

@@ -427,7 +427,7 @@ class TestTls:
 
     def test_the_wrong_scheme(self, tls_server: RunningServer, server: RunningServer, publish: Publish) -> None:
         error = error_of(publish, for_server(tls_server.port, timeout=10.0))
-        assert "does it speak https instead of http?" in str(error)
+        assert "Plain HTTP on a TLS port: use https" in str(error)
         error = error_of(publish, for_server(server.port, scheme="https", timeout=10.0, connect_timeout=5.0))
         assert "does it speak http instead of https?" in str(error)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from errno import ECONNREFUSED
 from typing import Final, cast
 
 from soundpost.broadcasting.drivers.http_address import HttpAddress
@@ -66,13 +67,16 @@ class AsyncConnections:
         address = self._address
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._connect_timeout):
-            _, connection = await loop.create_connection(
+            transport, connection = await loop.create_connection(
                 _Connection,
                 address.host,
                 address.port,
                 ssl=address.tls,
                 server_hostname=address.host if address.is_tls else None,
             )
+        if transport.get_extra_info("sockname") == transport.get_extra_info("peername"):
+            transport.abort()
+            raise ConnectionRefusedError(ECONNREFUSED, "the kernel connected it to itself: nobody listens there")
         return connection
 
 

@@ -6,6 +6,7 @@ import select
 import socket
 import time
 from contextlib import suppress
+from errno import ECONNREFUSED
 from typing import Final
 
 from soundpost.broadcasting.drivers.http_address import HttpAddress
@@ -84,6 +85,10 @@ class BlockingConnections:
             try:
                 connection.settimeout(_left(deadline))
                 connection.connect(where)
+                if connection.getsockname() == connection.getpeername():
+                    raise ConnectionRefusedError(
+                        ECONNREFUSED, "the kernel connected it to itself: nobody listens there"
+                    )
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if address.tls is not None:
                     connection.settimeout(_left(deadline))
