@@ -300,7 +300,7 @@ class TestUsers:
             (type("Django", (), {"pk": 9, "id": 7})(), "9"),
             (type("Login", (), {"get_id": lambda self: "8"})(), "8"),
         ],
-        ids=str,
+        ids=["object", "text id", "number", "text", "claims", "zero", "pk", "get_id"],
     )
     def test_ids_are_text(self, ask: Ask, user: Any, user_id: str) -> None:
         assert json.loads(json.loads(ask(request("presence-bare", user)).body)["channel_data"])["user_id"] == user_id
