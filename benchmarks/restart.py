@@ -108,7 +108,7 @@ def hosts(stack: ExitStack) -> tuple[int, Restart]:
             _until(lambda server=server: server.publish("x", "e").body == b"{}")  # type: ignore[misc]
         return time.monotonic() - began
 
-    return stack.enter_context(running_nginx([server.port for server in servers])), restart
+    return stack.enter_context(running_nginx([server.port for server in servers], files=20_000)), restart
 
 
 def _until(condition: Callable[[], bool]) -> None:

@@ -18,7 +18,8 @@ worker_processes 1;
 daemon off;
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
-events {{ worker_connections 1024; }}
+worker_rlimit_nofile {files};
+events {{ worker_connections {files}; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
@@ -48,15 +49,16 @@ http {{
 
 
 @contextmanager
-def running_nginx(places: Sequence[int | Path]) -> Iterator[int]:
-    """A load balancer before servers on these ports, or Unix sockets; its own port."""
+def running_nginx(places: Sequence[int | Path], files: int = 1_024) -> Iterator[int]:
+    """A load balancer before servers on these ports, or Unix sockets; its own port. ``files``: it may have open, two
+    for each client."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="soundpost-nginx-") as folder:
         addresses = [f"127.0.0.1:{place}" if isinstance(place, int) else f"unix:{place}" for place in places]
         servers = "\n        ".join(f"server {address} max_fails=0;" for address in addresses)
         file = Path(folder) / "nginx.conf"
-        file.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=port))
+        file.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=port, files=files))
         process = subprocess.Popen([program, "-c", str(file), "-e", f"{folder}/error.log"])
 
         def listens() -> bool:
