@@ -96,7 +96,7 @@ def test_plain_http_to_a_tls_server(sh: Shell, command: tuple[str, ...]) -> None
     sh.environ["SOUNDPOST_SERVER_TLS_CERTIFICATE"] = str(self_signed_in_one_file(sh.directory))
     _, port = sh.server()
     message = failure(sh, *command, "--port", str(port), "--scheme", "http")
-    assert message == f"http://127.0.0.1:{port} hung up without an HTTP answer: does it speak https instead of http?"
+    assert message == f"http://127.0.0.1:{port} answered 400: Plain HTTP on a TLS port: use https:// (wss://) here"
 
 
 @COMMANDS

@@ -101,7 +101,8 @@ def test_clients_are_sent_away_over_the_drain_time_and_served_until_then(workers
         os.kill(server.pid, signal.SIGTERM)
         until(leaving.has_begun, "the first is sent away")
 
-        assert ask(api.pop(), READY) == (503, b'{"health":"draining"}')
+        # Workers hear of it one after the other.
+        until(lambda: ask(api.pop(), READY) == (503, b'{"health":"draining"}'), "it is not ready")
         assert ask(api.pop(), HEALTH)[0] == 200
         published: list[tuple[str, set[RawSocket]]] = []
         while len(leaving.left) < len(clients) and api:

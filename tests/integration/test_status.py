@@ -252,13 +252,14 @@ def test_without_a_place_for_it_the_server_does_without() -> None:
         assert "does not run on this machine" in server.run("status").stderr
 
 
-def test_a_path_that_is_too_long_for_a_socket_is_no_place_for_it(tmp_path: Path) -> None:
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs a short name for a long path")
+def test_a_long_path_is_no_hindrance(tmp_path: Path) -> None:
     with operated() as server:
         server.shell.environ["XDG_RUNTIME_DIR"] = str(tmp_path / ("long" * 30))
         server.configure()
         server.start()
-        assert "AF_UNIX path too long" in server.said("no socket")
-        assert "does not run on this machine" in server.run("status").stderr
+        assert "connections: 0" in server.run("status").stdout
+        assert server.run("restart").stdout == "restarting\n"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to be somebody else")

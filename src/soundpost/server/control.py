@@ -12,7 +12,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -164,17 +164,39 @@ def names() -> list[str]:
 
 def _connects(sock: socket.socket, path: Path) -> bool:
     """Whether somebody listens. Raises OSError for one that this user may not ask."""
-    if len(os.fsencode(path)) > _LONGEST_PATH:
-        return False
     try:
-        sock.connect(str(path))
+        with _short(path) as address:
+            sock.connect(address)
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
         return False
     return True
 
 
+@contextmanager
+def _short(path: Path) -> Iterator[str]:
+    """A name of a socket's path that is short enough for the kernel, which takes no more than 107 bytes."""
+    if len(os.fsencode(path)) <= _LONGEST_PATH or not Path("/proc/self/fd").exists():
+        yield str(path)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
 def _all_folders() -> Iterator[Path]:
-    yield from dict.fromkeys((*folders(), _FOLDER_OF_ROOT))
+    yield from dict.fromkeys((*folders(), _FOLDER_OF_ROOT, *_folders_of_others()))
+
+
+def _folders_of_others() -> Iterator[Path]:
+    """Where servers of other users have their sockets, for root: under Supervisor in the home of the program's user."""
+    if os.geteuid() == 0:
+        with suppress(OSError):
+            for line in Path("/proc/net/unix").read_text(errors="replace").splitlines():
+                path = Path(line.rpartition(" ")[2])
+                if path.parent.name == "soundpost" and path.name.startswith("control-"):
+                    yield path.parent
 
 
 def _bound(path: Path) -> socket.socket:
@@ -184,7 +206,8 @@ def _bound(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
-        sock.bind(str(path))
+        with _short(path) as address:
+            sock.bind(address)
     except OSError:
         sock.close()
         raise

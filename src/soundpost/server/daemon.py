@@ -13,7 +13,7 @@ import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from soundpost.config.settings import Settings
 from soundpost.core.apps import App
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("soundpost.server")
 
+STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 Ending = Literal["stopped", "to be executed anew"]
 
 
@@ -74,8 +75,9 @@ class Supervision:
         self._restarting: asyncio.Task[None] | None = None
         self._turn: asyncio.Task[None] | None = None
         self._hung_up = False
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPS:
             self._loop.add_signal_handler(number, self._stop, number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # blocked while the process became another program
         self._terminals = [file for file in range(3) if os.isatty(file)]
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         if daemon.backplane is not None:
@@ -97,6 +99,11 @@ class Supervision:
         if self._hung_up:
             self._hang_up()
         return capacity
+
+    @property
+    def ending(self) -> Ending:
+        """How it ends, as far as is known."""
+        return self._ending
 
     async def until_the_end(self) -> Ending:
         """Wait until it has ended, or is to be replaced by itself."""

@@ -13,7 +13,7 @@ import uvloop
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.server import service_manager
 from soundpost.server.control import Control, control_name
-from soundpost.server.daemon import Daemon, Ending, Supervision
+from soundpost.server.daemon import STOPS, Daemon, Ending, Supervision
 from soundpost.server.heartbeat import Heartbeat
 from soundpost.server.listening import Listening
 from soundpost.server.logs import set_up_logging
@@ -77,6 +77,9 @@ async def _serve(
     if ending == "to be executed anew":  # another SIGHUP is to wait until there is a handler again
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # from now on they wait for the handlers of the next process
+        await asyncio.sleep(0.01)  # what came before that is handled now
+        ending = supervision.ending
     return ending
 
 
