@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from command_line import CommandLine, command_line
+from soundpost.deploy.containers import PRIVATE_NETWORKS
 
 __all__ = ["command_line"]
 
@@ -50,6 +51,7 @@ def test_compose_has_the_server_and_redis(configured: CommandLine) -> None:
         "SOUNDPOST_APP_ALLOWED_ORIGINS": "a.example,b.example",
         "SOUNDPOST_SERVER_HOSTNAME": "ws.example.com",
         "SOUNDPOST_SERVER_DRAIN_TIME": "20",
+        "SOUNDPOST_SERVER_TRUSTED_PROXIES": PRIVATE_NETWORKS,
         "SOUNDPOST_APP_SECRET_FILE": "/run/secrets/app_secret",
         "SOUNDPOST_REDIS_URL": "redis://redis:6379/0",
     }

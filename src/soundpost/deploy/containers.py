@@ -28,6 +28,10 @@ def inside(plan: Plan) -> Plan:
     return dataclasses.replace(plan, settings=msgspec.structs.replace(plan.settings, server=server), nodes=())
 
 
+PRIVATE_NETWORKS: Final = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+"""Where proxies are among containers: never on the loopback address."""
+
+
 def variables(plan: Plan) -> dict[str, str]:
     """All settings that are not the defaults, but for those of the image, secrets, and files of this machine."""
     defaults: dict[str, Any] = {
@@ -50,6 +54,7 @@ def variables(plan: Plan) -> dict[str, str]:
         del found["SOUNDPOST_APP_ID"], found["SOUNDPOST_APP_KEY"]
     if not plan.server.playground:
         found.pop("SOUNDPOST_SERVER_PLAYGROUND", None)
+    found.setdefault("SOUNDPOST_SERVER_TRUSTED_PROXIES", PRIVATE_NETWORKS)
     return found
 
 
