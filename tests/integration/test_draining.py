@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -42,6 +43,10 @@ def ask(client: RawSocket, request: bytes) -> tuple[int, bytes]:
     client.send(request)
     response = client.read_response()
     return response.status, response.body
+
+
+def says(client: RawSocket, request: bytes, answer: tuple[int, bytes]) -> bool:
+    return ask(client, request) == answer
 
 
 class Leaving:
@@ -96,13 +101,13 @@ def test_clients_are_sent_away_over_the_drain_time_and_served_until_then(workers
             clients = [stack.enter_context(server.connect()) for _ in range(10)]
         for client in clients:
             client.subscribe("room")
-        api = [stack.enter_context(keep_alive(server)) for _ in range(12)]
+        api = [stack.enter_context(keep_alive(server)) for _ in range(14)]
         leaving = Leaving(clients)
         os.kill(server.pid, signal.SIGTERM)
         until(leaving.has_begun, "the first is sent away")
 
-        # Workers hear of it one after the other.
-        until(lambda: ask(api.pop(), READY) == (503, b'{"health":"draining"}'), "it is not ready")
+        for connection in (api.pop(), api.pop(), api.pop()):  # the workers are told one after the other
+            until(partial(says, connection, READY, (503, b'{"health":"draining"}')), "it says so")
         assert ask(api.pop(), HEALTH)[0] == 200
         published: list[tuple[str, set[RawSocket]]] = []
         while len(leaving.left) < len(clients) and api:

@@ -115,6 +115,7 @@ class Supervision:
 
     def reload(self) -> str:
         """Read the apps anew; say what changed. Raises SoundpostError: then all is as before."""
+        self._refuse_during_restart()
         settings = self._read()
         before = {app.id: app for app in self._daemon.settings.apps}
         after = {app.id: app for app in settings.apps}
@@ -149,10 +150,13 @@ class Supervision:
             raise StartError("this server has no configuration to read anew: its credentials were made for this run")
         return self._load()
 
-    def _begin_restart(self) -> str:
+    def _refuse_during_restart(self) -> None:
         replacing = self._restarting is not None and not self._restarting.done()
         if replacing or self._ending == "to be executed anew":
             raise StartError("a restart is under way already")
+
+    def _begin_restart(self) -> str:
+        self._refuse_during_restart()
         if self._starting is not None:
             raise StartError("the server is only just starting")
         if self._stopping is not None:
