@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +15,7 @@ import httpx
 
 from clients.browser import Page
 from harness import until
+from redis_process import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 SCREENSHOTS: Final = os.environ.get("SOUNDPOST_SCREENSHOTS", "")
@@ -26,7 +26,7 @@ _BUILD_TIME: Final = 300
 @contextmanager
 def running_example(name: str, **variables: str) -> Iterator[str]:
     """Run ``examples/NAME/start``, with more environment variables; give its site's address once that answers."""
-    port, soundpost_port = _free_ports(2)
+    port, soundpost_port = free_port(), free_port()
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("SOUNDPOST_")}
     environ = {**inherited, "PORT": str(port), "SOUNDPOST_PORT": str(soundpost_port), **variables}
     with tempfile.NamedTemporaryFile(prefix="soundpost-example-", suffix=".log") as log:
@@ -52,9 +52,3 @@ def picture(page: Page, name: str, width: int = 1000, height: int = 620) -> None
     """Take a screenshot, if somebody wants to look at it."""
     if SCREENSHOTS:
         page.screenshot(Path(SCREENSHOTS) / f"{name}.png", width, height)
-
-
-def _free_ports(number: int) -> list[int]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [each.getsockname()[1] for each in sockets]

@@ -80,8 +80,9 @@ def test_all_expires_with_the_newest_event(client: redis.Redis, base: str, keep:
     client.pexpire(base + "kept", 1_000)
     keep("b", ttl=50_000)
 
-    assert 1_000 < client.pttl(base + "kept") <= 50_000
-    assert client.pttl(base + "last:b") <= client.pttl(base + "kept")
+    left = client.pttl(base + "kept")
+    assert 1_000 < left <= 50_000
+    assert client.pttl(base + "last:b") <= left  # asked for later, so it may have less
     assert client.hlen(base + "version") == 0
 
 
