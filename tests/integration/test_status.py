@@ -274,12 +274,14 @@ def test_another_user_may_not_ask() -> None:
         client = socket.socket(socket.AF_UNIX)
         pid = os.fork()
         if pid == 0:
-            os.setuid(65534)
+            status = 1
             try:
+                os.setuid(65534)
                 client.connect(str(control_socket(server)))
             except PermissionError:
-                os._exit(0)
-            os._exit(1)
+                status = 0
+            finally:
+                os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
 
 
