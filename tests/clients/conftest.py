@@ -96,3 +96,10 @@ def browser() -> Iterator[Browser]:
     """A headless Chromium with a fresh profile."""
     with Browser() as running:
         yield running
+
+
+@pytest.fixture(autouse=True)
+def no_pages_of_other_tests(request: pytest.FixtureRequest) -> None:
+    """Pages that a test left open would complain that their server is gone, in the next one's name."""
+    if "browser" in request.fixturenames:
+        request.getfixturevalue("browser").reset()
