@@ -16,7 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
+from ending import end
 from harness import TIMEOUT, HttpResponse, RawSocket, until
+from nginx_process import temporary_paths
 
 NGINX: Final = shutil.which("nginx") or "/usr/sbin/nginx"
 _AROUND: Final = """\
@@ -31,14 +33,6 @@ http {{
     {inside}
 }}
 """
-_TEMPORARY: Final = """\
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
-"""
 
 
 def main_file(folder: Path, inside: str) -> Path:
@@ -51,11 +45,6 @@ def main_file(folder: Path, inside: str) -> Path:
 def _user() -> str:
     """The one of the tests: their folders are open to nobody else."""
     return "user root;" if os.geteuid() == 0 else ""
-
-
-def temporary_paths(folder: Path) -> str:
-    """Directives that let Nginx run without root."""
-    return _TEMPORARY.format(folder=folder)
 
 
 def nginx_test(file: Path, *globals: str) -> str:
@@ -85,12 +74,7 @@ def running(command: list[str], port: int, environ: dict[str, str] | None = None
         until(listens, f"{command[0]} listens")
         yield
     finally:
-        process.terminate()
-        try:
-            process.wait(TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 @contextmanager

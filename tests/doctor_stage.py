@@ -16,9 +16,10 @@ import pytest
 
 from certificates import Authority, Certificate
 from harness import DEFAULT_APP, RunningServer, running_server, until
+from nginx_process import temporary_paths
 from redis_process import free_port
 from soundpost.core.apps import App
-from soundpost.doctor import Examination, Plan, examine
+from soundpost.doctor import Examination, Plan, examine, patience
 from soundpost.doctor.place import Place, place_of
 
 _CONFIGURATION: Final = """\
@@ -28,12 +29,7 @@ pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{ worker_connections 256; }}
 http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+    {temporary}
     map $http_upgrade $connection_upgrade {{ default upgrade; '' close; }}
     limit_req_zone $server_name zone=few:1m rate=1r/m;
     {http}
@@ -90,6 +86,7 @@ class Stage:
             listen = f" ssl{listen}"
             server = f"ssl_certificate {tls.chain}; ssl_certificate_key {tls.key};\n{server}"
         text = _CONFIGURATION.format(
+            temporary=temporary_paths(folder),
             folder=folder,
             port=port,
             listen=listen,
@@ -273,6 +270,16 @@ def stage(folder: Path, server: RunningServer) -> Iterator[Stage]:
     """A stage, and its end."""
     with ExitStack() as stack:
         yield Stage(folder, stack, server)
+
+
+@pytest.fixture(name="on")
+def impatient_stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage on which nothing is waited for long, whose authority is trusted."""
+    monkeypatch.setattr(patience, "CONNECT", 1.5)
+    monkeypatch.setattr(patience, "ANSWER", 2.5)
+    with stage(tmp_path, server) as made:
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
+        yield made
 
 
 def codes(examination: Examination) -> Sequence[str]:

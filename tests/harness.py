@@ -6,7 +6,6 @@ import json
 import os
 import re
 import select
-import signal
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ending import end
 from raw_socket import (
     DEFAULT_APP,
     MASK,
@@ -156,12 +156,6 @@ def running_server(
             assert line, f"the server did not start:\n{Path(log.name).read_text()}"
             yield RunningServer(process, json.loads(line)["port"], apps, Path(log.name))
         finally:
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGTERM)
-            try:
-                process.wait(TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
             process.stdin.close()
             process.stdout.close()

@@ -13,6 +13,14 @@ from pathlib import Path
 from harness import until
 from redis_process import free_port
 
+_TEMPORARY = """\
+    access_log off;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+"""
 CONFIGURATION = """\
 worker_processes 1;
 daemon off;
@@ -21,12 +29,7 @@ error_log {folder}/error.log;
 worker_rlimit_nofile {files};
 events {{ worker_connections {files}; }}
 http {{
-    access_log off;
-    client_body_temp_path {folder}/body;
-    proxy_temp_path {folder}/proxy;
-    fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi;
-    scgi_temp_path {folder}/scgi;
+    {temporary}
     map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}
     upstream soundpost {{
         {servers}
@@ -48,6 +51,11 @@ http {{
 """
 
 
+def temporary_paths(folder: Path) -> str:
+    """Directives that let Nginx run without root."""
+    return _TEMPORARY.format(folder=folder)
+
+
 @contextmanager
 def running_nginx(places: Sequence[int | Path], files: int = 1_024) -> Iterator[int]:
     """A load balancer before servers on these ports, or Unix sockets; its own port. ``files``: it may have open, two
@@ -58,7 +66,11 @@ def running_nginx(places: Sequence[int | Path], files: int = 1_024) -> Iterator[
         addresses = [f"127.0.0.1:{place}" if isinstance(place, int) else f"unix:{place}" for place in places]
         servers = "\n        ".join(f"server {address} max_fails=0;" for address in addresses)
         file = Path(folder) / "nginx.conf"
-        file.write_text(CONFIGURATION.format(folder=folder, servers=servers, port=port, files=files))
+        file.write_text(
+            CONFIGURATION.format(
+                folder=folder, temporary=temporary_paths(Path(folder)), servers=servers, port=port, files=files
+            )
+        )
         process = subprocess.Popen([program, "-c", str(file), "-e", f"{folder}/error.log"])
 
         def listens() -> bool:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from ending import end
 from harness import TIMEOUT, until
 
 _CONFIGURATION: Final = """\
@@ -67,12 +68,7 @@ def running_supervisor(included: Path) -> Iterator[Supervisor]:
             assert process.poll() is None, log.read_text()
             yield Supervisor(file)
         finally:
-            process.terminate()
-            try:
-                process.wait(3 * TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process, 3 * TIMEOUT)
 
 
 def _program(name: str) -> str:

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ending import end
 from raw_socket import TIMEOUT
 
 
@@ -59,13 +60,7 @@ def running_uvicorn(application: str, environ: Mapping[str, str] | None = None) 
             assert line, f"uvicorn did not start:\n{Path(log.name).read_text()}"
             yield UvicornProcess(process, int(line), Path(log.name))
         finally:
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGTERM)
-            try:
-                process.wait(TIMEOUT)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
             process.stdin.close()
             process.stdout.close()
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from harness import DEFAULT_APP, TIMEOUT, until
+from ending import end
+from harness import DEFAULT_APP, until
 from soundpost import Broadcaster
 
 TESTS: Final = Path(__file__).parents[1]
@@ -51,12 +52,7 @@ def running_worker(folder: Path, *command: str, port: int, redis_url: str) -> It
     try:
         yield Worker(file)
     finally:
-        process.terminate()
-        try:
-            process.wait(TIMEOUT)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
 
 
 @contextmanager

@@ -81,6 +81,18 @@ def test_forked_processes_have_connections_and_threads_of_their_own(server: Runn
         assert not client.has_input()
 
 
+def started(code: str, port: int) -> subprocess.Popen[str]:
+    """A program that broadcasts in the background, to a server that is not there yet."""
+    url = f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{port}/apps/{DEFAULT_APP.id}"
+    return subprocess.Popen(
+        [sys.executable, "-c", CONFIGURE + textwrap.dedent(code)],
+        env={**os.environ, "URL": url, "DELIVER": "background"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
 def test_what_waits_in_the_parent_is_not_sent_by_the_child_too() -> None:
     port = free_port()
     code = """
@@ -93,14 +105,7 @@ def test_what_waits_in_the_parent_is_not_sent_by_the_child_too() -> None:
         print("forked", flush=True)
         input_is_closed = os.read(0, 1)
     """
-    url = f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{port}/apps/{DEFAULT_APP.id}"
-    process = subprocess.Popen(
-        [sys.executable, "-c", CONFIGURE + textwrap.dedent(code)],
-        env={**os.environ, "URL": url, "DELIVER": "background"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = started(code, port)
     assert process.stdout is not None
     assert process.stdin is not None
     assert process.stdout.readline() == "forked\n"
@@ -125,14 +130,7 @@ def test_a_server_that_comes_while_events_wait_gets_them_in_order() -> None:
         print("waiting", flush=True)
         sys.stdin.read()
     """
-    url = f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{port}/apps/{DEFAULT_APP.id}"
-    process = subprocess.Popen(
-        [sys.executable, "-c", CONFIGURE + textwrap.dedent(code)],
-        env={**os.environ, "URL": url, "DELIVER": "background"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = started(code, port)
     assert process.stdout is not None
     assert process.stdin is not None
     assert process.stdout.readline() == "waiting\n"

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from command_line import CommandLine, command_line
-from deployed_proxy import TlsSocket, https_request, main_file, mirror, nginx_test, running_nginx_with, temporary_paths
+from deployed_proxy import TlsSocket, https_request, main_file, mirror, nginx_test, running_nginx_with
 from harness import (
     DEFAULT_APP,
     TIMEOUT,
@@ -26,6 +26,7 @@ from harness import (
     signed_request,
     upgrade_request,
 )
+from nginx_process import temporary_paths
 from redis_process import free_port
 from self_signed import self_signed
 from soundpost.core.apps import App

@@ -5,24 +5,12 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
-
-from doctor_stage import Scene, Stage, assert_named, examined, place, plan, scene, scenes_of, stage
-from harness import RunningServer
-from soundpost.doctor import Plan, patience
+from doctor_stage import Scene, Stage, assert_named, examined, impatient_stage, place, plan, scene, scenes_of
+from soundpost.doctor import Plan
 from soundpost.doctor.place import place_of
 
-
-@pytest.fixture(name="on")
-def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(patience, "CONNECT", 1.5)
-    monkeypatch.setattr(patience, "ANSWER", 2.5)
-    with stage(tmp_path, server) as made:
-        monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
-        yield made
+__all__ = ["impatient_stage"]
 
 
 def ssh(sock: socket.socket) -> None:

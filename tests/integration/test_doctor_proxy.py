@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import msgspec
-import pytest
 
 from doctor_stage import (
     FORWARDED,
@@ -17,26 +14,20 @@ from doctor_stage import (
     assert_named,
     both,
     examined,
+    impatient_stage,
     place,
     plan,
     scene,
     scenes_of,
-    stage,
 )
-from harness import DEFAULT_APP, RunningServer
-from soundpost.doctor import Plan, patience
+from harness import DEFAULT_APP
+from soundpost.doctor import Plan
 
 _HEADERS = "proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;"
 _CHALLENGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>_cf_chl_opt</body></html>"
 
 
-@pytest.fixture(name="on")
-def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(patience, "CONNECT", 1.5)
-    monkeypatch.setattr(patience, "ANSWER", 2.5)
-    with stage(tmp_path, server) as made:
-        monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
-        yield made
+__all__ = ["impatient_stage"]
 
 
 def answer(status: str, body: bytes, *headers: str) -> bytes:

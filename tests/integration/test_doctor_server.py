@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
-import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
@@ -22,28 +19,22 @@ from doctor_stage import (
     both,
     codes,
     examined,
+    impatient_stage,
     place,
     plan,
     scene,
     scenes_of,
-    stage,
 )
-from harness import DEFAULT_APP, RunningServer
+from harness import DEFAULT_APP
 from redis_process import running_redis
 from soundpost.config.settings import ScalingSettings
 from soundpost.core.apps import App
-from soundpost.doctor import Plan, patience
+from soundpost.doctor import Plan
 
 _PUBLISH_ONLY_INSIDE = f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
 
 
-@pytest.fixture(name="on")
-def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(patience, "CONNECT", 1.5)
-    monkeypatch.setattr(patience, "ANSWER", 2.5)
-    with stage(tmp_path, server) as made:
-        monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
-        yield made
+__all__ = ["impatient_stage"]
 
 
 def app(**changes: object) -> App:

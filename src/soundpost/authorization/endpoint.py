@@ -19,12 +19,12 @@ from urllib.parse import parse_qsl
 from soundpost.authorization.origin import cross_site_fault
 from soundpost.authorization.routes import ChannelRoutes, Context, Denied, Match
 from soundpost.authorization.users import id_of
-from soundpost.broadcasting.encryption import shared_secret
 from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 from soundpost.broadcasting.socket_id import valid_socket_id
 from soundpost.errors import ConfigurationError, SoundpostError
 from soundpost.wire.channel_names import Kind, fault, kind_of
+from soundpost.wire.encryption import shared_secret
 from soundpost.wire.signatures import channel_text, sign, user_text
 
 log = logging.getLogger("soundpost.auth")

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from soundpost.broadcasting.batches import AsyncBatch, Batch, Way, current_batch
 from soundpost.broadcasting.channels import ChannelLike, UserChannel
 from soundpost.broadcasting.composing import compose, messages_for
-from soundpost.broadcasting.delivery import Delivery, make_delivery
-from soundpost.broadcasting.drivers.sending import Drivers
+from soundpost.broadcasting.configured import Configured
 from soundpost.broadcasting.encryption import seal
 from soundpost.broadcasting.event import OnError
 from soundpost.broadcasting.fake import Fake
 from soundpost.broadcasting.message import Message
-from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
+from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
 from soundpost.errors import BroadcastError
 from soundpost.wire.channel_names import kind_of
@@ -38,121 +35,16 @@ class Transactions(Protocol):
         """Whether a transaction is open here."""
 
 
-class _Way(NamedTuple):
-    """How messages are to be sent."""
-
-    after_commit: bool
-    on_error: str
-    queue: str
-
-
-class _Batch:
-    """Messages gathered to be sent together. Those of a transaction join it once that is committed."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[Message, _Way]] = []
-        self.is_over = False
-
-    def take(self) -> Iterator[tuple[_Way, list[Message]]]:
-        """What is there, neighbours that are sent alike together."""
-        taken, self.messages = self.messages, []
-        for way, group in groupby(taken, key=lambda each: each[1]):
-            yield way, [message for message, _ in group]
-
-
-_batch: ContextVar[_Batch | None] = ContextVar("soundpost_batch", default=None)
-
-
-class Broadcaster:
+class Broadcaster(Configured):
     """Sends events as its settings say; those of the environment, if it was not configured.
 
     Safe to use from any thread, event loop and forked process.
     """
 
     def __init__(self, settings: BroadcastSettings | None = None) -> None:
+        super().__init__(settings)
         self.transactions: Transactions | None = None
-        self._settings = settings
-        self._source: Callable[[], BroadcastSettings] = settings_from_environment
-        self._lock = threading.RLock()
-        self._drivers: Drivers | None = None
-        self._delivery: Delivery | None = None
         self._fakes: list[Fake] = []
-        self._pinned: BroadcastSettings | None = None
-
-    # Settings
-
-    @property
-    def settings(self) -> BroadcastSettings:
-        """What it was configured with. Raises ConfigurationError."""
-        if self._pinned is not None:
-            return self._pinned
-        if self._settings is None:
-            with self._lock:
-                if self._settings is None:
-                    self._settings = self._source()
-        return self._settings
-
-    def configure(self, settings: BroadcastSettings | Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Take settings: an object, a mapping, or keywords; see :func:`settings_from`. Raises ConfigurationError."""
-        if not isinstance(settings, BroadcastSettings):
-            settings = settings_from({**(settings or {}), **more})
-        elif more:
-            settings = replace(settings, **more)
-        with self._lock:
-            self.close()
-            self._settings = settings
-            self._drivers = self._delivery = None
-
-    def configure_from(self, source: Callable[[], BroadcastSettings]) -> None:
-        """Take settings from a function, called when they are first needed: what it raises is raised there."""
-        with self._lock:
-            self.close()
-            self._source = source
-            self._settings = self._drivers = self._delivery = None
-
-    @contextmanager
-    def pinned(self, settings: BroadcastSettings) -> Iterator[None]:
-        """These settings hold in the block, whatever is configured meanwhile: for tests."""
-        before = self._pinned
-        self._pin(settings)
-        try:
-            yield
-        finally:
-            self._pin(before)
-
-    def _pin(self, settings: BroadcastSettings | None) -> None:
-        with self._lock:
-            self.close()
-            self._pinned = settings
-            self._drivers = self._delivery = None
-
-    @property
-    def drivers(self) -> Drivers:
-        """The drivers of the connections."""
-        if self._drivers is None:
-            with self._lock:
-                self._drivers = self._drivers or Drivers(self.settings)
-        return self._drivers
-
-    @property
-    def delivery(self) -> Delivery:
-        """When messages are sent, and by whom."""
-        if self._delivery is None:
-            with self._lock:
-                self._delivery = self._delivery or make_delivery(self.settings.deliver, self.drivers)
-        return self._delivery
-
-    def close(self) -> None:
-        """Send what waits, and close connections; they are opened again when needed."""
-        if self._delivery is not None:
-            self._delivery.close()
-        if self._drivers is not None:
-            self._drivers.close()
-
-    async def aclose(self) -> None:
-        """Close what belongs to the running event loop."""
-        if self._drivers is not None:
-            await self._drivers.aclose()
 
     # Events
 
@@ -274,9 +166,9 @@ class Broadcaster:
         if self.transactions is None or not self.transactions.defer(send_the_rest):
             batch.is_over = True
 
-    def abatch(self) -> _AsyncBatch:
+    def abatch(self) -> AsyncBatch:
         """``async with broadcast.abatch():`` as :meth:`batch`, without blocking the event loop."""
-        return _AsyncBatch(self)
+        return AsyncBatch(self._gathering(), self._adeliver)
 
     @contextmanager
     def fake(self, **options: Any) -> Iterator[Fake]:
@@ -311,28 +203,28 @@ class Broadcaster:
                 self.settings.connection(name)
         return names
 
-    def _way(self, event: Any, queue: str | None, after_commit: bool | None, on_error: OnError | None) -> _Way:
+    def _way(self, event: Any, queue: str | None, after_commit: bool | None, on_error: OnError | None) -> Way:
         settings = (self._settings or BroadcastSettings()) if self._fakes else self.settings
         if after_commit is None:
             after_commit = getattr(event, "after_commit", None)
-        return _Way(
+        return Way(
             settings.after_commit if after_commit is None else after_commit,
             on_error or getattr(event, "on_error", None) or settings.on_error,
             queue or getattr(event, "broadcast_queue", None) or settings.queue,
         )
 
-    def _send(self, messages: list[Message], event: Any, way: _Way, session: Any) -> None:
+    def _send(self, messages: list[Message], event: Any, way: Way, session: Any) -> None:
         if not messages or self._record(messages, event, way, session):
             return
         if session is not None or not self._gather(messages, way):
             self._dispatch(messages, way, session)
 
-    async def _asend(self, messages: list[Message], event: Any, way: _Way) -> None:
+    async def _asend(self, messages: list[Message], event: Any, way: Way) -> None:
         if not messages or self._record(messages, event, way, None) or self._gather(messages, way):
             return
         await self._adispatch(messages, way)
 
-    def _record(self, messages: list[Message], event: Any, way: _Way, session: Any) -> bool:
+    def _record(self, messages: list[Message], event: Any, way: Way, session: Any) -> bool:
         if not self._fakes:
             return False
         pending = session is not None or (
@@ -341,8 +233,8 @@ class Broadcaster:
         self._fakes[-1].record(messages, event, pending=pending)
         return True
 
-    def _gather(self, messages: list[Message], way: _Way) -> bool:
-        batch = _batch.get()
+    def _gather(self, messages: list[Message], way: Way) -> bool:
+        batch = current_batch.get()
         if batch is None:
             return False
         sealed = [self._sealed(message) for message in messages]
@@ -358,15 +250,15 @@ class Broadcaster:
         return True
 
     @contextmanager
-    def _gathering(self) -> Iterator[_Batch]:
-        batch = _Batch()
-        token = _batch.set(batch)
+    def _gathering(self) -> Iterator[Batch]:
+        batch = Batch()
+        token = current_batch.set(batch)
         try:
             yield batch
         finally:
-            _batch.reset(token)
+            current_batch.reset(token)
 
-    def _dispatch(self, messages: list[Message], way: _Way, session: Any) -> None:
+    def _dispatch(self, messages: list[Message], way: Way, session: Any) -> None:
         sealed = [self._sealed(message) for message in messages]
 
         def send() -> None:
@@ -385,10 +277,10 @@ class Broadcaster:
         except BroadcastError as error:
             _failed(error, on_error)
 
-    async def _adispatch(self, messages: list[Message], way: _Way) -> None:
+    async def _adispatch(self, messages: list[Message], way: Way) -> None:
         await self._adeliver([self._sealed(message) for message in messages], way)
 
-    async def _adeliver(self, messages: list[Message], way: _Way) -> None:
+    async def _adeliver(self, messages: list[Message], way: Way) -> None:
         try:
             await self.delivery.adeliver(messages, way.queue)
         except BroadcastError as error:
@@ -403,25 +295,6 @@ class Broadcaster:
         if not settings.is_server:
             return message
         return replace(message, data=seal(channel, message.data, settings.master_key(channel)))
-
-
-class _AsyncBatch:
-    """Gathers messages; sends them when left."""
-
-    def __init__(self, broadcaster: Broadcaster) -> None:
-        self._broadcaster = broadcaster
-        self._gathering = broadcaster._gathering()
-        self._batch: _Batch
-
-    async def __aenter__(self) -> None:
-        self._batch = self._gathering.__enter__()
-
-    async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._gathering.__exit__(kind, error, trace)
-        if kind is None:
-            for way, messages in self._batch.take():
-                await self._broadcaster._adeliver(messages, way)
-            self._batch.is_over = True
 
 
 def _failed(error: BroadcastError, on_error: str) -> None:

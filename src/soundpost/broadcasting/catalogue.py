@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import dataclasses
 import inspect
 import pkgutil
 import sys
@@ -14,6 +13,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar, get_origin, get_type_hints
 
 from soundpost.broadcasting.event import Broadcastable, UserNotification
+from soundpost.broadcasting.serialization import field_names
 from soundpost.errors import ConfigurationError, SoundpostError
 
 Fields = dict[str, Any]
@@ -70,18 +70,13 @@ def describe(cls: type[Any]) -> DescribedEvent:
 def fields_of_class(cls: type[Any]) -> Fields:
     """The public fields of a dataclass, a model of pydantic, a Struct, a named tuple, or what is annotated."""
     hints = _hints(cls)
-    if dataclasses.is_dataclass(cls):
-        names = [field.name for field in dataclasses.fields(cls)]
+    known = field_names(cls)
+    if known is not None:
+        names = known
     elif hasattr(cls, "model_fields"):
         names = [name for name, field in cls.model_fields.items() if not field.exclude]
         hints.update({name: field.return_type for name, field in cls.model_computed_fields.items()})
         names += list(cls.model_computed_fields)
-    elif hasattr(cls, "__struct_fields__"):
-        names = list(cls.__struct_fields__)
-    elif hasattr(cls, "__attrs_attrs__"):
-        names = [attribute.name for attribute in cls.__attrs_attrs__]
-    elif issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        names = list(cls._fields)
     else:
         ours = _hints(Broadcastable)
         names = [name for name, hint in hints.items() if not _is_class_variable(hint) and name not in ours]

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import json
 import secrets
 from typing import Final
 
 from soundpost.errors import ConfigurationError
+from soundpost.wire.encryption import KEY_SIZE, shared_secret
 
-KEY_SIZE: Final = 32
 _NONCE_SIZE: Final = 24
 
 
@@ -29,11 +28,6 @@ def master_key(text: str) -> bytes:
             "the encryption master key must be 32 bytes in base64; make one with: openssl rand -base64 32"
         )
     return key
-
-
-def shared_secret(channel: str, key: bytes) -> bytes:
-    """The secret of one channel, which its subscribers are given."""
-    return hashlib.sha256(channel.encode() + key).digest()
 
 
 def seal(channel: str, data: str, key: bytes) -> str:

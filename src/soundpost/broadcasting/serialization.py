@@ -227,17 +227,21 @@ def is_unicode(text: str) -> bool:
 
 def fields_of(value: Any) -> dict[str, Any] | None:
     """The public fields of a dataclass, a named tuple, an attrs class or a msgspec Struct; None for others."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        names = [field.name for field in dataclasses.fields(value)]
-    elif hasattr(value, "__struct_fields__"):
-        names = list(value.__struct_fields__)
-    elif hasattr(value, "__attrs_attrs__"):
-        names = [attribute.name for attribute in value.__attrs_attrs__]
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        names = list(value._fields)
-    else:
-        return None
-    return {name: getattr(value, name) for name in names if not name.startswith("_")}
+    names = field_names(type(value))
+    return None if names is None else {name: getattr(value, name) for name in names if not name.startswith("_")}
+
+
+def field_names(cls: type[Any]) -> list[str] | None:
+    """The fields of a class of these kinds; None for others."""
+    if dataclasses.is_dataclass(cls):
+        return [field.name for field in dataclasses.fields(cls)]
+    if hasattr(cls, "__struct_fields__"):
+        return list(cls.__struct_fields__)
+    if hasattr(cls, "__attrs_attrs__"):
+        return [attribute.name for attribute in cls.__attrs_attrs__]
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return list(cls._fields)
+    return None
 
 
 def is_orm_object(value: Any) -> bool:

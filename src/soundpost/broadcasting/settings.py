@@ -18,9 +18,24 @@ from soundpost.broadcasting.encryption import master_key
 from soundpost.errors import ConfigurationError
 
 DRIVERS: Final = ("soundpost", "reverb", "pusher", "embedded", "log", "null", "memory")
+_CREDENTIALS: Final = {
+    "app_id": "SOUNDPOST_APP_ID",
+    "key": "SOUNDPOST_APP_KEY",
+    "secret": "SOUNDPOST_APP_SECRET",
+}
 _HTTP: Final = ("soundpost", "reverb", "pusher")
 _SERVERS: Final = (*_HTTP, "embedded")
-DELIVERIES: Final = ("now", "background", "celery", "rq", "dramatiq", "huey", "arq", "django-tasks")
+DELIVERIES: Final = {
+    "now": "soundpost.broadcasting.delivery.now:NowDelivery",
+    "background": "soundpost.broadcasting.delivery.background:BackgroundDelivery",
+    "celery": "soundpost.contrib.celery:CeleryDelivery",
+    "rq": "soundpost.contrib.rq:RqDelivery",
+    "dramatiq": "soundpost.contrib.dramatiq:DramatiqDelivery",
+    "huey": "soundpost.contrib.huey:HueyDelivery",
+    "arq": "soundpost.contrib.arq:ArqDelivery",
+    "django-tasks": "soundpost.contrib.django_tasks:DjangoTasksDelivery",
+}
+"""Where each is, by its name in ``deliver``."""
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off", "")
 
@@ -65,7 +80,15 @@ class ConnectionSettings:
 
     def missing(self) -> list[str]:
         """What it needs and has not: names of settings."""
-        return [name for name in ("app_id", "key", "secret") if self.is_server and not getattr(self, name)]
+        return [name for name in _CREDENTIALS if self.is_server and not getattr(self, name)]
+
+    def what_is_missing(self, name: str) -> str | None:
+        """The same in words, for a connection called ``name``; None if it has all."""
+        missing = self.missing()
+        if not missing:
+            return None
+        variables = ", ".join(_CREDENTIALS[each] for each in missing)
+        return f"connection {name!r} has no {', no '.join(missing)}: set {variables}"
 
     def master_key(self, channel: str) -> bytes:
         """The bytes of the master key. Raises ConfigurationError if there is none."""

@@ -5,16 +5,14 @@ Source: https://pusher.com/docs/channels/using_channels/encrypted-channels/
 
 from __future__ import annotations
 
-import hashlib
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any
 
 from soundpost.errors import ConfigurationError
-
-KEY_SIZE: Final = 32
-"""Bytes of a master key, and of a shared secret."""
+from soundpost.wire import encryption
+from soundpost.wire.encryption import KEY_SIZE
 
 
 class DecryptionError(Exception):
@@ -34,7 +32,7 @@ def master_key_of(value: bytes | str) -> bytes:
 
 def shared_secret(channel: str, master_key: bytes) -> str:
     """The secret of one channel, in base64, as an application's auth endpoint gives it to those who may listen."""
-    return b64encode(hashlib.sha256(channel.encode() + master_key).digest()).decode()
+    return b64encode(encryption.shared_secret(channel, master_key)).decode()
 
 
 def secret_of(value: str) -> bytes:

@@ -63,11 +63,4 @@ def _answers(plan: Plan, inside: Place) -> bool:
 
 
 def _roundabout(place: Place, inside: Place) -> Found:
-    return Found(
-        "backend-through-proxy",
-        url=place.url,
-        inside=inside.url,
-        host=inside.host,
-        port=inside.port,
-        scheme=inside.scheme,
-    )
+    return Found("backend-through-proxy", url=place.url, **inside.facts)

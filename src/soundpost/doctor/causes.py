@@ -53,15 +53,7 @@ def backend_cause(found: Found, plan: Plan, place: Place) -> Found:
         or not _publishes(inside, plan)
     ):
         return found
-    return Found(
-        "public-address-in-backend",
-        url=place.url,
-        problem=found.message,
-        inside=inside.url,
-        host=inside.host,
-        port=inside.port,
-        scheme=inside.scheme,
-    )
+    return Found("public-address-in-backend", url=place.url, problem=found.message, **inside.facts)
 
 
 def is_public(place: Place, plan: Plan) -> bool:

@@ -48,6 +48,11 @@ class Place(NamedTuple):
         """The base URL without the path."""
         return f"{self.scheme}://{self.authority}"
 
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What a fault tells of the address that should have been used."""
+        return {"inside": self.url, "host": self.host, "port": self.port, "scheme": self.scheme}
+
     def is_at(self, other: Place | None) -> bool:
         """Whether two places are the same port, or the same Unix socket."""
         return other is not None and (self.host, self.port, self.unix_socket) == (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from soundpost.doctor.dotenv import EnvFile, Value
@@ -77,8 +77,3 @@ class Told(NamedTuple):
         """With which scheme browsers connect; laravel-echo's default is https."""
         scheme = self.frontend("SCHEME")
         return scheme.text.strip() if scheme else "https"
-
-
-def host_of(values: Iterable[Value | None]) -> str:
-    """The first host among them that is set; empty for none."""
-    return next((value.text.strip() for value in values if value is not None), "")

@@ -58,10 +58,6 @@ def _given(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _check_complete(name: str, connection: ConnectionSettings) -> None:
-    missing = connection.missing()
-    if missing:
-        variables = {"app_id": "SOUNDPOST_APP_ID", "key": "SOUNDPOST_APP_KEY", "secret": "SOUNDPOST_APP_SECRET"}
-        raise ConfigurationError(
-            f"connection {name!r} has no {', no '.join(missing)}: set {', '.join(variables[each] for each in missing)} "
-            "in app.config or in the environment (soundpost init prints them)"
-        )
+    missing = connection.what_is_missing(name)
+    if missing is not None:
+        raise ConfigurationError(f"{missing} in app.config or in the environment (soundpost init prints them)")

@@ -8,8 +8,6 @@ from typing import Any, Final, cast
 from flask import Flask, current_app, request, url_for
 from markupsafe import Markup
 
-from soundpost.authorization import ChannelRoutes
-from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.socket_id import HEADER, socket_id
 from soundpost.flask import commands
 from soundpost.flask.auth_routes import auth_routes, run_async
@@ -28,18 +26,6 @@ class Soundpost(Extension):
     ``channels`` of its own, and uses ``sp.broadcast`` and ``sp.channels``. The user is Flask-Login's ``current_user``,
     unless there is a ``user_loader``.
     """
-
-    def __init__(
-        self,
-        app: Flask | None = None,
-        *,
-        broadcaster: Broadcaster | None = None,
-        channels: ChannelRoutes | None = None,
-        url_prefix: str | None = None,
-    ) -> None:
-        super().__init__(broadcaster=broadcaster, channels=channels, url_prefix=url_prefix)
-        if app is not None:
-            self.init_app(app)
 
     def init_app(self, app: Flask) -> None:
         """Serve an application. Raises ConfigurationError for wrong settings."""

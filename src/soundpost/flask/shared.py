@@ -61,6 +61,7 @@ class Extension:
 
     def __init__(
         self,
+        app: App | None = None,
         *,
         broadcaster: Broadcaster | None = None,
         channels: ChannelRoutes | None = None,
@@ -72,6 +73,12 @@ class Extension:
         """The channel routes: ``@sp.channels.private("orders.{order_id:int}")``."""
         self._url_prefix = url_prefix
         self._load_user: Callable[[], Any] | None = None
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Any) -> None:
+        """Serve an application. Raises ConfigurationError for wrong settings."""
+        raise NotImplementedError
 
     def user_loader(self, function: Loader) -> Loader:
         """Decorate who says which user asks, from the current request or what else is there; None for nobody.

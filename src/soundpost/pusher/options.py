@@ -7,9 +7,10 @@ import os
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from soundpost.broadcasting.encryption import KEY_SIZE, master_key
+from soundpost.broadcasting.encryption import master_key
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import ConfigurationError
+from soundpost.wire.encryption import KEY_SIZE
 
 
 def connection_settings(

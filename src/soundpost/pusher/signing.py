@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from soundpost.broadcasting.encryption import shared_secret
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.pusher.calls import Calls, check_channel, check_socket_id, check_user_id
 from soundpost.wire.channel_names import kind_of
+from soundpost.wire.encryption import shared_secret
 from soundpost.wire.signatures import channel_text, sign, user_text, verify
 
 WEBHOOK_WINDOW: Final = 300.0

@@ -8,26 +8,13 @@ from typing import Any, cast
 from markupsafe import Markup
 from quart import Blueprint, Quart, Response, current_app, request, url_for
 
-from soundpost.authorization import HEADERS, Answer, AuthRequest, ChannelRoutes
-from soundpost.broadcasting import Broadcaster
+from soundpost.authorization import HEADERS, Answer, AuthRequest
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.flask.shared import AppState, Extension
 
 
 class Soundpost(Extension):
     """The extension; as :class:`soundpost.flask.Soundpost`, with users by ``user_loader`` only, and no commands."""
-
-    def __init__(
-        self,
-        app: Quart | None = None,
-        *,
-        broadcaster: Broadcaster | None = None,
-        channels: ChannelRoutes | None = None,
-        url_prefix: str | None = None,
-    ) -> None:
-        super().__init__(broadcaster=broadcaster, channels=channels, url_prefix=url_prefix)
-        if app is not None:
-            self.init_app(app)
 
     def init_app(self, app: Quart) -> None:
         """Serve an application. Raises ConfigurationError for wrong settings."""

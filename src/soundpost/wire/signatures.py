@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 TIMESTAMP_WINDOW = 600
 """Seconds by which ``auth_timestamp`` may differ from the server's clock."""
@@ -47,7 +47,7 @@ def signed_query(
     timestamp: int,
     *,
     body: bytes = b"",
-    query: dict[str, str] | None = None,
+    query: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The query parameters of a signed API request, ``auth_signature`` included; ``timestamp`` in seconds."""
     parameters = {**(query or {}), "auth_key": key, "auth_timestamp": str(timestamp), "auth_version": "1.0"}

@@ -5,27 +5,15 @@ An application names a delivery in its settings (``deliver``); any class with th
 
 from __future__ import annotations
 
-from typing import Final
-
 from soundpost.broadcasting.delivery.delivery import Delivery
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.loading import load
+from soundpost.broadcasting.settings import DELIVERIES
 
 __all__ = ["Delivery", "make_delivery"]
-
-_DELIVERIES: Final = {
-    "now": "soundpost.broadcasting.delivery.now:NowDelivery",
-    "background": "soundpost.broadcasting.delivery.background:BackgroundDelivery",
-    "celery": "soundpost.contrib.celery:CeleryDelivery",
-    "rq": "soundpost.contrib.rq:RqDelivery",
-    "dramatiq": "soundpost.contrib.dramatiq:DramatiqDelivery",
-    "huey": "soundpost.contrib.huey:HueyDelivery",
-    "arq": "soundpost.contrib.arq:ArqDelivery",
-    "django-tasks": "soundpost.contrib.django_tasks:DjangoTasksDelivery",
-}
 
 
 def make_delivery(name: str, drivers: Drivers) -> Delivery:
     """The delivery of this name, or ``module:Class``. Raises ConfigurationError."""
-    delivery: Delivery = load(_DELIVERIES.get(name, name), "deliver")(drivers)
+    delivery: Delivery = load(DELIVERIES.get(name, name), "deliver")(drivers)
     return delivery

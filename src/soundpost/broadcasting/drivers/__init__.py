@@ -14,13 +14,9 @@ __all__ = ["Driver", "make_driver"]
 
 def make_driver(name: str, settings: ConnectionSettings) -> Driver:
     """The driver of a connection called ``name``. Raises ConfigurationError."""
-    missing = settings.missing()
-    if missing:
-        variables = {"app_id": "SOUNDPOST_APP_ID", "key": "SOUNDPOST_APP_KEY", "secret": "SOUNDPOST_APP_SECRET"}
-        raise ConfigurationError(
-            f"connection {name!r} has no {', no '.join(missing)}: set {', '.join(variables[each] for each in missing)} "
-            "to what the server has (soundpost init prints it)"
-        )
+    missing = settings.what_is_missing(name)
+    if missing is not None:
+        raise ConfigurationError(f"{missing} to what the server has (soundpost init prints it)")
     if settings.is_http:
         from soundpost.broadcasting.drivers.http import HttpDriver
 

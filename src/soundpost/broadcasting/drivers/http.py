@@ -28,7 +28,7 @@ from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.errors import BroadcastError
-from soundpost.wire.signatures import md5, request_text, sign
+from soundpost.wire.signatures import signed_query
 
 _BACK_OFF: Final = 0.1
 """Seconds before the second and last attempt."""
@@ -192,15 +192,8 @@ class HttpDriver:
         self, method: str, path: str, body: bytes, headers: dict[str, str], query: Mapping[str, str] | None
     ) -> bytes:
         path = f"{self._app_path}{path}"
-        parameters = {
-            **(query or {}),
-            "auth_key": self._settings.key,
-            "auth_timestamp": str(int(time.time())),
-            "auth_version": "1.0",
-        }
-        if body:
-            parameters["body_md5"] = md5(body)
-        parameters["auth_signature"] = sign(self._settings.secret, request_text(method, path, parameters.items()))
+        settings = self._settings
+        parameters = signed_query(settings.key, settings.secret, method, path, int(time.time()), body=body, query=query)
         return request_bytes(method, f"{path}?{urlencode(parameters)}", self._address.host_header, body, headers)
 
     def _connections(self) -> AsyncConnections:

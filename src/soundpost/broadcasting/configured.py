@@ -1,0 +1,98 @@
+"""What a broadcaster sends with: its settings, and the drivers and the delivery that follow from them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from soundpost.broadcasting.delivery import Delivery, make_delivery
+from soundpost.broadcasting.drivers.sending import Drivers
+from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
+
+
+class Configured:
+    """Configured once, or again and again; what it opens is made when first used."""
+
+    def __init__(self, settings: BroadcastSettings | None) -> None:
+        self._settings = settings
+        self._source: Callable[[], BroadcastSettings] = settings_from_environment
+        self._lock = threading.RLock()
+        self._drivers: Drivers | None = None
+        self._delivery: Delivery | None = None
+        self._pinned: BroadcastSettings | None = None
+
+    @property
+    def settings(self) -> BroadcastSettings:
+        """What it was configured with. Raises ConfigurationError."""
+        if self._pinned is not None:
+            return self._pinned
+        if self._settings is None:
+            with self._lock:
+                if self._settings is None:
+                    self._settings = self._source()
+        return self._settings
+
+    def configure(self, settings: BroadcastSettings | Mapping[str, Any] | None = None, /, **more: Any) -> None:
+        """Take settings: an object, a mapping, or keywords; see :func:`settings_from`. Raises ConfigurationError."""
+        if not isinstance(settings, BroadcastSettings):
+            settings = settings_from({**(settings or {}), **more})
+        elif more:
+            settings = replace(settings, **more)
+        with self._lock:
+            self.close()
+            self._settings = settings
+            self._drivers = self._delivery = None
+
+    def configure_from(self, source: Callable[[], BroadcastSettings]) -> None:
+        """Take settings from a function, called when they are first needed: what it raises is raised there."""
+        with self._lock:
+            self.close()
+            self._source = source
+            self._settings = self._drivers = self._delivery = None
+
+    @contextmanager
+    def pinned(self, settings: BroadcastSettings) -> Iterator[None]:
+        """These settings hold in the block, whatever is configured meanwhile: for tests."""
+        before = self._pinned
+        self._pin(settings)
+        try:
+            yield
+        finally:
+            self._pin(before)
+
+    def _pin(self, settings: BroadcastSettings | None) -> None:
+        with self._lock:
+            self.close()
+            self._pinned = settings
+            self._drivers = self._delivery = None
+
+    @property
+    def drivers(self) -> Drivers:
+        """The drivers of the connections."""
+        if self._drivers is None:
+            with self._lock:
+                self._drivers = self._drivers or Drivers(self.settings)
+        return self._drivers
+
+    @property
+    def delivery(self) -> Delivery:
+        """When messages are sent, and by whom."""
+        if self._delivery is None:
+            with self._lock:
+                self._delivery = self._delivery or make_delivery(self.settings.deliver, self.drivers)
+        return self._delivery
+
+    def close(self) -> None:
+        """Send what waits, and close connections; they are opened again when needed."""
+        if self._delivery is not None:
+            self._delivery.close()
+        if self._drivers is not None:
+            self._drivers.close()
+
+    async def aclose(self) -> None:
+        """Close what belongs to the running event loop."""
+        if self._drivers is not None:
+            await self._drivers.aclose()

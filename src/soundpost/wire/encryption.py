@@ -1,0 +1,17 @@
+"""Encrypted channels: how a channel's secret follows from an application's master key.
+
+Source: https://pusher.com/docs/channels/using_channels/encrypted-channels/
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+KEY_SIZE: Final = 32
+"""Bytes of a master key, and of a shared secret."""
+
+
+def shared_secret(channel: str, master_key: bytes) -> bytes:
+    """The secret of one channel, which its subscribers are given."""
+    return hashlib.sha256(channel.encode() + master_key).digest()
