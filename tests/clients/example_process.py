@@ -35,7 +35,8 @@ def running_example(name: str, **variables: str) -> Iterator[str]:
 
         def is_up() -> bool:
             assert process.poll() is None, Path(log.name).read_text()
-            try:
+            try:  # the page is of use once the realtime server is there too
+                httpx.get(f"http://127.0.0.1:{soundpost_port}/up")
                 return httpx.get(url, follow_redirects=True).status_code == 200
             except httpx.HTTPError:
                 return False

@@ -9,9 +9,14 @@ const opened = new Map();
 
 echo.connector.onConnectionChange((status) => report('status', { status }));
 
+function listen(full, event) {
+  opened.get(full).listen(event, (data) => report('heard', { channel: full, event, data }));
+}
+
 await serve({
   // kind: channel, private, encryptedPrivate or join, the names of Echo's own methods.
-  open(kind, name) {
+  // event: listened to at once, before anything can have come.
+  open(kind, name, event) {
     const channel = echo[kind](name);
     const full = channel.name;
     opened.set(full, channel);
@@ -22,11 +27,10 @@ await serve({
       channel.joining((member) => report('joining', { channel: full, member }));
       channel.leaving((member) => report('leaving', { channel: full, member }));
     }
+    if (event) listen(full, event);
     return full;
   },
-  listen(full, event) {
-    opened.get(full).listen(event, (data) => report('heard', { channel: full, event, data }));
-  },
+  listen,
   stopListening(full, event) {
     opened.get(full).stopListening(event);
   },
