@@ -32,6 +32,7 @@ class Connection(ABC):
         "app",
         "channels",
         "client_event_allowance",
+        "junk_allowance",
         "message_allowance",
         "socket_id",
         "takes_compressed",
@@ -50,6 +51,7 @@ class Connection(ABC):
         self.user: UserData | None = None
         """Who signed in on this connection."""
         self.client_event_allowance: Allowance | None = None
+        self.junk_allowance: Allowance | None = None
         self.message_allowance: Allowance | None = None
 
     @abstractmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from soundpost.core import flooding
 from soundpost.core.connection import Connection
 from soundpost.errors import ProtocolError, SubscriptionError
 from soundpost.wire import codes, messages
@@ -25,6 +26,8 @@ def tell(connection: Connection, error: Exception) -> None:
     if isinstance(error, SubscriptionError):
         connection.send(messages.subscription_error(error.channel, error.type, error.message, error.status))
     if isinstance(error, ProtocolError):
+        if error.code == codes.INVALID_MESSAGE and not flooding.takes_junk(connection):
+            return
         connection.send(messages.error(error.code, error.message))
         return
     log.error("a message of socket %s could not be handled; it stays connected", connection.socket_id, exc_info=error)

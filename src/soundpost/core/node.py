@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -10,6 +11,7 @@ from soundpost.core import subscriptions, users
 from soundpost.core.app_state import AppState
 from soundpost.core.apps import App
 from soundpost.core.connection import Connection
+from soundpost.core.notices import Notices
 from soundpost.core.observer import Observer
 from soundpost.core.outbox import CallSoon, Outbox
 from soundpost.core.peers import Change, Peers
@@ -39,6 +41,7 @@ class Node:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.notices = Notices(logging.getLogger("soundpost.protocol"), clock)
         self.peers = peers
         self.deliver = deliver
         self.compress = compress

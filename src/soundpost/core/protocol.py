@@ -6,8 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import client_events, faults, subscriptions, users
-from soundpost.core.allowance import Allowance
+from soundpost.core import client_events, faults, flooding, subscriptions, users
 from soundpost.core.connection import Connection
 from soundpost.errors import ProtocolError
 from soundpost.wire import codes, messages
@@ -19,7 +18,7 @@ def receive(connection: Connection, payload: bytes) -> None:
     try:
         for observer in connection.app.node.observers:
             observer.message_received(connection, payload)
-        if connection.app.app.rate_limiting.enabled and not _within_rate(connection):
+        if connection.app.app.rate_limiting.enabled and not flooding.within_rate(connection):
             return
         message = messages.decode_message(payload)
         unsettled = connection.unsettled
@@ -72,18 +71,3 @@ _HANDLERS: Final[dict[str, Callable[[Connection, ClientMessage], None]]] = {
     "pusher:unsubscribe": _unsubscribe,
     "pusher:signin": _sign_in,
 }
-
-
-def _within_rate(connection: Connection) -> bool:
-    """Count a message against the app's rate limit; say so, or end the connection, when it is over."""
-    limit = connection.app.app.rate_limiting
-    now = connection.app.node.clock()
-    if connection.message_allowance is None:
-        connection.message_allowance = Allowance(limit.max_attempts, now)
-    if connection.message_allowance.take(limit.max_attempts, limit.decay_seconds, now):
-        return True
-    connection.send(messages.error(codes.CLIENT_EVENT_REJECTED, "Rate limit exceeded"))
-    if limit.terminate_on_limit:
-        # Not 4301: pusher-js takes 43xx as a close code for permanent.
-        connection.close(codes.OVER_CAPACITY, "Rate limit exceeded")
-    return False

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import httptools
 
+from soundpost.server.fair_queue import LARGE_READ, SLICE
 from soundpost.server.misdirected import speaks_otherwise
 from soundpost.server.peer import peer_address, shown
 from soundpost.server.requests import ApiError, Later, Request, Response
@@ -25,6 +26,8 @@ log = logging.getLogger("soundpost.api")
 _CLOSE_FRAME: Final = 0x80 | CLOSE
 _CHUNK_OVERHEAD: Final = 8  # times its own size is what a body in chunks of one byte takes at most
 _ON_ITS_WAY: Final = 1  # seconds that a client's first request may take to come, before it is not waited for
+_SMALL_READ: Final = 2_048  # bytes of requests that are parsed at once, without waiting for a turn
+_STEP: Final = 512  # bytes of larger reads that the parser gets at a time: it cannot be stopped between two requests
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -32,8 +35,10 @@ class HttpConnection(asyncio.Protocol):
     """Reads requests with llhttp; answers them in order, publishes after their events were sent."""
 
     __slots__ = (
+        "_announced",
         "_asks_no_more",
         "_began",
+        "_blocked",
         "_body",
         "_body_size",
         "_ending",
@@ -41,12 +46,14 @@ class HttpConnection(asyncio.Protocol):
         "_idempotency_key",
         "_in_body",
         "_in_request",
+        "_is_queued",
         "_parser",
         "_replay",
         "_responses",
         "_server",
         "_size",
         "_target",
+        "_unread",
         "_upgrade_request",
         "over_capacity",
         "slot",
@@ -69,6 +76,10 @@ class HttpConnection(asyncio.Protocol):
         self._began = server.wheel.now
         self._size = 0  # of the request that is coming in: all its bytes, as far as they are known to be its own
         self._body_size = 0
+        self._announced = 0  # bytes of the body, if the head says so
+        self._unread = bytearray()  # came, and is still to be parsed
+        self._is_queued = False  # it waits for its turn to go on parsing
+        self._blocked = False  # the client does not read its answers
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._idempotency_key: bytes | None = None
@@ -104,11 +115,13 @@ class HttpConnection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """A client that does not read its answers may ask no more questions."""
+        self._blocked = True
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It has read them."""
-        self.transport.resume_reading()
+        self._blocked = False
+        self._go_on()
 
     @property
     def peer(self) -> str:
@@ -133,6 +146,7 @@ class HttpConnection(asyncio.Protocol):
         """Bytes of requests."""
         if self.upgrade is not None:
             self.upgrade.early += data
+            self.transport.pause_reading()
             return
         if self._server.stopped:
             self.transport.abort()  # its client, or the proxy in front, turns to another server
@@ -140,14 +154,59 @@ class HttpConnection(asyncio.Protocol):
         if self._ending:
             if data[0] == _CLOSE_FRAME:  # of a refused WebSocket: the client has seen why
                 self.transport.close()
+            elif len(data) >= LARGE_READ:
+                self._wait_for_turn()  # what follows is read past in another turn
             return
-        while data and not self._ending:
-            data = self._feed(data)
+        if len(data) <= _SMALL_READ and not self._unread:
+            self._feed(data)
+            if self._responses:
+                self._server.node.after_sending(self._send_responses)
+            if not self._unread:
+                return
+        else:
+            self._unread += data
+        if not self._server.fair_queue.has_time():
+            self._wait_for_turn()
+        elif not self._is_queued:
+            self.work()
+
+    def work(self) -> None:
+        """Parse some of what came, and answer it."""
+        self._is_queued = False
+        steps = SLICE
+        while self._unread and steps and len(self._responses) < SLICE and not self._ending:
+            size = max(_STEP, self._announced - self._body_size) if self._in_body else _STEP
+            data = bytes(self._unread[:size])
+            del self._unread[:size]
+            self._feed(data)
+            steps -= 1
         if self._responses:
             self._server.node.after_sending(self._send_responses)
+        self._go_on()
 
-    def _feed(self, data: bytes) -> bytes:
-        """Parse; return what is to be parsed anew, without the upgrade that nobody here wants."""
+    def _go_on(self) -> None:
+        """Parse further or read on, unless that has to wait: for a turn, for answers, for the client to read them."""
+        if self._ending:
+            self._unread.clear()
+        if self._is_queued or self._blocked or self.upgrade is not None or self.transport.get_protocol() is not self:
+            return
+        if not self._unread:
+            self.transport.resume_reading()
+        elif not self._responses:
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        self.transport.pause_reading()
+        if not self._is_queued:
+            self._is_queued = True
+            self._server.fair_queue.add(self)
+
+    def abort(self) -> None:
+        """Drop the socket and what waits for it."""
+        self.transport.abort()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; what is to be parsed anew, without an upgrade that nobody here wants, becomes unread again."""
         self._size += len(data)
         try:
             self._parser.feed_data(data)
@@ -156,21 +215,22 @@ class HttpConnection(asyncio.Protocol):
             if self._upgrade_request is None:
                 self._parser = httptools.HttpRequestParser(self)
                 head, self._replay = self._replay, b""
-                return head + rest
-            if not self._ending:
+                self._unread[:0] = head + rest
+            elif not self._ending:
+                rest += self._unread
+                self._unread.clear()
                 begin_upgrade(self._server, self, self._upgrade_request, rest)
-            return b""
+            return
         except httptools.HttpParserError as error:
             if not self._ending:
                 known = speaks_otherwise(self._server, self.transport, data)
                 self._refuse(known or ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}"))
-            return b""
+            return
         settings = self._server.settings
         if not self._in_body:
             self._check_head_size(self._size)
         elif self._size > settings.max_head_size + _CHUNK_OVERHEAD * settings.max_request_size:
             self._check_body_size(self._size)  # it is not body: endless trailers, which the parser would collect
-        return b""
 
     # The parser's side
 
@@ -198,7 +258,8 @@ class HttpConnection(asyncio.Protocol):
             size = len(name)
             head_size += size + len(value) + 4
             if size == 14 and name.lower() == b"content-length":
-                self._check_body_size(int(value))
+                self._announced = int(value)
+                self._check_body_size(self._announced)
             elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
                 waits = True
             elif size == 15 and name.lower() == b"idempotency-key":
@@ -230,7 +291,7 @@ class HttpConnection(asyncio.Protocol):
         )
         self._target, self._headers, self._body = b"", [], []
         self._idempotency_key = None
-        self._size = self._body_size = 0
+        self._size = self._body_size = self._announced = 0
         self._in_request = self._in_body = False
         self._began = self._server.wheel.now
         if self._ending:
@@ -299,6 +360,7 @@ class HttpConnection(asyncio.Protocol):
         """Whether a request is coming in, or on its way to a new connection, or its answer is not sent yet."""
         return (
             self._size > 0
+            or bool(self._unread)
             or bool(self._responses)
             or self.upgrade is not None
             or self.transport.get_write_buffer_size() > 0
@@ -344,6 +406,7 @@ class HttpConnection(asyncio.Protocol):
             if self.transport.can_write_eof():
                 self.transport.write_eof()
             self._server.wheel.add(self, self._server.settings.close_timeout)
+        self._go_on()
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """The transport becomes another protocol's, once what was asked before is answered."""
@@ -355,6 +418,7 @@ class HttpConnection(asyncio.Protocol):
         self._ending = True
         del self._parser  # it holds our methods: the two would wait for the garbage collector together
         self.transport.set_protocol(protocol)
+        self.transport.resume_reading()
 
     # Time
 
@@ -364,6 +428,8 @@ class HttpConnection(asyncio.Protocol):
         if self._ending:
             self.transport.abort()
             return 0
+        if self._is_queued:
+            return 1  # it waits for us, not we for it
         limit = settings.request_timeout if self._in_request else settings.keep_alive_timeout
         left = self._began + limit - now
         if left > 0:

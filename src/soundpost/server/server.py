@@ -15,14 +15,15 @@ from soundpost.backplane import Registry, SingleNode
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
+from soundpost.core.notices import Notices
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.errors import ProxyHeaderError
 from soundpost.playground.routes import Playground
 from soundpost.server.delivery import deliver
+from soundpost.server.fair_queue import FairQueue
 from soundpost.server.http_connection import HttpConnection
 from soundpost.server.listening import BACKLOG, listening_sockets, port_of
-from soundpost.server.logs import Notices
 from soundpost.server.misdirected import speaks_no_tls
 from soundpost.server.open_files import places_for_websockets, raise_open_files_limit
 from soundpost.server.peer import shown
@@ -57,6 +58,7 @@ class Server:
         self.prefix = normal_prefix(settings.server.path)
         self.loop = asyncio.get_running_loop()
         self.wheel = TimerWheel()
+        self.fair_queue = FairQueue(self.loop.call_soon)
         self.node = Node(
             settings.apps,
             peers=peers or SingleNode(Registry(settings.apps)),

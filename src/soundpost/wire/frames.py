@@ -155,6 +155,7 @@ class FrameReader:
         "_final",
         "_header",
         "_left",
+        "_length",
         "_mask",
         "_max_message_size",
         "_message",
@@ -168,6 +169,7 @@ class FrameReader:
         self._compressed = compressed
         self._header = bytearray()  # bytes of a header that is not yet whole
         self._left = -1  # payload bytes of the current frame still to come; -1: a header comes next
+        self._length = 0  # of the current frame's payload
         self._opcode = 0
         self._final = False
         self._mask = b""
@@ -183,6 +185,11 @@ class FrameReader:
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Yield the messages that ``data`` completes."""
+        return (read for read in self.frames(data) if isinstance(read, Message))
+
+    def frames(self, data: bytes) -> Iterator[Message | int]:
+        """Yield for each frame that ``data`` completes the message that it ends, or the size of a fragment that ends
+        none: each frame is work, and what is left of it can be taken later."""
         position, size = 0, len(data)
         while True:
             if self._left < 0:
@@ -196,9 +203,7 @@ class FrameReader:
             if self._left:
                 return
             self._left = -1
-            message = self._finish_frame()
-            if message is not None:
-                yield message
+            yield self._finish_frame()
             if position == size:
                 return
 
@@ -259,7 +264,7 @@ class FrameReader:
             if self._opcode != CONTINUATION:
                 self._message_opcode = header[0] & (COMPRESSED | 0x0F)
         self._mask = header[-4:]
-        self._left = length
+        self._length = self._left = length
 
     def _take(self, chunk: bytes) -> None:
         """Unmask and keep a part of the current frame's payload."""
@@ -284,13 +289,13 @@ class FrameReader:
         if len(unfinished) == 2 and unfinished[0] == 0xED and unfinished[1] > 0x9F:
             raise FrameError(INVALID_PAYLOAD, _NOT_UTF8)
 
-    def _finish_frame(self) -> Message | None:
+    def _finish_frame(self) -> Message | int:
         if self._opcode >= CLOSE:
             payload = bytes(self._control)
             self._control.clear()
             return Message(self._opcode, payload)
         if not self._final:
-            return None
+            return self._length
         opcode, self._message_opcode = self._message_opcode, 0
         if opcode == TEXT:
             self._check_text(b"", last=True)

@@ -1,0 +1,75 @@
+"""Flood protection: what costs the server work and is of no use is counted, and a client that sends little else goes.
+
+Counted are control frames, tiny fragments of messages, and messages that are not Pusher messages at all. Everything
+else has limits of its own.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from soundpost.core.allowance import Allowance
+from soundpost.core.connection import Connection
+from soundpost.core.notices import MINUTE
+from soundpost.wire import codes, messages
+
+MAX_JUNK: Final = 1_000
+"""Control frames, tiny fragments and malformed messages that one connection may send in a minute."""
+SMALL_FRAGMENT: Final = 16
+"""Bytes below which a fragment is taken for junk: no client divides a message into such small parts."""
+
+
+def takes_junk(connection: Connection) -> bool:
+    """Count a control frame, fragment or malformed message; return whether it may be acted on.
+
+    A client that exceeds :data:`MAX_JUNK` is closed with 4100: pusher-js comes back after a while.
+    """
+    now = connection.app.node.clock()
+    if connection.junk_allowance is None:
+        connection.junk_allowance = Allowance(MAX_JUNK, now)
+    if connection.junk_allowance.take(MAX_JUNK, MINUTE, now):
+        return True
+    app = connection.app.app
+    connection.app.node.notices.warn(
+        f"flooding {app.id}",
+        "app %s: closed socket %s from %s with 4100: more than %d control frames, tiny fragments or malformed messages "
+        "within a minute. Further ones are not logged for a minute",
+        app.id,
+        connection.socket_id,
+        connection.address,
+        MAX_JUNK,
+        silence=MINUTE,
+    )
+    connection.end(
+        codes.OVER_CAPACITY,
+        f"Over {MAX_JUNK} control frames, tiny fragments or malformed messages within a minute",
+    )
+    return False
+
+
+def takes_control_frame(connection: Connection) -> bool:
+    """Count a control frame, against the app's rate limit too; return whether it may be acted on."""
+    return takes_junk(connection) and (not connection.app.app.rate_limiting.enabled or within_rate(connection))
+
+
+def count_fragment(connection: Connection, size: int) -> None:
+    """Count a part of a message, of ``size`` bytes, that does not end it, against the app's rate limit too."""
+    if size < SMALL_FRAGMENT and not takes_junk(connection):
+        return
+    if connection.app.app.rate_limiting.enabled:
+        within_rate(connection)
+
+
+def within_rate(connection: Connection) -> bool:
+    """Count a message against the app's rate limit; say so, or end the connection, when it is over."""
+    limit = connection.app.app.rate_limiting
+    now = connection.app.node.clock()
+    if connection.message_allowance is None:
+        connection.message_allowance = Allowance(limit.max_attempts, now)
+    if connection.message_allowance.take(limit.max_attempts, limit.decay_seconds, now):
+        return True
+    connection.send(messages.error(codes.CLIENT_EVENT_REJECTED, "Rate limit exceeded"))
+    if limit.terminate_on_limit:
+        # Not 4301: pusher-js takes 43xx as a close code for permanent.
+        connection.close(codes.OVER_CAPACITY, "Rate limit exceeded")
+    return False

@@ -1,0 +1,84 @@
+"""Fair queueing of what clients send: each connection gets a small slice of work, in turn (round robin).
+
+A client may send more in one read than the loop can act on in a second. What exceeds a slice waits here, its
+connection's reading paused, so that everybody else is served in between.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+log = logging.getLogger("soundpost.server")
+
+SLICE: Final = 8
+"""Frames or requests of one connection that are acted on before others have their turn."""
+LARGE_READ: Final = 65_536
+"""Bytes from which on a read is likely to be followed by more in the same loop turn: libuv reads a socket up to 32
+times a turn, 256 kB each."""
+_TURN: Final = 0.005
+"""Seconds of a loop turn that work from this queue may take."""
+
+
+class Worker(Protocol):
+    """A connection with work left."""
+
+    def work(self) -> None:
+        """Do a slice of the work; queue again if more is left."""
+
+    def abort(self) -> None:
+        """Drop the connection."""
+
+
+class FairQueue:
+    """Connections with work left, served a slice each, a few milliseconds a loop turn. ``clock`` in seconds."""
+
+    def __init__(
+        self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._waiting: deque[Worker] = deque()
+        self._deadline = 0.0
+        self._turns = False  # the end of this turn will be noticed
+
+    def __len__(self) -> int:
+        """Return how many connections wait."""
+        return len(self._waiting)
+
+    def has_time(self) -> bool:
+        """Return whether work that has just come may begin in this loop turn, or has to queue."""
+        if not self._turns:
+            self._begin_turn()
+        return self._clock() < self._deadline
+
+    def add(self, worker: Worker) -> None:
+        """Queue a connection with work left; it must not be queued already."""
+        self._waiting.append(worker)
+        if not self._turns:
+            self._begin_turn()
+
+    def _begin_turn(self) -> None:
+        self._turns = True
+        self._deadline = self._clock() + _TURN
+        self._call_soon(self._serve)
+
+    def _serve(self) -> None:
+        """Serve the queue in a turn of its own, after what was read in this one."""
+        self._turns = False
+        waiting = self._waiting
+        if not waiting:
+            return
+        self._begin_turn()
+        while waiting:
+            worker = waiting.popleft()
+            try:
+                worker.work()
+            except Exception:
+                log.exception("a connection is dropped: what it sent could not be handled")
+                worker.abort()
+            if self._clock() >= self._deadline:
+                return
