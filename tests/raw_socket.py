@@ -40,11 +40,17 @@ class HttpResponse(NamedTuple):
 class RawSocket:
     """A blocking TCP client of the server; after :meth:`handshake` it can also send and read frames.
 
-    ``source``: another address of this machine to come from, such as 127.0.0.2.
+    ``source``: another address of this machine to come from, such as 127.0.0.2. ``receive_buffer``: bytes that the
+    kernel takes for it while it does not read; 0: as many as usual.
     """
 
-    def __init__(self, port: int, timeout: float = TIMEOUT, source: str = "") -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout, (source, 0))
+    def __init__(self, port: int, timeout: float = TIMEOUT, source: str = "", receive_buffer: int = 0) -> None:
+        self.socket = socket.socket()
+        if receive_buffer:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self.socket.settimeout(timeout)
+        self.socket.bind((source, 0))
+        self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket_id = ""
         self._buffer = b""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import json
-import socket
+import tracemalloc
 from collections.abc import Iterator
 
 import httptools
@@ -16,7 +16,7 @@ from harness import DEFAULT_APP, RawSocket, client_frame, http_request, signed_r
 from integration.ticked_server import TickedServer, ticked_server
 from soundpost.core.apps import App, RateLimiting
 from soundpost.server.websocket_connection import WebSocketConnection
-from soundpost.wire.frames import CLOSE, TEXT, parse_close
+from soundpost.wire.frames import CLOSE, TEXT, encode_frame, parse_close
 
 CHUNK = "x" * 8_000
 
@@ -33,13 +33,7 @@ def ticked() -> Iterator[TickedServer]:
 
 def connect_with_small_buffer(ticked: TickedServer) -> RawSocket:
     """A client whose kernel takes little for it while it does not read."""
-    client = RawSocket.__new__(RawSocket)
-    client.socket = socket.socket()
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    client.socket.settimeout(20)
-    client.socket.connect(("127.0.0.1", ticked.port))
-    client.socket_id = ""
-    client._buffer = b""
+    client = RawSocket(ticked.port, receive_buffer=4096)
     assert client.handshake().startswith(b"HTTP/1.1 101 ")
     client.socket_id = json.loads(client.read_event()["data"])["socket_id"]
     return client
@@ -91,6 +85,47 @@ def test_a_slow_client_that_reads_in_time_is_told_4100(ticked: TickedServer) -> 
         assert opcode == CLOSE
         code, reason = parse_close(payload)
         assert (code, "max_output_buffer" in reason) == (4100, True)
+
+
+def write_often(connection: WebSocketConnection, frame: bytes, times: int) -> None:
+    for _ in range(times):
+        connection.write(frame)
+
+
+@pytest.mark.parametrize("size", [20, 60, 500])
+def test_what_waits_for_a_slow_client_takes_no_more_memory_than_it_has_bytes(ticked: TickedServer, size: int) -> None:
+    """Small frames would each cost a multiple of themselves as a write of their own."""
+    frame, count = encode_frame(TEXT, b"x" * size), 600_000 // size
+    with connect_with_small_buffer(ticked):
+        connection = ticked.run(lambda: next(iter(ticked.server.node.by_id["1"].connections.values())))
+        assert isinstance(connection, WebSocketConnection)
+        while connection.fd >= 0:  # the kernel takes it
+            ticked.run(lambda: connection.write(bytes(100_000)))
+        tracemalloc.start()
+        try:
+            ticked.run(lambda: write_often(connection, frame, count))
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert len(frame) * count <= held < 1.3 * len(frame) * count
+
+
+def test_a_client_that_does_not_read_is_not_read_from(ticked: TickedServer) -> None:
+    """What it asks for would only add to what waits for it."""
+    with connect_with_small_buffer(ticked) as slow:
+        connection = ticked.run(lambda: next(iter(ticked.server.node.by_id["1"].connections.values())))
+        frame, written = encode_frame(TEXT, b"x" * 20_000), 0
+        while ticked.run(lambda: connection._transport.is_reading()):  # type: ignore[attr-defined]
+            ticked.run(lambda: connection.write(frame))
+            written += 1
+            assert written < 1_000, "20 MB wait, and it is still read from"
+        slow.send_event("pusher:subscribe", {"channel": "room"})
+        ticked.run(lambda: None)
+        assert ticked.subscribers("room") == 0
+        for _ in range(written):
+            assert slow.read_frame() == (TEXT, b"x" * 20_000)
+
+        ticked.until(lambda: ticked.subscribers("room") == 1)
 
 
 def test_nobody_waits_for_a_slow_client(ticked: TickedServer) -> None:

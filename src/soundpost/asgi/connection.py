@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from soundpost.core import liveness, protocol
 from soundpost.core.connection import Connection
+from soundpost.server.fair_queue import SLICE
 from soundpost.wire import codes, frames, messages
 from soundpost.wire.frames import frame_payloads
 
@@ -26,6 +27,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 MAX_REASON: Final = 123
 """Bytes of a close frame's reason."""
+_QUEUED: Final = 128
+"""Bytes that a message in the queue takes besides its text."""
 
 
 class AsgiConnection(Connection):
@@ -50,7 +53,7 @@ class AsgiConnection(Connection):
         super().__init__(app)
         self._state = state
         self._send = send
-        self._waiting: deque[tuple[str, int]] = deque()  # texts, and how many bytes each has
+        self._waiting: deque[tuple[str, int]] = deque()  # texts, and how many bytes of memory each takes
         self._waiting_bytes = 0
         self._writer: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -69,11 +72,16 @@ class AsgiConnection(Connection):
             self.app.node.opened(self)
             if self._state.stopping:
                 self._state.send_away(self)
+            left = SLICE
             while not self._closing:
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
                     break
                 self._take(message)
+                left -= 1
+                if not left:  # what has come already is received without a pause: others have their turn
+                    left = SLICE
+                    await asyncio.sleep(0)
             if self._writer is not None:
                 await asyncio.wait([self._writer], timeout=self._state.close_timeout)
         except asyncio.CancelledError:
@@ -110,7 +118,7 @@ class AsgiConnection(Connection):
             return
         for text in texts:
             self._waiting.append(text)
-            self._waiting_bytes += text[1]
+            self._waiting_bytes += text[1] + _QUEUED
         if self._writer is None:
             self._writer = self._state.loop.create_task(self._send_waiting())
         if self._waiting_bytes > self.app.app.max_output_buffer:
@@ -126,7 +134,7 @@ class AsgiConnection(Connection):
             while self._waiting:
                 text, size = self._waiting.popleft()
                 await self._send({"type": "websocket.send", "text": text})
-                self._waiting_bytes = max(0, self._waiting_bytes - size)
+                self._waiting_bytes = max(0, self._waiting_bytes - size - _QUEUED)
             if self._end is not None:
                 await self._send(self._end)
         except Exception:  # servers raise what they like once the client is gone

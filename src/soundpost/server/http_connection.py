@@ -155,7 +155,7 @@ class HttpConnection(asyncio.Protocol):
             if data[0] == _CLOSE_FRAME:  # of a refused WebSocket: the client has seen why
                 self.transport.close()
             elif len(data) >= LARGE_READ:
-                self._wait_for_turn()  # what follows is read past in another turn
+                self.transport.pause_reading()
             return
         if len(data) <= _SMALL_READ and not self._unread:
             self._feed(data)

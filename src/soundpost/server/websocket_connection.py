@@ -190,21 +190,20 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                 protocol.receive(self, payload)
                 return
         if self._state in _NOT_READ:
-            if len(data) < LARGE_READ or self._left is not None:
-                return
-            self._left = iter(())  # nothing of it is looked at; what follows is read in another turn
+            if len(data) >= LARGE_READ and self._transport is not None:
+                self._transport.pause_reading()
+            return
+        if self._reader is None:
+            self._reader = FrameReader(self.app.app.max_message_size, self.takes_compressed)
+        came = self._reader.frames(data)
+        if self._left is not None:  # a transport may still deliver what it had when it was told to pause
+            self._left = chain(self._left, came)
+            return
+        self._left = came
+        if self._server.fair_queue.has_time():
+            self.work()
         else:
-            if self._reader is None:
-                self._reader = FrameReader(self.app.app.max_message_size, self.takes_compressed)
-            came = self._reader.frames(data)
-            if self._left is not None:  # a transport may still deliver what it had when it was told to pause
-                self._left = chain(self._left, came)
-                return
-            self._left = came
-            if self._server.fair_queue.has_time():
-                self.work()
-                return
-        self._wait_for_turn()
+            self._wait_for_turn()
 
     def _wait_for_turn(self) -> None:
         if self._transport is not None:

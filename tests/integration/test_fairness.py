@@ -1,0 +1,145 @@
+"""One client cannot take the server from the others, whatever it sends and however fast."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from attackers import Attack, attacking
+from harness import RawSocket, RunningServer, client_frame, running_server, upgrade_request
+from hostile import over_http, over_websockets, that_never_read, websocket
+from integration.ticked_server import ticked_server
+from soundpost.core.connection import Connection
+from soundpost.core.observer import Observer
+from soundpost.server.requests import Later, Request, Response
+from soundpost.server.server import Server
+from soundpost.wire.frames import TEXT
+
+ATTACKS = {**over_websockets("app-key"), **over_http(), **that_never_read("app-key")}
+PING = client_frame(TEXT, b'{"event":"pusher:ping","data":{}}')
+SUBSCRIBE = client_frame(TEXT, b'{"event":"pusher:subscribe","data":{"channel":"lobby"}}')
+REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+BURSTS = {"pusher pings": PING, "subscriptions": SUBSCRIBE, "junk": client_frame(TEXT, b"1"), "requests": REQUEST}
+MOST_AT_ONCE = 30
+"""Frames or requests of one client that may be acted on before others have their turn."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server() as server:
+        yield server
+
+
+def answered(client: RawSocket) -> None:
+    """Have the server answer a ping."""
+    client.send(PING)
+    assert client.read_event()["event"] == "pusher:pong"
+
+
+class ActedOn(Observer):
+    """Whose messages and requests the server acts on, in order: socket ids, or paths."""
+
+    def __init__(self, server: Server) -> None:
+        self.order: list[str] = []
+        self._respond = server.router.respond
+        server.node.observers = (self,)
+        server.router.respond = self.respond  # type: ignore[method-assign]
+
+    def message_received(self, connection: Connection, payload: bytes) -> None:
+        self.order.append(connection.socket_id)
+
+    def respond(self, request: Request) -> Response | Later:
+        self.order.append(request.path)
+        return self._respond(request)
+
+
+@pytest.mark.parametrize("kind", BURSTS)
+def test_who_asks_little_does_not_wait_for_those_who_ask_much(kind: str) -> None:
+    opens = RawSocket if kind == "requests" else RawSocket.open
+    with ticked_server() as ticked, ExitStack() as stack:
+        greedy = [stack.enter_context(opens(ticked.port)) for _ in range(4)]
+        bystander = stack.enter_context(ticked.connect())
+        acted_on = ticked.run(lambda: ActedOn(ticked.server))
+        everything_is_sent = threading.Event()
+        held = threading.Thread(target=ticked.run, args=[everything_is_sent.wait])
+        held.start()  # the server looks once all of it is there
+        for client in greedy:
+            client.send(BURSTS[kind] * 500)
+        bystander.send(PING)
+        everything_is_sent.set()
+        held.join()
+
+        assert bystander.read_event()["event"] == "pusher:pong"
+        ticked.until(lambda: len(acted_on.order) == 4 * 500 + 1)
+        assert acted_on.order.index(bystander.socket_id) <= 4 * MOST_AT_ONCE
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_an_attack_harms_nobody_else(server: RunningServer, name: str) -> None:
+    with server.connect() as bystander, attacking(server.port, ATTACKS[name], seconds=20) as attackers:
+        for _ in range(30):
+            answered(bystander)
+        assert attackers.poll() is None, "the attack was over too early"
+        with server.connect() as newcomer:
+            answered(newcomer)
+
+    assert server.process.poll() is None
+    assert "Traceback" not in server.log()
+
+
+def test_messages_that_came_together_are_answered_in_order(server: RunningServer) -> None:
+    with server.connect() as client:
+        names = [f"room-{number}" for number in range(200)]
+        frames = [
+            client_frame(TEXT, json.dumps({"event": "pusher:subscribe", "data": {"channel": name}}).encode())
+            for name in names
+        ]
+        client.send(b"".join(frames))
+
+        assert [client.read_event()["channel"] for _ in names] == names
+
+
+def test_requests_that_came_together_are_answered_in_order(server: RunningServer) -> None:
+    with RawSocket(server.port) as client:
+        client.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number for number in range(500)))
+
+        answers = [client.read_response() for _ in range(500)]
+
+        assert [answer.status for answer in answers] == [404] * 500
+        assert [f"/{number}" in answer.body.decode() for number, answer in enumerate(answers)] == [True] * 500
+
+
+@pytest.mark.parametrize("requests", [0, 1, 300])
+def test_a_websocket_may_follow_requests_and_bring_messages_along(server: RunningServer, requests: int) -> None:
+    with RawSocket(server.port) as client:
+        client.send(REQUEST * requests + upgrade_request() + PING * 300)
+        for _ in range(requests):
+            assert client.read_response().status == 404
+        assert client.read_head().startswith(b"HTTP/1.1 101 ")
+        assert client.read_event()["event"] == "pusher:connection_established"
+
+        assert [client.read_event()["event"] for _ in range(300)] == ["pusher:pong"] * 300
+
+
+def test_a_large_body_is_read_whole_among_small_requests(server: RunningServer) -> None:
+    body = json.dumps({"name": "e", "channel": "c", "data": "x" * 9_000}).encode()
+    unsigned = b"POST /apps/1/events HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+    with RawSocket(server.port) as client:
+        client.send((REQUEST * 3 + unsigned) * 20)
+
+        assert [client.read_response().status for _ in range(80)] == [404, 404, 404, 401] * 20
+
+
+def test_attackers_are_told_apart_from_their_app(server: RunningServer) -> None:
+    """A flood over one app's key ends no client of it."""
+    flood = Attack(websocket("app-key"), client_frame(TEXT, b"1").decode("latin-1"), connections=2)
+    with ExitStack() as stack:
+        others = [stack.enter_context(server.connect()) for _ in range(20)]
+        with attacking(server.port, flood, seconds=20):
+            server.wait_for_log("more than 1000 control frames")
+        for client in others:
+            answered(client)
