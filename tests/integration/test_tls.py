@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
@@ -48,6 +49,53 @@ async def test_publish_and_subscribe_over_tls_large_events_whole(certificate: tu
                 assert answer.status_code == 200, answer.text
             for number in range(100):
                 assert json.loads(await client.recv())["data"] == f"{number}:{'x' * 9000}"
+
+
+async def test_a_client_that_reads_late_over_tls_gets_every_event_whole_and_in_order(
+    certificate: tuple[Path, Path],
+) -> None:
+    """Megabytes more than the kernel and the TLS transport take, and messages both ways meanwhile."""
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    trust = ssl.create_default_context(cafile=certificate[0])
+    roomy = msgspec.structs.replace(DEFAULT_APP, max_output_buffer=50_000_000, max_event_data_size=100_000)
+    with running_server(apps=[roomy], tls=tls) as server:
+        async with (
+            connect(
+                f"wss://127.0.0.1:{server.port}/app/app-key?protocol=7", ssl=trust, max_queue=1, ping_interval=None
+            ) as client,
+            httpx.AsyncClient(base_url=f"https://127.0.0.1:{server.port}", verify=trust) as api,
+        ):
+            await client.recv()
+            await client.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": "a"}}))
+            await client.recv()
+            for number in range(60):
+                body = json.dumps({"name": "e", "channel": "a", "data": f"{number}:{'x' * 90_000}"}).encode()
+                query = signed_query(
+                    DEFAULT_APP.key, DEFAULT_APP.secret, "POST", "/apps/1/events", int(time.time()), body=body
+                )
+                assert (await api.post("/apps/1/events", params=query, content=body)).status_code == 200
+            for _ in range(50):
+                await client.send('{"event":"pusher:ping"}')
+            for number in range(60):
+                assert json.loads(await client.recv())["data"] == f"{number}:{'x' * 90_000}"
+            for _ in range(50):
+                assert json.loads(await client.recv())["event"] == "pusher:pong"
+
+
+async def test_a_flood_over_tls_is_answered_a_slice_at_a_time(certificate: tuple[Path, Path]) -> None:
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    trust = ssl.create_default_context(cafile=certificate[0])
+    with running_server(tls=tls) as server:
+        url = f"wss://127.0.0.1:{server.port}/app/app-key?protocol=7"
+        async with connect(url, ssl=trust, max_queue=None) as greedy, connect(url, ssl=trust) as bystander:
+            await greedy.recv()
+            await bystander.recv()
+            for _ in range(1_000):
+                await greedy.send('{"event":"pusher:ping"}')
+            await bystander.send('{"event":"pusher:ping"}')
+            assert json.loads(await bystander.recv())["event"] == "pusher:pong"
+            for _ in range(1_000):
+                assert json.loads(await greedy.recv())["event"] == "pusher:pong"
 
 
 async def test_a_refused_client_gets_its_close_code_over_tls(certificate: tuple[Path, Path]) -> None:

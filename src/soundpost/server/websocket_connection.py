@@ -81,9 +81,10 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         """Where :func:`soundpost.server.delivery.deliver` may write; -1: only through :meth:`write`."""
         if transport.get_extra_info("sslcontext") is None:
             # Nothing is held back unless the kernel takes no more: pause_writing then says so exactly.
-            # (Not on TLS: with this mark uvloop's TLS transport stalls once its client has read slowly.)
             transport.set_write_buffer_limits(high=0)
             self.fd = transport.get_extra_info("socket").fileno()
+        else:
+            transport.set_write_buffer_limits(high=_PIECE)  # uvloop's TLS transport takes 0 for "always paused"
 
     def open(self, handshake: bytes) -> None:
         """Answer the handshake, greet the client and watch over it from now on."""
