@@ -18,11 +18,12 @@ from urllib.parse import parse_qsl
 
 from soundpost.authorization.origin import cross_site_fault
 from soundpost.authorization.routes import ChannelRoutes, Context, Denied, Match
-from soundpost.authorization.users import id_of
+from soundpost.authorization.users import id_of, known_user, member_id
+from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 from soundpost.broadcasting.socket_id import valid_socket_id
-from soundpost.errors import ConfigurationError, SoundpostError
+from soundpost.errors import ConfigurationError, RouteError, SoundpostError
 from soundpost.wire.channel_names import Kind, fault, kind_of
 from soundpost.wire.encryption import shared_secret
 from soundpost.wire.signatures import channel_text, sign, user_text
@@ -165,10 +166,12 @@ class AuthEndpoint:
     def _user(self, request: AuthRequest) -> Any:
         asked = self._asked(request, needs_channel=False)
         user, data = yield from self.introduce(request)
-        data = {"id": id_of(user), **plain(data, "sign-in")} if "id" not in data else plain(data, "sign-in")
-        data["id"] = str(data["id"])
+        said = {} if data is True else plain(data, "sign-in")
+        if not isinstance(said, dict):
+            raise RouteError(f"sign-in: a dict is expected of channels.user, it returned {type(data).__name__}")
+        user_id = member_id(said["id"], "sign-in: 'id'") if "id" in said else id_of(user)
         connection = self._connection()
-        text = _json(data)
+        text = _json({"id": user_id, **{name: value for name, value in said.items() if name != "id"}})
         auth = f"{connection.key}:{sign(connection.secret, user_text(asked.socket_id, text))}"
         return Answer(200, _json({"auth": auth, "user_data": text}))
 
@@ -182,7 +185,7 @@ class AuthEndpoint:
 
     def introduce(self, request: AuthRequest) -> Generator[Any, Any, tuple[Any, Any]]:
         """The user who wants to sign in, and what the application says of them. Raises Denied."""
-        user = yield _Call(request.user, None)
+        user = yield _Call(known_user, (yield _Call(request.user, None)))
         if user is None:
             raise _Refused("nobody is logged in")
         callback = self.routes.user_callback
@@ -220,7 +223,8 @@ class AuthEndpoint:
         user = None
         for guard in match.route.guards or (None,):
             find = self.routes.guards.get(guard) if guard is not None else None
-            user = yield (_Call(request.user, guard) if find is None else _Call(find, request.request))
+            found = yield (_Call(request.user, guard) if find is None else _Call(find, request.request))
+            user = yield _Call(known_user, found)
             if user is not None:
                 break
         if user is None and not match.route.guests:
@@ -266,9 +270,10 @@ class AuthEndpoint:
             user_id = id_of(user)
         else:
             user_id = info.get("id") if isinstance(info, dict) else None
-        if user_id is None or str(user_id) == "":
-            raise _Refused(f"{route.name}: a member needs an id: return one as 'id', or give the route user_id=")
-        return {"user_id": str(user_id)} if info is None else {"user_id": str(user_id), "user_info": info}
+        if user_id is None or user_id == "":
+            raise RouteError(f"{route.name}: a member needs an id: return one as 'id', or give the route user_id=")
+        member = {"user_id": member_id(user_id, f"{route.name}: the member's id")}
+        return member if info is None else {**member, "user_info": info}
 
     def _refusal(self, request: AuthRequest, error: Exception) -> Answer:
         status = error.status if isinstance(error, _Refused) else 403
@@ -310,7 +315,7 @@ class _Call:
 
     def __call__(self) -> Any:
         try:
-            return self.func(*self._args, **self._kwargs)
+            return unproxied(self.func(*self._args, **self._kwargs))
         except StopIteration as error:  # a future cannot carry it: what awaits would wait for ever
             raise RuntimeError("StopIteration") from error
 

@@ -2,6 +2,7 @@
 
 # No "from __future__ import annotations": FastAPI is to see the dependencies themselves, which are local names here.
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -10,6 +11,7 @@ from fastapi import Depends, HTTPException, Request, Response
 
 from soundpost.authorization import Context
 from soundpost.authorization.routes import Route
+from soundpost.authorization.users import known_user
 from soundpost.fastapi.injection import injectable
 
 OUTCOME: Final = "soundpost.outcome"
@@ -66,7 +68,10 @@ def user_operation(user: Operation) -> Operation:
 def someone(find: Operation) -> Operation:
     """A dependency like ``find``, which refuses where that finds nobody."""
 
-    async def found(user: Annotated[Any, Depends(find)]) -> Any:
+    async def found(found: Annotated[Any, Depends(find)]) -> Any:
+        user = known_user(found)
+        if inspect.isawaitable(user):
+            user = await user
         if user is None:
             raise HTTPException(401, "nobody is logged in")
         return user
