@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
+from soundpost.authorization.limits import as_json, check_member, check_message
 from soundpost.authorization.origin import cross_site_fault
 from soundpost.authorization.routes import ChannelRoutes, Context, Denied, Match
 from soundpost.authorization.users import id_of, known_user, member_id
@@ -160,8 +161,10 @@ class AuthEndpoint:
         user, result = yield from self.judge(request, Context(asked.socket_id, asked.channel, request.request), match)
         connection = self._connection()
         if not kind.is_presence:
-            return _signed(connection, asked, None)
-        return _signed(connection, asked, self._member(match, user, result))
+            return _signed(connection, asked, None, match.route.name)
+        member = self._member(match, user, result)
+        check_member(connection, match.route.name, member["user_id"], member.get("user_info"))
+        return _signed(connection, asked, member, match.route.name)
 
     def _user(self, request: AuthRequest) -> Any:
         asked = self._asked(request, needs_channel=False)
@@ -171,9 +174,12 @@ class AuthEndpoint:
             raise RouteError(f"sign-in: a dict is expected of channels.user, it returned {type(data).__name__}")
         user_id = member_id(said["id"], "sign-in: 'id'") if "id" in said else id_of(user)
         connection = self._connection()
-        text = _json({"id": user_id, **{name: value for name, value in said.items() if name != "id"}})
+        check_member(connection, "sign-in", user_id, said.get("user_info"))
+        text = as_json({"id": user_id, **{name: value for name, value in said.items() if name != "id"}})
         auth = f"{connection.key}:{sign(connection.secret, user_text(asked.socket_id, text))}"
-        return Answer(200, _json({"auth": auth, "user_data": text}))
+        answer = {"auth": auth, "user_data": text}
+        check_message(connection, "sign-in", "pusher:signin", answer)
+        return Answer(200, as_json(answer))
 
     # What a framework may do in its own way: two more generators
 
@@ -286,7 +292,7 @@ class AuthEndpoint:
         else:
             log.error("denied, because a channel route failed", exc_info=error)
             reason = f"the channel route failed: {type(error).__name__}: {error}"
-        return Answer(status, _json({"message": reason if self._debug() else ""}))
+        return Answer(status, as_json({"message": reason if self._debug() else ""}))
 
     def _connection(self) -> ConnectionSettings:
         """Whose signatures the server takes. Raises ConfigurationError if they cannot be made."""
@@ -346,17 +352,14 @@ def _values(request: AuthRequest) -> dict[str, str]:
     return values
 
 
-def _signed(connection: ConnectionSettings, asked: _Asked, member: dict[str, Any] | None) -> Answer:
-    data = None if member is None else _json(member)
+def _signed(connection: ConnectionSettings, asked: _Asked, member: dict[str, Any] | None, route: str) -> Answer:
+    data = None if member is None else as_json(member)
     text = channel_text(asked.socket_id, asked.channel, data)
     answer = {"auth": f"{connection.key}:{sign(connection.secret, text)}"}
     if data is not None:
         answer["channel_data"] = data
+        check_message(connection, route, "pusher:subscribe", {**answer, "channel": asked.channel})
     if kind_of(asked.channel).is_encrypted:
         secret = shared_secret(asked.channel, connection.master_key(asked.channel))
         answer["shared_secret"] = base64.b64encode(secret).decode()
-    return Answer(200, _json(answer))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return Answer(200, as_json(answer))

@@ -13,6 +13,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from soundpost.authorization import Answer, AuthEndpoint, AuthRequest
+from soundpost.authorization.limits import limits_of
 from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 
@@ -38,10 +39,11 @@ class AuthorizationTester:
     """
 
     def __init__(self, endpoint: AuthEndpoint) -> None:
+        settings = _settings_like(endpoint)
         routes = copy.copy(endpoint.routes)
         routes.guards = {}  # the user is given
         self._endpoint = replace(
-            endpoint, routes=routes, settings=lambda: _SETTINGS, run_async=endpoint.run_async or _run_anywhere
+            endpoint, routes=routes, settings=lambda: settings, run_async=endpoint.run_async or _run_anywhere
         )
 
     def assert_allowed(self, user: Any, channel: ChannelLike, *, request: Any = None) -> None:
@@ -77,6 +79,24 @@ class AuthorizationTester:
 
     async def _aask(self, user: Any, channel: ChannelLike, request: Any) -> Answer:
         return await self._endpoint.achannel(_request(user, channel, request))
+
+
+def _settings_like(endpoint: AuthEndpoint) -> BroadcastSettings:
+    """Settings for the test, with the limits that the application knows of its server."""
+    connection = _SETTINGS.connection()
+    try:
+        own = endpoint.settings().connection()
+    except Exception:  # none are needed to ask routes, and some tests have none
+        return _SETTINGS
+    limits = limits_of(own)
+    connection = replace(
+        connection,
+        driver=own.driver if own.is_http else connection.driver,
+        max_message_size=limits.max_message_size,
+        max_user_info_size=limits.max_user_info_size,
+        max_user_id_length=limits.max_user_id_length,
+    )
+    return replace(_SETTINGS, connections={_SETTINGS.default: connection})
 
 
 def _request(user: Any, channel: ChannelLike, request: Any) -> AuthRequest:
