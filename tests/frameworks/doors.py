@@ -92,7 +92,7 @@ def fastapi(find: FindUser, **settings: Any) -> Door:
 def litestar(find: FindUser, **settings: Any) -> Door:
     """Litestar."""
     plugin = SoundpostPlugin(user=lambda request: find(), broadcaster=_broadcaster(settings), channels=ChannelRoutes())
-    return _asgi(Litestar([], plugins=[plugin]), plugin.channels)
+    return _asgi(Litestar([], plugins=[plugin], logging_config=None), plugin.channels)
 
 
 def quart(find: FindUser, **settings: Any) -> Door:

@@ -14,15 +14,11 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_type_hints
 
 from soundpost.authorization.patterns import Pattern
-from soundpost.errors import RouteError, SoundpostError
+from soundpost.errors import RouteError
 from soundpost.wire.channel_names import Kind, kind_of
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 Presence = Literal["private", "presence"]
-
-
-class Denied(SoundpostError):  # noqa: N818 - reads as what it says
-    """Raise it in a channel route to deny a subscription, with the reason for the log (and for developers)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 from fastapi import FastAPI
 
 from soundpost.authorization import AuthRequest, ChannelRoutes, Context, Denied
+from soundpost.authorization.refusals import Mistake
 from soundpost.authorization.routes import Match
 from soundpost.errors import RouteError
 from soundpost.fastapi.operations import (
@@ -77,7 +78,7 @@ class Dispatcher:
         answer = _Answer(request.body)
         await private(scope, answer.receive, answer.send)
         if not outcome.is_done:
-            raise Denied(answer.reason())
+            raise answer.refusal()
         return outcome
 
     def _application(self, application: FastAPI) -> FastAPI:
@@ -152,10 +153,11 @@ class _Answer:
         self._status = message.get("status", self._status)
         self._body += message.get("body", b"")
 
-    def reason(self) -> str:
-        """Why it is not the answer of the route."""
+    def refusal(self) -> Denied:
+        """Why it is not the answer of the route. 422 and 5xx, FastAPI's own, are no decision of the application."""
         try:
             detail = json.loads(self._body)["detail"]
         except (ValueError, TypeError, LookupError):
             detail = self._body.decode(errors="replace")[:500]
-        return f"a dependency or the route answered {self._status}: {detail}"
+        kind = Mistake if self._status == 422 or self._status >= 500 else Denied
+        return kind(f"a dependency or the route answered {self._status}: {detail}")
