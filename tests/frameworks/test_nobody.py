@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.utils.functional import SimpleLazyObject
+from fastapi import Request
 from flask_login import AnonymousUserMixin
 from starlette.authentication import SimpleUser, UnauthenticatedUser
 from werkzeug.local import LocalProxy
@@ -149,7 +150,7 @@ def test_nobody_passes_no_guard(open_door: Open, nobody: str) -> None:
 
 
 def _taking_a_request(find: Callable[[], Any]) -> Any:
-    def guard(request: Any = None) -> Any:
+    def guard(request: Request) -> Any:
         return find()
 
     return guard

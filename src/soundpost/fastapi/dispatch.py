@@ -7,7 +7,8 @@ by its public interface alone: ``orders.{order_id:int}`` becomes the path ``/cha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
@@ -16,8 +17,9 @@ from fastapi import FastAPI
 
 from soundpost.authorization import AuthRequest, ChannelRoutes, Context, Denied
 from soundpost.authorization.refusals import Mistake
-from soundpost.authorization.routes import Match
+from soundpost.authorization.routes import Match, name_of
 from soundpost.errors import RouteError
+from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import (
     OUTCOME,
     Operation,
@@ -97,18 +99,29 @@ class Dispatcher:
         for number, route in enumerate(self._channels):
             path = f"/channels/{number}" + "".join(f"/{{{name}}}" for name in route.pattern.parameters)
             who = found_before if route.guests or route.guards else user
-            try:
+            with told_of(f"channel route {route.pattern.text!r}", route.callback):
                 _add(private, path, channel_operation(route, who))
-            except Exception as error:  # of FastAPI's and pydantic's own, by what is wrong
-                raise RouteError(
-                    f"channel route {route.pattern.text!r}: FastAPI cannot call {route.name}: {error}"
-                ) from error
         sign_in = self._channels.user_callback
-        _add(private, "/sign-in", user_operation(user) if sign_in is None else sign_in_operation(sign_in, user))
+        if sign_in is None:
+            _add(private, "/sign-in", user_operation(user))
+        else:
+            with told_of("channels.user", sign_in):
+                _add(private, "/sign-in", sign_in_operation(sign_in, user))
         _add(private, "/user", user_operation(user))
-        for number, guard in enumerate(self._channels.guards.values()):
-            _add(private, f"/guards/{number}", user_operation(someone(guard)))
+        for number, (name, guard) in enumerate(self._channels.guards.items()):
+            with told_of(f"guard {name!r}", guard):
+                check_declared(guard, ())
+                _add(private, f"/guards/{number}", user_operation(someone(guard)))
         return private
+
+
+@contextmanager
+def told_of(what: str, callback: Operation) -> Iterator[None]:
+    """Have what FastAPI and pydantic raise say which function is wrong. Raises RouteError."""
+    try:
+        yield
+    except Exception as error:  # of their own classes, by what is wrong
+        raise RouteError(f"{what}: FastAPI cannot call {name_of(callback)}: {error}") from error
 
 
 def _add(private: FastAPI, path: str, operation: Operation) -> None:

@@ -17,6 +17,9 @@ from soundpost.fastapi.injection import injectable
 OUTCOME: Final = "soundpost.outcome"
 """Key of the outcome in a request's scope."""
 
+PROVIDED: Final = ("user", "ctx")
+"""Parameters of channel routes that need no declaration."""
+
 Operation = Callable[..., Any]
 
 
@@ -34,7 +37,7 @@ class Outcome:
 def channel_operation(route: Route, user: Operation) -> Operation:
     """Asks a channel route; ``user`` is the dependency that gives the user."""
     types = {name: converter.convert for name, converter in route.pattern.parameters.items()}
-    callback = injectable(route.callback, types, {"user": user, "ctx": _context})
+    callback = injectable(route.callback, types, dict(zip(PROVIDED, (user, _context), strict=True)))
 
     async def answer(
         request: Request, user: Annotated[Any, Depends(user)], result: Annotated[Any, Depends(callback)]
