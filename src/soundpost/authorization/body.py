@@ -14,6 +14,7 @@ FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
 MAX_BODY: Final = 10_000
 """Bytes of a request; real ones have some two hundred."""
+_LONGEST_NUMBER: Final = 18
 TOO_MUCH: Final = bytes(MAX_BODY + 1)
 """Stands for a body that is longer, and was not read."""
 _BOUNDARY: Final = re.compile(r'boundary="?([^";,]{1,70})"?', re.IGNORECASE)
@@ -22,7 +23,9 @@ _NAME: Final = re.compile(rb'^content-disposition:\s*form-data;.*?\bname="?([^";
 
 def announces_too_much(content_length: str | None) -> bool:
     """Whether a ``Content-Length`` header says that the body need not be read at all."""
-    return content_length is not None and content_length.isdecimal() and int(content_length) > MAX_BODY
+    if content_length is None or not content_length.isdecimal():
+        return False
+    return len(content_length) > _LONGEST_NUMBER or int(content_length) > MAX_BODY
 
 
 def values_of(headers: Mapping[str, str], query: str, body: bytes) -> dict[str, str]:
