@@ -375,6 +375,20 @@ def test_what_is_registered_counts() -> None:
         unregister_serializer(Money)
 
 
+class Snowflake(int):
+    def __broadcast__(self) -> str:
+        return str(int(self))
+
+
+def test_an_id_that_javascript_cannot_count_may_be_text() -> None:
+    event_id = Snowflake(2**53 + 1)
+    assert (
+        to_json({"id": event_id, "ids": [event_id]}, "event") == '{"id":"9007199254740993","ids":["9007199254740993"]}'
+    )
+    assert PrivateChannel(event_id).name == "private-9007199254740993"
+    assert id_of(event_id) == id_of(2**53 + 1) == "9007199254740993"
+
+
 def test_two_keys_never_become_one() -> None:
     with pytest.raises(PayloadError, match="event: totals: two keys become '1' in JSON"):
         to_json({"totals": {1: "a", "1": "b"}}, "event")
