@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 from quart import Blueprint, Quart, Response, current_app, request, url_for
+from werkzeug.exceptions import RequestTimeout
 
 from soundpost.authorization import HEADERS, Answer, AuthRequest
 from soundpost.authorization.body import FORM, MAX_BODY, TOO_MUCH, announces_too_much
@@ -67,11 +68,14 @@ async def _body(content_length: str | None) -> bytes:
     if content_length is not None:
         return cast(bytes, await request.get_data())
     body = b""
-    async with asyncio.timeout(request.body_timeout):
-        async for part in request.body:  # nobody says how much will come
-            body += part
-            if len(body) > MAX_BODY:
-                break
+    try:
+        async with asyncio.timeout(request.body_timeout):
+            async for part in request.body:  # nobody says how much will come
+                body += part
+                if len(body) > MAX_BODY:
+                    break
+    except TimeoutError:
+        raise RequestTimeout from None
     request.body.set_result(body)  # for whoever asks after us
     return body
 
