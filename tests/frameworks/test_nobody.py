@@ -63,6 +63,8 @@ NOBODY: dict[str, Callable[[], Any]] = {
     "false": lambda: False,
     "empty text": lambda: "",
     "empty mapping": lambda: {},
+    "empty bytes": lambda: b"",
+    "empty list": lambda: [],
     "starlette": UnauthenticatedUser,
     "flask-login": AnonymousUserMixin,
     "django": lambda: _djangos_nobody(),

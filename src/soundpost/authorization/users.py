@@ -14,13 +14,13 @@ from soundpost.errors import PayloadError, RouteError
 def known_user(user: Any) -> Any:
     """Return the user behind what a framework gives; None if that stands for nobody.
 
-    Nobody is None, False, an empty text or mapping, and whatever says by ``is_authenticated``, an attribute, a method
-    or a key, that it is not: Django's ``AnonymousUser``, Starlette's ``UnauthenticatedUser``, Flask-Login's
+    Nobody is None, False, an empty text, list or mapping, and whatever says by ``is_authenticated``, an attribute, a
+    method or a key, that it is not: Django's ``AnonymousUser``, Starlette's ``UnauthenticatedUser``, Flask-Login's
     ``AnonymousUserMixin``. Proxies are seen through. Awaitable where ``is_authenticated`` is, as Quart-Auth's. Raises
     RouteError for a class.
     """
     user = unproxied(user)
-    if user is None or user is False or (isinstance(user, str | Mapping) and not user):
+    if user is None or user is False or (isinstance(user, str | bytes | Mapping | list | tuple) and not user):
         return None
     if isinstance(user, type):
         raise RouteError(f"the class {user.__name__} is no user: return one of its objects, or None")
