@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     )
     from soundpost.broadcasting.event import Broadcastable, Event, SupportsBroadcast, UserNotification
     from soundpost.broadcasting.message import Message
-    from soundpost.broadcasting.serialization import register_serializer
+    from soundpost.broadcasting.serializers import register_serializer
     from soundpost.broadcasting.socket_id import SocketIdMiddleware, current_socket_id
 
     abroadcast = broadcast.abroadcast
@@ -74,7 +74,7 @@ _HOMES = {
     ),
     "soundpost.broadcasting.event": ("Broadcastable", "Event", "SupportsBroadcast", "UserNotification"),
     "soundpost.broadcasting.message": ("Message",),
-    "soundpost.broadcasting.serialization": ("register_serializer",),
+    "soundpost.broadcasting.serializers": ("register_serializer",),
     "soundpost.broadcasting.socket_id": ("SocketIdMiddleware", "current_socket_id"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -433,7 +433,7 @@ def test_a_route_that_fastapi_cannot_call_stops_the_start(sp: Soundpost, app: Fa
         pass
 
     @sp.channels.private("orders")
-    def orders(thing: Nothing) -> bool:
+    def orders(thing: Annotated[Nothing, Query()]) -> bool:
         return True
 
     with pytest.raises(RouteError, match=r"'orders': FastAPI cannot call .*\.orders: .*Nothing"), TestClient(app):

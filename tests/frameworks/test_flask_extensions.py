@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask, render_template_string
-from flask_login import LoginManager, UserMixin, login_user, logout_user
+from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
 from flask_wtf import CSRFProtect
 
 from frameworks.flask_apps import ask, new_app, new_soundpost
@@ -20,11 +20,17 @@ class User(UserMixin):  # type: ignore[misc]
         self.id = id
 
 
-@pytest.fixture
-def app() -> Flask:
-    """An application with Flask-Login, and a private and a presence route."""
+async def load_asynchronously() -> Any:
+    return current_user
+
+
+@pytest.fixture(params=[None, lambda: current_user, load_asynchronously], ids=["usual", "loader", "async loader"])
+def app(request: pytest.FixtureRequest) -> Flask:
+    """An application with Flask-Login, and a private and a presence route; its loader may hand on the proxy."""
     app = new_app()
     sp = Soundpost(app, broadcaster=Broadcaster(), channels=ChannelRoutes())
+    if request.param is not None:
+        sp.user_loader(request.param)
     LoginManager(app).user_loader(User)
 
     @app.get("/login/<id>")

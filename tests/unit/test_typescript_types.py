@@ -20,7 +20,7 @@ from command_line import CommandLine, command_line
 from soundpost.broadcasting.catalogue import describe, events_in
 from soundpost.broadcasting.channels import Channel
 from soundpost.broadcasting.event import Event
-from soundpost.broadcasting.serialization import register_serializer, unregister_serializer
+from soundpost.broadcasting.serializers import register_serializer, unregister_serializer
 from soundpost.errors import ConfigurationError
 from soundpost.typescript import declarations
 from soundpost.typescript.types import Types

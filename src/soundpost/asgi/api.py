@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 from soundpost.asgi.connection import Receive, Send
 from soundpost.asgi.state import State
@@ -13,6 +14,9 @@ from soundpost.server.requests import ApiError, Later, Request, Response
 from soundpost.server.router import Router
 
 log = logging.getLogger("soundpost.api")
+
+_LONGEST_NUMBER: Final = 18
+"""Digits of a Content-Length that are read: it is too large with fewer."""
 
 
 async def answer(
@@ -27,25 +31,38 @@ async def answer(
     except ApiError as error:
         response = error.response()
     except Exception:
-        log.exception("%s %s failed", scope["method"], ascii(scope["path"]))
+        log.exception("%s %s failed", scope.get("method"), ascii(scope.get("path")))
         response = ApiError(500, "Internal server error: its log has the reason").response()
     headers = [(b"content-type", response.content_type), (b"content-length", b"%d" % len(response.body))]
     headers += [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
+    await send({"type": "http.response.body", "body": b"" if scope.get("method") == "HEAD" else response.body})
 
 
 def request_of(scope: Mapping[str, Any], body: bytes = b"") -> Request:
-    """A request as routes take it."""
-    target = bytes(scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0]  # some leave the query in it
-    if scope["query_string"]:
-        target += b"?" + scope["query_string"]
+    """A request as routes take it. What ASGI lets a server leave out may be missing, or None."""
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
-    keys = [value for name, value in headers if name == b"idempotency-key"]
-    method = scope.get("method", "GET").encode("latin-1")
-    return Request(
-        method, target, scope.get("http_version", "1.1"), headers, body, True, b", ".join(keys) if keys else None
-    )
+    keys = [value for name, value in headers if name.lower() == b"idempotency-key"]
+    method = (scope.get("method") or "GET").encode("latin-1", errors="replace")
+    version = scope.get("http_version") or "1.1"
+    target = path_of(scope)
+    query = query_of(scope)
+    if query:
+        target += b"?" + query
+    return Request(method, target, version, headers, body, True, b", ".join(keys) if keys else None)
+
+
+def path_of(scope: Mapping[str, Any]) -> bytes:
+    """The path as it was sent; as it may have been sent, where the server keeps only what it has made of it."""
+    raw = scope.get("raw_path")
+    if raw:
+        return bytes(raw).partition(b"?")[0]  # some leave the query in it
+    return quote(scope.get("path") or "/", safe="/=@,;:+", errors="surrogatepass").encode()
+
+
+def query_of(scope: Mapping[str, Any]) -> bytes:
+    """The query as it was sent."""
+    return bytes(scope.get("query_string") or b"")
 
 
 async def _respond(state: State, request: Request, prefix: str) -> Response:
@@ -65,8 +82,10 @@ async def _respond(state: State, request: Request, prefix: str) -> Response:
 
 async def _body(scope: Mapping[str, Any], receive: Receive, max_size: int) -> bytes | None:
     """The body; None if the client is gone before it is whole. Raises ApiError for a larger one."""
-    announced = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-    size = int(announced) if announced.isdigit() else 0
+    announced = next(
+        (bytes(value) for name, value in scope["headers"] if bytes(name).lower() == b"content-length"), b"0"
+    )
+    size = int(announced[:_LONGEST_NUMBER]) if announced.isdigit() else 0
     parts: list[bytes] = []
     while True:
         if size > max_size:

@@ -25,6 +25,7 @@ from soundpost.errors import ConfigurationError
 
 log = logging.getLogger("soundpost.server")
 
+_KINDS: Final = ("http", "websocket")
 _MINE: Final = ("/app/", "/apps/")
 _servers: WeakValueDictionary[str, App] = WeakValueDictionary()
 
@@ -77,15 +78,19 @@ class App:
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
             return
-        prefix = scope.get("root_path", "").rstrip("/")
-        if self._app is not None and not _is_mine(scope, prefix):
+        prefix = (scope.get("root_path") or "").rstrip("/")
+        if self._app is not None and not (kind in _KINDS and _is_mine(scope, prefix)):
             await self._app(scope, receive, send)
             return
+        if kind not in _KINDS:
+            raise ValueError(f"soundpost.asgi serves HTTP and WebSocket, not connections of the type {kind!r}")
+        scope = {**scope, "headers": list(scope.get("headers") or ())}  # any iterable, which is read more than once
         state = self.start()
         if kind == "websocket":
-            origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+            request = api.request_of(scope)
+            origin = request.headers().get(b"origin")  # several are joined, and match no origin, as at the server
             text = None if origin is None else origin.decode("latin-1")
-            await state.websocket(api.request_of(scope), prefix, text, receive, send)
+            await state.websocket(request, prefix, text, receive, send)
         else:
             await api.answer(state, scope, prefix, self.settings.max_request_size, receive, send)
 
@@ -147,13 +152,13 @@ def apps_of(settings: BroadcastSettings, options: Mapping[str, Any]) -> list[dic
 
 
 def _is_mine(scope: Any, prefix: str) -> bool:
-    path = scope["path"]
+    path = scope.get("path") or "/"
     path = path[len(prefix) :] if prefix and path.startswith(prefix + "/") else path
     if path.startswith(_MINE):
         return True
     # The official Python SDK leaves /apps/{id} out of this one address.
     return (
-        path.startswith("/users/") and path.endswith("/terminate_connections") and b"auth_key=" in scope["query_string"]
+        path.startswith("/users/") and path.endswith("/terminate_connections") and b"auth_key=" in api.query_of(scope)
     )
 
 

@@ -47,7 +47,8 @@ class State:
 
     async def websocket(self, request: Request, prefix: str, origin: str | None, receive: Receive, send: Send) -> None:
         """Serve a WebSocket from handshake to end. A refused one is opened too, to be told why."""
-        await receive()  # websocket.connect
+        if (await receive())["type"] != "websocket.connect":  # the client is gone already
+            return
         await send({"type": "websocket.accept"})
         try:
             app = admit(self.node, prefix, request, origin)

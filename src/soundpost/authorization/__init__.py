@@ -1,7 +1,8 @@
 """Channel authorization: routes that say who may subscribe, and the endpoints that answer browsers."""
 
 from soundpost.authorization.endpoint import HEADERS, Answer, AuthEndpoint, AuthRequest
-from soundpost.authorization.routes import ChannelPolicy, ChannelRoutes, Context, Denied, channels
+from soundpost.authorization.refusals import Denied
+from soundpost.authorization.routes import ChannelPolicy, ChannelRoutes, Context, channels
 
 __all__ = [
     "HEADERS",

@@ -1,7 +1,8 @@
 """``/broadcasting/auth`` and ``/broadcasting/user-auth``, for any framework: from a request's parts to an answer.
 
-Answers are what laravel-echo and pusher-js expect; a denied channel is 403. The reason goes to the log, and to the
-browser in debug mode only. Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/
+Answers are what laravel-echo and pusher-js expect; a denied channel is 403. The reason goes to the log: a plain no as
+INFO, a mistake in how things are set up as WARNING, a failure as ERROR; and to the browser in debug mode only.
+Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/
 """
 
 from __future__ import annotations
@@ -9,20 +10,22 @@ from __future__ import annotations
 import asyncio
 import base64
 import inspect
-import json
 import logging
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
-from urllib.parse import parse_qsl
 
+from soundpost.authorization.body import hint, values_of
+from soundpost.authorization.limits import as_json, check_member, check_message
 from soundpost.authorization.origin import cross_site_fault
-from soundpost.authorization.routes import ChannelRoutes, Context, Denied, Match
-from soundpost.authorization.users import id_of
+from soundpost.authorization.refusals import Denied, Mistake, Refused
+from soundpost.authorization.routes import ChannelRoutes, Context, Match
+from soundpost.authorization.users import id_of, known_user, member_id
+from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 from soundpost.broadcasting.socket_id import valid_socket_id
-from soundpost.errors import ConfigurationError, SoundpostError
+from soundpost.errors import ConfigurationError, RouteError, SoundpostError
 from soundpost.wire.channel_names import Kind, fault, kind_of
 from soundpost.wire.encryption import shared_secret
 from soundpost.wire.signatures import channel_text, sign, user_text
@@ -31,8 +34,8 @@ log = logging.getLogger("soundpost.auth")
 
 HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 """Of every answer."""
-MAX_BODY: Final = 10_000
-"""Bytes of a request; real ones have some two hundred."""
+_LONGEST_REASON: Final = 1_000
+"""Characters of it in the log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,6 @@ class Answer(NamedTuple):
 
     status: int
     body: str
-
-
-class _Refused(Exception):  # noqa: N818 - never leaves this module
-    def __init__(self, reason: str, status: int = 403) -> None:
-        super().__init__(reason)
-        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,25 +149,32 @@ class AuthEndpoint:
         asked = self._asked(request, needs_channel=True)
         kind = kind_of(asked.channel)
         if not kind.needs_auth or kind is Kind.USER:
-            raise _Refused(f"{asked.channel!r} is no private or presence channel: it needs no authorization")
+            raise Mistake(f"{asked.channel!r} is no private or presence channel: it needs no authorization")
         match = self.routes.find(asked.channel)
         if match is None:
-            raise _Refused(self.routes.why_not(asked.channel))
+            raise Mistake(self.routes.why_not(asked.channel))
         user, result = yield from self.judge(request, Context(asked.socket_id, asked.channel, request.request), match)
         connection = self._connection()
         if not kind.is_presence:
-            return _signed(connection, asked, None)
-        return _signed(connection, asked, self._member(match, user, result))
+            return _signed(connection, asked, None, match.route.name)
+        member = self._member(match, user, result)
+        check_member(connection, match.route.name, member["user_id"], member.get("user_info"))
+        return _signed(connection, asked, member, match.route.name)
 
     def _user(self, request: AuthRequest) -> Any:
         asked = self._asked(request, needs_channel=False)
         user, data = yield from self.introduce(request)
-        data = {"id": id_of(user), **plain(data, "sign-in")} if "id" not in data else plain(data, "sign-in")
-        data["id"] = str(data["id"])
+        said = {} if data is True else plain(data, "sign-in")
+        if not isinstance(said, dict):
+            raise RouteError(f"sign-in: a dict is expected of channels.user, it returned {type(data).__name__}")
+        user_id = member_id(said["id"], "sign-in: 'id'") if "id" in said else id_of(user)
         connection = self._connection()
-        text = _json(data)
+        check_member(connection, "sign-in", user_id, said.get("user_info"))
+        text = as_json({"id": user_id, **{name: value for name, value in said.items() if name != "id"}})
         auth = f"{connection.key}:{sign(connection.secret, user_text(asked.socket_id, text))}"
-        return Answer(200, _json({"auth": auth, "user_data": text}))
+        answer = {"auth": auth, "user_data": text}
+        check_message(connection, "sign-in", "pusher:signin", answer)
+        return Answer(200, as_json(answer))
 
     # What a framework may do in its own way: two more generators
 
@@ -182,15 +186,15 @@ class AuthEndpoint:
 
     def introduce(self, request: AuthRequest) -> Generator[Any, Any, tuple[Any, Any]]:
         """The user who wants to sign in, and what the application says of them. Raises Denied."""
-        user = yield _Call(request.user, None)
+        user = yield _Call(known_user, (yield _Call(request.user, None)))
         if user is None:
-            raise _Refused("nobody is logged in")
+            raise Refused("nobody is logged in")
         callback = self.routes.user_callback
         data: Any = {}
         if callback is not None:
             data = yield _Call(callback, user)
             if not data:
-                raise _Refused("the application says no")
+                raise Refused("the application says no")
         return user, data
 
     def _asked(self, request: AuthRequest, *, needs_channel: bool) -> _Asked:
@@ -203,34 +207,35 @@ class AuthEndpoint:
             trusted=self.settings().trusted_origins,
         )
         if wrong is not None:
-            raise _Refused(wrong)
-        values = _values(request)
+            raise Mistake(wrong)
+        values = values_of(headers, request.query, request.body)
+        unread = hint(headers, request.body)
         socket_id = valid_socket_id(values.get("socket_id"))
         if socket_id is None:
-            raise _Refused(
-                f"socket_id {values.get('socket_id', '')!r:.60} is none: expected digits, a dot, digits", 422
-            )
+            sent = values.get("socket_id", "")
+            raise Mistake(f"socket_id {sent!r:.60} is none: expected digits, a dot, digits{unread}", 422)
         channel = values.get("channel_name", "")
         wrong = fault(channel, 200) if needs_channel else None
         if wrong is not None:
-            raise _Refused(f"channel_name: {wrong}", 422 if channel else 403)
+            raise Mistake(f"channel_name: {wrong}{unread}", 422 if channel else 403)
         return _Asked(socket_id, channel)
 
     def _find_user(self, request: AuthRequest, match: Match) -> Any:
         user = None
         for guard in match.route.guards or (None,):
             find = self.routes.guards.get(guard) if guard is not None else None
-            user = yield (_Call(request.user, guard) if find is None else _Call(find, request.request))
+            found = yield (_Call(request.user, guard) if find is None else _Call(find, request.request))
+            user = yield _Call(known_user, found)
             if user is not None:
                 break
         if user is None and not match.route.guests:
-            raise _Refused("nobody is logged in")
+            raise Refused("nobody is logged in")
         permission = match.route.permission
         if permission is not None:
             if self.check_permission is None:
-                raise _Refused(f"the route asks for the permission {permission!r}, which nothing here can check")
+                raise Mistake(f"the route asks for the permission {permission!r}, which nothing here can check")
             if user is None or not (yield _Call(self.check_permission, user, permission)):
-                raise _Refused(f"the user has no permission {permission!r}")
+                raise Refused(f"the user has no permission {permission!r}")
         return user
 
     def _decide(self, ctx: Context, match: Match, user: Any) -> Any:
@@ -244,7 +249,7 @@ class AuthEndpoint:
             arguments[route.takes_user] = user
         result = yield _Call(route.callback, **arguments)
         if not result:
-            raise _Refused(f"{route.name} returned {result!r}")
+            raise Refused(f"{route.name} returned {result!r}")
         return result
 
     def _converted(self, annotation: Any, value: Any) -> Any:
@@ -266,22 +271,23 @@ class AuthEndpoint:
             user_id = id_of(user)
         else:
             user_id = info.get("id") if isinstance(info, dict) else None
-        if user_id is None or str(user_id) == "":
-            raise _Refused(f"{route.name}: a member needs an id: return one as 'id', or give the route user_id=")
-        return {"user_id": str(user_id)} if info is None else {"user_id": str(user_id), "user_info": info}
+        if user_id is None or user_id == "":
+            raise RouteError(f"{route.name}: a member needs an id: return one as 'id', or give the route user_id=")
+        member = {"user_id": member_id(user_id, f"{route.name}: the member's id")}
+        return member if info is None else {**member, "user_info": info}
 
     def _refusal(self, request: AuthRequest, error: Exception) -> Answer:
-        status = error.status if isinstance(error, _Refused) else 403
+        status = error.status if isinstance(error, Refused) else 403
         reason = str(error)
-        if isinstance(error, (_Refused, Denied, *self.denials)):
+        if isinstance(error, (Denied, *self.denials)):
             reason = reason or type(error).__name__
-            log.info("denied: %s", reason)
+            log.log(logging.WARNING if isinstance(error, Mistake) else logging.INFO, "denied: %s", _one_line(reason))
         elif isinstance(error, SoundpostError):
-            log.error("denied: %s", error)
+            log.error("denied: %s", _one_line(reason))
         else:
             log.error("denied, because a channel route failed", exc_info=error)
             reason = f"the channel route failed: {type(error).__name__}: {error}"
-        return Answer(status, _json({"message": reason if self._debug() else ""}))
+        return Answer(status, as_json({"message": reason if self._debug() else ""}))
 
     def _connection(self) -> ConnectionSettings:
         """Whose signatures the server takes. Raises ConfigurationError if they cannot be made."""
@@ -310,7 +316,7 @@ class _Call:
 
     def __call__(self) -> Any:
         try:
-            return self.func(*self._args, **self._kwargs)
+            return unproxied(self.func(*self._args, **self._kwargs))
         except StopIteration as error:  # a future cannot carry it: what awaits would wait for ever
             raise RuntimeError("StopIteration") from error
 
@@ -323,35 +329,20 @@ def _run(awaitable: Awaitable[Any]) -> Any:
     return asyncio.run(_awaited(awaitable))
 
 
-def _values(request: AuthRequest) -> dict[str, str]:
-    """What was sent: as a form, as JSON, or in the query."""
-    if len(request.body) > MAX_BODY:
-        raise _Refused(f"the request has {len(request.body)} bytes, at most {MAX_BODY} are taken", 413)
-    values = dict(parse_qsl(request.query))
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() == "application/json":
-        try:
-            sent = json.loads(request.body or b"{}")
-        except (ValueError, RecursionError) as error:
-            raise _Refused(f"the body is no JSON: {error}", 422) from None
-        if not isinstance(sent, dict):
-            raise _Refused("the body is no JSON object", 422)
-        values.update({name: value for name, value in sent.items() if isinstance(value, str)})
-    else:
-        values.update(parse_qsl(request.body.decode(errors="replace")))
-    return values
-
-
-def _signed(connection: ConnectionSettings, asked: _Asked, member: dict[str, Any] | None) -> Answer:
-    data = None if member is None else _json(member)
+def _signed(connection: ConnectionSettings, asked: _Asked, member: dict[str, Any] | None, route: str) -> Answer:
+    data = None if member is None else as_json(member)
     text = channel_text(asked.socket_id, asked.channel, data)
     answer = {"auth": f"{connection.key}:{sign(connection.secret, text)}"}
     if data is not None:
         answer["channel_data"] = data
+        check_message(connection, route, "pusher:subscribe", {**answer, "channel": asked.channel})
     if kind_of(asked.channel).is_encrypted:
         secret = shared_secret(asked.channel, connection.master_key(asked.channel))
         answer["shared_secret"] = base64.b64encode(secret).decode()
-    return Answer(200, _json(answer))
+    return Answer(200, as_json(answer))
 
 
-def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _one_line(reason: str) -> str:
+    """A reason for the log: what browsers send is in it, which is to be no line and no escape sequence of its own."""
+    text = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
+    return text if text.isprintable() else ascii(text)[1:-1]

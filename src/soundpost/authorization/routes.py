@@ -14,15 +14,11 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_type_hints
 
 from soundpost.authorization.patterns import Pattern
-from soundpost.errors import RouteError, SoundpostError
+from soundpost.errors import RouteError
 from soundpost.wire.channel_names import Kind, kind_of
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
 Presence = Literal["private", "presence"]
-
-
-class Denied(SoundpostError):  # noqa: N818 - reads as what it says
-    """Raise it in a channel route to deny a subscription, with the reason for the log (and for developers)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +155,7 @@ class ChannelRoutes:
         The same pattern of a function of the same name takes the place of the one before: a module was loaded anew.
         """
         made = Pattern(pattern)
-        name = options.get("name") or _name_of(callback)
+        name = options.get("name") or name_of(callback)
         before = next((each for each in self._routes if (each.kind, each.pattern.text) == (kind, pattern)), None)
         if before is not None and before.name == name:
             self._routes[self._routes.index(before)] = route = _route(kind, made, callback, options)
@@ -239,7 +235,7 @@ def bare_name(channel: str) -> tuple[str, Presence]:
 
 
 def _route(kind: Presence, pattern: Pattern, callback: Callable[..., Any], options: dict[str, Any]) -> Route:
-    name = options.pop("name", "") or _name_of(callback)
+    name = options.pop("name", "") or name_of(callback)
     guards = options.pop("guards", ())
     signature = inspect.signature(callback)
     parameters = signature.parameters
@@ -280,5 +276,6 @@ def _annotations(callback: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _name_of(callback: Any) -> str:
+def name_of(callback: Any) -> str:
+    """Module and name of a function, for people."""
     return f"{callback.__module__}.{getattr(callback, '__qualname__', type(callback).__name__)}"

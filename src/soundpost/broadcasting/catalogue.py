@@ -14,6 +14,7 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 from soundpost.broadcasting.event import Broadcastable, UserNotification
 from soundpost.broadcasting.serialization import field_names
+from soundpost.broadcasting.text import text_of
 from soundpost.errors import ConfigurationError, SoundpostError
 
 Fields = dict[str, Any]
@@ -115,10 +116,9 @@ def _name_of(cls: type[Any]) -> str | None:
     if not hasattr(cls, "broadcast_as"):
         return cls.__name__
     try:
-        name = cls.broadcast_as(object.__new__(cls))
+        return text_of(cls.broadcast_as(object.__new__(cls)), cls.__name__)
     except Exception:  # it looks at fields, which there are none of
         return None
-    return name if isinstance(name, str) else None
 
 
 def _hints(cls: type[Any]) -> Fields:

@@ -9,19 +9,28 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
+from soundpost.broadcasting.proxies import unproxied
+from soundpost.broadcasting.text import is_text, text_of, user_id_of
+from soundpost.errors import PayloadError
 from soundpost.wire.channel_names import SERVER_TO_USER
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 class Channel:
-    """A public channel, which anybody may subscribe to; ``name`` is what the wire calls it."""
+    """A public channel, which anybody may subscribe to; ``name`` is what the wire calls it.
+
+    Raises PayloadError for a name that has no text: None, say.
+    """
 
     prefix: ClassVar[str] = ""
     __slots__ = ("name",)
 
     def __init__(self, name: object) -> None:
-        self.name = f"{self.prefix}{name}"
+        self.name = self.prefix + self._text(name)
+
+    def _text(self, name: object) -> str:
+        return name.name if isinstance(name, Channel) else text_of(name, f"{type(self).__name__}'s name")
 
     def cached(self) -> Channel:
         """The cache channel of this name: it keeps its last event for those who subscribe later."""
@@ -30,10 +39,16 @@ class Channel:
         return made
 
     def filled(self, values: Mapping[str, Any]) -> Channel:
-        """With each ``{field}`` replaced by that field's value. Raises KeyError with a field that is not there."""
+        """With each ``{field}`` replaced by the text of that field's value.
+
+        Raises KeyError with a field that is not there, PayloadError for one that has no text.
+        """
         made = type(self).__new__(type(self))
-        made.name = _PLACEHOLDER.sub(lambda match: str(values[match[1]]), self.name)
+        made.name = _PLACEHOLDER.sub(lambda match: self._filling(match[1], values[match[1]]), self.name)
         return made
+
+    def _filling(self, field: str, value: object) -> str:
+        return text_of(value, f"channel {self.name!r}: {field}")
 
     @property
     def placeholders(self) -> list[str]:
@@ -75,10 +90,16 @@ class EncryptedPrivateChannel(Channel):
 
 
 class UserChannel(Channel):
-    """All connections on which a user has signed in, by the user's id."""
+    """All connections on which a user has signed in, by the user or the user's id."""
 
     prefix = SERVER_TO_USER
     __slots__ = ()
+
+    def _text(self, name: object) -> str:
+        return user_id_of(name, "UserChannel's user")
+
+    def _filling(self, field: str, value: object) -> str:
+        return user_id_of(value, f"channel {self.name!r}: {field}")
 
     def cached(self) -> Channel:
         """There is no such thing. Raises TypeError."""
@@ -89,8 +110,26 @@ ChannelLike = Channel | str
 """A channel, or its full name as on the wire."""
 
 
+def several(channels: ChannelLike | Iterable[ChannelLike]) -> list[ChannelLike]:
+    """Channels as a list, where one alone may be given."""
+    if type(channels) is str:
+        return [channels]
+    found = unproxied(channels)
+    if isinstance(found, Channel) or is_text(found):
+        return [found]
+    if isinstance(found, Mapping | bytes) or not isinstance(found, Iterable):
+        raise PayloadError(f"channels: {type(found).__name__} is neither a channel nor several")
+    return list(found)
+
+
 def names_of(channels: ChannelLike | Iterable[ChannelLike]) -> list[str]:
-    """The full names of channels, each once, in order."""
-    if isinstance(channels, Channel | str):
-        return [str(channels)]
-    return list(dict.fromkeys(str(channel) for channel in channels))
+    """The full names of channels, each once, in order. Raises PayloadError for what is no name."""
+    return list(dict.fromkeys(name_of(channel) for channel in several(channels)))
+
+
+def name_of(channel: ChannelLike) -> str:
+    """The full name of a channel. Raises PayloadError for what is no name."""
+    found = unproxied(channel)
+    if isinstance(found, Channel):
+        return found.name
+    return found if type(found) is str else text_of(found, "a channel's name")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from soundpost.broadcasting.channels import ChannelLike, names_of
 from soundpost.broadcasting.event import default_payload
 from soundpost.broadcasting.message import Message, shown
-from soundpost.broadcasting.serialization import is_unicode, to_json
+from soundpost.broadcasting.proxies import unproxied
+from soundpost.broadcasting.serialization import to_json
+from soundpost.broadcasting.text import is_text, text_of
 from soundpost.errors import PayloadError
 from soundpost.wire.channel_names import fault, kind_of
 
@@ -23,6 +26,7 @@ def messages_for(event: Any, excluded: str | None, connections: Sequence[str]) -
 
     Raises PayloadError for what no server would take.
     """
+    event = unproxied(event)
     kind = type(event).__name__
     when = getattr(event, "broadcast_when", None)
     if when is not None and not when():
@@ -51,11 +55,18 @@ def compose(
     An encrypted channel has a message to itself, as its data is encrypted for it; the others go by the hundred. A
     ``data`` of None is an empty object. Raises PayloadError.
     """
-    names = names_of(channels)
+    try:
+        names = names_of(channels)
+    except PayloadError as error:
+        raise PayloadError(f"event {name!r}: {error}") from None
     if not names:
         return []
+    name = _event_name(name, names)
     what = f"event {name!r} on {shown(names)}"
-    _check_names(names, name, what)
+    for each in names:
+        wrong = fault(each, MAX_CHANNEL_NAME)
+        if wrong is not None:
+            raise PayloadError(f"event {name!r}: {wrong}")
     text = to_json({} if data is None else data, what)
     encrypted = [each for each in names if kind_of(each).is_encrypted]
     plain = [each for each in names if not kind_of(each).is_encrypted]
@@ -64,10 +75,11 @@ def compose(
     return [Message(tuple(group), name, text, excluded, connection) for connection in connections for group in groups]
 
 
-def _check_names(channels: list[str], name: str, what: str) -> None:
-    if not isinstance(name, str) or not 1 <= len(name) <= MAX_EVENT_NAME or not is_unicode(name):
-        raise PayloadError(f"{what}: an event's name is a text of 1 to {MAX_EVENT_NAME} characters")
-    for channel in channels:
-        wrong = fault(channel, MAX_CHANNEL_NAME)
-        if wrong is not None:
-            raise PayloadError(f"event {name!r}: {wrong}")
+def _event_name(name: Any, channels: list[str]) -> str:
+    what = f"event {name!r} on {shown(channels)}"
+    if is_text(name):
+        with suppress(PayloadError):
+            text = text_of(name, what)
+            if len(text) <= MAX_EVENT_NAME:
+                return text
+    raise PayloadError(f"{what}: an event's name is a text of 1 to {MAX_EVENT_NAME} characters")

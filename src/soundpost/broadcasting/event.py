@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, dataclass_transform, runtime_checkable
 from uuid import uuid4
 
-from soundpost.broadcasting.channels import Channel, ChannelLike, PrivateChannel
-from soundpost.broadcasting.serialization import dumped, fields_of, is_orm_object
+from soundpost.broadcasting.channels import Channel, ChannelLike, PrivateChannel, several
+from soundpost.broadcasting.orm import is_orm_object
+from soundpost.broadcasting.serialization import dumped, fields_of
+from soundpost.broadcasting.text import user_id_of
 from soundpost.errors import PayloadError
 
 if TYPE_CHECKING:
@@ -67,7 +69,9 @@ class Broadcastable:
     ) -> None:
         super().__init_subclass__(**more)
         if on is not None:
-            cls.__broadcast_channels__ = tuple(_channels(on))
+            cls.__broadcast_channels__ = tuple(
+                each if isinstance(each, Channel) else Channel(each) for each in several(on)
+            )
         if name is not None:
             cls.__broadcast_name__ = name
         if queue is not None:
@@ -88,7 +92,7 @@ class Broadcastable:
             )
         try:
             return [channel.filled(_Fields(self)) for channel in self.__broadcast_channels__]
-        except AttributeError as error:
+        except (AttributeError, PayloadError) as error:
             raise PayloadError(f"event {type(self).__name__}: its channel cannot be named: {error}") from error
 
     def broadcast_as(self) -> str:
@@ -142,7 +146,8 @@ class UserNotification(Event):
     def broadcast_on(self) -> ChannelLike | Iterable[ChannelLike]:
         """The user's channel."""
         pattern = self.notification_channel or _default().settings.notification_channel
-        return PrivateChannel(pattern.replace("{id}", str(self.user_id)))
+        user_id = user_id_of(self.user_id, f"event {type(self).__name__}: user_id")
+        return PrivateChannel(pattern.replace("{id}", user_id))
 
     def broadcast_as(self) -> str:
         """The name that Laravel gives to all notifications."""
@@ -184,11 +189,6 @@ class _Fields(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(vars(self._event))
-
-
-def _channels(on: ChannelLike | Iterable[ChannelLike]) -> list[Channel]:
-    several = [on] if isinstance(on, Channel | str) else list(on)
-    return [each if isinstance(each, Channel) else Channel(each) for each in several]
 
 
 def _default() -> Broadcaster:

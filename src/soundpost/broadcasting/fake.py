@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from soundpost.broadcasting.channels import ChannelLike, names_of
 from soundpost.broadcasting.message import Message, shown
+from soundpost.broadcasting.text import text_of
 from soundpost.errors import PayloadError
 
 MAX_DATA: Final = 10_240
@@ -125,12 +126,12 @@ class Fake:
 
 
 def _is(sent: Sent, event: type | str) -> bool:
-    if isinstance(event, str):
-        return sent.name == event
-    return isinstance(sent.event, event)
+    if isinstance(event, type):
+        return isinstance(sent.event, event)
+    return sent.name == text_of(event, "an event's name")
 
 
 def _wanted(event: type | str, on: Any, where: Any) -> str:
-    name = event if isinstance(event, str) else event.__name__
+    name = event.__name__ if isinstance(event, type) else text_of(event, "an event's name")
     place = "" if on is None else f" on {', '.join(names_of(on))}"
     return f"{name}{place}{' where asked' if where is not None else ''}"

@@ -7,71 +7,33 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final
 from uuid import UUID
 
+from soundpost.broadcasting.orm import is_orm_object
+from soundpost.broadcasting.proxies import unproxied
+from soundpost.broadcasting.serializers import serializer_of
+from soundpost.broadcasting.text import is_unicode, text_of
+from soundpost.broadcasting.unsendable import way_out
 from soundpost.errors import PayloadError
 
-T = TypeVar("T")
-Converter = Callable[[Any], Any]
-
 _PLAIN: Final = (str, bool, int, float, type(None))
-_registered: dict[type, Converter] = {}
 _DEEPEST: Final = 100
-
-
-@overload
-def register_serializer(kind: type, serializer: None = None) -> Callable[[T], T]: ...
-@overload
-def register_serializer(kind: type, serializer: T) -> T: ...
-def register_serializer(kind: type, serializer: Any = None) -> Any:
-    """Say what objects of a class, and of its subclasses, are in events.
-
-    ``serializer`` is a function from the object to anything that can be serialised, a pydantic model with
-    ``from_attributes``, or a serializer class of Django REST framework. Without one, it decorates a function::
-
-        @register_serializer(Order)
-        def order(order: Order) -> dict: return {"id": order.pk, "status": order.status}
-    """
-    if serializer is None:
-        return lambda function: _register(kind, function)
-    _register(kind, serializer)
-    return serializer
-
-
-def unregister_serializer(kind: type) -> None:
-    """Forget what was registered for a class."""
-    _registered.pop(kind, None)
-
-
-def _register(kind: type, serializer: Any) -> Any:
-    if hasattr(serializer, "model_validate"):  # pydantic
-        _registered[kind] = _validating(serializer)
-    elif isinstance(serializer, type) and hasattr(serializer, "to_representation"):  # Django REST framework
-        _registered[kind] = lambda value: dict(serializer(value).data)
-    elif callable(serializer):
-        _registered[kind] = serializer
-    else:
-        raise TypeError(f"serializer for {kind.__name__}: {serializer!r} is neither a function nor a serializer class")
-    return serializer
-
-
-def _validating(model: Any) -> Converter:
-    def validate(value: Any) -> Any:
-        return model.model_validate(value, from_attributes=True)
-
-    validate.__annotations__["return"] = model  # for `soundpost types`
-    return validate
 
 
 def to_json(value: Any, what: str) -> str:
     """The JSON text of an event's data. Raises PayloadError that names the field; ``what`` names the event."""
-    return json.dumps(plain(value, what), ensure_ascii=False, separators=(",", ":"))
+    made = plain(value, what)
+    try:
+        return json.dumps(made, ensure_ascii=False, separators=(",", ":"))
+    except ValueError as error:  # an integer of more digits than Python writes
+        raise PayloadError(f"{what}: its data: {error}") from None
 
 
 def plain(value: Any, what: str, path: str = "") -> Any:
@@ -98,18 +60,44 @@ class _Walk:
             return value
         if depth > _DEEPEST:
             raise self._error(path, f"nested more than {_DEEPEST} deep; does it contain itself?")
+        behind = value if kind is dict or kind is list else unproxied(value)
+        if behind is not value:
+            return self.plain(behind, path, depth + 1)
         registered = serializer_of(kind)
         if registered is not None:
             return self.plain(registered(value), path, depth + 1)
         if hasattr(value, "__broadcast__"):
             return self.plain(value.__broadcast__(), path, depth + 1)
         if isinstance(value, Mapping):
-            return {self._key(key, path): self.plain(each, f"{path}.{key}", depth + 1) for key, each in value.items()}
+            return self._mapping(value, path, depth)
         if isinstance(value, list | tuple) and not hasattr(value, "_asdict"):
             return [self.plain(each, f"{path}[{index}]", depth + 1) for index, each in enumerate(value)]
         if isinstance(value, set | frozenset):
-            return [self.plain(each, f"{path}[…]", depth + 1) for each in sorted(value, key=str)]
+            return self._set(value, path, depth)
         return self._object(value, path, depth)
+
+    def _mapping(self, value: Mapping[Any, Any], path: str, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, each in value.items():
+            name = key if type(key) is str and is_unicode(key) else self._key(key, path)
+            if name in found:
+                raise self._error(path, f"two keys become {name!r} in JSON")
+            found[name] = self.plain(each, f"{path}.{name}", depth + 1)
+        return found
+
+    def _key(self, key: Any, path: str) -> str:
+        try:
+            return text_of(key, path)
+        except PayloadError:
+            raise self._error(path, f"the key {key!r} is no text") from None
+
+    def _set(self, value: Iterable[Any], path: str, depth: int) -> list[Any]:
+        """Its elements in their order; where they have none of their own, numbers before texts before the rest."""
+        pairs = [(each, self.plain(each, f"{path}[…]", depth + 1)) for each in value]
+        pairs.sort(key=lambda pair: _rank(pair[1]))
+        with suppress(TypeError, ArithmeticError):  # of different kinds, or NaN
+            pairs.sort(key=lambda pair: pair[0])
+        return [made for _, made in pairs]
 
     def _object(self, value: Any, path: str, depth: int) -> Any:
         if is_orm_object(value):
@@ -129,11 +117,11 @@ class _Walk:
         fields = fields_of(value)
         if fields is not None:
             return {name: self.plain(each, f"{path}.{name}", depth + 1) for name, each in fields.items()}
-        promise = getattr(value, "_proxy____cast", None)  # Django's lazy translations
-        if promise is not None:
-            return str(value)
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
-        raise self._error(path, f"{kind} has no form in JSON: give it one with register_serializer, or send its fields")
+        raise self._error(
+            path,
+            f"{kind} has no form in JSON: give it one with register_serializer, or send its fields{way_out(value)}",
+        )
 
     def dumped(self, model: Any, path: str) -> Any:
         self._look_into(model, path, 0)
@@ -144,6 +132,7 @@ class _Walk:
 
     def _look_into(self, value: Any, path: str, depth: int) -> None:
         """Find ORM objects that pydantic would dump whole, as it does with dataclasses and SQLModel's."""
+        value = unproxied(value)
         if is_orm_object(value):
             raise self._error(
                 path,
@@ -164,17 +153,17 @@ class _Walk:
             if type(each) not in _PLAIN:
                 self._look_into(each, path + step, depth + 1)
 
-    def _key(self, key: Any, path: str) -> str:
-        if isinstance(key, str) and is_unicode(key):
-            return str(key)
-        if isinstance(key, Enum):
-            return self._key(key.value, path)
-        if isinstance(key, bool) or not isinstance(key, int | UUID | date):
-            raise self._error(path, f"the key {key!r} is no text")
-        return key.isoformat() if isinstance(key, date) else str(key)
-
     def _error(self, path: str, reason: str) -> PayloadError:
         return PayloadError(f"{self._what}: {path.lstrip('.') or 'its data'}: {reason}")
+
+
+def _rank(made: Any) -> tuple[int, float, str]:
+    """The order of JSON values, whatever they are."""
+    if isinstance(made, int | float):
+        return 0, made, ""
+    if isinstance(made, str):
+        return 1, 0, made
+    return 2, 0, json.dumps(made, sort_keys=True)
 
 
 def _simple(value: Any) -> Any:
@@ -214,17 +203,6 @@ def _is_serializer(annotation: Any) -> bool:
     return type(annotation).__name__ in ("PlainSerializer", "WrapSerializer")
 
 
-def is_unicode(text: str) -> bool:
-    """Whether a text can be sent: Python's may have halves of surrogate pairs."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def fields_of(value: Any) -> dict[str, Any] | None:
     """The public fields of a dataclass, a named tuple, an attrs class or a msgspec Struct; None for others."""
     names = field_names(type(value))
@@ -241,26 +219,4 @@ def field_names(cls: type[Any]) -> list[str] | None:
         return [attribute.name for attribute in cls.__attrs_attrs__]
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return list(cls._fields)
-    return None
-
-
-def is_orm_object(value: Any) -> bool:
-    """Whether it is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
-    kind = type(value)
-    return (
-        hasattr(value, "_sa_instance_state")
-        or (hasattr(kind, "_meta") and (hasattr(kind, "objects") or hasattr(kind, "_default_manager")))
-        or (hasattr(kind, "_meta") and hasattr(kind, "select"))
-        or (hasattr(kind, "_meta") and hasattr(kind, "fetch_related"))
-        or hasattr(kind, "_pk_columns_")
-    )
-
-
-def serializer_of(kind: type) -> Converter | None:
-    """What makes something of the objects of a class, if something is registered for it."""
-    if not _registered:
-        return None
-    for each in kind.__mro__:
-        if each in _registered:
-            return _registered[each]
     return None

@@ -23,6 +23,7 @@ _CREDENTIALS: Final = {
     "key": "SOUNDPOST_APP_KEY",
     "secret": "SOUNDPOST_APP_SECRET",
 }
+_LIMITS: Final = ("max_message_size", "max_user_info_size", "max_user_id_length")
 _HTTP: Final = ("soundpost", "reverb", "pusher")
 _SERVERS: Final = (*_HTTP, "embedded")
 DELIVERIES: Final = {
@@ -61,6 +62,12 @@ class ConnectionSettings:
     """False takes any certificate; a path names the file of a certificate authority."""
     max_batch_size: int = 10
     """Events of one request; as the server's option of that name."""
+    max_message_size: int = 10_000
+    """Bytes of a message from a browser, a subscription say; as the server's option of that name."""
+    max_user_info_size: int = 1_024
+    """Bytes of what a member's or user's ``user_info`` is in JSON; as the server's option of that name."""
+    max_user_id_length: int = 128
+    """Characters of a user's id; as the server's option of that name."""
 
     @property
     def base_url(self) -> str:
@@ -217,6 +224,8 @@ def values_from_environment(environ: Mapping[str, str] | None = None) -> dict[st
             if value:
                 given[name] = value
                 break
+    if not any(name in given for name in ("url", *_CREDENTIALS)):  # the server's own: they say nothing of ours
+        given = {name: value for name, value in given.items() if name not in _LIMITS}
     public: dict[str, Any] = {}
     for name in ("host", "port", "scheme", "path"):
         value = _variable(environ, f"SOUNDPOST_PUBLIC_{name.upper()}")
@@ -235,6 +244,9 @@ _VARIABLES: Final = {
     "scheme": ("SOUNDPOST_SCHEME", "REVERB_SCHEME"),
     "path": ("SOUNDPOST_PATH",),
     "encryption_master_key": ("SOUNDPOST_ENCRYPTION_MASTER_KEY",),
+    "max_message_size": ("SOUNDPOST_APP_MAX_MESSAGE_SIZE", "REVERB_APP_MAX_MESSAGE_SIZE"),
+    "max_user_info_size": ("SOUNDPOST_APP_MAX_USER_INFO_SIZE",),
+    "max_user_id_length": ("SOUNDPOST_APP_MAX_USER_ID_LENGTH",),
     "driver": ("SOUNDPOST_BROADCAST_DRIVER",),
     "deliver": ("SOUNDPOST_DELIVER",),
     "on_error": ("SOUNDPOST_ON_ERROR",),
@@ -277,6 +289,9 @@ def _connection(given: Any, what: str) -> ConnectionSettings:
         values["scheme"] = "https"
     if values.get("driver") == "pusher" and "host" not in values:
         values.update(host="api-mt1.pusher.com", scheme="https", port=443)
+    for name in _LIMITS:
+        if name in values:
+            values[name] = _limit(values[name], f"{what}: {name!r}")
     values["path"] = _path(values.get("path", ""))
     made = ConnectionSettings(**values)
     _check_connection(made, what)
@@ -379,6 +394,16 @@ def _port(value: Any, what: str) -> int:
     if not 0 < port < 65536:
         raise ConfigurationError(f"{what}: {value!r} is no port: a number from 1 to 65535")
     return port
+
+
+def _limit(value: Any, what: str) -> int:
+    try:
+        limit = int(value)
+    except (TypeError, ValueError):
+        limit = 0
+    if limit < 1:
+        raise ConfigurationError(f"{what}: {value!r} is no limit: a number from 1 up")
+    return limit
 
 
 def _bool(value: Any, what: str) -> bool:

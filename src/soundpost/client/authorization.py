@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from soundpost.client import names
 from soundpost.client.encryption import master_key_of, shared_secret
 from soundpost.client.reconnection import Action, delay_before
 from soundpost.errors import ConfigurationError, RequestError
@@ -95,18 +96,19 @@ def with_secret(
     key: str,
     secret: str,
     *,
-    user_id: str = "",
+    user_id: object = "",
     user_info: Any = None,
     encryption_master_key: bytes | str | None = None,
 ) -> Secret:
     """An authorizer for programs that have the app's secret: it signs what an application's auth endpoint would.
 
-    ``user_id`` and ``user_info`` (any JSON value) are who it is on presence channels and when it signs in.
+    ``user_id`` (or the user) and ``user_info`` (any JSON value) are who it is on presence channels and when it signs
+    in.
     ``encryption_master_key`` is that of the application which publishes to encrypted channels: 32 bytes, or their
     base64 (``encryption_master_key_base64`` of Pusher's SDKs). Raises ConfigurationError for any other.
     """
     master_key = None if encryption_master_key is None else master_key_of(encryption_master_key)
-    return Secret(key, secret, user_id, user_info, master_key)
+    return Secret(key, secret, names.user_id(user_id), user_info, master_key)
 
 
 async def answered(ask: Callable[[], Awaitable[T]]) -> T:

@@ -13,6 +13,7 @@ from types import TracebackType
 from soundpost.client.authorization import Authenticate, Authorize, KnowsUser
 from soundpost.client.connection import Connection
 from soundpost.client.incoming import Event
+from soundpost.client.names import text
 from soundpost.client.session import Session
 from soundpost.client.subscription import Subscription
 from soundpost.client.user import User
@@ -81,11 +82,11 @@ class Client:
         event ``pusher:subscription_error`` of the client where nobody does either. A channel that is subscribed to
         already is given again. While the connection is lost, this waits for it to come back.
         """
-        return Subscription(self._session.subscribe(channel, auth), self._session)
+        return Subscription(self._session.subscribe(text(channel, "a channel's name"), auth), self._session)
 
     async def unsubscribe(self, channel: str) -> None:
         """Leave a channel; nothing happens if it was not subscribed to."""
-        found = self._session.channels.get(channel)
+        found = self._session.channels.get(text(channel, "a channel's name"))
         if found is not None:
             await self._session.unsubscribe(found)
 

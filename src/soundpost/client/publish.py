@@ -16,6 +16,7 @@ import msgspec
 
 from soundpost.client.address import is_loopback
 from soundpost.client.failures import no_answer, unexpected_answer
+from soundpost.client.names import channel_names, text
 from soundpost.wire.messages import encode
 from soundpost.wire.signatures import signed_query
 
@@ -54,9 +55,12 @@ class Publisher:
         ``data`` that is a string is sent as it is, as the SDKs of Pusher do; anything else as its JSON. The
         connection ``socket_id`` does not get the event. Raises RequestError.
         """
-        names = [channels] if isinstance(channels, str) else list(channels)
-        text = data if isinstance(data, str) else encode(data).decode()
-        message: dict[str, Any] = {"name": event, "channels": names, "data": text}
+        encoded = data if isinstance(data, str) else encode(data).decode()
+        message: dict[str, Any] = {
+            "name": text(event, "an event's name"),
+            "channels": channel_names(channels),
+            "data": encoded,
+        }
         if socket_id is not None:
             message["socket_id"] = socket_id
         return self._post(self._events_url, encode(message))

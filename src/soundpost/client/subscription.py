@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundpost.client.incoming import Event
 from soundpost.client.members import Member
+from soundpost.client.names import text
 from soundpost.errors import SubscriptionError
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Subscription:
         when we are not subscribed at the moment: it is not kept for later. A server that refuses it (too many in a
         second, say) answers with a ``pusher:error`` event of the client.
         """
-        await self._session.trigger(self._channel, event, data)
+        await self._session.trigger(self._channel, text(event, "an event's name"), data)
 
     async def unsubscribe(self) -> None:
         """Leave the channel."""

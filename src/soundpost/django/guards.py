@@ -18,9 +18,9 @@ SESSION: Final = "session"
 
 
 def session_user(request: Any, guard: str | None) -> Any:
-    """The logged-in user of a request; None for a guest. Raises RouteError for a guard that nobody has defined."""
+    """The user of a request, who may be Django's for nobody. Raises RouteError for a guard that nobody has defined."""
     _check_guard(guard)
-    return _known(getattr(request, "user", None))
+    return getattr(request, "user", None)
 
 
 async def asession_user(request: Any, guard: str | None) -> Any:
@@ -28,7 +28,7 @@ async def asession_user(request: Any, guard: str | None) -> Any:
     _check_guard(guard)
     auser = getattr(request, "auser", None)  # Django 5.0
     if auser is not None:
-        return _known(await auser())
+        return await auser()
     return await sync_to_async(session_user, thread_sensitive=True)(request, guard)
 
 
@@ -49,16 +49,12 @@ def drf_guard(*authentication_classes: Any) -> Callable[[Any], Any]:
         classes = authentication_classes or api_settings.DEFAULT_AUTHENTICATION_CLASSES
         try:
             # A copy, as it makes its user that of the request: of the next guards too.
-            return _known(Request(copy(request), authenticators=[each() for each in classes]).user)
+            return Request(copy(request), authenticators=[each() for each in classes]).user
         except APIException as error:
             log.info("the guard of Django REST framework finds no user: %s", error)
             return None
 
     return find
-
-
-def _known(user: Any) -> Any:
-    return user if user is not None and user.is_authenticated else None
 
 
 def _check_guard(guard: str | None) -> None:

@@ -19,7 +19,7 @@ from django.db.models import FileField
 from django.db.models.signals import post_delete, post_save
 
 from soundpost.broadcasting import broadcast
-from soundpost.broadcasting.channels import Channel, ChannelLike
+from soundpost.broadcasting.channels import Channel, ChannelLike, names_of, several
 from soundpost.broadcasting.event import Broadcastable
 from soundpost.django.transactions import commit_of
 from soundpost.errors import ConfigurationError
@@ -59,7 +59,7 @@ class ModelEvent(Broadcastable):
         """What ``on`` says of it."""
         on = self._rule.on
         if not callable(on):
-            return [_filled(each, self.instance) for each in _several(on)]
+            return [_filled(each, self.instance) for each in several(on or ())]
         return on(self.instance, self.event)
 
     def broadcast_as(self) -> str:
@@ -145,7 +145,7 @@ def described_models() -> Iterator[str]:
     """The events of models in words, as ``soundpost events`` has those of classes."""
     for model, rule in _rules.items():
         names = ", ".join(_name(rule.name, model, event) for event in rule.events)
-        where = "(said by a function)" if callable(rule.on) else ", ".join(map(str, _several(rule.on)))
+        where = "(said by a function)" if callable(rule.on) else ", ".join(names_of(rule.on or ()))
         yield f"{names}  {model.__module__}.{model.__qualname__}"
         yield f"    on    {where}"
         yield f"    with  model: {', '.join(rule.fields)}"
@@ -174,10 +174,6 @@ def _broadcast(instance: Any, event: ModelEventName, using: str) -> None:
 
 def _name(template: str, model: Any, event: str) -> str:
     return template.format(model=model._meta.object_name, event=event, Event=event.capitalize())
-
-
-def _several(on: Any) -> tuple[ChannelLike, ...]:
-    return (on,) if isinstance(on, Channel | str) else tuple(on or ())
 
 
 def _filled(channel: ChannelLike, instance: Any) -> Channel:

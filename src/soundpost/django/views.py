@@ -13,8 +13,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import HttpResponse, HttpResponseNotAllowed
+from django.http.request import RawPostDataException
 
 from soundpost.authorization import HEADERS, Answer, AuthRequest
+from soundpost.authorization.body import FORM, MAX_BODY, TOO_MUCH, announces_too_much
 from soundpost.django.endpoint import endpoint
 from soundpost.django.guards import asession_user, session_user
 
@@ -46,21 +48,30 @@ async def _auser_auth(request: Any) -> Any:
 
 
 def _parts(request: Any, find_user: Callable[[Any, str | None], Any]) -> AuthRequest:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    body = _body(request, headers.get("content-length"))
+    if not body and request.POST:  # something of the application has read it: it is written anew
+        headers["content-type"] = FORM
+        body = urlencode(request.POST.dict()).encode()
     return AuthRequest(
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers=headers,
         query=request.META.get("QUERY_STRING", ""),
-        body=_body(request),
+        body=body,
         host=request.get_host(),
         user=partial(find_user, request),
         request=request,
     )
 
 
-def _body(request: Any) -> bytes:
-    if request.content_type == "multipart/form-data":  # of Django's test client, and of scripts that send a FormData
-        return urlencode(request.POST.dict()).encode()
-    body: bytes = request.body
-    return body
+def _body(request: Any, content_length: str | None) -> bytes:
+    """As it was sent, no more than is looked at."""
+    if announces_too_much(content_length):
+        return TOO_MUCH
+    try:
+        whole: bytes = request.body if content_length else request.read(MAX_BODY + 1)
+    except RawPostDataException:
+        return b""
+    return whole
 
 
 def _response(answer: Answer) -> Any:

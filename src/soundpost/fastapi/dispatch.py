@@ -7,7 +7,8 @@ by its public interface alone: ``orders.{order_id:int}`` becomes the path ``/cha
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
@@ -15,8 +16,10 @@ from weakref import WeakKeyDictionary
 from fastapi import FastAPI
 
 from soundpost.authorization import AuthRequest, ChannelRoutes, Context, Denied
-from soundpost.authorization.routes import Match
+from soundpost.authorization.refusals import Mistake
+from soundpost.authorization.routes import Match, name_of
 from soundpost.errors import RouteError
+from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import (
     OUTCOME,
     Operation,
@@ -77,7 +80,7 @@ class Dispatcher:
         answer = _Answer(request.body)
         await private(scope, answer.receive, answer.send)
         if not outcome.is_done:
-            raise Denied(answer.reason())
+            raise answer.refusal()
         return outcome
 
     def _application(self, application: FastAPI) -> FastAPI:
@@ -96,18 +99,29 @@ class Dispatcher:
         for number, route in enumerate(self._channels):
             path = f"/channels/{number}" + "".join(f"/{{{name}}}" for name in route.pattern.parameters)
             who = found_before if route.guests or route.guards else user
-            try:
+            with told_of(f"channel route {route.pattern.text!r}", route.callback):
                 _add(private, path, channel_operation(route, who))
-            except Exception as error:  # of FastAPI's and pydantic's own, by what is wrong
-                raise RouteError(
-                    f"channel route {route.pattern.text!r}: FastAPI cannot call {route.name}: {error}"
-                ) from error
         sign_in = self._channels.user_callback
-        _add(private, "/sign-in", user_operation(user) if sign_in is None else sign_in_operation(sign_in, user))
+        if sign_in is None:
+            _add(private, "/sign-in", user_operation(user))
+        else:
+            with told_of("channels.user", sign_in):
+                _add(private, "/sign-in", sign_in_operation(sign_in, user))
         _add(private, "/user", user_operation(user))
-        for number, guard in enumerate(self._channels.guards.values()):
-            _add(private, f"/guards/{number}", user_operation(someone(guard)))
+        for number, (name, guard) in enumerate(self._channels.guards.items()):
+            with told_of(f"guard {name!r}", guard):
+                check_declared(guard, ())
+                _add(private, f"/guards/{number}", user_operation(someone(guard)))
         return private
+
+
+@contextmanager
+def told_of(what: str, callback: Operation) -> Iterator[None]:
+    """Have what FastAPI and pydantic raise say which function is wrong. Raises RouteError."""
+    try:
+        yield
+    except Exception as error:  # of their own classes, by what is wrong
+        raise RouteError(f"{what}: FastAPI cannot call {name_of(callback)}: {error}") from error
 
 
 def _add(private: FastAPI, path: str, operation: Operation) -> None:
@@ -152,10 +166,11 @@ class _Answer:
         self._status = message.get("status", self._status)
         self._body += message.get("body", b"")
 
-    def reason(self) -> str:
-        """Why it is not the answer of the route."""
+    def refusal(self) -> Denied:
+        """Why it is not the answer of the route. 422 and 5xx, FastAPI's own, are no decision of the application."""
         try:
             detail = json.loads(self._body)["detail"]
         except (ValueError, TypeError, LookupError):
             detail = self._body.decode(errors="replace")[:500]
-        return f"a dependency or the route answered {self._status}: {detail}"
+        kind = Mistake if self._status == 422 or self._status >= 500 else Denied
+        return kind(f"a dependency or the route answered {self._status}: {detail}")

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from soundpost.authorization import ChannelRoutes
+from soundpost.authorization.patterns import Pattern
 from soundpost.authorization.routes import Presence, Route
-from soundpost.fastapi.dispatch import Dispatcher
+from soundpost.fastapi.dispatch import Dispatcher, told_of
 from soundpost.fastapi.endpoint import DependencyEndpoint
+from soundpost.fastapi.injection import check_declared
+from soundpost.fastapi.operations import PROVIDED
 from soundpost.starlette import integration
 from soundpost.starlette.integration import AUTH, USER_AUTH
 from soundpost.starlette.requests import auth_request, response
@@ -22,6 +25,10 @@ class DependencyRoutes(ChannelRoutes):
 
     def add(self, kind: Presence, pattern: str, callback: Callable[..., Any], **options: Any) -> Route:
         """Add a route. Raises RouteError if it is wrong, or if another matches a name that it matches."""
+        given = {*Pattern(pattern).parameters, *PROVIDED}
+        # What an annotation names may come later in the module: then the start finds it.
+        with told_of(f"channel route {pattern!r}", callback), suppress(NameError):
+            check_declared(callback, given)
         return super().add(kind, pattern, callback, injects=True, **options)
 
 

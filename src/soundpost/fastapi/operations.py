@@ -2,6 +2,7 @@
 
 # No "from __future__ import annotations": FastAPI is to see the dependencies themselves, which are local names here.
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -10,10 +11,14 @@ from fastapi import Depends, HTTPException, Request, Response
 
 from soundpost.authorization import Context
 from soundpost.authorization.routes import Route
+from soundpost.authorization.users import known_user
 from soundpost.fastapi.injection import injectable
 
 OUTCOME: Final = "soundpost.outcome"
 """Key of the outcome in a request's scope."""
+
+PROVIDED: Final = ("user", "ctx")
+"""Parameters of channel routes that need no declaration."""
 
 Operation = Callable[..., Any]
 
@@ -32,7 +37,7 @@ class Outcome:
 def channel_operation(route: Route, user: Operation) -> Operation:
     """Asks a channel route; ``user`` is the dependency that gives the user."""
     types = {name: converter.convert for name, converter in route.pattern.parameters.items()}
-    callback = injectable(route.callback, types, {"user": user, "ctx": _context})
+    callback = injectable(route.callback, types, dict(zip(PROVIDED, (user, _context), strict=True)))
 
     async def answer(
         request: Request, user: Annotated[Any, Depends(user)], result: Annotated[Any, Depends(callback)]
@@ -66,7 +71,10 @@ def user_operation(user: Operation) -> Operation:
 def someone(find: Operation) -> Operation:
     """A dependency like ``find``, which refuses where that finds nobody."""
 
-    async def found(user: Annotated[Any, Depends(find)]) -> Any:
+    async def found(found: Annotated[Any, Depends(find)]) -> Any:
+        user = known_user(found)
+        if inspect.isawaitable(user):
+            user = await user
         if user is None:
             raise HTTPException(401, "nobody is logged in")
         return user

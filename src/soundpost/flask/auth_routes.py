@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, current_app, request
 
 from soundpost.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest
-from soundpost.authorization.endpoint import MAX_BODY
+from soundpost.authorization.body import FORM, MAX_BODY
 
 
 def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Blueprint:
@@ -42,20 +42,19 @@ def run_async(awaitable: Awaitable[Any]) -> Any:
 
 
 def _auth_request(user: Callable[[str | None], Any]) -> AuthRequest:
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    body = request.stream.read(MAX_BODY + 1) or request.get_data()
+    if not body and request.form:  # something of the application has read it: it is written anew
+        headers["content-type"] = FORM
+        body = urlencode(list(request.form.items(multi=True))).encode()
     return AuthRequest(
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers=headers,
         query=request.query_string.decode("latin-1"),
-        body=_body(),
+        body=body,
         host=request.host,
         user=user,
         request=request._get_current_object(),  # type: ignore[attr-defined]
     )
-
-
-def _body() -> bytes:
-    """As it was sent, no more than is looked at; a form that something of the application has read is written anew."""
-    body = request.stream.read(MAX_BODY + 1)
-    return body or request.get_data() or urlencode(list(request.form.items(multi=True))).encode()
 
 
 def _response(answer: Answer) -> Response:

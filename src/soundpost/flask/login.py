@@ -8,9 +8,9 @@ from flask import current_app
 
 
 def logged_in_user() -> Any:
-    """The user of the current request; None if nobody is logged in, or if there is no Flask-Login."""
+    """The user of the current request, or its object for nobody; None if there is no Flask-Login."""
     if not hasattr(current_app, "login_manager"):
         return None
     from flask_login import current_user
 
-    return current_user._get_current_object() if current_user.is_authenticated else None
+    return current_user

@@ -9,10 +9,12 @@ from litestar import Request, Response, Router, route
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.exceptions import NotAuthorizedException, NotFoundException, PermissionDeniedException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.plugins import InitPlugin
 
 from soundpost.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest, ChannelRoutes
 from soundpost.authorization import channels as common_channels
+from soundpost.authorization.body import MAX_BODY, TOO_MUCH
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as common_broadcaster
 from soundpost.broadcasting.settings import BroadcastSettings
@@ -65,13 +67,19 @@ class SoundpostPlugin(InitPlugin):
         )
 
     def _routes(self) -> Router:
-        options = {"exclude_from_csrf": True}  # the endpoint looks at Origin instead
+        options: dict[str, Any] = {
+            "opt": {"exclude_from_csrf": True},  # the endpoint looks at Origin instead
+            "http_method": ["GET", "POST"],
+            "status_code": 200,
+            "include_in_schema": False,
+            "request_max_body_size": MAX_BODY,
+        }
 
-        @route("/auth", http_method=["GET", "POST"], status_code=200, opt=options, include_in_schema=False)
+        @route("/auth", **options)
         async def auth(request: AnyRequest) -> Response[str]:
             return _response(await self._endpoint.achannel(await self._auth_request(request)))
 
-        @route("/user-auth", http_method=["GET", "POST"], status_code=200, opt=options, include_in_schema=False)
+        @route("/user-auth", **options)
         async def user_auth(request: AnyRequest) -> Response[str]:
             return _response(await self._endpoint.auser(await self._auth_request(request)))
 
@@ -81,11 +89,19 @@ class SoundpostPlugin(InitPlugin):
         return AuthRequest(
             headers={name.lower(): value for name, value in request.headers.items()},
             query=request.scope["query_string"].decode("latin-1"),
-            body=await request.body(),
+            body=await _body(request),
             host=request.headers.get("host", ""),
             user=lambda guard: self._user(request) if guard is None else None,
             request=request,
         )
+
+
+async def _body(request: AnyRequest) -> bytes:
+    """The body, no more than is looked at; kept for whoever asks after us."""
+    try:
+        return await request.body()
+    except RequestEntityTooLarge:
+        return TOO_MUCH
 
 
 def _response(answer: Answer) -> Response[str]:

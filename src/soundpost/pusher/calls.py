@@ -13,8 +13,10 @@ from urllib.parse import quote
 from soundpost.broadcasting.channels import UserChannel
 from soundpost.broadcasting.composing import MAX_CHANNEL_NAME, MAX_CHANNELS, MAX_EVENT_NAME
 from soundpost.broadcasting.encryption import master_key, seal
+from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.serialization import to_json
 from soundpost.broadcasting.socket_id import valid_socket_id
+from soundpost.broadcasting.text import is_text, text_of
 from soundpost.errors import ConfigurationError
 from soundpost.wire.channel_names import fault, kind_of
 
@@ -39,11 +41,10 @@ class Calls:
 
     def trigger(self, channels: str | Iterable[str], event_name: str, data: object, socket_id: str | None) -> Call:
         """One event, to at most a hundred channels."""
-        names = [channels] if isinstance(channels, str) else list(channels)
-        if not names or len(names) > MAX_CHANNELS:
-            raise ValueError(f"{len(names)} channels: an event goes to 1 to {MAX_CHANNELS}")
-        for name in names:
-            check_channel(name)
+        given: list[Any] = [channels] if is_text(channels) else list(channels)
+        if not given or len(given) > MAX_CHANNELS:
+            raise ValueError(f"{len(given)} channels: an event goes to 1 to {MAX_CHANNELS}")
+        names = [check_channel(each) for each in given]
         if len(names) > 1 and any(kind_of(name).is_encrypted for name in names):
             raise ValueError("an event for an encrypted channel goes to that channel alone: trigger it by itself")
         event = self._event(names[0], event_name, data)
@@ -58,9 +59,9 @@ class Calls:
         for event in batch:
             channel = check_channel(event["channel"])
             if already_encoded:
-                events.append(dict(event))
+                events.append({**event, "channel": channel})
             else:
-                events.append({**event, **self._event(channel, event["name"], event["data"])})
+                events.append({**event, "channel": channel, **self._event(channel, event["name"], event["data"])})
         return Call("POST", "/batch_events", {}, {"batch": events})
 
     def channels(self, prefix_filter: str | None, attributes: Iterable[str]) -> Call:
@@ -83,8 +84,7 @@ class Calls:
         return Call("POST", f"/users/{quote(check_user_id(user_id), safe='')}/terminate_connections", {}, {})
 
     def _event(self, channel: str, name: str, data: object) -> dict[str, Any]:
-        if not isinstance(name, str):
-            raise TypeError(f"event name {name!r}: a text is expected")
+        name = _text(name, "event name")
         if not 1 <= len(name) <= MAX_EVENT_NAME:
             raise ValueError(f"event name of {len(name)} characters: 1 to {MAX_EVENT_NAME} are expected")
         text = self.encoded(data, f"event {name!r} on {channel}")
@@ -114,12 +114,11 @@ def to_user(user_id: str) -> str:
 
 def check_channel(channel: str) -> str:
     """A channel's name. Raises TypeError and ValueError."""
-    if not isinstance(channel, str):
-        raise TypeError(f"channel {channel!r}: a text is expected")
-    wrong = fault(channel, MAX_CHANNEL_NAME)
+    name = _text(channel, "channel")
+    wrong = fault(name, MAX_CHANNEL_NAME)
     if wrong is not None:
         raise ValueError(wrong)
-    return channel
+    return name
 
 
 def check_socket_id(socket_id: str) -> str:
@@ -131,14 +130,21 @@ def check_socket_id(socket_id: str) -> str:
 
 def check_user_id(user_id: str) -> str:
     """A user's id. Raises TypeError and ValueError."""
-    if not isinstance(user_id, str):
-        raise TypeError(f"user id {user_id!r}: a text is expected")
+    user_id = _text(user_id, "user id")
     if not 1 <= len(user_id) <= MAX_USER_ID:
         raise ValueError(f"user id of {len(user_id)} characters: 1 to {MAX_USER_ID} are expected")
-    wrong = fault(str(UserChannel(user_id)), MAX_USER_ID + len(str(UserChannel(""))))
+    wrong = fault(str(UserChannel(user_id)), MAX_USER_ID + len(UserChannel.prefix))
     if wrong is not None:
         raise ValueError(f"user id {user_id!r}: {wrong}")
     return user_id
+
+
+def _text(value: object, what: str) -> str:
+    """A text, by the rule of the whole package; numbers and objects are refused, as by PyPI's. Raises TypeError."""
+    if not is_text(value):
+        raise TypeError(f"{what} {value!r}: a text is expected")
+    text = unproxied(value)
+    return text if type(text) is str else text_of(text, what)
 
 
 def _info(attributes: Iterable[str]) -> dict[str, str]:

@@ -39,7 +39,7 @@ class Signing:
 
     def channel(self, channel: str, socket_id: str, custom_data: Mapping[str, Any] | None) -> dict[str, str]:
         """What a client needs to subscribe."""
-        check_channel(channel)
+        channel = check_channel(channel)
         check_socket_id(socket_id)
         data = json.dumps(custom_data, cls=self._json_encoder) if custom_data else None
         answer = {"auth": self._signature(channel_text(socket_id, channel, data))}
@@ -54,7 +54,7 @@ class Signing:
         """What a client needs to sign in."""
         if user_data is None or user_data.get("id") is None:
             raise ValueError("user_data has no id")
-        check_user_id(user_data["id"])
+        user_data = {**user_data, "id": check_user_id(user_data["id"])}
         check_socket_id(socket_id)
         data = json.dumps(user_data, cls=self._json_encoder)
         return {"auth": self._signature(user_text(socket_id, data)), "user_data": data}

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 from quart import Blueprint, Quart, Response, current_app, request, url_for
+from werkzeug.exceptions import RequestTimeout
 
 from soundpost.authorization import HEADERS, Answer, AuthRequest
+from soundpost.authorization.body import FORM, MAX_BODY, TOO_MUCH, announces_too_much
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.flask.shared import AppState, Extension
 
@@ -40,14 +44,40 @@ class Soundpost(Extension):
         return routes
 
     async def _auth_request(self) -> AuthRequest:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = await _body(headers.get("content-length"))
+        if not body:
+            form = await request.form
+            if form:  # something of the application has read it: it is written anew
+                headers["content-type"] = FORM
+                body = urlencode(list(form.items(multi=True))).encode()
         return AuthRequest(
-            headers={name.lower(): value for name, value in request.headers.items()},
+            headers=headers,
             query=request.query_string.decode("latin-1"),
-            body=cast(bytes, await request.get_data()),
+            body=body,
             host=request.host,
             user=self._user,
             request=cast(Any, request)._get_current_object(),
         )
+
+
+async def _body(content_length: str | None) -> bytes:
+    """The body, no more than is looked at."""
+    if announces_too_much(content_length):
+        return TOO_MUCH
+    if content_length is not None:
+        return cast(bytes, await request.get_data())
+    body = b""
+    try:
+        async with asyncio.timeout(request.body_timeout):
+            async for part in request.body:  # nobody says how much will come
+                body += part
+                if len(body) > MAX_BODY:
+                    break
+    except TimeoutError:
+        raise RequestTimeout from None
+    request.body.set_result(body)  # for whoever asks after us
+    return body
 
 
 def echo_configuration(nonce: str = "") -> Markup:

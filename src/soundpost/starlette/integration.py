@@ -19,6 +19,7 @@ from soundpost.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.authorization import channels as default_channels
 from soundpost.broadcasting import Broadcaster as CoreBroadcaster
 from soundpost.broadcasting import broadcast
+from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.browser import config_script, echo_options
 from soundpost.errors import SoundpostError
@@ -184,7 +185,7 @@ async def _user_of(find: FindUser, request: Request, guard: str | None) -> Any:
     try:
         if inspect.iscoroutinefunction(find):
             return await find(request)
-        found = await asyncio.to_thread(find, request)
+        found = unproxied(await asyncio.to_thread(find, request))
         return await found if inspect.isawaitable(found) else found
     except HTTPException as error:
         if error.status_code in (401, 403):

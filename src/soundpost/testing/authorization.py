@@ -13,6 +13,8 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from soundpost.authorization import Answer, AuthEndpoint, AuthRequest
+from soundpost.authorization.limits import limits_of
+from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 
 SOCKET_ID: Final = "1234.5678"
@@ -37,58 +39,77 @@ class AuthorizationTester:
     """
 
     def __init__(self, endpoint: AuthEndpoint) -> None:
+        settings = _settings_like(endpoint)
         routes = copy.copy(endpoint.routes)
         routes.guards = {}  # the user is given
         self._endpoint = replace(
-            endpoint, routes=routes, settings=lambda: _SETTINGS, run_async=endpoint.run_async or _run_anywhere
+            endpoint, routes=routes, settings=lambda: settings, run_async=endpoint.run_async or _run_anywhere
         )
 
-    def assert_allowed(self, user: Any, channel: str, *, request: Any = None) -> None:
+    def assert_allowed(self, user: Any, channel: ChannelLike, *, request: Any = None) -> None:
         """Fail unless the user may subscribe; says why not."""
         _allowed(self._ask(user, channel, request), user, channel)
 
-    def assert_denied(self, user: Any, channel: str, *, request: Any = None) -> str:
+    def assert_denied(self, user: Any, channel: ChannelLike, *, request: Any = None) -> str:
         """Fail if the user may subscribe, or if the callback fails; gives the reason."""
         return _denied(self._ask(user, channel, request), user, channel)
 
-    def member(self, user: Any, channel: str, *, request: Any = None) -> Any:
+    def member(self, user: Any, channel: ChannelLike, *, request: Any = None) -> Any:
         """What the other members of a presence channel get to know of the user; fails if it may not join."""
         return _member(self._ask(user, channel, request), user, channel).get("user_info", {})
 
-    def member_id(self, user: Any, channel: str, *, request: Any = None) -> str:
+    def member_id(self, user: Any, channel: ChannelLike, *, request: Any = None) -> str:
         """The user's id on a presence channel; fails if it may not join."""
         return str(_member(self._ask(user, channel, request), user, channel)["user_id"])
 
-    async def aassert_allowed(self, user: Any, channel: str, *, request: Any = None) -> None:
+    async def aassert_allowed(self, user: Any, channel: ChannelLike, *, request: Any = None) -> None:
         """As :meth:`assert_allowed`."""
         _allowed(await self._aask(user, channel, request), user, channel)
 
-    async def aassert_denied(self, user: Any, channel: str, *, request: Any = None) -> str:
+    async def aassert_denied(self, user: Any, channel: ChannelLike, *, request: Any = None) -> str:
         """As :meth:`assert_denied`."""
         return _denied(await self._aask(user, channel, request), user, channel)
 
-    async def amember(self, user: Any, channel: str, *, request: Any = None) -> Any:
+    async def amember(self, user: Any, channel: ChannelLike, *, request: Any = None) -> Any:
         """As :meth:`member`."""
         return _member(await self._aask(user, channel, request), user, channel).get("user_info", {})
 
-    def _ask(self, user: Any, channel: str, request: Any) -> Answer:
+    def _ask(self, user: Any, channel: ChannelLike, request: Any) -> Answer:
         return self._endpoint.channel(_request(user, channel, request))
 
-    async def _aask(self, user: Any, channel: str, request: Any) -> Answer:
+    async def _aask(self, user: Any, channel: ChannelLike, request: Any) -> Answer:
         return await self._endpoint.achannel(_request(user, channel, request))
 
 
-def _request(user: Any, channel: str, request: Any) -> AuthRequest:
-    body = urlencode({"socket_id": SOCKET_ID, "channel_name": channel}).encode()
+def _settings_like(endpoint: AuthEndpoint) -> BroadcastSettings:
+    """Settings for the test, with the limits that the application knows of its server."""
+    connection = _SETTINGS.connection()
+    try:
+        own = endpoint.settings().connection()
+    except Exception:  # none are needed to ask routes, and some tests have none
+        return _SETTINGS
+    limits = limits_of(own)
+    connection = replace(
+        connection,
+        driver=own.driver if own.is_http else connection.driver,
+        max_message_size=limits.max_message_size,
+        max_user_info_size=limits.max_user_info_size,
+        max_user_id_length=limits.max_user_id_length,
+    )
+    return replace(_SETTINGS, connections={_SETTINGS.default: connection})
+
+
+def _request(user: Any, channel: ChannelLike, request: Any) -> AuthRequest:
+    body = urlencode({"socket_id": SOCKET_ID, "channel_name": name_of(channel)}).encode()
     return AuthRequest({}, "", body, "testserver", lambda guard: user, request)
 
 
-def _allowed(answer: Answer, user: Any, channel: str) -> None:
+def _allowed(answer: Answer, user: Any, channel: ChannelLike) -> None:
     if answer.status != 200:
         raise AssertionError(f"{user!r} may not subscribe to {channel}: {_reason(answer)}")
 
 
-def _denied(answer: Answer, user: Any, channel: str) -> str:
+def _denied(answer: Answer, user: Any, channel: ChannelLike) -> str:
     if answer.status == 200:
         raise AssertionError(f"{user!r} may subscribe to {channel}")
     reason = _reason(answer)
@@ -97,7 +118,7 @@ def _denied(answer: Answer, user: Any, channel: str) -> str:
     return reason
 
 
-def _member(answer: Answer, user: Any, channel: str) -> dict[str, Any]:
+def _member(answer: Answer, user: Any, channel: ChannelLike) -> dict[str, Any]:
     _allowed(answer, user, channel)
     data = json.loads(answer.body).get("channel_data")
     if data is None:

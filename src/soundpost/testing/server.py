@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings, PublicSettings
 from soundpost.client import Client, SyncClient, SyncSubscription, with_secret
 from soundpost.client.authorization import Authorize
@@ -75,21 +76,21 @@ class LiveServer:
         gc.set_threshold(*self._gc_threshold)  # a server process wants other ones
         gc.unfreeze()
 
-    def client(self, *, user_id: str = "", user_info: Any = None, auth: Authorize | None = None) -> Client:
+    def client(self, *, user_id: object = "", user_info: Any = None, auth: Authorize | None = None) -> Client:
         """A client for ``async with``. It may subscribe to all channels, as this user; ``auth`` asks somebody else."""
         return Client(self.url, self.key, auth=auth or self._secret(user_id, user_info))
 
-    def sync_client(self, *, user_id: str = "", user_info: Any = None, auth: Authorize | None = None) -> SyncClient:
+    def sync_client(self, *, user_id: object = "", user_info: Any = None, auth: Authorize | None = None) -> SyncClient:
         """The same for ``with``."""
         return SyncClient(self.url, self.key, auth=auth or self._secret(user_id, user_info))
 
-    def listen(self, channel: str, *, auth: Authorize | None = None) -> SyncSubscription:
+    def listen(self, channel: ChannelLike, *, auth: Authorize | None = None) -> SyncSubscription:
         """Subscribe to a channel, for synchronous tests: ``listen("orders.7").next(timeout=1)`` is its next event."""
         if self._listener is None:
             client = self.sync_client(user_id="listener")
             client.__enter__()
             self._listener = client
-        return self._listener.subscribe(channel, auth=auth)
+        return self._listener.subscribe(name_of(channel), auth=auth)
 
     def broadcast_settings(self, broadcaster: Broadcaster) -> BroadcastSettings:
         """An application's settings, with this server behind all of its connections, and failures raised at once."""
@@ -110,7 +111,7 @@ class LiveServer:
             on_error="raise",
         )
 
-    def _secret(self, user_id: str, user_info: Any) -> Authorize:
+    def _secret(self, user_id: object, user_info: Any) -> Authorize:
         return with_secret(
             self.key, self.secret, user_id=user_id, user_info=user_info, encryption_master_key=self._master_key
         )

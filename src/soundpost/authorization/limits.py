@@ -1,0 +1,80 @@
+"""What a server takes of members and users: what is larger is refused where it would be signed.
+
+Signed, it would be refused at the server, or end the browser's connection: out of the application's sight.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final, Protocol
+
+from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.errors import RouteError
+
+_DRIVERS_WITHOUT: Final = ("reverb",)
+"""Drivers whose servers have no limits for ``user_info`` and ids, only for whole messages."""
+
+
+class Limits(Protocol):
+    """The limits of an app, as a server or an application is configured with them."""
+
+    @property
+    def max_message_size(self) -> int:
+        """Bytes of a message from a browser."""
+
+    @property
+    def max_user_info_size(self) -> int:
+        """Bytes of ``user_info`` in JSON."""
+
+    @property
+    def max_user_id_length(self) -> int:
+        """Characters of an id."""
+
+
+def limits_of(connection: ConnectionSettings) -> Limits:
+    """Return the limits of a connection's server; where that is embedded in this process, its own."""
+    if connection.driver == "embedded":
+        from soundpost.asgi.app import server_of  # loaded already, if there is one
+
+        server = server_of(connection.app_id)
+        if server is not None:
+            return next(app for app in server.apps if app.id == connection.app_id)
+    return connection
+
+
+def check_member(connection: ConnectionSettings, what: str, user_id: str, user_info: Any) -> None:
+    """Refuse a member of a presence channel, or a user who signs in, who is too large. Raises RouteError.
+
+    ``what`` names the channel route, or the sign-in.
+    """
+    if connection.driver in _DRIVERS_WITHOUT:
+        return
+    limits = limits_of(connection)
+    if len(user_id) > limits.max_user_id_length:
+        raise RouteError(
+            f"{what}: the user's id has {len(user_id)} characters, the server takes {limits.max_user_id_length} "
+            "(max_user_id_length)"
+        )
+    size = len(as_json(user_info).encode())
+    if size > limits.max_user_info_size:
+        raise RouteError(
+            f"{what}: user_info has {size} bytes, the server takes {limits.max_user_info_size} (max_user_info_size). "
+            "Return less, or raise the option at the server and here (SOUNDPOST_APP_MAX_USER_INFO_SIZE)"
+        )
+
+
+def check_message(connection: ConnectionSettings, what: str, event: str, data: dict[str, str]) -> None:
+    """Refuse what makes the browser's message too large: the server would close with 1009. Raises RouteError."""
+    limit = limits_of(connection).max_message_size
+    size = len(as_json({"event": event, "data": data}).encode())
+    if size > limit:
+        raise RouteError(
+            f"{what}: with what it returns the browser's message has {size} bytes, the server takes {limit} "
+            "(max_message_size). Return less, or raise the option at the server and here "
+            "(SOUNDPOST_APP_MAX_MESSAGE_SIZE)"
+        )
+
+
+def as_json(value: Any) -> str:
+    """JSON as browsers write it: short, with characters as they are."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
