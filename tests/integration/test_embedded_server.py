@@ -202,10 +202,18 @@ def test_members_sizes_and_rates_are_limited(server: RunningServer) -> None:
 
 
 def test_messages_that_are_too_large_or_binary_end_the_connection(server: RunningServer) -> None:
-    for opcode, payload, code in ((TEXT, b"x" * 501, 1009), (BINARY, b"x", 1003)):
+    for opcode, payload, code in ((TEXT, b"x" * 2_001, 1009), (BINARY, b"x", 1003)):
         with server.connect("2") as client:
             client.send_frame(opcode, payload)
             assert close_code(client) == code
+
+
+def test_a_message_that_is_too_large_is_answered(server: RunningServer) -> None:
+    with server.connect("2") as client:
+        client.send_event("pusher:subscribe", {"channel": "room", "padding": "x" * 500})
+        assert json.loads(client.read_event()["data"])["status"] == 413
+        assert "at most 500 are allowed (max_message_size)" in client.read_event()["data"]["message"]
+        client.subscribe("room")
 
 
 def test_malformed_messages_are_answered(server: RunningServer) -> None:

@@ -17,6 +17,7 @@ from integration.ticked_server import TickedServer, ticked_server
 from soundpost.core.apps import App, RateLimiting
 from soundpost.server.websocket_connection import WebSocketConnection
 from soundpost.wire.frames import CLOSE, TEXT, encode_frame, parse_close
+from soundpost.wire.signatures import channel_text, sign
 
 CHUNK = "x" * 8_000
 
@@ -154,22 +155,98 @@ def test_the_limit_of_waiting_bytes_is_the_apps() -> None:
 # Messages
 
 
-@pytest.mark.parametrize(("size", "taken"), [(10_000, True), (10_001, False)])
+@pytest.mark.parametrize(("size", "taken"), [(16_384, True), (16_385, False)])
 def test_the_size_of_a_message(ticked: TickedServer, size: int, taken: bool) -> None:
     with ticked.connect() as client:
         client.send_frame(TEXT, b'{"event":"pusher:ping"}'.ljust(size))
 
+        answer = client.read_event()
         if taken:
-            assert client.read_event()["event"] == "pusher:pong"
+            assert answer["event"] == "pusher:pong"
         else:
-            assert client.read_close_code() == 1009
+            assert "16385 bytes, at most 16384 are allowed (max_message_size)" in answer["data"]["message"]
+        client.subscribe("room")
 
 
-def test_too_large_a_message_is_refused_when_it_is_announced(ticked: TickedServer) -> None:
+def too_large(event: str, padding: int = 20_000, **fields: object) -> bytes:
+    return json.dumps({"event": event, **fields, "padding": "x" * padding}).encode()
+
+
+@pytest.mark.parametrize(
+    ("message", "answers"),
+    [
+        (
+            {"event": "pusher:subscribe", "data": {"channel_data": "x" * 20_000, "channel": "presence-x"}},
+            [("pusher:subscription_error", "presence-x", 413), ("pusher:error", None, 4009)],
+        ),
+        (
+            {"event": "pusher:subscribe", "data": {"channel": "room", "padding": "é" * 5_000}},
+            [("pusher:subscription_error", "room", 413), ("pusher:error", None, 4009)],
+        ),
+        ({"event": "pusher:signin", "data": {"user_data": "x" * 20_000}}, [("pusher:error", None, 4009)]),
+        ({"event": "client-x", "channel": "private-x", "data": "x" * 20_000}, [("pusher:error", None, 4301)]),
+        ({"event": "pusher:subscribe", "data": {"padding": "x" * 20_000}}, [("pusher:error", None, 4200)]),
+        ({"event": "no-such", "data": "x" * 20_000}, [("pusher:error", None, 4200)]),
+        ([" " * 20_000], [("pusher:error", None, 4200)]),
+    ],
+)
+def test_too_large_a_message_is_answered_in_the_protocol_and_the_connection_stays(
+    ticked: TickedServer, message: object, answers: list[tuple[str, str | None, int]]
+) -> None:
+    with ticked.connect() as client, ticked.connect() as other:
+        other.subscribe("room-of-others")
+        client.subscribe("a-room-of-its-own")
+        payload = json.dumps(message).encode()
+        client.send_frame(TEXT, payload)
+
+        for event, channel, code in answers:
+            answer = client.read_event()
+            data = json.loads(answer["data"]) if isinstance(answer["data"], str) else answer["data"]
+            assert (answer["event"], answer.get("channel")) == (event, channel)
+            assert (data["status"] if event == "pusher:subscription_error" else data["code"]) == code
+            text = data["error"] if event == "pusher:subscription_error" else data["message"]
+            assert f"{len(payload)} bytes, at most 16384 are allowed (max_message_size)" in text
+        ticked.publish("a-room-of-its-own", "still-there")
+        assert client.read_event()["event"] == "still-there"
+        assert ticked.subscribers("room-of-others") == 1
+
+
+def test_a_whisper_of_as_much_data_as_pusher_takes(ticked: TickedServer) -> None:
+    with ticked.connect() as sender, ticked.connect() as receiver:
+        channel = "private-" + "c" * 150
+        for client in (sender, receiver):
+            signature = sign(DEFAULT_APP.secret, channel_text(client.socket_id, channel))
+            client.send_event("pusher:subscribe", {"channel": channel, "auth": f"{DEFAULT_APP.key}:{signature}"})
+            assert client.read_event()["event"] == "pusher_internal:subscription_succeeded"
+        data = "x" * (10_240 - 2)
+        sender.send_event("client-" + "e" * 150, data, channel=channel)
+
+        assert receiver.read_event()["data"] == data
+
+
+@pytest.mark.parametrize("length", [65_537, 1_000_000])
+def test_a_message_of_many_times_the_size_is_refused_when_it_is_announced(
+    ticked: TickedServer, length: int, caplog: pytest.LogCaptureFixture
+) -> None:
     with ticked.connect() as client:
-        client.send(client_frame(TEXT, length=1_000_000)[:14])
+        client.send(client_frame(TEXT, length=length)[:14])
 
-        assert client.read_close_code() == 1009
+        *_, (opcode, payload) = client.read_until_close()
+        assert opcode == CLOSE
+        assert parse_close(payload) == (1009, "Message over 65536 bytes (4 times max_message_size)")
+    assert "max_message_size" in caplog.text
+
+
+def test_messages_that_are_too_large_are_logged_once_a_minute(
+    ticked: TickedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with ticked.connect() as client:
+        for _ in range(5):
+            client.send_frame(TEXT, too_large("pusher:ping"))
+            assert client.read_event()["data"]["code"] == 4200
+
+    (line,) = [record.getMessage() for record in caplog.records if "max_message_size" in record.getMessage()]
+    assert "refused a message of 20" in line
 
 
 def test_an_app_may_allow_larger_messages() -> None:

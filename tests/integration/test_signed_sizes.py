@@ -19,7 +19,7 @@ from soundpost.errors import ConfigurationError
 from soundpost.testing import AuthorizationTester
 from soundpost.wire.frames import TEXT
 
-LIMITS = {"max_user_info_size": 1_024, "max_user_id_length": 128, "max_message_size": 10_000}
+LIMITS = {"max_user_info_size": 1_024, "max_user_id_length": 128, "max_message_size": 16_384}
 TEXTS = ['"', "ü", "x", "\n", "😀", "\u2028"]
 """Characters that take one to six bytes in a message."""
 
@@ -68,14 +68,14 @@ def test_a_whole_message_at_the_limit(character: str) -> None:
     app = msgspec.structs.replace(DEFAULT_APP, max_user_info_size=100_000)
     limits = {"max_user_info_size": "100000"}
     with ticked_server(app) as server, server.connect() as socket:
-        size = 10_000
+        size = 16_384
         while (found := endpoint(padded(character, size), **limits).channel(request(socket.socket_id))).status != 200:
             size -= 1
         assert size > 4_000
         said = server_says(found, socket, "pusher:subscribe", channel="presence-rooms.x")
         assert said == "pusher_internal:subscription_succeeded"
     refused = endpoint(padded(character, size + 7), **limits).channel(request(socket.socket_id))
-    assert "bytes, the server takes 10000 (max_message_size)" in refused.body
+    assert "bytes, the server takes 16384 (max_message_size)" in refused.body
 
 
 @pytest.mark.parametrize("size", [128, 129])
@@ -97,7 +97,7 @@ def test_ids(size: int) -> None:
     ("said", "option"),
     [
         ({"id": "7", "user_info": {"name": "x" * 1_100}}, "max_user_info_size"),
-        ({"id": "7", "watchlist": ["x" * 100] * 100}, "max_message_size"),
+        ({"id": "7", "watchlist": ["x" * 100] * 200}, "max_message_size"),
     ],
 )
 def test_sign_in(said: dict[str, Any], option: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -136,7 +136,7 @@ def test_an_embedded_server_is_asked_itself() -> None:
 
 def test_reverb_has_a_limit_for_messages_only() -> None:
     assert endpoint("x" * 3_000, driver="reverb").channel(request()).status == 200
-    assert endpoint("x" * 12_000, driver="reverb").channel(request()).status == 403
+    assert endpoint("x" * 17_000, driver="reverb").channel(request()).status == 403
 
 
 def test_tests_of_applications_find_it() -> None:

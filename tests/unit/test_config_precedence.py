@@ -53,7 +53,7 @@ def test_null_unsets_what_a_lower_source_set(directory: Directory) -> None:
 def test_app_variables_apply_to_the_first_app_of_the_file(directory: Directory) -> None:
     directory.toml(APP_TABLE + APP_TABLE.replace("1", "2"))
     first, second = directory.load({"SOUNDPOST_APP_MAX_MESSAGE_SIZE": "5"}).settings.apps
-    assert (first.max_message_size, second.max_message_size) == (5, 10_000)
+    assert (first.max_message_size, second.max_message_size) == (5, 16_384)
 
 
 def test_app_variables_apply_to_the_app_with_the_same_id(directory: Directory) -> None:

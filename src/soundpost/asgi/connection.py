@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from soundpost.core import liveness, protocol
+from soundpost.core import liveness, oversized, protocol
 from soundpost.core.connection import Connection
 from soundpost.server.fair_queue import SLICE
 from soundpost.wire import codes, frames, messages
@@ -99,12 +99,13 @@ class AsgiConnection(Connection):
         if text is None:
             self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
             return
-        limit = self.app.app.max_message_size
         payload = text.encode(errors="surrogatepass")
-        if len(payload) > limit:
-            self.close(frames.TOO_BIG, f"message over the limit of {limit} bytes")
-            return
-        protocol.receive(self, payload)
+        if len(payload) <= self.app.app.max_message_size:
+            protocol.receive(self, payload)
+        elif len(payload) <= oversized.most_read(self.app.app):
+            oversized.refuse(self, payload)
+        else:
+            self.close(frames.TOO_BIG, oversized.close_reason(self))
 
     # Writing
 

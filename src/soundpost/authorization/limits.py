@@ -64,7 +64,7 @@ def check_member(connection: ConnectionSettings, what: str, user_id: str, user_i
 
 
 def check_message(connection: ConnectionSettings, what: str, event: str, data: dict[str, str]) -> None:
-    """Refuse what makes the browser's message too large: the server would close with 1009. Raises RouteError."""
+    """Refuse what makes the browser's message too large for the server. Raises RouteError."""
     limit = limits_of(connection).max_message_size
     size = len(as_json({"event": event, "data": data}).encode())
     if size > limit:

@@ -62,7 +62,7 @@ class ConnectionSettings:
     """False takes any certificate; a path names the file of a certificate authority."""
     max_batch_size: int = 10
     """Events of one request; as the server's option of that name."""
-    max_message_size: int = 10_000
+    max_message_size: int = 16_384
     """Bytes of a message from a browser, a subscription say; as the server's option of that name."""
     max_user_info_size: int = 1_024
     """Bytes of what a member's or user's ``user_info`` is in JSON; as the server's option of that name."""

@@ -44,8 +44,9 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Connections of this app at a time; further ones are closed with 4004. None: no limit."""
     max_connections_per_ip: Positive | None = None
     """The same of one client address (IPv6: of one /64), on one host. None: no limit."""
-    max_message_size: Positive = 10_000
-    """A message from a client; a larger one closes the connection with 1009."""
+    max_message_size: Positive = 16_384
+    """A message from a client; a larger one is refused, one of more than four times the size closes the connection
+    with 1009."""
     accept_client_events_from: Literal["members", "none"] = "members"
     """Who may send client events: subscribers of the channel, or nobody."""
     subscription_count: bool = False

@@ -8,7 +8,7 @@ from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from soundpost.core import flooding, liveness, protocol
+from soundpost.core import flooding, liveness, oversized, protocol
 from soundpost.core.connection import Connection
 from soundpost.errors import FrameError
 from soundpost.server.fair_queue import LARGE_READ, SLICE
@@ -195,7 +195,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                 self._transport.pause_reading()
             return
         if self._reader is None:
-            self._reader = FrameReader(self.app.app.max_message_size, self.takes_compressed)
+            self._reader = FrameReader(oversized.most_read(self.app.app), self.takes_compressed)
         came = self._reader.frames(data)
         if self._left is not None:  # a transport may still deliver what it had when it was told to pause
             self._left = chain(self._left, came)
@@ -244,14 +244,17 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
     def _take(self, message: Message) -> None:
         if message.opcode & COMPRESSED:
-            message = unpack(message, self.app.app.max_message_size)
+            message = unpack(message, oversized.most_read(self.app.app))
         opcode, payload = message
         if opcode == frames.CLOSE:
             self._take_close(payload)
         elif self._state is not _OPEN:
             return
         elif opcode == frames.TEXT:
-            protocol.receive(self, payload)
+            if len(payload) <= self.app.app.max_message_size:
+                protocol.receive(self, payload)
+            else:
+                oversized.refuse(self, payload)
         elif opcode in (frames.PING, frames.PONG):
             self._uses_control_frames = True
             if flooding.takes_control_frame(self) and opcode == frames.PING:
@@ -271,7 +274,9 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
         Closing the socket at once, while the client still sends, would lose the close frame on its way.
         """
-        self.close(error.code, error.reason)
+        if self._state is _OPEN:
+            reason = oversized.close_reason(self) if error.code == frames.TOO_BIG else error.reason
+            self.close(error.code, reason)
         self._ignore()
 
     def _ignore(self) -> None:
