@@ -258,3 +258,15 @@ def test_a_unix_socket_whose_proxy_says_nothing(tmp_path: Path) -> None:
                 assert client.read_head().startswith(b"HTTP/1.1 101 ")
                 socket_id = str(json.loads(client.read_event()["data"])["socket_id"])
                 assert opened(server, socket_id) == "a Unix socket"
+
+
+def test_a_refused_page_is_logged_as_a_warning_once_a_minute_with_what_is_allowed() -> None:
+    with running_server(apps=[app(allowed_origins=("example.com", "http://[::1]:5173"))]) as server:
+        assert code(server.port, Origin="http://[::1]:5173") == 0
+        for origin in ("https://evil.example", "https://www.example.com", "null"):
+            assert code(server.port, Origin=origin) == 4009
+        (line,) = server.wait_for_log("WARNING .*refused a page")
+        assert "app 1: refused a page with 4009: its Origin is 'https://evil.example'. allowed_origins has" in line
+        assert "example.com, http://[::1]:5173" in line
+        assert "SOUNDPOST_APP_ALLOWED_ORIGINS" in line
+        assert server.log().count("refused a page") == 1

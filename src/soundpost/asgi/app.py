@@ -83,9 +83,10 @@ class App:
             return
         state = self.start()
         if kind == "websocket":
-            origin = next((value for name, value in scope["headers"] if name == b"origin"), None)
+            request = api.request_of(scope)
+            origin = request.headers().get(b"origin")  # two of them are joined: no page sends two
             text = None if origin is None else origin.decode("latin-1")
-            await state.websocket(api.request_of(scope), prefix, text, receive, send)
+            await state.websocket(request, prefix, text, receive, send)
         else:
             await api.answer(state, scope, prefix, self.settings.max_request_size, receive, send)
 

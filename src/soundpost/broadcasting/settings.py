@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from soundpost.broadcasting.encryption import master_key
 from soundpost.errors import ConfigurationError
+from soundpost.wire.origins import OriginError, check_origins
 
 DRIVERS: Final = ("soundpost", "reverb", "pusher", "embedded", "log", "null", "memory")
 _CREDENTIALS: Final = {
@@ -129,6 +130,13 @@ class BroadcastSettings:
     queue: str = "default"
     """The queue for events that name none."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for trusted origins that no page's origin can match."""
+        try:
+            object.__setattr__(self, "trusted_origins", check_origins(self.trusted_origins))
+        except OriginError as error:
+            raise ConfigurationError(f"trusted_origins: {error}") from None
+
     def connection(self, name: str | None = None) -> ConnectionSettings:
         """A connection by name, or the default one. Raises ConfigurationError."""
         name = name or self.default
@@ -180,7 +188,7 @@ def settings_from(given: Mapping[str, Any], what: str = "soundpost.configure") -
     connections = {default: single} if several is None else several
     own["default"] = default
     own["public"] = _public(own.get("public", {}), what)
-    own["trusted_origins"] = _texts(own.get("trusted_origins", ()), f"{what}: 'trusted_origins'")
+    own["trusted_origins"] = _origins(own.get("trusted_origins", ()), f"{what}: 'trusted_origins'")
     for name in ("after_commit", "debug"):
         if name in own:
             own[name] = _bool(own[name], f"{what}: {name!r}")
@@ -388,9 +396,12 @@ def _bool(value: Any, what: str) -> bool:
     raise ConfigurationError(f"{what}: {value!r} is neither true nor false")
 
 
-def _texts(value: Any, what: str) -> tuple[str, ...]:
+def _origins(value: Any, what: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [each.strip() for each in value.split(",") if each.strip()]
     if not isinstance(value, list | tuple | set) or not all(isinstance(each, str) for each in value):
         raise ConfigurationError(f"{what}: {value!r} should be a list of texts")
-    return tuple(value)
+    try:
+        return check_origins(value)
+    except OriginError as error:
+        raise ConfigurationError(f"{what}: {error}") from None

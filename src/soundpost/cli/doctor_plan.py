@@ -163,7 +163,7 @@ def _allowed_origin(app: App, public: Place) -> str | None:
     """An origin that the app lets in, if it does not let in any; None where that cannot be told."""
     if "*" in app.allowed_origins:
         return None
-    plain = [origin for origin in app.allowed_origins if "*" not in origin and "?" not in origin]
+    plain = [origin for origin in app.allowed_origins if "*" not in origin]
     if not plain:
         return None
     return plain[0].rstrip("/") if "://" in plain[0] else f"{public.scheme}://{plain[0]}"

@@ -50,6 +50,7 @@ def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str
     for app, place in zip(apps, places, strict=True):
         _check_whole(app, place)
         _take_all_for_members(app, warnings)
+        _check_somebody_is_welcome(app)
         app_id = app["app", "id"]
         if not (app_id.value.isascii() and app_id.value.isdigit()):
             warnings.append(
@@ -102,6 +103,16 @@ def _take_all_for_members(app: Values, warnings: list[str]) -> None:
             "into private channels without being subscribed to them"
         )
         app[keys] = Setting("members", place)
+
+
+def _check_somebody_is_welcome(app: Values) -> None:
+    keys = ("app", "allowed_origins")
+    missing = app.get(("app", "allow_missing_origin"))
+    if keys in app and not app[keys].value and not (missing is not None and missing.value):
+        raise ConfigurationError(
+            f"{app[keys].place}: allowed_origins is empty, so that nobody could connect: write hosts ('example.com'), "
+            "'*' for everybody, or set allow_missing_origin for clients that are no browsers"
+        )
 
 
 def _check_unique(apps: Sequence[Values], keys: tuple[str, str]) -> None:

@@ -10,6 +10,7 @@ from msgspec import UNSET, inspect
 from soundpost.config.options import Option
 from soundpost.errors import ConfigurationError
 from soundpost.wire.client_address import TrustedProxies
+from soundpost.wire.origins import OriginError, check_origins
 
 _TRUE: Final = {"true", "(true)", "1", "yes", "on"}
 _FALSE: Final = {"false", "(false)", "0", "no", "off"}
@@ -26,6 +27,11 @@ def from_text(option: Option, text: str, place: str) -> Any:
     plain = unquoted(text.strip())
     shape = _without_null(inspect.type_info(option.type))
     word = plain.lower()
+    if option.keys == ("app", "allowed_origins") and (not word or word in _NULL or word in _EMPTY):
+        raise ConfigurationError(
+            f"{place}={text!r} says neither that all are welcome nor who is: write hosts (example.com,*.example.com), "
+            "* for everybody, or remove the variable"
+        )
     if word in _NULL:
         return None if _may_be_null(option) else UNSET
     if not word:
@@ -70,13 +76,10 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
 
 
 def _check_origins(origins: tuple[str, ...], place: str) -> None:
-    for origin in origins:
-        host = origin.rpartition(":")[0]
-        if host and "://" not in origin and not origin.startswith("["):
-            raise ConfigurationError(
-                f"{place}: {origin!r} would never match: write the host alone ({host!r}, any port), "
-                f"or the whole origin ('http://{origin}')"
-            )
+    try:
+        check_origins(origins)
+    except OriginError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
 
 
 def _check_proxies(proxies: tuple[str, ...], place: str) -> None:

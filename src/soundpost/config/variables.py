@@ -79,7 +79,9 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
         elif name.startswith("SOUNDPOST_"):
             _refuse_unknown(name, source, warnings)
     for name, targets in REVERB.items():
-        text = variables.get(name, "")
+        if name not in variables:
+            continue
+        text = variables[name]
         for keys in targets:
             if keys not in values and not _SERVICE_PORT.match(text):
                 _put(values, OPTIONS[keys], text, f"{source}: {name}")
