@@ -49,7 +49,7 @@ def request_of(scope: Mapping[str, Any], body: bytes = b"") -> Request:
 
 
 async def _respond(state: State, request: Request, prefix: str) -> Response:
-    response = Router(state.node, prefix, None).respond(request)
+    response = Router(state.node, prefix, None, state.notices).respond(request)
     if isinstance(response, Later):
         if response.response is None:
             ready = state.loop.create_future()

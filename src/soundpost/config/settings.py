@@ -49,6 +49,9 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trusted_proxies: tuple[Proxy, ...] = ("127.0.0.1", "::1")
     """Addresses and networks (``10.0.0.0/8``) of proxies that are believed when they say where a client is; ``*``: all.
     Whoever comes by a Unix socket is."""
+    client_ip_header: Literal["auto", "X-Forwarded-For", "X-Real-IP", "Forwarded", "none"] = "auto"
+    """The header in which trusted proxies say where a client is. ``auto``: whichever is there; several that contradict
+    one another say nothing, for a client may have sent what its proxy does not set."""
     proxy_protocol: bool = False
     """Every connection begins with a PROXY header (version 1 or 2), from a trusted proxy."""
     workers: Positive | Literal["auto"] = 1

@@ -63,7 +63,7 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
     if option.keys == ("app", "accept_client_events_from") and value == "all":
         return "all"  # Reverb's value; load() says what becomes of it
     try:
-        converted = msgspec.convert(value, option.type, strict=strict)
+        converted = msgspec.convert(_one_of(option, value), option.type, strict=strict)
     except msgspec.ValidationError:
         shown = "" if option.is_secret else f"={written!r}"
         hint = "; write it in quotes" if strict and _is_number_for_text(option, value) else ""
@@ -73,6 +73,14 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
     if option.keys == ("server", "trusted_proxies"):
         _check_proxies(converted, place)
     return converted
+
+
+def _one_of(option: Option, value: Any) -> Any:
+    """A value as the option has it among those it may have, in whatever case it is written."""
+    shape = _without_null(inspect.type_info(option.type))
+    if not isinstance(shape, inspect.LiteralType) or not isinstance(value, str):
+        return value
+    return next((known for known in shape.values if str(known).lower() == value.lower()), value)
 
 
 def _check_origins(origins: tuple[str, ...], place: str) -> None:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from soundpost.server.fair_queue import LARGE_READ, SLICE
-from soundpost.server.misdirected import speaks_otherwise
-from soundpost.server.peer import peer_address, shown
+from soundpost.server.misdirected import contradicts, speaks_otherwise
+from soundpost.server.peer import GONE, peer_address, shown
 from soundpost.server.requests import ApiError, Later, Request, Response
 from soundpost.server.upgrade import Upgrade, begin_upgrade
-from soundpost.wire.client_address import HEADERS, client_address
+from soundpost.wire.client_address import client_address
 from soundpost.wire.frames import CLOSE
 from soundpost.wire.handshake import wants_websocket
 
@@ -130,11 +130,14 @@ class HttpConnection(asyncio.Protocol):
 
     def told(self, request: Request) -> str | None:
         """Where the client of a request is, if that is not where the connection comes from: a trusted proxy says so."""
-        headers = request.headers()
-        if HEADERS.isdisjoint(headers):
+        headers, counted = request.headers(), self._server.client_ip_headers
+        if not any(name in headers for name in counted):
             return None
         peer = self.peer
-        address = client_address(peer, headers, self._server.trusted_proxies)
+        address = client_address(peer, headers, self._server.trusted_proxies, counted)
+        if address is None:
+            contradicts(self._server, peer, headers)
+            return GONE
         return None if address == peer else address
 
     def client(self, request: Request) -> str:

@@ -32,7 +32,7 @@ from soundpost.server.router import Router
 from soundpost.server.timer_wheel import TimerWheel
 from soundpost.server.tls import Certificate
 from soundpost.wire import codes
-from soundpost.wire.client_address import TrustedProxies
+from soundpost.wire.client_address import HEADERS, TrustedProxies
 from soundpost.wire.compression import Deflater
 
 log = logging.getLogger("soundpost.server")
@@ -68,7 +68,8 @@ class Server:
             observers=observers,
         )
         page = Playground(settings.apps[0], self.prefix, self.node) if playground else None
-        self.router = Router(self.node, self.prefix, page, lambda: not self.draining)
+        self.notices = Notices(log)
+        self.router = Router(self.node, self.prefix, page, self.notices, lambda: not self.draining)
         self.port = 0
         """The port that is listened on; 0 on a Unix socket."""
         self.open_sockets = 0
@@ -85,7 +86,7 @@ class Server:
         """Nothing is answered any more: what would be published now could not reach anybody."""
         self.capacity = self._capacity(raise_open_files_limit())
         self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
-        self.notices = Notices(log)
+        self.client_ip_headers = _client_ip_headers(self.settings.client_ip_header)
         self._certificate: Certificate | None = None
         self._listeners: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
@@ -252,6 +253,11 @@ class Server:
                 possible,
             )
         return min(wanted or possible, possible)
+
+
+def _client_ip_headers(setting: str) -> tuple[bytes, ...]:
+    named = setting.lower().encode()
+    return HEADERS if setting == "auto" else tuple(name for name in HEADERS if name == named)
 
 
 def normal_prefix(path: str) -> str:

@@ -16,8 +16,9 @@ from soundpost.core.node import Node
 from soundpost.core.notices import Notices
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
+from soundpost.server.misdirected import path_is_wrong, upgrade_is_lost
 from soundpost.server.peer import shown
-from soundpost.server.requests import ApiError, Request
+from soundpost.server.requests import Request
 from soundpost.server.websocket_connection import WebSocketConnection
 from soundpost.wire import codes, compression, frames, handshake, messages
 from soundpost.wire.client_address import is_secure, subnet_of
@@ -108,7 +109,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     try:
         response = handshake.accept(request.method, request.http_version, headers, extension)
     except HandshakeError as error:
-        http.finish(ApiError(error.status, str(error), error.headers).response())
+        http.finish(upgrade_is_lost(server.notices, request, error).response())
         return
     origin = headers.get(b"origin")
     if log.isEnabledFor(logging.INFO):
@@ -159,12 +160,9 @@ def admit(node: Node, prefix: str, request: Request, origin: str | None, notices
 
     A refused origin is logged, for it is most often a page of the operator's own.
     """
-    prefix += "/app/"
-    if not request.path.startswith(prefix):
-        raise ProtocolError(
-            codes.PATH_NOT_FOUND, f"Path not found: WebSocket connections go to {prefix}KEY, not {request.path[:60]}"
-        )
-    key = unquote(request.path[len(prefix) :])
+    if not request.path.startswith(f"{prefix}/app/"):
+        raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(notices, request, prefix)}")
+    key = unquote(request.path[len(prefix) + 5 :])
     state = node.by_key.get(key)
     if state is None:
         raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
