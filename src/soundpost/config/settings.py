@@ -39,7 +39,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """``[server]``: where the daemon listens, and what it takes from anyone."""
 
     host: str = "0.0.0.0"
-    """Address to listen on."""
+    """Address to listen on. With credentials generated for this run: 127.0.0.1, unless another one is given."""
     port: Port = 8080
     """Port to listen on; 0 takes a free one."""
     unix_socket: str | None = None
@@ -84,7 +84,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compression_threshold: Positive = 512
     """Messages below this size are sent as they are."""
     playground: bool | None = None
-    """Serve the playground page. None: only with credentials generated for this run."""
+    """Serve the playground page, which signs and publishes for everybody who reaches it. None: only with credentials
+    generated for this run, on this machine only."""
     tls: TlsSettings = TlsSettings()
 
 

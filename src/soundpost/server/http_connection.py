@@ -257,10 +257,13 @@ class HttpConnection(asyncio.Protocol):
         self._in_body = True
         head_size = len(self._target)
         waits = False
+        hosts = 0
         for name, value in self._headers:
             size = len(name)
             head_size += size + len(value) + 4
-            if size == 14 and name.lower() == b"content-length":
+            if size == 4:
+                hosts += name.lower() == b"host"
+            elif size == 14 and name.lower() == b"content-length":
                 self._announced = int(value)
                 self._check_body_size(self._announced)
             elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
@@ -269,6 +272,9 @@ class HttpConnection(asyncio.Protocol):
                 key = self._idempotency_key
                 self._idempotency_key = value if key is None else key + b", " + value
         self._check_head_size(head_size)
+        if hosts != 1 and not self._ending and (hosts or self._parser.get_http_version() not in ("0.9", "1.0")):
+            what = "two Host headers" if hosts else "no Host header"
+            self._refuse(ApiError(400, f"The request has {what}: HTTP/1.1 requires exactly one (RFC 9112, 3.2)"))
         if waits and not self._ending:
             self._responses.append(_CONTINUE)  # after the answers to what was asked before
 

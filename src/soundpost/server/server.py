@@ -67,7 +67,7 @@ class Server:
             compress=Deflater(self.settings.compression_threshold).frame if self.settings.compression else None,
             observers=observers,
         )
-        page = Playground(settings.apps[0], self.prefix, self.node) if playground else None
+        page = Playground(settings.apps[0], self.prefix, self.node, self.settings.hostname) if playground else None
         self.notices = Notices(log)
         self.router = Router(self.node, self.prefix, page, self.notices, lambda: not self.draining)
         self.port = 0
