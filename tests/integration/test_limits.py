@@ -392,7 +392,7 @@ def test_a_head_over_the_limit_is_refused(ticked: TickedServer, where: str, whol
 
 def test_heads_of_many_requests_in_one_packet_are_counted_apart(ticked: TickedServer) -> None:
     with RawSocket(ticked.port) as client:
-        client.send((b"GET /up HTTP/1.1\r\nCookie: " + b"x" * 5_000 + b"\r\n\r\n") * 10)
+        client.send((b"GET /up HTTP/1.1\r\nHost: x\r\nCookie: " + b"x" * 5_000 + b"\r\n\r\n") * 10)
 
         assert [client.read_response().status for _ in range(10)] == [200] * 10
 

@@ -12,6 +12,7 @@ from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.variables import REVERB
 from soundpost.core.apps import App
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import identifier_fault
 
 _CREDENTIALS: Final = (("app", "id"), ("app", "key"), ("app", "secret"))
 
@@ -51,6 +52,10 @@ def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str
         _check_whole(app, place)
         _take_all_for_members(app, warnings)
         _check_somebody_is_welcome(app)
+        for keys in (("app", "id"), ("app", "key")):
+            fault = identifier_fault(app[keys].value)
+            if fault is not None:
+                raise ConfigurationError(f"{app[keys].place}={app[keys].value!r}: {fault}")
         app_id = app["app", "id"]
         if not (app_id.value.isascii() and app_id.value.isdigit()):
             warnings.append(

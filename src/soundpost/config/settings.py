@@ -11,7 +11,7 @@ from soundpost.core.apps import App, Positive
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
 NotNegative = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
-KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}$", description="1 to 64 of letters, digits and -_.:")]
+KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}\Z", description="1 to 64 of letters, digits and -_.:")]
 RedisUrl = Annotated[
     str,
     Meta(
@@ -21,7 +21,7 @@ RedisUrl = Annotated[
 ]
 PathPrefix = Annotated[
     str,
-    Meta(pattern=r"^/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?$", description="a path such as /ws"),
+    Meta(pattern=r"^/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?\Z", description="a path such as /ws"),
 ]
 
 
