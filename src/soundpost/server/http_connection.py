@@ -42,10 +42,12 @@ class HttpConnection(asyncio.Protocol):
         "_body",
         "_body_size",
         "_ending",
+        "_has_asked",
         "_headers",
         "_idempotency_key",
         "_in_body",
         "_in_request",
+        "_is_application",
         "_is_queued",
         "_parser",
         "_replay",
@@ -69,6 +71,8 @@ class HttpConnection(asyncio.Protocol):
         self._responses: list[bytes | Later] = []  # in the order of the requests
         self._upgrade_request: Request | None = None
         self._replay = b""  # the head of a request with an upgrade nobody here wants, without it
+        self._has_asked = False
+        self._is_application = False
         self._ending = False  # the last answer is given: what still comes in is ignored
         self._asks_no_more = False
         self._in_request = True  # a connection that never sends anything is as late as a slow request
@@ -95,14 +99,13 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
-        self._server.open_sockets += 1
         self._server.http_connections.add(self)
-        self.over_capacity = self._server.full
+        self.over_capacity = not self._server.sockets.opened(self, self._server.counted_address(transport))
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
-        self._server.open_sockets -= 1
+        self._server.sockets.closed(self)
         self._server.http_connections.discard(self)
         self._server.wheel.remove(self)
         self._ending = True
@@ -305,6 +308,9 @@ class HttpConnection(asyncio.Protocol):
         self._began = self._server.wheel.now
         if self._ending:
             return
+        if not self._has_asked:
+            self._has_asked = True
+            self._server.sockets.asked(self)
         if not parser.should_upgrade() or request.method == b"CONNECT":
             self._answer(request)
         elif wants_websocket(request.headers()):
@@ -343,6 +349,10 @@ class HttpConnection(asyncio.Protocol):
         except Exception:
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
             response = ApiError(500, "Internal server error: its log has the reason").response()
+        else:
+            if not self._is_application and request.is_signed:
+                self._is_application = True
+                self._server.sockets.kept(self)
         if self._server.stopping:
             request.keep_alive = False
         if not request.keep_alive:
@@ -383,6 +393,11 @@ class HttpConnection(asyncio.Protocol):
             self.transport.close()
 
     @property
+    def may_go(self) -> bool:
+        """Whether another may have its socket: it is not about to become a WebSocket."""
+        return self.upgrade is None
+
+    @property
     def is_open(self) -> bool:
         """Whether it can still be answered."""
         return not self._ending and not self.transport.is_closing()
@@ -415,6 +430,7 @@ class HttpConnection(asyncio.Protocol):
             if self.transport.can_write_eof():
                 self.transport.write_eof()
             self._server.wheel.add(self, self._server.settings.close_timeout)
+            self._server.sockets.answered(self)
         self._go_on()
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
@@ -424,6 +440,7 @@ class HttpConnection(asyncio.Protocol):
             self._send_responses()
         self._server.wheel.remove(self)
         self._server.http_connections.discard(self)
+        self._server.sockets.kept(self)
         self._ending = True
         del self._parser  # it holds our methods: the two would wait for the garbage collector together
         self.transport.set_protocol(protocol)
