@@ -26,7 +26,9 @@ from soundpost.core.apps import App
 
 TOLD = {"X_Forwarded_For": "192.0.2.1, 203.0.113.7"}
 """A client claims to be at the first address, and the proxy has added the second."""
-WRONG = b"GET /apps/1/channels?auth_key=app-key&auth_timestamp=1&auth_version=1.0&auth_signature=x HTTP/1.1\r\nHost: x\r\n"
+WRONG = (
+    b"GET /apps/1/channels?auth_key=app-key&auth_timestamp=1&auth_version=1.0&auth_signature=x HTTP/1.1\r\nHost: x\r\n"
+)
 
 
 def app(**options: Any) -> App:

@@ -23,6 +23,10 @@ class Occupant(Protocol):
         """Drop the socket and what waits for it."""
 
     @property
+    def peer(self) -> str:
+        """The address of its other end."""
+
+    @property
     def may_go(self) -> bool:
         """Whether nothing is under way that would be lost."""
 
@@ -90,10 +94,9 @@ class OpenSockets:
 
     def evict(self, occupant: Occupant) -> None:
         """Drop a socket."""
-        address = self._silent.get(occupant, "")
         self.kept(occupant)
         self._going.add(occupant)
-        self._on_eviction(address)
+        self._on_eviction(occupant.peer)
         occupant.abort()
 
     def _make_room(self, newcomer: Occupant, address: str) -> bool:

@@ -28,7 +28,7 @@ from soundpost.server.http_connection import HttpConnection
 from soundpost.server.listening import BACKLOG, listening_sockets, port_of
 from soundpost.server.misdirected import speaks_no_tls
 from soundpost.server.open_files import places_for_websockets, raise_open_files_limit
-from soundpost.server.open_sockets import OpenSockets
+from soundpost.server.open_sockets import Occupant, OpenSockets
 from soundpost.server.peer import peer_address, shown
 from soundpost.server.proxied_connection import ProxiedConnection
 from soundpost.server.router import Router
@@ -92,6 +92,7 @@ class Server:
         self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
         self.client_ip_headers = _client_ip_headers(self.settings.client_ip_header)
         self._counted_address = lru_cache(1024)(self._address_or_network)
+        self._silent_beyond: set[Occupant] = set()
         self._certificate: Certificate | None = None
         self._listeners: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
@@ -237,10 +238,13 @@ class Server:
         limits = [state.app.max_connections_per_ip for state in self.node.by_id.values()]
         known = [limit for limit in limits if limit is not None]
         if not known or len(known) < len(limits):
+            self._silent_beyond = set()
             return
         beyond = self.sockets.silent_beyond(max(known), lambda address: not self.trusted_proxies.trusts(address))
         for occupant in beyond:
-            self.sockets.evict(occupant)
+            if occupant in self._silent_beyond:  # a second ago it was too: what it asks is not on its way
+                self.sockets.evict(occupant)
+        self._silent_beyond = set(beyond)
 
     def _look_for_descriptors(self) -> None:
         """Say so when no file can be opened any more: the loop turns clients away then without a word."""

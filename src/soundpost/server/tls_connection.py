@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
+from soundpost.server.peer import GONE, peer_address
+
 if TYPE_CHECKING:
     import ssl
 
@@ -60,6 +62,11 @@ class TlsConnection(asyncio.Protocol):
         """Nothing has come in time."""
         self.abort()
         return 0
+
+    @property
+    def peer(self) -> str:
+        """The address of its other end."""
+        return GONE if self._transport is None else peer_address(self._transport)
 
     @property
     def may_go(self) -> bool:
