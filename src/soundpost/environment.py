@@ -58,7 +58,7 @@ def value_from_file(environ: Mapping[str, str], name: str, place: str = "environ
     path = unquoted(environ.get(f"{name}_FILE", ""))
     if not path or path.lower() in NULL:
         return None
-    if environ.get(name, "").strip():
+    if plain_value(environ, name):
         raise ConfigurationError(f"{place}both {name} and {name}_FILE are set: keep one of them")
     try:
         text = Path(path).read_text(encoding="utf-8").strip()

@@ -32,7 +32,7 @@ class Occupant(Protocol):
 
 
 class OpenSockets:
-    """Counts sockets, and finds room. ``capacity``: how many may be open; ``on_eviction`` is told who goes."""
+    """Counts sockets, and finds room. ``capacity``: how many may be open; ``on_eviction`` is told who makes room."""
 
     def __init__(self, capacity: int, on_eviction: Callable[[str], None]) -> None:
         self.capacity = capacity
@@ -96,7 +96,6 @@ class OpenSockets:
         """Drop a socket."""
         self.kept(occupant)
         self._going.add(occupant)
-        self._on_eviction(occupant.peer)
         occupant.abort()
 
     def _make_room(self, newcomer: Occupant, address: str) -> bool:
@@ -105,6 +104,7 @@ class OpenSockets:
         for candidates in (self._answered, own if crowded else {}, self._silent, self._asked):
             for occupant in candidates:
                 if occupant is not newcomer and occupant.may_go:
+                    self._on_eviction(occupant.peer)
                     self.evict(occupant)
                     return True
         return False

@@ -243,6 +243,14 @@ class Server:
         beyond = self.sockets.silent_beyond(max(known), lambda address: not self.trusted_proxies.trusts(address))
         for occupant in beyond:
             if occupant in self._silent_beyond:  # a second ago it was too: what it asks is not on its way
+                self.notices.warn(
+                    "silent",
+                    "%s has more than %d sockets open that ask nothing (max_connections_per_ip): the oldest go. "
+                    "No further ones are logged within a minute",
+                    shown(occupant.peer),
+                    max(known),
+                    silence=60,
+                )
                 self.sockets.evict(occupant)
         self._silent_beyond = set(beyond)
 
