@@ -79,7 +79,14 @@ def test_errors_of_the_application_keep_the_connection_alive(server: RunningServ
 
 @pytest.mark.parametrize("portion", [1, 100, 1_000_000], ids=["octets", "hundreds", "whole"])
 def test_pipelined_requests_are_answered_in_order(server: RunningServer, portion: int) -> None:
-    requests = [UP, publish(1), b"GET /a HTTP/1.1\r\n\r\n", publish(2), signed_request("GET", "/channels"), UP]
+    requests = [
+        UP,
+        publish(1),
+        b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n",
+        publish(2),
+        signed_request("GET", "/channels"),
+        UP,
+    ]
     data = b"".join(requests)
     with server.connect() as witness, RawSocket(server.port) as client:
         witness.subscribe("news")
@@ -322,7 +329,7 @@ H2C = ("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: A
 def test_upgrade_to_http_2_is_ignored(server: RunningServer, coding: str, portion: int) -> None:
     request = publish(1, *H2C)
     data = request if coding == "length" else chunked(request, in_chunks(event(1), 9))
-    data += publish(2, *H2C) + b"GET /up HTTP/1.1\r\n" + "\r\n".join([*H2C, "", ""]).encode() + UP
+    data += publish(2, *H2C) + b"GET /up HTTP/1.1\r\nHost: x\r\n" + "\r\n".join([*H2C, "", ""]).encode() + UP
     with server.connect() as witness, RawSocket(server.port) as client:
         witness.subscribe("news")
         for at in range(0, len(data), portion):
@@ -386,7 +393,7 @@ def test_too_long_a_head_is_answered_with_431(server: RunningServer, head: bytes
 
 
 def test_head_of_nearly_the_limit_is_read(server: RunningServer) -> None:
-    head = b"GET /up HTTP/1.1\r\nX: " + b"x" * (MAX_HEAD - 100) + b"\r\n\r\n"
+    head = b"GET /up HTTP/1.1\r\nHost: x\r\nX: " + b"x" * (MAX_HEAD - 100) + b"\r\n\r\n"
 
     assert http_request(server.port, head).status == 200
 
@@ -449,7 +456,7 @@ def test_bad_header_is_answered_with_400(server: RunningServer, header: bytes) -
 
 @pytest.mark.parametrize("value", [b"", b"caf\xe9", b"\xff\xfe", "日本".encode(), b"\t tab "])
 def test_header_value_of_any_visible_bytes_is_read(server: RunningServer, value: bytes) -> None:
-    assert http_request(server.port, b"GET /up HTTP/1.1\r\nX: " + value + b"\r\n\r\n").status == 200
+    assert http_request(server.port, b"GET /up HTTP/1.1\r\nHost: x\r\nX: " + value + b"\r\n\r\n").status == 200
 
 
 # Targets and methods

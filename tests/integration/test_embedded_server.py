@@ -14,6 +14,7 @@ import pytest
 from embedded import publish_inside, running_embedded
 from harness import DEFAULT_APP, RawSocket, RunningServer, http_request, until
 from raw_socket import client_frame
+from soundpost.asgi import App as Embedded
 from soundpost.core.apps import App, RateLimiting
 from soundpost.wire.frames import BINARY, CLOSE, TEXT
 from soundpost.wire.signatures import channel_text, sign, user_text
@@ -312,3 +313,28 @@ def test_a_fragmented_message_is_one(server: RunningServer) -> None:
     with server.connect() as client:
         client.send(client_frame(TEXT, b'{"event":"pusher', fin=False) + client_frame(0, b':ping"}'))
         assert client.read_event()["event"] == "pusher:pong"
+
+
+def test_a_refused_page_is_logged(server: RunningServer) -> None:
+    with RawSocket(server.port) as client:
+        client.handshake("/app/limited-key?protocol=7", Origin="https://evil.example")
+        assert client.read_event()["data"]["code"] == 4009
+    (line,) = server.wait_for_log("app 2: refused a page")
+    assert "its Origin is 'https://evil.example'. allowed_origins has shop.example" in line
+
+
+async def test_two_origins_are_none() -> None:
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "websocket.connect"}
+
+    origins = [(b"origin", b"https://shop.example"), (b"origin", b"https://evil.example")]
+    scope = {"type": "websocket", "path": "/app/limited-key", "query_string": b"protocol=7", "headers": origins}
+    embedded = Embedded(apps=[LIMITED])
+    await embedded(scope, receive, send)
+    await embedded.stop()
+    assert sent[-1]["code"] == 4009

@@ -26,7 +26,9 @@ from soundpost.core.apps import App
 
 TOLD = {"X_Forwarded_For": "192.0.2.1, 203.0.113.7"}
 """A client claims to be at the first address, and the proxy has added the second."""
-WRONG = b"GET /apps/1/channels?auth_key=app-key&auth_timestamp=1&auth_version=1.0&auth_signature=x HTTP/1.1\r\n"
+WRONG = (
+    b"GET /apps/1/channels?auth_key=app-key&auth_timestamp=1&auth_version=1.0&auth_signature=x HTTP/1.1\r\nHost: x\r\n"
+)
 
 
 def app(**options: Any) -> App:
@@ -258,3 +260,53 @@ def test_a_unix_socket_whose_proxy_says_nothing(tmp_path: Path) -> None:
                 assert client.read_head().startswith(b"HTTP/1.1 101 ")
                 socket_id = str(json.loads(client.read_event()["data"])["socket_id"])
                 assert opened(server, socket_id) == "a Unix socket"
+
+
+def test_a_refused_page_is_logged_as_a_warning_once_a_minute_with_what_is_allowed() -> None:
+    with running_server(apps=[app(allowed_origins=("example.com", "http://[::1]:5173"))]) as server:
+        assert code(server.port, Origin="http://[::1]:5173") == 0
+        for origin in ("https://evil.example", "https://www.example.com", "null"):
+            assert code(server.port, Origin=origin) == 4009
+        (line,) = server.wait_for_log("WARNING .*refused a page")
+        assert "app 1: refused a page with 4009: its Origin is 'https://evil.example'. allowed_origins has" in line
+        assert "example.com, http://[::1]:5173" in line
+        assert "SOUNDPOST_APP_ALLOWED_ORIGINS" in line
+        assert server.log().count("refused a page") == 1
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X_Real_IP": "203.0.113.7", "X_Forwarded_For": "192.0.2.1"},
+        {"X_Real_IP": "203.0.113.7", "X_Forwarded_For": "192.0.2.1, 127.0.0.1"},
+        {"Forwarded": "for=203.0.113.7", "X_Forwarded_For": "192.0.2.1"},
+        {"Forwarded": "for=203.0.113.7", "X_Real_IP": "192.0.2.1"},
+    ],
+)
+def test_a_header_that_the_proxy_does_not_set_gives_no_other_address(
+    server: RunningServer, headers: dict[str, str]
+) -> None:
+    with RawSocket(server.port) as client:
+        assert opened(server, hello(client, **headers)) == "an unknown address"
+    (line,) = server.wait_for_log("by way of 127.0.0.1 says in different headers")
+    assert "SOUNDPOST_SERVER_CLIENT_IP_HEADER" in line
+
+
+@pytest.mark.parametrize(
+    ("header", "address"),
+    [("X-Real-IP", "203.0.113.7"), ("X-Forwarded-For", "192.0.2.1"), ("Forwarded", "127.0.0.1"), ("none", "127.0.0.1")],
+)
+def test_the_header_that_counts_is_configured(header: str, address: str) -> None:
+    with running_server(client_ip_header=header, debug=True) as server, RawSocket(server.port) as client:
+        told = hello(client, X_Real_IP="203.0.113.7", X_Forwarded_For="192.0.2.1")
+        assert opened(server, told) == address
+        assert "different headers" not in server.log()
+
+
+def test_clients_with_contradictory_headers_share_one_limit() -> None:
+    with running_server(apps=[app(max_connections_per_ip=2)]) as server, ExitStack() as stack:
+        for last in range(2):
+            client = stack.enter_context(RawSocket(server.port))
+            hello(client, X_Real_IP="203.0.113.7", X_Forwarded_For=f"192.0.2.{last}")
+        assert code(server.port, X_Real_IP="203.0.113.7", X_Forwarded_For="192.0.2.77") == 4004
+        assert code(server.port) == 0

@@ -249,7 +249,8 @@ class TestEnvironment:
         environ = {"SOUNDPOST_APP_SECRET_FILE": str(tmp_path / "secret")}
         assert settings_from_environment(environ).connection().secret == "s3cret"
         both = {**environ, "SOUNDPOST_APP_SECRET": "direct"}
-        assert settings_from_environment(both).connection().secret == "direct"
+        with pytest.raises(ConfigurationError, match="both SOUNDPOST_APP_SECRET and SOUNDPOST_APP_SECRET_FILE are set"):
+            settings_from_environment(both)
         with pytest.raises(ConfigurationError, match=r"SOUNDPOST_APP_SECRET_FILE='.*/none': the file cannot be read"):
             settings_from_environment({"SOUNDPOST_APP_SECRET_FILE": str(tmp_path / "none")})
 

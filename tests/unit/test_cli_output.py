@@ -61,7 +61,7 @@ def test_with_a_configuration_the_banner_is_short_and_without_secrets(capsys: py
 
 
 def test_without_one_it_has_all_that_is_needed(capsys: pytest.CaptureFixture[str]) -> None:
-    Banner().first_run("http://0.0.0.0:8080", SHOP, LOCAL, LOCAL, playground=True, announced=True)
+    Banner().first_run("http://0.0.0.0:8080", SHOP, LOCAL, LOCAL, playground=True, announced=True, here_only=False)
     out = capsys.readouterr().out
     for text in ("listening on http://0.0.0.0:8080", "app id  1", "key     app-key", "secret  app-secret"):
         assert text in out

@@ -96,17 +96,97 @@ def test_a_chain_that_is_endless_is_not_followed_to_its_end() -> None:
         ({}, "127.0.0.1"),
         ({b"x-real-ip": b"203.0.113.7"}, "203.0.113.7"),
         ({b"x-real-ip": b"nonsense"}, "127.0.0.1"),
-        ({b"x-forwarded-for": b"203.0.113.7", b"x-real-ip": b"192.0.2.1"}, "203.0.113.7"),
+        ({b"x-real-ip": b"203.0.113.7, 192.0.2.1"}, "127.0.0.1"),
         ({b"forwarded": b"for=203.0.113.7"}, "203.0.113.7"),
         ({b"forwarded": b'For="[2001:db8::7]:4711";proto=https;by=203.0.113.43'}, "2001:db8::7"),
         ({b"forwarded": b"for=1.1.1.1, proto=http; for=203.0.113.7"}, "203.0.113.7"),
         ({b"forwarded": b"for=203.0.113.7, for=unknown"}, "127.0.0.1"),
         ({b"forwarded": b"proto=https"}, "127.0.0.1"),
-        ({b"forwarded": b"for=192.0.2.1", b"x-real-ip": b"203.0.113.7"}, "203.0.113.7"),
     ],
 )
 def test_each_header_in_its_turn(headers: dict[bytes, bytes], client: str) -> None:
     assert client_address("127.0.0.1", headers, LOCAL) == client
+
+
+REAL = "203.0.113.7"
+FORMS = {b"x-forwarded-for": "%s", b"x-real-ip": "%s", b"forwarded": "for=%s"}
+"""Headers, and how each names an address."""
+
+
+@pytest.mark.parametrize("theirs", FORMS)
+@pytest.mark.parametrize("invented", FORMS)
+@pytest.mark.parametrize(
+    "lie",
+    [
+        "192.0.2.1",
+        "127.0.0.1",
+        "10.0.0.9",
+        "nonsense",
+        "",
+        f"192.0.2.1, {REAL}",
+        "192.0.2.1, 10.0.0.1",
+        f"{REAL}, 10.0.0.1",
+    ],
+)
+def test_no_client_chooses_its_address_by_a_header_that_its_proxy_does_not_set(
+    theirs: bytes, invented: bytes, lie: str
+) -> None:
+    if theirs == invented:
+        return
+    separate = ", for=" if invented == b"forwarded" else ", "
+    headers = {
+        theirs: (FORMS[theirs] % REAL).encode(),
+        invented: (FORMS[invented] % lie.replace(", ", separate)).encode(),
+    }
+    assert client_address("10.0.0.3", headers, PRIVATE) in (REAL, None)
+    assert client_address("10.0.0.3", headers, PRIVATE, [theirs]) == REAL
+
+
+@given(
+    st.sampled_from(sorted(FORMS)),
+    st.dictionaries(
+        st.sampled_from(sorted(FORMS)),
+        st.lists(
+            st.sampled_from(
+                ["192.0.2.1", REAL, "10.0.0.1", "127.0.0.1", "for=192.0.2.1", f"for={REAL}", "for=10.0.0.1", "x"]
+            ),
+            max_size=4,
+        ),
+    ),
+)
+def test_whatever_is_invented_the_answer_is_the_truth_or_none(theirs: bytes, invented: dict[bytes, list[str]]) -> None:
+    headers = {name: ", ".join(hops).encode() for name, hops in invented.items()} | {
+        theirs: (FORMS[theirs] % REAL).encode()
+    }
+    assert client_address("10.0.0.3", headers, PRIVATE) in (REAL, None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "client"),
+    [
+        # Nginx writes its own peer into X-Real-IP, and appends it to the way so far.
+        ({b"x-forwarded-for": b"192.0.2.1, 203.0.113.7", b"x-real-ip": b"203.0.113.7"}, REAL),
+        ({b"x-forwarded-for": b"203.0.113.7, 10.0.0.1", b"x-real-ip": b"10.0.0.1"}, REAL),
+        # The outer proxy wrote X-Real-IP, and the inner one handed it on.
+        ({b"x-forwarded-for": b"203.0.113.7, 10.0.0.1", b"x-real-ip": b"203.0.113.7"}, REAL),
+        ({b"x-forwarded-for": b"203.0.113.7", b"forwarded": b"for=203.0.113.7;proto=https"}, REAL),
+        ({b"x-forwarded-for": b"203.0.113.7", b"x-real-ip": b"192.0.2.1"}, None),
+        ({b"x-forwarded-for": b"203.0.113.7", b"x-real-ip": b""}, None),
+        ({b"x-forwarded-for": b"nonsense", b"x-real-ip": b"nonsense"}, None),
+        ({b"forwarded": b"for=192.0.2.1", b"x-real-ip": b"203.0.113.7"}, None),
+    ],
+)
+def test_several_headers_count_if_they_agree(headers: dict[bytes, bytes], client: str | None) -> None:
+    assert client_address("127.0.0.1", headers, PRIVATE) == client
+
+
+def test_headers_that_do_not_count_say_nothing() -> None:
+    headers = {b"x-forwarded-for": b"203.0.113.7", b"x-real-ip": b"192.0.2.1"}
+    assert client_address("127.0.0.1", headers, LOCAL, [b"x-forwarded-for"]) == REAL
+    assert client_address("127.0.0.1", headers, LOCAL, [b"x-real-ip"]) == "192.0.2.1"
+    assert client_address("127.0.0.1", headers, LOCAL, [b"forwarded"]) == "127.0.0.1"
+    assert client_address("127.0.0.1", headers, LOCAL, []) == "127.0.0.1"
+    assert client_address("198.51.100.1", headers, LOCAL) == "198.51.100.1"
 
 
 def test_the_scheme_is_what_a_trusted_proxy_says() -> None:

@@ -66,10 +66,10 @@ def directory(tmp_path: Path) -> Directory:
             "soundpost.toml: [[apps]] no. 1: allowed_origins='example.com': expected a list of text",
         ),
         (
-            APP_TABLE + "allowed_origins = ['localhost:5173']\n",
+            APP_TABLE + "allowed_origins = ['localhost:5173/app']\n",
             (
-                "soundpost.toml: [[apps]] no. 1: allowed_origins: 'localhost:5173' would never match: write the host "
-                "alone ('localhost', any port), or the whole origin ('http://localhost:5173')"
+                "soundpost.toml: [[apps]] no. 1: allowed_origins: 'localhost:5173/app' would never match: an origin "
+                "has no path: end it after 'localhost:5173'"
             ),
         ),
         (

@@ -17,7 +17,7 @@ def directory(tmp_path: Path) -> Directory:
 
 def test_defaults_without_any_source(directory: Directory) -> None:
     loaded = directory.load()
-    assert loaded.settings.server == ServerSettings(playground=True)
+    assert loaded.settings.server == ServerSettings(host="127.0.0.1", playground=True)
     assert loaded.sources == ()
     assert loaded.warnings == []
 
@@ -110,3 +110,30 @@ def test_the_playground_is_on_for_generated_credentials_only_unless_said_otherwi
     assert directory.load(APP).settings.server.playground is False
     assert directory.load(APP, overrides={"server.playground": True}).settings.server.playground is True
     assert directory.load(overrides={"server.playground": False}).settings.server.playground is False
+
+
+@pytest.mark.parametrize(
+    ("host", "playground"),
+    [
+        (None, True),
+        ("127.0.0.1", True),
+        ("127.0.0.5", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("::", False),
+        ("192.168.1.7", False),
+        ("", False),
+    ],
+)
+def test_a_first_run_is_open_to_others_only_if_told_and_then_without_the_playground(
+    directory: Directory, host: str | None, playground: bool
+) -> None:
+    server = directory.load(overrides={"server.host": host}).settings.server
+    assert (server.host, server.playground) == ("127.0.0.1" if host is None else host, playground)
+    told = directory.load(overrides={"server.host": host, "server.playground": True}).settings.server
+    assert told.playground is True
+
+
+def test_with_an_app_of_its_own_a_server_listens_on_all_addresses(directory: Directory) -> None:
+    assert directory.load(APP).settings.server.host == "0.0.0.0"

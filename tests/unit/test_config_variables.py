@@ -275,3 +275,12 @@ def test_trusted_proxies_are_a_list(directory: Directory) -> None:
         directory.load({**APP, name: "10.0.0.1, proxy.local"})
     with pytest.raises(ConfigurationError, match=r"expected '1\.2' or '1\.3'"):
         directory.load({**APP, "SOUNDPOST_SERVER_TLS_MINIMUM_VERSION": "1.1"})
+
+
+@pytest.mark.parametrize("text", ["X-Real-IP", "x-real-ip", "X-REAL-IP", '"x-Real-Ip"'])
+def test_names_of_headers_are_one_in_whatever_case(directory: Directory, text: str) -> None:
+    server = directory.load({**APP, "SOUNDPOST_SERVER_CLIENT_IP_HEADER": text}).settings.server
+    assert server.client_ip_header == "X-Real-IP"
+    assert "expected 'Forwarded' or 'X-Forwarded-For'" in directory.error(
+        {"SOUNDPOST_SERVER_CLIENT_IP_HEADER": "X-Client"}
+    )

@@ -97,9 +97,9 @@ def test_several_apps_come_in_their_file(configured: CommandLine) -> None:
 
 
 def test_a_dollar_is_a_dollar_in_compose(configured: CommandLine) -> None:
-    configure(configured, SERVER + APP.replace("a.example", "$HOME.example"))
+    configure(configured, SERVER + APP.replace("app-key", "app$HOME"))
     environment = compose(configured)["services"]["soundpost"]["environment"]
-    assert environment["SOUNDPOST_APP_ALLOWED_ORIGINS"] == "$$HOME.example,b.example"
+    assert environment["SOUNDPOST_APP_KEY"] == "app$$HOME"
 
 
 def test_kubernetes_objects_fit_together(configured: CommandLine) -> None:

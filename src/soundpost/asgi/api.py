@@ -66,7 +66,7 @@ def query_of(scope: Mapping[str, Any]) -> bytes:
 
 
 async def _respond(state: State, request: Request, prefix: str) -> Response:
-    response = Router(state.node, prefix, None).respond(request)
+    response = Router(state.node, prefix, None, state.notices).respond(request)
     if isinstance(response, Later):
         if response.response is None:
             ready = state.loop.create_future()

@@ -22,6 +22,7 @@ from soundpost.config.load import load
 from soundpost.config.settings import ServerSettings
 from soundpost.core.apps import App as AppSettings
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import identifier_fault
 
 log = logging.getLogger("soundpost.server")
 
@@ -58,7 +59,7 @@ class App:
             if loaded.settings.scaling.redis is not None:
                 log.warning("an embedded server serves alone: scaling.redis is for 'soundpost start'")
         else:
-            self.apps = tuple(_converted(each, AppSettings, "apps") for each in apps)
+            self.apps = tuple(_usable(_converted(each, AppSettings, "apps")) for each in apps)
             self.settings = _converted(server or {}, ServerSettings, "server")
         self._app = app
         self._state: State | None = None
@@ -162,10 +163,18 @@ def _is_mine(scope: Any, prefix: str) -> bool:
     )
 
 
+def _usable(app: AppSettings) -> AppSettings:
+    for name, text in (("id", app.id), ("key", app.key)):
+        fault = identifier_fault(text)
+        if fault is not None:
+            raise ConfigurationError(f"soundpost.asgi: apps: {name} {text!r}: {fault}")
+    return app
+
+
 def _converted(given: Any, kind: type[Any], what: str) -> Any:
     if isinstance(given, kind):
         return given
     try:
         return msgspec.convert(dict(given), kind)
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise ConfigurationError(f"soundpost.asgi: {what}: {error}") from None

@@ -14,6 +14,7 @@ from soundpost.core.app_state import AppState
 from soundpost.core.apps import App as AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
+from soundpost.core.notices import Notices
 from soundpost.core.peers import Admission
 from soundpost.errors import ProtocolError
 from soundpost.server.requests import Request
@@ -41,6 +42,7 @@ class State:
         self.overflows = 0
         """How many slow clients were closed with 4100."""
         self.stopping = False
+        self.notices = Notices(log)
         self._max_websockets = settings.max_connections
         self._shutdown_timeout = settings.shutdown_timeout
         self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
@@ -51,7 +53,7 @@ class State:
             return
         await send({"type": "websocket.accept"})
         try:
-            app = admit(self.node, prefix, request, origin)
+            app = admit(self.node, prefix, request, origin, self.notices)
             if self._max_websockets is not None and self.open_websockets >= self._max_websockets:
                 raise full("server_full")
             await self._admit(app)

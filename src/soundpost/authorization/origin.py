@@ -6,8 +6,8 @@ What an auth endpoint answers is a signature for one socket, of no use to anothe
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
-from urllib.parse import urlsplit
+
+from soundpost.wire.origins import is_of_host, origins
 
 
 def cross_site_fault(
@@ -23,28 +23,10 @@ def cross_site_fault(
         return None
     if origin is None:
         return None if fetch_site is None else f"a page of another site asks (Sec-Fetch-Site: {fetch_site})"
-    if _is_host(origin, host) or any(_matches(origin, pattern) for pattern in trusted):
+    trusted = tuple(trusted)
+    if is_of_host(origin, host) or origins(trusted).match(origin):
         return None
-    return f"a page of {origin} asks, which is neither this site ({host}) nor one of trusted_origins"
-
-
-def _is_host(origin: str, host: str) -> bool:
-    scheme, own = _scheme_and_host(origin)
-    usual = {"http": ":80", "https": ":443"}.get(scheme, "")
-    return own != "" and own.removesuffix(usual) == host.lower().removesuffix(usual)
-
-
-def _matches(origin: str, pattern: str) -> bool:
-    pattern = pattern.lower().rstrip("/")
-    if "://" not in pattern:
-        return fnmatchcase(_scheme_and_host(origin)[1], pattern)
-    return fnmatchcase(origin.lower(), pattern)
-
-
-def _scheme_and_host(origin: str) -> tuple[str, str]:
-    """Both empty for what is no URL: ``null`` is what a sandboxed page sends."""
-    try:
-        parts = urlsplit(origin.lower())
-    except ValueError:
-        return "", ""
-    return parts.scheme, parts.netloc
+    listed = ", ".join(trusted) or "there are none"
+    return (
+        f"a page of {origin:.100} asks, which is neither this site ({host}) nor one of trusted_origins ({listed:.500})"
+    )

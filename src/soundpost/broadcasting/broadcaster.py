@@ -19,7 +19,7 @@ from soundpost.broadcasting.fake import Fake
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
-from soundpost.errors import BroadcastError
+from soundpost.errors import BroadcastError, ConfigurationError
 from soundpost.wire.channel_names import kind_of
 
 log = logging.getLogger("soundpost.broadcast")
@@ -259,7 +259,11 @@ class Broadcaster(Configured):
             current_batch.reset(token)
 
     def _dispatch(self, messages: list[Message], way: Way, session: Any) -> None:
-        sealed = [self._sealed(message) for message in messages]
+        try:
+            sealed = [self._sealed(message) for message in messages]
+        except ConfigurationError as error:
+            _failed(error, way.on_error)
+            return
 
         def send() -> None:
             self._deliver(sealed, way.queue, "log")  # nobody is left to be told
@@ -274,16 +278,21 @@ class Broadcaster(Configured):
     def _deliver(self, messages: list[Message], queue: str, on_error: str) -> None:
         try:
             self.delivery.deliver(messages, queue)
-        except BroadcastError as error:
+        except (BroadcastError, ConfigurationError) as error:
             _failed(error, on_error)
 
     async def _adispatch(self, messages: list[Message], way: Way) -> None:
-        await self._adeliver([self._sealed(message) for message in messages], way)
+        try:
+            sealed = [self._sealed(message) for message in messages]
+        except ConfigurationError as error:
+            _failed(error, way.on_error)
+            return
+        await self._adeliver(sealed, way)
 
     async def _adeliver(self, messages: list[Message], way: Way) -> None:
         try:
             await self.delivery.adeliver(messages, way.queue)
-        except BroadcastError as error:
+        except (BroadcastError, ConfigurationError) as error:
             _failed(error, way.on_error)
 
     def _sealed(self, message: Message) -> Message:
@@ -297,7 +306,7 @@ class Broadcaster(Configured):
         return replace(message, data=seal(channel, message.data, settings.master_key(channel)))
 
 
-def _failed(error: BroadcastError, on_error: str) -> None:
+def _failed(error: BroadcastError | ConfigurationError, on_error: str) -> None:
     if on_error == "log":
         log.error("not sent: %s", error)
         return

@@ -7,16 +7,22 @@ Three addresses, three words: where the server listens is the server's own affai
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
 
 from soundpost.broadcasting.encryption import master_key
+from soundpost.environment import FALSE, TRUE, value_of
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import AddressError, host_of, identifier_fault, path_of, port_of, split_url
+from soundpost.wire.origins import OriginError, check_origins
 
+T = TypeVar("T")
+
+_LONGEST: Final = 86_400.0
+"""Seconds: a longer timeout is a mistake, and none at all is no number."""
 DRIVERS: Final = ("soundpost", "reverb", "pusher", "embedded", "log", "null", "memory")
 _CREDENTIALS: Final = {
     "app_id": "SOUNDPOST_APP_ID",
@@ -37,8 +43,6 @@ DELIVERIES: Final = {
     "django-tasks": "soundpost.contrib.django_tasks:DjangoTasksDelivery",
 }
 """Where each is, by its name in ``deliver``."""
-_TRUE: Final = ("1", "true", "yes", "on")
-_FALSE: Final = ("0", "false", "no", "off", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,13 @@ class BroadcastSettings:
     queue: str = "default"
     """The queue for events that name none."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for trusted origins that no page's origin can match."""
+        try:
+            object.__setattr__(self, "trusted_origins", check_origins(self.trusted_origins))
+        except OriginError as error:
+            raise ConfigurationError(f"trusted_origins: {error}") from None
+
     def connection(self, name: str | None = None) -> ConnectionSettings:
         """A connection by name, or the default one. Raises ConfigurationError."""
         name = name or self.default
@@ -169,7 +180,7 @@ def settings_from(given: Mapping[str, Any], what: str = "soundpost.configure") -
     Either ``connections``, or the settings of one connection (``url``, or ``app_id``, ``key``, ``secret``, ``host`` …)
     beside the others. Raises ConfigurationError that names the setting; ``what`` says where it stands.
     """
-    given = {str(name).lower(): value for name, value in given.items()}
+    given = {str(name).lower(): value for name, value in _mapping(given, what).items()}
     several = given.pop("connections", None)
     own_names = {each.name for each in fields(BroadcastSettings)} - {"connections"}
     single_names = {each.name for each in fields(ConnectionSettings)} | {"url"}
@@ -183,11 +194,15 @@ def settings_from(given: Mapping[str, Any], what: str = "soundpost.configure") -
         raise ConfigurationError(
             f"{what}: {', '.join(map(repr, single))} beside 'connections': put them into one of the connections"
         )
-    default = str(own.get("default", next(iter(several), "soundpost") if several else "soundpost"))
+    if several is not None:
+        _mapping(several, f"{what}: 'connections'")
+    default = _text(
+        own.get("default", next(iter(several), "soundpost") if several else "soundpost"), f"{what}: 'default'"
+    )
     connections = {default: single} if several is None else several
     own["default"] = default
     own["public"] = _public(own.get("public", {}), what)
-    own["trusted_origins"] = _texts(own.get("trusted_origins", ()), f"{what}: 'trusted_origins'")
+    own["trusted_origins"] = _origins(own.get("trusted_origins", ()), f"{what}: 'trusted_origins'")
     for name in ("after_commit", "debug"):
         if name in own:
             own[name] = _bool(own[name], f"{what}: {name!r}")
@@ -220,7 +235,7 @@ def values_from_environment(environ: Mapping[str, str] | None = None) -> dict[st
     given: dict[str, Any] = {}
     for name, variables in _VARIABLES.items():
         for variable in variables:
-            value = _variable(environ, variable)
+            value = value_of(environ, variable)
             if value:
                 given[name] = value
                 break
@@ -228,7 +243,7 @@ def values_from_environment(environ: Mapping[str, str] | None = None) -> dict[st
         given = {name: value for name, value in given.items() if name not in _LIMITS}
     public: dict[str, Any] = {}
     for name in ("host", "port", "scheme", "path"):
-        value = _variable(environ, f"SOUNDPOST_PUBLIC_{name.upper()}")
+        value = value_of(environ, f"SOUNDPOST_PUBLIC_{name.upper()}")
         if value:
             public[name] = value
     return {**given, "public": public}
@@ -254,35 +269,28 @@ _VARIABLES: Final = {
 }
 
 
-def _variable(environ: Mapping[str, str], name: str) -> str:
-    file = environ.get(f"{name}_FILE", "")
-    if file and not environ.get(name):
-        try:
-            return Path(file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigurationError(f"{name}_FILE={file!r}: the file cannot be read: {error.strerror}") from None
-    return environ.get(name, "").strip()
-
-
 def _connection(given: Any, what: str) -> ConnectionSettings:
     if isinstance(given, ConnectionSettings):
         return given
-    if not isinstance(given, Mapping):
-        raise ConfigurationError(f"{what}: {given!r} should be a dictionary of settings")
     known = {each.name for each in fields(ConnectionSettings)}
-    values = {str(name).lower(): value for name, value in given.items() if value is not None}
+    values = {str(name).lower(): value for name, value in _mapping(given, what).items() if value is not None}
     url = values.pop("url", None)
     if url:
-        values = {**_from_url(str(url), f"{what}: 'url'"), **values}
+        values = {**_from_url(_text(url, f"{what}: 'url'"), f"{what}: 'url'"), **values}
     for name in values:
         if name not in known:
             near = get_close_matches(name, known | {"url"}, n=1)
             raise ConfigurationError(f"{what}: {name!r} is no setting{f'; did you mean {near[0]!r}?' if near else ''}")
-    for name in ("app_id", "key", "secret", "host", "scheme", "path", "driver", "encryption_master_key"):
-        if name in values:
+    for name in ("app_id", "key", "secret"):
+        if isinstance(values.get(name), int) and not isinstance(values[name], bool):
             values[name] = str(values[name])
+    for name in ("app_id", "key", "secret", "scheme", "driver", "encryption_master_key"):
+        if name in values:
+            values[name] = _text(values[name], f"{what}: {name!r}")
+    if "host" in values:
+        values["host"] = _address(host_of, values["host"], f"{what}: host")
     if "port" in values:
-        values["port"] = _port(values["port"], f"{what}: 'port'")
+        values["port"] = _address(port_of, values["port"], f"{what}: 'port':")
     elif values.get("scheme") == "https":
         values["port"] = 443
     if values.get("scheme") is None and values.get("port") == 443:
@@ -292,7 +300,9 @@ def _connection(given: Any, what: str) -> ConnectionSettings:
     for name in _LIMITS:
         if name in values:
             values[name] = _limit(values[name], f"{what}: {name!r}")
-    values["path"] = _path(values.get("path", ""))
+    values["path"] = _address(path_of, values.get("path", ""), f"{what}: path")
+    if isinstance(values.get("verify"), str) and values["verify"].lower() in TRUE | FALSE:
+        values["verify"] = values["verify"].lower() in TRUE
     made = ConnectionSettings(**values)
     _check_connection(made, what)
     return made
@@ -305,12 +315,18 @@ def _check_connection(made: ConnectionSettings, what: str) -> None:
         )
     if made.scheme not in ("http", "https"):
         raise ConfigurationError(f"{what}: scheme {made.scheme!r}: http or https")
-    if "/" in made.host or not made.host:
-        raise ConfigurationError(f"{what}: host {made.host!r}: a host name or address, without scheme, port or path")
     for name in ("connect_timeout", "timeout"):
         value = getattr(made, name)
-        if not isinstance(value, int | float) or value <= 0:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST:
             raise ConfigurationError(f"{what}: {name} {value!r}: a number of seconds above 0")
+    size = made.max_batch_size
+    if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        raise ConfigurationError(f"{what}: max_batch_size {size!r}: a whole number of at least 1")
+    if not isinstance(made.verify, bool | str) or made.verify == "":
+        raise ConfigurationError(f"{what}: verify {made.verify!r}: true, false, or the file of a certificate authority")
+    fault = identifier_fault(made.key) if made.is_server else None  # an id is encoded where it stands in a path
+    if fault is not None:
+        raise ConfigurationError(f"{what}: key {made.key!r}: {fault}")
     if made.encryption_master_key:
         try:
             made.master_key("")
@@ -319,6 +335,9 @@ def _check_connection(made: ConnectionSettings, what: str) -> None:
 
 
 def _check(made: BroadcastSettings, what: str) -> None:
+    for name in ("deliver", "on_error", "notification_channel", "queue"):
+        if not isinstance(getattr(made, name), str):
+            raise ConfigurationError(f"{what}: {name} {getattr(made, name)!r}: a text is expected")
     if made.deliver not in DELIVERIES and ":" not in made.deliver:
         raise ConfigurationError(
             f"{what}: deliver {made.deliver!r} is unknown: {', '.join(DELIVERIES)}, or 'module:Class' of your own"
@@ -334,7 +353,7 @@ def _check(made: BroadcastSettings, what: str) -> None:
 def _public(given: Any, what: str) -> PublicSettings:
     if isinstance(given, PublicSettings):
         return given
-    values = {str(name).lower(): value for name, value in given.items()}
+    values = {str(name).lower(): value for name, value in _mapping(given, f"{what}: 'public'").items()}
     scheme = values.pop("scheme", None)
     known = {each.name for each in fields(PublicSettings)}
     for name in values:
@@ -349,29 +368,31 @@ def _public(given: Any, what: str) -> PublicSettings:
     if values.get("tls") is not None:
         values["tls"] = _bool(values["tls"], f"{what}: public 'tls'")
     if values.get("port") is not None:
-        values["port"] = _port(values["port"], f"{what}: public 'port'")
+        values["port"] = _address(port_of, values["port"], f"{what}: public 'port':")
         values.setdefault("tls", True if values["port"] == 443 else None)
+    if values.get("host") is not None:
+        values["host"] = _address(host_of, values["host"], f"{what}: public host")
+    if values.get("path") is not None:
+        values["path"] = _address(path_of, values["path"], f"{what}: public path")
     return PublicSettings(**values)
 
 
 def _from_url(url: str, what: str) -> dict[str, Any]:
-    parts = urlsplit(url)
-    head, found, app_id = parts.path.rstrip("/").rpartition("/apps/")
+    form = f"{what}: expected http://KEY:SECRET@HOST:PORT/apps/APP_ID (https in the open)"
     try:
-        port = parts.port
-    except ValueError:
-        port = None
-    if not (found and app_id and parts.username and parts.password and parts.hostname) or parts.scheme not in (
-        "http",
-        "https",
-    ):
-        raise ConfigurationError(f"{what}: expected http://KEY:SECRET@HOST:PORT/apps/APP_ID (https in the open)")
+        parts = split_url(url)
+    except AddressError as error:
+        raise ConfigurationError(f"{form}: {error}; / ? # @ in a secret are written %2F %3F %23 %40") from None
+    head, found, app_id = parts.path.rstrip("/").rpartition("/apps/")
+    complete = found and app_id and parts.username and parts.password
+    if not complete or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+        raise ConfigurationError(form)
     return {
         "scheme": parts.scheme,
         "host": parts.hostname,
-        "port": port or (443 if parts.scheme == "https" else 80),
-        "key": unquote(parts.username),
-        "secret": unquote(parts.password),
+        "port": parts.port or (443 if parts.scheme == "https" else 80),
+        "key": unquote(parts.username or ""),
+        "secret": unquote(parts.password or ""),
         "app_id": unquote(app_id),
         "path": head,
     }
@@ -386,14 +407,24 @@ def _path(path: str) -> str:
     return f"/{stripped}" if stripped else ""
 
 
-def _port(value: Any, what: str) -> int:
+def _address(read: Callable[[Any], T], value: Any, what: str) -> T:
     try:
-        port = int(value)
-    except (TypeError, ValueError):
-        port = 0
-    if not 0 < port < 65536:
-        raise ConfigurationError(f"{what}: {value!r} is no port: a number from 1 to 65535")
-    return port
+        return read(value)
+    except AddressError as error:
+        raise ConfigurationError(f"{what} {error}") from None
+
+
+def _mapping(value: Any, what: str) -> Mapping[Any, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{what}: {value!r} should be a dictionary of settings")
+    return value
+
+
+def _text(value: Any, what: str) -> str:
+    """A text. What is none is not shown: it may be a secret."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{what}: a text is expected, not {type(value).__name__}")
+    return value
 
 
 def _limit(value: Any, what: str) -> int:
@@ -408,14 +439,17 @@ def _limit(value: Any, what: str) -> int:
 
 def _bool(value: Any, what: str) -> bool:
     text = str(value).strip().lower()
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
+    if text in TRUE or text in FALSE or not text:
+        return text in TRUE
     raise ConfigurationError(f"{what}: {value!r} is neither true nor false")
 
 
-def _texts(value: Any, what: str) -> tuple[str, ...]:
+def _origins(value: Any, what: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [each.strip() for each in value.split(",") if each.strip()]
     if not isinstance(value, list | tuple | set) or not all(isinstance(each, str) for each in value):
         raise ConfigurationError(f"{what}: {value!r} should be a list of texts")
-    return tuple(value)
+    try:
+        return check_origins(value)
+    except OriginError as error:
+        raise ConfigurationError(f"{what}: {error}") from None

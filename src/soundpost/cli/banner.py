@@ -37,7 +37,15 @@ class Banner:
         sys.stdout.flush()
 
     def first_run(
-        self, listening: str, app: App, local: Address, browser: Address, *, playground: bool, announced: bool
+        self,
+        listening: str,
+        app: App,
+        local: Address,
+        browser: Address,
+        *,
+        playground: bool,
+        announced: bool,
+        here_only: bool,
     ) -> None:
         """Of a server that made an app for this run: all that is needed to use it."""
         self._line()
@@ -46,6 +54,12 @@ class Banner:
         self._line(
             (f"  No app is configured: these credentials are for this run. To keep some: {command()} init", "dim")
         )
+        if here_only:
+            self._line(("  Only this machine reaches it. For others too: start --host 0.0.0.0", "dim"))
+        elif not playground:
+            self._line(
+                ("  No playground, as others reach it too and it publishes for all of them: start --playground", "dim")
+            )
         self._line()
         for name, value in (("app id", app.id), ("key", app.key), ("secret", app.secret)):
             self._line((f"  {name:<8}", "dim"), (value, "bold"))

@@ -21,6 +21,7 @@ from soundpost.doctor.findings import Found
 from soundpost.doctor.network import connect, look_up
 from soundpost.doctor.place import Place, place_of
 from soundpost.doctor.told import ANYWHERE, Told
+from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
 
 _OF_APPLICATIONS: Final = ("SOUNDPOST_PUBLIC_", "SOUNDPOST_BROADCAST_", "SOUNDPOST_URL", "SOUNDPOST_DELIVER")
@@ -163,7 +164,7 @@ def _allowed_origin(app: App, public: Place) -> str | None:
     """An origin that the app lets in, if it does not let in any; None where that cannot be told."""
     if "*" in app.allowed_origins:
         return None
-    plain = [origin for origin in app.allowed_origins if "*" not in origin and "?" not in origin]
+    plain = [origin for origin in app.allowed_origins if "*" not in origin]
     if not plain:
         return None
     return plain[0].rstrip("/") if "://" in plain[0] else f"{public.scheme}://{plain[0]}"
@@ -171,7 +172,7 @@ def _allowed_origin(app: App, public: Place) -> str | None:
 
 def _public_of(told: Told, environ: Mapping[str, str]) -> Place | None:
     """Where the environment or the files send browsers."""
-    own = {name: environ.get(f"SOUNDPOST_PUBLIC_{name}", "").strip() for name in ("HOST", "PORT", "SCHEME", "PATH")}
+    own = {name: plain_value(environ, f"SOUNDPOST_PUBLIC_{name}") for name in ("HOST", "PORT", "SCHEME", "PATH")}
     host = own["HOST"] or _text(told.public("HOST")) or _text(told.frontend("HOST"))
     if not host or host in ANYWHERE or "/" in host:
         return None

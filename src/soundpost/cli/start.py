@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def start(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="0.0.0.0")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="0.0.0.0; first runs 127.0.0.1")
+    ] = None,
     port: Annotated[
         int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")
     ] = None,
@@ -102,6 +104,7 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
     from soundpost.cli.addresses import Address, browser_address, local_address
     from soundpost.cli.banner import Banner
     from soundpost.cli.running import announce
+    from soundpost.config.load import is_loopback
 
     server, apps = loaded.settings.server, loaded.settings.apps
     local = local_address(server, listening.port)
@@ -116,5 +119,13 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
     if server.unix_socket is None:
         file = announce(listening.port, local.url, app.id, app.key, app.secret)
     browser = browser_address(loaded, listening.port)
-    Banner().first_run(shown, app, local, browser, playground=bool(server.playground), announced=file is not None)
+    Banner().first_run(
+        shown,
+        app,
+        local,
+        browser,
+        playground=bool(server.playground),
+        announced=file is not None,
+        here_only=server.unix_socket is not None or is_loopback(server.host),
+    )
     return [] if file is None else [file]

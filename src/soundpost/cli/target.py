@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import AddressError, host_of, split_url
 
 if TYPE_CHECKING:
     from soundpost.cli.addresses import Address
@@ -100,8 +101,17 @@ def _check(wanted: Wanted) -> None:
     if wanted.url is not None:
         if wanted.host or wanted.port is not None or wanted.scheme or wanted.path:
             raise typer.BadParameter("--url says it all: leave out --host, --port, --scheme and --path")
+        try:
+            split_url(wanted.url)
+        except AddressError as error:
+            raise typer.BadParameter(f"--url {wanted.url!r}: {error}") from None
         if not wanted.url.startswith(("http://", "https://")):
             raise typer.BadParameter(f"--url {wanted.url!r}: expected an address such as https://ws.example.com")
+    if wanted.host is not None:
+        try:
+            host_of(wanted.host)
+        except AddressError as error:
+            raise typer.BadParameter(f"--host {error}") from None
     if wanted.scheme not in (None, "http", "https"):
         raise typer.BadParameter(f"--scheme {wanted.scheme!r}: expected http or https")
     if wanted.port is not None and not 0 < wanted.port < 65536:

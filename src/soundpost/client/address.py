@@ -6,6 +6,8 @@ from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 from soundpost import __version__
+from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import AddressError, split_url
 
 PROTOCOL = 7
 """The version of the Pusher protocol that is asked for."""
@@ -14,9 +16,12 @@ PROTOCOL = 7
 def socket_url(base_url: str, key: str) -> str:
     """The WebSocket address of an app: ``http://host:8080/ws`` becomes ``ws://host:8080/ws/app/KEY?protocol=7&…``.
 
-    ``ws`` and ``wss`` addresses are taken as well.
+    ``ws`` and ``wss`` addresses are taken as well. Raises ConfigurationError.
     """
-    parts = urlsplit(base_url)
+    try:
+        parts = split_url(base_url)
+    except AddressError as error:
+        raise ConfigurationError(f"the server's address cannot be used: {error}") from None
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     query = f"protocol={PROTOCOL}&client=soundpost&version={__version__}"
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/app/{quote(key, safe='')}?{query}"
@@ -24,7 +29,10 @@ def socket_url(base_url: str, key: str) -> str:
 
 def is_loopback(url: str) -> bool:
     """Whether an address is on this machine, where no proxy of the environment has a place."""
-    host = urlsplit(url).hostname or ""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return False
     try:
         return ip_address(host).is_loopback
     except ValueError:

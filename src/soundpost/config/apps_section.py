@@ -12,6 +12,7 @@ from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.variables import REVERB
 from soundpost.core.apps import App
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import identifier_fault
 
 _CREDENTIALS: Final = (("app", "id"), ("app", "key"), ("app", "secret"))
 
@@ -50,6 +51,11 @@ def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str
     for app, place in zip(apps, places, strict=True):
         _check_whole(app, place)
         _take_all_for_members(app, warnings)
+        _check_somebody_is_welcome(app)
+        for keys in (("app", "id"), ("app", "key")):
+            fault = identifier_fault(app[keys].value)
+            if fault is not None:
+                raise ConfigurationError(f"{app[keys].place}={app[keys].value!r}: {fault}")
         app_id = app["app", "id"]
         if not (app_id.value.isascii() and app_id.value.isdigit()):
             warnings.append(
@@ -102,6 +108,16 @@ def _take_all_for_members(app: Values, warnings: list[str]) -> None:
             "into private channels without being subscribed to them"
         )
         app[keys] = Setting("members", place)
+
+
+def _check_somebody_is_welcome(app: Values) -> None:
+    keys = ("app", "allowed_origins")
+    missing = app.get(("app", "allow_missing_origin"))
+    if keys in app and not app[keys].value and not (missing is not None and missing.value):
+        raise ConfigurationError(
+            f"{app[keys].place}: allowed_origins is empty, so that nobody could connect: write hosts ('example.com'), "
+            "'*' for everybody, or set allow_missing_origin for clients that are no browsers"
+        )
 
 
 def _check_unique(apps: Sequence[Values], keys: tuple[str, str]) -> None:

@@ -11,7 +11,7 @@ from soundpost.core.apps import App, Positive
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
 NotNegative = Annotated[int, Meta(ge=0)]
 Port = Annotated[int, Meta(ge=0, le=65535)]
-KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}$", description="1 to 64 of letters, digits and -_.:")]
+KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}\Z", description="1 to 64 of letters, digits and -_.:")]
 RedisUrl = Annotated[
     str,
     Meta(
@@ -21,7 +21,7 @@ RedisUrl = Annotated[
 ]
 PathPrefix = Annotated[
     str,
-    Meta(pattern=r"^/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?$", description="a path such as /ws"),
+    Meta(pattern=r"^/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?\Z", description="a path such as /ws"),
 ]
 
 
@@ -39,7 +39,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """``[server]``: where the daemon listens, and what it takes from anyone."""
 
     host: str = "0.0.0.0"
-    """Address to listen on."""
+    """Address to listen on. With credentials generated for this run: 127.0.0.1, unless another one is given."""
     port: Port = 8080
     """Port to listen on; 0 takes a free one."""
     unix_socket: str | None = None
@@ -49,6 +49,9 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     trusted_proxies: tuple[Proxy, ...] = ("127.0.0.1", "::1")
     """Addresses and networks (``10.0.0.0/8``) of proxies that are believed when they say where a client is; ``*``: all.
     Whoever comes by a Unix socket is."""
+    client_ip_header: Literal["auto", "X-Forwarded-For", "X-Real-IP", "Forwarded", "none"] = "auto"
+    """The header in which trusted proxies say where a client is. ``auto``: whichever is there; several that contradict
+    one another say nothing, for a client may have sent what its proxy does not set."""
     proxy_protocol: bool = False
     """Every connection begins with a PROXY header (version 1 or 2), from a trusted proxy."""
     workers: Positive | Literal["auto"] = 1
@@ -81,7 +84,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     compression_threshold: Positive = 512
     """Messages below this size are sent as they are."""
     playground: bool | None = None
-    """Serve the playground page. None: only with credentials generated for this run."""
+    """Serve the playground page, which signs and publishes for everybody who reaches it. None: only with credentials
+    generated for this run, on this machine only."""
     tls: TlsSettings = TlsSettings()
 
 

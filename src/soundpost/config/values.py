@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, inspect
 
 from soundpost.config.options import Option
+from soundpost.environment import EMPTY, FALSE, NULL, TRUE, unquoted
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import AddressError, host_of, path_of
 from soundpost.wire.client_address import TrustedProxies
+from soundpost.wire.origins import OriginError, check_origins
 
-_TRUE: Final = {"true", "(true)", "1", "yes", "on"}
-_FALSE: Final = {"false", "(false)", "0", "no", "off"}
-_NULL: Final = {"null", "(null)"}
-_EMPTY: Final = {"empty", "(empty)"}
+_WHOLE_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,20}|auto", re.ASCII)
+_HOSTS: Final = {("server", "host"), ("server", "hostname"), ("public", "host")}
+_PATHS: Final = {("server", "path"), ("public", "path")}
 
 
 def from_text(option: Option, text: str, place: str) -> Any:
@@ -23,20 +26,29 @@ def from_text(option: Option, text: str, place: str) -> Any:
     Outer quotes, which ``docker --env-file`` leaves in place, are not part of it; ``null`` and ``(null)`` unset an
     option that can be unset. Lists are separated by commas. Raises ConfigurationError.
     """
-    plain = unquoted(text.strip())
+    plain = unquoted(text)
     shape = _without_null(inspect.type_info(option.type))
     word = plain.lower()
-    if word in _NULL:
+    if option.keys == ("app", "allowed_origins") and (not word or word in NULL or word in EMPTY):
+        raise ConfigurationError(
+            f"{place}={text!r} says neither that all are welcome nor who is: write hosts (example.com,*.example.com), "
+            "* for everybody, or remove the variable"
+        )
+    if word in NULL:
         return None if _may_be_null(option) else UNSET
     if not word:
         return UNSET
-    if word in _EMPTY:
+    if word in EMPTY:
+        if not isinstance(shape, inspect.StrType | inspect.VarTupleType):
+            return UNSET
         plain = ""
     value: Any = plain
     if isinstance(shape, inspect.VarTupleType):
         value = [item.strip() for item in plain.split(",") if item.strip()]
     elif isinstance(shape, inspect.BoolType):
-        value = True if word in _TRUE else False if word in _FALSE else plain
+        value = True if word in TRUE else False if word in FALSE else plain
+    elif isinstance(shape, inspect.IntType) and not _WHOLE_NUMBER.fullmatch(plain):
+        raise ConfigurationError(f"{place}={text!r}: expected {expected(option)}")
     return _convert(option, value, place, strict=False, written=text)
 
 
@@ -48,16 +60,11 @@ def from_toml(option: Option, value: Any, place: str, *, strict: bool = True) ->
     return _convert(option, value, place, strict=strict, written=value)
 
 
-def unquoted(text: str) -> str:
-    """``text`` without the quotes around it."""
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'" else text
-
-
 def _convert(option: Option, value: Any, place: str, *, strict: bool, written: Any) -> Any:
     if option.keys == ("app", "accept_client_events_from") and value == "all":
         return "all"  # Reverb's value; load() says what becomes of it
     try:
-        converted = msgspec.convert(value, option.type, strict=strict)
+        converted = msgspec.convert(_one_of(option, value), option.type, strict=strict)
     except msgspec.ValidationError:
         shown = "" if option.is_secret else f"={written!r}"
         hint = "; write it in quotes" if strict and _is_number_for_text(option, value) else ""
@@ -66,17 +73,30 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
         _check_origins(converted, place)
     if option.keys == ("server", "trusted_proxies"):
         _check_proxies(converted, place)
+    if converted:
+        try:
+            if option.keys in _HOSTS:
+                return host_of(converted)
+            if option.keys in _PATHS:
+                return path_of(converted)
+        except AddressError as error:
+            raise ConfigurationError(f"{place}={error}") from None
     return converted
 
 
+def _one_of(option: Option, value: Any) -> Any:
+    """A value as the option has it among those it may have, in whatever case it is written."""
+    shape = _without_null(inspect.type_info(option.type))
+    if not isinstance(shape, inspect.LiteralType) or not isinstance(value, str):
+        return value
+    return next((known for known in shape.values if str(known).lower() == value.lower()), value)
+
+
 def _check_origins(origins: tuple[str, ...], place: str) -> None:
-    for origin in origins:
-        host = origin.rpartition(":")[0]
-        if host and "://" not in origin and not origin.startswith("["):
-            raise ConfigurationError(
-                f"{place}: {origin!r} would never match: write the host alone ({host!r}, any port), "
-                f"or the whole origin ('http://{origin}')"
-            )
+    try:
+        check_origins(origins)
+    except OriginError as error:
+        raise ConfigurationError(f"{place}: {error}") from None
 
 
 def _check_proxies(proxies: tuple[str, ...], place: str) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
 from msgspec import UNSET
 
 from soundpost.config.options import OPTIONS, Keys, Option, Setting, Values
-from soundpost.config.values import from_text, unquoted
+from soundpost.config.values import from_text
+from soundpost.environment import TRUE, is_service_link, is_service_port, plain_value, value_from_file
 from soundpost.errors import ConfigurationError
 
 REVERB: Final[dict[str, tuple[Keys, ...]]] = {
@@ -50,12 +50,6 @@ _OF_APPLICATIONS: Final = re.compile(
 _REDIS: Final = ("URL", "SCHEME", "HOST", "PORT", "USERNAME", "PASSWORD", "DB")
 _PREFIX: Final = "SOUNDPOST_"
 
-# Kubernetes and Docker links tell a container about a service named soundpost in variables of these forms.
-_SERVICE_LINK: Final = re.compile(
-    r"(SOUNDPOST|REVERB)(_SERVER|_APP)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)"
-)
-_SERVICE_PORT: Final = re.compile(r"(tcp|udp)://")
-
 
 def read_variables(variables: Mapping[str, str], source: str, warnings: list[str]) -> Values:
     """What the variables of one source (``environment``, ``.env``) say; ours win over Reverb's.
@@ -68,20 +62,22 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
         values, OPTIONS["scaling", "redis"], variables.get("SOUNDPOST_REDIS_URL", ""), f"{source}: SOUNDPOST_REDIS_URL"
     )
     for name, text in variables.items():
-        if not name.startswith(("SOUNDPOST_", "REVERB_")) or _is_service_link(name, text, source, warnings):
+        if not name.startswith(("SOUNDPOST_", "REVERB_")) or _is_left_out(name, text, source, warnings):
             continue
         if name == "SOUNDPOST_REDIS_URL" or _OF_APPLICATIONS.fullmatch(name):
             continue
         if name in _OURS:
             _put(values, _OURS[name], text, f"{source}: {name}")
         elif name in _FILES:
-            _put_from_file(values, _FILES[name], text, name, variables, source)
+            _put_from_file(values, _FILES[name], variables, source)
         elif name.startswith("SOUNDPOST_"):
             _refuse_unknown(name, source, warnings)
     for name, targets in REVERB.items():
-        text = variables.get(name, "")
+        if name not in variables:
+            continue
+        text = variables[name]
         for keys in targets:
-            if keys not in values and not _SERVICE_PORT.match(text):
+            if keys not in values and not is_service_link(name, text):
                 _put(values, OPTIONS[keys], text, f"{source}: {name}")
     _put_scaling(values, variables, source)
     return values
@@ -93,23 +89,10 @@ def _put(values: Values, option: Option, text: str, place: str) -> None:
         values[option.keys] = Setting(value, place)
 
 
-def _put_from_file(
-    values: Values, option: Option, path: str, name: str, variables: Mapping[str, str], source: str
-) -> None:
-    path = unquoted(path.strip())
-    if not path:
-        return
-    if variables.get(option.variable, "").strip():
-        raise ConfigurationError(f"{source}: both {option.variable} and {name} are set: keep one of them")
-    try:
-        text = Path(path).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigurationError(f"{source}: {name}={path!r}: the file cannot be read: {reason}") from None
-    if not text:
-        raise ConfigurationError(f"{source}: {name}={path!r}: the file is empty")
-    # Taken as it stands: a secret that reads 'null' or has quotes is what its author put there.
-    values[option.keys] = Setting(text, f"{source}: {name}")
+def _put_from_file(values: Values, option: Option, variables: Mapping[str, str], source: str) -> None:
+    text = value_from_file(variables, option.variable, f"{source}: ")
+    if text is not None:
+        values[option.keys] = Setting(text, f"{source}: {option.variable}_FILE")
 
 
 def _refuse_unknown(name: str, source: str, warnings: list[str]) -> None:
@@ -120,26 +103,23 @@ def _refuse_unknown(name: str, source: str, warnings: list[str]) -> None:
     warnings.append(f"{source}: {name} is no setting of soundpost and has no effect{hint}")
 
 
-def _is_service_link(name: str, text: str, source: str, warnings: list[str]) -> bool:
-    if _SERVICE_LINK.fullmatch(name):
-        return True
-    if name.endswith("_PORT") and _SERVICE_PORT.match(text):
+def _is_left_out(name: str, text: str, source: str, warnings: list[str]) -> bool:
+    if is_service_port(name, text):
         warnings.append(
             f"{source}: {name}={text!r} was set by Kubernetes or Docker for a service of that name; it is left out"
         )
-        return True
-    return False
+    return is_service_link(name, text)
 
 
 def _put_scaling(values: Values, variables: Mapping[str, str], source: str) -> None:
     """Reverb's: scaling has a switch, and Redis is where the rest of a Laravel application has it."""
-    if unquoted(variables.get("REVERB_SCALING_ENABLED", "").strip()).lower() not in ("true", "(true)", "1"):
+    if plain_value(variables, "REVERB_SCALING_ENABLED").lower() not in TRUE:
         return
     option = OPTIONS["scaling", "redis"]
     if option.keys in values:
         return
-    plain = {name: unquoted(variables.get(f"REDIS_{name}", "").strip()) for name in _REDIS}
-    given = {name: value for name, value in plain.items() if value and value.lower() not in ("null", "(null)")}
+    plain = {name: plain_value(variables, f"REDIS_{name}") for name in _REDIS}
+    given = {name: value for name, value in plain.items() if value}
     if "URL" in given:
         _put(values, option, given["URL"], f"{source}: REDIS_URL")
         return

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
+from msgspec.structs import force_setattr
+
+from soundpost.errors import ConfigurationError
+from soundpost.wire.origins import OriginError, check_origins, origins
 
 Positive = Annotated[int, Meta(ge=1)]
 Text = Annotated[str, Meta(min_length=1)]
@@ -33,7 +35,8 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: bool = True
     """A disabled app refuses connections (4003) and API requests (403)."""
     allowed_origins: tuple[str, ...] = ("*",)
-    """Hosts (``example.com``, ``*.example.com``) or whole origins (``https://example.com:8443``)."""
+    """Hosts (``example.com``, ``*.example.com``) or whole origins (``https://example.com:8443``), see
+    :mod:`soundpost.wire.origins`."""
     allow_missing_origin: bool = False
     """Let clients that send no Origin (not browsers) past a restricting ``allowed_origins``."""
     ping_interval: Positive = 60
@@ -71,18 +74,16 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_output_buffer: Positive = 1_048_576
     """Bytes that may wait for one slow client; beyond it the connection is closed with 4100."""
 
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for what its type allows and nothing can match."""
+        try:
+            force_setattr(self, "allowed_origins", check_origins(self.allowed_origins))
+        except OriginError as error:
+            raise ConfigurationError(f"app {self.id}: allowed_origins: {error}") from None
+
     def allows_origin(self, origin: str | None) -> bool:
         """Whether a connection with this ``Origin`` header (None: without one) is welcome."""
-        if "*" in self.allowed_origins:
-            return True
+        welcome = origins(self.allowed_origins)
         if origin is None:
-            return self.allow_missing_origin
-        origin = origin.lower()
-        try:
-            host = urlsplit(origin).hostname or ""
-        except ValueError:
-            return False
-        return any(
-            fnmatchcase(origin if "://" in pattern else host, pattern.lower().rstrip("/"))
-            for pattern in self.allowed_origins
-        )
+            return welcome.any or self.allow_missing_origin
+        return welcome.match(origin)

@@ -126,6 +126,8 @@ def _forward(plan: Plan) -> str:
     return block(
         f"reverse_proxy {' '.join(upstreams)}",
         "header_up X-Real-IP {remote_host}",
+        comment("What a client says of itself is not handed on."),
+        "header_up -Forwarded",
         "flush_interval -1",
         comment("From Caddy 2.7 on: a reload cuts WebSockets off only after a while.\nstream_close_delay 1h"),
         comment("No sticky sessions are needed. A server that is about to stop is asked no more.") if several else "",

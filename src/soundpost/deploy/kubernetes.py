@@ -99,6 +99,7 @@ stringData:
 
 def _deployment(plan: Plan, options: Options, replicas: int) -> str:
     environment = {
+        "SOUNDPOST_SERVER_CLIENT_IP_HEADER": "X-Forwarded-For",  # ingress-nginx sets it, and hands on Forwarded
         **variables(plan),
         "SOUNDPOST_SERVER_PORT": str(plan.server.port),
         "SOUNDPOST_SERVER_DRAIN_DELAY": str(max(plan.server.drain_delay, _LOOK_ELSEWHERE)),

@@ -93,6 +93,7 @@ def forward(plan: Plan) -> str:
             "proxy_set_header X-Real-IP $remote_addr;",
             "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
             "proxy_set_header X-Forwarded-Proto $scheme;",
+            "proxy_set_header Forwarded '';  # what a client says of itself is not handed on",
             "proxy_buffering off;",
             "proxy_connect_timeout 5s;",
         ]

@@ -17,7 +17,7 @@ from soundpost.browser.echo_options import is_internal
 from soundpost.django.autodiscovery import failures
 from soundpost.django.guards import SESSION
 from soundpost.django.middleware import SocketIdMiddleware
-from soundpost.django.settings import WHERE, broadcast_settings, own_settings
+from soundpost.django.settings import WHERE, broadcast_settings, own_settings, useless_origins
 from soundpost.errors import ConfigurationError, RouteError
 
 Message = Any
@@ -35,7 +35,7 @@ def check_settings(**_: Any) -> list[Message]:
                 str(error), hint=f"Correct it in {WHERE}; docs/django.md has all settings.", id="soundpost.E001"
             )
         ]
-    return [*_incomplete(found), *_unreachable(found)]
+    return [*_incomplete(found), *_unreachable(found), *_useless_origins()]
 
 
 def check_channels(**_: Any) -> list[Message]:
@@ -64,6 +64,16 @@ def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
             yield checks.Error(
                 f"{WHERE}: connection {name!r} has no {', no '.join(missing)}.", hint=way_out, id="soundpost.E002"
             )
+
+
+def _useless_origins() -> Iterator[Message]:
+    """What is in CSRF_TRUSTED_ORIGINS and lets no page ask the auth endpoints."""
+    for reason in useless_origins().values():
+        yield checks.Warning(
+            f"CSRF_TRUSTED_ORIGINS: {reason}.",
+            hint=f"The auth endpoints leave it out; 'TRUSTED_ORIGINS' in {WHERE} is theirs alone.",
+            id="soundpost.W006",
+        )
 
 
 def _unreachable(found: BroadcastSettings) -> Iterator[Message]:

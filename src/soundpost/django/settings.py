@@ -19,6 +19,7 @@ from soundpost.broadcasting.settings import (
     values_from_environment,
 )
 from soundpost.errors import ConfigurationError
+from soundpost.wire.origins import OriginError, check_origins
 
 WHERE: Final = "settings.SOUNDPOST"
 _ADDRESS: Final = ("url", "app_id", "key", "secret", "host", "port", "scheme", "path")
@@ -68,7 +69,7 @@ def broadcast_settings() -> BroadcastSettings:
         outside = {name: value for name, value in outside.items() if name not in ours}
     given = {
         "debug": settings.DEBUG,
-        "trusted_origins": settings.CSRF_TRUSTED_ORIGINS,
+        "trusted_origins": [each for each in settings.CSRF_TRUSTED_ORIGINS if each not in useless_origins()],
         **outside,
         **given,
         "public": public,
@@ -76,6 +77,17 @@ def broadcast_settings() -> BroadcastSettings:
     if not any(name in given for name in ("connections", *_CONNECTION)):
         given["connections"] = {}
     return settings_from(given, WHERE)
+
+
+def useless_origins() -> dict[str, str]:
+    """What is in ``CSRF_TRUSTED_ORIGINS`` and no page's origin can match, and why: that setting is Django's own."""
+    found = {}
+    for each in settings.CSRF_TRUSTED_ORIGINS:
+        try:
+            check_origins([each])
+        except OriginError as error:
+            found[each] = str(error)
+    return found
 
 
 def _given() -> dict[str, Any]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from soundpost.client.address import PROTOCOL, is_loopback
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import AddressError, split_url
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
@@ -74,13 +75,12 @@ class Place(NamedTuple):
 
 def place_of(url: str) -> Place:
     """From a base URL; ``ws`` and ``wss`` are taken as well. Raises ConfigurationError."""
-    parts = urlsplit(url.strip())
     try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if parts.scheme not in _SCHEMES or not parts.hostname or port == 0:
+        parts = split_url(url)
+    except AddressError:
+        parts = None
+    if parts is None or parts.scheme not in _SCHEMES or not parts.hostname:
         raise ConfigurationError(f"{url!r} is no address such as https://ws.example.com or http://127.0.0.1:8080")
     scheme = _SCHEMES[parts.scheme]
     path = parts.path.strip("/")
-    return Place(scheme, parts.hostname, port or (443 if scheme == "https" else 80), f"/{path}" if path else "")
+    return Place(scheme, parts.hostname, parts.port or (443 if scheme == "https" else 80), f"/{path}" if path else "")

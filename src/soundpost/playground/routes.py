@@ -1,8 +1,14 @@
-"""What the playground page asks of the server: its files, its configuration, signatures, publishing."""
+"""What the playground page asks of the server: its files, its configuration, signatures, publishing.
+
+It signs and publishes for everybody who reaches it. A page of another site must not: not by a request across sites, and
+not under a name of its own that it has point to this machine (DNS rebinding).
+"""
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
+from ipaddress import IPv4Address
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +21,9 @@ from soundpost.server.requests import ApiError, Later, Request, Response, json_r
 from soundpost.server.routes.events import publish_event
 from soundpost.wire import channel_names, signatures
 from soundpost.wire.messages import encode
+from soundpost.wire.origins import is_of_host, origin_of
 
+_SOCKET_ID: Final = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}", re.ASCII)
 _FILES: Final = {
     "/playground": ("index.html", b"text/html; charset=utf-8"),
     "/playground/playground.css": ("playground.css", b"text/css; charset=utf-8"),
@@ -55,13 +63,22 @@ class PublishBody(Struct):
 class Playground:
     """Answers for ``/playground`` and what is below it."""
 
-    def __init__(self, app: App, prefix: str, node: Node) -> None:
+    def __init__(self, app: App, prefix: str, node: Node, hostname: str | None = None) -> None:
+        """``hostname``: the name under which clients reach the server; addresses and localhost are right anyway."""
         self._app = app
+        self._hostname = None if hostname is None else hostname.lower()
         self._prefix = prefix
         self._state = node.by_id[app.id]
 
     def respond(self, request: Request, path: str) -> Response | Later:
         """Answer a request. Raises ApiError."""
+        host = request.headers().get(b"host", b"").decode("latin-1")
+        if not self._is_own_name(host):
+            raise ApiError(
+                403,
+                f"The playground is not served as {host[:100]!a}: open it by the server's address "
+                "(http://127.0.0.1:8080/playground), or set server.hostname to this name",
+            )
         if request.method in (b"GET", b"HEAD"):
             if path in _FILES:
                 name, content_type = _FILES[path]
@@ -75,11 +92,23 @@ class Playground:
             # Another site's page cannot send this header without asking first, and is never answered yes.
             if b"x-soundpost-playground" not in request.headers():
                 raise ApiError(403, "This address is for the playground page only")
+            origin = request.headers().get(b"origin")
+            if origin is not None and not is_of_host(origin.decode("latin-1"), host):
+                raise ApiError(
+                    403, f"A page of {origin[:100].decode('latin-1')!a} asks, not the playground of {host!a}"
+                )
             if path == "/playground/auth":
                 return self._auth(_decode(request.body, AuthBody))
             if path == "/playground/publish":
                 return self._publish(_decode(request.body, PublishBody))
         raise ApiError(404, f"The playground has no {request.method.decode('latin-1')} {path[:100]!a}")
+
+    def _is_own_name(self, host: str) -> bool:
+        page = origin_of(f"http://{host}")
+        if page is None:
+            return False
+        name = page.host
+        return name in ("localhost", self._hostname) or name.endswith(".localhost") or _is_address(name)
 
     def _config(self) -> Response:
         return json_response(
@@ -96,6 +125,8 @@ class Playground:
         fault = channel_names.fault(body.channel_name, self._app.max_channel_name_length)
         if fault is not None:
             raise ApiError(422, fault)
+        if not _SOCKET_ID.fullmatch(body.socket_id):
+            raise ApiError(422, f"socket_id {body.socket_id[:60]!a} is none: expected digits, a dot, digits")
         answer: dict[str, str] = {}
         data = None
         if channel_names.kind_of(body.channel_name).is_presence:
@@ -107,6 +138,16 @@ class Playground:
 
     def _publish(self, body: PublishBody) -> Response | Later:
         return publish_event(self._state, body.event, bytes(body.data).decode(), [body.channel])
+
+
+def _is_address(name: str) -> bool:
+    if name.startswith("["):
+        return True
+    try:
+        IPv4Address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _decode(body: bytes, shape: type[Any]) -> Any:

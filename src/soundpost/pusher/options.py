@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import os
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from soundpost.broadcasting.encryption import master_key
 from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import host_of, identifier_fault, path_of, port_of, split_url
 from soundpost.wire.encryption import KEY_SIZE
 
 
@@ -34,22 +36,24 @@ def connection_settings(
             raise TypeError(f"{name} {value!r}: a text is expected")
         if not value:
             raise ValueError(f"{name} is empty")
+        fault = None if name == "secret" else identifier_fault(value)
+        if fault is not None:
+            raise ValueError(f"{name} {value!r}: {fault}")
     if not isinstance(ssl, bool):
         raise TypeError(f"ssl {ssl!r}: True or False is expected")
     if port is not None and (not isinstance(port, int) or isinstance(port, bool)):
         raise TypeError(f"port {port!r}: a number is expected")
     if not isinstance(timeout, int | float) or isinstance(timeout, bool):
         raise TypeError(f"timeout {timeout!r}: seconds are expected")
-    stripped = path.strip("/")
     return ConnectionSettings(
         driver="pusher",
         app_id=app_id,
         key=key,
         secret=secret,
         scheme="https" if ssl else "http",
-        host=host or (f"api-{cluster}.pusher.com" if cluster else "api.pusherapp.com"),
-        port=port or (443 if ssl else 80),
-        path=f"/{stripped}" if stripped else "",
+        host=host_of(host or (f"api-{cluster}.pusher.com" if cluster else "api.pusherapp.com")),
+        port=(443 if ssl else 80) if port is None else port_of(port),
+        path=path_of(path),
         timeout=timeout,
         connect_timeout=timeout,
         verify=verify,
@@ -59,7 +63,7 @@ def connection_settings(
 
 def options_from_url(url: str) -> dict[str, Any]:
     """Arguments from ``http://KEY:SECRET@HOST:PORT/PREFIX/apps/ID``. Raises ValueError."""
-    parts = urlsplit(url)
+    parts = split_url(url)
     prefix, found, app_id = parts.path.rstrip("/").rpartition("/apps/")
     complete = found and app_id and parts.username and parts.password and parts.hostname
     if not complete or parts.scheme not in ("http", "https"):
@@ -77,7 +81,7 @@ def options_from_url(url: str) -> dict[str, Any]:
 
 def url_from_environment(name: str) -> str:
     """The URL in a variable of the environment. Raises ValueError."""
-    url = os.environ.get(name)
+    url = plain_value(os.environ, name)
     if not url:
         raise ValueError(f"the environment has no {name}")
     return url

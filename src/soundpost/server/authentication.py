@@ -36,6 +36,7 @@ def authenticate(request: Request, state: AppState, prefix: str, now: float | No
     _check_body(request.body, given.get("body_md5"))
     if not app.enabled:
         raise ApiError(403, f"App {app.id} is disabled")
+    request.is_signed = True
     return given
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import sys
 import time
 from typing import Final, TextIO
 
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
+from soundpost.server.logs import stderr
 from soundpost.server.peer import shown
 from soundpost.wire.frames import frame_payload
 
@@ -21,7 +21,7 @@ class MessageStream(Observer):
     """Prints a line per message. Signatures are not shown."""
 
     def __init__(self, out: TextIO | None = None) -> None:
-        self._out = out or sys.stderr
+        self._out = out or stderr()
 
     def connection_opened(self, connection: Connection) -> None:
         """A client connected."""
@@ -51,7 +51,8 @@ class MessageStream(Observer):
     def _line(self, what: str, who: str, text: str = "") -> None:
         now = time.time()
         stamp = time.strftime("%H:%M:%S", time.localtime(now))
-        print(f"{stamp}.{int(now % 1 * 1000):03d}  {what:<10} {who:<28} {text}".rstrip(), file=self._out, flush=True)
+        line = f"{stamp}.{int(now % 1 * 1000):03d}  {what:<10} {who:<28} {text}".rstrip()
+        self._out.write(f"{line}\n")
 
 
 def _readable(payload: bytes) -> str:

@@ -14,6 +14,7 @@ import sys
 import threading
 from typing import Final
 
+from soundpost.server.logs import stderr
 from soundpost.server.service_manager import notify, watchdog_interval
 
 log = logging.getLogger("soundpost.server")
@@ -21,6 +22,7 @@ log = logging.getLogger("soundpost.server")
 _LOOK_EVERY: Final = 5.0
 _PATIENCE: Final = 6
 """Looks in a row at a loop that has not turned."""
+_LAST_WORDS: Final = 2.0
 _EXIT_STATUS: Final = 70  # EX_SOFTWARE of sysexits(3)
 
 
@@ -61,5 +63,12 @@ class Heartbeat:
                     "the event loop has stood still for %.0f s: this process ends, to be started anew. It was doing:",
                     still * self._look_every,
                 )
-                faulthandler.dump_traceback(sys.stderr)
+                saying = threading.Thread(target=_say_what_it_does, daemon=True)
+                saying.start()
+                saying.join(_LAST_WORDS)  # no longer: nobody may be reading stderr
                 os._exit(_EXIT_STATUS)
+
+
+def _say_what_it_does() -> None:
+    stderr().drain(_LAST_WORDS)
+    faulthandler.dump_traceback(sys.stderr)

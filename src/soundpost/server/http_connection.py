@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Final, cast
 import httptools
 
 from soundpost.server.fair_queue import LARGE_READ, SLICE
-from soundpost.server.misdirected import speaks_otherwise
-from soundpost.server.peer import peer_address, shown
+from soundpost.server.misdirected import contradicts, speaks_otherwise
+from soundpost.server.peer import GONE, peer_address, shown
 from soundpost.server.requests import ApiError, Later, Request, Response
 from soundpost.server.upgrade import Upgrade, begin_upgrade
-from soundpost.wire.client_address import HEADERS, client_address
+from soundpost.wire.client_address import client_address
 from soundpost.wire.frames import CLOSE
 from soundpost.wire.handshake import wants_websocket
 
@@ -42,10 +42,12 @@ class HttpConnection(asyncio.Protocol):
         "_body",
         "_body_size",
         "_ending",
+        "_has_asked",
         "_headers",
         "_idempotency_key",
         "_in_body",
         "_in_request",
+        "_is_application",
         "_is_queued",
         "_parser",
         "_replay",
@@ -69,6 +71,8 @@ class HttpConnection(asyncio.Protocol):
         self._responses: list[bytes | Later] = []  # in the order of the requests
         self._upgrade_request: Request | None = None
         self._replay = b""  # the head of a request with an upgrade nobody here wants, without it
+        self._has_asked = False
+        self._is_application = False
         self._ending = False  # the last answer is given: what still comes in is ignored
         self._asks_no_more = False
         self._in_request = True  # a connection that never sends anything is as late as a slow request
@@ -95,14 +99,13 @@ class HttpConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
-        self._server.open_sockets += 1
         self._server.http_connections.add(self)
-        self.over_capacity = self._server.full
+        self.over_capacity = not self._server.sockets.opened(self, self._server.counted_address(transport))
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
-        self._server.open_sockets -= 1
+        self._server.sockets.closed(self)
         self._server.http_connections.discard(self)
         self._server.wheel.remove(self)
         self._ending = True
@@ -130,11 +133,14 @@ class HttpConnection(asyncio.Protocol):
 
     def told(self, request: Request) -> str | None:
         """Where the client of a request is, if that is not where the connection comes from: a trusted proxy says so."""
-        headers = request.headers()
-        if HEADERS.isdisjoint(headers):
+        headers, counted = request.headers(), self._server.client_ip_headers
+        if not any(name in headers for name in counted):
             return None
         peer = self.peer
-        address = client_address(peer, headers, self._server.trusted_proxies)
+        address = client_address(peer, headers, self._server.trusted_proxies, counted)
+        if address is None:
+            contradicts(self._server, peer, headers)
+            return GONE
         return None if address == peer else address
 
     def client(self, request: Request) -> str:
@@ -254,10 +260,13 @@ class HttpConnection(asyncio.Protocol):
         self._in_body = True
         head_size = len(self._target)
         waits = False
+        hosts = 0
         for name, value in self._headers:
             size = len(name)
             head_size += size + len(value) + 4
-            if size == 14 and name.lower() == b"content-length":
+            if size == 4:
+                hosts += name.lower() == b"host"
+            elif size == 14 and name.lower() == b"content-length":
                 self._announced = int(value)
                 self._check_body_size(self._announced)
             elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
@@ -266,6 +275,9 @@ class HttpConnection(asyncio.Protocol):
                 key = self._idempotency_key
                 self._idempotency_key = value if key is None else key + b", " + value
         self._check_head_size(head_size)
+        if hosts != 1 and not self._ending and (hosts or self._parser.get_http_version() not in ("0.9", "1.0")):
+            what = "two Host headers" if hosts else "no Host header"
+            self._refuse(ApiError(400, f"The request has {what}: HTTP/1.1 requires exactly one (RFC 9112, 3.2)"))
         if waits and not self._ending:
             self._responses.append(_CONTINUE)  # after the answers to what was asked before
 
@@ -296,6 +308,9 @@ class HttpConnection(asyncio.Protocol):
         self._began = self._server.wheel.now
         if self._ending:
             return
+        if not self._has_asked:
+            self._has_asked = True
+            self._server.sockets.asked(self)
         if not parser.should_upgrade() or request.method == b"CONNECT":
             self._answer(request)
         elif wants_websocket(request.headers()):
@@ -334,6 +349,10 @@ class HttpConnection(asyncio.Protocol):
         except Exception:
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
             response = ApiError(500, "Internal server error: its log has the reason").response()
+        else:
+            if not self._is_application and request.is_signed:
+                self._is_application = True
+                self._server.sockets.kept(self)
         if self._server.stopping:
             request.keep_alive = False
         if not request.keep_alive:
@@ -374,6 +393,11 @@ class HttpConnection(asyncio.Protocol):
             self.transport.close()
 
     @property
+    def may_go(self) -> bool:
+        """Whether another may have its socket: it is not about to become a WebSocket."""
+        return self.upgrade is None
+
+    @property
     def is_open(self) -> bool:
         """Whether it can still be answered."""
         return not self._ending and not self.transport.is_closing()
@@ -406,6 +430,7 @@ class HttpConnection(asyncio.Protocol):
             if self.transport.can_write_eof():
                 self.transport.write_eof()
             self._server.wheel.add(self, self._server.settings.close_timeout)
+            self._server.sockets.answered(self)
         self._go_on()
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
@@ -415,6 +440,7 @@ class HttpConnection(asyncio.Protocol):
             self._send_responses()
         self._server.wheel.remove(self)
         self._server.http_connections.discard(self)
+        self._server.sockets.kept(self)
         self._ending = True
         del self._parser  # it holds our methods: the two would wait for the garbage collector together
         self.transport.set_protocol(protocol)

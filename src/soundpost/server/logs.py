@@ -1,8 +1,19 @@
-"""Where log lines go, and how they look."""
+"""Where log lines go, and how they look: to stderr, by a thread of its own, for who reads stderr may stop reading."""
 
 from __future__ import annotations
 
+import atexit
+import io
 import logging
+import os
+import select
+import threading
+from functools import cache
+from typing import Final
+
+_STDERR: Final = 2
+_MOST: Final = 1_000_000
+_AT_THE_END: Final = 1.0
 
 
 def set_up_logging(*, debug: bool, process: str = "") -> None:
@@ -11,4 +22,75 @@ def set_up_logging(*, debug: bool, process: str = "") -> None:
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,
         format=f"%(asctime)s %(levelname)s{name} %(name)s: %(message)s",
+        stream=stderr(),
     )
+
+
+@cache
+def stderr() -> QueuedStream:
+    """The stream to stderr; what waits in it is written at the end, within a second."""
+    stream = QueuedStream(_STDERR)
+    atexit.register(stream.drain, _AT_THE_END)
+    return stream
+
+
+class QueuedStream(io.TextIOBase):
+    """Writes to a file from a thread: who writes never waits, also if nobody reads the file (a full pipe, Ctrl-S).
+
+    What does not fit into the queue is left out, and how many times is said once there is room again.
+    """
+
+    def __init__(self, file: int, most: int = _MOST) -> None:
+        """``file``: a descriptor; ``most``: characters that may wait."""
+        self._file = file
+        self._most = most
+        self._waiting: list[str] = []
+        self._size = 0  # characters that wait, or are being written
+        self._left_out = 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def write(self, text: str, /) -> int:
+        """Have a text written; return at once."""
+        with self._changed:
+            if self._size and self._size + len(text) > self._most:
+                self._left_out += 1
+            else:
+                self._waiting.append(text)
+                self._size += len(text)
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._write_on, name="soundpost-log", daemon=True)
+                    self._thread.start()
+                self._changed.notify_all()
+        return len(text)
+
+    def flush(self) -> None:
+        """Do nothing: the thread writes as soon as it can."""
+
+    def drain(self, seconds: float) -> None:
+        """Wait until all is written, for so long at most."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._size == 0, seconds)
+
+    def _write_on(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._waiting)
+                text = "".join(self._waiting)
+                self._waiting.clear()
+                if self._left_out:
+                    text += f"({self._left_out} log lines were left out here: nobody read what was written before)\n"
+                    self._left_out = 0
+            self._write_all(text.encode(errors="backslashreplace"))
+            with self._changed:
+                self._size = sum(map(len, self._waiting))
+                self._changed.notify_all()
+
+    def _write_all(self, data: bytes) -> None:
+        while data:
+            try:
+                data = data[os.write(self._file, data) :]
+            except BlockingIOError:  # whoever shares the terminal with us has made it so
+                select.select([], [self._file], [])
+            except OSError:
+                return  # nobody reads it any more

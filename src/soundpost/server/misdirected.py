@@ -1,4 +1,4 @@
-"""Connections that speak what their port does not: TLS, plain HTTP, the PROXY protocol.
+"""Connections that speak what their port does not, and what a proxy in front took away or added.
 
 The commonest faults of an installation behind a proxy. Each is said to the client as far as it can hear it, and to the
 log in words, not for every connection.
@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Final
 
 from soundpost.server.peer import GONE, peer_address, shown
 from soundpost.server.requests import ApiError
+from soundpost.wire import codes
+from soundpost.wire.client_address import HEADERS
 from soundpost.wire.proxy_protocol import BEGINNINGS
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Mapping
 
-    from soundpost.errors import ProxyHeaderError
+    from soundpost.core.notices import Notices
+    from soundpost.errors import HandshakeError, ProxyHeaderError
+    from soundpost.server.requests import Request
     from soundpost.server.server import Server
 
+_MINUTE: Final = 60
 _TLS_HANDSHAKE: Final = 0x16
 
 
@@ -82,6 +88,68 @@ def is_not_trusted(server: Server, peer: str) -> ApiError:
         shown(peer),
     )
     return ApiError(400, "Only trusted proxies may connect to this port (server.trusted_proxies)")
+
+
+def contradicts(server: Server, peer: str, headers: Mapping[bytes, bytes]) -> None:
+    """Log that the headers a trusted proxy sent on name different clients: one is the proxy's, another the client's."""
+    said = "; ".join(
+        f"{name.decode().title()}: {headers[name][:100].decode('latin-1')!a}" for name in HEADERS if name in headers
+    )
+    server.notices.warn(
+        "contradictory headers",
+        "a request by way of %s says in different headers that it comes from different clients (%s): none is believed. "
+        "Say which one your proxy sets: server.client_ip_header (SOUNDPOST_SERVER_CLIENT_IP_HEADER), such as "
+        "X-Forwarded-For; and have the proxy clear the others",
+        shown(peer),
+        said,
+    )
+
+
+def upgrade_is_lost(notices: Notices, request: Request, error: HandshakeError) -> ApiError:
+    """What to answer to a request for a WebSocket that is none any more; logged if it was one before a proxy had it."""
+    headers = request.headers()
+    if any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers):
+        notices.warn(
+            "upgrade",
+            "a client asked for a WebSocket at %.100a (Host: %.100a) and cannot get one: %s. Browsers try for ever. "
+            "If a proxy is in front: Nginx needs 'proxy_http_version 1.1;', 'proxy_set_header Upgrade $http_upgrade;' "
+            "and 'proxy_set_header Connection \"upgrade\";' where it forwards /app/ ('soundpost deploy nginx' writes "
+            "it). No further ones are logged within a minute",
+            request.path,
+            headers.get(b"host", b"none").decode("latin-1"),
+            error,
+            silence=_MINUTE,
+        )
+    return ApiError(error.status, str(error), error.headers)
+
+
+def path_hint(path: str) -> str:
+    """What a path that leads nowhere was meant to be; empty if nothing is known."""
+    if "//" in path:
+        return (
+            "; a proxy made two slashes of one: its own path and that of proxy_pass both end with one ('location /ws/' "
+            "with 'proxy_pass http://…/;'), or neither does"
+        )
+    for known in ("/apps/", "/app/", "/up"):
+        at = path.find(known)
+        if at > 0:
+            return f"; if a path prefix is wanted, start with --path {path[:at]!a}"
+    return ""
+
+
+def path_is_wrong(notices: Notices, request: Request, prefix: str) -> str:
+    """Why a WebSocket does not open at a path; logged if a proxy may have made it."""
+    reason = f"WebSocket connections go to {prefix}/app/KEY, not {request.path[:60]}{path_hint(request.path)}"
+    if "/app/" in request.path:
+        notices.warn(
+            "path",
+            "refused a WebSocket with %d: %s (Host: %.100a). No further ones are logged within a minute",
+            codes.PATH_NOT_FOUND,
+            reason.encode("ascii", "backslashreplace").decode(),
+            request.headers().get(b"host", b"none").decode("latin-1"),
+            silence=_MINUTE,
+        )
+    return reason
 
 
 def _place(server: Server) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from soundpost.errors import ProxyHeaderError
 from soundpost.server.http_connection import HttpConnection
 from soundpost.server.misdirected import has_no_header, is_not_trusted
-from soundpost.server.peer import peer_address
+from soundpost.server.peer import GONE, peer_address
 from soundpost.server.requests import Request
 from soundpost.server.tls import Handshake
 from soundpost.wire.proxy_protocol import ProxyHeader, read_proxy_header
@@ -31,6 +31,10 @@ class ProxiedConnection(HttpConnection):
         """A proxy connected, or somebody who is none."""
         super().connection_made(transport)
         address = peer_address(transport)
+        if address == GONE:  # a port scan or a health check that only connects: nobody is there to be told
+            self._ending = True
+            self.transport.abort()
+            return
         if not self._server.trusted_proxies.trusts(address):
             self._refuse(is_not_trusted(self._server, address))
             return

@@ -23,6 +23,7 @@ class Request:
     """A whole request. ``path`` and ``query`` are as sent, still percent-encoded.
 
     ``idempotency_key`` is the header of that name: known here so that nobody has to look for it among the headers.
+    ``is_signed``: an application's signature was found right.
     """
 
     __slots__ = (
@@ -31,6 +32,7 @@ class Request:
         "body",
         "http_version",
         "idempotency_key",
+        "is_signed",
         "keep_alive",
         "method",
         "path",
@@ -57,6 +59,7 @@ class Request:
         self.body = body
         self.keep_alive = keep_alive
         self.idempotency_key = idempotency_key
+        self.is_signed = False
 
     def headers(self) -> dict[bytes, bytes]:
         """Header values by lower-case name; several of one name are joined by commas."""

@@ -8,9 +8,11 @@ from urllib.parse import unquote
 
 from soundpost.core.app_state import AppState
 from soundpost.core.node import Node
+from soundpost.core.notices import Notices
 from soundpost.errors import HandshakeError
 from soundpost.playground.routes import Playground
 from soundpost.server.authentication import authenticate
+from soundpost.server.misdirected import path_hint, upgrade_is_lost
 from soundpost.server.requests import ApiError, Later, Request, Response
 from soundpost.server.routes import channels, events, users
 from soundpost.wire import handshake
@@ -44,11 +46,13 @@ class Router:
         node: Node,
         prefix: str,
         playground: Playground | None,
+        notices: Notices,
         is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._node = node
         self._prefix = prefix
         self._playground = playground
+        self._notices = notices
         self._is_ready = is_ready
 
     def respond(self, request: Request) -> Answer:
@@ -68,8 +72,8 @@ class Router:
         if self._playground is not None and path.startswith("/playground"):
             return self._playground.respond(request, path)
         if path.startswith("/app/"):
-            _explain_missing_upgrade(request)
-        raise ApiError(404, f"Not found: there is nothing at {request.path[:200]!a}{_prefix_hint(request.path)}")
+            self._explain_missing_upgrade(request)
+        raise ApiError(404, f"Not found: there is nothing at {request.path[:200]!a}{path_hint(request.path)}")
 
     def _app_route(self, request: Request, state: AppState, parts: list[str]) -> Answer:
         if len(parts) == 1:
@@ -111,23 +115,15 @@ class Router:
             return path
         if path.startswith(self._prefix + "/"):
             return path[len(self._prefix) :]
-        raise ApiError(404, f"Not found: paths begin with {self._prefix} on this server")
+        hint = path_hint(path) if "//" in path else ""
+        raise ApiError(404, f"Not found: paths begin with {self._prefix} on this server{hint}")
 
-
-def _explain_missing_upgrade(request: Request) -> None:
-    """A plain request to a WebSocket address: most often a proxy took the upgrade out."""
-    try:
-        handshake.accept(request.method, request.http_version, request.headers())
-    except HandshakeError as error:
-        raise ApiError(error.status, str(error), error.headers) from None
-
-
-def _prefix_hint(path: str) -> str:
-    for known in ("/apps/", "/app/", "/up"):
-        at = path.find(known)
-        if at > 0:
-            return f"; if a path prefix is wanted, start with --path {path[:at]!a}"
-    return ""
+    def _explain_missing_upgrade(self, request: Request) -> None:
+        """A plain request to a WebSocket address: most often a proxy took the upgrade out."""
+        try:
+            handshake.accept(request.method, request.http_version, request.headers())
+        except HandshakeError as error:
+            raise upgrade_is_lost(self._notices, request, error) from None
 
 
 def _not_allowed(request: Request, known: list[bytes]) -> ApiError:

@@ -16,7 +16,7 @@ from soundpost.server.control import Control, control_name
 from soundpost.server.daemon import STOPS, Daemon, Ending, Supervision
 from soundpost.server.heartbeat import Heartbeat
 from soundpost.server.listening import Listening
-from soundpost.server.logs import set_up_logging
+from soundpost.server.logs import set_up_logging, stderr
 from soundpost.server.server import normal_prefix
 from soundpost.server.single_process import SingleProcess
 from soundpost.server.workers import Workers
@@ -85,6 +85,7 @@ async def _serve(
 
 def _execute_anew() -> None:
     """Become the same command again, with the code and configuration there are now; the process id stays."""
+    stderr().drain(1)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

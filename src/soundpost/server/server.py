@@ -6,10 +6,12 @@ import asyncio
 import gc
 import logging
 import math
+import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import lru_cache, partial
 
 from soundpost.backplane import Registry, SingleNode
 from soundpost.config.settings import ServerSettings, Settings
@@ -26,13 +28,15 @@ from soundpost.server.http_connection import HttpConnection
 from soundpost.server.listening import BACKLOG, listening_sockets, port_of
 from soundpost.server.misdirected import speaks_no_tls
 from soundpost.server.open_files import places_for_websockets, raise_open_files_limit
-from soundpost.server.peer import shown
+from soundpost.server.open_sockets import Occupant, OpenSockets
+from soundpost.server.peer import peer_address, shown
 from soundpost.server.proxied_connection import ProxiedConnection
 from soundpost.server.router import Router
 from soundpost.server.timer_wheel import TimerWheel
 from soundpost.server.tls import Certificate
+from soundpost.server.tls_connection import TlsConnection
 from soundpost.wire import codes
-from soundpost.wire.client_address import TrustedProxies
+from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
 from soundpost.wire.compression import Deflater
 
 log = logging.getLogger("soundpost.server")
@@ -67,11 +71,11 @@ class Server:
             compress=Deflater(self.settings.compression_threshold).frame if self.settings.compression else None,
             observers=observers,
         )
-        page = Playground(settings.apps[0], self.prefix, self.node) if playground else None
-        self.router = Router(self.node, self.prefix, page, lambda: not self.draining)
+        page = Playground(settings.apps[0], self.prefix, self.node, self.settings.hostname) if playground else None
+        self.notices = Notices(log)
+        self.router = Router(self.node, self.prefix, page, self.notices, lambda: not self.draining)
         self.port = 0
         """The port that is listened on; 0 on a Unix socket."""
-        self.open_sockets = 0
         self.open_websockets = 0
         self.overflows = 0
         """How many slow clients were closed with 4100."""
@@ -84,16 +88,19 @@ class Server:
         self.stopped = False
         """Nothing is answered any more: what would be published now could not reach anybody."""
         self.capacity = self._capacity(raise_open_files_limit())
+        self.sockets = OpenSockets(self.capacity, self._warn_of_eviction)
         self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
-        self.notices = Notices(log)
+        self.client_ip_headers = _client_ip_headers(self.settings.client_ip_header)
+        self._counted_address = lru_cache(1024)(self._address_or_network)
+        self._silent_beyond: set[Occupant] = set()
         self._certificate: Certificate | None = None
         self._listeners: list[asyncio.Server] = []
         self._clock: asyncio.TimerHandle | None = None
 
     @property
-    def full(self) -> bool:
-        """No further client can be served."""
-        return self.open_sockets > self.capacity
+    def open_sockets(self) -> int:
+        """Sockets of clients, of all kinds."""
+        return self.sockets.count
 
     @property
     def full_for_websockets(self) -> bool:
@@ -105,19 +112,16 @@ class Server:
         settings = self.settings
         if settings.tls.certificate is not None:
             self._certificate = Certificate(settings.tls, self._explain_tls, expects_header=settings.proxy_protocol)
-        make = ProxiedConnection if settings.proxy_protocol else HttpConnection
+        kind = ProxiedConnection if settings.proxy_protocol else HttpConnection
+        make: Callable[[], asyncio.Protocol] = partial(kind, self)
+        if self._certificate is not None:
+            make = partial(TlsConnection, self, self._certificate, kind)
         if sockets is None:
             (sockets,) = listening_sockets(settings)
         self.port = port_of(sockets)
         for sock in sockets:
             create = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
-            listener = await create(
-                lambda: make(self),
-                sock=sock,
-                backlog=BACKLOG,
-                ssl=self._certificate,
-                ssl_handshake_timeout=None if self._certificate is None else settings.request_timeout,
-            )
+            listener = await create(make, sock=sock, backlog=BACKLOG)
             self._listeners.append(listener)
         self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
         # What exists now stays: it need not be looked at again. Connections are freed by reference counts, cycles
@@ -192,9 +196,13 @@ class Server:
     def _explain_tls(self, fault: ProxyHeaderError | None) -> bytes:
         return speaks_no_tls(self, fault).response().encode(keep_alive=False)
 
+    def counted_address(self, transport: asyncio.BaseTransport) -> str:
+        """Under which address a socket is counted: a client's network, or a proxy's own address."""
+        return self._counted_address(peer_address(transport))
+
     def lost(self, connection: Connection) -> None:
         """A WebSocket's socket is gone."""
-        self.open_sockets -= 1
+        self.sockets.count -= 1
         self.open_websockets -= 1
 
     def warn_of_capacity(self, address: str) -> None:
@@ -209,6 +217,56 @@ class Server:
             places_for_websockets(self.capacity),
             silence=60,
         )
+
+    def _warn_of_eviction(self, address: str) -> None:
+        self.notices.warn(
+            "eviction",
+            "over capacity: as %d sockets are open and %d are possible (max_connections and the limit of open files), "
+            "those go first that have not asked anything, or not signed it: one from %s was closed. No further ones "
+            "are logged within a minute",
+            self.open_sockets,
+            self.capacity,
+            shown(address),
+            silence=60,
+        )
+
+    def _address_or_network(self, address: str) -> str:
+        return address if self.trusted_proxies.trusts(address) else subnet_of(address)
+
+    def _limit_silent_sockets(self) -> None:
+        """Close the sockets of an address that ask nothing and are more than it may have WebSockets of any app."""
+        limits = [state.app.max_connections_per_ip for state in self.node.by_id.values()]
+        known = [limit for limit in limits if limit is not None]
+        if not known or len(known) < len(limits):
+            self._silent_beyond = set()
+            return
+        beyond = self.sockets.silent_beyond(max(known), lambda address: not self.trusted_proxies.trusts(address))
+        for occupant in beyond:
+            if occupant in self._silent_beyond:  # a second ago it was too: what it asks is not on its way
+                self.notices.warn(
+                    "silent",
+                    "%s has more than %d sockets open that ask nothing (max_connections_per_ip): the oldest go. "
+                    "No further ones are logged within a minute",
+                    shown(occupant.peer),
+                    max(known),
+                    silence=60,
+                )
+                self.sockets.evict(occupant)
+        self._silent_beyond = set(beyond)
+
+    def _look_for_descriptors(self) -> None:
+        """Say so when no file can be opened any more: the loop turns clients away then without a word."""
+        try:
+            os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+        except OSError as error:
+            self.notices.warn(
+                "descriptors",
+                "no file can be opened, so that nobody can connect: %s, with %d sockets of clients open. Raise the "
+                "limit of open files (ulimit -n, LimitNOFILE, minfds) or set max_connections lower",
+                error.strerror,
+                self.open_sockets,
+                silence=60,
+            )
 
     def overflowed(self, connection: Connection) -> None:
         """A slow client is closed."""
@@ -236,6 +294,8 @@ class Server:
             self.wheel.tick()
             if self.wheel.now % _HOUSEKEEPING == 0:
                 self.node.every_few_seconds()
+        self._limit_silent_sockets()
+        self._look_for_descriptors()
         if self._certificate is not None:
             self._certificate.look()
         self._clock = self.loop.call_at(due, self._tick, due)
@@ -252,6 +312,11 @@ class Server:
                 possible,
             )
         return min(wanted or possible, possible)
+
+
+def _client_ip_headers(setting: str) -> tuple[bytes, ...]:
+    named = setting.lower().encode()
+    return HEADERS if setting == "auto" else tuple(name for name in HEADERS if name == named)
 
 
 def normal_prefix(path: str) -> str:

@@ -13,10 +13,12 @@ from urllib.parse import unquote
 
 from soundpost.core.app_state import AppState
 from soundpost.core.node import Node
+from soundpost.core.notices import Notices
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
+from soundpost.server.misdirected import path_is_wrong, upgrade_is_lost
 from soundpost.server.peer import shown
-from soundpost.server.requests import ApiError, Request
+from soundpost.server.requests import Request
 from soundpost.server.websocket_connection import WebSocketConnection
 from soundpost.wire import codes, compression, frames, handshake, messages
 from soundpost.wire.client_address import is_secure, subnet_of
@@ -107,7 +109,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     try:
         response = handshake.accept(request.method, request.http_version, headers, extension)
     except HandshakeError as error:
-        http.finish(ApiError(error.status, str(error), error.headers).response())
+        http.finish(upgrade_is_lost(server.notices, request, error).response())
         return
     origin = headers.get(b"origin")
     if log.isEnabledFor(logging.INFO):
@@ -116,7 +118,9 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         if http.over_capacity or server.full_for_websockets:
             server.warn_of_capacity(http.client(request))
             raise full("server_full")
-        app = admit(server.node, server.prefix, request, None if origin is None else origin.decode("latin-1"))
+        app = admit(
+            server.node, server.prefix, request, None if origin is None else origin.decode("latin-1"), server.notices
+        )
     except ProtocolError as error:
         log.info("refused a client from %s with %d: %a", shown(http.client(request)), error.code, str(error))
         _refuse(http, response, error)
@@ -151,14 +155,14 @@ def full(admission: Admission, address: str = "") -> ProtocolError:
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
-def admit(node: Node, prefix: str, request: Request, origin: str | None) -> AppState:
-    """The app a client may connect to. Raises ProtocolError with the close code for one that may not."""
-    prefix += "/app/"
-    if not request.path.startswith(prefix):
-        raise ProtocolError(
-            codes.PATH_NOT_FOUND, f"Path not found: WebSocket connections go to {prefix}KEY, not {request.path[:60]}"
-        )
-    key = unquote(request.path[len(prefix) :])
+def admit(node: Node, prefix: str, request: Request, origin: str | None, notices: Notices) -> AppState:
+    """The app a client may connect to. Raises ProtocolError with the close code for one that may not.
+
+    A refused origin is logged, for it is most often a page of the operator's own.
+    """
+    if not request.path.startswith(f"{prefix}/app/"):
+        raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(notices, request, prefix)}")
+    key = unquote(request.path[len(prefix) + 5 :])
     state = node.by_key.get(key)
     if state is None:
         raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
@@ -167,6 +171,17 @@ def admit(node: Node, prefix: str, request: Request, origin: str | None) -> AppS
         raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
     _check_versions(dict(request.parameters()))
     if not app.allows_origin(origin):
+        notices.warn(
+            f"origin {app.id}",
+            "app %s: refused a page with %d: %s. allowed_origins has %.500s. If the page is yours, add its host "
+            "(SOUNDPOST_APP_ALLOWED_ORIGINS)%s. No further ones are logged within a minute",
+            app.id,
+            codes.UNAUTHORIZED,
+            "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
+            ", ".join(app.allowed_origins) or "none",
+            "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
+            silence=_MINUTE,
+        )
         raise ProtocolError(
             codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"
         )

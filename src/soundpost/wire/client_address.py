@@ -6,11 +6,11 @@ https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
-HEADERS: Final = frozenset((b"x-forwarded-for", b"x-real-ip", b"forwarded"))
+HEADERS: Final = (b"x-forwarded-for", b"x-real-ip", b"forwarded")
 """In which proxies say where a client is."""
 
 _MOST_HOPS: Final = 32  # looked at; each costs some microseconds, and a client may send as many as a head has room for
@@ -63,23 +63,36 @@ def normal_address(text: str) -> str | None:
     return str(address)
 
 
-def client_address(peer: str, headers: Mapping[bytes, bytes], trusted: TrustedProxies) -> str:
+def client_address(
+    peer: str, headers: Mapping[bytes, bytes], trusted: TrustedProxies, counted: Sequence[bytes] = HEADERS
+) -> str | None:
     """Where a client is whose request (header names in lower case) came by way of ``peer``; empty: a Unix socket.
 
-    What a trusted peer says is believed, and so on from proxy to proxy: it is the nearest address that is no trusted
-    proxy, for what is said beyond that may be invented. ``X-Forwarded-For`` goes before ``X-Real-IP``, and that before
-    ``Forwarded``: whoever sets the latter only is rare, and others hand on what a client sent.
+    What a trusted peer says in one of the ``counted`` headers is believed, and so on from proxy to proxy: it is the
+    nearest address that is no trusted proxy, for what is said beyond that may be invented. A proxy sets one of the
+    headers, and most hand on the others as the client sent them: so several of them count only if they agree. None for
+    a request whose headers contradict one another.
     """
-    if HEADERS.isdisjoint(headers):
+    names = [name for name in counted if name in headers]
+    if not names or not trusted.trusts(peer):
         return peer
-    for hop in _hops(headers):
-        if not trusted.trusts(peer):
-            return peer
-        address = normal_address(hop)
+    ways = [_way(peer, _hops(name, headers[name]), trusted) for name in names]
+    longest = max(ways, key=len)
+    # A proxy behind a proxy may write its own peer into one header and the whole way into another.
+    if any(way[-1] not in longest[1:] for way in ways) and len(ways) > 1:
+        return None
+    return longest[-1]
+
+
+def _way(peer: str, hops: Iterable[str], trusted: TrustedProxies) -> list[str]:
+    """The peer, and whom a header names before it, as far as they are believed."""
+    way = [peer]
+    for hop in hops:
+        address = normal_address(hop) if trusted.trusts(way[-1]) else None
         if address is None:
-            return peer
-        peer = address
-    return peer
+            break
+        way.append(address)
+    return way
 
 
 def is_secure(peer: str, headers: Mapping[bytes, bytes], trusted: TrustedProxies) -> bool | None:
@@ -95,15 +108,14 @@ def subnet_of(address: str) -> str:
     return str(IPv6Network((address, _SUBNET), strict=False)) if ":" in address else address
 
 
-def _hops(headers: Mapping[bytes, bytes]) -> Iterator[str]:
+def _hops(name: bytes, value: bytes) -> Iterator[str]:
     """From the nearest to the farthest."""
-    listed = headers.get(b"x-forwarded-for")
-    if listed is not None:
-        yield from _from_the_right(listed)
-    elif b"x-real-ip" in headers:
-        yield headers[b"x-real-ip"].decode("latin-1")
+    if name == b"x-real-ip":
+        yield value.decode("latin-1")
+    elif name == b"x-forwarded-for":
+        yield from _from_the_right(value)
     else:
-        for element in _from_the_right(headers[b"forwarded"]):
+        for element in _from_the_right(value):
             pairs = (pair.partition("=") for pair in element.split(";"))
             yield next((value for name, _, value in pairs if name.strip().lower() == "for"), "")
 

@@ -28,7 +28,11 @@ def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], ext
     if method != b"GET":
         raise HandshakeError(405, f"WebSocket upgrade with {method.decode('latin-1')}: use GET", (("Allow", "GET"),))
     if http_version not in ("1.1", "2.0"):
-        raise HandshakeError(400, f"WebSocket upgrade over HTTP/{http_version}: use HTTP/1.1")
+        raise HandshakeError(
+            400,
+            f"WebSocket upgrade over HTTP/{http_version}: use HTTP/1.1; if you did, the proxy in front speaks the "
+            "older version (Nginx: 'proxy_http_version 1.1;')",
+        )
     if not wants_websocket(headers):
         raise HandshakeError(
             426,

@@ -13,6 +13,7 @@ import pytest
 from harness import RawSocket, RunningServer, running_server, upgrade_request
 
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
+POST = b"POST /apps/1/events HTTP/1.1\r\nHost: x\r\n"
 UNFINISHED = {
     "nothing": b"",
     "a letter": b"G",
@@ -20,9 +21,9 @@ UNFINISHED = {
     "a request line": b"GET /up HTTP/1.1\r\n",
     "part of a handshake": upgrade_request()[:20],
     "all of a handshake but its last byte": upgrade_request()[:-1],
-    "part of a body": b"POST /apps/1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
-    "part of a chunked body": b"POST /apps/1/events HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-    "part of an ignored upgrade": b"PUT / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 9\r\n\r\n",
+    "part of a body": POST + b"Content-Length: 100\r\n\r\n{",
+    "part of a chunked body": POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    "part of an ignored upgrade": POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 9\r\n\r\n",
 }
 
 

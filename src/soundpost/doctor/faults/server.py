@@ -38,8 +38,8 @@ FAULTS: Final = (
         "origin-refused",
         "the server does not take connections from pages of {origin} (4009)",
         "allowed_origins of the app does not have the page's address.",
-        'Add it: allowed_origins = ["{host}"] of the app, or SOUNDPOST_APP_ALLOWED_ORIGINS={host}. Host names have '
-        "no scheme and no port; '*.example.com' is for subdomains.",
+        'Add it: allowed_origins = ["{host}"] of the app, or SOUNDPOST_APP_ALLOWED_ORIGINS={host}. A host alone is for '
+        "any scheme and port; '*.example.com' is for subdomains.",
     ),
     Fault(
         "connection-refused",

@@ -1,0 +1,95 @@
+"""Hosts, ports and paths as settings have them: what can be connected to, and what is two settings in one."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv6Address
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+_PATH: Final = re.compile(r"/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?", re.ASCII)
+_NAME: Final = re.compile(r"[^\s\x00-\x1f\x7f/?#@\\\[\]:%<>\"'{}|^`,;=&*()$!]+")
+_IDENTIFIER: Final = re.compile(r"[-A-Za-z0-9._~!$'()*,;=@]+", re.ASCII)
+
+
+class AddressError(ValueError):
+    """What is written is no host, port or URL; the message names the way out, and no secret."""
+
+
+def host_of(text: Any) -> str:
+    """A host's name or address, an IPv6 address without its brackets. Raises AddressError."""
+    if not isinstance(text, str):
+        raise AddressError(f"{text!r}: a text such as '127.0.0.1' is expected")
+    if "@" in text:  # there may be a password in front of it
+        raise AddressError("the host has an '@' in it: leave out user name and password")
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if bare.count(":") > 1 or bare is not text:
+        try:
+            IPv6Address(bare)
+        except ValueError:
+            host, _, port = text.rpartition(":")
+            if host.startswith("[") and host.endswith("]"):
+                raise AddressError(f"{text!r}: write {host!r}, and {port!r} as the port") from None
+            raise AddressError(f"{text!r} is no host name, nor is it an IPv6 address, such as '::1'") from None
+        return bare
+    host, colon, port = text.partition(":")
+    if colon and "/" not in text:
+        raise AddressError(f"{text!r}: write {host!r}, and {port!r} as the port")
+    if not _NAME.fullmatch(text):
+        raise AddressError(f"{text!r}: a host name or address, without scheme, port or path")
+    try:
+        text.encode("idna")
+    except UnicodeError:
+        raise AddressError(f"{text!r}: a part of a name has 1 to 63 characters") from None
+    return text
+
+
+def port_of(value: Any) -> int:
+    """A port to connect to, from 1 to 65535. Raises AddressError."""
+    number = 0
+    if isinstance(value, int) and not isinstance(value, bool):
+        number = value
+    elif isinstance(value, str) and value.isascii() and value.strip().isdigit() and len(value) < 20:
+        number = int(value)
+    if not 0 < number < 65536:
+        raise AddressError(f"{value!r} is no port: a number from 1 to 65535")
+    return number
+
+
+def path_of(text: Any) -> str:
+    """A path prefix with one slash in front and none behind; empty for none. Raises AddressError."""
+    if not isinstance(text, str) or not _PATH.fullmatch(text):
+        raise AddressError(f"{text!r} is no path: one such as /ws is expected")
+    path = text.strip("/")
+    if any(part in (".", "..") for part in path.split("/")):
+        raise AddressError(f"{text!r} is no path that stays as it is: leave out '.' and '..'")
+    return f"/{path}" if path else ""
+
+
+def split_url(url: str) -> SplitResult:
+    """The parts of a URL, whose host and port are right. Raises AddressError, which does not show the URL."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:
+        raise AddressError("its host or port is none: a port is a number from 1 to 65535") from None
+    if any(character.isspace() or not character.isprintable() for character in url.strip()):
+        raise AddressError("it has white space in it")
+    authority = parts.netloc.rpartition("@")[2]
+    if port == 0 or authority.endswith(":"):
+        raise AddressError("its host or port is none: a port is a number from 1 to 65535")
+    host_of(parts.hostname or "")
+    return parts
+
+
+def identifier_fault(text: str) -> str | None:
+    """Why an app's id or key cannot be used, which stands in paths and queries as it is; None for a right one."""
+    wrong = "".join(sorted({character for character in text if not _IDENTIFIER.fullmatch(character)}))
+    if wrong:
+        return (
+            f"{wrong!r} cannot stand in an address: letters, digits and -._~ can. Choose another (soundpost init "
+            "prints fresh ones), and tell it to backend and browsers"
+        )
+    if text in (".", ".."):
+        return "browsers leave out a part of a path that is '.' or '..': choose another"
+    return None

@@ -1,0 +1,150 @@
+"""Nobody reads stderr: a full pipe, a stopped terminal. The server serves, and ends when it is told to."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from ending import end
+from harness import TIMEOUT, RawSocket, http_request, signed_request, until
+from soundpost.core.apps import App
+from soundpost.server.logs import QueuedStream
+
+APP = App(id="1", key="k", secret="s")
+
+
+def full_pipe() -> tuple[int, int]:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x")
+    os.set_blocking(writing, True)
+    return reading, writing
+
+
+def stopped_terminal() -> tuple[int, int]:
+    master, terminal = os.openpty()
+    os.set_blocking(terminal, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(terminal, b"x" * 100)
+    os.set_blocking(terminal, True)
+    return master, terminal
+
+
+@pytest.fixture(params=[full_pipe, stopped_terminal])
+def blocked(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
+    ends = request.param()
+    yield ends
+    for each in ends:
+        os.close(each)
+
+
+@pytest.mark.parametrize("options", [["--debug"], [], ["--debug", "--workers", "2"]], ids=" ".join)
+def test_a_server_whose_log_nobody_reads_serves_and_stops(
+    tmp_path: Path, blocked: tuple[int, int], options: list[str]
+) -> None:
+    environ = {"SOUNDPOST_APP_ID": "1", "SOUNDPOST_APP_KEY": "k", "SOUNDPOST_APP_SECRET": "s"}
+    environ |= {"SOUNDPOST_APP_ALLOWED_ORIGINS": "example.com", "SOUNDPOST_APP_ALLOW_MISSING_ORIGIN": "true"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "soundpost", "start", "--host", "127.0.0.1", "--port", "0", *options],
+        cwd=tmp_path,
+        env={**os.environ, **environ, "XDG_RUNTIME_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=blocked[1],
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().split("127.0.0.1:")[1].split()[0])
+        with RawSocket(port) as refused:
+            refused.handshake("/app/k?protocol=7", Origin="https://evil.example")  # a warning
+            assert refused.read_event()["data"]["code"] == 4009
+        body = b'{"name":"e","channel":"room","data":"' + b"x" * 1000 + b'"}'
+        with RawSocket.open(port, "k") as client:
+            client.subscribe("room")
+            for _ in range(1500):  # more than the queue takes
+                client.send_event("pusher:ping", {"padding": "x" * 800})
+                assert client.read_event()["event"] == "pusher:pong"
+            assert http_request(port, signed_request("POST", "/events", body, app=APP)).status == 200
+            assert client.read_event()["event"] == "e"
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(TIMEOUT) == 0
+    finally:
+        end(process)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def read_on(file: int, into: list[bytes]) -> threading.Thread:
+    def read() -> None:
+        while data := os.read(file, 65_536):
+            into.append(data)
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    return thread
+
+
+def test_what_is_left_out_is_counted_and_the_rest_comes_in_order() -> None:
+    reading, writing = full_pipe()
+    stream = QueuedStream(writing, most=1_000)
+    lines = [f"line {number}\n" for number in range(500)]
+    for line in lines:
+        stream.write(line)
+    stream.drain(0)
+    got: list[bytes] = []
+    thread = read_on(reading, got)
+    stream.drain(TIMEOUT)
+    stream.write("after\n")
+    stream.drain(TIMEOUT)
+    os.close(writing)
+    thread.join(TIMEOUT)
+    os.close(reading)
+    text = b"".join(got).lstrip(b"x").decode()
+    kept = [line for line in text.splitlines(keepends=True) if line.startswith("line ")]
+    assert kept == lines[: len(kept)]
+    assert 0 < len(kept) < len(lines)
+    assert f"({len(lines) - len(kept)} log lines were left out here" in text
+    assert text.endswith("after\n")
+
+
+@pytest.mark.parametrize("make", [full_pipe, stopped_terminal])
+def test_a_file_that_does_not_block_is_waited_for(make: Callable[[], tuple[int, int]]) -> None:
+    reading, writing = make()
+    os.set_blocking(writing, False)
+    stream = QueuedStream(writing)
+    stream.write("hello\n")
+    got: list[bytes] = []
+    os.set_blocking(reading, False)
+
+    def arrived() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            got.append(os.read(reading, 65_536))
+        return b"hello" in b"".join(got)
+
+    until(arrived, "the line")
+    os.close(writing)
+    os.close(reading)
+
+
+def test_a_file_that_is_gone_harms_nobody() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    stream = QueuedStream(writing)
+    for _ in range(3):
+        stream.write("line\n")
+        stream.drain(TIMEOUT)
+    os.close(writing)
