@@ -6,6 +6,7 @@ What the client sends meanwhile waits, but for further subscriptions, so that it
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core import faults
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 MAX_WAITING: Final = 1_000
 """Messages of one client that may wait."""
+AT_ONCE: Final = 8
+"""Messages of one client that are acted on in a turn of the loop when they may."""
 
 
 class Joining:
@@ -68,7 +71,7 @@ class Unsettled:
 
 
 def go_on(connection: Connection) -> None:
-    """If nothing is on its way any more, do what waited for that."""
+    """If nothing is on its way any more, do what waited for that, a few messages in each turn of the loop."""
     unsettled = connection.unsettled
     if unsettled is None or unsettled.joining:
         return
@@ -76,6 +79,9 @@ def go_on(connection: Connection) -> None:
     for number, action in enumerate(unsettled.waiting):
         if not connection.is_open:  # one of them ended it
             return
+        if number == AT_ONCE:  # others have their turn; what comes meanwhile waits behind the rest
+            connection.unsettled = Unsettled()
+            connection.app.node.call_soon(partial(go_on, connection))
         if connection.unsettled is not None:  # it has subscribed once more: the rest waits for that
             connection.unsettled.waiting.extend(unsettled.waiting[number:])
             return

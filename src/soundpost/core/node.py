@@ -41,6 +41,7 @@ class Node:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.call_soon = call_soon
         self.notices = Notices(logging.getLogger("soundpost.protocol"), clock)
         self.peers = peers
         self.deliver = deliver

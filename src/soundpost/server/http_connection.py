@@ -87,7 +87,7 @@ class HttpConnection(asyncio.Protocol):
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._idempotency_key: bytes | None = None
-        self._body: list[bytes] = []
+        self._body: bytes | bytearray = b""
         self.over_capacity = False
         """There was no room for it when it came: it is refused, those who came before it are served."""
         self.upgrade: Upgrade | None = None
@@ -286,22 +286,27 @@ class HttpConnection(asyncio.Protocol):
         self._body_size += len(body)
         self._check_body_size(self._body_size)
         if not self._ending:
-            self._body.append(body)
+            if not self._body:
+                self._body = body
+                return
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        parser, body = self._parser, self._body
+        parser = self._parser
         version = parser.get_http_version()
         request = Request(
             parser.get_method(),
             _origin_form(self._target),
             version,
             self._headers,
-            body[0] if len(body) == 1 else b"".join(body),
+            bytes(self._body),
             parser.should_keep_alive() and version == "1.1",  # 1.0 would need to be told
             self._idempotency_key,
         )
-        self._target, self._headers, self._body = b"", [], []
+        self._target, self._headers, self._body = b"", [], b""
         self._idempotency_key = None
         self._size = self._body_size = self._announced = 0
         self._in_request = self._in_body = False

@@ -73,7 +73,7 @@ def test_compressed_messages_in_fragments_and_between_pings(server: RunningServe
 @pytest.mark.parametrize(
     ("frame", "code"),
     [
-        (client_frame(TEXT, deflated(b"x" * 20_000), rsv=4), 1009),
+        (client_frame(TEXT, deflated(b"x" * 70_000), rsv=4), 1009),
         (client_frame(TEXT, b"\xff\xff\xff", rsv=4), 1007),
         (client_frame(TEXT, deflated(b"\xc3\x28"), rsv=4), 1007),
         (client_frame(PING, b"", rsv=4), 1002),

@@ -1,0 +1,46 @@
+"""What waited for a client's subscriptions is done in order, and a little at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from conformance.protocol.stage import Stage
+from soundpost.core.joining import AT_ONCE, Unsettled, go_on
+
+
+class Turns:
+    """A loop that turns when it is told to."""
+
+    def __init__(self) -> None:
+        self._soon: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._soon.append(callback)
+
+    def turn(self) -> bool:
+        """Run what is due; whether there was any."""
+        due, self._soon = self._soon, []
+        for callback in due:
+            callback()
+        return bool(due)
+
+
+def test_others_have_their_turn_between_what_waited() -> None:
+    client = Stage().connect()
+    turns, done = Turns(), list[int]()
+    client.app.node.call_soon = turns.call_soon
+    client.unsettled = Unsettled()
+    for number in range(3 * AT_ONCE + 1):
+        client.unsettled.wait(client, lambda number=number: done.append(number))  # type: ignore[misc]
+
+    go_on(client)
+    assert done == list(range(AT_ONCE))
+    assert client.unsettled is not None
+    client.unsettled.wait(client, lambda: done.append(-1))  # what comes meanwhile
+    steps = [len(done)]
+    while turns.turn():
+        steps.append(len(done))
+
+    assert done == [*range(3 * AT_ONCE + 1), -1]
+    assert steps == [AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE, 3 * AT_ONCE + 2]
+    assert client.unsettled is None
