@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from typing import Final
 
@@ -35,6 +36,7 @@ class State:
     def __init__(self, settings: ServerSettings, apps: Iterable[AppSettings]) -> None:
         apps = tuple(apps)
         self.loop = asyncio.get_running_loop()
+        self.pid = os.getpid()
         self.wheel = TimerWheel()
         self.node = Node(apps, peers=SingleNode(Registry(apps)), call_soon=self.loop.call_soon, deliver=deliver)
         self.close_timeout = settings.close_timeout
