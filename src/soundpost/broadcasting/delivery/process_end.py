@@ -72,7 +72,10 @@ def is_heard() -> bool:
 
 
 def _may_end_at_once(end: _End) -> bool:
-    if "RQ_JOB_ID" in os.environ or any(name in sys.modules for name in _EMBEDDING):  # RQ sets it for its work-horses
+    """Whether this process may end by ``os._exit``: a fork of any kind, or what RQ and Celery start otherwise."""
+    if any(name in sys.modules for name in _EMBEDDING):
+        return True
+    if "RQ_JOB_ID" in os.environ or _is_child_of("billiard.process"):
         return True
     return end.is_forked and not _is_worker_of_gunicorn()
 
@@ -83,17 +86,15 @@ def _is_forked() -> bool:
         return True
     try:
         stat = Path("/proc/self/stat").read_bytes()
-    except OSError:  # macOS
-        return _is_child_of_a_library()
-    return bool(int(stat.rpartition(b")")[2].split()[6]) & _FORKED_AND_NOT_EXECUTED) or _is_child_of_a_library()
+    except OSError:  # macOS does not tell; what `spawn` starts has this argument, and runs atexit
+        return _is_child_of("multiprocessing.process") and "--multiprocessing-fork" not in sys.orig_argv
+    return bool(int(stat.rpartition(b")")[2].split()[6]) & _FORKED_AND_NOT_EXECUTED)
 
 
-def _is_child_of_a_library() -> bool:
-    """What can be known where no kernel tells: whether multiprocessing or Celery forked this process."""
-    standard, celerys = sys.modules.get("multiprocessing.process"), sys.modules.get("billiard.process")
-    if standard is not None and standard.parent_process() is not None:
-        return "--multiprocessing-fork" not in sys.orig_argv  # how `spawn` starts a process, which runs atexit
-    return celerys is not None and type(celerys.current_process()).__name__ != "_MainProcess"
+def _is_child_of(library: str) -> bool:
+    """Whether this is a child process of multiprocessing, or of billiard, Celery's own form of it."""
+    module: Any = sys.modules.get(library)
+    return module is not None and type(module.current_process()).__name__ != "_MainProcess"
 
 
 def _is_worker_of_gunicorn() -> bool:
