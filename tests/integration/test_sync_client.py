@@ -148,7 +148,7 @@ with SyncClient("http://127.0.0.1:{server.port}", {KEY!r}) as client:
             try:
                 use()
             except RuntimeError as error:
-                assert f"belongs to process {{os.getppid()}}, this one ({{os.getpid()}}) was forked" in str(error), error
+                assert f"belongs to process {{os.getppid()}}, this one ({{os.getpid()}}) was forked" in str(error)
             else:
                 raise AssertionError
     else:
