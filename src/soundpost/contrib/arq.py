@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import arq
 from arq.connections import ArqRedis, RedisSettings
@@ -21,6 +21,9 @@ from soundpost.client.loop_thread import LoopThread
 from soundpost.contrib.sending import TASK, TRIES, Payload, QueueDelivery, back_off, send
 from soundpost.errors import BroadcastError, ConfigurationError
 from soundpost.per_process import PerProcess
+
+_PATIENCE: Final = 4
+"""Seconds for Redis to take a job: nothing else bounds them."""
 
 _settings: Any = None
 
@@ -86,9 +89,10 @@ class _Enqueuing:
             thread.stop()
 
     async def enqueue(self, payload: Payload, queue: str | None) -> None:
-        if self._pool is None:
-            self._pool = await arq.create_pool(replace(_redis(), conn_retries=0))
-        await self._pool.enqueue_job(TASK, payload, _queue_name=queue)
+        async with asyncio.timeout(_PATIENCE):
+            if self._pool is None:
+                self._pool = await arq.create_pool(replace(_redis(), conn_retries=0))
+            await self._pool.enqueue_job(TASK, payload, _queue_name=queue)
 
 
 def _redis() -> RedisSettings:
