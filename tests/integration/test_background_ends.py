@@ -270,6 +270,45 @@ if __name__ == "__main__":
     assert status == 0
 
 
+CONFIGURE: Final = "soundpost.configure(url=os.environ['SOUNDPOST_URL'], deliver='background')"
+DJANGO: Final = """
+import django
+from django.conf import settings
+url = os.environ.pop("SOUNDPOST_URL")
+settings.configure(INSTALLED_APPS=["soundpost.django"], SOUNDPOST={"URL": url, "DELIVER": "background"})
+django.setup()
+"""
+SIGNALS: Final = {
+    "configured": (f"import soundpost; {CONFIGURE}", True),
+    "configured by Flask": (
+        "from flask import Flask; from soundpost.flask import Soundpost; Soundpost(Flask('x'))",
+        True,
+    ),
+    "configured by Django": (DJANGO, True),
+    "used": ("tell()", True),
+    "only imported": ("import soundpost; soundpost.publish", False),
+    "another delivery": ("os.environ['SOUNDPOST_DELIVER'] = 'now'; tell()", False),
+    "in a thread": ("thread = threading.Thread(target=tell); thread.start(); thread.join()", False),
+    "in a forked process": ("tell()\npid = os.fork()\nif pid: sys.exit(os.waitpid(pid, 0)[1])", False),
+    "with handlers of its own": (
+        "for number in (signal.SIGTERM, signal.SIGHUP): signal.signal(number, print)\ntell()",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize(("code", "expected"), SIGNALS.values(), ids=SIGNALS.keys())
+def test_signals_get_a_handler_only_where_there_is_none_and_it_is_needed(
+    server: RunningServer, tmp_path: Path, code: str, expected: bool
+) -> None:
+    look = """
+for number in (signal.SIGTERM, signal.SIGHUP):
+    print("ours" if "soundpost" in getattr(signal.getsignal(number), "__module__", "") else "another's")
+"""
+    _, _, log = run(tmp_path, f"{code}{look}", server)
+    assert log.splitlines() == ["ours" if expected else "another's"] * 2
+
+
 NOT_SENT: Final = {
     "the end of the program": Case("tell()"),
     "sys.exit": Case("tell(); sys.exit(3)", 3),

@@ -46,6 +46,7 @@ class Configured:
             self.close()
             self._settings = settings
             self._drivers = self._delivery = None
+        self.prepare()
 
     def configure_from(self, source: Callable[[], BroadcastSettings]) -> None:
         """Take settings from a function, called when they are first needed: what it raises is raised there."""
@@ -53,6 +54,14 @@ class Configured:
             self.close()
             self._source = source
             self._settings = self._drivers = self._delivery = None
+
+    def prepare(self) -> None:
+        """Have a background delivery hear of the process's end; call it in the main thread, where signals are handled.
+
+        Raises ConfigurationError.
+        """
+        if self.settings.deliver == "background":
+            self.delivery  # noqa: B018 - made by being asked for
 
     @contextmanager
     def pinned(self, settings: BroadcastSettings) -> Iterator[None]:

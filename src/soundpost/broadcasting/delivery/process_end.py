@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Protocol
@@ -111,7 +112,8 @@ def _hears_signals() -> bool:
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
             if signal.getsignal(number) is signal.SIG_DFL:
-                signal.signal(number, _on_signal)
+                with suppress(ValueError):  # a subinterpreter
+                    signal.signal(number, _on_signal)
     return signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
 
 
