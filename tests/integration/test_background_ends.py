@@ -185,11 +185,12 @@ def fork():
         pids.append(pid)
     for pid in pids:
         os.waitpid(pid, 0)
+tell("first")  # a child would wait for ever for a module that a thread of its parent was importing: Python's own
 threads = [threading.Thread(target=fork), *(threading.Thread(target=tell, args=(f"thread {n}",)) for n in range(3))]
 for thread in threads: thread.start()
 for thread in threads: thread.join()
 """,
-        tellers=tuple(f"{who} {n}" for who in ("child", "thread") for n in range(3)),
+        tellers=("first", *(f"{who} {n}" for who in ("child", "thread") for n in range(3))),
     ),
 }
 MULTIPROCESSING: Final = {
