@@ -31,8 +31,23 @@ async def around(request: Request) -> Response:
     return PlainTextResponse("the application around it")
 
 
+def in_a_child(channel: str, name: str, data: Any) -> str:
+    """Publish in a forked process; the error that this gives."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        try:
+            broadcaster.publish(channel, name, data)
+        except BaseException as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    os.wait()
+    return os.read(reading, 1000).decode()
+
+
 async def publish(request: Request) -> Response:
-    """Publish in the event loop, in a thread, or in another event loop: ``?from=``."""
+    """Publish in the event loop, in a thread, in another event loop, or in a forked process: ``?from=``."""
     event: dict[str, Any] = await request.json()
     arguments = (event["channel"], event["name"], event["data"])
     socket_id = event.get("socket_id")
@@ -46,6 +61,8 @@ async def publish(request: Request) -> Response:
                 await asyncio.to_thread(broadcaster.publish, *arguments, socket_id=socket_id)
             case "other-loop":
                 await asyncio.to_thread(lambda: asyncio.run(broadcaster.apublish(*arguments, socket_id=socket_id)))
+            case "forked":
+                return JSONResponse({"error": await asyncio.to_thread(in_a_child, *arguments)}, 400)
     except BroadcastError as error:
         return JSONResponse({"error": str(error), "status": error.status}, 400)
     return JSONResponse({})

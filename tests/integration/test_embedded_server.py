@@ -287,6 +287,12 @@ def test_the_application_publishes_without_http(server: RunningServer, way: str)
         assert client.read_event()["event"] == other.read_event()["event"] == "end"
 
 
+def test_a_forked_process_is_told_where_the_embedded_server_is(server: RunningServer) -> None:
+    error = publish_inside(server, "forked", "orders", "Shipped").json()["error"]
+    assert f"event Shipped on orders: the embedded server is in process {server.pid}, from which this one" in error
+    assert "publish over HTTP with the driver 'soundpost'" in error
+
+
 @pytest.mark.parametrize("way", ["loop", "thread"])
 def test_limits_hold_for_the_application_too(server: RunningServer, way: str) -> None:
     answer = publish_inside(server, way, "orders", "Shipped", "x" * 20_000)

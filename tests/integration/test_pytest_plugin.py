@@ -236,6 +236,76 @@ def test_django_s_own_endpoint_is_asked(pytester: pytest.Pytester) -> None:
     pytester.runpytest_subprocess("-o", "asyncio_mode=auto").assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize("after_commit", [None, True, False])
+def test_in_a_transaction_that_django_s_test_case_opens_events_are_sent_at_once(
+    pytester: pytest.Pytester, after_commit: bool | None
+) -> None:
+    """And in one that the application commits, at the commit."""
+    pytester.makeconftest(
+        """
+        import django
+        from django.conf import settings
+
+        database = {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}
+        settings.configure(INSTALLED_APPS=["soundpost.django"], USE_TZ=True, DATABASES={"default": database})
+        django.setup()
+        """
+    )
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from django.db import transaction
+        from django.test import TestCase, TransactionTestCase
+        from soundpost import broadcast, publish
+        from soundpost.errors import BroadcastError
+
+        after_commit = {after_commit!r}
+
+        class Served:
+            @pytest.fixture(autouse=True)
+            def serve(self, soundpost_server):
+                self.orders = soundpost_server.listen("orders")
+
+            def heard(self):
+                return self.orders.next(timeout=10).name
+
+        class InTheTestsTransaction(Served, TestCase):
+            def test_at_once(self):
+                publish("orders", "outside", after_commit=after_commit)
+                assert self.heard() == "outside"
+                with transaction.atomic():
+                    publish("orders", "inside", after_commit=after_commit)
+                    assert self.heard() == "inside"
+                with broadcast.batch():
+                    publish("orders", "in a batch", after_commit=after_commit)
+                assert self.heard() == "in a batch"
+
+            def test_failures_are_raised(self):
+                with pytest.raises(BroadcastError, match="max_event_data_size"):
+                    publish("orders", "large", "x" * 20_000, after_commit=after_commit)
+
+            def test_a_time_that_is_over_says_of_what(self):
+                with pytest.raises(TimeoutError, match="no event of orders came within 0.01 s"):
+                    self.orders.next(timeout=0.01)
+
+        class InTheApplications(Served, TransactionTestCase):
+            def test_at_the_commit(self):
+                with transaction.atomic():
+                    publish("orders", "waits", after_commit=after_commit)
+                    publish("orders", "does not", after_commit=False)
+                assert {{self.heard(), self.heard()}} == {{"waits", "does not"}}
+
+            def test_never(self):
+                with pytest.raises(ZeroDivisionError), transaction.atomic():
+                    publish("orders", "dropped", after_commit=True)
+                    1 / 0
+                publish("orders", "end")
+                assert self.heard() == "end"
+        """
+    )
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=5)
+
+
 def test_loading_the_plugin_loads_nothing_else(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

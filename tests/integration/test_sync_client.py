@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -130,3 +131,30 @@ except KeyboardInterrupt:
         assert process.stop(signal.SIGINT) == 0
         process.wait_for("stopped")
         assert process.rest_of_err() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is shared where nothing is forked")
+def test_a_forked_process_is_told_that_the_client_is_not_its_own(server: RunningServer) -> None:
+    """It may leave the block; the client's own process goes on with it."""
+    code = f"""
+import os
+from soundpost.client import SyncClient
+child = 0
+with SyncClient("http://127.0.0.1:{server.port}", {KEY!r}) as client:
+    orders = client.subscribe("orders")
+    child = os.fork()
+    if child == 0:
+        for use in (lambda: client.subscribe("news"), lambda: orders.next(timeout=1), lambda: next(iter(client))):
+            try:
+                use()
+            except RuntimeError as error:
+                assert f"belongs to process {{os.getppid()}}, this one ({{os.getpid()}}) was forked" in str(error)
+            else:
+                raise AssertionError
+    else:
+        assert os.waitpid(child, 0)[1] == 0
+        client.subscribe("news")
+        print("still subscribed:", orders.is_subscribed)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (0, "still subscribed: True\n"), done.stderr

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,6 @@ import msgspec
 
 from soundpost.asgi import api
 from soundpost.asgi.connection import Receive, Send
-from soundpost.asgi.processes import number_of_processes
 from soundpost.asgi.state import State
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.config.load import load
@@ -65,13 +63,6 @@ class App:
         self._state: State | None = None
         for each in self.apps:
             _servers[each.id] = self
-        count = number_of_processes(os.environ, sys.argv)
-        if count > 1:
-            log.warning(
-                "%d processes with an embedded server each: an event reaches the clients of one process only. "
-                "Serve with one process, or run 'soundpost start' beside the application",
-                count,
-            )
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve a connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
@@ -63,6 +64,12 @@ class EmbeddedDriver:
                 "(soundpost.asgi.App), or publish over HTTP with the driver 'soundpost', as from other processes"
             )
         state = server.state
+        if state is not None and state.pid != os.getpid():
+            raise BroadcastError(
+                f"event {message}: the embedded server is in process {state.pid}, from which this one ({os.getpid()}) "
+                "was forked: publish over HTTP with the driver 'soundpost', as from other processes",
+                404,
+            )
         if state is None and _running_loop() is not None:
             state = server.start()
         if state is None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Iterable
 from typing import Final
 
 from soundpost.asgi.connection import AsgiConnection, Message, Receive, Send, deliver
+from soundpost.asgi.processes import Claim
 from soundpost.backplane import Registry, SingleNode
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_state import AppState
@@ -27,6 +29,8 @@ log = logging.getLogger("soundpost.server")
 
 _HOUSEKEEPING: Final = 5
 """Seconds between rounds of Node.every_few_seconds."""
+_HANDING_OVER: Final = 3
+"""Seconds for which a worker that ends, and the one in its place, may both be there."""
 
 
 class State:
@@ -35,6 +39,7 @@ class State:
     def __init__(self, settings: ServerSettings, apps: Iterable[AppSettings]) -> None:
         apps = tuple(apps)
         self.loop = asyncio.get_running_loop()
+        self.pid = os.getpid()
         self.wheel = TimerWheel()
         self.node = Node(apps, peers=SingleNode(Registry(apps)), call_soon=self.loop.call_soon, deliver=deliver)
         self.close_timeout = settings.close_timeout
@@ -45,6 +50,8 @@ class State:
         self.notices = Notices(log)
         self._max_websockets = settings.max_connections
         self._shutdown_timeout = settings.shutdown_timeout
+        self._claim: Claim | None = Claim(apps)
+        self._claim.contender()
         self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
 
     async def websocket(self, request: Request, prefix: str, origin: str | None, receive: Receive, send: Send) -> None:
@@ -80,6 +87,8 @@ class State:
         for state in self.node.by_id.values():
             for connection in list(state.connections.values()):
                 self.send_away(connection)
+        if self._claim is not None:
+            self._claim.release()
         deadline = self.loop.time() + self._shutdown_timeout
         while self.open_websockets and self.loop.time() < deadline:  # noqa: ASYNC110 - only at the very end
             await asyncio.sleep(0.02)
@@ -102,10 +111,23 @@ class State:
     def _tick(self, due: float) -> None:
         """Once a second; a loop that was late is not made up for: clients must have the time to be heard."""
         self.wheel.tick()
+        if self.wheel.now == _HANDING_OVER:
+            self._look_for_others()
         if self.wheel.now % _HOUSEKEEPING == 0:
             self.node.every_few_seconds()
         due = max(due + 1, self.loop.time())
         self._clock = self.loop.call_at(due, self._tick, due)
+
+    def _look_for_others(self) -> None:
+        """Say so if another process has clients of the same apps."""
+        other = None if self._claim is None else self._claim.contender()
+        if other is not None:
+            log.warning(
+                "processes %s and %d have an embedded server each: an event reaches the clients of one process only. "
+                "Serve with one process, or run 'soundpost start' beside the application",
+                other or "of another id",
+                os.getpid(),
+            )
 
 
 async def _refuse(send: Send, error: ProtocolError) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from soundpost.broadcasting.delivery import Delivery, make_delivery
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
+from soundpost.per_process import PerProcess
 
 
 class Configured:
@@ -19,7 +20,7 @@ class Configured:
     def __init__(self, settings: BroadcastSettings | None) -> None:
         self._settings = settings
         self._source: Callable[[], BroadcastSettings] = settings_from_environment
-        self._lock = threading.RLock()
+        self._lock = PerProcess(threading.RLock)
         self._drivers: Drivers | None = None
         self._delivery: Delivery | None = None
         self._pinned: BroadcastSettings | None = None
@@ -30,7 +31,7 @@ class Configured:
         if self._pinned is not None:
             return self._pinned
         if self._settings is None:
-            with self._lock:
+            with self._lock():
                 if self._settings is None:
                     self._settings = self._source()
         return self._settings
@@ -41,17 +42,26 @@ class Configured:
             settings = settings_from({**(settings or {}), **more})
         elif more:
             settings = replace(settings, **more)
-        with self._lock:
+        with self._lock():
             self.close()
             self._settings = settings
             self._drivers = self._delivery = None
+        self.prepare()
 
     def configure_from(self, source: Callable[[], BroadcastSettings]) -> None:
         """Take settings from a function, called when they are first needed: what it raises is raised there."""
-        with self._lock:
+        with self._lock():
             self.close()
             self._source = source
             self._settings = self._drivers = self._delivery = None
+
+    def prepare(self) -> None:
+        """Have a background delivery hear of the process's end; call it in the main thread, where signals are handled.
+
+        Raises ConfigurationError.
+        """
+        if self.settings.deliver == "background":
+            self.delivery  # noqa: B018 - made by being asked for
 
     @contextmanager
     def pinned(self, settings: BroadcastSettings) -> Iterator[None]:
@@ -64,7 +74,7 @@ class Configured:
             self._pin(before)
 
     def _pin(self, settings: BroadcastSettings | None) -> None:
-        with self._lock:
+        with self._lock():
             self.close()
             self._pinned = settings
             self._drivers = self._delivery = None
@@ -73,7 +83,7 @@ class Configured:
     def drivers(self) -> Drivers:
         """The drivers of the connections."""
         if self._drivers is None:
-            with self._lock:
+            with self._lock():
                 self._drivers = self._drivers or Drivers(self.settings)
         return self._drivers
 
@@ -81,7 +91,7 @@ class Configured:
     def delivery(self) -> Delivery:
         """When messages are sent, and by whom."""
         if self._delivery is None:
-            with self._lock:
+            with self._lock():
                 self._delivery = self._delivery or make_delivery(self.settings.deliver, self.drivers)
         return self._delivery
 

@@ -56,8 +56,13 @@ class Subscription:
 
     async def next(self, timeout: float | None = None) -> Event:  # noqa: ASYNC109 - as queue.Queue.get
         """The next event. Raises TimeoutError after ``timeout`` seconds, SubscriptionError when there will be none."""
-        async with asyncio.timeout(timeout):
-            event = await self._channel.claim().get()
+        try:
+            async with asyncio.timeout(timeout) as limit:
+                event = await self._channel.claim().get()
+        except TimeoutError:
+            if not limit.expired():
+                raise
+            raise TimeoutError(f"no event of {self.channel} came within {timeout:g} s") from None
         if event is None:
             raise SubscriptionError(
                 self.channel, 0, f"{self.channel} has no more events: it was left, or the client closed", status=0

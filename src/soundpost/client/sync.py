@@ -50,6 +50,8 @@ class SyncClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._thread.is_of_another_process:
+            return  # the connection stays the other one's
         try:
             self._thread.run(self._client.__aexit__(None, None, None))
         finally:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import arq
 from arq.connections import ArqRedis, RedisSettings
@@ -20,6 +20,10 @@ from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.client.loop_thread import LoopThread
 from soundpost.contrib.sending import TASK, TRIES, Payload, QueueDelivery, back_off, send
 from soundpost.errors import BroadcastError, ConfigurationError
+from soundpost.per_process import PerProcess
+
+_PATIENCE: Final = 4
+"""Seconds for Redis to take a job: nothing else bounds them."""
 
 _settings: Any = None
 
@@ -50,28 +54,27 @@ class ArqDelivery(QueueDelivery):
 
     def __init__(self, drivers: Drivers) -> None:
         super().__init__(drivers)
-        self._begin()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin)
+        self._enqueuing = PerProcess(_Enqueuing)
 
     def enqueue(self, payload: Payload, queue: str | None) -> None:
         """Put a job into a queue."""
-        self._running().run(self._enqueue(payload, queue))
+        enqueuing = self._enqueuing()
+        enqueuing.running().run(enqueuing.enqueue(payload, queue))
 
     def close(self) -> None:
         """End the thread; it is started again when needed."""
-        thread = self._thread
-        if thread is not None:
-            self._begin()
-            thread.stop()
+        self._enqueuing().end()
 
-    def _begin(self) -> None:
-        """No thread runs: at first, and in a forked process."""
+
+class _Enqueuing:
+    """A process's thread, and its connections to Redis."""
+
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._thread: LoopThread | None = None
         self._pool: ArqRedis | None = None
 
-    def _running(self) -> LoopThread:
+    def running(self) -> LoopThread:
         with self._lock:
             if self._thread is None:
                 thread = LoopThread("soundpost-arq")
@@ -79,10 +82,17 @@ class ArqDelivery(QueueDelivery):
                 self._thread = thread
             return self._thread
 
-    async def _enqueue(self, payload: Payload, queue: str | None) -> None:
-        if self._pool is None:
-            self._pool = await arq.create_pool(replace(_redis(), conn_retries=0))
-        await self._pool.enqueue_job(TASK, payload, _queue_name=queue)
+    def end(self) -> None:
+        with self._lock:
+            thread, self._thread, self._pool = self._thread, None, None
+        if thread is not None:
+            thread.stop()
+
+    async def enqueue(self, payload: Payload, queue: str | None) -> None:
+        async with asyncio.timeout(_PATIENCE):
+            if self._pool is None:
+                self._pool = await arq.create_pool(replace(_redis(), conn_retries=0))
+            await self._pool.enqueue_job(TASK, payload, _queue_name=queue)
 
 
 def _redis() -> RedisSettings:

@@ -8,14 +8,25 @@ called.
 from __future__ import annotations
 
 from typing import Any, ClassVar, Final
+from weakref import WeakKeyDictionary
 
 from celery import _state, shared_task
+from kombu.pools import ProducerPool
 
 from soundpost.contrib.sending import LONGEST_BACK_OFF, TASK, TRIES, Payload, QueueDelivery, send
 from soundpost.errors import BroadcastError
+from soundpost.per_process import PerProcess
 
 _PUBLISH_RETRIES: Final = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
 """A request is not to wait for a broker that is away."""
+_TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
+    "redis": {"socket_connect_timeout": 1, "socket_timeout": 3},
+    "amqp": {"connect_timeout": 3, "read_timeout": 3, "write_timeout": 3},
+}
+"""Seconds, by kind of broker, where ``broker_transport_options`` say nothing else: Celery waits for ever by itself."""
+_PATIENCE: Final = 4
+"""Seconds to wait for a producer that another thread has."""
+_pools: PerProcess[WeakKeyDictionary[Any, Any]] = PerProcess(WeakKeyDictionary)
 
 _app: Any = None
 
@@ -56,8 +67,31 @@ class CeleryDelivery(QueueDelivery):
     def enqueue(self, payload: Payload, queue: str | None) -> None:
         """Put a task into a queue."""
         options = {} if queue is None else {"queue": queue}
-        task = (_app or _found_app()).tasks[TASK]
-        task.apply_async(args=[payload], retry=True, retry_policy=_PUBLISH_RETRIES, **options)
+        app = _app or _found_app()
+        with _producers(app).acquire(block=True, timeout=_PATIENCE) as producer:
+            policy = {**_PUBLISH_RETRIES, "errback": _not_after_silence}
+            app.tasks[TASK].apply_async(args=[payload], producer=producer, retry=True, retry_policy=policy, **options)
+
+
+def _not_after_silence(error: BaseException, interval: float) -> None:
+    """Called before each retry: who was silent once would be waited for again."""
+    if "Timeout" in type(error).__name__:  # redis-py has one of its own
+        raise error
+
+
+def _producers(app: Any) -> Any:
+    """The pool of an app's producers in this process; they connect when they first publish."""
+    pools = _pools()
+    pool = pools.get(app)
+    if pool is None:
+        connection = app.connection_for_write()
+        timeouts = _TIMEOUTS.get(connection.transport.driver_type)
+        if timeouts is not None:
+            options = {**timeouts, **app.conf.broker_transport_options}
+            connection = app.connection_for_write(transport_options=options)
+        limit = app.conf.broker_pool_limit
+        pool = pools.setdefault(app, ProducerPool(connection.Pool(limit=limit), limit=limit))  # type: ignore[no-untyped-call]
+    return pool
 
 
 def _found_app() -> Any:

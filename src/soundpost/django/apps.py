@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from django.apps import AppConfig
@@ -11,6 +12,7 @@ from soundpost.broadcasting import broadcast
 from soundpost.django.autodiscovery import autodiscover
 from soundpost.django.settings import broadcast_settings
 from soundpost.django.transactions import DjangoTransactions
+from soundpost.errors import ConfigurationError
 
 _OURS = ("SOUNDPOST", "DEBUG", "CSRF_TRUSTED_ORIGINS")
 
@@ -28,6 +30,8 @@ class SoundpostConfig(AppConfig):
 
         broadcast.configure_from(broadcast_settings)
         broadcast.transactions = DjangoTransactions()
+        with suppress(ConfigurationError):
+            broadcast.prepare()
         setting_changed.connect(_configure_anew, dispatch_uid="soundpost.settings")
         autodiscover()
 

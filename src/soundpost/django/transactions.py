@@ -38,6 +38,11 @@ class DjangoTransactions:
         """Whether there is one; always in a ``TestCase``."""
         return bool(connections[_current_alias()].in_atomic_block)
 
+    def is_of_a_test_case(self) -> bool:
+        """Whether a ``TestCase``, or pytest-django's ``db``, has opened it: it will be rolled back."""
+        blocks = connections[_current_alias()].atomic_blocks
+        return any(getattr(block, "_from_testcase", False) for block in blocks)
+
 
 def _current_alias() -> str:
     return _alias.get() or own_settings().database

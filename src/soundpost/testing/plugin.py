@@ -53,6 +53,11 @@ def soundpost_server() -> Iterator[LiveServer]:
     """A real server on a free port, to which :func:`soundpost.broadcast` sends while the test runs."""
     from soundpost.broadcasting import broadcast
     from soundpost.testing.server import LiveServer
+    from soundpost.testing.transactions import nothing_waits_for_the_test
 
-    with LiveServer.like(broadcast) as server, broadcast.pinned(server.broadcast_settings(broadcast)):
+    with (
+        LiveServer.like(broadcast) as server,
+        broadcast.pinned(server.broadcast_settings(broadcast)),
+        nothing_waits_for_the_test(broadcast),
+    ):
         yield server

@@ -68,6 +68,8 @@ class LiveServer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._thread.is_of_another_process:
+            return
         if self._listener is not None:
             self._listener.__exit__(None, None, None)
             self._listener = None

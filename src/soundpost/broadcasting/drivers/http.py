@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import secrets
 import time
@@ -28,6 +27,7 @@ from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.errors import BroadcastError
+from soundpost.per_process import PerProcess
 from soundpost.wire.signatures import signed_query
 
 _BACK_OFF: Final = 0.1
@@ -37,6 +37,7 @@ _MAY_PASS: Final = (502, 503)
 _SKEW: Final = 60.0
 """Seconds by which clocks must differ to be named as a reason."""
 _FAILURES: Final = (OSError, EOFError, NotHttpError)
+_OfLoops = WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnections]
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{32,}")
 
 
@@ -50,10 +51,9 @@ class HttpDriver:
         self._base = settings.base_url
         self._address = HttpAddress.of(settings)
         self._app_path = f"{settings.path}/apps/{quote(settings.app_id, safe='')}"
-        self._circuit = Circuit()
-        self._pid = os.getpid()
-        self._blocking = BlockingConnections(self._address, settings.connect_timeout)
-        self._async: WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnections] = WeakKeyDictionary()
+        self._circuit = PerProcess(Circuit)
+        self._blocking = PerProcess(self._new_blocking, BlockingConnections.forget)
+        self._async: PerProcess[_OfLoops] = PerProcess(WeakKeyDictionary)
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send them, each request within ``timeout``. Raises BroadcastError."""
@@ -84,12 +84,11 @@ class HttpDriver:
 
     def close(self) -> None:
         """Close the connections of the threads."""
-        self._check_fork()
-        self._blocking.close()
+        self._blocking().close()
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop."""
-        connections = self._async.pop(asyncio.get_running_loop(), None)
+        connections = self._async().pop(asyncio.get_running_loop(), None)
         if connections is not None:
             connections.close()
 
@@ -103,11 +102,10 @@ class HttpDriver:
         query: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
         self._check_circuit(what)
-        self._check_fork()
         deadline = time.monotonic() + self._settings.timeout
         for last in (False, True):
             try:
-                answer = self._blocking.exchange(self._signed(method, path, body, headers, query), deadline)
+                answer = self._blocking().exchange(self._signed(method, path, body, headers, query), deadline)
             except _FAILURES as error:
                 if last or not _worth_another(error) or time.monotonic() + _BACK_OFF >= deadline:
                     raise self._lost(what, error) from None
@@ -127,7 +125,6 @@ class HttpDriver:
         query: Mapping[str, str] | None = None,
     ) -> HttpAnswer:
         self._check_circuit(what)
-        self._check_fork()
         try:
             async with asyncio.timeout(self._settings.timeout):
                 for last in (False, True):
@@ -145,13 +142,13 @@ class HttpDriver:
         raise AssertionError
 
     def _check_circuit(self, what: str) -> None:
-        reason = self._circuit.refusal()
+        reason = self._circuit().refusal()
         if reason is not None:
             raise BroadcastError(f"{what}: {reason}")
 
     def _lost(self, what: str, error: BaseException) -> BroadcastError:
         reason = str(no_answer(self._base, error))
-        self._circuit.failed(reason)
+        self._circuit().failed(reason)
         return BroadcastError(f"{what}: {reason}")
 
     def _take(self, answer: HttpAnswer, request: ApiRequest) -> None:
@@ -161,9 +158,9 @@ class HttpDriver:
 
     def _decoded(self, answer: HttpAnswer, what: str) -> dict[str, Any]:
         if answer.status >= 500:
-            self._circuit.failed(f"{self._base} answered {answer.status}")
+            self._circuit().failed(f"{self._base} answered {answer.status}")
         else:
-            self._circuit.succeeded()
+            self._circuit().succeeded()
         if answer.status == 200:
             try:
                 value = json.loads(answer.body or b"{}")
@@ -198,17 +195,15 @@ class HttpDriver:
 
     def _connections(self) -> AsyncConnections:
         loop = asyncio.get_running_loop()
-        connections = self._async.get(loop)
+        of_loops = self._async()
+        connections = of_loops.get(loop)
         if connections is None:
             connections = AsyncConnections(self._address, self._settings.connect_timeout)
-            self._async[loop] = connections
+            of_loops[loop] = connections
         return connections
 
-    def _check_fork(self) -> None:
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            self._blocking.forget()
-            self._async = WeakKeyDictionary()
+    def _new_blocking(self) -> BlockingConnections:
+        return BlockingConnections(self._address, self._settings.connect_timeout)
 
 
 def _once(method: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ from itertools import groupby
 from soundpost.broadcasting.drivers import Driver, make_driver
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import BroadcastSettings
+from soundpost.per_process import PerProcess
 
 
 class Drivers:
@@ -17,14 +18,14 @@ class Drivers:
     def __init__(self, settings: BroadcastSettings) -> None:
         self._settings = settings
         self._drivers: dict[str, Driver] = {}
-        self._lock = threading.Lock()
+        self._lock = PerProcess(threading.Lock)
 
     def of(self, connection: str) -> Driver:
         """The driver of a connection; the default one for an empty name. Raises ConfigurationError."""
         name = connection or self._settings.default
         driver = self._drivers.get(name)
         if driver is None:
-            with self._lock:
+            with self._lock():
                 driver = self._drivers.get(name)
                 if driver is None:
                     driver = self._drivers[name] = make_driver(name, self._settings.connection(name))

@@ -1,0 +1,44 @@
+"""What a process must not share with those that are forked from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class PerProcess(Generic[T]):
+    """A value of which each process has its own: a forked process makes it anew when it first asks.
+
+    For locks (another thread may hold one at the moment of the fork), queues, threads and connections. The process id
+    is compared at every call, as servers that fork in C (uWSGI) run no hook of ``os.register_at_fork``. ``forget`` gets
+    the value of the process this one was forked from. Safe to call from any thread.
+    """
+
+    __slots__ = ("_forget", "_make", "_values")
+
+    def __init__(self, make: Callable[[], T], forget: Callable[[T], None] | None = None) -> None:
+        self._make = make
+        self._forget = forget
+        self._values: dict[int, T] = {}
+
+    def __call__(self) -> T:
+        """Return the value of this process."""
+        value = self._values.get(os.getpid())
+        return self._first() if value is None else value
+
+    def made(self) -> T | None:
+        """Return the value of this process; None if it has not asked for one yet."""
+        return self._values.get(os.getpid())
+
+    def _first(self) -> T:
+        own = os.getpid()
+        value = self._values.setdefault(own, self._make())  # atomic: of several threads, the first one's is taken
+        for pid in list(self._values):
+            if pid != own:
+                inherited = self._values.pop(pid, None)
+                if inherited is not None and self._forget is not None:
+                    self._forget(inherited)
+        return value
