@@ -10,9 +10,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
-import msgspec
-
 from soundpost.backplane.addresses import Addresses
+from soundpost.backplane.attributes import channel_attributes
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.members import Members
 from soundpost.core.apps import App
@@ -29,7 +28,6 @@ from soundpost.core.peers import (
 from soundpost.core.presence import Member
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
-from soundpost.wire.frames import frame_payload
 
 COUNT_AT_ONCE: Final = 100
 """Up to this many subscribers a changed count is announced at once, above it every few seconds, as Pusher does."""
@@ -338,7 +336,7 @@ class Registry:
             return sum(entry.connections.values())
         if isinstance(query, UsersQuery):
             channel = entry.channels.get(query.channel)
-            return None if channel is None or channel.members is None else channel.members.ids_json
+            return [] if channel is None or channel.members is None else channel.members.ids_json
         if isinstance(query, ChannelQuery):
             return [_attributes(entry, name, query.attributes) for name in query.names]
         assert isinstance(query, ChannelsQuery)
@@ -347,24 +345,14 @@ class Registry:
         }
 
 
-def _attributes(entry: _AppEntry, name: str, asked: Iterable[str]) -> dict[str, Any]:
-    """The asked-for attributes that apply: ``occupied``, ``user_count``, ``subscription_count``, ``cache``."""
+def _attributes(entry: _AppEntry, name: str, asked: list[str]) -> dict[str, Any]:
     channel = entry.channels.get(name)
-    found: dict[str, Any] = {}
-    for attribute in asked:
-        if attribute == "occupied":
-            found["occupied"] = channel is not None
-        elif attribute == "user_count" and channel is not None and channel.members is not None:
-            found["user_count"] = len(channel.members)
-        elif attribute == "subscription_count" and channel is not None:
-            found["subscription_count"] = channel.count
-        elif attribute == "cache":
-            frame = entry.cache.get(name)
-            if frame is not None:
-                event = msgspec.json.decode(frame_payload(frame))
-                found["cache"] = {
-                    "event": event["event"],
-                    "data": event["data"],
-                    "ttl": entry.cache.seconds_left(name),
-                }
-    return found
+    last = entry.cache.get(name) if "cache" in asked else None
+    return channel_attributes(
+        name,
+        asked,
+        subscriptions=0 if channel is None else channel.count,
+        users=0 if channel is None or channel.members is None else len(channel.members),
+        last=last,
+        ttl=0 if last is None else entry.cache.seconds_left(name),
+    )

@@ -72,7 +72,7 @@ class ChannelQuery(Struct, frozen=True, tag="channel"):
 
 
 class UsersQuery(Struct, frozen=True, tag="users"):
-    """Who is on a presence channel? Answer: a list of user ids as JSON; None for a channel that is not occupied."""
+    """Who is on a presence channel? Answer: a list of user ids as JSON."""
 
     app_id: str
     channel: str

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
-import msgspec
-
 from soundpost.core import faults
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.joining import Joining, go_on
 from soundpost.core.peers import Joined
-from soundpost.core.presence import Member
-from soundpost.errors import SubscriptionError
+from soundpost.core.presence import Member, id_fault
+from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
-from soundpost.wire.messages import ChannelData, Subscribe
+from soundpost.wire.messages import Subscribe
 
 
 def subscribe(connection: Connection, request: Subscribe) -> None:
@@ -150,22 +148,21 @@ def _member(connection: Connection, request: Subscribe) -> Member:
     app, name = connection.app.app, request.channel
     if request.channel_data:
         try:
-            who: ChannelData = messages.decode_channel_data(request.channel_data)
-        except (msgspec.DecodeError, RecursionError) as error:
+            who = messages.read_channel_data(request.channel_data)
+        except JsonError as error:
             raise SubscriptionError(
                 name, codes.INVALID_MESSAGE, f"Invalid message format: channel_data: {error}", status=400
             ) from None
         user_id, info = who.user_id, bytes(who.user_info)
     elif connection.user is not None:
-        user_id, info = connection.user.id, bytes(connection.user.user_info)
+        user_id, info = connection.user
     else:
         raise SubscriptionError(
             name, codes.UNAUTHORIZED, f'Connection is unauthorized: {name} needs channel_data with a "user_id"'
         )
-    if not 1 <= len(str(user_id)) <= app.max_user_id_length:
-        raise SubscriptionError(
-            name, codes.INVALID_MESSAGE, f"user_id must have 1 to {app.max_user_id_length} characters", status=400
-        )
+    fault = id_fault(str(user_id), app.max_user_id_length)
+    if fault is not None:
+        raise SubscriptionError(name, codes.INVALID_MESSAGE, f"user_id {fault}", status=400)
     if len(info) > app.max_user_info_size:
         raise SubscriptionError(
             name,

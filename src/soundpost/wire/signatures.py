@@ -19,8 +19,12 @@ def sign(secret: str, text: str) -> str:
 
 
 def verify(secret: str, text: str, signature: str) -> bool:
-    """Whether ``signature`` is that of ``text``, compared in constant time."""
-    return hmac.compare_digest(sign(secret, text).encode(), signature.encode(errors="replace"))
+    """Whether ``signature`` is that of ``text``, compared in constant time. What has no form in UTF-8 has none."""
+    try:
+        expected = sign(secret, text)
+    except UnicodeEncodeError:
+        return False
+    return hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
 
 
 def channel_text(socket_id: str, channel: str, channel_data: str | None = None) -> str:

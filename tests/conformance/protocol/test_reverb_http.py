@@ -128,8 +128,9 @@ def test_users_of_a_channel_that_is_not_presence_is_400(server: TickedServer, cl
     assert status(server, "GET", "/channels/room/users") == 400
 
 
-def test_users_of_an_unknown_presence_channel_is_404(server: TickedServer) -> None:
-    assert status(server, "GET", "/channels/presence-room/users") == 404
+def test_users_of_an_unknown_presence_channel_are_none_as_of_pusher(server: TickedServer) -> None:
+    """Reverb answers 404, which SDKs raise as an error; Laravel does not ask."""
+    assert get(server, "/channels/presence-room/users") == {"users": []}
 
 
 def test_users_once_each_first_seen_first_numbers_kept(server: TickedServer, clients: list[RawSocket]) -> None:
@@ -263,7 +264,8 @@ def test_subscription_counts_of_the_channels_of_an_event_and_we_give_that_of_pre
     response = post(server, event("presence-room", "room", "unknown", info="subscription_count"))
 
     counted = {"subscription_count": 1}
-    assert json.loads(response.body) == {"channels": {"presence-room": counted, "room": counted, "unknown": {}}}
+    unknown = {"subscription_count": 0}
+    assert json.loads(response.body) == {"channels": {"presence-room": counted, "room": counted, "unknown": unknown}}
 
 
 def test_socket_id_suppresses_delivery_to_that_socket(server: TickedServer, clients: list[RawSocket]) -> None:

@@ -22,6 +22,30 @@ def test_sign_in_is_answered_with_the_user_data_as_sent() -> None:
     assert client.read() == [{"event": "pusher:signin_success", "data": {"user_data": user_data}}]
 
 
+@pytest.mark.parametrize(("id", "text"), [(7, "7"), (0, "0"), (-1, "-1"), (2**53 + 1, "9007199254740993")])
+def test_an_integer_id_signs_in_as_its_decimal_string(id: int, text: str) -> None:
+    """pusher-js takes no other id than a string; the rest of ``user_data`` stays as it was written."""
+    stage = Stage()
+    client = stage.connect()
+
+    client.sign_in(f'{{"id": {id}, "user_info": {{"n":1.50,"half":"\\ud83d"}}, "watchlist": []}}')
+    client.say("pusher:subscribe", {"channel": f"#server-to-user-{text}"})
+
+    said = client.read()
+    assert [message["event"] for message in said] == ["pusher:signin_success", "pusher_internal:subscription_succeeded"]
+    expected = f'{{"id":"{text}","user_info":{{"n":1.50,"half":"\\ud83d"}},"watchlist":[]}}'
+    assert said[0]["data"] == {"user_data": expected}
+    assert set(stage.app.users) == {text}
+
+
+def test_a_malformed_id_is_refused_with_what_an_id_is() -> None:
+    client = Stage().connect()
+
+    client.sign_in('{"id":null}')
+
+    assert 'user_data needs an "id", a string or an integer' in error_of(client.read())[1]
+
+
 def test_the_worked_example_of_the_documentation_is_accepted() -> None:
     stage = Stage(App(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8"))
     client = stage.connect("3")
@@ -70,7 +94,11 @@ def test_a_right_signature_with_the_key_of_another_app_is_wrong() -> None:
         "not JSON",
         "[]",
         "{}",
-        '{"id":7}',
+        '{"id":7.5}',
+        '{"id":true}',
+        '{"id":[7]}',
+        '{"id":123456789012345678901234567890}',
+        '{"id":"\\ud83d"}',
         '{"id":null}',
         '{"id":""}',
         json.dumps({"id": "x" * 129}),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -10,7 +10,7 @@ from soundpost.core.app_state import AppState
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, UsersQuery
 from soundpost.server.requests import ApiError, Later, Request, Response, ask, json_response
 from soundpost.wire import channel_names
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 ATTRIBUTES: Final = ("user_count", "subscription_count", "cache")
 
@@ -21,6 +21,13 @@ def attributes(info: str) -> list[str]:
     return [name for name in ATTRIBUTES if name in asked]
 
 
+def shown(found: dict[str, Any]) -> dict[str, Any]:
+    """A channel's attributes as they are answered: a cached event is JSON already."""
+    if found.get("cache") is not None:
+        found["cache"] = msgspec.Raw(found["cache"])
+    return found
+
+
 def get_channels(request: Request, state: AppState, query: dict[str, str]) -> Later:
     """All occupied channels, or those whose names begin with ``filter_by_prefix``."""
     prefix = query.get("filter_by_prefix", "")
@@ -28,7 +35,9 @@ def get_channels(request: Request, state: AppState, query: dict[str, str]) -> La
     if "user_count" in asked and not prefix.startswith("presence-"):
         raise ApiError(400, "info=user_count needs filter_by_prefix=presence-…: other channels have no users")
     return ask(
-        state, ChannelsQuery(state.app.id, prefix, asked), lambda channels: json_response({"channels": channels})
+        state,
+        ChannelsQuery(state.app.id, prefix, asked),
+        lambda channels: json_response({"channels": {name: shown(found) for name, found in channels.items()}}),
     )
 
 
@@ -36,7 +45,7 @@ def get_channel(request: Request, state: AppState, query: dict[str, str], name: 
     """One channel, occupied or not."""
     _check_name(state, name)
     asked = ["occupied", *attributes(query.get("info", ""))]
-    return ask(state, ChannelQuery(state.app.id, [name], asked), lambda channels: json_response(channels[0]))
+    return ask(state, ChannelQuery(state.app.id, [name], asked), lambda channels: json_response(shown(channels[0])))
 
 
 def get_channel_users(request: Request, state: AppState, query: dict[str, str], name: str) -> Later:
@@ -45,9 +54,7 @@ def get_channel_users(request: Request, state: AppState, query: dict[str, str], 
     if not channel_names.kind_of(name).is_presence:
         raise ApiError(400, f"{name} is not a presence channel: only those have users")
 
-    def users(ids: list[bytes] | None) -> Response:
-        if ids is None:
-            raise ApiError(404, f"{name} has no users")
+    def users(ids: list[bytes]) -> Response:
         return Response(body=encode({"users": [{"id": msgspec.Raw(user_id)} for user_id in ids]}))
 
     return ask(state, UsersQuery(state.app.id, name), users)
