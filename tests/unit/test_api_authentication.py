@@ -170,3 +170,18 @@ def test_an_odd_signature_is_just_wrong(sent: str) -> None:
 
     assert error.status == 401
     assert len(error.message) < 1000
+
+
+@pytest.mark.parametrize("values", [["b", "a"], ["a", "b"], ["2", "10", "1"]])
+def test_repeated_parameters_are_signed_as_sent_and_cannot_change_places(values: list[str]) -> None:
+    """As Pusher's SDK in Go does; sorted by value too, somebody else could have made another request of it."""
+    sent = [("auth_key", APP.key), ("auth_timestamp", str(NOW)), ("auth_version", "1.0")]
+    sent += [("info", value) for value in values]
+    query = "&".join(f"{name}={value}" for name, value in sent)
+
+    def request(order: list[tuple[str, str]]) -> Request:
+        made = [*order, ("auth_signature", signature(APP.secret, f"GET\n{PATH}\n{query}"))]
+        return Request(b"GET", f"{PATH}?{urlencode(made)}".encode(), "1.1", [], b"", True)
+
+    assert check(request(sent))["info"] == values[-1]
+    assert refusal(request([*sent[:3], *reversed(sent[3:])])).status == 401

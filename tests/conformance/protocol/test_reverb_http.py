@@ -325,7 +325,7 @@ def test_an_unknown_app_id_is_404(server: TickedServer) -> None:
 
 
 @pytest.mark.parametrize("sign_prefix", [True, False])
-def test_with_a_path_the_api_answers_below_it_signed_with_or_without(sign_prefix: bool) -> None:
+def test_with_a_path_the_api_answers_below_it_and_without_it_signed_with_or_without(sign_prefix: bool) -> None:
     with ticked_server(path="ws") as server:
         body = json.dumps(event("room")).encode()
         path = ("/ws" if sign_prefix else "") + "/apps/1/events"
@@ -334,7 +334,7 @@ def test_with_a_path_the_api_answers_below_it_signed_with_or_without(sign_prefix
         head = f"POST /ws/apps/1/events?{pairs} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
 
         assert http_request(server.port, head.encode() + body).status == 200
-        assert post(server, event("room")).status == 404
+        assert post(server, event("room")).status == 200  # as pusher-http-php asks if the path has no slash at its end
 
 
 @pytest.mark.parametrize(
