@@ -102,6 +102,7 @@ class State:
     def _tick(self, due: float) -> None:
         """Once a second; a loop that was late is not made up for: clients must have the time to be heard."""
         self.wheel.tick()
+        self.node.every_second()
         if self.wheel.now % _HOUSEKEEPING == 0:
             self.node.every_few_seconds()
         due = max(due + 1, self.loop.time())

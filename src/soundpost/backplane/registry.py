@@ -304,7 +304,7 @@ class Registry:
     # Subscription counts
 
     def _count_changed(self, entry: _AppEntry, channel: _Channel, told: NodeEnd | None) -> None:
-        if channel.members is not None:
+        if not kind_of(channel.name).announces_count:
             return
         if channel.count > COUNT_AT_ONCE:
             entry.counts_due.add(channel)

@@ -42,6 +42,7 @@ class Connection(ABC):
         "junk_allowance",
         "message_allowance",
         "socket_id",
+        "subscription_allowance",
         "takes_compressed",
         "unsettled",
         "user",
@@ -60,6 +61,8 @@ class Connection(ABC):
         self.client_event_allowance: Allowance | None = None
         self.junk_allowance: Allowance | None = None
         self.message_allowance: Allowance | None = None
+        self.subscription_allowance: Allowance | None = None
+        """None while it has never left a channel, nor asked for one again."""
 
     @abstractmethod
     def write(self, data: bytes) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
+from soundpost.core import subscriptions
 from soundpost.core.app_state import AppState
 from soundpost.core.connection import Connection, User
 from soundpost.core.presence import id_fault
@@ -41,7 +42,8 @@ def sign_in(connection: Connection, request: SignIn) -> None:
         return
     connection.user = user
     connection.app.users.setdefault(user.id, set()).add(connection)
-    connection.send(messages.signin_success(user_data))
+    connection.app.unauthorized.pop(connection, None)
+    subscriptions.subscribe_user(connection, user.id, lambda: connection.send(messages.signin_success(user_data)))
 
 
 def sign_out(connection: Connection) -> None:

@@ -292,6 +292,7 @@ class Server:
         while due <= now:
             due += 1
             self.wheel.tick()
+            self.node.every_second()
             if self.wheel.now % _HOUSEKEEPING == 0:
                 self.node.every_few_seconds()
         self._limit_silent_sockets()

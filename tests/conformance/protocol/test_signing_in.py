@@ -194,7 +194,7 @@ def test_nobody_else_gets_it(signed_in: str | None) -> None:
     assert (error["channel"], error["type"], error["status"]) == ("#server-to-user-7", "AuthError", 401)
     assert error_of(messages)[0] == 4009
     assert client.close_code is None
-    assert stage.app.channels == {}
+    assert "#server-to-user-7" not in stage.app.channels
 
 
 def test_every_connection_of_a_user_gets_its_events() -> None:
@@ -272,3 +272,38 @@ def test_terminating_nobody_is_fine(id: str) -> None:
 
     client.read()
     assert client.close_code is None
+
+
+@pytest.mark.parametrize("id", ["a b", "ann@example.com/x", "é", "x" * 128, "7"])
+def test_whatever_a_channel_may_be_named_signing_in_is_answered(id: str) -> None:
+    stage = Stage(max_channel_name_length=100)
+    client = stage.connect()
+
+    client.sign_in({"id": id})
+    client.sign_in({"id": id})
+
+    assert [message["event"] for message in client.read()] == ["pusher:signin_success"] * 2
+    assert len(client.channels) == (len(id) < 100)
+
+
+def test_who_leaves_the_channel_of_the_user_gets_no_more() -> None:
+    stage = Stage()
+    client = stage.connect()
+    client.sign_in({"id": "7"})
+    client.say("pusher:unsubscribe", {"channel": "#server-to-user-7"})
+    client.read()
+
+    stage.publish("#server-to-user-7")
+
+    assert client.read() == []
+
+
+def test_who_signs_in_is_not_told_of_counts_nor_held_by_the_limit_of_channels() -> None:
+    stage = Stage(subscription_count=True, max_subscriptions=1)
+    client = stage.connect()
+    client.join("room")
+
+    client.sign_in({"id": "7"})
+    stage.publish("#server-to-user-7")
+
+    assert [message["event"] for message in client.read()] == ["pusher:signin_success", "e"]
