@@ -92,11 +92,14 @@ class State:
     def overflowed(self, connection: Connection) -> None:
         """A slow client is closed."""
         self.overflows += 1
-        log.warning(
-            "closed socket %s of app %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) waited",
+        self.notices.warn(
+            f"overflowed {connection.app.app.id}",
+            "closed socket %s of app %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) waited. "
+            "No further ones are logged within a minute",
             connection.socket_id,
             connection.app.app.id,
             connection.app.app.max_output_buffer,
+            silence=60,
         )
 
     def _tick(self, due: float) -> None:

@@ -271,13 +271,15 @@ class Server:
     def overflowed(self, connection: Connection) -> None:
         """A slow client is closed."""
         self.overflows += 1
-        log.warning(
+        self.notices.warn(
+            f"overflowed {connection.app.app.id}",
             "closed socket %s of app %s from %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) "
-            "waited",
+            "waited. No further ones are logged within a minute; soundpost status counts them",
             connection.socket_id,
             connection.app.app.id,
             shown(connection.address),
             connection.app.app.max_output_buffer,
+            silence=60,
         )
 
     def _tick(self, due: float) -> None:
