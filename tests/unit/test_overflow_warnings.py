@@ -13,7 +13,7 @@ from soundpost.server.server import Server
 
 
 def daemon() -> Server:
-    return Server(Settings(apps=[APP]))
+    return Server(Settings(apps=(APP,)))
 
 
 def embedded() -> State:

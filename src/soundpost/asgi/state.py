@@ -36,7 +36,12 @@ class State:
         apps = tuple(apps)
         self.loop = asyncio.get_running_loop()
         self.wheel = TimerWheel()
-        self.node = Node(apps, peers=SingleNode(Registry(apps)), call_soon=self.loop.call_soon, deliver=deliver)
+        self.node = Node(
+            apps,
+            peers=SingleNode(Registry(apps, call_soon=self.loop.call_soon)),
+            call_soon=self.loop.call_soon,
+            deliver=deliver,
+        )
         self.close_timeout = settings.close_timeout
         self.open_websockets = 0
         self.overflows = 0

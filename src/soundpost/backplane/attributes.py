@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Raw, Struct
 
 from soundpost.wire.channel_names import kind_of
 from soundpost.wire.frames import frame_payload
-from soundpost.wire.json_text import reader
+from soundpost.wire.json_text import encode, reader
 
 
 class _Event(Struct):
@@ -39,6 +39,16 @@ def channel_attributes(
         elif attribute == "cache" and kind_of(name).is_cache:
             found["cache"] = None if last is None else _cached(last, ttl)
     return found
+
+
+def answered(found: dict[str, Any]) -> dict[str, Any]:
+    """A channel's attributes as they are encoded for an answer: a cached event is JSON already."""
+    return found if found.get("cache") is None else found | {"cache": Raw(found["cache"])}
+
+
+def json_members(channels: Mapping[str, dict[str, Any]]) -> bytes:
+    """Channels with their attributes, as members of a JSON object."""
+    return encode({name: answered(found) for name, found in channels.items()})[1:-1]
 
 
 def _cached(frame: bytes, ttl: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -70,5 +71,13 @@ class AppState:
     def end_all(self, code: int, message: str) -> None:
         """End all connections, and those that are about to open."""
         self.closed_with = code, message
-        for connection in list(self.connections.values()):
-            connection.end(code, message)
+        self._end_next(list(self.connections.values()))
+
+    def _end_next(self, connections: list[Connection]) -> None:
+        """End some connections in each loop turn, unless the app has come back meanwhile."""
+        if self.closed_with is None:
+            return
+        for connection in connections[:_AT_ONCE]:
+            connection.end(*self.closed_with)
+        if len(connections) > _AT_ONCE:
+            self.node.call_soon(partial(self._end_next, connections[_AT_ONCE:]))

@@ -56,7 +56,10 @@ class Change(Struct, frozen=True, tag="change"):
 
 
 class ChannelsQuery(Struct, frozen=True, tag="channels"):
-    """Which channels are occupied? Answer: attributes by channel name."""
+    """Which channels are occupied? Answer: the JSON of an object with the attributes of each.
+
+    There may be very many: they are collected over several loop turns.
+    """
 
     app_id: str
     prefix: str

@@ -65,7 +65,7 @@ class Server:
         self.fair_queue = FairQueue(self.loop.call_soon)
         self.node = Node(
             settings.apps,
-            peers=peers or SingleNode(Registry(settings.apps)),
+            peers=peers or SingleNode(Registry(settings.apps, call_soon=self.loop.call_soon)),
             call_soon=self.loop.call_soon,
             deliver=deliver,
             compress=Deflater(self.settings.compression_threshold).frame if self.settings.compression else None,

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from soundpost.backplane.attributes import channel_attributes
+from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.redis.buckets import all_buckets, app_bucket, bucket_of
 from soundpost.backplane.redis.messages import member_of
+from soundpost.backplane.slices import json_in_slices
+from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, Query, UsersQuery
 
 if TYPE_CHECKING:
@@ -23,8 +25,9 @@ Read = tuple[bytes, str, str, tuple[str, ...]]
 class Questions:
     """Asks Redis."""
 
-    def __init__(self, redis: Redis, clock: Callable[[], float]) -> None:
+    def __init__(self, redis: Redis, clock: Callable[[], float], call_soon: CallSoon) -> None:
         self._redis = redis
+        self._call_soon = call_soon
         self._clock = clock
 
     def answer(self, entry: AppEntry, query: Query, then: Answered) -> None:
@@ -54,21 +57,27 @@ class Questions:
         self._read([(bucket, "HVALS", "members:" + query.channel, ())], answered)
 
     def _channels(self, entry: AppEntry, query: ChannelsQuery, then: Answered) -> None:
-        def answered(found: list[Any] | None) -> None:
-            if found is None:
-                names = list(entry.channels)
-            else:
-                names = [name.decode() for total in found for name in _keys(total)]
-            names = [name for name in names if name.startswith(query.prefix)]
-            if query.attributes:
+        def make(slice_: Sequence[bytes | str], then: Callable[[bytes], None]) -> None:
+            texts = [name if isinstance(name, str) else name.decode() for name in slice_]
+            names = [name for name in texts if name.startswith(query.prefix)]
+            if query.attributes and names:
                 self._attributes(
                     entry,
                     names,
                     query.attributes,
-                    lambda attributes: then(dict(zip(names, attributes, strict=True))),
+                    lambda attributes: then(json_members(dict(zip(names, attributes, strict=True)))),
                 )
             else:
-                then({name: {} for name in names})
+                then(json_members({name: {} for name in names}))
+
+        def answered(found: list[Any] | None) -> None:
+            names: list[bytes | str] = []
+            if found is None:
+                names += entry.channels
+            else:
+                for total in found:
+                    names += _keys(total)
+            json_in_slices(names, make, then, self._call_soon)
 
         self._read([(bucket, "HGETALL", "total", ()) for bucket in all_buckets(query.app_id)], answered)
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import msgspec
-
+from soundpost.backplane.attributes import answered
 from soundpost.core.app_state import AppState
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, UsersQuery
 from soundpost.server.requests import ApiError, Later, Request, Response, ask, json_response
 from soundpost.wire import channel_names
-from soundpost.wire.json_text import encode
 
 ATTRIBUTES: Final = ("user_count", "subscription_count", "cache")
 
@@ -19,13 +17,6 @@ def attributes(info: str) -> list[str]:
     """The known attributes in an ``info`` parameter: names with commas in between."""
     asked = [name.strip() for name in info.split(",")]
     return [name for name in ATTRIBUTES if name in asked]
-
-
-def shown(found: dict[str, Any]) -> dict[str, Any]:
-    """A channel's attributes as they are answered: a cached event is JSON already."""
-    if found.get("cache") is not None:
-        found["cache"] = msgspec.Raw(found["cache"])
-    return found
 
 
 def get_channels(request: Request, state: AppState, query: dict[str, str]) -> Later:
@@ -37,7 +28,7 @@ def get_channels(request: Request, state: AppState, query: dict[str, str]) -> La
     return ask(
         state,
         ChannelsQuery(state.app.id, prefix, asked),
-        lambda channels: json_response({"channels": {name: shown(found) for name, found in channels.items()}}),
+        lambda channels: Response(body=b'{"channels":%b}' % channels),
     )
 
 
@@ -45,7 +36,7 @@ def get_channel(request: Request, state: AppState, query: dict[str, str], name: 
     """One channel, occupied or not."""
     _check_name(state, name)
     asked = ["occupied", *attributes(query.get("info", ""))]
-    return ask(state, ChannelQuery(state.app.id, [name], asked), lambda channels: json_response(shown(channels[0])))
+    return ask(state, ChannelQuery(state.app.id, [name], asked), lambda channels: json_response(answered(channels[0])))
 
 
 def get_channel_users(request: Request, state: AppState, query: dict[str, str], name: str) -> Later:
@@ -55,7 +46,7 @@ def get_channel_users(request: Request, state: AppState, query: dict[str, str], 
         raise ApiError(400, f"{name} is not a presence channel: only those have users")
 
     def users(ids: list[bytes]) -> Response:
-        return Response(body=encode({"users": [{"id": msgspec.Raw(user_id)} for user_id in ids]}))
+        return Response(body=b'{"users":[%b]}' % b",".join([b'{"id":%b}' % user_id for user_id in ids]))
 
     return ask(state, UsersQuery(state.app.id, name), users)
 

@@ -8,12 +8,13 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
+from soundpost.backplane.attributes import answered
 from soundpost.core.app_state import AppState
 from soundpost.core.peers import ChannelQuery, RequestKey
 from soundpost.core.publishing import publish
 from soundpost.errors import JsonError, JsonShapeError
 from soundpost.server.requests import OK, ApiError, Later, Request, Response, ask, json_response
-from soundpost.server.routes.channels import ATTRIBUTES, attributes, shown
+from soundpost.server.routes.channels import ATTRIBUTES, attributes
 from soundpost.server.routes.once import publish_once, request_key
 from soundpost.wire import channel_names
 from soundpost.wire.json_text import reader
@@ -100,7 +101,9 @@ def _answer_event(state: AppState, channels: list[str], info: str | None) -> Res
     return ask(
         state,
         ChannelQuery(state.app.id, channels, attributes(info)),
-        lambda infos: json_response({"channels": dict(zip(channels, map(shown, infos), strict=True))} | _reach(state)),
+        lambda infos: json_response(
+            {"channels": dict(zip(channels, map(answered, infos), strict=True))} | _reach(state)
+        ),
     )
 
 
@@ -134,7 +137,7 @@ def _answer_batch(state: AppState, batch: list[BatchEvent]) -> Response | Later:
 
     def response(infos: list[dict[str, Any]]) -> Response:
         pairs = zip(asked, infos, strict=True)
-        found = [shown({name: info[name] for name in names if name in info}) for names, info in pairs]
+        found = [answered({name: info[name] for name in names if name in info}) for names, info in pairs]
         return json_response({"batch": found} | _reach(state))
 
     every = [name for name in ATTRIBUTES if any(name in names for names in asked)]
