@@ -55,7 +55,7 @@ def _authenticated(request: Request, state: AppState, prefix: str, now: float) -
 
 def _warn(request: Request, state: AppState, error: ApiError) -> None:
     """Tell the operator of a publisher that is refused, without what it sent: that may be a secret in a wrong place."""
-    reason = _SENT.sub("…", error.message)
+    reason = _SENT.sub("…", error.message).rstrip(".")
     _notices.warn(
         f"{error.status} {state.app.id}",
         "app %s: refused %s %s with %d: %s. No further ones are logged within a minute",
