@@ -17,7 +17,7 @@ from soundpost.client.incoming import Frame, decode_frame
 from soundpost.client.pusher_socket import NO_CLOSE_FRAME
 from soundpost.errors import FrameError
 from soundpost.wire.frames import CLOSE, NORMAL_CLOSURE, PING, PONG, Message, close_frame, frame_payload, parse_close
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 EVENT, WHISPER = "soak", "client-soak"
 PRESENCE = "wrong presence"

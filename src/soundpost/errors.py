@@ -11,6 +11,8 @@ SoundpostError
 ├── ConnectionRefused       a server refused or ended a client's connection
 ├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
 ├── ProxyHeaderError        a connection does not begin with a PROXY header that can be understood
+├── JsonError               a text is no JSON, or nested too deep
+│   └── JsonShapeError      it is JSON, but not what is expected
 ├── FrameError              bytes break RFC 6455; ends the connection with its close code
 └── ProtocolError           a message breaks the Pusher protocol; the connection survives
     └── SubscriptionError   one channel could not be subscribed to
@@ -88,6 +90,14 @@ class HandshakeError(SoundpostError):
 
 class ProxyHeaderError(SoundpostError):
     """A connection does not begin with a header of the PROXY protocol, or with one that cannot be understood."""
+
+
+class JsonError(SoundpostError, ValueError):
+    """A text is no JSON, or its arrays and objects are nested too deep."""
+
+
+class JsonShapeError(JsonError):
+    """A JSON text has not the fields and types that are expected; the message names the place."""
 
 
 class FrameError(SoundpostError):

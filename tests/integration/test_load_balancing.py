@@ -12,7 +12,7 @@ from nginx_process import running_nginx
 from redis_process import free_port, running_redis
 from soundpost.config.settings import ScalingSettings
 from soundpost.wire.frames import CLOSE, TEXT
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 CHANNEL: Final = "room"
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from conformance.protocol.stage import APP, Stage, signature
+from soundpost.core.notices import Notices
+from soundpost.server import authentication
 from soundpost.server.authentication import authenticate
 from soundpost.server.requests import ApiError, Request
 from soundpost.wire.signatures import md5
@@ -170,3 +173,67 @@ def test_an_odd_signature_is_just_wrong(sent: str) -> None:
 
     assert error.status == 401
     assert len(error.message) < 1000
+
+
+@pytest.mark.parametrize("values", [["b", "a"], ["a", "b"], ["2", "10", "1"]])
+def test_repeated_parameters_are_signed_as_sent_and_cannot_change_places(values: list[str]) -> None:
+    """As Pusher's SDK in Go does; sorted by value too, somebody else could have made another request of it."""
+    sent = [("auth_key", APP.key), ("auth_timestamp", str(NOW)), ("auth_version", "1.0")]
+    sent += [("info", value) for value in values]
+    query = "&".join(f"{name}={value}" for name, value in sent)
+
+    def request(order: list[tuple[str, str]]) -> Request:
+        made = [*order, ("auth_signature", signature(APP.secret, f"GET\n{PATH}\n{query}"))]
+        return Request(b"GET", f"{PATH}?{urlencode(made)}".encode(), "1.1", [], b"", True)
+
+    assert check(request(sent))["info"] == values[-1]
+    assert refusal(request([*sent[:3], *reversed(sent[3:])])).status == 401
+
+
+SECRET_SENT = "the-secret-in-a-wrong-place"
+
+
+@pytest.mark.parametrize(
+    ("request_", "options", "reason"),
+    [
+        (signed(auth_key=SECRET_SENT), {}, "is not the key of app 1"),
+        (signed(auth_key=f"a'{SECRET_SENT}'\n"), {}, "is not the key of app 1"),
+        (signed(secret=SECRET_SENT), {}, "Invalid signature"),
+        (signed(auth_signature=SECRET_SENT), {}, "Invalid signature"),
+        (signed(auth_version=SECRET_SENT), {}, "is unknown: use 1.0"),
+        (signed(auth_timestamp=SECRET_SENT), {}, "is not a number of seconds"),
+        (signed(auth_timestamp=str(NOW - 601)), {}, "Timestamp expired"),
+        (signed(body_md5="0" * 32), {}, "but the body that arrived has"),
+        (signed(drop="auth_key"), {}, "Missing parameter: auth_key"),
+        (signed(), {"enabled": False}, "App 1 is disabled"),
+    ],
+)
+def test_a_refusal_is_logged_once_a_minute_without_what_was_sent(
+    request_: Request,
+    options: dict[str, Any],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(authentication, "_notices", Notices(logging.getLogger("soundpost.api"), lambda: clock[0]))
+
+    for seconds in (0, 1, 59):
+        clock[0] = seconds
+        error = refusal(request_, **options)
+
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith(f"app 1: refused POST '{PATH}' with {error.status}: ")
+    assert reason in record.getMessage()
+    for hidden in (
+        SECRET_SENT,
+        APP.secret,
+        request_.query,
+        dict(request_.parameters()).get("auth_signature", "-none-"),
+    ):
+        assert hidden not in record.getMessage()
+    assert "\n" not in record.getMessage()
+    clock[0] = 60
+    refusal(request_, **options)
+    assert len(caplog.records) == 2

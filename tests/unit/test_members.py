@@ -8,7 +8,7 @@ from unittest import mock
 from soundpost.backplane import members as members_module
 from soundpost.backplane.members import Members
 from soundpost.core.presence import Member
-from soundpost.wire import messages
+from soundpost.wire.json_text import encode as encode_json
 
 
 def listed(members: Members) -> object:
@@ -51,7 +51,7 @@ def test_a_join_encodes_its_own_member_only() -> None:
     for id in range(2_000):
         members.enter(Member(id, b'{"name":"x"}'))
 
-    with mock.patch.object(members_module, "encode", wraps=messages.encode) as encode:
+    with mock.patch.object(members_module, "encode", wraps=encode_json) as encode:
         members.enter(Member("new", b'{"name":"y"}'))
         members.as_json_string()
         assert encode.call_count <= 5

@@ -103,11 +103,11 @@ def test_the_memory_of_an_app_is_bounded() -> None:
 
     tracemalloc.start()
     try:
-        full = receive(0, MAX_KEYS)
-        later = receive(MAX_KEYS, 3 * MAX_KEYS)
+        full = receive(0, 2 * MAX_KEYS)  # twice: a dictionary that is full and changes grows its table once more
+        later = receive(2 * MAX_KEYS, 5 * MAX_KEYS)
     finally:
         tracemalloc.stop()
 
     assert len(keys) == MAX_KEYS
     assert full < 5_000_000
-    assert later < 1.1 * full
+    assert later < 1.01 * full

@@ -62,6 +62,12 @@ def test_signed_query_without_a_body_has_no_digest() -> None:
     assert query["auth_signature"] == hmac.new(SECRET.encode(), text.encode(), hashlib.sha256).hexdigest()
 
 
+def test_values_of_a_repeated_name_are_signed_in_the_order_they_are_sent_in() -> None:
+    pairs = [("info", "b"), ("a", "1"), ("Info", "a"), ("info", "c")]
+
+    assert signatures.request_text("GET", "/p", pairs) == "GET\n/p\na=1&info=b&info=a&info=c"
+
+
 def test_request_text_lowers_and_sorts_names_and_leaves_the_signature_out() -> None:
     pairs = [("b", "2 &=%"), ("Auth_Key", "K"), ("a", ""), ("auth_signature", "x"), ("AUTH_SIGNATURE", "y")]
 

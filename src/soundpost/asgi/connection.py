@@ -149,7 +149,7 @@ class AsgiConnection(Connection):
         """Close with this code once what waits is sent, or a while later at the latest; leave the node at once."""
         if self._closing:
             return
-        fitting = reason.encode()[:MAX_REASON].decode(errors="ignore")
+        fitting = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
         self._end = {"type": "websocket.close", "code": code, "reason": fitting}
         self._leave()
         if self._writer is None:

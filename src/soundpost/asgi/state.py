@@ -41,7 +41,12 @@ class State:
         self.loop = asyncio.get_running_loop()
         self.pid = os.getpid()
         self.wheel = TimerWheel()
-        self.node = Node(apps, peers=SingleNode(Registry(apps)), call_soon=self.loop.call_soon, deliver=deliver)
+        self.node = Node(
+            apps,
+            peers=SingleNode(Registry(apps, call_soon=self.loop.call_soon)),
+            call_soon=self.loop.call_soon,
+            deliver=deliver,
+        )
         self.close_timeout = settings.close_timeout
         self.open_websockets = 0
         self.overflows = 0
@@ -101,11 +106,14 @@ class State:
     def overflowed(self, connection: Connection) -> None:
         """A slow client is closed."""
         self.overflows += 1
-        log.warning(
-            "closed socket %s of app %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) waited",
+        self.notices.warn(
+            f"overflowed {connection.app.app.id}",
+            "closed socket %s of app %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) waited. "
+            "No further ones are logged within a minute",
             connection.socket_id,
             connection.app.app.id,
             connection.app.app.max_output_buffer,
+            silence=60,
         )
 
     def _tick(self, due: float) -> None:
@@ -113,6 +121,7 @@ class State:
         self.wheel.tick()
         if self.wheel.now == _HANDING_OVER:
             self._look_for_others()
+        self.node.every_second()
         if self.wheel.now % _HOUSEKEEPING == 0:
             self.node.every_few_seconds()
         due = max(due + 1, self.loop.time())

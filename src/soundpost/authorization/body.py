@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
 
 from soundpost.authorization.refusals import Mistake
+from soundpost.errors import JsonError
+from soundpost.wire.json_text import read_json
 
 FORM: Final = "application/x-www-form-urlencoded"
 MULTIPART: Final = "multipart/form-data"
@@ -58,8 +59,8 @@ def hint(headers: Mapping[str, str], body: bytes) -> str:
 
 def _json(body: bytes) -> dict[str, str]:
     try:
-        sent = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
+        sent = read_json(body or b"{}")
+    except JsonError as error:
         raise Mistake(f"the body is no JSON: {error}", 422) from None
     if not isinstance(sent, dict):
         raise Mistake("the body is no JSON object", 422)

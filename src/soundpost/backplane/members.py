@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from soundpost.core.presence import Member
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 
 class Members:

@@ -7,15 +7,16 @@ occupancy are exact because every change passes through here, one after the othe
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-import msgspec
-
 from soundpost.backplane.addresses import Addresses
+from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.members import Members
+from soundpost.backplane.slices import at_once, json_in_slices
 from soundpost.core.apps import App
+from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import (
     Admission,
     Change,
@@ -29,7 +30,6 @@ from soundpost.core.peers import (
 from soundpost.core.presence import Member
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
-from soundpost.wire.frames import frame_payload
 
 COUNT_AT_ONCE: Final = 100
 """Up to this many subscribers a changed count is announced at once, above it every few seconds, as Pusher does."""
@@ -111,11 +111,21 @@ class _AppEntry:
 
 
 class Registry:
-    """The state that all nodes share. ``max_connections``: of all apps together; ``clock`` in seconds."""
+    """The state that all nodes share.
+
+    ``max_connections``: of all apps together; ``clock`` in seconds; ``call_soon`` of the loop that long answers leave
+    alone in between.
+    """
 
     def __init__(
-        self, apps: Iterable[App], *, max_connections: int | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        apps: Iterable[App],
+        *,
+        max_connections: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        call_soon: CallSoon = at_once,
     ) -> None:
+        self._call_soon = call_soon
         self._clock = clock
         self._apps = {app.id: _AppEntry(app, clock) for app in apps}
         self._max_connections = max_connections
@@ -306,7 +316,7 @@ class Registry:
     # Subscription counts
 
     def _count_changed(self, entry: _AppEntry, channel: _Channel, told: NodeEnd | None) -> None:
-        if channel.members is not None:
+        if not kind_of(channel.name).announces_count:
             return
         if channel.count > COUNT_AT_ONCE:
             entry.counts_due.add(channel)
@@ -330,41 +340,38 @@ class Registry:
 
     def answer(self, query: Query, then: Callable[[Any], None]) -> None:
         """Answer a question about all nodes; see the classes of :mod:`soundpost.core.peers`."""
-        then(self._answer(query))
+        if isinstance(query, ChannelsQuery):
+            self._answer_channels(query, then)
+        else:
+            then(self._answer(query))
 
-    def _answer(self, query: Query) -> Any:
+    def _answer_channels(self, query: ChannelsQuery, then: Callable[[bytes], None]) -> None:
+        entry = self._apps[query.app_id]
+
+        def make(names: Sequence[str], then: Callable[[bytes], None]) -> None:
+            occupied = [name for name in names if name.startswith(query.prefix) and name in entry.channels]
+            then(json_members({name: _attributes(entry, name, query.attributes) for name in occupied}))
+
+        json_in_slices(list(entry.channels), make, then, self._call_soon)
+
+    def _answer(self, query: ChannelQuery | UsersQuery | ConnectionsQuery) -> Any:
         entry = self._apps[query.app_id]
         if isinstance(query, ConnectionsQuery):
             return sum(entry.connections.values())
         if isinstance(query, UsersQuery):
             channel = entry.channels.get(query.channel)
-            return None if channel is None or channel.members is None else channel.members.ids_json
-        if isinstance(query, ChannelQuery):
-            return [_attributes(entry, name, query.attributes) for name in query.names]
-        assert isinstance(query, ChannelsQuery)
-        return {
-            name: _attributes(entry, name, query.attributes) for name in entry.channels if name.startswith(query.prefix)
-        }
+            return [] if channel is None or channel.members is None else channel.members.ids_json
+        return [_attributes(entry, name, query.attributes) for name in query.names]
 
 
-def _attributes(entry: _AppEntry, name: str, asked: Iterable[str]) -> dict[str, Any]:
-    """The asked-for attributes that apply: ``occupied``, ``user_count``, ``subscription_count``, ``cache``."""
+def _attributes(entry: _AppEntry, name: str, asked: list[str]) -> dict[str, Any]:
     channel = entry.channels.get(name)
-    found: dict[str, Any] = {}
-    for attribute in asked:
-        if attribute == "occupied":
-            found["occupied"] = channel is not None
-        elif attribute == "user_count" and channel is not None and channel.members is not None:
-            found["user_count"] = len(channel.members)
-        elif attribute == "subscription_count" and channel is not None:
-            found["subscription_count"] = channel.count
-        elif attribute == "cache":
-            frame = entry.cache.get(name)
-            if frame is not None:
-                event = msgspec.json.decode(frame_payload(frame))
-                found["cache"] = {
-                    "event": event["event"],
-                    "data": event["data"],
-                    "ttl": entry.cache.seconds_left(name),
-                }
-    return found
+    last = entry.cache.get(name) if "cache" in asked else None
+    return channel_attributes(
+        name,
+        asked,
+        subscriptions=0 if channel is None else channel.count,
+        users=0 if channel is None or channel.members is None else len(channel.members),
+        last=last,
+        ttl=0 if last is None else entry.cache.seconds_left(name),
+    )

@@ -33,7 +33,7 @@ from soundpost.wire.frames import (
     frame_payload,
     parse_close,
 )
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 if TYPE_CHECKING:
     from soundpost.bench.messages import Endpoint

@@ -7,7 +7,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundpost.errors import PayloadError
+from soundpost.errors import JsonError, PayloadError
+from soundpost.wire.json_text import read_json
 
 
 def _new_id() -> str:
@@ -50,8 +51,8 @@ class Message:
     def from_json(cls, text: str | bytes) -> Message:
         """Made from what :meth:`to_json` gave. Raises PayloadError."""
         try:
-            value = json.loads(text)
-        except ValueError as error:
+            value = read_json(text)
+        except JsonError as error:
             raise PayloadError(f"not a message of a queue: {error}") from None
         return cls.from_dict(value)
 

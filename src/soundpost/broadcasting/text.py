@@ -18,6 +18,7 @@ from soundpost.broadcasting.orm import is_orm_object, primary_key
 from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.serializers import serializer_of
 from soundpost.errors import PayloadError
+from soundpost.wire.json_text import is_unicode
 
 _DEEPEST: Final = 10
 """Steps from a value to its text: a model's key, which is an enumeration's member, whose value is a number."""
@@ -79,17 +80,6 @@ def user_id_of(user: Any, what: str = "a user's id") -> str:
 def is_text(value: Any) -> bool:
     """Whether a value is one text, behind a proxy too, or stands for one: a member of an enumeration."""
     return type(value) is str or isinstance(unproxied(value), str | Enum)
-
-
-def is_unicode(text: str) -> bool:
-    """Whether a text can be sent: Python's may have halves of surrogate pairs."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _whole(text: str, what: str) -> str:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import typer
 
 from soundpost.client.incoming import Event
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 
 class EventLines:

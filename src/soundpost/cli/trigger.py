@@ -63,15 +63,15 @@ def trigger(
 
 def _check_encrypted(channel: str, data: str) -> None:
     """Clients cannot read what is not encrypted: only an application with the master key can publish there."""
-    import msgspec
-
+    from soundpost.errors import JsonError
     from soundpost.wire.channel_names import kind_of
+    from soundpost.wire.json_text import read_json
 
     if not kind_of(channel).is_encrypted:
         return
     try:
-        sealed = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+        sealed = read_json(data)
+    except JsonError:
         sealed = None
     if not isinstance(sealed, dict) or not {"nonce", "ciphertext"} <= sealed.keys():
         raise typer.BadParameter(

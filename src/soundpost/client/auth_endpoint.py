@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpx
-import msgspec
 
 from soundpost.client.address import is_loopback
 from soundpost.client.authorization import ChannelAuth, UserAuth
 from soundpost.client.failures import authorization_refused, no_answer
-from soundpost.errors import ConfigurationError, RequestError
+from soundpost.errors import ConfigurationError, JsonError, RequestError
 from soundpost.wire.channel_names import kind_of
+from soundpost.wire.json_text import read_object
 
 Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
 _MOST_CONNECTIONS: Final = 10
@@ -80,8 +80,8 @@ class Endpoint:
         if answer.status_code != 200:
             raise authorization_refused(url, answer.status_code, answer.headers, answer.content)
         try:
-            return msgspec.json.decode(answer.content, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            return read_object(answer.content)
+        except JsonError:
             raise RequestError(200, f"{url} answered 200, but not with a JSON object") from None
 
     @asynccontextmanager

@@ -15,7 +15,7 @@ from soundpost.client.encryption import master_key_of, shared_secret
 from soundpost.client.reconnection import Action, delay_before
 from soundpost.errors import ConfigurationError, RequestError
 from soundpost.wire.channel_names import kind_of
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import channel_text, sign, user_text
 
 _BUSY: Final = (0, 408, 429)

@@ -9,9 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
-from soundpost.errors import RequestError
+from soundpost.errors import JsonError, RequestError
+from soundpost.wire.json_text import read_json
 
 _LONGEST_REASON: Final = 300
 _TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -100,8 +99,8 @@ def _page(headers: Mapping[str, str], body: bytes) -> str:
 def _reason(body: bytes) -> str:
     """The reason in an error's body: plain text, or JSON with an ``error`` or ``message``."""
     try:
-        decoded = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        decoded = read_json(body)
+    except JsonError:
         return body.decode(errors="replace")
     if isinstance(decoded, dict):
         found = decoded.get("error") or decoded.get("message")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
 import msgspec
+
+from soundpost.errors import JsonError
+from soundpost.wire.json_text import read_json, reader
 
 INTERNAL: Final = "pusher_internal:"
 
@@ -31,8 +35,8 @@ class Event:
         if not isinstance(self.raw, str):
             return self.raw
         try:
-            return msgspec.json.decode(self.raw)
-        except (msgspec.DecodeError, RecursionError, UnicodeError):
+            return read_json(self.raw)
+        except JsonError:
             return self.raw
 
     @property
@@ -64,18 +68,18 @@ class Frame(msgspec.Struct):
         value = self.data
         if isinstance(value, str):
             try:
-                value = msgspec.json.decode(value)
-            except msgspec.DecodeError:
+                value = read_json(value)
+            except JsonError:
                 return {}
         return value if isinstance(value, dict) else {}
 
 
-_decode: Final = msgspec.json.Decoder(Frame).decode
+_read: Final[Callable[[str | bytes], Frame]] = reader(Frame)
 
 
 def decode_frame(text: str | bytes) -> Frame | None:
     """A server's message; None for what is none."""
     try:
-        return _decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _read(text)
+    except JsonError:
         return None

@@ -12,12 +12,12 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
-import msgspec
 
 from soundpost.client.address import is_loopback
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.names import channel_names, text
-from soundpost.wire.messages import encode
+from soundpost.errors import JsonError
+from soundpost.wire.json_text import encode, read_object
 from soundpost.wire.signatures import signed_query
 
 
@@ -74,8 +74,8 @@ class Publisher:
         if answer.status_code != 200:
             raise unexpected_answer(self._base_url, answer.status_code, answer.headers, answer.content)
         try:
-            return msgspec.json.decode(answer.content, type=dict[str, Any])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            return read_object(answer.content)
+        except JsonError:
             raise unexpected_answer(self._base_url, 200, answer.headers, answer.content) from None
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from soundpost.client.address import is_loopback, socket_url
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.errors import ConnectionRefused, RequestError
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds a server may take to answer."""

@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
-import msgspec
-
 from soundpost.client.answers import SIGN_IN, Answers
 from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, answered
 from soundpost.client.channel import Channel, request_of
@@ -15,9 +13,10 @@ from soundpost.client.event_queue import EventQueue
 from soundpost.client.incoming import Event, Frame
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket, error_code
 from soundpost.client.sign_in import SignIn
-from soundpost.errors import ProtocolError, RequestError, SubscriptionError
+from soundpost.errors import JsonError, ProtocolError, RequestError, SubscriptionError
 from soundpost.wire.channel_names import Kind, kind_of
 from soundpost.wire.codes import CLIENT_EVENT_REJECTED
+from soundpost.wire.json_text import read_object
 
 
 class Session:
@@ -237,6 +236,6 @@ def _check_takes_client_events(channel: str, event: str) -> None:
 
 def _user_id(channel_data: str) -> str | None:
     try:
-        return str(msgspec.json.decode(channel_data)["user_id"])
-    except (msgspec.DecodeError, LookupError, TypeError):
+        return str(read_object(channel_data)["user_id"])
+    except (JsonError, LookupError):
         return None

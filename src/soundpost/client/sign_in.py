@@ -10,13 +10,12 @@ import inspect
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
 from soundpost.client.answers import SIGN_IN
 from soundpost.client.authorization import Authenticate, UserAuth, answered
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket
-from soundpost.errors import RequestError
+from soundpost.errors import JsonError, RequestError
 from soundpost.wire.channel_names import SERVER_TO_USER
+from soundpost.wire.json_text import read_json
 
 if TYPE_CHECKING:
     from soundpost.client.channel import Channel
@@ -97,7 +96,7 @@ class SignIn:
 
 def _decoded(user_data: Any) -> dict[str, Any]:
     try:
-        user = msgspec.json.decode(user_data) if isinstance(user_data, str) else user_data
-    except msgspec.DecodeError:
+        user = read_json(user_data) if isinstance(user_data, str) else user_data
+    except JsonError:
         user = None
     return user if isinstance(user, dict) else {}

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
 
 from soundpost.core.channel import Channel
+from soundpost.wire import codes
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
     from soundpost.core.apps import App
     from soundpost.core.connection import Connection
     from soundpost.core.node import Node
+
+
+_AT_ONCE: Final = 500
+"""Connections closed in one loop turn: some 5 ms."""
 
 
 class AppState:
@@ -27,6 +34,9 @@ class AppState:
         """Channels that have subscribers on this node, or soon will, by name."""
         self.users: dict[str, set[Connection]] = {}
         """Signed-in connections, by user id."""
+        self.unauthorized: dict[Connection, float] = {}
+        """Who is still to sign in or join anything private, and since when, the oldest first; see
+        :meth:`end_unauthorized`."""
         self.closed_with: tuple[int, str] | None = None
         """Code and message for its connections, when the app is disabled or gone since a reload."""
 
@@ -42,8 +52,32 @@ class AppState:
         if not channel.subscribers and not channel.joining:
             self.channels.pop(channel.name, None)
 
+    def end_unauthorized(self, now: float) -> None:
+        """Close connections that had ``authorization_timeout`` seconds and made no use of them, some at a time."""
+        limit = self.app.authorization_timeout
+        if limit is None:
+            self.unauthorized.clear()
+            return
+        for connection, since in list(islice(self.unauthorized.items(), _AT_ONCE)):
+            if now - since < limit:
+                return
+            del self.unauthorized[connection]
+            connection.end(
+                codes.UNAUTHORIZED,
+                f"Connection not authorized within timeout: sign in, or subscribe to a private or presence channel, "
+                f"within {limit} s (authorization_timeout)",
+            )
+
     def end_all(self, code: int, message: str) -> None:
         """End all connections, and those that are about to open."""
         self.closed_with = code, message
-        for connection in list(self.connections.values()):
-            connection.end(code, message)
+        self._end_next(list(self.connections.values()))
+
+    def _end_next(self, connections: list[Connection]) -> None:
+        """End some connections in each loop turn, unless the app has come back meanwhile."""
+        if self.closed_with is None:
+            return
+        for connection in connections[:_AT_ONCE]:
+            connection.end(*self.closed_with)
+        if len(connections) > _AT_ONCE:
+            self.node.call_soon(partial(self._end_next, connections[_AT_ONCE:]))

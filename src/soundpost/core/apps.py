@@ -54,6 +54,9 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who may send client events: subscribers of the channel, or nobody."""
     subscription_count: bool = False
     """Tell subscribers of non-presence channels how many they are, whenever it changes."""
+    authorization_timeout: Positive | None = None
+    """Close a connection (4009) that has not signed in, nor joined a private or presence channel, within so many
+    seconds. None: it may stay."""
     rate_limiting: RateLimiting = RateLimiting()
     max_client_events_per_second: Positive = 10
     """Per connection; more are refused with a 4301 error."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from soundpost.wire import messages
 
@@ -13,13 +13,20 @@ if TYPE_CHECKING:
     from soundpost.core.app_state import AppState
     from soundpost.core.channel import Channel
     from soundpost.core.joining import Unsettled
-    from soundpost.wire.messages import UserData
 
 
 def new_socket_id() -> str:
     """Two random numbers joined by a dot; unguessable, as a channel signature is bound to it."""
     random = int.from_bytes(os.urandom(8), "little")
     return f"{random & 0xFFFFFFFF}.{random >> 32}"
+
+
+class User(NamedTuple):
+    """Who signed in on a connection."""
+
+    id: str
+    info_json: bytes
+    """``user_info`` as JSON."""
 
 
 class Connection(ABC):
@@ -35,6 +42,7 @@ class Connection(ABC):
         "junk_allowance",
         "message_allowance",
         "socket_id",
+        "subscription_allowance",
         "takes_compressed",
         "unsettled",
         "user",
@@ -48,11 +56,13 @@ class Connection(ABC):
         self.channels: list[Channel] = []
         self.unsettled: Unsettled | None = None
         """Its subscriptions on their way."""
-        self.user: UserData | None = None
+        self.user: User | None = None
         """Who signed in on this connection."""
         self.client_event_allowance: Allowance | None = None
         self.junk_allowance: Allowance | None = None
         self.message_allowance: Allowance | None = None
+        self.subscription_allowance: Allowance | None = None
+        """None while it has never left a channel, nor asked for one again."""
 
     @abstractmethod
     def write(self, data: bytes) -> None:

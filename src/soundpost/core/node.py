@@ -48,6 +48,7 @@ class Node:
         self.compress = compress
         """Makes a frame smaller for connections that take compressed ones, or leaves it as it is."""
         self.observers = tuple(observers)
+        self.call_soon = call_soon
         self.outbox = Outbox(call_soon, peers.flush)
         self.by_id: dict[str, AppState] = {}
         self.by_key: dict[str, AppState] = {}
@@ -71,6 +72,8 @@ class Node:
         """A connection was admitted: greet it. ``preface`` (the handshake's answer) leaves in the same write."""
         app = connection.app
         app.connections[connection.socket_id] = connection
+        if app.app.authorization_timeout is not None:
+            app.unauthorized[connection] = self.clock()
         hello = messages.connection_established(connection.socket_id, app.app.activity_timeout)
         for observer in self.observers:
             observer.connection_opened(connection)
@@ -83,6 +86,7 @@ class Node:
         """A connection is gone: it leaves everything it was in. Costs grow with its own channels only."""
         if connection.app.connections.pop(connection.socket_id, None) is None:
             return
+        connection.app.unauthorized.pop(connection, None)
         subscriptions.leave_all(connection)
         users.sign_out(connection)
         app = connection.app
@@ -93,6 +97,13 @@ class Node:
     def after_sending(self, callback: Callable[[], None]) -> None:
         """Call back when all that was published up to now is in order on all nodes, and sent on this one."""
         self.peers.settled(partial(self.outbox.after_flush, callback))
+
+    def every_second(self) -> None:
+        """What is due to the second."""
+        now = self.clock()
+        for state in self.by_id.values():
+            if state.unauthorized:
+                state.end_unauthorized(now)
 
     def every_few_seconds(self) -> None:
         """What need not be done at once."""

@@ -56,7 +56,10 @@ class Change(Struct, frozen=True, tag="change"):
 
 
 class ChannelsQuery(Struct, frozen=True, tag="channels"):
-    """Which channels are occupied? Answer: attributes by channel name."""
+    """Which channels are occupied? Answer: the JSON of an object with the attributes of each.
+
+    There may be very many: they are collected over several loop turns.
+    """
 
     app_id: str
     prefix: str
@@ -72,7 +75,7 @@ class ChannelQuery(Struct, frozen=True, tag="channel"):
 
 
 class UsersQuery(Struct, frozen=True, tag="users"):
-    """Who is on a presence channel? Answer: a list of user ids as JSON; None for a channel that is not occupied."""
+    """Who is on a presence channel? Answer: a list of user ids as JSON."""
 
     app_id: str
     channel: str

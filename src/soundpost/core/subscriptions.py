@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-
-import msgspec
+from typing import Final
 
 from soundpost.core import faults
+from soundpost.core.allowance import Allowance
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.joining import Joining, go_on
 from soundpost.core.peers import Joined
-from soundpost.core.presence import Member
-from soundpost.errors import SubscriptionError
+from soundpost.core.presence import Member, id_fault
+from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
-from soundpost.wire.messages import ChannelData, Subscribe
+from soundpost.wire.messages import Subscribe
+
+_MINUTE: Final = 60
 
 
 def subscribe(connection: Connection, request: Subscribe) -> None:
@@ -31,6 +34,7 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
     kind = channel_names.kind_of(name)
     if kind.needs_auth:
         _verify(connection, request)
+        state.unauthorized.pop(connection, None)
     elif kind is Kind.USER and (connection.user is None or name != SERVER_TO_USER + connection.user.id):
         raise SubscriptionError(
             name, codes.UNAUTHORIZED, f"Connection is unauthorized: sign in as the user of {name} before subscribing"
@@ -43,9 +47,30 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
             _confirm_again(connection, channel)
             return
         leave(connection, channel)  # it comes back as another user
+        _note_repetition(connection)
+    _check_repetitions(connection, name)
     _check_number(connection, name)
     joining = Joining(connection, state.channel(name, kind), user_id)
-    state.node.peers.join(state.app.id, name, newcomer, partial(_settle, joining))
+    state.node.peers.join(state.app.id, name, newcomer, partial(_settle, joining, _confirm))
+
+
+def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
+    """Subscribe a connection to what is sent to the user it signed in as, and call back once that reaches it.
+
+    The client's own subscription, which pusher-js makes after ``pusher:signin_success``, comes too late for an event
+    that is sent at once. It is confirmed like any that is made again, so each event comes once.
+    """
+    state = connection.app
+    name = SERVER_TO_USER + user_id
+    channel = state.channels.get(name)
+    if channel_names.fault(name, state.app.max_channel_name_length) is not None:
+        confirm()  # no channel can have this name: nothing can be sent to the user
+    elif channel is not None and connection in channel.subscribers:
+        confirm()
+    else:
+        joining = Joining(connection, state.channel(name, Kind.USER), None)
+        then = partial(_settle, joining, lambda *_: confirm())
+        state.node.peers.join(state.app.id, name, None, then)
 
 
 def unsubscribe(connection: Connection, name: str) -> None:
@@ -53,6 +78,7 @@ def unsubscribe(connection: Connection, name: str) -> None:
     channel = connection.app.channels.get(name)
     if channel is not None and connection in channel.subscribers:
         leave(connection, channel)
+        _note_repetition(connection)
 
 
 def leave(connection: Connection, channel: Channel) -> None:
@@ -79,7 +105,7 @@ def _leave(connection: Connection, channel: Channel) -> None:
     state.node.peers.leave(state.app.id, channel.name, user_id)
 
 
-def _settle(joining: Joining, joined: Joined | None) -> None:
+def _settle(joining: Joining, confirm: Callable[[Connection, Channel, Joined], None], joined: Joined | None) -> None:
     """The other nodes know of a subscription, or there is no room for it."""
     joining.end()
     connection, channel = joining.connection, joining.channel
@@ -95,12 +121,14 @@ def _settle(joining: Joining, joined: Joined | None) -> None:
     else:
         channel.add(connection, joining.user_id)
         connection.channels.append(channel)
-        _confirm(connection, channel, joined)
+        confirm(connection, channel, joined)
     go_on(connection)
 
 
 def _confirm_again(connection: Connection, channel: Channel) -> None:
     """A subscriber asks for what it has: it is told once more how things stand."""
+    _note_repetition(connection)
+    _check_repetitions(connection, channel.name)
 
     def confirm(joined: Joined) -> None:
         if connection in channel.subscribers:
@@ -150,22 +178,21 @@ def _member(connection: Connection, request: Subscribe) -> Member:
     app, name = connection.app.app, request.channel
     if request.channel_data:
         try:
-            who: ChannelData = messages.decode_channel_data(request.channel_data)
-        except (msgspec.DecodeError, RecursionError) as error:
+            who = messages.read_channel_data(request.channel_data)
+        except JsonError as error:
             raise SubscriptionError(
                 name, codes.INVALID_MESSAGE, f"Invalid message format: channel_data: {error}", status=400
             ) from None
         user_id, info = who.user_id, bytes(who.user_info)
     elif connection.user is not None:
-        user_id, info = connection.user.id, bytes(connection.user.user_info)
+        user_id, info = connection.user
     else:
         raise SubscriptionError(
             name, codes.UNAUTHORIZED, f'Connection is unauthorized: {name} needs channel_data with a "user_id"'
         )
-    if not 1 <= len(str(user_id)) <= app.max_user_id_length:
-        raise SubscriptionError(
-            name, codes.INVALID_MESSAGE, f"user_id must have 1 to {app.max_user_id_length} characters", status=400
-        )
+    fault = id_fault(str(user_id), app.max_user_id_length)
+    if fault is not None:
+        raise SubscriptionError(name, codes.INVALID_MESSAGE, f"user_id {fault}", status=400)
     if len(info) > app.max_user_info_size:
         raise SubscriptionError(
             name,
@@ -187,6 +214,28 @@ def _check_number(connection: Connection, name: str) -> None:
             f"a connection may subscribe to at most {limit} channels (max_subscriptions)",
             type="LimitReached",
             status=403,
+        )
+
+
+def _note_repetition(connection: Connection) -> None:
+    """From now on it counts how often this client subscribes: what it is answered may be far more than it sends."""
+    if connection.subscription_allowance is None:
+        state = connection.app
+        connection.subscription_allowance = Allowance(state.app.max_subscriptions, state.node.clock())
+
+
+def _check_repetitions(connection: Connection, name: str) -> None:
+    allowance = connection.subscription_allowance
+    if allowance is None:  # it has never left a channel: max_subscriptions bounds what it is answered
+        return
+    limit = connection.app.app.max_subscriptions
+    if not allowance.take(limit, _MINUTE, connection.app.node.clock()):
+        raise SubscriptionError(
+            name,
+            codes.CLIENT_EVENT_REJECTED,
+            f"more than {limit} subscriptions a minute (max_subscriptions), made again or after leaving a channel",
+            type="LimitReached",
+            status=429,
         )
 
 

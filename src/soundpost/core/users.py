@@ -5,11 +5,15 @@ Source: https://pusher.com/docs/channels/using_channels/user-authentication/
 
 from __future__ import annotations
 
-import msgspec
+from msgspec import Raw
 
+from soundpost.core import subscriptions
 from soundpost.core.app_state import AppState
-from soundpost.core.connection import Connection
+from soundpost.core.connection import Connection, User
+from soundpost.core.presence import id_fault
+from soundpost.errors import JsonError
 from soundpost.wire import codes, messages, signatures
+from soundpost.wire.json_text import encode
 from soundpost.wire.messages import SignIn
 
 
@@ -25,9 +29,12 @@ def sign_in(connection: Connection, request: SignIn) -> None:
         )
         return
     try:
-        user = messages.decode_user_data(request.user_data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        connection.end(codes.UNAUTHORIZED, f"Connection is unauthorized: user_data: {error}")
+        user, user_data = _read(request.user_data)
+    except JsonError as error:
+        connection.end(
+            codes.UNAUTHORIZED,
+            f'Connection is unauthorized: user_data needs an "id", a string or an integer of 64 bits: {error}',
+        )
         return
     fault = _fault(connection, user)
     if fault is not None:
@@ -35,7 +42,8 @@ def sign_in(connection: Connection, request: SignIn) -> None:
         return
     connection.user = user
     connection.app.users.setdefault(user.id, set()).add(connection)
-    connection.send(messages.signin_success(request.user_data))
+    connection.app.unauthorized.pop(connection, None)
+    subscriptions.subscribe_user(connection, user.id, lambda: connection.send(messages.signin_success(user_data)))
 
 
 def sign_out(connection: Connection) -> None:
@@ -61,10 +69,22 @@ def terminate(state: AppState, user_id: str) -> None:
         connection.end(codes.UNAUTHORIZED, "You got disconnected by the app.")
 
 
-def _fault(connection: Connection, user: messages.UserData) -> str | None:
-    if not 1 <= len(user.id) <= connection.app.app.max_user_id_length:
-        return f"user_data.id must be a string of 1 to {connection.app.app.max_user_id_length} characters"
-    if len(bytes(user.user_info)) > connection.app.app.max_user_info_size:
+def _read(user_data: str) -> tuple[User, str]:
+    """The user that signs in, and its data with the id as a string: the form that pusher-js takes."""
+    data = messages.read_user_data(user_data)
+    user = User(str(data.id), bytes(data.user_info))
+    if isinstance(data.id, int):
+        fields = messages.read_fields(user_data)
+        fields["id"] = Raw(encode(user.id))
+        user_data = encode(fields).decode()
+    return user, user_data
+
+
+def _fault(connection: Connection, user: User) -> str | None:
+    fault = id_fault(user.id, connection.app.app.max_user_id_length)
+    if fault is not None:
+        return f"user_data.id {fault}"
+    if len(user.info_json) > connection.app.app.max_user_info_size:
         return f"user_info is larger than {connection.app.app.max_user_info_size} bytes"
     if connection.user is not None and connection.user.id != user.id:
         return f"this connection is signed in as '{connection.user.id}', not '{user.id}'"

@@ -13,7 +13,8 @@ from soundpost.doctor.findings import Found, one_line
 from soundpost.doctor.place import Place
 from soundpost.doctor.plan import Plan
 from soundpost.doctor.refusals import read_proxy
-from soundpost.wire.messages import encode
+from soundpost.errors import JsonError
+from soundpost.wire.json_text import encode, read_json
 from soundpost.wire.signatures import TIMESTAMP_WINDOW, request_text, signed_query
 
 DRIFT: Final = 30
@@ -141,10 +142,8 @@ def _difference(signed: str, answer: Answer) -> str:
 
 def said_whole(answer: Answer) -> str:
     """The error's text, not shortened."""
-    import msgspec
-
     try:
-        decoded = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        decoded = read_json(answer.body)
+    except JsonError:
         return ""
     return str(decoded.get("error", "")) if isinstance(decoded, dict) else ""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import msgspec
-
 from soundpost.doctor.exchange import Answer
 from soundpost.doctor.findings import one_line
+from soundpost.errors import JsonError
+from soundpost.wire.json_text import read_json
 
 _TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _NGINX_PAGE: Final = re.compile(rb"<center>(nginx|openresty)[^<]*</center>", re.IGNORECASE)
@@ -79,8 +79,8 @@ def said(answer: Answer) -> str:
 
 def _error(answer: Answer) -> str | None:
     try:
-        decoded: Any = msgspec.json.decode(answer.body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        decoded: Any = read_json(answer.body)
+    except JsonError:
         return None
     if isinstance(decoded, dict):
         found = decoded.get("error") or decoded.get("message")

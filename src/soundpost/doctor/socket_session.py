@@ -22,7 +22,7 @@ from soundpost.doctor.exchange import USER_AGENT, ask
 from soundpost.doctor.findings import Found, one_line
 from soundpost.doctor.place import Place
 from soundpost.doctor.refusals import read_refusal
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 NO_CLOSE_FRAME: Final = 1006
 

@@ -6,7 +6,6 @@ by its public interface alone: ``orders.{order_id:int}`` becomes the path ``/cha
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -30,6 +29,7 @@ from soundpost.fastapi.operations import (
     someone,
     user_operation,
 )
+from soundpost.wire.json_text import read_object
 
 _APPLICATION: Final = "soundpost.application"
 """Key in the scope: the application that was asked, which dependencies are to see."""
@@ -169,7 +169,7 @@ class _Answer:
     def refusal(self) -> Denied:
         """Why it is not the answer of the route. 422 and 5xx, FastAPI's own, are no decision of the application."""
         try:
-            detail = json.loads(self._body)["detail"]
+            detail = read_object(self._body)["detail"]
         except (ValueError, TypeError, LookupError):
             detail = self._body.decode(errors="replace")[:500]
         kind = Mistake if self._status == 422 or self._status >= 500 else Denied

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -12,7 +11,8 @@ from flask.cli import AppGroup, with_appcontext
 
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.client.address import is_loopback
-from soundpost.errors import SoundpostError
+from soundpost.errors import JsonError, SoundpostError
+from soundpost.wire.json_text import read_json
 
 
 def group() -> AppGroup:
@@ -70,8 +70,8 @@ def events() -> None:
 def trigger(channel: str, event: str, data: str) -> None:
     """Broadcast an event; DATA is JSON, or a text."""
     try:
-        value: Any = json.loads(data)
-    except ValueError:
+        value: Any = read_json(data)
+    except JsonError:
         value = data
     try:
         current_app.extensions["soundpost"].broadcast.publish(channel, event, value)

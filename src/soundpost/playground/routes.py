@@ -17,10 +17,11 @@ from msgspec import Struct
 import soundpost
 from soundpost.core.apps import App
 from soundpost.core.node import Node
+from soundpost.errors import JsonError
 from soundpost.server.requests import ApiError, Later, Request, Response, json_response
 from soundpost.server.routes.events import publish_event
 from soundpost.wire import channel_names, signatures
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode, reader
 from soundpost.wire.origins import is_of_host, origin_of
 
 _SOCKET_ID: Final = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}", re.ASCII)
@@ -152,6 +153,6 @@ def _is_address(name: str) -> bool:
 
 def _decode(body: bytes, shape: type[Any]) -> Any:
     try:
-        return msgspec.json.decode(body, type=shape)
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+        return reader(shape)(body)
+    except JsonError as error:
         raise ApiError(422, f"Invalid body: {error}") from None

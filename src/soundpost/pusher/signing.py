@@ -69,7 +69,7 @@ class Signing:
             return None
         try:
             content = json.loads(text, cls=self._json_decoder)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
         sent = content.get("time_ms") if isinstance(content, dict) else None
         if not isinstance(sent, int | float) or abs(time.time() * 1000 - sent) > WEBHOOK_WINDOW * 1000:

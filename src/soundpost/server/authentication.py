@@ -5,14 +5,19 @@ Source: https://pusher.com/docs/channels/library_auth_reference/rest-api/#authen
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 from typing import Final
 from urllib.parse import unquote
 
 from soundpost.core.app_state import AppState
+from soundpost.core.notices import Notices
 from soundpost.server.requests import ApiError, Request
 from soundpost.wire import signatures
 
+_SENT: Final = re.compile(r"'.*'|\".*\"|[0-9a-fA-F]{32,}", re.DOTALL)
+_notices: Final = Notices(logging.getLogger("soundpost.api"))
 _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 
@@ -21,6 +26,14 @@ def authenticate(request: Request, state: AppState, prefix: str, now: float | No
 
     ``now`` in seconds since 1970. Raises ApiError: 401 for what does not add up, 403 for a disabled app.
     """
+    try:
+        return _authenticated(request, state, prefix, time.time() if now is None else now)
+    except ApiError as error:
+        _warn(request, state, error)
+        raise
+
+
+def _authenticated(request: Request, state: AppState, prefix: str, now: float) -> dict[str, str]:
     pairs = request.parameters()
     given = dict(pairs)
     for name in _REQUIRED:
@@ -32,12 +45,27 @@ def authenticate(request: Request, state: AppState, prefix: str, now: float | No
     if given["auth_version"] != "1.0":
         raise ApiError(401, f"auth_version '{given['auth_version']}' is unknown: use 1.0")
     _check_signature(request, state, prefix, pairs, given["auth_signature"])
-    _check_timestamp(given["auth_timestamp"], time.time() if now is None else now)
+    _check_timestamp(given["auth_timestamp"], now)
     _check_body(request.body, given.get("body_md5"))
     if not app.enabled:
         raise ApiError(403, f"App {app.id} is disabled")
     request.is_signed = True
     return given
+
+
+def _warn(request: Request, state: AppState, error: ApiError) -> None:
+    """Tell the operator of a publisher that is refused, without what it sent: that may be a secret in a wrong place."""
+    reason = _SENT.sub("…", error.message).rstrip(".")
+    _notices.warn(
+        f"{error.status} {state.app.id}",
+        "app %s: refused %s %s with %d: %s. No further ones are logged within a minute",
+        state.app.id,
+        request.method.decode("latin-1"),
+        ascii(request.path[:100]),
+        error.status,
+        "".join(char if char.isprintable() else "…" for char in reason[:300]),
+        silence=60,
+    )
 
 
 def _check_signature(

@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 from soundpost.core.app_state import AppState
 from soundpost.core.peers import Query
 from soundpost.errors import SoundpostError
-from soundpost.wire.messages import encode
+from soundpost.wire.json_text import encode
 
 log = logging.getLogger("soundpost.api")
 

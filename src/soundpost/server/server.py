@@ -65,7 +65,7 @@ class Server:
         self.fair_queue = FairQueue(self.loop.call_soon)
         self.node = Node(
             settings.apps,
-            peers=peers or SingleNode(Registry(settings.apps)),
+            peers=peers or SingleNode(Registry(settings.apps, call_soon=self.loop.call_soon)),
             call_soon=self.loop.call_soon,
             deliver=deliver,
             compress=Deflater(self.settings.compression_threshold).frame if self.settings.compression else None,
@@ -271,13 +271,15 @@ class Server:
     def overflowed(self, connection: Connection) -> None:
         """A slow client is closed."""
         self.overflows += 1
-        log.warning(
+        self.notices.warn(
+            f"overflowed {connection.app.app.id}",
             "closed socket %s of app %s from %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) "
-            "waited",
+            "waited. No further ones are logged within a minute; soundpost status counts them",
             connection.socket_id,
             connection.app.app.id,
             shown(connection.address),
             connection.app.app.max_output_buffer,
+            silence=60,
         )
 
     def _tick(self, due: float) -> None:
@@ -292,6 +294,7 @@ class Server:
         while due <= now:
             due += 1
             self.wheel.tick()
+            self.node.every_second()
             if self.wheel.now % _HOUSEKEEPING == 0:
                 self.node.every_few_seconds()
         self._limit_silent_sockets()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from typing import Final
 
@@ -28,7 +29,9 @@ class SingleProcess:
     def __init__(self, settings: Settings, *, playground: bool, debug: bool) -> None:
         self.settings = settings
         self.backplane = redis_backplane(settings)
-        self._registry = Registry(settings.apps) if self.backplane is None else self.backplane.registry
+        loop = asyncio.get_running_loop()
+        own = Registry(settings.apps, call_soon=loop.call_soon)
+        self._registry = own if self.backplane is None else self.backplane.registry
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
         (self.sockets,) = listening_sockets(settings.server)

@@ -46,7 +46,9 @@ class Workers:
         limit = _websockets(settings.server)
         self.backplane = redis_backplane(settings, max_connections=limit)
         if self.backplane is None:
-            self._hub = Hub(Registry(settings.apps, max_connections=limit))
+            self._hub = Hub(
+                Registry(settings.apps, max_connections=limit, call_soon=asyncio.get_running_loop().call_soon)
+            )
         else:
             self._hub = Hub(self.backplane.registry)
         sockets = listening_sockets(settings.server, count)

@@ -33,6 +33,9 @@ class Kind(Enum):
     is_encrypted: bool
     is_cache: bool
     takes_client_events: bool
+    announces_count: bool
+    """Whether subscribers are told how many they are, where an app wants that: on presence channels they know, and
+    what is sent to a user is nobody else's."""
 
     def __init__(self, prefix: str) -> None:
         self.is_presence = prefix.startswith("presence-")
@@ -40,6 +43,7 @@ class Kind(Enum):
         self.is_encrypted = prefix.startswith("private-encrypted-")
         self.is_cache = prefix.endswith("cache-")
         self.takes_client_events = self.needs_auth and not self.is_encrypted
+        self.announces_count = not self.is_presence and prefix != SERVER_TO_USER
 
 
 _BY_PREFIX: Final = {kind.value: kind for kind in Kind if kind.value}

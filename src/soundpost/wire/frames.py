@@ -88,7 +88,7 @@ def close_frame(code: int, reason: str = "") -> bytes:
     """A close frame; the reason is cut to the 123 bytes that fit, at a character's edge."""
     if code == NO_STATUS:
         return encode_frame(CLOSE, b"")
-    fitting = reason.encode()[: _MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore").encode()
+    fitting = reason.encode(errors="replace")[: _MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore").encode()
     return encode_frame(CLOSE, _UINT16.pack(code) + fitting)
 
 

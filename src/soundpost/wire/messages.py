@@ -6,20 +6,17 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
-from msgspec import Meta
 
-from soundpost.errors import ProtocolError
+from soundpost.errors import JsonError, ProtocolError
 from soundpost.wire import codes
 from soundpost.wire.frames import text_frame
+from soundpost.wire.json_text import encode, reader
 
-encode: Final = msgspec.json.Encoder().encode
-"""JSON of a value as UTF-8 bytes."""
-
-_MALFORMED: Final = (msgspec.DecodeError, RecursionError, UnicodeError)
+_Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class ClientMessage(msgspec.Struct):
@@ -54,70 +51,49 @@ class SignIn(msgspec.Struct):
 class ChannelData(msgspec.Struct):
     """``channel_data`` of a presence subscription; an integer id is the same user as its decimal string."""
 
-    user_id: str | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+    user_id: str | _Integer
     user_info: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class UserData(msgspec.Struct):
-    """``user_data`` of a sign-in."""
+    """``user_data`` of a sign-in; an integer id is the same user as its decimal string."""
 
-    id: str
+    id: str | _Integer
     user_info: msgspec.Raw = msgspec.Raw(b"null")
 
 
 T = TypeVar("T", Subscribe, Unsubscribe, SignIn)
 
-_decode_message: Final = msgspec.json.Decoder(ClientMessage).decode
-_decoders: Final[dict[type, msgspec.json.Decoder[Any]]] = {
-    shape: msgspec.json.Decoder(shape | str) for shape in (Subscribe, Unsubscribe, SignIn)
+_read_message: Final[Callable[[bytes], ClientMessage]] = reader(ClientMessage)
+_readers: Final[dict[type, Callable[[bytes | str], Any]]] = {
+    shape: reader(shape | str) for shape in (Subscribe, Unsubscribe, SignIn)
 }
-decode_channel_data: Final = msgspec.json.Decoder(ChannelData).decode
-decode_user_data: Final = msgspec.json.Decoder(UserData).decode
+read_channel_data: Final[Callable[[str], ChannelData]] = reader(ChannelData)
+read_fields: Final[Callable[[str], dict[str, msgspec.Raw]]] = reader(dict[str, msgspec.Raw])
+read_user_data: Final[Callable[[str], UserData]] = reader(UserData)
 
 
 def decode_message(payload: bytes) -> ClientMessage:
     """The envelope in a text frame's payload. Raises ProtocolError for anything else."""
     try:
-        return _decode_message(payload)
-    except _MALFORMED as error:
-        message = _with_half_characters(payload)
-        if message is not None:
-            return message
+        return _read_message(payload)
+    except JsonError as error:
         raise ProtocolError(
             codes.INVALID_MESSAGE, f'Invalid message format: expected {{"event": "…", "data": …}}: {error}'
         ) from None
 
 
-def _with_half_characters(payload: bytes) -> ClientMessage | None:
-    """A message whose data has an escape such as ``\\ud83d`` alone: half an emoji, as JavaScript writes a text that was
-    cut in its middle. That is JSON, but not for msgspec. None for everything else."""
-    if b"\\ud" not in payload.lower():
-        return None
-    try:
-        value = json.loads(payload, parse_constant=_refuse)
-        data = json.dumps(value["data"], separators=(",", ":"), allow_nan=False).encode()
-        message = _decode_message(encode({"event": value["event"], "channel": value.get("channel")}))
-    except (*_MALFORMED, ValueError, LookupError, TypeError, AttributeError):
-        return None
-    message.data = msgspec.Raw(data)
-    return message
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
 def decode_data(message: ClientMessage, shape: type[T]) -> T:
     """The ``data`` of a message, sent as an object or as a JSON string of one. Raises ProtocolError."""
-    decode = _decoders[shape].decode
+    read = _readers[shape]
     try:
-        data = decode(message.data)
+        data = read(bytes(message.data))
         if isinstance(data, str):
-            data = decode(data)
+            data = read(data)
         if isinstance(data, shape):
             return data
-        error: Exception = ValueError("expected an object, got a string in a string")
-    except _MALFORMED as malformed:
+        error = JsonError("expected an object, got a string in a string")
+    except JsonError as malformed:
         error = malformed
     raise ProtocolError(codes.INVALID_MESSAGE, f"Invalid message format: data of {message.event}: {error}")
 
@@ -166,7 +142,7 @@ def cache_miss(channel: str) -> bytes:
 
 
 def signin_success(user_data: str) -> bytes:
-    """``user_data`` is the string as the client sent it."""
+    """``user_data`` is the JSON that the client sent, its id a string: pusher-js takes no other."""
     return text_frame(b'{"event":"pusher:signin_success","data":{"user_data":' + encode(user_data) + b"}}")
 
 

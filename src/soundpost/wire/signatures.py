@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 
 TIMESTAMP_WINDOW = 600
 """Seconds by which ``auth_timestamp`` may differ from the server's clock."""
@@ -19,8 +20,12 @@ def sign(secret: str, text: str) -> str:
 
 
 def verify(secret: str, text: str, signature: str) -> bool:
-    """Whether ``signature`` is that of ``text``, compared in constant time."""
-    return hmac.compare_digest(sign(secret, text).encode(), signature.encode(errors="replace"))
+    """Whether ``signature`` is that of ``text``, compared in constant time. What has no form in UTF-8 has none."""
+    try:
+        expected = sign(secret, text)
+    except UnicodeEncodeError:
+        return False
+    return hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
 
 
 def channel_text(socket_id: str, channel: str, channel_data: str | None = None) -> str:
@@ -34,8 +39,12 @@ def user_text(socket_id: str, user_data: str) -> str:
 
 
 def request_text(method: str, path: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """What an API request signs: values not URL-encoded, keys lower-cased and sorted, no ``auth_signature``."""
-    pairs = sorted((key.lower(), value) for key, value in parameters if key.lower() != "auth_signature")
+    """What an API request signs: values not URL-encoded, keys lower-cased and sorted, no ``auth_signature``.
+
+    The values of a key that is repeated stay in the order they are sent in, as in Pusher's SDKs: the order matters.
+    """
+    pairs = [(key.lower(), value) for key, value in parameters if key.lower() != "auth_signature"]
+    pairs.sort(key=itemgetter(0))
     return f"{method}\n{path}\n{'&'.join([f'{key}={value}' for key, value in pairs])}"
 
 

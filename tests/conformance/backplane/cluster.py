@@ -6,6 +6,7 @@ them, and every test of this folder runs with each. Nothing happens between the 
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -14,7 +15,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from conformance.protocol.stage import Client, Stage
 from soundpost.core.apps import App
 from soundpost.core.observer import Observer
-from soundpost.core.peers import Query
+from soundpost.core.peers import ChannelsQuery, Query
 
 SUCCEEDED: Final = "pusher_internal:subscription_succeeded"
 ADDED: Final = "pusher_internal:member_added"
@@ -106,7 +107,7 @@ class Cluster(ABC):
         node.node.peers.ask(query, answers.append)
         await self.settle()
         (answer,) = answers
-        return answer
+        return json.loads(answer) if isinstance(query, ChannelsQuery) else answer
 
     async def connect(self, node: Stage, app_id: str = "1") -> Client:
         """A new connection that has read its hello."""

@@ -74,7 +74,7 @@ def test_a_worker_is_lost_once() -> None:
 
     answers: list[Any] = []
     hub.registry.answer(ChannelsQuery("1", "", ["subscription_count"]), answers.append)
-    assert answers == [{"room": {"subscription_count": 1}}]
+    assert answers == [b'{"room":{"subscription_count":1}}']
 
 
 MESSAGES: list[Message] = [

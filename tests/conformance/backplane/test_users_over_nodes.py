@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from conformance.backplane.cluster import REMOVED, SUCCEEDED, Cluster, names
 from conformance.protocol.stage import Client, Stage
 from soundpost.core import users
-from soundpost.core.peers import ConnectionsQuery
+from soundpost.core.peers import ChannelsQuery, ConnectionsQuery
 
 OWN_CHANNEL = "#server-to-user-"
 
@@ -95,3 +97,59 @@ async def test_a_user_may_come_back_at_once(cluster: Cluster) -> None:
     await cluster.settle()
 
     assert names(again) == ["hello"]
+
+
+@pytest.mark.parametrize("subscribes", [False, True])
+async def test_a_user_gets_what_is_sent_from_the_moment_of_signing_in_and_once(
+    cluster: Cluster, subscribes: bool
+) -> None:
+    """Without waiting for the client's own subscription, which pusher-js makes after ``pusher:signin_success``."""
+    client = await cluster.connect(cluster.nodes[0])
+    client.sign_in({"id": "ann"})
+    await cluster.settle()
+    assert names(client) == ["pusher:signin_success"]
+
+    for node in cluster.nodes:
+        node.publish(OWN_CHANNEL + "ann", "at once")
+    if subscribes:
+        client.say("pusher:subscribe", {"channel": OWN_CHANNEL + "ann"})
+    for node in cluster.nodes:
+        node.publish(OWN_CHANNEL + "ann", "later")
+    await cluster.settle()
+
+    got = names(client)
+    assert sorted(got) == ["at once"] * 3 + ["later"] * 3 + [SUCCEEDED] * subscribes
+
+
+async def test_nothing_that_is_sent_after_the_answer_to_a_sign_in_is_lost(cluster: Cluster) -> None:
+    """Whatever is under way between the nodes: what is published when the answer is there comes after it."""
+    for choice in range(12):
+        user = f"user-{choice}"
+        client = await cluster.connect(cluster.nodes[choice % 3])
+        client.sign_in({"id": user})
+        got: list[str] = []
+        for step in range(choice, 2_000):
+            await cluster.progress(step % 97)
+            got = names(client)
+            if got:
+                break
+        else:
+            await cluster.settle()
+            got = names(client)
+        cluster.nodes[(choice + 1) % 3].publish(OWN_CHANNEL + user, "hello")
+        client.say("pusher:subscribe", {"channel": OWN_CHANNEL + user})
+        await cluster.settle()
+        assert sorted([*got, *names(client)]) == sorted(["pusher:signin_success", "hello", SUCCEEDED])
+
+
+async def test_who_signs_in_and_goes_is_subscribed_nowhere(cluster: Cluster) -> None:
+    for settled in (False, True):
+        client = await cluster.connect(cluster.nodes[0])
+        client.sign_in({"id": "ann"})
+        if settled:
+            await cluster.settle()
+        client.vanish()
+        await cluster.settle()
+
+        assert cluster.nodes[0].app.channels == {}
+        assert await cluster.ask(cluster.nodes[1], ChannelsQuery("1", "", [])) == {}

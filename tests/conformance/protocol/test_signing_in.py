@@ -22,6 +22,30 @@ def test_sign_in_is_answered_with_the_user_data_as_sent() -> None:
     assert client.read() == [{"event": "pusher:signin_success", "data": {"user_data": user_data}}]
 
 
+@pytest.mark.parametrize(("id", "text"), [(7, "7"), (0, "0"), (-1, "-1"), (2**53 + 1, "9007199254740993")])
+def test_an_integer_id_signs_in_as_its_decimal_string(id: int, text: str) -> None:
+    """pusher-js takes no other id than a string; the rest of ``user_data`` stays as it was written."""
+    stage = Stage()
+    client = stage.connect()
+
+    client.sign_in(f'{{"id": {id}, "user_info": {{"n":1.50,"half":"\\ud83d"}}, "watchlist": []}}')
+    client.say("pusher:subscribe", {"channel": f"#server-to-user-{text}"})
+
+    said = client.read()
+    assert [message["event"] for message in said] == ["pusher:signin_success", "pusher_internal:subscription_succeeded"]
+    expected = f'{{"id":"{text}","user_info":{{"n":1.50,"half":"\\ud83d"}},"watchlist":[]}}'
+    assert said[0]["data"] == {"user_data": expected}
+    assert set(stage.app.users) == {text}
+
+
+def test_a_malformed_id_is_refused_with_what_an_id_is() -> None:
+    client = Stage().connect()
+
+    client.sign_in('{"id":null}')
+
+    assert 'user_data needs an "id", a string or an integer' in error_of(client.read())[1]
+
+
 def test_the_worked_example_of_the_documentation_is_accepted() -> None:
     stage = Stage(App(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8"))
     client = stage.connect("3")
@@ -70,7 +94,11 @@ def test_a_right_signature_with_the_key_of_another_app_is_wrong() -> None:
         "not JSON",
         "[]",
         "{}",
-        '{"id":7}',
+        '{"id":7.5}',
+        '{"id":true}',
+        '{"id":[7]}',
+        '{"id":123456789012345678901234567890}',
+        '{"id":"\\ud83d"}',
         '{"id":null}',
         '{"id":""}',
         json.dumps({"id": "x" * 129}),
@@ -166,7 +194,7 @@ def test_nobody_else_gets_it(signed_in: str | None) -> None:
     assert (error["channel"], error["type"], error["status"]) == ("#server-to-user-7", "AuthError", 401)
     assert error_of(messages)[0] == 4009
     assert client.close_code is None
-    assert stage.app.channels == {}
+    assert "#server-to-user-7" not in stage.app.channels
 
 
 def test_every_connection_of_a_user_gets_its_events() -> None:
@@ -244,3 +272,38 @@ def test_terminating_nobody_is_fine(id: str) -> None:
 
     client.read()
     assert client.close_code is None
+
+
+@pytest.mark.parametrize("id", ["a b", "ann@example.com/x", "é", "x" * 128, "7"])
+def test_whatever_a_channel_may_be_named_signing_in_is_answered(id: str) -> None:
+    stage = Stage(max_channel_name_length=100)
+    client = stage.connect()
+
+    client.sign_in({"id": id})
+    client.sign_in({"id": id})
+
+    assert [message["event"] for message in client.read()] == ["pusher:signin_success"] * 2
+    assert len(client.channels) == (len(id) < 100)
+
+
+def test_who_leaves_the_channel_of_the_user_gets_no_more() -> None:
+    stage = Stage()
+    client = stage.connect()
+    client.sign_in({"id": "7"})
+    client.say("pusher:unsubscribe", {"channel": "#server-to-user-7"})
+    client.read()
+
+    stage.publish("#server-to-user-7")
+
+    assert client.read() == []
+
+
+def test_who_signs_in_is_not_told_of_counts_nor_held_by_the_limit_of_channels() -> None:
+    stage = Stage(subscription_count=True, max_subscriptions=1)
+    client = stage.connect()
+    client.join("room")
+
+    client.sign_in({"id": "7"})
+    stage.publish("#server-to-user-7")
+
+    assert [message["event"] for message in client.read()] == ["pusher:signin_success", "e"]

@@ -12,6 +12,7 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ALWAYS, COUNT, IF_CHANGED, SILENTLY
 from soundpost.backplane.registry import COUNT_AT_ONCE
+from soundpost.wire.channel_names import kind_of
 
 COUNT_DELAY: Final = 0.01
 """Seconds that changed counts wait for more, to be stated together."""
@@ -88,7 +89,7 @@ class Counts:
 
     def announces(self, channel: SharedChannel) -> bool:
         """Whether a channel's subscribers are told how many they are."""
-        return channel.members is None and self._apps[channel.app_id].app.subscription_count
+        return self._apps[channel.app_id].app.subscription_count and kind_of(channel.name).announces_count
 
     def _tell_of(self, bucket: bytes) -> str:
         entry = self._apps.get(app_of(bucket))

@@ -5,14 +5,14 @@ A message begins with ``S1`` (ours, version 1) and its kind. Anything else is no
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import msgspec
+from collections.abc import Callable
+from typing import Final, NamedTuple
 
 from soundpost.core.presence import Member
+from soundpost.wire.json_text import reader
 
 MAGIC = b"S1"
-decode = msgspec.json.Decoder(str | int).decode
+_read_id: Final[Callable[[bytes], str | int]] = reader(str | int)
 NOBODY = b"-"
 """In place of a socket id: the event is for all."""
 
@@ -131,7 +131,7 @@ def parse(data: bytes) -> Message | None:
         if kind == b"X":
             origin, number, app_id, user_bytes = rest.split(b" ", 3)
             return Terminate(origin, int(number), app_id.decode(), user_bytes.decode())
-    except ValueError:  # also UnicodeDecodeError
+    except ValueError:  # also JsonError, UnicodeDecodeError
         pass
     return None
 
@@ -158,4 +158,4 @@ def member_of(blob: bytes) -> Member:
     """The member of :func:`member_blob`. Raises ValueError."""
     size, rest = blob.split(b" ", 1)
     end = int(size)
-    return Member(decode(rest[:end]), rest[end:])
+    return Member(_read_id(rest[:end]), rest[end:])

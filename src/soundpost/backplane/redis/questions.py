@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.redis.buckets import all_buckets, app_bucket, bucket_of
 from soundpost.backplane.redis.messages import member_of
+from soundpost.backplane.slices import json_in_slices
+from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, Query, UsersQuery
-from soundpost.wire.channel_names import kind_of
-from soundpost.wire.frames import frame_payload
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.app_entry import AppEntry
@@ -26,8 +25,9 @@ Read = tuple[bytes, str, str, tuple[str, ...]]
 class Questions:
     """Asks Redis."""
 
-    def __init__(self, redis: Redis, clock: Callable[[], float]) -> None:
+    def __init__(self, redis: Redis, clock: Callable[[], float], call_soon: CallSoon) -> None:
         self._redis = redis
+        self._call_soon = call_soon
         self._clock = clock
 
     def answer(self, entry: AppEntry, query: Query, then: Answered) -> None:
@@ -50,28 +50,34 @@ class Questions:
 
         def answered(found: list[Any] | None) -> None:
             if found is not None:
-                then([member_of(blob).id_json for blob in found[0]] or None)
+                then([member_of(blob).id_json for blob in found[0]])
             else:
-                then(None if channel is None or channel.members is None else channel.members.ids_json)
+                then([] if channel is None or channel.members is None else channel.members.ids_json)
 
         self._read([(bucket, "HVALS", "members:" + query.channel, ())], answered)
 
     def _channels(self, entry: AppEntry, query: ChannelsQuery, then: Answered) -> None:
-        def answered(found: list[Any] | None) -> None:
-            if found is None:
-                names = list(entry.channels)
-            else:
-                names = [name.decode() for total in found for name in _keys(total)]
-            names = [name for name in names if name.startswith(query.prefix)]
-            if query.attributes:
+        def make(slice_: Sequence[bytes | str], then: Callable[[bytes], None]) -> None:
+            texts = [name if isinstance(name, str) else name.decode() for name in slice_]
+            names = [name for name in texts if name.startswith(query.prefix)]
+            if query.attributes and names:
                 self._attributes(
                     entry,
                     names,
                     query.attributes,
-                    lambda attributes: then(dict(zip(names, attributes, strict=True))),
+                    lambda attributes: then(json_members(dict(zip(names, attributes, strict=True)))),
                 )
             else:
-                then({name: {} for name in names})
+                then(json_members({name: {} for name in names}))
+
+        def answered(found: list[Any] | None) -> None:
+            names: list[bytes | str] = []
+            if found is None:
+                names += entry.channels
+            else:
+                for total in found:
+                    names += _keys(total)
+            json_in_slices(names, make, then, self._call_soon)
 
         self._read([(bucket, "HGETALL", "total", ()) for bucket in all_buckets(query.app_id)], answered)
 
@@ -124,25 +130,26 @@ def _keys(answer: Any) -> Iterable[bytes]:
 def _here(entry: AppEntry, name: str, asked: Sequence[str], now: float) -> dict[str, Any]:
     channel = entry.channels.get(name)
     if channel is None:
-        return _attributes(name, asked, None, 0, None, 0)
-    frame = channel.last_at(now)
-    last = None if frame is None else b"0 " + frame
-    left = round((channel.last_until - now) * 1000)
-    return _attributes(name, asked, channel.count, len(channel.members or ()), last, left)
+        return channel_attributes(name, asked, subscriptions=0, users=0)
+    return channel_attributes(
+        name,
+        asked,
+        subscriptions=channel.count,
+        users=len(channel.members or ()),
+        last=channel.last_at(now),
+        ttl=max(0, round(channel.last_until - now)),
+    )
 
 
 def _attributes(
-    name: str, asked: Sequence[str], total: Any, users: int, last: bytes | None, ttl: int
+    name: str, asked: Sequence[str], total: bytes | None, users: int, last: bytes | None, ttl: int
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for attribute in asked:
-        if attribute == "occupied":
-            found["occupied"] = total is not None
-        elif attribute == "user_count" and total is not None and kind_of(name).is_presence:
-            found["user_count"] = users
-        elif attribute == "subscription_count" and total is not None:
-            found["subscription_count"] = int(total)
-        elif attribute == "cache" and last is not None:
-            event = msgspec.json.decode(frame_payload(last.split(b" ", 1)[1]))
-            found["cache"] = {"event": event["event"], "data": event["data"], "ttl": max(0, round(ttl / 1000))}
-    return found
+    """As Redis has them: ``last`` with its version before the frame, ``ttl`` in milliseconds."""
+    return channel_attributes(
+        name,
+        asked,
+        subscriptions=int(total or 0),
+        users=users,
+        last=None if last is None else last.split(b" ", 1)[1],
+        ttl=max(0, round(ttl / 1000)),
+    )

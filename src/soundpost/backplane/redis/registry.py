@@ -50,7 +50,7 @@ class ClusterRegistry:
         self._channels = Channels(self._apps, redis, self._counts, self._tell, loop.time)
         self._incoming = Incoming(self._apps, redis, self._channels, self._counts, loop.time)
         self._outbox = Outbox(redis.send, loop.time)
-        self._questions = Questions(redis, loop.time)
+        self._questions = Questions(redis, loop.time, loop.call_soon)
         self._number = 0  # of messages of ours
         self.on_reach: Callable[[], None] = lambda: None
         self._incoming.on_restart = lambda: self.on_restart()

@@ -26,8 +26,9 @@ from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.client.failures import no_answer, unexpected_answer
-from soundpost.errors import BroadcastError
+from soundpost.errors import BroadcastError, JsonError
 from soundpost.per_process import PerProcess
+from soundpost.wire.json_text import read_object
 from soundpost.wire.signatures import signed_query
 
 _BACK_OFF: Final = 0.1
@@ -163,11 +164,9 @@ class HttpDriver:
             self._circuit().succeeded()
         if answer.status == 200:
             try:
-                value = json.loads(answer.body or b"{}")
-            except ValueError:
-                value = None
-            if isinstance(value, dict):
-                return value
+                return read_object(answer.body or b"{}")
+            except JsonError:
+                pass  # told below
         raise BroadcastError(f"{what}: {self._refusal(answer)}", answer.status)
 
     def _refusal(self, answer: HttpAnswer) -> str:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.errors import JsonError
+from soundpost.wire.json_text import read_json
 
 _BATCH_BYTES: Final = {"reverb": 9_000}
 """Bytes of one batch: Reverb takes 10,000 a request unless told otherwise."""
@@ -87,8 +89,8 @@ def _encode(value: Any) -> bytes:
 
 def _largest_field(data: str) -> str:
     try:
-        value = json.loads(data)
-    except ValueError:
+        value = read_json(data)
+    except JsonError:
         return ""
     if not isinstance(value, dict) or not value:
         return ""

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
+from soundpost.backplane.attributes import answered
 from soundpost.core.app_state import AppState
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, UsersQuery
 from soundpost.server.requests import ApiError, Later, Request, Response, ask, json_response
 from soundpost.wire import channel_names
-from soundpost.wire.messages import encode
 
 ATTRIBUTES: Final = ("user_count", "subscription_count", "cache")
 
@@ -28,7 +26,9 @@ def get_channels(request: Request, state: AppState, query: dict[str, str]) -> La
     if "user_count" in asked and not prefix.startswith("presence-"):
         raise ApiError(400, "info=user_count needs filter_by_prefix=presence-…: other channels have no users")
     return ask(
-        state, ChannelsQuery(state.app.id, prefix, asked), lambda channels: json_response({"channels": channels})
+        state,
+        ChannelsQuery(state.app.id, prefix, asked),
+        lambda channels: Response(body=b'{"channels":%b}' % channels),
     )
 
 
@@ -36,7 +36,7 @@ def get_channel(request: Request, state: AppState, query: dict[str, str], name: 
     """One channel, occupied or not."""
     _check_name(state, name)
     asked = ["occupied", *attributes(query.get("info", ""))]
-    return ask(state, ChannelQuery(state.app.id, [name], asked), lambda channels: json_response(channels[0]))
+    return ask(state, ChannelQuery(state.app.id, [name], asked), lambda channels: json_response(answered(channels[0])))
 
 
 def get_channel_users(request: Request, state: AppState, query: dict[str, str], name: str) -> Later:
@@ -45,10 +45,8 @@ def get_channel_users(request: Request, state: AppState, query: dict[str, str], 
     if not channel_names.kind_of(name).is_presence:
         raise ApiError(400, f"{name} is not a presence channel: only those have users")
 
-    def users(ids: list[bytes] | None) -> Response:
-        if ids is None:
-            raise ApiError(404, f"{name} has no users")
-        return Response(body=encode({"users": [{"id": msgspec.Raw(user_id)} for user_id in ids]}))
+    def users(ids: list[bytes]) -> Response:
+        return Response(body=b'{"users":[%b]}' % b",".join([b'{"id":%b}' % user_id for user_id in ids]))
 
     return ask(state, UsersQuery(state.app.id, name), users)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import msgspec
 from msgspec import Struct
 
+from soundpost.backplane.attributes import answered
 from soundpost.core.app_state import AppState
 from soundpost.core.peers import ChannelQuery, RequestKey
 from soundpost.core.publishing import publish
+from soundpost.errors import JsonError, JsonShapeError
 from soundpost.server.requests import OK, ApiError, Later, Request, Response, ask, json_response
 from soundpost.server.routes.channels import ATTRIBUTES, attributes
 from soundpost.server.routes.once import publish_once, request_key
 from soundpost.wire import channel_names
+from soundpost.wire.json_text import reader
+
+T = TypeVar("T")
 
 
 class Event(Struct):
@@ -46,13 +51,13 @@ class Batch(Struct):
 
 _LOCALLY: Final = {"delivered": "local"}
 """The clients of this host have the event; for those of others it waits."""
-_decode_event = msgspec.json.Decoder(Event).decode
-_decode_batch = msgspec.json.Decoder(Batch).decode
+_read_event: Final[Callable[[bytes], Event]] = reader(Event)
+_read_batch: Final[Callable[[bytes], Batch]] = reader(Batch)
 
 
 def post_event(request: Request, state: AppState, query: dict[str, str]) -> Response | Later:
     """Publish one event to one or more channels."""
-    event = _decode(_decode_event, request.body)
+    event = _read(_read_event, request.body)
     key = None if request.idempotency_key is None else request_key(request.idempotency_key, query)
     return publish_event(state, event.name, event.data, _channels_of(event), event.socket_id, event.info, key)
 
@@ -96,13 +101,15 @@ def _answer_event(state: AppState, channels: list[str], info: str | None) -> Res
     return ask(
         state,
         ChannelQuery(state.app.id, channels, attributes(info)),
-        lambda infos: json_response({"channels": dict(zip(channels, infos, strict=True))} | _reach(state)),
+        lambda infos: json_response(
+            {"channels": dict(zip(channels, map(answered, infos), strict=True))} | _reach(state)
+        ),
     )
 
 
 def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Response | Later:
     """Publish several events, each to one channel: all of them, or none if one is not right."""
-    batch = _decode(_decode_batch, request.body).batch
+    batch = _read(_read_batch, request.body).batch
     app = state.app
     if not batch:
         raise ApiError(422, "batch: the list is empty")
@@ -130,7 +137,7 @@ def _answer_batch(state: AppState, batch: list[BatchEvent]) -> Response | Later:
 
     def response(infos: list[dict[str, Any]]) -> Response:
         pairs = zip(asked, infos, strict=True)
-        found = [{name: info[name] for name in names if name in info} for names, info in pairs]
+        found = [answered({name: info[name] for name in names if name in info}) for names, info in pairs]
         return json_response({"batch": found} | _reach(state))
 
     every = [name for name in ATTRIBUTES if any(name in names for names in asked)]
@@ -141,12 +148,12 @@ def _reach(state: AppState) -> dict[str, Any]:
     return {} if state.node.peers.reaches_all else _LOCALLY
 
 
-def _decode(decoder: Any, body: bytes) -> Any:
+def _read(read: Callable[[bytes], T], body: bytes) -> T:
     try:
-        return decoder(body)
-    except msgspec.ValidationError as error:
+        return read(body)
+    except JsonShapeError as error:
         raise ApiError(422, f"Invalid body: {error}") from None
-    except (msgspec.DecodeError, RecursionError, UnicodeError) as error:
+    except JsonError as error:
         raise ApiError(400, f"The body is not valid JSON: {error}") from None
 
 
@@ -171,10 +178,10 @@ def _check(state: AppState, channel: str, name: str, data: str) -> None:
         )
     # A character has four bytes at most: only a long text need be counted exactly.
     if len(data) * 4 > app.max_event_data_size:
-        size = len(data) if data.isascii() else len(data.encode())
+        size = len(data) if data.isascii() else len(data.encode(errors="surrogatepass"))
         if size > app.max_event_data_size:
             raise ApiError(
                 413,
-                f"The data content of event '{name}' for {channel} has {size} bytes and exceeds the allowed maximum "
-                f"({app.max_event_data_size} bytes, max_event_data_size)",
+                f"The data content of this event exceeds the allowed maximum ({app.max_event_data_size} bytes, "
+                f"max_event_data_size): that of '{name}' for {channel} has {size} bytes",
             )

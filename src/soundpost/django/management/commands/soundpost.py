@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -16,7 +15,8 @@ from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.browser.echo_options import is_internal
 from soundpost.django.autodiscovery import failures
-from soundpost.errors import SoundpostError
+from soundpost.errors import JsonError, SoundpostError
+from soundpost.wire.json_text import read_json
 
 _PASSED_ON = {
     "start": "the server, with the credentials of settings.SOUNDPOST, and the options of 'soundpost start'",
@@ -99,8 +99,8 @@ class Command(BaseCommand):
     def _trigger(self, options: dict[str, Any]) -> None:
         text = sys.stdin.read() if options["data"] == "-" else options["data"]
         try:
-            data: Any = json.loads(text)
-        except ValueError:
+            data: Any = read_json(text)
+        except JsonError:
             data = text.removesuffix("\n")
         channel, event = options["channel"], options["event"]
         broadcast.publish(channel, event, data, via=options["via"], socket_id=options["socket_id"], on_error="raise")
