@@ -11,7 +11,8 @@ from soundpost.server.open_sockets import OpenSockets
 class Connection:
     """Holds a socket."""
 
-    def __init__(self, sockets: OpenSockets, *, may_go: bool = True) -> None:
+    def __init__(self, sockets: OpenSockets, address: str = "a", *, may_go: bool = True) -> None:
+        self.counted_address = address
         self._sockets = sockets
         self.may_go = may_go
         self.is_dropped = False
@@ -22,9 +23,9 @@ class Connection:
 
 
 def opened(sockets: OpenSockets, address: str = "a", count: int = 1) -> list[Connection]:
-    made = [Connection(sockets) for _ in range(count)]
+    made = [Connection(sockets, address) for _ in range(count)]
     for each in made:
-        sockets.opened(each, address)
+        sockets.opened(each)
     return made
 
 
@@ -64,15 +65,15 @@ def test_answered_then_silent_then_asked_and_never_an_application() -> None:
         order.append(expected.is_dropped)
     assert order == [True, True, True]
     last = Connection(sockets)
-    assert not sockets.opened(last, "a")
+    assert not sockets.opened(last)
     assert not application.is_dropped
 
 
 def test_what_is_under_way_is_not_dropped() -> None:
     sockets = OpenSockets(1, lambda address: None)
     busy = Connection(sockets, may_go=False)
-    assert sockets.opened(busy, "a")
-    assert not sockets.opened(Connection(sockets), "a")
+    assert sockets.opened(busy)
+    assert not sockets.opened(Connection(sockets))
     assert not busy.is_dropped
 
 
@@ -101,8 +102,8 @@ def test_whatever_happens_the_counts_are_right_and_those_that_are_kept_stay(
     kept: set[Connection] = set()
     for step, number, address in steps:
         if step == "open":
-            new = Connection(sockets)
-            had_room = sockets.opened(new, address)
+            new = Connection(sockets, address)
+            had_room = sockets.opened(new)
             live.append(new)
             staying = sum(not each.is_dropped for each in live)
             assert had_room == (staying <= capacity)

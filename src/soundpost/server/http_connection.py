@@ -100,7 +100,7 @@ class HttpConnection(asyncio.Protocol):
         """A client connected."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         self._server.http_connections.add(self)
-        self.over_capacity = not self._server.sockets.opened(self, self._server.counted_address(transport))
+        self.over_capacity = not self._server.sockets.opened(self)
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -396,6 +396,11 @@ class HttpConnection(asyncio.Protocol):
         if not self.is_busy and not self._ending:
             self._ending = True
             self.transport.close()
+
+    @property
+    def counted_address(self) -> str:
+        """Under which address it counts among the sockets that are open: its client's, or a proxy's."""
+        return self._server.counted_address(self.transport)
 
     @property
     def may_go(self) -> bool:

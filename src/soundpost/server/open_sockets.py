@@ -27,6 +27,10 @@ class Occupant(Protocol):
         """The address of its other end."""
 
     @property
+    def counted_address(self) -> str:
+        """Under which address it counts: asked for when addresses matter, which is seldom."""
+
+    @property
     def may_go(self) -> bool:
         """Whether nothing is under way that would be lost."""
 
@@ -39,18 +43,18 @@ class OpenSockets:
         self.count = 0
         """Sockets that are open, of all kinds."""
         self._on_eviction = on_eviction
-        self._silent: dict[Occupant, str] = {}  # no request finished yet: from which address, the oldest first
+        self._new: dict[Occupant, None] = {}  # no request finished yet, and nobody has asked for the address
+        self._silent: dict[Occupant, str] = {}  # the older ones, and from which address, the oldest first
         self._by_address: dict[str, dict[Occupant, None]] = {}  # the same ones
         self._asked: dict[Occupant, None] = {}  # the oldest first
         self._answered: dict[Occupant, None] = {}
         self._going: set[Occupant] = set()  # dropped; the loop says so a moment later
 
-    def opened(self, occupant: Occupant, address: str) -> bool:
-        """Count a newcomer from an address; give whether there is room for it."""
+    def opened(self, occupant: Occupant) -> bool:
+        """Count a newcomer; return whether there is room for it."""
         self.count += 1
-        self._silent[occupant] = address
-        self._by_address.setdefault(address, {})[occupant] = None
-        return self.count - len(self._going) <= self.capacity or self._make_room(occupant, address)
+        self._new[occupant] = None
+        return self.count - len(self._going) <= self.capacity or self._make_room(occupant)
 
     def asked(self, occupant: Occupant) -> None:
         """It has finished its first request."""
@@ -64,6 +68,9 @@ class OpenSockets:
 
     def kept(self, occupant: Occupant) -> None:
         """It is a WebSocket, or an application: it stays."""
+        if occupant in self._new:
+            del self._new[occupant]
+            return
         address = self._silent.pop(occupant, None)
         if address is not None:
             others = self._by_address[address]
@@ -85,6 +92,7 @@ class OpenSockets:
 
         ``counts``: whether an address is a client's, not a proxy's.
         """
+        self._look_up_addresses()
         return [
             occupant
             for address, occupants in self._by_address.items()
@@ -98,8 +106,15 @@ class OpenSockets:
         self._going.add(occupant)
         occupant.abort()
 
-    def _make_room(self, newcomer: Occupant, address: str) -> bool:
-        own = self._by_address[address]
+    def _look_up_addresses(self) -> None:
+        for occupant in self._new:
+            self._silent[occupant] = address = occupant.counted_address
+            self._by_address.setdefault(address, {})[occupant] = None
+        self._new.clear()
+
+    def _make_room(self, newcomer: Occupant) -> bool:
+        self._look_up_addresses()
+        own = self._by_address[self._silent[newcomer]]
         crowded = len(own) * len(self._by_address) > len(self._silent)
         for candidates in (self._answered, own if crowded else {}, self._silent, self._asked):
             for occupant in candidates:

@@ -36,7 +36,7 @@ class TlsConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client connected."""
         self._transport = cast("asyncio.Transport", transport)
-        self._server.sockets.opened(self, self._server.counted_address(transport))
+        self._server.sockets.opened(self)
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def data_received(self, data: bytes) -> None:
@@ -67,6 +67,11 @@ class TlsConnection(asyncio.Protocol):
     def peer(self) -> str:
         """The address of its other end."""
         return GONE if self._transport is None else peer_address(self._transport)
+
+    @property
+    def counted_address(self) -> str:
+        """Under which address it counts among the sockets that are open."""
+        return GONE if self._transport is None else self._server.counted_address(self._transport)
 
     @property
     def may_go(self) -> bool:
