@@ -441,7 +441,8 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.write_eof()
             self._server.wheel.add(self, self._server.settings.close_timeout)
             self._server.sockets.answered(self)
-        self._go_on()
+        if self._unread:
+            self._go_on()
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """The transport becomes another protocol's, once what was asked before is answered."""
