@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -70,11 +70,12 @@ def start(
     def read() -> Loaded:
         return load(environ=os.environ, directory=Path.cwd(), config_file=config, overrides=overrides)
 
+    from soundpost.server.logs import stderr
+    from soundpost.server.run import run
+
     loaded = read()
     for warning in loaded.warnings:
-        typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
-
-    from soundpost.server.run import run
+        typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, file=cast("IO[str]", stderr()))
 
     announced: list[Path] = []
     try:

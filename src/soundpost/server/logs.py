@@ -64,6 +64,10 @@ class QueuedStream(io.TextIOBase):
                 self._changed.notify_all()
         return len(text)
 
+    def isatty(self) -> bool:
+        """Return whether the file is a terminal, which takes colours."""
+        return os.isatty(self._file)
+
     def flush(self) -> None:
         """Do nothing: the thread writes as soon as it can."""
 
