@@ -70,6 +70,18 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("soundpost.client.authorization.delay_before", lambda attempt, action: 0.0)
 
 
+@pytest.mark.parametrize("said", ["", "1.2:private-admin", '1.2::user::{"id":"admin"}', 1.2, None])
+async def test_a_hello_whose_socket_id_is_none_ends_it_before_anything_is_signed(said: object) -> None:
+    async def script(peer: Peer) -> None:
+        await peer.say("pusher:connection_established", json.dumps({"socket_id": said, "activity_timeout": 30}))
+        await peer.socket.wait_closed()
+
+    async with server(script) as url:
+        with pytest.raises(RequestError, match="no socket id"):
+            async with Client(url, "key"):
+                pass
+
+
 async def next_event(client: Client) -> Event:
     async with asyncio.timeout(10):
         return await anext(client)

@@ -93,6 +93,12 @@ def test_an_excluded_socket_does_not_get_the_event(server: RunningServer) -> Non
         assert sender.read_event()["event"] == "end"
 
 
+@pytest.mark.parametrize("socket_id", ["", "undefined", "x y", "1.2\n"])
+def test_what_is_no_socket_id_is_refused(server: RunningServer, socket_id: str) -> None:
+    body = {"name": "e", "channels": ["chat"], "data": "1", "socket_id": socket_id}
+    assert server.request("POST", "/events", json.dumps(body).encode()).status == 400
+
+
 def test_private_channels_need_a_signature(server: RunningServer) -> None:
     with server.connect() as client:
         assert subscribe(client, "private-orders.7")["event"] == "pusher_internal:subscription_succeeded"

@@ -91,7 +91,21 @@ def test_nothing_is_served_under_a_foreign_name(server: RunningServer, path: str
 
 
 @pytest.mark.parametrize(
-    "socket_id", ["", "1", "1.", "x.y", "1.2:private-x", "1.2\n", "\u0661.2", "1.2.3", "-1.2", "1" * 50 + ".1"]
+    "socket_id",
+    [
+        "",
+        "undefined",
+        "1.2::user::{}",
+        "1",
+        "1.",
+        "x.y",
+        "1.2:private-x",
+        "1.2\n",
+        "\u0661.2",
+        "1.2.3",
+        "-1.2",
+        "1" * 50 + ".1",
+    ],
 )
 def test_a_socket_id_is_two_numbers(server: RunningServer, socket_id: str) -> None:
     assert ask(server, "auth", {**AUTH, "socket_id": socket_id}, "127.0.0.1") == 422

@@ -24,11 +24,11 @@ from soundpost.authorization.users import id_of, known_user, member_id
 from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
-from soundpost.broadcasting.socket_id import valid_socket_id
 from soundpost.errors import ConfigurationError, RouteError, SoundpostError
 from soundpost.wire.channel_names import Kind, fault, kind_of
 from soundpost.wire.encryption import shared_secret
 from soundpost.wire.signatures import channel_text, sign, user_text
+from soundpost.wire.socket_id import fault as socket_id_fault
 
 log = logging.getLogger("soundpost.auth")
 
@@ -210,10 +210,10 @@ class AuthEndpoint:
             raise Mistake(wrong)
         values = values_of(headers, request.query, request.body)
         unread = hint(headers, request.body)
-        socket_id = valid_socket_id(values.get("socket_id"))
-        if socket_id is None:
-            sent = values.get("socket_id", "")
-            raise Mistake(f"socket_id {sent!r:.60} is none: expected digits, a dot, digits{unread}", 422)
+        socket_id = values.get("socket_id", "")
+        wrong = socket_id_fault(socket_id)
+        if wrong is not None:
+            raise Mistake(f"socket_id: {wrong}{unread}", 422)
         channel = values.get("channel_name", "")
         wrong = fault(channel, 200) if needs_channel else None
         if wrong is not None:

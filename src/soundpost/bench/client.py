@@ -22,6 +22,7 @@ from soundpost.client.authorization import ChannelAuth, with_secret
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.client.pusher_socket import NO_CLOSE_FRAME, error_code
 from soundpost.errors import FrameError
+from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.frames import (
     CLOSE,
     NORMAL_CLOSURE,
@@ -200,8 +201,13 @@ class Client(asyncio.Protocol):
                 self._tally.pong(now - self.pinged_at)
                 self.pinged_at = 0
         elif frame.event == "pusher:connection_established":
-            self._socket_id = str(frame.content().get("socket_id", ""))
-            self._subscribe()
+            told = frame.content().get("socket_id")
+            wrong = socket_ids.fault(told)
+            if wrong is None:
+                self._socket_id = str(told)
+                self._subscribe()
+            else:
+                self._fail("a hello with a bad socket id", wrong)
         elif frame.event == "pusher_internal:subscription_succeeded":
             if self._stay:
                 # What came before belongs to the stay before: events are sent to a connection in order.

@@ -7,6 +7,7 @@ import secrets
 from dataclasses import dataclass, field
 from typing import Any
 
+from soundpost.broadcasting.socket_id import valid_socket_id
 from soundpost.errors import JsonError, PayloadError
 from soundpost.wire.json_text import read_json
 
@@ -30,6 +31,11 @@ class Message:
     excluded: str | None = None
     connection: str = ""
     id: str = field(default_factory=_new_id)
+
+    def __post_init__(self) -> None:
+        # Whichever way it came, from a header, a queue or the application: what is no socket id goes to no server.
+        if self.excluded is not None:
+            object.__setattr__(self, "excluded", valid_socket_id(self.excluded))
 
     def to_json(self) -> str:
         """As text that :meth:`from_json` takes, in this release and later ones; short, for queues."""

@@ -7,16 +7,16 @@ copied context too, knows of it.
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final
 
+from soundpost.wire.socket_id import is_socket_id
+
 log = logging.getLogger("soundpost.broadcast")
 
 HEADER: Final = "X-Socket-ID"
-_SOCKET_ID: Final = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
 _current: ContextVar[str | None] = ContextVar("soundpost_socket_id", default=None)
 
 Scope = MutableMapping[str, Any]
@@ -29,12 +29,15 @@ def current_socket_id() -> str | None:
 
 
 def valid_socket_id(text: str | None) -> str | None:
-    """A socket id as it was sent, if it can be one; another is left out: a forged header is no reason to fail."""
+    """Return a socket id as it was sent if it can be one, and None for another.
+
+    A browser's broken or forged header is left out, and the event is sent all the same: to everybody.
+    """
     if not text:
         return None
-    if _SOCKET_ID.fullmatch(text):
+    if is_socket_id(text):
         return text
-    log.debug("%s %.60r is no socket id and is left out", HEADER, text)
+    log.debug("%s %.60a is no socket id and is left out", HEADER, text)
     return None
 
 

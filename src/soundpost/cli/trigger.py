@@ -21,6 +21,7 @@ from soundpost.cli.target import (
     Wanted,
     resolve,
 )
+from soundpost.wire.socket_id import fault
 
 
 def trigger(
@@ -51,6 +52,9 @@ def trigger(
     """
     from soundpost.client.publish import Publisher
 
+    wrong = None if socket_id is None else fault(socket_id)
+    if wrong is not None:
+        raise typer.BadParameter(wrong, param_hint="--socket-id")
     target = resolve(
         Wanted(url, host, port, scheme, path, app_id, key, secret, config), needs=("app_id", "key", "secret")
     )

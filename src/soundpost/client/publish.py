@@ -16,7 +16,8 @@ import httpx
 from soundpost.client.address import is_loopback
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.names import channel_names, text
-from soundpost.errors import JsonError
+from soundpost.errors import JsonError, RequestError
+from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.json_text import encode, read_object
 from soundpost.wire.signatures import signed_query
 
@@ -62,6 +63,9 @@ class Publisher:
             "data": encoded,
         }
         if socket_id is not None:
+            wrong = socket_ids.fault(socket_id)
+            if wrong is not None:
+                raise RequestError(400, wrong)
             message["socket_id"] = socket_id
         return self._post(self._events_url, encode(message))
 

@@ -14,6 +14,7 @@ from soundpost.client.address import is_loopback, socket_url
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.errors import ConnectionRefused, RequestError
+from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.json_text import encode
 
 ANSWER_TIMEOUT: Final = 10.0
@@ -113,7 +114,11 @@ class PusherSocket:
             raise LostError(Lost(error_code(content), str(content.get("message", ""))))
         if frame.event != "pusher:connection_established" or "socket_id" not in content:
             raise RequestError(0, f"{base_url} does not speak the Pusher protocol")
-        self.socket_id = str(content["socket_id"])
+        # It is signed for each private channel: a server that may choose the text would get any signature it likes.
+        wrong = socket_ids.fault(content["socket_id"])
+        if wrong is not None:
+            raise RequestError(0, f"{base_url} does not speak the Pusher protocol: its hello names {wrong}")
+        self.socket_id = content["socket_id"]
         told = content.get("activity_timeout")
         if isinstance(told, int | float) and told > 0:
             self._silence = min(_LONGEST_SILENCE, float(told))

@@ -11,6 +11,7 @@ from soundpost.doctor.findings import Found, one_line
 from soundpost.doctor.place import Place
 from soundpost.doctor.socket_session import EndedError, SilentError, SocketSession, open_session
 from soundpost.wire import codes
+from soundpost.wire.socket_id import is_socket_id
 
 HELLO = "pusher:connection_established"
 PING = "pusher:ping"
@@ -44,7 +45,7 @@ def greet(session: SocketSession, place: Place, key: str, origin: str | None) ->
     if frame.event == "pusher:error":
         code = content.get("code")
         raise refusal(code if isinstance(code, int) else 0, str(content.get("message", "")), place, key, origin)
-    if frame.event != HELLO or "socket_id" not in content:
+    if frame.event != HELLO or not is_socket_id(content.get("socket_id")):
         raise Found("not-pusher", shown=repr(one_line(frame.event)))
     told = content.get("activity_timeout")
     timeout = float(told) if isinstance(told, int | float) and told > 0 else _DEFAULT_ACTIVITY_TIMEOUT

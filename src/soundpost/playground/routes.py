@@ -6,7 +6,6 @@ not under a name of its own that it has point to this machine (DNS rebinding).
 
 from __future__ import annotations
 
-import re
 from importlib.resources import files
 from ipaddress import IPv4Address
 from typing import Any, Final
@@ -20,11 +19,10 @@ from soundpost.core.node import Node
 from soundpost.errors import JsonError
 from soundpost.server.requests import ApiError, Later, Request, Response, json_response
 from soundpost.server.routes.events import publish_event
-from soundpost.wire import channel_names, signatures
+from soundpost.wire import channel_names, signatures, socket_id
 from soundpost.wire.json_text import encode, reader
 from soundpost.wire.origins import is_of_host, origin_of
 
-_SOCKET_ID: Final = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}", re.ASCII)
 _FILES: Final = {
     "/playground": ("index.html", b"text/html; charset=utf-8"),
     "/playground/playground.css": ("playground.css", b"text/css; charset=utf-8"),
@@ -124,10 +122,9 @@ class Playground:
 
     def _auth(self, body: AuthBody) -> Response:
         fault = channel_names.fault(body.channel_name, self._app.max_channel_name_length)
+        fault = fault or socket_id.fault(body.socket_id)
         if fault is not None:
             raise ApiError(422, fault)
-        if not _SOCKET_ID.fullmatch(body.socket_id):
-            raise ApiError(422, f"socket_id {body.socket_id[:60]!a} is none: expected digits, a dot, digits")
         answer: dict[str, str] = {}
         data = None
         if channel_names.kind_of(body.channel_name).is_presence:

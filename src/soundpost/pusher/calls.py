@@ -15,9 +15,9 @@ from soundpost.broadcasting.composing import MAX_CHANNEL_NAME, MAX_CHANNELS, MAX
 from soundpost.broadcasting.encryption import master_key, seal
 from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.serialization import to_json
-from soundpost.broadcasting.socket_id import valid_socket_id
 from soundpost.broadcasting.text import is_text, text_of
 from soundpost.errors import ConfigurationError
+from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.channel_names import fault, kind_of
 
 MAX_USER_ID = 200
@@ -58,6 +58,8 @@ class Calls:
         events = []
         for event in batch:
             channel = check_channel(event["channel"])
+            if event.get("socket_id") is not None:
+                check_socket_id(event["socket_id"])
             if already_encoded:
                 events.append({**event, "channel": channel})
             else:
@@ -123,8 +125,9 @@ def check_channel(channel: str) -> str:
 
 def check_socket_id(socket_id: str) -> str:
     """A socket id. Raises ValueError."""
-    if valid_socket_id(socket_id) is None:
-        raise ValueError(f"socket id {socket_id!r}: digits, a dot, digits are expected")
+    wrong = socket_ids.fault(socket_id)
+    if wrong is not None:
+        raise ValueError(wrong)
     return socket_id
 
 

@@ -96,12 +96,34 @@ def test_the_excepted_socket_gets_nothing(server: RunningServer, channel: str, c
         nothing_came(client)
 
 
-@pytest.mark.parametrize("socket_id", ["1.1", "invalid-socket-id", "", None])
+@pytest.mark.parametrize("socket_id", ["1.1", "99999999999.99999999999", None])
 def test_an_unknown_socket_id_is_harmless(
     server: RunningServer, channel: str, client: RawSocket, socket_id: str | None
 ) -> None:
     assert post(server, event(channel, socket_id=socket_id)).status == 200
     assert client.read_event()["event"] == "e"
+
+
+@pytest.mark.parametrize(
+    "socket_id", ["", "undefined", "null", "x y", "1.2 ", "1.2\n", "1.2\x00", "１.２", "1", "1.2.3", "1." + "1" * 9_000]
+)
+@pytest.mark.parametrize("route", ["/events", "/batch_events"])
+@pytest.mark.parametrize("key", [None, "once"])
+def test_what_is_no_socket_id_is_refused_by_name_and_nothing_is_published(
+    server: RunningServer, channel: str, client: RawSocket, route: str, key: str | None, socket_id: str
+) -> None:
+    wrong = event(channel, socket_id=socket_id)
+    data = json.dumps(wrong if route == "/events" else {"batch": [event(channel), wrong]}).encode()
+    headers = [] if key is None else [f"Idempotency-Key: {key}"]
+
+    response = http_request(server.port, signed_request("POST", route, data, headers=headers))
+
+    assert response.status == 400
+    said = json.loads(response.body)["error"]
+    assert said.startswith(f"socket_id: {socket_id[:60]!a}")
+    assert said.endswith("is no socket id: expected digits, a dot, digits, as in 123.456")
+    assert said.replace("…", "").isascii()
+    nothing_came(client)
 
 
 def test_info_tells_of_each_channel_what_applies(server: RunningServer, channel: str, client: RawSocket) -> None:

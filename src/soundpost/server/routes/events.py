@@ -17,6 +17,7 @@ from soundpost.server.requests import OK, ApiError, Later, Request, Response, as
 from soundpost.server.routes.channels import ATTRIBUTES, attributes
 from soundpost.server.routes.once import publish_once, request_key
 from soundpost.wire import channel_names
+from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.json_text import reader
 
 T = TypeVar("T")
@@ -73,6 +74,7 @@ def publish_event(
 ) -> Response | Later:
     """Check an event against the app's limits and publish it, with a key once only. Raises ApiError."""
     app = state.app
+    _check_socket_id(socket_id)
     if len(channels) > app.max_channels_per_event:
         raise ApiError(
             422,
@@ -120,6 +122,7 @@ def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Resp
         )
     for event in batch:
         _check(state, event.channel, event.name, event.data)
+        _check_socket_id(event.socket_id)
     if request.idempotency_key is not None:
         key = request_key(request.idempotency_key, query)
         events = [(event.channel, event.name, event.data, event.socket_id) for event in batch]
@@ -165,6 +168,12 @@ def _channels_of(event: Event) -> list[str]:
     if not channels:
         raise ApiError(422, 'channels: at least one is needed, in "channels": […] or "channel": "…"')
     return channels
+
+
+def _check_socket_id(socket_id: str | None) -> None:
+    fault = None if socket_id is None else socket_ids.fault(socket_id)
+    if fault is not None:
+        raise ApiError(400, f"socket_id: {fault}")
 
 
 def _check(state: AppState, channel: str, name: str, data: str) -> None:

@@ -17,6 +17,7 @@ from soundpost.browser.echo_options import is_internal
 from soundpost.django.autodiscovery import failures
 from soundpost.errors import JsonError, SoundpostError
 from soundpost.wire.json_text import read_json
+from soundpost.wire.socket_id import fault
 
 _PASSED_ON = {
     "start": "the server, with the credentials of settings.SOUNDPOST, and the options of 'soundpost start'",
@@ -102,6 +103,9 @@ class Command(BaseCommand):
             data: Any = read_json(text)
         except JsonError:
             data = text.removesuffix("\n")
+        wrong = None if options["socket_id"] is None else fault(options["socket_id"])
+        if wrong is not None:
+            raise CommandError(f"--socket-id: {wrong}")
         channel, event = options["channel"], options["event"]
         broadcast.publish(channel, event, data, via=options["via"], socket_id=options["socket_id"], on_error="raise")
         self.stdout.write(f"Published {event} to {channel}")
