@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted
 
 TRUE: Final = frozenset(("true", "(true)", "1", "yes", "on"))
 FALSE: Final = frozenset(("false", "(false)", "0", "no", "off"))
@@ -64,9 +65,9 @@ def value_from_file(environ: Mapping[str, str], name: str, place: str = "environ
         text = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise ConfigurationError(f"{place}{name}_FILE={path!r}: the file cannot be read: {reason}") from None
+        raise ConfigurationError(f"{place}{name}_FILE={redacted(path)}: the file cannot be read: {reason}") from None
     if not text:
-        raise ConfigurationError(f"{place}{name}_FILE={path!r}: the file is empty")
+        raise ConfigurationError(f"{place}{name}_FILE={redacted(path)}: the file is empty")
     return text
 
 

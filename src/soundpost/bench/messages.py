@@ -12,6 +12,7 @@ import msgspec
 from soundpost.bench.faults import Faults
 from soundpost.bench.histogram import Histogram
 from soundpost.bench.scenario import Settings
+from soundpost.redaction import redacted_fields
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +27,9 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     secret: str
     spread: bool
     """Connect from many loopback addresses: the ports of one are too few for many connections."""
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "secret")
 
 
 class Plan(msgspec.Struct, tag=True, kw_only=True):

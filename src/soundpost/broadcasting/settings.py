@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from soundpost.broadcasting.encryption import master_key
 from soundpost.environment import FALSE, TRUE, value_of
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, host_of, identifier_fault, path_of, port_of, split_url
 from soundpost.wire.origins import OriginError, check_origins
 
@@ -311,22 +312,25 @@ def _connection(given: Any, what: str) -> ConnectionSettings:
 def _check_connection(made: ConnectionSettings, what: str) -> None:
     if made.driver not in DRIVERS and ":" not in made.driver:
         raise ConfigurationError(
-            f"{what}: driver {made.driver!r} is unknown: {', '.join(DRIVERS)}, or 'module:Class' of one of your own"
+            f"{what}: driver {redacted(made.driver)} is unknown: {', '.join(DRIVERS)}, or 'module:Class' of one of "
+            "your own"
         )
     if made.scheme not in ("http", "https"):
-        raise ConfigurationError(f"{what}: scheme {made.scheme!r}: http or https")
+        raise ConfigurationError(f"{what}: scheme {redacted(made.scheme)}: http or https")
     for name in ("connect_timeout", "timeout"):
         value = getattr(made, name)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LONGEST:
-            raise ConfigurationError(f"{what}: {name} {value!r}: a number of seconds above 0")
+            raise ConfigurationError(f"{what}: {name} {redacted(value)}: a number of seconds above 0")
     size = made.max_batch_size
     if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-        raise ConfigurationError(f"{what}: max_batch_size {size!r}: a whole number of at least 1")
+        raise ConfigurationError(f"{what}: max_batch_size {redacted(size)}: a whole number of at least 1")
     if not isinstance(made.verify, bool | str) or made.verify == "":
-        raise ConfigurationError(f"{what}: verify {made.verify!r}: true, false, or the file of a certificate authority")
+        raise ConfigurationError(
+            f"{what}: verify {redacted(made.verify)}: true, false, or the file of a certificate authority"
+        )
     fault = identifier_fault(made.key) if made.is_server else None  # an id is encoded where it stands in a path
     if fault is not None:
-        raise ConfigurationError(f"{what}: key {made.key!r}: {fault}")
+        raise ConfigurationError(f"{what}: key {redacted(made.key)}: {fault}")
     if made.encryption_master_key:
         try:
             made.master_key("")
@@ -337,13 +341,14 @@ def _check_connection(made: ConnectionSettings, what: str) -> None:
 def _check(made: BroadcastSettings, what: str) -> None:
     for name in ("deliver", "on_error", "notification_channel", "queue"):
         if not isinstance(getattr(made, name), str):
-            raise ConfigurationError(f"{what}: {name} {getattr(made, name)!r}: a text is expected")
+            raise ConfigurationError(f"{what}: {name} {redacted(getattr(made, name))}: a text is expected")
     if made.deliver not in DELIVERIES and ":" not in made.deliver:
         raise ConfigurationError(
-            f"{what}: deliver {made.deliver!r} is unknown: {', '.join(DELIVERIES)}, or 'module:Class' of your own"
+            f"{what}: deliver {redacted(made.deliver)} is unknown: {', '.join(DELIVERIES)}, or 'module:Class' of your "
+            "own"
         )
     if made.on_error not in ("raise", "log"):
-        raise ConfigurationError(f"{what}: on_error {made.on_error!r}: 'raise' or 'log'")
+        raise ConfigurationError(f"{what}: on_error {redacted(made.on_error)}: 'raise' or 'log'")
     if made.connections and made.default not in made.connections:
         raise ConfigurationError(f"{what}: default {made.default!r} is no connection: {_known(made.connections)}")
     if "{id}" not in made.notification_channel:
@@ -363,7 +368,7 @@ def _public(given: Any, what: str) -> PublicSettings:
             raise ConfigurationError(f"{what}: 'public': {name!r} is no setting{hint}")
     if scheme is not None and "tls" not in values:
         if scheme not in ("http", "https"):
-            raise ConfigurationError(f"{what}: public scheme {scheme!r}: http or https")
+            raise ConfigurationError(f"{what}: public scheme {redacted(scheme)}: http or https")
         values["tls"] = scheme == "https"
     if values.get("tls") is not None:
         values["tls"] = _bool(values["tls"], f"{what}: public 'tls'")
@@ -416,7 +421,9 @@ def _address(read: Callable[[Any], T], value: Any, what: str) -> T:
 
 def _mapping(value: Any, what: str) -> Mapping[Any, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigurationError(f"{what}: {value!r} should be a dictionary of settings")
+        # A text may be a secret, or have one in it, that stands where a dictionary should.
+        shown = "a text" if isinstance(value, str | bytes) else redacted(value)
+        raise ConfigurationError(f"{what}: {shown} should be a dictionary of settings such as {{'url': …}}")
     return value
 
 
@@ -433,7 +440,7 @@ def _limit(value: Any, what: str) -> int:
     except (TypeError, ValueError):
         limit = 0
     if limit < 1:
-        raise ConfigurationError(f"{what}: {value!r} is no limit: a number from 1 up")
+        raise ConfigurationError(f"{what}: {redacted(value)} is no limit: a number from 1 up")
     return limit
 
 
@@ -441,14 +448,14 @@ def _bool(value: Any, what: str) -> bool:
     text = str(value).strip().lower()
     if text in TRUE or text in FALSE or not text:
         return text in TRUE
-    raise ConfigurationError(f"{what}: {value!r} is neither true nor false")
+    raise ConfigurationError(f"{what}: {redacted(value)} is neither true nor false")
 
 
 def _origins(value: Any, what: str) -> tuple[str, ...]:
     if isinstance(value, str):
         value = [each.strip() for each in value.split(",") if each.strip()]
     if not isinstance(value, list | tuple | set) or not all(isinstance(each, str) for each in value):
-        raise ConfigurationError(f"{what}: {value!r} should be a list of texts")
+        raise ConfigurationError(f"{what}: {redacted(value)} should be a list of texts")
     try:
         return check_origins(value)
     except OriginError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -36,7 +36,7 @@ class Options:
     backend_url: str | None
     key: str | None
     app_id: str | None
-    secret: str | None
+    secret: str | None = field(repr=False)
     origin: str | None
     env: tuple[Path, ...]
     config: Path | None

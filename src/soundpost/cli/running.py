@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted_fields
 
 
 class RunningServer(Struct, frozen=True, kw_only=True):
@@ -28,6 +29,9 @@ class RunningServer(Struct, frozen=True, kw_only=True):
     app_id: str
     key: str
     secret: str
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "secret")
 
 
 def announce(port: int, url: str, app_id: str, key: str, secret: str) -> Path | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, host_of, split_url
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Wanted:
     path: str | None = None
     app_id: str | None = None
     key: str | None = None
-    secret: str | None = None
+    secret: str | None = field(default=None, repr=False)
     config: Path | None = None
 
 
@@ -58,7 +59,7 @@ class Target:
     base_url: str
     app_id: str
     key: str
-    secret: str
+    secret: str = field(repr=False)
 
 
 def resolve(wanted: Wanted, needs: tuple[str, ...]) -> Target:
@@ -104,9 +105,11 @@ def _check(wanted: Wanted) -> None:
         try:
             split_url(wanted.url)
         except AddressError as error:
-            raise typer.BadParameter(f"--url {wanted.url!r}: {error}") from None
+            raise typer.BadParameter(f"--url {redacted(wanted.url)}: {error}") from None
         if not wanted.url.startswith(("http://", "https://")):
-            raise typer.BadParameter(f"--url {wanted.url!r}: expected an address such as https://ws.example.com")
+            raise typer.BadParameter(
+                f"--url {redacted(wanted.url)}: expected an address such as https://ws.example.com"
+            )
     if wanted.host is not None:
         try:
             host_of(wanted.host)

@@ -17,6 +17,7 @@ from soundpost.client.address import is_loopback
 from soundpost.client.authorization import ChannelAuth, UserAuth
 from soundpost.client.failures import authorization_refused, no_answer
 from soundpost.errors import ConfigurationError, JsonError, RequestError
+from soundpost.redaction import redacted_url
 from soundpost.wire.channel_names import kind_of
 from soundpost.wire.json_text import read_object
 
@@ -62,7 +63,9 @@ class Endpoint:
     async def user(self, socket_id: str) -> UserAuth:
         """What signs this socket in. Raises RequestError; ConfigurationError where nobody knows whom to ask."""
         if self.user_url is None:
-            raise ConfigurationError(f"signing in: {self.url} does not end with /auth, so give user_url too")
+            raise ConfigurationError(
+                f"signing in: {redacted_url(self.url)} does not end with /auth, so give user_url too"
+            )
         answer = await self._ask(self.user_url, {"socket_id": socket_id})
         return UserAuth(_text(self.user_url, answer, "auth"), _text(self.user_url, answer, "user_data"))
 
@@ -82,7 +85,7 @@ class Endpoint:
         try:
             return read_object(answer.content)
         except JsonError:
-            raise RequestError(200, f"{url} answered 200, but not with a JSON object") from None
+            raise RequestError(200, f"{redacted_url(url)} answered 200, but not with a JSON object") from None
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -158,5 +161,5 @@ def from_endpoint(
 def _text(url: str, answer: dict[str, Any], name: str) -> str:
     value = answer.get(name)
     if not isinstance(value, str):
-        raise RequestError(200, f"the answer of {url} has no string '{name}'")
+        raise RequestError(200, f"the answer of {redacted_url(url)} has no string '{name}'")
     return value

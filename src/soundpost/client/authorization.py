@@ -14,6 +14,7 @@ from soundpost.client import names
 from soundpost.client.encryption import master_key_of, shared_secret
 from soundpost.client.reconnection import Action, delay_before
 from soundpost.errors import ConfigurationError, RequestError
+from soundpost.redaction import redacted_fields
 from soundpost.wire.channel_names import kind_of
 from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import channel_text, sign, user_text
@@ -32,6 +33,9 @@ class ChannelAuth(NamedTuple):
     auth: str
     channel_data: str | None = None
     shared_secret: str | None = None
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "shared_secret")
 
 
 class UserAuth(NamedTuple):

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from soundpost.errors import JsonError, RequestError
+from soundpost.redaction import redacted_url
 from soundpost.wire.json_text import read_json
 
 _LONGEST_REASON: Final = 300
@@ -61,6 +62,7 @@ def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: b
 
 def authorization_refused(url: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
     """For an answer of an application's auth endpoint that is not a success."""
+    url = redacted_url(url)
     location = headers.get("location")
     if 300 <= status < 400 and location:
         return RequestError(status, f"{url} redirects to {_one_line(location)}: does it ask for a login?")
@@ -118,5 +120,5 @@ def _is_tls(url: str) -> bool:
 
 
 def _origin(url: str) -> str:
-    parts = urlsplit(url)
+    parts = urlsplit(redacted_url(url))
     return f"{parts.scheme}://{parts.netloc}"

@@ -14,6 +14,7 @@ from soundpost.client.address import is_loopback, socket_url
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.errors import ConnectionRefused, RequestError
+from soundpost.redaction import redacted_url
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.json_text import encode
 
@@ -103,21 +104,22 @@ class PusherSocket:
         await self._socket.close()
 
     async def _hello(self, base_url: str) -> None:
+        where = redacted_url(base_url)
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 frame = await self.receive()
         except TimeoutError:
-            raise RequestError(0, f"{base_url} took the connection, but said nothing") from None
+            raise RequestError(0, f"{where} took the connection, but said nothing") from None
         content = frame.content()
         if frame.event == "pusher:error":
             # The close code says the same with most servers; Reverb sends none, and may leave the socket open.
             raise LostError(Lost(error_code(content), str(content.get("message", ""))))
         if frame.event != "pusher:connection_established" or "socket_id" not in content:
-            raise RequestError(0, f"{base_url} does not speak the Pusher protocol")
+            raise RequestError(0, f"{where} does not speak the Pusher protocol")
         # It is signed for each private channel: a server that may choose the text would get any signature it likes.
         wrong = socket_ids.fault(content["socket_id"])
         if wrong is not None:
-            raise RequestError(0, f"{base_url} does not speak the Pusher protocol: its hello names {wrong}")
+            raise RequestError(0, f"{where} does not speak the Pusher protocol: its hello names {wrong}")
         self.socket_id = content["socket_id"]
         told = content.get("activity_timeout")
         if isinstance(told, int | float) and told > 0:

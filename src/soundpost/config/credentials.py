@@ -6,6 +6,8 @@ import secrets
 import string
 from typing import Final, NamedTuple
 
+from soundpost.redaction import redacted_fields
+
 _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
@@ -15,6 +17,9 @@ class Credentials(NamedTuple):
     id: str
     key: str
     secret: str
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "secret")
 
 
 def generate() -> Credentials:

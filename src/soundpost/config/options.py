@@ -60,6 +60,9 @@ class Setting(NamedTuple):
     value: Any
     place: str
 
+    def __repr__(self) -> str:
+        return f"Setting({self.place})"
+
 
 Values = dict[Keys, Setting]
 """What one source says."""

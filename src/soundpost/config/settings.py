@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from soundpost.core.apps import App, Positive
+from soundpost.redaction import redacted_fields
 
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -33,6 +34,9 @@ class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     passphrase: str | None = None
     minimum_version: Literal["1.2", "1.3"] = "1.2"
     """Older versions of TLS are refused."""
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "passphrase")
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -105,6 +109,9 @@ class ScalingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     sentinel_username: str | None = None
     """To log in to sentinels, where that is not as to Redis itself."""
     sentinel_password: str | None = None
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "sentinel_password")
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

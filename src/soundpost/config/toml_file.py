@@ -12,6 +12,7 @@ from soundpost.config.interpolation import UnsetVariableError, interpolate
 from soundpost.config.options import Option, Setting, Values, did_you_mean, section
 from soundpost.config.values import from_toml
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted
 
 _TITLES: Final = {"server": "[server]", "scaling": "[scaling]", "app": "[[apps]]"}
 
@@ -49,7 +50,7 @@ class TomlFile:
 
     def _section(self, name: str, table: Any, place: str) -> Values:
         if not isinstance(table, dict):
-            raise ConfigurationError(f"{place}={table!r}: expected a table")
+            raise ConfigurationError(f"{place}={redacted(table)}: expected a table")
         options = section(name)
         values: Values = {}
         for key, value in _flat(table, options, place):

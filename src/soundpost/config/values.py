@@ -11,6 +11,7 @@ from msgspec import UNSET, inspect
 from soundpost.config.options import Option
 from soundpost.environment import EMPTY, FALSE, NULL, TRUE, unquoted
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, host_of, path_of
 from soundpost.wire.client_address import TrustedProxies
 from soundpost.wire.origins import OriginError, check_origins
@@ -66,7 +67,7 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
     try:
         converted = msgspec.convert(_one_of(option, value), option.type, strict=strict)
     except msgspec.ValidationError:
-        shown = "" if option.is_secret else f"={written!r}"
+        shown = "" if option.is_secret else f"={redacted(written)}"
         hint = "; write it in quotes" if strict and _is_number_for_text(option, value) else ""
         raise ConfigurationError(f"{place}{shown}: expected {expected(option)}{hint}") from None
     if option.keys == ("app", "allowed_origins"):

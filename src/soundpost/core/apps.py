@@ -8,6 +8,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted_fields
 from soundpost.wire.origins import OriginError, check_origins, origins
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -83,6 +84,9 @@ class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             force_setattr(self, "allowed_origins", check_origins(self.allowed_origins))
         except OriginError as error:
             raise ConfigurationError(f"app {self.id}: allowed_origins: {error}") from None
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "secret")
 
     def allows_origin(self, origin: str | None) -> bool:
         """Whether a connection with this ``Origin`` header (None: without one) is welcome."""

@@ -19,6 +19,7 @@ from soundpost.broadcasting.settings import (
     values_from_environment,
 )
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted
 from soundpost.wire.origins import OriginError, check_origins
 
 WHERE: Final = "settings.SOUNDPOST"
@@ -48,7 +49,7 @@ def own_settings() -> OwnSettings:
     given = {name: value for name, value in _given().items() if name in _OWN}
     for name, value in given.items():
         if not isinstance(value, str) and not (name == "auth_path" and value is None):
-            raise ConfigurationError(f"{WHERE}: {name.upper()!r}: {value!r} should be a text")
+            raise ConfigurationError(f"{WHERE}: {name.upper()!r}: {redacted(value)} should be a text")
     own = OwnSettings(**given)
     if own.database not in settings.DATABASES and own.database != "default":
         raise ConfigurationError(f"{WHERE}: 'DATABASE': {own.database!r} is not in settings.DATABASES")
@@ -62,7 +63,7 @@ def broadcast_settings() -> BroadcastSettings:
     outside = values_from_environment()
     public = given.pop("public", None) or {}
     if not isinstance(public, Mapping):
-        raise ConfigurationError(f"{WHERE}: 'PUBLIC': {public!r} should be a dictionary")
+        raise ConfigurationError(f"{WHERE}: 'PUBLIC': {redacted(public)} should be a dictionary")
     public = {**outside.pop("public"), **{str(name).lower(): value for name, value in public.items()}}
     if "connections" in given or "url" in given:  # then the environment means another server
         ours = _CONNECTION if "connections" in given else _ADDRESS
@@ -95,7 +96,7 @@ def _given() -> dict[str, Any]:
     if isinstance(found, str):
         return {"url": found}
     if not isinstance(found, Mapping):
-        raise ConfigurationError(f"{WHERE}: {found!r} should be a dictionary, or the address of a server")
+        raise ConfigurationError(f"{WHERE}: {redacted(found)} should be a dictionary, or the address of a server")
     lower = {str(name).lower(): value for name, value in found.items()}
     return {_OTHER_NAMES.get(name, name): value for name, value in lower.items()}
 

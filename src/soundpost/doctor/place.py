@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from soundpost.client.address import PROTOCOL, is_loopback
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, split_url
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
@@ -80,7 +81,9 @@ def place_of(url: str) -> Place:
     except AddressError:
         parts = None
     if parts is None or parts.scheme not in _SCHEMES or not parts.hostname:
-        raise ConfigurationError(f"{url!r} is no address such as https://ws.example.com or http://127.0.0.1:8080")
+        raise ConfigurationError(
+            f"{redacted(url)} is no address such as https://ws.example.com or http://127.0.0.1:8080"
+        )
     scheme = _SCHEMES[parts.scheme]
     path = parts.path.strip("/")
     return Place(scheme, parts.hostname, parts.port or (443 if scheme == "https" else 80), f"/{path}" if path else "")

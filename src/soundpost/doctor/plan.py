@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from soundpost.config.settings import Settings
 from soundpost.doctor.dotenv import EnvFile
@@ -25,7 +25,7 @@ class Plan:
     """Where the server configured here listens."""
     key: str = ""
     app_id: str = ""
-    secret: str = ""
+    secret: str = field(default="", repr=False)
     origin: str | None = None
     """Of the pages that connect: ``https://shop.example.com``."""
     verify: bool = True

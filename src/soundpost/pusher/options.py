@@ -33,7 +33,7 @@ def connection_settings(
     """Settings of a connection. Raises TypeError and ValueError."""
     for name, value in (("app_id", app_id), ("key", key), ("secret", secret)):
         if not isinstance(value, str):
-            raise TypeError(f"{name} {value!r}: a text is expected")
+            raise TypeError(f"{name}: a text is expected, not {type(value).__name__}")
         if not value:
             raise ValueError(f"{name} is empty")
         fault = None if name == "secret" else identifier_fault(value)

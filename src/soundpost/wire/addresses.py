@@ -7,6 +7,8 @@ from ipaddress import IPv6Address
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
+from soundpost.redaction import redacted
+
 _PATH: Final = re.compile(r"/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?", re.ASCII)
 _NAME: Final = re.compile(r"[^\s\x00-\x1f\x7f/?#@\\\[\]:%<>\"'{}|^`,;=&*()$!]+")
 _IDENTIFIER: Final = re.compile(r"[-A-Za-z0-9._~!$'()*,;=@]+", re.ASCII)
@@ -19,7 +21,7 @@ class AddressError(ValueError):
 def host_of(text: Any) -> str:
     """A host's name or address, an IPv6 address without its brackets. Raises AddressError."""
     if not isinstance(text, str):
-        raise AddressError(f"{text!r}: a text such as '127.0.0.1' is expected")
+        raise AddressError(f"{redacted(text)}: a text such as '127.0.0.1' is expected")
     if "@" in text:  # there may be a password in front of it
         raise AddressError("the host has an '@' in it: leave out user name and password")
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
@@ -29,18 +31,18 @@ def host_of(text: Any) -> str:
         except ValueError:
             host, _, port = text.rpartition(":")
             if host.startswith("[") and host.endswith("]"):
-                raise AddressError(f"{text!r}: write {host!r}, and {port!r} as the port") from None
-            raise AddressError(f"{text!r} is no host name, nor is it an IPv6 address, such as '::1'") from None
+                raise AddressError(f"{redacted(text)}: write {host!r}, and {port!r} as the port") from None
+            raise AddressError(f"{redacted(text)} is no host name, nor is it an IPv6 address, such as '::1'") from None
         return bare
     host, colon, port = text.partition(":")
     if colon and "/" not in text:
-        raise AddressError(f"{text!r}: write {host!r}, and {port!r} as the port")
+        raise AddressError(f"{redacted(text)}: write {host!r}, and {port!r} as the port")
     if not _NAME.fullmatch(text):
-        raise AddressError(f"{text!r}: a host name or address, without scheme, port or path")
+        raise AddressError(f"{redacted(text)}: a host name or address, without scheme, port or path")
     try:
         text.encode("idna")
     except UnicodeError:
-        raise AddressError(f"{text!r}: a part of a name has 1 to 63 characters") from None
+        raise AddressError(f"{redacted(text)}: a part of a name has 1 to 63 characters") from None
     return text
 
 
@@ -52,17 +54,17 @@ def port_of(value: Any) -> int:
     elif isinstance(value, str) and value.isascii() and value.strip().isdigit() and len(value) < 20:
         number = int(value)
     if not 0 < number < 65536:
-        raise AddressError(f"{value!r} is no port: a number from 1 to 65535")
+        raise AddressError(f"{redacted(value)} is no port: a number from 1 to 65535")
     return number
 
 
 def path_of(text: Any) -> str:
     """A path prefix with one slash in front and none behind; empty for none. Raises AddressError."""
     if not isinstance(text, str) or not _PATH.fullmatch(text):
-        raise AddressError(f"{text!r} is no path: one such as /ws is expected")
+        raise AddressError(f"{redacted(text)} is no path: one such as /ws is expected")
     path = text.strip("/")
     if any(part in (".", "..") for part in path.split("/")):
-        raise AddressError(f"{text!r} is no path that stays as it is: leave out '.' and '..'")
+        raise AddressError(f"{redacted(text)} is no path that stays as it is: leave out '.' and '..'")
     return f"/{path}" if path else ""
 
 

@@ -15,6 +15,7 @@ import hiredis
 
 from soundpost.backplane.redis.connection import Push, RedisConnection
 from soundpost.errors import SoundpostError
+from soundpost.redaction import redacted_fields
 
 CONNECT_TIMEOUT: Final = 3.0
 SLOTS: Final = 16_384
@@ -43,6 +44,9 @@ class Login(NamedTuple):
     tls: ssl.SSLContext | None = None
     unix_socket: str | None = None
     """Connect here, whatever the address."""
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "password")
 
 
 Callbacks = tuple[Push, Callable[[RedisConnection], None]]

@@ -1,0 +1,101 @@
+"""Redaction: values in messages, logs and representations, without the secrets in them.
+
+The one place that decides what of a URL, a setting or an object may be shown. What it cannot read, it does not show.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import SplitResult, urlsplit
+
+REDACTED: Final = "***"
+_MAX_SHOWN: Final = 200
+_NAME: Final = re.compile(
+    r"secret|pass(word|phrase|wd|wort)?$|token|credential|(api|app|master|encryption|private)_?key", re.IGNORECASE
+)
+_USER_INFO: Final = r"(?:[-\w.~!$&'()*+,;=:%]*@)?"
+_HOST: Final = r"(?:[-\w.~%]*|\[[0-9a-fA-F:.%\w]*\])(?::\d*)?"
+_QUERY: Final = r"[-\w.~!$'()*+,;:/&=%\[\]]*"
+_PLAIN_URL: Final = re.compile(
+    rf"(?P<scheme>[A-Za-z][-+.A-Za-z0-9]*://)(?P<user>{_USER_INFO})(?P<hosts>{_HOST}(?:,{_HOST})*)"
+    rf"(?P<path>(?:/[-\w.~!$&'()*+,;=:%/]*)?)(?P<query>(?:\?{_QUERY})?)(?P<fragment>(?:\#[-\w.~%]*)?)",
+    re.ASCII,
+)
+_LOGIN: Final = re.compile(r":.*@", re.DOTALL)
+"""A URL without its scheme: ``user:password@host``."""
+_URL_IN_TEXT: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://\S*")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a setting, parameter or key of this name holds what must never be shown."""
+    return _NAME.search(name) is not None
+
+
+def redacted_url(text: str) -> str:
+    """Return a URL without user, password and secret parameters; other text without the URLs' that are in it.
+
+    Where special characters stand unescaped, nobody can tell where a password ends: of such a URL the scheme is left.
+    """
+    url = _PLAIN_URL.fullmatch(text)
+    if url is not None:
+        user = f"{REDACTED}@" if url["user"] else ""
+        before, name = _up_to_secret(url["query"])
+        rest = f"{name}={REDACTED}" if name else url["fragment"]
+        return f"{url['scheme']}{user}{url['hosts']}{url['path']}{before}{rest}"
+    if "://" not in text:
+        return REDACTED if _LOGIN.search(text) else text
+    start = _URL_IN_TEXT.search(text)
+    before = text[: start.start()] if start is not None else ""
+    scheme = start[0].partition("://")[0] if start is not None else ""
+    return f"{before}{scheme}://{REDACTED}"
+
+
+def _up_to_secret(query: str) -> tuple[str, str]:
+    """Split a query before the first parameter that is a secret, and name that; what follows may be a part of it."""
+    start = 0
+    for part in query.removeprefix("?").split("&"):
+        name = part.partition("=")[0]
+        start += 1
+        if is_secret_name(name):
+            return query[:start], name
+        start += len(part)
+    return query, ""
+
+
+def redacted(value: object) -> str:
+    """Return the representation of a value that somebody wrote, for a message: shortened, and without its secrets."""
+    if isinstance(value, str):
+        text = repr(redacted_url(value))
+    elif isinstance(value, Mapping):
+        pairs = (f"{each!r}: {REDACTED if is_secret_name(str(each)) else redacted(of)}" for each, of in value.items())
+        text = f"{{{', '.join(pairs)}}}"
+    elif isinstance(value, list | tuple | set | frozenset):
+        text = f"[{', '.join(map(redacted, value))}]"
+    else:
+        text = repr(value)
+        text = redacted_url(text)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
+
+
+def redacted_fields(thing: Any, *secrets: str) -> str:
+    """Return the representation of a struct or a named tuple; the fields named in ``secrets`` are only said to be set.
+
+    URLs in its other fields are shown without their secrets.
+    """
+    names: Iterable[str] = getattr(thing, "_fields", ()) or thing.__struct_fields__
+    shown = []
+    for name in names:
+        value = getattr(thing, name)
+        is_hidden = name in secrets and value not in (None, "")
+        shown.append(f"{name}={REDACTED if is_hidden else redacted(value) if isinstance(value, str) else repr(value)}")
+    return f"{type(thing).__name__}({', '.join(shown)})"
+
+
+def split_url(url: str) -> SplitResult:
+    """Split a URL that may hold secrets, as :func:`urllib.parse.urlsplit` does. Raises ValueError that names none."""
+    try:
+        return urlsplit(url)
+    except ValueError:  # its texts quote the user and the password
+        raise ValueError(f"{redacted_url(url)} is no URL: percent-encode special characters of the password") from None
