@@ -33,7 +33,7 @@ def base() -> str:
 def keep(client: redis.Redis, base: str) -> Keep:
     def keep(*channels: str, most: int = 3, ttl: int = TTL) -> None:
         for channel in channels:
-            client.eval(KEEP.text, 1, base, "node", "PUBLISH", channel, "frame", ttl, "me 1 - ", most)
+            client.eval(KEEP.text, 1, base, "node", "PUBLISH", channel, "frame", ttl, most, "me", 1, "")
 
     return keep
 
@@ -98,4 +98,4 @@ def test_hosts_with_subscribers_of_the_forgotten_are_told(client: redis.Redis, b
 
     messages = [(each["channel"].removeprefix(base), each["data"][:3]) for each in islice(hearing.listen(), 4)]
     hearing.close()
-    assert messages == [("t:a", "S1!"), ("t:b", "S1!"), ("t:a", "S1~"), ("t:b", "end")]
+    assert messages == [("t:a", "S2!"), ("t:b", "S2!"), ("t:a", "S2~"), ("t:b", "end")]

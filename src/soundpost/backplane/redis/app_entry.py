@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.redis.buckets import bucket_limit
+from soundpost.backplane.redis.received import largest_frame
 from soundpost.core.apps import App
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ class AppEntry:
         """Its settings, at first and from now on."""
         self.app = app
         self.max_cached_per_bucket = bucket_limit(app.max_cached_channels)
+        self.largest_frame = largest_frame(app)
 
     def terminate(self, user_id: str, except_node: NodeEnd | None = None) -> None:
         """Have a user's connections closed on the nodes that have any of the app, but one."""

@@ -17,8 +17,10 @@ from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.counts import Counts, Tell
+from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
+from soundpost.core.presence import Member
 
 log = logging.getLogger("soundpost.redis")
 
@@ -74,9 +76,10 @@ class Channels:
             self._tell(entry.app.id, changes)
             channel.syncing = False
             channel.version = int(version)
-            if last is not None:
-                channel.keep(last.split(b" ", 1)[1], self._clock() + max(0, milliseconds) / 1000)
-            channel.take_members([wire.member_of(blob) for blob in members])
+            frame = b"" if last is None else last.partition(b" ")[2]
+            if frame and event_fault(frame, channel.name, entry.largest_frame) is None:
+                channel.keep(frame, self._clock() + max(0, milliseconds) / 1000)
+            channel.take_members(_readable(members, channel))
         self.go_on(channel)
 
     def go_on(self, channel: SharedChannel) -> None:
@@ -109,3 +112,14 @@ class Channels:
             for channel in list(entry.channels.values()):
                 if channel.waiting is not None:
                     self.go_on(channel)
+
+
+def _readable(blobs: list[bytes], channel: SharedChannel) -> list[Member]:
+    """The members of a channel as Redis has them; what is none is left out: somebody else has written there."""
+    members = []
+    for blob in blobs:
+        try:
+            members.append(wire.member_of(blob))
+        except ValueError:
+            log.warning("Redis has a member of %s of app %s that cannot be read", channel.name, channel.app_id)
+    return members

@@ -13,12 +13,16 @@ from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
+from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.wire import messages
 
 log = logging.getLogger("soundpost.redis")
 
 _MAX_HEARD: Final = 100_000
+_DROPPED_AT_ONCE: Final = 10_000
+_MOST_SHOWN: Final = 80
+_NOT_TO_CLIENTS: Final = "Clients do not get it. See who may publish in this Redis (docs/scaling.md)"
 
 
 class Incoming:
@@ -38,29 +42,48 @@ class Incoming:
         self._counts = counts
         self._clock = clock
         self._heard: dict[tuple[bytes, bytes], int] = {}  # by bucket and origin, the number of the last message
-        self._foreign = 0  # messages on our topics that were none of ours
+        self._dropped: dict[str, int] = {}
+        """Messages on our topics that nothing followed from, by what was wrong with them."""
+        self._order = b""  # to restart, the last that was given
+        self._asks_order = False
         self.on_restart: Callable[[], None] = lambda: None
         redis.on_message = self._take
 
     def _take(self, topic: bytes, data: bytes) -> None:
-        """Something was published on one of our topics."""
-        message = wire.parse(data)
+        """Something was published on one of our topics: by anybody who may publish in this Redis."""
+        try:
+            message = wire.parse(data)
+            if message is not None:
+                self._act_on(topic, message)
+                return
+        except Exception as error:
+            # Whatever it was: it must not end the connection, which all that is right comes by too.
+            self._drop(topic, data, f"could not be dealt with ({error!r})", "")
+            return
+        if wire.is_of_another_version(data):
+            self._drop(
+                topic,
+                data,
+                "came from hosts with another version of Soundpost",
+                "Until all hosts have one version, an event reaches those of its own version only",
+            )
+        else:
+            self._drop(topic, data, "were none of ours", "Give each installation a prefix of its own (scaling.prefix)")
+
+    def _act_on(self, topic: bytes, message: wire.Message) -> None:
         channel = self._channels.by_topic.get(topic)
-        if message is None:
-            self._take_foreign(topic, data)
-        elif isinstance(message, wire.Hello):
+        if isinstance(message, wire.Hello):
             self._redis.known = max(self._redis.known, message.nodes)
         elif isinstance(message, wire.Terminate):
             self._take_terminate(message)
         elif isinstance(message, wire.Restart):
-            if self._is_new(CONTROL, message.origin, message.number):
-                self.on_restart()
+            self._take_restart(topic, message)
         elif channel is None:
             pass  # it was left a moment ago
         elif isinstance(message, wire.Event):
             self._take_event(channel, message)
         elif isinstance(message, wire.Entered):
-            self._channels.heard_of(channel, message.version, partial(channel.enter, message.member))
+            self._take_entered(channel, message)
         elif isinstance(message, wire.Left):
             self._channels.heard_of(channel, message.version, partial(channel.leave, message.user_id))
         elif isinstance(message, wire.Forgotten):
@@ -69,17 +92,45 @@ class Incoming:
             channel.deliver(messages.subscription_count(channel.name, message.subscriptions))
 
     def _take_event(self, channel: SharedChannel, event: wire.Event) -> None:
+        entry = self._apps[channel.app_id]
+        fault = event_fault(event.frame, channel.name, entry.largest_frame)
+        if fault is not None:
+            self._drop(channel.topic, event.frame, f"had {fault}", _NOT_TO_CLIENTS)
+            return
         if event.version:
-            until = self._clock() + self._apps[channel.app_id].app.cache_ttl
+            until = self._clock() + entry.app.cache_ttl
             self._channels.heard_of(channel, event.version, partial(channel.keep, event.frame, until))
         if event.origin != self._redis.origin and self._is_new(channel.bucket, event.origin, event.number):
             channel.deliver(event.frame, event.except_socket_id)
+
+    def _take_entered(self, channel: SharedChannel, entered: wire.Entered) -> None:
+        app, member = self._apps[channel.app_id].app, entered.member
+        if len(member.id) > app.max_user_id_length or len(member.info_json) > app.max_user_info_size:
+            self._drop(channel.topic, member.id_json, "had a member beyond the limits of its app", _NOT_TO_CLIENTS)
+            return
+        self._channels.heard_of(channel, entered.version, partial(channel.enter, member))
 
     def _take_terminate(self, message: wire.Terminate) -> None:
         if message.origin == self._redis.origin or message.app_id not in self._apps:
             return
         if self._is_new(CONTROL, message.origin, message.number):
             self._apps[message.app_id].terminate(message.user_id)
+
+    def _take_restart(self, topic: bytes, message: wire.Restart) -> None:
+        """Restart if Redis has the order: writing it takes more than the right to publish."""
+        if message.order == self._order or self._asks_order:
+            return
+        self._asks_order = True
+
+        def found(order: object) -> None:
+            self._asks_order = False
+            if order == message.order:
+                self._order = message.order
+                self.on_restart()
+            elif not isinstance(order, Exception):
+                self._drop(topic, message.order, "told to restart, which nobody had ordered", "")
+
+        self._redis.ask_order(found)
 
     def _is_new(self, bucket: bytes, origin: bytes, number: int) -> bool:
         """Whether a message was not heard before: after an outage a node repeats what it is not sure of."""
@@ -93,13 +144,16 @@ class Incoming:
         if len(self._heard) > _MAX_HEARD:
             self._heard.clear()
 
-    def _take_foreign(self, topic: bytes, data: bytes) -> None:
-        self._foreign += 1
-        if self._foreign == 1 or self._foreign % 10_000 == 0:
+    def _drop(self, topic: bytes, data: bytes, what: str, way_out: str) -> None:
+        """Count a message that nothing follows from; say so of the first of its kind, and then now and again."""
+        kind = what.partition(" (")[0]
+        count = self._dropped[kind] = self._dropped.get(kind, 0) + 1
+        if count == 1 or count % _DROPPED_AT_ONCE == 0:
             log.warning(
-                "%d message(s) on our topics in Redis were none of ours and were dropped; the last, on %s, begins with "
-                "%r. Give each installation a prefix of its own (scaling.prefix)",
-                self._foreign,
-                topic.decode(errors="replace"),
-                data[:40],
+                "%d message(s) on our topics in Redis %s and were dropped; the last, on %s, begins with %r. %s",
+                count,
+                what,
+                topic[: _MOST_SHOWN * 4].decode(errors="replace"),
+                data[:_MOST_SHOWN],
+                way_out,
             )

@@ -1,20 +1,31 @@
 """What nodes tell one another over a topic, as bytes; scripts make some of it (see :mod:`.scripts`).
 
-A message begins with ``S1`` (ours, version 1) and its kind. Anything else is not ours: :func:`parse` gives None.
+A message begins with ``S2`` (ours, version 2) and its kind. Then come the lengths of all its fields, four bytes each,
+big-endian; then the fields, and nothing else. So no field can become another, whatever is in it. Anything else is not
+ours: :func:`parse` gives None.
+
+Version 1 had spaces between the fields. Nodes of different versions drop each other's messages: whatever changes a
+message's form or meaning changes the version.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from struct import Struct, error
 from typing import Final, NamedTuple
 
+from soundpost.backplane.redis.received import is_json
 from soundpost.core.presence import Member
-from soundpost.wire.json_text import reader
+from soundpost.wire.json_text import is_unicode, reader
+from soundpost.wire.socket_id import is_socket_id
 
-MAGIC = b"S1"
+MAGIC: Final = b"S2"
+_BEGIN: Final = len(MAGIC) + 1
+_MOST_FIELDS: Final = 9
+_LENGTHS: Final = tuple(Struct(f">{count}I") for count in range(_MOST_FIELDS + 1))
+_MOST_DIGITS: Final = 18
+"""Of a number: versions are milliseconds since 1970, and more."""
 _read_id: Final[Callable[[bytes], str | int]] = reader(str | int)
-NOBODY = b"-"
-"""In place of a socket id: the event is for all."""
 
 
 class Event(NamedTuple):
@@ -62,10 +73,9 @@ class Terminate(NamedTuple):
 
 
 class Restart(NamedTuple):
-    """All hosts are to restart."""
+    """All hosts are to restart, if Redis has this order: see :data:`.scripts.RESTART`."""
 
-    origin: bytes
-    number: int
+    order: bytes
 
 
 class Hello(NamedTuple):
@@ -77,76 +87,104 @@ class Hello(NamedTuple):
 Message = Event | Entered | Left | Forgotten | Counted | Terminate | Restart | Hello
 
 
-def event_header(origin: bytes, number: int, except_socket_id: str | None) -> bytes:
-    """What stands before an event's frame."""
-    return b"%b %d %b " % (origin, number, NOBODY if except_socket_id is None else except_socket_id.encode())
+def join_fields(fields: Sequence[bytes]) -> bytes:
+    """Join up to nine fields, behind their lengths."""
+    return _LENGTHS[len(fields)].pack(*map(len, fields)) + b"".join(fields)
 
 
-def event(header: bytes, frame: bytes) -> bytes:
+def split_fields(data: bytes, count: int, start: int = 0) -> list[bytes]:
+    """Split what :func:`join_fields` joined, from ``start`` to the end. Raises ValueError for anything else."""
+    try:
+        lengths = _LENGTHS[count].unpack_from(data, start)
+    except error:
+        raise ValueError("cut off") from None
+    at = start + 4 * count
+    fields = []
+    for length in lengths:
+        fields.append(data[at : at + length])
+        at += length
+    if at != len(data):
+        raise ValueError("the lengths are not those of the fields")
+    return fields
+
+
+def _message(kind: bytes, *fields: bytes) -> bytes:
+    return MAGIC + kind + join_fields(fields)
+
+
+def excluded(except_socket_id: str | None) -> bytes:
+    """The field for the socket that does not get an event; empty if all do."""
+    return b"" if except_socket_id is None else except_socket_id.encode()
+
+
+def event(origin: bytes, number: int, except_socket_id: str | None, frame: bytes) -> bytes:
     """An event that is not kept."""
-    return MAGIC + b"E" + header + frame
+    return _message(b"E", origin, b"%d" % number, excluded(except_socket_id), frame)
 
 
 def terminate(origin: bytes, number: int, app_id: str, user_id: str) -> bytes:
     """For all nodes."""
-    return MAGIC + b"X%b %d %b %b" % (origin, number, app_id.encode(), user_id.encode())
+    return _message(b"X", origin, b"%d" % number, app_id.encode(), user_id.encode())
 
 
 def hello(nodes: int) -> bytes:
     """For all nodes."""
-    return MAGIC + b"N%d" % nodes
-
-
-def restart(origin: bytes, number: int) -> bytes:
-    """See :class:`Restart`."""
-    return MAGIC + b"R%b %d" % (origin, number)
+    return _message(b"N", b"%d" % nodes)
 
 
 def parse(data: bytes) -> Message | None:
     """A message; None for what is none of ours."""
     if data[:2] != MAGIC:
         return None
-    kind, rest = data[2:3], data[3:]
+    kind = data[2:3]
     try:
         if kind == b"E":
-            return _event(0, rest)
+            origin, number, socket_id, frame = split_fields(data, 4, _BEGIN)
+            return Event(0, origin, _number(number), _excluded(socket_id), frame)
         if kind == b"!":
-            number, rest = rest.split(b" ", 1)
-            return _event(int(number), rest)
+            version, origin, number, socket_id, frame = split_fields(data, 5, _BEGIN)
+            return Event(_number(version), origin, _number(number), _excluded(socket_id), frame)
         if kind == b"+":
-            version, _, blob = _user(rest)
-            return Entered(version, member_of(blob))
+            version, blob = split_fields(data, 2, _BEGIN)
+            return Entered(_number(version), member_of(blob))
         if kind == b"-":
-            version, user, _ = _user(rest)
-            return Left(version, user)
+            version, user_id = split_fields(data, 2, _BEGIN)
+            return Left(_number(version), user_id.decode())
         if kind == b"~":
+            split_fields(data, 0, _BEGIN)
             return Forgotten()
         if kind == b"#":
-            return Counted(int(rest))
+            return Counted(_number(*split_fields(data, 1, _BEGIN)))
         if kind == b"N":
-            return Hello(int(rest))
+            return Hello(_number(*split_fields(data, 1, _BEGIN)))
         if kind == b"R":
-            origin, number = rest.split(b" ", 1)
-            return Restart(origin, int(number))
+            return Restart(*split_fields(data, 1, _BEGIN))
         if kind == b"X":
-            origin, number, app_id, user_bytes = rest.split(b" ", 3)
-            return Terminate(origin, int(number), app_id.decode(), user_bytes.decode())
+            origin, number, app_id, user = split_fields(data, 4, _BEGIN)
+            return Terminate(origin, _number(number), app_id.decode(), user.decode())
     except ValueError:  # also JsonError, UnicodeDecodeError
         pass
     return None
 
 
-def _event(version: int, rest: bytes) -> Event:
-    origin, number, socket_id, frame = rest.split(b" ", 3)
-    return Event(version, origin, int(number), None if socket_id == NOBODY else socket_id.decode(), frame)
+def is_of_another_version(data: bytes) -> bool:
+    """Whether a message looks like one of a node with another version of these forms."""
+    return data[:1] == MAGIC[:1] and data[1:2].isdigit() and data[:2] != MAGIC
 
 
-def _user(rest: bytes) -> tuple[int, str, bytes]:
-    version, size, rest = rest.split(b" ", 2)
-    end = int(size)
-    if end > len(rest):
-        raise ValueError("cut off")
-    return int(version), rest[:end].decode(), rest[end:]
+def _number(text: bytes) -> int:
+    if not text.isdigit() or len(text) > _MOST_DIGITS or (text[0] == 0x30 and len(text) > 1):
+        raise ValueError("no number")
+    return int(text)
+
+
+def _excluded(field: bytes) -> str | None:
+    if not field:
+        return None
+    socket_id = field.decode()
+    if not is_socket_id(socket_id):
+        raise ValueError("no socket id")
+    return socket_id
 
 
 def member_blob(member: Member) -> bytes:
@@ -157,5 +195,8 @@ def member_blob(member: Member) -> bytes:
 def member_of(blob: bytes) -> Member:
     """The member of :func:`member_blob`. Raises ValueError."""
     size, rest = blob.split(b" ", 1)
-    end = int(size)
-    return Member(_read_id(rest[:end]), rest[end:])
+    end = _number(size)
+    user_id, info = _read_id(rest[:end]), rest[end:]
+    if not is_json(info) or (isinstance(user_id, str) and not is_unicode(user_id)):
+        raise ValueError("no member")
+    return Member(user_id, info)

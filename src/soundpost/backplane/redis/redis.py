@@ -20,8 +20,8 @@ import hiredis
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
 from soundpost.backplane.redis.connection import RedisConnection, Then
 from soundpost.backplane.redis.messages import hello
-from soundpost.backplane.redis.outbox import Command
-from soundpost.backplane.redis.scripts import ALL, BEAT, BURY, REGISTER, Script
+from soundpost.backplane.redis.outbox import Publication
+from soundpost.backplane.redis.scripts import ALL, BEAT, BURY, BY_DIGEST, REGISTER, RESTART, Script
 from soundpost.backplane.redis.servers import Connected, RedisError, Servers
 
 log = logging.getLogger("soundpost.redis")
@@ -37,6 +37,12 @@ _BURY_AT_ONCE: Final = 200  # channels per script: Redis does nothing else meanw
 _LONG_ENOUGH: Final = 5.0  # seconds a connection must have lasted for the next one to be tried at once
 _FIRST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 2.0
+
+
+ORDER_LASTS: Final = 10.0
+"""Seconds that an order to restart may be read: who repeats it later gives none."""
+
+Command = tuple[str | bytes | int, ...]
 
 
 def _new_id() -> bytes:
@@ -125,9 +131,25 @@ class Redis:
         self._note_bucket(bucket)
         self.send(bucket, self.script(script, bucket, *arguments), answered)
 
-    def publication(self, bucket: bytes, channel: str, data: bytes) -> Command:
-        """The command that publishes on a topic."""
-        return (self._there.publish, self.topic(bucket, channel), data)
+    def publish(self, publication: Publication, then: Then) -> None:
+        """Publish on a topic, by itself or by a script; ``then`` takes the answer, or a ConnectionError."""
+        bucket, script, arguments = publication
+        if not self.up:
+            then(ConnectionError("Redis is away"))
+        elif script:
+            self.send(bucket, self.script(BY_DIGEST[script.decode()], bucket, *arguments), then)
+        else:
+            channel, data = arguments
+            self.send(bucket, (self._there.publish, b"%b:t:%b" % (self.tag(bucket), channel), data), then)
+
+    def restart_order(self, order: bytes) -> Publication:
+        """What has all hosts restart."""
+        arguments = (order, b"%d" % (ORDER_LASTS * 1000))
+        return Publication(CONTROL, RESTART.digest.encode(), arguments)
+
+    def ask_order(self, then: Then) -> None:
+        """``then`` takes the order to restart that Redis has now: one that was published may be anybody's."""
+        self.send(CONTROL, ("GET", self.tag(CONTROL) + b":restart"), then)
 
     def subscribe(self, bucket: bytes, topic: bytes) -> None:
         """Hear of a channel."""
@@ -236,7 +258,7 @@ class Redis:
                 flows = True
                 self.on_flow()
                 self.tried.set()
-                self.send(CONTROL, self.publication(CONTROL, "", hello(len(living))), _nothing)
+                self.publish(Publication(CONTROL, b"", (b"", hello(len(living)))), _nothing)
             if flows:
                 self.known = len(living)
             with contextlib.suppress(TimeoutError):

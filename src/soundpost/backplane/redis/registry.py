@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 
 from soundpost.backplane.redis import messages as wire
 from soundpost.backplane.redis.app_entry import AppEntry
@@ -19,7 +19,7 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.incoming import Incoming
-from soundpost.backplane.redis.outbox import Make, Outbox
+from soundpost.backplane.redis.outbox import Outbox, Publication
 from soundpost.backplane.redis.questions import Questions
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
@@ -27,6 +27,8 @@ from soundpost.backplane.registry import Load, NodeEnd
 from soundpost.core.apps import App
 from soundpost.core.peers import Admission, Change, Joined, Query
 from soundpost.core.presence import Member
+
+_KEEP: Final = KEEP.digest.encode()
 
 
 class ClusterRegistry:
@@ -49,7 +51,8 @@ class ClusterRegistry:
         self._counts = Counts(self._apps, redis, self._tell, loop.call_later)
         self._channels = Channels(self._apps, redis, self._counts, self._tell, loop.time)
         self._incoming = Incoming(self._apps, redis, self._channels, self._counts, loop.time)
-        self._outbox = Outbox(redis.send, loop.time)
+        self._outbox = Outbox(redis.publish, loop.time)
+        self._outbox.on_flow = lambda: self.on_reach()
         self._questions = Questions(redis, loop.time, loop.call_soon)
         self._number = 0  # of messages of ours
         self.on_reach: Callable[[], None] = lambda: None
@@ -284,27 +287,28 @@ class ClusterRegistry:
                 channel.keep(frame, self._clock() + entry.app.cache_ttl)
         bucket = bucket_of(app_id, name)
         self._number += 1
-        header = wire.event_header(self._redis.origin, self._number, except_socket_id)
-        make: Make
+        origin, number = self._redis.origin, self._number
         if keep:
-            ttl, most = entry.app.cache_ttl * 1000, entry.max_cached_per_bucket
-            make = partial(self._redis.script, KEEP, bucket, name, frame, ttl, header, most)
+            limits = (b"%d" % (entry.app.cache_ttl * 1000), b"%d" % entry.max_cached_per_bucket)
+            header = (origin, b"%d" % number, wire.excluded(except_socket_id))
+            publication = Publication(bucket, _KEEP, (name.encode(), frame, *limits, *header))
         else:
-            make = partial(self._redis.publication, bucket, name, wire.event(header, frame))
-        self._outbox.send(bucket, make, len(frame), then)
+            data = wire.event(origin, number, except_socket_id, frame)
+            publication = Publication(bucket, b"", (name.encode(), data))
+        self._outbox.send(publication, then)
 
     def restart_all(self) -> None:
         """Have every host restart, this one too, one after the other."""
         self._number += 1
-        data = wire.restart(self._redis.origin, self._number)
-        self._outbox.send(CONTROL, partial(self._redis.publication, CONTROL, "", data), len(data), lambda sent: None)
+        order = b"%b %d" % (self._redis.origin, self._number)
+        self._outbox.send(self._redis.restart_order(order), lambda sent: None)
 
     def terminate(self, node: NodeEnd, app_id: str, user_id: str) -> None:
         """Have a user's connections closed on all other nodes."""
         self._apps[app_id].terminate(user_id, node)
         self._number += 1
         data = wire.terminate(self._redis.origin, self._number, app_id, user_id)
-        self._outbox.send(CONTROL, partial(self._redis.publication, CONTROL, "", data), len(data), lambda sent: None)
+        self._outbox.send(Publication(CONTROL, b"", (b"", data)), lambda sent: None)
 
     # Questions
 
@@ -325,7 +329,6 @@ class ClusterRegistry:
     def _take_flow(self) -> None:
         """The other hosts are there too."""
         self._outbox.open()
-        self.on_reach()
 
     def _take_down(self) -> None:
         """Redis is away: those who wait for it wait no more."""

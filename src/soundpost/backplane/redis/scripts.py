@@ -45,15 +45,18 @@ local function next_version(channel)
   return string.format('%.0f', version)
 end
 
-local function announce(channel, text)
-  redis.call(publish, base .. 't:' .. channel, 'S1' .. text)
+-- The form of messages.py: the kind, the lengths of all fields, the fields.
+local function announce(channel, kind, ...)
+  local fields, lengths = {...}, {}
+  for i, field in ipairs(fields) do lengths[i] = struct.pack('>I4', #field) end
+  redis.call(publish, base .. 't:' .. channel, 'S2' .. kind .. table.concat(lengths) .. table.concat(fields))
 end
 
 local function enter(node, channel, user, blob)
   if redis.call('SADD', base .. 'users:' .. node .. ':' .. channel, user) == 0 then return false end
   if redis.call('HINCRBY', base .. 'where:' .. channel, user, 1) > 1 then return false end
   redis.call('HSET', base .. 'members:' .. channel, user, blob)
-  announce(channel, '+' .. next_version(channel) .. ' ' .. #user .. ' ' .. user .. blob)
+  announce(channel, '+', next_version(channel), blob)
   changes[#changes + 1] = {'member_added', channel, user}
   return true
 end
@@ -63,7 +66,7 @@ local function leave(node, channel, user)
   if redis.call('HINCRBY', base .. 'where:' .. channel, user, -1) > 0 then return false end
   redis.call('HDEL', base .. 'where:' .. channel, user)
   redis.call('HDEL', base .. 'members:' .. channel, user)
-  announce(channel, '-' .. next_version(channel) .. ' ' .. #user .. ' ' .. user)
+  announce(channel, '-', next_version(channel), user)
   changes[#changes + 1] = {'member_removed', channel, user}
   return true
 end
@@ -94,7 +97,7 @@ local function count(node, channel, number, tell)
   end
   if total == number - before then changes[#changes + 1] = {'channel_occupied', channel} end
   if tell ~= '0' and string.sub(channel, 1, 9) ~= 'presence-' then
-    announce(channel, '#' .. total)
+    announce(channel, '#', tostring(total))
     changes[#changes + 1] = {'subscription_count', channel, total}
   end
 end
@@ -180,17 +183,18 @@ end
 KEEP: Final = Script(
     _NOTE_KEPT
     + """
-local channel, frame, ttl, header, most = ARGV[3], ARGV[4], ARGV[5], ARGV[6], tonumber(ARGV[7])
+local channel, frame, ttl, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local origin, number, excluded = ARGV[7], ARGV[8], ARGV[9]
 local version = next_version(channel)
 redis.call('SET', base .. 'last:' .. channel, version .. ' ' .. frame, 'PX', ttl)
 note_kept(channel, ttl, most)
 if redis.call('HEXISTS', base .. 'total', channel) == 0 then redis.call('HDEL', base .. 'version', channel) end
-announce(channel, '!' .. version .. ' ' .. header .. frame)
+announce(channel, '!', version, origin, number, excluded, frame)
 return {1, version, changes}
 """
 )
-"""CHANNEL FRAME MILLISECONDS HEADER MOST: the last event of a cache channel, kept and published. The bucket keeps those
-of so many channels."""
+"""CHANNEL FRAME MILLISECONDS MOST ORIGIN NUMBER EXCLUDED: the last event of a cache channel, kept and published. The
+bucket keeps those of so many channels."""
 
 BURY: Final = Script("""
 local channels = redis.call('HKEYS', base .. 'share:' .. node)
@@ -243,4 +247,13 @@ return {is_new, now, dead, redis.call('ZRANGE', base .. 'nodes', 0, -1, 'WITHSCO
 """MILLISECONDS: a node lives, for so long. Answer: 1 if it was not known, the time, dead nodes to bury, living ones and
 the ends of their leases."""
 
-ALL: Final = (ENTER, LEAVE, COUNT, SYNC, KEEP, BURY, ADMIT, REGISTER, BEAT)
+RESTART: Final = Script("""
+redis.call('SET', base .. 'restart', ARGV[3], 'PX', ARGV[4])
+announce('', 'R', ARGV[3])
+return 1
+""")
+"""ORDER MILLISECONDS: all hosts are to restart. Each looks whether Redis has this order: who may publish but not write
+cannot give one, and an old one is void."""
+
+ALL: Final = (ENTER, LEAVE, COUNT, SYNC, KEEP, BURY, ADMIT, REGISTER, BEAT, RESTART)
+BY_DIGEST: Final = {script.digest: script for script in ALL}
