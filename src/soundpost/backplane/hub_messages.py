@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from typing import Any, Final, Literal, get_args
 
@@ -11,6 +12,8 @@ from msgspec import Struct
 from soundpost.config.settings import Settings
 from soundpost.core.apps import App
 from soundpost.core.peers import Admission, Change, Query, ReadyEvent, RequestKey
+
+log = logging.getLogger("soundpost.workers")
 
 
 class _Message(Struct, array_like=True, tag=True):
@@ -235,6 +238,7 @@ decode = msgspec.msgpack.Decoder(Message).decode
 """A message from the bytes of :func:`encode` after the length."""
 
 LENGTH_SIZE = 4
+_LOGGED_AGAIN_AFTER: Final = 1_000  # messages that cannot be read
 
 
 def encode(message: Message) -> bytes:
@@ -244,10 +248,11 @@ def encode(message: Message) -> bytes:
 
 
 class MessageReader:
-    """Messages out of a stream of bytes."""
+    """Messages out of a stream of bytes. What cannot be read is left out: the next message begins after its length."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
+        self._unread = 0
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that ``data`` completes."""
@@ -260,7 +265,17 @@ class MessageReader:
             end = begin + int.from_bytes(buffer[start:begin], "big")
             if end > len(buffer):
                 break
-            found.append(decode(buffer[begin:end]))
+            try:
+                found.append(decode(buffer[begin:end]))
+            except (msgspec.DecodeError, RecursionError) as error:
+                self._leave_out(error)
             start = end
         del buffer[:start]
         return found
+
+    def _leave_out(self, error: Exception) -> None:
+        self._unread += 1
+        if self._unread == 1 or self._unread % _LOGGED_AGAIN_AFTER == 0:
+            log.error(
+                "%d message(s) between hub and worker could not be read and were dropped: %s", self._unread, error
+            )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from conformance.backplane.cluster import SUCCEEDED, Cluster, leave, names
 from conformance.protocol.stage import Stage
 
@@ -46,6 +48,23 @@ async def test_data_arrives_as_it_was_published(cluster: Cluster) -> None:
     await cluster.settle()
 
     assert client.read() == [{"event": "é", "channel": "room", "data": data}]
+
+
+@pytest.mark.parametrize(
+    "excluded",
+    ["", " ", "x y", "x \x81\x02{}", "- ", "1 - \n", "\x00", "é", "S2E", "x" * 5_000, "1.2 \x88\x02\x0f\xa0"],
+)
+async def test_whoever_is_left_out_the_others_get_the_event_or_nothing(cluster: Cluster, excluded: str) -> None:
+    """Never a part of another field: it would be raw bytes in a client's stream."""
+    a, b, c = cluster.nodes
+    clients = [await cluster.join(node, "room") for node in (a, b, c)]
+
+    a.publish("room", "e", socket_id=excluded)
+    a.publish("room", "next")
+    await cluster.settle()
+
+    for client in clients:
+        assert names(client) in (["e", "next"], ["next"])
 
 
 async def test_several_events_of_one_turn_arrive_in_their_order(cluster: Cluster) -> None:

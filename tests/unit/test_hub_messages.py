@@ -1,0 +1,67 @@
+"""What hub and workers say to each other: read back as it was written, and nothing else is taken for it."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from soundpost.backplane.hub_messages import (
+    LENGTH_SIZE,
+    Event,
+    Join,
+    Leave,
+    Message,
+    MessageReader,
+    Publish,
+    PublishOnce,
+    Room,
+    Terminate,
+    encode,
+)
+from soundpost.core.peers import ReadyEvent, RequestKey
+
+text = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["", " ", "a b", "\n", "\x00", "é", "- 1"])
+data = st.binary(max_size=300) | st.sampled_from([b"", b"\x00", b"\xc1", b"\x81\x02{}", b"\x00\x00\x00\x01\xc0"])
+number = st.integers(0, 2**63)
+messages = st.one_of(
+    st.builds(Event, text, text, data, st.none() | text),
+    st.builds(Publish, number, text, text, data, st.none() | text, st.booleans()),
+    st.builds(
+        PublishOnce,
+        number,
+        text,
+        st.builds(RequestKey, text, text),
+        st.lists(st.builds(ReadyEvent, text, data, st.none() | text, st.booleans()), max_size=3),
+    ),
+    st.builds(Join, number, text, text, st.none() | text | st.integers(-(2**63), 2**63 - 1), data),
+    st.builds(Leave, text, text, st.none() | text),
+    st.builds(Room, number, st.none() | data, st.none() | data),
+    st.builds(Terminate, text, text),
+)
+
+
+@given(st.lists(messages, max_size=5), st.integers(1, 50))
+def test_messages_come_back_whatever_is_in_them_and_however_they_are_cut(said: list[Message], size: int) -> None:
+    stream = b"".join(map(encode, said))
+    reader = MessageReader()
+    assert [each for at in range(0, len(stream), size) for each in reader.feed(stream[at : at + size])] == said
+
+
+@given(st.binary(max_size=60), messages)
+def test_what_cannot_be_read_is_left_out_and_what_follows_is_not(garbage: bytes, message: Message) -> None:
+    reader = MessageReader()
+    found = reader.feed(len(garbage).to_bytes(LENGTH_SIZE, "big") + garbage + encode(message))
+    assert found[-1] == message
+    assert len(found) == 1 or encode(found[0])
+
+
+def test_it_is_logged_now_and_again(caplog: pytest.LogCaptureFixture) -> None:
+    reader = MessageReader()
+    with caplog.at_level(logging.ERROR):
+        for _ in range(999):
+            assert reader.feed(b"\x00\x00\x00\x01\xc1") == []
+    assert len(caplog.records) == 1
+    assert "could not be read" in caplog.text
