@@ -276,6 +276,4 @@ class MessageReader:
     def _leave_out(self, error: Exception) -> None:
         self._unread += 1
         if self._unread == 1 or self._unread % _LOGGED_AGAIN_AFTER == 0:
-            log.error(
-                "%d message(s) between hub and worker could not be read and were dropped: %s", self._unread, error
-            )
+            log.error("%d message(s) of hub and workers could not be read and were dropped: %s", self._unread, error)

@@ -37,6 +37,8 @@ class AppState:
         self.unauthorized: dict[Connection, float] = {}
         """Who is still to sign in or join anything private, and since when, the oldest first; see
         :meth:`end_unauthorized`."""
+        self.present: dict[str, dict[Connection, int]] = {}
+        """Connections that are present as a user, or soon will be, by user id: each with on how many channels."""
         self.closed_with: tuple[int, str] | None = None
         """Code and message for its connections, when the app is disabled or gone since a reload."""
 
@@ -67,6 +69,20 @@ class AppState:
                 f"Connection not authorized within timeout: sign in, or subscribe to a private or presence channel, "
                 f"within {limit} s (authorization_timeout)",
             )
+
+    def enter(self, connection: Connection, user_id: str) -> None:
+        """Count a channel on which a connection is present as a user."""
+        present = self.present.setdefault(user_id, {})
+        present[connection] = present.get(connection, 0) + 1
+
+    def leave(self, connection: Connection, user_id: str) -> None:
+        """Count one less."""
+        present = self.present[user_id]
+        present[connection] -= 1
+        if not present[connection]:
+            del present[connection]
+            if not present:
+                del self.present[user_id]
 
     def end_all(self, code: int, message: str) -> None:
         """End all connections, and those that are about to open."""

@@ -38,6 +38,8 @@ class Channel:
     def add(self, connection: Connection, user_id: str | None) -> None:
         """Add a subscriber. What was queued before this is not for it."""
         self.subscribers[connection] = user_id
+        if user_id is not None:
+            self.app.enter(connection, user_id)
         self._compressing += connection.takes_compressed
         if self._pending:
             self._partly()[connection] = [len(self._pending)]
@@ -45,7 +47,10 @@ class Channel:
     def remove(self, connection: Connection) -> str | None:
         """Remove a subscriber; return the id of the user it was."""
         self._compressing -= connection.takes_compressed
-        return self.subscribers.pop(connection)
+        user_id = self.subscribers.pop(connection)
+        if user_id is not None:
+            self.app.leave(connection, user_id)
+        return user_id
 
     def queue(self, frame: bytes, except_for: Connection | None = None) -> None:
         """Send a frame to all subscribers, but one, at the end of this loop turn."""

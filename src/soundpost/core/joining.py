@@ -36,6 +36,8 @@ class Joining:
         if channel.joining is None:
             channel.joining = {}
         channel.joining[connection] = self
+        if user_id is not None:
+            channel.app.enter(connection, user_id)
         if connection.unsettled is None:
             connection.unsettled = Unsettled()
         connection.unsettled.joining[channel.name] = self
@@ -45,6 +47,8 @@ class Joining:
         joining = self.channel.joining
         assert joining is not None
         del joining[self.connection]
+        if self.user_id is not None:
+            self.channel.app.leave(self.connection, self.user_id)
         if not joining:
             self.channel.joining = None
         unsettled = self.connection.unsettled

@@ -5,6 +5,9 @@ Source: https://pusher.com/docs/channels/using_channels/user-authentication/
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Final
+
 from msgspec import Raw
 
 from soundpost.core import subscriptions
@@ -15,6 +18,9 @@ from soundpost.errors import JsonError
 from soundpost.wire import codes, messages, signatures
 from soundpost.wire.json_text import encode
 from soundpost.wire.messages import SignIn
+
+_ENDED_AT_ONCE: Final = 200
+"""Connections in one turn of the loop."""
 
 
 def sign_in(connection: Connection, request: SignIn) -> None:
@@ -59,14 +65,20 @@ def sign_out(connection: Connection) -> None:
 
 
 def terminate(state: AppState, user_id: str) -> None:
-    """Close every connection of a user on this node: those signed in as it, and those present as it on a channel."""
-    targets = set(state.users.get(user_id, ()))
-    for channel in state.channels.values():
-        if channel.kind.is_presence:
-            targets.update(c for c, present in channel.subscribers.items() if present == user_id)
-            targets.update(c for c, joining in (channel.joining or {}).items() if joining.user_id == user_id)
-    for connection in targets:
-        connection.end(codes.UNAUTHORIZED, "You got disconnected by the app.")
+    """Close every connection of a user on this node: those signed in as it, and those present as it on a channel.
+
+    Costs grow with its own connections only; where they are many, others have their turn in between.
+    """
+    _end(state, [*{*state.users.get(user_id, ()), *state.present.get(user_id, ())}])
+
+
+def _end(state: AppState, connections: list[Connection]) -> None:
+    for connection in connections[:_ENDED_AT_ONCE]:
+        if connection.is_open:
+            connection.end(codes.UNAUTHORIZED, "You got disconnected by the app.")
+    rest = connections[_ENDED_AT_ONCE:]
+    if rest:
+        state.node.call_soon(partial(_end, state, rest))
 
 
 def _read(user_data: str) -> tuple[User, str]:

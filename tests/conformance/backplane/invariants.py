@@ -170,6 +170,15 @@ class World:
         found = {"subscription_count": len(self._on(channel))}
         return found | {"user_count": len(self._members(channel))} if is_presence(channel) else found
 
+    def _present(self, node: Stage) -> dict[str, dict[Any, int]]:
+        """Connections by the user they are present as on a node, each with on how many channels."""
+        found: dict[str, dict[Any, int]] = {}
+        for tab in self.tabs:
+            for user in [user for channel, user in tab.wants.items() if tab.node is node and is_presence(channel)]:
+                present = found.setdefault(user, {})
+                present[tab.client] = present.get(tab.client, 0) + 1
+        return found
+
     async def _check_node(self, cluster: Cluster, node: Stage) -> None:
         channels = sorted({channel for tab in self.tabs for channel in tab.wants})
         expected = {channel: self._attributes(channel) for channel in channels}
@@ -179,6 +188,7 @@ class World:
             users = await cluster.ask(node, UsersQuery("1", channel))
             assert sorted(users) == sorted(f'"{user}"'.encode() for user in self._members(channel))
         assert await cluster.ask(node, ConnectionsQuery("1")) == len(self.tabs)
+        assert node.app.present == self._present(node)
         assert set(node.app.channels) == {c for tab in self.tabs if tab.node is node for c in tab.wants}
 
     def _check_tab(self, tab: Tab) -> None:

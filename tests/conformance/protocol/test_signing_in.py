@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -261,6 +263,74 @@ def test_terminate_says_so_once_to_who_is_signed_in_and_present() -> None:
     users.terminate(stage.app, "7")
 
     assert len(client.read()) == 1
+
+
+def test_terminate_looks_at_nobody_else() -> None:
+    """It took 62 ms with 100,000 others on presence channels."""
+    stage = Stage(max_presence_members=1_000)
+    ann = stage.connect().join("presence-a", "presence-b", user="ann")
+    others = [stage.connect().join("presence-a", user=f"user {number}") for number in range(100)]
+    looked_at: list[object] = []
+
+    class Counting(dict[Any, Any]):
+        def __iter__(self) -> Iterator[Any]:
+            looked_at.append(self)
+            return super().__iter__()
+
+        def items(self) -> Any:
+            looked_at.append(self)
+            return super().items()
+
+        def values(self) -> Any:
+            looked_at.append(self)
+            return super().values()
+
+    stage.app.channels = Counting(stage.app.channels)
+    for channel in stage.app.channels.values():
+        channel.subscribers = Counting(channel.subscribers)
+    looked_at.clear()
+
+    users.terminate(stage.app, "ann")
+
+    assert ann.close_code == 4009
+    assert looked_at == []
+    assert [other.close_code for other in others] == [None] * 100
+
+
+def test_terminate_lets_others_have_their_turn_between_a_user_s_many_connections() -> None:
+    stage = Stage()
+    guests = [stage.connect().join("presence-a", user="guest") for _ in range(1_001)]
+
+    users.terminate(stage.app, "guest")
+
+    turns = 0
+    while any(guest.close_code is None for guest in guests):
+        closed = sum(guest.close_code is not None for guest in guests)
+        due, stage._soon = stage._soon, []
+        for callback in due:
+            callback()
+        turns += 1
+        assert 0 < sum(guest.close_code is not None for guest in guests) - closed <= 200
+    assert turns == 5
+    stage.turn()
+    assert stage.app.present == {}
+    assert stage.app.connections == {}
+
+
+def test_who_a_connection_is_present_as_is_known_through_all_it_does() -> None:
+    stage = Stage(max_presence_members=1)
+    client = stage.connect().join("presence-a", "presence-b", user="ann").join("presence-c", user="bob")
+    assert stage.app.present == {"ann": {client: 2}, "bob": {client: 1}}
+    client.join("presence-b", user="bob")
+    assert stage.app.present == {"ann": {client: 1}, "bob": {client: 2}}
+    other = stage.connect()
+    other.ask("presence-a", {"user_id": "carl"})
+    assert "carl" not in stage.app.present, "there was no room"
+    client.say("pusher:unsubscribe", {"channel": "presence-c"})
+    assert stage.app.present == {"ann": {client: 1}, "bob": {client: 1}}
+    client.vanish()
+    stage.turn()
+    assert stage.app.present == {}
 
 
 @pytest.mark.parametrize("id", ["9", "", "presence-room"])
