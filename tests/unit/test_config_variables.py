@@ -156,7 +156,9 @@ def test_events_from_all_become_events_from_members_with_the_reason(directory: D
         ('REVERB_SCALING_ENABLED=true\nREDIS_PASSWORD="p@ss/w"', "redis://:p%40ss%2Fw@127.0.0.1:6379/0"),
         ("REVERB_SCALING_ENABLED=true\nREDIS_USERNAME=u\nREDIS_PASSWORD=p", "redis://u:p@127.0.0.1:6379/0"),
         ("REVERB_SCALING_ENABLED=true\nREDIS_HOST=tls://r", "rediss://r:6379/0"),
+        ("REVERB_SCALING_ENABLED=true\nREDIS_HOST=tcp://r", "redis://r:6379/0"),
         ("REVERB_SCALING_ENABLED=true\nREDIS_URL=rediss://r:1/3", "rediss://r:1/3"),
+        ("REVERB_SCALING_ENABLED=true\nREDIS_URL=tls://u:p@r:1?database=3", "tls://u:p@r:1?database=3"),
         ("REVERB_SCALING_ENABLED=true\nSOUNDPOST_REDIS_URL=redis://ours", "redis://ours"),
         ("SOUNDPOST_REDIS_URL=redis://ours", "redis://ours"),
     ],
@@ -172,6 +174,21 @@ def test_a_wrong_redis_url_is_told_without_its_password(directory: Directory) ->
         directory.load({**APP, "SOUNDPOST_REDIS_URL": "http://:pass@r"})
     assert "SOUNDPOST_REDIS_URL: expected a URL such as redis://127.0.0.1:6379/0" in str(raised.value)
     assert "pass" not in str(raised.value)
+
+
+@pytest.mark.parametrize("url", ["redis://:pass@r", "redis://:pa/ss@r", "redis://r?password=pass"])
+def test_a_password_on_the_command_line_is_seen_by_everybody(directory: Directory, url: str) -> None:
+    loaded = directory.load(APP, overrides={"scaling.redis": url})
+    (warning,) = loaded.warnings
+    assert "--redis has a password, which everybody on this machine sees" in warning
+    assert "SOUNDPOST_SCALING_REDIS_FILE" in warning
+    assert not any(part in warning for part in ("pass@", ":pa", "=pass"))
+    assert loaded.settings.scaling.redis == url
+
+
+def test_a_url_without_a_password_may_stand_there(directory: Directory) -> None:
+    assert directory.load(APP, overrides={"scaling.redis": "redis://10.0.0.5:6379/1"}).warnings == []
+    assert directory.load({**APP, "SOUNDPOST_REDIS_URL": "redis://:pass@r"}).warnings == []
 
 
 def test_a_public_port_on_this_machine_that_nobody_listens_on_is_worth_a_word(directory: Directory) -> None:

@@ -18,6 +18,7 @@ from soundpost.config.toml_file import TomlFile
 from soundpost.config.values import from_toml
 from soundpost.config.variables import read_variables
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted_url
 
 FILE_NAME: Final = "soundpost.toml"
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
@@ -52,7 +53,7 @@ def load(
     """
     warnings: list[str] = []
     sources: list[str] = []
-    values = _command_line(overrides or {})
+    values = _command_line(overrides or {}, warnings)
     _fill(values, read_variables(environ, "environment", warnings))
     dotenv: dict[str, str] = {}
     if (directory / ".env").is_file():
@@ -81,7 +82,7 @@ def load(
     return Loaded(settings, fresh, public, tuple(sources), warnings)
 
 
-def _command_line(overrides: Mapping[str, object]) -> Values:
+def _command_line(overrides: Mapping[str, object], warnings: list[str]) -> Values:
     values: Values = {}
     for name, value in overrides.items():
         if value is None:
@@ -89,6 +90,11 @@ def _command_line(overrides: Mapping[str, object]) -> Values:
         option = OPTIONS[tuple(name.split("."))]
         place = f"command line: --{option.keys[-1].replace('_', '-')}"
         values[option.keys] = Setting(from_toml(option, value, place, strict=not isinstance(value, str)), place)
+        if option.is_secret and isinstance(value, str) and redacted_url(value) != value:
+            warnings.append(
+                f"{place} has a password, which everybody on this machine sees in the list of processes: set "
+                f"{option.variable}, or {option.variable}_FILE to a file with the URL"
+            )
     return values
 
 

@@ -16,7 +16,7 @@ KeyPrefix = Annotated[str, Meta(pattern=r"^[-A-Za-z0-9_.:]{1,64}\Z", description
 RedisUrl = Annotated[
     str,
     Meta(
-        pattern=r"^(rediss?(-sentinel|-cluster)?|unix)://.+$",
+        pattern=r"^(rediss?(-sentinel|-cluster)?|unix|tcp|tls)://.+$",
         description="a URL such as redis://127.0.0.1:6379/0 (also rediss://, redis-sentinel://, redis-cluster://, unix://)",
     ),
 ]

@@ -128,7 +128,7 @@ def _put_scaling(values: Values, variables: Mapping[str, str], source: str) -> N
         login = f"{quote(given.get('USERNAME', ''), safe='')}:{quote(given['PASSWORD'], safe='')}@"
     host, port = given.get("HOST", "127.0.0.1"), given.get("PORT", "6379")
     scheme = "rediss" if host.startswith("tls://") or given.get("SCHEME") == "tls" else "redis"
-    host = host.removeprefix("tls://")
+    host = host.removeprefix("tls://").removeprefix("tcp://")
     if host.startswith("/"):
         url = f"unix://{login}{host}?db={given.get('DB', '0')}"
     else:

@@ -17,13 +17,18 @@ _AT_THE_END: Final = 1.0
 
 
 def set_up_logging(*, debug: bool, process: str = "") -> None:
-    """Log to stderr: warnings and worse, with ``debug`` more. ``process`` says which of several it is."""
+    """Log to stderr: warnings and worse, and that Redis is connected; with ``debug`` more.
+
+    ``process`` says which of several it is.
+    """
     name = f" [{process}]" if process else ""
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,
         format=f"%(asctime)s %(levelname)s{name} %(name)s: %(message)s",
         stream=stderr(),
     )
+    # That Redis is back is good news, but whoever was told that it is away waits for it.
+    logging.getLogger("soundpost.redis").setLevel(logging.INFO)
 
 
 @cache

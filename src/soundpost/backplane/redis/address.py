@@ -2,17 +2,19 @@
 
 ``redis://user:password@host:6379/0``, ``rediss://`` over TLS, ``unix:///path?db=0``; several hosts, with commas in
 between, for ``redis-sentinel://host1:26379,host2:26379/0#master`` and ``redis-cluster://host1,host2`` (over TLS
-``rediss-sentinel://`` and ``rediss-cluster://``).
+``rediss-sentinel://`` and ``rediss-cluster://``). Laravel's ``tcp://`` and ``tls://`` are the first two. Parameters:
+see :mod:`.parameters`.
 """
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Final
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
+from soundpost.backplane.redis.parameters import Parameters
 from soundpost.backplane.redis.servers import Address, Cluster, Login, Plain, Sentinel, Servers
 from soundpost.errors import StartError
+from soundpost.redaction import redacted_url, split_url
 
 if TYPE_CHECKING:
     from soundpost.config.settings import ScalingSettings
@@ -20,29 +22,46 @@ if TYPE_CHECKING:
 _PORT: Final = 6379
 _SENTINEL_PORT: Final = 26379
 _DEFAULT_MASTER: Final = "mymaster"
+_OF_LARAVEL: Final = {"tcp": "redis", "tls": "rediss"}
+_ENCODE: Final = "special characters of user and password are percent-encoded: / is %2F, # is %23, ? is %3F, @ is %40"
 
 
 def servers_of(settings: ScalingSettings) -> Servers:
     """What ``[scaling]`` names. Raises StartError for a URL or a file that cannot be used."""
-    url = urlsplit(settings.redis or "")
-    scheme, _, kind = url.scheme.partition("-")
+    written = settings.redis or ""
+    url = _split(written)
+    scheme, _, kind = _OF_LARAVEL.get(url.scheme, url.scheme).partition("-")
     user, _, hosts = url.netloc.rpartition("@")
     username, _, password = user.partition(":")
+    parameters = Parameters(url.query)
+    database = parameters.database()
+    if database is None:
+        database = _database(url)
     login = Login(
-        username=unquote(username) or None,
-        password=unquote(password) or None,
-        database=_database(url),
-        tls=_tls(settings) if scheme == "rediss" else None,
-        unix_socket=url.path if scheme == "unix" else None,
+        username=unquote(username) or parameters.username,
+        password=unquote(password) or parameters.password,
+        database=database,
+        tls=parameters.tls(settings) if scheme == "rediss" else None,
+        unix_socket=unquote(url.path) if scheme == "unix" else None,
+        name=parameters.client_name,
+        connect_timeout=parameters.connect_timeout,
     )
+    if scheme != "rediss":
+        parameters.refuse_tls(url.scheme)
+    if url.fragment and kind != "sentinel":
+        raise StartError(f"scaling.redis: {redacted_url(written)}: only redis-sentinel:// ends in #master; {_ENCODE}")
     if scheme == "unix":
+        if hosts or not login.unix_socket:
+            raise StartError(
+                f"scaling.redis: {redacted_url(written)}: a path such as unix:///run/redis.sock is expected"
+            )
         return Plain(Address("localhost", 0), login)
-    addresses = [_address(host, _SENTINEL_PORT if kind == "sentinel" else _PORT) for host in hosts.split(",")]
+    addresses = [_address(host, _SENTINEL_PORT if kind == "sentinel" else _PORT, written) for host in hosts.split(",")]
     if kind == "sentinel":
         own = login._replace(database=0)
         if settings.sentinel_password is not None or settings.sentinel_username is not None:
             own = own._replace(username=settings.sentinel_username, password=settings.sentinel_password)
-        return Sentinel(addresses, url.fragment or _DEFAULT_MASTER, login, own)
+        return Sentinel(addresses, unquote(url.fragment) or _DEFAULT_MASTER, login, own)
     if kind == "cluster":
         if login.database:
             raise StartError(f"scaling.redis: database {login.database}: a Redis Cluster has database 0 only")
@@ -52,32 +71,36 @@ def servers_of(settings: ScalingSettings) -> Servers:
     return Plain(addresses[0], login)
 
 
-def _address(host: str, default_port: int) -> Address:
+def _split(written: str) -> SplitResult:
+    try:
+        url = split_url(written)
+    except ValueError as error:
+        raise StartError(f"scaling.redis: {error}") from None
+    if "@" in f"{url.path}{url.query}{url.fragment}":
+        # The password went on where it has ended for us: nothing of what follows may be taken for a host or shown.
+        raise StartError(f"scaling.redis: {redacted_url(written)} cannot be read: {_ENCODE}")
+    return url
+
+
+def _address(host: str, default_port: int, written: str) -> Address:
     try:
         parsed = urlsplit(f"//{host}")
         port = parsed.port
     except ValueError:
         port, parsed = -1, urlsplit("//")
     if port == -1 or not (parsed.hostname or host == ""):
-        raise StartError(f"scaling.redis: '{host}' is no host with a port such as 10.0.0.5:6379")
+        raise StartError(
+            f"scaling.redis: {redacted_url(written)} has a host without a port that is one, such as 10.0.0.5:6379; "
+            f"a password stands before an @, and {_ENCODE}"
+        )
     return Address(parsed.hostname or "127.0.0.1", port or default_port)
 
 
 def _database(url: SplitResult) -> int:
-    text = parse_qs(url.query).get("db", [""])[0]
-    if not text and not url.scheme.startswith("unix"):
-        text = url.path.strip("/")
-    if text and not text.isdigit():
-        raise StartError(f"scaling.redis: database '{text}' is no number: the URL ends in one such as /0")
+    text = "" if url.scheme == "unix" else url.path.strip("/")
+    if text and not (text.isascii() and text.isdigit()):
+        raise StartError(
+            f"scaling.redis: {redacted_url(url.geturl())}: the database is no number: the URL ends in one such as /0; "
+            f"{_ENCODE}"
+        )
     return int(text or 0)
-
-
-def _tls(settings: ScalingSettings) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=settings.ca_certificate)
-        if settings.certificate is not None:
-            context.load_cert_chain(settings.certificate, settings.key)
-    except (OSError, ssl.SSLError) as error:
-        files = settings.ca_certificate or settings.certificate
-        raise StartError(f"scaling: the certificate in {files} cannot be used: {error}") from None
-    return context

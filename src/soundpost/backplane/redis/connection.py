@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple, cast
 
 import hiredis
 
+from soundpost.backplane.redis.failures import refused
+
 Then = Callable[[Any], None]
 """Takes an answer; an error is one of ``hiredis.ReplyError``."""
 Push = Callable[[bytes, bytes], None]
@@ -108,7 +110,7 @@ class RedisConnection(asyncio.Protocol):
     def _take_answer(self, value: Any) -> None:
         then = self._waiting.popleft()
         if isinstance(then, _Topic):
-            self._break_off(f"topic {then.name!r}: {value}")
+            self._break_off(refused(value, "SUBSCRIBE", then.name))
         elif then is not None:
             then(value)
 

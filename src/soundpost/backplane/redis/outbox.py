@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import hiredis
 
+from soundpost.backplane.redis.failures import refused
 from soundpost.backplane.redis.messages import join_fields, split_fields
 
 log = logging.getLogger("soundpost.redis")
@@ -27,6 +28,7 @@ PORTION: Final = 256
 """Waiting events that are sent at a time: their answers are awaited before the next ones, so that neither the loop is
 stopped nor all of them are in memory twice."""
 
+_LOGGED_AGAIN_AFTER: Final = 1_000  # refused events
 _HEAD: Final = Struct(">QdB")  # number, clock when it was published, fields; so entries are in order as bytes, too
 _SLOT: Final = 24  # bytes: a reference in the deque, and what the allocator rounds up
 
@@ -58,6 +60,7 @@ class Outbox:
         self._size = 0
         self._unanswered = 0  # of the portion that was sent last
         self._draining = False
+        self._refusals = 0  # since events could flow
         self.flows = False
         """Whether events are sent at once."""
         self.on_flow: Callable[[], None] = lambda: None
@@ -79,7 +82,7 @@ class Outbox:
     def _pass_on(self, number: int, since: float, publication: Publication, then: Callable[[bool], None]) -> None:
         def answered(answer: Any) -> None:
             if isinstance(answer, hiredis.ReplyError):
-                log.error("Redis refuses an event: %s", answer)
+                self._say_refused(answer, publication)
             elif isinstance(answer, Exception):
                 self._draining = False
             if isinstance(answer, Exception):
@@ -87,6 +90,12 @@ class Outbox:
             then(not isinstance(answer, Exception))
 
         self._send(publication, answered)
+
+    def _say_refused(self, answer: hiredis.ReplyError, publication: Publication) -> None:
+        self._refusals += 1
+        if self._refusals == 1 or self._refusals % _LOGGED_AGAIN_AFTER == 0:
+            reason = refused(answer, "EVALSHA" if publication.script else "PUBLISH", publication.arguments[0])
+            log.error("Redis refuses %d event(s), which wait: %s", self._refusals, reason)
 
     def shut(self) -> None:
         """Events wait from now on."""
@@ -106,6 +115,7 @@ class Outbox:
                 MAX_AGE,
                 MAX_BYTES // 1024**2,
             )
+        self._refusals = 0
         self._draining = True
         self._drain()
 

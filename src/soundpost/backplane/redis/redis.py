@@ -19,6 +19,7 @@ import hiredis
 
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
 from soundpost.backplane.redis.connection import RedisConnection, Then
+from soundpost.backplane.redis.failures import refused
 from soundpost.backplane.redis.messages import hello
 from soundpost.backplane.redis.outbox import Publication
 from soundpost.backplane.redis.scripts import ALL, BEAT, BURY, BY_DIGEST, REGISTER, RESTART, Script
@@ -121,8 +122,9 @@ class Redis:
 
         def answered(answer: Any) -> None:
             if isinstance(answer, hiredis.ReplyError):
-                self._refused(answer)
-                answer = ConnectionError(str(answer))
+                reason = refused(answer, "EVALSHA", self.tag(bucket) + b":*")
+                self._refused(reason)
+                answer = ConnectionError(reason)
             then(answer)
 
         if not self.up:
@@ -196,7 +198,7 @@ class Redis:
             began = self._loop.time()
             try:
                 await self._connect()
-                log.warning("Redis at %s: connected, as node %s", self._servers, self.node.decode())
+                log.info("Redis at %s: connected, as node %s", self._servers, self.node.decode())
                 reason = await self._live()
             except (RedisError, ConnectionError, TimeoutError, hiredis.ReplyError) as error:
                 reason = self._fault or str(error) or f"no answer within {self._patience:.0f} s"
@@ -233,13 +235,19 @@ class Redis:
         async with asyncio.timeout(self._patience):
             for connection in self._there.connections:
                 for script in ALL:
-                    await connection.ask("SCRIPT", "LOAD", script.text)
+                    await self._load(connection, script)
             self.up = True
             await self._ask(REGISTER, CONTROL, int(LEASE * 1000))
         self.subscribe(CONTROL, self.topic(CONTROL, ""))
         self.on_up()
         if before[0]:
             self._bury_soon(*before)
+
+    async def _load(self, connection: RedisConnection, script: Script) -> None:
+        try:
+            await connection.ask("SCRIPT", "LOAD", script.text)
+        except hiredis.ReplyError as error:
+            raise hiredis.ReplyError(refused(error, "SCRIPT LOAD")) from None
 
     async def _live(self) -> str:
         """Beat until the connection is lost; give the reason. Events flow once the other nodes are back."""
@@ -304,7 +312,10 @@ class Redis:
     async def _ask_server(self, bucket: bytes, *command: str | bytes | int) -> Any:
         if not self.up:
             raise ConnectionError("Redis is away")
-        return await self._there.connection_of(self.tag(bucket)).ask(*command)
+        try:
+            return await self._there.connection_of(self.tag(bucket)).ask(*command)
+        except hiredis.ReplyError as error:
+            raise hiredis.ReplyError(refused(error, str(command[0]), self.tag(bucket) + b":*")) from None
 
     def _note_bucket(self, bucket: bytes) -> None:
         """What this node has may be in this bucket: whoever buries it looks there."""
@@ -322,9 +333,9 @@ class Redis:
             self._fault = self._fault or connection.fault
             self._lost.set()
 
-    def _refused(self, error: hiredis.ReplyError) -> None:
+    def _refused(self, reason: str) -> None:
         """A script was refused: a replica by now, out of memory, forgotten by a restart."""
-        self._fault = self._fault or str(error)
+        self._fault = self._fault or reason
         self._lost.set()
 
     def drop(self) -> None:

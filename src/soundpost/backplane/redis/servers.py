@@ -14,10 +14,11 @@ from typing import Any, Final, NamedTuple, Protocol
 import hiredis
 
 from soundpost.backplane.redis.connection import Push, RedisConnection
+from soundpost.backplane.redis.failures import refused, why
+from soundpost.backplane.redis.parameters import CONNECT_TIMEOUT
 from soundpost.errors import SoundpostError
 from soundpost.redaction import redacted_fields
 
-CONNECT_TIMEOUT: Final = 3.0
 SLOTS: Final = 16_384
 
 
@@ -44,6 +45,10 @@ class Login(NamedTuple):
     tls: ssl.SSLContext | None = None
     unix_socket: str | None = None
     """Connect here, whatever the address."""
+    name: str = "soundpost"
+    """What the connection is called in the server's list."""
+    connect_timeout: float = CONNECT_TIMEOUT
+    """Seconds; also for each question that is asked before events can flow."""
 
     def __repr__(self) -> str:
         return redacted_fields(self, "password")
@@ -52,12 +57,12 @@ class Login(NamedTuple):
 Callbacks = tuple[Push, Callable[[RedisConnection], None]]
 
 
-async def connect(address: Address, login: Login, callbacks: Callbacks, name: str = "soundpost") -> RedisConnection:
+async def connect(address: Address, login: Login, callbacks: Callbacks) -> RedisConnection:
     """A connection that has logged in. Raises RedisError."""
     loop = asyncio.get_running_loop()
     connection: RedisConnection | None = None
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
+        async with asyncio.timeout(login.connect_timeout):
             if login.unix_socket is not None:
                 _, connection = await loop.create_unix_connection(
                     lambda: RedisConnection(*callbacks), login.unix_socket
@@ -71,7 +76,7 @@ async def connect(address: Address, login: Login, callbacks: Callbacks, name: st
                     server_hostname=address.host if login.tls else None,
                 )
             credentials = ("AUTH", login.username or "default", login.password) if login.password else ()
-            await connection.ask("HELLO", 3, *credentials, "SETNAME", name)
+            await connection.ask("HELLO", 3, *credentials, "SETNAME", login.name)
             if login.database:
                 await connection.ask("SELECT", login.database)
             return connection
@@ -79,17 +84,7 @@ async def connect(address: Address, login: Login, callbacks: Callbacks, name: st
         if connection is not None:
             connection.close()
         where = login.unix_socket or str(address)
-        raise RedisError(f"Redis at {where}: {_why(error)}") from None
-
-
-def _why(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
-        return f"no answer within {CONNECT_TIMEOUT:.0f} s (wrong address, a firewall, or a server that hangs)"
-    if isinstance(error, ssl.SSLError):
-        return f"TLS failed: {error} (rediss:// to a server that speaks plainly, or a certificate that is not trusted)"
-    if isinstance(error, ConnectionError) and not isinstance(error, ConnectionRefusedError):
-        return f"{error} (redis:// to a server that speaks TLS?)"
-    return str(error)
+        raise RedisError(f"Redis at {where}: {await why(error, address, login)}") from None
 
 
 class Connected(Protocol):
@@ -165,10 +160,11 @@ class Plain:
     async def connect(self, callbacks: Callbacks) -> Connected:
         """Connect. Raises RedisError, also for a replica: what is published there does not reach the others."""
         connection = await connect(self._address, self._login, callbacks)
-        role = await _ask(connection, "ROLE")
-        if role[0] != b"master":
+        if await _is_replica(connection):
             connection.close()
-            raise RedisError(f"Redis at {self} is a replica: name the master, or the sentinels (scaling.sentinels)")
+            raise RedisError(
+                f"Redis at {self} is a replica: name the master, or the sentinels (redis-sentinel://host:26379/0#master)"
+            )
         return One(connection)
 
 
@@ -245,11 +241,32 @@ class Cluster:
 _DEAF: Final[Callbacks] = (lambda topic, data: None, lambda connection: None)
 
 
+async def _is_replica(connection: RedisConnection) -> bool:
+    """Whether a server is a replica; one that may not be asked will refuse the first script if it is."""
+    try:
+        role = await _answer(connection, "ROLE")
+    except hiredis.ReplyError:  # a user without the dangerous commands, or one that a provider renamed
+        return False
+    return bool(role[0] != b"master")
+
+
 async def _ask(connection: RedisConnection, *command: str) -> Any:
     """The answer to a command. Raises RedisError."""
     try:
+        return await _answer(connection, *command)
+    except hiredis.ReplyError as error:
+        connection.close()
+        raise RedisError(f"Redis: {refused(error, ' '.join(command))}") from None
+
+
+async def _answer(connection: RedisConnection, *command: str) -> Any:
+    """The answer to a command. Raises hiredis.ReplyError for a refusal, and RedisError if there is none."""
+    try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             return await connection.ask(*command)
-    except (OSError, TimeoutError, hiredis.ReplyError) as error:
-        connection.close()
-        raise RedisError(f"Redis: {' '.join(command)}: {_why(error)}") from None
+    except TimeoutError:
+        reason = f"no answer within {CONNECT_TIMEOUT:g} s"
+    except OSError as error:
+        reason = str(error)
+    connection.close()
+    raise RedisError(f"Redis: {' '.join(command)}: {reason}")

@@ -1,0 +1,83 @@
+"""Why Redis cannot be reached or used, in words that name the key, the command or the scheme, and the way out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from typing import TYPE_CHECKING, Final
+
+import hiredis
+
+if TYPE_CHECKING:
+    from soundpost.backplane.redis.servers import Address, Login
+
+_PROBE_TIMEOUT: Final = 1.0
+_LIMITED: Final = ("NOPERM", "can't access at least one", "has no permissions")
+_RIGHTS: Final = "what a user of Redis must be allowed is in docs/scaling.md, 'Rights in Redis'"
+
+
+def refused(error: Exception, command: str, on: bytes | str = "") -> str:
+    """Say what a server refuses: the command, and the key or topic it was ``on``, which its own text may leave out."""
+    text = str(error)
+    if text.startswith("READONLY"):
+        return f"{text} It is a replica: name the master, or the sentinels (redis-sentinel://host:26379/0#master)"
+    if not any(sign in text for sign in _LIMITED):
+        return text
+    where = on.decode(errors="replace") if isinstance(on, bytes) else on
+    return f"{text} ({command}{f' on {where}' if where else ''}; {_RIGHTS})"
+
+
+async def why(error: Exception, address: Address, login: Login) -> str:
+    """Say why there is no connection."""
+    if isinstance(error, hiredis.ReplyError):
+        return refused(error, "HELLO")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted: {error.verify_message}: name whom to trust in scaling.ca_certificate "
+            "(or ssl_ca_certs in the URL)"
+        )
+    if isinstance(error, ConnectionRefusedError) or (isinstance(error, OSError) and login.unix_socket is not None):
+        return str(error)
+    other = await _speaks_otherwise(address, login)
+    if other is not None:
+        return other
+    if isinstance(error, TimeoutError):
+        return f"no answer within {login.connect_timeout:g} s (wrong address, a firewall, or a server that hangs)"
+    return f"TLS failed: {error}" if isinstance(error, ssl.SSLError) else str(error)
+
+
+async def _speaks_otherwise(address: Address, login: Login) -> str | None:
+    """Whether the server speaks plainly where TLS is wanted, or the other way round; None if neither was seen."""
+    if login.unix_socket is not None:
+        return None
+    probe = _speaks_plainly if login.tls is not None else _speaks_tls
+    with contextlib.suppress(OSError, TimeoutError, ValueError):
+        async with asyncio.timeout(_PROBE_TIMEOUT):
+            if await probe(address):
+                return (
+                    "it speaks plainly, without TLS: write redis:// in place of rediss://"
+                    if login.tls is not None
+                    else "it speaks TLS: write rediss:// in place of redis://"
+                )
+    return None
+
+
+async def _speaks_plainly(address: Address) -> bool:
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    try:
+        writer.write(b"PING\r\n")
+        return (await reader.read(1)) in (b"+", b"-")  # PONG, or that a password is needed
+    finally:
+        writer.close()
+
+
+async def _speaks_tls(address: Address) -> bool:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # nothing is said to it
+    try:
+        _, writer = await asyncio.open_connection(address.host, address.port, ssl=context)
+    except ssl.SSLError as error:
+        return "WRONG_VERSION" not in str(error) and "ALERT" in str(error).upper()
+    writer.close()
+    return True
