@@ -23,8 +23,10 @@ MAGIC: Final = b"S2"
 _BEGIN: Final = len(MAGIC) + 1
 _MOST_FIELDS: Final = 9
 _LENGTHS: Final = tuple(Struct(f">{count}I") for count in range(_MOST_FIELDS + 1))
+_EVENT: Final = Struct(">2sc4I")
 _MOST_DIGITS: Final = 18
 """Of a number: versions are milliseconds since 1970, and more."""
+_LONGEST_ORIGIN: Final = 64
 _read_id: Final[Callable[[bytes], str | int]] = reader(str | int)
 
 
@@ -119,7 +121,10 @@ def excluded(except_socket_id: str | None) -> bytes:
 
 def event(origin: bytes, number: int, except_socket_id: str | None, frame: bytes) -> bytes:
     """An event that is not kept."""
-    return _message(b"E", origin, b"%d" % number, excluded(except_socket_id), frame)
+    # Written out, as each publish needs it. Measured: 0.29 µs, 0.65 by way of the general functions.
+    number_text, left_out = b"%d" % number, excluded(except_socket_id)
+    lengths = _EVENT.pack(MAGIC, b"E", len(origin), len(number_text), len(left_out), len(frame))
+    return b"".join((lengths, origin, number_text, left_out, frame))
 
 
 def terminate(origin: bytes, number: int, app_id: str, user_id: str) -> bytes:
@@ -140,10 +145,10 @@ def parse(data: bytes) -> Message | None:
     try:
         if kind == b"E":
             origin, number, socket_id, frame = split_fields(data, 4, _BEGIN)
-            return Event(0, origin, _number(number), _excluded(socket_id), frame)
+            return Event(0, _origin(origin), _number(number), _excluded(socket_id), frame)
         if kind == b"!":
             version, origin, number, socket_id, frame = split_fields(data, 5, _BEGIN)
-            return Event(_number(version), origin, _number(number), _excluded(socket_id), frame)
+            return Event(_number(version), _origin(origin), _number(number), _excluded(socket_id), frame)
         if kind == b"+":
             version, blob = split_fields(data, 2, _BEGIN)
             return Entered(_number(version), member_of(blob))
@@ -161,7 +166,7 @@ def parse(data: bytes) -> Message | None:
             return Restart(*split_fields(data, 1, _BEGIN))
         if kind == b"X":
             origin, number, app_id, user = split_fields(data, 4, _BEGIN)
-            return Terminate(origin, _number(number), app_id.decode(), user.decode())
+            return Terminate(_origin(origin), _number(number), app_id.decode(), user.decode())
     except ValueError:  # also JsonError, UnicodeDecodeError
         pass
     return None
@@ -176,6 +181,12 @@ def _number(text: bytes) -> int:
     if not text.isdigit() or len(text) > _MOST_DIGITS or (text[0] == 0x30 and len(text) > 1):
         raise ValueError("no number")
     return int(text)
+
+
+def _origin(field: bytes) -> bytes:
+    if len(field) > _LONGEST_ORIGIN:  # it is remembered
+        raise ValueError("no origin")
+    return field
 
 
 def _excluded(field: bytes) -> str | None:
