@@ -71,7 +71,7 @@ def test_frames_that_are_no_events_of_the_channel_reach_nobody(fleet: Fleet, red
     publish(redis, *(event(b"me", number, None, frame) for number, frame in enumerate(FRAMES, 1)))
     publish(redis, *(MAGIC + b"!" + join_fields((b"9", b"me", b"1", b"", frame)) for frame in FRAMES))
 
-    fleet[0].wait_for_log("had an event that is no single text frame and were dropped")
+    fleet[0].wait_for_log("have an event that is no single text frame and are dropped")
 
 
 def test_events_that_leave_out_what_is_no_socket_id_reach_nobody(fleet: Fleet, redis: RedisServer) -> None:
@@ -79,8 +79,8 @@ def test_events_that_leave_out_what_is_no_socket_id_reach_nobody(fleet: Fleet, r
     publish(redis, *(MAGIC + b"E" + join_fields(each) for each in fields))
     publish(redis, b"S1Eme 1 x " + FORGED, b"S1Eme 1 - " + FORGED, b"S1!9 me 1 - " + FORGED)
 
-    fleet[0].wait_for_log("were none of ours and were dropped")
-    fleet[0].wait_for_log("came from hosts with another version of Soundpost")
+    fleet[0].wait_for_log("are none of ours and are dropped")
+    fleet[0].wait_for_log("come from hosts with another version of Soundpost")
 
 
 def test_members_and_counts_that_are_none_change_nothing(fleet: Fleet, redis: RedisServer) -> None:
@@ -90,14 +90,14 @@ def test_members_and_counts_that_are_none_change_nothing(fleet: Fleet, redis: Re
     publish(redis, MAGIC + b"#" + join_fields((b"-1",)), MAGIC + b"#" + join_fields((b"9" * 9_000,)))
     publish(redis, MAGIC + b"-" + join_fields((b"x", b"ann")), MAGIC + b"-" + join_fields((b"1", b"\xff")))
 
-    fleet[0].wait_for_log("had a member beyond the limits of its app")
+    fleet[0].wait_for_log("have a member beyond the limits of its app")
 
 
 def test_an_order_to_restart_that_redis_does_not_have_is_none(fleet: Fleet, redis: RedisServer) -> None:
     publish(redis, *(MAGIC + b"R" + join_fields((b"me %d" % number,)) for number in range(100)))
 
     for server in fleet.servers:
-        server.wait_for_log("told to restart, which nobody had ordered")
+        server.wait_for_log("tell to restart, which nobody has ordered")
 
 
 def test_a_given_order_is_void_after_a_while(redis: RedisServer) -> None:

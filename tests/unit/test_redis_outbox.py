@@ -115,7 +115,7 @@ def test_what_redis_refuses_is_offered_again_when_it_was_away_and_holds_nothing_
     outbox.open()
     wire.answer(hiredis.ReplyError("OOM command not allowed"))
     assert outbox.flows
-    assert "Redis refuses 1 event(s), which wait: OOM" in caplog.text
+    assert "Redis refuses events, which wait: OOM" in caplog.text
     put(outbox, "b")
     assert wire.sent == ["a", "b"]
     wire.answer()

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from soundpost.config.settings import Settings
 from soundpost.core.apps import App
+from soundpost.core.notices import MINUTE, Notices
 from soundpost.core.peers import Admission, Change, Query, ReadyEvent, RequestKey
 
 log = logging.getLogger("soundpost.workers")
@@ -238,7 +239,6 @@ decode = msgspec.msgpack.Decoder(Message).decode
 """A message from the bytes of :func:`encode` after the length."""
 
 LENGTH_SIZE = 4
-_LOGGED_AGAIN_AFTER: Final = 1_000  # messages that cannot be read
 
 
 def encode(message: Message) -> bytes:
@@ -252,7 +252,7 @@ class MessageReader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._unread = 0
+        self._notices = Notices(log)
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that ``data`` completes."""
@@ -274,6 +274,6 @@ class MessageReader:
         return found
 
     def _leave_out(self, error: Exception) -> None:
-        self._unread += 1
-        if self._unread == 1 or self._unread % _LOGGED_AGAIN_AFTER == 0:
-            log.error("%d message(s) of hub and workers could not be read and were dropped: %s", self._unread, error)
+        self._notices.warn(
+            "unread", "a message of hub and workers cannot be read and is dropped: %s", error, silence=MINUTE
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from soundpost.backplane.redis import messages as wire
 from soundpost.backplane.redis.app_entry import AppEntry
@@ -20,11 +20,10 @@ from soundpost.backplane.redis.counts import Counts, Tell
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
+from soundpost.core.notices import MINUTE, Notices
 from soundpost.core.presence import Member
 
 log = logging.getLogger("soundpost.redis")
-
-_LOGGED_AGAIN_AFTER: Final = 1_000  # missing messages
 
 
 class Channels:
@@ -39,7 +38,7 @@ class Channels:
         self._tell = tell
         self._clock = clock
         self.by_topic: dict[bytes, SharedChannel] = {}
-        self._missing = 0
+        self._notices = Notices(log, clock)
 
     def open(self, entry: AppEntry, name: str) -> SharedChannel:
         """A channel for its first subscriber; :meth:`sync` is to follow, unless Redis is away."""
@@ -97,14 +96,13 @@ class Channels:
         if channel.syncing or version <= channel.version:
             return  # part of an answer that came, or is to come
         if channel.version and version > channel.version + 1:
-            self._missing += 1
-            if self._missing == 1 or self._missing % _LOGGED_AGAIN_AFTER == 0:
-                log.warning(
-                    "%d message(s) are missing; the last was about %s of app %s, of which everything is asked anew",
-                    self._missing,
-                    channel.name,
-                    channel.app_id,
-                )
+            self._notices.warn(
+                "missing",
+                "a message about %s of app %s is missing: asking anew",
+                channel.name,
+                channel.app_id,
+                silence=MINUTE,
+            )
             self.sync(channel)
             return
         channel.version = version

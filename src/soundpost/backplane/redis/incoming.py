@@ -15,13 +15,13 @@ from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
+from soundpost.core.notices import MINUTE, Notices
 from soundpost.wire import messages
 
 log = logging.getLogger("soundpost.redis")
 
 _MAX_HEARD: Final = 100_000
-_DROPPED_AT_ONCE: Final = 10_000
-_MOST_SHOWN: Final = 80
+_MOST_SHOWN: Final = 200  # bytes of a message
 _NOT_TO_CLIENTS: Final = "Clients do not get it. See who may publish in this Redis (docs/scaling.md)"
 
 
@@ -42,8 +42,7 @@ class Incoming:
         self._counts = counts
         self._clock = clock
         self._heard: dict[tuple[bytes, bytes], int] = {}  # by bucket and origin, the number of the last message
-        self._dropped: dict[str, int] = {}
-        """Messages on our topics that nothing followed from, by what was wrong with them."""
+        self._notices = Notices(log, clock)
         self._order = b""  # to restart, the last that was given
         self._asks_order = False
         self.on_restart: Callable[[], None] = lambda: None
@@ -58,17 +57,24 @@ class Incoming:
                 return
         except Exception as error:
             # Whatever it was: it must not end the connection, which all that is right comes by too.
-            self._drop(topic, data, f"could not be dealt with ({error!r})", "")
+            self._drop("fault", topic, data, f"could not be dealt with ({error!r})")
             return
         if wire.is_of_another_version(data):
             self._drop(
+                "version",
                 topic,
                 data,
-                "came from hosts with another version of Soundpost",
+                "come from hosts with another version of Soundpost",
                 "Until all hosts have one version, an event reaches those of its own version only",
             )
         else:
-            self._drop(topic, data, "were none of ours", "Give each installation a prefix of its own (scaling.prefix)")
+            self._drop(
+                "foreign",
+                topic,
+                data,
+                "are none of ours",
+                "Give each installation a prefix of its own (scaling.prefix)",
+            )
 
     def _act_on(self, topic: bytes, message: wire.Message) -> None:
         channel = self._channels.by_topic.get(topic)
@@ -95,7 +101,7 @@ class Incoming:
         entry = self._apps[channel.app_id]
         fault = event_fault(event.frame, channel.name, entry.largest_frame)
         if fault is not None:
-            self._drop(channel.topic, event.frame, f"had {fault}", _NOT_TO_CLIENTS)
+            self._drop("event", channel.topic, event.frame, f"have {fault}", _NOT_TO_CLIENTS)
             return
         if event.version:
             until = self._clock() + entry.app.cache_ttl
@@ -106,7 +112,9 @@ class Incoming:
     def _take_entered(self, channel: SharedChannel, entered: wire.Entered) -> None:
         app, member = self._apps[channel.app_id].app, entered.member
         if len(member.id) > app.max_user_id_length or len(member.info_json) > app.max_user_info_size:
-            self._drop(channel.topic, member.id_json, "had a member beyond the limits of its app", _NOT_TO_CLIENTS)
+            self._drop(
+                "member", channel.topic, member.id_json, "have a member beyond the limits of its app", _NOT_TO_CLIENTS
+            )
             return
         self._channels.heard_of(channel, entered.version, partial(channel.enter, member))
 
@@ -128,7 +136,7 @@ class Incoming:
                 self._order = message.order
                 self.on_restart()
             elif not isinstance(order, Exception):
-                self._drop(topic, message.order, "told to restart, which nobody had ordered", "")
+                self._drop("restart", topic, message.order, "tell to restart, which nobody has ordered")
 
         self._redis.ask_order(found)
 
@@ -144,16 +152,14 @@ class Incoming:
         if len(self._heard) > _MAX_HEARD:
             self._heard.clear()
 
-    def _drop(self, topic: bytes, data: bytes, what: str, way_out: str) -> None:
-        """Count a message that nothing follows from; say so of the first of its kind, and then now and again."""
-        kind = what.partition(" (")[0]
-        count = self._dropped[kind] = self._dropped.get(kind, 0) + 1
-        if count == 1 or count % _DROPPED_AT_ONCE == 0:
-            log.warning(
-                "%d message(s) on our topics in Redis %s and were dropped; the last, on %s, begins with %r. %s",
-                count,
-                what,
-                topic[: _MOST_SHOWN * 4].decode(errors="replace"),
-                data[:_MOST_SHOWN],
-                way_out,
-            )
+    def _drop(self, kind: str, topic: bytes, data: bytes, what: str, way_out: str = "") -> None:
+        """Say that a message is left out: one line a minute for each kind of them."""
+        self._notices.warn(
+            kind,
+            "messages on our topics in Redis %s and are dropped; the last, on %s, begins with %r. %s",
+            what,
+            topic[:_MOST_SHOWN].decode(errors="replace"),
+            data[:_MOST_SHOWN],
+            way_out,
+            silence=MINUTE,
+        )

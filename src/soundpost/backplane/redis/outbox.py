@@ -17,6 +17,7 @@ import hiredis
 
 from soundpost.backplane.redis.failures import refused
 from soundpost.backplane.redis.messages import join_fields, split_fields
+from soundpost.core.notices import MINUTE, Notices
 
 log = logging.getLogger("soundpost.redis")
 
@@ -28,7 +29,6 @@ PORTION: Final = 256
 """Waiting events that are sent at a time: their answers are awaited before the next ones, so that neither the loop is
 stopped nor all of them are in memory twice."""
 
-_LOGGED_AGAIN_AFTER: Final = 1_000  # refused events
 _HEAD: Final = Struct(">QdB")  # number, clock when it was published, fields; so entries are in order as bytes, too
 _SLOT: Final = 24  # bytes: a reference in the deque, and what the allocator rounds up
 
@@ -60,7 +60,7 @@ class Outbox:
         self._size = 0
         self._unanswered = 0  # of the portion that was sent last
         self._draining = False
-        self._refusals = 0  # since events could flow
+        self._notices = Notices(log, clock)
         self.flows = False
         """Whether events are sent at once."""
         self.on_flow: Callable[[], None] = lambda: None
@@ -92,10 +92,8 @@ class Outbox:
         self._send(publication, answered)
 
     def _say_refused(self, answer: hiredis.ReplyError, publication: Publication) -> None:
-        self._refusals += 1
-        if self._refusals == 1 or self._refusals % _LOGGED_AGAIN_AFTER == 0:
-            reason = refused(answer, "EVALSHA" if publication.script else "PUBLISH", publication.arguments[0])
-            log.error("Redis refuses %d event(s), which wait: %s", self._refusals, reason)
+        reason = refused(answer, "EVALSHA" if publication.script else "PUBLISH", publication.arguments[0])
+        self._notices.warn("refused", "Redis refuses events, which wait: %s", reason, silence=MINUTE)
 
     def shut(self) -> None:
         """Events wait from now on."""
@@ -115,7 +113,6 @@ class Outbox:
                 MAX_AGE,
                 MAX_BYTES // 1024**2,
             )
-        self._refusals = 0
         self._draining = True
         self._drain()
 
