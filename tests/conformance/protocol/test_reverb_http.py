@@ -280,7 +280,12 @@ def test_socket_id_suppresses_delivery_to_that_socket(server: TickedServer, clie
 
 
 def test_an_unknown_socket_id_is_harmless(server: TickedServer) -> None:
-    assert post(server, event("room", socket_id="invalid-socket-id")).status == 200
+    assert post(server, event("room", socket_id="1234.5678")).status == 200
+
+
+def test_what_is_no_socket_id_is_refused_as_pusher_does(server: TickedServer) -> None:
+    """Reverb takes any text. Its publishers check it before they send it, as Pusher's SDKs do."""
+    assert post(server, event("room", socket_id="invalid-socket-id")).status == 400
 
 
 @pytest.mark.parametrize(
