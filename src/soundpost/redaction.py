@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
-from urllib.parse import SplitResult, urlsplit
 
 REDACTED: Final = "***"
 _MAX_SHOWN: Final = 200
@@ -91,11 +90,3 @@ def redacted_fields(thing: Any, *secrets: str) -> str:
         is_hidden = name in secrets and value not in (None, "")
         shown.append(f"{name}={REDACTED if is_hidden else redacted(value) if isinstance(value, str) else repr(value)}")
     return f"{type(thing).__name__}({', '.join(shown)})"
-
-
-def split_url(url: str) -> SplitResult:
-    """Split a URL that may hold secrets, as :func:`urllib.parse.urlsplit` does. Raises ValueError that names none."""
-    try:
-        return urlsplit(url)
-    except ValueError:  # its texts quote the user and the password
-        raise ValueError(f"{redacted_url(url)} is no URL: percent-encode special characters of the password") from None

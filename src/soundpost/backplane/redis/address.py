@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from soundpost.backplane.redis.parameters import Parameters
 from soundpost.backplane.redis.servers import Address, Cluster, Login, Plain, Sentinel, Servers
 from soundpost.errors import StartError
-from soundpost.redaction import redacted_url, split_url
+from soundpost.redaction import redacted_url
 
 if TYPE_CHECKING:
     from soundpost.config.settings import ScalingSettings
@@ -73,9 +73,9 @@ def servers_of(settings: ScalingSettings) -> Servers:
 
 def _split(written: str) -> SplitResult:
     try:
-        url = split_url(written)
-    except ValueError as error:
-        raise StartError(f"scaling.redis: {error}") from None
+        url = urlsplit(written)
+    except ValueError:  # its texts quote the user and the password
+        raise StartError(f"scaling.redis: {redacted_url(written)} is no URL: {_ENCODE}") from None
     if "@" in f"{url.path}{url.query}{url.fragment}":
         # The password went on where it has ended for us: nothing of what follows may be taken for a host or shown.
         raise StartError(f"scaling.redis: {redacted_url(written)} cannot be read: {_ENCODE}")
