@@ -16,6 +16,7 @@ from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.core.notices import MINUTE, Notices
+from soundpost.core.presence import id_fault
 from soundpost.wire import messages
 
 log = logging.getLogger("soundpost.redis")
@@ -111,7 +112,7 @@ class Incoming:
 
     def _take_entered(self, channel: SharedChannel, entered: wire.Entered) -> None:
         app, member = self._apps[channel.app_id].app, entered.member
-        if len(member.id) > app.max_user_id_length or len(member.info_json) > app.max_user_info_size:
+        if id_fault(member.id, app.max_user_id_length) or len(member.info_json) > app.max_user_info_size:
             self._drop(
                 "member", channel.topic, member.id_json, "have a member beyond the limits of its app", _NOT_TO_CLIENTS
             )
