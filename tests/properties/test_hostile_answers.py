@@ -19,7 +19,8 @@ from soundpost.broadcasting.drivers.http_wire import (
     NotHttpError,
 )
 from soundpost.client.failures import authorization_refused, unexpected_answer
-from soundpost.wire.foreign import number_in, object_in, one_line, printable, time_in, title_in
+from soundpost.wire.foreign import number_in, object_in, time_in, title_in
+from soundpost.wire.printable import one_line, printable
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"

@@ -10,7 +10,7 @@ from soundpost.client.pusher_socket import Lost, LostError, PusherSocket
 from soundpost.client.reconnection import Action, action_for, delay_before
 from soundpost.client.thinned_log import ThinnedLog
 from soundpost.errors import RequestError
-from soundpost.wire.foreign import one_line
+from soundpost.wire.printable import one_line
 
 if TYPE_CHECKING:
     from soundpost.client.session import Session

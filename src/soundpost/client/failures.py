@@ -9,7 +9,8 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from soundpost.errors import RequestError
-from soundpost.wire.foreign import object_in, one_line, title_in
+from soundpost.wire.foreign import object_in, title_in
+from soundpost.wire.printable import one_line
 
 _LONGEST_REASON: Final = 300
 _HINTS: Final = {

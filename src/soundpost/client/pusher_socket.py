@@ -15,9 +15,9 @@ from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.client.thinned_log import ThinnedLog
 from soundpost.errors import ConnectionRefused, RequestError
-from soundpost.wire.foreign import one_line
 from soundpost.wire.frames import TOO_BIG
 from soundpost.wire.json_text import encode
+from soundpost.wire.printable import one_line
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds a server may take to answer."""

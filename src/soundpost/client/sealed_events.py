@@ -11,7 +11,7 @@ from soundpost.client.encryption import DecryptionError, opened
 from soundpost.client.event_queue import MOST_BYTES, MOST_WAITING
 from soundpost.client.incoming import Frame
 from soundpost.client.thinned_log import ThinnedLog
-from soundpost.wire.foreign import one_line
+from soundpost.wire.printable import one_line
 
 _SHOWN: Final = 100
 

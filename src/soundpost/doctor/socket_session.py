@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
 from typing import Any, Final
 
 from websockets.client import ClientProtocol
@@ -25,6 +26,10 @@ from soundpost.doctor.refusals import read_refusal
 from soundpost.wire.json_text import encode
 
 NO_CLOSE_FRAME: Final = 1006
+_MAX_MESSAGE: Final = 1_048_576
+"""Bytes; the doctor is on no channel with members."""
+_PING: Final = "pusher:ping"
+_PONG: Final = "pusher:pong"
 
 
 class SilentError(Exception):
@@ -62,10 +67,20 @@ class SocketSession:
             raise Found("not-pusher", shown=repr(one_line(text)))
         return frame
 
+    def messages(self, seconds: float) -> Iterator[Frame]:
+        """What comes within this time, pings answered. Raises SilentError at its end, and what :meth:`receive` does."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            frame = self.receive(left)
+            if frame.event == _PING:
+                self.send(_PONG, {})
+            yield frame
+        raise SilentError
+
     def receive_text(self, seconds: float) -> bytes:
         """The next message. Raises SilentError and EndedError."""
         deadline = time.monotonic() + seconds
-        message = b""
+        message = bytearray()
         while True:
             while self._frames:
                 frame = self._frames.pop(0)
@@ -73,9 +88,9 @@ class SocketSession:
                     closed = self._protocol.close_rcvd
                     raise EndedError(closed.code, closed.reason) if closed else EndedError(NO_CLOSE_FRAME, "")
                 if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                    message += bytes(frame.data)
+                    message += frame.data
                     if frame.fin:
-                        return message
+                        return bytes(message)
             self._read(deadline)
 
     def send(self, event: str, data: Any) -> None:
@@ -106,6 +121,9 @@ class SocketSession:
         self._protocol.receive_data(data)
         self._flush()  # a pong, or the answer to a goodbye
         self._frames += [event for event in self._protocol.events_received() if isinstance(event, WebSocketFrame)]
+        fault, said = self._protocol.parser_exc, self._protocol.close_sent
+        if fault is not None and not self._frames:
+            raise EndedError(said.code if said else NO_CLOSE_FRAME, one_line(str(fault)))
 
     def _flush(self) -> None:
         try:
@@ -122,7 +140,7 @@ def open_session(sock: socket.socket, place: Place, key: str, origin: str | None
         parse_uri(place.socket_url(key)),
         origin=None if origin is None else Origin(origin),
         extensions=enable_client_permessage_deflate(None),
-        max_size=None,
+        max_size=_MAX_MESSAGE,
     )
     request = protocol.connect()
     request.headers = Headers({**dict(request.headers.raw_items()), "User-Agent": USER_AGENT})
