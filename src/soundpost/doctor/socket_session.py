@@ -5,11 +5,12 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import InvalidHandshake, InvalidState
 from websockets.extensions.permessage_deflate import enable_client_permessage_deflate
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
@@ -95,8 +96,9 @@ class SocketSession:
 
     def send(self, event: str, data: Any) -> None:
         """Send a message. A socket that is just gone is told by :meth:`receive`."""
-        self._protocol.send_text(encode({"event": event, "data": data}))
-        self._flush()
+        with suppress(InvalidState):
+            self._protocol.send_text(encode({"event": event, "data": data}))
+            self._flush()
 
     def close(self) -> None:
         """Say goodbye; nobody waits for the answer."""
@@ -106,6 +108,9 @@ class SocketSession:
         self._sock.close()
 
     def _read(self, deadline: float) -> None:
+        fault, said = self._protocol.parser_exc, self._protocol.close_sent
+        if fault is not None:
+            raise EndedError(said.code if said else NO_CLOSE_FRAME, one_line(str(fault)))
         left = deadline - time.monotonic()
         if left <= 0:
             raise SilentError
@@ -121,12 +126,10 @@ class SocketSession:
         self._protocol.receive_data(data)
         self._flush()  # a pong, or the answer to a goodbye
         self._frames += [event for event in self._protocol.events_received() if isinstance(event, WebSocketFrame)]
-        fault, said = self._protocol.parser_exc, self._protocol.close_sent
-        if fault is not None and not self._frames:
-            raise EndedError(said.code if said else NO_CLOSE_FRAME, one_line(str(fault)))
 
     def _flush(self) -> None:
         try:
+            self._sock.settimeout(patience.CONNECT)
             for data in self._protocol.data_to_send():
                 if data:
                     self._sock.sendall(data)
