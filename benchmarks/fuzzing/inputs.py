@@ -179,11 +179,12 @@ def _deflated(rng: Random, payload: bytes) -> bytes:
 
 def http_bytes(rng: Random) -> bytes:
     """Requests of the HTTP API: signed or not, valid or broken, several in one write."""
-    request = b"".join(_request(rng) for _ in range(rng.choice((1, 1, 1, 3))))
+    count = rng.choice((1, 1, 1, 3))
+    request = b"".join(_request(rng, ("Connection: close",) * (number == count - 1)) for number in range(count))
     return mutated(rng, request) if rng.random() < 0.5 else request
 
 
-def _request(rng: Random) -> bytes:
+def _request(rng: Random, last: tuple[str, ...]) -> bytes:
     event: Any = {
         "name": word(rng),
         "channels": [rng.choice(CHANNELS) for _ in range(rng.choice((0, 1, 2, 101)))],
@@ -215,5 +216,6 @@ def _request(rng: Random) -> bytes:
         path = f"/{word(rng)}".encode("ascii", "ignore").decode().replace("\0", "")
     if rng.random() < 0.2:
         line = f"{method} /apps/1{path}?auth_key=app-key&auth_signature={'0' * 64} HTTP/1.1\r\nHost: fuzz\r\n"
-        return f"{line}Content-Length: {len(payload)}\r\n\r\n".encode("latin-1") + payload
-    return signed_request(method, path, payload, query=query, headers=headers)
+        more = "".join(f"{each}\r\n" for each in last)
+        return f"{line}{more}Content-Length: {len(payload)}\r\n\r\n".encode("latin-1") + payload
+    return signed_request(method, path, payload, query=query, headers=(*headers, *last))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
+import struct
 from collections import Counter
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from random import Random
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ INPUTS: Final = 40
 """Of a round."""
 PATIENCE: Final = 0.5
 """Seconds for which an answer to bytes that may ask for none is waited for."""
+_SOON: Final = 0.2
+"""The same where most answers end with the connection, and many are waited for at a time."""
 _RESTART: Final = b"S1R"
 """Begins a message by which whoever is in Redis may restart the cluster: documented, and no fault."""
 _LAST: Final = b"the last"
@@ -41,10 +45,18 @@ def messages(rng: Random, port: int, redis_url: str) -> Counter[str]:
     return _websocket(rng, port, lambda rng, socket_id: client_frame(TEXT, pusher_message(rng, socket_id)))
 
 
+@contextmanager
+def _connected(port: int) -> Iterator[RawSocket]:
+    """A client that leaves by a reset: thousands that said goodbye would use up the ports of the machine."""
+    with RawSocket(port) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        yield client
+
+
 def _websocket(rng: Random, port: int, made: Callable[[Random, str], bytes]) -> Counter[str]:
     counts: Counter[str] = Counter()
     while counts["inputs"] < INPUTS:
-        with RawSocket(port) as client:
+        with _connected(port) as client:
             offers = {"Sec_WebSocket_Extensions": _DEFLATE} if rng.random() < 0.5 else {}
             client.handshake("/app/app-key?protocol=7", **offers)
             socket_id = str(json.loads(client.read_event()["data"])["socket_id"])
@@ -75,7 +87,7 @@ def _heard(client: RawSocket) -> Counter[str]:
                 code = int.from_bytes(payload[:2], "big")
                 counts[f"closed with {code}{'!' if code == 1011 else ''}"] += 1
                 return counts
-            elif b"failed to handle this message" in payload:
+            if b"failed to handle this message" in payload:
                 counts["failed to handle!"] += 1
             else:
                 counts["frames"] += 1
@@ -87,25 +99,32 @@ def _heard(client: RawSocket) -> Counter[str]:
 
 
 def http(rng: Random, port: int, redis_url: str) -> Counter[str]:
-    """Requests of the HTTP API."""
-    counts: Counter[str] = Counter()
-    for _ in range(INPUTS):
-        counts["inputs"] += 1
-        with RawSocket(port) as client, suppress(OSError):
-            client.send(http_bytes(rng))
-            client.socket.shutdown(socket.SHUT_WR)
-            client.socket.settimeout(PATIENCE)
-            answer = b""
+    """Requests of the HTTP API, over connections of their own, all of a round at a time."""
+    counts: Counter[str] = Counter(inputs=INPUTS)
+    answers: dict[socket.socket, bytes] = {}
+    with ExitStack() as stack:
+        for _ in range(INPUTS):
+            client = stack.enter_context(_connected(port))
             with suppress(OSError):
-                while data := client.socket.recv(65_536):
-                    answer += data
-            if not answer:
-                counts["no answer"] += 1
-            elif not answer.startswith(b"HTTP/1.1 "):
-                counts["no HTTP!"] += 1
-            else:
-                status = answer[9:12].decode("latin-1")
-                counts[f"{status}{'!' if status == '500' else ''}"] += 1
+                client.send(http_bytes(rng))
+            answers[client.socket] = b""
+        waiting = set(answers)
+        while waiting and (ready := select.select(list(waiting), [], [], _SOON)[0]):
+            for each in ready:
+                data = b""
+                with suppress(OSError):
+                    data = each.recv(65_536)
+                answers[each] += data
+                if not data:
+                    waiting.discard(each)
+    for answer in answers.values():
+        if not answer:
+            counts["no answer"] += 1
+        elif not answer.startswith(b"HTTP/1.1 "):
+            counts["no HTTP!"] += 1
+        else:
+            status = answer[9:12].decode("latin-1")
+            counts[f"{status}{'!' if status == '500' else ''}"] += 1
     return counts
 
 
@@ -151,8 +170,6 @@ def _real_messages(rng: Random, port: int, ear: Any) -> list[tuple[bytes, bytes]
     """What the server itself publishes on topics, with the topics."""
     body = b'{"name":"fuzz","channels":["fuzz","presence-fuzz","cache-fuzz"],"data":"x"}'
     http_request(port, signed_request("POST", "/events", body))
-    with RawSocket.open(port):
-        pass
     found = []
     while (message := ear.get_message(timeout=0.05)) is not None:
         if message["type"] == "pmessage":

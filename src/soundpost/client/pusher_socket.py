@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from typing import Any, Final, NamedTuple
 
@@ -31,6 +32,7 @@ _MOST_FRAMES: Final = 4
 """That wait for the reader; each may be as large as a message."""
 _SHOWN: Final = 100
 _CODES_END: Final = 5000
+_SOCKET_ID: Final = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
 _PING: Final = '{"event":"pusher:ping","data":{}}'
 
 
@@ -131,7 +133,8 @@ class PusherSocket:
             # The close code says the same with most servers; Reverb sends none, and may leave the socket open.
             raise LostError(Lost(error_code(content), text_of(content, "message")))
         self.socket_id = text_of(content, "socket_id")
-        if frame.event != "pusher:connection_established" or not self.socket_id:
+        # An authorizer signs it, before a channel's name and what else: it must not be able to hold a name itself.
+        if frame.event != "pusher:connection_established" or not _SOCKET_ID.fullmatch(self.socket_id):
             raise RequestError(0, f"{base_url} does not speak the Pusher protocol")
         told = content.get("activity_timeout")
         if isinstance(told, int | float) and told > 0:
