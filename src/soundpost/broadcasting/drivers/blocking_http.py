@@ -32,7 +32,8 @@ class BlockingConnections:
         connection = self._take() or self._connect(deadline)
         reader = AnswerReader()
         try:
-            _send(connection, request, deadline)
+            connection.settimeout(_left(deadline))
+            connection.sendall(request)
             while reader.answer is None:
                 connection.settimeout(_left(deadline))
                 data = connection.recv(READ_SIZE)
@@ -98,14 +99,6 @@ class BlockingConnections:
             else:
                 return connection
         raise failure
-
-
-def _send(connection: socket.socket, request: bytes, deadline: float) -> None:
-    """Send all of it; ``sendall`` over TLS begins its time anew with every record that the server takes."""
-    rest = memoryview(request)
-    while rest:
-        connection.settimeout(_left(deadline))
-        rest = rest[connection.send(rest) :]
 
 
 def _left(deadline: float) -> float:
