@@ -8,6 +8,7 @@ import json
 import re
 import resource
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -372,17 +373,53 @@ class TestAnswers:
     def test_a_half_answer(self, publish: Publish) -> None:
         assert "127.0.0.1" in self.reason(publish, b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 
-    def test_an_endless_answer(self, publish: Publish) -> None:
-        head = b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n"
-
+    @pytest.mark.parametrize(
+        ("head", "part", "reason"),
+        [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n", b"x" * 65536, "more than 1,048,576 bytes"),
+            (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000, "more than 100 headers"),
+            (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 65536, "without an end"),
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, "without an end"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x" * 65536, "without an end"),
+            (
+                b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+                b"X: y\r\n" * 1000,
+                "more than 100 headers",
+            ),
+        ],
+        ids=["body", "headers", "header", "interim answers", "chunk extension", "trailers"],
+    )
+    def test_an_endless_answer(self, publish: Publish, head: bytes, part: bytes, reason: str) -> None:
         def flood(connection: socket.socket, server: MisbehavingServer) -> None:
             server.read_request(connection)
             connection.sendall(head)
             while not server.over.is_set():
-                connection.sendall(b"x" * 65536)
+                connection.sendall(part)
 
         with misbehaving(flood) as server:
-            assert "127.0.0.1" in str(error_of(publish, for_server(server.port, timeout=10.0)))
+            error = error_of(publish, for_server(server.port, timeout=30.0))
+            assert f"no answer from http://127.0.0.1:{server.port}: an answer " in str(error)
+            assert reason in str(error)
+
+    @pytest.mark.parametrize("status", [200, 400, 401, 500])
+    @pytest.mark.parametrize(
+        "body", [b"[" * 100_000, b'{"error":' * 100_000, b"<title>" * 140_000], ids=["array", "object", "page"]
+    )
+    def test_an_answer_made_to_break_its_reader(
+        self, publish: Publish, status: int, body: bytes, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with misbehaving(answering(answer(status, body))) as server:
+            broadcaster = for_server(server.port, timeout=30.0)
+            publish(broadcaster, "orders.7", "OrderShipped", on_error="log")
+            assert f"not sent: event OrderShipped on orders.7: http://127.0.0.1:{server.port} answered" in caplog.text
+            broadcaster.close()
+
+    def test_a_second_answer_that_nobody_asked_for(self, publish: Publish) -> None:
+        with misbehaving(answering(answer(200) + answer(500, b"late"))) as server:
+            broadcaster = for_server(server.port)
+            publish(broadcaster, "orders.7", "OrderShipped", times=2)
+            assert server.connections == 2, "a connection that says more than was asked is not used again"
+            broadcaster.close()
 
     @pytest.mark.parametrize(
         "reply",
@@ -424,6 +461,22 @@ class TestTls:
             broadcaster.close()
         error = error_of(publish, for_server(tls_server.port, **common))
         assert f"the certificate of https://127.0.0.1:{tls_server.port} is not trusted" in str(error)
+
+    def test_a_server_that_reads_slowly(self, files: tuple[Path, Path], publish: Publish) -> None:
+        """Each record is taken in time; all of them are not."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*files)
+
+        def sip(connection: socket.socket, server: MisbehavingServer) -> None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            with context.wrap_socket(connection, server_side=True) as secured:
+                while not server.over.wait(0.1):
+                    secured.recv(16_384)
+
+        with misbehaving(sip) as server:
+            broadcaster = for_server(server.port, scheme="https", verify=False, timeout=1.0)
+            error = error_of(publish, broadcaster, "orders.7", "OrderShipped", "x" * 20_000_000)
+            assert str(error).endswith("did not answer in time")
 
     def test_the_wrong_scheme(self, tls_server: RunningServer, server: RunningServer, publish: Publish) -> None:
         error = error_of(publish, for_server(tls_server.port, timeout=10.0))

@@ -16,8 +16,9 @@ from cryptography import x509
 
 from certificates import Authority, Certificate
 from deployed_proxy import TlsSocket
-from harness import RunningServer, running_server, until
+from harness import DEFAULT_APP, RunningServer, running_server, until
 from integration.operated import CALM, operated
+from soundpost.core.apps import App
 
 
 class Served:
@@ -137,6 +138,43 @@ def test_the_command_to_reload_reads_it_at_once(served: Served, workers: int) ->
         server.start()
         renewed = served.renew()
         assert server.run("reload").returncode == 0
+        until(lambda: all(serial(server.port) == renewed for _ in range(6)), "the renewed certificate is shown")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("fault", ["the key of another", "no certificate", "missing", "not to be read"])
+def test_a_reload_with_a_certificate_that_cannot_be_used_fails_and_changes_nothing(
+    served: Served, workers: int, fault: str
+) -> None:
+    with operated() as server:
+        tls = f'tls = {{ certificate = "{served.chain}", key = "{served.key}" }}'
+        server.configure(f"{CALM}workers = {workers}\n{tls}\n")
+        server.start()
+        before = serial(server.port)
+        if fault == "missing":
+            served.chain.unlink()
+        elif fault == "no certificate":
+            served.chain.write_text("certificate?")
+        elif fault == "not to be read":
+            served.chain.unlink()
+            served.chain.mkdir()
+        else:
+            put(served.new().chain, served.chain)
+        another = App(id="2", key="second-key", secret="second-secret")
+        server.configure(f"{CALM}workers = {workers}\n{tls}\n", apps=[DEFAULT_APP, another])
+        for noticed in (False, True):
+            if noticed:  # by the server itself, which tells the log
+                server.said("the certificate has changed, but the one before stays in use")
+            done = server.run("reload")
+            assert (done.returncode, done.stdout) == (1, "")
+            assert f"cannot use the certificate {served.chain} with key {served.key}: " in done.stderr
+        assert [app["id"] for app in server.status()["apps"]] == ["1"]
+        assert serial(server.port) == before
+        if served.chain.is_dir():
+            served.chain.rmdir()
+        renewed = served.renew()
+        done = server.run("reload")
+        assert (done.returncode, done.stdout) == (0, "apps reloaded: new: 2\n")
         until(lambda: all(serial(server.port) == renewed for _ in range(6)), "the renewed certificate is shown")
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from contextlib import suppress
 from dataclasses import replace
 
 import msgspec
+import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
@@ -30,6 +32,9 @@ from redis_process import running_redis
 from soundpost.config.settings import ScalingSettings
 from soundpost.core.apps import App
 from soundpost.doctor import Plan
+from soundpost.doctor.dotenv import read_env_file
+from soundpost.doctor.hosts import same_host
+from soundpost.doctor.place import Place
 
 _PUBLISH_ONLY_INSIDE = f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
 
@@ -145,6 +150,25 @@ def _(on: Stage) -> Plan:
 @scene("backend-through-proxy", "a backend that publishes to the public name, and gets through")
 def _(on: Stage) -> Plan:
     return both(place(on.proxy(tls=on.certificate()), "https"), inside=place(on.server.port))
+
+
+LARAVEL_UNDER_A_PATH = "BROADCAST_CONNECTION=reverb\nREVERB_SERVER_PATH={path}\n"
+
+
+def under_a_path(on: Stage, path: str, locations: tuple[str, ...]) -> Plan:
+    """A server under /realtime, an Nginx that forwards these, and a Laravel application's ``.env``."""
+    server = on.start(path="/realtime")
+    port = on.nginx(
+        "".join(f"location {each} {{ proxy_pass http://UPSTREAM; {FORWARDED} }}" for each in locations),
+        upstream=server.port,
+    )
+    file = read_env_file(on.file(".env", LARAVEL_UNDER_A_PATH.format(path=path)))
+    return replace(both(place(port, path="/realtime")), files=(file,))
+
+
+@scene("laravel-path-without-slash", "a Laravel `.env` with REVERB_SERVER_PATH=/realtime")
+def _(on: Stage) -> Plan:
+    return under_a_path(on, "/realtime", ("/realtime/",))
 
 
 @scene("api-not-forwarded", "an Nginx that forwards /app, but not /apps")
@@ -315,3 +339,52 @@ def test_no_secret_is_ever_told(on: Stage) -> None:
     ]
     for each in wanted:
         assert "the-very-secret" not in repr([msgspec.structs.asdict(step) for step in examined(each).steps])
+
+
+def test_a_path_with_a_slash_at_its_end_is_no_fault(on: Stage) -> None:
+    for path in ("/realtime/", "realtime/"):
+        assert codes(examined(under_a_path(on, path, ("/realtime/",)))) == []
+
+
+def test_a_path_without_a_slash_is_none_where_the_api_answers_without_it(on: Stage) -> None:
+    """Whatever answers there: here a rewriting proxy."""
+    server = on.start(path="/realtime")
+    port = on.nginx(
+        f"location /realtime/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
+        f"location /apps/ {{ proxy_pass http://127.0.0.1:{on.server.port}; {FORWARDED} }}",
+        upstream=server.port,
+    )
+    file = read_env_file(on.file(".env", LARAVEL_UNDER_A_PATH.format(path="/realtime")))
+    assert codes(examined(replace(both(place(port, path="/realtime")), files=(file,)))) == []
+
+
+HOSTS = ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"]
+
+
+@pytest.mark.parametrize("one", [*HOSTS, socket.gethostname()])
+@pytest.mark.parametrize("other", [*HOSTS, socket.gethostname(), "[::1]"])
+def test_this_machines_names_are_one_place(one: str, other: str) -> None:
+    assert same_host(one, other)
+    assert Place("http", one, 8080).is_at(Place("https", other, 8080, "/ws"))
+    assert not Place("http", one, 8080).is_at(Place("http", other, 8081))
+
+
+@pytest.mark.parametrize("host", ["example.com", "192.0.2.1", "2001:db8::1", "no-such.invalid", "a" * 70, "", "10.1"])
+def test_another_machine_is_another_place(host: str) -> None:
+    assert not any(same_host(host, each) for each in [*HOSTS, "192.0.2.2"])
+    assert same_host(host, host.upper())
+
+
+def test_an_address_of_an_interface_is_this_machine() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.connect(("192.0.2.1", 9))  # nothing is sent
+        own = sock.getsockname()[0]
+    assert same_host(own, "localhost")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", socket.gethostname()])
+def test_a_backend_that_publishes_to_the_server_itself_by_another_name_is_no_fault(on: Stage, host: str) -> None:
+    """As Laravel's untouched .env says it: localhost for applications and for browsers, 127.0.0.1 inside."""
+    server = on.start(host="0.0.0.0")
+    named, inside = place(server.port, host=host), place(server.port, host="127.0.0.1")
+    assert codes(examined(both(named, inside=inside, public_ports=(server.port,)))) == []

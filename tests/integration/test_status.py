@@ -8,14 +8,18 @@ import re
 import signal
 import socket
 import stat
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from harness import DEFAULT_APP, until
 from integration.operated import CALM, Operated, operated
-from redis_process import running_redis
+from redis_process import free_port, running_redis
 from soundpost import __version__
 
 
@@ -283,6 +287,130 @@ def test_another_user_may_not_ask() -> None:
             finally:
                 os._exit(status)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+
+IMPOSTOR = """
+import os, socket, sys
+os.setuid({uid})
+if {port}:
+    web = socket.create_server(("127.0.0.{uid}"[:9], {port}))
+control = socket.socket(socket.AF_UNIX)
+control.bind({path!r})
+control.listen()
+print("listening", flush=True)
+while True:
+    visitor, _ = control.accept()
+    try:
+        visitor.recv(1000)
+        visitor.sendall({reply!r})
+    except OSError:
+        pass
+    visitor.close()
+"""
+HOSTILE = {
+    "ok": True,
+    "said": "\x1b]0;owned\x07\x9b31m",
+    "user": "root",
+    "status": {
+        "version": "\x1b[2J",
+        "pid": 1,
+        "started_at": 1.0,
+        "host": "\u202e",
+        "port": 1,
+        "unix_socket": "\x1b[31m",
+        "draining": False,
+        "connections": 1,
+        "apps": [{"id": "\x9b", "connections": 1, "channels": 1}],
+        "workers": [],
+        "redis": None,
+    },
+}
+
+
+@contextmanager
+def impostor(name: int, reply: bytes, *, uid: int = 65534, port: int = 0) -> Iterator[None]:
+    """A control socket of another user for the server at port ``name``; the user listens on ``port``, too."""
+    with tempfile.TemporaryDirectory(prefix="sp-") as home:
+        folder = Path(home) / "soundpost"
+        folder.mkdir()
+        for each in (Path(home), folder):
+            each.chmod(0o777)
+        script = IMPOSTOR.format(uid=uid, port=port, path=str(folder / f"control-{name}.sock"), reply=reply)
+        process = subprocess.Popen([sys.executable, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(script.encode())
+            process.stdin.close()
+            assert process.stdout.readline() == b"listening\n"
+            yield
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to be somebody else")
+
+
+@needs_root
+@pytest.mark.parametrize("command", ["status", "reload", "restart"])
+def test_root_does_not_ask_whom_a_path_alone_vouches_for(command: str) -> None:
+    port = free_port()
+    with operated() as sh, impostor(port, json.dumps(HOSTILE).encode() + b"\n"):
+        done = sh.run(command, "--port", str(port))
+        assert done.returncode == 1
+        assert done.stdout == ""
+        assert f"/soundpost/control-{port}.sock belongs to user nobody, who does not listen there" in done.stderr
+        assert "owned" not in done.stderr
+        assert str(port) not in sh.run("status", "--port", "1").stderr, "nor is it named as one that runs here"
+
+
+@needs_root
+def test_an_impostor_does_not_stand_before_the_server_itself(server: Operated) -> None:
+    with impostor(server.port, json.dumps(HOSTILE).encode() + b"\n"):
+        assert server.status()["pid"] == server.pid
+
+
+@needs_root
+def test_of_two_users_who_listen_on_a_port_root_asks_neither() -> None:
+    port = free_port()
+    reply = json.dumps(HOSTILE).encode() + b"\n"
+    with operated() as sh, impostor(port, reply, port=port):
+        with impostor(port, reply, uid=1):
+            assert "process 1 of user nobody, serving" in sh.run("status", "--port", str(port)).stdout
+        with impostor(port, reply, uid=1, port=port):
+            done = sh.run("status", "--port", str(port))
+            assert done.returncode == 1
+            assert re.search("several users have one: (nobody, daemon|daemon, nobody); ask as one", done.stderr)
+
+
+@needs_root
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["text", "json"])
+def test_what_another_users_server_says_is_no_command_for_the_terminal(options: tuple[str, ...]) -> None:
+    port = free_port()
+    with operated() as sh, impostor(port, json.dumps(HOSTILE).encode() + b"\n", port=port):
+        done = sh.run("status", "--port", str(port), *options)
+        assert done.returncode == 0
+        assert not set("\x1b\x07\x9b\u202e") & set(done.stdout)
+        assert "\\u001b[2J" in done.stdout
+        done = sh.run("restart", "--port", str(port))
+        assert done.stdout == "\\u001b]0;owned\\u0007\\u009b31m\n"
+
+
+@needs_root
+@pytest.mark.parametrize(
+    "reply",
+    [b"", b"\n", b"x", b"x\n", b"[" * 100_000 + b"\n", b"x" * 3_000_000, b'{"ok":true}\n', b'{"ok":7}\n'],
+    ids=["nothing", "a line", "no line", "no json", "nested", "without an end", "no status", "another type"],
+)
+def test_an_answer_that_is_none_is_an_error_in_one_line(reply: bytes) -> None:
+    port = free_port()
+    with operated() as sh, impostor(port, reply, port=port):
+        done = sh.run("status", "--port", str(port))
+        assert done.returncode == 1
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("soundpost: the server ")
 
 
 def test_a_server_without_a_port_of_its_own_is_named_by_its_unix_socket() -> None:

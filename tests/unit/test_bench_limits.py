@@ -9,9 +9,10 @@ import pytest
 
 from command_line import CommandLine, command_line
 from soundpost.bench.capacity import check
-from soundpost.bench.loopback import is_loopback, refusal
+from soundpost.bench.loopback import refusal
 from soundpost.bench.scenario import Scenario, Settings
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import is_loopback_host
 
 __all__ = ["command_line"]
 
@@ -31,12 +32,12 @@ CREDENTIALS = ("--app-id", "1", "--key", "k", "--secret", "s")
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1", "::1%lo"])
 def test_this_machine(address: str) -> None:
-    assert is_loopback(address)
+    assert is_loopback_host(address)
 
 
 @pytest.mark.parametrize("address", ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "2001:db8::1", "::ffff:192.0.2.1"])
 def test_another_machine(address: str) -> None:
-    assert not is_loopback(address)
+    assert not is_loopback_host(address)
 
 
 def test_one_foreign_address_is_enough_for_a_refusal() -> None:

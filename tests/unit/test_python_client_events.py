@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from soundpost.client.event_queue import MOST_WAITING, EventQueue
+from soundpost.client.event_queue import MOST_BYTES, MOST_WAITING, EventQueue
 from soundpost.client.incoming import Event
 
 
@@ -69,6 +69,20 @@ async def test_where_nobody_reads_the_newest_events_wait() -> None:
             await queue.put(event(number))
     assert queue.missed == 3
     assert await queue.get() == event(3)
+
+
+async def test_where_nobody_reads_no_more_than_16_mebibytes_wait() -> None:
+    queue, other = EventQueue("the client"), EventQueue("orders")
+    for number in range(100):
+        await queue.put(Event(str(number), "orders", None, size=MOST_BYTES // 10))
+    assert queue.missed == 89
+    queue.move("orders", other)
+    assert await other.get() == event(89)
+    await queue.put(Event("small", None, None, size=1))
+    await queue.put(Event("larger than all", None, None, size=2 * MOST_BYTES))
+    assert await queue.get() == Event("small", None, None)
+    await other.put(Event("last", "orders", None, size=MOST_BYTES // 10))
+    assert other.missed == 0
 
 
 async def test_a_burst_waits_for_a_reader_who_is_busy() -> None:

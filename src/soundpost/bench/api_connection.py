@@ -7,22 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 from urllib.parse import urlsplit
 
-import httptools
-
 from soundpost.bench.messages import Endpoint
+from soundpost.broadcasting.drivers.http_wire import AnswerReader, HttpAnswer, NotHttpError
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds a server may take to answer."""
-
-
-class HttpAnswer(NamedTuple):
-    """Status and body."""
-
-    status: int
-    body: bytes
 
 
 class ApiConnection:
@@ -65,13 +57,13 @@ class _Protocol(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
+        self._reader = AnswerReader()
         self._answer: asyncio.Future[HttpAnswer] | None = None
-        self._body: list[bytes] = []
         self.usable = True
 
     def send(self, data: bytes) -> asyncio.Future[HttpAnswer]:
         self._answer = asyncio.get_running_loop().create_future()
+        self._reader = AnswerReader()
         if self.transport.is_closing():
             self._answer.set_exception(ConnectionResetError("the server closed the connection"))
         else:
@@ -83,25 +75,22 @@ class _Protocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+            self._reader.feed(data)
+        except NotHttpError as error:
             self._fail(ConnectionError(f"no HTTP: {error}"))
             self.transport.abort()
+            return
+        if self._reader.answer is None:
+            return
+        self.usable = self._reader.keeps_alive
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(self._reader.answer)
+        if not self.usable:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.usable = False
         self._fail(exc or ConnectionResetError("the server closed the connection"))
-
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        body, self._body = b"".join(self._body), []
-        self.usable = bool(self._parser.should_keep_alive())
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(HttpAnswer(self._parser.get_status_code(), body))
-        if not self.usable:
-            self.transport.close()
 
     def _fail(self, error: Exception) -> None:
         self.usable = False

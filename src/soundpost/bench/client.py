@@ -20,7 +20,7 @@ from soundpost.bench.server_frames import ServerFrames, masked_frame, masked_tex
 from soundpost.client.address import socket_url
 from soundpost.client.authorization import ChannelAuth, with_secret
 from soundpost.client.incoming import Frame, decode_frame
-from soundpost.client.pusher_socket import NO_CLOSE_FRAME, error_code
+from soundpost.client.pusher_socket import NO_CLOSE_FRAME, error_code, text_of
 from soundpost.errors import FrameError
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.frames import (
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from soundpost.bench.tally import Tally
 
 _MAX_HEAD: Final = 16_384
+_MAX_UNSENT: Final = 1_048_576
 _PING: Final = '{"event":"pusher:ping","data":{}}'
 _PONG: Final = '{"event":"pusher:pong","data":{}}'
 
@@ -201,10 +202,10 @@ class Client(asyncio.Protocol):
                 self._tally.pong(now - self.pinged_at)
                 self.pinged_at = 0
         elif frame.event == "pusher:connection_established":
-            told = frame.content().get("socket_id")
+            told = text_of(frame.content(), "socket_id")
             wrong = socket_ids.fault(told)
             if wrong is None:
-                self._socket_id = str(told)
+                self._socket_id = told
                 self._subscribe()
             else:
                 self._fail("a hello with a bad socket id", wrong)
@@ -220,8 +221,9 @@ class Client(asyncio.Protocol):
             if frame.event == "pusher:error":
                 what = code_in_words(error_code(content))
             else:
-                what = str(content.get("status", ""))
-            self._fail(f"{frame.event} {what}".rstrip(), str(content.get("message", content.get("error", ""))))
+                status = content.get("status")
+                what = str(status) if isinstance(status, int) and 0 < status < 1000 else ""
+            self._fail(f"{frame.event} {what}".rstrip(), text_of(content, "message") or text_of(content, "error"))
 
     def _fail(self, kind: str, example: str = "") -> bool:
         """Tell whoever waits for ``ready``, or note a fault; whether it was the latter."""
@@ -247,8 +249,12 @@ class Client(asyncio.Protocol):
         self._send(masked_text(text))
 
     def _send(self, frame: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(frame)
+        if self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(frame)
+        if self._transport.get_write_buffer_size() > _MAX_UNSENT:
+            self._fail("the server does not read what it asks for")
+            self.abort()
 
 
 def _message(event: str, data: dict[str, str]) -> str:

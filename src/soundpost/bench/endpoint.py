@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 
 from soundpost.bench.capacity import check
-from soundpost.bench.loopback import addresses_of, is_loopback, port_of, reachable
+from soundpost.bench.loopback import addresses_of, port_of, reachable
 from soundpost.bench.messages import Endpoint
 from soundpost.bench.scenario import Settings
+from soundpost.wire.addresses import is_loopback_host
 
 
 def endpoint_of(
@@ -20,7 +21,7 @@ def endpoint_of(
     base_url = base_url.rstrip("/")
     address = reachable(base_url, addresses_of(base_url))
     # Linux takes all of 127.0.0.0/8 for its own; macOS 127.0.0.1 alone, and IPv6 has one address.
-    spread = sys.platform == "linux" and ":" not in address and is_loopback(address)
+    spread = sys.platform == "linux" and ":" not in address and is_loopback_host(address)
     check(settings, open_files, spread=spread)
     return Endpoint(
         base_url=base_url,

@@ -7,8 +7,10 @@ from typing import Final
 import msgspec
 
 from soundpost.wire import codes
+from soundpost.wire.printable import one_line
 
 _MAX_KINDS: Final = 50
+_LONGEST_KIND: Final = 100
 _LONGEST_EXAMPLE: Final = 200
 _NAMES: Final = {
     1000: "normal closure",
@@ -44,11 +46,12 @@ class Faults(msgspec.Struct):
 
     def add(self, kind: str, example: str = "", count: int = 1) -> None:
         """Count an error. Kinds beyond fifty are counted together: a server may say anything."""
+        kind = one_line(kind, _LONGEST_KIND)
         if kind not in self.by_kind and len(self.by_kind) >= _MAX_KINDS:
             kind = "other"
         known = self.by_kind.get(kind)
         if known is None:
-            self.by_kind[kind] = Fault(kind, count, _shown(example))
+            self.by_kind[kind] = Fault(kind, count, one_line(example, _LONGEST_EXAMPLE))
         else:
             known.count += count
 
@@ -65,8 +68,3 @@ class Faults(msgspec.Struct):
 def code_in_words(code: int) -> str:
     """A close or error code with its name: ``4100 (over capacity)``."""
     return f"{code} ({_NAMES[code]})" if code in _NAMES else str(code)
-
-
-def _shown(text: str) -> str:
-    line = "".join(char if char.isprintable() else " " for char in text)
-    return line if len(line) <= _LONGEST_EXAMPLE else f"{line[:_LONGEST_EXAMPLE]}…"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import socket
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from soundpost.client.failures import no_answer
+from soundpost.wire.addresses import is_loopback_host
 
 
 def addresses_of(base_url: str) -> list[str]:
@@ -24,16 +24,9 @@ def port_of(base_url: str) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def is_loopback(address: str) -> bool:
-    """Whether an IP address is this machine's own; also as IPv6 writes one of IPv4."""
-    ip = ip_address(address.partition("%")[0])
-    mapped = getattr(ip, "ipv4_mapped", None)
-    return (mapped or ip).is_loopback
-
-
 def refusal(base_url: str, addresses: list[str]) -> str | None:
     """Why load is not to go there without a word from the owner; None for a server on this machine."""
-    foreign = [address for address in addresses if not is_loopback(address)]
+    foreign = [address for address in addresses if not is_loopback_host(address)]
     if not foreign:
         return None
     host = _host(base_url)

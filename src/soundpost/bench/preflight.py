@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Final
+
 from soundpost.bench.messages import Endpoint
 from soundpost.bench.payload import EVENT_NAME
 from soundpost.bench.scenario import Settings
@@ -9,6 +12,9 @@ from soundpost.client.authorization import with_secret
 from soundpost.client.client import Client
 from soundpost.client.publish import Publisher
 from soundpost.errors import RequestError, SubscriptionError
+
+_PATIENCE: Final = 15.0
+"""Seconds; a client by itself would come back for ever."""
 
 
 async def try_once(settings: Settings, endpoint: Endpoint) -> None:
@@ -19,9 +25,15 @@ async def try_once(settings: Settings, endpoint: Endpoint) -> None:
     # Not a channel of the run, or the run would start with an event and a member too many.
     channel = settings.channel(settings.channels)
     authorize = with_secret(endpoint.key, endpoint.secret, user_id="bench-preflight")
-    async with Client(endpoint.base_url, endpoint.key, auth=authorize, verify=endpoint.verify) as client:
+    said = ["it does not answer"]
+    async with Client(
+        endpoint.base_url, endpoint.key, auth=authorize, verify=endpoint.verify, on_status=said.append
+    ) as client:
         try:
-            await client.subscribe(channel)
+            async with asyncio.timeout(_PATIENCE):
+                await client.subscribe(channel)
+        except TimeoutError:
+            raise RequestError(0, f"no subscription to {channel} within {_PATIENCE:.0f} s: {said[-1]}") from None
         except SubscriptionError as error:
             raise RequestError(error.status, f"{channel} was refused: {error}") from None
         if settings.publishes:

@@ -13,7 +13,6 @@ import msgspec
 
 from soundpost.bench.children import Child, tell_all
 from soundpost.bench.effort import MachineMeter
-from soundpost.bench.loopback import is_loopback
 from soundpost.bench.messages import (
     Connect,
     Endpoint,
@@ -28,6 +27,7 @@ from soundpost.bench.messages import (
     Stopped,
 )
 from soundpost.bench.scenario import Settings
+from soundpost.wire.addresses import is_loopback_host
 
 SILENCE: Final = 5.0
 """Seconds without any delivery, after the last publication, that make what is missing lost."""
@@ -92,7 +92,7 @@ async def run(settings: Settings, endpoint: Endpoint, show: Show, interrupted: a
             interrupted=interrupted.is_set(),
             started_at=lead.started_at,
             stopped_at=lead.stopped_at,
-            local=is_loopback(endpoint.address),
+            local=is_loopback_host(endpoint.address),
             machine_busy=lead.machine_busy,
             publisher=publisher_report,
             receivers=receiver_reports,

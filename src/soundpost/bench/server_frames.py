@@ -10,6 +10,7 @@ import os
 from struct import Struct
 from typing import Final
 
+from soundpost.client.pusher_socket import MAX_MESSAGE_SIZE
 from soundpost.errors import FrameError
 from soundpost.wire.frames import (
     CLOSE,
@@ -26,7 +27,7 @@ from soundpost.wire.frames import (
 
 _UINT16: Final = Struct("!H").unpack_from
 _UINT64: Final = Struct("!Q").unpack_from
-_MAX_MESSAGE: Final = 64 * 1024 * 1024
+_MAX_FRAGMENTS: Final = 10_000
 
 
 def masked_frame(opcode: int, payload: bytes) -> bytes:
@@ -45,12 +46,13 @@ def masked_text(text: str) -> bytes:
 class ServerFrames:
     """Turns what a server sends into messages; keeps what is unfinished for the next read."""
 
-    __slots__ = ("_opcode", "_parts", "_rest")
+    __slots__ = ("_opcode", "_parts", "_rest", "_size")
 
     def __init__(self) -> None:
         self._rest = b""
         self._parts: list[bytes] = []  # of a message in several frames
         self._opcode = 0
+        self._size = 0
 
     @property
     def idle(self) -> bool:
@@ -84,6 +86,9 @@ class ServerFrames:
             if not self._opcode:
                 raise FrameError(PROTOCOL_ERROR, "continuation frame without a message to continue")
             self._parts.append(payload)
+            self._size += len(payload)
+            if len(self._parts) > _MAX_FRAGMENTS or self._size > MAX_MESSAGE_SIZE:
+                raise FrameError(TOO_BIG, f"message of {self._size:,} bytes in {len(self._parts):,} frames")
         elif self._opcode:
             raise FrameError(PROTOCOL_ERROR, "new message before the last one was finished")
         elif first & 0x80:
@@ -91,6 +96,7 @@ class ServerFrames:
         else:
             self._opcode = opcode
             self._parts = [payload]
+            self._size = len(payload)
         if not first & 0x80:
             return None
         message = Message(self._opcode, b"".join(self._parts))
@@ -109,6 +115,6 @@ def _payload_at(data: bytes, position: int) -> tuple[int, int]:
     if start > len(data):
         return start, 0
     length = (_UINT16 if length == 126 else _UINT64)(data, position + 2)[0]
-    if length > _MAX_MESSAGE:
+    if length > MAX_MESSAGE_SIZE:
         raise FrameError(TOO_BIG, f"frame of {length} bytes")
     return start, length

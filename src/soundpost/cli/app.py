@@ -23,6 +23,7 @@ from soundpost.cli.start import start
 from soundpost.cli.status import status
 from soundpost.cli.trigger import trigger
 from soundpost.cli.types import types
+from soundpost.wire.printable import printable
 
 
 class ErrorsInOneLine(TyperGroup):
@@ -33,7 +34,7 @@ class ErrorsInOneLine(TyperGroup):
         try:
             return super().invoke(ctx)
         except SoundpostError as error:
-            typer.secho(f"soundpost: {error}", fg=typer.colors.RED, err=True)
+            typer.secho(f"soundpost: {printable(str(error))}", fg=typer.colors.RED, err=True)
             raise typer.Exit(1) from None
 
 

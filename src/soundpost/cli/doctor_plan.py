@@ -18,9 +18,10 @@ from soundpost.core.apps import App
 from soundpost.doctor import Plan
 from soundpost.doctor.dotenv import Value, read_env_file
 from soundpost.doctor.findings import Found
+from soundpost.doctor.hosts import is_unspecified
 from soundpost.doctor.network import connect, look_up
 from soundpost.doctor.place import Place, place_of
-from soundpost.doctor.told import ANYWHERE, Told
+from soundpost.doctor.told import Told
 from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
 
@@ -174,7 +175,7 @@ def _public_of(told: Told, environ: Mapping[str, str]) -> Place | None:
     """Where the environment or the files send browsers."""
     own = {name: plain_value(environ, f"SOUNDPOST_PUBLIC_{name}") for name in ("HOST", "PORT", "SCHEME", "PATH")}
     host = own["HOST"] or _text(told.public("HOST")) or _text(told.frontend("HOST"))
-    if not host or host in ANYWHERE or "/" in host:
+    if not host or is_unspecified(host) or "/" in host:
         return None
     port = own["PORT"] or _text(told.public("PORT")) or _text(told.frontend("PORT"))
     scheme = own["SCHEME"] or _text(told.public("SCHEME")) or _text(told.frontend("SCHEME"))

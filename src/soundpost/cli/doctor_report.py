@@ -11,6 +11,7 @@ import typer
 
 from soundpost.doctor import Examination, Plan, Step
 from soundpost.doctor.examination import TITLES
+from soundpost.wire.printable import printable
 
 _SIGNS: Final = {
     "ok": ("✓", "green"),
@@ -39,7 +40,7 @@ class TextReport:
             title += f": {place.url}"
         if walk == "silence":
             title += " (takes as long as the time between two pings)"
-        typer.secho(f"\n{title}", bold=True)
+        typer.secho(f"\n{printable(title)}", bold=True)
         sys.stdout.flush()
 
     def taken(self, step: Step) -> None:
@@ -47,11 +48,11 @@ class TextReport:
         sign, colour = _SIGNS[step.status]
         sign = typer.style(sign if self._has_signs else _PLAIN_SIGNS[step.status], fg=colour, bold=True)
         name = f"{step.name:<{_NAME}}"
-        lines = textwrap.wrap(step.message, _WIDTH - _NAME, break_long_words=False, break_on_hyphens=False) or [""]
+        lines = _wrapped(step.message, _WIDTH - _NAME) or [""]
         if step.code is not None:
             lines.append(typer.style(f"[{step.code}]", fg=colour))
         arrow = "→ " if self._has_signs else "> "
-        fix = textwrap.wrap(step.fix or "", _WIDTH - _NAME - 2, break_long_words=False, break_on_hyphens=False)
+        fix = _wrapped(step.fix or "", _WIDTH - _NAME - 2)
         lines += [f"{arrow if not number else '  '}{line}" for number, line in enumerate(fix)]
         typer.echo(f"  {sign} {name} {lines[0]}")
         for line in lines[1:]:
@@ -69,6 +70,12 @@ class TextReport:
             typer.secho(f"\nNo fault found{also}.", fg=typer.colors.GREEN, bold=True)
 
 
+def _wrapped(text: str, width: int) -> list[str]:
+    text = printable(" ".join(text.split()))
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
 def as_json(examination: Examination) -> str:
     """The steps, as a JSON list of objects."""
-    return msgspec.json.format(msgspec.json.encode(examination.steps)).decode()
+    text = msgspec.json.format(msgspec.json.encode(examination.steps)).decode()
+    return "\n".join(map(printable, text.split("\n")))

@@ -10,6 +10,7 @@ import typer
 
 from soundpost.client.incoming import Event
 from soundpost.wire.json_text import encode
+from soundpost.wire.printable import printable
 
 
 class EventLines:
@@ -29,21 +30,16 @@ class EventLines:
         if self._as_json:
             stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             line = {"time": stamp, "channel": event.channel, "event": event.name, "data": event.raw}
-            return encode(line if event.user_id is None else {**line, "user_id": event.user_id}).decode()
+            return printable(encode(line if event.user_id is None else {**line, "user_id": event.user_id}).decode())
         stamp = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
-        channel = _printable(event.channel or "")
+        channel = printable(event.channel or "")
         self._width = max(self._width, len(channel))
         data = event.raw if isinstance(event.raw, str) else encode(event.raw).decode()
-        sender = f"  (from {_printable(event.user_id)})" if event.user_id is not None else ""
+        sender = f"  (from {printable(event.user_id)})" if event.user_id is not None else ""
         return (
             f"{self._style(stamp, dim=True)}  {self._style(channel.ljust(self._width), fg='cyan')}  "
-            f"{self._style(_printable(event.name), bold=True)}  {_printable(data)}{sender}"
+            f"{self._style(printable(event.name), bold=True)}  {printable(data)}{sender}"
         )
 
     def _style(self, text: str, *, fg: str | None = None, bold: bool | None = None, dim: bool | None = None) -> str:
         return typer.style(text, fg=fg, bold=bold, dim=dim) if self._coloured else text
-
-
-def _printable(text: str) -> str:
-    """One line, and nothing in it that a terminal would obey."""
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)

@@ -27,6 +27,7 @@ from soundpost.cli.target import (
     resolve,
 )
 from soundpost.errors import RequestError, SubscriptionError
+from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
     from soundpost.cli.event_lines import EventLines
@@ -138,7 +139,7 @@ async def _listen(
             if event.name == "pusher:subscription_succeeded":  # after a reconnection, which has been told
                 continue
             if event.name in ("pusher:error", "pusher:subscription_error"):
-                _say(lines.text(event))
+                typer.secho(lines.text(event), dim=True, err=True)
                 continue
             typer.echo(lines.text(event))
             sys.stdout.flush()
@@ -148,7 +149,7 @@ async def _listen(
 
 
 def _say(text: str) -> None:
-    typer.secho(text, dim=True, err=True)
+    typer.secho(printable(text), dim=True, err=True)
 
 
 def _described(subscription: Subscription) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from soundpost.cli.control import ConfigOption, PortOption, ask
+from soundpost.wire.printable import printable
 
 
 def restart(
@@ -25,7 +26,7 @@ def restart(
     soundpost restart
     soundpost restart --all
     """
-    typer.echo(ask("restart all" if all else "restart", port, config).said)
+    typer.echo(printable(ask("restart all" if all else "restart", port, config).said))
 
 
 def reload(port: PortOption = None, config: ConfigOption = None) -> None:
@@ -35,4 +36,4 @@ def reload(port: PortOption = None, config: ConfigOption = None) -> None:
     [bold]Examples[/]
     soundpost reload
     """
-    typer.echo(ask("reload", port, config).said)
+    typer.echo(printable(ask("reload", port, config).said))

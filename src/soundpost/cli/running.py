@@ -10,12 +10,14 @@ import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec import Struct
 
-from soundpost.errors import ConfigurationError
+from soundpost.errors import ConfigurationError, JsonError
 from soundpost.redaction import redacted_fields
+from soundpost.wire.json_text import reader
 
 
 class RunningServer(Struct, frozen=True, kw_only=True):
@@ -32,6 +34,9 @@ class RunningServer(Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return redacted_fields(self, "secret")
+
+
+_read_server: Final = reader(RunningServer)
 
 
 def announce(port: int, url: str, app_id: str, key: str, secret: str) -> Path | None:
@@ -89,8 +94,12 @@ def _directory() -> Path:
 
 def _read(path: Path) -> RunningServer | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=RunningServer)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_uid != os.geteuid():
+                return None  # somebody else's, who would be given what is published
+            server: RunningServer = _read_server(file.read())
+            return server
+    except (OSError, JsonError):
         return None
 
 

@@ -105,7 +105,7 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
     from soundpost.cli.addresses import Address, browser_address, local_address
     from soundpost.cli.banner import Banner
     from soundpost.cli.running import announce
-    from soundpost.config.load import is_loopback
+    from soundpost.wire.addresses import is_loopback_host
 
     server, apps = loaded.settings.server, loaded.settings.apps
     local = local_address(server, listening.port)
@@ -127,6 +127,6 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
         browser,
         playground=bool(server.playground),
         announced=file is not None,
-        here_only=server.unix_socket is not None or is_loopback(server.host),
+        here_only=server.unix_socket is not None or is_loopback_host(server.host),
     )
     return [] if file is None else [file]

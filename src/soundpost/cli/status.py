@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soundpost.cli.control import ConfigOption, PortOption, ask
+from soundpost.errors import RequestError
+from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
     from soundpost.server.status import Status
@@ -29,21 +31,23 @@ def status(
     """
     from soundpost.server.control import as_json
 
-    found = ask("status", port, config).status
-    assert found is not None
-    if json:
-        typer.echo(as_json(found).decode())
-    else:
-        typer.echo("\n".join(_lines(found)))
+    reply = ask("status", port, config)
+    found = reply.status
+    if found is None:
+        raise RequestError(0, f"the server says nothing of itself: {reply.said}")
+    lines = as_json(found).decode().split("\n") if json else _lines(found, reply.user)
+    typer.echo("\n".join(map(printable, lines)))
     if found.draining:
         raise typer.Exit(1)
 
 
-def _lines(status: Status) -> list[str]:
+def _lines(status: Status, user: str) -> list[str]:
     place = status.unix_socket or f"{status.host}:{status.port}"
     state = "draining" if status.draining else "serving"
+    owner = f" of user {user}" if user else ""
+    duration = _duration(status.started_at)
     lines = [
-        f"soundpost {status.version}, process {status.pid}, {state} at {place} for {_duration(status.started_at)}",
+        f"soundpost {status.version}, process {status.pid}{owner}, {state} at {place} for {duration}",
         f"connections: {status.connections:,}",
     ]
     lines += [f"app {app.id}: {app.connections:,} connections, {app.channels:,} channels" for app in status.apps]

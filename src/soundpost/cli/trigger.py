@@ -21,6 +21,7 @@ from soundpost.cli.target import (
     Wanted,
     resolve,
 )
+from soundpost.wire.printable import printable
 from soundpost.wire.socket_id import fault
 
 
@@ -62,22 +63,18 @@ def trigger(
     _check_encrypted(channel, text)
     with Publisher(target.app_id, target.key, target.secret, target.base_url, verify=not insecure) as publisher:
         publisher.publish(channel, event, text, socket_id)
-    typer.echo(f"Published {event} to {channel}")
+    typer.echo(printable(f"Published {event} to {channel}"))
 
 
 def _check_encrypted(channel: str, data: str) -> None:
     """Clients cannot read what is not encrypted: only an application with the master key can publish there."""
-    from soundpost.errors import JsonError
     from soundpost.wire.channel_names import kind_of
-    from soundpost.wire.json_text import read_json
+    from soundpost.wire.foreign import object_in
 
     if not kind_of(channel).is_encrypted:
         return
-    try:
-        sealed = read_json(data)
-    except JsonError:
-        sealed = None
-    if not isinstance(sealed, dict) or not {"nonce", "ciphertext"} <= sealed.keys():
+    sealed = object_in(data)
+    if sealed is None or not {"nonce", "ciphertext"} <= sealed.keys():
         raise typer.BadParameter(
             f"{channel} is an encrypted channel: its events are encrypted by the application, with its master key; "
             'DATA must be {"nonce": …, "ciphertext": …}'

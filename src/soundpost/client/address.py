@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from urllib.parse import quote, urlsplit
 
 from soundpost import __version__
 from soundpost.errors import ConfigurationError
-from soundpost.wire.addresses import AddressError, split_url
+from soundpost.wire.addresses import AddressError, is_loopback_host, split_url
 
 PROTOCOL = 7
 """The version of the Pusher protocol that is asked for."""
@@ -30,10 +29,6 @@ def socket_url(base_url: str, key: str) -> str:
 def is_loopback(url: str) -> bool:
     """Whether an address is on this machine, where no proxy of the environment has a place."""
     try:
-        host = urlsplit(url).hostname or ""
+        return is_loopback_host(urlsplit(url).hostname or "")
     except ValueError:
         return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")

@@ -49,7 +49,8 @@ class Answers:
         """The request a ``pusher:error`` is about: one whose channel it names, else the oldest; None for none."""
         if content.get("code") == CLIENT_EVENT_REJECTED:
             return None
-        text = str(content.get("message", ""))
+        message = content.get("message")
+        text = message if isinstance(message, str) else ""
         # Only names that cannot be a word of the message; the longest, since one may begin with another.
         named = [request for request in self._awaited if kind_of(request).needs_auth and request in text]
         return max(named, key=len) if named else next(iter(self._awaited), None)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,13 +16,15 @@ import httpx
 from soundpost.client.address import is_loopback
 from soundpost.client.authorization import ChannelAuth, UserAuth
 from soundpost.client.failures import authorization_refused, no_answer
-from soundpost.errors import ConfigurationError, JsonError, RequestError
+from soundpost.errors import ConfigurationError, RequestError
 from soundpost.redaction import redacted_url
 from soundpost.wire.channel_names import kind_of
-from soundpost.wire.json_text import read_object
+from soundpost.wire.foreign import object_in
 
 Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
 _MOST_CONNECTIONS: Final = 10
+MAX_ANSWER: Final = 1_048_576
+"""Bytes of an answer."""
 
 
 @dataclass
@@ -73,19 +75,24 @@ class Endpoint:
         form = {**self.params, **question}
         headers = {"Accept": "application/json", **self.headers()}
         try:
-            async with self._connected() as http:
-                if self.method == "GET":
-                    answer = await http.get(url, headers=headers, params=form)
-                else:
-                    answer = await http.post(url, headers=headers, data=form)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            async with self._connected() as http, self._asked(http, url, headers, form) as answer:
+                async with asyncio.timeout(self.timeout):
+                    body = await _body(answer)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise no_answer(url, error) from None
         if answer.status_code != 200:
-            raise authorization_refused(url, answer.status_code, answer.headers, answer.content)
-        try:
-            return read_object(answer.content)
-        except JsonError:
-            raise RequestError(200, f"{redacted_url(url)} answered 200, but not with a JSON object") from None
+            raise authorization_refused(url, answer.status_code, answer.headers, body)
+        found = object_in(body)
+        if found is None:
+            raise RequestError(200, f"{redacted_url(url)} answered 200, but not with a JSON object")
+        return found
+
+    def _asked(
+        self, http: httpx.AsyncClient, url: str, headers: dict[str, str], form: dict[str, str]
+    ) -> AbstractAsyncContextManager[httpx.Response]:
+        if self.method == "GET":
+            return http.stream("GET", url, headers=headers, params=form)
+        return http.stream("POST", url, headers=headers, data=form)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[httpx.AsyncClient]:
@@ -156,6 +163,16 @@ def from_endpoint(
         timeout=timeout,
         transport=transport,
     )
+
+
+async def _body(answer: httpx.Response) -> bytes:
+    """All of it. Raises ValueError for one that is too large."""
+    body = bytearray()
+    async for part in answer.aiter_bytes():
+        body += part
+        if len(body) > MAX_ANSWER:
+            raise ValueError(f"an answer of more than {MAX_ANSWER:,} bytes")
+    return bytes(body)
 
 
 def _text(url: str, answer: dict[str, Any], name: str) -> str:

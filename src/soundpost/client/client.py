@@ -14,6 +14,7 @@ from soundpost.client.authorization import Authenticate, Authorize, KnowsUser
 from soundpost.client.connection import Connection
 from soundpost.client.incoming import Event
 from soundpost.client.names import text
+from soundpost.client.pusher_socket import MAX_MESSAGE_SIZE
 from soundpost.client.session import Session
 from soundpost.client.subscription import Subscription
 from soundpost.client.user import User
@@ -25,7 +26,8 @@ class Client:
 
     ``base_url`` is the server's address with its path prefix, if any; http and ws, https and wss are the same here.
     ``auth`` authorizes private and presence channels: ``with_secret(…)``, ``from_endpoint(…)``, or any callable.
-    ``verify=False`` takes any certificate. ``on_status`` is told, in words, when the connection is lost and back.
+    ``verify=False`` takes any certificate. A server that sends more than ``max_message_size`` bytes in one message is
+    left, and connected to again. ``on_status`` is told, in words, when the connection is lost and back.
     Entering raises RequestError when no server is there, ConnectionRefused when it refuses the connection.
 
     Iterating over the client gives the events of all channels that are not read by themselves, and those of the
@@ -40,12 +42,18 @@ class Client:
         *,
         auth: Authorize | None = None,
         verify: bool = True,
+        max_message_size: int = MAX_MESSAGE_SIZE,
         on_status: Callable[[str], None] | None = None,
     ) -> None:
         self._auth = auth
         self._session = Session(auth)
         self._connection = Connection(
-            base_url, key, verify=verify, on_status=on_status or (lambda text: None), session=self._session
+            base_url,
+            key,
+            verify=verify,
+            max_message_size=_checked(max_message_size),
+            on_status=on_status or (lambda text: None),
+            session=self._session,
         )
 
     async def __aenter__(self) -> Client:
@@ -116,3 +124,9 @@ class Client:
         if event is None:
             raise StopAsyncIteration
         return event
+
+
+def _checked(max_message_size: int) -> int:
+    if max_message_size < 1:
+        raise ConfigurationError(f"max_message_size {max_message_size}: expected a number of bytes, 1 or more")
+    return max_message_size

@@ -8,24 +8,36 @@ from typing import TYPE_CHECKING, Final
 
 from soundpost.client.pusher_socket import Lost, LostError, PusherSocket
 from soundpost.client.reconnection import Action, action_for, delay_before
+from soundpost.client.thinned_log import ThinnedLog
 from soundpost.errors import RequestError
+from soundpost.wire.printable import one_line
 
 if TYPE_CHECKING:
     from soundpost.client.session import Session
 
 _HOLDS_AFTER: Final = 5.0
 """Seconds after which a socket counts as one that holds, so that the next loss is the first again."""
+_SHOWN: Final = 100
 
 
 class Connection:
     """Tells a session of sockets that come and go, and what they receive."""
 
     def __init__(
-        self, base_url: str, key: str, *, verify: bool, on_status: Callable[[str], None], session: Session
+        self,
+        base_url: str,
+        key: str,
+        *,
+        verify: bool,
+        max_message_size: int,
+        on_status: Callable[[str], None],
+        session: Session,
     ) -> None:
         self._base_url = base_url
         self._key = key
         self._verify = verify
+        self._max_message_size = max_message_size
+        self._bad_messages = ThinnedLog()
         self._on_status = on_status
         self._session = session
         self._socket: PusherSocket
@@ -53,7 +65,13 @@ class Connection:
         await self._socket.close()
 
     async def _open(self) -> PusherSocket:
-        return await PusherSocket.open(self._base_url, self._key, verify=self._verify)
+        return await PusherSocket.open(
+            self._base_url,
+            self._key,
+            verify=self._verify,
+            max_message_size=self._max_message_size,
+            bad_messages=self._bad_messages,
+        )
 
     async def _run(self) -> None:
         """Read; reconnect whenever the socket is lost; end only when sent away."""
@@ -69,12 +87,16 @@ class Connection:
             self._session.ended(error)
 
     async def _read(self) -> Lost:
-        """Hand on what comes, until nothing comes any more."""
-        try:
-            while True:
-                await self._session.received(await self._socket.receive())
-        except LostError as error:
-            return error.lost
+        """Hand on what comes, until nothing comes any more; a message that cannot be handled is left out."""
+        while True:
+            try:
+                frame = await self._socket.receive()
+            except LostError as error:
+                return error.lost
+            try:
+                await self._session.received(frame)
+            except Exception as error:
+                self._bad_messages.warning(f"{one_line(frame.event, _SHOWN)} could not be handled, left out", error)
 
     async def _reconnect(self, lost: Lost, attempt: int) -> int:
         """Come back, however long it takes; return the number of attempts so far. Raises ConnectionRefused."""

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from soundpost.errors import JsonError, RequestError
+from soundpost.errors import RequestError
 from soundpost.redaction import redacted_url
-from soundpost.wire.json_text import read_json
+from soundpost.wire.foreign import object_in, title_in
+from soundpost.wire.printable import one_line
 
 _LONGEST_REASON: Final = 300
-_TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _HINTS: Final = {
     401: "; check that key and secret are this app's, and that the clock is right",
     404: "; check app id and path",
@@ -89,10 +88,10 @@ def _hung_up(error: BaseException) -> bool:
 
 
 def _page(headers: Mapping[str, str], body: bytes) -> str:
-    title = _TITLE.search(body)
+    title = title_in(body)
     parts = []
     if title:
-        parts.append(f"titled '{_one_line(title[1].decode(errors='replace'))}'")
+        parts.append(f"titled '{_one_line(title)}'")
     if headers.get("server"):
         parts.append(f"from {_one_line(headers['server'])}")
     return " ".join(["a web page", *parts])
@@ -100,19 +99,13 @@ def _page(headers: Mapping[str, str], body: bytes) -> str:
 
 def _reason(body: bytes) -> str:
     """The reason in an error's body: plain text, or JSON with an ``error`` or ``message``."""
-    try:
-        decoded = read_json(body)
-    except JsonError:
-        return body.decode(errors="replace")
-    if isinstance(decoded, dict):
-        found = decoded.get("error") or decoded.get("message")
-        return found if isinstance(found, str) else body.decode(errors="replace")
-    return str(decoded)
+    decoded = object_in(body) or {}
+    found = decoded.get("error") or decoded.get("message")
+    return found if isinstance(found, str) else body.decode(errors="replace").strip('"')
 
 
 def _one_line(text: str) -> str:
-    line = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
-    return line if len(line) <= _LONGEST_REASON else f"{line[:_LONGEST_REASON]}…"
+    return one_line(text, _LONGEST_REASON)
 
 
 def _is_tls(url: str) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 
 from soundpost.errors import JsonError
+from soundpost.wire.foreign import object_in
 from soundpost.wire.json_text import read_json, reader
 
 INTERNAL: Final = "pusher_internal:"
@@ -28,6 +29,8 @@ class Event:
     channel: str | None
     raw: Any
     user_id: str | None = None
+    size: int = field(default=0, compare=False, repr=False)
+    """Bytes of the message that brought it."""
 
     @cached_property
     def data(self) -> Any:
@@ -52,6 +55,8 @@ class Frame(msgspec.Struct):
     channel: str | None = None
     data: Any = None
     user_id: str | None = None
+    size: int = msgspec.field(default=0, name="soundpost:size")
+    """Bytes of the message, counted here."""
 
     @property
     def is_protocol(self) -> bool:
@@ -61,16 +66,13 @@ class Frame(msgspec.Struct):
     def to_event(self) -> Event:
         """As it is handed on: ``pusher_internal:member_added`` is ``pusher:member_added`` to applications."""
         name = f"pusher:{self.event[len(INTERNAL) :]}" if self.event.startswith(INTERNAL) else self.event
-        return Event(name, self.channel, self.data, self.user_id)
+        return Event(name, self.channel, self.data, self.user_id, self.size)
 
     def content(self) -> dict[str, Any]:
         """``data`` as an object, sent as one or as a JSON string of one; empty for anything else."""
         value = self.data
         if isinstance(value, str):
-            try:
-                value = read_json(value)
-            except JsonError:
-                return {}
+            value = object_in(value)
         return value if isinstance(value, dict) else {}
 
 
@@ -78,8 +80,10 @@ _read: Final[Callable[[str | bytes], Frame]] = reader(Frame)
 
 
 def decode_frame(text: str | bytes) -> Frame | None:
-    """A server's message; None for what is none."""
+    """A server's message; None for what is none, or is nested too deeply."""
     try:
-        return _read(text)
+        frame = _read(text)
     except JsonError:
         return None
+    frame.size = len(text)
+    return frame

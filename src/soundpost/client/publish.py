@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import httpx
@@ -16,10 +16,14 @@ import httpx
 from soundpost.client.address import is_loopback
 from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.names import channel_names, text
-from soundpost.errors import JsonError, RequestError
+from soundpost.errors import RequestError
 from soundpost.wire import socket_id as socket_ids
-from soundpost.wire.json_text import encode, read_object
+from soundpost.wire.foreign import object_in
+from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import signed_query
+
+MAX_ANSWER: Final = 1_048_576
+"""Bytes of an answer."""
 
 
 class Publisher:
@@ -44,6 +48,7 @@ class Publisher:
         self._secret = secret
         self._base_url = base_url.rstrip("/")
         self._events_url = f"{self._base_url}/apps/{quote(app_id, safe='')}/events"
+        self._timeout = timeout
         self._http = httpx.Client(
             timeout=timeout, verify=verify, transport=transport, trust_env=not is_loopback(base_url)
         )
@@ -71,16 +76,29 @@ class Publisher:
 
     def _post(self, url: str, body: bytes) -> dict[str, Any]:
         query = signed_query(self._key, self._secret, "POST", urlsplit(url).path, int(time.time()), body=body)
+        headers = {"Content-Type": "application/json"}
         try:
-            answer = self._http.post(url, params=query, content=body, headers={"Content-Type": "application/json"})
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            with self._http.stream("POST", url, params=query, content=body, headers=headers) as answer:
+                answered = self._body(answer)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
             raise no_answer(self._base_url, error) from None
         if answer.status_code != 200:
-            raise unexpected_answer(self._base_url, answer.status_code, answer.headers, answer.content)
-        try:
-            return read_object(answer.content)
-        except JsonError:
-            raise unexpected_answer(self._base_url, 200, answer.headers, answer.content) from None
+            raise unexpected_answer(self._base_url, answer.status_code, answer.headers, answered)
+        found = object_in(answered)
+        if found is None:
+            raise unexpected_answer(self._base_url, 200, answer.headers, answered)
+        return found
+
+    def _body(self, answer: httpx.Response) -> bytes:
+        """All of it. Raises ValueError for one that is too large, TimeoutError for one that takes too long."""
+        body, deadline = bytearray(), time.monotonic() + self._timeout
+        for part in answer.iter_bytes():
+            body += part
+            if len(body) > MAX_ANSWER:
+                raise ValueError(f"an answer of more than {MAX_ANSWER:,} bytes")
+            if time.monotonic() > deadline:
+                raise TimeoutError
+        return bytes(body)
 
     def close(self) -> None:
         """Close the connection."""

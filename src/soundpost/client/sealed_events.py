@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
 from soundpost.client.encryption import DecryptionError, opened
+from soundpost.client.event_queue import MOST_BYTES, MOST_WAITING
 from soundpost.client.incoming import Frame
+from soundpost.client.thinned_log import ThinnedLog
+from soundpost.wire.printable import one_line
 
-_log: Final = logging.getLogger("soundpost.client")
-_MOST_WAITING: Final = 1_000
+_SHOWN: Final = 100
 
 
 class SealedEvents:
@@ -34,6 +35,7 @@ class SealedEvents:
         self._deliver = deliver
         self._waiting: deque[Frame] = deque()
         self._fetching: asyncio.Task[None] | None = None
+        self._log = ThinnedLog()
 
     async def receive(self, frame: Frame) -> None:
         """Take an event as the server sent it."""
@@ -43,7 +45,7 @@ class SealedEvents:
                 return
             except DecryptionError:
                 self._fetching = asyncio.create_task(self._open_with_new_secret())
-        if len(self._waiting) < _MOST_WAITING:
+        if len(self._waiting) < MOST_WAITING and sum(waiting.size for waiting in self._waiting) < MOST_BYTES:
             self._waiting.append(frame)
         else:
             self._drop(frame, "too many wait for a new secret")
@@ -70,7 +72,8 @@ class SealedEvents:
         self._fetching = None
 
     def _open(self, frame: Frame) -> Frame:
-        return Frame(frame.event, frame.channel, opened(frame.content(), self.secret), frame.user_id)
+        return Frame(frame.event, frame.channel, opened(frame.content(), self.secret), frame.user_id, frame.size)
 
     def _drop(self, frame: Frame, why: str) -> None:
-        _log.warning("%s: the event %s could not be decrypted and is dropped: %s", self._channel, frame.event, why)
+        event = one_line(frame.event, _SHOWN)
+        self._log.warning(f"{self._channel}: the event {event} could not be decrypted and is dropped: {why}")

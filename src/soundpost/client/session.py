@@ -11,12 +11,12 @@ from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth,
 from soundpost.client.channel import Channel, request_of
 from soundpost.client.event_queue import EventQueue
 from soundpost.client.incoming import Event, Frame
-from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket, error_code
+from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket, error_code, text_of
 from soundpost.client.sign_in import SignIn
-from soundpost.errors import JsonError, ProtocolError, RequestError, SubscriptionError
+from soundpost.errors import ProtocolError, RequestError, SubscriptionError
 from soundpost.wire.channel_names import Kind, kind_of
 from soundpost.wire.codes import CLIENT_EVENT_REJECTED
-from soundpost.wire.json_text import read_object
+from soundpost.wire.foreign import object_in
 
 
 class Session:
@@ -124,8 +124,8 @@ class Session:
             case "pusher:error":
                 await self._error(frame)
             case "pusher:signin_success" if self.sign_in is not None:
-                self.answers.settle(SIGN_IN)
-                self.sign_in.succeed(frame.content())
+                if self.answers.settle(SIGN_IN):
+                    self.sign_in.succeed(frame.content())
             case _:
                 await self._deliver(frame)
 
@@ -180,7 +180,7 @@ class Session:
 
     async def _subscription_error(self, frame: Frame) -> None:
         content = frame.content()
-        text = str(content.get("error", "refused"))
+        text = text_of(content, "error", "refused")
         self.answers.told(text)
         self.answers.settle(frame.channel or "")
         channel = self.channels.get(frame.channel or "")
@@ -188,13 +188,13 @@ class Session:
             await self.events.put(frame.to_event())
             return
         status = content.get("status")
-        status = status if isinstance(status, int) else 401
-        kind = str(content.get("type", "AuthError"))
+        status = status if isinstance(status, int) and 0 <= status < 1000 else 401
+        kind = text_of(content, "type", "AuthError")
         await self.refuse(channel, SubscriptionError(channel.name, status, text, type=kind, status=status))
 
     async def _error(self, frame: Frame) -> None:
         content = frame.content()
-        text = str(content.get("message", ""))
+        text = text_of(content, "message")
         if self.answers.is_repetition(text):
             return
         request = self.answers.refused(content)
@@ -235,7 +235,5 @@ def _check_takes_client_events(channel: str, event: str) -> None:
 
 
 def _user_id(channel_data: str) -> str | None:
-    try:
-        return str(read_object(channel_data)["user_id"])
-    except (JsonError, LookupError):
-        return None
+    found = object_in(channel_data)
+    return None if found is None or "user_id" not in found else str(found["user_id"])

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 from soundpost.client.answers import SIGN_IN
 from soundpost.client.authorization import Authenticate, UserAuth, answered
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket
-from soundpost.errors import JsonError, RequestError
+from soundpost.errors import RequestError
 from soundpost.wire.channel_names import SERVER_TO_USER
-from soundpost.wire.json_text import read_json
+from soundpost.wire.foreign import object_in
 
 if TYPE_CHECKING:
     from soundpost.client.channel import Channel
@@ -95,8 +95,5 @@ class SignIn:
 
 
 def _decoded(user_data: Any) -> dict[str, Any]:
-    try:
-        user = read_json(user_data) if isinstance(user_data, str) else user_data
-    except JsonError:
-        user = None
+    user = object_in(user_data) if isinstance(user_data, str) else user_data
     return user if isinstance(user, dict) else {}

@@ -16,6 +16,7 @@ from soundpost.client.client import Client
 from soundpost.client.incoming import Event
 from soundpost.client.loop_thread import LoopThread
 from soundpost.client.members import Member
+from soundpost.client.pusher_socket import MAX_MESSAGE_SIZE
 from soundpost.client.subscription import Subscription
 from soundpost.client.user import User
 
@@ -33,9 +34,12 @@ class SyncClient:
         *,
         auth: Authorize | None = None,
         verify: bool = True,
+        max_message_size: int = MAX_MESSAGE_SIZE,
         on_status: Callable[[str], None] | None = None,
     ) -> None:
-        self._client = Client(base_url, key, auth=auth, verify=verify, on_status=on_status)
+        self._client = Client(
+            base_url, key, auth=auth, verify=verify, max_message_size=max_message_size, on_status=on_status
+        )
         self._thread = LoopThread("soundpost-client")
 
     def __enter__(self) -> SyncClient:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +18,7 @@ from soundpost.config.values import from_toml
 from soundpost.config.variables import read_variables
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted_url
+from soundpost.wire.addresses import is_loopback_host
 
 FILE_NAME: Final = "soundpost.toml"
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
@@ -124,21 +124,13 @@ def _server(values: Values, fresh: bool) -> ServerSettings:
     path = server.path.strip("/")
     # Nobody chose who may come: this machine only. The page signs and publishes for everybody who reaches it.
     host = "127.0.0.1" if fresh and ("server", "host") not in values else server.host
-    here_only = server.unix_socket is not None or is_loopback(host)
+    here_only = server.unix_socket is not None or is_loopback_host(host)
     return msgspec.structs.replace(
         server,
         host=host,
         path=f"/{path}" if path else "",
         playground=fresh and here_only if server.playground is None else server.playground,
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only programs on this machine reach who listens on a host."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
 
 
 def _warn_of_mixed_ports(values: Values, server: ServerSettings, warnings: list[str]) -> None:

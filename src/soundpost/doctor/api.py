@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, Self
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -13,14 +12,14 @@ from soundpost.doctor.findings import Found, one_line
 from soundpost.doctor.place import Place
 from soundpost.doctor.plan import Plan
 from soundpost.doctor.refusals import read_proxy
-from soundpost.errors import JsonError
-from soundpost.wire.json_text import encode, read_json
+from soundpost.wire.foreign import object_in, time_in
+from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import TIMESTAMP_WINDOW, request_text, signed_query
 
 DRIFT: Final = 30
 """Seconds by which clocks may differ before it is said."""
-_SERVER_TIME: Final = re.compile(r"server time \((\d+)\)")
-_SIGNED_THERE: Final = re.compile(r'HmacSHA256Hex\("(.*?)", your_secret_key\)', re.DOTALL)
+_SERVER_TIME: Final = re.compile(r"server time \(([0-9]{1,15})\)")
+_SIGNED_THERE: Final = re.compile(r'HmacSHA256Hex\("(.{0,4000}?)", your_secret_key\)', re.DOTALL)
 _PREFIX: Final = re.compile(r"paths begin with (\S+)")
 
 
@@ -114,10 +113,8 @@ def _skew(answer: Answer, now: float) -> float | None:
     told = _SERVER_TIME.search(answer.body.decode(errors="replace"))
     if told:
         return int(now) - int(told[1])
-    try:
-        return int(now) - parsedate_to_datetime(answer.headers.get("date", "")).timestamp()
-    except (ValueError, TypeError):
-        return None
+    date = time_in(answer.headers.get("date", ""))
+    return None if date is None else int(now) - date
 
 
 def _difference(signed: str, answer: Answer) -> str:
@@ -142,8 +139,5 @@ def _difference(signed: str, answer: Answer) -> str:
 
 def said_whole(answer: Answer) -> str:
     """The error's text, not shortened."""
-    try:
-        decoded = read_json(answer.body)
-    except JsonError:
-        return ""
-    return str(decoded.get("error", "")) if isinstance(decoded, dict) else ""
+    found = (object_in(answer.body) or {}).get("error")
+    return found if isinstance(found, str) else ""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Final
 
 from soundpost.doctor.exchange import Answer
 from soundpost.doctor.findings import one_line
-from soundpost.errors import JsonError
-from soundpost.wire.json_text import read_json
+from soundpost.wire.foreign import object_in, title_in
 
-_TITLE: Final = re.compile(rb"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _NGINX_PAGE: Final = re.compile(rb"<center>(nginx|openresty)[^<]*</center>", re.IGNORECASE)
 _CHALLENGE: Final = (
     b"just a moment",
@@ -60,8 +58,8 @@ def author(answer: Answer) -> str:
 
 def page(answer: Answer) -> str:
     """A web page's title, and the program that serves it."""
-    title = _TITLE.search(answer.body)
-    parts = [f"'{one_line(title[1])}'" if title else "without a title"]
+    title = title_in(answer.body)
+    parts = [f"'{one_line(title)}'" if title else "without a title"]
     if answer.headers.get("server"):
         parts.append(f"from {one_line(answer.headers['server'])}")
     return " ".join(parts)
@@ -78,11 +76,6 @@ def said(answer: Answer) -> str:
 
 
 def _error(answer: Answer) -> str | None:
-    try:
-        decoded: Any = read_json(answer.body)
-    except JsonError:
-        return None
-    if isinstance(decoded, dict):
-        found = decoded.get("error") or decoded.get("message")
-        return found if isinstance(found, str) else None
-    return None
+    decoded = object_in(answer.body) or {}
+    found = decoded.get("error") or decoded.get("message")
+    return found if isinstance(found, str) else None

@@ -8,6 +8,7 @@ from soundpost.doctor.examination import Examination, Walk
 from soundpost.doctor.findings import Found
 from soundpost.doctor.place import Place
 from soundpost.doctor.plan import Plan
+from soundpost.doctor.told import Told
 from soundpost.doctor.way import reach
 
 
@@ -22,8 +23,9 @@ def as_a_backend(plan: Plan, place: Place, outside: Place | None, examination: E
             inside = plan.inside
             if inside is not None and not inside.unix_socket and is_public(place, plan) and _answers(plan, inside):
                 step.others.append(_roundabout(place, inside))
+            step.others += _without_slash(plan, place)
         _clock(walk, checked)
-        if outside is not None and outside != place:
+        if outside is not None and not (outside.is_at(place) and outside.path == place.path):
             _from_outside(walk, plan, outside)
         return api
     return None
@@ -52,6 +54,24 @@ def _from_outside(walk: Walk, plan: Plan, public: Place) -> None:
     else:
         with walk.step("API outside") as step:
             step.message = f"{public.url} forwards it too: applications elsewhere can publish"
+
+
+def _without_slash(plan: Plan, place: Place) -> list[Found]:
+    """Whether Laravel is told of a path prefix in a form that it publishes without."""
+    told = Told(plan.files)
+    value = told.named("REVERB_SERVER_PATH")
+    if value is None or told.named("BROADCAST_CONNECTION", "BROADCAST_DRIVER") is None:
+        return []
+    prefix = value.text.strip()
+    if not place.path or prefix.endswith("/") or prefix.strip("/") != place.path.strip("/"):
+        return []
+    without = place._replace(path=place.path.rpartition("/")[0])
+    try:
+        Api.of(plan, without).check()
+    except Found as found:
+        asked = f"{without.path}/apps/{plan.app_id}"
+        return [Found("laravel-path-without-slash", place=value.place, value=prefix, asked=asked, reason=found.message)]
+    return []
 
 
 def _answers(plan: Plan, inside: Place) -> bool:

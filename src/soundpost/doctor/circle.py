@@ -11,7 +11,7 @@ from soundpost.doctor.api import Api
 from soundpost.doctor.browser import Entrance
 from soundpost.doctor.examination import Examination, Walk
 from soundpost.doctor.findings import Found
-from soundpost.doctor.greeting import PING, PONG, open_and_greet, subscribe
+from soundpost.doctor.greeting import open_and_greet, subscribe
 from soundpost.doctor.plan import Plan
 from soundpost.doctor.socket_session import EndedError, SilentError, SocketSession
 
@@ -55,14 +55,8 @@ def _sessions(plan: Plan, entrance: Entrance, channel: str, stack: ExitStack) ->
 
 def _hears(session: SocketSession, channel: str, seconds: float) -> bool:
     """Whether the event arrives."""
-    deadline = time.monotonic() + seconds
     try:
-        while True:
-            frame = session.receive(max(0.01, deadline - time.monotonic()))
-            if frame.channel == channel and frame.event == _EVENT:
-                return True
-            if frame.event == PING:
-                session.send(PONG, {})
+        return any(frame.channel == channel and frame.event == _EVENT for frame in session.messages(seconds))
     except (SilentError, EndedError):
         return False
 

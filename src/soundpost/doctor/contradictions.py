@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from soundpost.doctor.dotenv import EnvFile, Value
 from soundpost.doctor.findings import Found
+from soundpost.doctor.hosts import is_loopback, is_unspecified
 from soundpost.doctor.place import Place
-from soundpost.doctor.told import ANYWHERE, BUILT_IN, FRONTENDS, LOCAL, Told
+from soundpost.doctor.told import BUILT_IN, FRONTENDS, Told
 
 Check = Callable[[Told, Place | None], Iterator[Found]]
 _OFF: Final = {"log": "written to the log", "null": "thrown away", "memory": "kept in memory"}
@@ -39,7 +40,7 @@ def _shapes(told: Told, public: Place | None) -> Iterator[Found]:
     """Hosts, ports and schemes that are none."""
     for value in told.all_named(*_HOSTS):
         host = value.text.strip()
-        if host in ANYWHERE:
+        if is_unspecified(host):
             yield Found("env-wildcard-host", place=value.place, host=host)
         elif "/" in host or re.fullmatch(r"[^:]+:\d+", host):
             name = urlsplit(host if "://" in host else f"//{host}").hostname or "ws.example.com"
@@ -115,7 +116,7 @@ def _no_scheme(told: Told, public: Place | None) -> Iterator[Found]:
 
 def _frontend_host(told: Told, public: Place | None) -> Iterator[Found]:
     host = told.frontend("HOST") or told.public("HOST")
-    if host is not None and host.text.strip() in LOCAL and _is_production(told, public):
+    if host is not None and is_loopback(host.text) and _is_production(told, public):
         yield Found("env-frontend-localhost", place=host.place, host=host.text.strip())
 
 
@@ -125,8 +126,8 @@ def _is_production(told: Told, public: Place | None) -> bool:
         return environment.text.strip().lower() in ("production", "prod", "staging")
     page_host = urlsplit(page.text.strip()).hostname if page else None
     if page_host is not None:
-        return page_host not in LOCAL and not page_host.endswith((".test", ".localhost", ".local"))
-    return public is not None and public.host not in LOCAL
+        return not is_loopback(page_host) and not page_host.endswith((".test", ".local"))
+    return public is not None and not is_loopback(public.host)
 
 
 def _schemes_and_ports(told: Told, public: Place | None) -> Iterator[Found]:
@@ -183,7 +184,7 @@ def _public(told: Told, public: Place | None) -> Iterator[Found]:
         if name in given:
             said.append(Value(given[name], "--url"))
         for other in said[1:]:
-            if other.text.strip() != said[0].text.strip():
+            if not _same(name, said[0].text.strip(), other.text.strip()):
                 yield Found(
                     "env-public-differs",
                     place=said[0].place,
@@ -192,6 +193,11 @@ def _public(told: Told, public: Place | None) -> Iterator[Found]:
                     second=other.text.strip(),
                 )
                 break
+
+
+def _same(name: str, one: str, other: str) -> bool:
+    """Whether two values send browsers to the same place."""
+    return one == other or (name == "HOST" and is_loopback(one) and is_loopback(other))
 
 
 def _in_source(file: EnvFile) -> Iterator[Found]:

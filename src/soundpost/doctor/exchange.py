@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import time
 from collections.abc import Mapping
@@ -12,12 +13,14 @@ from soundpost.doctor.findings import Found, one_line
 from soundpost.doctor.network import connect, look_up
 from soundpost.doctor.place import Place
 from soundpost.doctor.tls import offers_only_h2, secure, speaks_tls
+from soundpost.wire.foreign import number_in
 
 USER_AGENT: Final = "Mozilla/5.0 (compatible; soundpost-doctor)"
 _LONGEST_HEAD: Final = 65_536
 _LONGEST_BODY: Final = 65_536
 _H2_SETTINGS: Final = b"\x04"  # the type of the frame with which every HTTP/2 server begins
 _TLS_ALERT: Final = b"\x15\x03"
+_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})(?:;[^\r\n]*)?\r\n")
 
 
 class Answer(NamedTuple):
@@ -89,20 +92,21 @@ def _parsed(raw: bytes) -> Answer | None:
     head, end, rest = raw.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     version, _, status = lines[0].partition(" ")
-    if not end or not version.startswith("HTTP/") or not status[:3].isdigit():
+    code = number_in(status[:3])
+    if not end or not version.startswith("HTTP/") or code is None:
         return None
     headers: dict[str, str] = {}
     for line in lines[1:]:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    return Answer(int(status[:3]), version, headers, rest, raw)
+    return Answer(code, version, headers, rest, raw)
 
 
 def _body(sock: socket.socket, answer: Answer, deadline: float) -> bytes:
     """The body, as far as it comes; chunks stay as they are sent, for it is only searched for words."""
     body = answer.body
-    length = answer.headers.get("content-length", "")
-    wanted = min(int(length), _LONGEST_BODY) if length.isdigit() else _LONGEST_BODY
+    length = number_in(answer.headers.get("content-length", ""))
+    wanted = _LONGEST_BODY if length is None else min(length, _LONGEST_BODY)
     chunked = "chunked" in answer.headers.get("transfer-encoding", "")
     try:
         while len(body) < wanted and not (chunked and body.endswith(b"0\r\n\r\n")):
@@ -116,17 +120,14 @@ def _body(sock: socket.socket, answer: Answer, deadline: float) -> bytes:
 
 
 def _unchunked(body: bytes) -> bytes:
-    whole = b""
-    while body:
-        size, _, rest = body.partition(b"\r\n")
-        try:
-            length = int(size.partition(b";")[0], 16)
-        except ValueError:
-            return whole + body
+    whole, at = bytearray(), 0
+    while found := _CHUNK.match(body, at):
+        length = int(found[1], 16)
         if not length:
-            break
-        whole, body = whole + rest[:length], rest[length + 2 :]
-    return whole
+            return bytes(whole)
+        whole += body[found.end() : found.end() + length]
+        at = found.end() + length + 2
+    return bytes(whole + body[at:])
 
 
 def _no_answer(place: Place, received: bytes) -> Found:

@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from soundpost.doctor.faults import FAULTS, Fault
+from soundpost.wire import printable
 
 _FACT: Final = re.compile(r"\{([a-z_]+)(:[^}]*)?\}")
 _LONGEST: Final = 200
@@ -30,10 +31,7 @@ def facts_of(template: str) -> set[str]:
 
 def one_line(text: str | bytes) -> str:
     """What somebody else sent, fit for one line of a terminal."""
-    if isinstance(text, bytes):
-        text = text.decode(errors="replace")
-    line = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"
+    return printable.one_line(text, _LONGEST)
 
 
 def _filled(template: str, facts: dict[str, object]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote
 
+from soundpost.client.pusher_socket import text_of
 from soundpost.doctor import patience
 from soundpost.doctor.exchange import open_line
 from soundpost.doctor.findings import Found, one_line
@@ -21,7 +22,8 @@ _CODES = {
     codes.OVER_QUOTA: "app-full",
     codes.OVER_CAPACITY: "server-full",
 }
-_DEFAULT_ACTIVITY_TIMEOUT = 120.0  # pusher-js's own
+_DEFAULT_ACTIVITY_TIMEOUT = 120.0  # pusher-js's own, and the longest it takes
+_CODES_END = 5000
 
 
 class Greeted(NamedTuple):
@@ -44,12 +46,14 @@ def greet(session: SocketSession, place: Place, key: str, origin: str | None) ->
     content = frame.content()
     if frame.event == "pusher:error":
         code = content.get("code")
-        raise refusal(code if isinstance(code, int) else 0, str(content.get("message", "")), place, key, origin)
-    if frame.event != HELLO or not is_socket_id(content.get("socket_id")):
+        known = code if isinstance(code, int) and abs(code) < _CODES_END else 0
+        raise refusal(known, text_of(content, "message"), place, key, origin)
+    socket_id = text_of(content, "socket_id")
+    if frame.event != HELLO or not is_socket_id(socket_id):
         raise Found("not-pusher", shown=repr(one_line(frame.event)))
     told = content.get("activity_timeout")
-    timeout = float(told) if isinstance(told, int | float) and told > 0 else _DEFAULT_ACTIVITY_TIMEOUT
-    return Greeted(session, str(content["socket_id"]), timeout)
+    told = told if isinstance(told, int | float) and told > 0 else _DEFAULT_ACTIVITY_TIMEOUT
+    return Greeted(session, one_line(socket_id), float(min(told, _DEFAULT_ACTIVITY_TIMEOUT)))
 
 
 def open_and_greet(place: Place, key: str, origin: str | None, *, verify: bool) -> Greeted:
@@ -82,17 +86,13 @@ def subscribe(session: SocketSession, channel: str) -> None:
     """Subscribe to a public channel, and wait until that is confirmed. Raises Found."""
     session.send("pusher:subscribe", {"channel": channel})
     try:
-        while True:
-            frame = session.receive()
+        for frame in session.messages(patience.ANSWER):
             if frame.event == "pusher_internal:subscription_succeeded" and frame.channel == channel:
                 return
             if frame.event in ("pusher:error", "pusher:subscription_error"):
                 content = frame.content()
-                raise Found(
-                    "no-subscription", reason=one_line(str(content.get("message") or content.get("error") or content))
-                )
-            if frame.event == PING:
-                session.send(PONG, {})
+                reason = text_of(content, "message") or text_of(content, "error") or "no reason given"
+                raise Found("no-subscription", reason=one_line(reason))
     except SilentError:
         raise Found("no-subscription", reason=f"no answer within {patience.ANSWER:g} s") from None
     except EndedError as ended:
@@ -103,8 +103,7 @@ def ping(session: SocketSession) -> None:
     """Ask for a sign of life, and wait for it. Raises Found."""
     session.send(PING, {})
     try:
-        while session.receive().event != PONG:
-            continue
+        next(frame for frame in session.messages(patience.ANSWER) if frame.event == PONG)
     except (SilentError, EndedError):
         raise Found("no-pong", seconds=f"{patience.ANSWER:g}") from None
 

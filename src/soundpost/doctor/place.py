@@ -6,6 +6,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from soundpost.client.address import PROTOCOL, is_loopback
+from soundpost.doctor.hosts import same_host
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, split_url
@@ -57,10 +58,10 @@ class Place(NamedTuple):
 
     def is_at(self, other: Place | None) -> bool:
         """Whether two places are the same port, or the same Unix socket."""
-        return other is not None and (self.host, self.port, self.unix_socket) == (
-            other.host,
-            other.port,
-            other.unix_socket,
+        return (
+            other is not None
+            and (self.port, self.unix_socket) == (other.port, other.unix_socket)
+            and same_host(self.host, other.host)
         )
 
     def socket_path(self, key: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Final
 
 from websockets.client import ClientProtocol
 from websockets.datastructures import Headers
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import InvalidHandshake, InvalidState
 from websockets.extensions.permessage_deflate import enable_client_permessage_deflate
 from websockets.frames import Frame as WebSocketFrame
 from websockets.frames import Opcode
@@ -25,6 +27,10 @@ from soundpost.doctor.refusals import read_refusal
 from soundpost.wire.json_text import encode
 
 NO_CLOSE_FRAME: Final = 1006
+_MAX_MESSAGE: Final = 1_048_576
+"""Bytes; the doctor is on no channel with members."""
+_PING: Final = "pusher:ping"
+_PONG: Final = "pusher:pong"
 
 
 class SilentError(Exception):
@@ -62,10 +68,20 @@ class SocketSession:
             raise Found("not-pusher", shown=repr(one_line(text)))
         return frame
 
+    def messages(self, seconds: float) -> Iterator[Frame]:
+        """What comes within this time, pings answered. Raises SilentError at its end, and what :meth:`receive` does."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            frame = self.receive(left)
+            if frame.event == _PING:
+                self.send(_PONG, {})
+            yield frame
+        raise SilentError
+
     def receive_text(self, seconds: float) -> bytes:
         """The next message. Raises SilentError and EndedError."""
         deadline = time.monotonic() + seconds
-        message = b""
+        message = bytearray()
         while True:
             while self._frames:
                 frame = self._frames.pop(0)
@@ -73,15 +89,16 @@ class SocketSession:
                     closed = self._protocol.close_rcvd
                     raise EndedError(closed.code, closed.reason) if closed else EndedError(NO_CLOSE_FRAME, "")
                 if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
-                    message += bytes(frame.data)
+                    message += frame.data
                     if frame.fin:
-                        return message
+                        return bytes(message)
             self._read(deadline)
 
     def send(self, event: str, data: Any) -> None:
         """Send a message. A socket that is just gone is told by :meth:`receive`."""
-        self._protocol.send_text(encode({"event": event, "data": data}))
-        self._flush()
+        with suppress(InvalidState):
+            self._protocol.send_text(encode({"event": event, "data": data}))
+            self._flush()
 
     def close(self) -> None:
         """Say goodbye; nobody waits for the answer."""
@@ -91,6 +108,9 @@ class SocketSession:
         self._sock.close()
 
     def _read(self, deadline: float) -> None:
+        fault, said = self._protocol.parser_exc, self._protocol.close_sent
+        if fault is not None:
+            raise EndedError(said.code if said else NO_CLOSE_FRAME, one_line(str(fault)))
         left = deadline - time.monotonic()
         if left <= 0:
             raise SilentError
@@ -109,6 +129,7 @@ class SocketSession:
 
     def _flush(self) -> None:
         try:
+            self._sock.settimeout(patience.CONNECT)
             for data in self._protocol.data_to_send():
                 if data:
                     self._sock.sendall(data)
@@ -122,7 +143,7 @@ def open_session(sock: socket.socket, place: Place, key: str, origin: str | None
         parse_uri(place.socket_url(key)),
         origin=None if origin is None else Origin(origin),
         extensions=enable_client_permessage_deflate(None),
-        max_size=None,
+        max_size=_MAX_MESSAGE,
     )
     request = protocol.connect()
     request.headers = Headers({**dict(request.headers.raw_items()), "User-Agent": USER_AGENT})

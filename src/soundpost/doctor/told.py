@@ -7,8 +7,6 @@ from typing import Final, NamedTuple
 
 from soundpost.doctor.dotenv import EnvFile, Value
 
-LOCAL: Final = ("127.0.0.1", "localhost", "::1")
-ANYWHERE: Final = ("0.0.0.0", "::")
 FRONTENDS: Final = ("VITE_REVERB_", "VITE_SOUNDPOST_", "VITE_PUSHER_", "NEXT_PUBLIC_REVERB_", "MIX_PUSHER_")
 """What variables of a frontend begin with."""
 BUILT_IN: Final = ("VITE_", "NEXT_PUBLIC_", "NUXT_PUBLIC_", "PUBLIC_", "REACT_APP_", "VUE_APP_", "MIX_", "EXPO_PUBLIC_")

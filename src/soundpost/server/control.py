@@ -11,22 +11,26 @@ import hashlib
 import logging
 import os
 import socket
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import msgspec
 from msgspec import Struct
 
-from soundpost.errors import SoundpostError
+from soundpost.errors import JsonError, SoundpostError
+from soundpost.server.control_peer import Peer, listens, peer_of
 from soundpost.server.daemon import Supervision
 from soundpost.server.status import Status
+from soundpost.wire.json_text import reader
 
 log = logging.getLogger("soundpost.server")
 
 _TIMEOUT: Final = 5.0
 _LONGEST: Final = 10_000  # bytes of a request
+_LONGEST_REPLY: Final = 1_048_576
 _LONGEST_PATH: Final = 100  # bytes; the kernel takes 107, macOS 103
 _FOLDER_OF_ROOT: Final = Path("/run/soundpost")
 
@@ -45,6 +49,12 @@ class Reply(Struct):
     ok: bool
     said: str = ""
     status: Status | None = None
+    user: str = ""
+    """Whose server it is, where that is not the asker's; known by the kernel, not from the server."""
+
+
+_read_request: Final = reader(Request)
+_read_reply: Final = reader(Reply)
 
 
 class Control:
@@ -84,7 +94,7 @@ class Control:
 
     def _reply(self, line: bytes) -> Reply:
         try:
-            request = msgspec.json.decode(line, type=Request)
+            request: Request = _read_request(line)
             if request.do == "status":
                 return Reply(True, status=self._supervision.status())
             if request.do == "reload":
@@ -92,7 +102,7 @@ class Control:
             return Reply(
                 True, self._supervision.restart_all() if request.do == "restart all" else self._supervision.restart()
             )
-        except (SoundpostError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except SoundpostError as error:
             return Reply(False, str(error))
 
 
@@ -136,19 +146,61 @@ def control_name(port: int, unix_socket: str | None) -> str:
 
 
 def ask(command: Command, name: str) -> Reply | None:
-    """Ask a server; None if none of this user's is there. Raises OSError for one that does not answer."""
-    for folder in _all_folders():
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+    """Ask a server; None if none of this user's is there.
+
+    Raises OSError for one that does not answer, and when several users have one, or one is not what it seems.
+    """
+    impostor = ""
+    with ExitStack() as stack:
+        found: dict[int, socket.socket] = {}
+        for folder in _all_folders():
+            path = folder / _file(name)
+            sock = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
             sock.settimeout(_TIMEOUT)
-            if not _connects(sock, folder / _file(name)):
+            if not _connects(sock, path):
                 continue
-            sock.sendall(msgspec.json.encode(Request(command)) + b"\n")
-            with sock.makefile("rb") as answer:
-                line = answer.readline()
-        if not line:
-            raise ConnectionResetError("it ended meanwhile")
-        return msgspec.json.decode(line, type=Reply)
+            peer = peer_of(sock)
+            if peer.uid == os.geteuid():
+                return _asked(sock, command, "")
+            if _is_believed(peer, name):
+                found.setdefault(peer.uid, sock)
+            else:
+                impostor = f"{path} belongs to user {peer.user}, who does not listen there, and is not asked"
+        if len(found) > 1:
+            users = ", ".join(Peer(uid, 0).user for uid in found)
+            raise PermissionError(f"several users have one: {users}; ask as one of them, by sudo -u")
+        for uid, sock in found.items():
+            return _asked(sock, command, Peer(uid, 0).user)
+    if impostor:
+        raise PermissionError(impostor)
     return None
+
+
+def _is_believed(peer: Peer, name: str) -> bool:
+    if peer.is_trusted:
+        return True
+    port = int(name) if name.isdecimal() else None
+    return os.geteuid() == 0 and listens(peer, port, lambda path: control_name(0, str(path)) == name)
+
+
+def _asked(sock: socket.socket, command: Command, user: str) -> Reply:
+    """The answer of a server. Raises OSError for one that does not answer, or not as it should."""
+    sock.sendall(msgspec.json.encode(Request(command)) + b"\n")
+    line, deadline = b"", time.monotonic() + _TIMEOUT
+    while b"\n" not in line:
+        sock.settimeout(max(0.001, deadline - time.monotonic()))
+        data = sock.recv(65_536)
+        line += data
+        if not data or len(line) > _LONGEST_REPLY:
+            break
+    if not line:
+        raise ConnectionResetError("it ended meanwhile")
+    try:
+        reply: Reply = _read_reply(line)
+    except JsonError:
+        raise ConnectionError("it does not answer as a server of this version does") from None
+    reply.user = user
+    return reply
 
 
 def names() -> list[str]:
@@ -156,9 +208,10 @@ def names() -> list[str]:
     found: set[str] = set()
     for folder in _all_folders():
         for path in folder.glob("control-*.sock"):
+            name = path.stem.removeprefix("control-")
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, suppress(OSError):
-                if _connects(sock, path):
-                    found.add(path.stem.removeprefix("control-"))
+                if _connects(sock, path) and _is_believed(peer_of(sock), name):
+                    found.add(name)
     return sorted(found)
 
 

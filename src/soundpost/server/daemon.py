@@ -23,6 +23,7 @@ from soundpost.server.drain_time import drain_time
 from soundpost.server.inherited import hand_on
 from soundpost.server.single_process import SingleProcess
 from soundpost.server.status import Status
+from soundpost.server.tls import check_certificate
 from soundpost.server.workers import KEPT, Workers
 
 if TYPE_CHECKING:
@@ -114,9 +115,10 @@ class Supervision:
         return self._daemon.status()
 
     def reload(self) -> str:
-        """Read the apps anew; say what changed. Raises SoundpostError: then all is as before."""
+        """Read apps and certificate anew; say which apps changed. Raises SoundpostError: then all is as before."""
         self._refuse_during_restart()
         settings = self._read()
+        check_certificate(self._daemon.settings.server.tls)
         before = {app.id: app for app in self._daemon.settings.apps}
         after = {app.id: app for app in settings.apps}
         self._daemon.reload(settings.apps)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -44,6 +44,17 @@ def host_of(text: Any) -> str:
     except UnicodeError:
         raise AddressError(f"{redacted(text)}: a part of a name has 1 to 63 characters") from None
     return text
+
+
+def is_loopback_host(host: str) -> bool:
+    """Whether a name leads every machine to itself: ``localhost``, ``127.0.0.1``, ``::1``, ``::ffff:127.0.0.1``."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        name = host.lower()
+        return name == "localhost" or name.endswith(".localhost")
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def port_of(value: Any) -> int:

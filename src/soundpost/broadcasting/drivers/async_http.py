@@ -111,6 +111,9 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """A part of the answer."""
+        if self._waiting is None or self._waiting.done():
+            self.close()  # it speaks unasked
+            return
         try:
             self._reader.feed(data)
         except NotHttpError as error:
@@ -134,8 +137,6 @@ class _Connection(asyncio.Protocol):
     def _settle(self, error: Exception | None) -> None:
         waiting = self._waiting
         if waiting is None or waiting.done():
-            if error is None and waiting is None:
-                self.close()  # it speaks unasked
             return
         if error is not None:
             waiting.set_exception(error)

@@ -12,7 +12,6 @@ import re
 import secrets
 import time
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 from weakref import WeakKeyDictionary
@@ -26,9 +25,9 @@ from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.client.failures import no_answer, unexpected_answer
-from soundpost.errors import BroadcastError, JsonError
+from soundpost.errors import BroadcastError
 from soundpost.per_process import PerProcess
-from soundpost.wire.json_text import read_object
+from soundpost.wire.foreign import object_in, time_in
 from soundpost.wire.signatures import signed_query
 
 _BACK_OFF: Final = 0.1
@@ -37,8 +36,9 @@ _MAY_PASS: Final = (502, 503)
 """What a proxy answers while the server is being restarted."""
 _SKEW: Final = 60.0
 """Seconds by which clocks must differ to be named as a reason."""
-_FAILURES: Final = (OSError, EOFError, NotHttpError)
 _OfLoops = WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnections]
+_FAILURES: Final = (OSError, EOFError, UnicodeError, NotHttpError)
+"""Whatever can go wrong between a host name, which may be none for the resolver, and the end of an answer."""
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{32,}")
 
 
@@ -163,10 +163,9 @@ class HttpDriver:
         else:
             self._circuit().succeeded()
         if answer.status == 200:
-            try:
-                return read_object(answer.body or b"{}")
-            except JsonError:
-                pass  # told below
+            value = object_in(answer.body or b"{}")
+            if value is not None:
+                return value
         raise BroadcastError(f"{what}: {self._refusal(answer)}", answer.status)
 
     def _refusal(self, answer: HttpAnswer) -> str:
@@ -175,10 +174,8 @@ class HttpDriver:
         reason = _SIGNATURE.sub("…", reason)
         if answer.status != 401 or "clocks differ" in reason:
             return reason
-        try:
-            skew = parsedate_to_datetime(answer.headers["date"]).timestamp() - time.time()
-        except (KeyError, ValueError, TypeError):
-            return reason
+        told = time_in(answer.headers.get("date", ""))
+        skew = 0.0 if told is None else told - time.time()
         if abs(skew) < _SKEW:
             return reason
         ahead = "ahead of" if skew > 0 else "behind"

@@ -88,6 +88,12 @@ FAULTS: Final = (
         "warning",
     ),
     Fault(
+        "laravel-path-without-slash",
+        "{place} says {value}: without a slash at its end, Laravel publishes to {asked}, where no API is: {reason}",
+        "pusher-http-php, which Laravel publishes with, drops the last part of a path that does not end with a slash.",
+        "Write REVERB_SERVER_PATH={value}/, with a slash at the end. The server and browsers take it as before.",
+    ),
+    Fault(
         "api-not-forwarded",
         "{url} serves the WebSocket, but not the HTTP API: {asked} is answered with {status} by {author}",
         "The proxy forwards /app, but not /apps, to which applications publish.",

@@ -1,0 +1,39 @@
+"""A WebSocket connection of the ``websockets`` library that a server cannot make grow without end."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from websockets.asyncio.client import ClientConnection
+from websockets.frames import Frame, Opcode
+
+MAX_FRAGMENTS: Final = 10_000
+"""Of one message: empty ones are not counted by its size."""
+MAX_UNSENT: Final = 1_048_576
+"""Bytes that wait for a server that does not read: answers to its pings."""
+
+
+class BoundedConnection(ClientConnection):
+    """Ends when the server exceeds a limit; ``refused`` says which."""
+
+    refused = ""
+    _fragments = 0
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes, answer pings."""
+        super().data_received(data)
+        if self.transport.get_write_buffer_size() > MAX_UNSENT:
+            self._refuse("the server does not read what it asks for")
+
+    def process_event(self, event: Any) -> None:
+        """Take a frame."""
+        if isinstance(event, Frame) and event.opcode in (Opcode.CONT, Opcode.TEXT, Opcode.BINARY):
+            self._fragments = 0 if event.fin else self._fragments + 1
+            if self._fragments > MAX_FRAGMENTS:
+                self._refuse(f"the server sent a message of more than {MAX_FRAGMENTS:,} fragments")
+        if not self.refused:
+            super().process_event(event)
+
+    def _refuse(self, why: str) -> None:
+        self.refused = why
+        self.transport.abort()
