@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 from typing import Any, Final, NamedTuple
 
@@ -34,7 +33,6 @@ _MOST_FRAMES: Final = 4
 """That wait for the reader; each may be as large as a message."""
 _SHOWN: Final = 100
 _CODES_END: Final = 5000
-_SOCKET_ID: Final = re.compile(r"[0-9]{1,20}\.[0-9]{1,20}")
 _PING: Final = '{"event":"pusher:ping","data":{}}'
 
 
