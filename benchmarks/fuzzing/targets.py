@@ -17,6 +17,7 @@ import redis
 from fuzzing.bystander import CHANNEL
 from fuzzing.inputs import CHANNELS, ODD, http_bytes, mutated, pusher_message, websocket_bytes
 from raw_socket import DEFAULT_APP, RawSocket, client_frame, http_request, signed_request
+from soundpost.backplane.redis.messages import MAGIC, join_fields
 from soundpost.wire import signatures
 from soundpost.wire.frames import CLOSE, PING, PONG, TEXT
 
@@ -26,7 +27,7 @@ PATIENCE: Final = 0.5
 """Seconds for which an answer to bytes that may ask for none is waited for."""
 _SOON: Final = 0.2
 """The same where most answers end with the connection, and many are waited for at a time."""
-_RESTART: Final = b"S1R"
+_RESTART: Final = MAGIC + b"R"
 """Begins a message by which whoever is in Redis may restart the cluster: documented, and no fault."""
 _LAST: Final = b"the last"
 _DEFLATE: Final = "permessage-deflate; client_no_context_takeover; server_no_context_takeover"
@@ -179,8 +180,9 @@ def _real_messages(rng: Random, port: int, ear: Any) -> list[tuple[bytes, bytes]
 
 def _garbage(rng: Random) -> bytes:
     kind = rng.choice((b"E", b"!", b"+", b"-", b"~", b"#", b"N", b"X", b"?", b""))
-    fields = [rng.choice((b"1", b"0", b"-1", b"-", b"9" * 30, b"1.1", b"a", *ODD)) for _ in range(rng.randrange(6))]
-    return rng.choice((b"S1", b"S2", b"", rng.randbytes(20))) + kind + b" ".join(fields)
+    fields = [rng.choice((b"1", b"0", b"-1", b"", b"9" * 30, b"1.1", b"a", *ODD)) for _ in range(rng.randrange(6))]
+    begin = rng.choice((MAGIC, MAGIC, b"S1", b"S9", b"", rng.randbytes(20)))
+    return begin + kind + (join_fields(fields) if rng.random() < 0.7 else b" ".join(fields))
 
 
 TARGETS: Final[dict[str, Round]] = {"frames": frames, "messages": messages, "http": http, "redis": redis_topics}

@@ -20,7 +20,6 @@ from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.frames import TOO_BIG
 from soundpost.wire.json_text import encode
 from soundpost.wire.printable import one_line
-from soundpost.wire.socket_id import is_socket_id
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds a server may take to answer."""
