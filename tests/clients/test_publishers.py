@@ -116,7 +116,7 @@ def test_users_of_other_than_presence_channels_cannot_be_counted(publisher: Publ
 
 def test_one_channel_is_described(pusher_js: PusherJsFactory, publisher: Publisher) -> None:
     channel = f"presence-one-{type(publisher).__name__}"
-    assert publisher.channel(channel, "user_count") == {"occupied": False}
+    assert publisher.channel(channel, "user_count") == {"occupied": False, "user_count": 0}
     for user in ("ann", "bob", "bob"):
         pusher_js(user).connected().subscribe(channel)
     assert publisher.channel(channel, "user_count", "subscription_count") == {

@@ -24,6 +24,7 @@ from harness import (
 )
 from integration.crowd import crowd
 from integration.operated import operated, publication
+from soundpost.server.fair_queue import SLICE
 from soundpost.wire.frames import CLOSE, parse_close
 
 HEALTH = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -304,16 +305,18 @@ def test_what_waits_for_a_slow_client_is_sent_before_it_goes() -> None:
 
 def test_an_answer_that_a_slow_client_reads_is_sent_whole() -> None:
     with running_server(shutdown_timeout=20) as server, ExitStack() as stack:
-        client = stack.enter_context(server.connect())
-        for number in range(900):
-            client.subscribe(f"a-channel-with-a-long-name-{'x' * 150}-{number}")
+        clients = [stack.enter_context(server.connect()) for _ in range(4)]
+        for name, client in enumerate(clients):
+            for number in range(900):
+                client.subscribe(f"a-channel-with-a-long-name-{'x' * 150}-{name}-{number}")
         api = stack.enter_context(keep_alive(server))
-        api.send(signed_request("GET", "/channels") * 60)  # at once: they are all taken before the answers are too many
+        api.send(signed_request("GET", "/channels") * SLICE)  # at once: they are all taken before the first is answered
         until(lambda: server.request("GET", "/connections").status == 200, "it was asked")
         os.kill(server.pid, signal.SIGTERM)
-        client.read_close_code()
+        for client in clients:
+            client.read_close_code()
         sizes = set()
-        for _ in range(60):
+        for _ in range(SLICE):
             sizes.add(len(api.read_response().body))
         assert len(sizes) == 1
         server.wait_for_the_end()

@@ -17,8 +17,8 @@ log = logging.getLogger("soundpost.server")
 SLICE: Final = 8
 """Frames or requests of one connection that are acted on before others have their turn."""
 LARGE_READ: Final = 65_536
-"""Bytes of one read from which on a client that is not listened to any more is not read from either. (libuv reads a
-socket up to 32 times a loop turn, 256 kB each.)"""
+"""Bytes of one read that is likely to be followed by more in the same loop turn: libuv reads a socket up to 32 times a
+turn, 256 kB each."""
 _TURN: Final = 0.002
 """Seconds of a loop turn that work from this queue may take."""
 

@@ -108,6 +108,7 @@ class HttpConnection(asyncio.Protocol):
         self._server.sockets.closed(self)
         self._server.http_connections.discard(self)
         self._server.wheel.remove(self)
+        self._server.lingering.forget(self)
         self._ending = True
         del self._parser
 
@@ -162,6 +163,8 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.close()
             elif len(data) >= LARGE_READ:
                 self.transport.pause_reading()
+                if self._server.lingering.may_read_on(self, len(data)):
+                    self._wait_for_turn()
             return
         if len(data) <= _SMALL_READ and not self._unread:
             self._feed(data)

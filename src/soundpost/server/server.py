@@ -25,6 +25,7 @@ from soundpost.playground.routes import Playground
 from soundpost.server.delivery import deliver
 from soundpost.server.fair_queue import FairQueue
 from soundpost.server.http_connection import HttpConnection
+from soundpost.server.lingering import Lingering
 from soundpost.server.listening import BACKLOG, listening_sockets, port_of
 from soundpost.server.misdirected import speaks_no_tls
 from soundpost.server.open_files import places_for_websockets, raise_open_files_limit
@@ -63,6 +64,7 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.wheel = TimerWheel()
         self.fair_queue = FairQueue(self.loop.call_soon)
+        self.lingering = Lingering()
         self.node = Node(
             settings.apps,
             peers=peers or SingleNode(Registry(settings.apps, call_soon=self.loop.call_soon)),

@@ -193,6 +193,8 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._state in _NOT_READ:
             if len(data) >= LARGE_READ and self._transport is not None:
                 self._transport.pause_reading()
+                if self._server.lingering.may_read_on(self, len(data)):
+                    self._wait_for_turn()
             return
         if self._reader is None:
             self._reader = FrameReader(oversized.most_read(self.app.app), self.takes_compressed)
@@ -305,6 +307,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         """The socket is gone. The descriptor is still ours until this returns, and must be forgotten by then."""
         self._transport = self._blocked = self._left = None
         self._server.wheel.remove(self)
+        self._server.lingering.forget(self)
         self._server.lost(self)
         if self._state is _OPEN:
             self._leave()
