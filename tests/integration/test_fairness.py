@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +11,7 @@ from contextlib import ExitStack
 import pytest
 
 from attackers import Attack, attacking
-from harness import RawSocket, RunningServer, client_frame, running_server, upgrade_request
+from harness import RawSocket, RunningServer, client_frame, running_server, signed_request, upgrade_request
 from hostile import over_http, over_websockets, that_never_read, websocket
 from integration.ticked_server import ticked_server
 from soundpost.core.connection import Connection
@@ -64,9 +65,15 @@ def test_who_asks_little_does_not_wait_for_those_who_ask_much(kind: str) -> None
         greedy = [stack.enter_context(opens(ticked.port)) for _ in range(4)]
         bystander = stack.enter_context(ticked.connect())
         acted_on = ticked.run(lambda: ActedOn(ticked.server))
-        everything_is_sent = threading.Event()
-        held = threading.Thread(target=ticked.run, args=[everything_is_sent.wait])
+        is_held, everything_is_sent = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            is_held.set()
+            everything_is_sent.wait()
+
+        held = threading.Thread(target=ticked.run, args=[hold])
         held.start()  # the server looks once all of it is there
+        is_held.wait()
         for client in greedy:
             client.send(BURSTS[kind] * 500)
         bystander.send(PING)
@@ -123,6 +130,40 @@ def test_a_websocket_may_follow_requests_and_bring_messages_along(server: Runnin
         assert client.read_event()["event"] == "pusher:connection_established"
 
         assert [client.read_event()["event"] for _ in range(300)] == ["pusher:pong"] * 300
+
+
+def test_answers_that_wait_for_the_client_come_before_the_websocket(server: RunningServer) -> None:
+    """Also where the WebSocket begins while the transport still holds them: nothing overtakes them."""
+    with ticked_server() as ticked, RawSocket(ticked.port, receive_buffer=4_096) as client:
+        asked, held, http = 0, False, ticked.server.http_connections
+        while not held:
+            client.send(REQUEST * 20)
+            asked += 20
+            held = ticked.run(
+                lambda: any(http.transport.get_write_buffer_size() for http in ticked.server.http_connections)
+            )
+            assert asked < 200_000
+        client.send(upgrade_request() + client_frame(TEXT, b'{"event":"pusher:subscribe","data":{"channel":"room"}}'))
+        ticked.until(lambda: ticked.subscribers("room") == 1)
+        for number in range(300):
+            ticked.publish("room", str(number), "x" * 500)
+
+        for _ in range(asked):
+            assert client.read_response().status == 404
+        assert client.read_head().startswith(b"HTTP/1.1 101 ")
+        names = [client.read_event()["event"] for _ in range(302)]
+        assert names[:2] == ["pusher:connection_established", "pusher_internal:subscription_succeeded"]
+        assert names[2:] == [str(number) for number in range(300)]
+
+
+def test_what_was_asked_before_a_half_close_is_answered() -> None:
+    with running_server(workers=2) as server:
+        for count in (5, 100, 300):
+            with RawSocket(server.port) as client:
+                client.send(signed_request("GET", "/channels") + REQUEST * (count - 1))
+                client.socket.shutdown(socket.SHUT_WR)
+
+                assert client.read_rest().count(b"HTTP/1.1 ") == count
 
 
 def test_a_large_body_is_read_whole_among_small_requests(server: RunningServer) -> None:

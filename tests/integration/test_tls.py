@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import ssl
 import time
@@ -14,11 +15,13 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from harness import DEFAULT_APP, running_server
+from harness import DEFAULT_APP, RawSocket, running_server
+from integration.ticked_server import ticked_server
 from self_signed import self_signed
 from soundpost.config.settings import ServerSettings, Settings, TlsSettings
 from soundpost.errors import StartError
 from soundpost.server.run import run
+from soundpost.server.tls_connection import TlsConnection
 from soundpost.wire.signatures import signed_query
 
 
@@ -96,6 +99,21 @@ async def test_a_flood_over_tls_is_answered_a_slice_at_a_time(certificate: tuple
             assert json.loads(await bystander.recv())["event"] == "pusher:pong"
             for _ in range(1_000):
                 assert json.loads(await greedy.recv())["event"] == "pusher:pong"
+
+
+def test_failed_handshakes_leave_nothing_to_the_garbage_collector(certificate: tuple[Path, Path]) -> None:
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    with ticked_server(tls=tls) as ticked:
+        gc.disable()
+        try:
+            for _ in range(20):
+                with RawSocket(ticked.port) as client:
+                    client.send(b"this is no TLS" * 10)
+                    client.read_rest()
+            ticked.until(lambda: ticked.server.open_sockets == 0)
+            assert not [found for found in gc.get_objects() if isinstance(found, TlsConnection)]
+        finally:
+            gc.enable()
 
 
 async def test_a_refused_client_gets_its_close_code_over_tls(certificate: tuple[Path, Path]) -> None:

@@ -83,7 +83,8 @@ def go_on(connection: Connection) -> None:
     for number, action in enumerate(unsettled.waiting):
         if not connection.is_open:  # one of them ended it
             return
-        if number == AT_ONCE:  # others have their turn; what comes meanwhile waits behind the rest
+        if number == AT_ONCE and connection.unsettled is None:
+            # Others have their turn; what comes meanwhile waits behind the rest.
             connection.unsettled = Unsettled()
             connection.app.node.call_soon(partial(go_on, connection))
         if connection.unsettled is not None:  # it has subscribed once more: the rest waits for that

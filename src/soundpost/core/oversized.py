@@ -5,6 +5,7 @@ Closing would help nobody: the page would connect again, send the same again, an
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from soundpost.core import faults, flooding
@@ -32,7 +33,10 @@ def refuse(connection: Connection, payload: bytes) -> None:
         return
     error = _refusal(connection.app.app, payload)
     _warn(connection, f"refused a message of {len(payload)} bytes", str(error))
-    faults.tell(connection, error)
+    if connection.unsettled is None:
+        faults.tell(connection, error)
+    else:
+        connection.unsettled.wait(connection, partial(faults.tell, connection, error))
 
 
 def close_reason(connection: Connection) -> str:

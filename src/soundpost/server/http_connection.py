@@ -114,7 +114,7 @@ class HttpConnection(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         """The client asks no more: close, once it has its answers (TLS cannot stay half open)."""
-        self._asks_no_more = bool(self._responses) and self.transport.can_write_eof()
+        self._asks_no_more = bool(self._responses or self._unread) and self.transport.can_write_eof()
         return self._asks_no_more
 
     def pause_writing(self) -> None:
@@ -166,7 +166,7 @@ class HttpConnection(asyncio.Protocol):
                 if self._server.lingering.may_read_on(self, len(data)):
                     self._wait_for_turn()
             return
-        if len(data) <= _SMALL_READ and not self._unread:
+        if len(data) <= _SMALL_READ and not self._unread and _is_little(data):
             self._feed(data)
             if self._responses:
                 self._server.node.after_sending(self._send_responses)
@@ -200,6 +200,8 @@ class HttpConnection(asyncio.Protocol):
         if self._is_queued or self._blocked or self.upgrade is not None or self.transport.get_protocol() is not self:
             return
         if not self._unread:
+            if self._asks_no_more and not self._responses:
+                self.transport.close()
             self.transport.resume_reading()
         elif not self._responses:
             self._wait_for_turn()
@@ -437,7 +439,7 @@ class HttpConnection(asyncio.Protocol):
             return
         if ready:
             self.transport.write(b"".join(ready))
-        if self._asks_no_more and not self._responses:
+        if self._asks_no_more and not self._responses and not self._unread:
             self.transport.close()
         elif self._ending and not self._responses:
             if self.transport.can_write_eof():
@@ -480,6 +482,11 @@ class HttpConnection(asyncio.Protocol):
             return settings.close_timeout  # time to read what is still on its way
         self._refuse(ApiError(408, f"The request was not complete after {limit} s (request_timeout)"))
         return settings.close_timeout
+
+
+def _is_little(data: bytes) -> bool:
+    """Return whether so few requests, headers and chunks are in some bytes that they need not wait for a turn."""
+    return data.count(b"\r\n\r\n") <= 2 and data.count(b"\n") <= 64
 
 
 def _encoded(response: Response, request: Request) -> bytes:

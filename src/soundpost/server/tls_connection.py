@@ -102,6 +102,7 @@ class TlsConnection(asyncio.Protocol):
         finally:
             server.sockets.closed(self)
             self._transport = self._task = None
+            del handshake  # its exception refers to this frame: the two, and TLS' buffers, would wait for the collector
         if tls is None:
             return
         if self._is_over:

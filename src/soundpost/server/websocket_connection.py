@@ -83,8 +83,14 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             # Nothing is held back unless the kernel takes no more: pause_writing then says so exactly.
             transport.set_write_buffer_limits(high=0)
             self.fd = transport.get_extra_info("socket").fileno()
+            paused = transport.get_write_buffer_size() > 0
         else:
             transport.set_write_buffer_limits(high=_PIECE)  # uvloop's TLS transport takes 0 for "always paused"
+            paused = transport.get_write_buffer_size() >= _PIECE
+        if (
+            paused
+        ):  # answers to what was asked over HTTP before wait in it still: the old protocol was told, we were not
+            self.pause_writing()
 
     def open(self, handshake: bytes) -> None:
         """Answer the handshake, greet the client and watch over it from now on."""

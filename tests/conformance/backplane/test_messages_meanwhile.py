@@ -9,7 +9,7 @@ import pytest
 from conformance.backplane.cluster import SUCCEEDED, Cluster, Start, leave, names
 from conformance.protocol.stage import error_of, subscription_error_of
 from soundpost.core import users
-from soundpost.core.joining import MAX_WAITING
+from soundpost.core.joining import AT_ONCE, MAX_WAITING
 from soundpost.core.peers import ChannelQuery, ChannelsQuery
 
 ROOM = "presence-room"
@@ -109,6 +109,20 @@ async def test_a_refused_subscription_holds_up_nothing(start: Start) -> None:
     messages = client.read()
     assert subscription_error_of(messages)["channel"] == ROOM
     assert [message["event"] for message in messages][2:] == ["pusher:pong", SUCCEEDED]
+
+
+@pytest.mark.parametrize("before", [0, 1, AT_ONCE - 2, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 2 * AT_ONCE - 1])
+async def test_a_subscription_may_wait_at_any_place(cluster: Cluster, before: int) -> None:
+    client = await cluster.connect(cluster.nodes[0])
+    client.ask("first")
+    for number in range(5):
+        for _ in range(before):
+            client.say("pusher:ping")
+        client.ask(f"room-{number}")
+    client.say("pusher:ping")
+    await cluster.settle()
+
+    assert names(client) == [SUCCEEDED, *([*["pusher:pong"] * before, SUCCEEDED] * 5), "pusher:pong"]
 
 
 @pytest.mark.parametrize(("number", "stays"), [(MAX_WAITING, True), (MAX_WAITING + 1, False)])
