@@ -16,6 +16,7 @@ from hostile import over_http, over_websockets, that_never_read, websocket
 from integration.ticked_server import ticked_server
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
+from soundpost.server.http_connection import HttpConnection
 from soundpost.server.requests import Later, Request, Response
 from soundpost.server.server import Server
 from soundpost.wire.frames import TEXT
@@ -132,16 +133,18 @@ def test_a_websocket_may_follow_requests_and_bring_messages_along(server: Runnin
         assert [client.read_event()["event"] for _ in range(300)] == ["pusher:pong"] * 300
 
 
+def waits(connection: HttpConnection) -> bool:
+    return connection.transport.get_write_buffer_size() > 0
+
+
 def test_answers_that_wait_for_the_client_come_before_the_websocket(server: RunningServer) -> None:
     """Also where the WebSocket begins while the transport still holds them: nothing overtakes them."""
     with ticked_server() as ticked, RawSocket(ticked.port, receive_buffer=4_096) as client:
-        asked, held, http = 0, False, ticked.server.http_connections
+        asked, held = 0, False
         while not held:
             client.send(REQUEST * 20)
             asked += 20
-            held = ticked.run(
-                lambda: any(http.transport.get_write_buffer_size() for http in ticked.server.http_connections)
-            )
+            held = ticked.run(lambda: any(map(waits, ticked.server.http_connections)))
             assert asked < 200_000
         client.send(upgrade_request() + client_frame(TEXT, b'{"event":"pusher:subscribe","data":{"channel":"room"}}'))
         ticked.until(lambda: ticked.subscribers("room") == 1)
