@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import cast
 
 from soundpost.backplane.hub_messages import Message, MessageReader, encode
+
+log = logging.getLogger("soundpost.workers")
 
 
 class HubLink(asyncio.Protocol):
@@ -51,7 +54,10 @@ class HubLink(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes of messages."""
         for message in self._reader.feed(data):
-            self._on_message(message)
+            try:
+                self._on_message(message)
+            except Exception:  # what one client's message leads to must not cost everybody the stream
+                log.exception("a message between hub and worker could not be handled")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The other side is gone."""

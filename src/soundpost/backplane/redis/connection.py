@@ -9,6 +9,7 @@ A bare protocol on hiredis: redis-py's own subscription takes 8 to 20 µs of CPU
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, cast
@@ -16,6 +17,8 @@ from typing import Any, Final, NamedTuple, cast
 import hiredis
 
 from soundpost.backplane.redis.failures import refused
+
+log = logging.getLogger("soundpost.redis")
 
 Then = Callable[[Any], None]
 """Takes an answer; an error is one of ``hiredis.ReplyError``."""
@@ -112,12 +115,12 @@ class RedisConnection(asyncio.Protocol):
         if isinstance(then, _Topic):
             self._break_off(refused(value, "SUBSCRIBE", then.name))
         elif then is not None:
-            then(value)
+            _call(then, value)
 
     def _take_push(self, push: list[Any]) -> None:
         kind = push[0]
         if kind in (b"message", b"smessage"):
-            self._on_push(push[1], push[2])
+            _call(self._on_push, push[1], push[2])
         elif kind in _CONFIRMATIONS:
             if self._waiting and self._waiting[0] == _Topic(push[1]):
                 self._waiting.popleft()
@@ -135,5 +138,13 @@ class RedisConnection(asyncio.Protocol):
         lost = ConnectionError(_LOST)
         for then in waiting:
             if callable(then):
-                then(lost)
+                _call(then, lost)
         self._on_lost(self)
+
+
+def _call(then: Callable[..., object], *arguments: object) -> None:
+    """Call back; what one client's message leads to must not cost everybody the connection."""
+    try:
+        then(*arguments)
+    except Exception:
+        log.exception("an answer or message of Redis could not be handled")
