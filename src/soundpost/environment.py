@@ -43,7 +43,7 @@ def is_service_port(name: str, text: str) -> bool:
 
 
 def plain_value(environ: Mapping[str, str], name: str) -> str:
-    """What a variable says; empty if it says nothing: ``null``, a service's address, or not there."""
+    """Return what a variable says; empty if it says nothing: ``null``, a service's address, or not there."""
     text = environ.get(name, "")
     if is_service_port(name, text):
         return ""
@@ -52,7 +52,7 @@ def plain_value(environ: Mapping[str, str], name: str) -> str:
 
 
 def value_from_file(environ: Mapping[str, str], name: str, place: str = "environment: ") -> str | None:
-    """What is in the file that ``<name>_FILE`` names, as it stands; None if that is not set.
+    """Return what is in the file that ``<name>_FILE`` names, as it stands; None if that is not set.
 
     A secret that reads ``null`` or has quotes is what its author put there. Raises ConfigurationError.
     """
@@ -72,5 +72,5 @@ def value_from_file(environ: Mapping[str, str], name: str, place: str = "environ
 
 
 def value_of(environ: Mapping[str, str], name: str) -> str:
-    """What a variable, or the file it names, says; empty if it says nothing. Raises ConfigurationError."""
+    """Return what a variable, or the file it names, says; empty if it says nothing. Raises ConfigurationError."""
     return value_from_file(environ, name) or plain_value(environ, name)

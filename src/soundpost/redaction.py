@@ -28,7 +28,7 @@ _URL_IN_TEXT: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://\S*")
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a setting, parameter or key of this name holds what must never be shown."""
+    """Return whether a setting, parameter or key of this name holds what must never be shown."""
     return _NAME.search(name) is not None
 
 

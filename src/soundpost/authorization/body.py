@@ -23,7 +23,7 @@ _NAME: Final = re.compile(rb'^content-disposition:\s*form-data;.*?\bname="?([^";
 
 
 def announces_too_much(content_length: str | None) -> bool:
-    """Whether a ``Content-Length`` header says that the body need not be read at all."""
+    """Return whether a ``Content-Length`` header says that the body need not be read at all."""
     if content_length is None or not content_length.isdecimal():
         return False
     return len(content_length) > _LONGEST_NUMBER or int(content_length) > MAX_BODY
@@ -50,7 +50,7 @@ def content_type(headers: Mapping[str, str]) -> str:
 
 
 def hint(headers: Mapping[str, str], body: bytes) -> str:
-    """What to say where values are missing: whether the body was of a kind that is not read."""
+    """Return what to say where values are missing: whether the body was of a kind that is not read."""
     kind = content_type(headers)
     if not body or kind in ("", FORM, MULTIPART, "application/json") or kind.endswith("+json"):
         return ""

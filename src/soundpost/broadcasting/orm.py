@@ -6,7 +6,7 @@ from typing import Any
 
 
 def is_orm_object(value: Any) -> bool:
-    """Whether it is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
+    """Return whether it is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
     kind = type(value)
     return (
         hasattr(value, "_sa_instance_state")

@@ -30,7 +30,7 @@ def unproxied(value: Any) -> Any:
 
 @lru_cache(maxsize=1_000)
 def _way_into(kind: Any) -> Callable[[Any], Any] | None:
-    """What opens the proxies of a class; None if its objects are none."""
+    """Return what opens the proxies of a class; None if its objects are none."""
     if hasattr(kind, "_get_current_object"):  # werkzeug's LocalProxy
         return lambda value: value._get_current_object()
     if hasattr(kind, "_proxy____cast"):  # Django's lazy translations, and whatever else its lazy() makes

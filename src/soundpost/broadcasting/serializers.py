@@ -56,7 +56,7 @@ def _validating(model: Any) -> Converter:
 
 
 def serializer_of(kind: type) -> Converter | None:
-    """What makes something of the objects of a class, if something is registered for it."""
+    """Return what makes something of the objects of a class, if something is registered for it."""
     if not _registered:
         return None
     for each in kind.__mro__:

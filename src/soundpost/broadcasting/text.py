@@ -78,7 +78,7 @@ def user_id_of(user: Any, what: str = "a user's id") -> str:
 
 
 def is_text(value: Any) -> bool:
-    """Whether a value is one text, behind a proxy too, or stands for one: a member of an enumeration."""
+    """Return whether a value is one text, behind a proxy too, or stands for one: a member of an enumeration."""
     return type(value) is str or isinstance(unproxied(value), str | Enum)
 
 
@@ -91,7 +91,7 @@ def _whole(text: str, what: str) -> str:
 
 
 def _step(value: Any, what: str) -> Any:
-    """What a value stands for, nearer to a text; ``_NONE`` for one that stands for nothing."""
+    """Return what a value stands for, nearer to a text; ``_NONE`` for one that stands for nothing."""
     value = unproxied(value)
     if is_orm_object(value):
         key = primary_key(value)

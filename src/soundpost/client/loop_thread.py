@@ -54,7 +54,7 @@ class LoopThread:
 
     @property
     def is_of_another_process(self) -> bool:
-        """Whether this process was forked from the one that the thread runs in."""
+        """Return whether this process was forked from the one that the thread runs in."""
         return self._pid != os.getpid()
 
     def _main(self) -> None:

@@ -99,7 +99,7 @@ class Node:
         self.peers.settled(partial(self.outbox.after_flush, callback))
 
     def every_second(self) -> None:
-        """What is due to the second."""
+        """Do what is due to the second."""
         now = self.clock()
         for state in self.by_id.values():
             if state.unauthorized:

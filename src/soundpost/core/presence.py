@@ -28,7 +28,7 @@ class Member:
 
 
 def id_fault(user_id: str, max_length: int) -> str | None:
-    """What is wrong with a user's id, in words; None for a good one."""
+    """Return what is wrong with a user's id, in words; None for a good one."""
     if not 1 <= len(user_id) <= max_length:
         return f"has {len(user_id)} characters: 1 to {max_length} are allowed (max_user_id_length)"
     if not is_unicode(user_id):

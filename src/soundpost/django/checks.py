@@ -67,7 +67,7 @@ def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
 
 
 def _useless_origins() -> Iterator[Message]:
-    """What is in CSRF_TRUSTED_ORIGINS and lets no page ask the auth endpoints."""
+    """Return what is in CSRF_TRUSTED_ORIGINS and lets no page ask the auth endpoints."""
     for reason in useless_origins().values():
         yield checks.Warning(
             f"CSRF_TRUSTED_ORIGINS: {reason}.",

@@ -39,7 +39,7 @@ class DjangoTransactions:
         return bool(connections[_current_alias()].in_atomic_block)
 
     def is_of_a_test_case(self) -> bool:
-        """Whether a ``TestCase``, or pytest-django's ``db``, has opened it: it will be rolled back."""
+        """Return whether a ``TestCase``, or pytest-django's ``db``, has opened it: it will be rolled back."""
         blocks = connections[_current_alias()].atomic_blocks
         return any(getattr(block, "_from_testcase", False) for block in blocks)
 

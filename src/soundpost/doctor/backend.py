@@ -57,7 +57,7 @@ def _from_outside(walk: Walk, plan: Plan, public: Place) -> None:
 
 
 def _without_slash(plan: Plan, place: Place) -> list[Found]:
-    """Whether Laravel is told of a path prefix in a form that it publishes without."""
+    """Return whether Laravel is told of a path prefix in a form that it publishes without."""
     told = Told(plan.files)
     value = told.named("REVERB_SERVER_PATH")
     if value is None or told.named("BROADCAST_CONNECTION", "BROADCAST_DRIVER") is None:

@@ -196,7 +196,7 @@ def _public(told: Told, public: Place | None) -> Iterator[Found]:
 
 
 def _same(name: str, one: str, other: str) -> bool:
-    """Whether two values send browsers to the same place."""
+    """Return whether two values send browsers to the same place."""
     return one == other or (name == "HOST" and is_loopback(one) and is_loopback(other))
 
 

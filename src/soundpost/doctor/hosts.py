@@ -39,7 +39,7 @@ def is_this_machine(host: str) -> bool:
 
 @lru_cache(maxsize=64)
 def _is_own(host: str) -> bool:
-    """Whether all addresses of a name are of this machine's interfaces: sockets can be bound to no others."""
+    """Return whether all addresses of a name are of this machine's interfaces: sockets can be bound to no others."""
     try:
         found = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError):

@@ -63,7 +63,7 @@ def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None
 
 
 def _is_declared(annotation: Any, default: Any) -> bool:
-    """Whether FastAPI is told where a parameter comes from, or its class says so."""
+    """Return whether FastAPI is told where a parameter comes from, or its class says so."""
     annotation = getattr(annotation, "__value__", annotation)  # type X = …
     if isinstance(default, _DECLARATIONS):
         return True

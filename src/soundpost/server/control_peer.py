@@ -40,7 +40,7 @@ class Peer(NamedTuple):
 
     @property
     def is_trusted(self) -> bool:
-        """Whether it is of this user, or of root."""
+        """Return whether it is of this user, or of root."""
         return self.uid in (os.geteuid(), 0)
 
 

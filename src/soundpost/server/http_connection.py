@@ -409,7 +409,7 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def may_go(self) -> bool:
-        """Whether another may have its socket: it is not about to become a WebSocket."""
+        """Return whether another may have its socket: it is not about to become a WebSocket."""
         return self.upgrade is None
 
     @property

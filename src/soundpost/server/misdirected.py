@@ -124,7 +124,7 @@ def upgrade_is_lost(notices: Notices, request: Request, error: HandshakeError) -
 
 
 def path_hint(path: str) -> str:
-    """What a path that leads nowhere was meant to be; empty if nothing is known."""
+    """Return what a path that leads nowhere was meant to be; empty if nothing is known."""
     if "//" in path:
         return (
             "; a proxy made two slashes of one: its own path and that of proxy_pass both end with one ('location /ws/' "

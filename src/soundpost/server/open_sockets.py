@@ -32,7 +32,7 @@ class Occupant(Protocol):
 
     @property
     def may_go(self) -> bool:
-        """Whether nothing is under way that would be lost."""
+        """Return whether nothing is under way that would be lost."""
 
 
 class OpenSockets:

@@ -34,5 +34,5 @@ class _WithoutTestCases:
         return self.is_open() and bool(self._transactions.defer(send))
 
     def is_open(self) -> bool:
-        """Whether a transaction is open that may be committed."""
+        """Return whether a transaction is open that may be committed."""
         return bool(self._transactions.is_open()) and not self._transactions.is_of_a_test_case()

@@ -64,7 +64,7 @@ def origin_of(text: str) -> Origin | None:
 
 
 def is_of_host(origin: str, host: str) -> bool:
-    """Whether the page with this ``Origin`` header is of the site that a ``Host`` header names."""
+    """Return whether the page with this ``Origin`` header is of the site that a ``Host`` header names."""
     page = origin_of(origin)
     return page is not None and page.host != "" and origin_of(f"{page.scheme}://{host}") == page
 
@@ -80,7 +80,7 @@ class Origins:
         self._patterns = [pattern for pattern in patterns if pattern is not None]
 
     def match(self, origin: str) -> bool:
-        """Whether the page with this ``Origin`` header is welcome."""
+        """Return whether the page with this ``Origin`` header is welcome."""
         if self.any:
             return True
         page = origin_of(origin)
@@ -119,7 +119,7 @@ class _Pattern(NamedTuple):
 
 
 def _pattern(form: str) -> _Pattern | None:
-    """What a form matches; None for everybody. Raises OriginError."""
+    """Return what a form matches; None for everybody. Raises OriginError."""
     if form == "*":
         return None
     _check_characters(form)

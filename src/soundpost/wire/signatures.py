@@ -39,7 +39,7 @@ def user_text(socket_id: str, user_data: str) -> str:
 
 
 def request_text(method: str, path: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """What an API request signs: values not URL-encoded, keys lower-cased and sorted, no ``auth_signature``.
+    """Return what an API request signs: values not URL-encoded, keys lower-cased and sorted, no ``auth_signature``.
 
     The values of a key that is repeated stay in the order they are sent in, as in Pusher's SDKs: the order matters.
     """

@@ -18,7 +18,7 @@ def is_socket_id(value: object) -> bool:
 
 
 def fault(value: object) -> str | None:
-    """What is wrong with a socket id, in words that are safe to log and to answer; None for a good one."""
+    """Return what is wrong with a socket id, in words that are safe to log and to answer; None for a good one."""
     if is_socket_id(value):
         return None
     # Escaped after it is cut: what comes from outside may be long, or end a line of a log.

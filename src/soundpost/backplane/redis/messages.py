@@ -173,7 +173,7 @@ def parse(data: bytes) -> Message | None:
 
 
 def is_of_another_version(data: bytes) -> bool:
-    """Whether a message looks like one of a node with another version of these forms."""
+    """Return whether a message looks like one of a node with another version of these forms."""
     return data[:1] == MAGIC[:1] and data[1:2].isdigit() and data[:2] != MAGIC
 
 

@@ -44,7 +44,7 @@ def event_fault(frame: bytes, channel: str, largest: int) -> str | None:
 
 
 def is_json(data: bytes) -> bool:
-    """Whether bytes are JSON in UTF-8, half emojis (``\\ud83d`` alone) included."""
+    """Return whether bytes are JSON in UTF-8, half emojis (``\\ud83d`` alone) included."""
     try:
         data.decode()
         _read_raw(data)

@@ -242,7 +242,7 @@ _DEAF: Final[Callbacks] = (lambda topic, data: None, lambda connection: None)
 
 
 async def _is_replica(connection: RedisConnection) -> bool:
-    """Whether a server is a replica; one that may not be asked will refuse the first script if it is."""
+    """Return whether a server is a replica; one that may not be asked will refuse the first script if it is."""
     try:
         role = await _answer(connection, "ROLE")
     except hiredis.ReplyError:  # a user without the dangerous commands, or one that a provider renamed

@@ -182,7 +182,7 @@ class _Line:
             return None
 
     def waits(self, waiting: _Waiting) -> bool:
-        """Whether it is still the first in line, and has not been given up."""
+        """Return whether it is still the first in line, and has not been given up."""
         with self.news:
             return bool(self.waiting) and self.waiting[0] is waiting
 

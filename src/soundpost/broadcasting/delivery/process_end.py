@@ -82,7 +82,7 @@ def _may_end_at_once(end: _End) -> bool:
 
 
 def _is_forked() -> bool:
-    """Whether this process is a copy of another Python program, rather than started by itself."""
+    """Return whether this process is a copy of another Python program, rather than started by itself."""
     if os.getpid() != _IMPORTED_IN:
         return True
     try:
@@ -93,13 +93,13 @@ def _is_forked() -> bool:
 
 
 def _is_child_of(library: str) -> bool:
-    """Whether this is a child process of multiprocessing, or of billiard, Celery's own form of it."""
+    """Return whether this is a child process of multiprocessing, or of billiard, Celery's own form of it."""
     module: Any = sys.modules.get(library)
     return module is not None and type(module.current_process()).__name__ != "_MainProcess"
 
 
 def _is_worker_of_gunicorn() -> bool:
-    """Whether Gunicorn forked this very process to serve requests: workers of all classes handle SIGUSR1."""
+    """Return whether Gunicorn forked this very process to serve requests: workers of all classes handle SIGUSR1."""
     base: Any = sys.modules.get("gunicorn.workers.base")
     if base is None:
         return False
@@ -131,7 +131,7 @@ def _give_signals_back() -> None:
 
 
 def _drain() -> None:
-    """What is accepted after this is sent at once."""
+    """Send at once whatever is accepted after this."""
     _end().is_over = True
     deadline = time.monotonic() + FLUSH_TIME
     for each in list(_waiting):
