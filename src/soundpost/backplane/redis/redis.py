@@ -147,7 +147,7 @@ class Redis:
             self.send(bucket, (self._there.publish, b"%b:t:%b" % (self.tag(bucket), channel), data), then)
 
     def restart_order(self, order: bytes) -> Publication:
-        """Send the order that has all hosts restart."""
+        """Make the order that has all hosts restart."""
         arguments = (order, b"%d" % (ORDER_LASTS * 1000))
         return Publication(CONTROL, RESTART.digest.encode(), arguments)
 
