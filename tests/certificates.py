@@ -12,6 +12,17 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 _DAY: Final = datetime.timedelta(days=1)
+_KEY_USAGES: Final = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
 
 
 class Certificate(NamedTuple):
@@ -91,6 +102,17 @@ def _signed(
         address = x509.UniformResourceIdentifier("http://authority.invalid/r1.der")
         access = x509.AccessDescription(AuthorityInformationAccessOID.CA_ISSUERS, address)
         builder = builder.add_extension(x509.AuthorityInformationAccess([access]), critical=False)
+    # From Python 3.13 on these are asked for.
+    signer = key if issuer is None else issuer.key
+    identifiers: list[x509.ExtensionType] = [
+        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+    ]
+    for identifier in identifiers:
+        builder = builder.add_extension(identifier, critical=False)
+    if is_authority:
+        signs = {name: name in ("key_cert_sign", "crl_sign") for name in _KEY_USAGES}
+        builder = builder.add_extension(x509.KeyUsage(**signs), critical=True)
     certificate = builder.sign(key if issuer is None else issuer.key, hashes.SHA256())
     return _Pair(certificate, key)
 

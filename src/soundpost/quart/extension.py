@@ -76,7 +76,8 @@ async def _body(content_length: str | None) -> bytes:
                     break
     except TimeoutError:
         raise RequestTimeout from None
-    request.body.set_result(body)  # for whoever asks after us
+    request.body = request.body_class(None, None)  # for whoever asks after us: what is read from the first one is gone
+    request.body.set_result(body)
     return body
 
 

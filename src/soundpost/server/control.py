@@ -79,7 +79,7 @@ class Control:
                 continue
             self._inode = self._path.stat().st_ino
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_unix_server(lambda: _Visitor(self._reply), sock=sock)
+            self._listener = await loop.create_server(lambda: _Visitor(self._reply), sock=sock)
             return
         log.warning("soundpost status, reload and restart cannot reach this server: no socket for them (%s)", fault)
 

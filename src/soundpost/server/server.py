@@ -122,8 +122,8 @@ class Server:
             (sockets,) = listening_sockets(settings)
         self.port = port_of(sockets)
         for sock in sockets:
-            create = self.loop.create_unix_server if sock.family == socket.AF_UNIX else self.loop.create_server
-            listener = await create(make, sock=sock, backlog=BACKLOG)
+            # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
+            listener = await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
             self._listeners.append(listener)
         self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
         # What exists now stays: it need not be looked at again. Connections are freed by reference counts, cycles
