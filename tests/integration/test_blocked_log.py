@@ -120,7 +120,7 @@ def test_what_is_left_out_is_counted_and_the_rest_comes_in_order() -> None:
     assert kept == lines[: len(kept)]
     assert 0 < len(kept) < len(lines)
     assert sum(map(int, re.findall(r"\((\d+) log lines were left out here", text))) == len(lines) - len(kept)
-    assert text.endswith("after\n")
+    assert text.index("after\n") > text.index(kept[-1])
 
 
 @pytest.mark.parametrize("make", [full_pipe, stopped_terminal])
