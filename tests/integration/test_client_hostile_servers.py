@@ -282,10 +282,13 @@ async def test_an_application_that_answers_so_refuses_a_channel_and_ends_nothing
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     auth = from_endpoint(f"http://127.0.0.1:{port}/auth")
-    async with listening, server(script) as url, Client(url, "key", auth=auth) as client:
-        with pytest.raises(SubscriptionError, match=f"127.0.0.1:{port}"):
-            await client.subscribe("private-x")
-        await client.subscribe("orders")
+    try:
+        async with server(script) as url, Client(url, "key", auth=auth) as client:
+            with pytest.raises(SubscriptionError, match=f"127.0.0.1:{port}"):
+                await client.subscribe("private-x")
+            await client.subscribe("orders")
+    finally:
+        listening.close()  # without waiting for connections, which Python 3.12 would do for ever
 
 
 @pytest.mark.parametrize("size", [0, -1])
