@@ -135,7 +135,7 @@ class HttpConnection(asyncio.Protocol):
     def told(self, request: Request) -> str | None:
         """Where the client of a request is, if that is not where the connection comes from: a trusted proxy says so."""
         headers, counted = request.headers(), self._server.client_ip_headers
-        if not any(name in headers for name in counted):
+        if headers.keys().isdisjoint(counted):
             return None
         peer = self.peer
         address = client_address(peer, headers, self._server.trusted_proxies, counted)

@@ -313,7 +313,8 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         """The socket is gone. The descriptor is still ours until this returns, and must be forgotten by then."""
         self._transport = self._blocked = self._left = None
         self._server.wheel.remove(self)
-        self._server.lingering.forget(self)
+        if self._state is not _OPEN:
+            self._server.lingering.forget(self)
         self._server.lost(self)
         if self._state is _OPEN:
             self._leave()
