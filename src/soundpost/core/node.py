@@ -48,7 +48,6 @@ class Node:
         self.compress = compress
         """Makes a frame smaller for connections that take compressed ones, or leaves it as it is."""
         self.observers = tuple(observers)
-        self.call_soon = call_soon
         self.outbox = Outbox(call_soon, peers.flush)
         self.by_id: dict[str, AppState] = {}
         self.by_key: dict[str, AppState] = {}
