@@ -77,7 +77,16 @@ def test_a_large_message_in_many_fragments_is_taken() -> None:
         assert client.read_event()["event"] == "pusher:pong"
 
 
-@pytest.mark.parametrize("frames", [client_frame(PING), client_frame(PONG), client_frame(CONTINUATION, fin=False)])
+@pytest.mark.parametrize(
+    "frames",
+    [
+        client_frame(PING),
+        client_frame(PONG),
+        client_frame(CONTINUATION, fin=False),
+        client_frame(TEXT, b'{"event":"pusher:ping"}'.ljust(17_000)),
+    ],
+    ids=["ping", "pong", "fragment", "oversized"],
+)
 def test_control_frames_and_fragments_count_against_the_apps_rate_limit(frames: bytes) -> None:
     limit = RateLimiting(enabled=True, max_attempts=5, terminate_on_limit=True)
     with ticked_server(app(rate_limiting=limit)) as ticked, ticked.connect() as client:

@@ -47,8 +47,9 @@ def takes_junk(connection: Connection) -> bool:
     return False
 
 
-def takes_control_frame(connection: Connection) -> bool:
-    """Count a control frame, against the app's rate limit too; return whether it may be acted on."""
+def takes_waste(connection: Connection) -> bool:
+    """Count a control frame or an oversized message, against the app's rate limit too; return whether it may be
+    answered."""
     return takes_junk(connection) and (not connection.app.app.rate_limiting.enabled or within_rate(connection))
 
 

@@ -29,7 +29,7 @@ def refuse(connection: Connection, payload: bytes) -> None:
 
     A subscription gets its ``pusher:subscription_error``, everything else a ``pusher:error``.
     """
-    if not flooding.takes_junk(connection):
+    if not flooding.takes_waste(connection):
         return
     error = _refusal(connection.app.app, payload)
     _warn(connection, f"refused a message of {len(payload)} bytes", str(error))
