@@ -72,9 +72,9 @@ SETUPS = {
 
 
 def attacks_on(setup: Setup) -> dict[str, Attack]:
-    """What a server is attacked with: everything on the plain one, what goes by another way on the others."""
+    """What a server is attacked with: everything, or on those around the same server what goes another way."""
     sockets = over_websockets(KEY)
-    if setup.name == "plain":
+    if setup.name in ("plain", "uvicorn"):
         return {**sockets, **over_http(), **that_never_read(KEY), "slow readers of small events": slow_readers(KEY)}
     if setup.name == "rate limits":
         return {name: attack for name, attack in sockets.items() if name in ("empty pings", "empty fragments")}

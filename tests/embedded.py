@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,10 +14,12 @@ from uvicorn_process import running_uvicorn
 
 
 @contextmanager
-def running_embedded(*, apps: Sequence[App] = (DEFAULT_APP,), **server: Any) -> Iterator[RunningServer]:
+def running_embedded(
+    *, apps: Sequence[App] = (DEFAULT_APP,), uvicorn: Mapping[str, str] | None = None, **server: Any
+) -> Iterator[RunningServer]:
     """Start it under uvicorn on a free port, around the application of ``embedded_app``; ``server`` as in its file."""
     given = msgspec.json.encode({"apps": list(apps), "server": {"shutdown_timeout": 1, **server}}).decode()
-    with running_uvicorn("embedded_app:app", {"EMBEDDED": given}) as process:
+    with running_uvicorn("embedded_app:app", {"EMBEDDED": given}, **(uvicorn or {})) as process:
         yield RunningServer(process.process, process.port, apps, process.log_file)
 
 

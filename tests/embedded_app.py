@@ -1,6 +1,7 @@
 """The embedded server of the tests: an ASGI application configured by ``EMBEDDED``, JSON with ``apps`` and ``server``.
 
-Around an application that answers ``GET /around``; ``POST /publish`` broadcasts by the driver ``embedded``.
+Around an application that answers ``GET /around`` with its query, ``POST /around`` with the body; ``POST /publish``
+broadcasts by the driver ``embedded``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ broadcaster = Broadcaster(
 
 
 async def around(request: Request) -> Response:
-    return PlainTextResponse("the application around it")
+    if request.method == "POST":
+        return Response(await request.body())
+    return PlainTextResponse("the application around it" + request.url.query)
 
 
 def in_a_child(channel: str, name: str, data: Any) -> str:
@@ -69,7 +72,7 @@ async def publish(request: Request) -> Response:
 
 
 app = App(
-    Starlette(routes=[Route("/around", around), Route("/publish", publish, methods=["POST"])]),
+    Starlette(routes=[Route("/around", around, methods=["GET", "POST"]), Route("/publish", publish, methods=["POST"])]),
     apps=given["apps"],
     server=given["server"],
 )

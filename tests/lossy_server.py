@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from soundpost.wire import messages
-from soundpost.wire.frames import CLOSE, PING, FrameReader, encode_frame, frame_payload
+from soundpost.wire.frames import CLOSE, PING, PONG, FrameReader, encode_frame, frame_payload
 from soundpost.wire.handshake import accept
 
 
@@ -32,6 +32,8 @@ class LossyServer:
         self.port = 0
         self.published = 0
         self.opened = 0
+        self.ponged = 0
+        """Pongs that came: a client that has answered a ping has read what was sent before it."""
         self._greets = greets
         self._lose, self._double, self._swap, self._refuse = lose, double, swap, refuse
         self._subscribers: dict[str, list[asyncio.StreamWriter]] = {}
@@ -67,6 +69,7 @@ class LossyServer:
             for message in frames.feed(data):
                 if message.opcode == CLOSE:
                     return
+                self.ponged += message.opcode == PONG
                 content = json.loads(message.payload) if message.payload.startswith(b"{") else {}
                 if content.get("event") == "pusher:subscribe":
                     channel = content["data"]["channel"]

@@ -1,10 +1,11 @@
 """A real uvicorn process with an ASGI application of the tests: ``with running_uvicorn("package.module:app") as url``.
 
-Run as a script it is that process: ``uvicorn_process.py APPLICATION``, which prints its port.
+Run as a script it is that process: ``uvicorn_process.py APPLICATION OPTIONS``, which prints its port.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -40,13 +41,16 @@ class UvicornProcess(NamedTuple):
 
 
 @contextmanager
-def running_uvicorn(application: str, environ: Mapping[str, str] | None = None) -> Iterator[UvicornProcess]:
-    """Start uvicorn on a free port of 127.0.0.1; ``application`` as on its command line. Ended by its pid."""
+def running_uvicorn(
+    application: str, environ: Mapping[str, str] | None = None, **options: str
+) -> Iterator[UvicornProcess]:
+    """Start uvicorn on a free port of 127.0.0.1; ``application`` as on its command line, ``options`` as
+    :class:`uvicorn.Config` has them. Ended by its pid."""
     tests = Path(__file__).parent
     path = os.pathsep.join([str(tests), os.environ.get("PYTHONPATH", "")])
     with tempfile.NamedTemporaryFile(prefix="soundpost-test-", suffix=".log") as log:
         process = subprocess.Popen(
-            [sys.executable, __file__, application],
+            [sys.executable, __file__, application, json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -70,7 +74,7 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _serve(application: str) -> None:
+def _serve(application: str, given: dict[str, Any]) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -81,9 +85,9 @@ def _serve(application: str) -> None:
                 threading.Thread(target=_end_with_parent, daemon=True).start()
 
     listener = socket.create_server(("127.0.0.1", 0))
-    options: dict[str, Any] = {"log_level": "warning", "timeout_graceful_shutdown": 3}
+    options: dict[str, Any] = {"log_level": "warning", "timeout_graceful_shutdown": 3, **given}
     Server(uvicorn.Config(application, **options)).run(sockets=[listener])
 
 
 if __name__ == "__main__":
-    _serve(sys.argv[1])
+    _serve(sys.argv[1], json.loads(sys.argv[2]))

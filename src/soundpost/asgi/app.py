@@ -15,6 +15,7 @@ import msgspec
 from soundpost.asgi import api
 from soundpost.asgi.connection import Receive, Send
 from soundpost.asgi.state import State
+from soundpost.asgi.uvicorn_fairness import make_uvicorn_fair
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.config.load import load
 from soundpost.config.settings import ServerSettings
@@ -79,6 +80,7 @@ class App:
         scope = {**scope, "headers": list(scope.get("headers") or ())}  # any iterable, which is read more than once
         state = self.start()
         if kind == "websocket":
+            make_uvicorn_fair(receive)  # mounted below a framework, this is the first that is known of the server
             request = api.request_of(scope)
             origin = request.headers().get(b"origin")  # several are joined, and match no origin, as at the server
             text = None if origin is None else origin.decode("latin-1")
@@ -111,6 +113,7 @@ class App:
 
     async def _lifespan(self, scope: Any, receive: Receive, send: Send) -> None:
         self.start()
+        make_uvicorn_fair(receive)
         if self._app is not None:
             try:
                 await self._app(scope, receive, send)
