@@ -114,12 +114,20 @@ class RedisCluster(Cluster):
         await self._bury()
 
     async def _bury(self) -> None:
-        """The leases of the dead have ended."""
-        other = next((host.redis for node, host in self._hosts.items() if node not in self._held), None)
-        while self._dead and other is not None:
-            await other._ask_server(b"nodes", "ZADD", other.tag(b"nodes") + b":nodes", 0, self._dead.pop())
-            await other._beat()
-            await asyncio.gather(*other._burials)
+        """The leases of the dead have ended, and those in which what they had sent could still come.
+
+        Who is told of a dead node first buries it, which may be a host by a beat of its own."""
+        alive = [host for node, host in self._hosts.items() if node not in self._held]
+        while self._dead and alive:
+            redis, dead = alive[0].redis, self._dead[0]
+            await redis._ask_server(b"nodes", "ZREM", redis.tag(b"nodes") + b":nodes", dead)
+            await redis._ask_server(b"nodes", "ZADD", redis.tag(b"nodes") + b":graves", 0, dead)
+            await redis._beat()
+            for host in alive:
+                await host.redis._ask_server(b"nodes", "PING")
+                await asyncio.gather(*host.redis._burials)
+            if await redis._ask_server(b"nodes", "ZSCORE", redis.tag(b"nodes") + b":graves", dead) is None:
+                del self._dead[0]
 
     async def add(self) -> Stage:
         host = Host(self._setup, await Relay.start(self._port), self._prefix)

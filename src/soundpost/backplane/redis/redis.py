@@ -225,6 +225,7 @@ class Redis:
             with contextlib.suppress(ConnectionError, TimeoutError, hiredis.ReplyError):
                 async with asyncio.timeout(self._patience):
                     await self._bury(self.node, self._stated_buckets)
+                    await self._close_grave(self.node)
         self.drop()
 
     async def _connect(self) -> None:
@@ -286,7 +287,7 @@ class Redis:
         return bool(is_new), int(now), dict(zip(living[::2], map(_milliseconds, living[1::2]), strict=True))
 
     def _bury_soon(self, node: bytes, buckets: Iterable[bytes] = ()) -> None:
-        task = asyncio.ensure_future(self._bury(node, buckets))
+        task = asyncio.ensure_future(self._bury_dead(node, buckets))
         self._burials.add(task)
         task.add_done_callback(self._buried)
 
@@ -295,17 +296,31 @@ class Redis:
         if not task.cancelled() and task.exception() is not None:
             log.debug("a dead node could not be buried; another host will: %s", task.exception())
 
-    async def _bury(self, node: bytes, buckets: Iterable[bytes] = ()) -> None:
-        """Take out all that a node had stated: in buckets it has told of, and in those known. Raises ConnectionError
-        and hiredis.ReplyError."""
+    async def _bury_dead(self, node: bytes, buckets: Iterable[bytes]) -> None:
+        """Bury a node whose connection is gone. What it had sent may still be on its way, so its grave is open for
+        another lease, as long as there was something of it. Raises as :meth:`_bury`."""
+        if await self._bury(node, buckets):
+            await self._ask(REGISTER, CONTROL, int(LEASE * 1000), node=node)
+            await self._ask_server(CONTROL, "ZREM", self.tag(CONTROL) + b":nodes", node)
+        else:
+            await self._close_grave(node)
+
+    async def _bury(self, node: bytes, buckets: Iterable[bytes] = ()) -> bool:
+        """Take out all that a node had stated: in buckets it has told of, and in those known. Return whether there was
+        anything. Raises ConnectionError and hiredis.ReplyError."""
         key = self.tag(CONTROL) + b":buckets:" + node
+        found = 0
         for bucket in {*buckets, *await self._ask_server(CONTROL, "SMEMBERS", key)}:
-            await self._ask_server(bucket, "HDEL", self.tag(bucket) + b":connections", node)
+            found += await self._ask_server(bucket, "HDEL", self.tag(bucket) + b":connections", node)
             left = 1
             while left:
-                left, changes = await self._ask(BURY, bucket, self.tell_of(bucket), _BURY_AT_ONCE, node=node)
+                taken, left, changes = await self._ask(BURY, bucket, self.tell_of(bucket), _BURY_AT_ONCE, node=node)
+                found += taken
                 self.on_changes(bucket, changes)
-        await self._ask_server(CONTROL, "DEL", key)
+        return found > 0
+
+    async def _close_grave(self, node: bytes) -> None:
+        await self._ask_server(CONTROL, "DEL", self.tag(CONTROL) + b":buckets:" + node)
         await self._ask_server(CONTROL, "ZREM", self.tag(CONTROL) + b":graves", node)
         await self._ask_server(CONTROL, "ZREM", self.tag(CONTROL) + b":nodes", node)
 

@@ -122,6 +122,10 @@ class Script:
 
 ENTER: Final = Script("""
 local channel, user, blob, limit = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+-- What a burial does not find would be there for ever.
+if redis.call('HEXISTS', base .. 'share:' .. node, channel) == 0 then
+  return redis.error_reply('BURIED this host was silent for so long that the others took it for dead')
+end
 if redis.call('HEXISTS', base .. 'where:' .. channel, user) == 0
     and redis.call('HLEN', base .. 'where:' .. channel) >= limit then
   return {false, '0', changes}
@@ -129,7 +133,8 @@ end
 local is_new = enter(node, channel, user, blob)
 return {1, version_of(channel), changes}
 """)
-"""CHANNEL USER BLOB LIMIT: a user is on the node now. Answer: 1 (nil: no room), version, changes."""
+"""CHANNEL USER BLOB LIMIT: a user is on the node now, which has stated that it has the channel. Answer: 1 (nil: no
+room), version, changes."""
 
 LEAVE: Final = Script("""
 leave(node, ARGV[3], ARGV[4])
@@ -199,10 +204,12 @@ bucket keeps those of so many channels."""
 BURY: Final = Script("""
 local channels = redis.call('HKEYS', base .. 'share:' .. node)
 local most = tonumber(ARGV[4])
-for i = 1, math.min(most, #channels) do count(node, channels[i], 0, ARGV[3]) end
-return {math.max(0, #channels - most), changes}
+local taken = math.min(most, #channels)
+for i = 1, taken do count(node, channels[i], 0, ARGV[3]) end
+return {taken, #channels - taken, changes}
 """)
-"""TELL MOST: a node is gone; so many of its channels at most. Answer: how many are left, changes."""
+"""TELL MOST: a node is gone; so many of its channels at most. Answer: how many were taken out, how many are left,
+changes."""
 
 _NOW: Final = """
 local time = redis.call('TIME')

@@ -1,0 +1,87 @@
+"""What a host had sent to Redis before it died may be acted on after it was buried: nothing of it stays."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import hiredis
+import pytest
+
+from conformance.backplane.cluster import Setup
+from conformance.backplane.redis_cluster import RedisCluster, redis_cluster
+from conformance.protocol.stage import APP
+from soundpost.backplane.redis.buckets import app_bucket, bucket_of
+from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.scripts import COUNT, ENTER, SYNC, Script
+from soundpost.core.peers import ChannelsQuery, UsersQuery
+
+ROOM: Final = "presence-room"
+BUCKET: Final = bucket_of(APP.id, ROOM)
+SETUP: Final = Setup([APP], 2, None, None)
+LATE: Final[dict[str, list[tuple[Script, tuple[Any, ...]]]]] = {
+    "a count": [(COUNT, ("0", ROOM, 3))],
+    "a channel with its members": [(SYNC, ("0", ROOM, 1, "ghost", '{"user_id":"ghost"}'))],
+    "a channel and a member": [(SYNC, ("0", ROOM, 1)), (ENTER, (ROOM, "ghost", '{"user_id":"ghost"}', 100))],
+}
+
+
+async def keys_of(redis: Redis) -> list[bytes]:
+    found: list[bytes] = await redis._ask_server(b"nodes", "KEYS", b"*" + redis._prefix + b"*")
+    return found
+
+
+async def lose_one(cluster: RedisCluster) -> tuple[Redis, bytes]:
+    """One of two hosts dies with a member; who is left, and the name of the dead."""
+    stays, dies = cluster.nodes
+    await cluster.join(dies, ROOM, user="ann")
+    dead = cluster._hosts[dies].redis.node
+    await cluster.lose(dies)
+    return cluster._hosts[stays].redis, dead
+
+
+@pytest.mark.parametrize("name", LATE)
+async def test_what_a_dead_host_stated_late_is_taken_out(name: str) -> None:
+    async with redis_cluster(SETUP) as cluster:
+        assert isinstance(cluster, RedisCluster)
+        redis, dead = await lose_one(cluster)
+        before = sorted(await keys_of(redis))
+
+        # The burial found something, so the grave was open for another lease.
+        await redis._ask_server(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET, app_bucket("1"))
+        for script, arguments in LATE[name]:
+            await redis._ask(script, BUCKET, *arguments, node=dead)
+        await redis._ask_server(app_bucket("1"), "HSET", redis.tag(app_bucket("1")) + b":connections", dead, 7)
+        cluster._dead.append(dead)
+        await cluster.settle()
+
+        (stays,) = cluster.nodes
+        assert await cluster.ask(stays, ChannelsQuery("1", "", ["subscription_count"])) == {}
+        assert await cluster.ask(stays, UsersQuery("1", ROOM)) == []
+        assert sorted(await keys_of(redis)) == before
+
+
+async def test_a_dead_host_s_member_is_refused_where_no_burial_would_find_it() -> None:
+    async with redis_cluster(SETUP) as cluster:
+        assert isinstance(cluster, RedisCluster)
+        redis, dead = await lose_one(cluster)
+        with pytest.raises(hiredis.ReplyError, match="took it for dead"):
+            await redis._ask(ENTER, BUCKET, ROOM, "ghost", '{"user_id":"ghost"}', 100, node=dead)
+        (stays,) = cluster.nodes
+        assert await cluster.ask(stays, UsersQuery("1", ROOM)) == []
+
+
+async def test_a_grave_is_open_for_another_lease_if_there_was_something_in_it() -> None:
+    async with redis_cluster(SETUP) as cluster:
+        assert isinstance(cluster, RedisCluster)
+        redis, dead = await lose_one(cluster)
+        graves = redis.tag(b"nodes") + b":graves"
+        assert (
+            await redis._ask_server(b"nodes", "ZSCORE", graves, dead) is None
+        )  # the harness has waited for the second
+
+        await redis._ask_server(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET)
+        await redis._ask(COUNT, BUCKET, "0", ROOM, 1, node=dead)
+        await redis._bury_dead(dead, ())
+        assert float(await redis._ask_server(b"nodes", "ZSCORE", graves, dead)) > 0
+        await redis._bury_dead(dead, ())
+        assert await redis._ask_server(b"nodes", "ZSCORE", graves, dead) is None
