@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
-from soundpost.core.apps import App
-from soundpost.server.run import run
+from soundpost.core.app_settings import App
+from soundpost.server.processes.run import run
 
 app = App(
     id="1",

@@ -24,7 +24,7 @@ from soaking.crowd import Crowd
 from soaking.ledger import DOUBLE, ECHOED, LOST, OUT_OF_ORDER
 from subjects.workers import Tree, started
 
-from soundpost.bench.messages import Endpoint
+from soundpost.tools.bench.messages import Endpoint
 
 WARM_UP = 2
 """Cycles before the one whose memory the later ones are compared with."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from soundpost.bench.faults import Faults
-from soundpost.bench.histogram import Histogram
-from soundpost.bench.messages import Effort, PublisherReport, ReceiverReport, Second
-from soundpost.bench.run import Outcome
-from soundpost.bench.scenario import Scenario, Settings
+from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.messages import Effort, PublisherReport, ReceiverReport, Second
+from soundpost.tools.bench.run import Outcome
+from soundpost.tools.bench.scenario import Scenario, Settings
 
 START = 10**12
 SECOND = 10**9

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from soundpost.cli.app import app
+from soundpost.tools.cli.app import app
 
 
 class CommandLine:

@@ -49,7 +49,7 @@ def set_ups() -> dict[str, list[str]]:
 
 def tables() -> str:
     """All faults, in Markdown."""
-    from soundpost.doctor.faults import SECTIONS
+    from soundpost.tools.doctor.faults import SECTIONS
 
     known = set_ups()
     lines: list[str] = []

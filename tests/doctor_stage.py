@@ -18,9 +18,9 @@ from certificates import Authority, Certificate
 from harness import DEFAULT_APP, RunningServer, running_server, until
 from nginx_process import temporary_paths
 from redis_process import free_port
-from soundpost.core.apps import App
-from soundpost.doctor import Examination, Plan, examine, patience
-from soundpost.doctor.place import Place, place_of
+from soundpost.core.app_settings import App
+from soundpost.tools.doctor import Examination, Plan, examine, timeouts
+from soundpost.tools.doctor.base_url import Place, place_of
 
 _CONFIGURATION: Final = """\
 worker_processes 1;
@@ -275,8 +275,8 @@ def stage(folder: Path, server: RunningServer) -> Iterator[Stage]:
 @pytest.fixture(name="on")
 def impatient_stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     """A stage on which nothing is waited for long, whose authority is trusted."""
-    monkeypatch.setattr(patience, "CONNECT", 1.5)
-    monkeypatch.setattr(patience, "ANSWER", 2.5)
+    monkeypatch.setattr(timeouts, "CONNECT", 1.5)
+    monkeypatch.setattr(timeouts, "ANSWER", 2.5)
     with stage(tmp_path, server) as made:
         monkeypatch.setenv("SSL_CERT_FILE", str(made.authority.file))
         yield made

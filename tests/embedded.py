@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from harness import DEFAULT_APP, HttpResponse, RunningServer, http_request
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from uvicorn_process import running_uvicorn
 
 

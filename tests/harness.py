@@ -33,7 +33,7 @@ from raw_socket import (
     upgrade_request,
 )
 from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 __all__ = [
     "DEFAULT_APP",

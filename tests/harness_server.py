@@ -14,8 +14,8 @@ import threading
 import msgspec
 
 from soundpost.config.settings import Settings
-from soundpost.server.listening import Listening
-from soundpost.server.run import run
+from soundpost.server.connections.listening import Listening
+from soundpost.server.processes.run import run
 
 
 def _end_with_parent() -> None:

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.wire.frames import CLOSE, CONTINUATION, TEXT, parse_close, unmask
 from soundpost.wire.signatures import signed_query
 

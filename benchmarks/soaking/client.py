@@ -8,14 +8,14 @@ from collections.abc import Callable
 from typing import cast
 
 from soaking.ledger import Hearing, Ledger, is_client
-from soundpost.bench.client import upgrade_request
-from soundpost.bench.faults import Faults, code_in_words
-from soundpost.bench.messages import Endpoint
-from soundpost.bench.server_frames import ServerFrames, masked_frame, masked_text
 from soundpost.client.authorization import ChannelAuth, with_secret
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.client.pusher_socket import NO_CLOSE_FRAME
 from soundpost.errors import FrameError
+from soundpost.tools.bench.client import upgrade_request
+from soundpost.tools.bench.faults import Faults, code_in_words
+from soundpost.tools.bench.messages import Endpoint
+from soundpost.tools.bench.server_frames import ServerFrames, masked_frame, masked_text
 from soundpost.wire.frames import CLOSE, NORMAL_CLOSURE, PING, PONG, Message, close_frame, frame_payload, parse_close
 from soundpost.wire.json_text import encode
 

@@ -13,8 +13,8 @@ from typing import Any
 from soaking.client import PRESENCE, Client, user_of
 from soaking.ledger import Ledger
 from soaking.publisher import Pace, Publisher, pause
-from soundpost.bench.faults import Faults
-from soundpost.bench.messages import Endpoint
+from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.messages import Endpoint
 
 LOAD_SECONDS = 12.0
 EVENTS_PER_SECOND = 200

@@ -11,7 +11,7 @@ from array import array
 from collections import Counter, defaultdict
 from itertools import pairwise
 
-from soundpost.bench.faults import Faults
+from soundpost.tools.bench.faults import Faults
 from soundpost.wire.channel_names import kind_of
 
 NOTHING = array("Q")

@@ -13,9 +13,9 @@ from typing import Any
 
 from soaking.client import EVENT, Client, said
 from soaking.ledger import Ledger
-from soundpost.bench.api_connection import ApiConnection
-from soundpost.bench.faults import Faults
-from soundpost.bench.messages import Endpoint
+from soundpost.tools.bench.api_connection import ApiConnection
+from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.messages import Endpoint
 from soundpost.wire import signatures
 
 PAUSE_AFTER_FAILURE = 0.5

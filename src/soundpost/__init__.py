@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from soundpost.errors import SoundpostError
 
 if TYPE_CHECKING:
-    from soundpost.authorization import ChannelPolicy, Denied, channels
     from soundpost.broadcasting import Broadcaster, broadcast
+    from soundpost.broadcasting.authorization import ChannelPolicy, Denied, channels
     from soundpost.broadcasting.channels import (
         Channel,
         EncryptedPrivateChannel,
@@ -63,7 +63,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "soundpost.authorization": ("ChannelPolicy", "Denied", "channels"),
+    "soundpost.broadcasting.authorization": ("ChannelPolicy", "Denied", "channels"),
     "soundpost.broadcasting": ("Broadcaster", "broadcast"),
     "soundpost.broadcasting.channels": (
         "Channel",

@@ -1,6 +1,6 @@
 """``python -m soundpost``: the same as the command ``soundpost``."""
 
-from soundpost.cli.app import main
+from soundpost.tools.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from soundpost.broadcasting.catalogue import events_in
-from soundpost.typescript import declarations
+from soundpost.tools.typescript import declarations
 
 NODE_MODULES = Path(__file__).parent / "node_modules"
 OPTIONS = ["--noEmit", "--strict", "--skipLibCheck", "--module", "esnext", "--moduleResolution", "bundler"]

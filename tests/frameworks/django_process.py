@@ -11,8 +11,8 @@ import django
 from django.core.management import call_command
 from django.test.utils import setup_test_environment
 
-from soundpost.authorization import channels
 from soundpost.broadcasting import broadcast
+from soundpost.broadcasting.authorization import channels
 
 Snapshot = tuple[dict[str, Any], dict[str, Any]]
 

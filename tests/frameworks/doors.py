@@ -18,8 +18,8 @@ import soundpost.fastapi
 import soundpost.flask
 import soundpost.quart
 import soundpost.starlette
-from soundpost.authorization import ChannelRoutes
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.broadcasting.settings import settings_from
 from soundpost.litestar import SoundpostPlugin
 

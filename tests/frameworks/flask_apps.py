@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from flask import Flask, request
 
-from soundpost.authorization import ChannelRoutes
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.flask import Soundpost
 
 CREDENTIALS: Final = {"SOUNDPOST_APP_ID": "1", "SOUNDPOST_KEY": "app-key", "SOUNDPOST_SECRET": "app-secret"}

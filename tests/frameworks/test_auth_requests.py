@@ -16,9 +16,9 @@ from quart import request as quart_request
 from frameworks import django_database  # noqa: F401 - sets Django up
 from frameworks.django_process import django_state
 from frameworks.doors import DOORS, FORM, SOCKET_ID, Answer, Door, Open, fastapi, flask, quart
-from soundpost.authorization import ChannelRoutes
-from soundpost.authorization.body import MAX_BODY, values_of
-from soundpost.authorization.refusals import Mistake
+from soundpost.broadcasting.authorization import ChannelRoutes
+from soundpost.broadcasting.authorization.body import MAX_BODY, values_of
+from soundpost.broadcasting.authorization.refusals import Mistake
 
 AUTH = "/broadcasting/auth"
 VALUES = {"socket_id": SOCKET_ID, "channel_name": "private-requests.7"}
@@ -51,7 +51,7 @@ def post(request: pytest.FixtureRequest) -> Iterator[Post]:
     with django_state():
         from django.test import Client, override_settings
 
-        from soundpost.authorization import channels
+        from soundpost.broadcasting.authorization import channels
 
         declare_in_django(channels)
         prefix = "/broadcasting" if request.param == "django" else "/coroutines"
@@ -159,7 +159,7 @@ def test_django_reads_no_upload() -> None:
 def test_django_takes_a_form_that_was_read_before() -> None:
     from django.test import RequestFactory
 
-    from soundpost.authorization import channels
+    from soundpost.broadcasting.authorization import channels
     from soundpost.django import views
 
     with django_state():

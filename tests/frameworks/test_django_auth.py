@@ -18,7 +18,7 @@ from django.test import AsyncClient, Client, override_settings
 
 from frameworks.django_database import caller, in_transactions, user
 from frameworks.django_site.shop.models import Article, Order
-from soundpost.authorization import channels
+from soundpost.broadcasting.authorization import channels
 
 SOCKET_ID: Final = "123.456"
 SDK: Final = pusher.Pusher(app_id="1", key="app-key", secret="app-secret")

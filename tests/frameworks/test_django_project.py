@@ -20,7 +20,7 @@ from django.test import RequestFactory, override_settings
 
 from frameworks.django_process import django_state
 from soundpost import broadcast
-from soundpost.authorization import ChannelRoutes, channels
+from soundpost.broadcasting.authorization import ChannelRoutes, channels
 from soundpost.django import autodiscovery
 from soundpost.errors import ConfigurationError
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from frameworks.django_database import in_transactions, user
 from frameworks.django_site.shop.models import Order
 from soundpost import Event, PrivateChannel, broadcast, register_serializer
-from soundpost.authorization.users import id_of
+from soundpost.broadcasting.authorization.users import id_of
 from soundpost.broadcasting.serializers import unregister_serializer
 from soundpost.errors import PayloadError
 

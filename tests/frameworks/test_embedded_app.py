@@ -17,8 +17,8 @@ from starlette.routing import Mount, Route
 
 from frameworks.fastapi_apps import ask, current_user, make_soundpost
 from soundpost.asgi import App
+from soundpost.broadcasting.browser import echo_options
 from soundpost.broadcasting.settings import settings_from
-from soundpost.browser import echo_options
 from soundpost.errors import BroadcastError, ConfigurationError
 from soundpost.fastapi import Broadcaster, Soundpost
 

@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.testclient import TestClient
 
 from frameworks.fastapi_apps import SETTINGS, SOCKET_ID, CurrentUser, User, ask, current_user, make_app, make_soundpost
-from soundpost.authorization import AuthEndpoint, AuthRequest, ChannelRoutes, Context, Denied
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, ChannelRoutes, Context, Denied
 from soundpost.broadcasting.settings import settings_from
 from soundpost.errors import RouteError
 from soundpost.fastapi import ChannelPolicy, Soundpost

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import HTTPConnection
 
 from frameworks.fastapi_apps import SOCKET_ID, CurrentUser, User, current_user, make_app, make_soundpost
-from soundpost.authorization import ChannelRoutes, Context
+from soundpost.broadcasting.authorization import ChannelRoutes, Context
 from soundpost.errors import RouteError
 from soundpost.fastapi import Soundpost
 

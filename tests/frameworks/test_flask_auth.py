@@ -14,7 +14,7 @@ from werkzeug.exceptions import NotFound, Unauthorized
 
 from frameworks.flask_apps import ask, new_app, new_soundpost
 from soundpost import Denied
-from soundpost.authorization import AuthEndpoint, AuthRequest
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest
 from soundpost.flask import Soundpost
 from soundpost.wire.signatures import sign
 

@@ -12,8 +12,8 @@ from flask import Flask
 
 import soundpost
 from frameworks.flask_apps import CREDENTIALS, ask, new_app, new_soundpost
-from soundpost.authorization import ChannelRoutes
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import ConfigurationError
 from soundpost.flask import Soundpost

@@ -17,8 +17,8 @@ from clients.clients_js import EchoJs
 from frameworks.flask_apps import new_app
 from harness import RunningServer
 from soundpost import EncryptedPrivateChannel, Event, PrivateChannel
-from soundpost.authorization import ChannelRoutes
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.flask import Soundpost
 
 MASTER_KEY = "TKUM8i5mR1QZJmcoLnXm4ZkzFEwOaCIWEX0BNYyLTcM="

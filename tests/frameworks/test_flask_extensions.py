@@ -10,8 +10,8 @@ from flask_login import LoginManager, UserMixin, current_user, login_user, logou
 from flask_wtf import CSRFProtect
 
 from frameworks.flask_apps import ask, new_app, new_soundpost
-from soundpost.authorization import ChannelRoutes
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.flask import Soundpost
 
 

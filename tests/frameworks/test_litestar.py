@@ -13,8 +13,8 @@ from litestar.di import NamedDependency
 from litestar.exceptions import PermissionDeniedException
 from litestar.testing import TestClient
 
-from soundpost.authorization import AuthEndpoint, AuthRequest, ChannelRoutes
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, ChannelRoutes
 from soundpost.litestar import SoundpostPlugin
 
 CREDENTIALS = {"app_id": "1", "key": "app-key", "secret": "app-secret"}

@@ -14,7 +14,7 @@ from werkzeug.local import LocalProxy
 
 from frameworks import django_database  # noqa: F401 - sets Django up
 from frameworks.doors import DOORS, SOCKET_ID, Door, Open
-from soundpost.authorization import AuthRequest, ChannelRoutes
+from soundpost.broadcasting.authorization import AuthRequest, ChannelRoutes
 
 
 class ByMethod:

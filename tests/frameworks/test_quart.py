@@ -10,8 +10,8 @@ from quart import Quart, abort, render_template_string, request
 
 from frameworks.flask_apps import CREDENTIALS
 from soundpost import current_socket_id
-from soundpost.authorization import AuthEndpoint, AuthRequest, ChannelRoutes
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, ChannelRoutes
 from soundpost.quart import Soundpost
 
 

@@ -15,9 +15,9 @@ from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 
 from frameworks.fastapi_apps import SETTINGS, SOCKET_ID, ask
-from soundpost.authorization import ChannelRoutes, Context
-from soundpost.authorization import channels as default_channels
 from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting.authorization import ChannelRoutes, Context
+from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.settings import settings_from
 from soundpost.starlette import SocketIdMiddleware, Soundpost
 

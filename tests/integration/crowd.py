@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness import RawSocket, RunningServer, until
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.wire.signatures import channel_text, sign, user_text
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"

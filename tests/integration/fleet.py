@@ -10,7 +10,7 @@ from typing import Any
 from harness import DEFAULT_APP, RunningServer, running_server, until
 from integration.crowd import Event, join
 from soundpost.config.settings import ScalingSettings
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 SETTLE = 20.0
 """Seconds in which servers must agree after a fault: a lease, and what follows from its end."""

@@ -23,8 +23,8 @@ from cli_process import TIMEOUT, Process, Shell, shell
 from harness import RunningServer, running_server
 from lossy_server import LossyServer, serving
 from self_signed import self_signed
-from soundpost.bench.report import Report
-from soundpost.cli.app import app
+from soundpost.tools.bench.report import Report
+from soundpost.tools.cli.app import app
 
 CREDENTIALS = ("--app-id", "1", "--key", "app-key", "--secret", "app-secret")
 SMALL = ("--connections", "20", "--duration", "1", "--json", "-")

@@ -16,8 +16,8 @@ import pytest
 
 from ending import end
 from harness import TIMEOUT, RawSocket, http_request, signed_request, until
-from soundpost.core.apps import App
-from soundpost.server.logs import QueuedStream
+from soundpost.core.app_settings import App
+from soundpost.server.processes.logs import QueuedStream
 
 APP = App(id="1", key="k", secret="s")
 

@@ -18,7 +18,7 @@ from certificates import Authority, Certificate
 from deployed_proxy import TlsSocket
 from harness import DEFAULT_APP, RunningServer, running_server, until
 from integration.operated import CALM, operated
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 
 class Served:

@@ -29,7 +29,7 @@ from harness import (
 from nginx_process import temporary_paths
 from redis_process import free_port
 from self_signed import self_signed
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 __all__ = ["command_line"]
 

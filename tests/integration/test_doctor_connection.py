@@ -7,8 +7,8 @@ import ssl
 import time
 
 from doctor_stage import Scene, Stage, assert_named, examined, impatient_stage, place, plan, scene, scenes_of
-from soundpost.doctor import Plan
-from soundpost.doctor.place import place_of
+from soundpost.tools.doctor import Plan
+from soundpost.tools.doctor.base_url import place_of
 
 __all__ = ["impatient_stage"]
 

@@ -11,12 +11,12 @@ from doctor_stage import PAGE, Scene, Stage, codes, examined, place, scene, scen
 from harness import RunningServer
 from redis_process import running_redis
 from soundpost.config.settings import ScalingSettings, Settings
-from soundpost.doctor import Plan, patience
+from soundpost.tools.doctor import Plan, timeouts
 
 
 @pytest.fixture(name="on")
 def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    monkeypatch.setattr(patience, "CONNECT", 1.5)
+    monkeypatch.setattr(timeouts, "CONNECT", 1.5)
     with stage(tmp_path, server) as made:
         yield made
 

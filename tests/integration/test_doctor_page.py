@@ -7,8 +7,8 @@ import re
 import pytest
 
 from doctor_page import PAGE, set_ups, written
-from soundpost.doctor.faults import FAULTS, SECTIONS, Fault
-from soundpost.doctor.findings import facts_of
+from soundpost.tools.doctor.faults import FAULTS, SECTIONS, Fault
+from soundpost.tools.doctor.findings import facts_of
 
 
 def test_the_page_has_the_table_of_faults() -> None:

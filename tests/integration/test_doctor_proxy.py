@@ -21,7 +21,7 @@ from doctor_stage import (
     scenes_of,
 )
 from harness import DEFAULT_APP
-from soundpost.doctor import Plan
+from soundpost.tools.doctor import Plan
 
 _HEADERS = "proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;"
 _CHALLENGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>_cf_chl_opt</body></html>"

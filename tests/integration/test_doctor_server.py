@@ -30,11 +30,11 @@ from doctor_stage import (
 from harness import DEFAULT_APP
 from redis_process import running_redis
 from soundpost.config.settings import ScalingSettings
-from soundpost.core.apps import App
-from soundpost.doctor import Plan
-from soundpost.doctor.dotenv import read_env_file
-from soundpost.doctor.hosts import same_host
-from soundpost.doctor.place import Place
+from soundpost.core.app_settings import App
+from soundpost.tools.doctor import Plan
+from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.dotenv import read_env_file
+from soundpost.tools.doctor.hosts import same_host
 
 _PUBLISH_ONLY_INSIDE = f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
 

@@ -24,7 +24,7 @@ from harness import (
 )
 from integration.crowd import crowd
 from integration.operated import operated, publication
-from soundpost.server.fair_queue import SLICE
+from soundpost.server.connections.fair_queue import SLICE
 from soundpost.wire.frames import CLOSE, parse_close
 
 HEALTH = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"

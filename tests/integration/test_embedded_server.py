@@ -15,7 +15,7 @@ from embedded import publish_inside, running_embedded
 from harness import DEFAULT_APP, RawSocket, RunningServer, http_request, until
 from raw_socket import client_frame
 from soundpost.asgi import App as Embedded
-from soundpost.core.apps import App, RateLimiting
+from soundpost.core.app_settings import App, RateLimiting
 from soundpost.wire.frames import BINARY, CLOSE, TEXT
 from soundpost.wire.signatures import channel_text, sign, user_text
 

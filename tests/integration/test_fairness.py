@@ -16,8 +16,8 @@ from hostile import over_http, over_websockets, that_never_read, websocket
 from integration.ticked_server import ticked_server
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
-from soundpost.server.http_connection import HttpConnection
-from soundpost.server.requests import Later, Request, Response
+from soundpost.server.api.requests import Later, Request, Response
+from soundpost.server.connections.http_connection import HttpConnection
 from soundpost.server.server import Server
 from soundpost.wire.frames import TEXT
 

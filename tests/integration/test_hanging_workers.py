@@ -12,9 +12,9 @@ import pytest
 from harness import DEFAULT_APP, TIMEOUT
 from soundpost.backplane.hub_messages import Event
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.server import worker_process
-from soundpost.server import workers as module
-from soundpost.server.workers import Workers
+from soundpost.server.processes import worker_process
+from soundpost.server.processes import workers as module
+from soundpost.server.processes.workers import Workers
 
 SETTINGS = Settings(server=ServerSettings(host="127.0.0.1", port=0, shutdown_timeout=1), apps=(DEFAULT_APP,))
 

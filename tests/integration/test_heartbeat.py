@@ -14,8 +14,8 @@ from harness import TIMEOUT, until
 
 PROGRAM = """
 import asyncio, re, sys, time, uvloop
-from soundpost.server.heartbeat import Heartbeat
-from soundpost.server.logs import set_up_logging
+from soundpost.server.processes.loop_watchdog import Heartbeat
+from soundpost.server.processes.logs import set_up_logging
 
 def stand_still():
     time.sleep(1000)

@@ -14,8 +14,8 @@ import pytest
 
 from harness import DEFAULT_APP, RawSocket, client_frame, http_request, signed_request, upgrade_request
 from integration.ticked_server import TickedServer, ticked_server
-from soundpost.core.apps import App, RateLimiting
-from soundpost.server.websocket_connection import WebSocketConnection
+from soundpost.core.app_settings import App, RateLimiting
+from soundpost.server.connections.websocket_connection import WebSocketConnection
 from soundpost.wire.frames import CLOSE, TEXT, encode_frame, parse_close
 from soundpost.wire.signatures import channel_text, sign
 

@@ -18,7 +18,7 @@ import pusher as pypi
 import pytest
 
 from harness import DEFAULT_APP, RunningServer, running_server
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.errors import BroadcastError, ConfigurationError, PayloadError
 from soundpost.pusher import AsyncPusher, Pusher, PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherError
 from soundpost.wire.signatures import sign

@@ -166,7 +166,7 @@ TESTS = {
     """,
     "endpoint": """
         import pytest
-        from soundpost.authorization import AuthEndpoint, ChannelRoutes
+        from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 
         @pytest.fixture
         def soundpost_auth_endpoint():

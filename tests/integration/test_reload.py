@@ -12,7 +12,7 @@ import pytest
 from harness import DEFAULT_APP, RawSocket, until
 from integration.crowd import ask
 from integration.operated import CALM, Operated, operated
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
 
 SECOND = App(id="2", key="second-key", secret="second-secret")

@@ -17,7 +17,7 @@ from harness import DEFAULT_APP, TIMEOUT, RawSocket, until
 from integration.knocking import Knocking, Publisher, all_there, guests
 from integration.operated import CALM, Operated, operated
 from redis_process import free_port
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.wire.frames import CLOSE
 
 SECOND = App(id="2", key="second-key", secret="second-secret")
@@ -207,7 +207,7 @@ def in_terminal(server: Operated) -> tuple[subprocess.Popen[bytes], int]:
 
     process = subprocess.Popen(
         [sys.executable, "-c", "import fcntl, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0);"
-         "import sys; from soundpost.cli.app import main; sys.argv = ['soundpost', 'start']; main()"],
+         "import sys; from soundpost.tools.cli.app import main; sys.argv = ['soundpost', 'start']; main()"],
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
         cwd=server.shell.directory, env=server.shell.environ,
     )  # fmt: skip

@@ -12,9 +12,9 @@ import pytest
 from harness import DEFAULT_APP
 from integration.ticked_server import ticked_server
 from soundpost.asgi import App as EmbeddedApp
-from soundpost.authorization import Answer, AuthEndpoint, AuthRequest, ChannelRoutes
+from soundpost.broadcasting.authorization import Answer, AuthEndpoint, AuthRequest, ChannelRoutes
 from soundpost.broadcasting.settings import settings_from, settings_from_environment
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.errors import ConfigurationError
 from soundpost.testing import AuthorizationTester
 from soundpost.wire.frames import TEXT

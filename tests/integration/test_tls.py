@@ -20,8 +20,8 @@ from integration.ticked_server import ticked_server
 from self_signed import self_signed
 from soundpost.config.settings import ServerSettings, Settings, TlsSettings
 from soundpost.errors import StartError
-from soundpost.server.run import run
-from soundpost.server.tls_connection import TlsConnection
+from soundpost.server.connections.tls_connection import TlsConnection
+from soundpost.server.processes.run import run
 from soundpost.wire.signatures import signed_query
 
 

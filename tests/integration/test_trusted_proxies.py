@@ -22,7 +22,7 @@ from harness import (
     upgrade_request,
 )
 from redis_process import free_port
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 TOLD = {"X_Forwarded_For": "192.0.2.1, 203.0.113.7"}
 """A client claims to be at the first address, and the proxy has added the second."""

@@ -11,7 +11,7 @@ import pytest
 
 from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until, upgrade_request
 from integration.crowd import Crowd, crowd, join, names, read_up_to, sign_in
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.wire.frames import parse_close
 
 COUNTING = App(id="2", key="counting-key", secret="counting-secret", subscription_count=True)

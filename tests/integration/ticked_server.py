@@ -18,7 +18,7 @@ import uvloop
 
 from harness import DEFAULT_APP, TIMEOUT, RawSocket
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.core.publishing import publish
 from soundpost.server.server import Server
 

@@ -18,7 +18,7 @@ from soundpost.broadcasting.drivers.http_wire import (
     AnswerReader,
     NotHttpError,
 )
-from soundpost.client.failures import authorization_refused, unexpected_answer
+from soundpost.http_failures import authorization_refused, unexpected_answer
 from soundpost.wire.foreign import number_in, object_in, time_in, title_in
 from soundpost.wire.printable import one_line, printable
 

@@ -18,7 +18,7 @@ from harness import (
     signed_request,
     upgrade_request,
 )
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

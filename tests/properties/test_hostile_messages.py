@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from harness import DEFAULT_APP, RawSocket, RunningServer, running_server
 from soundpost.backplane import Registry, SingleNode
 from soundpost.core import protocol
-from soundpost.core.app_state import AppState
-from soundpost.core.apps import App
+from soundpost.core.app import AppState
+from soundpost.core.app_settings import App
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
 from soundpost.core.publishing import publish

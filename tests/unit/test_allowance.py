@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundpost.core.allowance import Allowance
+from soundpost.core.token_bucket import Allowance
 
 
 def test_a_burst_then_nothing() -> None:

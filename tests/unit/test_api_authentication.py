@@ -10,9 +10,9 @@ import pytest
 
 from conformance.protocol.stage import APP, Stage, signature
 from soundpost.core.notices import Notices
-from soundpost.server import authentication
-from soundpost.server.authentication import authenticate
-from soundpost.server.requests import ApiError, Request
+from soundpost.server.api import authentication
+from soundpost.server.api.authentication import authenticate
+from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire.signatures import md5
 
 NOW = 1_700_000_000

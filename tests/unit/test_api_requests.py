@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.server.requests import OK, ApiError, Later, Request, Response, json_response
+from soundpost.server.api.requests import OK, ApiError, Later, Request, Response, json_response
 
 
 def request(target: bytes = b"/", headers: list[tuple[bytes, bytes]] | None = None) -> Request:

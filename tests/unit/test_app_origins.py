@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 
 def app(*origins: str, allow_missing: bool = False) -> App:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pusher
 import pytest
 
-from soundpost.authorization import Answer, AuthEndpoint, AuthRequest, ChannelRoutes, Denied
+from soundpost.broadcasting.authorization import Answer, AuthEndpoint, AuthRequest, ChannelRoutes, Denied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from
 from soundpost.wire.signatures import sign
 

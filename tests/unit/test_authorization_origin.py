@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.authorization.origin import cross_site_fault
+from soundpost.broadcasting.authorization.origin import cross_site_fault
 
 
 def fault(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from soundpost.authorization.patterns import CONVERTERS, Pattern
+from soundpost.broadcasting.authorization.patterns import CONVERTERS, Pattern
 from soundpost.errors import RouteError
 
 ID = "12345678-1234-5678-1234-567812345678"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from soundpost import ChannelPolicy, channels
-from soundpost.authorization import ChannelRoutes
-from soundpost.authorization.routes import bare_name
+from soundpost.broadcasting.authorization import ChannelRoutes
+from soundpost.broadcasting.authorization.routes import bare_name
 from soundpost.errors import RouteError
 
 

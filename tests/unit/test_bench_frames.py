@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.bench.payload import event_data, is_notice, read_event
-from soundpost.bench.server_frames import ServerFrames, masked_frame
 from soundpost.errors import FrameError
+from soundpost.tools.bench.payload import event_data, is_notice, read_event
+from soundpost.tools.bench.server_frames import ServerFrames, masked_frame
 from soundpost.wire import messages
 from soundpost.wire.frames import CLOSE, PING, TEXT, FrameReader, Message, encode_frame, frame_payload
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from soundpost.bench.histogram import Histogram, merged
+from soundpost.tools.bench.histogram import Histogram, merged
 
 
 def of(values: list[int]) -> Histogram:

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from command_line import CommandLine, command_line
-from soundpost.bench.capacity import check
-from soundpost.bench.loopback import refusal
-from soundpost.bench.scenario import Scenario, Settings
 from soundpost.errors import ConfigurationError
+from soundpost.tools.bench.capacity import check
+from soundpost.tools.bench.loopback import refusal
+from soundpost.tools.bench.scenario import Scenario, Settings
 from soundpost.wire.addresses import is_loopback_host
 
 __all__ = ["command_line"]

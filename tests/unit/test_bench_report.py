@@ -14,12 +14,12 @@ import pytest
 from rich.console import Console
 
 from bench_reports import outcome
-from soundpost.bench.faults import Faults, code_in_words
-from soundpost.bench.histogram import Histogram
-from soundpost.bench.plot import write_svg
-from soundpost.bench.report import Report, report_of
-from soundpost.bench.run import Outcome
-from soundpost.bench.table import print_report
+from soundpost.tools.bench.faults import Faults, code_in_words
+from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.plot import write_svg
+from soundpost.tools.bench.report import Report, report_of
+from soundpost.tools.bench.run import Outcome
+from soundpost.tools.bench.table import print_report
 
 
 def printed(report: Report) -> str:
@@ -151,7 +151,7 @@ def test_without_matplotlib_the_command_says_so_before_it_runs() -> None:
         "import sys; sys.modules['matplotlib'] = None\n"
         "import importlib.util as u; found = u.find_spec\n"
         "u.find_spec = lambda name, *rest: None if name == 'matplotlib' else found(name, *rest)\n"
-        "from soundpost.cli.app import main\n"
+        "from soundpost.tools.cli.app import main\n"
         "sys.argv = ['soundpost', 'bench', '--svg', 'plot.svg']\n"
         "main()\n"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundpost.bench.sequences import Sequences
+from soundpost.tools.bench.sequences import Sequences
 
 
 def after(*numbers: int, from_start: bool = True, stream: int = 0) -> Sequences:

@@ -24,8 +24,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from werkzeug.local import LocalProxy
 
 from soundpost import Channel, Event, PrivateChannel, UserChannel, UserNotification
-from soundpost.authorization.users import id_of
 from soundpost.broadcasting import Broadcaster, broadcast
+from soundpost.broadcasting.authorization.users import id_of
 from soundpost.broadcasting.channels import names_of
 from soundpost.broadcasting.composing import compose, messages_for
 from soundpost.broadcasting.serialization import to_json

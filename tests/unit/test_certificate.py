@@ -13,7 +13,7 @@ import pytest
 from certificates import Authority
 from soundpost.config import TlsSettings
 from soundpost.errors import ProxyHeaderError, StartError
-from soundpost.server.tls import Certificate, check_certificate
+from soundpost.server.connections.tls import Certificate, check_certificate
 
 HTTP: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 

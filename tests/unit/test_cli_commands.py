@@ -35,7 +35,7 @@ def test_help_has_examples(command_line: CommandLine, arguments: tuple[str, ...]
 
 def test_help_loads_neither_server_nor_http_library() -> None:
     script = (
-        "import sys; from soundpost.cli.app import main; sys.argv = ['soundpost', '--version']\n"
+        "import sys; from soundpost.tools.cli.app import main; sys.argv = ['soundpost', '--version']\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "print(sorted({name.partition('.')[0] for name in sys.modules}"

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from command_line import CommandLine, command_line
-from soundpost.cli.running import announce, find, withdraw
 from soundpost.errors import ConfigurationError
+from soundpost.tools.cli.running import announce, find, withdraw
 
 __all__ = ["command_line"]
 

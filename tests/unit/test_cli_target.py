@@ -8,9 +8,9 @@ import pytest
 
 from command_line import CommandLine, command_line
 from configuration import APP_TABLE
-from soundpost.cli.running import announce
-from soundpost.cli.target import Target, Wanted, resolve
 from soundpost.errors import ConfigurationError
+from soundpost.tools.cli.running import announce
+from soundpost.tools.cli.target import Target, Wanted, resolve
 
 __all__ = ["command_line"]
 

@@ -9,7 +9,7 @@ import pytest
 from configuration import APP, Directory
 from soundpost.config import PublicAddress, TlsSettings
 from soundpost.config.options import OPTIONS
-from soundpost.core.apps import RateLimiting
+from soundpost.core.app_settings import RateLimiting
 from soundpost.errors import ConfigurationError
 
 LARAVEL = """\

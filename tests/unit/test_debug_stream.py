@@ -7,7 +7,7 @@ import io
 import pytest
 
 from conformance.protocol.stage import Stage
-from soundpost.server.debug import MessageStream
+from soundpost.server.processes.debug import MessageStream
 
 
 @pytest.fixture

@@ -6,11 +6,17 @@ import msgspec
 import pytest
 
 from soundpost.config.settings import ServerSettings, Settings, TlsSettings
-from soundpost.core.apps import App
-from soundpost.deploy import Plan
-from soundpost.deploy.installed_nginx import http2_is_a_directive, lacking
-from soundpost.deploy.sizes import kernel_settings, open_files, open_files_limit, proxy_connections, proxy_open_files
+from soundpost.core.app_settings import App
 from soundpost.errors import ConfigurationError
+from soundpost.tools.deploy import Plan
+from soundpost.tools.deploy.installed_nginx import http2_is_a_directive, lacking
+from soundpost.tools.deploy.sizes import (
+    kernel_settings,
+    open_files,
+    open_files_limit,
+    proxy_connections,
+    proxy_open_files,
+)
 
 APP = App(id="1", key="app-key", secret="app-secret")
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from command_line import CommandLine, command_line
-from soundpost.deploy.containers import PRIVATE_NETWORKS
+from soundpost.tools.deploy.containers import PRIVATE_NETWORKS
 
 __all__ = ["command_line"]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from soundpost.doctor import Examination, Plan
-from soundpost.doctor.findings import Found
-from soundpost.doctor.network import Address, Reached, connect, look_up
-from soundpost.doctor.place import Place, place_of
-from soundpost.doctor.this_machine import this_machine
+from soundpost.tools.doctor import Examination, Plan
+from soundpost.tools.doctor.base_url import Place, place_of
+from soundpost.tools.doctor.findings import Found
+from soundpost.tools.doctor.machine_check import this_machine
+from soundpost.tools.doctor.network import Address, Reached, connect, look_up
 
 
 def kernel(folder: Path, *, conntrack: str = "262144", ports: str = "32768\t60999", somaxconn: str = "4096") -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from soundpost.server.fair_queue import FairQueue
+from soundpost.server.connections.fair_queue import FairQueue
 
 MILLISECOND = 0.001
 

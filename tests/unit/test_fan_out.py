@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from soundpost.server.delivery import send_all, send_all_in_python
+from soundpost.server.connections.delivery import send_all, send_all_in_python
 
 LOOPS = list(dict.fromkeys([send_all_in_python, send_all]))
 

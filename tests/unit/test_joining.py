@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conformance.protocol.stage import Stage
-from soundpost.core.joining import AT_ONCE, Unsettled, go_on
+from soundpost.core.pending_subscriptions import AT_ONCE, Unsettled, go_on
 
 
 class Turns:

@@ -11,10 +11,10 @@ from soundpost.broadcasting.drivers.http_wire import HttpAnswer
 from soundpost.broadcasting.drivers.requests import _largest_field
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
-from soundpost.client.failures import unexpected_answer
 from soundpost.client.session import _user_id
 from soundpost.client.sign_in import _decoded
 from soundpost.errors import BroadcastError, PayloadError
+from soundpost.http_failures import unexpected_answer
 
 DEEP = ["[" * 100_000, "[" * 5_000 + "]" * 5_000, '{"a":' * 5_000 + "1" + "}" * 5_000]
 deep = pytest.mark.parametrize("text", DEEP)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.core.liveness import PONG_TIMEOUT, check, patience
 
 APP = App(id="1", key="k", secret="s")

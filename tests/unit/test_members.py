@@ -7,7 +7,7 @@ from unittest import mock
 
 from soundpost.backplane import members as members_module
 from soundpost.backplane.members import Members
-from soundpost.core.presence import Member
+from soundpost.core.member import Member
 from soundpost.wire.json_text import encode as encode_json
 
 

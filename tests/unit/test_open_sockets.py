@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundpost.server.open_sockets import OpenSockets
+from soundpost.server.connections.open_sockets import OpenSockets
 
 
 class Connection:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configuration import APP_TABLE, Directory
-from soundpost.authorization.origin import cross_site_fault
+from soundpost.broadcasting.authorization.origin import cross_site_fault
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.errors import ConfigurationError
 from soundpost.wire.origins import OriginError, check_origins, origins
 

@@ -12,20 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundpost.backplane.redis.servers import Login
-from soundpost.bench.messages import Endpoint
 from soundpost.broadcasting.settings import ConnectionSettings, settings_from
-from soundpost.cli.running import RunningServer
-from soundpost.cli.target import Target, Wanted
 from soundpost.client import ChannelAuth, with_secret
 from soundpost.config.credentials import Credentials
 from soundpost.config.options import Setting
 from soundpost.config.settings import ScalingSettings, ServerSettings, Settings, TlsSettings
-from soundpost.core.apps import App
-from soundpost.doctor.place import place_of
-from soundpost.doctor.plan import Plan
+from soundpost.core.app_settings import App
 from soundpost.errors import SoundpostError
 from soundpost.pusher import Pusher
 from soundpost.redaction import redacted, redacted_url
+from soundpost.tools.bench.messages import Endpoint
+from soundpost.tools.cli.running import RunningServer
+from soundpost.tools.cli.target import Target, Wanted
+from soundpost.tools.doctor.base_url import place_of
+from soundpost.tools.doctor.plan import Plan
 
 SECRET = "S3cr3t"
 AWKWARD = ["", "/", "#", "?", "@", ":", "[", "]", " ", "%", "&", "=", "\\", "é", "\n", "//", "@/", "#@", "?@&", "/1#x@"]

@@ -30,8 +30,8 @@ from soundpost.backplane.redis.messages import (
     terminate,
 )
 from soundpost.backplane.redis.received import event_fault, is_json, largest_frame
-from soundpost.core.apps import App
-from soundpost.core.presence import Member
+from soundpost.core.app_settings import App
+from soundpost.core.member import Member
 from soundpost.wire import messages
 from soundpost.wire.frames import BINARY, CLOSE, encode_frame, text_frame
 from soundpost.wire.json_text import encode

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundpost.backplane.redis import outbox as module
-from soundpost.backplane.redis.outbox import Outbox, Publication
+from soundpost.backplane.redis import publish_queue as module
+from soundpost.backplane.redis.publish_queue import Outbox, Publication
 
 
 class Wire:
@@ -155,7 +155,7 @@ def test_what_waits_comes_back_whatever_is_in_it(events: list[tuple[bytes, bytes
 
 _FILL = """
 import resource, sys
-from soundpost.backplane.redis.outbox import MAX_BYTES, Outbox, Publication
+from soundpost.backplane.redis.publish_queue import MAX_BYTES, Outbox, Publication
 from soundpost.backplane.redis import messages
 
 def resident():

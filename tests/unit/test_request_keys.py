@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 
-from soundpost.backplane.request_keys import LIFETIME, MAX_KEYS, RequestKeys
+from soundpost.backplane.idempotency import LIFETIME, MAX_KEYS, RequestKeys
 from soundpost.core.peers import RequestKey
 
 

@@ -15,10 +15,10 @@ from soundpost.asgi import App as Embedded
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.settings import settings_from, settings_from_environment
 from soundpost.client.address import socket_url
-from soundpost.doctor.place import place_of
 from soundpost.environment import value_of
 from soundpost.errors import ConfigurationError, SoundpostError
 from soundpost.pusher.options import connection_settings, options_from_url
+from soundpost.tools.doctor.base_url import place_of
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from soundpost.server.timer_wheel import SLOTS, TimerWheel
+from soundpost.server.connections.timer_wheel import SLOTS, TimerWheel
 
 
 class Timed:

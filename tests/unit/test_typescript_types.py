@@ -22,8 +22,8 @@ from soundpost.broadcasting.channels import Channel
 from soundpost.broadcasting.event import Event
 from soundpost.broadcasting.serializers import register_serializer, unregister_serializer
 from soundpost.errors import ConfigurationError
-from soundpost.typescript import declarations
-from soundpost.typescript.types import Types
+from soundpost.tools.typescript import declarations
+from soundpost.tools.typescript.types import Types
 
 __all__ = ["command_line"]
 

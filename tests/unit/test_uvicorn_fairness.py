@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from soundpost.asgi.uvicorn_fairness import PIECE, FairProtocol, make_uvicorn_fair
-from soundpost.server.fair_queue import FairQueue
+from soundpost.server.connections.fair_queue import FairQueue
 
 
 class Inner(asyncio.Protocol):

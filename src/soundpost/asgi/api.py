@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from soundpost.asgi.connection import Receive, Send
 from soundpost.asgi.state import State
-from soundpost.server.requests import ApiError, Later, Request, Response
-from soundpost.server.router import Router
+from soundpost.server.api.requests import ApiError, Later, Request, Response
+from soundpost.server.api.router import Router
 
 log = logging.getLogger("soundpost.api")
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from soundpost.core import liveness, oversized, protocol
 from soundpost.core.connection import Connection
-from soundpost.server.fair_queue import SLICE
+from soundpost.server.connections.fair_queue import SLICE
 from soundpost.wire import codes, frames, messages
 from soundpost.wire.frames import frame_payloads
 
 if TYPE_CHECKING:
     from soundpost.asgi.state import State
-    from soundpost.core.app_state import AppState
+    from soundpost.core.app import AppState
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]

@@ -13,8 +13,8 @@ from soundpost.asgi.state import State
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
-from soundpost.server.requests import ApiError
-from soundpost.server.routes.events import publish_event
+from soundpost.server.api.events import publish_event
+from soundpost.server.api.requests import ApiError
 
 
 class EmbeddedDriver:

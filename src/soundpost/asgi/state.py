@@ -12,16 +12,16 @@ from soundpost.asgi.connection import AsgiConnection, Message, Receive, Send, de
 from soundpost.asgi.processes import Claim
 from soundpost.backplane import Registry, SingleNode
 from soundpost.config.settings import ServerSettings
-from soundpost.core.app_state import AppState
-from soundpost.core.apps import App as AppSettings
+from soundpost.core.app import AppState
+from soundpost.core.app_settings import App as AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
 from soundpost.core.notices import Notices
 from soundpost.core.peers import Admission
 from soundpost.errors import ProtocolError
-from soundpost.server.requests import Request
-from soundpost.server.timer_wheel import TimerWheel
-from soundpost.server.upgrade import admit, full
+from soundpost.server.api.requests import Request
+from soundpost.server.connections.timer_wheel import TimerWheel
+from soundpost.server.connections.upgrade import admit, full
 from soundpost.wire import codes, messages
 from soundpost.wire.frames import frame_payload
 

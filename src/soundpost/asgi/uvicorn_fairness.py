@@ -9,7 +9,7 @@ import asyncio
 from functools import partial
 from typing import Any, Final, cast
 
-from soundpost.server.fair_queue import FairQueue
+from soundpost.server.connections.fair_queue import FairQueue
 
 PIECE: Final = 1_024
 """Bytes of one client that uvicorn parses before others have their turn: 146 of the smallest frames, some 1 ms."""

@@ -29,11 +29,11 @@ from soundpost.backplane.hub_messages import (
     Terminate,
     Told,
 )
+from soundpost.backplane.idempotency import RequestKeys
 from soundpost.backplane.registry import Registry
-from soundpost.backplane.request_keys import RequestKeys
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
+from soundpost.core.member import Member
 from soundpost.core.peers import Change, Joined
-from soundpost.core.presence import Member
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.registry import ClusterRegistry

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.config.settings import Settings
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.core.notices import MINUTE, Notices
 from soundpost.core.peers import Admission, Change, Query, ReadyEvent, RequestKey
 

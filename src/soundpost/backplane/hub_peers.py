@@ -30,9 +30,9 @@ from soundpost.backplane.hub_messages import (
     Terminate,
     Told,
 )
-from soundpost.backplane.settling import Settling
+from soundpost.backplane.publish_barrier import Settling
+from soundpost.core.member import Member
 from soundpost.core.peers import Admission, Joined, Query, ReadyEvent, Reception, RequestKey
-from soundpost.core.presence import Member
 
 if TYPE_CHECKING:
     from soundpost.core.node import Node

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from soundpost.core.presence import Member
+from soundpost.core.member import Member
 from soundpost.wire.json_text import encode
 
 

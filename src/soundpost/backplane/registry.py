@@ -15,7 +15,8 @@ from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.members import Members
 from soundpost.backplane.slices import at_once, json_in_slices
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
+from soundpost.core.member import Member
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import (
     Admission,
@@ -27,7 +28,6 @@ from soundpost.core.peers import (
     Query,
     UsersQuery,
 )
-from soundpost.core.presence import Member
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 

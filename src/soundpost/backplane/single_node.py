@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from soundpost.backplane.idempotency import RequestKeys
+from soundpost.backplane.publish_barrier import Settling
 from soundpost.backplane.registry import Registry
-from soundpost.backplane.request_keys import RequestKeys
-from soundpost.backplane.settling import Settling
+from soundpost.core.member import Member
 from soundpost.core.peers import Admission, Joined, Query, ReadyEvent, Reception, RequestKey
-from soundpost.core.presence import Member
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.registry import ClusterRegistry

@@ -15,8 +15,8 @@ import httpx
 
 from soundpost.client.address import is_loopback
 from soundpost.client.authorization import ChannelAuth, UserAuth
-from soundpost.client.failures import authorization_refused, no_answer
 from soundpost.errors import ConfigurationError, RequestError
+from soundpost.http_failures import authorization_refused, no_answer
 from soundpost.redaction import redacted_url
 from soundpost.wire.channel_names import kind_of
 from soundpost.wire.foreign import object_in

@@ -14,9 +14,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from soundpost.client.address import is_loopback
-from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.names import channel_names, text
 from soundpost.errors import RequestError
+from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.foreign import object_in
 from soundpost.wire.json_text import encode

@@ -11,10 +11,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from soundpost.client.address import is_loopback, socket_url
 from soundpost.client.bounded_connection import BoundedConnection
-from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.client.thinned_log import ThinnedLog
 from soundpost.errors import ConnectionRefused, RequestError
+from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.redaction import redacted_url
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.frames import TOO_BIG

@@ -14,11 +14,11 @@ from typing import Any
 from soundpost.client.authorization import Authenticate, Authorize
 from soundpost.client.client import Client
 from soundpost.client.incoming import Event
-from soundpost.client.loop_thread import LoopThread
 from soundpost.client.members import Member
 from soundpost.client.pusher_socket import MAX_MESSAGE_SIZE
 from soundpost.client.subscription import Subscription
 from soundpost.client.user import User
+from soundpost.loop_thread import LoopThread
 
 
 class SyncClient:

@@ -10,7 +10,7 @@ import msgspec
 from soundpost.config.credentials import generate
 from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.variables import REVERB
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import identifier_fault
 

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.config.settings import PublicAddress, ScalingSettings, ServerSettings
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 Keys = tuple[str, ...]
 """Where an option lives: ``("server", "tls", "key")``, ``("app", "secret")``, ``("public", "host")``."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from soundpost.core.apps import App, Positive
+from soundpost.core.app_settings import App, Positive
 from soundpost.redaction import redacted_fields
 
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]

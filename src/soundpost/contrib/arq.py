@@ -17,9 +17,9 @@ from arq.connections import ArqRedis, RedisSettings
 from arq.worker import func
 
 from soundpost.broadcasting.drivers.sending import Drivers
-from soundpost.client.loop_thread import LoopThread
 from soundpost.contrib.sending import TASK, TRIES, Payload, QueueDelivery, back_off, send
 from soundpost.errors import BroadcastError, ConfigurationError
+from soundpost.loop_thread import LoopThread
 from soundpost.per_process import PerProcess
 
 _PATIENCE: Final = 4

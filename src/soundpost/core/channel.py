@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
-    from soundpost.core.app_state import AppState
+    from soundpost.core.app import AppState
     from soundpost.core.connection import Connection
-    from soundpost.core.joining import Joining
+    from soundpost.core.pending_subscriptions import Joining
 
 MAX_WRITE: Final = 65_536
 """Bytes joined into one write, so that a burst does not overrun the socket buffers of quick clients."""

@@ -5,8 +5,8 @@ Source: https://pusher.com/docs/channels/using_channels/events/#triggering-clien
 
 from __future__ import annotations
 
-from soundpost.core.allowance import Allowance
 from soundpost.core.connection import Connection
+from soundpost.core.token_bucket import Allowance
 from soundpost.errors import ProtocolError
 from soundpost.wire import codes, messages
 from soundpost.wire.messages import ClientMessage

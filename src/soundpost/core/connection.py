@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from soundpost.wire import messages
 
 if TYPE_CHECKING:
-    from soundpost.core.allowance import Allowance
-    from soundpost.core.app_state import AppState
+    from soundpost.core.app import AppState
     from soundpost.core.channel import Channel
-    from soundpost.core.joining import Unsettled
+    from soundpost.core.pending_subscriptions import Unsettled
+    from soundpost.core.token_bucket import Allowance
 
 
 def new_socket_id() -> str:

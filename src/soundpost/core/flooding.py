@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from soundpost.core.allowance import Allowance
 from soundpost.core.connection import Connection
 from soundpost.core.notices import MINUTE
+from soundpost.core.token_bucket import Allowance
 from soundpost.wire import codes, messages
 
 MAX_JUNK: Final = 1_000

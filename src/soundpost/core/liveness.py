@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 PONG_TIMEOUT: Final = 30
 """Seconds a peer has to answer a ping."""

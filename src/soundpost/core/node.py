@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from soundpost.core import subscriptions, users
-from soundpost.core.app_state import AppState
-from soundpost.core.apps import App
+from soundpost.core.app import AppState
+from soundpost.core.app_settings import App
 from soundpost.core.connection import Connection
 from soundpost.core.notices import Notices
 from soundpost.core.observer import Observer

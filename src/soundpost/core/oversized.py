@@ -8,8 +8,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from soundpost.core import faults, flooding
-from soundpost.core.apps import App
+from soundpost.core import error_replies, flooding
+from soundpost.core.app_settings import App
 from soundpost.core.connection import Connection
 from soundpost.core.notices import MINUTE
 from soundpost.errors import ProtocolError, SubscriptionError
@@ -34,9 +34,9 @@ def refuse(connection: Connection, payload: bytes) -> None:
     error = _refusal(connection.app.app, payload)
     _warn(connection, f"refused a message of {len(payload)} bytes", str(error))
     if connection.unsettled is None:
-        faults.tell(connection, error)
+        error_replies.tell(connection, error)
     else:
-        connection.unsettled.wait(connection, partial(faults.tell, connection, error))
+        connection.unsettled.wait(connection, partial(error_replies.tell, connection, error))
 
 
 def close_reason(connection: Connection) -> str:

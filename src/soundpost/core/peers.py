@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from soundpost.core.presence import Member
+from soundpost.core.member import Member
 
 if TYPE_CHECKING:
     from soundpost.core.node import Node

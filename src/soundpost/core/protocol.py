@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import client_events, faults, flooding, subscriptions, users
+from soundpost.core import client_events, error_replies, flooding, subscriptions, users
 from soundpost.core.connection import Connection
 from soundpost.errors import ProtocolError
 from soundpost.wire import codes, messages
@@ -27,7 +27,7 @@ def receive(connection: Connection, payload: bytes) -> None:
         else:
             unsettled.wait(connection, partial(_act, connection, message))
     except Exception as error:
-        faults.tell(connection, error)
+        error_replies.tell(connection, error)
 
 
 def _act(connection: Connection, message: ClientMessage) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from soundpost.core.app_state import AppState
+from soundpost.core.app import AppState
 from soundpost.core.peers import ReadyEvent, Reception, RequestKey
 from soundpost.wire import channel_names, messages
 

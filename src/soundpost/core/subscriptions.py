@@ -6,13 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import faults
-from soundpost.core.allowance import Allowance
+from soundpost.core import error_replies
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
-from soundpost.core.joining import Joining, go_on
+from soundpost.core.member import Member, id_fault
 from soundpost.core.peers import Joined
-from soundpost.core.presence import Member, id_fault
+from soundpost.core.pending_subscriptions import Joining, go_on
+from soundpost.core.token_bucket import Allowance
 from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
@@ -117,7 +117,7 @@ def _settle(joining: Joining, confirm: Callable[[Connection, Channel, Joined], N
         return
     if joined is None:
         state.forget_if_empty(channel)
-        faults.tell(connection, _no_room(channel.name, state.app.max_presence_members))
+        error_replies.tell(connection, _no_room(channel.name, state.app.max_presence_members))
     else:
         channel.add(connection, joining.user_id)
         connection.channels.append(channel)

@@ -11,9 +11,9 @@ from typing import Final
 from msgspec import Raw
 
 from soundpost.core import subscriptions
-from soundpost.core.app_state import AppState
+from soundpost.core.app import AppState
 from soundpost.core.connection import Connection, User
-from soundpost.core.presence import id_fault
+from soundpost.core.member import id_fault
 from soundpost.errors import JsonError
 from soundpost.wire import codes, messages, signatures
 from soundpost.wire.json_text import encode

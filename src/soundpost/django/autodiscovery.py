@@ -9,7 +9,7 @@ from typing import Final
 from django.apps import apps
 from django.utils.module_loading import module_has_submodule
 
-from soundpost.authorization import channels
+from soundpost.broadcasting.authorization import channels
 from soundpost.django.settings import own_settings
 from soundpost.errors import ConfigurationError
 

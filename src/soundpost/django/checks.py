@@ -11,9 +11,9 @@ from django.core import checks
 from django.urls import NoReverseMatch, reverse
 from django.utils.module_loading import import_string
 
-from soundpost.authorization import channels
+from soundpost.broadcasting.authorization import channels
+from soundpost.broadcasting.browser.echo_options import is_internal
 from soundpost.broadcasting.settings import BroadcastSettings
-from soundpost.browser.echo_options import is_internal
 from soundpost.django.autodiscovery import failures
 from soundpost.django.guards import SESSION
 from soundpost.django.middleware import SocketIdMiddleware

@@ -11,8 +11,8 @@ from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, Validat
 from django.db.models import Model
 from django.http import Http404
 
-from soundpost.authorization import AuthEndpoint, Denied, channels
 from soundpost.broadcasting import broadcast
+from soundpost.broadcasting.authorization import AuthEndpoint, Denied, channels
 
 
 def _fetched(annotation: Any, value: str | int | UUID) -> Any:

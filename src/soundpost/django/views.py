@@ -15,8 +15,8 @@ from urllib.parse import urlencode
 from django.http import HttpResponse, HttpResponseNotAllowed
 from django.http.request import RawPostDataException
 
-from soundpost.authorization import HEADERS, Answer, AuthRequest
-from soundpost.authorization.body import FORM, MAX_BODY, TOO_MUCH, announces_too_much
+from soundpost.broadcasting.authorization import HEADERS, Answer, AuthRequest
+from soundpost.broadcasting.authorization.body import FORM, MAX_BODY, TOO_MUCH, announces_too_much
 from soundpost.django.endpoint import endpoint
 from soundpost.django.guards import asession_user, session_user
 

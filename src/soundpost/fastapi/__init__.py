@@ -5,7 +5,7 @@ app = FastAPI(lifespan=sp.lifespan)
 app.include_router(sp.router(user=current_user))
 """
 
-from soundpost.authorization import ChannelPolicy, Context, Denied
+from soundpost.broadcasting.authorization import ChannelPolicy, Context, Denied
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.fastapi.integration import Soundpost
 from soundpost.starlette import Broadcaster

@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 
 from fastapi import FastAPI
 
-from soundpost.authorization import AuthRequest, ChannelRoutes, Context, Denied
-from soundpost.authorization.refusals import Mistake
-from soundpost.authorization.routes import Match, name_of
+from soundpost.broadcasting.authorization import AuthRequest, ChannelRoutes, Context, Denied
+from soundpost.broadcasting.authorization.refusals import Mistake
+from soundpost.broadcasting.authorization.routes import Match, name_of
 from soundpost.errors import RouteError
 from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import (

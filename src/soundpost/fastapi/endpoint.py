@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from soundpost.authorization import AuthEndpoint, AuthRequest, Context, Denied
-from soundpost.authorization.routes import Match
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, Context, Denied
+from soundpost.broadcasting.authorization.routes import Match
 from soundpost.errors import RouteError
 from soundpost.fastapi.dispatch import Dispatcher
 

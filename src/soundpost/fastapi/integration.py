@@ -8,9 +8,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from soundpost.authorization import ChannelRoutes
-from soundpost.authorization.patterns import Pattern
-from soundpost.authorization.routes import Presence, Route
+from soundpost.broadcasting.authorization import ChannelRoutes
+from soundpost.broadcasting.authorization.patterns import Pattern
+from soundpost.broadcasting.authorization.routes import Presence, Route
 from soundpost.fastapi.dispatch import Dispatcher, told_of
 from soundpost.fastapi.endpoint import DependencyEndpoint
 from soundpost.fastapi.injection import check_declared
@@ -37,7 +37,7 @@ class Soundpost(integration.Soundpost):
 
     Functions decorated by ``channels`` are called as path operations are: with ``Depends``, validation, and the
     application's ``dependency_overrides``. A parameter called ``user`` without a dependency of its own gets the user
-    of :meth:`router`, ``ctx`` the :class:`~soundpost.authorization.Context`.
+    of :meth:`router`, ``ctx`` the :class:`~soundpost.broadcasting.authorization.Context`.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:

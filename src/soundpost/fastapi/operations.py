@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, HTTPException, Request, Response
 
-from soundpost.authorization import Context
-from soundpost.authorization.routes import Route
-from soundpost.authorization.users import known_user
+from soundpost.broadcasting.authorization import Context
+from soundpost.broadcasting.authorization.routes import Route
+from soundpost.broadcasting.authorization.users import known_user
 from soundpost.fastapi.injection import injectable
 
 OUTCOME: Final = "soundpost.outcome"

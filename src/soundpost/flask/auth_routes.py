@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, request
 
-from soundpost.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest
-from soundpost.authorization.body import FORM, MAX_BODY
+from soundpost.broadcasting.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest
+from soundpost.broadcasting.authorization.body import FORM, MAX_BODY
 
 
 def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Blueprint:

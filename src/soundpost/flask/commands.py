@@ -28,7 +28,7 @@ def group() -> AppGroup:
 @with_appcontext
 def start(options: tuple[str, ...]) -> None:
     """Start the server with this application's credentials; takes the options of 'soundpost start'."""
-    from soundpost.cli.app import app as command_line
+    from soundpost.tools.cli.app import app as command_line
 
     settings = current_app.extensions["soundpost"].settings
     if settings.connections:
@@ -53,7 +53,7 @@ def channels() -> None:
 def events() -> None:
     """List the events whose modules this application imports."""
     from soundpost.broadcasting.catalogue import known_events
-    from soundpost.cli.events import lines
+    from soundpost.tools.cli.events import lines
 
     found = known_events()
     for line in lines(found):

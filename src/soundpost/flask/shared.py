@@ -12,12 +12,12 @@ from flask.sansio.app import App
 from markupsafe import Markup
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
-from soundpost.authorization import AuthEndpoint, ChannelRoutes
-from soundpost.authorization import channels as common_channels
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as common_broadcaster
+from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
+from soundpost.broadcasting.authorization import channels as common_channels
+from soundpost.broadcasting.browser import config_script, echo_options
 from soundpost.broadcasting.settings import BroadcastSettings
-from soundpost.browser import config_script, echo_options
 from soundpost.errors import RouteError
 from soundpost.flask.config import URL_PREFIX, settings_of
 

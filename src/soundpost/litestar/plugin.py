@@ -12,14 +12,14 @@ from litestar.exceptions import NotAuthorizedException, NotFoundException, Permi
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.plugins import InitPlugin
 
-from soundpost.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest, ChannelRoutes
-from soundpost.authorization import channels as common_channels
-from soundpost.authorization.body import MAX_BODY, TOO_MUCH
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as common_broadcaster
+from soundpost.broadcasting.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest, ChannelRoutes
+from soundpost.broadcasting.authorization import channels as common_channels
+from soundpost.broadcasting.authorization.body import MAX_BODY, TOO_MUCH
+from soundpost.broadcasting.browser import echo_options
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
-from soundpost.browser import echo_options
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -58,7 +58,7 @@ class SoundpostPlugin(InitPlugin):
         return app_config
 
     def options(self, request: AnyRequest) -> dict[str, Any]:
-        """Options of laravel-echo for a page: ``config_script`` of :mod:`soundpost.browser` prints them."""
+        """Return laravel-echo's options for a page: ``config_script`` of ``soundpost.broadcasting.browser`` prints them."""
         return echo_options(
             self.broadcast.settings,
             request_host=request.url.netloc,

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from quart import Blueprint, Quart, Response, current_app, request, url_for
 from werkzeug.exceptions import RequestTimeout
 
-from soundpost.authorization import HEADERS, Answer, AuthRequest
-from soundpost.authorization.body import FORM, MAX_BODY, TOO_MUCH, announces_too_much
+from soundpost.broadcasting.authorization import HEADERS, Answer, AuthRequest
+from soundpost.broadcasting.authorization.body import FORM, MAX_BODY, TOO_MUCH, announces_too_much
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.flask.shared import AppState, Extension
 

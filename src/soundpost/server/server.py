@@ -21,21 +21,21 @@ from soundpost.core.notices import Notices
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.errors import ProxyHeaderError
-from soundpost.playground.routes import Playground
-from soundpost.server.delivery import deliver
-from soundpost.server.fair_queue import FairQueue
-from soundpost.server.http_connection import HttpConnection
-from soundpost.server.lingering import Lingering
-from soundpost.server.listening import BACKLOG, listening_sockets, port_of
-from soundpost.server.misdirected import speaks_no_tls
-from soundpost.server.open_files import places_for_websockets, raise_open_files_limit
-from soundpost.server.open_sockets import Occupant, OpenSockets
-from soundpost.server.peer import peer_address, shown
-from soundpost.server.proxied_connection import ProxiedConnection
-from soundpost.server.router import Router
-from soundpost.server.timer_wheel import TimerWheel
-from soundpost.server.tls import Certificate
-from soundpost.server.tls_connection import TlsConnection
+from soundpost.server.api.router import Router
+from soundpost.server.connections.delivery import deliver
+from soundpost.server.connections.fair_queue import FairQueue
+from soundpost.server.connections.http_connection import HttpConnection
+from soundpost.server.connections.lingering import Lingering
+from soundpost.server.connections.listening import BACKLOG, listening_sockets, port_of
+from soundpost.server.connections.open_files import places_for_websockets, raise_open_files_limit
+from soundpost.server.connections.open_sockets import Occupant, OpenSockets
+from soundpost.server.connections.peer import peer_address, shown
+from soundpost.server.connections.proxied_connection import ProxiedConnection
+from soundpost.server.connections.timer_wheel import TimerWheel
+from soundpost.server.connections.tls import Certificate
+from soundpost.server.connections.tls_connection import TlsConnection
+from soundpost.server.connections.wrong_protocol import speaks_no_tls
+from soundpost.server.playground.routes import Playground
 from soundpost.wire import codes
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
 from soundpost.wire.compression import Deflater

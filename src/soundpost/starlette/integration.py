@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import NoMatchFound, Route
 
-from soundpost.authorization import AuthEndpoint, ChannelRoutes
-from soundpost.authorization import channels as default_channels
 from soundpost.broadcasting import Broadcaster as CoreBroadcaster
 from soundpost.broadcasting import broadcast
+from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
+from soundpost.broadcasting.authorization import channels as default_channels
+from soundpost.broadcasting.browser import config_script, echo_options
 from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
-from soundpost.browser import config_script, echo_options
 from soundpost.errors import SoundpostError
 from soundpost.starlette.broadcaster import Broadcaster
 from soundpost.starlette.requests import auth_request, response

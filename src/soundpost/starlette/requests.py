@@ -8,8 +8,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from soundpost.authorization.body import MAX_BODY
-from soundpost.authorization.endpoint import HEADERS, Answer, AuthRequest
+from soundpost.broadcasting.authorization.body import MAX_BODY
+from soundpost.broadcasting.authorization.endpoint import HEADERS, Answer, AuthRequest
 
 
 async def auth_request(request: Request, user: Callable[[str | None], Any]) -> AuthRequest:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from soundpost.authorization import Answer, AuthEndpoint, AuthRequest
-from soundpost.authorization.limits import limits_of
+from soundpost.broadcasting.authorization import Answer, AuthEndpoint, AuthRequest
+from soundpost.broadcasting.authorization.limits import limits_of
 from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 

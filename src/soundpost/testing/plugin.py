@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from soundpost.authorization import AuthEndpoint
+    from soundpost.broadcasting.authorization import AuthEndpoint
     from soundpost.broadcasting.fake import Fake
     from soundpost.testing.authorization import AuthorizationTester
     from soundpost.testing.server import LiveServer
@@ -30,8 +30,8 @@ def soundpost_auth_endpoint() -> AuthEndpoint:
 
     Override it for routes of your own.
     """
-    from soundpost.authorization import AuthEndpoint, channels
     from soundpost.broadcasting import broadcast
+    from soundpost.broadcasting.authorization import AuthEndpoint, channels
 
     if "soundpost.django.apps" in sys.modules:
         from soundpost.django.endpoint import endpoint

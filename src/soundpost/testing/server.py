@@ -13,10 +13,10 @@ from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings, PublicSettings
 from soundpost.client import Client, SyncClient, SyncSubscription, with_secret
 from soundpost.client.authorization import Authorize
-from soundpost.client.loop_thread import LoopThread
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.errors import ConfigurationError
+from soundpost.loop_thread import LoopThread
 from soundpost.server.server import Server
 
 HOST: Final = "127.0.0.1"

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
 from conformance.protocol.stage import Client, Stage
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.core.observer import Observer
 from soundpost.core.peers import ChannelsQuery, Query
 

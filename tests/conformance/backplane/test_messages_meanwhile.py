@@ -9,8 +9,8 @@ import pytest
 from conformance.backplane.cluster import SUCCEEDED, Cluster, Start, leave, names
 from conformance.protocol.stage import error_of, subscription_error_of
 from soundpost.core import users
-from soundpost.core.joining import AT_ONCE, MAX_WAITING
 from soundpost.core.peers import ChannelQuery, ChannelsQuery
+from soundpost.core.pending_subscriptions import AT_ONCE, MAX_WAITING
 
 ROOM = "presence-room"
 

@@ -13,8 +13,8 @@ import msgspec
 from soundpost.backplane import Registry, SingleNode
 from soundpost.backplane.event_cache import EventCache
 from soundpost.core import protocol
-from soundpost.core.app_state import AppState
-from soundpost.core.apps import App
+from soundpost.core.app import AppState
+from soundpost.core.app_settings import App
 from soundpost.core.connection import Connection
 from soundpost.core.node import Deliver, Node, write_each
 from soundpost.core.observer import Observer

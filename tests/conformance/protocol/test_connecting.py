@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, running_server, upgrade_request
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
 
 RESTRICTED = App(id="2", key="restricted-key", secret="s", allowed_origins=("laravel.com", "*.laravel.com"))

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from conformance.protocol.stage import APP, Stage, error_of
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.wire.frames import text_frame
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness import DEFAULT_APP, HttpResponse, RawSocket, RunningServer, http_request, running_server, signed_request
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 _numbers = count()
 OTHER = App(id="2", key="other-key", secret="other-secret")

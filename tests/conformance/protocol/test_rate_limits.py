@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conformance.protocol.stage import Stage, error_of
-from soundpost.core.apps import RateLimiting
+from soundpost.core.app_settings import RateLimiting
 
 PONG = {"event": "pusher:pong", "data": "{}"}
 

@@ -16,7 +16,7 @@ import pytest
 from conformance.protocol.stage import APP, Stage, error_of, members_of, subscription_error_of
 from harness import RawSocket, http_request, signed_request
 from integration.ticked_server import TickedServer, ticked_server
-from soundpost.core.apps import App, RateLimiting
+from soundpost.core.app_settings import App, RateLimiting
 from soundpost.wire.frames import CLOSE, PING, PONG, TEXT, parse_close
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"

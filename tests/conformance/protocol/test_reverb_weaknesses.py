@@ -21,9 +21,9 @@ from conformance.protocol.stage import APP, Client, Stage, error_of, members_of
 from harness import RawSocket, client_frame, http_request, signed_request, upgrade_request
 from integration.ticked_server import ticked_server
 from soundpost.core import subscriptions, users
-from soundpost.core.apps import RateLimiting
+from soundpost.core.app_settings import RateLimiting
 from soundpost.core.peers import ChannelQuery
-from soundpost.server.open_files import raise_open_files_limit
+from soundpost.server.connections.open_files import raise_open_files_limit
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
 from soundpost.wire.messages import Subscribe
 from soundpost.wire.signatures import signed_query

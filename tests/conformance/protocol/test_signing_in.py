@@ -10,7 +10,7 @@ import pytest
 
 from conformance.protocol.stage import APP, Stage, error_of, subscription_error_of
 from soundpost.core import users
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
 

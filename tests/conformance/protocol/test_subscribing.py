@@ -7,7 +7,7 @@ import json
 import pytest
 
 from conformance.protocol.stage import Stage, error_of, signature, subscription_error_of
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 PUBLIC_KINDS = ["room", "cache-room"]
 SIGNED_KINDS = ["private-room", "private-encrypted-room", "private-cache-room", "private-encrypted-cache-room"]

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, ping_message, running_server
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.wire import codes, signatures
 from soundpost.wire.frames import (
     CLOSE,

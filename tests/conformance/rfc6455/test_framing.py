@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import DEFAULT_APP, RunningServer, client_frame, ping_message, running_server
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.errors import FrameError
 from soundpost.wire import frames
 from soundpost.wire.frames import FrameReader, Message, read_single

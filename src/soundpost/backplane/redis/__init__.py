@@ -11,7 +11,7 @@ from soundpost.backplane.redis.address import servers_of
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import ClusterRegistry
 from soundpost.config.settings import ScalingSettings
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 __all__ = ["RedisBackplane"]
 

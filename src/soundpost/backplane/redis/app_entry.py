@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.redis.buckets import bucket_limit
 from soundpost.backplane.redis.received import largest_frame
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.channel import SharedChannel

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from soundpost.backplane.members import Members
+from soundpost.core.member import Member
 from soundpost.core.peers import Joined
-from soundpost.core.presence import Member
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 

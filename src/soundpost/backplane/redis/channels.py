@@ -20,8 +20,8 @@ from soundpost.backplane.redis.counts import Counts, Tell
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
+from soundpost.core.member import Member
 from soundpost.core.notices import MINUTE, Notices
-from soundpost.core.presence import Member
 
 log = logging.getLogger("soundpost.redis")
 

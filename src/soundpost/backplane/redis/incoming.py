@@ -15,8 +15,8 @@ from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
+from soundpost.core.member import id_fault
 from soundpost.core.notices import MINUTE, Notices
-from soundpost.core.presence import id_fault
 from soundpost.wire import messages
 
 log = logging.getLogger("soundpost.redis")

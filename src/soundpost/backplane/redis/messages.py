@@ -15,7 +15,7 @@ from struct import Struct, error
 from typing import Final, NamedTuple
 
 from soundpost.backplane.redis.received import is_json
-from soundpost.core.presence import Member
+from soundpost.core.member import Member
 from soundpost.wire.json_text import is_unicode, reader
 from soundpost.wire.socket_id import is_socket_id
 

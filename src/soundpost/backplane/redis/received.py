@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
 from soundpost.errors import ProtocolError
 from soundpost.wire.frames import frame_payload, text_frame
 from soundpost.wire.json_text import reader

@@ -21,7 +21,7 @@ from soundpost.backplane.redis.buckets import CONTROL, app_bucket
 from soundpost.backplane.redis.connection import RedisConnection, Then
 from soundpost.backplane.redis.failures import refused
 from soundpost.backplane.redis.messages import hello
-from soundpost.backplane.redis.outbox import Publication
+from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.scripts import ALL, BEAT, BURY, BY_DIGEST, REGISTER, RESTART, Script
 from soundpost.backplane.redis.servers import Connected, RedisError, Servers
 

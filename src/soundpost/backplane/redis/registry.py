@@ -19,14 +19,14 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.incoming import Incoming
-from soundpost.backplane.redis.outbox import Outbox, Publication
+from soundpost.backplane.redis.publish_queue import Outbox, Publication
 from soundpost.backplane.redis.questions import Questions
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
 from soundpost.backplane.registry import Load, NodeEnd
-from soundpost.core.apps import App
+from soundpost.core.app_settings import App
+from soundpost.core.member import Member
 from soundpost.core.peers import Admission, Change, Joined, Query
-from soundpost.core.presence import Member
 
 _KEEP: Final = KEEP.digest.encode()
 

@@ -24,8 +24,8 @@ from soundpost.broadcasting.drivers.http_wire import HttpAnswer, NotHttpError, r
 from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
-from soundpost.client.failures import no_answer, unexpected_answer
 from soundpost.errors import BroadcastError
+from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.per_process import PerProcess
 from soundpost.wire.foreign import object_in, time_in
 from soundpost.wire.signatures import signed_query

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
 from soundpost.broadcasting import broadcast
-from soundpost.browser import config_script, echo_options
+from soundpost.broadcasting.browser import config_script, echo_options
 from soundpost.django.settings import own_settings
 
 register = template.Library()

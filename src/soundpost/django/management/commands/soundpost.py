@@ -10,10 +10,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import autodiscover_modules
 
-from soundpost.authorization import channels
 from soundpost.broadcasting import broadcast
+from soundpost.broadcasting.authorization import channels
+from soundpost.broadcasting.browser.echo_options import is_internal
 from soundpost.broadcasting.settings import ConnectionSettings
-from soundpost.browser.echo_options import is_internal
 from soundpost.django.autodiscovery import failures
 from soundpost.errors import JsonError, SoundpostError
 from soundpost.wire.json_text import read_json
@@ -87,8 +87,8 @@ class Command(BaseCommand):
 
     def _events(self, _: dict[str, Any]) -> None:
         from soundpost.broadcasting.catalogue import known_events
-        from soundpost.cli.events import lines
         from soundpost.django.model_events import described_models
+        from soundpost.tools.cli.events import lines
 
         autodiscover_modules("events")
         found = [*lines(known_events()), *described_models()]
@@ -120,7 +120,7 @@ class Command(BaseCommand):
 
 
 def _command_line(command: str, arguments: list[str]) -> None:
-    from soundpost.cli.app import app
+    from soundpost.tools.cli.app import app
 
     app([command, *arguments], prog_name="manage.py soundpost")
 

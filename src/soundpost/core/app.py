@@ -1,0 +1,99 @@
+"""What one node holds of one app: connections, channels, signed-in users."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from soundpost.core.channel import Channel
+from soundpost.wire import codes
+from soundpost.wire.channel_names import Kind
+
+if TYPE_CHECKING:
+    from soundpost.core.app_settings import App
+    from soundpost.core.connection import Connection
+    from soundpost.core.node import Node
+
+
+_AT_ONCE: Final = 500
+"""Connections closed in one loop turn: some 5 ms."""
+
+
+class AppState:
+    """One app on one node."""
+
+    def __init__(self, node: Node, app: App) -> None:
+        self.node = node
+        self.app = app
+        self.connections: dict[str, Connection] = {}
+        """By socket id."""
+        self.counted_addresses: dict[str, str] = {}
+        """By socket id: under which address a connection is counted, if the app limits how many come from one."""
+        self.channels: dict[str, Channel] = {}
+        """Channels that have subscribers on this node, or soon will, by name."""
+        self.users: dict[str, set[Connection]] = {}
+        """Signed-in connections, by user id."""
+        self.unauthorized: dict[Connection, float] = {}
+        """Who is still to sign in or join anything private, and since when, the oldest first; see
+        :meth:`end_unauthorized`."""
+        self.present: dict[str, dict[Connection, int]] = {}
+        """Connections that are present as a user, or soon will be, by user id: each with on how many channels."""
+        self.closed_with: tuple[int, str] | None = None
+        """Code and message for its connections, when the app is disabled or gone since a reload."""
+
+    def channel(self, name: str, kind: Kind) -> Channel:
+        """The channel of this name, new if nobody is subscribed to it here yet."""
+        channel = self.channels.get(name)
+        if channel is None:
+            channel = self.channels[name] = Channel(self, name, kind)
+        return channel
+
+    def forget_if_empty(self, channel: Channel) -> None:
+        """Forget a channel that has no subscribers here any more."""
+        if not channel.subscribers and not channel.joining:
+            self.channels.pop(channel.name, None)
+
+    def end_unauthorized(self, now: float) -> None:
+        """Close connections that had ``authorization_timeout`` seconds and made no use of them, some at a time."""
+        limit = self.app.authorization_timeout
+        if limit is None:
+            self.unauthorized.clear()
+            return
+        for connection, since in list(islice(self.unauthorized.items(), _AT_ONCE)):
+            if now - since < limit:
+                return
+            del self.unauthorized[connection]
+            connection.end(
+                codes.UNAUTHORIZED,
+                f"Connection not authorized within timeout: sign in, or subscribe to a private or presence channel, "
+                f"within {limit} s (authorization_timeout)",
+            )
+
+    def enter(self, connection: Connection, user_id: str) -> None:
+        """Count a channel on which a connection is present as a user."""
+        present = self.present.setdefault(user_id, {})
+        present[connection] = present.get(connection, 0) + 1
+
+    def leave(self, connection: Connection, user_id: str) -> None:
+        """Count one less."""
+        present = self.present[user_id]
+        present[connection] -= 1
+        if not present[connection]:
+            del present[connection]
+            if not present:
+                del self.present[user_id]
+
+    def end_all(self, code: int, message: str) -> None:
+        """End all connections, and those that are about to open."""
+        self.closed_with = code, message
+        self._end_next(list(self.connections.values()))
+
+    def _end_next(self, connections: list[Connection]) -> None:
+        """End some connections in each loop turn, unless the app has come back meanwhile."""
+        if self.closed_with is None:
+            return
+        for connection in connections[:_AT_ONCE]:
+            connection.end(*self.closed_with)
+        if len(connections) > _AT_ONCE:
+            self.node.call_soon(partial(self._end_next, connections[_AT_ONCE:]))

@@ -1,7 +1,0 @@
-"""Finds out why a server is not reached, or events do not arrive, and says it in words: ``soundpost doctor``."""
-
-from soundpost.doctor.examination import Examination, Step
-from soundpost.doctor.examine import examine
-from soundpost.doctor.plan import Plan
-
-__all__ = ["Examination", "Plan", "Step", "examine"]

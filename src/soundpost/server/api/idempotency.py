@@ -1,0 +1,61 @@
+"""Requests with an ``Idempotency-Key``: published once, answered as often as they are sent.
+
+Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from soundpost.core import publishing
+from soundpost.core.app import AppState
+from soundpost.core.peers import Reception, RequestKey
+from soundpost.server.api.requests import ApiError, Later, Response
+
+MAX_KEY_LENGTH: Final = 64
+_PRINTABLE: Final = re.compile(rb"[ -~]+")
+
+
+def request_key(header: bytes, query: dict[str, str]) -> RequestKey:
+    """The key in an ``Idempotency-Key`` header, with or without quotes, and the digest in an authenticated ``query``.
+
+    Raises ApiError for what is no key.
+    """
+    key = header.strip()
+    if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"'):
+        key = key[1:-1]
+    if not _PRINTABLE.fullmatch(key) or len(key) > MAX_KEY_LENGTH:
+        shown = ascii(header[: 2 * MAX_KEY_LENGTH].decode("latin-1"))
+        raise ApiError(
+            422,
+            f"Idempotency-Key: {shown} ({len(key)} octets) is not a key: send 1 to {MAX_KEY_LENGTH} printable ASCII "
+            "characters, such as a UUID",
+        )
+    return RequestKey(key.decode("ascii"), query["body_md5"].lower())
+
+
+def publish_once(
+    state: AppState,
+    request: RequestKey,
+    events: Iterable[tuple[str, str, str, str | None]],
+    answer: Callable[[], Response | Later],
+) -> Later:
+    """Publish events (arguments of :func:`soundpost.core.publishing.publish`) that were checked, unless that is done.
+
+    Either way ``answer`` gives the answer; a key that stands for another request is refused.
+    """
+
+    def make(reception: Reception) -> Response | Later:
+        if reception == "different":
+            raise ApiError(
+                422,
+                f"Idempotency-Key: {request.key!a} was sent with another body before: "
+                "a request needs a key of its own, and a repeated one the same body",
+            )
+        return answer()
+
+    later = Later(make)
+    publishing.publish_once(state, request, events, later.settle)
+    return later

@@ -1,0 +1,186 @@
+"""An HTTP request as a route sees it, and what it answers."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, NamedTuple
+from urllib.parse import unquote_plus
+
+from soundpost.core.app import AppState
+from soundpost.core.peers import Query
+from soundpost.errors import SoundpostError
+from soundpost.wire.json_text import encode
+
+log = logging.getLogger("soundpost.api")
+
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+class Request:
+    """A whole request. ``path`` and ``query`` are as sent, still percent-encoded.
+
+    ``idempotency_key`` is the header of that name: known here so that nobody has to look for it among the headers.
+    ``is_signed``: an application's signature was found right.
+    """
+
+    __slots__ = (
+        "_by_name",
+        "_headers",
+        "body",
+        "http_version",
+        "idempotency_key",
+        "is_signed",
+        "keep_alive",
+        "method",
+        "path",
+        "query",
+    )
+
+    def __init__(
+        self,
+        method: bytes,
+        target: bytes,
+        http_version: str,
+        headers: list[tuple[bytes, bytes]],
+        body: bytes,
+        keep_alive: bool,
+        idempotency_key: bytes | None = None,
+    ) -> None:
+        self.method = method
+        path, _, query = target.partition(b"?")
+        self.path = path.decode("latin-1")
+        self.query = query.decode("latin-1")
+        self.http_version = http_version
+        self._headers = headers
+        self._by_name: dict[bytes, bytes] | None = None
+        self.body = body
+        self.keep_alive = keep_alive
+        self.idempotency_key = idempotency_key
+        self.is_signed = False
+
+    def headers(self) -> dict[bytes, bytes]:
+        """Header values by lower-case name; several of one name are joined by commas."""
+        if self._by_name is not None:
+            return self._by_name
+        found: dict[bytes, bytes] = {}
+        for name, value in self._headers:
+            name = name.lower()
+            found[name] = found[name] + b", " + value if name in found else value
+        self._by_name = found
+        return found
+
+    def head_without(self, *names: bytes) -> bytes:
+        """The request line and headers as bytes again, without those of the given lower-case names."""
+        target = self.path + ("?" + self.query if self.query else "")
+        lines = [self.method + b" " + target.encode("latin-1") + b" HTTP/" + self.http_version.encode("latin-1")]
+        lines += [name + b": " + value for name, value in self._headers if name.lower() not in names]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """The query's parameters, decoded, in order."""
+        pairs: list[tuple[str, str]] = []
+        for part in self.query.split("&"):
+            name, _, value = part.partition("=")
+            if "%" in part or "+" in part:
+                name, value = unquote_plus(name), unquote_plus(value)
+            if name:
+                pairs.append((name, value))
+        return pairs
+
+
+class Response(NamedTuple):
+    """Status, body and what goes with them."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    content_type: bytes = b"application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def encode(self, *, keep_alive: bool) -> bytes:
+        """The bytes to send."""
+        if self.status == 200 and not self.headers and keep_alive:
+            return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
+                self.content_type,
+                len(self.body),
+                self.body,
+            )
+        lines = [b"HTTP/1.1 %d %b" % (self.status, _REASONS.get(self.status, b"Unknown"))]
+        lines.append(b"Content-Type: " + self.content_type)
+        lines.append(b"Content-Length: %d" % len(self.body))
+        lines += [f"{name}: {value}".encode("latin-1") for name, value in self.headers]
+        if not keep_alive:
+            lines.append(b"Connection: close")
+        return b"\r\n".join(lines) + b"\r\n\r\n" + self.body
+
+
+OK: Final = Response()
+
+
+class Later:
+    """A response that needs an answer from the other nodes first, unless they have given it already.
+
+    ``make`` makes it of the answer; or makes one that needs a further answer.
+    """
+
+    __slots__ = ("_make", "_then", "response")
+
+    def __init__(self, make: Callable[[Any], Response | Later]) -> None:
+        self._make = make
+        self._then: Callable[[], None] | None = None
+        self.response: Response | None = None
+
+    def settle(self, answer: Any) -> None:
+        """The other nodes have answered."""
+        try:
+            made = self._make(answer)
+        except ApiError as error:
+            made = error.response()
+        except Exception:
+            log.exception("a request could not be answered")
+            made = ApiError(500, "Internal server error: its log has the reason").response()
+        if isinstance(made, Later):
+            if made.response is None:
+                made.then(partial(self._follow, made))
+                return
+            made = made.response
+        self.response = made
+        if self._then is not None:
+            self._then()
+
+    def _follow(self, other: Later) -> None:
+        self.response = other.response
+        if self._then is not None:
+            self._then()
+
+    def then(self, callback: Callable[[], None]) -> None:
+        """Call back once there is a response."""
+        self._then = callback
+
+
+def ask(state: AppState, query: Query, make: Callable[[Any], Response]) -> Later:
+    """Ask all nodes, and make the response from their answer; ``make`` may raise ApiError."""
+    later = Later(make)
+    state.node.peers.ask(query, later.settle)
+    return later
+
+
+def json_response(value: Any, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(status, encode(value))
+
+
+class ApiError(SoundpostError):
+    """Ends a request with a status and a reason that a person can act on."""
+
+    def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+    def response(self) -> Response:
+        """``{"error": "…"}``."""
+        return Response(self.status, encode({"error": self.message}), headers=self.headers)

@@ -1,0 +1,136 @@
+"""Which route answers a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import unquote
+
+from soundpost.core.app import AppState
+from soundpost.core.node import Node
+from soundpost.core.notices import Notices
+from soundpost.errors import HandshakeError
+from soundpost.server.api import channels, events, users
+from soundpost.server.api.authentication import authenticate
+from soundpost.server.api.requests import ApiError, Later, Request, Response
+from soundpost.server.connections.wrong_protocol import path_hint, upgrade_is_lost
+from soundpost.server.playground.routes import Playground
+from soundpost.wire import handshake
+
+Answer = Response | Later
+Route = Callable[[Request, AppState, dict[str, str]], Answer]
+NamedRoute = Callable[[Request, AppState, dict[str, str], str], Answer]
+
+_APP_ROUTES: Final[dict[tuple[str, bytes], Route]] = {
+    ("events", b"POST"): events.post_event,
+    ("batch_events", b"POST"): events.post_batch,
+    ("channels", b"GET"): channels.get_channels,
+    ("connections", b"GET"): channels.get_connections,
+}
+_NAMED_ROUTES: Final[dict[tuple[str, str, bytes], NamedRoute]] = {
+    ("channels", "", b"GET"): channels.get_channel,
+    ("channels", "users", b"GET"): channels.get_channel_users,
+    ("users", "terminate_connections", b"POST"): users.terminate_connections,
+}
+_HEALTH: Final = Response(body=b'{"health":"OK"}')
+_ALONE: Final = Response(body=b'{"health":"OK","delivered":"local"}')
+"""Redis is away: this host serves its own clients, and no other could do better."""
+_DRAINING: Final = Response(503, b'{"health":"draining"}')
+
+
+class Router:
+    """Finds the app and the route of a request, and checks its signature in between."""
+
+    def __init__(
+        self,
+        node: Node,
+        prefix: str,
+        playground: Playground | None,
+        notices: Notices,
+        is_ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._node = node
+        self._prefix = prefix
+        self._playground = playground
+        self._notices = notices
+        self._is_ready = is_ready
+
+    def respond(self, request: Request) -> Answer:
+        """Answer a request. Raises ApiError for what it cannot do."""
+        path = self._without_prefix(request.path)
+        if path.startswith("/apps/"):
+            app_id, _, rest = path[6:].partition("/")
+            state = self._node.by_id.get(unquote(app_id))
+            if state is None:
+                raise ApiError(404, f"No matching application for ID [{app_id[:100]}].")
+            return self._app_route(request, state, rest.split("/"))
+        if path.startswith("/users/"):
+            # The official Python SDK leaves /apps/{id} out of this one address.
+            return self._app_route(request, self._app_by_key(request), path[1:].split("/"))
+        if path in ("/up", "/up/ready"):
+            return self._health(request, path)
+        if self._playground is not None and path.startswith("/playground"):
+            return self._playground.respond(request, path)
+        if path.startswith("/app/"):
+            self._explain_missing_upgrade(request)
+        raise ApiError(404, f"Not found: there is nothing at {request.path[:200]!a}{path_hint(request.path)}")
+
+    def _app_route(self, request: Request, state: AppState, parts: list[str]) -> Answer:
+        if len(parts) == 1:
+            route = _APP_ROUTES.get((parts[0], request.method))
+            if route is not None:
+                return route(request, state, authenticate(request, state, self._prefix))
+            known = [method for name, method in _APP_ROUTES if name == parts[0]]
+        else:
+            end = "/".join(parts[2:])
+            named = _NAMED_ROUTES.get((parts[0], end, request.method))
+            if not parts[1]:
+                raise ApiError(404, f"Not found: {parts[0][:200]!a} is followed by an empty name")
+            if named is not None:
+                return named(request, state, authenticate(request, state, self._prefix), unquote(parts[1]))
+            known = [method for kind, tail, method in _NAMED_ROUTES if (kind, tail) == (parts[0], end)]
+        if known:
+            raise _not_allowed(request, known)
+        raise ApiError(404, f"Not found: the API has no {'/'.join(parts)[:200]!a}")
+
+    def _app_by_key(self, request: Request) -> AppState:
+        key = dict(request.parameters()).get("auth_key")
+        state = self._node.by_key.get(key or "")
+        if state is None:
+            raise ApiError(401, "Missing or unknown auth_key")
+        return state
+
+    def _health(self, request: Request, path: str) -> Response:
+        """``/up``: the process lives. ``/up/ready``: it wants clients; not while it drains."""
+        if request.method not in (b"GET", b"HEAD"):
+            raise _not_allowed(request, [b"GET"])
+        if path == "/up":
+            return _HEALTH
+        if not self._is_ready():
+            return _DRAINING
+        return _HEALTH if self._node.peers.reaches_all else _ALONE
+
+    def _without_prefix(self, path: str) -> str:
+        if not self._prefix:
+            return path
+        if path.startswith(self._prefix + "/"):
+            return path[len(self._prefix) :]
+        if path.startswith("/apps/"):
+            # pusher-http-php publishes so where the prefix has no slash at its end: Guzzle takes it for a file's name.
+            return path
+        hint = path_hint(path) if "//" in path else ""
+        raise ApiError(404, f"Not found: paths begin with {self._prefix} on this server{hint}")
+
+    def _explain_missing_upgrade(self, request: Request) -> None:
+        """A plain request to a WebSocket address: most often a proxy took the upgrade out."""
+        try:
+            handshake.accept(request.method, request.http_version, request.headers())
+        except HandshakeError as error:
+            raise upgrade_is_lost(self._notices, request, error) from None
+
+
+def _not_allowed(request: Request, known: list[bytes]) -> ApiError:
+    allowed = ", ".join(sorted(method.decode() for method in known))
+    return ApiError(
+        405, f"{request.method.decode('latin-1')} is not allowed here: use {allowed}", (("Allow", allowed),)
+    )

@@ -1,0 +1,1 @@
+"""Sockets: HTTP, WebSockets, TLS, listening, and the fan-out to them."""

@@ -1,0 +1,505 @@
+"""A connection that speaks HTTP: API requests with keep-alive and pipelining, until one asks for a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, cast
+
+import httptools
+
+from soundpost.server.api.requests import ApiError, Later, Request, Response
+from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
+from soundpost.server.connections.peer import GONE, peer_address, shown
+from soundpost.server.connections.upgrade import Upgrade, begin_upgrade
+from soundpost.server.connections.wrong_protocol import contradicts, speaks_otherwise
+from soundpost.wire.client_address import client_address
+from soundpost.wire.frames import CLOSE
+from soundpost.wire.handshake import wants_websocket
+
+if TYPE_CHECKING:
+    from soundpost.server.server import Server
+
+log = logging.getLogger("soundpost.api")
+
+_CLOSE_FRAME: Final = 0x80 | CLOSE
+_CHUNK_OVERHEAD: Final = 8  # times its own size is what a body in chunks of one byte takes at most
+_ON_ITS_WAY: Final = 1  # seconds that a client's first request may take to come, before it is not waited for
+_SMALL_READ: Final = 2_048  # bytes of requests that are parsed at once, without waiting for a turn
+_STEP: Final = 512  # bytes of larger reads that the parser gets at a time: it cannot be stopped between two requests
+_CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class HttpConnection(asyncio.Protocol):
+    """Reads requests with llhttp; answers them in order, publishes after their events were sent."""
+
+    __slots__ = (
+        "_announced",
+        "_asks_no_more",
+        "_began",
+        "_blocked",
+        "_body",
+        "_body_size",
+        "_ending",
+        "_has_asked",
+        "_headers",
+        "_idempotency_key",
+        "_in_body",
+        "_in_request",
+        "_is_application",
+        "_is_queued",
+        "_parser",
+        "_replay",
+        "_responses",
+        "_server",
+        "_size",
+        "_target",
+        "_unread",
+        "_upgrade_request",
+        "over_capacity",
+        "slot",
+        "transport",
+        "upgrade",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._parser = httptools.HttpRequestParser(self)
+        self._responses: list[bytes | Later] = []  # in the order of the requests
+        self._upgrade_request: Request | None = None
+        self._replay = b""  # the head of a request with an upgrade nobody here wants, without it
+        self._has_asked = False
+        self._is_application = False
+        self._ending = False  # the last answer is given: what still comes in is ignored
+        self._asks_no_more = False
+        self._in_request = True  # a connection that never sends anything is as late as a slow request
+        self._in_body = False
+        self._began = server.wheel.now
+        self._size = 0  # of the request that is coming in: all its bytes, as far as they are known to be its own
+        self._body_size = 0
+        self._announced = 0  # bytes of the body, if the head says so
+        self._unread = bytearray()  # came, and is still to be parsed
+        self._is_queued = False  # it waits for its turn to go on parsing
+        self._blocked = False  # the client does not read its answers
+        self._target = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._idempotency_key: bytes | None = None
+        self._body: bytes | bytearray = b""
+        self.over_capacity = False
+        """There was no room for it when it came: it is refused, those who came before it are served."""
+        self.upgrade: Upgrade | None = None
+        """The WebSocket it is about to become, once that is admitted."""
+        self.slot = -1
+
+    # The transport's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        self._server.http_connections.add(self)
+        self.over_capacity = not self._server.sockets.opened(self)
+        self._server.wheel.add(self, self._server.settings.request_timeout)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._server.sockets.closed(self)
+        self._server.http_connections.discard(self)
+        self._server.wheel.remove(self)
+        self._server.lingering.forget(self)
+        self._ending = True
+        del self._parser
+
+    def eof_received(self) -> bool:
+        """The client asks no more: close, once it has its answers (TLS cannot stay half open)."""
+        self._asks_no_more = bool(self._responses or self._unread) and self.transport.can_write_eof()
+        return self._asks_no_more
+
+    def pause_writing(self) -> None:
+        """A client that does not read its answers may ask no more questions."""
+        self._blocked = True
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It has read them."""
+        self._blocked = False
+        self._go_on()
+
+    @property
+    def peer(self) -> str:
+        """The address of its other end, be it a proxy's; empty on a Unix socket."""
+        return peer_address(self.transport)
+
+    def told(self, request: Request) -> str | None:
+        """Where the client of a request is, if that is not where the connection comes from: a trusted proxy says so."""
+        headers, counted = request.headers(), self._server.client_ip_headers
+        if headers.keys().isdisjoint(counted):
+            return None
+        peer = self.peer
+        address = client_address(peer, headers, self._server.trusted_proxies, counted)
+        if address is None:
+            contradicts(self._server, peer, headers)
+            return GONE
+        return None if address == peer else address
+
+    def client(self, request: Request) -> str:
+        """Where the client of a request is."""
+        told = self.told(request)
+        return self.peer if told is None else told
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of requests."""
+        if self.upgrade is not None:
+            self.upgrade.early += data
+            self.transport.pause_reading()
+            return
+        if self._server.stopped:
+            self.transport.abort()  # its client, or the proxy in front, turns to another server
+            return
+        if self._ending:
+            if data[0] == _CLOSE_FRAME:  # of a refused WebSocket: the client has seen why
+                self.transport.close()
+            elif len(data) >= LARGE_READ:
+                self.transport.pause_reading()
+                if self._server.lingering.may_read_on(self, len(data)):
+                    self._wait_for_turn()
+            return
+        if len(data) <= _SMALL_READ and not self._unread and _is_little(data):
+            self._feed(data)
+            if self._responses:
+                self._server.node.after_sending(self._send_responses)
+            if not self._unread:
+                return
+        else:
+            self._unread += data
+        if not self._server.fair_queue.has_time():
+            self._wait_for_turn()
+        elif not self._is_queued:
+            self.work()
+
+    def work(self) -> None:
+        """Parse some of what came, and answer it."""
+        self._is_queued = False
+        steps = SLICE
+        while self._unread and steps and len(self._responses) < SLICE and not self._ending:
+            size = max(_STEP, self._announced - self._body_size) if self._in_body else _STEP
+            data = bytes(self._unread[:size])
+            del self._unread[:size]
+            self._feed(data)
+            steps -= 1
+        if self._responses:
+            self._server.node.after_sending(self._send_responses)
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Parse further or read on, unless that has to wait: for a turn, for answers, for the client to read them."""
+        if self._ending:
+            self._unread.clear()
+        if self._is_queued or self._blocked or self.upgrade is not None or self.transport.get_protocol() is not self:
+            return
+        if not self._unread:
+            if self._asks_no_more and not self._responses:
+                self.transport.close()
+            self.transport.resume_reading()
+        elif not self._responses:
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        self.transport.pause_reading()
+        if not self._is_queued:
+            self._is_queued = True
+            self._server.fair_queue.add(self)
+
+    def abort(self) -> None:
+        """Drop the socket and what waits for it."""
+        self.transport.abort()
+
+    def _feed(self, data: bytes) -> None:
+        """Parse; what is to be parsed anew, without an upgrade that nobody here wants, becomes unread again."""
+        self._size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as at:
+            rest = data[at.args[0] :]
+            if self._upgrade_request is None:
+                self._parser = httptools.HttpRequestParser(self)
+                head, self._replay = self._replay, b""
+                self._unread[:0] = head + rest
+            elif not self._ending:
+                rest += self._unread
+                self._unread.clear()
+                begin_upgrade(self._server, self, self._upgrade_request, rest)
+            return
+        except httptools.HttpParserError as error:
+            if not self._ending:
+                known = speaks_otherwise(self._server, self.transport, data)
+                self._refuse(known or ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}"))
+            return
+        settings = self._server.settings
+        if not self._in_body:
+            self._check_head_size(self._size)
+        elif self._size > settings.max_head_size + _CHUNK_OVERHEAD * settings.max_request_size:
+            self._check_body_size(self._size)  # it is not body: endless trailers, which the parser would collect
+
+    # The parser's side
+
+    def on_message_begin(self) -> None:
+        """A request's first byte."""
+        if not self._in_request:
+            self._in_request = True
+            self._began = self._server.wheel.now
+
+    def on_url(self, url: bytes) -> None:
+        """The request target, or a part of it."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """One header; what comes after the body is of no interest."""
+        if not self._in_body:
+            self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: refuse too large a body before it comes."""
+        self._in_body = True
+        head_size = len(self._target)
+        waits = False
+        hosts = 0
+        for name, value in self._headers:
+            size = len(name)
+            head_size += size + len(value) + 4
+            if size == 4:
+                hosts += name.lower() == b"host"
+            elif size == 14 and name.lower() == b"content-length":
+                self._announced = int(value)
+                self._check_body_size(self._announced)
+            elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
+                waits = True
+            elif size == 15 and name.lower() == b"idempotency-key":
+                key = self._idempotency_key
+                self._idempotency_key = value if key is None else key + b", " + value
+        self._check_head_size(head_size)
+        if hosts != 1 and not self._ending and (hosts or self._parser.get_http_version() not in ("0.9", "1.0")):
+            what = "two Host headers" if hosts else "no Host header"
+            self._refuse(ApiError(400, f"The request has {what}: HTTP/1.1 requires exactly one (RFC 9112, 3.2)"))
+        if waits and not self._ending:
+            self._responses.append(_CONTINUE)  # after the answers to what was asked before
+
+    def on_body(self, body: bytes) -> None:
+        """A part of the body."""
+        self._body_size += len(body)
+        self._check_body_size(self._body_size)
+        if not self._ending:
+            if not self._body:
+                self._body = body
+                return
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        parser = self._parser
+        version = parser.get_http_version()
+        request = Request(
+            parser.get_method(),
+            _origin_form(self._target),
+            version,
+            self._headers,
+            bytes(self._body),
+            parser.should_keep_alive() and version == "1.1",  # 1.0 would need to be told
+            self._idempotency_key,
+        )
+        self._target, self._headers, self._body = b"", [], b""
+        self._idempotency_key = None
+        self._size = self._body_size = self._announced = 0
+        self._in_request = self._in_body = False
+        self._began = self._server.wheel.now
+        if self._ending:
+            return
+        if not self._has_asked:
+            self._has_asked = True
+            self._server.sockets.asked(self)
+        if not parser.should_upgrade() or request.method == b"CONNECT":
+            self._answer(request)
+        elif wants_websocket(request.headers()):
+            self._upgrade_request = request
+        else:
+            # Java's HttpClient offers h2c with every request. The parser takes no body after an upgrade.
+            self._replay = request.head_without(b"upgrade", b"expect")
+
+    def _check_head_size(self, size: int) -> None:
+        limit = self._server.settings.max_head_size
+        if size > limit and not self._ending:
+            self._refuse(ApiError(431, f"Request head over {limit} bytes (max_head_size)"))
+
+    def _check_body_size(self, size: int) -> None:
+        limit = self._server.settings.max_request_size
+        if size > limit and not self._ending:
+            self._refuse(
+                ApiError(
+                    413, f"Payload too large: a body of {size} bytes or more, {limit} are allowed (max_request_size)"
+                )
+            )
+
+    # Answers
+
+    def _answer(self, request: Request) -> None:
+        if self.over_capacity:
+            self._server.warn_of_capacity(self.client(request))
+            self._refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
+            return
+        try:
+            response = self._server.router.respond(request)
+        except ApiError as error:
+            if error.status in (401, 403) and log.isEnabledFor(logging.INFO):
+                log.info("%d to %s: %a", error.status, shown(self.client(request)), error.message[:2000])
+            response = error.response()
+        except Exception:
+            log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
+            response = ApiError(500, "Internal server error: its log has the reason").response()
+        else:
+            if not self._is_application and request.is_signed:
+                self._is_application = True
+                self._server.sockets.kept(self)
+        if self._server.stopping:
+            request.keep_alive = False
+        if not request.keep_alive:
+            self._ending = True
+        if not isinstance(response, Later):
+            self._responses.append(_encoded(response, request))
+        elif response.response is not None:
+            self._responses.append(_encoded(response.response, request))
+        else:
+            self._responses.append(response)
+            response.then(partial(self._answer_later, response, request))
+
+    def _answer_later(self, later: Later, request: Request) -> None:
+        """The other nodes have answered: send this response, and those that waited behind it."""
+        if later.response is not None and later in self._responses:
+            self._responses[self._responses.index(later)] = _encoded(later.response, request)
+            self._server.node.after_sending(self._send_responses)
+
+    def _refuse(self, error: ApiError) -> None:
+        self.finish(error.response())
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is coming in, or on its way to a new connection, or its answer is not sent yet."""
+        return (
+            self._size > 0
+            or bool(self._unread)
+            or bool(self._responses)
+            or self.upgrade is not None
+            or self.transport.get_write_buffer_size() > 0
+            or (self._in_request and self._server.wheel.now - self._began <= _ON_ITS_WAY)
+        )
+
+    def close_if_idle(self) -> None:
+        """Let it go, unless a request is under way: that one is answered first, as the last."""
+        if not self.is_busy and not self._ending:
+            self._ending = True
+            self.transport.close()
+
+    @property
+    def counted_address(self) -> str:
+        """Under which address it counts among the sockets that are open: its client's, or a proxy's."""
+        return self._server.counted_address(self.transport)
+
+    @property
+    def may_go(self) -> bool:
+        """Return whether another may have its socket: it is not about to become a WebSocket."""
+        return self.upgrade is None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can still be answered."""
+        return not self._ending and not self.transport.is_closing()
+
+    def finish(self, response: Response) -> None:
+        """Answer for the last time."""
+        self.finish_with(response.encode(keep_alive=False))
+
+    def finish_with(self, data: bytes) -> None:
+        """Send the last bytes, then let the client read them: closing while it still sends would lose them."""
+        self._responses.append(data)
+        self._ending = True
+        self._server.node.after_sending(self._send_responses)
+
+    def _send_responses(self) -> None:
+        """Write what is answered; after the last answer wait for the client to close, for a while."""
+        ready: list[bytes] = []
+        for response in self._responses:
+            if isinstance(response, Later):
+                break
+            ready.append(response)
+        del self._responses[: len(ready)]
+        if self.transport.is_closing():
+            return
+        if ready:
+            self.transport.write(b"".join(ready))
+        if self._asks_no_more and not self._responses and not self._unread:
+            self.transport.close()
+        elif self._ending and not self._responses:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            self._server.wheel.add(self, self._server.settings.close_timeout)
+            self._server.sockets.answered(self)
+        if self._unread:
+            self._go_on()
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """The transport becomes another protocol's, once what was asked before is answered."""
+        if self._responses:
+            self._server.node.outbox.flush()
+            self._send_responses()
+        self._server.wheel.remove(self)
+        self._server.http_connections.discard(self)
+        self._server.sockets.kept(self)
+        self._ending = True
+        del self._parser  # it holds our methods: the two would wait for the garbage collector together
+        self.transport.set_protocol(protocol)
+        self.transport.resume_reading()
+
+    # Time
+
+    def on_time(self, now: int) -> int:
+        """Close what takes too long: a request to arrive, an idle client, one that does not go."""
+        settings = self._server.settings
+        if self._ending:
+            self.transport.abort()
+            return 0
+        if self._is_queued:
+            return 1  # it waits for us, not we for it
+        limit = settings.request_timeout if self._in_request else settings.keep_alive_timeout
+        left = self._began + limit - now
+        if left > 0:
+            return min(left, settings.request_timeout)
+        if not self._in_request:
+            self._ending = True
+            self.transport.close()
+            return settings.close_timeout  # time to read what is still on its way
+        self._refuse(ApiError(408, f"The request was not complete after {limit} s (request_timeout)"))
+        return settings.close_timeout
+
+
+def _is_little(data: bytes) -> bool:
+    """Return whether so few requests, headers and chunks are in some bytes that they need not wait for a turn."""
+    return data.count(b"\r\n\r\n") <= 2 and data.count(b"\n") <= 64
+
+
+def _encoded(response: Response, request: Request) -> bytes:
+    data = response.encode(keep_alive=request.keep_alive)
+    return data[: data.index(b"\r\n\r\n") + 4] if request.method == b"HEAD" else data
+
+
+def _origin_form(target: bytes) -> bytes:
+    """``/path?query`` of a request target, also of one that names scheme and host."""
+    if target.startswith(b"/"):
+        return target
+    try:
+        url = httptools.parse_url(target)
+    except httptools.HttpParserInvalidURLError:
+        return target
+    return (url.path or b"/") + (b"?" + url.query if url.query else b"")

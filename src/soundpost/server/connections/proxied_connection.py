@@ -1,0 +1,73 @@
+"""A connection that begins with a PROXY header, as ``server.proxy_protocol`` asks for."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from soundpost.errors import ProxyHeaderError
+from soundpost.server.api.requests import Request
+from soundpost.server.connections.http_connection import HttpConnection
+from soundpost.server.connections.peer import GONE, peer_address
+from soundpost.server.connections.tls import Handshake
+from soundpost.server.connections.wrong_protocol import has_no_header, is_not_trusted
+from soundpost.wire.proxy_protocol import ProxyHeader, read_proxy_header
+
+if TYPE_CHECKING:
+    from soundpost.server.server import Server
+
+
+class ProxiedConnection(HttpConnection):
+    """Reads the header first. On TLS it came before, and :class:`Handshake` has read it."""
+
+    __slots__ = ("_beginning", "_header")
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server)
+        self._beginning = b""
+        self._header: ProxyHeader | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A proxy connected, or somebody who is none."""
+        super().connection_made(transport)
+        address = peer_address(transport)
+        if address == GONE:  # a port scan or a health check that only connects: nobody is there to be told
+            self._ending = True
+            self.transport.abort()
+            return
+        if not self._server.trusted_proxies.trusts(address):
+            self._refuse(is_not_trusted(self._server, address))
+            return
+        handshake = transport.get_extra_info("ssl_object")
+        if isinstance(handshake, Handshake):
+            self._header = handshake.header
+            if handshake.fault is not None:
+                self._refuse(has_no_header(self._server, address, handshake.fault))
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the header, or behind it."""
+        if self._header is None and not self._ending:
+            self._beginning += data
+            try:
+                self._header = read_proxy_header(self._beginning)
+            except ProxyHeaderError as error:
+                self._refuse(has_no_header(self._server, peer_address(self.transport), error))
+                return
+            if self._header is None:
+                return
+            data, self._beginning = self._beginning[self._header.size :], b""
+        if data:
+            super().data_received(data)
+
+    @property
+    def peer(self) -> str:
+        """The proxy's client, unless it has none or speaks for itself."""
+        return self._source or super().peer
+
+    def told(self, request: Request) -> str | None:
+        """What a proxy before that one says, or what the header says."""
+        return super().told(request) or self._source
+
+    @property
+    def _source(self) -> str | None:
+        return None if self._header is None else self._header.source

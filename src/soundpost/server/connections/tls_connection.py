@@ -1,0 +1,129 @@
+"""A connection whose TLS handshake is still to come: it counts, and has to make room, as any other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from soundpost.server.connections.peer import GONE, peer_address
+
+if TYPE_CHECKING:
+    import ssl
+
+    from soundpost.server.connections.http_connection import HttpConnection
+    from soundpost.server.server import Server
+
+
+class TlsConnection(asyncio.Protocol):
+    """Waits for the first bytes, shakes hands, hands over to the connection that ``make`` makes.
+
+    Not the loop's own TLS listener: sockets that are silent before or in the handshake would belong to nobody.
+    """
+
+    __slots__ = ("_context", "_early", "_is_over", "_make", "_server", "_task", "_transport", "slot")
+
+    def __init__(self, server: Server, context: ssl.SSLContext, make: Callable[[Server], HttpConnection]) -> None:
+        self._server = server
+        self._context = context
+        self._make = make
+        self._early = bytearray()  # what came for TLS; later, what came behind the handshake
+        self._is_over = False
+        self._transport: asyncio.Transport | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.slot = -1
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client connected."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._server.sockets.opened(self)
+        self._server.wheel.add(self, self._server.settings.request_timeout)
+
+    def data_received(self, data: bytes) -> None:
+        """The first bytes; or, from TLS, what a client sends right behind its handshake."""
+        self._early += data
+        if self._task is None and self._transport is not None:
+            self._transport.pause_reading()
+            self._server.wheel.remove(self)
+            self._task = self._server.loop.create_task(self._shake_hands(self._transport))
+
+    def eof_received(self) -> None:
+        """The client has ended already."""
+        self._is_over = True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone already."""
+        self._is_over = True
+        if self._task is None:
+            self._server.wheel.remove(self)
+            self._server.sockets.closed(self)
+
+    def on_time(self, now: int) -> int:
+        """Nothing has come in time."""
+        self.abort()
+        return 0
+
+    @property
+    def peer(self) -> str:
+        """The address of its other end."""
+        return GONE if self._transport is None else peer_address(self._transport)
+
+    @property
+    def counted_address(self) -> str:
+        """Under which address it counts among the sockets that are open."""
+        return GONE if self._transport is None else self._server.counted_address(self._transport)
+
+    @property
+    def may_go(self) -> bool:
+        """Nothing has been asked."""
+        return True
+
+    def abort(self) -> None:
+        """Drop the socket."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def _shake_hands(self, raw: asyncio.Transport) -> None:
+        server = self._server
+        handshake = server.loop.create_task(
+            server.loop.start_tls(
+                raw, self, self._context, server_side=True, ssl_handshake_timeout=server.settings.request_timeout
+            )
+        )
+        await asyncio.sleep(0)  # TLS is the transport's protocol now, and reads on in the next turn
+        first = bytes(self._early)
+        self._early.clear()
+        server.loop.call_soon(_feed, raw, first)
+        try:
+            tls = await handshake
+        except (OSError, RuntimeError):  # no TLS, or not in time, or gone
+            tls = None
+            raw.abort()
+        finally:
+            server.sockets.closed(self)
+            self._transport = self._task = None
+            del handshake  # its exception refers to this frame: the two, and TLS' buffers, would wait for the collector
+        if tls is None:
+            return
+        if self._is_over:
+            tls.abort()
+            return
+        connection = self._make(server)
+        tls.set_protocol(connection)
+        connection.connection_made(tls)
+        if self._early:
+            connection.data_received(bytes(self._early))
+
+
+def _feed(raw: asyncio.Transport, data: bytes) -> None:
+    """Give TLS what was read before it was there."""
+    protocol = raw.get_protocol()
+    if raw.is_closing() or isinstance(protocol, TlsConnection):  # the handshake could not begin
+        return
+    protocol = cast("asyncio.BufferedProtocol", protocol)  # uvloop's is one without saying so
+    while data:
+        buffer = memoryview(protocol.get_buffer(len(data)))
+        size = min(len(buffer), len(data))
+        buffer[:size] = data[:size]
+        protocol.buffer_updated(size)
+        data = data[size:]

@@ -1,0 +1,199 @@
+"""From an HTTP request to a WebSocket: who may connect.
+
+A refused client gets its WebSocket, an error and a close frame with the reason's code: browsers hide the status of
+a failed handshake, and pusher-js would try for ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+from soundpost.core.app import AppState
+from soundpost.core.node import Node
+from soundpost.core.notices import Notices
+from soundpost.core.peers import Admission
+from soundpost.errors import HandshakeError, ProtocolError
+from soundpost.server.api.requests import Request
+from soundpost.server.connections.peer import shown
+from soundpost.server.connections.websocket_connection import WebSocketConnection
+from soundpost.server.connections.wrong_protocol import path_is_wrong, upgrade_is_lost
+from soundpost.wire import codes, compression, frames, handshake, messages
+from soundpost.wire.client_address import is_secure, subnet_of
+
+if TYPE_CHECKING:
+    from soundpost.server.connections.http_connection import HttpConnection
+    from soundpost.server.server import Server
+
+log = logging.getLogger("soundpost.server")
+
+PROTOCOLS: Final = ("5", "6", "7")
+_VERSION: Final = re.compile(r"[\w.+-]{1,64}")
+_MINUTE: Final = 60
+
+
+class Upgrade:
+    """A WebSocket about to open: nothing is in its way but the app's number of connections, which all nodes share."""
+
+    __slots__ = ("_app", "_compressed", "_counted", "_http", "_response", "_server", "_told", "early")
+
+    def __init__(
+        self,
+        server: Server,
+        http: HttpConnection,
+        app: AppState,
+        response: bytes,
+        compressed: bool,
+        told: str | None,
+        early: bytes,
+    ) -> None:
+        self._server = server
+        self._http = http
+        self._app = app
+        self._response = response
+        self._compressed = compressed
+        self._told = told
+        self._counted: str | None = None
+        self.early = early
+        """Bytes that have come already and belong to the WebSocket."""
+
+    def ask(self) -> None:
+        """Ask whether there is room for it."""
+        app = self._app
+        if app.app.max_connections_per_ip is not None:
+            self._counted = subnet_of(self._address) or None
+        app.node.peers.admit(app.app.id, self.settle, self._counted)
+
+    def settle(self, admission: Admission) -> None:
+        """Open it, or say who is full."""
+        http, app = self._http, self._app
+        http.upgrade = None
+        if not http.is_open:
+            if admission == "admitted":
+                app.node.peers.release(app.app.id, self._counted)
+            return
+        if admission != "admitted":
+            error = full(admission, self._address)
+            self._server.notices.warn(
+                f"{admission} {app.app.id}",
+                "app %s: refused a client from %s with %d: %s. No further ones are logged within a minute",
+                app.app.id,
+                shown(self._address),
+                error.code,
+                error,
+                silence=_MINUTE,
+            )
+            _refuse(http, self._response, error)
+            return
+        connection = WebSocketConnection(app, self._server, http.transport, self._told)
+        if self._counted is not None:
+            app.counted_addresses[connection.socket_id] = self._counted
+        connection.takes_compressed = self._compressed
+        http.hand_over(connection)
+        connection.open(self._response)
+        if self.early:
+            connection.data_received(self.early)
+
+    @property
+    def _address(self) -> str:
+        return self._http.peer if self._told is None else self._told
+
+
+def begin_upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
+    """Answer an upgrade request; ``early`` are bytes that came along with it."""
+    headers = request.headers()
+    compressed = server.settings.compression and compression.accepts(headers.get(b"sec-websocket-extensions", b""))
+    extension = compression.RESPONSE if compressed else b""
+    try:
+        response = handshake.accept(request.method, request.http_version, headers, extension)
+    except HandshakeError as error:
+        http.finish(upgrade_is_lost(server.notices, request, error).response())
+        return
+    origin = headers.get(b"origin")
+    if log.isEnabledFor(logging.INFO):
+        log.info("asked for a WebSocket %s", _circumstances(server, http, request))
+    try:
+        if http.over_capacity or server.full_for_websockets:
+            server.warn_of_capacity(http.client(request))
+            raise full("server_full")
+        app = admit(
+            server.node, server.prefix, request, None if origin is None else origin.decode("latin-1"), server.notices
+        )
+    except ProtocolError as error:
+        log.info("refused a client from %s with %d: %a", shown(http.client(request)), error.code, str(error))
+        _refuse(http, response, error)
+        return
+    http.upgrade = Upgrade(server, http, app, response, compressed, http.told(request), early)
+    http.upgrade.ask()
+
+
+def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None:
+    http.finish_with(
+        response + messages.error(error.code, error.message) + frames.close_frame(error.code, error.message)
+    )
+
+
+def _circumstances(server: Server, http: HttpConnection, request: Request) -> str:
+    """What makes it plain in the log which way a request came."""
+    headers, peer, client = request.headers(), http.peer, http.client(request)
+    way = "" if client == peer else f" by way of {shown(peer)}"
+    scheme = {True: ", https", False: ", http", None: ""}[is_secure(peer, headers, server.trusted_proxies)]
+    host, origin = (headers.get(name, b"none").decode("latin-1")[:100] for name in (b"host", b"origin"))
+    return f"from {shown(client)}{way}{scheme}; Host: {host!a}, Origin: {origin!a}, {request.path[:100]!a}"
+
+
+def full(admission: Admission, address: str = "") -> ProtocolError:
+    """What a client is told for whom there is no room."""
+    if admission == "app_full":
+        return ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
+    if admission == "address_full":
+        return ProtocolError(
+            codes.OVER_QUOTA, f"Application is over connection quota of your address {address} (max_connections_per_ip)"
+        )
+    return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
+
+
+def admit(node: Node, prefix: str, request: Request, origin: str | None, notices: Notices) -> AppState:
+    """The app a client may connect to. Raises ProtocolError with the close code for one that may not.
+
+    A refused origin is logged, for it is most often a page of the operator's own.
+    """
+    if not request.path.startswith(f"{prefix}/app/"):
+        raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(notices, request, prefix)}")
+    key = unquote(request.path[len(prefix) + 5 :])
+    state = node.by_key.get(key)
+    if state is None:
+        raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
+    app = state.app
+    if not app.enabled:
+        raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
+    _check_versions(dict(request.parameters()))
+    if not app.allows_origin(origin):
+        notices.warn(
+            f"origin {app.id}",
+            "app %s: refused a page with %d: %s. allowed_origins has %.500s. If the page is yours, add its host "
+            "(SOUNDPOST_APP_ALLOWED_ORIGINS)%s. No further ones are logged within a minute",
+            app.id,
+            codes.UNAUTHORIZED,
+            "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
+            ", ".join(app.allowed_origins) or "none",
+            "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
+            silence=_MINUTE,
+        )
+        raise ProtocolError(
+            codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"
+        )
+    return state
+
+
+def _check_versions(parameters: dict[str, str]) -> None:
+    protocol = parameters.get("protocol")
+    if protocol is None:
+        raise ProtocolError(codes.NO_PROTOCOL, "No protocol version supplied: add ?protocol=7")
+    if protocol not in PROTOCOLS:
+        raise ProtocolError(codes.UNSUPPORTED_PROTOCOL, f"Unsupported protocol version '{protocol[:20]}': use 7")
+    version = parameters.get("version")
+    if version is not None and not _VERSION.fullmatch(version):
+        raise ProtocolError(codes.INVALID_VERSION, f"Invalid version string format: {version[:40]!a}")

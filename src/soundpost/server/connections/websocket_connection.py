@@ -1,0 +1,337 @@
+"""A client's WebSocket: bytes in, messages to the core; frames from the core, bytes out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from enum import Enum
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from soundpost.core import flooding, liveness, oversized, protocol
+from soundpost.core.connection import Connection
+from soundpost.errors import FrameError
+from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
+from soundpost.server.connections.peer import GONE, peer_address
+from soundpost.wire import codes, frames, messages
+from soundpost.wire.compression import unpack
+from soundpost.wire.frames import COMPRESSED, FrameReader, Message, read_single
+
+if TYPE_CHECKING:
+    from soundpost.core.app import AppState
+    from soundpost.server.server import Server
+
+_WS_PING: Final = frames.encode_frame(frames.PING, b"")
+_PIECE: Final = 16_384
+"""Bytes of blocked output that the transport gets at a time: all of them count as waiting until the last is sent."""
+
+
+class _State(Enum):
+    """What a connection is still good for."""
+
+    OPEN = 0
+    CLOSING = 1
+    """Our close frame is sent: only the client's matters, to let the socket go sooner."""
+    DEAF = 2
+    """The client cannot be understood: what still comes in is thrown away unread."""
+    DONE = 3
+    """The client has ended its side too: the socket goes as soon as what waits is sent."""
+
+
+_OPEN: Final = _State.OPEN
+_NOT_READ: Final = (_State.DEAF, _State.DONE)
+
+
+class WebSocketConnection(Connection, asyncio.Protocol):
+    """One client. Also the transport's protocol: one object per connection, not two."""
+
+    __slots__ = (
+        "_blocked",
+        "_left",
+        "_reader",
+        "_server",
+        "_state",
+        "_told",
+        "_transport",
+        "_uses_control_frames",
+        "fd",
+        "last_seen",
+        "pinged_at",
+        "slot",
+    )
+
+    def __init__(self, app: AppState, server: Server, transport: asyncio.Transport, told: str | None = None) -> None:
+        """``told``: where the client is, if a proxy said so; else the kernel knows."""
+        super().__init__(app)
+        self._told = told
+        self._server = server
+        self._transport: asyncio.Transport | None = transport
+        self._reader: FrameReader | None = None
+        self._left: Iterator[Message | int] | None = None
+        """Frames that have been read and are still to be acted on, while the connection waits for its turn."""
+        self._state = _OPEN
+        self._uses_control_frames = False
+        self._blocked: bytearray | None = None
+        """Output that waits until the transport takes more, in one buffer: what is counted is what is held. None while
+        nothing has to wait."""
+        self.last_seen = server.wheel.now
+        self.pinged_at = -1
+        self.slot = -1
+        self.fd = -1
+        """Where :func:`soundpost.server.connections.delivery.deliver` may write; -1: only through :meth:`write`."""
+        if transport.get_extra_info("sslcontext") is None:
+            # Nothing is held back unless the kernel takes no more: pause_writing then says so exactly.
+            transport.set_write_buffer_limits(high=0)
+            self.fd = transport.get_extra_info("socket").fileno()
+            paused = transport.get_write_buffer_size() > 0
+        else:
+            transport.set_write_buffer_limits(high=_PIECE)  # uvloop's TLS transport takes 0 for "always paused"
+            paused = transport.get_write_buffer_size() >= _PIECE
+        if (
+            paused
+        ):  # answers to what was asked over HTTP before wait in it still: the old protocol was told, we were not
+            self.pause_writing()
+
+    def open(self, handshake: bytes) -> None:
+        """Answer the handshake, greet the client and watch over it from now on."""
+        self._server.open_websockets += 1
+        self._server.wheel.add(self, liveness.patience(self.app.app))
+        self.app.node.opened(self, handshake)
+        if self._server.stopping:
+            self._server.send_away(self)
+
+    # Writing
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Write whole frames; a client for which too much waits is closed with 4100."""
+        transport = self._transport
+        if self._state is not _OPEN or transport is None:
+            return
+        if self._blocked is None:
+            transport.write(data)
+            if self._blocked is None:
+                return
+        else:
+            self._blocked += data
+        limit = self.app.app.max_output_buffer
+        waiting = len(self._blocked) + transport.get_write_buffer_size()
+        if waiting > limit:
+            for observer in self.app.node.observers:
+                observer.output_overflowed(self)
+            self._server.overflowed(self)
+            self.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")
+        elif waiting > limit // 2:
+            transport.pause_reading()  # what it asks for would only add to it
+
+    def pause_writing(self) -> None:
+        """The transport takes no more: what comes next waits here."""
+        if self._blocked is None:
+            self._blocked = bytearray()
+        self.fd = -1
+
+    def resume_writing(self) -> None:
+        """The transport is empty again: give it what waits, in pieces, until it takes no more."""
+        waiting, self._blocked = self._blocked, None
+        transport = self._transport
+        if transport is None:
+            return
+        self.last_seen = self._server.wheel.now  # the client reads, though it may not have been read from
+        while waiting:
+            piece = bytes(waiting[:_PIECE])
+            del waiting[:_PIECE]
+            transport.write(piece)
+            if self._blocked is not None:  # by pause_writing, in the middle of this
+                self._blocked = waiting
+                return
+        if self._state is _OPEN and transport.get_extra_info("sslcontext") is None:
+            self.fd = transport.get_extra_info("socket").fileno()
+        self._end_output()
+        self._read_on()
+
+    def close(self, code: int, reason: str) -> None:
+        """Send a close frame and leave the node; the socket goes when the client has answered, or in a while."""
+        if self._state is not _OPEN:
+            return
+        if self._transport is not None:
+            frame = frames.close_frame(code, reason)
+            if self._blocked is None:
+                self._transport.write(frame)
+            else:
+                self._blocked += frame
+        self._leave()
+        if self._transport is not None:
+            self._server.wheel.add(self, self._server.settings.close_timeout)
+
+    @property
+    def address(self) -> str:
+        """Where the client is."""
+        if self._told is not None:
+            return self._told
+        return GONE if self._transport is None else peer_address(self._transport)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what the client sent is still to be acted on."""
+        return self._state is _OPEN
+
+    def abort(self) -> None:
+        """Drop the socket and what waits for it."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _leave(self) -> None:
+        """Stop acting and writing; the node is told when no delivery can be under way."""
+        if self._state is _OPEN:
+            self._state = _State.CLOSING
+        self.fd = -1
+        self._server.loop.call_soon(self.app.node.closed, self)
+
+    # Reading
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        self.last_seen = self._server.wheel.now
+        if self._state is _OPEN and self._reader is None:
+            payload = read_single(data, self.app.app.max_message_size)
+            if payload is not None:
+                protocol.receive(self, payload)
+                return
+        if self._state in _NOT_READ:
+            if len(data) >= LARGE_READ and self._transport is not None:
+                self._transport.pause_reading()
+                if self._server.lingering.may_read_on(self, len(data)):
+                    self._wait_for_turn()
+            return
+        if self._reader is None:
+            self._reader = FrameReader(oversized.most_read(self.app.app), self.takes_compressed)
+        came = self._reader.frames(data)
+        if self._left is not None:  # a transport may still deliver what it had when it was told to pause
+            self._left = chain(self._left, came)
+            return
+        self._left = came
+        if self._server.fair_queue.has_time():
+            self.work()
+        else:
+            self._wait_for_turn()
+
+    def _wait_for_turn(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+            self._server.fair_queue.add(self)
+
+    def work(self) -> None:
+        """Act on a slice of the frames that came."""
+        left = SLICE
+        try:
+            for message in self._left or ():
+                if isinstance(message, Message):
+                    self._take(message)
+                elif self._state is _OPEN:
+                    flooding.count_fragment(self, message)
+                if self._state in _NOT_READ:
+                    break
+                left -= 1
+                if not left:
+                    if self._state is _OPEN:
+                        self._wait_for_turn()
+                        return
+                    self._ignore()  # who still sends so much is not about to answer our close frame
+                    break
+        except FrameError as error:
+            self._break_off(error)
+        self._left = None
+        if self._state in _NOT_READ or (self._reader is not None and self._reader.idle):
+            self._reader = None
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read again, unless the connection waits for its turn or for much output to be read."""
+        blocked = 0 if self._blocked is None else len(self._blocked)
+        if self._transport is not None and self._left is None and blocked <= self.app.app.max_output_buffer // 2:
+            self._transport.resume_reading()
+
+    def _take(self, message: Message) -> None:
+        if message.opcode & COMPRESSED:
+            message = unpack(message, oversized.most_read(self.app.app))
+        opcode, payload = message
+        if opcode == frames.CLOSE:
+            self._take_close(payload)
+        elif self._state is not _OPEN:
+            return
+        elif opcode == frames.TEXT:
+            if len(payload) <= self.app.app.max_message_size:
+                protocol.receive(self, payload)
+            else:
+                oversized.refuse(self, payload)
+        elif opcode in (frames.PING, frames.PONG):
+            self._uses_control_frames = True
+            if flooding.takes_waste(self) and opcode == frames.PING:
+                self.write(frames.encode_frame(frames.PONG, payload))
+        else:
+            self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
+
+    def _take_close(self, payload: bytes) -> None:
+        """The client's close frame, first or in answer to ours: both sides are done."""
+        code, reason = frames.parse_close(payload)
+        self.close(code, reason)
+        self._state = _State.DONE
+        self._end_output()
+
+    def _break_off(self, error: FrameError) -> None:
+        """Close after bytes that cannot be understood; what follows them cannot either, and is read past.
+
+        Closing the socket at once, while the client still sends, would lose the close frame on its way.
+        """
+        if self._state is _OPEN:
+            reason = oversized.close_reason(self) if error.code == frames.TOO_BIG else error.reason
+            self.close(error.code, reason)
+        self._ignore()
+
+    def _ignore(self) -> None:
+        """Read past whatever still comes."""
+        self._state = _State.DEAF
+        self._end_output()
+
+    def _end_output(self) -> None:
+        """Once our close frame is sent, end our side, or both if the client has ended its own."""
+        if self._transport is None or self._blocked is not None:
+            return
+        if self._state is _State.DONE:
+            self._transport.close()
+        elif self._state is _State.DEAF and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def eof_received(self) -> bool:
+        """The client sends no more: the transport closes, once what waits is sent (TLS cannot stay half open)."""
+        if self._blocked is None or self._transport is None or not self._transport.can_write_eof():
+            return False
+        self.close(frames.NORMAL_CLOSURE, "")
+        self._state = _State.DONE
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The socket is gone. The descriptor is still ours until this returns, and must be forgotten by then."""
+        self._transport = self._blocked = self._left = None
+        self._server.wheel.remove(self)
+        if self._state is not _OPEN:
+            self._server.lingering.forget(self)
+        self._server.lost(self)
+        if self._state is _OPEN:
+            self._leave()
+
+    # Liveness
+
+    def on_time(self, now: int) -> int:
+        """Ping, give up, or end the wait for a client that does not answer a close frame."""
+        if self._state is not _OPEN:
+            self.abort()
+            return 0
+        return liveness.check(self, self.app.app, now)
+
+    def ping(self) -> None:
+        """With a WebSocket ping for clients that use those themselves, else with a ``pusher:ping``."""
+        self.send(_WS_PING if self._uses_control_frames else messages.PING)
+
+    def give_up(self) -> None:
+        """The client did not answer a ping."""
+        self.end(codes.PONG_NOT_RECEIVED, "Pong reply not received in time")

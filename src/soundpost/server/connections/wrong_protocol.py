@@ -1,0 +1,156 @@
+"""Connections that speak what their port does not, and what a proxy in front took away or added.
+
+The commonest faults of an installation behind a proxy. Each is said to the client as far as it can hear it, and to the
+log in words, not for every connection.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from soundpost.server.api.requests import ApiError
+from soundpost.server.connections.peer import GONE, peer_address, shown
+from soundpost.wire import codes
+from soundpost.wire.client_address import HEADERS
+from soundpost.wire.proxy_protocol import BEGINNINGS
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Mapping
+
+    from soundpost.core.notices import Notices
+    from soundpost.errors import HandshakeError, ProxyHeaderError
+    from soundpost.server.api.requests import Request
+    from soundpost.server.server import Server
+
+_MINUTE: Final = 60
+_TLS_HANDSHAKE: Final = 0x16
+
+
+def speaks_otherwise(server: Server, transport: asyncio.BaseTransport, data: bytes) -> ApiError | None:
+    """What to answer to bytes that are no HTTP request, if it is known what they are."""
+    if data[:1] and data[0] == _TLS_HANDSHAKE and server.settings.tls.certificate is None:
+        server.notices.warn(
+            "TLS to a plain port",
+            "a client speaks TLS to the plain %s (from %s): it was told to use https, wss or forceTLS here. Give it "
+            "the port on which a proxy terminates TLS (443 as a rule), or serve TLS here (server.tls.certificate). An "
+            "application on this machine publishes to http://, without TLS",
+            _place(server),
+            shown(peer_address(transport)),
+        )
+        return ApiError(400, "TLS on a plain HTTP port: use http:// (ws://) here, or the port that has TLS")
+    if data.startswith(tuple(beginning[:6] for beginning in BEGINNINGS)):
+        server.notices.warn(
+            "PROXY header",
+            "the proxy at %s begins connections to %s with a PROXY header, which is not expected here: set "
+            "server.proxy_protocol (SOUNDPOST_SERVER_PROXY_PROTOCOL=true), or switch it off in the proxy",
+            shown(peer_address(transport)),
+            _place(server),
+        )
+        return ApiError(400, "A PROXY header is not expected on this port (server.proxy_protocol)")
+    return None
+
+
+def speaks_no_tls(server: Server, fault: ProxyHeaderError | None) -> ApiError:
+    """What to answer, without TLS, to plain HTTP on a port with TLS; or to something else where a header is missing."""
+    if fault is not None:
+        return has_no_header(server, GONE, fault)
+    server.notices.warn(
+        "HTTP to a TLS port",
+        "a client speaks plain HTTP to %s, which has TLS (server.tls.certificate): a proxy in front needs "
+        "'proxy_pass https://…', a client https, wss or forceTLS. If the proxy is to terminate TLS, remove "
+        "server.tls.certificate (SOUNDPOST_SERVER_TLS_CERTIFICATE)",
+        _place(server),
+    )
+    return ApiError(400, "Plain HTTP on a TLS port: use https:// (wss://) here")
+
+
+def has_no_header(server: Server, peer: str, error: ProxyHeaderError) -> ApiError:
+    """What to answer to a connection without the PROXY header that all must have here."""
+    server.notices.warn(
+        "no PROXY header",
+        "refused a connection to %s from %s: %s. The proxy must send one ('proxy_protocol on;' in Nginx's stream "
+        "server, 'send-proxy' or 'send-proxy-v2' in HAProxy), or set server.proxy_protocol = false here",
+        _place(server),
+        shown(peer),
+        error,
+    )
+    return ApiError(400, "Connections to this port must begin with a PROXY header (server.proxy_protocol)")
+
+
+def is_not_trusted(server: Server, peer: str) -> ApiError:
+    """What to answer to a peer that may not say where its clients are, though all must say it here."""
+    server.notices.warn(
+        "untrusted PROXY header",
+        "refused a connection to %s from %s: with server.proxy_protocol only trusted proxies may connect. If that is "
+        "one, add its address to server.trusted_proxies (SOUNDPOST_SERVER_TRUSTED_PROXIES)",
+        _place(server),
+        shown(peer),
+    )
+    return ApiError(400, "Only trusted proxies may connect to this port (server.trusted_proxies)")
+
+
+def contradicts(server: Server, peer: str, headers: Mapping[bytes, bytes]) -> None:
+    """Log that the headers a trusted proxy sent on name different clients: one is the proxy's, another the client's."""
+    said = "; ".join(
+        f"{name.decode().title()}: {headers[name][:100].decode('latin-1')!a}" for name in HEADERS if name in headers
+    )
+    server.notices.warn(
+        "contradictory headers",
+        "a request by way of %s says in different headers that it comes from different clients (%s): none is believed. "
+        "Say which one your proxy sets: server.client_ip_header (SOUNDPOST_SERVER_CLIENT_IP_HEADER), such as "
+        "X-Forwarded-For; and have the proxy clear the others",
+        shown(peer),
+        said,
+    )
+
+
+def upgrade_is_lost(notices: Notices, request: Request, error: HandshakeError) -> ApiError:
+    """What to answer to a request for a WebSocket that is none any more; logged if it was one before a proxy had it."""
+    headers = request.headers()
+    if any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers):
+        notices.warn(
+            "upgrade",
+            "a client asked for a WebSocket at %.100a (Host: %.100a) and cannot get one: %s. Browsers try for ever. "
+            "If a proxy is in front: Nginx needs 'proxy_http_version 1.1;', 'proxy_set_header Upgrade $http_upgrade;' "
+            "and 'proxy_set_header Connection \"upgrade\";' where it forwards /app/ ('soundpost deploy nginx' writes "
+            "it). No further ones are logged within a minute",
+            request.path,
+            headers.get(b"host", b"none").decode("latin-1"),
+            error,
+            silence=_MINUTE,
+        )
+    return ApiError(error.status, str(error), error.headers)
+
+
+def path_hint(path: str) -> str:
+    """Return what a path that leads nowhere was meant to be; empty if nothing is known."""
+    if "//" in path:
+        return (
+            "; a proxy made two slashes of one: its own path and that of proxy_pass both end with one ('location /ws/' "
+            "with 'proxy_pass http://…/;'), or neither does"
+        )
+    for known in ("/apps/", "/app/", "/up"):
+        at = path.find(known)
+        if at > 0:
+            return f"; if a path prefix is wanted, start with --path {path[:at]!a}"
+    return ""
+
+
+def path_is_wrong(notices: Notices, request: Request, prefix: str) -> str:
+    """Why a WebSocket does not open at a path; logged if a proxy may have made it."""
+    reason = f"WebSocket connections go to {prefix}/app/KEY, not {request.path[:60]}{path_hint(request.path)}"
+    if "/app/" in request.path:
+        notices.warn(
+            "path",
+            "refused a WebSocket with %d: %s (Host: %.100a). No further ones are logged within a minute",
+            codes.PATH_NOT_FOUND,
+            reason.encode("ascii", "backslashreplace").decode(),
+            request.headers().get(b"host", b"none").decode("latin-1"),
+            silence=_MINUTE,
+        )
+    return reason
+
+
+def _place(server: Server) -> str:
+    return f"port {server.port}" if server.port else f"socket {server.settings.unix_socket}"

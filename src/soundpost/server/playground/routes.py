@@ -1,0 +1,155 @@
+"""What the playground page asks of the server: its files, its configuration, signatures, publishing.
+
+It signs and publishes for everybody who reaches it. A page of another site must not: not by a request across sites, and
+not under a name of its own that it has point to this machine (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from ipaddress import IPv4Address
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+import soundpost
+from soundpost.core.app_settings import App
+from soundpost.core.node import Node
+from soundpost.errors import JsonError
+from soundpost.server.api.events import publish_event
+from soundpost.server.api.requests import ApiError, Later, Request, Response, json_response
+from soundpost.wire import channel_names, signatures, socket_id
+from soundpost.wire.json_text import encode, reader
+from soundpost.wire.origins import is_of_host, origin_of
+
+_FILES: Final = {
+    "/playground": ("index.html", b"text/html; charset=utf-8"),
+    "/playground/playground.css": ("playground.css", b"text/css; charset=utf-8"),
+    "/playground/playground.js": ("playground.js", b"text/javascript; charset=utf-8"),
+}
+_HEADERS: Final = (
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'none'; connect-src 'self' ws: wss:; img-src 'self' data:; style-src 'self'; "
+            "script-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cache-Control", "no-cache"),
+)
+
+
+class AuthBody(Struct):
+    """Who wants to subscribe to what."""
+
+    socket_id: str
+    channel_name: str
+    user_id: str | None = None
+    user_info: Any = None
+
+
+class PublishBody(Struct):
+    """An event from the page's form; ``data`` is any JSON value."""
+
+    channel: str
+    event: str
+    data: msgspec.Raw
+
+
+class Playground:
+    """Answers for ``/playground`` and what is below it."""
+
+    def __init__(self, app: App, prefix: str, node: Node, hostname: str | None = None) -> None:
+        """``hostname``: the name under which clients reach the server; addresses and localhost are right anyway."""
+        self._app = app
+        self._hostname = None if hostname is None else hostname.lower()
+        self._prefix = prefix
+        self._state = node.by_id[app.id]
+
+    def respond(self, request: Request, path: str) -> Response | Later:
+        """Answer a request. Raises ApiError."""
+        host = request.headers().get(b"host", b"").decode("latin-1")
+        if not self._is_own_name(host):
+            raise ApiError(
+                403,
+                f"The playground is not served as {host[:100]!a}: open it by the server's address "
+                "(http://127.0.0.1:8080/playground), or set server.hostname to this name",
+            )
+        if request.method in (b"GET", b"HEAD"):
+            if path in _FILES:
+                name, content_type = _FILES[path]
+                body = files("soundpost.server.playground").joinpath("static", name).read_bytes()
+                return Response(200, body, content_type, _HEADERS)
+            if path == "/playground/":
+                return Response(308, b"", headers=(("Location", self._prefix + "/playground"),))
+            if path == "/playground/config.json":
+                return self._config()
+        elif request.method == b"POST":
+            # Another site's page cannot send this header without asking first, and is never answered yes.
+            if b"x-soundpost-playground" not in request.headers():
+                raise ApiError(403, "This address is for the playground page only")
+            origin = request.headers().get(b"origin")
+            if origin is not None and not is_of_host(origin.decode("latin-1"), host):
+                raise ApiError(
+                    403, f"A page of {origin[:100].decode('latin-1')!a} asks, not the playground of {host!a}"
+                )
+            if path == "/playground/auth":
+                return self._auth(_decode(request.body, AuthBody))
+            if path == "/playground/publish":
+                return self._publish(_decode(request.body, PublishBody))
+        raise ApiError(404, f"The playground has no {request.method.decode('latin-1')} {path[:100]!a}")
+
+    def _is_own_name(self, host: str) -> bool:
+        page = origin_of(f"http://{host}")
+        if page is None:
+            return False
+        name = page.host
+        return name in ("localhost", self._hostname) or name.endswith(".localhost") or _is_address(name)
+
+    def _config(self) -> Response:
+        return json_response(
+            {
+                "app_id": self._app.id,
+                "key": self._app.key,
+                "path": self._prefix,
+                "version": soundpost.__version__,
+                "activity_timeout": self._app.activity_timeout,
+            }
+        )
+
+    def _auth(self, body: AuthBody) -> Response:
+        fault = channel_names.fault(body.channel_name, self._app.max_channel_name_length)
+        fault = fault or socket_id.fault(body.socket_id)
+        if fault is not None:
+            raise ApiError(422, fault)
+        answer: dict[str, str] = {}
+        data = None
+        if channel_names.kind_of(body.channel_name).is_presence:
+            data = encode({"user_id": body.user_id or body.socket_id, "user_info": body.user_info}).decode()
+            answer["channel_data"] = data
+        text = signatures.channel_text(body.socket_id, body.channel_name, data)
+        answer["auth"] = f"{self._app.key}:{signatures.sign(self._app.secret, text)}"
+        return json_response(answer)
+
+    def _publish(self, body: PublishBody) -> Response | Later:
+        return publish_event(self._state, body.event, bytes(body.data).decode(), [body.channel])
+
+
+def _is_address(name: str) -> bool:
+    if name.startswith("["):
+        return True
+    try:
+        IPv4Address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _decode(body: bytes, shape: type[Any]) -> Any:
+    try:
+        return reader(shape)(body)
+    except JsonError as error:
+        raise ApiError(422, f"Invalid body: {error}") from None

@@ -1,0 +1,1 @@
+"""Processes: one or several workers, signals, control socket, restart, drain."""

@@ -1,0 +1,74 @@
+"""Ends a process whose event loop stands still, so that whoever supervises it starts it anew.
+
+A thread looks whether the loop still turns; systemd, if it watches, hears of it as well. A process that was stopped
+(SIGSTOP, a laptop's lid) is not taken for one that hangs: its thread was stopped, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import faulthandler
+import logging
+import os
+import sys
+import threading
+from typing import Final
+
+from soundpost.server.processes.logs import stderr
+from soundpost.server.processes.sd_notify import notify, watchdog_interval
+
+log = logging.getLogger("soundpost.server")
+
+_LOOK_EVERY: Final = 5.0
+_PATIENCE: Final = 6
+"""Looks in a row at a loop that has not turned."""
+_LAST_WORDS: Final = 2.0
+_EXIT_STATUS: Final = 70  # EX_SOFTWARE of sysexits(3)
+
+
+class Heartbeat:
+    """Watches over the running loop until :meth:`stop`. Times in seconds."""
+
+    def __init__(self, look_every: float = _LOOK_EVERY, patience: int = _PATIENCE) -> None:
+        self._look_every = look_every
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._beats = 0
+        self._stopped = threading.Event()
+        interval = watchdog_interval()
+        self._period = min(1.0, look_every / 2) if interval is None else min(interval, look_every / 2)
+        self._tells = interval is not None
+        self._timer = self._loop.call_soon(self._beat)
+        threading.Thread(target=self._watch, name="soundpost-heartbeat", daemon=True).start()
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._stopped.set()
+        self._timer.cancel()
+
+    def _beat(self) -> None:
+        self._beats += 1
+        if self._tells:
+            notify("WATCHDOG=1")
+        self._timer = self._loop.call_later(self._period, self._beat)
+
+    def _watch(self) -> None:
+        last, still = 0, 0
+        while not self._stopped.wait(self._look_every):
+            beats = self._beats
+            still = still + 1 if beats == last else 0
+            last = beats
+            if still >= self._patience:
+                log.critical(
+                    "the event loop has stood still for %.0f s: this process ends, to be started anew. It was doing:",
+                    still * self._look_every,
+                )
+                saying = threading.Thread(target=_say_what_it_does, daemon=True)
+                saying.start()
+                saying.join(_LAST_WORDS)  # no longer: nobody may be reading stderr
+                os._exit(_EXIT_STATUS)
+
+
+def _say_what_it_does() -> None:
+    stderr().drain(_LAST_WORDS)
+    faulthandler.dump_traceback(sys.stderr)

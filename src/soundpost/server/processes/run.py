@@ -1,0 +1,95 @@
+"""Run a server until it is told to stop: in this process, or with several workers."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+
+import uvloop
+
+from soundpost.config.settings import ServerSettings, Settings
+from soundpost.server.connections.listening import Listening
+from soundpost.server.processes import sd_notify
+from soundpost.server.processes.control import Control, control_name
+from soundpost.server.processes.daemon import STOPS, Daemon, Ending, Supervision
+from soundpost.server.processes.logs import set_up_logging, stderr
+from soundpost.server.processes.loop_watchdog import Heartbeat
+from soundpost.server.processes.single_process import SingleProcess
+from soundpost.server.processes.workers import Workers
+from soundpost.server.server import normal_prefix
+
+OnReady = Callable[[Listening], None]
+Load = Callable[[], Settings]
+
+
+def run(
+    settings: Settings,
+    *,
+    debug: bool = False,
+    playground: bool = False,
+    on_ready: OnReady,
+    load: Load | None = None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then return. Raises StartError.
+
+    ``load`` reads the configuration anew, for SIGHUP and ``soundpost reload``; without it there is none to read.
+    """
+    count = number_of_workers(settings.server)
+    set_up_logging(debug=debug, process="" if count == 1 else "parent")
+    if uvloop.run(_serve(settings, count, debug, playground, on_ready, load)) == "to be executed anew":
+        _execute_anew()
+
+
+def number_of_workers(settings: ServerSettings) -> int:
+    """How many processes serve: as configured, or one for each core this process may use."""
+    if settings.workers != "auto":
+        return settings.workers
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+async def _serve(
+    settings: Settings, count: int, debug: bool, playground: bool, on_ready: OnReady, load: Load | None
+) -> Ending:
+    daemon: Daemon
+    if count == 1:
+        daemon = SingleProcess(settings, playground=playground, debug=debug)
+    else:
+        daemon = Workers(settings, count, playground=playground, debug=debug)
+    supervision = Supervision(daemon, load)
+    capacity = await supervision.start()
+    if capacity is None:
+        return "stopped"
+    control = Control(supervision, control_name(daemon.port, settings.server.unix_socket))
+    await control.start()
+    heartbeat = Heartbeat()
+    on_ready(_listening(settings.server, daemon.port, capacity))
+    sd_notify.notify(f"READY=1\nSTATUS=serving at {settings.server.unix_socket or f'port {daemon.port}'}")
+    try:
+        ending = await supervision.until_the_end()
+    finally:
+        heartbeat.stop()
+        control.stop()
+    if ending == "to be executed anew":  # another SIGHUP is to wait until there is a handler again
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # from now on they wait for the handlers of the next process
+        await asyncio.sleep(0.01)  # what came before that is handled now
+        ending = supervision.ending
+    return ending
+
+
+def _execute_anew() -> None:
+    """Become the same command again, with the code and configuration there are now; the process id stays."""
+    stderr().drain(1)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _listening(server: ServerSettings, port: int, capacity: int) -> Listening:
+    return Listening(server.host, port, server.tls.certificate is not None, normal_prefix(server.path), capacity)

@@ -1,0 +1,89 @@
+"""One process that does everything: the daemon without workers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final
+
+import msgspec
+
+from soundpost.backplane import Registry, SingleNode
+from soundpost.config.settings import Settings
+from soundpost.core.app_settings import App
+from soundpost.core.observer import Observer
+from soundpost.errors import StartError
+from soundpost.server.connections.listening import listening_sockets, port_of
+from soundpost.server.connections.tls import check_certificate
+from soundpost.server.processes.debug import MessageStream
+from soundpost.server.processes.scaling import redis_backplane
+from soundpost.server.processes.status import Status
+from soundpost.server.server import Server
+
+_START: Final = 5  # seconds that the next process takes to start, at most
+
+
+class SingleProcess:
+    """See :class:`soundpost.server.processes.daemon.Daemon`."""
+
+    def __init__(self, settings: Settings, *, playground: bool, debug: bool) -> None:
+        self.settings = settings
+        self.backplane = redis_backplane(settings)
+        loop = asyncio.get_running_loop()
+        own = Registry(settings.apps, call_soon=loop.call_soon)
+        self._registry = own if self.backplane is None else self.backplane.registry
+        observers: list[Observer] = [MessageStream()] if debug else []
+        self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
+        (self.sockets,) = listening_sockets(settings.server)
+        self.port = port_of(self.sockets)
+
+    @property
+    def time_to_restart(self) -> float:
+        """Seconds a restart takes at most."""
+        return self.settings.server.shutdown_timeout + _START
+
+    def sockets_for(self, settings: Settings) -> list[socket.socket]:
+        """Listening sockets for a successor with these settings: the same, if it listens where this one does.
+
+        Raises StartError for settings with which it could not start.
+        """
+        ours, theirs = self.settings.server, settings.server
+        check_certificate(theirs.tls)
+        if (ours.port, ours.unix_socket) != (theirs.port, theirs.unix_socket):
+            return listening_sockets(theirs)[0]
+        return self.sockets if ours.host == theirs.host else []  # another address cannot be bound while this one is
+
+    async def start(self) -> int:
+        """Serve; give how many sockets may be open. Raises StartError."""
+        if self.backplane is not None:
+            await self.backplane.start()
+        try:
+            await self._server.start([sock.dup() for sock in self.sockets])
+        except StartError:
+            if self.backplane is not None:
+                await self.backplane.stop()
+            raise
+        return self._server.capacity
+
+    async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
+        """After ``delay`` seconds send all clients away, over ``drain_time`` seconds, and end."""
+        for sock in self.sockets:  # the server has its own
+            sock.close()
+        await self._server.stop(drain_time, delay)
+        if self.backplane is not None:
+            await self.backplane.stop()
+
+    def hurry(self) -> None:
+        """Stop faster."""
+        self._server.hurry()
+
+    def reload(self, apps: tuple[App, ...]) -> None:
+        """Take other apps: connections of those that stay are not touched."""
+        self.settings = msgspec.structs.replace(self.settings, apps=apps)
+        self._registry.reconfigure(apps)
+        self._server.node.reconfigure(apps)
+        self._server.read_certificate_anew()
+
+    def status(self) -> Status:
+        """How it is doing."""
+        return Status.of(self, self._registry.load(), [], draining=self._server.draining)

@@ -1,0 +1,79 @@
+"""What a server says of itself when it is asked: ``soundpost status``."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct
+
+from soundpost import __version__
+from soundpost.backplane.registry import Load
+
+if TYPE_CHECKING:
+    from soundpost.server.processes.daemon import Daemon
+
+_BEGAN: Final = time.time()
+
+
+class AppStatus(Struct, frozen=True):
+    """An app on this host."""
+
+    id: str
+    connections: int
+    channels: int
+
+
+class WorkerStatus(Struct, frozen=True):
+    """A worker process."""
+
+    number: int
+    pid: int
+    connections: int
+
+
+class RedisStatus(Struct, frozen=True):
+    """The cluster, as this host sees it."""
+
+    state: Literal["connected", "away"]
+    hosts: int
+    """How many there are, this one among them."""
+
+
+class Status(Struct, frozen=True):
+    """How a server is doing. Times are in seconds since 1970."""
+
+    version: str
+    pid: int
+    started_at: float
+    host: str
+    port: int
+    unix_socket: str | None
+    draining: bool
+    connections: int
+    apps: list[AppStatus]
+    workers: list[WorkerStatus]
+    redis: RedisStatus | None
+
+    @classmethod
+    def of(cls, daemon: Daemon, load: dict[str, Load], workers: list[WorkerStatus], *, draining: bool) -> Status:
+        """The status of a running daemon."""
+        server, backplane = daemon.settings.server, daemon.backplane
+        known = {app.id for app in daemon.settings.apps}
+        redis = None
+        if backplane is not None:
+            redis = RedisStatus("connected" if backplane.hosts else "away", backplane.hosts)
+        return cls(
+            version=__version__,
+            pid=os.getpid(),
+            started_at=_BEGAN,
+            host=server.host,
+            port=daemon.port,
+            unix_socket=server.unix_socket,
+            draining=draining,
+            connections=sum(each.connections for each in load.values()),
+            apps=[AppStatus(app_id, *each) for app_id, each in load.items() if app_id in known or each.connections],
+            workers=workers,
+            redis=redis,
+        )

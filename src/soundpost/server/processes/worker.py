@@ -1,0 +1,109 @@
+"""A worker process: ``python -m soundpost.server.processes.worker VERSION LINK SOCKET…``, started by
+:mod:`soundpost.server.processes.workers`.
+
+Its arguments are the version of the hub's language, and numbers of open files: the stream to the hub, and the sockets
+to listen on. What to serve comes as the first message of the hub; when that stream ends the hub is gone, and the worker
+goes too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+
+import uvloop
+
+from soundpost.backplane.hub_link import HubLink
+from soundpost.backplane.hub_messages import HUB_PROTOCOL, Configuration, Failed, Message, Ready, Reconfigure, Retire
+from soundpost.backplane.hub_peers import HubPeers
+from soundpost.core.app_settings import App
+from soundpost.core.observer import Observer
+from soundpost.errors import StartError
+from soundpost.server.processes.debug import MessageStream
+from soundpost.server.processes.logs import set_up_logging
+from soundpost.server.server import Server
+
+
+class Worker:
+    """Serves what the hub says, until it is told to stop or the hub is gone."""
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        self._sockets = sockets
+        self._stop = asyncio.Event()
+        self._retire = Retire(0, 0)
+        self._server: Server | None = None
+        self._apps: list[App] | None = None  # other ones than in the configuration, since a reload
+        self._configuration: asyncio.Future[Configuration] = asyncio.get_running_loop().create_future()
+        self._link = HubLink(self._receive, self._stop_at_once)
+        self._peers = HubPeers(self._link.send, self._link.flush)
+
+    async def run(self, stream: socket.socket) -> None:
+        """Serve. ``stream`` leads to the hub."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop_at_once)
+        loop.add_signal_handler(signal.SIGINT, lambda: None)  # the parent's affair
+        await loop.create_connection(lambda: self._link, sock=stream)
+        stopped = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait((self._configuration, stopped), return_when=asyncio.FIRST_COMPLETED)
+        if not self._stop.is_set():
+            await self._serve(self._configuration.result())
+
+    async def _serve(self, configuration: Configuration) -> None:
+        set_up_logging(debug=configuration.debug, process=f"worker {configuration.number}")
+        observers: list[Observer] = [MessageStream()] if configuration.debug else []
+        server = Server(
+            configuration.settings, playground=configuration.playground, observers=observers, peers=self._peers
+        )
+        try:
+            await server.start(self._sockets)
+        except StartError as error:
+            self._link.send(Failed(str(error)))
+            self._link.flush()
+            return
+        self._server = server
+        if self._apps is not None:
+            server.node.reconfigure(self._apps)
+        self._link.send(Ready(server.capacity, bool(observers)))
+        await self._stop.wait()
+        await server.stop(self._retire.drain_time, self._retire.delay)
+
+    def _stop_at_once(self) -> None:
+        self._retire = Retire(0, 0)
+        self._stop.set()
+        if self._server is not None:
+            self._server.hurry()
+
+    def _reconfigure(self, apps: list[App]) -> None:
+        self._apps = apps
+        if self._server is not None:
+            self._server.node.reconfigure(apps)
+            self._server.read_certificate_anew()
+
+    def _receive(self, message: Message) -> None:
+        if isinstance(message, Configuration):
+            self._configuration.set_result(message)
+        elif isinstance(message, Reconfigure):
+            self._reconfigure(message.apps)
+        elif isinstance(message, Retire):
+            self._retire = message
+            self._stop.set()
+        else:
+            self._peers.handle(message)
+
+
+def main() -> None:
+    """Run a worker."""
+    if int(sys.argv[1]) != HUB_PROTOCOL:
+        sys.exit("this worker's code is of another version than the server's, which has to be stopped and started")
+    stream, *sockets = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
+
+    async def run() -> None:
+        await Worker(sockets).run(stream)
+
+    uvloop.run(run())
+
+
+if __name__ == "__main__":
+    main()

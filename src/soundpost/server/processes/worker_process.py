@@ -1,0 +1,151 @@
+"""One worker as its parent sees it: the sockets it listens on, its process, the link to it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Final
+
+from soundpost.backplane.hub import Hub, WorkerEnd
+from soundpost.backplane.hub_link import HubLink
+from soundpost.backplane.hub_messages import HUB_PROTOCOL, Configuration, Message, Retire
+from soundpost.errors import StartError
+from soundpost.server.connections.listening import listen_again
+
+PING_INTERVAL: Final = 5
+_MAX_UNANSWERED: Final = 6  # pings in a row: a loop that stands still for so long serves nobody
+_MAX_UNREAD: Final = 256 * 1024 * 1024  # bytes waiting for a worker that does not read
+
+
+class WorkerProcess:
+    """A worker's process, once :meth:`spawn` has started it; :meth:`spawn` it again when it has ended."""
+
+    def __init__(self, number: int, sockets: list[socket.socket]) -> None:
+        self.number = number
+        self.sockets = sockets
+        self.places = [(sock.family, sock.getsockname()) for sock in sockets]
+        self.process: asyncio.subprocess.Process | None = None
+        self.link: HubLink
+        self.end: WorkerEnd
+        self.capacity = 0
+        """Sockets the process may open; 0 until it listens."""
+        self.listens: asyncio.Future[None]
+        """Done when it listens; StartError if it could not."""
+        self.fault = ""
+        """Why it could not start, in its own words."""
+        self.unanswered = 0
+        self.deaths = 0  # in a row, each soon after its start
+        self.began = 0.0
+        self.retired = False
+        """It has been told to end: nobody starts it again."""
+
+    def successor(self) -> WorkerProcess:
+        """One to take its place, on the same sockets. Raises OSError."""
+        waits = any(sock.fileno() < 0 for sock in self.sockets)  # to be started again, with its sockets closed
+        return WorkerProcess(self.number, listen_again(self.places) if waits else self.sockets)
+
+    def __str__(self) -> str:
+        return f"worker {self.number}" + ("" if self.process is None else f" (process {self.process.pid})")
+
+    def close_sockets(self) -> None:
+        """Close those it listens on, on this side."""
+        for sock in self.sockets:
+            sock.close()
+
+    async def spawn(
+        self, hub: Hub, configuration: Configuration, receive: Callable[[WorkerProcess, Message], None]
+    ) -> None:
+        """Start a process. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        files = [theirs.fileno(), *(sock.fileno() for sock in self.sockets)]
+        self.capacity = self.unanswered = 0
+        self.fault = ""
+        self.began = time.monotonic()
+        self.listens = loop.create_future()
+        self.listens.add_done_callback(lambda future: future.cancelled() or future.exception())  # somebody looked
+        self.link = link = HubLink(lambda message: receive(self, message), lambda: hub.remove(end))
+        self.end = end = hub.add(link.send)
+        await loop.create_connection(lambda: link, sock=ours)
+        try:
+            self.process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "soundpost.server.processes.worker",
+                str(HUB_PROTOCOL),
+                *map(str, files),
+                stdin=asyncio.subprocess.DEVNULL,
+                pass_fds=files,
+                start_new_session=True,  # Ctrl-C in a terminal is for the parent: it lets the workers end in order
+            )
+        except OSError:
+            link.close()
+            raise
+        finally:
+            theirs.close()
+        link.send(configuration)
+
+    async def wait(self) -> int:
+        """Wait until the process has ended; give its exit status, negative for a signal."""
+        assert self.process is not None
+        status = await self.process.wait()
+        self.link.close()
+        if not self.listens.done():
+            self.listens.set_exception(StartError(self.fault or f"{self} {how_it_ended(status)} before it listened"))
+        return status
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is a process."""
+        return self.process is not None and self.process.returncode is None
+
+    @property
+    def has_sockets_of_its_own(self) -> bool:
+        """Whether the kernel spreads connections over its sockets and those of the others, rather than all listening
+        on the same."""
+        return all(
+            sock.family != socket.AF_UNIX and sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
+            for sock in self.sockets
+        )
+
+    def signal(self, number: int) -> None:
+        """Send the process a signal, if it still runs."""
+        if self.process is not None and self.runs:
+            self.process.send_signal(number)
+
+    async def retire(self, how: Retire, limit: float) -> None:
+        """Have it send its clients away and end; kill it after ``limit`` seconds."""
+        self.retired = True
+        if not self.runs:
+            return
+        self.link.send(how)
+        assert self.process is not None
+        try:
+            async with asyncio.timeout(limit):
+                await self.process.wait()
+        except TimeoutError:
+            self.signal(signal.SIGKILL)
+            await self.process.wait()
+
+    def hangs(self) -> str:
+        """Why the process is of no use any more, if so; one more ping will have gone unanswered when this is asked
+        again."""
+        if self.unanswered >= _MAX_UNANSWERED:
+            return f"it has not answered for {self.unanswered * PING_INTERVAL} s"
+        if self.link.waiting > _MAX_UNREAD:
+            return f"it has not read {self.link.waiting} bytes that wait for it"
+        self.unanswered += 1
+        return ""
+
+
+def how_it_ended(status: int) -> str:
+    """An exit status in words."""
+    if status >= 0:
+        return f"ended with exit status {status} (the lines it wrote before this have the reason)"
+    name = signal.Signals(-status).name
+    hint = " (by hand, or by the kernel for want of memory: see dmesg)" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"

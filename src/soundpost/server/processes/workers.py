@@ -1,0 +1,284 @@
+"""Several processes behind one port: the parent starts them, connects them, starts anew what dies, and replaces them
+one after the other when it is to be restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import msgspec
+
+from soundpost.backplane.hub import Hub
+from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ping, Pong, Ready, Retire
+from soundpost.backplane.registry import Registry
+from soundpost.config.settings import ServerSettings, Settings
+from soundpost.core.app_settings import App
+from soundpost.errors import StartError
+from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
+from soundpost.server.connections.open_files import places_for_websockets
+from soundpost.server.processes.drain_time import drain_time
+from soundpost.server.processes.scaling import redis_backplane
+from soundpost.server.processes.status import Status, WorkerStatus
+from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, how_it_ended
+
+log = logging.getLogger("soundpost.workers")
+
+_LONG_ENOUGH: Final = 10  # seconds of life after which a death is not taken for a part of a series
+_GRACE: Final = 3  # seconds beyond its own limits that a worker has to end
+_LONGEST_WAIT: Final = 30  # seconds between two starts of a worker that dies again and again
+_TIME_TO_START: Final = 30  # seconds until a new worker must listen, or the old one stays
+KEPT: Final = ("host", "port", "unix_socket", "workers", "path")
+"""Settings of ``[server]`` that a restart leaves as they are, as all of ``[scaling]``: they are the parent's."""
+
+
+class Workers:
+    """The parent of the workers, and their hub."""
+
+    def __init__(self, settings: Settings, count: int, *, playground: bool, debug: bool) -> None:
+        self.settings = settings
+        self._playground = playground
+        self._debug = debug
+        limit = _websockets(settings.server)
+        self.backplane = redis_backplane(settings, max_connections=limit)
+        if self.backplane is None:
+            self._hub = Hub(
+                Registry(settings.apps, max_connections=limit, call_soon=asyncio.get_running_loop().call_soon)
+            )
+        else:
+            self._hub = Hub(self.backplane.registry)
+        sockets = listening_sockets(settings.server, count)
+        self._workers = [WorkerProcess(number, own) for number, own in enumerate(sockets, 1)]
+        self.port = port_of(sockets[0])
+        self._stopping = self._started = False
+        self._passing: set[WorkerProcess] = set()
+        """In a restart: the one that is about to take a place, or the one that has lost it."""
+        self._keepers: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> int:
+        """Start all workers; give how many sockets they may open. Raises StartError if one cannot start."""
+        try:
+            if self.backplane is not None:
+                await self.backplane.start()
+            for worker in self._workers:
+                await self._spawn(worker, self.settings)
+                self._keep(worker)
+            self._do(self._watch())
+            await asyncio.gather(*(asyncio.shield(worker.listens) for worker in self._workers))
+        except OSError as error:
+            await self.stop()
+            raise StartError(f"cannot start the workers: {error}") from None
+        except BaseException:
+            await self.stop()
+            raise
+        self._started = True
+        capacity = sum(worker.capacity for worker in self._workers)
+        return min(capacity, self.settings.server.max_connections or capacity)
+
+    @property
+    def time_to_restart(self) -> float:
+        """Seconds a restart takes at most."""
+        one = _TIME_TO_START + self._limit(drain_time(self.settings, others_serve=True))
+        return len(self._workers) * one
+
+    async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
+        """Have the workers send their clients away, after ``delay`` seconds and over ``drain_time`` seconds, and end;
+        those that do not are killed."""
+        self._stopping = True
+        for worker in self._passing:  # one that starts need not any more, one that goes may go faster
+            worker.signal(signal.SIGTERM)
+        everybody = [*self._workers, *self._passing]
+        for worker in everybody:
+            worker.close_sockets()
+        limit = self._limit(drain_time + delay)
+        await asyncio.gather(*(worker.retire(Retire(drain_time, delay), limit) for worker in everybody))
+        for keeper in self._keepers:
+            keeper.cancel()
+        if self.backplane is not None:
+            await self.backplane.stop()
+
+    def hurry(self) -> None:
+        """Stop faster."""
+        for worker in self._workers:
+            worker.signal(signal.SIGTERM)
+
+    def status(self) -> Status:
+        """How they are doing."""
+        registry = self._hub.registry
+        workers = [
+            WorkerStatus(worker.number, worker.process.pid, registry.connections_of(worker.end))
+            for worker in self._workers
+            if worker.process is not None
+        ]
+        return Status.of(self, registry.load(), workers, draining=self._stopping)
+
+    # Restart and reload
+
+    async def restart(self, settings: Settings) -> None:
+        """Put new processes, with new code and settings, in the place of the workers, one after the other.
+
+        A new one listens on the sockets of the one before it, so that no connection is refused, before that one sends
+        its clients away. Raises StartError if a new one cannot start: what is there goes on.
+        """
+        kept = {name: getattr(self.settings.server, name) for name in KEPT}
+        server = msgspec.structs.replace(settings.server, **kept)
+        settings = msgspec.structs.replace(settings, server=server, scaling=self.settings.scaling)
+        self._hub.registry.reconfigure(settings.apps)  # before the first that has them asks
+        try:
+            for index in range(len(self._workers)):
+                if not self._stopping:
+                    await self._replace(index, settings)
+        finally:
+            self._hub.registry.reconfigure(self.settings.apps)
+
+    def reload(self, apps: tuple[App, ...]) -> None:
+        """Take other apps: connections of those that stay are not touched."""
+        self.settings = msgspec.structs.replace(self.settings, apps=apps)
+        self._hub.reconfigure(apps)
+
+    async def _replace(self, index: int, settings: Settings) -> None:
+        old = self._workers[index]
+        try:
+            new = old.successor()
+        except OSError as error:
+            raise StartError(f"{old} cannot be replaced: {error}") from None
+        with self._pass(new):
+            await self._start_new(new, settings)
+            if self._stopping:
+                return
+            self._workers[index] = new
+        if self.settings is not settings:
+            self.settings = settings
+            self._hub.reconfigure(settings.apps)
+        self._keep(new)
+        if old.sockets is not new.sockets:
+            old.close_sockets()
+        seconds = drain_time(settings, others_serve=True)
+        with self._pass(old):
+            await old.retire(Retire(seconds, 0), self._limit(seconds))
+
+    async def _start_new(self, new: WorkerProcess, settings: Settings) -> None:
+        try:
+            await self._spawn(new, settings)
+            waiting = self._do(_ended(new))
+            async with asyncio.timeout(_TIME_TO_START):
+                await asyncio.shield(new.listens)
+            waiting.cancel()
+        except (OSError, StartError) as error:  # TimeoutError is an OSError
+            new.signal(signal.SIGKILL)
+            if self._stopping:
+                return
+            reason = str(error) or f"it did not listen within {_TIME_TO_START} s"
+            raise StartError(f"worker {new.number} could not be replaced: {reason}. The old one goes on") from None
+
+    @contextmanager
+    def _pass(self, worker: WorkerProcess) -> Iterator[None]:
+        self._passing.add(worker)
+        try:
+            yield
+        finally:
+            self._passing.discard(worker)
+
+    def _limit(self, time_to_drain: float) -> float:
+        return time_to_drain + self.settings.server.shutdown_timeout + _GRACE
+
+    # One worker's life
+
+    async def _spawn(self, worker: WorkerProcess, settings: Settings) -> None:
+        configuration = Configuration(worker.number, settings, self._playground, self._debug)
+        await worker.spawn(self._hub, configuration, self._receive)
+
+    def _keep(self, worker: WorkerProcess) -> None:
+        self._do(self._look_after(worker))
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.ensure_future(work)
+        self._keepers.add(task)
+        task.add_done_callback(self._keepers.discard)
+        return task
+
+    async def _look_after(self, worker: WorkerProcess) -> None:
+        """Start a worker anew whenever it dies."""
+        while True:
+            status = await worker.wait()
+            if self._stopping or worker.retired or not self._started:
+                return
+            ended = f"could not start: {worker.fault}" if worker.fault else how_it_ended(status)
+            long_enough = time.monotonic() - worker.began >= _LONG_ENOUGH
+            worker.deaths = 1 if long_enough else worker.deaths + 1
+            wait = 0 if worker.deaths == 1 else min(2 ** (worker.deaths - 2), _LONGEST_WAIT)
+            log.error(
+                "%s %s: its clients are cut off and will reconnect; it is started again %s",
+                worker,
+                ended,
+                f"in {wait} s, as this was death no. {worker.deaths} in a row" if wait else "at once",
+            )
+            await self._start_again(worker, wait)
+            if worker.retired:
+                await worker.retire(Retire(0, 0), self._limit(0))
+                return
+
+    async def _start_again(self, worker: WorkerProcess, wait: int) -> None:
+        while not worker.retired:
+            try:
+                await self._pause(worker, wait)
+                if not worker.retired:  # another has taken its place
+                    await self._spawn(worker, self.settings)
+            except OSError as error:
+                wait = min(max(1, 2 * wait), _LONGEST_WAIT)
+                log.error("%s cannot be started: %s; next try in %d s", worker, error, wait)
+            else:
+                return
+
+    async def _pause(self, worker: WorkerProcess, seconds: int) -> None:
+        """Wait, with the worker's sockets closed: the others get its share of new connections. Raises OSError."""
+        if not seconds:
+            return
+        own = worker.has_sockets_of_its_own
+        if own:
+            worker.close_sockets()
+        await asyncio.sleep(seconds)
+        if own and not worker.retired:
+            worker.sockets = listen_again(worker.places)
+
+    # What the workers say
+
+    def _receive(self, worker: WorkerProcess, message: Message) -> None:
+        if isinstance(message, Pong):
+            worker.unanswered = 0
+        elif isinstance(message, Ready):
+            worker.end.watches = message.watches
+            worker.capacity = message.capacity
+            worker.listens.set_result(None)
+            if self._started:
+                log.warning("%s serves now", worker)
+        elif isinstance(message, Failed):
+            worker.fault = message.reason
+        else:
+            worker.end.handle(message)
+
+    async def _watch(self) -> None:
+        """Look after the workers, and do what the registry need not do at once."""
+        while True:
+            await asyncio.sleep(PING_INTERVAL)
+            self._hub.every_few_seconds()
+            for worker in filter(lambda worker: worker.runs, self._workers):
+                reason = worker.hangs()
+                if reason:
+                    log.error("%s hangs: %s; it is killed", worker, reason)
+                    worker.signal(signal.SIGKILL)
+                else:
+                    worker.link.send(Ping())
+
+
+async def _ended(worker: WorkerProcess) -> None:
+    await worker.wait()
+
+
+def _websockets(settings: ServerSettings) -> int | None:
+    """How many WebSockets all workers together may have open, where that is configured."""
+    return None if settings.max_connections is None else places_for_websockets(settings.max_connections)

@@ -1,0 +1,1 @@
+"""Commands, and what they run: deployment, diagnosis, load test, TypeScript types."""

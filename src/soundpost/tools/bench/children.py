@@ -1,0 +1,104 @@
+"""The leading process's side of its children: started, told, listened to, and never left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Final, TypeVar
+
+from soundpost.errors import SoundpostError
+from soundpost.tools.bench.messages import (
+    Answer,
+    Command,
+    Plan,
+    Progress,
+    PublisherReport,
+    Ready,
+    ReceiverReport,
+    Stopped,
+    decode_answer,
+    encode,
+)
+
+_LONGEST_LINE: Final = 256 * 1024 * 1024
+_END_TIMEOUT: Final = 2.0
+
+Expected = TypeVar("Expected", Ready, Stopped, PublisherReport, ReceiverReport)
+
+
+class Child:
+    """One process; ``progress`` is what it said last of how things stand."""
+
+    def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
+        self.progress = Progress()
+        self._name = name
+        self._process = process
+        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
+        self._reader = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, plan: Plan) -> Child:
+        """A process that knows its plan. Secrets go through its stdin: a command line is open to all users."""
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "soundpost.tools.bench.worker",
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            limit=_LONGEST_LINE,
+            # Ctrl-C is for the leading process alone, which then stops the others in order.
+            start_new_session=True,
+        )
+        child = cls(f"{plan.role} {plan.index + 1}", process)
+        await child.say(plan)
+        return child
+
+    async def say(self, command: Command) -> None:
+        """Tell it what to do."""
+        assert self._process.stdin is not None
+        with suppress(ConnectionError):  # that it has ended is said by answer()
+            self._process.stdin.write(encode(command) + b"\n")
+            await self._process.stdin.drain()
+
+    async def answer(self, shape: type[Expected]) -> Expected:
+        """Its next answer of this shape. Raises SoundpostError if it ends without one."""
+        while (answer := await self._answers.get()) is not None:
+            if isinstance(answer, shape):
+                return answer
+        self._answers.put_nowait(None)
+        code = await self._process.wait()
+        raise SoundpostError(
+            f"the client process '{self._name}' ended unexpectedly ({code}); what it said is above. Out of memory?"
+        )
+
+    async def end(self) -> None:
+        """End it, one way or the other."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            async with asyncio.timeout(_END_TIMEOUT):
+                await self._process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        await self._reader
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            answer = decode_answer(line)
+            if isinstance(answer, Progress):
+                self.progress = answer
+            else:
+                self._answers.put_nowait(answer)
+        self._answers.put_nowait(None)
+
+
+async def tell_all(children: Sequence[Child], command: Command, shape: type[Expected]) -> list[Expected]:
+    """Tell all of them the same, and wait for the answers."""
+    for child in children:
+        await child.say(command)
+    return list(await asyncio.gather(*(child.answer(shape) for child in children)))

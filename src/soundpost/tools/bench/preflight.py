@@ -1,0 +1,43 @@
+"""One connection and one event before the many: what is wrong with address or credentials is said once, and clearly."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from soundpost.client.authorization import with_secret
+from soundpost.client.client import Client
+from soundpost.client.publish import Publisher
+from soundpost.errors import RequestError, SubscriptionError
+from soundpost.tools.bench.messages import Endpoint
+from soundpost.tools.bench.payload import EVENT_NAME
+from soundpost.tools.bench.scenario import Settings
+
+_PATIENCE: Final = 15.0
+"""Seconds; a client by itself would come back for ever."""
+
+
+async def try_once(settings: Settings, endpoint: Endpoint) -> None:
+    """Subscribe to a channel of the scenario's kind, publish an event of the wanted size to it.
+
+    Raises RequestError and ConnectionRefused.
+    """
+    # Not a channel of the run, or the run would start with an event and a member too many.
+    channel = settings.channel(settings.channels)
+    authorize = with_secret(endpoint.key, endpoint.secret, user_id="bench-preflight")
+    said = ["it does not answer"]
+    async with Client(
+        endpoint.base_url, endpoint.key, auth=authorize, verify=endpoint.verify, on_status=said.append
+    ) as client:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await client.subscribe(channel)
+        except TimeoutError:
+            raise RequestError(0, f"no subscription to {channel} within {_PATIENCE:.0f} s: {said[-1]}") from None
+        except SubscriptionError as error:
+            raise RequestError(error.status, f"{channel} was refused: {error}") from None
+        if settings.publishes:
+            with Publisher(
+                endpoint.app_id, endpoint.key, endpoint.secret, endpoint.base_url, verify=endpoint.verify
+            ) as publisher:
+                publisher.publish(channel, EVENT_NAME, "x" * settings.size)

@@ -1,0 +1,247 @@
+"""The report of a run: the shape of ``--json``, documented in docs/bench.md, made of what the processes measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from itertools import zip_longest
+from typing import Final
+
+import msgspec
+
+from soundpost import __version__
+from soundpost.tools.bench.faults import Fault, Faults
+from soundpost.tools.bench.histogram import Histogram, merged
+from soundpost.tools.bench.messages import Second
+from soundpost.tools.bench.run import Outcome
+from soundpost.tools.bench.scenario import Settings
+from soundpost.tools.bench.verdict import Client, judge
+
+FORMAT: Final = 1
+"""Goes up when a field changes its meaning or goes away; new fields may come without."""
+
+
+class Durations(msgspec.Struct, kw_only=True):
+    """Durations in milliseconds, and how many there were."""
+
+    count: int
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+class Machine(msgspec.Struct, kw_only=True):
+    """Where the load came from."""
+
+    python: str
+    platform: str
+    cores: int
+
+
+class Connections(msgspec.Struct, kw_only=True):
+    """``dropped`` ended without our wish, ``reconnected`` came again as churn does."""
+
+    asked: int
+    opened: int
+    failed: int
+    dropped: int
+    reconnected: int
+    per_second: float
+    subscribe_ms: Durations
+
+
+class Publishing(msgspec.Struct, kw_only=True):
+    """Rates in events per second; ``asked_rate`` 0: as fast as the server answers."""
+
+    asked_rate: float
+    reached_rate: float
+    published: int
+    failed: int
+    answer_ms: Durations
+    delay_ms: Durations
+
+
+class Deliveries(msgspec.Struct, kw_only=True):
+    """Events at the connections; ``passing`` are those at connections that come and go."""
+
+    expected: int
+    received: int
+    passing: int
+    lost: int
+    duplicates: int
+    out_of_order: int
+    per_second: float
+    latency_ms: Durations
+
+
+class Members(msgspec.Struct, kw_only=True):
+    """Notices of members that left or came back."""
+
+    expected: int
+    received: int
+
+
+class Pings(msgspec.Struct, kw_only=True):
+    """Pings of the clients."""
+
+    sent: int
+    answered: int
+    round_trip_ms: Durations
+
+
+class TimelineSecond(msgspec.Struct, kw_only=True):
+    """One second of the run; latency percentiles in milliseconds, None without deliveries."""
+
+    second: int
+    published: int
+    deliveries: int
+    p50_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+    lost: int
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """A run: what was asked, and what came of it. ``elapsed`` in seconds, to the last delivery."""
+
+    format: int
+    soundpost: str
+    began: str
+    url: str
+    settings: Settings
+    machine: Machine
+    interrupted: bool
+    elapsed: float
+    passed: bool
+    connections: Connections
+    publishing: Publishing
+    deliveries: Deliveries
+    members: Members
+    pings: Pings
+    errors: list[Fault]
+    client: Client
+    timeline: list[TimelineSecond]
+
+
+def report_of(outcome: Outcome) -> Report:
+    """The report of a run."""
+    receivers, publisher = outcome.receivers, outcome.publisher
+    seconds = [_merged(parts) for parts in zip_longest(*(each.seconds for each in receivers))]
+    received = sum(each.received for each in receivers)
+    passing = sum(each.passing for each in receivers)
+    # The wait for what is lost is no part of the run, nor is what came late to be left out of it.
+    run_time = min(outcome.settings.duration, (outcome.stopped_at - outcome.started_at) / 1e9)
+    last_at = max(each.last_at for each in receivers)
+    elapsed = max(run_time, (last_at - outcome.started_at) / 1e9) if outcome.started_at else 0.0
+    publishing_time = max(run_time, (publisher.last_at - outcome.started_at) / 1e9) if publisher.published else 0.0
+    connect_time = max(each.connect_time for each in receivers)
+    opened = sum(each.opened for each in receivers)
+    faults = Faults()
+    for of_process in [publisher.faults, *(each.faults for each in receivers)]:
+        faults.merge(of_process)
+    report = Report(
+        format=FORMAT,
+        soundpost=__version__,
+        began=outcome.began,
+        url=outcome.base_url,
+        settings=outcome.settings,
+        machine=Machine(python=platform.python_version(), platform=platform.platform(), cores=os.cpu_count() or 1),
+        interrupted=outcome.interrupted,
+        elapsed=round(elapsed, 3),
+        passed=False,
+        connections=Connections(
+            asked=outcome.settings.connections,
+            opened=opened,
+            failed=sum(each.failed for each in receivers),
+            dropped=sum(each.dropped for each in receivers),
+            reconnected=sum(each.reconnected for each in receivers),
+            per_second=_rate(opened, connect_time),
+            subscribe_ms=_durations(merged([each.subscribe for each in receivers])),
+        ),
+        publishing=Publishing(
+            asked_rate=outcome.settings.rate if outcome.settings.publishes else 0.0,
+            reached_rate=_rate(publisher.published, publishing_time),
+            published=publisher.published,
+            failed=publisher.failed,
+            answer_ms=_durations(publisher.answer),
+            delay_ms=_durations(publisher.delay),
+        ),
+        deliveries=Deliveries(
+            expected=sum(each.expected for each in receivers),
+            received=received,
+            passing=passing,
+            lost=sum(each.lost for each in receivers),
+            duplicates=sum(each.duplicates for each in receivers),
+            out_of_order=sum(each.out_of_order for each in receivers),
+            per_second=_rate(received + passing, elapsed),
+            latency_ms=_durations(merged([second.latency for second in seconds])),
+        ),
+        members=Members(
+            expected=sum(each.notices_expected for each in receivers),
+            received=sum(each.notices_received for each in receivers),
+        ),
+        pings=Pings(
+            sent=sum(each.pings for each in receivers),
+            answered=sum(each.pongs for each in receivers),
+            round_trip_ms=_durations(merged([each.round_trip for each in receivers])),
+        ),
+        errors=faults.as_list(),
+        client=judge(outcome),
+        timeline=[
+            _timeline_second(number, published, second)
+            for number, (published, second) in enumerate(zip_longest(publisher.seconds, seconds))
+        ],
+    )
+    report.passed = _passed(report)
+    return report
+
+
+def _passed(report: Report) -> bool:
+    """Nothing lost, nothing double, nothing in disorder, no error."""
+    deliveries, members, pings = report.deliveries, report.members, report.pings
+    return (
+        not (deliveries.lost or deliveries.duplicates or deliveries.out_of_order or report.errors)
+        and members.received == members.expected
+        and pings.answered == pings.sent
+        and not (report.connections.failed or report.connections.dropped)
+    )
+
+
+def _merged(parts: tuple[Second | None, ...]) -> Second:
+    known = [part for part in parts if part is not None]
+    return Second(merged([part.latency for part in known]), sum(part.lost for part in known))
+
+
+def _durations(histogram: Histogram) -> Durations:
+    return Durations(
+        count=histogram.count,
+        mean=_ms(histogram.total / histogram.count if histogram.count else 0),
+        p50=_ms(histogram.percentile(50)),
+        p95=_ms(histogram.percentile(95)),
+        p99=_ms(histogram.percentile(99)),
+        max=_ms(histogram.largest),
+    )
+
+
+def _timeline_second(number: int, published: int | None, second: Second | None) -> TimelineSecond:
+    second = second or Second()
+    latency = second.latency if second.latency.count else None
+    return TimelineSecond(
+        second=number,
+        published=published or 0,
+        deliveries=second.latency.count,
+        p50_ms=_ms(latency.percentile(50)) if latency else None,
+        p99_ms=_ms(latency.percentile(99)) if latency else None,
+        max_ms=_ms(latency.largest) if latency else None,
+        lost=second.lost,
+    )
+
+
+def _ms(nanoseconds: float) -> float:
+    return round(nanoseconds / 1e6, 3)
+
+
+def _rate(count: int, seconds: float) -> float:
+    return round(count / seconds, 1) if seconds > 0 else 0.0

@@ -1,0 +1,192 @@
+"""A run from its start to its end: connect, publish, wait for what is still to come, collect."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+
+from soundpost.tools.bench.children import Child, tell_all
+from soundpost.tools.bench.effort import MachineMeter
+from soundpost.tools.bench.messages import (
+    Connect,
+    Endpoint,
+    Finish,
+    Plan,
+    Progress,
+    PublisherReport,
+    Ready,
+    ReceiverReport,
+    Start,
+    Stop,
+    Stopped,
+)
+from soundpost.tools.bench.scenario import Settings
+from soundpost.wire.addresses import is_loopback_host
+
+SILENCE: Final = 5.0
+"""Seconds without any delivery, after the last publication, that make what is missing lost."""
+_SILENCE_INTERRUPTED: Final = 1.0
+_LOOK_PERIOD: Final = 0.2
+_LEAD: Final = 0.2  # seconds between "start" and the start
+
+Show = Callable[[str, Progress, float], None]
+"""Called several times a second with the phase, how things stand in all processes, and the share that is done."""
+
+
+class Outcome(msgspec.Struct, kw_only=True):
+    """What the processes of a run reported. Times in nanoseconds of the monotonic clock; 0: it never started.
+
+    ``local``: the server is on this machine too. ``machine_busy``: share of all its cores that was in use,
+    None where that is not known.
+    """
+
+    settings: Settings
+    base_url: str
+    began: str
+    interrupted: bool
+    started_at: int
+    stopped_at: int
+    local: bool
+    machine_busy: float | None
+    publisher: PublisherReport
+    receivers: list[ReceiverReport]
+
+
+def connect_limit(connections: int) -> float:
+    """Seconds in which all connections must be open."""
+    return 20.0 + connections / 100
+
+
+async def run(settings: Settings, endpoint: Endpoint, show: Show, interrupted: asyncio.Event) -> Outcome:
+    """Do a whole run. Once ``interrupted`` is set, it ends in order and gives what it has.
+
+    Raises SoundpostError if a process of ours fails. No process is left behind, however this ends.
+    """
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    async with AsyncExitStack() as stack:
+
+        async def child(plan: Plan) -> Child:
+            started = await Child.start(plan)
+            stack.push_async_callback(started.end)
+            return started
+
+        publisher = await child(Plan(role="publisher", index=0, settings=settings, endpoint=endpoint))
+        receivers = [
+            await child(Plan(role="receiver", index=index, settings=settings, endpoint=endpoint))
+            for index in range(settings.processes)
+        ]
+        lead = _Lead(settings, receivers, publisher, show, interrupted)
+        await lead.connect()
+        await lead.publish()
+        publisher_report, receiver_reports = await lead.finish()
+        return Outcome(
+            settings=settings,
+            base_url=endpoint.base_url,
+            began=began,
+            interrupted=interrupted.is_set(),
+            started_at=lead.started_at,
+            stopped_at=lead.stopped_at,
+            local=is_loopback_host(endpoint.address),
+            machine_busy=lead.machine_busy,
+            publisher=publisher_report,
+            receivers=receiver_reports,
+        )
+
+
+class _Lead:
+    """The phases of a run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        receivers: Sequence[Child],
+        publisher: Child,
+        show: Show,
+        interrupted: asyncio.Event,
+    ) -> None:
+        self._settings = settings
+        self._receivers = receivers
+        self._publisher = publisher
+        self._show = show
+        self._interrupted = interrupted
+        self.started_at = 0
+        self.stopped_at = 0
+        self.machine_busy: float | None = None
+
+    async def connect(self) -> None:
+        """Open all connections."""
+        command = Connect(connect_limit(self._settings.connections))
+        await self._unless_interrupted(
+            tell_all([*self._receivers, self._publisher], command, Ready),
+            lambda now: self._show("connecting", now, (now.open + now.failed) / self._settings.connections),
+        )
+
+    async def publish(self) -> None:
+        """The run itself; it ends early once no connection is left."""
+        if self._interrupted.is_set() or not self._progress().open:
+            return
+        at = time.monotonic_ns() + int(_LEAD * 1e9)
+        # All receivers know the time before the first event is sent: they count by seconds of the run.
+        await tell_all(self._receivers, Start(at), Ready)
+        await tell_all([self._publisher], Start(at), Ready)
+        self.started_at = at
+        machine = MachineMeter()
+        await self._unless_interrupted(
+            self._run_time(), lambda now: self._show("running", now, self._elapsed() / self._settings.duration)
+        )
+        self.machine_busy = machine.share()
+
+    async def finish(self) -> tuple[PublisherReport, list[ReceiverReport]]:
+        """Stop, wait for what is still to come, and collect the reports."""
+        published, *moved = await tell_all([self._publisher, *self._receivers], Stop(), Stopped)
+        self.stopped_at = time.monotonic_ns()
+        self._show("waiting for the last events", self._progress(), 1.0)
+        settings = self._settings
+        command = Finish(
+            sent=published.sent or [0] * settings.streams,
+            unconfirmed=published.unconfirmed,
+            notices=[sum(each.moves[channel] for each in moved) for channel in range(settings.channels)],
+            silence=_SILENCE_INTERRUPTED if self._interrupted.is_set() else SILENCE,
+        )
+        receivers = await tell_all(self._receivers, command, ReceiverReport)
+        (publisher,) = await tell_all([self._publisher], command, PublisherReport)
+        return publisher, receivers
+
+    async def _run_time(self) -> None:
+        # Rather look twice than trust one Progress: it says how things stood a moment ago.
+        gone = 0
+        while self._elapsed() < self._settings.duration and gone < 5:
+            gone = 0 if self._progress().open else gone + 1
+            await asyncio.sleep(min(_LOOK_PERIOD, max(0.0, self._settings.duration - self._elapsed())))
+
+    async def _unless_interrupted(self, doing: Coroutine[Any, Any, Any], show: Callable[[Progress], None]) -> None:
+        """Wait for something, showing how things stand; no longer than to an interruption."""
+        task = asyncio.ensure_future(doing)
+        interruption = asyncio.create_task(self._interrupted.wait())
+        try:
+            while not task.done() and not interruption.done():
+                show(self._progress())
+                await asyncio.wait((task, interruption), timeout=_LOOK_PERIOD, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                await task
+        finally:
+            task.cancel()
+            interruption.cancel()
+
+    def _progress(self) -> Progress:
+        every = [child.progress for child in (*self._receivers, self._publisher)]
+        return Progress(
+            open=sum(each.open for each in every),
+            failed=sum(each.failed for each in every),
+            received=sum(each.received for each in every),
+            published=sum(each.published for each in every),
+        )
+
+    def _elapsed(self) -> float:
+        return (time.monotonic_ns() - self.started_at) / 1e9

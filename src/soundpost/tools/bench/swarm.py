@@ -1,0 +1,286 @@
+"""The connections of one process: opened, kept, coming and going, pinging."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import sys
+import time
+from contextlib import suppress
+from typing import Final
+from urllib.parse import urlsplit
+
+from soundpost.http_failures import no_answer
+from soundpost.tools.bench.client import Client, FailedError, upgrade_request
+from soundpost.tools.bench.effort import EffortMeter
+from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.messages import Finish, Plan, Progress, ReceiverReport, Stopped
+from soundpost.tools.bench.scenario import MOVE_PERIOD, PING_PERIOD, Scenario
+from soundpost.tools.bench.tally import Tally
+from soundpost.tools.bench.tls import tls_context
+
+IN_FLIGHT: Final = 64
+"""Connections that are opened at a time, by each process."""
+ANSWER_TIMEOUT: Final = 10.0
+"""Seconds a server may take from the TCP connect to the subscription's success."""
+DRAIN_LIMIT: Final = 60.0
+"""Seconds after the last publication in which an event must arrive, or it is lost."""
+LOOPBACK_ADDRESSES: Final = 200
+_DRAIN_STEP: Final = 0.05
+_IP_BIND_ADDRESS_NO_PORT: Final = 24  # Linux's number; the socket module of Python 3.11 has no name for it
+
+
+class Swarm:
+    """A process's share of the connections: every one whose number, modulo processes, is its index."""
+
+    def __init__(self, plan: Plan, effort: EffortMeter) -> None:
+        self._settings = plan.settings
+        self._endpoint = plan.endpoint
+        self._effort = effort
+        self._numbers = range(plan.index, plan.settings.connections, plan.settings.processes)
+        self._request = upgrade_request(plan.endpoint)
+        self._tls = tls_context(plan.endpoint)
+        self._tally = Tally()
+        self._clients: dict[int, Client] = {}
+        self._subscribe = Histogram()
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._failed = 0
+        self._opened = 0
+        self._reconnected = 0
+        self._connect_time = 0.0
+        self._moves = [0] * plan.settings.channels
+        self._moving: list[asyncio.Task[None]] = []
+
+    async def connect(self, limit: float) -> None:
+        """Open all connections, within ``limit`` seconds."""
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(limit):
+                await asyncio.gather(*(self._first(number) for number in self._numbers))
+        except TimeoutError:
+            left = len(self._numbers) - self._opened - self._failed
+            self._failed += left
+            self._tally.faults.add(f"not connected within {limit:.0f} s", count=left)
+        finally:
+            self._connect_time = time.monotonic() - started
+
+    def start(self, at: int) -> None:
+        """The run begins ``at`` this time, in nanoseconds of the monotonic clock."""
+        self._tally.started_at = at
+        for client in list(self._clients.values()):
+            if self._settings.scenario is Scenario.IDLE:
+                self._moving.append(asyncio.create_task(self._ping(client)))
+            elif client.passing:
+                act = self._stay_away if self._settings.scenario is Scenario.PRESENCE else self._reconnect
+                self._moving.append(asyncio.create_task(act(client)))
+
+    async def stop(self) -> Stopped:
+        """Come and go no more."""
+        for task in self._moving:
+            task.cancel()
+        for outcome in await asyncio.gather(*self._moving, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                raise outcome
+        return Stopped(moves=self._moves)
+
+    def progress(self) -> Progress:
+        """How things stand."""
+        # Every connection is looked at, four times a second: counting as they come and go would need care in many
+        # places, and this is a thousandth of the work.
+        return Progress(
+            open=sum(client.is_open for client in self._clients.values()),
+            failed=self._failed,
+            received=self._tally.received + self._tally.passing,
+        )
+
+    async def finish(self, finish: Finish) -> ReceiverReport:
+        """Wait for what is still to come, and report."""
+        accounts = self._accounts(finish)
+        unconfirmed: dict[int, set[int]] = {}
+        for stream, number in finish.unconfirmed:
+            unconfirmed.setdefault(stream, set()).add(number)
+        stable = [client for client in self._clients.values() if not client.passing]
+        numbered = sum(sum(accounts[client.channel].values()) for client in stable)
+        refused = sum(
+            number < accounts[client.channel].get(stream, 0)
+            for client in stable
+            for stream, number in finish.unconfirmed
+            if stream in accounts[client.channel]
+        )
+        notices = sum(finish.notices[self._settings.channel_of(client.number)] for client in stable)
+        await self._drain(stable, numbered - refused, notices, finish.silence)
+        self._effort.drained()
+        seconds = max(1, round(self._settings.duration), len(self._tally.seconds))
+        lost = self._tally.finish(self._clients.values(), accounts, unconfirmed, seconds - 1)
+        return ReceiverReport(
+            opened=self._opened,
+            failed=self._failed,
+            dropped=self._tally.dropped,
+            reconnected=self._reconnected,
+            connect_time=self._connect_time,
+            subscribe=self._subscribe,
+            expected=numbered - refused,
+            received=self._tally.received,
+            passing=self._tally.passing,
+            lost=lost,
+            duplicates=self._tally.duplicates,
+            out_of_order=self._tally.out_of_order,
+            notices_expected=notices,
+            notices_received=sum(client.notices for client in stable),
+            pings=self._tally.pings,
+            pongs=self._tally.pongs,
+            round_trip=self._tally.round_trip,
+            last_at=self._tally.last_at,
+            seconds=self._tally.seconds,
+            faults=self._tally.faults,
+            effort=self._effort.report(),
+        )
+
+    def _accounts(self, finish: Finish) -> dict[str, dict[int, int]]:
+        """How many events there were, by channel and stream."""
+        settings = self._settings
+        return {
+            settings.channel(channel): {stream: finish.sent[stream] for stream in settings.streams_of(channel)}
+            for channel in range(settings.channels)
+        }
+
+    async def _drain(self, stable: list[Client], events: int, notices: int, silence: float) -> None:
+        """Wait until everything has come, or nothing has for ``silence`` seconds; DRAIN_LIMIT at most."""
+        end = time.monotonic() + DRAIN_LIMIT
+        before, patience = -1, 0.0
+        while (now := time.monotonic()) < end:
+            told = sum(client.notices for client in stable)
+            if self._tally.received >= events and self._tally.pongs >= self._tally.pings and told >= notices:
+                return
+            if not any(client.is_open for client in self._clients.values()):
+                return
+            seen = self._tally.received + self._tally.passing + self._tally.pongs + told
+            if seen != before:
+                before, patience = seen, now + silence
+            elif now >= patience:
+                return
+            await asyncio.sleep(_DRAIN_STEP)
+
+    async def _first(self, number: int) -> None:
+        """Open one connection for the first time."""
+        async with self._slots:
+            try:
+                self._clients[number] = await self._open(number)
+            except FailedError as failed:
+                self._failed += 1
+                self._tally.faults.add(failed.kind, failed.example)
+            else:
+                self._opened += 1
+
+    async def _open(self, number: int) -> Client:
+        """A new connection, subscribed. Raises FailedError."""
+        settings = self._settings
+        client = Client(
+            self._tally,
+            self._endpoint,
+            self._request,
+            number,
+            settings.channel(settings.channel_of(number)),
+            passing=settings.is_passing(number),
+        )
+        started = time.monotonic_ns()
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                host = urlsplit(self._endpoint.base_url).hostname if self._tls else None
+                await asyncio.get_running_loop().create_connection(
+                    lambda: client, sock=await self._socket(number), ssl=self._tls, server_hostname=host
+                )
+                await client.ready
+        except TimeoutError:
+            client.abort()
+            raise FailedError(f"not subscribed within {ANSWER_TIMEOUT:.0f} s") from None
+        except OSError as error:
+            raise FailedError(
+                f"connect: {error.strerror or type(error).__name__}", str(no_answer(self._endpoint.base_url, error))
+            ) from None
+        except BaseException:
+            client.abort()
+            raise
+        self._subscribe.add(time.monotonic_ns() - started)
+        return client
+
+    async def _socket(self, number: int) -> socket.socket:
+        """A connected socket; on Linux's loopback from one of many addresses."""
+        endpoint = self._endpoint
+        sock = socket.socket(socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if endpoint.spread and sys.platform == "linux":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.setsockopt(socket.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+                sock.bind((f"127.0.1.{1 + number % LOOPBACK_ADDRESSES}", 0))
+            await asyncio.get_running_loop().sock_connect(sock, (endpoint.address, endpoint.port))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    async def _stay_away(self, client: Client) -> None:
+        """Leave a presence channel and come back, again and again."""
+        period = self._period(MOVE_PERIOD)
+        channel = self._settings.channel_of(client.number)
+        await asyncio.sleep(random.uniform(0, period / 2))
+        while client.is_open:
+            client.leave()
+            self._moves[channel] += 1
+            await asyncio.sleep(period / 2)
+            client.come_back()
+            # Not cancelled half-way: whether the others will be told of it must be known.
+            if not await asyncio.shield(self._returned(client, channel)):
+                return
+            await asyncio.sleep(period / 2)
+
+    async def _returned(self, client: Client, channel: int) -> bool:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT):
+                await client.ready
+        except TimeoutError:
+            self._tally.faults.add(f"not subscribed within {ANSWER_TIMEOUT:.0f} s")
+        except FailedError as failed:
+            self._tally.faults.add(failed.kind, failed.example)
+        else:
+            self._moves[channel] += 1
+            return True
+        return False
+
+    async def _reconnect(self, client: Client) -> None:
+        """Disconnect and connect again, again and again."""
+        period = self._period(MOVE_PERIOD)
+        await asyncio.sleep(random.uniform(0, period))
+        while client.is_open:
+            client.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ANSWER_TIMEOUT):
+                    await client.closed
+            client.abort()
+            self._tally.settle(client)
+            del self._clients[client.number]
+            try:
+                async with self._slots:
+                    client = self._clients[client.number] = await self._open(client.number)
+            except FailedError as failed:
+                self._tally.faults.add(failed.kind, failed.example)
+                return
+            self._reconnected += 1
+            await asyncio.sleep(period)
+
+    async def _ping(self, client: Client) -> None:
+        """Ping now and then."""
+        period = self._period(PING_PERIOD)
+        await asyncio.sleep(random.uniform(0, period))
+        while client.is_open:
+            if not client.pinged_at:
+                self._tally.pings += 1
+                client.ping()
+            await asyncio.sleep(period)
+
+    def _period(self, usual: float) -> float:
+        """Short enough for a short run to have one at least."""
+        return min(usual, self._settings.duration / 2)

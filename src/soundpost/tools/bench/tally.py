@@ -1,0 +1,119 @@
+"""What all connections of one process have counted together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.histogram import Histogram
+from soundpost.tools.bench.messages import Second
+from soundpost.tools.bench.payload import Delivery, is_notice, read_event
+from soundpost.wire.frames import TEXT, Message
+
+if TYPE_CHECKING:
+    from soundpost.tools.bench.client import Client
+
+_SECOND = 1_000_000_000
+
+
+class Tally:
+    """Counters of a process. ``chunk`` are the bytes that :meth:`take` counts, as read last."""
+
+    def __init__(self) -> None:
+        self.chunk = b""
+        self.started_at = 0
+        self.received = 0
+        self.passing = 0
+        self.dropped = 0
+        self.duplicates = 0
+        self.out_of_order = 0
+        self.last_at = 0
+        self.pings = 0
+        self.pongs = 0
+        self.round_trip = Histogram()
+        self.seconds: list[Second] = []
+        self.faults = Faults()
+        self._events: list[Delivery] = []
+        self._notices = 0
+        self._lost: Counter[int] = Counter()
+        self._second_ends = 0
+
+    def read(self, messages: list[Message]) -> bool:
+        """Read messages for :meth:`take`; False if one is neither an event nor a notice of a member."""
+        self.chunk = b""
+        events: list[Delivery] = []
+        notices = 0
+        for opcode, payload in messages:
+            if opcode != TEXT:
+                return False
+            event = read_event(payload)
+            if event is not None:
+                events.append(event)
+            elif is_notice(payload):
+                notices += 1
+            else:
+                return False
+        self._events, self._notices = events, notices
+        return True
+
+    def take(self, client: Client, now: int) -> None:
+        """Count what was read last for one connection, ``now`` in nanoseconds of the monotonic clock."""
+        client.notices += self._notices
+        started_at = self.started_at
+        for stream, number, sent_at in self._events:
+            if not client.sequences.take(stream, number, (sent_at - started_at) // _SECOND):
+                continue
+            if client.passing:
+                self.passing += 1
+            else:
+                self.received += 1
+            if now >= self._second_ends:
+                self._next_second(now)
+            self.seconds[-1].latency.add(now - sent_at)
+            self.last_at = now
+
+    def pong(self, round_trip: int) -> None:
+        """Count the answer to a ping, in nanoseconds."""
+        self.pongs += 1
+        self.round_trip.add(round_trip)
+
+    def settle(self, client: Client) -> None:
+        """A subscription is over: keep what its sequences say, and forget them."""
+        self._settle(client, {})
+
+    def finish(
+        self,
+        clients: Iterable[Client],
+        sent: Mapping[str, Mapping[int, int]],
+        unconfirmed: Mapping[int, set[int]],
+        last_second: int,
+    ) -> int:
+        """Settle all accounts; ``sent`` are the numbers of events by channel and stream. How many are lost."""
+        for client in clients:
+            if not client.passing:
+                for stream, count in sent[client.channel].items():
+                    self._lost[last_second] += client.sequences.missing_at_end(
+                        stream, count, unconfirmed.get(stream, ())
+                    )
+            self._settle(client, unconfirmed)
+        for second, count in self._lost.items():
+            if count:
+                self._second(min(max(second, 0), last_second)).lost += count
+        return self._lost.total()
+
+    def _settle(self, client: Client, unconfirmed: Mapping[int, set[int]]) -> None:
+        self.duplicates += client.sequences.duplicates
+        self.out_of_order += client.sequences.out_of_order
+        self._lost.update(client.sequences.gaps(unconfirmed))
+
+    def _second(self, number: int) -> Second:
+        while len(self.seconds) <= number:
+            self.seconds.append(Second())
+        return self.seconds[number]
+
+    def _next_second(self, now: int) -> None:
+        number = max(0, (now - self.started_at) // _SECOND)
+        self._second(number)
+        self._second_ends = self.started_at + (number + 1) * _SECOND

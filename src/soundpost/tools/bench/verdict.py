@@ -1,0 +1,103 @@
+"""Whether the figures are the server's, or those of the load generator that was too slow to tell."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from soundpost.tools.bench.messages import Effort
+from soundpost.tools.bench.run import Outcome
+
+BUSY: Final = 0.9
+"""Share of a core from which on a process cannot do more: it is one thread."""
+_MACHINE_BUSY: Final = 0.95
+_LAG: Final = 100_000_000
+"""Nanoseconds by which the loop of a process may run late, in one of a hundred cases."""
+
+
+class ProcessEffort(msgspec.Struct, kw_only=True):
+    """Shares of one core while connecting, while events flowed, and while it read what was left of them, for
+    ``drain_time`` seconds; how late its event loop ran, in milliseconds."""
+
+    name: str
+    connecting: float
+    running: float
+    draining: float
+    drain_time: float
+    lag_p99_ms: float
+    lag_max_ms: float
+
+
+class Client(msgspec.Struct, kw_only=True):
+    """The load generator itself. ``machine_busy`` is the share of all cores of its machine that was in use."""
+
+    bottleneck: bool
+    statement: str
+    machine_busy: float | None
+    processes: list[ProcessEffort]
+
+
+def judge(outcome: Outcome) -> Client:
+    """What to think of the figures of a run."""
+    efforts = [each.effort for each in outcome.receivers] + [outcome.publisher.effort]
+    bottleneck, statement = _statement(outcome, efforts)
+    return Client(
+        bottleneck=bottleneck,
+        statement=statement,
+        machine_busy=None if outcome.machine_busy is None else round(outcome.machine_busy, 3),
+        processes=[
+            ProcessEffort(
+                name=effort.name,
+                connecting=round(effort.connecting, 3),
+                running=round(effort.running, 3),
+                draining=round(effort.draining, 3),
+                drain_time=round(effort.drain_time, 3),
+                lag_p99_ms=round(effort.lag.percentile(99) / 1e6, 3),
+                lag_max_ms=round(effort.lag.largest / 1e6, 3),
+            )
+            for effort in efforts
+        ],
+    )
+
+
+def _statement(outcome: Outcome, efforts: list[Effort]) -> tuple[bool, str]:
+    if not outcome.started_at:
+        return False, "nothing was measured"
+    busiest = max(efforts, key=lambda effort: effort.running)
+    used = f"{busiest.name} used {busiest.running:.0%} of a core"
+    if busiest.running >= BUSY:
+        way_out = "another machine" if busiest.name == "publisher" else "--processes or another machine"
+        return True, f"the client was the bottleneck: process {used}; use {way_out}"
+    reader = max((each.effort for each in outcome.receivers), key=lambda effort: effort.draining)
+    if reader.draining >= BUSY and reader.drain_time >= 1:
+        return True, (
+            f"the client was the bottleneck: process {reader.name} had {reader.drain_time:.1f} s of events left to "
+            f"read at the end, with {reader.draining:.0%} of a core; use a lower --rate, --processes or another machine"
+        )
+    if outcome.machine_busy is not None and outcome.machine_busy >= _MACHINE_BUSY:
+        busy = f"this machine was the bottleneck: its cores were {outcome.machine_busy:.0%} busy"
+        if not outcome.local:
+            return True, f"{busy} ({used}); use more machines, or a lower --rate"
+        return True, (
+            f"{busy}, and server and clients took them from each other ({used}); "
+            "use another machine for one of them, or a lower --rate"
+        )
+    latest = max(efforts, key=lambda effort: effort.lag.percentile(99))
+    lag = latest.lag.percentile(99)
+    if lag > _LAG:
+        return True, (
+            f"the client was the bottleneck: process {latest.name} ran {lag / 1e6:.0f} ms late (p99), "
+            "waiting for a core; use another machine"
+        )
+    connecting = max(outcome.receivers, key=lambda each: each.effort.connecting)
+    # A short time is not enough to tell: 20 connections are opened in 4 ms, with no pause in between.
+    if connecting.effort.connecting >= BUSY and connecting.connect_time >= 1:
+        return False, (
+            f"the client was not the bottleneck while events flowed ({used}), but it was while connecting: "
+            f"{connecting.effort.name} used {connecting.effort.connecting:.0%} of a core"
+        )
+    return (
+        False,
+        f"the client was not the bottleneck: its busiest process, {busiest.name}, used {busiest.running:.0%} of a core",
+    )

@@ -1,0 +1,97 @@
+"""The command ``soundpost`` and what all its commands share: help, version, errors in one line, exit codes.
+
+Exit codes: 0 a clean stop, 1 it could not start or failed, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from soundpost import SoundpostError, __version__
+from soundpost.tools.cli.bench import bench
+from soundpost.tools.cli.deploy import deploy
+from soundpost.tools.cli.doctor import doctor
+from soundpost.tools.cli.events import events
+from soundpost.tools.cli.init import init
+from soundpost.tools.cli.listen import listen
+from soundpost.tools.cli.restart import reload, restart
+from soundpost.tools.cli.start import start
+from soundpost.tools.cli.status import status
+from soundpost.tools.cli.trigger import trigger
+from soundpost.tools.cli.types import types
+from soundpost.wire.printable import printable
+
+
+class ErrorsInOneLine(TyperGroup):
+    """Runs a command; what it cannot do is said in one line on stderr, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except SoundpostError as error:
+            typer.secho(f"soundpost: {printable(str(error))}", fg=typer.colors.RED, err=True)
+            raise typer.Exit(1) from None
+
+
+app = typer.Typer(
+    name="soundpost",
+    cls=ErrorsInOneLine,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    # A traceback with local variables could show a secret.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(start)
+app.command()(status)
+app.command()(restart)
+app.command()(reload)
+app.command()(init)
+app.command()(trigger)
+app.command()(listen)
+app.command()(bench)
+app.command()(doctor)
+app.add_typer(deploy)
+app.command()(events)
+app.command()(types)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"soundpost {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def soundpost(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A self-hosted realtime server that speaks the Pusher protocol.
+
+    \b
+    [bold]Examples[/]
+    soundpost start                         a server, ready to be tried
+    soundpost trigger orders shipped '{}'   an event, from a second shell
+    soundpost listen orders                 events, as they come
+    soundpost init                          credentials to keep, in a file
+    soundpost bench                         load, and what came of it
+    soundpost doctor                        what is wrong with addresses, ports, TLS, proxy, app
+    soundpost deploy nginx                  configurations: Nginx, Supervisor, systemd, Docker ...
+    soundpost types shop.events             TypeScript types of an application's events
+    """
+
+
+def main() -> None:
+    """Run the command line; the console script's entry."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a name or an event may have any character, a terminal not
+            stream.reconfigure(errors="backslashreplace")
+    app(prog_name="soundpost")

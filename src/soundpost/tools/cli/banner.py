@@ -1,0 +1,95 @@
+"""What ``soundpost start`` says when it is ready."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.text import Text
+
+from soundpost import __version__
+from soundpost.core.app_settings import App
+from soundpost.tools.cli.addresses import Address
+from soundpost.tools.cli.invocation import command
+from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
+
+_DEFAULT_PORT = 8080
+
+
+class Banner:
+    """Writes to stdout: in colours on a terminal, plainly elsewhere, never wrapped, and at once."""
+
+    def __init__(self) -> None:
+        self._console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
+
+    def configured(self, listening: str, apps: Iterable[App], playground: Address | None) -> None:
+        """Of a server with configured apps: where it listens and for whom, and no secrets."""
+        names = ", ".join(app.id if app.enabled else f"{app.id} (disabled)" for app in apps)
+        self._line(
+            ("soundpost ", "bold"),
+            (f"{__version__}  listening on ", ""),
+            (listening, "bold cyan"),
+            (f"  apps: {names}", ""),
+        )
+        if playground is not None:
+            self._line(("playground: ", ""), (f"{playground.url}/playground", "cyan"))
+        sys.stdout.flush()
+
+    def first_run(
+        self,
+        listening: str,
+        app: App,
+        local: Address,
+        browser: Address,
+        *,
+        playground: bool,
+        announced: bool,
+        here_only: bool,
+    ) -> None:
+        """Of a server that made an app for this run: all that is needed to use it."""
+        self._line()
+        self._line(("  soundpost ", "bold"), (f"{__version__}  listening on ", ""), (listening, "bold cyan"))
+        self._line()
+        self._line(
+            (f"  No app is configured: these credentials are for this run. To keep some: {command()} init", "dim")
+        )
+        if here_only:
+            self._line(("  Only this machine reaches it. For others too: start --host 0.0.0.0", "dim"))
+        elif not playground:
+            self._line(
+                ("  No playground, as others reach it too and it publishes for all of them: start --playground", "dim")
+            )
+        self._line()
+        for name, value in (("app id", app.id), ("key", app.key), ("secret", app.secret)):
+            self._line((f"  {name:<8}", "dim"), (value, "bold"))
+        if playground:
+            self._heading("Playground")
+            self._line((f"  {local.url}/playground", "bold cyan"))
+        self._heading("A first event, from a second shell")
+        self._line((f"  {trigger_command(app, local, announced=announced)}", "green"))
+        self._heading("Frontend")
+        self._block(echo_snippet(app.key, browser))
+        self._heading("Backend, .env")
+        self._block(dotenv_lines(app, local, browser))
+        self._line()
+        sys.stdout.flush()
+
+    def _heading(self, text: str) -> None:
+        self._line()
+        self._line((f"  {text}", "bold underline"))
+
+    def _block(self, text: str) -> None:
+        for line in text.splitlines():
+            self._line((f"  {line}" if line else "", "dim" if line.startswith(("#", "//")) else ""))
+
+    def _line(self, *parts: tuple[str, str]) -> None:
+        self._console.print(Text.assemble(*parts))
+
+
+def trigger_command(app: App, local: Address, *, announced: bool) -> str:
+    """The shortest command that sends an event to this server from another shell."""
+    options = "" if local.port == _DEFAULT_PORT else f"--port {local.port} "
+    if not announced:
+        options = f"--url {local.url} --app-id {app.id} --key {app.key} --secret {app.secret} "
+    return f"""{command()} trigger {options}playground hello '{{"text": "Hi"}}'"""

@@ -1,0 +1,74 @@
+"""How ``status``, ``reload`` and ``restart`` reach a server of this machine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from soundpost.errors import ConfigurationError, RequestError
+
+if TYPE_CHECKING:
+    from soundpost.server.processes.control import Command, Reply
+
+USUAL_PORT: Final = "8080"
+PortOption = Annotated[
+    int | None, typer.Option(help="Port of the server.", show_default="the one configured here, or the only one")
+]
+ConfigOption = Annotated[Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml")]
+
+
+def ask(command: Command, port: int | None, config: Path | None) -> Reply:
+    """What the server says. Raises RequestError if there is none, or if it says no."""
+    from soundpost.server.processes.control import ask as ask_server
+    from soundpost.server.processes.control import names
+
+    name = _name(port, config)
+    try:
+        reply = ask_server(command, name)
+    except OSError as error:
+        raise RequestError(0, f"{_words(name)} does not answer: {error}") from None
+    if reply is None:
+        others = f"; there are others, on the ports {', '.join(running)}" if (running := names()) else ""
+        raise RequestError(
+            0,
+            f"{_words(name)} does not run on this machine, or not as this user{others}. Name its port with --port, and "
+            "be its user, or root (sudo -u soundpost soundpost status)",
+        )
+    if not reply.ok:
+        raise RequestError(0, reply.said)
+    return reply
+
+
+def _name(port: int | None, config: Path | None) -> str:
+    """That of the server that is meant: as said, as configured here, or the only one. Raises RequestError."""
+    from soundpost.server.processes.control import names
+
+    name = str(port) if port is not None else _configured(config)
+    if name is not None:
+        return name
+    running = names()
+    if len(running) > 1 and USUAL_PORT not in running:
+        raise RequestError(0, f"several servers run here, on the ports {', '.join(running)}: choose one with --port")
+    return running[0] if len(running) == 1 else USUAL_PORT
+
+
+def _configured(config: Path | None) -> str | None:
+    """None if that says nothing, or has a mistake: a server that runs can be asked all the same."""
+    from soundpost.config import load
+    from soundpost.server.processes.control import control_name
+
+    try:
+        loaded = load(environ=os.environ, directory=Path.cwd(), config_file=config)
+    except ConfigurationError:
+        return None
+    server = loaded.settings.server
+    if loaded.generated or (server.port == 0 and server.unix_socket is None):
+        return None
+    return control_name(server.port, server.unix_socket)
+
+
+def _words(name: str) -> str:
+    return f"the server at port {name}" if name.isdigit() else "the server at its unix_socket"

@@ -1,0 +1,303 @@
+"""``soundpost deploy …``: configurations for what runs or fronts the server, made from its settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from soundpost.tools.cli.deploy_options import (
+    FRONT,
+    OUTPUT,
+    SIZE,
+    AlsoSiteOption,
+    ApiFromOption,
+    ApiOption,
+    CertificateOption,
+    ConfigOption,
+    ConnectionsOption,
+    ForceOption,
+    HttpPortOption,
+    KeyOption,
+    ListenOption,
+    NodeOption,
+    RootOption,
+    ServerNameOption,
+    UserOption,
+    WriteOption,
+)
+
+if TYPE_CHECKING:
+    from soundpost.config import Loaded
+    from soundpost.tools.deploy import Deployment, Plan
+
+deploy = typer.Typer(
+    name="deploy",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="""Print a configuration for Nginx, Supervisor, systemd, Caddy, Docker, Compose or Kubernetes.
+
+    It is made from the settings of the server, complete and commented. --write puts it where it belongs, and leaves
+    files alone that exist. What to do next, and the .env lines of backend and frontend, come on standard error.
+
+    \b
+    [bold]Examples[/]
+    soundpost deploy nginx --server-name ws.example.com
+    soundpost deploy nginx --server-name ws.example.com --api internal --connections 50000 --write
+    soundpost deploy supervisor --write
+    """,
+)
+
+
+@deploy.command()
+def nginx(
+    server_name: ServerNameOption = None,
+    listen: ListenOption = None,
+    http_port: HttpPortOption = 80,
+    certificate: CertificateOption = "",
+    key: KeyOption = "",
+    connections: ConnectionsOption = None,
+    node: NodeOption = None,
+    api: ApiOption = "public",
+    api_from: ApiFromOption = None,
+    also_site: AlsoSiteOption = False,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="A whole nginx.conf, for an Nginx with no other site.", rich_help_panel=FRONT),
+    ] = False,
+    nginx_version: Annotated[
+        str | None,
+        typer.Option(
+            help="Version the file is for, such as 1.26.", rich_help_panel=OUTPUT, show_default="the one installed"
+        ),
+    ] = None,
+    ipv6: Annotated[
+        bool | None,
+        typer.Option(
+            "--ipv6/--no-ipv6",
+            help="Listen on IPv6 too.",
+            rich_help_panel=FRONT,
+            show_default="if this machine has it",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    write: WriteOption = False,
+    force: ForceOption = False,
+    root: RootOption = None,
+) -> None:
+    """Nginx: TLS on 443 for browsers, forwarded to the server inside.
+
+    \b
+    [bold]Examples[/]
+    soundpost deploy nginx --server-name ws.example.com --write
+    soundpost deploy nginx --server-name www.example.com --also-site
+    soundpost deploy nginx --server-name ws.example.com --node 10.0.0.1:8080 --node 10.0.0.2:8080
+    """
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of, tls_port_of
+    from soundpost.tools.deploy import installed_nginx
+    from soundpost.tools.deploy import nginx as target
+
+    if also_site and whole:
+        raise typer.BadParameter("--also-site adds to a site, --whole is a file of its own: give one of them")
+    loaded = load_configuration(config)
+    plan = plan_for(
+        loaded,
+        server_name_of(loaded, server_name),
+        connections,
+        tls_port=tls_port_of(loaded, listen),
+        http_port=http_port,
+        certificate=certificate,
+        key=key,
+        nodes=tuple(node or ()),
+        api_is_internal=api == "internal",
+        api_from=tuple(api_from or ()),
+    )
+    options = target.Options(
+        also_site=also_site,
+        whole=whole,
+        http2_is_a_directive=installed_nginx.http2_is_a_directive(
+            installed_nginx.version() if nginx_version is None else nginx_version
+        ),
+        ipv6=installed_nginx.has_ipv6() if ipv6 is None else ipv6,
+        main_file=installed_nginx.main_file(root or Path("/")),
+    )
+    _hand_out(target.deployment(plan, options), loaded, plan, write=write, force=force, root=root or Path("/"))
+
+
+@deploy.command()
+def caddy(
+    server_name: ServerNameOption = None,
+    listen: ListenOption = None,
+    http_port: HttpPortOption = 80,
+    certificate: CertificateOption = "",
+    key: KeyOption = "",
+    connections: ConnectionsOption = None,
+    node: NodeOption = None,
+    api: ApiOption = "public",
+    api_from: ApiFromOption = None,
+    also_site: AlsoSiteOption = False,
+    config: ConfigOption = None,
+    write: WriteOption = False,
+    force: ForceOption = False,
+    root: RootOption = None,
+) -> None:
+    """Caddy: as Nginx, with certificates that it gets by itself."""
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of, tls_port_of
+    from soundpost.tools.deploy import caddy as target
+
+    if bool(certificate) != bool(key):
+        raise typer.BadParameter("--certificate and --key go together")
+    loaded = load_configuration(config)
+    plan = plan_for(
+        loaded,
+        server_name_of(loaded, server_name),
+        connections,
+        tls_port=tls_port_of(loaded, listen),
+        http_port=http_port,
+        certificate=certificate,
+        key=key,
+        nodes=tuple(node or ()),
+        api_is_internal=api == "internal",
+        api_from=tuple(api_from or ()),
+    )
+    made = target.deployment(plan, target.Options(also_site=also_site))
+    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path("/"))
+
+
+@deploy.command()
+def supervisor(
+    user: UserOption = None,
+    connections: ConnectionsOption = None,
+    server_name: ServerNameOption = None,
+    log: Annotated[
+        str | None,
+        typer.Option(help="Log file.", rich_help_panel=SIZE, show_default="/var/log/supervisor/soundpost.log"),
+    ] = None,
+    config: ConfigOption = None,
+    write: WriteOption = False,
+    force: ForceOption = False,
+    root: RootOption = None,
+) -> None:
+    """Supervisor: starts the server, and starts it again whenever it ends."""
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
+    from soundpost.tools.deploy import supervisor as target
+    from soundpost.tools.deploy.service import service
+
+    loaded = load_configuration(config, needs_app=True)
+    plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
+    made = target.deployment(plan, service(config, Path.cwd(), user), log=log)
+    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path("/"))
+
+
+@deploy.command()
+def systemd(
+    user: UserOption = None,
+    connections: ConnectionsOption = None,
+    server_name: ServerNameOption = None,
+    config: ConfigOption = None,
+    write: WriteOption = False,
+    force: ForceOption = False,
+    root: RootOption = None,
+) -> None:
+    """systemd: a unit with readiness, watchdog and little that the server may do."""
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
+    from soundpost.tools.deploy import systemd as target
+    from soundpost.tools.deploy.service import service
+
+    loaded = load_configuration(config, needs_app=True)
+    plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
+    made = target.deployment(plan, service(config, Path.cwd(), user))
+    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path("/"))
+
+
+@deploy.command()
+def docker(
+    connections: ConnectionsOption = None,
+    server_name: ServerNameOption = None,
+    config: ConfigOption = None,
+    write: WriteOption = False,
+    force: ForceOption = False,
+    root: RootOption = None,
+) -> None:
+    """Docker: an image that is small, not root, and knows whether it is healthy. --write puts it here."""
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
+    from soundpost.tools.deploy import docker as target
+
+    loaded = load_configuration(config)
+    plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
+    _hand_out(target.deployment(plan), loaded, plan, write=write, force=force, root=root or Path())
+
+
+@deploy.command()
+def compose(
+    with_nginx: Annotated[
+        bool, typer.Option("--with-nginx", help="Nginx with TLS too.", rich_help_panel=FRONT)
+    ] = False,
+    server_name: ServerNameOption = None,
+    listen: ListenOption = None,
+    http_port: HttpPortOption = 80,
+    certificate: CertificateOption = "",
+    key: KeyOption = "",
+    connections: ConnectionsOption = None,
+    api: ApiOption = "public",
+    api_from: ApiFromOption = None,
+    config: ConfigOption = None,
+    write: WriteOption = False,
+    force: ForceOption = False,
+    root: RootOption = None,
+) -> None:
+    """Docker Compose: the server with Redis, if wanted Nginx; secrets are files. --write puts it here."""
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of, tls_port_of
+    from soundpost.tools.deploy import compose as target
+
+    loaded = load_configuration(config, needs_app=True)
+    plan = plan_for(
+        loaded,
+        server_name_of(loaded, server_name, needed=with_nginx),
+        connections,
+        tls_port=tls_port_of(loaded, listen),
+        http_port=http_port,
+        certificate=certificate,
+        key=key,
+        api_is_internal=api == "internal",
+        api_from=tuple(api_from or ()),
+    )
+    made = target.deployment(plan, with_nginx=with_nginx, config=config)
+    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path())
+
+
+@deploy.command()
+def kubernetes(
+    server_name: ServerNameOption = None,
+    image: Annotated[str | None, typer.Option(help="Image.", rich_help_panel=SIZE, show_default="soundpost")] = None,
+    replicas: Annotated[
+        int | None, typer.Option(min=1, help="Pods.", rich_help_panel=SIZE, show_default="2 with Redis, else 1")
+    ] = None,
+    autoscale: Annotated[
+        int | None, typer.Option(min=1, help="At most so many pods, by CPU.", rich_help_panel=SIZE)
+    ] = None,
+    ingress_class: Annotated[str, typer.Option(help="Class of the Ingress.", rich_help_panel=FRONT)] = "nginx",
+    connections: ConnectionsOption = None,
+    api: ApiOption = "public",
+    config: ConfigOption = None,
+    write: WriteOption = False,
+    force: ForceOption = False,
+    root: RootOption = None,
+) -> None:
+    """Kubernetes: all objects, with an Ingress for ingress-nginx. --write puts them here."""
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
+    from soundpost.tools.deploy import kubernetes as target
+
+    loaded = load_configuration(config, needs_app=True)
+    plan = plan_for(loaded, server_name_of(loaded, server_name), connections, api_is_internal=api == "internal")
+    defaults = target.Options()
+    options = target.Options(image or defaults.image, replicas, autoscale, ingress_class)
+    made = target.deployment(plan, options, config)
+    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path())
+
+
+def _hand_out(made: Deployment, loaded: Loaded, plan: Plan, *, write: bool, force: bool, root: Path) -> None:
+    from soundpost.tools.cli.deploy_output import hand_out
+
+    hand_out(made, loaded, plan, write=write, force=force, root=root)

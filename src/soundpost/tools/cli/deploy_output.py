@@ -1,0 +1,56 @@
+"""What ``soundpost deploy`` gives: files, printed or written; what to do next, and the ``.env`` lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from soundpost.config import Loaded
+from soundpost.core.app_settings import App
+from soundpost.tools.cli.addresses import Address
+from soundpost.tools.cli.snippets import dotenv_lines
+from soundpost.tools.deploy import Deployment, Plan
+from soundpost.tools.deploy.writing import write as write_files
+
+
+def hand_out(made: Deployment, loaded: Loaded, plan: Plan, *, write: bool, force: bool, root: Path) -> None:
+    """Print or write the files; say what to do next on standard error."""
+    for warning in (*loaded.warnings, *made.warnings):
+        typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
+    if write:
+        for path, is_new in write_files(made.files, root, force=force):
+            typer.echo(f"Wrote {path}" if is_new else f"{path} is as it should be")
+    else:
+        printed = [file for file in made.files if file.is_printed]
+        for file in printed:
+            if len(printed) > 1:
+                typer.echo(f"# ---- {file.path} ----\n")
+            typer.echo(file.text, nl=False)
+        others = [str(file.path) for file in made.files if not file.is_printed]
+        if others:
+            typer.echo(f"--write also writes {', '.join(others)}", err=True)
+    _say_next(made, loaded, plan, written=write)
+
+
+def _say_next(made: Deployment, loaded: Loaded, plan: Plan, *, written: bool) -> None:
+    heading = "Next" if written else "Next, once it is written (--write)"
+    typer.echo(f"\n{heading}\n\n{_indented(made.steps)}", err=True)
+    app = loaded.settings.apps[0]
+    if loaded.generated:
+        app = App(id="<app id>", key="<app key>", secret="")
+    # Not the secret itself: this is read over shoulders, and kept in logs.
+    shown = App(id=app.id, key=app.key, secret=f"<secret of this app, as in {_where(loaded)}>")
+    backend = Address(*made.backend, plan.prefix)
+    name = "<name browsers connect to>" if plan.server_name == "localhost" else plan.server_name
+    browser = Address("https", name, plan.tls_port, plan.prefix)
+    lines = dotenv_lines(shown, backend, browser).splitlines()
+    typer.echo(f"\nBackend and frontend, .env\n\n{_indented(lines)}\n", err=True)
+
+
+def _where(loaded: Loaded) -> str:
+    return loaded.sources[-1] if loaded.sources else "soundpost.toml"
+
+
+def _indented(lines: list[str] | tuple[str, ...]) -> str:
+    return "\n".join(f"  {line}" if line else "" for line in lines)

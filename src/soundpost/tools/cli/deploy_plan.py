@@ -1,0 +1,51 @@
+"""From the configuration and the options of ``soundpost deploy`` to a plan."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from soundpost.config import Loaded, load
+from soundpost.config.load import LOCAL_HOSTS
+from soundpost.errors import ConfigurationError
+from soundpost.tools.deploy import Plan
+
+
+def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loaded:
+    """The configuration. Raises ConfigurationError; with ``needs_app`` also if it has no credentials to keep."""
+    loaded = load(environ=os.environ, directory=Path.cwd(), config_file=config)
+    if loaded.generated and needs_app:
+        raise ConfigurationError(
+            "no app is configured here, so the server would have other credentials at every start: "
+            "'soundpost init' writes a soundpost.toml to keep"
+        )
+    if loaded.generated:
+        loaded.warnings.append("no app is configured here: 'soundpost init' writes a soundpost.toml with credentials")
+    return loaded
+
+
+def server_name_of(loaded: Loaded, option: str | None, *, needed: bool = True) -> str | None:
+    """The name browsers connect to. Raises ConfigurationError if nothing says it."""
+    for name in (option, loaded.settings.server.hostname, loaded.public.host):
+        if name and (name == option or name not in LOCAL_HOSTS):
+            return name
+    if needed:
+        raise ConfigurationError(
+            "nothing says under which name browsers connect: give --server-name ws.example.com, or set hostname under "
+            "[server]"
+        )
+    return None
+
+
+def tls_port_of(loaded: Loaded, option: int | None) -> int:
+    """The port browsers connect to."""
+    if option is not None:
+        return option
+    return loaded.public.port if loaded.public.scheme == "https" and loaded.public.port else 443
+
+
+def plan_for(loaded: Loaded, name: str | None, connections: int | None, **more: object) -> Plan:
+    """The plan, with what only some commands ask for."""
+    wanted = loaded.settings.server.max_connections or 10_000 if connections is None else connections
+    more.setdefault("tls_port", tls_port_of(loaded, None))
+    return Plan(settings=loaded.settings, server_name=name or "localhost", connections=wanted, **more)  # type: ignore[arg-type]

@@ -1,0 +1,223 @@
+"""What the doctor is to examine: from options, ``.env`` files, and the configuration here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import typer
+
+from soundpost.config import Loaded, load
+from soundpost.core.app_settings import App
+from soundpost.environment import plain_value
+from soundpost.errors import ConfigurationError
+from soundpost.tools.cli.addresses import Address, browser_address, local_address, published_address
+from soundpost.tools.cli.running import find
+from soundpost.tools.doctor import Plan
+from soundpost.tools.doctor.base_url import Place, place_of
+from soundpost.tools.doctor.dotenv import Value, read_env_file
+from soundpost.tools.doctor.env_settings import Told
+from soundpost.tools.doctor.findings import Found
+from soundpost.tools.doctor.hosts import is_unspecified
+from soundpost.tools.doctor.network import connect, look_up
+
+_OF_APPLICATIONS: Final = ("SOUNDPOST_PUBLIC_", "SOUNDPOST_BROADCAST_", "SOUNDPOST_URL", "SOUNDPOST_DELIVER")
+"""Settings of an application, which the server does not know."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the command line says; None stands for an option not given."""
+
+    url: str | None
+    backend_url: str | None
+    key: str | None
+    app_id: str | None
+    secret: str | None = field(repr=False)
+    origin: str | None
+    env: tuple[Path, ...]
+    config: Path | None
+    connections: int | None
+    slow: bool
+    insecure: bool
+
+
+def plan_of(options: Options) -> Plan:
+    """Gather what is known. Raises BadParameter, and ConfigurationError for a configuration that cannot be used."""
+    public, key = _address_and_key(options)
+    files = tuple(read_env_file(path) for path in options.env)
+    here = Path(".env")
+    if not files and options.url is None and here.is_file():
+        files = (read_env_file(here),)
+    told = Told(files)
+    plan = Plan(
+        public=public or _public_of(told, os.environ),
+        given_public=public,
+        backend=None if options.backend_url is None else _place(options.backend_url, "--backend-url"),
+        key=key or _text(told.app("KEY")) or _text(told.frontend("APP_KEY")),
+        app_id=options.app_id or _text(told.app("ID")),
+        secret=options.secret or _text(told.app("SECRET")),
+        origin=options.origin or _page_of(told),
+        verify=not options.insecure,
+        slow=options.slow,
+        connections=options.connections,
+        files=files,
+    )
+    plan = _with_configuration(plan, options)
+    if plan.backend is None:
+        plan = replace(plan, backend=_backend_of(told) or plan.public)
+    if plan.public is not None and not plan.key:
+        raise typer.BadParameter("--key is missing: the app's key, with which browsers connect")
+    if plan.public is None and not files and plan.connections is None:
+        raise typer.BadParameter(
+            "nothing to examine: no server is configured or running here. Give --url https://ws.example.com --key KEY, "
+            "or --env with a .env file, or call it where soundpost.toml is"
+        )
+    return plan
+
+
+def _address_and_key(options: Options) -> tuple[Place | None, str]:
+    """Of ``--url``, which may be a WebSocket's whole address, as browsers' consoles show it."""
+    if options.url is None:
+        return None, options.key or ""
+    place = _place(options.url, "--url")
+    head, found, key = urlsplit(options.url).path.rpartition("/app/")
+    if found and key:
+        return place._replace(path=head.rstrip("/")), options.key or unquote(key)
+    return place, options.key or ""
+
+
+def _place(url: str, option: str) -> Place:
+    try:
+        return place_of(url)
+    except ConfigurationError as error:
+        raise typer.BadParameter(f"{option}: {error}") from None
+
+
+def _with_configuration(plan: Plan, options: Options) -> Plan:
+    """With what the configuration here says, where options and files do not."""
+    try:
+        loaded = load(environ=os.environ, directory=Path.cwd(), config_file=options.config)
+    except ConfigurationError:
+        if options.url is None or options.config is not None:
+            raise
+        return plan  # another server is examined: what is here need not be right
+    if loaded.generated:
+        return plan if plan.public is not None or options.env else _with_running(plan, loaded)
+    app = _app(loaded, plan)
+    if app is None:
+        return plan
+    plan = replace(plan, key=plan.key or app.key, app_id=plan.app_id or app.id, secret=plan.secret or app.secret)
+    server = loaded.settings.server
+    inside = _place_of(local_address(server))
+    if server.unix_socket is not None:
+        inside = inside._replace(host="localhost", port=80, unix_socket=server.unix_socket)
+    if plan.given_public is not None and options.config is None and not _listens(inside):
+        return plan  # the server that was named is not on this machine
+    return replace(
+        plan,
+        public=plan.public or _place_of(browser_address(loaded)),
+        backend=plan.backend or _published(loaded),
+        inside=inside,
+        settings=loaded.settings,
+        origin=plan.origin or _allowed_origin(app, plan.public or _place_of(browser_address(loaded))),
+        doubts=tuple(each for each in loaded.warnings if not any(name in each for name in _OF_APPLICATIONS)),
+    )
+
+
+def _with_running(plan: Plan, loaded: Loaded) -> Plan:
+    """With the server that was started here with credentials for one run, if there is one."""
+    running = find(None, loaded.settings.server.port)
+    if running is None:
+        return plan
+    place = place_of(running.url)
+    return replace(
+        plan,
+        public=place,
+        backend=place,
+        inside=place,
+        settings=loaded.settings,
+        key=running.key,
+        app_id=running.app_id,
+        secret=running.secret,
+    )
+
+
+def _app(loaded: Loaded, plan: Plan) -> App | None:
+    """The configured app that is meant: by its id or key, or the first."""
+    for app in loaded.settings.apps:
+        if plan.app_id in ("", app.id) and plan.key in ("", app.key):
+            return app
+    return None
+
+
+def _published(loaded: Loaded) -> Place | None:
+    """Where applications publish to; not known of a server that listens on a Unix socket only."""
+    is_told = loaded.public.host is not None or loaded.settings.server.unix_socket is None
+    return _place_of(published_address(loaded)) if is_told else None
+
+
+def _allowed_origin(app: App, public: Place) -> str | None:
+    """An origin that the app lets in, if it does not let in any; None where that cannot be told."""
+    if "*" in app.allowed_origins:
+        return None
+    plain = [origin for origin in app.allowed_origins if "*" not in origin]
+    if not plain:
+        return None
+    return plain[0].rstrip("/") if "://" in plain[0] else f"{public.scheme}://{plain[0]}"
+
+
+def _public_of(told: Told, environ: Mapping[str, str]) -> Place | None:
+    """Where the environment or the files send browsers."""
+    own = {name: plain_value(environ, f"SOUNDPOST_PUBLIC_{name}") for name in ("HOST", "PORT", "SCHEME", "PATH")}
+    host = own["HOST"] or _text(told.public("HOST")) or _text(told.frontend("HOST"))
+    if not host or is_unspecified(host) or "/" in host:
+        return None
+    port = own["PORT"] or _text(told.public("PORT")) or _text(told.frontend("PORT"))
+    scheme = own["SCHEME"] or _text(told.public("SCHEME")) or _text(told.frontend("SCHEME"))
+    path = own["PATH"] or _text(told.public("PATH"))
+    if scheme not in ("http", "https"):
+        scheme = "https" if port in ("443", "") or told.frontend("HOST") else "http"
+    return _checked(scheme, host, port, path)
+
+
+def _backend_of(told: Told) -> Place | None:
+    """Where the files let applications publish to."""
+    host, port, scheme = (_text(told.backend(name)) for name in ("HOST", "PORT", "SCHEME"))
+    if not host or "/" in host:
+        return None
+    return _checked(scheme or ("https" if port == "443" else "http"), host, port, _text(told.named("SOUNDPOST_PATH")))
+
+
+def _checked(scheme: str, host: str, port: str, path: str) -> Place | None:
+    shown = f"[{host}]" if ":" in host else host
+    try:
+        return place_of(f"{scheme}://{shown}{f':{port}' if port else ''}/{path.strip('/')}")
+    except (ConfigurationError, ValueError):
+        return None  # the settings' walk says what is wrong
+
+
+def _page_of(told: Told) -> str | None:
+    """The origin of a Laravel application's pages."""
+    page = urlsplit(_text(told.named("APP_URL")))
+    return f"{page.scheme}://{page.netloc}" if page.scheme in ("http", "https") and page.netloc else None
+
+
+def _place_of(address: Address) -> Place:
+    return Place(address.scheme, address.host, address.port, address.path)
+
+
+def _text(value: Value | None) -> str:
+    return value.text.strip() if value is not None else ""
+
+
+def _listens(place: Place) -> bool:
+    try:
+        connect(place, look_up(place), 1.0).sock.close()
+    except Found:
+        return False
+    return True

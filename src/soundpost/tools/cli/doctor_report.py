@@ -1,0 +1,81 @@
+"""What the doctor says: step by step for people, a list for machines."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from typing import Final
+
+import msgspec
+import typer
+
+from soundpost.tools.doctor import Examination, Plan, Step
+from soundpost.tools.doctor.examination import TITLES
+from soundpost.wire.printable import printable
+
+_SIGNS: Final = {
+    "ok": ("✓", "green"),
+    "fault": ("✗", "red"),
+    "warning": ("!", "yellow"),
+    "skipped": ("–", "bright_black"),
+}
+_PLAIN_SIGNS: Final = {"ok": "+", "fault": "x", "warning": "!", "skipped": "-"}
+_WIDTH: Final = 108
+_NAME: Final = 19
+
+
+class TextReport:
+    """Prints each step as it is taken."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
+        self._has_signs = encoding.startswith("utf")
+
+    def begun(self, walk: str) -> None:
+        """A heading."""
+        title = TITLES[walk]
+        place = {"browser": self._plan.public, "backend": self._plan.backend}.get(walk)
+        if place is not None:
+            title += f": {place.url}"
+        if walk == "silence":
+            title += " (takes as long as the time between two pings)"
+        typer.secho(f"\n{printable(title)}", bold=True)
+        sys.stdout.flush()
+
+    def taken(self, step: Step) -> None:
+        """A line; for a fault what to do, too."""
+        sign, colour = _SIGNS[step.status]
+        sign = typer.style(sign if self._has_signs else _PLAIN_SIGNS[step.status], fg=colour, bold=True)
+        name = f"{step.name:<{_NAME}}"
+        lines = _wrapped(step.message, _WIDTH - _NAME) or [""]
+        if step.code is not None:
+            lines.append(typer.style(f"[{step.code}]", fg=colour))
+        arrow = "→ " if self._has_signs else "> "
+        fix = _wrapped(step.fix or "", _WIDTH - _NAME - 2)
+        lines += [f"{arrow if not number else '  '}{line}" for number, line in enumerate(fix)]
+        typer.echo(f"  {sign} {name} {lines[0]}")
+        for line in lines[1:]:
+            typer.echo(" " * (_NAME + 5) + line)
+        sys.stdout.flush()
+
+    def finished(self, examination: Examination) -> None:
+        """The last line."""
+        faults = len(examination.faults)
+        warnings = sum(step.status == "warning" for step in examination.steps)
+        also = f"; {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
+        if faults:
+            typer.secho(f"\n{faults} fault{'s' * (faults > 1)} found{also}.", fg=typer.colors.RED, bold=True)
+        else:
+            typer.secho(f"\nNo fault found{also}.", fg=typer.colors.GREEN, bold=True)
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    text = printable(" ".join(text.split()))
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+
+def as_json(examination: Examination) -> str:
+    """The steps, as a JSON list of objects."""
+    text = msgspec.json.format(msgspec.json.encode(examination.steps)).decode()
+    return "\n".join(map(printable, text.split("\n")))

@@ -1,0 +1,158 @@
+"""``soundpost listen``: print events as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from soundpost.errors import RequestError, SubscriptionError
+from soundpost.tools.cli.target import (
+    AppIdOption,
+    ConfigOption,
+    HostOption,
+    InsecureOption,
+    KeyOption,
+    PathOption,
+    PortOption,
+    SchemeOption,
+    SecretOption,
+    Target,
+    UrlOption,
+    Wanted,
+    resolve,
+)
+from soundpost.wire.printable import printable
+
+if TYPE_CHECKING:
+    from soundpost.client.authorization import Authorize
+    from soundpost.client.subscription import Subscription
+    from soundpost.tools.cli.event_lines import EventLines
+
+_AUTHORIZATION = "Authorization (default: sign with the app's secret)"
+
+
+def listen(
+    channels: Annotated[list[str], typer.Argument(help="Channels to subscribe to.", metavar="CHANNEL...")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
+    count: Annotated[int | None, typer.Option(help="Stop after this many events.", min=1, show_default="never")] = None,
+    user_id: Annotated[
+        str | None, typer.Option(help="Who to be on presence channels.", show_default="soundpost-listen-PID")
+    ] = None,
+    url: UrlOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    scheme: SchemeOption = None,
+    path: PathOption = None,
+    insecure: InsecureOption = False,
+    key: KeyOption = None,
+    secret: SecretOption = None,
+    app_id: AppIdOption = None,
+    config: ConfigOption = None,
+    auth_endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask an application, at an address such as https://example.com/broadcasting/auth, in place of the "
+            "app's secret.",
+            rich_help_panel=_AUTHORIZATION,
+            show_default=False,
+        ),
+    ] = None,
+    bearer: Annotated[
+        str | None,
+        typer.Option(help="Token for the application.", rich_help_panel=_AUTHORIZATION, show_default=False),
+    ] = None,
+) -> None:
+    """Print events as they come, one per line, until Ctrl-C; from this or any other Pusher-compatible server.
+
+    Private and presence channels need the app's secret, or an application to ask (--auth-endpoint). Events go to
+    stdout, everything else to stderr. A lost connection is taken up again. --count counts events of applications and
+    clients, not the server's own pusher:…
+
+    \b
+    [bold]Examples[/]
+    soundpost listen orders private-invoices presence-lobby
+    soundpost listen orders --json --count 1 | jq -r '.data | fromjson | .id'
+    soundpost listen orders --url https://ws.example.com --key k
+    soundpost listen private-orders --auth-endpoint https://example.com/broadcasting/auth --bearer "$TOKEN"
+    """
+    from soundpost.tools.cli.event_lines import EventLines
+    from soundpost.wire.channel_names import kind_of
+
+    if bearer and not auth_endpoint:
+        raise typer.BadParameter("--bearer is for an application: give --auth-endpoint too")
+    if auth_endpoint and user_id:
+        raise typer.BadParameter("--user-id: with --auth-endpoint the application says who you are")
+    secretive = not auth_endpoint and any(kind_of(channel).needs_auth for channel in channels)
+    target = resolve(
+        Wanted(url, host, port, scheme, path, app_id, key, secret, config),
+        needs=("key", "secret") if secretive else ("key",),
+    )
+    lines = EventLines(as_json=json)
+    if auth_endpoint:
+        from soundpost.client.auth_endpoint import from_endpoint
+
+        auth: Authorize = from_endpoint(auth_endpoint, bearer=bearer, verify=not insecure)
+    else:
+        from soundpost.client.authorization import with_secret
+
+        auth = with_secret(target.key, target.secret, user_id=user_id or f"soundpost-listen-{os.getpid()}")
+    wanted = list(dict.fromkeys(channels))
+    try:
+        asyncio.run(_until_stopped(target, wanted, auth, lines, count, verify=not insecure))
+    except KeyboardInterrupt:
+        return
+    except BrokenPipeError:
+        # Whoever read our output has gone; keep the interpreter from failing over the rest of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+async def _until_stopped(
+    target: Target, channels: list[str], auth: Authorize, lines: EventLines, count: int | None, *, verify: bool
+) -> None:
+    """Listen; SIGTERM ends it as cleanly as Ctrl-C does."""
+    listening = asyncio.ensure_future(_listen(target, channels, auth, lines, count, verify=verify))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listening.cancel)
+    with suppress(asyncio.CancelledError):
+        await listening
+
+
+async def _listen(
+    target: Target, channels: list[str], auth: Authorize, lines: EventLines, count: int | None, *, verify: bool
+) -> None:
+    from soundpost.client.client import Client
+
+    async with Client(target.base_url, target.key, auth=auth, verify=verify, on_status=_say) as client:
+        for channel in channels:
+            try:
+                _say(f"subscribed to {_described(await client.subscribe(channel))}")
+            except SubscriptionError as error:
+                raise RequestError(error.status, f"{channel} was refused: {error}") from None
+        _say(f"listening on {target.base_url} as socket {client.socket_id}; Ctrl-C ends it")
+        seen = 0
+        async for event in client:
+            if event.name == "pusher:subscription_succeeded":  # after a reconnection, which has been told
+                continue
+            if event.name in ("pusher:error", "pusher:subscription_error"):
+                typer.secho(lines.text(event), dim=True, err=True)
+                continue
+            typer.echo(lines.text(event))
+            sys.stdout.flush()
+            seen += not event.is_protocol
+            if seen == count:
+                return
+
+
+def _say(text: str) -> None:
+    typer.secho(printable(text), dim=True, err=True)
+
+
+def _described(subscription: Subscription) -> str:
+    if not subscription.members:
+        return subscription.channel
+    return f"{subscription.channel} (members: {', '.join(sorted(subscription.members))})"

@@ -1,0 +1,132 @@
+"""``soundpost start``: the server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, cast
+
+import typer
+
+if TYPE_CHECKING:
+    from soundpost.config import Loaded
+    from soundpost.config.settings import Settings
+    from soundpost.server.connections.listening import Listening
+
+
+def start(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="0.0.0.0; first runs 127.0.0.1")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")
+    ] = None,
+    path: Annotated[str | None, typer.Option(help="Prefix of every path, such as /ws.", show_default="none")] = None,
+    hostname: Annotated[
+        str | None, typer.Option(help="Name under which clients reach the server, for printed snippets.")
+    ] = None,
+    workers: Annotated[
+        str | None, typer.Option(help="Processes that serve as one; auto: one for each core.", show_default="1")
+    ] = None,
+    redis: Annotated[
+        str | None,
+        typer.Option(help="Act as one with other hosts, over the Redis at this URL.", show_default="alone"),
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml, if there is one")
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show every message as it comes and goes.")] = False,
+    playground: Annotated[
+        bool | None,
+        typer.Option("--playground/--no-playground", help="Serve the playground page.", show_default="first runs only"),
+    ] = None,
+) -> None:
+    """Start the server.
+
+    Without any configuration it makes credentials for this run and prints all that is needed to use it.
+    Settings come from the command line, the environment (SOUNDPOST_…, or Laravel's REVERB_…), .env and
+    soundpost.toml, in this order. Ctrl-C or SIGTERM stops it.
+
+    \b
+    [bold]Examples[/]
+    soundpost start
+    soundpost start --host 127.0.0.1 --port 9000 --debug
+    soundpost start --workers auto --redis redis://10.0.0.5:6379
+    SOUNDPOST_APP_ID=1 SOUNDPOST_APP_KEY=k SOUNDPOST_APP_SECRET=s soundpost start
+    """
+    from soundpost.config import load
+    from soundpost.tools.cli.running import withdraw
+
+    overrides = {
+        "server.host": host,
+        "server.port": port,
+        "server.path": path,
+        "server.workers": workers,
+        "scaling.redis": redis,
+        "server.hostname": hostname,
+        "server.playground": playground,
+    }
+
+    def read() -> Loaded:
+        return load(environ=os.environ, directory=Path.cwd(), config_file=config, overrides=overrides)
+
+    from soundpost.server.processes.logs import stderr
+    from soundpost.server.processes.run import run
+
+    loaded = read()
+    for warning in loaded.warnings:
+        typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, file=cast("IO[str]", stderr()))
+
+    announced: list[Path] = []
+    try:
+        run(
+            loaded.settings,
+            debug=debug,
+            playground=bool(loaded.settings.server.playground),
+            on_ready=lambda listening: announced.extend(_tell(loaded, listening)),
+            load=None if loaded.generated else lambda: _configured(read()),
+        )
+    finally:
+        for file in announced:
+            withdraw(file)
+
+
+def _configured(loaded: Loaded) -> Settings:
+    """What a running server is to take. Raises ConfigurationError if that has no app any more."""
+    from soundpost.errors import ConfigurationError
+
+    if loaded.generated:
+        raise ConfigurationError("no app is configured any more: its id, key and secret are gone from where they were")
+    return loaded.settings
+
+
+def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
+    """Print the banner; return the files to remove at the end."""
+    from soundpost.tools.cli.addresses import Address, browser_address, local_address
+    from soundpost.tools.cli.banner import Banner
+    from soundpost.tools.cli.running import announce
+    from soundpost.wire.addresses import is_loopback_host
+
+    server, apps = loaded.settings.server, loaded.settings.apps
+    local = local_address(server, listening.port)
+    shown = Address("https" if listening.tls else "http", listening.host, listening.port, listening.path).url
+    if server.unix_socket is not None:
+        shown = f"unix:{server.unix_socket}"
+    if not loaded.generated:
+        Banner().configured(shown, apps, local if server.playground else None)
+        return []
+    app = apps[0]
+    file = None
+    if server.unix_socket is None:
+        file = announce(listening.port, local.url, app.id, app.key, app.secret)
+    browser = browser_address(loaded, listening.port)
+    Banner().first_run(
+        shown,
+        app,
+        local,
+        browser,
+        playground=bool(server.playground),
+        announced=file is not None,
+        here_only=server.unix_socket is not None or is_loopback_host(server.host),
+    )
+    return [] if file is None else [file]

@@ -1,0 +1,68 @@
+"""``soundpost status``: how a server of this machine is doing."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from soundpost.errors import RequestError
+from soundpost.tools.cli.control import ConfigOption, PortOption, ask
+from soundpost.wire.printable import printable
+
+if TYPE_CHECKING:
+    from soundpost.server.processes.status import Status
+
+
+def status(
+    port: PortOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Say how a server of this machine is doing: connections, channels, workers, cluster.
+
+    Exit code 1 if none answers, or if it is draining.
+
+    \b
+    [bold]Examples[/]
+    soundpost status
+    soundpost status --json | jq .connections
+    """
+    from soundpost.server.processes.control import as_json
+
+    reply = ask("status", port, config)
+    found = reply.status
+    if found is None:
+        raise RequestError(0, f"the server says nothing of itself: {reply.said}")
+    lines = as_json(found).decode().split("\n") if json else _lines(found, reply.user)
+    typer.echo("\n".join(map(printable, lines)))
+    if found.draining:
+        raise typer.Exit(1)
+
+
+def _lines(status: Status, user: str) -> list[str]:
+    place = status.unix_socket or f"{status.host}:{status.port}"
+    state = "draining" if status.draining else "serving"
+    owner = f" of user {user}" if user else ""
+    duration = _duration(status.started_at)
+    lines = [
+        f"soundpost {status.version}, process {status.pid}{owner}, {state} at {place} for {duration}",
+        f"connections: {status.connections:,}",
+    ]
+    lines += [f"app {app.id}: {app.connections:,} connections, {app.channels:,} channels" for app in status.apps]
+    lines += [
+        f"worker {worker.number}, process {worker.pid}: {worker.connections:,} connections" for worker in status.workers
+    ]
+    if status.redis is not None:
+        away = "Redis is away: this host serves alone"
+        lines.append(away if status.redis.state == "away" else f"cluster: {status.redis.hosts} hosts over Redis")
+    return lines
+
+
+def _duration(since: float) -> str:
+    seconds = int(time.time() - since)
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"

@@ -1,0 +1,81 @@
+"""``soundpost trigger``: publish an event from the shell."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from soundpost.tools.cli.target import (
+    AppIdOption,
+    ConfigOption,
+    HostOption,
+    InsecureOption,
+    KeyOption,
+    PathOption,
+    PortOption,
+    SchemeOption,
+    SecretOption,
+    UrlOption,
+    Wanted,
+    resolve,
+)
+from soundpost.wire.printable import printable
+from soundpost.wire.socket_id import fault
+
+
+def trigger(
+    channel: Annotated[str, typer.Argument(help="Channel to publish to.")],
+    event: Annotated[str, typer.Argument(help="Name of the event.")],
+    data: Annotated[str, typer.Argument(help="Its data, sent as it is; - reads it from stdin.")] = "{}",
+    socket_id: Annotated[str | None, typer.Option(help="Connection that is not to get the event.")] = None,
+    url: UrlOption = None,
+    host: HostOption = None,
+    port: PortOption = None,
+    scheme: SchemeOption = None,
+    path: PathOption = None,
+    insecure: InsecureOption = False,
+    app_id: AppIdOption = None,
+    key: KeyOption = None,
+    secret: SecretOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Publish an event, to this or any other server with the Pusher HTTP API.
+
+    DATA is sent as it stands, as Pusher's SDKs send a string: clients that get JSON decode it, others see the text.
+
+    \b
+    [bold]Examples[/]
+    soundpost trigger my-channel my-event '{"hello": "world"}'
+    date | soundpost trigger clock tick -
+    soundpost trigger orders shipped --url https://example.com --config app.toml
+    """
+    from soundpost.client.publish import Publisher
+
+    wrong = None if socket_id is None else fault(socket_id)
+    if wrong is not None:
+        raise typer.BadParameter(wrong, param_hint="--socket-id")
+    target = resolve(
+        Wanted(url, host, port, scheme, path, app_id, key, secret, config), needs=("app_id", "key", "secret")
+    )
+    text = sys.stdin.read().removesuffix("\n") if data == "-" else data
+    _check_encrypted(channel, text)
+    with Publisher(target.app_id, target.key, target.secret, target.base_url, verify=not insecure) as publisher:
+        publisher.publish(channel, event, text, socket_id)
+    typer.echo(printable(f"Published {event} to {channel}"))
+
+
+def _check_encrypted(channel: str, data: str) -> None:
+    """Clients cannot read what is not encrypted: only an application with the master key can publish there."""
+    from soundpost.wire.channel_names import kind_of
+    from soundpost.wire.foreign import object_in
+
+    if not kind_of(channel).is_encrypted:
+        return
+    sealed = object_in(data)
+    if sealed is None or not {"nonce", "ciphertext"} <= sealed.keys():
+        raise typer.BadParameter(
+            f"{channel} is an encrypted channel: its events are encrypted by the application, with its master key; "
+            'DATA must be {"nonce": …, "ciphertext": …}'
+        )

@@ -1,0 +1,125 @@
+"""The server in a container: what of its settings goes along as environment variables, and what is another there."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from soundpost.config.load import LOCAL_HOSTS
+from soundpost.config.options import OPTIONS
+from soundpost.config.settings import ScalingSettings, ServerSettings, TlsSettings
+from soundpost.core.app_settings import App
+from soundpost.tools.deploy.plan import Plan
+
+UID: Final = 10_001
+"""Whom the server runs as in its image."""
+_LEFT_OUT: Final = {("app", "id"), ("app", "key"), ("server", "host"), ("server", "port"), ("server", "path")}
+
+
+def inside(plan: Plan) -> Plan:
+    """The plan as it is in a container: on all addresses there, without TLS, which whoever is in front has."""
+    server = msgspec.structs.replace(
+        plan.server, host="0.0.0.0", port=plan.server.port or 8080, unix_socket=None, tls=TlsSettings()
+    )
+    return dataclasses.replace(plan, settings=msgspec.structs.replace(plan.settings, server=server), nodes=())
+
+
+PRIVATE_NETWORKS: Final = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
+"""Where proxies are among containers: never on the loopback address."""
+
+
+def variables(plan: Plan) -> dict[str, str]:
+    """All settings that are not the defaults, but for those of the image, secrets, and files of this machine."""
+    defaults: dict[str, Any] = {
+        "server": ServerSettings(),
+        "scaling": ScalingSettings(),
+        "app": App(id="", key="", secret=""),
+    }
+    app = plan.settings.apps[0]
+    found = {"SOUNDPOST_APP_ID": app.id, "SOUNDPOST_APP_KEY": app.key}
+    values: dict[str, Any] = {"server": plan.server, "scaling": plan.settings.scaling, "app": app}
+    for keys, option in OPTIONS.items():
+        if keys[0] not in values or keys in _LEFT_OUT or option.is_secret:
+            continue
+        if keys[0] == "app" and has_several_apps(plan):
+            continue
+        value, default = _at(values, keys), _at(defaults, keys)
+        if value != default and value is not None:
+            found[option.variable] = _text(value)
+    if has_several_apps(plan):
+        del found["SOUNDPOST_APP_ID"], found["SOUNDPOST_APP_KEY"]
+    if not plan.server.playground:
+        found.pop("SOUNDPOST_SERVER_PLAYGROUND", None)
+    found.setdefault("SOUNDPOST_SERVER_TRUSTED_PROXIES", PRIVATE_NETWORKS)
+    return found
+
+
+def has_several_apps(plan: Plan) -> bool:
+    """Environment variables hold one app only: several come in their file."""
+    return len(plan.settings.apps) > 1
+
+
+def redis_elsewhere(plan: Plan) -> str | None:
+    """The configured Redis, if a container can reach it: not one on this very machine."""
+    url = plan.settings.scaling.redis
+    if url is None or url.startswith("unix:") or urlsplit(url.split(",")[0]).hostname in LOCAL_HOSTS:
+        return None
+    return url
+
+
+def not_inside(plan: Plan) -> list[str]:
+    """Variables of settings that are left out in a container, though a configuration file may have them."""
+    server = plan.server
+    names = ["UNIX_SOCKET"] if server.unix_socket is not None else []
+    if server.tls.certificate is not None:
+        names += ["TLS_CERTIFICATE", "TLS_KEY", "TLS_PASSPHRASE"]
+    return [f"SOUNDPOST_SERVER_{name}" for name in names]
+
+
+def warnings(plan: Plan) -> tuple[str, ...]:
+    """Of settings that do not hold in a container."""
+    scaling = plan.settings.scaling
+    named = [path for path in (scaling.ca_certificate, scaling.certificate, scaling.key) if path is not None]
+    found = [f"{path} ([scaling]) is a file of this machine: mount it into the container" for path in named]
+    if not_inside(plan):
+        found.append(
+            f"{', '.join(not_inside(plan))}: left out in the container, which listens on its port, without TLS, for "
+            "the proxy in front of it"
+        )
+    return tuple(found)
+
+
+def secrets(plan: Plan) -> dict[str, tuple[str, str]]:
+    """What must not be seen: by its name, the variable that names its file, and its value."""
+    found = {}
+    if not has_several_apps(plan):
+        found["app_secret"] = ("SOUNDPOST_APP_SECRET_FILE", plan.settings.apps[0].secret)
+    redis = redis_elsewhere(plan)
+    if redis is not None:
+        found["redis_url"] = ("SOUNDPOST_SCALING_REDIS_FILE", redis)
+        if plan.settings.scaling.sentinel_password is not None:
+            password = plan.settings.scaling.sentinel_password
+            found["sentinel_password"] = ("SOUNDPOST_SCALING_SENTINEL_PASSWORD_FILE", password)
+    return found
+
+
+def config_file(config: Path | None) -> str:
+    """The configuration file that several apps come in."""
+    return str(config or "soundpost.toml")
+
+
+def _at(values: dict[str, Any], keys: tuple[str, ...]) -> Any:
+    value = values[keys[0]]
+    for key in keys[1:]:
+        value = getattr(value, key)
+    return value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple) else str(value)

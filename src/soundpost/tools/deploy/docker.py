@@ -1,0 +1,82 @@
+"""An image with the server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from soundpost import __version__
+from soundpost.tools.deploy.containers import UID, inside, not_inside, warnings
+from soundpost.tools.deploy.layout import quoted
+from soundpost.tools.deploy.plan import Deployment, File, Plan
+from soundpost.tools.deploy.sizes import open_files_limit
+
+FILE: Final = Path("Dockerfile")
+IMAGE: Final = f"soundpost:{__version__}"
+
+
+def deployment(plan: Plan) -> Deployment:
+    """A Dockerfile, which needs nothing from the folder it is in."""
+    noted, dockerfile = warnings(plan), text(plan)
+    plan = inside(plan)
+    port = plan.server.port
+    files = open_files_limit(plan.connections)
+    run = (
+        f"docker run -d --name soundpost --restart unless-stopped -p 127.0.0.1:{port}:{port} --ulimit nofile={files} "
+        f"--stop-timeout {plan.stop_seconds} --user $(id -u):$(id -g) "
+        f"-v $PWD/soundpost.toml:/etc/soundpost/soundpost.toml:ro {IMAGE}"
+    )
+    steps = (
+        f"docker build -t {IMAGE} .",
+        "# soundpost.toml holds secrets and has mode 600: the container runs as its owner, to read it",
+        run,
+    )
+    return Deployment((File(FILE, dockerfile),), steps, plan.backend, noted)
+
+
+def text(plan: Plan) -> str:
+    """The Dockerfile."""
+    unset = "".join(f" \\\n    {name}=null" for name in not_inside(plan))
+    plan = inside(plan)
+    check = (
+        "import os, urllib.request as r; e = os.environ; "
+        "r.urlopen('http://127.0.0.1:' + e['SOUNDPOST_SERVER_PORT'] + e.get('SOUNDPOST_SERVER_PATH', '') + '/up', "
+        "timeout=4)"
+    )
+    path = f" \\\n    SOUNDPOST_SERVER_PATH={plan.prefix}" if plan.prefix else ""
+    return f"""\
+# Soundpost as an image. There is no secret in it: they come when it is run, as files
+# (SOUNDPOST_APP_SECRET_FILE=/run/secrets/... or a whole /etc/soundpost/soundpost.toml) or as variables.
+
+FROM python:3.12-slim AS build
+# The fan-out of events is in C; without a compiler it would be installed in Python, and be slower.
+RUN apt-get update \\
+    && apt-get install -y --no-install-recommends gcc libc6-dev \\
+    && rm -rf /var/lib/apt/lists/*
+# Any that pip takes: a version, a URL of a repository (git+https:// also needs git above).
+ARG SOUNDPOST="soundpost=={__version__}"
+RUN python -m venv /opt/soundpost \\
+    && /opt/soundpost/bin/pip install --no-cache-dir "$SOUNDPOST"
+
+FROM python:3.12-slim
+COPY --from=build /opt/soundpost /opt/soundpost
+ENV PATH=/opt/soundpost/bin:$PATH \\
+    PYTHONUNBUFFERED=1 \\
+    SOUNDPOST_SERVER_HOST=0.0.0.0 \\
+    SOUNDPOST_SERVER_PORT={plan.server.port}{path}{unset}
+# soundpost.toml and .env are looked for here.
+WORKDIR /etc/soundpost
+# Not root. A number, so that Kubernetes can see it (runAsNonRoot).
+USER {UID}:{UID}
+EXPOSE {plan.server.port}
+
+# It runs. Whether it wants clients at the moment is another question, for load balancers: /up/ready.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \\
+    CMD ["python", "-c", {quoted(check)}]
+
+# Clients are sent away over a while, what waits for them is sent: give it time, docker stop --time {plan.stop_seconds}.
+STOPSIGNAL SIGTERM
+# The server takes care of signals and of its workers itself: no tini is needed.
+ENTRYPOINT ["soundpost"]
+CMD ["start"]
+"""

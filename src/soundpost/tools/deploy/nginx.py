@@ -1,0 +1,252 @@
+"""Nginx in front of the server: TLS for browsers, plain HTTP or a Unix socket inside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from soundpost.tools.deploy.installed_nginx import lacking
+from soundpost.tools.deploy.layout import block, comment
+from soundpost.tools.deploy.nginx_locations import api_of_users, body_size, forward, health, locations, playground
+from soundpost.tools.deploy.plan import Deployment, File, Plan
+from soundpost.tools.deploy.sizes import MOST_PER_ADDRESS, kernel_comment, proxy_connections, proxy_open_files
+
+_SITE: Final = Path("/etc/nginx/conf.d/soundpost.conf")
+_LOCATIONS: Final = Path("/etc/nginx/snippets/soundpost.conf")
+_WHOLE: Final = Path("/etc/nginx/nginx.conf")
+_WEBROOT: Final = "/var/www/html"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is Nginx's own."""
+
+    also_site: bool = False
+    """The server name has a site already: only locations for it."""
+    whole: bool = False
+    """A whole ``nginx.conf``, for an Nginx that does nothing else."""
+    http2_is_a_directive: bool = False
+    """``http2 on;``, as from Nginx 1.25.1, in place of ``listen … http2``."""
+    ipv6: bool = True
+    main_file: str = ""
+    """What is in ``nginx.conf`` now, if that is known."""
+
+
+def deployment(plan: Plan, options: Options) -> Deployment:
+    """The site's file, or two for ``also_site``, or a whole ``nginx.conf``."""
+    files: tuple[File, ...]
+    if options.whole:
+        files = (File(_WHOLE, whole_file(plan, options)),)
+    elif options.also_site:
+        files = (
+            File(_SITE, f"{_heading(plan)}\n\n{_upstream(plan)}\n{_inner_server(plan)}"),
+            File(_LOCATIONS, _locations_file(plan)),
+        )
+    else:
+        files = (File(_SITE, site_file(plan, options)),)
+    return Deployment(files, _steps(plan, options), plan.backend, _warnings(plan))
+
+
+def site_file(plan: Plan, options: Options) -> str:
+    """What belongs into ``http { … }``: upstream, the site on the TLS port, the way to it from plain HTTP."""
+    parts = [_heading(plan), _upstream(plan), _site(plan, options), _redirect(plan, options), _inner_server(plan)]
+    return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
+
+
+def whole_file(plan: Plan, options: Options) -> str:
+    """A whole ``nginx.conf``."""
+    return "\n".join(
+        [
+            "worker_processes auto;",
+            comment("Open files of each worker: a connection of a client is two, one to it and one to Soundpost."),
+            f"worker_rlimit_nofile {proxy_open_files(plan.connections)};",
+            comment(
+                "After a reload the old workers stay for their WebSockets. No longer than this: clients reconnect."
+            ),
+            "worker_shutdown_timeout 1h;",
+            "",
+            block("events", f"worker_connections {proxy_connections(plan.connections)};"),
+            "",
+            block("http", "access_log off;", "server_tokens off;", "\n", site_file(plan, options)),
+            "",
+        ]
+    )
+
+
+def _heading(plan: Plan) -> str:
+    return comment(
+        f"""\
+Soundpost behind Nginx, for {plan.connections:,} connections.
+browsers -- wss, https :{plan.tls_port} --> Nginx -- {"https" if plan.speaks_tls else "http"} --> Soundpost at \
+{", ".join(plan.upstreams)}
+
+This file belongs into http {{ … }}. Outside of it, in /etc/nginx/nginx.conf, so many connections need:
+  worker_rlimit_nofile {proxy_open_files(plan.connections)};        at the top level
+  worker_shutdown_timeout 1h;        at the top level: old workers stay no longer after a reload
+  worker_connections {proxy_connections(plan.connections)};          in events {{ … }}: two for each client, \
+any worker may have all
+
+{kernel_comment(plan.connections, through_tcp=plan.unix_socket is None)}"""
+    )
+
+
+def _upstream(plan: Plan) -> str:
+    several = len(plan.upstreams) > 1
+    servers = [f"server {upstream}{' max_fails=1 fail_timeout=2s' if several else ''};" for upstream in plan.upstreams]
+    balance = (
+        comment("No sticky sessions are needed. The least busy first: one that was restarted fills up again.")
+        + "\nleast_conn;"
+        if several
+        else ""
+    )
+    kept_open = max(1, min(60, plan.server.keep_alive_timeout - 5))
+    upgrade = block("map $http_upgrade $connection_upgrade", "default upgrade;", "''      '';")
+    return "\n".join(
+        [
+            comment(
+                "Connection is 'upgrade' for WebSockets; for the API it is empty, so that connections to Soundpost\n"
+                "are kept open (keepalive below)."
+            ),
+            upgrade,
+            "",
+            block(
+                "upstream soundpost",
+                "zone soundpost 128k;  # all workers of Nginx know how busy each server is" if several else "",
+                balance,
+                *servers,
+                comment("Connections kept open for the API, for less time than Soundpost keeps them."),
+                "keepalive 32;",
+                f"keepalive_timeout {kept_open}s;",
+            ),
+        ]
+    )
+
+
+def _site(plan: Plan, options: Options) -> str:
+    return block(
+        "server",
+        comment("HTTP/2 is for the rest of the site: browsers open WebSockets over HTTP/1.1 by themselves."),
+        *_listen(plan.tls_port, options, tls=True),
+        f"server_name {plan.server_name};",
+        "\n",
+        f"ssl_certificate     {plan.certificate_file};  # with the whole chain",
+        f"ssl_certificate_key {plan.key_file};",
+        "ssl_protocols TLSv1.2 TLSv1.3;",
+        "ssl_session_cache shared:soundpost_tls:10m;  # clients that come back all at once need no full handshake",
+        "\n",
+        locations(plan),
+        "\n",
+        api_of_users(plan),
+        "\n",
+        health(plan),
+        playground(plan),
+        "\n",
+        comment("Anything else is a mistake in an address: say so."),
+        block(
+            "location /",
+            "default_type text/plain;",
+            f'return 404 "Nginx: Soundpost is at {plan.prefix}/app/ and {plan.prefix}/apps/ of this server.\\n";',
+        ),
+    )
+
+
+def _listen(port: int, options: Options, *, tls: bool) -> list[str]:
+    old_http2 = " http2" if tls and not options.http2_is_a_directive else ""
+    flags = f"{' ssl' if tls else ''}{old_http2}"
+    return [
+        f"listen {port}{flags};",
+        f"listen [::]:{port}{flags};" if options.ipv6 else "",
+        "http2 on;" if tls and options.http2_is_a_directive else "",
+    ]
+
+
+def _redirect(plan: Plan, options: Options) -> str:
+    if plan.http_port == 0:
+        return ""
+    port = "" if plan.tls_port == 443 else f":{plan.tls_port}"
+    return block(
+        "server",
+        *_listen(plan.http_port, options, tls=False),
+        f"server_name {plan.server_name};",
+        "\n",
+        comment(f"certbot certonly --webroot -w {_WEBROOT} -d {plan.server_name}"),
+        f"location /.well-known/acme-challenge/ {{ root {_WEBROOT}; }}",
+        "\n",
+        comment("308 keeps the method: 301 would make a GET of a POST to the API."),
+        f"location / {{ return 308 https://$host{port}$request_uri; }}",
+    )
+
+
+def _inner_server(plan: Plan) -> str:
+    """Soundpost has no port of its own then: one for applications on this machine."""
+    if plan.unix_socket is None:
+        return ""
+    return "\n".join(
+        [
+            "",
+            comment("Soundpost listens on a Unix socket: this is where applications on this machine publish to."),
+            block(
+                "server",
+                f"listen 127.0.0.1:{plan.backend.port};",
+                block(
+                    "location /",
+                    forward(plan),
+                    body_size(plan),
+                ),
+            ),
+            "",
+        ]
+    )
+
+
+def _locations_file(plan: Plan) -> str:
+    return "\n".join(
+        [
+            comment(
+                f"Soundpost below the site that {plan.server_name} has already.\n"
+                f"In its server {{ … }} of port {plan.tls_port}, before other locations, put:\n"
+                f"  include {_LOCATIONS};"
+            ),
+            "",
+            locations(plan),
+            "",
+        ]
+    )
+
+
+def _steps(plan: Plan, options: Options) -> tuple[str, ...]:
+    steps = []
+    if options.also_site:
+        steps.append(f"# in the server {{ … }} of {plan.server_name}: include {_LOCATIONS};")
+    elif not Path(plan.certificate_file).exists():
+        steps += [
+            f"# {plan.certificate_file} is not on this machine: without it Nginx does not start. For Let's Encrypt:",
+            f"certbot certonly --standalone -d {plan.server_name}   # or --nginx, if Nginx has port 80 already",
+        ]
+    if not options.whole:
+        steps += lacking(options.main_file, plan.connections)
+    steps.append("nginx -t && systemctl reload nginx")
+    if plan.server.host in ("0.0.0.0", "::") and not plan.nodes and plan.unix_socket is None:
+        steps.append(
+            f'# so that nobody reaches port {plan.server.port} past Nginx: host = "127.0.0.1" under [server], '
+            "or a firewall"
+        )
+    return tuple(steps)
+
+
+def _warnings(plan: Plan) -> tuple[str, ...]:
+    each = plan.connections / len(plan.upstreams)
+    if plan.unix_socket is None and each > MOST_PER_ADDRESS:
+        warning = (
+            f"{plan.connections:,} connections from one Nginx to {len(plan.upstreams)} address(es): TCP has ports for "
+            f"about {MOST_PER_ADDRESS:,} each: let the server listen on a Unix socket (server.unix_socket), or give "
+            "several addresses with --node"
+        )
+        return (warning,)
+    return ()
+
+
+def container_file(plan: Plan) -> str:
+    """A whole ``nginx.conf`` for a container."""
+    return whole_file(plan, Options(http2_is_a_directive=True, ipv6=False))

@@ -1,0 +1,90 @@
+"""Where a server is: scheme, host, port and path of a base URL."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from soundpost.client.address import PROTOCOL, is_loopback
+from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted
+from soundpost.tools.doctor.hosts import same_host
+from soundpost.wire.addresses import AddressError, split_url
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
+
+class Place(NamedTuple):
+    """Scheme ``http`` or ``https``, host, port, path prefix (``/ws``, or empty); a Unix socket, if it is at one."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str = ""
+    unix_socket: str = ""
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether it is https and wss."""
+        return self.scheme == "https"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        return is_loopback(self.origin)
+
+    @property
+    def authority(self) -> str:
+        """Host and port as in a Host header: the scheme's own port is left out."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        if self.unix_socket:
+            return f"unix:{self.unix_socket}"
+        return f"{self.scheme}://{self.authority}{self.path}"
+
+    @property
+    def origin(self) -> str:
+        """The base URL without the path."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def facts(self) -> dict[str, str | int]:
+        """What a fault tells of the address that should have been used."""
+        return {"inside": self.url, "host": self.host, "port": self.port, "scheme": self.scheme}
+
+    def is_at(self, other: Place | None) -> bool:
+        """Whether two places are the same port, or the same Unix socket."""
+        return (
+            other is not None
+            and (self.port, self.unix_socket) == (other.port, other.unix_socket)
+            and same_host(self.host, other.host)
+        )
+
+    def socket_path(self, key: str) -> str:
+        """The path of an app's WebSockets."""
+        return f"{self.path}/app/{quote(key, safe='')}"
+
+    def socket_url(self, key: str) -> str:
+        """The address of an app's WebSockets, as pusher-js asks for it."""
+        scheme = "wss" if self.is_tls else "ws"
+        query = f"protocol={PROTOCOL}&client=js&version=8.4.0&flash=false"
+        return f"{scheme}://{self.authority}{self.socket_path(key)}?{query}"
+
+
+def place_of(url: str) -> Place:
+    """From a base URL; ``ws`` and ``wss`` are taken as well. Raises ConfigurationError."""
+    try:
+        parts = split_url(url)
+    except AddressError:
+        parts = None
+    if parts is None or parts.scheme not in _SCHEMES or not parts.hostname:
+        raise ConfigurationError(
+            f"{redacted(url)} is no address such as https://ws.example.com or http://127.0.0.1:8080"
+        )
+    scheme = _SCHEMES[parts.scheme]
+    path = parts.path.strip("/")
+    return Place(scheme, parts.hostname, parts.port or (443 if scheme == "https" else 80), f"/{path}" if path else "")

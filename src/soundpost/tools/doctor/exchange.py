@@ -1,0 +1,141 @@
+"""One HTTP request and its answer over an open connection, read without trust in what answers."""
+
+from __future__ import annotations
+
+import re
+import socket
+import time
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from soundpost.tools.doctor import timeouts
+from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.findings import Found, one_line
+from soundpost.tools.doctor.network import connect, look_up
+from soundpost.tools.doctor.tls import offers_only_h2, secure, speaks_tls
+from soundpost.wire.foreign import number_in
+
+USER_AGENT: Final = "Mozilla/5.0 (compatible; soundpost-doctor)"
+_LONGEST_HEAD: Final = 65_536
+_LONGEST_BODY: Final = 65_536
+_H2_SETTINGS: Final = b"\x04"  # the type of the frame with which every HTTP/2 server begins
+_TLS_ALERT: Final = b"\x15\x03"
+_CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})(?:;[^\r\n]*)?\r\n")
+
+
+class Answer(NamedTuple):
+    """An HTTP answer; ``raw`` is all that came, ``version`` such as ``HTTP/1.1``, header names in lower case."""
+
+    status: int
+    version: str
+    headers: Mapping[str, str]
+    body: bytes
+    raw: bytes
+
+
+def open_line(place: Place, *, verify: bool) -> socket.socket:
+    """A connection to a place, with TLS if it is https. Raises Found."""
+    sock = connect(place, look_up(place)).sock
+    return secure(sock, place, verify=verify) if place.is_tls else sock
+
+
+def ask(sock: socket.socket, place: Place, request: bytes) -> Answer:
+    """Send a request, read its answer. Raises Found when what comes is no HTTP answer, or nothing."""
+    received = b""
+    deadline = time.monotonic() + timeouts.ANSWER
+    try:
+        sock.sendall(request)
+        while b"\r\n\r\n" not in received and len(received) < _LONGEST_HEAD and _may_be_http(received):
+            data = _receive(sock, deadline)
+            if not data:
+                break
+            received += data
+    except TimeoutError:
+        if not received:
+            raise Found("no-answer", host=place.host, port=place.port, seconds=f"{timeouts.ANSWER:g}") from None
+    except OSError:  # reset: what came before it counts
+        pass
+    answer = _parsed(received)
+    if answer is None:
+        raise _no_answer(place, received)
+    return answer._replace(body=answer.body if answer.status == 101 else _body(sock, answer, deadline))
+
+
+def fetch(place: Place, method: str, target: str, body: bytes = b"", *, verify: bool) -> Answer:
+    """A request over a connection of its own. Raises Found."""
+    lines = [
+        f"{method} {target} HTTP/1.1",
+        f"Host: {place.authority}",
+        f"User-Agent: {USER_AGENT}",
+        "Accept: application/json",
+        "Connection: close",
+    ]
+    if body:
+        lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
+    with open_line(place, verify=verify) as sock:
+        return ask(sock, place, "\r\n".join([*lines, "", ""]).encode() + body)
+
+
+def _may_be_http(received: bytes) -> bool:
+    return received[:5] == b"HTTP/"[: len(received)]
+
+
+def _receive(sock: socket.socket, deadline: float) -> bytes:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    sock.settimeout(left)
+    return sock.recv(65_536)
+
+
+def _parsed(raw: bytes) -> Answer | None:
+    head, end, rest = raw.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    version, _, status = lines[0].partition(" ")
+    code = number_in(status[:3])
+    if not end or not version.startswith("HTTP/") or code is None:
+        return None
+    headers: dict[str, str] = {}
+    for line in lines[1:]:
+        name, _, value = line.partition(":")
+        headers[name.strip().lower()] = value.strip()
+    return Answer(code, version, headers, rest, raw)
+
+
+def _body(sock: socket.socket, answer: Answer, deadline: float) -> bytes:
+    """The body, as far as it comes; chunks stay as they are sent, for it is only searched for words."""
+    body = answer.body
+    length = number_in(answer.headers.get("content-length", ""))
+    wanted = _LONGEST_BODY if length is None else min(length, _LONGEST_BODY)
+    chunked = "chunked" in answer.headers.get("transfer-encoding", "")
+    try:
+        while len(body) < wanted and not (chunked and body.endswith(b"0\r\n\r\n")):
+            data = _receive(sock, min(deadline, time.monotonic() + timeouts.CONNECT))
+            if not data:
+                break
+            body += data
+    except OSError:
+        pass
+    return _unchunked(body) if chunked else body
+
+
+def _unchunked(body: bytes) -> bytes:
+    whole, at = bytearray(), 0
+    while found := _CHUNK.match(body, at):
+        length = int(found[1], 16)
+        if not length:
+            return bytes(whole)
+        whole += body[found.end() : found.end() + length]
+        at = found.end() + length + 2
+    return bytes(whole + body[at:])
+
+
+def _no_answer(place: Place, received: bytes) -> Found:
+    """For what is no HTTP answer."""
+    if place.is_tls and (received[3:4] == _H2_SETTINGS or offers_only_h2(place)):
+        return Found("h2-only", host=place.host, port=place.port)
+    if not place.is_tls and (received.startswith(_TLS_ALERT) or speaks_tls(place)):
+        return Found("port-speaks-tls", host=place.host, port=place.port)
+    if not received:
+        return Found("hung-up", host=place.host, port=place.port)
+    return Found("port-not-http", host=place.host, port=place.port, shown=repr(one_line(received)))

@@ -1,0 +1,188 @@
+"""Faults on the way to the server: name, port, TLS."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from soundpost.tools.doctor.faults.fault import Fault
+
+FAULTS: Final = (
+    Fault(
+        "mixed-content",
+        "the page is {origin}, but it is to connect without TLS to {url}: browsers forbid that",
+        "A page that came over https may only open wss:// connections. The browser blocks ws:// before it sends "
+        "anything, so no server log shows it.",
+        "Give the browser the https address: usually port 443 with scheme https (forceTLS: true), which Nginx serves.",
+    ),
+    Fault(
+        "dns-unknown",
+        "the name {host} does not exist",
+        "No DNS record says where this name is: it is misspelt, not set up yet, or only known inside a network "
+        "(as names of Docker services are).",
+        "Correct the name, or add an A record (and AAAA for IPv6) for {host} at your DNS provider. Name of a Docker "
+        "service? It is for the backend only; browsers need the public name.",
+    ),
+    Fault(
+        "dns-failed",
+        "the name {host} could not be looked up: {reason}",
+        "The name server did not answer, which says nothing about the name itself.",
+        "Check this machine's network and /etc/resolv.conf, then try again.",
+    ),
+    Fault(
+        "tcp-refused",
+        "nothing listens on port {port} of {host} ({address}): connection refused",
+        "The machine answered, and said that no program has this port open. So it is no firewall that drops packets: "
+        "the program does not run, or listens on another port or on 127.0.0.1 only.",
+        "Start it (Soundpost: 'soundpost start'; Nginx: 'systemctl start nginx'), or correct the port. "
+        "'ss -ltnp' on the server shows who listens where; a program that listens on 127.0.0.1 is not reachable from "
+        "outside.",
+    ),
+    Fault(
+        "tcp-timeout",
+        "port {port} of {host} ({address}) did not answer within {seconds} s, not even with a refusal",
+        "Packets disappear: nearly always a firewall that drops them (the cloud provider's security group, ufw, "
+        "iptables), a wrong address, or a machine that is off or overloaded. From the server itself its own public "
+        "address is sometimes not reachable (hairpin NAT) while it is for everybody else.",
+        "Open port {port} for TCP in the firewall of the server and in that of the cloud provider, and check that "
+        "{address} is the server's address.",
+    ),
+    Fault(
+        "tcp-unreachable",
+        "there is no way to {host} ({address}): {reason}",
+        "A router, or this machine itself, says that the address cannot be reached: no route, or a network that is "
+        "down.",
+        "Check the address in DNS, and this machine's network (VPN, IPv6 that is only half set up).",
+    ),
+    Fault(
+        "address-dead",
+        "{host} has several addresses, and {address} does not work: {reason}",
+        "Browsers try one address after the other; those that try this one first connect late, or not at all. Most "
+        "often it is an AAAA record for a machine that does not listen on IPv6.",
+        "Let the server listen there too (Nginx: 'listen [::]:443 ssl;'), or remove the record from DNS.",
+        "warning",
+    ),
+    Fault(
+        "internal-port-in-browser",
+        "browsers are sent to port {port}, where {problem}; but port {open} of {host} serves this app with TLS",
+        "The port on which the daemon listens (8080) was given to the browser. From outside there is only the port "
+        "on which Nginx terminates TLS.",
+        "Give the browser {open}: VITE_REVERB_PORT={open}, VITE_REVERB_SCHEME=https (wsPort and wssPort: {open}, "
+        "forceTLS: true), and build the frontend again. The backend keeps the internal port.",
+    ),
+    Fault(
+        "port-speaks-http",
+        "port {port} of {host} speaks plain HTTP, but is asked for https",
+        "TLS was asked of a port that has none: the daemon's own port (8080), or 'listen 443' without 'ssl' in Nginx.",
+        "Either use scheme http for this address, or the port with TLS (443 of Nginx). In Nginx: 'listen 443 ssl;' "
+        "with ssl_certificate and ssl_certificate_key.",
+    ),
+    Fault(
+        "port-speaks-tls",
+        "port {port} of {host} speaks TLS, but is asked for plain http",
+        "The scheme is http (or forceTLS is false) while the port expects TLS. Nginx says to this: 400, 'The plain "
+        "HTTP request was sent to HTTPS port'.",
+        "Use scheme https for this address: SOUNDPOST_SCHEME=https / REVERB_SCHEME=https for a backend, "
+        "forceTLS: true (VITE_REVERB_SCHEME=https) for the browser.",
+    ),
+    Fault(
+        "port-not-http",
+        "on port {port} of {host} is something else than a web server: it says {shown}",
+        "The port belongs to another program: SSH, a mail server, a database, Redis.",
+        "Correct the port: 443 for the public address, 8080 (SOUNDPOST_SERVER_PORT) for the server itself.",
+    ),
+    Fault(
+        "tls-silent",
+        "port {port} of {host} took the connection, but did not answer the TLS handshake within {seconds} s",
+        "Something accepts connections and then does nothing: an overloaded or hanging server, a load balancer "
+        "without a server behind it, or a program that is not TLS and waits.",
+        "Look at what listens on port {port} ('ss -ltnp'), and whether it hangs.",
+    ),
+    Fault(
+        "tls-name-unknown",
+        "the TLS server on port {port} knows no site of the name {host}",
+        "It refused the handshake because of the name (SNI): no server block has it (Nginx: ssl_reject_handshake), "
+        "or the address belongs to another machine.",
+        "Put 'server_name {host};' into the server block that has the certificate, and reload Nginx.",
+    ),
+    Fault(
+        "tls-too-old",
+        "{host} offers only versions of TLS that browsers refuse (before 1.2)",
+        "Browsers have dropped TLS 1.0 and 1.1.",
+        "In Nginx: 'ssl_protocols TLSv1.2 TLSv1.3;'.",
+    ),
+    Fault(
+        "tls-handshake-failed",
+        "no TLS with {host} port {port}: {reason}",
+        "Client and server found no common ground, or something between them cut the handshake off.",
+        "Look into the error log of what terminates TLS there (Nginx: /var/log/nginx/error.log).",
+    ),
+    Fault(
+        "h2-only",
+        "{host} port {port} speaks HTTP/2 only: browsers open WebSockets over HTTP/1.1",
+        "The server offers 'h2' alone in the TLS handshake (ALPN), so a WebSocket's HTTP/1.1 upgrade is not "
+        "understood.",
+        "Let it speak HTTP/1.1 as well (ALPN h2 and http/1.1). In Nginx both are there with 'listen 443 ssl http2;'; "
+        "a load balancer has a switch for it.",
+    ),
+    Fault(
+        "certificate-expired",
+        "the certificate of {host} expired on {date}",
+        "It was not renewed, or it was and the server still has the old one in memory.",
+        "Renew it ('certbot renew') and reload what serves it ('systemctl reload nginx').",
+    ),
+    Fault(
+        "certificate-not-yet-valid",
+        "the certificate of {host} is valid from {date} on, which is not yet",
+        "It is brand new, or a clock is wrong: this machine's, or that of the machine that made it.",
+        "Check the clock here ('timedatectl'). If it is right, use a certificate that is valid now.",
+    ),
+    Fault(
+        "certificate-name",
+        "the certificate is not for {host}, but for {names}",
+        "Another site's certificate: the name has no server block of its own, or the address is used in place of "
+        "the name.",
+        "Connect by a name in the certificate, or get one for {host} ('certbot --nginx -d {host}').",
+    ),
+    Fault(
+        "certificate-self-signed",
+        "the certificate of {host} is self-signed: browsers do not trust it",
+        "Nobody they know vouches for it. pusher-js shows no warning page: the connection just fails.",
+        "Get one from Let's Encrypt ('certbot --nginx -d {host}'); for development, mkcert makes one your own browser "
+        "trusts. To look past it here: --insecure.",
+    ),
+    Fault(
+        "certificate-untrusted",
+        "the certificate of {host} was issued by {issuer}, whom this machine does not trust",
+        "A private certificate authority (a company's own, mkcert's), or a TLS-inspecting proxy on the way.",
+        "Get a public certificate ('certbot --nginx -d {host}'), or install that authority on every client; here it "
+        "is enough to set SSL_CERT_FILE to its file.",
+    ),
+    Fault(
+        "certificate-chain",
+        "{host} sends its certificate without the intermediate one that links it to a trusted authority",
+        "Browsers may have the missing link in memory from other sites and hide the fault; programs and phones fail.",
+        "Serve the whole chain. In Nginx: ssl_certificate must name certbot's fullchain.pem, not cert.pem.",
+    ),
+    Fault(
+        "certificate-expires-soon",
+        "the certificate of {host} expires on {date}, in {days} days",
+        "Automatic renewal happens 30 days before the end, so it seems to have stopped.",
+        "Try 'certbot renew --dry-run', and see whether its timer runs ('systemctl list-timers').",
+        "warning",
+    ),
+    Fault(
+        "no-answer",
+        "{host} port {port} took the request and did not answer within {seconds} s",
+        "A server that hangs, or a proxy that waits for one (or for a firewall between them).",
+        "Ask the server directly on its own machine ('curl -i http://127.0.0.1:8080/up'): if it answers, the proxy "
+        "is at fault, if not, the server.",
+    ),
+    Fault(
+        "hung-up",
+        "{host} port {port} closed the connection without an answer",
+        "A proxy that drops what it does not like (Nginx: 'return 444'), a server that crashed, or another protocol "
+        "than HTTP.",
+        "Look into the error log of what listens there.",
+    ),
+)
+"""In the order in which a walk meets them."""

@@ -1,0 +1,184 @@
+"""Faults that the server itself tells of: app, origin, signature, delivery."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from soundpost.tools.doctor.faults.fault import Fault
+
+FAULTS: Final = (
+    Fault(
+        "key-unknown",
+        "the server has no app with the key '{key}' (4001){hint}",
+        "The key in the frontend is another than the server's: an old build, another environment, or a misspelling.",
+        "Compare VITE_REVERB_APP_KEY (the key of laravel-echo) with SOUNDPOST_APP_KEY / REVERB_APP_KEY of the server; "
+        "then build the frontend again, for the value is built in.",
+    ),
+    Fault(
+        "app-disabled",
+        "the app is disabled on the server (4003)",
+        "Its 'enabled' is false.",
+        "Set 'enabled = true' for it in soundpost.toml (SOUNDPOST_APP_ENABLED), and restart the server.",
+    ),
+    Fault(
+        "app-full",
+        "the app has as many connections as it may have (4004)",
+        "max_connections of the app is reached.",
+        "Raise it (SOUNDPOST_APP_MAX_CONNECTIONS / REVERB_APP_MAX_CONNECTIONS), or find the pages that connect and "
+        "never disconnect.",
+    ),
+    Fault(
+        "server-full",
+        "the server has as many connections as it can open (4100)",
+        "max_connections of the server, or the limit of open files, is reached.",
+        "Raise the limit of open files (systemd: LimitNOFILE, Supervisor: minfds) and 'max_connections' of [server]; "
+        "'soundpost doctor --connections N' on the server says what else is too low.",
+    ),
+    Fault(
+        "origin-refused",
+        "the server does not take connections from pages of {origin} (4009)",
+        "allowed_origins of the app does not have the page's address.",
+        'Add it: allowed_origins = ["{host}"] of the app, or SOUNDPOST_APP_ALLOWED_ORIGINS={host}. A host alone is for '
+        "any scheme and port; '*.example.com' is for subdomains.",
+    ),
+    Fault(
+        "connection-refused",
+        "the server took the WebSocket and refused the connection: {reason} ({close})",
+        "A reason of the server's own.",
+        "Look into the server's log; start it with --debug to see every message.",
+    ),
+    Fault(
+        "no-hello",
+        "the WebSocket opened, but the server said nothing within {seconds} s",
+        "The messages do not come through (a proxy that buffers), or it is no Pusher server.",
+        "Check host, port and path. In Nginx: 'proxy_buffering off;' in the location.",
+    ),
+    Fault(
+        "not-pusher",
+        "a WebSocket server is there, but none that speaks the Pusher protocol: it says {shown}",
+        "Another program has this port: a development server (Vite, webpack), another realtime server.",
+        "Correct host, port and path.",
+    ),
+    Fault(
+        "no-subscription",
+        "the server greeted, but a subscription was not confirmed: {reason}",
+        "What the browser sends does not come through, or the server refuses it.",
+        "Look into the server's log; start it with --debug to see every message.",
+    ),
+    Fault(
+        "no-pong",
+        "the server did not answer a ping within {seconds} s",
+        "It hangs, or what the browser sends does not come through.",
+        "Look into the server's log, and at its CPU.",
+    ),
+    Fault(
+        "public-address-in-backend",
+        "the backend publishes to {url}, which fails ({problem}), while the server answers it at {inside}",
+        "The public address was given to the backend. It leads out of the machine and back in through the proxy, "
+        "where redirects, challenges and firewalls wait.",
+        "Let the backend publish inside: SOUNDPOST_HOST={host}, SOUNDPOST_PORT={port}, SOUNDPOST_SCHEME={scheme} "
+        "(REVERB_HOST, REVERB_PORT, REVERB_SCHEME). Browsers keep the public address.",
+    ),
+    Fault(
+        "backend-through-proxy",
+        "the backend publishes through the public address {url}, though the server answers at {inside}",
+        "It works, but every event takes the way through DNS, TLS and the proxy, and depends on all of them.",
+        "SOUNDPOST_HOST={host}, SOUNDPOST_PORT={port}, SOUNDPOST_SCHEME={scheme} for the backend (REVERB_HOST …). "
+        "Browsers keep the public address.",
+        "warning",
+    ),
+    Fault(
+        "laravel-path-without-slash",
+        "{place} says {value}: without a slash at its end, Laravel publishes to {asked}, where no API is: {reason}",
+        "pusher-http-php, which Laravel publishes with, drops the last part of a path that does not end with a slash.",
+        "Write REVERB_SERVER_PATH={value}/, with a slash at the end. The server and browsers take it as before.",
+    ),
+    Fault(
+        "api-not-forwarded",
+        "{url} serves the WebSocket, but not the HTTP API: {asked} is answered with {status} by {author}",
+        "The proxy forwards /app, but not /apps, to which applications publish.",
+        "Let applications publish inside (http://127.0.0.1:8080; tell it to me with --backend-url). Or forward /apps "
+        "as well: 'location /apps { proxy_pass http://127.0.0.1:8080; }'.",
+    ),
+    Fault(
+        "api-redirected",
+        "{url} redirects to {location}: a POST becomes a GET on the way, and the event is lost",
+        "A redirect from http to https, or to another name, meant for pages.",
+        "Give the backend the address it leads to, or better the inner one (http://127.0.0.1:8080).",
+    ),
+    Fault(
+        "app-id-unknown",
+        "the server has no app with the id '{app_id}'",
+        "SOUNDPOST_APP_ID / REVERB_APP_ID of the backend is another than the server's, or another server answers.",
+        "Compare it with 'id' in the server's soundpost.toml or .env.",
+    ),
+    Fault(
+        "key-not-of-app",
+        "the key '{key}' is not that of app {app_id}",
+        "Id and key belong to different apps.",
+        "Take id, key and secret from one and the same app.",
+    ),
+    Fault(
+        "request-changed",
+        "a proxy changes API requests on their way, so that the signature does not fit: {difference}",
+        "The signature covers path and query. A proxy that removes a prefix or adds a parameter breaks it.",
+        "Forward /apps unchanged (in Nginx: 'proxy_pass http://127.0.0.1:8080;' without a path behind the port), or "
+        "publish inside.",
+    ),
+    Fault(
+        "secret-wrong",
+        "the signature was refused: the secret is not that of app {app_id}{clock}",
+        "Key and id are right, the secret is not.",
+        "Copy SOUNDPOST_APP_SECRET / REVERB_APP_SECRET from the server to the backend again, without quotes and "
+        "spaces; restart both (Laravel: 'php artisan config:clear').",
+    ),
+    Fault(
+        "clock-skew",
+        "the signature was refused: this machine's clock {is_ahead} that of the server by {skew}, 600 s are allowed",
+        "Signed requests carry the time, so that nobody can repeat them later.",
+        "Set both clocks by NTP: 'timedatectl set-ntp true'.",
+    ),
+    Fault(
+        "clock-drift",
+        "this machine's clock {is_ahead} that of the server by {skew}; from 600 s on requests are refused",
+        "A clock that nobody sets.",
+        "Set both clocks by NTP: 'timedatectl set-ntp true'.",
+        "warning",
+    ),
+    Fault(
+        "api-refused",
+        "the HTTP API at {url} answers {status}: {shown}",
+        "The answer is not one of those that have a usual cause.",
+        "Look into the server's log.",
+    ),
+    Fault(
+        "event-not-delivered",
+        "the event was accepted at {backend}, but did not arrive at {public} within {seconds} s: is that the same "
+        "server?",
+        "Browser and backend talk to different servers: two installations, an old one that still runs, or several "
+        "that do not act as one.",
+        "Check that both addresses lead to the same server. Several servers need [scaling] redis with one prefix.",
+    ),
+    Fault(
+        "nodes-not-joined",
+        "{heard} of {all} connections got the event: there are several servers behind {public}, and they do not act "
+        "as one",
+        "A load balancer spreads connections over servers that do not know of each other.",
+        "Give all of them the same [scaling] redis and prefix (SOUNDPOST_REDIS_URL); 'soundpost start --workers' is "
+        "enough for several processes on one machine.",
+    ),
+    Fault(
+        "delivered-locally",
+        "the server delivered the event to its own clients only: it cannot reach Redis at the moment",
+        "It says so in its answer; clients of the other servers get the event when Redis is back.",
+        "Check Redis; 'soundpost doctor' on the server's machine says why it is not reached.",
+        "warning",
+    ),
+    Fault(
+        "connection-lost",
+        "a connection that said nothing was ended after {seconds:.0f} s: {reason}",
+        "The server ended it, not a proxy: it said goodbye with a reason.",
+        "Look into the server's log.",
+    ),
+)
+"""In the order in which a walk meets them."""

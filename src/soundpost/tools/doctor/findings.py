@@ -1,0 +1,38 @@
+"""A fault that was found: an entry of the table, filled with facts."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from soundpost.tools.doctor.faults import FAULTS, Fault
+from soundpost.wire import printable
+
+_FACT: Final = re.compile(r"\{([a-z_]+)(:[^}]*)?\}")
+_LONGEST: Final = 200
+
+
+class Found(Exception):  # noqa: N818 - reads as the event it names
+    """A fault was found. ``facts`` fill its templates; a fact that is missing is a KeyError."""
+
+    def __init__(self, code: str, **facts: object) -> None:
+        self.fault: Fault = FAULTS[code]
+        self.code = code
+        self.facts = facts
+        self.message = _filled(self.fault.says, facts)
+        self.fix = _filled(self.fault.fix, facts)
+        super().__init__(self.message)
+
+
+def facts_of(template: str) -> set[str]:
+    """The names of the facts a template needs."""
+    return {match[1] for match in _FACT.finditer(template)}
+
+
+def one_line(text: str | bytes) -> str:
+    """What somebody else sent, fit for one line of a terminal."""
+    return printable.one_line(text, _LONGEST)
+
+
+def _filled(template: str, facts: dict[str, object]) -> str:
+    return _FACT.sub(lambda match: format(facts[match[1]], (match[2] or ":")[1:]), template)

@@ -1,0 +1,120 @@
+"""The Pusher protocol's first words: the hello, or why there is none; then a subscription, and a ping."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from urllib.parse import quote
+
+from soundpost.client.pusher_socket import text_of
+from soundpost.tools.doctor import timeouts
+from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.exchange import open_line
+from soundpost.tools.doctor.findings import Found, one_line
+from soundpost.tools.doctor.socket_session import EndedError, SilentError, SocketSession, open_session
+from soundpost.wire import codes
+from soundpost.wire.socket_id import is_socket_id
+
+HELLO = "pusher:connection_established"
+PING = "pusher:ping"
+PONG = "pusher:pong"
+_CODES = {
+    codes.APP_DISABLED: "app-disabled",
+    codes.OVER_QUOTA: "app-full",
+    codes.OVER_CAPACITY: "server-full",
+}
+_DEFAULT_ACTIVITY_TIMEOUT = 120.0  # pusher-js's own, and the longest it takes
+_CODES_END = 5000
+
+
+class Greeted(NamedTuple):
+    """A connection that was said hello to."""
+
+    session: SocketSession
+    socket_id: str
+    activity_timeout: float
+    """Seconds of silence after which a client asks for a sign of life."""
+
+
+def greet(session: SocketSession, place: Place, key: str, origin: str | None) -> Greeted:
+    """Wait for the hello. Raises Found."""
+    try:
+        frame = session.receive()
+    except SilentError:
+        raise Found("no-hello", seconds=f"{timeouts.ANSWER:g}") from None
+    except EndedError as ended:
+        raise refusal(ended.code, ended.reason, place, key, origin) from None
+    content = frame.content()
+    if frame.event == "pusher:error":
+        code = content.get("code")
+        known = code if isinstance(code, int) and abs(code) < _CODES_END else 0
+        raise refusal(known, text_of(content, "message"), place, key, origin)
+    socket_id = text_of(content, "socket_id")
+    if frame.event != HELLO or not is_socket_id(socket_id):
+        raise Found("not-pusher", shown=repr(one_line(frame.event)))
+    told = content.get("activity_timeout")
+    told = told if isinstance(told, int | float) and told > 0 else _DEFAULT_ACTIVITY_TIMEOUT
+    return Greeted(session, one_line(socket_id), float(min(told, _DEFAULT_ACTIVITY_TIMEOUT)))
+
+
+def open_and_greet(place: Place, key: str, origin: str | None, *, verify: bool) -> Greeted:
+    """A connection of its own that was said hello to. Raises Found."""
+    session = open_session(open_line(place, verify=verify), place, key, origin)
+    try:
+        return greet(session, place, key, origin)
+    except Found:
+        session.close()
+        raise
+
+
+def refusal(code: int, reason: str, place: Place, key: str, origin: str | None) -> Found:
+    """The fault behind a server's error or close code."""
+    if code == codes.APP_DOES_NOT_EXIST:
+        return Found("key-unknown", key=one_line(key), hint=_hint(key))
+    if code == codes.UNAUTHORIZED:
+        host = origin.partition("://")[2].partition(":")[0] if origin else "example.com"
+        return Found("origin-refused", origin=origin or "an unknown origin (none was sent)", host=host)
+    if code == codes.PATH_NOT_FOUND:
+        right = _right_path(reason).replace("KEY", quote(key, safe=""))
+        prefix = right.partition("/app/")[0] or "(empty)"
+        return Found("path-prefix-wrong", asked=place.socket_path(key), right=right, prefix=prefix)
+    if code in _CODES:
+        return Found(_CODES[code])
+    return Found("connection-refused", reason=one_line(reason) or "no reason given", close=code or "no code")
+
+
+def subscribe(session: SocketSession, channel: str) -> None:
+    """Subscribe to a public channel, and wait until that is confirmed. Raises Found."""
+    session.send("pusher:subscribe", {"channel": channel})
+    try:
+        for frame in session.messages(timeouts.ANSWER):
+            if frame.event == "pusher_internal:subscription_succeeded" and frame.channel == channel:
+                return
+            if frame.event in ("pusher:error", "pusher:subscription_error"):
+                content = frame.content()
+                reason = text_of(content, "message") or text_of(content, "error") or "no reason given"
+                raise Found("no-subscription", reason=one_line(reason))
+    except SilentError:
+        raise Found("no-subscription", reason=f"no answer within {timeouts.ANSWER:g} s") from None
+    except EndedError as ended:
+        raise Found("no-subscription", reason=f"the connection ended: {ended}") from None
+
+
+def ping(session: SocketSession) -> None:
+    """Ask for a sign of life, and wait for it. Raises Found."""
+    session.send(PING, {})
+    try:
+        next(frame for frame in session.messages(timeouts.ANSWER) if frame.event == PONG)
+    except (SilentError, EndedError):
+        raise Found("no-pong", seconds=f"{timeouts.ANSWER:g}") from None
+
+
+def _hint(key: str) -> str:
+    if key != key.strip() or key.strip("\"'") != key:
+        return "; it has quotes or spaces around it that do not belong there"
+    return ""
+
+
+def _right_path(reason: str) -> str:
+    """From our server's "WebSocket connections go to /ws/app/KEY, not …"."""
+    _, _, rest = reason.partition("go to ")
+    return rest.partition(",")[0] or "another path"

@@ -1,0 +1,164 @@
+"""A WebSocket to a Pusher server, from the handshake to its end: blocking, one message after the other."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, Final
+
+from websockets.client import ClientProtocol
+from websockets.datastructures import Headers
+from websockets.exceptions import InvalidHandshake, InvalidState
+from websockets.extensions.permessage_deflate import enable_client_permessage_deflate
+from websockets.frames import Frame as WebSocketFrame
+from websockets.frames import Opcode
+from websockets.protocol import OPEN
+from websockets.typing import Origin
+from websockets.uri import parse_uri
+
+from soundpost.client.incoming import Frame, decode_frame
+from soundpost.tools.doctor import timeouts
+from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.exchange import USER_AGENT, ask
+from soundpost.tools.doctor.findings import Found, one_line
+from soundpost.tools.doctor.refusals import read_refusal
+from soundpost.wire.json_text import encode
+
+NO_CLOSE_FRAME: Final = 1006
+_MAX_MESSAGE: Final = 1_048_576
+"""Bytes; the doctor is on no channel with members."""
+_PING: Final = "pusher:ping"
+_PONG: Final = "pusher:pong"
+
+
+class SilentError(Exception):
+    """Nothing came in time."""
+
+
+class EndedError(Exception):
+    """The socket was closed: ``code`` is 1006 when that happened without a goodbye."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(f"{reason or 'no reason given'} ({code})")
+        self.code = code
+        self.reason = reason
+
+
+class SocketSession:
+    """An open WebSocket. Close it, or use it in a ``with``."""
+
+    def __init__(self, sock: socket.socket, protocol: ClientProtocol) -> None:
+        self._sock = sock
+        self._protocol = protocol
+        self._frames: list[WebSocketFrame] = []
+
+    def __enter__(self) -> SocketSession:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def receive(self, seconds: float | None = None) -> Frame:
+        """The next message of the Pusher protocol. Raises SilentError, EndedError; Found for another protocol's."""
+        text = self.receive_text(timeouts.ANSWER if seconds is None else seconds)
+        frame = decode_frame(text)
+        if frame is None:
+            raise Found("not-pusher", shown=repr(one_line(text)))
+        return frame
+
+    def messages(self, seconds: float) -> Iterator[Frame]:
+        """What comes within this time, pings answered. Raises SilentError at its end, and what :meth:`receive` does."""
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            frame = self.receive(left)
+            if frame.event == _PING:
+                self.send(_PONG, {})
+            yield frame
+        raise SilentError
+
+    def receive_text(self, seconds: float) -> bytes:
+        """The next message. Raises SilentError and EndedError."""
+        deadline = time.monotonic() + seconds
+        message = bytearray()
+        while True:
+            while self._frames:
+                frame = self._frames.pop(0)
+                if frame.opcode is Opcode.CLOSE:
+                    closed = self._protocol.close_rcvd
+                    raise EndedError(closed.code, closed.reason) if closed else EndedError(NO_CLOSE_FRAME, "")
+                if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
+                    message += frame.data
+                    if frame.fin:
+                        return bytes(message)
+            self._read(deadline)
+
+    def send(self, event: str, data: Any) -> None:
+        """Send a message. A socket that is just gone is told by :meth:`receive`."""
+        with suppress(InvalidState):
+            self._protocol.send_text(encode({"event": event, "data": data}))
+            self._flush()
+
+    def close(self) -> None:
+        """Say goodbye; nobody waits for the answer."""
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(1000)
+            self._flush()
+        self._sock.close()
+
+    def _read(self, deadline: float) -> None:
+        fault, said = self._protocol.parser_exc, self._protocol.close_sent
+        if fault is not None:
+            raise EndedError(said.code if said else NO_CLOSE_FRAME, one_line(str(fault)))
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise SilentError
+        self._sock.settimeout(left)
+        try:
+            data = self._sock.recv(65_536)
+        except TimeoutError:
+            raise SilentError from None
+        except OSError:
+            data = b""
+        if not data:
+            raise EndedError(NO_CLOSE_FRAME, "")
+        self._protocol.receive_data(data)
+        self._flush()  # a pong, or the answer to a goodbye
+        self._frames += [event for event in self._protocol.events_received() if isinstance(event, WebSocketFrame)]
+
+    def _flush(self) -> None:
+        try:
+            self._sock.settimeout(timeouts.CONNECT)
+            for data in self._protocol.data_to_send():
+                if data:
+                    self._sock.sendall(data)
+        except OSError:
+            return
+
+
+def open_session(sock: socket.socket, place: Place, key: str, origin: str | None) -> SocketSession:
+    """Ask for a WebSocket over an open connection, as a browser does on a page of ``origin``. Raises Found."""
+    protocol = ClientProtocol(
+        parse_uri(place.socket_url(key)),
+        origin=None if origin is None else Origin(origin),
+        extensions=enable_client_permessage_deflate(None),
+        max_size=_MAX_MESSAGE,
+    )
+    request = protocol.connect()
+    request.headers = Headers({**dict(request.headers.raw_items()), "User-Agent": USER_AGENT})
+    protocol.send_request(request)
+    try:
+        answer = ask(sock, place, b"".join(protocol.data_to_send()))
+        asked = place.socket_path(key)
+        if answer.status != 101:
+            raise read_refusal(answer, place, asked)
+        protocol.receive_data(answer.raw)
+        if protocol.handshake_exc is not None:
+            raise Found("upgrade-invalid", reason=one_line(str(protocol.handshake_exc)))
+        session = SocketSession(sock, protocol)
+        session._frames += [event for event in protocol.events_received() if isinstance(event, WebSocketFrame)]
+        return session
+    except (Found, InvalidHandshake):
+        sock.close()
+        raise

@@ -1,5 +1,0 @@
-"""TypeScript declarations of an application's events."""
-
-from soundpost.typescript.declarations import declarations
-
-__all__ = ["declarations"]
