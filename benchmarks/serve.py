@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 
 from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.server.processes.run import run
 
-app = App(
+app = AppSettings(
     id="1",
     key="bench-key",
     secret="bench-secret",

@@ -18,7 +18,7 @@ from certificates import Authority, Certificate
 from harness import DEFAULT_APP, RunningServer, running_server, until
 from nginx_process import temporary_paths
 from redis_process import free_port
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.tools.doctor import Examination, Plan, examine, timeouts
 from soundpost.tools.doctor.base_url import Place, place_of
 
@@ -62,11 +62,11 @@ class Stage:
         self.stack = stack
         self._count = 0
 
-    def start(self, *, app: App = DEFAULT_APP, **settings: Any) -> RunningServer:
+    def start(self, *, app: AppSettings = DEFAULT_APP, **settings: Any) -> RunningServer:
         """A server of its own."""
         return self.start_all([app], **settings)
 
-    def start_all(self, apps: Sequence[App], **settings: Any) -> RunningServer:
+    def start_all(self, apps: Sequence[AppSettings], **settings: Any) -> RunningServer:
         """A server of its own with several apps."""
         return self.stack.enter_context(running_server(apps=apps, **{"workers": 1, **settings}))
 

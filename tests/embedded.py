@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from harness import DEFAULT_APP, HttpResponse, RunningServer, http_request
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from uvicorn_process import running_uvicorn
 
 
 @contextmanager
 def running_embedded(
-    *, apps: Sequence[App] = (DEFAULT_APP,), uvicorn: Mapping[str, str] | None = None, **server: Any
+    *, apps: Sequence[AppSettings] = (DEFAULT_APP,), uvicorn: Mapping[str, str] | None = None, **server: Any
 ) -> Iterator[RunningServer]:
     """Start it under uvicorn on a free port, around the application of ``embedded_app``; ``server`` as in its file."""
     given = msgspec.json.encode({"apps": list(apps), "server": {"shutdown_timeout": 1, **server}}).decode()

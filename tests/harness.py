@@ -33,7 +33,7 @@ from raw_socket import (
     upgrade_request,
 )
 from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 __all__ = [
     "DEFAULT_APP",
@@ -62,14 +62,14 @@ _DEFAULTS: Final[dict[str, Any]] = {"host": "127.0.0.1", "port": 0, "shutdown_ti
 class RunningServer:
     """A server process. ``port`` on 127.0.0.1, ``pid``, ``process``."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, apps: Sequence[App], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, apps: Sequence[AppSettings], log: Path) -> None:
         self.process = process
         self.pid = process.pid
         self.port = port
         self._apps = {app.id: app for app in apps}
         self._log = log
 
-    def app(self, id: str = "1") -> App:
+    def app(self, id: str = "1") -> AppSettings:
         """An app it serves, with its key and secret."""
         return self._apps[id]
 
@@ -134,7 +134,7 @@ def until(condition: Callable[[], bool], what: str | Callable[[], str], seconds:
 @contextmanager
 def running_server(
     *,
-    apps: Sequence[App] = (DEFAULT_APP,),
+    apps: Sequence[AppSettings] = (DEFAULT_APP,),
     playground: bool = False,
     debug: bool = False,
     scaling: ScalingSettings = ScalingSettings(),  # noqa: B008 - frozen

@@ -15,12 +15,12 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 from urllib.parse import urlencode
 
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE, CONTINUATION, TEXT, parse_close, unmask
 from soundpost.wire.signatures import signed_query
 
 TIMEOUT: Final = 20.0
-DEFAULT_APP: Final = App(id="1", key="app-key", secret="app-secret")
+DEFAULT_APP: Final = AppSettings(id="1", key="app-key", secret="app-secret")
 MASK: Final = b"\x37\xfa\x21\x3d"
 WEBSOCKET_KEY: Final = base64.b64encode(bytes(range(16))).decode()
 
@@ -227,7 +227,7 @@ def signed_request(
     path: str,
     body: bytes = b"",
     *,
-    app: App = DEFAULT_APP,
+    app: AppSettings = DEFAULT_APP,
     query: dict[str, str] | None = None,
     headers: Sequence[str] = (),
 ) -> bytes:

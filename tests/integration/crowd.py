@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness import RawSocket, RunningServer, until
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire.signatures import channel_text, sign, user_text
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
@@ -72,7 +72,7 @@ def _open_files(pid: int) -> set[str]:
     return found
 
 
-def ask(client: RawSocket, app: App, channel: str, user: str | None = None, info: Any = None) -> None:
+def ask(client: RawSocket, app: AppSettings, channel: str, user: str | None = None, info: Any = None) -> None:
     """Send a signed subscription."""
     data: dict[str, str] = {"channel": channel}
     if user is not None:
@@ -81,13 +81,13 @@ def ask(client: RawSocket, app: App, channel: str, user: str | None = None, info
     client.send_event("pusher:subscribe", {**data, "auth": f"{app.key}:{signature}"})
 
 
-def join(client: RawSocket, app: App, channel: str, user: str | None = None, info: Any = None) -> Event:
+def join(client: RawSocket, app: AppSettings, channel: str, user: str | None = None, info: Any = None) -> Event:
     """Subscribe, and read up to the answer."""
     ask(client, app, channel, user, info)
     return read_up_to(client, SUCCEEDED)[-1]
 
 
-def sign_in(client: RawSocket, app: App, user: str) -> None:
+def sign_in(client: RawSocket, app: AppSettings, user: str) -> None:
     """Sign in as a user, and read the answer."""
     user_data = json.dumps({"id": user})
     signature = sign(app.secret, user_text(client.socket_id, user_data))

@@ -10,7 +10,7 @@ from typing import Any
 from harness import DEFAULT_APP, RunningServer, running_server, until
 from integration.crowd import Event, join
 from soundpost.config.settings import ScalingSettings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 SETTLE = 20.0
 """Seconds in which servers must agree after a fault: a lease, and what follows from its end."""
@@ -167,7 +167,7 @@ def running_fleet(
     workers: int = 1,
     prefix: str = "test",
     connected: bool = True,
-    apps: Sequence[App] = (DEFAULT_APP,),
+    apps: Sequence[AppSettings] = (DEFAULT_APP,),
 ) -> Iterator[Fleet]:
     """So many servers on one Redis, and all connected to it unless that cannot be. ``url``: the same for all, or of
     each."""

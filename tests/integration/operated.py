@@ -17,7 +17,7 @@ import msgspec
 from cli_process import Process, Shell, shell
 from harness import DEFAULT_APP, HttpResponse, RawSocket, http_request, signed_request, until
 from redis_process import free_port
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 CALM: Final = 'host = "127.0.0.1"\nshutdown_timeout = 1\ndrain_time = 0\n'
 """What servers of tests have in ``[server]`` unless they say otherwise."""
@@ -36,7 +36,7 @@ class Operated:
         """Of the server, or of the parent of its workers."""
         return self.process.popen.pid
 
-    def configure(self, server: str = CALM, apps: Sequence[App] = (DEFAULT_APP,), rest: str = "") -> None:
+    def configure(self, server: str = CALM, apps: Sequence[AppSettings] = (DEFAULT_APP,), rest: str = "") -> None:
         """Write ``soundpost.toml``: lines of ``[server]`` beside the port, apps, other tables."""
         port = "" if "port =" in server or "unix_socket" in server else f"port = {self.port}\n"
         tables = "".join(f"[[apps]]\n{_toml(msgspec.to_builtins(app))}\n" for app in apps)
@@ -74,7 +74,7 @@ class Operated:
         """The process ids of its workers, in their order."""
         return [worker["pid"] for worker in self.status()["workers"]]
 
-    def connect(self, app: App = DEFAULT_APP, seconds: float = 20) -> RawSocket:
+    def connect(self, app: AppSettings = DEFAULT_APP, seconds: float = 20) -> RawSocket:
         """A client that has got its hello, on a server that goes on: one that stops says so in place of an answer."""
         found: list[RawSocket] = []
 
@@ -88,7 +88,7 @@ class Operated:
         until(connected, "a client is greeted", seconds)
         return found[0]
 
-    def refusal(self, app: App) -> int:
+    def refusal(self, app: AppSettings) -> int:
         """The code with which a client of an app is sent away when it comes."""
         with RawSocket(self.port) as client:
             assert client.handshake(f"/app/{app.key}?protocol=7").startswith(b"HTTP/1.1 101 ")
@@ -96,16 +96,16 @@ class Operated:
             assert event["event"] == "pusher:error", event
             return int(event["data"]["code"])
 
-    def publish(self, channel: str, name: str, data: str = "{}", app: App = DEFAULT_APP) -> HttpResponse:
+    def publish(self, channel: str, name: str, data: str = "{}", app: AppSettings = DEFAULT_APP) -> HttpResponse:
         """Publish an event by the API."""
         return http_request(self.port, publication(channel, name, data, app))
 
-    def get(self, path: str, app: App = DEFAULT_APP, **query: str) -> HttpResponse:
+    def get(self, path: str, app: AppSettings = DEFAULT_APP, **query: str) -> HttpResponse:
         """A signed GET below ``/apps/{id}``."""
         return http_request(self.port, signed_request("GET", path, app=app, query=query))
 
 
-def publication(channel: str, name: str, data: str = "{}", app: App = DEFAULT_APP) -> bytes:
+def publication(channel: str, name: str, data: str = "{}", app: AppSettings = DEFAULT_APP) -> bytes:
     """A request to publish an event."""
     body = msgspec.json.encode({"name": name, "channels": [channel], "data": data})
     return signed_request("POST", "/events", body, app=app)

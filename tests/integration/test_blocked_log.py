@@ -16,10 +16,10 @@ import pytest
 
 from ending import end
 from harness import TIMEOUT, RawSocket, http_request, signed_request, until
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.server.processes.logs import QueuedStream
 
-APP = App(id="1", key="k", secret="s")
+APP = AppSettings(id="1", key="k", secret="s")
 
 
 def full_pipe() -> tuple[int, int]:

@@ -18,7 +18,7 @@ from certificates import Authority, Certificate
 from deployed_proxy import TlsSocket
 from harness import DEFAULT_APP, RunningServer, running_server, until
 from integration.operated import CALM, operated
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 
 class Served:
@@ -160,7 +160,7 @@ def test_a_reload_with_a_certificate_that_cannot_be_used_fails_and_changes_nothi
             served.chain.mkdir()
         else:
             put(served.new().chain, served.chain)
-        another = App(id="2", key="second-key", secret="second-secret")
+        another = AppSettings(id="2", key="second-key", secret="second-secret")
         server.configure(f"{CALM}workers = {workers}\n{tls}\n", apps=[DEFAULT_APP, another])
         for noticed in (False, True):
             if noticed:  # by the server itself, which tells the log

@@ -29,7 +29,7 @@ from harness import (
 from nginx_process import temporary_paths
 from redis_process import free_port
 from self_signed import self_signed
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 __all__ = ["command_line"]
 
@@ -44,7 +44,7 @@ class Deployed:
         self.http_port = http_port
         self.client = client
 
-    def publish(self, app: App = DEFAULT_APP, data: str = "{}") -> HttpResponse:
+    def publish(self, app: AppSettings = DEFAULT_APP, data: str = "{}") -> HttpResponse:
         body = msgspec.json.encode({"name": "hello", "channels": ["room"], "data": data})
         return https_request(self.client, self.port, signed_request("POST", "/events", body, app=app))
 
@@ -172,7 +172,7 @@ def test_the_server_is_told_who_asks_and_how(command_line: CommandLine) -> None:
 
 
 def test_a_connection_that_says_nothing_outlives_the_ping_interval(command_line: CommandLine) -> None:
-    patient = App(id="1", key="app-key", secret="app-secret", activity_timeout=1, ping_interval=1)
+    patient = AppSettings(id="1", key="app-key", secret="app-secret", activity_timeout=1, ping_interval=1)
     toml = APP + "activity_timeout = 1\nping_interval = 1\n"
     with (
         running_server(apps=(patient,)) as server,

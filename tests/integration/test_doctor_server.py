@@ -30,7 +30,7 @@ from doctor_stage import (
 from harness import DEFAULT_APP
 from redis_process import running_redis
 from soundpost.config.settings import ScalingSettings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.tools.doctor import Plan
 from soundpost.tools.doctor.base_url import Place
 from soundpost.tools.doctor.dotenv import read_env_file
@@ -42,7 +42,7 @@ _PUBLISH_ONLY_INSIDE = f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDE
 __all__ = ["impatient_stage"]
 
 
-def app(**changes: object) -> App:
+def app(**changes: object) -> AppSettings:
     return msgspec.structs.replace(DEFAULT_APP, **changes)
 
 
@@ -199,7 +199,7 @@ def _(on: Stage) -> Plan:
 
 @scene("key-not-of-app", "a backend with the id of one app and the key of another")
 def _(on: Stage) -> Plan:
-    apps = [DEFAULT_APP, App(id="2", key="second-key", secret="second-secret")]
+    apps = [DEFAULT_APP, AppSettings(id="2", key="second-key", secret="second-secret")]
     return replace(both(place(on.start_all(apps).port)), app_id="2")
 
 

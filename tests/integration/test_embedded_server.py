@@ -15,11 +15,11 @@ from embedded import publish_inside, running_embedded
 from harness import DEFAULT_APP, RawSocket, RunningServer, http_request, until
 from raw_socket import client_frame
 from soundpost.asgi import App as Embedded
-from soundpost.core.app_settings import App, RateLimiting
+from soundpost.core.app_settings import AppSettings, RateLimiting
 from soundpost.wire.frames import BINARY, CLOSE, TEXT
 from soundpost.wire.signatures import channel_text, sign, user_text
 
-LIMITED = App(
+LIMITED = AppSettings(
     id="2",
     key="limited-key",
     secret="limited-secret",
@@ -50,7 +50,7 @@ def server() -> Iterator[RunningServer]:
         yield running
 
 
-def subscribe(client: RawSocket, channel: str, member: Any = None, app: App = DEFAULT_APP) -> dict[str, Any]:
+def subscribe(client: RawSocket, channel: str, member: Any = None, app: AppSettings = DEFAULT_APP) -> dict[str, Any]:
     """Subscribe as the application allows it; what the server says first."""
     data = None if member is None else json.dumps(member)
     auth = f"{app.key}:{sign(app.secret, channel_text(client.socket_id, channel, data))}"

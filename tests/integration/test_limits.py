@@ -14,7 +14,7 @@ import pytest
 
 from harness import DEFAULT_APP, RawSocket, client_frame, http_request, signed_request, upgrade_request
 from integration.ticked_server import TickedServer, ticked_server
-from soundpost.core.app_settings import App, RateLimiting
+from soundpost.core.app_settings import AppSettings, RateLimiting
 from soundpost.server.connections.websocket_connection import WebSocketConnection
 from soundpost.wire.frames import CLOSE, TEXT, encode_frame, parse_close
 from soundpost.wire.signatures import channel_text, sign
@@ -22,7 +22,7 @@ from soundpost.wire.signatures import channel_text, sign
 CHUNK = "x" * 8_000
 
 
-def app(**options: object) -> App:
+def app(**options: object) -> AppSettings:
     return msgspec.structs.replace(DEFAULT_APP, **options)
 
 
@@ -303,7 +303,7 @@ def test_a_connection_over_the_apps_quota_is_closed_with_4004() -> None:
 
 
 def test_the_quota_counts_connections_without_subscriptions_and_each_app_for_itself() -> None:
-    other = App(id="2", key="other-key", secret="s", max_connections=1)
+    other = AppSettings(id="2", key="other-key", secret="s", max_connections=1)
     with (
         ticked_server(DEFAULT_APP, other) as ticked,
         ticked.connect("2"),

@@ -18,7 +18,7 @@ import pusher as pypi
 import pytest
 
 from harness import DEFAULT_APP, RunningServer, running_server
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import BroadcastError, ConfigurationError, PayloadError
 from soundpost.pusher import AsyncPusher, Pusher, PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherError
 from soundpost.wire.signatures import sign
@@ -28,7 +28,7 @@ NAMES = ["trigger", "trigger_batch", "send_to_user", "channels_info", "channel_i
 NAMES += ["authenticate_user", "terminate_user_connections", "validate_webhook", "from_url", "from_env", "__init__"]
 
 
-def arguments(server: RunningServer, app: App = DEFAULT_APP, **more: Any) -> dict[str, Any]:
+def arguments(server: RunningServer, app: AppSettings = DEFAULT_APP, **more: Any) -> dict[str, Any]:
     return {
         "app_id": app.id,
         "key": app.key,
@@ -264,7 +264,7 @@ def test_the_given_batch_stays_as_it_is(ours: Pusher) -> None:
 
 
 def test_an_app_id_may_be_a_word_and_paths_have_a_prefix() -> None:
-    app = App(id="my-shop", key="app-key", secret="app-secret")
+    app = AppSettings(id="my-shop", key="app-key", secret="app-secret")
     with running_server(apps=[app], path="/ws") as server:
         client = Pusher(**arguments(server, app, path="/ws"))
         assert client.trigger("a", "x", {}) == {}
@@ -273,7 +273,7 @@ def test_an_app_id_may_be_a_word_and_paths_have_a_prefix() -> None:
 
 
 def test_a_url_may_have_a_port_a_prefix_and_escapes(monkeypatch: pytest.MonkeyPatch) -> None:
-    app = App(id="1", key="k@y", secret="s:cret/")
+    app = AppSettings(id="1", key="k@y", secret="s:cret/")
     with running_server(apps=[app], path="/ws") as server:
         url = f"http://k%40y:s%3Acret%2F@127.0.0.1:{server.port}/ws/apps/1"
         assert Pusher.from_url(url).trigger("a", "x", {}) == {}
@@ -288,7 +288,7 @@ def test_a_url_may_have_a_port_a_prefix_and_escapes(monkeypatch: pytest.MonkeyPa
 
 def test_refusals_have_the_names_of_the_sdk_and_reasons(server: RunningServer, ours: Pusher) -> None:
     with pytest.raises(PusherBadAuth, match="check that key and secret") as refused:
-        Pusher(**arguments(server, App(id="1", key="app-key", secret="wrong"))).trigger("a", "x", {})
+        Pusher(**arguments(server, AppSettings(id="1", key="app-key", secret="wrong"))).trigger("a", "x", {})
     assert refused.value.status == 401
     assert isinstance(refused.value, PusherError | BroadcastError)
     with pytest.raises(PusherBadRequest):

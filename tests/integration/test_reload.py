@@ -12,10 +12,10 @@ import pytest
 from harness import DEFAULT_APP, RawSocket, until
 from integration.crowd import ask
 from integration.operated import CALM, Operated, operated
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
 
-SECOND = App(id="2", key="second-key", secret="second-secret")
+SECOND = AppSettings(id="2", key="second-key", secret="second-secret")
 
 
 @pytest.fixture(params=[1, 2], ids=["one process", "workers"])
@@ -33,7 +33,7 @@ def reload(server: Operated, said: str) -> None:
     assert server.said("apps reloaded").endswith(said)
 
 
-def some(server: Operated, app: App = DEFAULT_APP) -> list[RawSocket]:
+def some(server: Operated, app: AppSettings = DEFAULT_APP) -> list[RawSocket]:
     """Clients, on every worker in all likelihood, that are subscribed to ``room``."""
     clients = [server.connect(app) for _ in range(8)]
     for client in clients:
@@ -41,14 +41,14 @@ def some(server: Operated, app: App = DEFAULT_APP) -> list[RawSocket]:
     return clients
 
 
-def all_hear(server: Operated, clients: list[RawSocket], app: App = DEFAULT_APP) -> None:
+def all_hear(server: Operated, clients: list[RawSocket], app: AppSettings = DEFAULT_APP) -> None:
     for times in range(2):
         assert server.publish("room", f"event-{times}", app=app).status == 200
     for client in clients:
         assert [client.read_event()["event"] for _ in range(2)] == ["event-0", "event-1"]
 
 
-def connections(server: Operated, app: App = DEFAULT_APP) -> int:
+def connections(server: Operated, app: AppSettings = DEFAULT_APP) -> int:
     return int(server.get("/connections", app).json()["connections"])
 
 
@@ -64,7 +64,7 @@ def all_closed(clients: list[RawSocket], code: int) -> None:
 
 def test_a_new_app_can_be_used_at_once(server: Operated) -> None:
     clients = some(server)
-    third = App(id="3", key="third-key", secret="third-secret")
+    third = AppSettings(id="3", key="third-key", secret="third-secret")
     server.configure(apps=[DEFAULT_APP, SECOND, third])
     reload(server, "apps reloaded: new: 3")
 

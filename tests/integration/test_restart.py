@@ -17,10 +17,10 @@ from harness import DEFAULT_APP, TIMEOUT, RawSocket, until
 from integration.knocking import Knocking, Publisher, all_there, guests
 from integration.operated import CALM, Operated, operated
 from redis_process import free_port
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE
 
-SECOND = App(id="2", key="second-key", secret="second-secret")
+SECOND = AppSettings(id="2", key="second-key", secret="second-secret")
 
 
 @pytest.fixture

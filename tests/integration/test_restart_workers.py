@@ -17,10 +17,10 @@ from integration.crowd import join
 from integration.knocking import Knocking, Publisher, all_there, guests
 from integration.operated import CALM, Operated, operated
 from self_signed import self_signed
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE
 
-SECOND = App(id="2", key="second-key", secret="second-secret")
+SECOND = AppSettings(id="2", key="second-key", secret="second-secret")
 WORKERS = f"{CALM}workers = 2\n"
 
 

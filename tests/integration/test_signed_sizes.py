@@ -14,7 +14,7 @@ from integration.ticked_server import ticked_server
 from soundpost.asgi import App as EmbeddedApp
 from soundpost.broadcasting.authorization import Answer, AuthEndpoint, AuthRequest, ChannelRoutes
 from soundpost.broadcasting.settings import settings_from, settings_from_environment
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.testing import AuthorizationTester
 from soundpost.wire.frames import TEXT
@@ -122,7 +122,7 @@ def test_an_application_knows_what_its_server_takes() -> None:
 
 
 def test_the_defaults_are_the_server_s() -> None:
-    app, connection = App(id="1", key="k", secret="s"), settings_from({"app_id": "1"}).connection()
+    app, connection = AppSettings(id="1", key="k", secret="s"), settings_from({"app_id": "1"}).connection()
     for option, limit in LIMITS.items():
         assert getattr(app, option) == getattr(connection, option) == limit
 

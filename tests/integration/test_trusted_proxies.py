@@ -22,7 +22,7 @@ from harness import (
     upgrade_request,
 )
 from redis_process import free_port
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 TOLD = {"X_Forwarded_For": "192.0.2.1, 203.0.113.7"}
 """A client claims to be at the first address, and the proxy has added the second."""
@@ -31,7 +31,7 @@ WRONG = (
 )
 
 
-def app(**options: Any) -> App:
+def app(**options: Any) -> AppSettings:
     return msgspec.structs.replace(DEFAULT_APP, **options)
 
 
@@ -181,7 +181,7 @@ def test_ipv6_addresses_of_one_network_are_one() -> None:
 
 
 def test_the_limit_is_that_of_one_app() -> None:
-    other = App(id="2", key="other-key", secret="s")
+    other = AppSettings(id="2", key="other-key", secret="s")
     with running_server(apps=[app(max_connections_per_ip=1), other]) as server, RawSocket(server.port) as client:
         hello(client, **TOLD)
         with RawSocket(server.port) as another, RawSocket(server.port) as third:

@@ -11,11 +11,11 @@ import pytest
 
 from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until, upgrade_request
 from integration.crowd import Crowd, crowd, join, names, read_up_to, sign_in
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import parse_close
 
-COUNTING = App(id="2", key="counting-key", secret="counting-secret", subscription_count=True)
-LIMITED = App(id="3", key="limited-key", secret="limited-secret", max_connections=5)
+COUNTING = AppSettings(id="2", key="counting-key", secret="counting-secret", subscription_count=True)
+LIMITED = AppSettings(id="3", key="limited-key", secret="limited-secret", max_connections=5)
 WORKERS = 3
 
 
@@ -201,7 +201,7 @@ def test_a_user_is_reached_and_cut_off_on_every_worker(server: RunningServer, ev
 # Limits
 
 
-def outcomes(stack: ExitStack, server: RunningServer, app: App, count: int) -> list[str | int]:
+def outcomes(stack: ExitStack, server: RunningServer, app: AppSettings, count: int) -> list[str | int]:
     """What comes of so many connections that are opened together: "admitted", or the code of the error."""
     clients = [stack.enter_context(RawSocket(server.port)) for _ in range(count)]
     for client in clients:

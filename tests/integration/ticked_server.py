@@ -18,7 +18,7 @@ import uvloop
 
 from harness import DEFAULT_APP, TIMEOUT, RawSocket
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.publishing import publish
 from soundpost.server.server import Server
 
@@ -54,7 +54,7 @@ class TickedServer:
 
     def connect(self, app_id: str = "1") -> RawSocket:
         """A WebSocket client that has read its hello."""
-        return RawSocket.open(self.port, self.server.node.by_id[app_id].app.key)
+        return RawSocket.open(self.port, self.server.node.by_id[app_id].settings.key)
 
     def publish(self, channel: str, name: str = "e", data: str = "{}", app_id: str = "1") -> None:
         """What the HTTP API does; sent when this returns."""
@@ -68,9 +68,9 @@ class TickedServer:
 
 
 @contextmanager
-def ticked_server(*apps: App, **settings: Any) -> Iterator[TickedServer]:
+def ticked_server(*apps: AppSettings, **settings: Any) -> Iterator[TickedServer]:
     """Start a server on a free port of 127.0.0.1 in a thread; ``settings`` are keys of ``ServerSettings``."""
-    served: Sequence[App] = apps or (DEFAULT_APP,)
+    served: Sequence[AppSettings] = apps or (DEFAULT_APP,)
     defaults = {"host": "127.0.0.1", "port": 0, "shutdown_timeout": 1}
     options = Settings(server=msgspec.convert({**defaults, **settings}, ServerSettings), apps=tuple(served))
     loop = uvloop.new_event_loop()

@@ -18,7 +18,7 @@ from harness import (
     signed_request,
     upgrade_request,
 )
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 
@@ -40,7 +40,7 @@ class Witness:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    app = App(id="1", key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, ping_interval=3600, activity_timeout=3600)
+    app = AppSettings(id="1", key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, ping_interval=3600, activity_timeout=3600)
     with running_server(apps=[app]) as running:
         yield running
 

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from harness import DEFAULT_APP, RawSocket, RunningServer, running_server
 from soundpost.backplane import Registry, SingleNode
 from soundpost.core import protocol
-from soundpost.core.app import AppState
-from soundpost.core.app_settings import App
+from soundpost.core.app import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
 from soundpost.core.publishing import publish
 from soundpost.wire import signatures
 from soundpost.wire.frames import CLOSE, TEXT, close_frame
 
-APP = App(
+APP = AppSettings(
     id=DEFAULT_APP.id,
     key=DEFAULT_APP.key,
     secret=DEFAULT_APP.secret,
@@ -188,7 +188,7 @@ plans = st.one_of(
 class FakeConnection(Connection):
     """Keeps what is written to it; leaves the node in the next turn after it was closed, as a real one does."""
 
-    def __init__(self, app: AppState, call_soon: Callable[[Callable[[], None]], object]) -> None:
+    def __init__(self, app: App, call_soon: Callable[[Callable[[], None]], object]) -> None:
         super().__init__(app)
         self.written = b""
         self.closed = False
@@ -262,9 +262,9 @@ def check_presence(data: dict[str, Any]) -> None:
         assert {str(id) for id in presence["ids"]} == set(presence["hash"])
 
 
-def check_books(state: AppState, registry: Registry) -> None:
+def check_books(state: App, registry: Registry) -> None:
     """What node and registry know of channels, members and users agrees with what the connections know."""
-    everywhere = registry._apps[state.app.id].channels
+    everywhere = registry._apps[state.settings.id].channels
     assert set(everywhere) == set(state.channels)
     for name, channel in state.channels.items():
         assert channel.subscribers, f"{name} is kept, and empty"

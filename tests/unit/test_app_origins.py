@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 
-def app(*origins: str, allow_missing: bool = False) -> App:
-    return App(id="1", key="k", secret="s", allowed_origins=origins, allow_missing_origin=allow_missing)
+def app(*origins: str, allow_missing: bool = False) -> AppSettings:
+    return AppSettings(id="1", key="k", secret="s", allowed_origins=origins, allow_missing_origin=allow_missing)
 
 
 @pytest.mark.parametrize("origin", [None, "null", "", "https://example.com", "nonsense", "http://[::1"])
 def test_everybody_is_welcome_by_default(origin: str | None) -> None:
-    assert App(id="1", key="k", secret="s").allows_origin(origin)
+    assert AppSettings(id="1", key="k", secret="s").allows_origin(origin)
     assert app("example.com", "*").allows_origin(origin)
 
 

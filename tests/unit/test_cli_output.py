@@ -10,7 +10,7 @@ import pytest
 
 from configuration import APP, Directory
 from soundpost.client.incoming import Event
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import Address, browser_address, local_address
 from soundpost.tools.cli.banner import Banner, trigger_command
 from soundpost.tools.cli.event_lines import EventLines
@@ -18,7 +18,7 @@ from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
 
 LOCAL = Address("http", "127.0.0.1", 8080, "")
 PROXY = Address("https", "ws.example.com", 443, "")
-SHOP = App(id="1", key="app-key", secret="app-secret")
+SHOP = AppSettings(id="1", key="app-key", secret="app-secret")
 
 
 def test_echo_connects_where_browsers_connect() -> None:
@@ -51,7 +51,7 @@ def test_browsers_connect_to_the_host_name(tmp_path: Path) -> None:
 
 
 def test_with_a_configuration_the_banner_is_short_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:
-    apps = (SHOP, App(id="2", key="key-2", secret="secret-2", enabled=False))
+    apps = (SHOP, AppSettings(id="2", key="key-2", secret="secret-2", enabled=False))
     Banner().configured("http://0.0.0.0:8080", apps, LOCAL)
     out = capsys.readouterr().out
     assert out.splitlines()[0].endswith("listening on http://0.0.0.0:8080  apps: 1, 2 (disabled)")

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from soundpost.config.settings import ServerSettings, Settings, TlsSettings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.tools.deploy import Plan
 from soundpost.tools.deploy.installed_nginx import http2_is_a_directive, lacking
@@ -18,10 +18,10 @@ from soundpost.tools.deploy.sizes import (
     proxy_open_files,
 )
 
-APP = App(id="1", key="app-key", secret="app-secret")
+APP = AppSettings(id="1", key="app-key", secret="app-secret")
 
 
-def plan(*, apps: tuple[App, ...] = (APP,), server: dict[str, object] | None = None, **more: object) -> Plan:
+def plan(*, apps: tuple[AppSettings, ...] = (APP,), server: dict[str, object] | None = None, **more: object) -> Plan:
     settings = Settings(server=msgspec.convert(server or {}, ServerSettings), apps=apps)
     return Plan(settings=settings, **{"server_name": "ws.example.com", **more})  # type: ignore[arg-type]
 
@@ -58,7 +58,7 @@ def test_a_server_with_tls_of_its_own_is_reached_over_tls_by_its_name() -> None:
 
 
 def test_the_idle_timeout_is_longer_than_any_silence_of_any_app() -> None:
-    patient = App(id="2", key="k", secret="s", activity_timeout=120, ping_interval=300)
+    patient = AppSettings(id="2", key="k", secret="s", activity_timeout=120, ping_interval=300)
     for apps, silence in (((APP,), 60), ((APP, patient), 300), ((patient, APP), 300)):
         assert plan(apps=apps).longest_silence == silence
         assert plan(apps=apps).idle_timeout > silence + 30

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.liveness import PONG_TIMEOUT, check, patience
 
-APP = App(id="1", key="k", secret="s")
+APP = AppSettings(id="1", key="k", secret="s")
 
 
 class Peer:
@@ -25,7 +25,9 @@ class Peer:
 
 @pytest.mark.parametrize(("interval", "timeout", "expected"), [(60, 30, 30), (20, 30, 20), (60, 120, 60)])
 def test_patience_is_the_shorter_of_the_two(interval: int, timeout: int, expected: int) -> None:
-    assert patience(App(id="1", key="k", secret="s", ping_interval=interval, activity_timeout=timeout)) == expected
+    assert (
+        patience(AppSettings(id="1", key="k", secret="s", ping_interval=interval, activity_timeout=timeout)) == expected
+    )
 
 
 def test_a_peer_that_spoke_lately_is_left_alone() -> None:
@@ -75,7 +77,7 @@ def test_a_peer_looked_at_late_still_gets_its_time_to_answer() -> None:
 
 @pytest.mark.parametrize("timeout", [1, 30, 120])
 def test_a_dead_peer_is_noticed_within_activity_timeout_and_thirty_seconds(timeout: int) -> None:
-    app = App(id="1", key="k", secret="s", activity_timeout=timeout, ping_interval=600)
+    app = AppSettings(id="1", key="k", secret="s", activity_timeout=timeout, ping_interval=600)
     peer, now = Peer(last_seen=7), 7
     wait = patience(app)
     while wait:

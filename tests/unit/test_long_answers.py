@@ -110,7 +110,7 @@ def test_who_is_not_ended_yet_when_the_app_comes_back_stays() -> None:
     waiting: list[Callable[[], None]] = []
     clients = [stage.connect() for _ in range(600)]
     stage.node.call_soon = waiting.append
-    disabled, enabled = Stage(enabled=False).app.app, APP
+    disabled, enabled = Stage(enabled=False).app.settings, APP
 
     stage.node.reconfigure([disabled])
     stage.node.reconfigure([enabled])

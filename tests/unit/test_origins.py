@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from configuration import APP_TABLE, Directory
 from soundpost.broadcasting.authorization.origin import cross_site_fault
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.wire.origins import OriginError, check_origins, origins
 
@@ -21,7 +21,7 @@ Matcher = Callable[[str, str], bool]
 
 
 def _app(form: str, origin: str) -> bool:
-    return App(id="1", key="k", secret="s", allowed_origins=(form,)).allows_origin(origin)
+    return AppSettings(id="1", key="k", secret="s", allowed_origins=(form,)).allows_origin(origin)
 
 
 def _auth_endpoint(form: str, origin: str) -> bool:
@@ -189,7 +189,7 @@ def _in_the_file(forms: list[str], directory: Directory) -> None:
 
 
 def _in_an_app(forms: list[str], _: Directory) -> None:
-    App(id="1", key="k", secret="s", allowed_origins=tuple(forms))
+    AppSettings(id="1", key="k", secret="s", allowed_origins=tuple(forms))
 
 
 def _in_an_embedded_server(forms: list[str], _: Directory) -> None:
@@ -248,7 +248,7 @@ def test_an_app_that_nobody_could_connect_to_is_refused(directory: Directory) ->
 @pytest.mark.parametrize("text", ["*", "*.example.com", "https://*.example.com", "example.com"])
 def test_one_text_in_place_of_a_list_is_not_taken_letter_by_letter(text: str) -> None:
     with pytest.raises(ConfigurationError, match="where a list is meant"):
-        App(id="1", key="k", secret="s", allowed_origins=text)  # type: ignore[arg-type]
+        AppSettings(id="1", key="k", secret="s", allowed_origins=text)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="where a list is meant"):
         BroadcastSettings(trusted_origins=text)  # type: ignore[arg-type]
 

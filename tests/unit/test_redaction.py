@@ -17,7 +17,7 @@ from soundpost.client import ChannelAuth, with_secret
 from soundpost.config.credentials import Credentials
 from soundpost.config.options import Setting
 from soundpost.config.settings import ScalingSettings, ServerSettings, Settings, TlsSettings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import SoundpostError
 from soundpost.pusher import Pusher
 from soundpost.redaction import redacted, redacted_url
@@ -81,8 +81,10 @@ def test_keys_of_a_dictionary_that_name_a_secret(name: str) -> None:
 @pytest.mark.parametrize(
     "thing",
     [
-        App(id="1", key="k", secret=SECRET),
-        Settings(apps=(App(id="1", key="k", secret=SECRET),), scaling=ScalingSettings(redis=f"redis://:{SECRET}@h")),
+        AppSettings(id="1", key="k", secret=SECRET),
+        Settings(
+            apps=(AppSettings(id="1", key="k", secret=SECRET),), scaling=ScalingSettings(redis=f"redis://:{SECRET}@h")
+        ),
         Settings(server=ServerSettings(tls=TlsSettings(passphrase=SECRET))),
         ScalingSettings(redis=f"redis://:{SECRET}@h", sentinel_password=SECRET),
         ScalingSettings(redis=f"redis://:a/{SECRET}@h"),

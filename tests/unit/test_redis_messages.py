@@ -30,13 +30,13 @@ from soundpost.backplane.redis.messages import (
     terminate,
 )
 from soundpost.backplane.redis.received import event_fault, is_json, largest_frame
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
 from soundpost.wire import messages
 from soundpost.wire.frames import BINARY, CLOSE, encode_frame, text_frame
 from soundpost.wire.json_text import encode
 
-APP = App(id="1", key="k", secret="s")
+APP = AppSettings(id="1", key="k", secret="s")
 KINDS = [MAGIC + kind for kind in (b"E", b"!", b"+", b"-", b"~", b"#", b"N", b"R", b"X", b"")]
 
 field = st.binary(max_size=300) | st.sampled_from([b"", b" ", b"\n", b"\x00", b"S2E", b"S1E me 1 - ", b"\x81\x02{}"])

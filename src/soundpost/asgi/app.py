@@ -19,7 +19,7 @@ from soundpost.asgi.uvicorn_fairness import make_uvicorn_fair
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.config.load import load
 from soundpost.config.settings import ServerSettings
-from soundpost.core.app_settings import App as AppSettings
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import identifier_fault
 

@@ -19,7 +19,7 @@ from soundpost.wire.frames import frame_payloads
 
 if TYPE_CHECKING:
     from soundpost.asgi.state import State
-    from soundpost.core.app import AppState
+    from soundpost.core.app import App
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Any]]
@@ -49,7 +49,7 @@ class AsgiConnection(Connection):
         "slot",
     )
 
-    def __init__(self, app: AppState, state: State, send: Send) -> None:
+    def __init__(self, app: App, state: State, send: Send) -> None:
         super().__init__(app)
         self._state = state
         self._send = send
@@ -67,7 +67,7 @@ class AsgiConnection(Connection):
     async def serve(self, receive: Receive) -> None:
         """Greet the client, then act on what it sends until one side closes. The handshake is done."""
         self._task = asyncio.current_task()
-        self._state.wheel.add(self, liveness.patience(self.app.app))
+        self._state.wheel.add(self, liveness.patience(self.app.settings))
         try:
             self.app.node.opened(self)
             if self._state.stopping:
@@ -100,9 +100,9 @@ class AsgiConnection(Connection):
             self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
             return
         payload = text.encode(errors="surrogatepass")
-        if len(payload) <= self.app.app.max_message_size:
+        if len(payload) <= self.app.settings.max_message_size:
             protocol.receive(self, payload)
-        elif len(payload) <= oversized.most_read(self.app.app):
+        elif len(payload) <= oversized.most_read(self.app.settings):
             oversized.refuse(self, payload)
         else:
             self.close(frames.TOO_BIG, oversized.close_reason(self))
@@ -122,7 +122,7 @@ class AsgiConnection(Connection):
             self._waiting_bytes += text[1] + _QUEUED
         if self._writer is None:
             self._writer = self._state.loop.create_task(self._send_waiting())
-        if self._waiting_bytes > self.app.app.max_output_buffer:
+        if self._waiting_bytes > self.app.settings.max_output_buffer:
             for observer in self.app.node.observers:
                 observer.output_overflowed(self)
             self._state.overflowed(self)
@@ -175,7 +175,7 @@ class AsgiConnection(Connection):
                 self._given_up = True
                 self._task.cancel()
             return 0
-        return liveness.check(self, self.app.app, now)
+        return liveness.check(self, self.app.settings, now)
 
     def ping(self) -> None:
         """With a ``pusher:ping``; WebSocket pings are the ASGI server's own affair."""

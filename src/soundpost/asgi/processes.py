@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from soundpost.core.app_settings import App as AppSettings
+from soundpost.core.app_settings import AppSettings
 
 
 class Claim:

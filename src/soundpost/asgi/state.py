@@ -12,8 +12,8 @@ from soundpost.asgi.connection import AsgiConnection, Message, Receive, Send, de
 from soundpost.asgi.processes import Claim
 from soundpost.backplane import Registry, SingleNode
 from soundpost.config.settings import ServerSettings
-from soundpost.core.app import AppState
-from soundpost.core.app_settings import App as AppSettings
+from soundpost.core.app import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
 from soundpost.core.notices import Notices
@@ -78,9 +78,9 @@ class State:
         finally:
             self.open_websockets -= 1
 
-    async def _admit(self, app: AppState) -> None:
+    async def _admit(self, app: App) -> None:
         admission: asyncio.Future[Admission] = self.loop.create_future()
-        self.node.peers.admit(app.app.id, admission.set_result)
+        self.node.peers.admit(app.settings.id, admission.set_result)
         admitted = await admission
         if admitted != "admitted":
             raise full(admitted)
@@ -89,8 +89,8 @@ class State:
         """Close every connection with 4200 (pusher-js reconnects at once); wait for them to go, for a while."""
         self.stopping = True
         self.node.outbox.flush()
-        for state in self.node.by_id.values():
-            for connection in list(state.connections.values()):
+        for app in self.node.by_id.values():
+            for connection in list(app.connections.values()):
                 self.send_away(connection)
         if self._claim is not None:
             self._claim.release()
@@ -107,12 +107,12 @@ class State:
         """A slow client is closed."""
         self.overflows += 1
         self.notices.warn(
-            f"overflowed {connection.app.app.id}",
+            f"overflowed {connection.app.settings.id}",
             "closed socket %s of app %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) waited. "
             "No further ones are logged within a minute",
             connection.socket_id,
-            connection.app.app.id,
-            connection.app.app.max_output_buffer,
+            connection.app.settings.id,
+            connection.app.settings.max_output_buffer,
             silence=60,
         )
 

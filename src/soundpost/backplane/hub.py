@@ -31,7 +31,7 @@ from soundpost.backplane.hub_messages import (
 )
 from soundpost.backplane.idempotency import RequestKeys
 from soundpost.backplane.registry import Registry
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
 from soundpost.core.peers import Change, Joined
 
@@ -70,7 +70,7 @@ class Hub:
         self.registry.every_few_seconds()
         self.request_keys.drop_expired()
 
-    def reconfigure(self, apps: Iterable[App]) -> None:
+    def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Other apps from now on."""
         self.registry.reconfigure(apps)
         for worker in self.workers:
@@ -181,7 +181,7 @@ class WorkerEnd:
 
     # What the registry tells
 
-    def reconfigure(self, apps: list[App]) -> None:
+    def reconfigure(self, apps: list[AppSettings]) -> None:
         """Other apps from now on."""
         self._send(Reconfigure(apps))
 

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.config.settings import Settings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.notices import MINUTE, Notices
 from soundpost.core.peers import Admission, Change, Query, ReadyEvent, RequestKey
 
@@ -42,7 +42,7 @@ class Configuration(_Message):
 class Reconfigure(_Message):
     """These are the apps from now on."""
 
-    apps: list[App]
+    apps: list[AppSettings]
 
 
 class Retire(_Message):

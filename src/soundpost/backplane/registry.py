@@ -15,7 +15,7 @@ from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.members import Members
 from soundpost.backplane.slices import at_once, json_in_slices
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import (
@@ -100,7 +100,7 @@ class _Share:
 class _AppEntry:
     """An app on all nodes."""
 
-    def __init__(self, app: App, clock: Callable[[], float]) -> None:
+    def __init__(self, app: AppSettings, clock: Callable[[], float]) -> None:
         self.app = app
         self.connections: dict[NodeEnd, int] = {}
         self.addresses = Addresses()
@@ -119,7 +119,7 @@ class Registry:
 
     def __init__(
         self,
-        apps: Iterable[App],
+        apps: Iterable[AppSettings],
         *,
         max_connections: int | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -134,7 +134,7 @@ class Registry:
         self.reaches_all = True
         self.on_reach: Callable[[], None] = lambda: None
 
-    def reconfigure(self, apps: Iterable[App]) -> None:
+    def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Other apps from now on. One that is gone is kept until its connections have left."""
         for app in apps:
             entry = self._apps.get(app.id)

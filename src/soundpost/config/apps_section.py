@@ -10,7 +10,7 @@ import msgspec
 from soundpost.config.credentials import generate
 from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.variables import REVERB
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import identifier_fault
 
@@ -43,7 +43,7 @@ def generated(options: Values) -> Values:
     return {**options, **{keys: Setting(value, "generated") for keys, value in fresh}}
 
 
-def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str]) -> tuple[App, ...]:
+def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str]) -> tuple[AppSettings, ...]:
     """The apps. Raises ConfigurationError for one that is not whole, and for an id or key that occurs twice.
 
     ``places`` names each app in messages, for what is missing has no place of its own.
@@ -63,7 +63,7 @@ def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str
             )
     for keys in (("app", "id"), ("app", "key")):
         _check_unique(apps, keys)
-    return tuple(msgspec.convert(nested(app), App) for app in apps)
+    return tuple(msgspec.convert(nested(app), AppSettings) for app in apps)
 
 
 def nested(values: Values) -> dict[str, Any]:

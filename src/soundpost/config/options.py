@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.config.settings import PublicAddress, ScalingSettings, ServerSettings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 Keys = tuple[str, ...]
 """Where an option lives: ``("server", "tls", "key")``, ``("app", "secret")``, ``("public", "host")``."""
@@ -79,7 +79,7 @@ def _options_of(struct: type[Struct], keys: Keys) -> Iterator[Option]:
 _SECTIONS: Final[dict[str, type[Struct]]] = {
     "server": ServerSettings,
     "scaling": ScalingSettings,
-    "app": App,
+    "app": AppSettings,
     "public": PublicAddress,
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from soundpost.core.app_settings import App, Positive
+from soundpost.core.app_settings import AppSettings, Positive
 from soundpost.redaction import redacted_fields
 
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
@@ -119,7 +119,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     server: ServerSettings = ServerSettings()
     scaling: ScalingSettings = ScalingSettings()
-    apps: tuple[App, ...] = ()
+    apps: tuple[AppSettings, ...] = ()
 
 
 class PublicAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

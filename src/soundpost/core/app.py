@@ -11,7 +11,7 @@ from soundpost.wire import codes
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
-    from soundpost.core.app_settings import App
+    from soundpost.core.app_settings import AppSettings
     from soundpost.core.connection import Connection
     from soundpost.core.node import Node
 
@@ -20,12 +20,12 @@ _AT_ONCE: Final = 500
 """Connections closed in one loop turn: some 5 ms."""
 
 
-class AppState:
+class App:
     """One app on one node."""
 
-    def __init__(self, node: Node, app: App) -> None:
+    def __init__(self, node: Node, settings: AppSettings) -> None:
         self.node = node
-        self.app = app
+        self.settings = settings
         self.connections: dict[str, Connection] = {}
         """By socket id."""
         self.counted_addresses: dict[str, str] = {}
@@ -56,7 +56,7 @@ class AppState:
 
     def end_unauthorized(self, now: float) -> None:
         """Close connections that had ``authorization_timeout`` seconds and made no use of them, some at a time."""
-        limit = self.app.authorization_timeout
+        limit = self.settings.authorization_timeout
         if limit is None:
             self.unauthorized.clear()
             return

@@ -27,7 +27,7 @@ class RateLimiting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Close the connection (4100: it may come back after a while) instead of refusing the message."""
 
 
-class App(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One application's credentials and limits. Sizes are in bytes, times in seconds, names in characters."""
 
     id: Text

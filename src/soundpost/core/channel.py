@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
-    from soundpost.core.app import AppState
+    from soundpost.core.app import App
     from soundpost.core.connection import Connection
     from soundpost.core.pending_subscriptions import Joining
 
@@ -21,7 +21,7 @@ class Channel:
 
     __slots__ = ("_compressing", "_partial", "_pending", "app", "joining", "kind", "name", "subscribers")
 
-    def __init__(self, app: AppState, name: str, kind: Kind) -> None:
+    def __init__(self, app: App, name: str, kind: Kind) -> None:
         self.app = app
         self.name = name
         self.kind = kind

@@ -14,29 +14,29 @@ from soundpost.wire.messages import ClientMessage
 
 def relay(connection: Connection, message: ClientMessage) -> None:
     """Pass a client event on to the channel's other subscribers, data unchanged. Raises ProtocolError."""
-    state = connection.app
-    app = state.app
-    if app.accept_client_events_from == "none":
+    app = connection.app
+    settings = app.settings
+    if settings.accept_client_events_from == "none":
         raise ProtocolError(
             codes.CLIENT_EVENT_REJECTED,
             "The app does not have client messaging enabled. (accept_client_events_from is 'none')",
         )
     if message.channel is None:
         raise ProtocolError(codes.INVALID_MESSAGE, f"Invalid message format: {message.event} names no channel")
-    if len(message.event) > app.max_event_name_length:
+    if len(message.event) > settings.max_event_name_length:
         raise ProtocolError(
             codes.CLIENT_EVENT_REJECTED,
             f"Client event rejected - its name has {len(message.event)} characters, "
-            f"at most {app.max_event_name_length} are allowed",
+            f"at most {settings.max_event_name_length} are allowed",
         )
     data = bytes(message.data)
-    if len(data) > app.max_event_data_size:
+    if len(data) > settings.max_event_data_size:
         raise ProtocolError(
             codes.CLIENT_EVENT_REJECTED,
             f"Client event rejected - data of {message.event} has {len(data)} bytes, "
-            f"at most {app.max_event_data_size} are allowed",
+            f"at most {settings.max_event_data_size} are allowed",
         )
-    channel = state.channels.get(message.channel)
+    channel = app.channels.get(message.channel)
     if channel is None or connection not in channel.subscribers:
         raise ProtocolError(
             codes.UNAUTHORIZED,
@@ -50,13 +50,13 @@ def relay(connection: Connection, message: ClientMessage) -> None:
         )
     _take_allowance(connection)
     frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
-    state.node.peers.publish(app.id, channel.name, frame, connection.socket_id, keep=False)
-    for observer in state.node.observers:
+    app.node.peers.publish(settings.id, channel.name, frame, connection.socket_id, keep=False)
+    for observer in app.node.observers:
         observer.client_event(connection, channel, message.event, data)
 
 
 def _take_allowance(connection: Connection) -> None:
-    rate = connection.app.app.max_client_events_per_second
+    rate = connection.app.settings.max_client_events_per_second
     now = connection.app.node.clock()
     if connection.client_event_allowance is None:
         connection.client_event_allowance = Allowance(rate, now)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from soundpost.wire import messages
 
 if TYPE_CHECKING:
-    from soundpost.core.app import AppState
+    from soundpost.core.app import App
     from soundpost.core.channel import Channel
     from soundpost.core.pending_subscriptions import Unsettled
     from soundpost.core.token_bucket import Allowance
@@ -48,7 +48,7 @@ class Connection(ABC):
         "user",
     )
 
-    def __init__(self, app: AppState) -> None:
+    def __init__(self, app: App) -> None:
         self.app = app
         self.socket_id = new_socket_id()
         self.takes_compressed = False

@@ -29,7 +29,7 @@ def takes_junk(connection: Connection) -> bool:
         connection.junk_allowance = Allowance(MAX_JUNK, now)
     if connection.junk_allowance.take(MAX_JUNK, MINUTE, now):
         return True
-    app = connection.app.app
+    app = connection.app.settings
     connection.app.node.notices.warn(
         f"flooding {app.id}",
         "app %s: closed socket %s from %s with 4100: more than %d control frames, tiny fragments or malformed messages "
@@ -50,20 +50,20 @@ def takes_junk(connection: Connection) -> bool:
 def takes_waste(connection: Connection) -> bool:
     """Count a control frame or an oversized message, against the app's rate limit too; return whether it may be
     answered."""
-    return takes_junk(connection) and (not connection.app.app.rate_limiting.enabled or within_rate(connection))
+    return takes_junk(connection) and (not connection.app.settings.rate_limiting.enabled or within_rate(connection))
 
 
 def count_fragment(connection: Connection, size: int) -> None:
     """Count a part of a message, of ``size`` bytes, that does not end it, against the app's rate limit too."""
     if size < SMALL_FRAGMENT and not takes_junk(connection):
         return
-    if connection.app.app.rate_limiting.enabled:
+    if connection.app.settings.rate_limiting.enabled:
         within_rate(connection)
 
 
 def within_rate(connection: Connection) -> bool:
     """Count a message against the app's rate limit; say so, or end the connection, when it is over."""
-    limit = connection.app.app.rate_limiting
+    limit = connection.app.settings.rate_limiting
     now = connection.app.node.clock()
     if connection.message_allowance is None:
         connection.message_allowance = Allowance(limit.max_attempts, now)

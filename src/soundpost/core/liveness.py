@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 PONG_TIMEOUT: Final = 30
 """Seconds a peer has to answer a ping."""
@@ -27,12 +27,12 @@ class Peer(Protocol):
         """Close with 4201."""
 
 
-def patience(app: App) -> int:
+def patience(app: AppSettings) -> int:
     """Seconds of silence after which a peer is pinged."""
     return min(app.ping_interval, app.activity_timeout)
 
 
-def check(peer: Peer, app: App, now: int) -> int:
+def check(peer: Peer, app: AppSettings, now: int) -> int:
     """Do what is due for a peer; return in how many seconds to look again, 0 for never."""
     left = patience(app) - (now - peer.last_seen)
     if left > 0:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from soundpost.core import subscriptions, users
-from soundpost.core.app import AppState
-from soundpost.core.app_settings import App
+from soundpost.core.app import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.notices import Notices
 from soundpost.core.observer import Observer
@@ -31,7 +31,7 @@ class Node:
 
     def __init__(
         self,
-        apps: Iterable[App],
+        apps: Iterable[AppSettings],
         *,
         peers: Peers,
         call_soon: CallSoon,
@@ -49,31 +49,31 @@ class Node:
         """Makes a frame smaller for connections that take compressed ones, or leaves it as it is."""
         self.observers = tuple(observers)
         self.outbox = Outbox(call_soon, peers.flush)
-        self.by_id: dict[str, AppState] = {}
-        self.by_key: dict[str, AppState] = {}
-        for app in apps:
-            self.by_id[app.id] = self.by_key[app.key] = AppState(self, app)
+        self.by_id: dict[str, App] = {}
+        self.by_key: dict[str, App] = {}
+        for settings in apps:
+            self.by_id[settings.id] = self.by_key[settings.key] = App(self, settings)
         peers.attach(self)
 
-    def reconfigure(self, apps: Iterable[App]) -> None:
-        """Other apps from now on. Connections of apps that stay are not touched; what they may do is."""
+    def reconfigure(self, apps: Iterable[AppSettings]) -> None:
+        """Serve other apps from now on. Connections of apps that stay are not touched, but their new limits hold."""
         before, self.by_id, self.by_key = self.by_id, {}, {}
-        for app in apps:
-            state = before.pop(app.id, None) or AppState(self, app)
-            state.app, state.closed_with = app, None
-            self.by_id[app.id] = self.by_key[app.key] = state
-            if not app.enabled:
-                state.end_all(codes.APP_DISABLED, "Application is disabled")
-        for state in before.values():
-            state.end_all(codes.APP_DOES_NOT_EXIST, "Application does not exist any more")
+        for settings in apps:
+            app = before.pop(settings.id, None) or App(self, settings)
+            app.settings, app.closed_with = settings, None
+            self.by_id[settings.id] = self.by_key[settings.key] = app
+            if not settings.enabled:
+                app.end_all(codes.APP_DISABLED, "Application is disabled")
+        for app in before.values():
+            app.end_all(codes.APP_DOES_NOT_EXIST, "Application does not exist any more")
 
     def opened(self, connection: Connection, preface: bytes = b"") -> None:
         """A connection was admitted: greet it. ``preface`` (the handshake's answer) leaves in the same write."""
         app = connection.app
         app.connections[connection.socket_id] = connection
-        if app.app.authorization_timeout is not None:
+        if app.settings.authorization_timeout is not None:
             app.unauthorized[connection] = self.clock()
-        hello = messages.connection_established(connection.socket_id, app.app.activity_timeout)
+        hello = messages.connection_established(connection.socket_id, app.settings.activity_timeout)
         for observer in self.observers:
             observer.connection_opened(connection)
             observer.message_sent(connection, hello)
@@ -89,7 +89,7 @@ class Node:
         subscriptions.leave_all(connection)
         users.sign_out(connection)
         app = connection.app
-        self.peers.release(app.app.id, app.counted_addresses.pop(connection.socket_id, None))
+        self.peers.release(app.settings.id, app.counted_addresses.pop(connection.socket_id, None))
         for observer in self.observers:
             observer.connection_closed(connection)
 
@@ -100,9 +100,9 @@ class Node:
     def every_second(self) -> None:
         """Do what is due to the second."""
         now = self.clock()
-        for state in self.by_id.values():
-            if state.unauthorized:
-                state.end_unauthorized(now)
+        for app in self.by_id.values():
+            if app.unauthorized:
+                app.end_unauthorized(now)
 
     def every_few_seconds(self) -> None:
         """What need not be done at once."""
@@ -117,16 +117,16 @@ class Node:
 
     def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
         """An event for the subscribers of a channel on this node, but one."""
-        state = self.by_id.get(app_id)
-        found = None if state is None else state.channels.get(channel)
-        if state is not None and found is not None and found.subscribers:
-            found.queue(frame, None if except_socket_id is None else state.connections.get(except_socket_id))
+        app = self.by_id.get(app_id)
+        found = None if app is None else app.channels.get(channel)
+        if app is not None and found is not None and found.subscribers:
+            found.queue(frame, None if except_socket_id is None else app.connections.get(except_socket_id))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """The connections of a user on this node are to be closed."""
-        state = self.by_id.get(app_id)
-        if state is not None:
-            users.terminate(state, user_id)
+        app = self.by_id.get(app_id)
+        if app is not None:
+            users.terminate(app, user_id)
 
     def tell(self, change: Change) -> None:
         """Something happened that concerns all nodes, and is told to this one."""

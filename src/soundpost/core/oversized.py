@@ -9,7 +9,7 @@ from functools import partial
 from typing import Final
 
 from soundpost.core import error_replies, flooding
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.notices import MINUTE
 from soundpost.errors import ProtocolError, SubscriptionError
@@ -19,7 +19,7 @@ from soundpost.wire.messages import Subscribe, decode_data
 _FACTOR: Final = 4
 
 
-def most_read(app: App) -> int:
+def most_read(app: AppSettings) -> int:
     """Return how many bytes of one message are read; a larger one closes the connection with 1009."""
     return _FACTOR * app.max_message_size
 
@@ -31,7 +31,7 @@ def refuse(connection: Connection, payload: bytes) -> None:
     """
     if not flooding.takes_waste(connection):
         return
-    error = _refusal(connection.app.app, payload)
+    error = _refusal(connection.app.settings, payload)
     _warn(connection, f"refused a message of {len(payload)} bytes", str(error))
     if connection.unsettled is None:
         error_replies.tell(connection, error)
@@ -41,13 +41,13 @@ def refuse(connection: Connection, payload: bytes) -> None:
 
 def close_reason(connection: Connection) -> str:
     """Return what a client is told whose message is not even read to its end, and log it."""
-    app = connection.app.app
+    app = connection.app.settings
     reason = f"Message over {most_read(app)} bytes ({_FACTOR} times max_message_size)"
     _warn(connection, "closed the connection with 1009", reason)
     return reason
 
 
-def _refusal(app: App, payload: bytes) -> ProtocolError:
+def _refusal(app: AppSettings, payload: bytes) -> ProtocolError:
     too_large = f"the message has {len(payload)} bytes, at most {app.max_message_size} are allowed (max_message_size)"
     try:
         message = messages.decode_message(payload)
@@ -66,7 +66,7 @@ def _refusal(app: App, payload: bytes) -> ProtocolError:
 
 
 def _warn(connection: Connection, what: str, why: str) -> None:
-    app = connection.app.app
+    app = connection.app.settings
     connection.app.node.notices.warn(
         f"oversized {app.id}",
         "app %s: %s of socket %s from %s: %a. Further ones are not logged for a minute",

@@ -18,7 +18,7 @@ def receive(connection: Connection, payload: bytes) -> None:
     try:
         for observer in connection.app.node.observers:
             observer.message_received(connection, payload)
-        if connection.app.app.rate_limiting.enabled and not flooding.within_rate(connection):
+        if connection.app.settings.rate_limiting.enabled and not flooding.within_rate(connection):
             return
         message = messages.decode_message(payload)
         unsettled = connection.unsettled

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.peers import ReadyEvent, Reception, RequestKey
 from soundpost.wire import channel_names, messages
 
 
-def publish(state: AppState, channel: str, event: str, data: str, except_socket_id: str | None = None) -> None:
+def publish(app: App, channel: str, event: str, data: str, except_socket_id: str | None = None) -> None:
     """Deliver an event to all subscribers of a channel, on all nodes, but one; keep it, on a cache channel."""
     frame = messages.event(event, channel, data)
     keep = channel_names.kind_of(channel).is_cache
-    state.node.peers.publish(state.app.id, channel, frame, except_socket_id, keep)
+    app.node.peers.publish(app.settings.id, channel, frame, except_socket_id, keep)
 
 
 def publish_once(
-    state: AppState,
+    app: App,
     request: RequestKey,
     events: Iterable[tuple[str, str, str, str | None]],
     then: Callable[[Reception], None],
@@ -28,4 +28,4 @@ def publish_once(
         ReadyEvent(channel, messages.event(event, channel, data), except_socket_id, kind_of(channel).is_cache)
         for channel, event, data, except_socket_id in events
     ]
-    state.node.peers.publish_once(state.app.id, request, ready, then)
+    app.node.peers.publish_once(app.settings.id, request, ready, then)

@@ -26,22 +26,22 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
     if connection.unsettled is not None and request.channel in connection.unsettled.joining:
         connection.unsettled.wait(connection, partial(subscribe, connection, request))
         return
-    state = connection.app
+    app = connection.app
     name = request.channel
-    fault = channel_names.fault(name, state.app.max_channel_name_length)
+    fault = channel_names.fault(name, app.settings.max_channel_name_length)
     if fault is not None:
         raise SubscriptionError(name, codes.INVALID_MESSAGE, fault, type="InvalidChannel", status=400)
     kind = channel_names.kind_of(name)
     if kind.needs_auth:
         _verify(connection, request)
-        state.unauthorized.pop(connection, None)
+        app.unauthorized.pop(connection, None)
     elif kind is Kind.USER and (connection.user is None or name != SERVER_TO_USER + connection.user.id):
         raise SubscriptionError(
             name, codes.UNAUTHORIZED, f"Connection is unauthorized: sign in as the user of {name} before subscribing"
         )
     newcomer = _member(connection, request) if kind.is_presence else None
     user_id = None if newcomer is None else newcomer.id
-    channel = state.channels.get(name)
+    channel = app.channels.get(name)
     if channel is not None and connection in channel.subscribers:
         if channel.subscribers[connection] == user_id:
             _confirm_again(connection, channel)
@@ -50,8 +50,8 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
         _note_repetition(connection)
     _check_repetitions(connection, name)
     _check_number(connection, name)
-    joining = Joining(connection, state.channel(name, kind), user_id)
-    state.node.peers.join(state.app.id, name, newcomer, partial(_settle, joining, _confirm))
+    joining = Joining(connection, app.channel(name, kind), user_id)
+    app.node.peers.join(app.settings.id, name, newcomer, partial(_settle, joining, _confirm))
 
 
 def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
@@ -60,17 +60,17 @@ def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], N
     The client's own subscription, which pusher-js makes after ``pusher:signin_success``, comes too late for an event
     that is sent at once. It is confirmed like any that is made again, so each event comes once.
     """
-    state = connection.app
+    app = connection.app
     name = SERVER_TO_USER + user_id
-    channel = state.channels.get(name)
-    if channel_names.fault(name, state.app.max_channel_name_length) is not None:
+    channel = app.channels.get(name)
+    if channel_names.fault(name, app.settings.max_channel_name_length) is not None:
         confirm()  # no channel can have this name: nothing can be sent to the user
     elif channel is not None and connection in channel.subscribers:
         confirm()
     else:
-        joining = Joining(connection, state.channel(name, Kind.USER), None)
+        joining = Joining(connection, app.channel(name, Kind.USER), None)
         then = partial(_settle, joining, lambda *_: confirm())
-        state.node.peers.join(state.app.id, name, None, then)
+        app.node.peers.join(app.settings.id, name, None, then)
 
 
 def unsubscribe(connection: Connection, name: str) -> None:
@@ -100,24 +100,24 @@ def leave_all(connection: Connection) -> None:
 
 def _leave(connection: Connection, channel: Channel) -> None:
     user_id = channel.remove(connection)
-    state = channel.app
-    state.forget_if_empty(channel)
-    state.node.peers.leave(state.app.id, channel.name, user_id)
+    app = channel.app
+    app.forget_if_empty(channel)
+    app.node.peers.leave(app.settings.id, channel.name, user_id)
 
 
 def _settle(joining: Joining, confirm: Callable[[Connection, Channel, Joined], None], joined: Joined | None) -> None:
     """The other nodes know of a subscription, or there is no room for it."""
     joining.end()
     connection, channel = joining.connection, joining.channel
-    state = connection.app
+    app = connection.app
     if joining.abandoned:
-        state.forget_if_empty(channel)
+        app.forget_if_empty(channel)
         if joined is not None:
-            state.node.peers.leave(state.app.id, channel.name, joining.user_id)
+            app.node.peers.leave(app.settings.id, channel.name, joining.user_id)
         return
     if joined is None:
-        state.forget_if_empty(channel)
-        error_replies.tell(connection, _no_room(channel.name, state.app.max_presence_members))
+        app.forget_if_empty(channel)
+        error_replies.tell(connection, _no_room(channel.name, app.settings.max_presence_members))
     else:
         channel.add(connection, joining.user_id)
         connection.channels.append(channel)
@@ -135,7 +135,7 @@ def _confirm_again(connection: Connection, channel: Channel) -> None:
             channel.flush()  # the answer knows of what waits here: sent after it, that would look new
             _confirm(connection, channel, joined)
 
-    channel.app.node.peers.look(channel.app.app.id, channel.name, confirm)
+    channel.app.node.peers.look(channel.app.settings.id, channel.name, confirm)
 
 
 def _confirm(connection: Connection, channel: Channel, joined: Joined) -> None:
@@ -153,7 +153,7 @@ def _confirm(connection: Connection, channel: Channel, joined: Joined) -> None:
 
 
 def _verify(connection: Connection, request: Subscribe) -> None:
-    app, name = connection.app.app, request.channel
+    app, name = connection.app.settings, request.channel
     if not request.auth:
         raise SubscriptionError(
             name, codes.UNAUTHORIZED, f"Connection is unauthorized: auth is required to subscribe to {name}"
@@ -175,7 +175,7 @@ def _verify(connection: Connection, request: Subscribe) -> None:
 
 def _member(connection: Connection, request: Subscribe) -> Member:
     """The member a presence subscription is for: from its channel_data, or from who signed in."""
-    app, name = connection.app.app, request.channel
+    app, name = connection.app.settings, request.channel
     if request.channel_data:
         try:
             who = messages.read_channel_data(request.channel_data)
@@ -205,7 +205,7 @@ def _member(connection: Connection, request: Subscribe) -> Member:
 
 
 def _check_number(connection: Connection, name: str) -> None:
-    limit = connection.app.app.max_subscriptions
+    limit = connection.app.settings.max_subscriptions
     joining = 0 if connection.unsettled is None else len(connection.unsettled.joining)
     if len(connection.channels) + joining >= limit:
         raise SubscriptionError(
@@ -220,15 +220,15 @@ def _check_number(connection: Connection, name: str) -> None:
 def _note_repetition(connection: Connection) -> None:
     """From now on it counts how often this client subscribes: what it is answered may be far more than it sends."""
     if connection.subscription_allowance is None:
-        state = connection.app
-        connection.subscription_allowance = Allowance(state.app.max_subscriptions, state.node.clock())
+        app = connection.app
+        connection.subscription_allowance = Allowance(app.settings.max_subscriptions, app.node.clock())
 
 
 def _check_repetitions(connection: Connection, name: str) -> None:
     allowance = connection.subscription_allowance
     if allowance is None:  # it has never left a channel: max_subscriptions bounds what it is answered
         return
-    limit = connection.app.app.max_subscriptions
+    limit = connection.app.settings.max_subscriptions
     if not allowance.take(limit, _MINUTE, connection.app.node.clock()):
         raise SubscriptionError(
             name,

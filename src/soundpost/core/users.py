@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Raw
 
 from soundpost.core import subscriptions
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.connection import Connection, User
 from soundpost.core.member import id_fault
 from soundpost.errors import JsonError
@@ -25,13 +25,13 @@ _ENDED_AT_ONCE: Final = 200
 
 def sign_in(connection: Connection, request: SignIn) -> None:
     """Make a connection that of a user. A wrong signature or malformed user ends the connection with 4009."""
-    app = connection.app.app
+    settings = connection.app.settings
     key, _, signature = request.auth.partition(":")
     text = signatures.user_text(connection.socket_id, request.user_data)
-    if key != app.key or not signatures.verify(app.secret, text, signature):
+    if key != settings.key or not signatures.verify(settings.secret, text, signature):
         connection.end(
             codes.UNAUTHORIZED,
-            f"Connection is unauthorized: sign-in expected {app.key}: and the HMAC SHA256 hex digest of {text}",
+            f"Connection is unauthorized: sign-in expected {settings.key}: and the HMAC SHA256 hex digest of {text}",
         )
         return
     try:
@@ -64,21 +64,21 @@ def sign_out(connection: Connection) -> None:
         del connection.app.users[user.id]
 
 
-def terminate(state: AppState, user_id: str) -> None:
+def terminate(app: App, user_id: str) -> None:
     """Close every connection of a user on this node: those signed in as it, and those present as it on a channel.
 
     Costs grow with its own connections only; where they are many, others have their turn in between.
     """
-    _end(state, [*{*state.users.get(user_id, ()), *state.present.get(user_id, ())}])
+    _end(app, [*{*app.users.get(user_id, ()), *app.present.get(user_id, ())}])
 
 
-def _end(state: AppState, connections: list[Connection]) -> None:
+def _end(app: App, connections: list[Connection]) -> None:
     for connection in connections[:_ENDED_AT_ONCE]:
         if connection.is_open:
             connection.end(codes.UNAUTHORIZED, "You got disconnected by the app.")
     rest = connections[_ENDED_AT_ONCE:]
     if rest:
-        state.node.call_soon(partial(_end, state, rest))
+        app.node.call_soon(partial(_end, app, rest))
 
 
 def _read(user_data: str) -> tuple[User, str]:
@@ -93,11 +93,11 @@ def _read(user_data: str) -> tuple[User, str]:
 
 
 def _fault(connection: Connection, user: User) -> str | None:
-    fault = id_fault(user.id, connection.app.app.max_user_id_length)
+    fault = id_fault(user.id, connection.app.settings.max_user_id_length)
     if fault is not None:
         return f"user_data.id {fault}"
-    if len(user.info_json) > connection.app.app.max_user_info_size:
-        return f"user_info is larger than {connection.app.app.max_user_info_size} bytes"
+    if len(user.info_json) > connection.app.settings.max_user_info_size:
+        return f"user_info is larger than {connection.app.settings.max_user_info_size} bytes"
     if connection.user is not None and connection.user.id != user.id:
         return f"this connection is signed in as '{connection.user.id}', not '{user.id}'"
     return None

@@ -58,7 +58,7 @@ class SoundpostPlugin(InitPlugin):
         return app_config
 
     def options(self, request: AnyRequest) -> dict[str, Any]:
-        """Return laravel-echo's options for a page: ``config_script`` of ``soundpost.broadcasting.browser`` prints them."""
+        """Return the options of laravel-echo for a page. A template prints them as JSON."""
         return echo_options(
             self.broadcast.settings,
             request_host=request.url.netloc,

@@ -237,7 +237,7 @@ class Server:
 
     def _limit_silent_sockets(self) -> None:
         """Close the sockets of an address that ask nothing and are more than it may have WebSockets of any app."""
-        limits = [state.app.max_connections_per_ip for state in self.node.by_id.values()]
+        limits = [state.settings.max_connections_per_ip for state in self.node.by_id.values()]
         known = [limit for limit in limits if limit is not None]
         if not known or len(known) < len(limits):
             self._silent_beyond = set()
@@ -274,13 +274,13 @@ class Server:
         """A slow client is closed."""
         self.overflows += 1
         self.notices.warn(
-            f"overflowed {connection.app.app.id}",
+            f"overflowed {connection.app.settings.id}",
             "closed socket %s of app %s from %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) "
             "waited. No further ones are logged within a minute; soundpost status counts them",
             connection.socket_id,
-            connection.app.app.id,
+            connection.app.settings.id,
             shown(connection.address),
-            connection.app.app.max_output_buffer,
+            connection.app.settings.max_output_buffer,
             silence=60,
         )
 

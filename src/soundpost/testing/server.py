@@ -14,7 +14,7 @@ from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSetting
 from soundpost.client import Client, SyncClient, SyncSubscription, with_secret
 from soundpost.client.authorization import Authorize
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.loop_thread import LoopThread
 from soundpost.server.server import Server
@@ -119,7 +119,7 @@ class LiveServer:
         )
 
     async def _start(self) -> None:
-        app = App(id=self.app_id, key=self.key, secret=self.secret)
+        app = AppSettings(id=self.app_id, key=self.key, secret=self.secret)
         settings = Settings(server=ServerSettings(host=HOST, port=0, shutdown_timeout=1), apps=(app,))
         self._server = Server(settings)
         await self._server.start()

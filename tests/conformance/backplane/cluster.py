@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
 from conformance.protocol.stage import Client, Stage
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 from soundpost.core.peers import ChannelsQuery, Query
 
@@ -36,7 +36,7 @@ def leave(client: Client, channel: str) -> None:
 class Setup(NamedTuple):
     """What a cluster is to be like."""
 
-    apps: Sequence[App]
+    apps: Sequence[AppSettings]
     nodes: int
     server_max_connections: int | None
     """Of all apps together."""
@@ -52,7 +52,7 @@ class Start(Protocol):
 
     async def __call__(
         self,
-        *apps: App,
+        *apps: AppSettings,
         nodes: int = 3,
         server_max_connections: int | None = None,
         observer: Callable[[], Observer] | None = None,

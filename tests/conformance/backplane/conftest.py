@@ -13,7 +13,7 @@ from conformance.backplane.cluster import Cluster, RunCluster, Setup, Start
 from conformance.backplane.hub_cluster import hub_cluster
 from conformance.backplane.redis_cluster import redis_cluster
 from conformance.protocol.stage import APP
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 
 BACKPLANES: Final[dict[str, RunCluster]] = {"hub": hub_cluster, "redis": redis_cluster}
@@ -31,7 +31,7 @@ async def start(run_cluster: RunCluster) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start(
-            *apps: App,
+            *apps: AppSettings,
             nodes: int = 3,
             server_max_connections: int | None = None,
             observer: Callable[[], Observer] | None = None,

@@ -25,7 +25,7 @@ async def sign_in(cluster: Cluster, node: Stage, user_id: str) -> Client:
 def terminate(node: Stage, user_id: str) -> None:
     """What the HTTP API does."""
     users.terminate(node.app, user_id)
-    node.node.peers.terminate(node.app.app.id, user_id)
+    node.node.peers.terminate(node.app.settings.id, user_id)
 
 
 async def test_an_event_to_a_user_reaches_its_tabs_on_all_nodes_and_nobody_else(cluster: Cluster) -> None:

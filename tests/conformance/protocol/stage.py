@@ -13,15 +13,15 @@ import msgspec
 from soundpost.backplane import Registry, SingleNode
 from soundpost.backplane.event_cache import EventCache
 from soundpost.core import protocol
-from soundpost.core.app import AppState
-from soundpost.core.app_settings import App
+from soundpost.core.app import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Deliver, Node, write_each
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Admission, Peers
 from soundpost.core.publishing import publish
 
-APP: Final = App(id="1", key="app-key", secret="app-secret")
+APP: Final = AppSettings(id="1", key="app-key", secret="app-secret")
 Message = dict[str, Any]
 
 
@@ -50,7 +50,7 @@ class Client(Connection):
 
     __slots__ = ("admission", "close_code", "close_reason", "stage", "writes")
 
-    def __init__(self, stage: Stage, app: AppState) -> None:
+    def __init__(self, stage: Stage, app: App) -> None:
         super().__init__(app)
         self.stage = stage
         self.writes: list[bytes] = []
@@ -103,7 +103,7 @@ class Client(Connection):
     def auth(self, channel: str, channel_data: str | None = None) -> str:
         """What the application's auth endpoint would answer."""
         text = f"{self.socket_id}:{channel}" + ("" if channel_data is None else f":{channel_data}")
-        return f"{self.app.app.key}:{signature(self.app.app.secret, text)}"
+        return f"{self.app.settings.key}:{signature(self.app.settings.secret, text)}"
 
     def ask(self, channel: str, channel_data: Any = None) -> None:
         """Send a signed subscription; ``channel_data`` an object, or a string as it is to be sent."""
@@ -124,7 +124,7 @@ class Client(Connection):
         """What the application's user-auth endpoint would answer."""
         user_data = user if isinstance(user, str) else json.dumps(user)
         text = f"{self.socket_id}::user::{user_data}"
-        return {"auth": f"{self.app.app.key}:{signature(self.app.app.secret, text)}", "user_data": user_data}
+        return {"auth": f"{self.app.settings.key}:{signature(self.app.settings.secret, text)}", "user_data": user_data}
 
     def sign_in(self, user: Any) -> None:
         """Send a signed sign-in; ``user`` an object, or a string as it is to be sent."""
@@ -152,7 +152,7 @@ class Stage:
 
     def __init__(
         self,
-        *apps: App,
+        *apps: AppSettings,
         peers: Peers | None = None,
         observers: Iterable[Observer] = (),
         deliver: Deliver = write_each,
@@ -176,7 +176,7 @@ class Stage:
     @property
     def cache(self) -> EventCache:
         """The app's last events."""
-        return self.registry._apps[self.app.app.id].cache
+        return self.registry._apps[self.app.settings.id].cache
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         """As the loop's."""

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, running_server, upgrade_request
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
 
-RESTRICTED = App(id="2", key="restricted-key", secret="s", allowed_origins=("laravel.com", "*.laravel.com"))
-DISABLED = App(id="3", key="disabled-key", secret="s", enabled=False)
+RESTRICTED = AppSettings(id="2", key="restricted-key", secret="s", allowed_origins=("laravel.com", "*.laravel.com"))
+DISABLED = AppSettings(id="3", key="disabled-key", secret="s", enabled=False)
 LENIENT = msgspec.structs.replace(RESTRICTED, id="4", key="lenient-key", allow_missing_origin=True)
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from conformance.protocol.stage import APP, Stage, error_of
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import text_frame
 
 
@@ -185,7 +185,7 @@ def test_end_says_why_in_an_error_and_closes_with_the_same_code() -> None:
 
 
 def test_apps_share_nothing() -> None:
-    stage = Stage(APP, App(id="2", key="other-key", secret="other-secret"))
+    stage = Stage(APP, AppSettings(id="2", key="other-key", secret="other-secret"))
     ours, theirs = stage.connect("1"), stage.connect("2")
     ours.join("room")
     theirs.join("room")

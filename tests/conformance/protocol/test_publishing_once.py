@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from harness import DEFAULT_APP, HttpResponse, RawSocket, RunningServer, http_request, running_server, signed_request
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 _numbers = count()
-OTHER = App(id="2", key="other-key", secret="other-secret")
+OTHER = AppSettings(id="2", key="other-key", secret="other-secret")
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +44,15 @@ def event(channel: str, name: str = "e", **more: Any) -> dict[str, Any]:
     return {"name": name, "data": "{}", "channel": channel, **more}
 
 
-def request(body: Any, key: str | None, route: str = "/events", app: App = DEFAULT_APP, **query: str) -> bytes:
+def request(body: Any, key: str | None, route: str = "/events", app: AppSettings = DEFAULT_APP, **query: str) -> bytes:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = [] if key is None else [f"Idempotency-Key: {key}"]
     return signed_request("POST", route, data, app=app, query=query, headers=headers)
 
 
-def send(server: RunningServer, body: Any, key: str | None, route: str = "/events", app: App = DEFAULT_APP) -> Any:
+def send(
+    server: RunningServer, body: Any, key: str | None, route: str = "/events", app: AppSettings = DEFAULT_APP
+) -> Any:
     response = http_request(server.port, request(body, key, route, app))
     assert response.status == 200, response
     return json.loads(response.body)

@@ -16,7 +16,7 @@ import pytest
 from conformance.protocol.stage import APP, Stage, error_of, members_of, subscription_error_of
 from harness import RawSocket, http_request, signed_request
 from integration.ticked_server import TickedServer, ticked_server
-from soundpost.core.app_settings import App, RateLimiting
+from soundpost.core.app_settings import AppSettings, RateLimiting
 from soundpost.wire.frames import CLOSE, PING, PONG, TEXT, parse_close
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
@@ -34,7 +34,7 @@ def user_for(channel: str, user: int = 1) -> dict[str, Any] | None:
     return {"user_id": user, "user_info": {"name": "Test User"}} if channel.startswith("presence-") else None
 
 
-def app(**options: Any) -> App:
+def app(**options: Any) -> AppSettings:
     return msgspec.structs.replace(APP, **options)
 
 
@@ -42,7 +42,11 @@ def app(**options: Any) -> App:
 
 
 def test_clients_of_several_apps_can_connect() -> None:
-    apps = [APP, App(id="2", key="key-2", secret="s"), App(id="3", key="key-3", secret="s", allowed_origins=("a.com",))]
+    apps = [
+        APP,
+        AppSettings(id="2", key="key-2", secret="s"),
+        AppSettings(id="3", key="key-3", secret="s", allowed_origins=("a.com",)),
+    ]
     with ticked_server(*apps) as server:
         for key, origin in (("app-key", None), ("key-2", None), ("key-3", "http://a.com")):
             with RawSocket(server.port) as client:
@@ -409,7 +413,7 @@ def test_none_mode_refuses_everybody() -> None:
 
 def test_we_have_no_all_mode() -> None:
     with pytest.raises(msgspec.ValidationError):
-        msgspec.convert({"id": "1", "key": "k", "secret": "s", "accept_client_events_from": "all"}, App)
+        msgspec.convert({"id": "1", "key": "k", "secret": "s", "accept_client_events_from": "all"}, AppSettings)
 
 
 def test_an_event_without_the_client_prefix_reaches_nobody() -> None:

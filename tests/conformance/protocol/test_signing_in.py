@@ -10,7 +10,7 @@ import pytest
 
 from conformance.protocol.stage import APP, Stage, error_of, subscription_error_of
 from soundpost.core import users
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
 
@@ -49,7 +49,7 @@ def test_a_malformed_id_is_refused_with_what_an_id_is() -> None:
 
 
 def test_the_worked_example_of_the_documentation_is_accepted() -> None:
-    stage = Stage(App(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8"))
+    stage = Stage(AppSettings(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8"))
     client = stage.connect("3")
     client.socket_id = "1234.1234"
     auth = "278d425bdf160c739803:4708d583dada6a56435fb8bc611c77c359a31eebde13337c16ab43aa6de336ba"
@@ -81,7 +81,7 @@ def test_a_wrong_signature_ends_the_connection_with_4009(auth: str) -> None:
 
 
 def test_a_right_signature_with_the_key_of_another_app_is_wrong() -> None:
-    client = Stage(APP, App(id="2", key="other-key", secret="app-secret")).connect("2")
+    client = Stage(APP, AppSettings(id="2", key="other-key", secret="app-secret")).connect("2")
     data = client.sign_in_data({"id": "7"})
 
     client.say("pusher:signin", data | {"auth": data["auth"].replace("other-key", "app-key")})

@@ -7,14 +7,14 @@ import json
 import pytest
 
 from conformance.protocol.stage import Stage, error_of, signature, subscription_error_of
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 PUBLIC_KINDS = ["room", "cache-room"]
 SIGNED_KINDS = ["private-room", "private-encrypted-room", "private-cache-room", "private-encrypted-cache-room"]
 PRESENCE_KINDS = ["presence-room", "presence-cache-room"]
 SUCCEEDED = "pusher_internal:subscription_succeeded"
 
-EXAMPLE = App(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8")
+EXAMPLE = AppSettings(id="3", key="278d425bdf160c739803", secret="7ad3773142a6692b25b8")
 
 
 @pytest.mark.parametrize("channel", PUBLIC_KINDS)

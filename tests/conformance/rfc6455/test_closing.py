@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, ping_message, running_server
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.wire import codes, signatures
 from soundpost.wire.frames import (
     CLOSE,
@@ -30,7 +30,7 @@ MUST_NOT_BE_SENT = (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    app = App(id="1", key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, subscription_count=True)
+    app = AppSettings(id="1", key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, subscription_count=True)
     with running_server(apps=[app], close_timeout=1) as running:
         yield running
 

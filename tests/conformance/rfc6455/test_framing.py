@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from harness import DEFAULT_APP, RunningServer, client_frame, ping_message, running_server
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import FrameError
 from soundpost.wire import frames
 from soundpost.wire.frames import FrameReader, Message, read_single
@@ -18,7 +18,7 @@ LIMIT = 100_000
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RunningServer]:
-    app = App(id="1", key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, max_message_size=LIMIT)
+    app = AppSettings(id="1", key=DEFAULT_APP.key, secret=DEFAULT_APP.secret, max_message_size=LIMIT)
     with running_server(apps=[app]) as running:
         yield running
 

@@ -11,7 +11,7 @@ from soundpost.backplane.redis.address import servers_of
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import ClusterRegistry
 from soundpost.config.settings import ScalingSettings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 __all__ = ["RedisBackplane"]
 
@@ -22,7 +22,9 @@ class RedisBackplane:
     """This host's place in a cluster. Made and used in a running event loop. Raises StartError for what is configured
     wrongly; a Redis that cannot be reached is waited for while this host serves alone."""
 
-    def __init__(self, settings: ScalingSettings, apps: Iterable[App], *, max_connections: int | None = None) -> None:
+    def __init__(
+        self, settings: ScalingSettings, apps: Iterable[AppSettings], *, max_connections: int | None = None
+    ) -> None:
         self._redis = Redis(servers_of(settings), settings.prefix)
         self.registry = ClusterRegistry(
             apps, self._redis, loop=asyncio.get_running_loop(), max_connections=max_connections

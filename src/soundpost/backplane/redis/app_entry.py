@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.redis.buckets import bucket_limit
 from soundpost.backplane.redis.received import largest_frame
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.channel import SharedChannel
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 class AppEntry:
     """What this host has of an app."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: AppSettings) -> None:
         self.configure(app)
         self.channels: dict[str, SharedChannel] = {}
         """Those that have subscribers here."""
         self.connections: dict[NodeEnd, int] = {}
         self.addresses = Addresses()
 
-    def configure(self, app: App) -> None:
+    def configure(self, app: AppSettings) -> None:
         """Its settings, at first and from now on."""
         self.app = app
         self.max_cached_per_bucket = bucket_limit(app.max_cached_channels)

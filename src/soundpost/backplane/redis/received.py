@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ProtocolError
 from soundpost.wire.frames import frame_payload, text_frame
 from soundpost.wire.json_text import reader
@@ -19,7 +19,7 @@ _ENVELOPE: Final = 200
 _read_raw: Final = reader(msgspec.Raw)
 
 
-def largest_frame(app: App) -> int:
+def largest_frame(app: AppSettings) -> int:
     """Bytes of the largest frame that an event of an app can have: one of the application, or of a client."""
     names = app.max_event_name_length + app.max_channel_name_length + app.max_user_id_length
     return _MOST_ESCAPED * (max(app.max_event_data_size, app.max_message_size) + 4 * names) + _ENVELOPE

@@ -24,7 +24,7 @@ from soundpost.backplane.redis.questions import Questions
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
 from soundpost.backplane.registry import Load, NodeEnd
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
 from soundpost.core.peers import Admission, Change, Joined, Query
 
@@ -36,7 +36,7 @@ class ClusterRegistry:
 
     def __init__(
         self,
-        apps: Iterable[App],
+        apps: Iterable[AppSettings],
         redis: Redis,
         *,
         loop: asyncio.AbstractEventLoop,
@@ -67,7 +67,7 @@ class ClusterRegistry:
         """Whether events go to other hosts, and do not wait."""
         return self._outbox.flows
 
-    def reconfigure(self, apps: Iterable[App]) -> None:
+    def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Other apps from now on. One that is gone is kept until its connections have left."""
         for app in apps:
             entry = self._apps.get(app.id)

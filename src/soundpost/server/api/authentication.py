@@ -11,7 +11,7 @@ import time
 from typing import Final
 from urllib.parse import unquote
 
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.notices import Notices
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire import signatures
@@ -21,45 +21,45 @@ _notices: Final = Notices(logging.getLogger("soundpost.api"))
 _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 
-def authenticate(request: Request, state: AppState, prefix: str, now: float | None = None) -> dict[str, str]:
+def authenticate(request: Request, app: App, prefix: str, now: float | None = None) -> dict[str, str]:
     """Check that a request is the app's own; return its query parameters by name.
 
     ``now`` in seconds since 1970. Raises ApiError: 401 for what does not add up, 403 for a disabled app.
     """
     try:
-        return _authenticated(request, state, prefix, time.time() if now is None else now)
+        return _authenticated(request, app, prefix, time.time() if now is None else now)
     except ApiError as error:
-        _warn(request, state, error)
+        _warn(request, app, error)
         raise
 
 
-def _authenticated(request: Request, state: AppState, prefix: str, now: float) -> dict[str, str]:
+def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[str, str]:
     pairs = request.parameters()
     given = dict(pairs)
     for name in _REQUIRED:
         if name not in given:
             raise ApiError(401, f"Missing parameter: {name}. Requests are signed as the Pusher HTTP API asks for.")
-    app = state.app
-    if given["auth_key"] != app.key:
-        raise ApiError(401, f"auth_key '{given['auth_key']}' is not the key of app {app.id}")
+    settings = app.settings
+    if given["auth_key"] != settings.key:
+        raise ApiError(401, f"auth_key '{given['auth_key']}' is not the key of app {settings.id}")
     if given["auth_version"] != "1.0":
         raise ApiError(401, f"auth_version '{given['auth_version']}' is unknown: use 1.0")
-    _check_signature(request, state, prefix, pairs, given["auth_signature"])
+    _check_signature(request, app, prefix, pairs, given["auth_signature"])
     _check_timestamp(given["auth_timestamp"], now)
     _check_body(request.body, given.get("body_md5"))
-    if not app.enabled:
-        raise ApiError(403, f"App {app.id} is disabled")
+    if not settings.enabled:
+        raise ApiError(403, f"App {settings.id} is disabled")
     request.is_signed = True
     return given
 
 
-def _warn(request: Request, state: AppState, error: ApiError) -> None:
+def _warn(request: Request, app: App, error: ApiError) -> None:
     """Tell the operator of a publisher that is refused, without what it sent: that may be a secret in a wrong place."""
     reason = _SENT.sub("…", error.message).rstrip(".")
     _notices.warn(
-        f"{error.status} {state.app.id}",
+        f"{error.status} {app.settings.id}",
         "app %s: refused %s %s with %d: %s. No further ones are logged within a minute",
-        state.app.id,
+        app.settings.id,
         request.method.decode("latin-1"),
         ascii(request.path[:100]),
         error.status,
@@ -68,25 +68,23 @@ def _warn(request: Request, state: AppState, error: ApiError) -> None:
     )
 
 
-def _check_signature(
-    request: Request, state: AppState, prefix: str, pairs: list[tuple[str, str]], signature: str
-) -> None:
+def _check_signature(request: Request, app: App, prefix: str, pairs: list[tuple[str, str]], signature: str) -> None:
     """SDKs sign the path as they wrote it: with or without our prefix, percent-encoded or not."""
     method = request.method.decode("latin-1")
     text = signatures.request_text(method, request.path, pairs)
-    if signatures.verify(state.app.secret, text, signature):
+    if signatures.verify(app.settings.secret, text, signature):
         return
     paths = {request.path, unquote(request.path)}
     paths |= {path[len(prefix) :] for path in paths if prefix and path.startswith(prefix)}
     paths.discard(request.path)
     for path in paths:
-        if signatures.verify(state.app.secret, signatures.request_text(method, path, pairs), signature):
+        if signatures.verify(app.settings.secret, signatures.request_text(method, path, pairs), signature):
             return
     shown = text.replace("\n", "\\n")
     raise ApiError(
         401,
         f'Invalid signature: you should have sent HmacSHA256Hex("{shown}", your_secret_key), but you sent '
-        f'"{signature[:100]}". Either the secret is not that of app {state.app.id}, or a proxy changed the request.',
+        f'"{signature[:100]}". Either the secret is not that of app {app.settings.id}, or a proxy changed the request.',
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from soundpost.backplane.attributes import answered
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, UsersQuery
 from soundpost.server.api.requests import ApiError, Later, Request, Response, ask, json_response
 from soundpost.wire import channel_names
@@ -19,44 +19,44 @@ def attributes(info: str) -> list[str]:
     return [name for name in ATTRIBUTES if name in asked]
 
 
-def get_channels(request: Request, state: AppState, query: dict[str, str]) -> Later:
+def get_channels(request: Request, app: App, query: dict[str, str]) -> Later:
     """All occupied channels, or those whose names begin with ``filter_by_prefix``."""
     prefix = query.get("filter_by_prefix", "")
     asked = attributes(query.get("info", ""))
     if "user_count" in asked and not prefix.startswith("presence-"):
         raise ApiError(400, "info=user_count needs filter_by_prefix=presence-…: other channels have no users")
     return ask(
-        state,
-        ChannelsQuery(state.app.id, prefix, asked),
+        app,
+        ChannelsQuery(app.settings.id, prefix, asked),
         lambda channels: Response(body=b'{"channels":%b}' % channels),
     )
 
 
-def get_channel(request: Request, state: AppState, query: dict[str, str], name: str) -> Later:
+def get_channel(request: Request, app: App, query: dict[str, str], name: str) -> Later:
     """One channel, occupied or not."""
-    _check_name(state, name)
+    _check_name(app, name)
     asked = ["occupied", *attributes(query.get("info", ""))]
-    return ask(state, ChannelQuery(state.app.id, [name], asked), lambda channels: json_response(answered(channels[0])))
+    return ask(app, ChannelQuery(app.settings.id, [name], asked), lambda channels: json_response(answered(channels[0])))
 
 
-def get_channel_users(request: Request, state: AppState, query: dict[str, str], name: str) -> Later:
+def get_channel_users(request: Request, app: App, query: dict[str, str], name: str) -> Later:
     """The users of a presence channel, ids as their applications wrote them."""
-    _check_name(state, name)
+    _check_name(app, name)
     if not channel_names.kind_of(name).is_presence:
         raise ApiError(400, f"{name} is not a presence channel: only those have users")
 
     def users(ids: list[bytes]) -> Response:
         return Response(body=b'{"users":[%b]}' % b",".join([b'{"id":%b}' % user_id for user_id in ids]))
 
-    return ask(state, UsersQuery(state.app.id, name), users)
+    return ask(app, UsersQuery(app.settings.id, name), users)
 
 
-def get_connections(request: Request, state: AppState, query: dict[str, str]) -> Later:
+def get_connections(request: Request, app: App, query: dict[str, str]) -> Later:
     """How many connections the app has (Reverb's addition to the API)."""
-    return ask(state, ConnectionsQuery(state.app.id), lambda count: json_response({"connections": count}))
+    return ask(app, ConnectionsQuery(app.settings.id), lambda count: json_response({"connections": count}))
 
 
-def _check_name(state: AppState, name: str) -> None:
-    fault = channel_names.fault(name, state.app.max_channel_name_length)
+def _check_name(app: App, name: str) -> None:
+    fault = channel_names.fault(name, app.settings.max_channel_name_length)
     if fault is not None:
         raise ApiError(400, fault)

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Struct
 
 from soundpost.backplane.attributes import answered
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.peers import ChannelQuery, RequestKey
 from soundpost.core.publishing import publish
 from soundpost.errors import JsonError, JsonShapeError
@@ -56,15 +56,15 @@ _read_event: Final[Callable[[bytes], Event]] = reader(Event)
 _read_batch: Final[Callable[[bytes], Batch]] = reader(Batch)
 
 
-def post_event(request: Request, state: AppState, query: dict[str, str]) -> Response | Later:
+def post_event(request: Request, app: App, query: dict[str, str]) -> Response | Later:
     """Publish one event to one or more channels."""
     event = _read(_read_event, request.body)
     key = None if request.idempotency_key is None else request_key(request.idempotency_key, query)
-    return publish_event(state, event.name, event.data, _channels_of(event), event.socket_id, event.info, key)
+    return publish_event(app, event.name, event.data, _channels_of(event), event.socket_id, event.info, key)
 
 
 def publish_event(
-    state: AppState,
+    app: App,
     name: str,
     data: str,
     channels: list[str],
@@ -73,16 +73,16 @@ def publish_event(
     key: RequestKey | None = None,
 ) -> Response | Later:
     """Check an event against the app's limits and publish it, with a key once only. Raises ApiError."""
-    app = state.app
+    settings = app.settings
     _check_socket_id(socket_id)
-    if len(channels) > app.max_channels_per_event:
+    if len(channels) > settings.max_channels_per_event:
         raise ApiError(
             422,
-            f"channels: {len(channels)} of them, at most {app.max_channels_per_event} are allowed in one event "
+            f"channels: {len(channels)} of them, at most {settings.max_channels_per_event} are allowed in one event "
             "(max_channels_per_event): split the request",
         )
     for channel in channels:
-        _check(state, channel, name, data)
+        _check(app, channel, name, data)
     if len(channels) > 1 and any(channel_names.kind_of(channel).is_encrypted for channel in channels):
         raise ApiError(
             422,
@@ -90,65 +90,64 @@ def publish_event(
         )
     if key is not None:
         events = [(channel, name, data, socket_id) for channel in channels]
-        return publish_once(state, key, events, partial(_answer_event, state, channels, info))
+        return publish_once(app, key, events, partial(_answer_event, app, channels, info))
     for channel in channels:
-        publish(state, channel, name, data, socket_id)
-    return _answer_event(state, channels, info)
+        publish(app, channel, name, data, socket_id)
+    return _answer_event(app, channels, info)
 
 
-def _answer_event(state: AppState, channels: list[str], info: str | None) -> Response | Later:
+def _answer_event(app: App, channels: list[str], info: str | None) -> Response | Later:
     """What is said of an event that was published."""
     if info is None:
-        return OK if state.node.peers.reaches_all else json_response(_LOCALLY)
+        return OK if app.node.peers.reaches_all else json_response(_LOCALLY)
     return ask(
-        state,
-        ChannelQuery(state.app.id, channels, attributes(info)),
-        lambda infos: json_response(
-            {"channels": dict(zip(channels, map(answered, infos), strict=True))} | _reach(state)
-        ),
+        app,
+        ChannelQuery(app.settings.id, channels, attributes(info)),
+        lambda infos: json_response({"channels": dict(zip(channels, map(answered, infos), strict=True))} | _reach(app)),
     )
 
 
-def post_batch(request: Request, state: AppState, query: dict[str, str]) -> Response | Later:
+def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | Later:
     """Publish several events, each to one channel: all of them, or none if one is not right."""
     batch = _read(_read_batch, request.body).batch
-    app = state.app
+    settings = app.settings
     if not batch:
         raise ApiError(422, "batch: the list is empty")
-    if len(batch) > app.max_batch_size:
+    if len(batch) > settings.max_batch_size:
         raise ApiError(
             422,
-            f"batch: {len(batch)} events, at most {app.max_batch_size} are allowed (max_batch_size): split the request",
+            f"batch: {len(batch)} events, at most {settings.max_batch_size} are allowed (max_batch_size): "
+            "split the request",
         )
     for event in batch:
-        _check(state, event.channel, event.name, event.data)
+        _check(app, event.channel, event.name, event.data)
         _check_socket_id(event.socket_id)
     if request.idempotency_key is not None:
         key = request_key(request.idempotency_key, query)
         events = [(event.channel, event.name, event.data, event.socket_id) for event in batch]
-        return publish_once(state, key, events, partial(_answer_batch, state, batch))
+        return publish_once(app, key, events, partial(_answer_batch, app, batch))
     for event in batch:
-        publish(state, event.channel, event.name, event.data, event.socket_id)
-    return _answer_batch(state, batch)
+        publish(app, event.channel, event.name, event.data, event.socket_id)
+    return _answer_batch(app, batch)
 
 
-def _answer_batch(state: AppState, batch: list[BatchEvent]) -> Response | Later:
+def _answer_batch(app: App, batch: list[BatchEvent]) -> Response | Later:
     """What is said of a batch that was published."""
     if all(event.info is None for event in batch):
-        return OK if state.node.peers.reaches_all else json_response(_LOCALLY)
+        return OK if app.node.peers.reaches_all else json_response(_LOCALLY)
     asked = [attributes(event.info or "") for event in batch]
 
     def response(infos: list[dict[str, Any]]) -> Response:
         pairs = zip(asked, infos, strict=True)
         found = [answered({name: info[name] for name in names if name in info}) for names, info in pairs]
-        return json_response({"batch": found} | _reach(state))
+        return json_response({"batch": found} | _reach(app))
 
     every = [name for name in ATTRIBUTES if any(name in names for names in asked)]
-    return ask(state, ChannelQuery(state.app.id, [event.channel for event in batch], every), response)
+    return ask(app, ChannelQuery(app.settings.id, [event.channel for event in batch], every), response)
 
 
-def _reach(state: AppState) -> dict[str, Any]:
-    return {} if state.node.peers.reaches_all else _LOCALLY
+def _reach(app: App) -> dict[str, Any]:
+    return {} if app.node.peers.reaches_all else _LOCALLY
 
 
 def _read(read: Callable[[bytes], T], body: bytes) -> T:
@@ -176,21 +175,22 @@ def _check_socket_id(socket_id: str | None) -> None:
         raise ApiError(400, f"socket_id: {fault}")
 
 
-def _check(state: AppState, channel: str, name: str, data: str) -> None:
-    app = state.app
-    fault = channel_names.fault(channel, app.max_channel_name_length)
+def _check(app: App, channel: str, name: str, data: str) -> None:
+    settings = app.settings
+    fault = channel_names.fault(channel, settings.max_channel_name_length)
     if fault is not None:
         raise ApiError(422, f"channels: {fault}")
-    if not 1 <= len(name) <= app.max_event_name_length:
+    if not 1 <= len(name) <= settings.max_event_name_length:
         raise ApiError(
-            422, f"name: {len(name)} characters, 1 to {app.max_event_name_length} are allowed (max_event_name_length)"
+            422,
+            f"name: {len(name)} characters, 1 to {settings.max_event_name_length} are allowed (max_event_name_length)",
         )
     # A character has four bytes at most: only a long text need be counted exactly.
-    if len(data) * 4 > app.max_event_data_size:
+    if len(data) * 4 > settings.max_event_data_size:
         size = len(data) if data.isascii() else len(data.encode(errors="surrogatepass"))
-        if size > app.max_event_data_size:
+        if size > settings.max_event_data_size:
             raise ApiError(
                 413,
-                f"The data content of this event exceeds the allowed maximum ({app.max_event_data_size} bytes, "
+                f"The data content of this event exceeds the allowed maximum ({settings.max_event_data_size} bytes, "
                 f"max_event_data_size): that of '{name}' for {channel} has {size} bytes",
             )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from soundpost.core import publishing
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.peers import Reception, RequestKey
 from soundpost.server.api.requests import ApiError, Later, Response
 
@@ -37,7 +37,7 @@ def request_key(header: bytes, query: dict[str, str]) -> RequestKey:
 
 
 def publish_once(
-    state: AppState,
+    app: App,
     request: RequestKey,
     events: Iterable[tuple[str, str, str, str | None]],
     answer: Callable[[], Response | Later],
@@ -57,5 +57,5 @@ def publish_once(
         return answer()
 
     later = Later(make)
-    publishing.publish_once(state, request, events, later.settle)
+    publishing.publish_once(app, request, events, later.settle)
     return later

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.peers import Query
 from soundpost.errors import SoundpostError
 from soundpost.wire.json_text import encode
@@ -160,10 +160,10 @@ class Later:
         self._then = callback
 
 
-def ask(state: AppState, query: Query, make: Callable[[Any], Response]) -> Later:
+def ask(app: App, query: Query, make: Callable[[Any], Response]) -> Later:
     """Ask all nodes, and make the response from their answer; ``make`` may raise ApiError."""
     later = Later(make)
-    state.node.peers.ask(query, later.settle)
+    app.node.peers.ask(query, later.settle)
     return later
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 from urllib.parse import unquote
 
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.node import Node
 from soundpost.core.notices import Notices
 from soundpost.errors import HandshakeError
@@ -18,8 +18,8 @@ from soundpost.server.playground.routes import Playground
 from soundpost.wire import handshake
 
 Answer = Response | Later
-Route = Callable[[Request, AppState, dict[str, str]], Answer]
-NamedRoute = Callable[[Request, AppState, dict[str, str], str], Answer]
+Route = Callable[[Request, App, dict[str, str]], Answer]
+NamedRoute = Callable[[Request, App, dict[str, str], str], Answer]
 
 _APP_ROUTES: Final[dict[tuple[str, bytes], Route]] = {
     ("events", b"POST"): events.post_event,
@@ -60,10 +60,10 @@ class Router:
         path = self._without_prefix(request.path)
         if path.startswith("/apps/"):
             app_id, _, rest = path[6:].partition("/")
-            state = self._node.by_id.get(unquote(app_id))
-            if state is None:
+            app = self._node.by_id.get(unquote(app_id))
+            if app is None:
                 raise ApiError(404, f"No matching application for ID [{app_id[:100]}].")
-            return self._app_route(request, state, rest.split("/"))
+            return self._app_route(request, app, rest.split("/"))
         if path.startswith("/users/"):
             # The official Python SDK leaves /apps/{id} out of this one address.
             return self._app_route(request, self._app_by_key(request), path[1:].split("/"))
@@ -75,11 +75,11 @@ class Router:
             self._explain_missing_upgrade(request)
         raise ApiError(404, f"Not found: there is nothing at {request.path[:200]!a}{path_hint(request.path)}")
 
-    def _app_route(self, request: Request, state: AppState, parts: list[str]) -> Answer:
+    def _app_route(self, request: Request, app: App, parts: list[str]) -> Answer:
         if len(parts) == 1:
             route = _APP_ROUTES.get((parts[0], request.method))
             if route is not None:
-                return route(request, state, authenticate(request, state, self._prefix))
+                return route(request, app, authenticate(request, app, self._prefix))
             known = [method for name, method in _APP_ROUTES if name == parts[0]]
         else:
             end = "/".join(parts[2:])
@@ -87,18 +87,18 @@ class Router:
             if not parts[1]:
                 raise ApiError(404, f"Not found: {parts[0][:200]!a} is followed by an empty name")
             if named is not None:
-                return named(request, state, authenticate(request, state, self._prefix), unquote(parts[1]))
+                return named(request, app, authenticate(request, app, self._prefix), unquote(parts[1]))
             known = [method for kind, tail, method in _NAMED_ROUTES if (kind, tail) == (parts[0], end)]
         if known:
             raise _not_allowed(request, known)
         raise ApiError(404, f"Not found: the API has no {'/'.join(parts)[:200]!a}")
 
-    def _app_by_key(self, request: Request) -> AppState:
+    def _app_by_key(self, request: Request) -> App:
         key = dict(request.parameters()).get("auth_key")
-        state = self._node.by_key.get(key or "")
-        if state is None:
+        app = self._node.by_key.get(key or "")
+        if app is None:
             raise ApiError(401, "Missing or unknown auth_key")
-        return state
+        return app
 
     def _health(self, request: Request, path: str) -> Response:
         """``/up``: the process lives. ``/up/ready``: it wants clients; not while it drains."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from soundpost.core import users
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.server.api.requests import OK, Request, Response
 
 
-def terminate_connections(request: Request, state: AppState, query: dict[str, str], user_id: str) -> Response:
+def terminate_connections(request: Request, app: App, query: dict[str, str], user_id: str) -> Response:
     """Close every connection of a user, on every node, with 4009."""
-    users.terminate(state, user_id)
-    state.node.peers.terminate(state.app.id, user_id)
+    users.terminate(app, user_id)
+    app.node.peers.terminate(app.settings.id, user_id)
     return OK

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from soundpost.core.app import AppState
+from soundpost.core.app import App
 from soundpost.core.node import Node
 from soundpost.core.notices import Notices
 from soundpost.core.peers import Admission
@@ -43,7 +43,7 @@ class Upgrade:
         self,
         server: Server,
         http: HttpConnection,
-        app: AppState,
+        app: App,
         response: bytes,
         compressed: bool,
         told: str | None,
@@ -62,9 +62,9 @@ class Upgrade:
     def ask(self) -> None:
         """Ask whether there is room for it."""
         app = self._app
-        if app.app.max_connections_per_ip is not None:
+        if app.settings.max_connections_per_ip is not None:
             self._counted = subnet_of(self._address) or None
-        app.node.peers.admit(app.app.id, self.settle, self._counted)
+        app.node.peers.admit(app.settings.id, self.settle, self._counted)
 
     def settle(self, admission: Admission) -> None:
         """Open it, or say who is full."""
@@ -72,14 +72,14 @@ class Upgrade:
         http.upgrade = None
         if not http.is_open:
             if admission == "admitted":
-                app.node.peers.release(app.app.id, self._counted)
+                app.node.peers.release(app.settings.id, self._counted)
             return
         if admission != "admitted":
             error = full(admission, self._address)
             self._server.notices.warn(
-                f"{admission} {app.app.id}",
+                f"{admission} {app.settings.id}",
                 "app %s: refused a client from %s with %d: %s. No further ones are logged within a minute",
-                app.app.id,
+                app.settings.id,
                 shown(self._address),
                 error.code,
                 error,
@@ -155,7 +155,7 @@ def full(admission: Admission, address: str = "") -> ProtocolError:
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
-def admit(node: Node, prefix: str, request: Request, origin: str | None, notices: Notices) -> AppState:
+def admit(node: Node, prefix: str, request: Request, origin: str | None, notices: Notices) -> App:
     """The app a client may connect to. Raises ProtocolError with the close code for one that may not.
 
     A refused origin is logged, for it is most often a page of the operator's own.
@@ -163,29 +163,29 @@ def admit(node: Node, prefix: str, request: Request, origin: str | None, notices
     if not request.path.startswith(f"{prefix}/app/"):
         raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(notices, request, prefix)}")
     key = unquote(request.path[len(prefix) + 5 :])
-    state = node.by_key.get(key)
-    if state is None:
+    app = node.by_key.get(key)
+    if app is None:
         raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
-    app = state.app
-    if not app.enabled:
+    settings = app.settings
+    if not settings.enabled:
         raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
     _check_versions(dict(request.parameters()))
-    if not app.allows_origin(origin):
+    if not settings.allows_origin(origin):
         notices.warn(
-            f"origin {app.id}",
+            f"origin {settings.id}",
             "app %s: refused a page with %d: %s. allowed_origins has %.500s. If the page is yours, add its host "
             "(SOUNDPOST_APP_ALLOWED_ORIGINS)%s. No further ones are logged within a minute",
-            app.id,
+            settings.id,
             codes.UNAUTHORIZED,
             "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
-            ", ".join(app.allowed_origins) or "none",
+            ", ".join(settings.allowed_origins) or "none",
             "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
             silence=_MINUTE,
         )
         raise ProtocolError(
             codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"
         )
-    return state
+    return app
 
 
 def _check_versions(parameters: dict[str, str]) -> None:

@@ -18,7 +18,7 @@ from soundpost.wire.compression import unpack
 from soundpost.wire.frames import COMPRESSED, FrameReader, Message, read_single
 
 if TYPE_CHECKING:
-    from soundpost.core.app import AppState
+    from soundpost.core.app import App
     from soundpost.server.server import Server
 
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
@@ -60,7 +60,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         "slot",
     )
 
-    def __init__(self, app: AppState, server: Server, transport: asyncio.Transport, told: str | None = None) -> None:
+    def __init__(self, app: App, server: Server, transport: asyncio.Transport, told: str | None = None) -> None:
         """``told``: where the client is, if a proxy said so; else the kernel knows."""
         super().__init__(app)
         self._told = told
@@ -95,7 +95,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     def open(self, handshake: bytes) -> None:
         """Answer the handshake, greet the client and watch over it from now on."""
         self._server.open_websockets += 1
-        self._server.wheel.add(self, liveness.patience(self.app.app))
+        self._server.wheel.add(self, liveness.patience(self.app.settings))
         self.app.node.opened(self, handshake)
         if self._server.stopping:
             self._server.send_away(self)
@@ -113,7 +113,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                 return
         else:
             self._blocked += data
-        limit = self.app.app.max_output_buffer
+        limit = self.app.settings.max_output_buffer
         waiting = len(self._blocked) + transport.get_write_buffer_size()
         if waiting > limit:
             for observer in self.app.node.observers:
@@ -192,7 +192,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         """Bytes from the client."""
         self.last_seen = self._server.wheel.now
         if self._state is _OPEN and self._reader is None:
-            payload = read_single(data, self.app.app.max_message_size)
+            payload = read_single(data, self.app.settings.max_message_size)
             if payload is not None:
                 protocol.receive(self, payload)
                 return
@@ -203,7 +203,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                     self._wait_for_turn()
             return
         if self._reader is None:
-            self._reader = FrameReader(oversized.most_read(self.app.app), self.takes_compressed)
+            self._reader = FrameReader(oversized.most_read(self.app.settings), self.takes_compressed)
         came = self._reader.frames(data)
         if self._left is not None:  # a transport may still deliver what it had when it was told to pause
             self._left = chain(self._left, came)
@@ -247,19 +247,19 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     def _read_on(self) -> None:
         """Read again, unless the connection waits for its turn or for much output to be read."""
         blocked = 0 if self._blocked is None else len(self._blocked)
-        if self._transport is not None and self._left is None and blocked <= self.app.app.max_output_buffer // 2:
+        if self._transport is not None and self._left is None and blocked <= self.app.settings.max_output_buffer // 2:
             self._transport.resume_reading()
 
     def _take(self, message: Message) -> None:
         if message.opcode & COMPRESSED:
-            message = unpack(message, oversized.most_read(self.app.app))
+            message = unpack(message, oversized.most_read(self.app.settings))
         opcode, payload = message
         if opcode == frames.CLOSE:
             self._take_close(payload)
         elif self._state is not _OPEN:
             return
         elif opcode == frames.TEXT:
-            if len(payload) <= self.app.app.max_message_size:
+            if len(payload) <= self.app.settings.max_message_size:
                 protocol.receive(self, payload)
             else:
                 oversized.refuse(self, payload)
@@ -326,7 +326,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._state is not _OPEN:
             self.abort()
             return 0
-        return liveness.check(self, self.app.app, now)
+        return liveness.check(self, self.app.settings, now)
 
     def ping(self) -> None:
         """With a WebSocket ping for clients that use those themselves, else with a ``pusher:ping``."""

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 import soundpost
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.node import Node
 from soundpost.errors import JsonError
 from soundpost.server.api.events import publish_event
@@ -62,7 +62,7 @@ class PublishBody(Struct):
 class Playground:
     """Answers for ``/playground`` and what is below it."""
 
-    def __init__(self, app: App, prefix: str, node: Node, hostname: str | None = None) -> None:
+    def __init__(self, app: AppSettings, prefix: str, node: Node, hostname: str | None = None) -> None:
         """``hostname``: the name under which clients reach the server; addresses and localhost are right anyway."""
         self._app = app
         self._hostname = None if hostname is None else hostname.lower()

@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from soundpost.config.settings import Settings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import SoundpostError, StartError
 from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes import sd_notify
@@ -55,7 +55,7 @@ class Daemon(Protocol):
     def hurry(self) -> None:
         """Stop faster."""
 
-    def reload(self, apps: tuple[App, ...]) -> None:
+    def reload(self, apps: tuple[AppSettings, ...]) -> None:
         """Take other apps, without touching connections of those that stay."""
 
     def status(self) -> Status:
@@ -242,7 +242,7 @@ class Supervision:
                 self._end.set_exception(error)
 
 
-def _changes(before: dict[str, App], after: dict[str, App]) -> str:
+def _changes(before: dict[str, AppSettings], after: dict[str, AppSettings]) -> str:
     changed = [app_id for app_id in before.keys() & after.keys() if before[app_id] != after[app_id]]
     lists = {"new": after.keys() - before.keys(), "changed": changed, "gone": before.keys() - after.keys()}
     return "; ".join(f"{word}: {', '.join(sorted(ids))}" for word, ids in lists.items() if ids) or "nothing changed"

@@ -25,7 +25,7 @@ class MessageStream(Observer):
 
     def connection_opened(self, connection: Connection) -> None:
         """A client connected."""
-        self._line("opened", connection.socket_id, f"app {connection.app.app.id} from {shown(connection.address)}")
+        self._line("opened", connection.socket_id, f"app {connection.app.settings.id} from {shown(connection.address)}")
 
     def connection_closed(self, connection: Connection) -> None:
         """A client left."""

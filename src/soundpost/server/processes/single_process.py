@@ -10,7 +10,7 @@ import msgspec
 
 from soundpost.backplane import Registry, SingleNode
 from soundpost.config.settings import Settings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listening_sockets, port_of
@@ -77,7 +77,7 @@ class SingleProcess:
         """Stop faster."""
         self._server.hurry()
 
-    def reload(self, apps: tuple[App, ...]) -> None:
+    def reload(self, apps: tuple[AppSettings, ...]) -> None:
         """Take other apps: connections of those that stay are not touched."""
         self.settings = msgspec.structs.replace(self.settings, apps=apps)
         self._registry.reconfigure(apps)

@@ -18,7 +18,7 @@ import uvloop
 from soundpost.backplane.hub_link import HubLink
 from soundpost.backplane.hub_messages import HUB_PROTOCOL, Configuration, Failed, Message, Ready, Reconfigure, Retire
 from soundpost.backplane.hub_peers import HubPeers
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError
 from soundpost.server.processes.debug import MessageStream
@@ -34,7 +34,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._retire = Retire(0, 0)
         self._server: Server | None = None
-        self._apps: list[App] | None = None  # other ones than in the configuration, since a reload
+        self._apps: list[AppSettings] | None = None  # other ones than in the configuration, since a reload
         self._configuration: asyncio.Future[Configuration] = asyncio.get_running_loop().create_future()
         self._link = HubLink(self._receive, self._stop_at_once)
         self._peers = HubPeers(self._link.send, self._link.flush)
@@ -75,7 +75,7 @@ class Worker:
         if self._server is not None:
             self._server.hurry()
 
-    def _reconfigure(self, apps: list[App]) -> None:
+    def _reconfigure(self, apps: list[AppSettings]) -> None:
         self._apps = apps
         if self._server is not None:
             self._server.node.reconfigure(apps)

@@ -17,7 +17,7 @@ from soundpost.backplane.hub import Hub
 from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ping, Pong, Ready, Retire
 from soundpost.backplane.registry import Registry
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
@@ -135,7 +135,7 @@ class Workers:
         finally:
             self._hub.registry.reconfigure(self.settings.apps)
 
-    def reload(self, apps: tuple[App, ...]) -> None:
+    def reload(self, apps: tuple[AppSettings, ...]) -> None:
         """Take other apps: connections of those that stay are not touched."""
         self.settings = msgspec.structs.replace(self.settings, apps=apps)
         self._hub.reconfigure(apps)

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from soundpost import __version__
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import Address
 from soundpost.tools.cli.invocation import command
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
@@ -23,7 +23,7 @@ class Banner:
     def __init__(self) -> None:
         self._console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
 
-    def configured(self, listening: str, apps: Iterable[App], playground: Address | None) -> None:
+    def configured(self, listening: str, apps: Iterable[AppSettings], playground: Address | None) -> None:
         """Of a server with configured apps: where it listens and for whom, and no secrets."""
         names = ", ".join(app.id if app.enabled else f"{app.id} (disabled)" for app in apps)
         self._line(
@@ -39,7 +39,7 @@ class Banner:
     def first_run(
         self,
         listening: str,
-        app: App,
+        app: AppSettings,
         local: Address,
         browser: Address,
         *,
@@ -87,7 +87,7 @@ class Banner:
         self._console.print(Text.assemble(*parts))
 
 
-def trigger_command(app: App, local: Address, *, announced: bool) -> str:
+def trigger_command(app: AppSettings, local: Address, *, announced: bool) -> str:
     """The shortest command that sends an event to this server from another shell."""
     options = "" if local.port == _DEFAULT_PORT else f"--port {local.port} "
     if not announced:

@@ -7,7 +7,7 @@ from pathlib import Path
 import typer
 
 from soundpost.config import Loaded
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import Address
 from soundpost.tools.cli.snippets import dotenv_lines
 from soundpost.tools.deploy import Deployment, Plan
@@ -38,9 +38,9 @@ def _say_next(made: Deployment, loaded: Loaded, plan: Plan, *, written: bool) ->
     typer.echo(f"\n{heading}\n\n{_indented(made.steps)}", err=True)
     app = loaded.settings.apps[0]
     if loaded.generated:
-        app = App(id="<app id>", key="<app key>", secret="")
+        app = AppSettings(id="<app id>", key="<app key>", secret="")
     # Not the secret itself: this is read over shoulders, and kept in logs.
-    shown = App(id=app.id, key=app.key, secret=f"<secret of this app, as in {_where(loaded)}>")
+    shown = AppSettings(id=app.id, key=app.key, secret=f"<secret of this app, as in {_where(loaded)}>")
     backend = Address(*made.backend, plan.prefix)
     name = "<name browsers connect to>" if plan.server_name == "localhost" else plan.server_name
     browser = Address("https", name, plan.tls_port, plan.prefix)

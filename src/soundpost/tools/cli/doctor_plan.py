@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import typer
 
 from soundpost.config import Loaded, load
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.addresses import Address, browser_address, local_address, published_address
@@ -147,7 +147,7 @@ def _with_running(plan: Plan, loaded: Loaded) -> Plan:
     )
 
 
-def _app(loaded: Loaded, plan: Plan) -> App | None:
+def _app(loaded: Loaded, plan: Plan) -> AppSettings | None:
     """The configured app that is meant: by its id or key, or the first."""
     for app in loaded.settings.apps:
         if plan.app_id in ("", app.id) and plan.key in ("", app.key):
@@ -161,7 +161,7 @@ def _published(loaded: Loaded) -> Place | None:
     return _place_of(published_address(loaded)) if is_told else None
 
 
-def _allowed_origin(app: App, public: Place) -> str | None:
+def _allowed_origin(app: AppSettings, public: Place) -> str | None:
     """An origin that the app lets in, if it does not let in any; None where that cannot be told."""
     if "*" in app.allowed_origins:
         return None

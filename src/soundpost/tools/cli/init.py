@@ -27,13 +27,13 @@ def init(
     """
     from soundpost.config import ServerSettings
     from soundpost.config.credentials import generate
-    from soundpost.core.app_settings import App
+    from soundpost.core.app_settings import AppSettings
     from soundpost.tools.cli.addresses import local_address
     from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
 
     credentials = generate()
     _write(config, _file_text(credentials), replace=force)
-    app = App(id=credentials.id, key=credentials.key, secret=credentials.secret)
+    app = AppSettings(id=credentials.id, key=credentials.key, secret=credentials.secret)
     address = local_address(ServerSettings())
     option = "" if config == Path("soundpost.toml") else f" --config {config}"
     typer.echo(f"Wrote {config} (readable by you only). Start the server with: soundpost start{option}")

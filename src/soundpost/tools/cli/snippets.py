@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import Address
 
 
@@ -27,7 +27,7 @@ window.Echo = new Echo({{
 }});"""
 
 
-def dotenv_lines(app: App, backend: Address, browser: Address) -> str:
+def dotenv_lines(app: AppSettings, backend: Address, browser: Address) -> str:
     """``.env`` lines of an application that publishes to ``backend``, and whose pages connect to ``browser``.
 
     The two differ behind a proxy, whose port is 443 while ours stays 8080.

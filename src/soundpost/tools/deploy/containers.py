@@ -12,7 +12,7 @@ import msgspec
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.config.options import OPTIONS
 from soundpost.config.settings import ScalingSettings, ServerSettings, TlsSettings
-from soundpost.core.app_settings import App
+from soundpost.core.app_settings import AppSettings
 from soundpost.tools.deploy.plan import Plan
 
 UID: Final = 10_001
@@ -37,7 +37,7 @@ def variables(plan: Plan) -> dict[str, str]:
     defaults: dict[str, Any] = {
         "server": ServerSettings(),
         "scaling": ScalingSettings(),
-        "app": App(id="", key="", secret=""),
+        "app": AppSettings(id="", key="", secret=""),
     }
     app = plan.settings.apps[0]
     found = {"SOUNDPOST_APP_ID": app.id, "SOUNDPOST_APP_KEY": app.key}
