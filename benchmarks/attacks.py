@@ -1,10 +1,10 @@
 """Attack a server, and measure what its other clients notice: ``python benchmarks/attacks.py [--seconds 20]``.
 
-Linux, two cores. The server runs on core 0; attackers (``tests/hostile.py``) and five bystanders on core 1, each in a
-process of its own. Everything stays on this machine and ends by itself. A row is an attack: the lag of the bystanders'
-pings, how many bystanders are still connected, how the server ended (0: it lived, and stopped when it was told to), the
-most memory it took. Exits 1 if a bystander was cut off, waited longer than 250 ms, longer than 50 ms at the 99th
-percentile, or if the server did not live.
+Linux, two cores. The server runs on core 0; attackers (``support/hostile.py``) and five bystanders run on core 1,
+each in a process of its own. Everything stays on this machine and ends by itself. A row is an attack: the lag of the
+bystanders' pings, how many bystanders are still connected, how the server ended (0: it lived, and stopped when it was
+told to), the most memory it took. Exits 1 if a bystander was cut off, waited longer than 250 ms, waited longer than
+50 ms at the 99th percentile, or if the server did not live.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from processes import free_port, publish_request
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from attackers import Attack, attacking
-from bystanders import Seen, seen, watching
-from hostile import over_http, over_websockets, slow_readers, that_never_read
-from nginx_process import running_nginx
+from support.attackers import Attack, attacking
+from support.bystanders import Seen, seen, watching
+from support.hostile import over_http, over_websockets, slow_readers, that_never_read
+from support.nginx_process import running_nginx
 
 TESTS = Path(__file__).parents[1] / "tests"
 KEY = "bench-key"
+EMBEDDED = "support.embedded_app:app"
 BYSTANDERS = 5
 P99, WORST = 0.050, 0.250
 """Seconds that a bystander may wait."""
@@ -65,8 +66,10 @@ SETUPS = {
         ),
         Setup("2 workers", (*START, "--workers", "2")),
         Setup("Nginx", START, nginx=True),
-        Setup("uvicorn", (sys.executable, "-m", "uvicorn", "embedded_app:app", "--port", "{port}")),
-        Setup("hypercorn", (sys.executable, "-m", "hypercorn", "embedded_app:app", "--bind", "127.0.0.1:{port}")),
+        Setup("uvicorn", (sys.executable, "-m", "uvicorn", "support.embedded_app:app", "--port", "{port}")),
+        Setup(
+            "hypercorn", (sys.executable, "-m", "hypercorn", "support.embedded_app:app", "--bind", "127.0.0.1:{port}")
+        ),
     )
 }
 

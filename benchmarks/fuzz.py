@@ -27,10 +27,10 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from fuzzing.bystander import Bystander
 from fuzzing.targets import TARGETS
 
-from ending import end
-from harness import RunningServer, running_server
-from redis_process import running_redis
 from soundpost.config.settings import ScalingSettings
+from support.ending import end
+from support.harness import RunningServer, running_server
+from support.redis_process import running_redis
 
 _TROUBLE: Final = ("Traceback (most recent call last)", "could not be handled", "Exception in callback")
 _SHOWN: Final = 3_000

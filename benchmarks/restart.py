@@ -28,9 +28,9 @@ sys.path.append(str(HERE.parent / "tests"))
 
 from restarting.publishing import Publishing
 
-from integration.operated import Operated, operated
-from nginx_process import running_nginx
-from redis_process import running_redis
+from support.nginx_process import running_nginx
+from support.operated import Operated, operated
+from support.redis_process import running_redis
 
 STREAMS = 5
 LIMIT = 300.0

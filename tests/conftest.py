@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
-from harness import RunningServer, running_server
+from support.harness import RunningServer, running_server
 
 settings.register_profile("soundpost", derandomize=True, deadline=None, database=None)
 settings.load_profile("soundpost")

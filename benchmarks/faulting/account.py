@@ -10,8 +10,8 @@ from typing import Any, NamedTuple, cast
 
 from faulting.kinds import Fault
 from faulting.load import CHANNEL, ROOM, Listener, Load
-from harness import RunningServer
-from integration.fleet import Fleet, running_fleet
+from support.fleet import Fleet, running_fleet
+from support.harness import RunningServer
 
 LEAD_SECONDS = 1.0
 """Of load before the fault, and again once all is calm."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import redis as redis_client
 
-from harness import until
-from integration.fleet import Fleet
 from integration.test_redis_kinds import sentinel_of
-from redis_process import RedisServer, running_redis
-from redis_relay import BackgroundRelay, relay_in_background
+from support.fleet import Fleet
+from support.harness import until
+from support.redis_process import RedisServer, running_redis
+from support.redis_relay import BackgroundRelay, relay_in_background
 
 OUT_OF_LEASE = 14.0
 """Seconds; a lease is 10."""

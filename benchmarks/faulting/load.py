@@ -8,8 +8,8 @@ import time
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from harness import RunningServer
-from integration.fleet import Fleet, Member
+from support.fleet import Fleet, Member
+from support.harness import RunningServer
 
 CHANNEL, ROOM = "room", "presence-room"
 RATE = 60.0

@@ -7,7 +7,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from harness import RawSocket, RunningServer
+from support.harness import RawSocket, RunningServer
 
 CHANNEL = "bystander"
 PAUSE = 0.05

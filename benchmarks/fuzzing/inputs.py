@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from raw_socket import DEFAULT_APP, client_frame, fragments, signed_request, upgrade_request
 from soundpost.wire import signatures
 from soundpost.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from support.raw_socket import DEFAULT_APP, client_frame, fragments, signed_request, upgrade_request
 
 CHANNELS = (
     "fuzz",

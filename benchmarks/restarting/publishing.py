@@ -7,9 +7,9 @@ import time
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from harness import RawSocket
-from integration.operated import publication
 from restarting.crowd import CHANNEL
+from support.harness import RawSocket
+from support.operated import publication
 
 
 class Event(NamedTuple):

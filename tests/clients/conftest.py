@@ -8,11 +8,11 @@ from typing import Any, Protocol
 
 import pytest
 
-from clients.browser import Browser
-from clients.clients_js import EchoJs, PusherJs, pusher_options
-from clients.publishers import NodeSdk, Publisher, PythonSdk, PythonSigner, node_publisher_process
-from clients.web_app import WebApp, running_web_app
-from harness import DEFAULT_APP, RunningServer
+from support.browser import Browser
+from support.clients_js import EchoJs, PusherJs, pusher_options
+from support.harness import DEFAULT_APP, RunningServer
+from support.publishers import NodeSdk, Publisher, PythonSdk, PythonSigner, node_publisher_process
+from support.web_app import WebApp, running_web_app
 
 
 class PusherJsFactory(Protocol):

@@ -10,12 +10,12 @@ from urllib.parse import urlencode
 import msgspec
 import pytest
 
-from certificates import Authority
-from clients.browser import Browser
-from clients.clients_js import EchoJs, PusherJs, pusher_options
-from clients.web_app import WebApp
-from deployed_proxy import TlsSocket, https_request
-from harness import DEFAULT_APP, RunningServer, running_server, signed_request
+from support.browser import Browser
+from support.certificates import Authority
+from support.clients_js import EchoJs, PusherJs, pusher_options
+from support.deployed_proxy import TlsSocket, https_request
+from support.harness import DEFAULT_APP, RunningServer, running_server, signed_request
+from support.web_app import WebApp
 
 CHANNELS = [("channel", "room"), ("private", "room"), ("encryptedPrivate", "room"), ("join", "room")]
 

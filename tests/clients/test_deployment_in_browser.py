@@ -12,15 +12,15 @@ from urllib.parse import urlencode
 
 import httpx
 
-from clients.browser import Browser
-from clients.web_app import WebApp
-from command_line import CommandLine, command_line
-from deployed_proxy import main_file, running_nginx_with
-from harness import DEFAULT_APP, RawSocket, until
-from redis_process import free_port
-from self_signed import self_signed
 from soundpost import Broadcaster, PresenceChannel
-from supervisor_process import running_supervisor
+from support.browser import Browser
+from support.command_line import CommandLine, command_line
+from support.deployed_proxy import main_file, running_nginx_with
+from support.harness import DEFAULT_APP, RawSocket, until
+from support.redis_process import free_port
+from support.self_signed import self_signed
+from support.supervisor_process import running_supervisor
+from support.web_app import WebApp
 
 __all__ = ["command_line"]
 

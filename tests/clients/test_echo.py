@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from clients.conftest import EchoJsFactory
-from clients.node_process import NodeError
-from clients.publishers import Publisher, PythonSdk
-from clients.web_app import CSRF_TOKEN, NAMES, WebApp
-from harness import DEFAULT_APP, running_server
+from support.harness import DEFAULT_APP, running_server
+from support.node_process import NodeError
+from support.publishers import Publisher, PythonSdk
+from support.web_app import CSRF_TOKEN, NAMES, WebApp
 
 NOTIFICATION = "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated"
 

@@ -11,13 +11,13 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 import pytest
 
-from clients.browser import Browser, Page
-from clients.publishers import Publisher, PythonSdk
-from clients.relay import running_relay
-from clients.web_app import CSRF_TOKEN, NAMES, WebApp
-from harness import DEFAULT_APP, RunningServer, running_server
-from integration.fleet import running_fleet
-from redis_process import running_redis
+from support.browser import Browser, Page
+from support.fleet import running_fleet
+from support.harness import DEFAULT_APP, RunningServer, running_server
+from support.publishers import Publisher, PythonSdk
+from support.redis_process import running_redis
+from support.relay import running_relay
+from support.web_app import CSRF_TOKEN, NAMES, WebApp
 
 OpenChat = Callable[..., Page]
 NOTIFICATION = "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated"

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from clients.browser import Browser, Page
-from clients.example_process import picture, running_example
+from support.browser import Browser, Page
+from support.example_process import picture, running_example
 
 
 @pytest.fixture(scope="module")

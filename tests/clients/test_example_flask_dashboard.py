@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from clients.browser import Browser
-from clients.example_process import SCREENSHOTS, picture, running_example
-from harness import until
+from support.browser import Browser
+from support.example_process import SCREENSHOTS, picture, running_example
+from support.harness import until
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from clients.clients_js import EchoJs
-from harness import DEFAULT_APP, running_server
-from uvicorn_process import UvicornProcess, running_uvicorn
+from support.clients_js import EchoJs
+from support.harness import DEFAULT_APP, running_server
+from support.uvicorn_process import UvicornProcess, running_uvicorn
 
 
 class Site(NamedTuple):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from clients.browser import Browser
-from harness import running_server, until
 from integration.test_fastapi_page import ENVIRON, FILES
-from uvicorn_process import running_uvicorn
+from support.browser import Browser
+from support.harness import running_server, until
+from support.uvicorn_process import running_uvicorn
 
 PACKAGES = Path(__file__).parent / "node_modules"
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clients.browser import Browser
-from harness import RunningServer, until
-from redis_process import free_port
+from support.browser import Browser
+from support.harness import RunningServer, until
+from support.redis_process import free_port
 
 APPLICATIONS = Path(__file__).parent / "same_page"
 

@@ -12,11 +12,11 @@ import httpx
 import msgspec
 import pytest
 
-from clients.browser import Browser, Page
-from clients.node_process import Report
-from clients.publishers import PythonSdk
-from clients.relay import running_relay
-from harness import DEFAULT_APP, RunningServer, running_server
+from support.browser import Browser, Page
+from support.harness import DEFAULT_APP, RunningServer, running_server
+from support.node_process import Report
+from support.publishers import PythonSdk
+from support.relay import running_relay
 
 SECRET = "kept-from-the-page-4f2a"
 APP = msgspec.structs.replace(DEFAULT_APP, secret=SECRET)

@@ -7,8 +7,8 @@ from contextlib import ExitStack
 import pytest
 
 from clients.conftest import PusherJsFactory
-from clients.publishers import NodeSdk, Publisher, PythonSdk, Refused, node_publisher_process
-from harness import DEFAULT_APP, RunningServer
+from support.harness import DEFAULT_APP, RunningServer
+from support.publishers import NodeSdk, Publisher, PythonSdk, Refused, node_publisher_process
 
 
 @pytest.fixture(params=["python", "node"])

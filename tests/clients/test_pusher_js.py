@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from clients.conftest import PusherJsFactory
-from clients.publishers import NodeSdk, Publisher, PythonSdk
-from clients.web_app import WebApp
-from harness import DEFAULT_APP, running_server
+from support.harness import DEFAULT_APP, running_server
+from support.publishers import NodeSdk, Publisher, PythonSdk
+from support.web_app import WebApp
 
 
 def test_connects_and_learns_its_socket_id(pusher_js: PusherJsFactory) -> None:

@@ -7,11 +7,11 @@ import signal
 
 import msgspec
 
-from clients.clients_js import PusherJs
 from clients.conftest import PusherJsFactory
-from clients.publishers import PythonSdk
-from clients.relay import running_relay
-from harness import DEFAULT_APP, TIMEOUT, running_server
+from support.clients_js import PusherJs
+from support.harness import DEFAULT_APP, TIMEOUT, running_server
+from support.publishers import PythonSdk
+from support.relay import running_relay
 
 
 def test_unknown_key_is_refused_for_good(pusher_js: PusherJsFactory) -> None:

@@ -11,11 +11,11 @@ from contextlib import ExitStack
 import pytest
 from nacl.secret import SecretBox
 
-from clients.clients_js import PusherJs, pusher_options
 from clients.conftest import PusherJsFactory
-from clients.publishers import MASTER_KEY, NodeSigner, Publisher, PythonSigner, node_publisher_process
-from clients.web_app import WebApp, running_web_app
-from harness import DEFAULT_APP, RunningServer, http_request, signed_request
+from support.clients_js import PusherJs, pusher_options
+from support.harness import DEFAULT_APP, RunningServer, http_request, signed_request
+from support.publishers import MASTER_KEY, NodeSigner, Publisher, PythonSigner, node_publisher_process
+from support.web_app import WebApp, running_web_app
 
 
 @pytest.fixture(scope="module")

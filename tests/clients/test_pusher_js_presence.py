@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from clients.conftest import PusherJsFactory
-from clients.publishers import PythonSdk
-from clients.web_app import NAMES
+from support.publishers import PythonSdk
+from support.web_app import NAMES
 
 
 def test_members_are_known_at_the_subscription(pusher_js: PusherJsFactory) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from cli_process import shell
-from clients.publishers import MASTER_KEY, PythonSdk
-from clients.web_app import WebApp
-from harness import DEFAULT_APP, RunningServer
 from soundpost.client import Client, Member, SyncClient, from_endpoint, with_secret
 from soundpost.errors import ProtocolError, RequestError, SubscriptionError
+from support.cli_process import shell
+from support.harness import DEFAULT_APP, RunningServer
+from support.publishers import MASTER_KEY, PythonSdk
+from support.web_app import WebApp
 
 KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
 

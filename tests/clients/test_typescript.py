@@ -58,7 +58,7 @@ useEchoNotification<InvoicePaid>('App.Models.User.7', (notification) => {
 @pytest.mark.parametrize("framework", ["react", "vue"])
 def test_hooks_know_the_payloads(tmp_path: Path, framework: str) -> None:
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
-    (tmp_path / "events.d.ts").write_text(declarations(events_in(["clients.shop_events"])))
+    (tmp_path / "events.d.ts").write_text(declarations(events_in(["support.shop_events"])))
     (tmp_path / "component.ts").write_text(COMPONENT % {"framework": framework})
     done = subprocess.run(
         [str(NODE_MODULES / ".bin" / "tsc"), *OPTIONS, "events.d.ts", "component.ts"],

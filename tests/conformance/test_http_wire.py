@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import RawSocket, RunningServer, http_request, running_server, signed_request
+from support.harness import RawSocket, RunningServer, http_request, running_server, signed_request
 
 MAX_BODY, MAX_HEAD = 20_000, 4_000
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"

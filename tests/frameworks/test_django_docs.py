@@ -14,8 +14,8 @@ from typing import Final
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, running_server
 from soundpost.django.settings import OwnSettings
+from support.harness import DEFAULT_APP, running_server
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/django.md").read_text()

@@ -15,10 +15,10 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from cli_process import Process
-from harness import DEFAULT_APP, RawSocket, RunningServer
 from soundpost.wire.signatures import sign
-from uvicorn_process import running_uvicorn
+from support.cli_process import Process
+from support.harness import DEFAULT_APP, RawSocket, RunningServer
+from support.uvicorn_process import running_uvicorn
 
 SITE: Final = "frameworks.django_site"
 MANAGE: Final = str(Path(__file__).parent / "django_site" / "manage.py")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cli_process import Process
-from harness import running_server
+from support.cli_process import Process
+from support.harness import running_server
 
 APP = """
 from flask import Flask

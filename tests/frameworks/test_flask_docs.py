@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, RunningServer, running_server
+from support.harness import DEFAULT_APP, RunningServer, running_server
 
 ROOT = Path(__file__).parents[2]
 CREDENTIALS = {"SOUNDPOST_APP_ID": "1", "SOUNDPOST_APP_KEY": "app-key", "SOUNDPOST_APP_SECRET": "app-secret"}

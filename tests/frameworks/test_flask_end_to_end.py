@@ -13,13 +13,13 @@ import pytest
 from flask import Flask, request
 from werkzeug.serving import make_server
 
-from clients.clients_js import EchoJs
 from frameworks.flask_apps import new_app
-from harness import RunningServer
 from soundpost import EncryptedPrivateChannel, Event, PrivateChannel
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.flask import Soundpost
+from support.clients_js import EchoJs
+from support.harness import RunningServer
 
 MASTER_KEY = "TKUM8i5mR1QZJmcoLnXm4ZkzFEwOaCIWEX0BNYyLTcM="
 

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 import pytest
 
-from harness import RunningServer
-from integration.background_programs import environment, names_of, program, run, started
-from raw_socket import TIMEOUT
-from redis_process import free_port
+from support.background_programs import environment, names_of, program, run, started
+from support.harness import RunningServer
+from support.raw_socket import TIMEOUT
+from support.redis_process import free_port
 
 
 class Case(NamedTuple):

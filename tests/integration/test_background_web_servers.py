@@ -9,13 +9,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from harness import RunningServer, until
-from integration.background_programs import environment, listening, names_of, started
-from raw_socket import TIMEOUT
-from redis_process import free_port
+from support.background_programs import environment, listening, names_of, started
+from support.harness import RunningServer, until
+from support.raw_socket import TIMEOUT
+from support.redis_process import free_port
 
-WSGI: Final = "integration.background_web:wsgi"
-ASGI: Final = "integration.background_web:asgi"
+WSGI: Final = "support.background_web:wsgi"
+ASGI: Final = "support.background_web:asgi"
 UVICORN_WORKER: Final = ("-k", "uvicorn_worker.UvicornWorker")
 SERVERS: Final = {
     "Gunicorn": ("gunicorn", "-b", "127.0.0.1:{port}", WSGI),
@@ -35,7 +35,7 @@ SERVERS: Final = {
     "Hypercorn, workers": ("hypercorn", "-b", "127.0.0.1:{port}", "-w", "2", ASGI),
     "Granian": ("granian", "--port", "{port}", "--interface", "asgi", ASGI),
     "Granian, WSGI": ("granian", "--port", "{port}", "--interface", "wsgi", WSGI),
-    "Flask's own": ("flask", "--app", "integration.background_flask", "run", "--port", "{port}"),
+    "Flask's own": ("flask", "--app", "support.background_flask", "run", "--port", "{port}"),
 }
 
 

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 import pytest
 
-from harness import RunningServer, until
-from integration import background_jobs
-from integration.background_programs import environment, listening, names_of, started
-from raw_socket import TIMEOUT
-from redis_process import RedisServer, running_redis
+from support import background_jobs
+from support.background_programs import environment, listening, names_of, started
+from support.harness import RunningServer, until
+from support.raw_socket import TIMEOUT
+from support.redis_process import RedisServer, running_redis
 
 JOBS: Final = ("first", "second", "third")
 
@@ -75,7 +75,7 @@ def test_workers_send_all_that_their_jobs_have_broadcast(
 ) -> None:
     queue, *command = worker
     redis.client().flushall()
-    module = f"from integration import background_jobs\n{MODULES.get(queue, '')}\n"
+    module = f"from support import background_jobs\n{MODULES.get(queue, '')}\n"
     (tmp_path / "worker_module.py").write_text(module)
     environ = environment(server.port, REDIS_URL=redis.url, RQ_REDIS_URL=redis.url)
     enqueue = queue(redis.url)

@@ -19,12 +19,12 @@ import pytest
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from cli_process import TIMEOUT, Process, Shell, shell
-from harness import RunningServer, running_server
-from lossy_server import LossyServer, serving
-from self_signed import self_signed
 from soundpost.tools.bench.report import Report
 from soundpost.tools.cli.app import app
+from support.cli_process import TIMEOUT, Process, Shell, shell
+from support.harness import RunningServer, running_server
+from support.lossy_server import LossyServer, serving
+from support.self_signed import self_signed
 
 CREDENTIALS = ("--app-id", "1", "--key", "app-key", "--secret", "app-secret")
 SMALL = ("--connections", "20", "--duration", "1", "--json", "-")

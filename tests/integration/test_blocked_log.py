@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from ending import end
-from harness import TIMEOUT, RawSocket, http_request, signed_request, until
 from soundpost.core.app_settings import AppSettings
 from soundpost.server.processes.logs import QueuedStream
+from support.ending import end
+from support.harness import TIMEOUT, RawSocket, http_request, signed_request, until
 
 APP = AppSettings(id="1", key="k", secret="s")
 

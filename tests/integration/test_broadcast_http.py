@@ -18,13 +18,13 @@ from typing import Any
 
 import pytest
 
-from harness import DEFAULT_APP, RunningServer, running_server
-from misbehaving_server import MisbehavingServer, answer, answering, misbehaving
-from redis_process import free_port
-from self_signed import self_signed
 from soundpost import Broadcaster, EncryptedPrivateChannel
 from soundpost.client import SyncClient, with_secret
 from soundpost.errors import BroadcastError
+from support.harness import DEFAULT_APP, RunningServer, running_server
+from support.misbehaving_server import MisbehavingServer, answer, answering, misbehaving
+from support.redis_process import free_port
+from support.self_signed import self_signed
 
 SECRET = "very-s3cret"
 Publish = Callable[..., None]

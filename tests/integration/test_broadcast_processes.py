@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 
-from harness import DEFAULT_APP, RunningServer, running_server, until
-from redis_process import free_port
+from support.harness import DEFAULT_APP, RunningServer, running_server, until
+from support.redis_process import free_port
 
 CONFIGURE = """
 import os, soundpost

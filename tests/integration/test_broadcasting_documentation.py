@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEFAULT_APP, running_server
 from soundpost.wire.signatures import channel_text, sign
+from support.harness import DEFAULT_APP, running_server
 
 pytest_plugins = ["pytester"]
 

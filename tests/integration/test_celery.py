@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from celery import Celery
 
-from harness import RawSocket, RunningServer, running_server
-from integration.queue_worker import broadcasting_by, running_worker
-from redis_process import RedisServer, free_port, running_redis
 from soundpost import Broadcaster, Event, PrivateChannel
 from soundpost.contrib import celery as contrib
 from soundpost.errors import QueueError
 from soundpost.wire.signatures import channel_text, sign
+from support.harness import RawSocket, RunningServer, running_server
+from support.queue_worker import broadcasting_by, running_worker
+from support.redis_process import RedisServer, free_port, running_redis
 
 
 class OrderShipped(Event, on=PrivateChannel("orders.{order_id}")):
@@ -47,7 +47,7 @@ def broadcaster(app: Any) -> Iterator[Broadcaster]:
 
 
 def celery_worker(folder: Path, redis: RedisServer, port: int, *options: str) -> Any:
-    command = ["celery", "-A", "integration.celery_app", "worker", "--concurrency", "1", "--loglevel", "INFO"]
+    command = ["celery", "-A", "support.celery_app", "worker", "--concurrency", "1", "--loglevel", "INFO"]
     quiet = ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     return running_worker(folder, *command, *quiet, *options, port=port, redis_url=redis.url)
 

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from certificates import Authority, Certificate
-from deployed_proxy import TlsSocket
-from harness import DEFAULT_APP, RunningServer, running_server, until
-from integration.operated import CALM, operated
 from soundpost.core.app_settings import AppSettings
+from support.certificates import Authority, Certificate
+from support.deployed_proxy import TlsSocket
+from support.harness import DEFAULT_APP, RunningServer, running_server, until
+from support.operated import CALM, operated
 
 
 class Served:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cli_process import Shell, shell
-from configuration import APP_TABLE
-from self_signed import self_signed_in_one_file
+from support.cli_process import Shell, shell
+from support.configuration import APP_TABLE
+from support.self_signed import self_signed_in_one_file
 
 
 @pytest.fixture(name="sh")

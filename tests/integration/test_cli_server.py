@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from cli_process import TIMEOUT, Shell, shell
-from configuration import APP_TABLE
+from support.cli_process import TIMEOUT, Shell, shell
+from support.configuration import APP_TABLE
 
 
 @pytest.fixture(name="sh")

@@ -9,9 +9,9 @@ import signal
 
 import pytest
 
-from harness import DEFAULT_APP, RunningServer, running_server
 from soundpost.client import Client, Member, Publisher, Subscription, User, with_secret
 from soundpost.errors import ConnectionRefused, ProtocolError, RequestError, SubscriptionError
+from support.harness import DEFAULT_APP, RunningServer, running_server
 
 KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
 

@@ -8,9 +8,9 @@ import warnings
 
 import uvloop
 
-from harness import RunningServer
 from soundpost.broadcasting.drivers.http import HttpDriver
 from soundpost.broadcasting.settings import ConnectionSettings
+from support.harness import RunningServer
 
 
 def test_nothing_is_left_open_when_a_loop_ends(server: RunningServer) -> None:

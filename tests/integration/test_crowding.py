@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from deployed_proxy import TlsSocket
-from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, signed_request
-from integration.ticked_server import ticked_server
-from self_signed import self_signed
+from support.deployed_proxy import TlsSocket
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, running_server, signed_request
+from support.self_signed import self_signed
+from support.ticked_server import ticked_server
 
 OTHER = "127.0.0.2"  # no trusted proxy
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"

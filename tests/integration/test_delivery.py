@@ -8,7 +8,7 @@ import select
 
 import msgspec
 
-from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, signed_request
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, running_server, signed_request
 
 ROOMY = msgspec.structs.replace(DEFAULT_APP, max_output_buffer=100_000_000, max_event_data_size=100_000)
 

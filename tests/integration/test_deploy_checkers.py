@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from command_line import CommandLine, command_line
-from deployed_proxy import TlsSocket, https_request, running
-from harness import DEFAULT_APP, running_server, signed_request
-from redis_process import free_port
-from self_signed import self_signed
+from support.command_line import CommandLine, command_line
+from support.deployed_proxy import TlsSocket, https_request, running
+from support.harness import DEFAULT_APP, running_server, signed_request
+from support.redis_process import free_port
+from support.self_signed import self_signed
 
 __all__ = ["command_line"]
 

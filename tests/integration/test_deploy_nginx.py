@@ -14,9 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from command_line import CommandLine, command_line
-from deployed_proxy import TlsSocket, https_request, main_file, mirror, nginx_test, running_nginx_with
-from harness import (
+from soundpost.core.app_settings import AppSettings
+from support.command_line import CommandLine, command_line
+from support.deployed_proxy import TlsSocket, https_request, main_file, mirror, nginx_test, running_nginx_with
+from support.harness import (
     DEFAULT_APP,
     TIMEOUT,
     HttpResponse,
@@ -26,10 +27,9 @@ from harness import (
     signed_request,
     upgrade_request,
 )
-from nginx_process import temporary_paths
-from redis_process import free_port
-from self_signed import self_signed
-from soundpost.core.app_settings import AppSettings
+from support.nginx_process import temporary_paths
+from support.redis_process import free_port
+from support.self_signed import self_signed
 
 __all__ = ["command_line"]
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from command_line import CommandLine, command_line
-from harness import DEFAULT_APP, TIMEOUT, RawSocket, http_request, signed_request, until
-from redis_process import free_port
 from soundpost.wire.frames import CLOSE
-from supervisor_process import Supervisor, running_supervisor
+from support.command_line import CommandLine, command_line
+from support.harness import DEFAULT_APP, TIMEOUT, RawSocket, http_request, signed_request, until
+from support.redis_process import free_port
+from support.supervisor_process import Supervisor, running_supervisor
 
 __all__ = ["command_line"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cli_process import Shell, shell
-from configuration import APP_TABLE
-from doctor_env_cases import BACKEND, FRONTEND
-from doctor_stage import FORWARDED, Stage, stage
-from harness import RunningServer
+from support.cli_process import Shell, shell
+from support.configuration import APP_TABLE
+from support.doctor_env_cases import BACKEND, FRONTEND
+from support.doctor_stage import FORWARDED, Stage, stage
+from support.harness import RunningServer
 
 
 @pytest.fixture(name="sh")

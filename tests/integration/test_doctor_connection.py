@@ -6,9 +6,9 @@ import socket
 import ssl
 import time
 
-from doctor_stage import Scene, Stage, assert_named, examined, impatient_stage, place, plan, scene, scenes_of
 from soundpost.tools.doctor import Plan
 from soundpost.tools.doctor.base_url import place_of
+from support.doctor_stage import Scene, Stage, assert_named, examined, impatient_stage, place, plan, scene, scenes_of
 
 __all__ = ["impatient_stage"]
 
@@ -128,7 +128,7 @@ def _(on: Stage) -> Plan:
 
 @scene("certificate-untrusted", "an Nginx with a certificate of an authority nobody knows")
 def _(on: Stage) -> Plan:
-    from certificates import Authority
+    from support.certificates import Authority
 
     return plan(place(on.proxy(tls=Authority(on.folder, "Somebody").certificate("localhost")), "https"))
 

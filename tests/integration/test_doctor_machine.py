@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from doctor_stage import PAGE, Scene, Stage, codes, examined, place, scene, scenes_of, stage
-from harness import RunningServer
-from redis_process import running_redis
 from soundpost.config.settings import ScalingSettings, Settings
 from soundpost.tools.doctor import Plan, timeouts
+from support.doctor_stage import PAGE, Scene, Stage, codes, examined, place, scene, scenes_of, stage
+from support.harness import RunningServer
+from support.redis_process import running_redis
 
 
 @pytest.fixture(name="on")

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from doctor_page import PAGE, set_ups, written
 from soundpost.tools.doctor.faults import FAULTS, SECTIONS, Fault
 from soundpost.tools.doctor.findings import facts_of
+from support.doctor_page import PAGE, set_ups, written
 
 
 def test_the_page_has_the_table_of_faults() -> None:
-    assert PAGE.read_text() == written(), "python tests/doctor_page.py writes it anew"
+    assert PAGE.read_text() == written(), "python tests/support/doctor_page.py writes it anew"
 
 
 def test_every_fault_is_set_up() -> None:

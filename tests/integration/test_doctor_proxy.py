@@ -6,7 +6,8 @@ import time
 
 import msgspec
 
-from doctor_stage import (
+from soundpost.tools.doctor import Plan
+from support.doctor_stage import (
     FORWARDED,
     PAGE,
     Scene,
@@ -20,8 +21,7 @@ from doctor_stage import (
     scene,
     scenes_of,
 )
-from harness import DEFAULT_APP
-from soundpost.tools.doctor import Plan
+from support.harness import DEFAULT_APP
 
 _HEADERS = "proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade;"
 _CHALLENGE = b"<!DOCTYPE html><html><head><title>Just a moment...</title></head><body>_cf_chl_opt</body></html>"

@@ -12,7 +12,13 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from doctor_stage import (
+from soundpost.config.settings import ScalingSettings
+from soundpost.core.app_settings import AppSettings
+from soundpost.tools.doctor import Plan
+from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.dotenv import read_env_file
+from soundpost.tools.doctor.hosts import same_host
+from support.doctor_stage import (
     FORWARDED,
     PAGE,
     Scene,
@@ -27,14 +33,8 @@ from doctor_stage import (
     scene,
     scenes_of,
 )
-from harness import DEFAULT_APP
-from redis_process import running_redis
-from soundpost.config.settings import ScalingSettings
-from soundpost.core.app_settings import AppSettings
-from soundpost.tools.doctor import Plan
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.dotenv import read_env_file
-from soundpost.tools.doctor.hosts import same_host
+from support.harness import DEFAULT_APP
+from support.redis_process import running_redis
 
 _PUBLISH_ONLY_INSIDE = f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
 

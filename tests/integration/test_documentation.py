@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, running_server
 from soundpost.config.load import load
 from soundpost.config.options import OPTIONS
 from soundpost.config.variables import REVERB
+from support.harness import DEFAULT_APP, running_server
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]

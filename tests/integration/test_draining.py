@@ -12,7 +12,10 @@ from functools import partial
 
 import pytest
 
-from harness import (
+from soundpost.server.connections.fair_queue import SLICE
+from soundpost.wire.frames import CLOSE, parse_close
+from support.crowd import crowd
+from support.harness import (
     RawSocket,
     RunningServer,
     children,
@@ -22,10 +25,7 @@ from harness import (
     until,
     upgrade_request,
 )
-from integration.crowd import crowd
-from integration.operated import operated, publication
-from soundpost.server.connections.fair_queue import SLICE
-from soundpost.wire.frames import CLOSE, parse_close
+from support.operated import operated, publication
 
 HEALTH = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
 READY = b"GET /up/ready HTTP/1.1\r\nHost: x\r\n\r\n"

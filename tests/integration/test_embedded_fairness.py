@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from attackers import attacking
-from embedded import running_embedded
-from harness import RawSocket, RunningServer, client_frame
-from hostile import over_http, over_websockets, that_never_read
 from soundpost.wire.frames import TEXT
+from support.attackers import attacking
+from support.embedded import running_embedded
+from support.harness import RawSocket, RunningServer, client_frame
+from support.hostile import over_http, over_websockets, that_never_read
 
 ATTACKS = {**over_websockets("app-key"), **over_http(), **that_never_read("app-key")}
 PING = client_frame(TEXT, b'{"event":"pusher:ping","data":{}}')

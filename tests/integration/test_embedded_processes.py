@@ -11,12 +11,12 @@ from urllib.request import urlopen
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, until
-from integration.background_programs import environment, started
-from raw_socket import TIMEOUT
-from redis_process import free_port
+from support.background_programs import environment, started
+from support.harness import DEFAULT_APP, until
+from support.raw_socket import TIMEOUT
+from support.redis_process import free_port
 
-APP: Final = "embedded_app:app"
+APP: Final = "support.embedded_app:app"
 WARNING: Final = "have an embedded server each: an event reaches the clients of one process only"
 
 

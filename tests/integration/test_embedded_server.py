@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from embedded import publish_inside, running_embedded
-from harness import DEFAULT_APP, RawSocket, RunningServer, http_request, until
-from raw_socket import client_frame
 from soundpost.asgi import App as Embedded
 from soundpost.core.app_settings import AppSettings, RateLimiting
 from soundpost.wire.frames import BINARY, CLOSE, TEXT
 from soundpost.wire.signatures import channel_text, sign, user_text
+from support.embedded import publish_inside, running_embedded
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, http_request, until
+from support.raw_socket import client_frame
 
 LIMITED = AppSettings(
     id="2",

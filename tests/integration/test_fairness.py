@@ -10,16 +10,16 @@ from contextlib import ExitStack
 
 import pytest
 
-from attackers import Attack, attacking
-from harness import RawSocket, RunningServer, client_frame, running_server, signed_request, upgrade_request
-from hostile import over_http, over_websockets, that_never_read, websocket
-from integration.ticked_server import ticked_server
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
 from soundpost.server.api.requests import Later, Request, Response
 from soundpost.server.connections.http_connection import HttpConnection
 from soundpost.server.server import Server
 from soundpost.wire.frames import TEXT
+from support.attackers import Attack, attacking
+from support.harness import RawSocket, RunningServer, client_frame, running_server, signed_request, upgrade_request
+from support.hostile import over_http, over_websockets, that_never_read, websocket
+from support.ticked_server import ticked_server
 
 ATTACKS = {**over_websockets("app-key"), **over_http(), **that_never_read("app-key")}
 PING = client_frame(TEXT, b'{"event":"pusher:ping","data":{}}')

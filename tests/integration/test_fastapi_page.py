@@ -13,8 +13,8 @@ from typing import Any, Final
 import httpx
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, running_server
-from uvicorn_process import running_uvicorn
+from support.harness import DEFAULT_APP, RawSocket, running_server
+from support.uvicorn_process import running_uvicorn
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/fastapi.md").read_text()
 FILES: Final = dict(re.findall(r"```(?:python|html)\n(?:# |<!-- )([\w.]+)(?: -->)?\n(.*?)```", PAGE, re.DOTALL))

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, client_frame
 from integration.test_limits import app
-from integration.ticked_server import TickedServer, ticked_server
 from soundpost.core.app_settings import RateLimiting
 from soundpost.core.flooding import MAX_JUNK, SMALL_FRAGMENT
 from soundpost.wire.frames import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, parse_close
+from support.harness import DEFAULT_APP, RawSocket, client_frame
+from support.ticked_server import TickedServer, ticked_server
 
 JUNK = {
     "pings": client_frame(PING, b"x"),

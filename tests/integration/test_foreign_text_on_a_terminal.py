@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from cli_process import Shell, shell
-from misbehaving_server import MisbehavingServer, answer, answering, misbehaving
+from support.cli_process import Shell, shell
+from support.misbehaving_server import MisbehavingServer, answer, answering, misbehaving
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\u2066\r\x00\x7f\u2028"
 COMMANDS = set("\x1b\x07\x9b\u202e\u2066\r\x00\x7f\u2028")

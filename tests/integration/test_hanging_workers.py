@@ -9,12 +9,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from harness import DEFAULT_APP, TIMEOUT
 from soundpost.backplane.hub_messages import Event
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.server.processes import worker_process
 from soundpost.server.processes import workers as module
 from soundpost.server.processes.workers import Workers
+from support.harness import DEFAULT_APP, TIMEOUT
 
 SETTINGS = Settings(server=ServerSettings(host="127.0.0.1", port=0, shutdown_timeout=1), apps=(DEFAULT_APP,))
 

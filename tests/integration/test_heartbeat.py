@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from harness import TIMEOUT, until
+from support.harness import TIMEOUT, until
 
 PROGRAM = """
 import asyncio, re, sys, time, uvloop

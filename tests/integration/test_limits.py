@@ -12,12 +12,12 @@ import httptools
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, client_frame, http_request, signed_request, upgrade_request
-from integration.ticked_server import TickedServer, ticked_server
 from soundpost.core.app_settings import AppSettings, RateLimiting
 from soundpost.server.connections.websocket_connection import WebSocketConnection
 from soundpost.wire.frames import CLOSE, TEXT, encode_frame, parse_close
 from soundpost.wire.signatures import channel_text, sign
+from support.harness import DEFAULT_APP, RawSocket, client_frame, http_request, signed_request, upgrade_request
+from support.ticked_server import TickedServer, ticked_server
 
 CHUNK = "x" * 8_000
 

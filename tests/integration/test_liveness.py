@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, client_frame, signed_request
-from integration.ticked_server import TickedServer, ticked_server
 from soundpost.wire.frames import CLOSE, PING, PONG, TEXT, parse_close
 from soundpost.wire.signatures import channel_text, sign
+from support.harness import DEFAULT_APP, RawSocket, client_frame, signed_request
+from support.ticked_server import TickedServer, ticked_server
 
 PUSHER_PING = {"event": "pusher:ping", "data": "{}"}
 PUSHER_PONG = {"event": "pusher:pong", "data": "{}"}

@@ -6,13 +6,13 @@ import threading
 from contextlib import ExitStack
 from typing import Final
 
-from harness import DEFAULT_APP, RawSocket, http_request, running_server, signed_request, until
-from integration.crowd import join, read_up_to
-from nginx_process import running_nginx
-from redis_process import free_port, running_redis
 from soundpost.config.settings import ScalingSettings
 from soundpost.wire.frames import CLOSE, TEXT
 from soundpost.wire.json_text import encode
+from support.crowd import join, read_up_to
+from support.harness import DEFAULT_APP, RawSocket, http_request, running_server, signed_request, until
+from support.nginx_process import running_nginx
+from support.redis_process import free_port, running_redis
 
 CHANNEL: Final = "room"
 

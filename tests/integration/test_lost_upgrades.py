@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import RawSocket, RunningServer, running_server, upgrade_request
-from stream_proxy import haproxy
+from support.harness import RawSocket, RunningServer, running_server, upgrade_request
+from support.stream_proxy import haproxy
 
 KEY = b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
 UPGRADE = b"Upgrade: websocket\r\n"

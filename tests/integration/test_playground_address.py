@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness import RawSocket, RunningServer, http_request, running_server
+from support.harness import RawSocket, RunningServer, http_request, running_server
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import pytest
 
-from deployed_proxy import TlsSocket
-from harness import RawSocket, RunningServer, running_server, signed_request, upgrade_request
-from self_signed import self_signed
-from stream_proxy import haproxy, nginx_stream
+from support.deployed_proxy import TlsSocket
+from support.harness import RawSocket, RunningServer, running_server, signed_request, upgrade_request
+from support.self_signed import self_signed
+from support.stream_proxy import haproxy, nginx_stream
 
 LINE: Final = b"PROXY TCP4 203.0.113.7 127.0.0.1 51034 443\r\n"
 SIGNATURE: Final = b"\r\n\r\n\x00\r\nQUIT\n"

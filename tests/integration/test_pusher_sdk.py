@@ -17,11 +17,11 @@ from typing import Any
 import pusher as pypi
 import pytest
 
-from harness import DEFAULT_APP, RunningServer, running_server
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import BroadcastError, ConfigurationError, PayloadError
 from soundpost.pusher import AsyncPusher, Pusher, PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherError
 from soundpost.wire.signatures import sign
+from support.harness import DEFAULT_APP, RunningServer, running_server
 
 MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
 NAMES = ["trigger", "trigger_batch", "send_to_user", "channels_info", "channel_info", "users_info", "authenticate"]

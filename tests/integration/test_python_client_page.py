@@ -13,10 +13,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from cli_process import Process
-from clients.publishers import PythonSigner
-from clients.web_app import running_web_app
-from harness import DEFAULT_APP, RunningServer, running_server, until
+from support.cli_process import Process
+from support.harness import DEFAULT_APP, RunningServer, running_server, until
+from support.publishers import PythonSigner
+from support.web_app import running_web_app
 
 PAGE = Path(__file__).parents[2] / "docs/python-client.md"
 PROGRAMS = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)

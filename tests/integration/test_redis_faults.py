@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import until
-from integration.fleet import SETTLE, Fleet, running_fleet
-from redis_process import RedisServer, running_redis
-from redis_relay import relay_in_background
+from support.fleet import SETTLE, Fleet, running_fleet
+from support.harness import until
+from support.redis_process import RedisServer, running_redis
+from support.redis_relay import relay_in_background
 
 ROOM, CHANNEL = "presence-room", "room"
 

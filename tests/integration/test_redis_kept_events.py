@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import redis
 
-from redis_process import shared_redis
 from soundpost.backplane.redis.scripts import KEEP
+from support.redis_process import shared_redis
 
 TTL = 100_000
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import redis as redis_client
 
-from harness import running_server, until
-from integration.fleet import running_fleet
-from redis_process import RedisServer, default_program, free_port, running_redis
-from self_signed import self_signed
 from soundpost.config.settings import ScalingSettings
+from support.fleet import running_fleet
+from support.harness import running_server, until
+from support.redis_process import RedisServer, default_program, free_port, running_redis
+from support.self_signed import self_signed
 
 ROOM, CHANNEL = "presence-room", "room"
 

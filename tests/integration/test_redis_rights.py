@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from harness import running_server, until
-from integration.fleet import running_fleet
-from redis_process import RedisServer, running_redis
 from soundpost.config.settings import ScalingSettings
+from support.fleet import running_fleet
+from support.harness import running_server, until
+from support.redis_process import RedisServer, running_redis
 
 ROOM, CHANNEL, CACHE = "presence-room", "room", "cache-room"
 SCALING = Path(__file__).parents[2] / "docs" / "scaling.md"

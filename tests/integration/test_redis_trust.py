@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from integration.fleet import Fleet, running_fleet
-from redis_process import RedisServer, running_redis
 from soundpost.backplane.redis.messages import MAGIC, event, join_fields
 from soundpost.backplane.redis.redis import ORDER_LASTS
 from soundpost.backplane.redis.scripts import RESTART
 from soundpost.wire import messages
 from soundpost.wire.frames import BINARY, close_frame, encode_frame, text_frame
+from support.fleet import Fleet, running_fleet
+from support.redis_process import RedisServer, running_redis
 
 ROOM, CHANNEL = "presence-room", "room"
 FORGED = messages.event("forged", CHANNEL, "{}")

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, until
-from integration.crowd import ask
-from integration.operated import CALM, Operated, operated
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
+from support.crowd import ask
+from support.harness import DEFAULT_APP, RawSocket, until
+from support.operated import CALM, Operated, operated
 
 SECOND = AppSettings(id="2", key="second-key", secret="second-secret")
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import RawSocket, RunningServer, http_request, running_server, signed_request
-from integration.crowd import crowd, names, read_up_to
+from support.crowd import crowd, names, read_up_to
+from support.harness import RawSocket, RunningServer, http_request, running_server, signed_request
 
 WORKERS = 3
 REPEATS = 40

@@ -13,12 +13,12 @@ from contextlib import suppress
 
 import pytest
 
-from harness import DEFAULT_APP, TIMEOUT, RawSocket, until
-from integration.knocking import Knocking, Publisher, all_there, guests
-from integration.operated import CALM, Operated, operated
-from redis_process import free_port
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE
+from support.harness import DEFAULT_APP, TIMEOUT, RawSocket, until
+from support.knocking import Knocking, Publisher, all_there, guests
+from support.operated import CALM, Operated, operated
+from support.redis_process import free_port
 
 SECOND = AppSettings(id="2", key="second-key", secret="second-secret")
 

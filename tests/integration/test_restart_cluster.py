@@ -9,10 +9,10 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from harness import until
-from integration.knocking import Guest, Publisher, all_there, guests
-from integration.operated import CALM, Operated, operated
-from redis_process import RedisServer, running_redis
+from support.harness import until
+from support.knocking import Guest, Publisher, all_there, guests
+from support.operated import CALM, Operated, operated
+from support.redis_process import RedisServer, running_redis
 
 PATIENCE = 90
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 
 import soundpost
-from harness import DEFAULT_APP, RawSocket, children, until
-from integration.crowd import join
-from integration.knocking import Knocking, Publisher, all_there, guests
-from integration.operated import CALM, Operated, operated
-from self_signed import self_signed
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE
+from support.crowd import join
+from support.harness import DEFAULT_APP, RawSocket, children, until
+from support.knocking import Knocking, Publisher, all_there, guests
+from support.operated import CALM, Operated, operated
+from support.self_signed import self_signed
 
 SECOND = AppSettings(id="2", key="second-key", secret="second-secret")
 WORKERS = f"{CALM}workers = 2\n"

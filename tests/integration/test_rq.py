@@ -10,12 +10,12 @@ import pytest
 from rq import Queue
 from rq.registry import StartedJobRegistry
 
-from harness import RunningServer, running_server, until
-from integration.queue_worker import broadcasting_by, running_worker
-from redis_process import RedisServer, free_port, running_redis
 from soundpost import Broadcaster
 from soundpost.contrib import rq as contrib
 from soundpost.errors import ConfigurationError, QueueError
+from support.harness import RunningServer, running_server, until
+from support.queue_worker import broadcasting_by, running_worker
+from support.redis_process import RedisServer, free_port, running_redis
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import TIMEOUT, RawSocket, http_request, until
-from integration.knocking import Knocking
-from integration.operated import CALM, Operated, operated
 from soundpost.wire.frames import CLOSE
+from support.harness import TIMEOUT, RawSocket, http_request, until
+from support.knocking import Knocking
+from support.operated import CALM, Operated, operated
 
 LISTENER = """
 import os, sys

@@ -9,8 +9,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP
-from integration.ticked_server import ticked_server
 from soundpost.asgi import App as EmbeddedApp
 from soundpost.broadcasting.authorization import Answer, AuthEndpoint, AuthRequest, ChannelRoutes
 from soundpost.broadcasting.settings import settings_from, settings_from_environment
@@ -18,6 +16,8 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.testing import AuthorizationTester
 from soundpost.wire.frames import TEXT
+from support.harness import DEFAULT_APP
+from support.ticked_server import ticked_server
 
 LIMITS = {"max_user_info_size": 1_024, "max_user_id_length": 128, "max_message_size": 16_384}
 TEXTS = ['"', "ü", "x", "\n", "😀", "\u2028"]

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from harness import until
-from integration.queue_worker import broadcasting_by
-from raw_socket import TIMEOUT
-from redis_process import RedisServer, running_redis
 from soundpost import Broadcaster
 from soundpost.errors import QueueError
+from support.harness import until
+from support.queue_worker import broadcasting_by
+from support.raw_socket import TIMEOUT
+from support.redis_process import RedisServer, running_redis
 
 
 @pytest.fixture

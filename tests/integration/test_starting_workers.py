@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cli_process import Shell, shell
-from configuration import APP_TABLE
-from harness import running_server
+from support.cli_process import Shell, shell
+from support.configuration import APP_TABLE
+from support.harness import running_server
 
 
 @pytest.fixture(name="sh")

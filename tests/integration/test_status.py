@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEFAULT_APP, until
-from integration.operated import CALM, Operated, operated
-from redis_process import free_port, running_redis
 from soundpost import __version__
+from support.harness import DEFAULT_APP, until
+from support.operated import CALM, Operated, operated
+from support.redis_process import free_port, running_redis
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import threading
 
 import pytest
 
-from cli_process import Process
-from harness import DEFAULT_APP, RunningServer
 from soundpost.client import Event, Member, SyncClient, with_secret
 from soundpost.errors import ConnectionRefused, ProtocolError, RequestError, SubscriptionError
+from support.cli_process import Process
+from support.harness import DEFAULT_APP, RunningServer
 
 KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from harness import DEFAULT_APP, RunningServer, until
-from integration.queue_worker import broadcasting_by
-from redis_process import RedisServer, free_port, running_redis
 from soundpost import Broadcaster
 from soundpost.broadcasting import broadcast
 from soundpost.contrib import sending
 from soundpost.errors import BroadcastError, ConfigurationError, QueueError
+from support.harness import DEFAULT_APP, RunningServer, until
+from support.queue_worker import broadcasting_by
+from support.redis_process import RedisServer, free_port, running_redis
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,14 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from harness import DEFAULT_APP, RawSocket, running_server
-from integration.ticked_server import ticked_server
-from self_signed import self_signed
 from soundpost.config.settings import ServerSettings, Settings, TlsSettings
 from soundpost.errors import StartError
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.processes.run import run
 from soundpost.wire.signatures import signed_query
+from support.harness import DEFAULT_APP, RawSocket, running_server
+from support.self_signed import self_signed
+from support.ticked_server import ticked_server
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cli_process import Shell, shell
-from command_line import CommandLine, command_line
-from misbehaving_server import Behaviour, MisbehavingServer, misbehaving
 from soundpost.wire import messages
 from soundpost.wire.frames import CONTINUATION, PING, TEXT, encode_frame
 from soundpost.wire.handshake import accept
+from support.cli_process import Shell, shell
+from support.command_line import CommandLine, command_line
+from support.misbehaving_server import Behaviour, MisbehavingServer, misbehaving
 
 __all__ = ["command_line"]
 

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from deployed_proxy import main_file, running_nginx_with
-from harness import (
+from soundpost.core.app_settings import AppSettings
+from support.deployed_proxy import main_file, running_nginx_with
+from support.harness import (
     DEFAULT_APP,
     RawSocket,
     RunningServer,
@@ -21,8 +22,7 @@ from harness import (
     signed_request,
     upgrade_request,
 )
-from redis_process import free_port
-from soundpost.core.app_settings import AppSettings
+from support.redis_process import free_port
 
 TOLD = {"X_Forwarded_For": "192.0.2.1, 203.0.113.7"}
 """A client claims to be at the first address, and the proxy has added the second."""

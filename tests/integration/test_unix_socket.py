@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, http_request, until
-from integration.crowd import join
-from integration.operated import CALM, Operated, operated, publication
-from nginx_process import running_nginx
 from soundpost.wire.frames import CLOSE
+from support.crowd import join
+from support.harness import DEFAULT_APP, RawSocket, http_request, until
+from support.nginx_process import running_nginx
+from support.operated import CALM, Operated, operated, publication
 
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
 

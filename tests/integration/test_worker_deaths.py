@@ -12,9 +12,9 @@ from typing import Self
 
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until, upgrade_request
-from integration.crowd import Crowd, crowd, join, names, read_up_to
 from soundpost.wire.frames import CLOSE, parse_close
+from support.crowd import Crowd, crowd, join, names, read_up_to
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until, upgrade_request
 
 ROOM = "presence-room"
 

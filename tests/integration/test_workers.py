@@ -9,10 +9,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until, upgrade_request
-from integration.crowd import Crowd, crowd, join, names, read_up_to, sign_in
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import parse_close
+from support.crowd import Crowd, crowd, join, names, read_up_to, sign_in
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until, upgrade_request
 
 COUNTING = AppSettings(id="2", key="counting-key", secret="counting-secret", subscription_count=True)
 LIMITED = AppSettings(id="3", key="limited-key", secret="limited-secret", max_connections=5)

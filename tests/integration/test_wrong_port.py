@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from deployed_proxy import TlsSocket, main_file, running_nginx_with
-from harness import RawSocket, RunningServer, http_request, running_server, signed_request, upgrade_request
-from redis_process import free_port
-from self_signed import self_signed
+from support.deployed_proxy import TlsSocket, main_file, running_nginx_with
+from support.harness import RawSocket, RunningServer, http_request, running_server, signed_request, upgrade_request
+from support.redis_process import free_port
+from support.self_signed import self_signed
 
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -12,10 +12,10 @@ from websockets.frames import Frame
 from websockets.protocol import State
 from websockets.uri import parse_uri
 
-from harness import client_frame, fragments
 from soundpost.errors import FrameError
 from soundpost.wire import frames
 from soundpost.wire.frames import FrameReader, Message, close_frame, encode_frame, parse_close, read_single, unmask
+from support.harness import client_frame, fragments
 
 LIMIT = 300
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import (
+from soundpost.core.app_settings import AppSettings
+from support.harness import (
     DEFAULT_APP,
     RawSocket,
     RunningServer,
@@ -18,7 +19,6 @@ from harness import (
     signed_request,
     upgrade_request,
 )
-from soundpost.core.app_settings import AppSettings
 
 pytestmark = pytest.mark.usefixtures("unharmed")
 

@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from harness import DEFAULT_APP, RawSocket, RunningServer, running_server
 from soundpost.backplane import Registry, SingleNode
 from soundpost.core import protocol
 from soundpost.core.app import App
@@ -23,6 +22,7 @@ from soundpost.core.node import Node
 from soundpost.core.publishing import publish
 from soundpost.wire import signatures
 from soundpost.wire.frames import CLOSE, TEXT, close_frame
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, running_server
 
 APP = AppSettings(
     id=DEFAULT_APP.id,

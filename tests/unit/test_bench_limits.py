@@ -7,12 +7,12 @@ import re
 import msgspec
 import pytest
 
-from command_line import CommandLine, command_line
 from soundpost.errors import ConfigurationError
 from soundpost.tools.bench.capacity import check
 from soundpost.tools.bench.loopback import refusal
 from soundpost.tools.bench.scenario import Scenario, Settings
 from soundpost.wire.addresses import is_loopback_host
+from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 

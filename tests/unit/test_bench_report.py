@@ -13,13 +13,13 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from bench_reports import outcome
 from soundpost.tools.bench.faults import Faults, code_in_words
 from soundpost.tools.bench.histogram import Histogram
 from soundpost.tools.bench.plot import write_svg
 from soundpost.tools.bench.report import Report, report_of
 from soundpost.tools.bench.run import Outcome
 from soundpost.tools.bench.table import print_report
+from support.bench_reports import outcome
 
 
 def printed(report: Report) -> str:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness import until
 from soundpost.broadcasting.delivery import background
 from soundpost.broadcasting.delivery.background import BackgroundDelivery
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError
+from support.harness import until
 
 
 class Drivers:

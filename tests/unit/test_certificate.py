@@ -10,10 +10,10 @@ from typing import Final
 
 import pytest
 
-from certificates import Authority
 from soundpost.config import TlsSettings
 from soundpost.errors import ProxyHeaderError, StartError
 from soundpost.server.connections.tls import Certificate, check_certificate
+from support.certificates import Authority
 
 HTTP: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 import soundpost
-from command_line import CommandLine, command_line
 from soundpost.config import load
+from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 

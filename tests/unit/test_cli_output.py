@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from configuration import APP, Directory
 from soundpost.client.incoming import Event
 from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import Address, browser_address, local_address
 from soundpost.tools.cli.banner import Banner, trigger_command
 from soundpost.tools.cli.event_lines import EventLines
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
+from support.configuration import APP, Directory
 
 LOCAL = Address("http", "127.0.0.1", 8080, "")
 PROXY = Address("https", "ws.example.com", 443, "")

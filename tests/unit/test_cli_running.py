@@ -10,9 +10,9 @@ import sys
 import msgspec
 import pytest
 
-from command_line import CommandLine, command_line
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.running import announce, find, withdraw
+from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 

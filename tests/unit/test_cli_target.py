@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from command_line import CommandLine, command_line
-from configuration import APP_TABLE
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.running import announce
 from soundpost.tools.cli.target import Target, Wanted, resolve
+from support.command_line import CommandLine, command_line
+from support.configuration import APP_TABLE
 
 __all__ = ["command_line"]
 

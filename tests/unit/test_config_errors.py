@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from configuration import APP, APP_TABLE, Directory
 from soundpost.errors import ConfigurationError
+from support.configuration import APP, APP_TABLE, Directory
 
 
 @pytest.fixture

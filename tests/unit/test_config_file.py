@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from configuration import APP, APP_TABLE, Directory
 from soundpost.config.credentials import generate
+from support.configuration import APP, APP_TABLE, Directory
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from configuration import APP, APP_TABLE, Directory
 from soundpost.config import ServerSettings
+from support.configuration import APP, APP_TABLE, Directory
 
 
 @pytest.fixture

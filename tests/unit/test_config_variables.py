@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from configuration import APP, Directory
 from soundpost.config import PublicAddress, TlsSettings
 from soundpost.config.options import OPTIONS
 from soundpost.core.app_settings import RateLimiting
 from soundpost.errors import ConfigurationError
+from support.configuration import APP, Directory
 
 LARAVEL = """\
 APP_NAME=Laravel

@@ -7,7 +7,7 @@ import stat
 
 import pytest
 
-from command_line import CommandLine, command_line
+from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from command_line import CommandLine, command_line
 from soundpost.tools.deploy.containers import PRIVATE_NETWORKS
+from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 

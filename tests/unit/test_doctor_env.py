@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from doctor_env_cases import BACKEND, CASES, FRONTEND, LARAVEL, WELL, Case
 from soundpost.tools.doctor.base_url import place_of
 from soundpost.tools.doctor.contradictions import contradictions
 from soundpost.tools.doctor.dotenv import read_env_file
 from soundpost.tools.doctor.findings import Found
+from support.doctor_env_cases import BACKEND, CASES, FRONTEND, LARAVEL, WELL, Case
 
 
 def found(folder: Path, files: dict[str, str], url: str | None = None) -> list[Found]:

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configuration import APP_TABLE, Directory
 from soundpost.broadcasting.authorization.origin import cross_site_fault
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.wire.origins import OriginError, check_origins, origins
+from support.configuration import APP_TABLE, Directory
 
 Matcher = Callable[[str, str], bool]
 """Whether a form lets an origin in."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from self_signed import self_signed
 from soundpost.backplane.redis.address import servers_of
 from soundpost.backplane.redis.parameters import TAKEN
 from soundpost.backplane.redis.servers import Address, Login
 from soundpost.config.settings import ScalingSettings
 from soundpost.errors import StartError
+from support.self_signed import self_signed
 
 SECRET = "S3cr3t"
 

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configuration import APP, Directory
 from soundpost.asgi import App as Embedded
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.settings import settings_from, settings_from_environment
@@ -19,6 +18,7 @@ from soundpost.environment import value_of
 from soundpost.errors import ConfigurationError, SoundpostError
 from soundpost.pusher.options import connection_settings, options_from_url
 from soundpost.tools.doctor.base_url import place_of
+from support.configuration import APP, Directory
 
 
 @pytest.fixture

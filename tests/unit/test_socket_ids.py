@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from command_line import CommandLine, command_line
 from soundpost.broadcasting.drivers.requests import requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
@@ -20,6 +19,7 @@ from soundpost.core.connection import new_socket_id
 from soundpost.errors import RequestError
 from soundpost.pusher import Pusher
 from soundpost.wire.socket_id import fault, is_socket_id
+from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 

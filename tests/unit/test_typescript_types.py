@@ -16,7 +16,6 @@ from uuid import UUID
 import pydantic
 import pytest
 
-from command_line import CommandLine, command_line
 from soundpost.broadcasting.catalogue import describe, events_in
 from soundpost.broadcasting.channels import Channel
 from soundpost.broadcasting.event import Event
@@ -24,6 +23,7 @@ from soundpost.broadcasting.serializers import register_serializer, unregister_s
 from soundpost.errors import ConfigurationError
 from soundpost.tools.typescript import declarations
 from soundpost.tools.typescript.types import Types
+from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 
@@ -180,8 +180,8 @@ def test_an_event_without_fields_is_an_object_without_any() -> None:
 
 
 def test_the_file() -> None:
-    text = declarations(events_in(["clients.shop_events"]), "soundpost types clients.shop_events")
-    assert text.startswith("// Written by 'soundpost types clients.shop_events'")
+    text = declarations(events_in(["support.shop_events"]), "soundpost types support.shop_events")
+    assert text.startswith("// Written by 'soundpost types support.shop_events'")
     for part in (
         "        /** An order has left the house. On private-orders.{order_id}. */\n        OrderShipped: {\n",
         '        ".price.tick": {\n            symbol: string;\n            bid: string;\n',
@@ -190,7 +190,7 @@ def test_the_file() -> None:
         "        Loose: unknown;\n",
         "        /** On all, presence-staff. */\n        Closed: Record<string, never>;\n",
         '/** An invoice is paid. */\nexport interface InvoicePaid {\n    type: "InvoicePaid";\n    total: string;\n}',
-        "// clients.shop_events.ByField has no entry: its name depends on its fields.",
+        "// support.shop_events.ByField has no entry: its name depends on its fields.",
     ):
         assert part in text
     assert "ShopEvent" not in text
@@ -201,7 +201,7 @@ def test_events_of_a_package_are_found_in_its_modules_and_what_it_hands_on(
 ) -> None:
     package = tmp_path / "webshop"
     package.mkdir()
-    (package / "__init__.py").write_text("from clients.shop_events import Closed, Paid\n__all__ = ['Closed']\n")
+    (package / "__init__.py").write_text("from support.shop_events import Closed, Paid\n__all__ = ['Closed']\n")
     (package / "more.py").write_text(
         "from soundpost import Channel, Event\nclass Opened(Event, on=Channel('all')):\n    pass\n"
     )

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
-from redis_process import shared_redis
-from redis_relay import Relay
 from soundpost.backplane import SingleNode
 from soundpost.backplane.redis.messages import Event, parse
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import ClusterRegistry
 from soundpost.backplane.redis.servers import Address, Login, Plain
+from support.redis_process import shared_redis
+from support.redis_relay import Relay
 
 ROUNDS = 5
 """As many times as one thing can lead to another between the nodes."""

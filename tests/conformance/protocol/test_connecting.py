@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, running_server, upgrade_request
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, running_server, upgrade_request
 
 RESTRICTED = AppSettings(id="2", key="restricted-key", secret="s", allowed_origins=("laravel.com", "*.laravel.com"))
 DISABLED = AppSettings(id="3", key="disabled-key", secret="s", enabled=False)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from conformance.protocol.stage import Client, Stage, error_of, members_of, subscription_error_of
-from harness import RawSocket, RunningServer, http_request, signed_request
 from soundpost.client.incoming import decode_frame
 from soundpost.wire.json_text import MAX_JSON_DEPTH
+from support.harness import RawSocket, RunningServer, http_request, signed_request
 
 HALF = "cut \ud83d"
 DEEP = "[" * 5_000 + "]" * 5_000

@@ -10,8 +10,16 @@ from typing import Any
 import msgspec
 import pytest
 
-from harness import DEFAULT_APP, HttpResponse, RawSocket, RunningServer, http_request, running_server, signed_request
 from soundpost.wire.signatures import channel_text, sign
+from support.harness import (
+    DEFAULT_APP,
+    HttpResponse,
+    RawSocket,
+    RunningServer,
+    http_request,
+    running_server,
+    signed_request,
+)
 
 _numbers = count()
 

@@ -10,10 +10,18 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from conformance.protocol.stage import signature
-from harness import DEFAULT_APP, HttpResponse, RawSocket, RunningServer, http_request, running_server, signed_request
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE, parse_close
 from soundpost.wire.signatures import channel_text, md5, sign, user_text
+from support.harness import (
+    DEFAULT_APP,
+    HttpResponse,
+    RawSocket,
+    RunningServer,
+    http_request,
+    running_server,
+    signed_request,
+)
 
 DISABLED = AppSettings(id="3", key="disabled-key", secret="disabled-secret", enabled=False)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from harness import DEFAULT_APP, TIMEOUT, RawSocket, RunningServer, running_server, signed_request
-from self_signed import self_signed_in_one_file
 from soundpost.wire.frames import CLOSE, parse_close
+from support.harness import DEFAULT_APP, TIMEOUT, RawSocket, RunningServer, running_server, signed_request
+from support.self_signed import self_signed_in_one_file
 
 
 @pytest.fixture(scope="module")

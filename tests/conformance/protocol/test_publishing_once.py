@@ -12,8 +12,16 @@ from typing import Any
 
 import pytest
 
-from harness import DEFAULT_APP, HttpResponse, RawSocket, RunningServer, http_request, running_server, signed_request
 from soundpost.core.app_settings import AppSettings
+from support.harness import (
+    DEFAULT_APP,
+    HttpResponse,
+    RawSocket,
+    RunningServer,
+    http_request,
+    running_server,
+    signed_request,
+)
 
 _numbers = count()
 OTHER = AppSettings(id="2", key="other-key", secret="other-secret")

@@ -14,10 +14,10 @@ import msgspec
 import pytest
 
 from conformance.protocol.stage import APP, Stage, error_of, members_of, subscription_error_of
-from harness import RawSocket, http_request, signed_request
-from integration.ticked_server import TickedServer, ticked_server
 from soundpost.core.app_settings import AppSettings, RateLimiting
 from soundpost.wire.frames import CLOSE, PING, PONG, TEXT, parse_close
+from support.harness import RawSocket, http_request, signed_request
+from support.ticked_server import TickedServer, ticked_server
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
 CACHE_KINDS = ["cache-room", "private-cache-room", "presence-cache-room"]

@@ -15,10 +15,10 @@ import msgspec
 import pytest
 
 from conformance.protocol.stage import APP
-from harness import HttpResponse, RawSocket, http_request, signed_request
-from integration.ticked_server import TickedServer, ticked_server
 from soundpost.wire.frames import CLOSE, parse_close
 from soundpost.wire.signatures import channel_text, sign, signed_query
+from support.harness import HttpResponse, RawSocket, http_request, signed_request
+from support.ticked_server import TickedServer, ticked_server
 
 ASKED = "user_count,subscription_count,cache"
 

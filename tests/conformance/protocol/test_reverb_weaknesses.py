@@ -18,8 +18,6 @@ import msgspec
 import pytest
 
 from conformance.protocol.stage import APP, Client, Stage, error_of, members_of
-from harness import RawSocket, client_frame, http_request, signed_request, upgrade_request
-from integration.ticked_server import ticked_server
 from soundpost.core import subscriptions, users
 from soundpost.core.app_settings import RateLimiting
 from soundpost.core.peers import ChannelQuery
@@ -27,6 +25,8 @@ from soundpost.server.connections.open_files import raise_open_files_limit
 from soundpost.wire.frames import CLOSE, TEXT, parse_close
 from soundpost.wire.messages import Subscribe
 from soundpost.wire.signatures import signed_query
+from support.harness import RawSocket, client_frame, http_request, signed_request, upgrade_request
+from support.ticked_server import ticked_server
 
 
 def lines_run(function: Callable[[], object]) -> int:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, ping_message, running_server
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire import codes, signatures
 from soundpost.wire.frames import (
@@ -23,6 +22,7 @@ from soundpost.wire.frames import (
     close_frame,
     parse_close,
 )
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, client_frame, ping_message, running_server
 
 MAY_BE_SENT = (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4200, 4999)
 MUST_NOT_BE_SENT = (0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from harness import RunningServer, client_frame, fragments, ping_message
 from soundpost.errors import FrameError
 from soundpost.wire.frames import (
     BINARY,
@@ -17,6 +16,7 @@ from soundpost.wire.frames import (
     FrameReader,
     Message,
 )
+from support.harness import RunningServer, client_frame, fragments, ping_message
 
 PARTS: dict[str, list[bytes]] = {
     "two": [b"frag", b"mented"],

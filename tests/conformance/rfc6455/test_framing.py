@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness import DEFAULT_APP, RunningServer, client_frame, ping_message, running_server
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import FrameError
 from soundpost.wire import frames
 from soundpost.wire.frames import FrameReader, Message, read_single
+from support.harness import DEFAULT_APP, RunningServer, client_frame, ping_message, running_server
 
 LENGTHS = (0, 1, 125, 126, 127, 128, 65535, 65536)
 LIMIT = 100_000

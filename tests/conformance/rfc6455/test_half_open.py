@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from harness import RawSocket, RunningServer, running_server, upgrade_request
+from support.harness import RawSocket, RunningServer, running_server, upgrade_request
 
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /apps/1/events HTTP/1.1\r\nHost: x\r\n"

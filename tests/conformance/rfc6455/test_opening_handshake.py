@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from harness import RawSocket, RunningServer, client_frame, ping_message, upgrade_request
 from soundpost.errors import HandshakeError
 from soundpost.wire.frames import CLOSE, PING, TEXT
 from soundpost.wire.handshake import accept, wants_websocket
+from support.harness import RawSocket, RunningServer, client_frame, ping_message, upgrade_request
 
 GOOD = {
     b"host": b"example.com",

@@ -8,9 +8,9 @@ import zlib
 import pytest
 from websockets.sync.client import connect
 
-from harness import RawSocket, RunningServer, client_frame, running_server
 from soundpost.wire.compression import RESPONSE
 from soundpost.wire.frames import CLOSE, PING, PONG, TEXT
+from support.harness import RawSocket, RunningServer, client_frame, running_server
 
 OFFER = "permessage-deflate; client_max_window_bits"
 PING_MESSAGE = b'{"event":"pusher:ping","data":{}}'

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness import RunningServer, client_frame, fragments, ping_message
 from soundpost.wire.frames import CLOSE, CONTINUATION, PING, PONG, PROTOCOL_ERROR, TEXT
+from support.harness import RunningServer, client_frame, fragments, ping_message
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 5, 124, 125])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from harness import RunningServer, client_frame, ping_message
 from soundpost.errors import FrameError
 from soundpost.wire.frames import (
     BINARY,
@@ -18,6 +17,7 @@ from soundpost.wire.frames import (
     Message,
     read_single,
 )
+from support.harness import RunningServer, client_frame, ping_message
 
 RESERVED_OPCODES = (3, 4, 5, 6, 7, 0xB, 0xC, 0xD, 0xE, 0xF)
 

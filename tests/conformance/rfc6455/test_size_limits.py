@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from harness import RunningServer, client_frame, ping_message
 from soundpost.errors import FrameError
 from soundpost.wire.frames import (
     BINARY,
@@ -16,6 +15,7 @@ from soundpost.wire.frames import (
     Message,
     read_single,
 )
+from support.harness import RunningServer, client_frame, ping_message
 
 LIMIT = 16_384  # max_message_size, if nothing else is configured
 MOST = 65_536  # four times as much is read, and answered

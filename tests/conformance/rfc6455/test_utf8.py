@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from harness import RunningServer, client_frame, fragments, ping_message
 from soundpost.errors import FrameError
 from soundpost.wire.frames import CONTINUATION, INVALID_PAYLOAD, PING, TEXT, FrameReader, Message, read_single
+from support.harness import RunningServer, client_frame, fragments, ping_message
 
 VALID: dict[str, bytes] = {
     "ASCII": b"plain",

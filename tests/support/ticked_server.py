@@ -16,11 +16,11 @@ from typing import Any, TypeVar
 import msgspec
 import uvloop
 
-from harness import DEFAULT_APP, TIMEOUT, RawSocket
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.publishing import publish
 from soundpost.server.server import Server
+from support.harness import DEFAULT_APP, TIMEOUT, RawSocket
 
 T = TypeVar("T")
 

@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Self
 
-from ending import end
-from harness import TIMEOUT, HttpResponse, RawSocket, until
-from nginx_process import temporary_paths
+from support.ending import end
+from support.harness import TIMEOUT, HttpResponse, RawSocket, until
+from support.nginx_process import temporary_paths
 
 NGINX: Final = shutil.which("nginx") or "/usr/sbin/nginx"
 _AROUND: Final = """\

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Flask
 
 import soundpost
-from integration.background_programs import EVENTS
 from soundpost.flask import Soundpost
+from support.background_programs import EVENTS
 
 app = Flask(__name__)
 Soundpost(app)

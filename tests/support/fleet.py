@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from harness import DEFAULT_APP, RunningServer, running_server, until
-from integration.crowd import Event, join
 from soundpost.config.settings import ScalingSettings
 from soundpost.core.app_settings import AppSettings
+from support.crowd import Event, join
+from support.harness import DEFAULT_APP, RunningServer, running_server, until
 
 SETTLE = 20.0
 """Seconds in which servers must agree after a fault: a lease, and what follows from its end."""

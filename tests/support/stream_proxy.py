@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deployed_proxy import NGINX, running
-from redis_process import free_port
+from support.deployed_proxy import NGINX, running
+from support.redis_process import free_port
 
 _NGINX: Final = """\
 {module}

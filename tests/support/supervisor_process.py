@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ending import end
-from harness import TIMEOUT, until
+from support.ending import end
+from support.harness import TIMEOUT, until
 
 _CONFIGURATION: Final = """\
 [unix_http_server]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from clients.node_process import NodeProcess, Report
-from harness import DEFAULT_APP
+from support.harness import DEFAULT_APP
+from support.node_process import NodeProcess, Report
 
 
 def pusher_options(port: int, web_app_url: str, user: str | None, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs, urlsplit
 
-_HERE: Final = Path(__file__).parent
+_HERE: Final = Path(__file__).parents[1] / "clients"
 FILES: Final = {
     "/": (_HERE / "page" / "chat.html", "text/html; charset=utf-8"),
     "/chat.js": (_HERE / "page" / "chat.js", "text/javascript; charset=utf-8"),

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import msgspec
 
-from cli_process import Process, Shell, shell
-from harness import DEFAULT_APP, HttpResponse, RawSocket, http_request, signed_request, until
-from redis_process import free_port
 from soundpost.core.app_settings import AppSettings
+from support.cli_process import Process, Shell, shell
+from support.harness import DEFAULT_APP, HttpResponse, RawSocket, http_request, signed_request, until
+from support.redis_process import free_port
 
 CALM: Final = 'host = "127.0.0.1"\nshutdown_timeout = 1\ndrain_time = 0\n'
 """What servers of tests have in ``[server]`` unless they say otherwise."""

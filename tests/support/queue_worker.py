@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ending import end
-from harness import DEFAULT_APP, until
 from soundpost import Broadcaster
+from support.ending import end
+from support.harness import DEFAULT_APP, until
 
 TESTS: Final = Path(__file__).parents[1]
 

@@ -19,8 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ending import end
-from raw_socket import TIMEOUT
+from support.ending import end
+from support.raw_socket import TIMEOUT
 
 
 class UvicornProcess(NamedTuple):
@@ -46,7 +46,7 @@ def running_uvicorn(
 ) -> Iterator[UvicornProcess]:
     """Start uvicorn on a free port of 127.0.0.1; ``application`` as on its command line, ``options`` as
     :class:`uvicorn.Config` has them. Ended by its pid."""
-    tests = Path(__file__).parent
+    tests = Path(__file__).parents[1]
     path = os.pathsep.join([str(tests), os.environ.get("PYTHONPATH", "")])
     with tempfile.NamedTemporaryFile(prefix="soundpost-test-", suffix=".log") as log:
         process = subprocess.Popen(

@@ -14,13 +14,13 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
-from certificates import Authority, Certificate
-from harness import DEFAULT_APP, RunningServer, running_server, until
-from nginx_process import temporary_paths
-from redis_process import free_port
 from soundpost.core.app_settings import AppSettings
 from soundpost.tools.doctor import Examination, Plan, examine, timeouts
 from soundpost.tools.doctor.base_url import Place, place_of
+from support.certificates import Authority, Certificate
+from support.harness import DEFAULT_APP, RunningServer, running_server, until
+from support.nginx_process import temporary_paths
+from support.redis_process import free_port
 
 _CONFIGURATION: Final = """\
 worker_processes 1;

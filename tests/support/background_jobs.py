@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from integration.background_programs import EVENTS
+from support.background_programs import EVENTS
 
 
 def tell(who: str) -> None:
@@ -21,7 +21,7 @@ def tell(who: str) -> None:
 def celery_app(url: str | None = None) -> Any:
     from celery import Celery
 
-    app: Any = Celery("jobs", broker=url or os.environ["REDIS_URL"], include=["integration.background_celery"])
+    app: Any = Celery("jobs", broker=url or os.environ["REDIS_URL"], include=["support.background_celery"])
     app.conf.broker_connection_retry_on_startup = True
     return app
 

@@ -13,9 +13,9 @@ from typing import Final
 
 import httpx
 
-from clients.browser import Page
-from harness import until
-from redis_process import free_port
+from support.browser import Page
+from support.harness import until
+from support.redis_process import free_port
 
 ROOT: Final = Path(__file__).parents[2]
 SCREENSHOTS: Final = os.environ.get("SOUNDPOST_SCREENSHOTS", "")

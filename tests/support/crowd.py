@@ -9,9 +9,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness import RawSocket, RunningServer, until
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire.signatures import channel_text, sign, user_text
+from support.harness import RawSocket, RunningServer, until
 
 SUCCEEDED = "pusher_internal:subscription_succeeded"
 Event = dict[str, Any]

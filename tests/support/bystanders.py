@@ -6,6 +6,7 @@ Each sends a ``pusher:ping`` every few milliseconds, once the one before was ans
 from __future__ import annotations
 
 import json
+import os
 import selectors
 import subprocess
 import sys
@@ -14,8 +15,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from raw_socket import RawSocket, client_frame
 from soundpost.wire.frames import TEXT
+from support.raw_socket import RawSocket, client_frame
 
 PAUSE: Final = 0.01
 """Seconds between an answer and the next ping of a client."""
@@ -87,9 +88,9 @@ def watch(port: int, key: str, clients: int, seconds: float) -> Seen:
 def watching(port: int, key: str, clients: int, seconds: float, *prefix: str) -> subprocess.Popen[str]:
     """The same in a process of its own, which prints it: see :func:`seen`."""
     arguments = json.dumps({"port": port, "key": key, "clients": clients, "seconds": seconds})
-    return subprocess.Popen(
-        [*prefix, sys.executable, str(Path(__file__)), arguments], stdout=subprocess.PIPE, text=True
-    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [*prefix, sys.executable, "-m", "support.bystanders", arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, text=True)
 
 
 def seen(process: subprocess.Popen[str]) -> Seen:

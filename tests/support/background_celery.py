@@ -6,6 +6,6 @@ from typing import Any
 
 from celery import shared_task
 
-from integration import background_jobs
+from support import background_jobs
 
 tell: Any = shared_task(name="tell")(background_jobs.tell)

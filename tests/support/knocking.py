@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
 
-from harness import RawSocket, until
-from integration.operated import Operated
 from soundpost.wire.frames import CLOSE, parse_close
+from support.harness import RawSocket, until
+from support.operated import Operated
 
 
 class Knocking:

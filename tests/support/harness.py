@@ -17,8 +17,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ending import end
-from raw_socket import (
+from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
+from soundpost.core.app_settings import AppSettings
+from support.ending import end
+from support.raw_socket import (
     DEFAULT_APP,
     MASK,
     TIMEOUT,
@@ -32,8 +34,6 @@ from raw_socket import (
     signed_request,
     upgrade_request,
 )
-from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
-from soundpost.core.app_settings import AppSettings
 
 __all__ = [
     "DEFAULT_APP",

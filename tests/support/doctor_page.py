@@ -1,6 +1,6 @@
 """The tables in docs/doctor.md, made of the faults and of how the tests set them up.
 
-``python tests/doctor_page.py`` writes them anew.
+``python tests/support/doctor_page.py`` writes them anew.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Final
 
-TESTS: Final = Path(__file__).parent
+TESTS: Final = Path(__file__).parents[1]
 PAGE: Final = TESTS.parent / "docs" / "doctor.md"
-BEGIN: Final = "<!-- faults: made by tests/doctor_page.py -->"
+BEGIN: Final = "<!-- faults: made by tests/support/doctor_page.py -->"
 END: Final = "<!-- end of faults -->"
 IN_UNIT_TESTS: Final = {
     "dns-failed": "a name server that does not answer (unit test)",
@@ -33,8 +33,8 @@ def set_ups() -> dict[str, list[str]]:
     for folder in ("integration", "unit"):
         if str(TESTS / folder) not in sys.path:
             sys.path.append(str(TESTS / folder))
-    from doctor_env_cases import CASES
-    from doctor_stage import SCENES
+    from support.doctor_env_cases import CASES
+    from support.doctor_stage import SCENES
 
     for module in ("connection", "proxy", "server", "machine"):
         import_module(f"test_doctor_{module}")  # which registers its scenes

@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
-from harness import DEFAULT_APP, HttpResponse, RunningServer, http_request
 from soundpost.core.app_settings import AppSettings
-from uvicorn_process import running_uvicorn
+from support.harness import DEFAULT_APP, HttpResponse, RunningServer, http_request
+from support.uvicorn_process import running_uvicorn
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def running_embedded(
 ) -> Iterator[RunningServer]:
     """Start it under uvicorn on a free port, around the application of ``embedded_app``; ``server`` as in its file."""
     given = msgspec.json.encode({"apps": list(apps), "server": {"shutdown_timeout": 1, **server}}).decode()
-    with running_uvicorn("embedded_app:app", {"EMBEDDED": given}, **(uvicorn or {})) as process:
+    with running_uvicorn("support.embedded_app:app", {"EMBEDDED": given}, **(uvicorn or {})) as process:
         yield RunningServer(process.process, process.port, apps, process.log_file)
 
 

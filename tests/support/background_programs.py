@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ending import end
-from harness import DEFAULT_APP, RunningServer
-from raw_socket import TIMEOUT
+from support.ending import end
+from support.harness import DEFAULT_APP, RunningServer
+from support.raw_socket import TIMEOUT
 
 TESTS: Final = Path(__file__).parents[1]
 EVENTS: Final = 10

@@ -16,8 +16,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import soundpost
-from integration.background_programs import EVENTS
 from soundpost.starlette import Soundpost
+from support.background_programs import EVENTS
 
 
 def wsgi(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

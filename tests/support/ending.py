@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import Any
 
-from raw_socket import TIMEOUT
+from support.raw_socket import TIMEOUT
 
 
 def end(process: subprocess.Popen[Any], seconds: float = TIMEOUT) -> None:

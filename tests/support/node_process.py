@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-SCRIPTS: Final = Path(__file__).parent / "node"
+SCRIPTS: Final = Path(__file__).parents[1] / "clients" / "node"
 TIMEOUT: Final = 20.0
 """Seconds until something that should happen counts as missing: far more than it takes."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Final
 
-from attackers import Attack
-from raw_socket import client_frame
 from soundpost.wire import frames
 from soundpost.wire.frames import CONTINUATION, PING, PONG, TEXT
+from support.attackers import Attack
+from support.raw_socket import client_frame
 
 _HEADERS: Final = "Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness import until
-from redis_process import free_port
+from support.harness import until
+from support.redis_process import free_port
 
 _TEMPORARY = """\
     access_log off;

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from clients.node_process import NodeError, NodeProcess
+from support.node_process import NodeError, NodeProcess
 
 EXECUTABLES: Final = (
     "/usr/bin/chromium",

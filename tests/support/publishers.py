@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 import pusher
 from pusher.errors import PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherForbidden
 
-from clients.node_process import NodeError, NodeProcess
+from support.node_process import NodeError, NodeProcess
 
 MASTER_KEY: Final = "6zNGX9gRWFYBqGFxsZGtXnsWb3S9cIWEX0BNYyLTcLM="
 """``encryption_master_key_base64`` of the applications in the tests."""
