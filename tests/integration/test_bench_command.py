@@ -190,7 +190,10 @@ def test_connections_beyond_the_server_s_limit_are_counted_with_their_code(sh: S
         assert done.returncode == 1
         assert report.connections.failed > 0
         assert report.connections.opened + report.connections.failed == 60
-        assert sum(fault.count for fault in report.errors if "4100" in fault.kind) == report.connections.failed
+        faults = {fault.kind: fault.count for fault in report.errors if not fault.kind.startswith("publish")}
+        assert faults.get("pusher:error 4100 (over capacity)", 0) > 0
+        # A busy server may drop a socket before it has asked anything, for which there is no code.
+        assert sum(faults.values()) == report.connections.failed
         assert report.deliveries.lost == 0
         assert report.deliveries.received == report.connections.opened * report.publishing.published > 0
 

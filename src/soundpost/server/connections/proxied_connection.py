@@ -31,9 +31,7 @@ class ProxiedConnection(HttpConnection):
         """A proxy connected, or somebody who is none."""
         super().connection_made(transport)
         address = peer_address(transport)
-        if address == GONE:  # a port scan or a health check that only connects: nobody is there to be told
-            self._ending = True
-            self.transport.abort()
+        if self._is_gone(address):
             return
         if not self._server.trusted_proxies.trusts(address):
             self._refuse(is_not_trusted(self._server, address))
@@ -51,13 +49,22 @@ class ProxiedConnection(HttpConnection):
             try:
                 self._header = read_proxy_header(self._beginning)
             except ProxyHeaderError as error:
-                self._refuse(has_no_header(self._server, peer_address(self.transport), error))
+                address = peer_address(self.transport)
+                if not self._is_gone(address):
+                    self._refuse(has_no_header(self._server, address, error))
                 return
             if self._header is None:
                 return
             data, self._beginning = self._beginning[self._header.size :], b""
         if data:
             super().data_received(data)
+
+    def _is_gone(self, address: str) -> bool:
+        """Drop a connection whose other end is gone: a port scan or a health check, whom nobody can tell anything."""
+        if address == GONE:
+            self._ending = True
+            self.transport.abort()
+        return self._ending
 
     @property
     def peer(self) -> str:
