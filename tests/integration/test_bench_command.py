@@ -272,7 +272,7 @@ async def test_an_interruption_while_connecting(sh: Shell, signals: int) -> None
     async with serving(LossyServer(greets=2)) as server:
         process = sh.start("bench", *address(server.port), "--connections", "20", "--json", "-")
         deadline = time.monotonic() + TIMEOUT
-        while (server.opened < 21 or server.ponged < 2) and time.monotonic() < deadline:  # noqa: ASYNC110
+        while (server.opened < 21 or server.subscribed < 2) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         for _ in range(signals):
             process.popen.send_signal(signal.SIGINT)

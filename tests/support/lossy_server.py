@@ -9,10 +9,14 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from soundpost.wire import messages
 from soundpost.wire.frames import CLOSE, PING, PONG, FrameReader, encode_frame, frame_payload
 from soundpost.wire.handshake import accept
+
+_AFTER_SUBSCRIPTION: Final = b"subscribed"
+"""Payload of the ping that follows the answer to a subscription."""
 
 
 class LossyServer:
@@ -32,8 +36,8 @@ class LossyServer:
         self.port = 0
         self.published = 0
         self.opened = 0
-        self.ponged = 0
-        """Pongs that came: a client that has answered a ping has read what was sent before it."""
+        self.subscribed = 0
+        """Connections that have read that they are subscribed: they have answered the ping that came with it."""
         self._greets = greets
         self._lose, self._double, self._swap, self._refuse = lose, double, swap, refuse
         self._subscribers: dict[str, list[asyncio.StreamWriter]] = {}
@@ -69,12 +73,16 @@ class LossyServer:
             for message in frames.feed(data):
                 if message.opcode == CLOSE:
                     return
-                self.ponged += message.opcode == PONG
+                self.subscribed += message.opcode == PONG and message.payload == _AFTER_SUBSCRIPTION
                 content = json.loads(message.payload) if message.payload.startswith(b"{") else {}
                 if content.get("event") == "pusher:subscribe":
                     channel = content["data"]["channel"]
                     self._subscribers.setdefault(channel, []).append(writer)
-                    writer.write(messages.subscription_succeeded(channel) + messages.PING + encode_frame(PING, b"x"))
+                    writer.write(
+                        messages.subscription_succeeded(channel)
+                        + messages.PING
+                        + encode_frame(PING, _AFTER_SUBSCRIPTION)
+                    )
 
     async def _publish(self, body: dict[str, object]) -> bytes:
         channels = body["channels"]
