@@ -16,7 +16,8 @@ from soundpost.config.variables import REVERB
 from support.harness import DEFAULT_APP, running_server
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+INDEX = ROOT / "docs/README.md"
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 
 
 def examples(page: str, language: str) -> list[str]:
@@ -50,7 +51,20 @@ def test_the_configuration_page_has_every_option_and_variable() -> None:
     assert not missing
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_index_has_every_page() -> None:
+    listed = re.findall(r"^- \[[^]]+\]\((\w[^)#]*)\): ", INDEX.read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted({page.name for page in INDEX.parent.glob("*.md")} - {INDEX.name})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
-    assert [target for target in targets if not (page.parent / target).exists()] == []
+    targets = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text())
+    found = [((page.parent / target) if target else page, anchor) for target, anchor in targets]
+    assert [path for path, _ in found if not path.exists()] == []
+    assert [(path, anchor) for path, anchor in found if anchor and anchor not in anchors(path)] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
