@@ -44,7 +44,6 @@ def command(server: Any, port: int) -> list[str]:
     name, *options = (part.format(port=port) for part in server)
     if name != "pyuwsgi":
         return ["-m", name, *options]
-    pytest.importorskip("pyuwsgi")
     here = ["--http-socket", f"127.0.0.1:{port}", "--module", WSGI, "--die-on-term"]
     return ["-c", f"import sys, pyuwsgi; sys.argv = ['uwsgi'] + {[*here, *options]!r}; pyuwsgi.run()"]
 

@@ -82,7 +82,7 @@ class TestTheJob:
 class TestDramatiq:
     @pytest.fixture
     def broker(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-        dramatiq = pytest.importorskip("dramatiq")
+        import dramatiq
         from dramatiq.brokers.redis import RedisBroker
 
         broker = RedisBroker(url=redis.url)
@@ -129,7 +129,6 @@ class TestDramatiq:
 class TestHuey:
     @pytest.fixture(autouse=True)
     def _nothing_in_use(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        pytest.importorskip("huey")
         from soundpost.contrib import huey as contrib
 
         monkeypatch.setattr(contrib, "_task", None)
@@ -178,7 +177,6 @@ class TestHuey:
 class TestArq:
     @pytest.fixture(autouse=True)
     def _redis_url(self, redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-        pytest.importorskip("arq", reason="arq takes redis-py before 6 only, and is not among the tests' requirements")
         monkeypatch.setenv("REDIS_URL", redis.url)
         redis.client().flushall()
 
@@ -250,7 +248,6 @@ if "dummy" in backend:
 
 class TestDjangoTasks:
     def run(self, port: int, backend: str, queue: str = "default") -> str:
-        pytest.importorskip("django_tasks")
         environ = {
             **os.environ,
             "SOUNDPOST_URL": f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{port}/apps/{DEFAULT_APP.id}",
