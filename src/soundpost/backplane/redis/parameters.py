@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qsl
 
 from soundpost.errors import StartError
 from soundpost.redaction import is_secret_name, redacted
+from soundpost.suggestions import nearest
 
 if TYPE_CHECKING:
     from soundpost.config.settings import ScalingSettings
@@ -54,8 +54,8 @@ class Parameters:
             if self._hidden or is_secret_name(name):
                 self._hidden.add(name)
             if name not in TAKEN:
-                near = get_close_matches(name, TAKEN, n=1, cutoff=0.75)
-                hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(TAKEN)}"
+                near = nearest(name, TAKEN, cutoff=0.75)
+                hint = f"did you mean {near}?" if near else f"there are {', '.join(TAKEN)}"
                 raise StartError(f"scaling.redis: parameter {name[:40]!a} is not taken, leave it out; {hint}")
             if name in self._given:
                 raise StartError(f"scaling.redis: parameter {name} is given twice")

@@ -10,11 +10,11 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_type_hints
 
 from soundpost.broadcasting.authorization.patterns import Pattern
 from soundpost.errors import RouteError
+from soundpost.suggestions import did_you_mean
 from soundpost.wire.channel_names import Kind, kind_of
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
@@ -206,10 +206,7 @@ class ChannelRoutes:
         others = [route for route in self._routes if route.kind != kind and route.pattern.match(bare) is not None]
         if others:
             return f"{others[0].pattern.text!r} is a {others[0].kind} route, and {channel!r} is a {kind} channel"
-        near = get_close_matches(
-            bare, [route.pattern.text for route in self._routes if route.kind == kind], n=1, cutoff=0.4
-        )
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(bare, [route.pattern.text for route in self._routes if route.kind == kind], cutoff=0.4)
         if not self._routes:
             hint = "; there are no routes at all: is the module with them imported?"
         return f"no {kind} channel route matches {bare!r}{hint}"
