@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from soundpost.core.app_settings import AppSettings, Positive
+from soundpost.defaults import DEFAULT_PORT
 from soundpost.redaction import redacted_fields
 
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
@@ -44,7 +45,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     host: str = "0.0.0.0"
     """Address to listen on. With credentials generated for this run: 127.0.0.1, unless another one is given."""
-    port: Port = 8080
+    port: Port = DEFAULT_PORT
     """Port to listen on; 0 takes a free one."""
     unix_socket: str | None = None
     """Path of a Unix socket to listen on instead of host and port, for a proxy on the same machine."""

@@ -10,11 +10,10 @@ from rich.text import Text
 
 from soundpost import __version__
 from soundpost.core.app_settings import AppSettings
+from soundpost.defaults import DEFAULT_PORT
 from soundpost.tools.cli.addresses import Address
 from soundpost.tools.cli.invocation import command
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
-
-_DEFAULT_PORT = 8080
 
 
 class Banner:
@@ -89,7 +88,7 @@ class Banner:
 
 def trigger_command(app: AppSettings, local: Address, *, announced: bool) -> str:
     """The shortest command that sends an event to this server from another shell."""
-    options = "" if local.port == _DEFAULT_PORT else f"--port {local.port} "
+    options = "" if local.port == DEFAULT_PORT else f"--port {local.port} "
     if not announced:
         options = f"--url {local.url} --app-id {app.id} --key {app.key} --secret {app.secret} "
     return f"""{command()} trigger {options}playground hello '{{"text": "Hi"}}'"""

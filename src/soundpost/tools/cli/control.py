@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from soundpost.defaults import DEFAULT_PORT
 from soundpost.errors import ConfigurationError, RequestError
 
 if TYPE_CHECKING:
     from soundpost.server.processes.control import Command, Reply
 
-USUAL_PORT: Final = "8080"
+USUAL_PORT: Final = str(DEFAULT_PORT)
 PortOption = Annotated[
     int | None, typer.Option(help="Port of the server.", show_default="the one configured here, or the only one")
 ]

@@ -8,6 +8,8 @@ from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from soundpost.defaults import DEFAULT_PORT
+
 if TYPE_CHECKING:
     from soundpost.config import Loaded
     from soundpost.config.settings import Settings
@@ -19,7 +21,7 @@ def start(
         str | None, typer.Option(help="Address to listen on.", show_default="0.0.0.0; first runs 127.0.0.1")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default="8080")
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one.", show_default=str(DEFAULT_PORT))
     ] = None,
     path: Annotated[str | None, typer.Option(help="Prefix of every path, such as /ws.", show_default="none")] = None,
     hostname: Annotated[

@@ -13,6 +13,7 @@ from soundpost.config.load import LOCAL_HOSTS
 from soundpost.config.options import OPTIONS
 from soundpost.config.settings import ScalingSettings, ServerSettings, TlsSettings
 from soundpost.core.app_settings import AppSettings
+from soundpost.defaults import DEFAULT_PORT
 from soundpost.tools.deploy.plan import Plan
 
 UID: Final = 10_001
@@ -23,7 +24,7 @@ _LEFT_OUT: Final = {("app", "id"), ("app", "key"), ("server", "host"), ("server"
 def inside(plan: Plan) -> Plan:
     """The plan as it is in a container: on all addresses there, without TLS, which whoever is in front has."""
     server = msgspec.structs.replace(
-        plan.server, host="0.0.0.0", port=plan.server.port or 8080, unix_socket=None, tls=TlsSettings()
+        plan.server, host="0.0.0.0", port=plan.server.port or DEFAULT_PORT, unix_socket=None, tls=TlsSettings()
     )
     return dataclasses.replace(plan, settings=msgspec.structs.replace(plan.settings, server=server), nodes=())
 

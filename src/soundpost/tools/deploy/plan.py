@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from soundpost.config.settings import ServerSettings, Settings
+from soundpost.defaults import DEFAULT_PORT
 from soundpost.errors import ConfigurationError
 
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}
@@ -161,7 +162,7 @@ class Plan:
             host, _, port = self.nodes[0].rpartition(":")
             return Backend("https" if self.speaks_tls else "http", host.strip("[]"), int(port))
         if self.server.unix_socket is not None or self.nodes:
-            return Backend("http", "127.0.0.1", self.server.port or 8080)
+            return Backend("http", "127.0.0.1", self.server.port or DEFAULT_PORT)
         if self.speaks_tls and self.server.hostname:  # a certificate is for a name, not for 127.0.0.1
             return Backend("https", self.server.hostname, self.server.port)
         return Backend("https" if self.speaks_tls else "http", self._local_host.strip("[]"), self.server.port)
