@@ -12,7 +12,7 @@ import pytest
 
 from soundpost.config.load import load
 from soundpost.config.options import OPTIONS
-from soundpost.config.variables import REVERB
+from soundpost.environment import REVERB
 from support.harness import DEFAULT_APP, running_server
 
 ROOT = Path(__file__).parents[2]

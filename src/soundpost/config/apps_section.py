@@ -9,8 +9,8 @@ import msgspec
 
 from soundpost.config.credentials import generate
 from soundpost.config.options import OPTIONS, Setting, Values
-from soundpost.config.variables import REVERB
 from soundpost.core.app_settings import AppSettings
+from soundpost.environment import names_of
 from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import identifier_fault
 
@@ -94,9 +94,8 @@ def _and(names: list[str]) -> str:
 
 
 def _variable(name: str, reverb: bool) -> str:
-    if reverb:
-        return next(variable for variable, targets in REVERB.items() if ("app", name) in targets)
-    return OPTIONS["app", name].variable
+    ours, reverbs = names_of(OPTIONS["app", name].variable)
+    return reverbs if reverb else ours
 
 
 def _take_all_for_members(app: Values, warnings: list[str]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -12,6 +11,7 @@ from msgspec import Struct
 
 from soundpost.config.settings import PublicAddress, ScalingSettings, ServerSettings
 from soundpost.core.app_settings import AppSettings
+from soundpost.environment import PREFIX
 
 Keys = tuple[str, ...]
 """Where an option lives: ``("server", "tls", "key")``, ``("app", "secret")``, ``("public", "host")``."""
@@ -41,7 +41,7 @@ class Option:
     def variable(self) -> str:
         """Its environment variable: ``SOUNDPOST_SERVER_PORT``; without a section for the public address."""
         parts = self.keys[1:] if self.keys[0] == "public" else self.keys
-        return "SOUNDPOST_" + "_".join(parts).upper()
+        return PREFIX + "_".join(parts).upper()
 
     @property
     def is_secret(self) -> bool:
@@ -92,9 +92,3 @@ OPTIONS: Final[dict[Keys, Option]] = {
 def section(name: str) -> dict[str, Option]:
     """The options of ``server``, ``scaling`` or ``app`` by their dotted names."""
     return {option.name: option for option in OPTIONS.values() if option.keys[0] == name}
-
-
-def did_you_mean(wrong: str, known: list[str]) -> str:
-    """``; did you mean 'port'?``, or nothing when no known name is near."""
-    near = get_close_matches(wrong, known, n=1, cutoff=0.6)
-    return f"; did you mean '{near[0]}'?" if near else ""

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from soundpost.config.interpolation import UnsetVariableError, interpolate
-from soundpost.config.options import Option, Setting, Values, did_you_mean, section
+from soundpost.config.options import Option, Setting, Values, section
 from soundpost.config.values import from_toml
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
+from soundpost.suggestions import did_you_mean
 
 _TITLES: Final = {"server": "[server]", "scaling": "[scaling]", "app": "[[apps]]"}
 
@@ -35,7 +36,9 @@ class TomlFile:
             elif key == "apps":
                 self.apps = self._apps(value)
             else:
-                hint = did_you_mean(key, ["server", "scaling", "apps"]) or "; it has [server], [scaling] and [[apps]]"
+                hint = did_you_mean(
+                    key, ("server", "scaling", "apps"), otherwise="; it has [server], [scaling] and [[apps]]"
+                )
                 raise ConfigurationError(f"{shown}: unknown key '{key}'{hint}")
         self._check_mode(path)
 
@@ -124,4 +127,4 @@ def _hint(key: str, name: str) -> str:
             return f"; it belongs to {title}"
     known = list(section(name))
     tables = [option.partition(".")[0] for option in known if "." in option]
-    return did_you_mean(key, known + tables) or f"; known are {', '.join(known)}"
+    return did_you_mean(key, known + tables, otherwise=f"; known are {', '.join(known)}")

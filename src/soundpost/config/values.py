@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, inspect
 
 from soundpost.config.options import Option
-from soundpost.environment import EMPTY, FALSE, NULL, TRUE, unquoted
+from soundpost.environment import EMPTY, NULL, truth, unquoted
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, host_of, path_of
@@ -47,7 +47,8 @@ def from_text(option: Option, text: str, place: str) -> Any:
     if isinstance(shape, inspect.VarTupleType):
         value = [item.strip() for item in plain.split(",") if item.strip()]
     elif isinstance(shape, inspect.BoolType):
-        value = True if word in TRUE else False if word in FALSE else plain
+        found = truth(plain)
+        value = plain if found is None else found
     elif isinstance(shape, inspect.IntType) and not _WHOLE_NUMBER.fullmatch(plain):
         raise ConfigurationError(f"{place}={text!r}: expected {expected(option)}")
     return _convert(option, value, place, strict=False, written=text)

@@ -2,53 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 from urllib.parse import quote
 
 from msgspec import UNSET
 
-from soundpost.config.options import OPTIONS, Keys, Option, Setting, Values
+from soundpost.config.options import OPTIONS, Option, Setting, Values
 from soundpost.config.values import from_text
-from soundpost.environment import TRUE, is_service_link, is_service_port, plain_value, value_from_file
-from soundpost.errors import ConfigurationError
-
-REVERB: Final[dict[str, tuple[Keys, ...]]] = {
-    "REVERB_APP_ID": (("app", "id"),),
-    "REVERB_APP_KEY": (("app", "key"),),
-    "REVERB_APP_SECRET": (("app", "secret"),),
-    "REVERB_SERVER_HOST": (("server", "host"),),
-    "REVERB_SERVER_PORT": (("server", "port"),),
-    "REVERB_SERVER_PATH": (("server", "path"),),
-    "REVERB_HOST": (("server", "hostname"), ("public", "host")),
-    "REVERB_PORT": (("public", "port"),),
-    "REVERB_SCHEME": (("public", "scheme"),),
-    "REVERB_MAX_REQUEST_SIZE": (("server", "max_request_size"),),
-    "REVERB_ALLOWED_ORIGINS": (("app", "allowed_origins"),),
-    "REVERB_APP_MAX_MESSAGE_SIZE": (("app", "max_message_size"),),
-    "REVERB_APP_PING_INTERVAL": (("app", "ping_interval"),),
-    "REVERB_APP_ACTIVITY_TIMEOUT": (("app", "activity_timeout"),),
-    "REVERB_APP_MAX_CONNECTIONS": (("app", "max_connections"),),
-    "REVERB_APP_ACCEPT_CLIENT_EVENTS_FROM": (("app", "accept_client_events_from"),),
-    "REVERB_APP_RATE_LIMITING_ENABLED": (("app", "rate_limiting", "enabled"),),
-    "REVERB_APP_RATE_LIMIT_MAX_ATTEMPTS": (("app", "rate_limiting", "max_attempts"),),
-    "REVERB_APP_RATE_LIMIT_DECAY_SECONDS": (("app", "rate_limiting", "decay_seconds"),),
-    "REVERB_APP_RATE_LIMIT_TERMINATE": (("app", "rate_limiting", "terminate_on_limit"),),
-}
-"""What Laravel Reverb's variables set here."""
-
-_OURS: Final = {option.variable: option for option in OPTIONS.values()}
-_FILES: Final = {f"{option.variable}_FILE": option for option in OPTIONS.values() if option.may_come_from_file}
-_KNOWN: Final = [*_OURS, *_FILES, "SOUNDPOST_REDIS_URL"]
-_OF_APPLICATIONS: Final = re.compile(
-    r"SOUNDPOST_(URL|PUBLIC_(HOST|PORT|SCHEME|PATH)|ENCRYPTION_MASTER_KEY|BROADCAST_DRIVER|DELIVER|ON_ERROR"
-    r"|TRUSTED_ORIGINS)(_FILE)?"
+from soundpost.environment import (
+    APPLICATION,
+    PREFIX,
+    PUBLIC,
+    REVERB,
+    is_service_link,
+    is_service_port,
+    plain_value,
+    truth,
+    value_from_file,
 )
-"""What broadcasting reads, often from the same ``.env``: see :mod:`soundpost.broadcasting.settings`."""
+from soundpost.errors import ConfigurationError
+from soundpost.suggestions import nearest
+
+_OPTIONS: Final = {option.variable: option for option in OPTIONS.values()}
+_FILES: Final = {f"{option.variable}_FILE": option for option in OPTIONS.values() if option.may_come_from_file}
+_REDIS_URL: Final = "SOUNDPOST_REDIS_URL"
+_KNOWN: Final = [name.removeprefix(PREFIX) for name in (*_OPTIONS, *_FILES, _REDIS_URL)]
+_APPLICATIONS_ONLY: Final = frozenset(
+    name + suffix
+    for name in (*APPLICATION.values(), *PUBLIC.values())
+    if name not in _OPTIONS
+    for suffix in ("", "_FILE")
+)
+"""Variables of applications, which often stand in the server's ``.env`` too: the server leaves them alone."""
 _REDIS: Final = ("URL", "SCHEME", "HOST", "PORT", "USERNAME", "PASSWORD", "DB")
-_PREFIX: Final = "SOUNDPOST_"
 
 
 def read_variables(variables: Mapping[str, str], source: str, warnings: list[str]) -> Values:
@@ -58,27 +45,23 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
     ``SOUNDPOST_APP_…``; other unknown ``SOUNDPOST_…`` names are told in ``warnings``.
     """
     values: Values = {}
-    _put(
-        values, OPTIONS["scaling", "redis"], variables.get("SOUNDPOST_REDIS_URL", ""), f"{source}: SOUNDPOST_REDIS_URL"
-    )
+    _put(values, OPTIONS["scaling", "redis"], variables.get(_REDIS_URL, ""), f"{source}: {_REDIS_URL}")
     for name, text in variables.items():
-        if not name.startswith(("SOUNDPOST_", "REVERB_")) or _is_left_out(name, text, source, warnings):
+        if not name.startswith((PREFIX, "REVERB_")) or _is_left_out(name, text, source, warnings):
             continue
-        if name == "SOUNDPOST_REDIS_URL" or _OF_APPLICATIONS.fullmatch(name):
-            continue
-        if name in _OURS:
-            _put(values, _OURS[name], text, f"{source}: {name}")
+        if name in _OPTIONS:
+            _put(values, _OPTIONS[name], text, f"{source}: {name}")
         elif name in _FILES:
             _put_from_file(values, _FILES[name], variables, source)
-        elif name.startswith("SOUNDPOST_"):
+        elif name.startswith(PREFIX) and name != _REDIS_URL and name not in _APPLICATIONS_ONLY:
             _refuse_unknown(name, source, warnings)
-    for name, targets in REVERB.items():
+    for name, replaced_by in REVERB.items():
         if name not in variables:
             continue
         text = variables[name]
-        for keys in targets:
-            if keys not in values and not is_service_link(name, text):
-                _put(values, OPTIONS[keys], text, f"{source}: {name}")
+        for option in (_OPTIONS[variable] for variable in replaced_by):
+            if option.keys not in values and not is_service_link(name, text):
+                _put(values, option, text, f"{source}: {name}")
     _put_scaling(values, variables, source)
     return values
 
@@ -96,8 +79,8 @@ def _put_from_file(values: Values, option: Option, variables: Mapping[str, str],
 
 
 def _refuse_unknown(name: str, source: str, warnings: list[str]) -> None:
-    near = get_close_matches(name[len(_PREFIX) :], [known[len(_PREFIX) :] for known in _KNOWN], n=1)
-    hint = f"; did you mean {_PREFIX}{near[0]}?" if near else ""
+    near = nearest(name.removeprefix(PREFIX), _KNOWN)
+    hint = f"; did you mean {PREFIX}{near}?" if near else ""
     if name.startswith(("SOUNDPOST_SERVER_", "SOUNDPOST_APP_")):
         raise ConfigurationError(f"{source}: unknown setting {name}{hint}")
     warnings.append(f"{source}: {name} is no setting of soundpost and has no effect{hint}")
@@ -113,7 +96,7 @@ def _is_left_out(name: str, text: str, source: str, warnings: list[str]) -> bool
 
 def _put_scaling(values: Values, variables: Mapping[str, str], source: str) -> None:
     """Reverb's: scaling has a switch, and Redis is where the rest of a Laravel application has it."""
-    if plain_value(variables, "REVERB_SCALING_ENABLED").lower() not in TRUE:
+    if not truth(plain_value(variables, "REVERB_SCALING_ENABLED")):
         return
     option = OPTIONS["scaling", "redis"]
     if option.keys in values:

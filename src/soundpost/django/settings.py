@@ -1,32 +1,29 @@
-"""``settings.SOUNDPOST``: a dictionary, an address (``http://KEY:SECRET@HOST:PORT/apps/ID``), or nothing at all.
+"""``settings.SOUNDPOST``: a dictionary, an address (``http://KEY:SECRET@HOST:PORT/apps/ID``), or nothing.
 
-What it does not say is taken from the environment (``SOUNDPOST_APP_ID`` …).
+The environment completes the settings (``SOUNDPOST_APP_ID`` …).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any, Final
 
 from django.conf import settings
 
 from soundpost.broadcasting.settings import (
+    NAMES_IN_VARIABLES,
     BroadcastSettings,
     ConnectionSettings,
-    settings_from,
-    values_from_environment,
+    settings_over_environment,
 )
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
+from soundpost.suggestions import nearest
 from soundpost.wire.origins import OriginError, check_origins
 
 WHERE: Final = "settings.SOUNDPOST"
-_ADDRESS: Final = ("url", "app_id", "key", "secret", "host", "port", "scheme", "path")
-_OTHER_NAMES: Final = {"app_key": "key", "app_secret": "secret", "broadcast_driver": "driver"}
-"""As the environment has them."""
-_CONNECTION: Final = ("url", *(each.name for each in fields(ConnectionSettings)))
+"""The place of the settings in messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +54,19 @@ def own_settings() -> OwnSettings:
 
 
 def broadcast_settings() -> BroadcastSettings:
-    """The core's. Raises ConfigurationError."""
+    """Return the settings that are not Django's own. Raises ConfigurationError."""
     given = {name: value for name, value in _given().items() if name not in _OWN}
     _check_names(given)
-    outside = values_from_environment()
     public = given.pop("public", None) or {}
     if not isinstance(public, Mapping):
         raise ConfigurationError(f"{WHERE}: 'PUBLIC': {redacted(public)} should be a dictionary")
-    public = {**outside.pop("public"), **{str(name).lower(): value for name, value in public.items()}}
-    if "connections" in given or "url" in given:  # then the environment means another server
-        ours = _CONNECTION if "connections" in given else _ADDRESS
-        outside = {name: value for name, value in outside.items() if name not in ours}
-    given = {
+    public = {str(name).lower(): value for name, value in public.items()}
+    useless = useless_origins()
+    defaults = {
         "debug": settings.DEBUG,
-        "trusted_origins": [each for each in settings.CSRF_TRUSTED_ORIGINS if each not in useless_origins()],
-        **outside,
-        **given,
-        "public": public,
+        "trusted_origins": [each for each in settings.CSRF_TRUSTED_ORIGINS if each not in useless],
     }
-    if not any(name in given for name in ("connections", *_CONNECTION)):
-        given["connections"] = {}
-    return settings_from(given, WHERE)
+    return settings_over_environment(given, public, WHERE, defaults=defaults)
 
 
 def useless_origins() -> dict[str, str]:
@@ -98,14 +87,14 @@ def _given() -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise ConfigurationError(f"{WHERE}: {redacted(found)} should be a dictionary, or the address of a server")
     lower = {str(name).lower(): value for name, value in found.items()}
-    return {_OTHER_NAMES.get(name, name): value for name, value in lower.items()}
+    return {NAMES_IN_VARIABLES.get(name, name): value for name, value in lower.items()}
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
     """Refuse what the core would refuse too, with names as they are written here."""
-    known = {*_CONNECTION, *_OWN, *(each.name for each in fields(BroadcastSettings))}
+    known = {"url", *_OWN, *(each.name for kind in (ConnectionSettings, BroadcastSettings) for each in fields(kind))}
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0].upper()!r}?" if near else ""
+            near = nearest(name, known)
+            hint = f"; did you mean {near.upper()!r}?" if near else ""
             raise ConfigurationError(f"{WHERE}: {name.upper()!r} is no setting{hint}")

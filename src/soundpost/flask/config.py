@@ -1,63 +1,52 @@
-"""Settings from ``app.config["SOUNDPOST_…"]``; what it does not say, from the environment. Also for Quart."""
+"""Settings from ``app.config["SOUNDPOST_…"]``, completed from the environment; for Flask and Quart."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Final
 
 from soundpost.broadcasting.settings import (
+    NAMES_IN_VARIABLES,
     BroadcastSettings,
     ConnectionSettings,
-    settings_from,
-    values_from_environment,
+    settings_over_environment,
 )
+from soundpost.environment import PREFIX
 from soundpost.errors import ConfigurationError
 
 URL_PREFIX: Final = "SOUNDPOST_URL_PREFIX"
-"""Where the auth routes are: ``/broadcasting``, which is what laravel-echo asks unless told otherwise."""
-_PREFIX: Final = "SOUNDPOST_"
-_OTHER_NAMES: Final = {"app_key": "key", "app_secret": "secret", "broadcast_driver": "driver"}
-_OF_THE_SERVER: Final = ("server_", "scaling_", "redis_", "app_")
-"""The server's own variables: no mistake where all of the environment was copied into the configuration."""
-_ADDRESS: Final = ("url", "app_id", "key", "secret", "host", "port", "scheme", "path")
-_CONNECTION: Final = ("url", *(each.name for each in fields(ConnectionSettings)))
+"""The setting for the path of the auth routes; ``/broadcasting``, which laravel-echo asks by default, if unset."""
+_SERVER_SECTIONS: Final = ("server_", "scaling_", "redis_", "app_")
+"""Beginnings of the server's own variables: no mistake where all of the environment was copied into the config."""
 
 
 def settings_of(config: Mapping[str, Any]) -> BroadcastSettings:
-    """An application's settings. Raises ConfigurationError for what is unknown, wrong, or half there."""
+    """Return an application's settings. Raises ConfigurationError for an unknown, wrong or incomplete one."""
     given, public = _given(config)
-    outside = values_from_environment()
-    public = {**outside.pop("public"), **given.pop("public", {}), **public}
-    if "connections" in given or "url" in given:  # then the environment means another server
-        ours = _CONNECTION if "connections" in given else _ADDRESS
-        outside = {name: value for name, value in outside.items() if name not in ours}
-    given = {**outside, **given, "public": public}
-    if not any(name in given for name in ("connections", *_CONNECTION)):
-        given["connections"] = {}
-    settings = settings_from(given, 'app.config["SOUNDPOST_…"]')
+    public = {**given.pop("public", {}), **public}
+    settings = settings_over_environment(given, public, 'app.config["SOUNDPOST_…"]')
     for name, connection in settings.connections.items():
         _check_complete(name, connection)
     return settings
 
 
 def _given(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the configuration says, by names of settings; and what it says of the public address."""
+    """Return the settings in the configuration by their names, and those of the public address."""
     given: dict[str, Any] = {}
     public: dict[str, Any] = {}
     for variable, value in config.items():
-        if not variable.startswith(_PREFIX) or variable == URL_PREFIX or value is None:
+        if not variable.startswith(PREFIX) or variable == URL_PREFIX or value is None:
             continue
-        name = variable.removeprefix(_PREFIX).lower()
-        name = _OTHER_NAMES.get(name, name)
+        name = variable.removeprefix(PREFIX).lower()
+        name = NAMES_IN_VARIABLES.get(name, name)
         if name.startswith("public_"):
             public[name.removeprefix("public_")] = value
-        elif name == "app_id" or not name.startswith(_OF_THE_SERVER):
+        elif name == "app_id" or not name.startswith(_SERVER_SECTIONS):
             given[name] = value
     return given, public
 
 
 def _check_complete(name: str, connection: ConnectionSettings) -> None:
-    missing = connection.what_is_missing(name)
+    missing = connection.missing_in_words(name)
     if missing is not None:
         raise ConfigurationError(f"{missing} in app.config or in the environment (soundpost init prints them)")

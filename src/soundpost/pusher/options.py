@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import os
 from typing import Any
-from urllib.parse import unquote
 
 from soundpost.broadcasting.encryption import master_key
-from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.broadcasting.settings import ConnectionSettings, parse_app_url
 from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
-from soundpost.wire.addresses import host_of, identifier_fault, path_of, port_of, split_url
+from soundpost.wire.addresses import host_of, identifier_fault, path_of, port_of
 from soundpost.wire.encryption import KEY_SIZE
 
 
@@ -63,18 +62,16 @@ def connection_settings(
 
 def options_from_url(url: str) -> dict[str, Any]:
     """Arguments from ``http://KEY:SECRET@HOST:PORT/PREFIX/apps/ID``. Raises ValueError."""
-    parts = split_url(url)
-    prefix, found, app_id = parts.path.rstrip("/").rpartition("/apps/")
-    complete = found and app_id and parts.username and parts.password and parts.hostname
-    if not complete or parts.scheme not in ("http", "https"):
+    parts = parse_app_url(url)
+    if parts is None:
         raise ValueError("the URL is not of the form https://KEY:SECRET@HOST/apps/APP_ID")
     return {
-        "app_id": unquote(app_id),
-        "key": unquote(parts.username or ""),
-        "secret": unquote(parts.password or ""),
-        "host": parts.hostname,
+        "app_id": parts.app_id,
+        "key": parts.key,
+        "secret": parts.secret,
+        "host": parts.host,
         "port": parts.port,
-        "path": prefix,
+        "path": parts.path,
         "ssl": parts.scheme == "https",
     }
 

@@ -14,7 +14,7 @@ __all__ = ["Driver", "make_driver"]
 
 def make_driver(name: str, settings: ConnectionSettings) -> Driver:
     """The driver of a connection called ``name``. Raises ConfigurationError."""
-    missing = settings.what_is_missing(name)
+    missing = settings.missing_in_words(name)
     if missing is not None:
         raise ConfigurationError(f"{missing} to what the server has (soundpost init prints it)")
     if settings.is_http:
