@@ -20,7 +20,7 @@ from soundpost.tools.cli.running import find
 from soundpost.tools.doctor import Plan
 from soundpost.tools.doctor.base_url import Place, place_of
 from soundpost.tools.doctor.dotenv import Value, read_env_file
-from soundpost.tools.doctor.env_settings import Told
+from soundpost.tools.doctor.env_settings import EnvSettings
 from soundpost.tools.doctor.findings import Found
 from soundpost.tools.doctor.hosts import is_unspecified
 from soundpost.tools.doctor.network import connect, look_up
@@ -53,7 +53,7 @@ def plan_of(options: Options) -> Plan:
     here = Path(".env")
     if not files and options.url is None and here.is_file():
         files = (read_env_file(here),)
-    told = Told(files)
+    told = EnvSettings(files)
     plan = Plan(
         public=public or _public_of(told, os.environ),
         given_public=public,
@@ -171,7 +171,7 @@ def _allowed_origin(app: AppSettings, public: Place) -> str | None:
     return plain[0].rstrip("/") if "://" in plain[0] else f"{public.scheme}://{plain[0]}"
 
 
-def _public_of(told: Told, environ: Mapping[str, str]) -> Place | None:
+def _public_of(told: EnvSettings, environ: Mapping[str, str]) -> Place | None:
     """Where the environment or the files send browsers."""
     own = {name: plain_value(environ, f"SOUNDPOST_PUBLIC_{name}") for name in ("HOST", "PORT", "SCHEME", "PATH")}
     host = own["HOST"] or _text(told.public("HOST")) or _text(told.frontend("HOST"))
@@ -185,7 +185,7 @@ def _public_of(told: Told, environ: Mapping[str, str]) -> Place | None:
     return _checked(scheme, host, port, path)
 
 
-def _backend_of(told: Told) -> Place | None:
+def _backend_of(told: EnvSettings) -> Place | None:
     """Where the files let applications publish to."""
     host, port, scheme = (_text(told.backend(name)) for name in ("HOST", "PORT", "SCHEME"))
     if not host or "/" in host:
@@ -201,7 +201,7 @@ def _checked(scheme: str, host: str, port: str, path: str) -> Place | None:
         return None  # the settings' walk says what is wrong
 
 
-def _page_of(told: Told) -> str | None:
+def _page_of(told: EnvSettings) -> str | None:
     """The origin of a Laravel application's pages."""
     page = urlsplit(_text(told.named("APP_URL")))
     return f"{page.scheme}://{page.netloc}" if page.scheme in ("http", "https") and page.netloc else None

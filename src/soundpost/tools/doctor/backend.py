@@ -6,7 +6,7 @@ from soundpost.tools.doctor.api import DRIFT, Api, Checked, clock_fault
 from soundpost.tools.doctor.base_url import Place
 from soundpost.tools.doctor.causes import backend_cause, is_public
 from soundpost.tools.doctor.connecting import reach
-from soundpost.tools.doctor.env_settings import Told
+from soundpost.tools.doctor.env_settings import EnvSettings
 from soundpost.tools.doctor.examination import Examination, Walk
 from soundpost.tools.doctor.findings import Found
 from soundpost.tools.doctor.plan import Plan
@@ -58,7 +58,7 @@ def _from_outside(walk: Walk, plan: Plan, public: Place) -> None:
 
 def _without_slash(plan: Plan, place: Place) -> list[Found]:
     """Return whether Laravel is told of a path prefix in a form that it publishes without."""
-    told = Told(plan.files)
+    told = EnvSettings(plan.files)
     value = told.named("REVERB_SERVER_PATH")
     if value is None or told.named("BROADCAST_CONNECTION", "BROADCAST_DRIVER") is None:
         return []

@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 from soundpost.tools.doctor.base_url import Place
 from soundpost.tools.doctor.dotenv import EnvFile, Value
-from soundpost.tools.doctor.env_settings import BUILT_IN, FRONTENDS, Told
+from soundpost.tools.doctor.env_settings import BUILT_IN, FRONTENDS, EnvSettings
 from soundpost.tools.doctor.findings import Found
 from soundpost.tools.doctor.hosts import is_loopback, is_unspecified
 
-Check = Callable[[Told, Place | None], Iterator[Found]]
+Check = Callable[[EnvSettings, Place | None], Iterator[Found]]
 _OFF: Final = {"log": "written to the log", "null": "thrown away", "memory": "kept in memory"}
 _HOSTS: Final = ("SOUNDPOST_HOST", "REVERB_HOST", "SOUNDPOST_PUBLIC_HOST", *(f"{each}HOST" for each in FRONTENDS))
 _GROUPS: Final = (("SOUNDPOST_",), ("REVERB_",), ("SOUNDPOST_PUBLIC_",), *((each,) for each in FRONTENDS))
@@ -22,13 +22,13 @@ _LISTENING: Final = ("SOUNDPOST_SERVER_", "REVERB_SERVER_")
 
 def contradictions(files: tuple[EnvFile, ...], public: Place | None) -> list[Found]:
     """All that is wrong in these files together; ``public`` is the address that was given for browsers, if any."""
-    told = Told(tuple(file for file in files if not file.source))
+    told = EnvSettings(tuple(file for file in files if not file.source))
     found = [oddity for file in files for oddity in file.oddities]
     found += [fault for check in _CHECKS for fault in check(told, public)]
     return found + [fault for file in files if file.source for fault in _in_source(file)]
 
 
-def _leaks(told: Told, public: Place | None) -> Iterator[Found]:
+def _leaks(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     secrets = {value.text for value in told.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET")}
     for name, value in told.every():
         is_ours = re.search(r"(REVERB|SOUNDPOST|PUSHER)\w*SECRET", name) is not None
@@ -36,7 +36,7 @@ def _leaks(told: Told, public: Place | None) -> Iterator[Found]:
             yield Found("env-secret-in-frontend", place=value.place)
 
 
-def _shapes(told: Told, public: Place | None) -> Iterator[Found]:
+def _shapes(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     """Hosts, ports and schemes that are none."""
     for value in told.all_named(*_HOSTS):
         host = value.text.strip()
@@ -55,7 +55,7 @@ def _shapes(told: Told, public: Place | None) -> Iterator[Found]:
                 yield Found("env-not-a-scheme", place=value.place, scheme=value.text.strip())
 
 
-def _credentials(told: Told, public: Place | None) -> Iterator[Found]:
+def _credentials(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     given = {}
     for name in ("ID", "KEY", "SECRET"):
         first, *others = [*told.all_named(f"SOUNDPOST_APP_{name}", f"REVERB_APP_{name}"), None]
@@ -72,7 +72,7 @@ def _credentials(told: Told, public: Place | None) -> Iterator[Found]:
             yield Found("env-credentials-missing", place=one.place, missing=f"the app's {name.lower()}")
 
 
-def _key(told: Told, public: Place | None) -> Iterator[Found]:
+def _key(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     frontend, backend = told.frontend("APP_KEY"), told.app("KEY")
     if frontend and backend and frontend.text != backend.text:
         yield Found(
@@ -84,7 +84,7 @@ def _key(told: Told, public: Place | None) -> Iterator[Found]:
         )
 
 
-def _empty(told: Told, public: Place | None) -> Iterator[Found]:
+def _empty(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     for name in ("APP_KEY", "HOST", "PORT"):
         value = told.present(*(prefix + name for prefix in FRONTENDS))
         if value is not None and not value.text.strip():
@@ -92,7 +92,7 @@ def _empty(told: Told, public: Place | None) -> Iterator[Found]:
             yield Found("env-frontend-empty", place=value.place, hint=hint)
 
 
-def _frontend_port(told: Told, public: Place | None) -> Iterator[Found]:
+def _frontend_port(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     port = told.frontend("PORT")
     if port is None or told.server_has_tls or told.frontend_scheme != "https" or not _is_set_for_tls(told):
         return
@@ -100,13 +100,13 @@ def _frontend_port(told: Told, public: Place | None) -> Iterator[Found]:
         yield Found("env-frontend-internal-port", place=port.place, port=told.server_port)
 
 
-def _is_set_for_tls(told: Told) -> bool:
+def _is_set_for_tls(told: EnvSettings) -> bool:
     """Whether https was chosen; without a word, laravel-echo takes it, which is another fault (see _no_scheme)."""
     backend = told.backend("SCHEME")
     return told.frontend("SCHEME") is not None or backend is None or backend.text.strip() == "https"
 
 
-def _no_scheme(told: Told, public: Place | None) -> Iterator[Found]:
+def _no_scheme(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     scheme, port = told.backend("SCHEME"), told.frontend("PORT")
     if told.frontend("HOST") is None or told.present(*(f"{each}SCHEME" for each in FRONTENDS)) is not None:
         return
@@ -114,13 +114,13 @@ def _no_scheme(told: Told, public: Place | None) -> Iterator[Found]:
         yield Found("env-frontend-no-scheme", scheme="http", place=scheme.place)
 
 
-def _frontend_host(told: Told, public: Place | None) -> Iterator[Found]:
+def _frontend_host(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     host = told.frontend("HOST") or told.public("HOST")
     if host is not None and is_loopback(host.text) and _is_production(told, public):
         yield Found("env-frontend-localhost", place=host.place, host=host.text.strip())
 
 
-def _is_production(told: Told, public: Place | None) -> bool:
+def _is_production(told: EnvSettings, public: Place | None) -> bool:
     environment, page = told.named("APP_ENV", "DJANGO_ENV", "FLASK_ENV", "NODE_ENV"), told.named("APP_URL")
     if environment is not None:
         return environment.text.strip().lower() in ("production", "prod", "staging")
@@ -130,7 +130,7 @@ def _is_production(told: Told, public: Place | None) -> bool:
     return public is not None and not is_loopback(public.host)
 
 
-def _schemes_and_ports(told: Told, public: Place | None) -> Iterator[Found]:
+def _schemes_and_ports(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     for (prefix,) in _GROUPS:
         scheme, port = told.named(f"{prefix}SCHEME"), told.named(f"{prefix}PORT")
         if scheme and port and (scheme.text.strip(), port.text.strip()) in (("https", "80"), ("http", "443")):
@@ -143,7 +143,7 @@ def _schemes_and_ports(told: Told, public: Place | None) -> Iterator[Found]:
             )
 
 
-def _backend_scheme(told: Told, public: Place | None) -> Iterator[Found]:
+def _backend_scheme(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     scheme, port = told.backend("SCHEME"), told.backend("PORT")
     if scheme is None or port is None or told.server_has_tls or scheme.text.strip() != "https":
         return
@@ -151,7 +151,7 @@ def _backend_scheme(told: Told, public: Place | None) -> Iterator[Found]:
         yield Found("env-backend-https-inside", port=port.text.strip(), place=port.place)
 
 
-def _mixed_ports(told: Told, public: Place | None) -> Iterator[Found]:
+def _mixed_ports(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     listening, port = told.named("SOUNDPOST_SERVER_PORT", "REVERB_SERVER_PORT"), told.backend("PORT")
     if listening is None or port is None or told.server_has_tls:
         return
@@ -165,7 +165,7 @@ def _mixed_ports(told: Told, public: Place | None) -> Iterator[Found]:
         )
 
 
-def _driver(told: Told, public: Place | None) -> Iterator[Found]:
+def _driver(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     if told.app("KEY") is None:
         return
     for name in ("SOUNDPOST_BROADCAST_DRIVER", "BROADCAST_CONNECTION", "BROADCAST_DRIVER"):
@@ -176,7 +176,7 @@ def _driver(told: Told, public: Place | None) -> Iterator[Found]:
             return
 
 
-def _public(told: Told, public: Place | None) -> Iterator[Found]:
+def _public(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     """Where browsers connect, said in several ways."""
     given = {} if public is None else {"HOST": public.host, "PORT": str(public.port), "SCHEME": public.scheme}
     for name in ("HOST", "PORT", "SCHEME"):

@@ -1,4 +1,4 @@
-"""A ``.env`` file as somebody wrote it: values, where each stands, and what is odd about the writing."""
+"""A ``.env`` file as written: its values, the place of each, and mistakes of writing such as a missing quote."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ _CURLY: Final = "“”„‘’‚«»"
 
 
 class Value(NamedTuple):
-    """What a variable is set to, and where."""
+    """The value of a variable, and the place where it is set."""
 
     text: str
     place: str
-    """``backend/.env: REVERB_HOST``."""
+    """File and name, for messages: ``backend/.env: REVERB_HOST``."""
     unknown: str = ""
-    """The name of a variable it refers to, which is not set."""
+    """The name of an unset variable that the value refers to; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class EnvFile:
-    """One file. ``oddities`` are faults of its writing."""
+    """A ``.env`` file, or a frontend's source file; ``oddities`` are the mistakes of writing in it."""
 
     label: str
     values: Mapping[str, Value] = field(default_factory=dict)
     oddities: tuple[Found, ...] = ()
     source: str = ""
-    """The text of a frontend's source file, which has no variables."""
+    """The text of a frontend's source file; such a file has no variables."""
 
 
 def read_env_file(path: Path, label: str | None = None) -> EnvFile:
-    """Read a file, or the ``.env`` in a directory. Never raises: what is wrong is among the oddities."""
+    """Read a file, or the ``.env`` in a directory; ``label`` is its name in messages. A fault becomes an oddity."""
     label = label or str(path)
     if path.is_dir():
         path, label = path / ".env", str(Path(label) / ".env")
@@ -55,7 +55,7 @@ def read_env_file(path: Path, label: str | None = None) -> EnvFile:
 
 
 class _Reading:
-    """Goes through the lines of one file."""
+    """The state of reading one file line by line."""
 
     def __init__(self, label: str) -> None:
         self._label = label
