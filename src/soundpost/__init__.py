@@ -1,28 +1,33 @@
 """Soundpost: a realtime server that speaks the Pusher protocol, and broadcasting for Python applications.
 
-Names of broadcasting are loaded when first used: the server has no need of them.
+The names for applications are loaded when they are first used: the server does not need them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from soundpost.errors import SoundpostError
+from soundpost.errors import SoundpostError as SoundpostError
 
-if TYPE_CHECKING:
-    from soundpost.broadcasting import Broadcaster, broadcast
-    from soundpost.broadcasting.authorization import ChannelPolicy, Denied, channels
-    from soundpost.broadcasting.channels import (
-        Channel,
-        EncryptedPrivateChannel,
-        PresenceChannel,
-        PrivateChannel,
-        UserChannel,
-    )
-    from soundpost.broadcasting.event import Broadcastable, Event, SupportsBroadcast, UserNotification
-    from soundpost.broadcasting.message import Message
-    from soundpost.broadcasting.serializers import register_serializer
-    from soundpost.broadcasting.socket_id import SocketIdMiddleware, current_socket_id
+if TYPE_CHECKING:  # once more the names of _HOMES, for type checkers
+    from soundpost.broadcasting import Broadcaster as Broadcaster
+    from soundpost.broadcasting import broadcast as broadcast
+    from soundpost.broadcasting.authorization import ChannelPolicy as ChannelPolicy
+    from soundpost.broadcasting.authorization import Denied as Denied
+    from soundpost.broadcasting.authorization import channels as channels
+    from soundpost.broadcasting.channels import Channel as Channel
+    from soundpost.broadcasting.channels import EncryptedPrivateChannel as EncryptedPrivateChannel
+    from soundpost.broadcasting.channels import PresenceChannel as PresenceChannel
+    from soundpost.broadcasting.channels import PrivateChannel as PrivateChannel
+    from soundpost.broadcasting.channels import UserChannel as UserChannel
+    from soundpost.broadcasting.event import Broadcastable as Broadcastable
+    from soundpost.broadcasting.event import Event as Event
+    from soundpost.broadcasting.event import SupportsBroadcast as SupportsBroadcast
+    from soundpost.broadcasting.event import UserNotification as UserNotification
+    from soundpost.broadcasting.message import Message as Message
+    from soundpost.broadcasting.serializers import register_serializer as register_serializer
+    from soundpost.broadcasting.socket_id import SocketIdMiddleware as SocketIdMiddleware
+    from soundpost.broadcasting.socket_id import current_socket_id as current_socket_id
 
     abroadcast = broadcast.abroadcast
     apublish = broadcast.apublish
@@ -31,68 +36,40 @@ if TYPE_CHECKING:
     publish = broadcast.publish
     to_user = broadcast.to_user
 
-__all__ = [
-    "Broadcastable",
-    "Broadcaster",
-    "Channel",
-    "ChannelPolicy",
-    "Denied",
-    "EncryptedPrivateChannel",
-    "Event",
-    "Message",
-    "PresenceChannel",
-    "PrivateChannel",
-    "SocketIdMiddleware",
-    "SoundpostError",
-    "SupportsBroadcast",
-    "UserChannel",
-    "UserNotification",
-    "__version__",
-    "abroadcast",
-    "apublish",
-    "ato_user",
-    "broadcast",
-    "channels",
-    "configure",
-    "current_socket_id",
-    "publish",
-    "register_serializer",
-    "to_user",
-]
-
 __version__ = "0.1.0"
 
 _HOMES = {
-    "soundpost.broadcasting.authorization": ("ChannelPolicy", "Denied", "channels"),
-    "soundpost.broadcasting": ("Broadcaster", "broadcast"),
-    "soundpost.broadcasting.channels": (
+    "soundpost.broadcasting:": ("Broadcaster", "broadcast"),
+    "soundpost.broadcasting:broadcast.": ("abroadcast", "apublish", "ato_user", "configure", "publish", "to_user"),
+    "soundpost.broadcasting.authorization:": ("ChannelPolicy", "Denied", "channels"),
+    "soundpost.broadcasting.channels:": (
         "Channel",
         "EncryptedPrivateChannel",
         "PresenceChannel",
         "PrivateChannel",
         "UserChannel",
     ),
-    "soundpost.broadcasting.event": ("Broadcastable", "Event", "SupportsBroadcast", "UserNotification"),
-    "soundpost.broadcasting.message": ("Message",),
-    "soundpost.broadcasting.serializers": ("register_serializer",),
-    "soundpost.broadcasting.socket_id": ("SocketIdMiddleware", "current_socket_id"),
+    "soundpost.broadcasting.event:": ("Broadcastable", "Event", "SupportsBroadcast", "UserNotification"),
+    "soundpost.broadcasting.message:": ("Message",),
+    "soundpost.broadcasting.serializers:": ("register_serializer",),
+    "soundpost.broadcasting.socket_id:": ("SocketIdMiddleware", "current_socket_id"),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
-_METHODS = ("abroadcast", "apublish", "ato_user", "configure", "publish", "to_user")
+"""Modules, and objects in them, with the public names that they have; in the notation of ``pkgutil.resolve_name``."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_PUBLIC = sorted(("SoundpostError", "__version__", *_HOME_OF))
+
+if not TYPE_CHECKING:  # a type checker would take no name for public, as it cannot read this list
+    __all__ = _PUBLIC
 
 
 def __getattr__(name: str) -> Any:
-    from importlib import import_module
-
-    if name in _METHODS:
-        value = getattr(import_module("soundpost.broadcasting").broadcast, name)
-    elif name in _HOME_OF:
-        value = getattr(import_module(_HOME_OF[name]), name)
-    else:
+    if name not in _HOME_OF:
         raise AttributeError(f"module 'soundpost' has no attribute {name!r}")
-    globals()[name] = value
+    from pkgutil import resolve_name
+
+    value = globals()[name] = resolve_name(_HOME_OF[name] + name)
     return value
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return _PUBLIC

@@ -1,0 +1,53 @@
+"""The names of the package: loaded when first used, and the same at run time as for type checkers."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import soundpost
+
+# Read at run time: for type checkers the package has no such list.
+NAMES = list(vars(soundpost)["__all__"])
+
+
+def names_for_type_checkers() -> Iterator[str]:
+    """Return the names in the block ``if TYPE_CHECKING`` of the package's ``__init__``."""
+    tree = ast.parse(Path(str(soundpost.__file__)).read_text(encoding="utf-8"))
+    for block in tree.body:
+        if isinstance(block, ast.If) and isinstance(block.test, ast.Name):
+            for statement in block.body:
+                if isinstance(statement, ast.ImportFrom):
+                    yield from (each.asname or each.name for each in statement.names)
+                elif isinstance(statement, ast.Assign):
+                    yield from (each.id for each in statement.targets if isinstance(each, ast.Name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(soundpost, name) is not None
+    assert name in dir(soundpost)
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    assert {*names_for_type_checkers(), "SoundpostError", "__version__"} == set(NAMES)
+
+
+def test_functions_are_those_of_the_broadcaster() -> None:
+    assert soundpost.publish == soundpost.broadcast.publish
+    assert soundpost.configure == soundpost.broadcast.configure
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'soundpost' has no attribute 'broadcats'"):
+        soundpost.broadcats  # noqa: B018 - asked for only
+
+
+def test_nothing_is_loaded_before_it_is_used() -> None:
+    code = "import sys, soundpost; soundpost.__version__; print('soundpost.broadcasting' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
