@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundpost.backplane.redis.servers import Login
-from soundpost.broadcasting.settings import ConnectionSettings, settings_from
+from soundpost.broadcasting.settings import ConnectionSettings, parse_app_url, settings_from
 from soundpost.client import ChannelAuth, with_secret
 from soundpost.config.credentials import Credentials
 from soundpost.config.options import Setting
@@ -97,6 +97,7 @@ def test_keys_of_a_dictionary_that_name_a_secret(name: str) -> None:
         RunningServer(pid=1, started="", port=1, url="", app_id="1", key="k", secret=SECRET),
         Endpoint(base_url="", address="", port=1, verify=True, app_id="1", key="k", secret=SECRET, spread=False),
         ConnectionSettings(app_id="1", key="k", secret=SECRET, encryption_master_key=SECRET),
+        parse_app_url(f"http://k:{SECRET}@h/apps/1"),
         ChannelAuth("k:1", None, SECRET),
         with_secret("k", SECRET),
     ],

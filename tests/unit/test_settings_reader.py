@@ -14,7 +14,8 @@ from soundpost.asgi import App as Embedded
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.settings import settings_from, settings_from_environment
 from soundpost.client.address import socket_url
-from soundpost.environment import value_of
+from soundpost.config.options import OPTIONS
+from soundpost.environment import APPLICATION, PUBLIC, REVERB, names_of, value_of
 from soundpost.errors import ConfigurationError, SoundpostError
 from soundpost.pusher.options import connection_settings, options_from_url
 from soundpost.tools.doctor.base_url import place_of
@@ -123,6 +124,20 @@ def test_files_are_read_alike(directory: Directory, tmp_path: Path) -> None:
     assert "keep one of them" in directory.error(both)
     with pytest.raises(ConfigurationError, match="keep one of them"):
         settings_from_environment(both)
+
+
+@pytest.mark.parametrize("name", [*APPLICATION.values(), *PUBLIC.values()])
+def test_the_server_takes_no_variable_of_an_application_for_a_mistake(directory: Directory, name: str) -> None:
+    texts = {"PORT": "443", "SCHEME": "https", "SIZE": "5", "LENGTH": "5", "ORIGINS": "https://example.com"}
+    loaded = directory.load({**APP, name: texts.get(name.rpartition("_")[2], "x")})
+    assert not [warning for warning in loaded.warnings if "is no setting" in warning]
+
+
+def test_reverbs_names_are_those_of_settings() -> None:
+    ours = {option.variable for option in OPTIONS.values()}
+    assert {variable for replaced_by in REVERB.values() for variable in replaced_by} <= ours
+    assert names_of("SOUNDPOST_HOST") == ("SOUNDPOST_HOST", "REVERB_HOST")
+    assert names_of("SOUNDPOST_PATH") == ("SOUNDPOST_PATH",)
 
 
 HOSTS = [

@@ -117,9 +117,7 @@ def _check(settings: BroadcastSettings, place: str) -> None:
             f"{place}: default {settings.default!r} is no connection: {listed(settings.connections)}"
         )
     if "{id}" not in settings.notification_channel:
-        raise ConfigurationError(
-            f"{place}: notification_channel {settings.notification_channel!r} has no {{id}} in it"
-        )
+        raise ConfigurationError(f"{place}: notification_channel {settings.notification_channel!r} has no {{id}} in it")
 
 
 def _connection_settings(given: Any, place: str) -> ConnectionSettings:

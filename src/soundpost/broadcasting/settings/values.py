@@ -20,9 +20,7 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], place: str, *, ot
     known = frozenset(known)
     for name in names:
         if name not in known:
-            raise ConfigurationError(
-                f"{place}: {name!r} is no setting{did_you_mean(name, known, otherwise=otherwise)}"
-            )
+            raise ConfigurationError(f"{place}: {name!r} is no setting{did_you_mean(name, known, otherwise=otherwise)}")
 
 
 def lower_names(value: Any, place: str) -> dict[str, Any]:
