@@ -1,18 +1,21 @@
-"""The tree of all exceptions.
+"""The tree of exceptions below ``SoundpostError``: the classes that several packages use.
+
+``Denied`` (a channel route), ``ApiError`` (the server's API), ``RedisError`` (the backplane) and ``PusherError``
+(:mod:`soundpost.pusher`, a ``BroadcastError``) belong to the tree too; each is defined in its own package.
 
 SoundpostError
 ├── ConfigurationError      a setting is unknown, wrong or missing
 ├── StartError              the server could not start (port in use, unreadable certificate)
 ├── RequestError            the server answered an API request with an error, or not at all
 ├── BroadcastError          an event could not be sent
-│   ├── PayloadError        its data or name cannot be sent, whoever takes it
-│   └── QueueError          the queue that should carry it did not take it
+│   ├── PayloadError        an event's data or name cannot be sent, to no server
+│   └── QueueError          a queue did not take the event
 ├── RouteError              a channel route is wrong, or two can match one name
 ├── ConnectionRefused       a server refused or ended a client's connection
 ├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
 ├── ProxyHeaderError        a connection does not begin with a PROXY header that can be understood
 ├── JsonError               a text is no JSON, or nested too deep
-│   └── JsonShapeError      it is JSON, but not what is expected
+│   └── JsonShapeError      a JSON text has other fields or types than expected
 ├── FrameError              bytes break RFC 6455; ends the connection with its close code
 └── ProtocolError           a message breaks the Pusher protocol; the connection survives
     └── SubscriptionError   one channel could not be subscribed to
@@ -22,7 +25,7 @@ from __future__ import annotations
 
 
 class SoundpostError(Exception):
-    """Above all exceptions this package raises."""
+    """The base class of the exceptions that this package raises."""
 
 
 class ConfigurationError(SoundpostError):
@@ -50,7 +53,7 @@ class BroadcastError(SoundpostError):
 
     @property
     def may_pass(self) -> bool:
-        """Whether it may be sent later: the server was away, failed, or had too much to do."""
+        """True if sending later may succeed: the server was away, failed, or had too much to do."""
         return self.status in (0, 408, 429) or self.status >= 500
 
 
@@ -59,7 +62,7 @@ class PayloadError(BroadcastError):
 
     @property
     def may_pass(self) -> bool:
-        """Never."""
+        """False: sending later does not help."""
         return False
 
 
@@ -93,11 +96,11 @@ class ProxyHeaderError(SoundpostError):
 
 
 class JsonError(SoundpostError, ValueError):
-    """A text is no JSON, or its arrays and objects are nested too deep."""
+    """A text is not JSON, or its arrays and objects are nested too deep."""
 
 
 class JsonShapeError(JsonError):
-    """A JSON text has not the fields and types that are expected; the message names the place."""
+    """A JSON text lacks the expected fields and types; the message names the place."""
 
 
 class FrameError(SoundpostError):

@@ -1,4 +1,4 @@
-"""What went wrong between us and a server, in one line that a person can act on."""
+"""Failed HTTP requests in words: one line that says what went wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _HINTS: Final = {
 
 
 def no_answer(url: str, error: BaseException) -> RequestError:
-    """For an exception of a client library: why there was no answer from ``url``."""
+    """Return the error for an exception of an HTTP library: the reason why ``url`` did not answer."""
     where = _origin(url)
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -43,7 +43,7 @@ def no_answer(url: str, error: BaseException) -> RequestError:
 
 
 def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
-    """For an HTTP answer that is not a success: what it says, or what it seems to come from."""
+    """Return the error for an unsuccessful HTTP answer: its reason, or the kind of server that seems to answer."""
     where = _origin(url)
     location = headers.get("location")
     if 300 <= status < 400 and location:
@@ -60,7 +60,7 @@ def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: b
 
 
 def authorization_refused(url: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:
-    """For an answer of an application's auth endpoint that is not a success."""
+    """Return the error for an unsuccessful answer of an application's auth endpoint."""
     url = redacted_url(url)
     location = headers.get("location")
     if 300 <= status < 400 and location:
@@ -80,7 +80,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _hung_up(error: BaseException) -> bool:
-    """The connection ended, or what came was no HTTP (a TLS alert is read as an illegal status line)."""
+    """Tell whether the connection ended, or the bytes were not HTTP (a TLS alert reads as an illegal status line)."""
     text = " ".join(str(cause) for cause in _causes(error)).lower()
     return any(isinstance(cause, ConnectionResetError | EOFError) for cause in _causes(error)) or any(
         sign in text for sign in ("disconnected", "illegal status line", "connection closed", "http response")
@@ -98,7 +98,7 @@ def _page(headers: Mapping[str, str], body: bytes) -> str:
 
 
 def _reason(body: bytes) -> str:
-    """The reason in an error's body: plain text, or JSON with an ``error`` or ``message``."""
+    """Return the reason in an error's body: plain text, or JSON with an ``error`` or ``message``."""
     decoded = object_in(body) or {}
     found = decoded.get("error") or decoded.get("message")
     return found if isinstance(found, str) else body.decode(errors="replace").strip('"')

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, for programs that have none."""
+"""An event loop in a thread of its own, for programs without asyncio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class LoopThread:
-    """Runs coroutines for whichever thread asks. A daemon: it does not keep a program from ending."""
+    """A daemon thread with an event loop, which runs coroutines for any other thread."""
 
     def __init__(self, name: str) -> None:
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
@@ -22,13 +22,16 @@ class LoopThread:
         self._pid = os.getpid()
 
     def start(self) -> None:
-        """Start the thread; it can be started once."""
+        """Start the thread, and wait until its loop runs. Call it once."""
         self._pid = os.getpid()
         self._thread.start()
         self._running.result()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for a coroutine's result. Ctrl-C ends the waiting, and the coroutine."""
+        """Run a coroutine in the loop, and return its result. Ctrl-C cancels the coroutine.
+
+        Raises RuntimeError if the thread does not run, or belongs to the process that this one was forked from.
+        """
         if self.is_of_another_process:
             work.close()
             raise RuntimeError(
@@ -46,7 +49,7 @@ class LoopThread:
             raise
 
     def stop(self) -> None:
-        """Cancel whatever runs, and end the thread, unless this process is a fork of the one it runs in."""
+        """Cancel all coroutines and end the thread; in a forked process, do nothing."""
         if self.is_of_another_process:
             return
         self._running.result().call_soon_threadsafe(self._stop.set)
@@ -54,7 +57,7 @@ class LoopThread:
 
     @property
     def is_of_another_process(self) -> bool:
-        """Return whether this process was forked from the one that the thread runs in."""
+        """True if this process was forked from the one that the thread runs in."""
         return self._pid != os.getpid()
 
     def _main(self) -> None:

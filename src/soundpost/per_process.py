@@ -1,4 +1,4 @@
-"""What a process must not share with those that are forked from it."""
+"""Values that a process must not share with the processes forked from it."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """A value of which each process has its own: a forked process makes it anew when it first asks.
+    """A value that each process makes for itself; a forked process makes another one when it first asks.
 
-    For locks (another thread may hold one at the moment of the fork), queues, threads and connections. The process id
-    is compared at every call, as servers that fork in C (uWSGI) run no hook of ``os.register_at_fork``. ``forget`` gets
-    the value of the process this one was forked from. Safe to call from any thread.
+    Use it for locks (another thread may hold one at the moment of the fork), queues, threads and connections. Every
+    call compares the process id: servers that fork in C (uWSGI) run no hook of ``os.register_at_fork``. ``forget`` is
+    called with the value inherited from the parent process. Safe to call from any thread.
     """
 
     __slots__ = ("_forget", "_make", "_values")
@@ -25,12 +25,12 @@ class PerProcess(Generic[T]):
         self._values: dict[int, T] = {}
 
     def __call__(self) -> T:
-        """Return the value of this process."""
+        """Return the value of this process; make it on the first call."""
         value = self._values.get(os.getpid())
         return self._first() if value is None else value
 
     def made(self) -> T | None:
-        """Return the value of this process; None if it has not asked for one yet."""
+        """Return the value of this process; None if none was made yet."""
         return self._values.get(os.getpid())
 
     def _first(self) -> T:

@@ -1,6 +1,6 @@
 """Redaction: values in messages, logs and representations, without the secrets in them.
 
-The one place that decides what of a URL, a setting or an object may be shown. What it cannot read, it does not show.
+This module alone decides which parts of a URL, a setting or an object are shown. A value it cannot parse is hidden.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _URL_IN_TEXT: Final = re.compile(r"[A-Za-z][-+.A-Za-z0-9]*://\S*")
 
 
 def is_secret_name(name: str) -> bool:
-    """Return whether a setting, parameter or key of this name holds what must never be shown."""
+    """Tell whether a setting, parameter or key of this name holds a secret."""
     return _NAME.search(name) is not None
 
 
 def redacted_url(text: str) -> str:
-    """Return a URL without user, password and secret parameters; other text without the URLs' that are in it.
+    """Return a URL without user, password and secret parameters, or a text without those of its URLs.
 
-    Where special characters stand unescaped, nobody can tell where a password ends: of such a URL the scheme is left.
+    A URL with unescaped special characters is reduced to its scheme: nobody can tell where its password ends.
     """
     url = _PLAIN_URL.fullmatch(text)
     if url is not None:
@@ -52,7 +52,7 @@ def redacted_url(text: str) -> str:
 
 
 def _up_to_secret(query: str) -> tuple[str, str]:
-    """Split a query before the first parameter that is a secret, and name that; what follows may be a part of it."""
+    """Return the query before its first secret parameter, and that parameter's name: the rest may be secret too."""
     start = 0
     for part in query.removeprefix("?").split("&"):
         name = part.partition("=")[0]
@@ -64,7 +64,7 @@ def _up_to_secret(query: str) -> tuple[str, str]:
 
 
 def redacted(value: object) -> str:
-    """Return the representation of a value that somebody wrote, for a message: shortened, and without its secrets."""
+    """Return the representation of a user's value for a message: at most 200 characters, and without secrets."""
     if isinstance(value, str):
         text = repr(redacted_url(value))
     elif isinstance(value, Mapping):
@@ -79,7 +79,7 @@ def redacted(value: object) -> str:
 
 
 def redacted_fields(thing: Any, *secrets: str) -> str:
-    """Return the representation of a struct or a named tuple; the fields named in ``secrets`` are only said to be set.
+    """Return the representation of a struct or named tuple, with ``***`` for the fields named in ``secrets``.
 
     URLs in its other fields are shown without their secrets.
     """

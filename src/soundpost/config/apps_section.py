@@ -1,4 +1,4 @@
-"""From what the sources say about apps to the apps: whole, valid, each id and key once."""
+"""Apps from the values of all sources, checked: complete, valid, and each id and key only once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CREDENTIALS: Final = (("app", "id"), ("app", "key"), ("app", "secret"))
 
 
 def with_variables(apps: list[Values], variables: Values, warnings: list[str]) -> list[Values]:
-    """The file's ``apps`` with the app that ``variables`` describe: the one with the same id, else the first."""
+    """Return the file's ``apps``; ``variables`` replace values of the app with their id, or of the first app."""
     if not variables:
         return apps
     if not apps:
@@ -33,20 +33,20 @@ def with_variables(apps: list[Values], variables: Values, warnings: list[str]) -
 
 
 def lack_credentials(apps: list[Values]) -> bool:
-    """Nobody has given a single credential, nor begun an app in a file."""
+    """Tell whether no source gives a credential of an app."""
     return len(apps) <= 1 and not any(keys in app for app in apps for keys in _CREDENTIALS)
 
 
 def generated(options: Values) -> Values:
-    """An app with fresh credentials and these options."""
+    """Return the values of an app with new credentials and these ``options``."""
     fresh = zip(_CREDENTIALS, generate(), strict=True)
     return {**options, **{keys: Setting(value, "generated") for keys, value in fresh}}
 
 
 def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str]) -> tuple[AppSettings, ...]:
-    """The apps. Raises ConfigurationError for one that is not whole, and for an id or key that occurs twice.
+    """Return the apps. Raises ConfigurationError for an incomplete app, and for an id or key that occurs twice.
 
-    ``places`` names each app in messages, for what is missing has no place of its own.
+    ``places`` has the name of each app in messages: a missing value has no place of its own.
     """
     for app, place in zip(apps, places, strict=True):
         _check_whole(app, place)
@@ -67,7 +67,7 @@ def build_apps(apps: Sequence[Values], places: Sequence[str], warnings: list[str
 
 
 def nested(values: Values) -> dict[str, Any]:
-    """``{("server", "tls", "key"): …}`` as ``{"tls": {"key": …}}``."""
+    """Return a section's values in nested tables: ``("server", "tls", "key")`` becomes ``{"tls": {"key": …}}``."""
     result: dict[str, Any] = {}
     for keys, setting in values.items():
         table = result

@@ -1,4 +1,4 @@
-"""Fresh credentials for an app, in the form every official SDK takes."""
+"""New credentials for an app, in a form that every official Pusher SDK accepts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _ALPHABET: Final = string.ascii_lowercase + string.digits
 
 
 class Credentials(NamedTuple):
-    """What makes an app: ``id`` of six digits (official SDKs insist on digits), public ``key``, ``secret``."""
+    """An app's ``id`` of six digits (official SDKs insist on digits), public ``key`` and ``secret``."""
 
     id: str
     key: str
@@ -23,7 +23,7 @@ class Credentials(NamedTuple):
 
 
 def generate() -> Credentials:
-    """Credentials nobody has had before: a key of 20 and a secret of 32 lower-case letters and digits."""
+    """Return random credentials: a key of 20 and a secret of 32 lower-case letters and digits."""
     return Credentials(str(100_000 + secrets.randbelow(900_000)), _word(20), _word(32))
 
 

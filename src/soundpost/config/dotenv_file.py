@@ -1,4 +1,4 @@
-"""A ``.env`` file, of ours or of a whole Laravel project."""
+"""A ``.env`` file, for Soundpost alone or for a whole Laravel project."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from soundpost.config.interpolation import interpolate
 
 
 def read_dotenv(path: Path, environ: Mapping[str, str], warnings: list[str]) -> dict[str, str]:
-    """The variables in a ``.env`` file; ``${NAME}`` is the environment's or an earlier line's.
+    """Return the variables in a ``.env`` file; ``${NAME}`` is a variable of ``environ`` or of an earlier line.
 
-    Never raises: what cannot be read is told in ``warnings``, for most lines belong to somebody else.
+    A fault becomes a line in ``warnings`` instead of an error: most lines belong to other programs.
     """
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")

@@ -1,4 +1,4 @@
-"""``${NAME}`` in a value: the environment variable of that name."""
+"""References to environment variables in a value: ``${NAME}`` and ``${NAME:-default}``."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _REFERENCE: Final = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?
 
 
 class UnsetVariableError(Exception):
-    """A reference names a variable that is not set, and gives no default."""
+    """A reference names an unset variable and gives no default; the message is the variable's name."""
 
 
 def interpolate(text: str, lookup: Callable[[str], str | None]) -> str:
-    """``text`` with ``${NAME}`` and ``${NAME:-default}`` replaced; ``$${`` stands for ``${`` itself.
+    """Return ``text`` with ``${NAME}`` and ``${NAME:-default}`` replaced; ``$${`` stands for ``${`` itself.
 
-    Raises UnsetVariableError with the name of a variable that ``lookup`` does not know and that has no default.
+    ``lookup`` returns the value of a variable, or None. Raises UnsetVariableError for None without a default.
     """
 
     def replace(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""Read the configuration: command line, environment, ``.env``, ``soundpost.toml``, defaults, in this order."""
+"""Load the configuration: command line, environment, ``.env``, ``soundpost.toml``, defaults, in this order."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ from soundpost.redaction import redacted_url
 from soundpost.wire.addresses import is_loopback_host
 
 FILE_NAME: Final = "soundpost.toml"
+"""Name of the configuration file in the directory where the server starts."""
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
+"""Hosts that mean this machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The configuration, and what there is to say about where it came from."""
+    """The loaded configuration, its sources, and warnings."""
 
     settings: Settings
     generated: bool
-    """No app was configured: the only one has credentials made for this run."""
+    """True if no app was configured: the only app has credentials generated for this run."""
     public: PublicAddress
-    """Where clients reach the server, as far as anything says so; for snippets and for ``trigger``."""
+    """The configured address at which clients reach the server; used by snippets and ``soundpost trigger``."""
     sources: tuple[str, ...]
-    """The files that had something to say."""
+    """The files that values came from."""
     warnings: list[str]
-    """What works, but perhaps not as its author thinks; one sentence each."""
+    """Sentences about settings that are valid, but perhaps not as their author thinks."""
 
 
 def load(
@@ -46,10 +48,10 @@ def load(
     config_file: Path | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> Loaded:
-    """The configuration of a server started in ``directory``.
+    """Return the configuration of a server started in ``directory``.
 
-    ``config_file`` takes the place of ``soundpost.toml`` there and must exist. ``overrides`` are the command line's:
-    ``{"server.port": 9000}``; None stands for an option not given. Raises ConfigurationError.
+    ``config_file`` replaces ``soundpost.toml`` in that directory, and must exist. ``overrides`` are the options of the
+    command line, ``{"server.port": 9000}``; None stands for an option not given. Raises ConfigurationError.
     """
     warnings: list[str] = []
     sources: list[str] = []
@@ -99,7 +101,7 @@ def _command_line(overrides: Mapping[str, object], warnings: list[str]) -> Value
 
 
 def _fill(values: Values, lower: Values) -> None:
-    """Add what ``lower`` says and nobody before it has."""
+    """Add the values of a source that ranks ``lower``, where no source before it has one."""
     for keys, setting in lower.items():
         values.setdefault(keys, setting)
 
@@ -122,7 +124,7 @@ def _server(values: Values, fresh: bool) -> ServerSettings:
             raise ConfigurationError(f"{tls[name].place} is set without a certificate: set tls.certificate too")
     server = msgspec.convert(nested(_only(values, "server")), ServerSettings)
     path = server.path.strip("/")
-    # Nobody chose who may come: this machine only. The page signs and publishes for everybody who reaches it.
+    # Without configured credentials, serve this machine only: the playground signs and publishes for every visitor.
     host = "127.0.0.1" if fresh and ("server", "host") not in values else server.host
     here_only = server.unix_socket is not None or is_loopback_host(host)
     return msgspec.structs.replace(
@@ -134,7 +136,7 @@ def _server(values: Values, fresh: bool) -> ServerSettings:
 
 
 def _warn_of_mixed_ports(values: Values, server: ServerSettings, warnings: list[str]) -> None:
-    """``SOUNDPOST_PORT`` is taken for the daemon's own so often that a likely mistake deserves a word."""
+    """Warn of a ``SOUNDPOST_PORT`` that was probably meant as the port to listen on: a common mistake."""
     host, port = values.get(("public", "host")), values.get(("public", "port"))
     if port is None or port.value == server.port or (host is not None and host.value not in LOCAL_HOSTS):
         return

@@ -1,4 +1,4 @@
-"""Every option there is, found in the structs that hold them: its keys, its type, its environment variable."""
+"""All options of the server, with their keys, types and environment variables, taken from the settings' structs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.environment import PREFIX
 
 Keys = tuple[str, ...]
-"""Where an option lives: ``("server", "tls", "key")``, ``("app", "secret")``, ``("public", "host")``."""
+"""Section and name of an option: ``("server", "tls", "key")``, ``("app", "secret")``, ``("public", "host")``."""
 
 _SECRETS: Final = {
     ("app", "secret"),
@@ -27,35 +27,35 @@ _FROM_FILES: Final = {("app", "id"), ("app", "key"), *_SECRETS}
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option: its ``keys`` and the type its value must have."""
+    """An option: its ``keys``, and the ``type`` of its value as msgspec understands it."""
 
     keys: Keys
     type: Any
 
     @property
     def name(self) -> str:
-        """Its name within its section: ``port``, ``tls.key``."""
+        """The dotted name within the section: ``port``, ``tls.key``."""
         return ".".join(self.keys[1:])
 
     @property
     def variable(self) -> str:
-        """Its environment variable: ``SOUNDPOST_SERVER_PORT``; without a section for the public address."""
+        """The environment variable: ``SOUNDPOST_SERVER_PORT``; ``SOUNDPOST_PORT`` in the section ``public``."""
         parts = self.keys[1:] if self.keys[0] == "public" else self.keys
         return PREFIX + "_".join(parts).upper()
 
     @property
     def is_secret(self) -> bool:
-        """Its value must never be shown."""
+        """True for an option whose value must never be shown."""
         return self.keys in _SECRETS
 
     @property
     def may_come_from_file(self) -> bool:
-        """Whether ``<variable>_FILE`` may name a file that holds the value (Docker and Kubernetes secrets)."""
+        """True if ``<variable>_FILE`` may name a file with the value (Docker and Kubernetes secrets)."""
         return self.keys in _FROM_FILES
 
 
 class Setting(NamedTuple):
-    """A value that somebody gave an option, and where (``environment: SOUNDPOST_SERVER_PORT``)."""
+    """The value of an option, and its place for messages (``environment: SOUNDPOST_SERVER_PORT``)."""
 
     value: Any
     place: str
@@ -65,7 +65,7 @@ class Setting(NamedTuple):
 
 
 Values = dict[Keys, Setting]
-"""What one source says."""
+"""The settings of one source, such as the environment."""
 
 
 def _options_of(struct: type[Struct], keys: Keys) -> Iterator[Option]:
@@ -86,9 +86,9 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
 OPTIONS: Final[dict[Keys, Option]] = {
     option.keys: option for section, struct in _SECTIONS.items() for option in _options_of(struct, (section,))
 }
-"""All options by their keys."""
+"""All options, by their keys."""
 
 
 def section(name: str) -> dict[str, Option]:
-    """The options of ``server``, ``scaling`` or ``app`` by their dotted names."""
+    """Return the options of ``server``, ``scaling`` or ``app`` by their dotted names."""
     return {option.name: option for option in OPTIONS.values() if option.keys[0] == name}

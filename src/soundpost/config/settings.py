@@ -1,4 +1,4 @@
-"""What can be configured: the shape of ``soundpost.toml``. Sizes are in bytes, times in seconds."""
+"""Settings of the server, in the shape of ``soundpost.toml``. Sizes are in bytes, times in seconds."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ PathPrefix = Annotated[
 
 
 class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[server.tls]``: serve https and wss directly. Both files in PEM; the key may be in the certificate's file."""
+    """``[server.tls]``: serve https and wss directly. Both files are PEM; the certificate's may contain the key."""
 
     certificate: str | None = None
     key: str | None = None
     passphrase: str | None = None
     minimum_version: Literal["1.2", "1.3"] = "1.2"
-    """Older versions of TLS are refused."""
+    """The oldest version of TLS that is accepted."""
 
     def __repr__(self) -> str:
         return redacted_fields(self, "passphrase")
 
 
 class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``[server]``: where the daemon listens, and what it takes from anyone."""
+    """``[server]``: the address to listen on, and limits for all clients."""
 
     host: str = "0.0.0.0"
     """Address to listen on. With credentials generated for this run: 127.0.0.1, unless another one is given."""
@@ -52,45 +52,45 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     path: PathPrefix = ""
     """Prefix of every path, such as ``/ws``."""
     trusted_proxies: tuple[Proxy, ...] = ("127.0.0.1", "::1")
-    """Addresses and networks (``10.0.0.0/8``) of proxies that are believed when they say where a client is; ``*``: all.
-    Whoever comes by a Unix socket is."""
+    """Addresses and networks (``10.0.0.0/8``) of proxies whose headers about a client's address are believed; ``*``:
+    all. A proxy that connects by a Unix socket is always believed."""
     client_ip_header: Literal["auto", "X-Forwarded-For", "X-Real-IP", "Forwarded", "none"] = "auto"
-    """The header in which trusted proxies say where a client is. ``auto``: whichever is there; several that contradict
-    one another say nothing, for a client may have sent what its proxy does not set."""
+    """The header with a client's address that trusted proxies set. ``auto``: the header that a request has; headers
+    that contradict one another are ignored, because a client may have sent the one that its proxy does not set."""
     proxy_protocol: bool = False
-    """Every connection begins with a PROXY header (version 1 or 2), from a trusted proxy."""
+    """Expect a PROXY header (version 1 or 2) from a trusted proxy at the beginning of every connection."""
     workers: Positive | Literal["auto"] = 1
     """Processes that share the port and act as one; ``auto``: one for each core."""
     hostname: str | None = None
-    """The name under which clients reach the server; only printed in snippets."""
+    """The host name by which clients reach the server; used in printed snippets only."""
     max_request_size: Positive = 262_144
-    """Body of an API request; a larger one is answered 413."""
+    """Bytes in the body of an API request; a larger body is answered 413."""
     max_head_size: Positive = 16_384
-    """Request line and headers together; more is answered 431."""
+    """Bytes in request line and headers together; more are answered 431."""
     max_connections: Positive | None = None
-    """Open sockets of all apps at a time. None: what the limit of open files allows. WebSockets leave a twentieth, at
-    most 64, to the API."""
+    """Open sockets of all apps at a time. None: as many as the limit of open files allows. A twentieth of them, at
+    most 64, is kept free of WebSockets, for the API."""
     request_timeout: Positive = 10
-    """A request must be complete after this time, or its connection is closed."""
+    """Seconds until a request must be complete; otherwise its connection is closed."""
     keep_alive_timeout: Positive = 75
-    """An idle HTTP connection is closed after this time."""
+    """Seconds after which an idle HTTP connection is closed."""
     close_timeout: Positive = 5
-    """How long a closed connection may take to read what is still on its way to it."""
+    """Seconds that a closing connection has to read the bytes still on their way to it."""
     shutdown_timeout: Positive = 5
-    """How long closing connections may take to go when the server stops."""
+    """Seconds that all connections have to close when the server stops."""
     drain_time: NotNegative | None = None
-    """Over how long clients are sent away when the server stops or is restarted, so that they do not come back all at
-    once. None: 10 where others serve meanwhile (other hosts, or the workers that follow), 0 where nobody does."""
+    """Seconds over which clients are disconnected when the server stops or restarts, so that they do not reconnect all
+    at once. None: 10 if other hosts or new workers serve meanwhile, otherwise 0."""
     drain_delay: NotNegative = 0
-    """For how long, when it is told to stop, the server goes on as if nothing had happened, but for ``/up/ready``: time
-    for a load balancer to look elsewhere."""
+    """Seconds that a stopping server goes on serving while ``/up/ready`` already fails: time for a load balancer to
+    choose another server."""
     compression: bool = True
-    """Compress events for clients that offer it (permessage-deflate), once for all of them."""
+    """Compress events for clients that offer permessage-deflate (RFC 7692), once for all of them."""
     compression_threshold: Positive = 512
-    """Messages below this size are sent as they are."""
+    """Size in bytes of the smallest message that is compressed."""
     playground: bool | None = None
-    """Serve the playground page, which signs and publishes for everybody who reaches it. None: only with credentials
-    generated for this run, on this machine only."""
+    """Serve the playground page, which signs and publishes for every visitor. None: serve it only with generated
+    credentials, and then to this machine only."""
     tls: TlsSettings = TlsSettings()
 
 
@@ -98,17 +98,17 @@ class ScalingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """``[scaling]``: several hosts that act as one, over Redis 6.2 or newer, or Valkey."""
 
     redis: RedisUrl | None = None
-    """Where Redis is; without it this host serves alone."""
+    """The URL of Redis. None: this host serves alone."""
     prefix: KeyPrefix = "soundpost"
-    """Of all keys and topics: hosts with the same prefix act as one."""
+    """Prefix of all keys and topics in Redis: hosts with the same prefix act as one."""
     ca_certificate: str | None = None
-    """PEM file with whom to trust over TLS; the system's if there is none."""
+    """PEM file with the certificate authorities to trust. None: those of the system."""
     certificate: str | None = None
-    """PEM file with what to show to a server that asks for a certificate."""
+    """PEM file with the certificate for a Redis that asks its clients for one."""
     key: str | None = None
-    """PEM file, the certificate's key."""
+    """PEM file with the key of ``certificate``."""
     sentinel_username: str | None = None
-    """To log in to sentinels, where that is not as to Redis itself."""
+    """User name at the sentinels, if it differs from the one in ``redis``."""
     sentinel_password: str | None = None
 
     def __repr__(self) -> str:
@@ -116,7 +116,7 @@ class ScalingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The whole configuration."""
+    """All settings of the server."""
 
     server: ServerSettings = ServerSettings()
     scaling: ScalingSettings = ScalingSettings()
@@ -124,8 +124,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class PublicAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where applications publish to and browsers connect, as ``SOUNDPOST_HOST/PORT/SCHEME/PATH`` (or Laravel's
-    ``REVERB_HOST/PORT/SCHEME``) say: often a proxy's 443 in front of our 8080. Never where the daemon listens."""
+    """The address to which applications publish and browsers connect: ``SOUNDPOST_HOST/PORT/SCHEME/PATH``, or Laravel's
+    ``REVERB_HOST/PORT/SCHEME``. Often a proxy has it, with port 443. The server never listens on it."""
 
     host: str | None = None
     port: Port | None = None

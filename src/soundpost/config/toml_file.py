@@ -1,4 +1,4 @@
-"""``soundpost.toml``: read, every key and value checked, with its place in each message."""
+"""The file ``soundpost.toml``, with every key and value checked; each message names the place."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _TITLES: Final = {"server": "[server]", "scaling": "[scaling]", "app": "[[apps]]
 
 
 class TomlFile:
-    """What a ``soundpost.toml`` says: ``values`` of [server] and [scaling], and those of each app in ``apps``."""
+    """The contents of a ``soundpost.toml``: ``values`` of [server] and [scaling], and those of each app in ``apps``."""
 
     def __init__(self, path: Path, shown: str, lookup: Callable[[str], str | None]) -> None:
-        """Read ``path``, called ``shown`` in messages; ``lookup`` finds variables. Raises ConfigurationError."""
+        """Read ``path``, called ``shown`` in messages; ``lookup`` returns a variable. Raises ConfigurationError."""
         self.values: Values = {}
         self.apps: list[Values] = []
         self.warnings: list[str] = []
@@ -48,7 +48,7 @@ class TomlFile:
         return [self._section("app", app, self.app_place(number)) for number, app in enumerate(value)]
 
     def app_place(self, number: int) -> str:
-        """How messages call the app at index ``number``."""
+        """Return the name in messages of the app at index ``number``."""
         return f"{self._shown}: [[apps]] no. {number + 1}"
 
     def _section(self, name: str, table: Any, place: str) -> Values:
@@ -109,7 +109,7 @@ def _parse(path: Path, shown: str) -> dict[str, Any]:
 
 
 def _flat(table: dict[str, Any], options: dict[str, Option], place: str, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a table by dotted name; a table is gone into only where options have such a name."""
+    """Return the values of nested tables by dotted name; a table is opened only if options have names below it."""
     for key, value in table.items():
         name = prefix + key
         inner = any(option.startswith(f"{name}.") for option in options)

@@ -1,4 +1,4 @@
-"""From what somebody wrote to the value an option needs, or a message that says what was expected."""
+"""The value of an option from a text or from TOML, or a message that says which value is expected."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _PATHS: Final = {("server", "path"), ("public", "path")}
 
 
 def from_text(option: Option, text: str, place: str) -> Any:
-    """The value of an environment variable, read as Laravel reads its own; UNSET for an empty one.
+    """Return the value of an environment variable, read as Laravel does; UNSET for an empty one.
 
-    Outer quotes, which ``docker --env-file`` leaves in place, are not part of it; ``null`` and ``(null)`` unset an
-    option that can be unset. Lists are separated by commas. Raises ConfigurationError.
+    Outer quotes, which ``docker --env-file`` leaves in place, do not belong to the value. ``null`` and ``(null)`` make
+    None of an option that may be None. Commas separate the items of a list. Raises ConfigurationError.
     """
     plain = unquoted(text)
     shape = _without_null(inspect.type_info(option.type))
@@ -55,9 +55,9 @@ def from_text(option: Option, text: str, place: str) -> Any:
 
 
 def from_toml(option: Option, value: Any, place: str, *, strict: bool = True) -> Any:
-    """The value of a key in ``soundpost.toml``; not ``strict`` for one made of environment variables.
+    """Return the value of a key in ``soundpost.toml``. Raises ConfigurationError.
 
-    Raises ConfigurationError.
+    A value that comes from environment variables is text, and read without ``strict``: ``"80"`` is a number then.
     """
     return _convert(option, value, place, strict=strict, written=value)
 
@@ -87,7 +87,7 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
 
 
 def _one_of(option: Option, value: Any) -> Any:
-    """A value as the option has it among those it may have, in whatever case it is written."""
+    """Return the option's own spelling of a literal that ``value`` has in another case; any other value unchanged."""
     shape = _without_null(inspect.type_info(option.type))
     if not isinstance(shape, inspect.LiteralType) or not isinstance(value, str):
         return value
@@ -116,7 +116,7 @@ def _is_number_for_text(option: Option, value: Any) -> bool:
 
 
 def expected(option: Option) -> str:
-    """What a value of this option must be, in words."""
+    """Return in words the kind of value that an option takes: ``a whole number of at least 1``."""
     return _in_words(inspect.type_info(option.type))
 
 
@@ -150,7 +150,7 @@ def _may_be_null(option: Option) -> bool:
 
 
 def _without_null(shape: inspect.Type) -> inspect.Type:
-    """The type beside ``None``."""
+    """Return the type without ``None``."""
     if isinstance(shape, inspect.UnionType):
         return next(kind for kind in shape.types if not isinstance(kind, inspect.NoneType))
     return shape

@@ -1,4 +1,4 @@
-"""Environment variables: ``SOUNDPOST_…`` for every option, ``REVERB_…`` as a Laravel project has them."""
+"""Environment variables of the server: ``SOUNDPOST_…`` for every option, and Laravel Reverb's ``REVERB_…``."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _REDIS: Final = ("URL", "SCHEME", "HOST", "PORT", "USERNAME", "PASSWORD", "DB")
 
 
 def read_variables(variables: Mapping[str, str], source: str, warnings: list[str]) -> Values:
-    """What the variables of one source (``environment``, ``.env``) say; ours win over Reverb's.
+    """Return the values of a source (``environment``, ``.env``); ``SOUNDPOST_…`` wins over ``REVERB_…``.
 
-    Raises ConfigurationError for a value that does not fit its option and for an unknown ``SOUNDPOST_SERVER_…`` or
-    ``SOUNDPOST_APP_…``; other unknown ``SOUNDPOST_…`` names are told in ``warnings``.
+    Raises ConfigurationError for a value that does not fit its option, and for an unknown ``SOUNDPOST_SERVER_…`` or
+    ``SOUNDPOST_APP_…``. Other unknown ``SOUNDPOST_…`` names become ``warnings``.
     """
     values: Values = {}
     _put(values, OPTIONS["scaling", "redis"], variables.get(_REDIS_URL, ""), f"{source}: {_REDIS_URL}")
@@ -95,7 +95,7 @@ def _is_left_out(name: str, text: str, source: str, warnings: list[str]) -> bool
 
 
 def _put_scaling(values: Values, variables: Mapping[str, str], source: str) -> None:
-    """Reverb's: scaling has a switch, and Redis is where the rest of a Laravel application has it."""
+    """Add the Redis of a Laravel application (``REDIS_HOST`` …), if Reverb's ``REVERB_SCALING_ENABLED`` is true."""
     if not truth(plain_value(variables, "REVERB_SCALING_ENABLED")):
         return
     option = OPTIONS["scaling", "redis"]

@@ -28,21 +28,21 @@ WHERE: Final = "settings.SOUNDPOST"
 
 @dataclass(frozen=True, slots=True)
 class OwnSettings:
-    """What is of Django only."""
+    """Settings that only the Django integration has."""
 
     channels_module: str = "channels"
-    """The module of each app that has its channel routes."""
+    """Name of the module with channel routes in each Django app."""
     auth_path: str | None = None
-    """Where the auth endpoints are, where :mod:`soundpost.django.urls` is in no URLconf: ``/broadcasting/``."""
+    """Path of the auth endpoints, such as ``/broadcasting/``, if no URLconf has :mod:`soundpost.django.urls`."""
     database: str = "default"
-    """The database whose transactions events wait for, where nothing else is said."""
+    """Alias of the database whose transactions events wait for by default."""
 
 
 _OWN: Final = tuple(each.name for each in fields(OwnSettings))
 
 
 def own_settings() -> OwnSettings:
-    """What is of Django only. Raises ConfigurationError."""
+    """Return the settings that only the Django integration has. Raises ConfigurationError."""
     given = {name: value for name, value in _given().items() if name in _OWN}
     for name, value in given.items():
         if not isinstance(value, str) and not (name == "auth_path" and value is None):
@@ -54,7 +54,7 @@ def own_settings() -> OwnSettings:
 
 
 def broadcast_settings() -> BroadcastSettings:
-    """Return the settings that are not Django's own. Raises ConfigurationError."""
+    """Return the settings that all frameworks share. Raises ConfigurationError."""
     given = {name: value for name, value in _given().items() if name not in _OWN}
     _check_names(given)
     public = given.pop("public", None) or {}
@@ -70,7 +70,7 @@ def broadcast_settings() -> BroadcastSettings:
 
 
 def useless_origins() -> dict[str, str]:
-    """What is in ``CSRF_TRUSTED_ORIGINS`` and no page's origin can match, and why: that setting is Django's own."""
+    """Return the entries of ``CSRF_TRUSTED_ORIGINS`` that no page's origin can match, each with the reason."""
     found = {}
     for each in settings.CSRF_TRUSTED_ORIGINS:
         try:
@@ -91,7 +91,7 @@ def _given() -> dict[str, Any]:
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
-    """Refuse what the core would refuse too, with names as they are written here."""
+    """Raise ConfigurationError for an unknown name, in upper case as the settings have it."""
     known = {"url", *_OWN, *(each.name for kind in (ConnectionSettings, BroadcastSettings) for each in fields(kind))}
     for name in given:
         if name not in known:

@@ -1,4 +1,4 @@
-"""The constructor's arguments of PyPI's ``pusher`` as settings of a connection."""
+"""Settings of a connection from the constructor's arguments of PyPI's ``pusher``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def connection_settings(
     encryption_master_key_base64: str | None,
     verify: bool | str,
 ) -> ConnectionSettings:
-    """Settings of a connection. Raises TypeError and ValueError."""
+    """Return the settings of a connection; ``timeout`` is in seconds. Raises TypeError and ValueError."""
     for name, value in (("app_id", app_id), ("key", key), ("secret", secret)):
         if not isinstance(value, str):
             raise TypeError(f"{name}: a text is expected, not {type(value).__name__}")
@@ -61,7 +61,7 @@ def connection_settings(
 
 
 def options_from_url(url: str) -> dict[str, Any]:
-    """Arguments from ``http://KEY:SECRET@HOST:PORT/PREFIX/apps/ID``. Raises ValueError."""
+    """Return constructor arguments from ``http://KEY:SECRET@HOST:PORT/PREFIX/apps/ID``. Raises ValueError."""
     parts = parse_app_url(url)
     if parts is None:
         raise ValueError("the URL is not of the form https://KEY:SECRET@HOST/apps/APP_ID")
@@ -77,7 +77,7 @@ def options_from_url(url: str) -> dict[str, Any]:
 
 
 def url_from_environment(name: str) -> str:
-    """The URL in a variable of the environment. Raises ValueError."""
+    """Return the URL in the environment variable ``name``. Raises ValueError if the variable is not set."""
     url = plain_value(os.environ, name)
     if not url:
         raise ValueError(f"the environment has no {name}")

@@ -52,7 +52,7 @@ class EnvSettings(NamedTuple):
         return self.named(*names_of(f"SOUNDPOST_{name}"))
 
     def public(self, name: str) -> Value | None:
-        """Return ``HOST``, ``PORT``, ``SCHEME`` or ``PATH`` of the address that a Python application has for browsers."""
+        """Return ``HOST``, ``PORT``, ``SCHEME`` or ``PATH`` of the address that an application gives to browsers."""
         return self.named(PUBLIC[name.lower()])
 
     def frontend(self, name: str) -> Value | None:
