@@ -6,9 +6,9 @@
 SoundpostError
 ├── ConfigurationError      a setting is unknown, wrong or missing
 ├── StartError              the server could not start (port in use, unreadable certificate)
-├── RequestError            the server answered an API request with an error, or not at all
+├── RequestError            the server answered an API request with an error, or gave no answer
 ├── BroadcastError          an event could not be sent
-│   ├── PayloadError        an event's data or name cannot be sent, to no server
+│   ├── PayloadError        an event's data or name cannot be sent to any server
 │   └── QueueError          a queue did not take the event
 ├── RouteError              a channel route is wrong, or two can match one name
 ├── ConnectionRefused       a server refused or ended a client's connection
@@ -37,7 +37,7 @@ class StartError(SoundpostError):
 
 
 class RequestError(SoundpostError):
-    """An API request failed: ``status`` is the HTTP status, 0 when no answer came."""
+    """An API request failed; ``status`` is the HTTP status, 0 if no answer came."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class RequestError(SoundpostError):
 
 
 class BroadcastError(SoundpostError):
-    """An event could not be sent; ``status`` is the HTTP status, 0 when no answer came."""
+    """An event could not be sent; ``status`` is the HTTP status, 0 if no answer came."""
 
     def __init__(self, message: str, status: int = 0) -> None:
         super().__init__(message)
@@ -67,7 +67,7 @@ class PayloadError(BroadcastError):
 
 
 class QueueError(BroadcastError):
-    """The queue that should carry an event did not take it."""
+    """A queue did not take an event."""
 
 
 class RouteError(SoundpostError):
@@ -75,7 +75,7 @@ class RouteError(SoundpostError):
 
 
 class ConnectionRefused(SoundpostError):  # noqa: N818 - reads as the event it names
-    """A server refused or ended a connection with the close code ``code``."""
+    """A server refused or ended a client's connection with the close code ``code``."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"{message} (close code {code})")
@@ -83,7 +83,7 @@ class ConnectionRefused(SoundpostError):  # noqa: N818 - reads as the event it n
 
 
 class HandshakeError(SoundpostError):
-    """A request is not a valid WebSocket upgrade; answered with the HTTP ``status``."""
+    """A request is not a valid WebSocket upgrade (RFC 6455, 4.2); the server answers with the HTTP ``status``."""
 
     def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
@@ -92,7 +92,7 @@ class HandshakeError(SoundpostError):
 
 
 class ProxyHeaderError(SoundpostError):
-    """A connection does not begin with a header of the PROXY protocol, or with one that cannot be understood."""
+    """A connection does not begin with a PROXY header that can be understood (HAProxy's PROXY protocol)."""
 
 
 class JsonError(SoundpostError, ValueError):
@@ -113,7 +113,7 @@ class FrameError(SoundpostError):
 
 
 class ProtocolError(SoundpostError):
-    """A message breaks the Pusher protocol: answered with ``pusher:error``, the connection stays."""
+    """A message breaks the Pusher protocol; the client gets ``pusher:error``, and the connection stays open."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -122,10 +122,10 @@ class ProtocolError(SoundpostError):
 
 
 class SubscriptionError(ProtocolError):
-    """A channel could not be subscribed to: ``pusher:subscription_error``, then ``pusher:error``.
+    """A channel could not be subscribed to; the client gets ``pusher:subscription_error``, then ``pusher:error``.
 
-    ``type`` is ``AuthError`` or ``LimitReached`` and ``status`` the HTTP status an auth endpoint would give
-    (401, 403), as pusher-js hands them to ``pusher:subscription_error`` handlers.
+    pusher-js hands ``type`` (``AuthError`` or ``LimitReached``) and ``status`` (401 or 403, as an auth endpoint would
+    answer) to the handlers of ``pusher:subscription_error``.
     """
 
     def __init__(self, channel: str, code: int, message: str, *, type: str = "AuthError", status: int = 401) -> None:

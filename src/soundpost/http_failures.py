@@ -1,4 +1,4 @@
-"""Failed HTTP requests in words: one line that says what went wrong, and what to do."""
+"""Failed HTTP requests in words: one line with the cause and the remedy."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """A value that each process makes for itself; a forked process makes another one when it first asks.
+    """A value that each process makes for itself; a forked process makes another one on its first call.
 
     Use it for locks (another thread may hold one at the moment of the fork), queues, threads and connections. Every
     call compares the process id: servers that fork in C (uWSGI) run no hook of ``os.register_at_fork``. ``forget`` is

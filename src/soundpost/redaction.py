@@ -1,6 +1,6 @@
 """Redaction: values in messages, logs and representations, without the secrets in them.
 
-This module alone decides which parts of a URL, a setting or an object are shown. A value it cannot parse is hidden.
+This module alone decides which parts of a URL, setting or object are shown. A value that cannot be parsed is hidden.
 """
 
 from __future__ import annotations

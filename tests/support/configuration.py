@@ -43,11 +43,11 @@ class Directory:
         config_file: Path | None = None,
         overrides: Mapping[str, object] | None = None,
     ) -> Loaded:
-        """Load what is here."""
+        """Load the configuration of the directory."""
         return load(environ=environ or {}, directory=self.path, config_file=config_file, overrides=overrides)
 
     def error(self, environ: Mapping[str, str] | None = None, *, overrides: Mapping[str, object] | None = None) -> str:
-        """The message with which loading fails; one line."""
+        """Return the message with which loading fails: one line."""
         with pytest.raises(ConfigurationError) as caught:
             self.load(environ, overrides=overrides)
         message = str(caught.value)

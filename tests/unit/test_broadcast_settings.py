@@ -1,4 +1,4 @@
-"""What an application is told of its servers: by keywords, a mapping, a URL, the environment."""
+"""Settings of an application: from keywords, a mapping, a URL, the environment."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ class TestConnection:
 
 
 class TestBrowser:
-    """Where browsers connect."""
+    """The address at which browsers connect."""
 
     def address(self, **given: Any) -> str:
         return settings_from({**APP, **given}).browser().base_url

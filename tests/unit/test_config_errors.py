@@ -1,4 +1,4 @@
-"""What is wrong in a configuration stops the start with one message: place, value, rule, way out."""
+"""A mistake in the configuration stops the start with one message: place, value, rule, way out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""soundpost.toml itself: variables in it, its file mode; and credentials made for a run."""
+"""The file ``soundpost.toml``: variables in values, the file's mode, and credentials generated for one run."""
 
 from __future__ import annotations
 

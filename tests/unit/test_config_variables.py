@@ -1,4 +1,4 @@
-"""Environment variables and .env files: ours, Reverb's, a whole Laravel project's."""
+"""Environment variables and ``.env`` files: Soundpost's, Reverb's, and those of a whole Laravel project."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What forked processes have of their own."""
+"""Values that forked processes do not share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="without os.fork
 
 
 def in_a_child(look: Callable[[], bool]) -> bool:
-    """Whether something holds in a forked process."""
+    """Tell whether ``look`` returns true in a forked process."""
     pid = os.fork()
     if pid == 0:
         held = False

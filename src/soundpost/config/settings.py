@@ -62,7 +62,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     workers: Positive | Literal["auto"] = 1
     """Processes that share the port and act as one; ``auto``: one for each core."""
     hostname: str | None = None
-    """The host name by which clients reach the server; used in printed snippets only."""
+    """The host name by which clients reach the server; used by snippets, the playground and ``soundpost deploy``."""
     max_request_size: Positive = 262_144
     """Bytes in the body of an API request; a larger body is answered 413."""
     max_head_size: Positive = 16_384

@@ -91,7 +91,7 @@ def _given() -> dict[str, Any]:
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError for an unknown name, in upper case as the settings have it."""
+    """Raise ConfigurationError for an unknown name; the message has names in upper case, as the settings do."""
     known = {"url", *_OWN, *(each.name for kind in (ConnectionSettings, BroadcastSettings) for each in fields(kind))}
     for name in given:
         if name not in known:

@@ -58,7 +58,7 @@ def settings_over_environment(
 
 
 def _values(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the variables say, in the form of :func:`settings_from`; ``public`` is always there."""
+    """Return the values of the variables in the form for :func:`settings_from`, always with ``public``."""
     found = {name: value_of(environ, *names_of(variable)) for name, variable in APPLICATION.items()}
     given: dict[str, Any] = {name: value for name, value in found.items() if value}
     if not any(name in given for name in ("url", *CREDENTIALS)):  # the limits are of another app, the server's

@@ -24,12 +24,12 @@ def refuse_unknown(names: Iterable[str], known: Iterable[str], place: str, *, ot
 
 
 def lower_names(value: Any, place: str) -> dict[str, Any]:
-    """Return a mapping of settings with its names in lower case. Raises ConfigurationError if it is no mapping."""
+    """Return a mapping with its names in lower case. Raises ConfigurationError for anything but a mapping."""
     return {str(name).lower(): each for name, each in as_mapping(value, place).items()}
 
 
 def as_mapping(value: Any, place: str) -> Mapping[Any, Any]:
-    """Return ``value``. Raises ConfigurationError if it is no mapping."""
+    """Return ``value``. Raises ConfigurationError for anything but a mapping."""
     if not isinstance(value, Mapping):
         # A text may be a secret, or have one in it, that stands where a dictionary should.
         shown = "a text" if isinstance(value, str | bytes) else redacted(value)
@@ -38,14 +38,14 @@ def as_mapping(value: Any, place: str) -> Mapping[Any, Any]:
 
 
 def as_text(value: Any, place: str) -> str:
-    """Return ``value``. Raises ConfigurationError if it is no text, and does not show it: it may be a secret."""
+    """Return ``value``. Raises ConfigurationError for anything but a text, without the value, which may be secret."""
     if not isinstance(value, str):
         raise ConfigurationError(f"{place}: a text is expected, not {type(value).__name__}")
     return value
 
 
 def as_address(read: Callable[[Any], T], value: Any, place: str) -> T:
-    """Return what ``read`` makes of a host, port or path. Raises ConfigurationError for its AddressError."""
+    """Return a host, port or path as ``read`` returns it. Raises ConfigurationError for an AddressError of ``read``."""
     try:
         return read(value)
     except AddressError as error:
