@@ -7,7 +7,7 @@ from fastapi import Body, Cookie, Depends, FastAPI, HTTPException, Response
 from fastapi.staticfiles import StaticFiles
 
 from soundpost import Event, PrivateChannel
-from soundpost.fastapi import Broadcaster, Soundpost
+from soundpost.fastapi import RequestBroadcaster, Soundpost
 
 STEPS = ["Received", "In the workshop", "Packed", "On its way", "Delivered"]
 COUNTER = "counter"  # who logs in by this name works here
@@ -34,7 +34,7 @@ def current_user(login: Annotated[str, Cookie()] = "") -> str:
 
 
 User = Annotated[str, Depends(current_user)]
-Broadcast = Annotated[Broadcaster, Depends(sp.broadcaster)]
+Broadcast = Annotated[RequestBroadcaster, Depends(sp.broadcaster)]
 app.include_router(sp.router(user=current_user))
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import BackgroundTasks, Cookie, Depends, FastAPI, Header, HTTPException
 
 from soundpost import Event, PrivateChannel, broadcast
-from soundpost.fastapi import Broadcaster, Context, SocketIdMiddleware, Soundpost
+from soundpost.fastapi import Context, RequestBroadcaster, SocketIdMiddleware, Soundpost
 
 sp = Soundpost.from_env()
 app = FastAPI(lifespan=sp.lifespan)
@@ -60,7 +60,7 @@ class OrderShipped(Event):
         return PrivateChannel(f"orders.{self.order_id}")
 
 
-Broadcast = Annotated[Broadcaster, Depends(sp.broadcaster)]
+Broadcast = Annotated[RequestBroadcaster, Depends(sp.broadcaster)]
 
 
 @app.post("/orders/{order_id}/ship")

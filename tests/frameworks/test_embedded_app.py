@@ -20,7 +20,7 @@ from soundpost.asgi import App
 from soundpost.broadcasting.browser import echo_options
 from soundpost.broadcasting.settings import settings_from
 from soundpost.errors import BroadcastError, ConfigurationError
-from soundpost.fastapi import Broadcaster, Soundpost
+from soundpost.fastapi import RequestBroadcaster, Soundpost
 
 APP = {"id": "1", "key": "app-key", "secret": "app-secret"}
 SOCKET = "/app/app-key?protocol=7"
@@ -37,7 +37,7 @@ def app(sp: Soundpost) -> FastAPI:
     app.include_router(sp.router(user=current_user))
     sp.channels.private("orders.{order_id:int}")(lambda order_id: order_id == 7)
 
-    async def ship(order_id: int, bc: Annotated[Broadcaster, Depends(sp.broadcaster)]) -> None:
+    async def ship(order_id: int, bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> None:
         await bc.publish(f"private-orders.{order_id}", "Shipped", {"id": order_id})
 
     def ship_blocking(order_id: int) -> None:

@@ -15,12 +15,12 @@ from fastapi.testclient import TestClient
 import soundpost
 from frameworks.fastapi_apps import SETTINGS, current_user, make_soundpost
 from soundpost import Event, PrivateChannel
-from soundpost.broadcasting import Broadcaster as CoreBroadcaster
+from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.drivers.offline import MemoryDriver
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError, PayloadError
-from soundpost.fastapi import Broadcaster, SocketIdMiddleware, Soundpost
+from soundpost.fastapi import RequestBroadcaster, SocketIdMiddleware, Soundpost
 
 HEADERS = {"X-Socket-ID": "1.2"}
 
@@ -55,7 +55,7 @@ def sent(sp: Soundpost) -> list[Message]:
 
 def test_a_handler_awaits_its_broadcaster(sp: Soundpost, app: FastAPI, client: TestClient) -> None:
     @app.post("/orders/{id}/ship")
-    async def ship(id: int, bc: Annotated[Broadcaster, Depends(sp.broadcaster)], others: bool = False) -> None:
+    async def ship(id: int, bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)], others: bool = False) -> None:
         await bc(OrderShipped(id), to_others=others)
         await bc.publish("orders", "Shipped", {"id": id}, to_others=others)
         await bc.to_user(7, "Shipped", {"id": id})
@@ -80,7 +80,7 @@ def test_a_handler_awaits_its_broadcaster(sp: Soundpost, app: FastAPI, client: T
 
 def test_a_batch_is_sent_at_its_end(sp: Soundpost, app: FastAPI, client: TestClient) -> None:
     @app.post("/ship")
-    async def ship(bc: Annotated[Broadcaster, Depends(sp.broadcaster)]) -> int:
+    async def ship(bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> int:
         async with bc.batch():
             await bc(OrderShipped(1))
             await bc(OrderShipped(2))
@@ -110,7 +110,7 @@ def test_with_the_middleware_broadcast_itself_knows_the_browser(sp: Soundpost, a
 
 def test_after_the_response(sp: Soundpost, app: FastAPI, client: TestClient) -> None:
     @app.post("/ship")
-    async def ship(bg: BackgroundTasks, bc: Annotated[Broadcaster, Depends(sp.broadcaster)]) -> int:
+    async def ship(bg: BackgroundTasks, bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> int:
         event = OrderShipped(7)
         bc.after_response(bg, event, to_others=True)
         event.carrier = "changed since"
@@ -126,7 +126,7 @@ def test_what_fails_after_the_response_is_logged(caplog: pytest.LogCaptureFixtur
     app = FastAPI(lifespan=sp.lifespan)
 
     @app.post("/ship")
-    async def ship(bg: BackgroundTasks, bc: Annotated[Broadcaster, Depends(sp.broadcaster)]) -> str:
+    async def ship(bg: BackgroundTasks, bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> str:
         bc.after_response(bg, OrderShipped(7))
         return "shipped"
 
@@ -137,7 +137,7 @@ def test_what_fails_after_the_response_is_logged(caplog: pytest.LogCaptureFixtur
 
 def test_what_cannot_be_sent_fails_in_the_request(sp: Soundpost, app: FastAPI, client: TestClient) -> None:
     @app.post("/ship")
-    async def ship(bg: BackgroundTasks, bc: Annotated[Broadcaster, Depends(sp.broadcaster)]) -> None:
+    async def ship(bg: BackgroundTasks, bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> None:
         bc.after_response(bg, OrderShipped(7, object()))  # type: ignore[arg-type]
 
     with pytest.raises(PayloadError, match="carrier"):
@@ -149,7 +149,7 @@ def test_a_server_that_is_away_is_an_error_of_the_request() -> None:
     app = FastAPI()
 
     @app.post("/ship")
-    async def ship(bc: Annotated[Broadcaster, Depends(sp.broadcaster)]) -> None:
+    async def ship(bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> None:
         await bc(OrderShipped(7))
 
     with pytest.raises(BroadcastError, match=r"OrderShipped on private-orders\.7"):
@@ -158,7 +158,7 @@ def test_a_server_that_is_away_is_an_error_of_the_request() -> None:
 
 def test_the_fake_sees_what_handlers_broadcast(sp: Soundpost, app: FastAPI, client: TestClient) -> None:
     @app.post("/ship")
-    async def ship(bg: BackgroundTasks, bc: Annotated[Broadcaster, Depends(sp.broadcaster)]) -> None:
+    async def ship(bg: BackgroundTasks, bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> None:
         await bc(OrderShipped(7), to_others=True)
         bc.after_response(bg, OrderShipped(8))
 
@@ -222,7 +222,7 @@ def test_the_lifespan_goes_around_the_application_s_own(sp: Soundpost, caplog: p
 
 
 def test_missing_settings_are_named_at_the_start(caplog: pytest.LogCaptureFixture) -> None:
-    sp = Soundpost.from_env({}, broadcaster=CoreBroadcaster())
+    sp = Soundpost.from_env({}, broadcaster=Broadcaster())
     app = FastAPI(lifespan=sp.lifespan)
     with caplog.at_level(logging.WARNING), TestClient(app):
         pass
@@ -236,7 +236,7 @@ def test_it_configures_the_process_s_broadcaster_unless_another_is_given() -> No
         assert soundpost.broadcast.settings.connection().key == "app-key"
         environ = {"REVERB_APP_ID": "2", "REVERB_APP_KEY": "k", "REVERB_APP_SECRET": "s"}
         assert Soundpost.from_env(environ).settings.connection().app_id == "2"
-        other = CoreBroadcaster()
+        other = Broadcaster()
         Soundpost({"driver": "null"}, broadcaster=other)
         assert other.settings.connection().driver == "null"
         assert broadcast.settings.connection().app_id == "2"

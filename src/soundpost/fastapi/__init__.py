@@ -8,6 +8,6 @@ app.include_router(sp.router(user=current_user))
 from soundpost.broadcasting.authorization import ChannelPolicy, Context, Denied
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.fastapi.integration import Soundpost
-from soundpost.starlette import Broadcaster
+from soundpost.starlette import RequestBroadcaster
 
-__all__ = ["Broadcaster", "ChannelPolicy", "Context", "Denied", "SocketIdMiddleware", "Soundpost"]
+__all__ = ["ChannelPolicy", "Context", "Denied", "RequestBroadcaster", "SocketIdMiddleware", "Soundpost"]

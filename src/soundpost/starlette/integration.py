@@ -15,15 +15,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import NoMatchFound, Route
 
-from soundpost.broadcasting import Broadcaster as CoreBroadcaster
-from soundpost.broadcasting import broadcast
+from soundpost.broadcasting import Broadcaster, broadcast
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.browser import config_script, echo_options
 from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
-from soundpost.starlette.broadcaster import Broadcaster
+from soundpost.starlette.request_broadcaster import RequestBroadcaster
 from soundpost.starlette.requests import auth_request, response
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ class Soundpost:
         settings: BroadcastSettings | Mapping[str, Any] | None = None,
         /,
         *,
-        broadcaster: CoreBroadcaster | None = None,
+        broadcaster: Broadcaster | None = None,
         channels: ChannelRoutes | None = None,
         **more: Any,
     ) -> None:
@@ -88,9 +87,9 @@ class Soundpost:
         """What the broadcaster was configured with."""
         return self.core.settings
 
-    def broadcaster(self, request: Request) -> Broadcaster:
+    def broadcaster(self, request: Request) -> RequestBroadcaster:
         """What the handler of a request broadcasts with."""
-        return Broadcaster(self.core, request)
+        return RequestBroadcaster(self.core, request)
 
     # Auth routes
 

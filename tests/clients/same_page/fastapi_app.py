@@ -7,7 +7,7 @@ from fastapi import Cookie, Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 
 from clients.same_page import same
-from soundpost.fastapi import Broadcaster, SocketIdMiddleware, Soundpost
+from soundpost.fastapi import RequestBroadcaster, SocketIdMiddleware, Soundpost
 
 sp = Soundpost.from_env()
 app = FastAPI(lifespan=sp.lifespan)
@@ -52,7 +52,7 @@ async def static(name: str) -> FileResponse:
 
 
 @app.post("/say")
-async def say(request: Request, user: User, bc: Annotated[Broadcaster, Depends(sp.broadcaster)]) -> None:
+async def say(request: Request, user: User, bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> None:
     text = (await request.body()).decode().removeprefix("text=")
     await bc(same.Said(user, text), to_others=True)
 

@@ -9,18 +9,18 @@ from typing import Any
 from starlette.background import BackgroundTasks
 from starlette.requests import Request
 
-from soundpost.broadcasting.broadcaster import Broadcaster as CoreBroadcaster
+from soundpost.broadcasting.broadcaster import Broadcaster
 from soundpost.broadcasting.channels import ChannelLike
 from soundpost.broadcasting.socket_id import HEADER, valid_socket_id
 
 
-class Broadcaster:
+class RequestBroadcaster:
     """Broadcasts for one request: ``to_others`` leaves out the browser it came from, with or without the middleware.
 
     Methods take what those of :class:`soundpost.Broadcaster` take, ``via`` and ``on_error`` say.
     """
 
-    def __init__(self, broadcaster: CoreBroadcaster, request: Request) -> None:
+    def __init__(self, broadcaster: Broadcaster, request: Request) -> None:
         self.core = broadcaster
         """The synchronous one behind it, for what is not in a request."""
         self.socket_id = valid_socket_id(request.headers.get(HEADER))
