@@ -41,7 +41,7 @@ def app(sp: Soundpost) -> FastAPI:
         await bc.publish(f"private-orders.{order_id}", "Shipped", {"id": order_id})
 
     def ship_blocking(order_id: int) -> None:
-        sp.core.publish(f"private-orders.{order_id}", "Shipped", {"id": order_id})
+        sp.broadcast.publish(f"private-orders.{order_id}", "Shipped", {"id": order_id})
 
     app.post("/orders/{order_id}/ship")(ship)
     app.post("/orders/{order_id}/ship-blocking")(ship_blocking)
@@ -143,10 +143,10 @@ def test_without_lifespan_it_starts_with_the_first_client(app: FastAPI, sp: Soun
 def test_publishing_where_no_server_is() -> None:
     sp = make_soundpost(driver="embedded", app_id="elsewhere")
     with pytest.raises(BroadcastError, match="this process has no embedded server for app 'elsewhere'"):
-        sp.core.publish("orders", "Shipped")
+        sp.broadcast.publish("orders", "Shipped")
     server = sp.server()
     with pytest.raises(BroadcastError, match="does not serve yet"):
-        sp.core.publish("orders", "Shipped")
+        sp.broadcast.publish("orders", "Shipped")
     assert server.state is None
 
 

@@ -48,7 +48,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 def sent(sp: Soundpost) -> list[Message]:
     """What the driver was given."""
-    driver = sp.core.drivers.of("")
+    driver = sp.broadcast.drivers.of("")
     assert isinstance(driver, MemoryDriver)
     return driver.sent
 
@@ -95,11 +95,11 @@ def test_with_the_middleware_broadcast_itself_knows_the_browser(sp: Soundpost, a
 
     @app.post("/blocking")
     def blocking() -> None:
-        sp.core(OrderShipped(1), to_others=True)
+        sp.broadcast(OrderShipped(1), to_others=True)
 
     @app.post("/async")
     async def not_blocking() -> None:
-        await sp.core.abroadcast(OrderShipped(2), to_others=True)
+        await sp.broadcast.abroadcast(OrderShipped(2), to_others=True)
 
     with TestClient(app) as client:
         for path in ("/blocking", "/async"):
@@ -162,7 +162,7 @@ def test_the_fake_sees_what_handlers_broadcast(sp: Soundpost, app: FastAPI, clie
         await bc(OrderShipped(7), to_others=True)
         bc.after_response(bg, OrderShipped(8))
 
-    with sp.core.fake() as fake:
+    with sp.broadcast.fake() as fake:
         client.post("/ship", headers=HEADERS)
         found = fake.assert_broadcast(OrderShipped, times=1, on="private-orders.7")
         fake.assert_broadcast(OrderShipped, on="private-orders.8")
@@ -177,7 +177,7 @@ def test_the_lifespan_sends_what_waits_and_closes() -> None:
     @app.post("/ship")
     def ship() -> None:
         for number in range(100):
-            sp.core(OrderShipped(number))
+            sp.broadcast(OrderShipped(number))
 
     with TestClient(app) as client:
         client.post("/ship")
@@ -187,7 +187,7 @@ def test_the_lifespan_sends_what_waits_and_closes() -> None:
 async def test_the_lifespan_closes_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     sp = make_soundpost(driver="memory")
     closed: list[str] = []
-    driver: Any = sp.core.drivers.of("")
+    driver: Any = sp.broadcast.drivers.of("")
     monkeypatch.setattr(driver, "close", lambda: closed.append("threads"))
 
     async def aclose() -> None:
@@ -206,7 +206,7 @@ def test_the_lifespan_goes_around_the_application_s_own(sp: Soundpost, caplog: p
     async def own(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         happened.append("begin")
         yield {"database": "open"}
-        await sp.core.abroadcast(OrderShipped(1))
+        await sp.broadcast.abroadcast(OrderShipped(1))
         happened.append("end")
 
     app = FastAPI(lifespan=sp.lifespan_with(own))
@@ -232,7 +232,7 @@ def test_missing_settings_are_named_at_the_start(caplog: pytest.LogCaptureFixtur
 def test_it_configures_the_process_s_broadcaster_unless_another_is_given() -> None:
     before = broadcast._settings
     try:
-        assert Soundpost(**SETTINGS).core is broadcast
+        assert Soundpost(**SETTINGS).broadcast is broadcast
         assert soundpost.broadcast.settings.connection().key == "app-key"
         environ = {"REVERB_APP_ID": "2", "REVERB_APP_KEY": "k", "REVERB_APP_SECRET": "s"}
         assert Soundpost.from_env(environ).settings.connection().app_id == "2"
@@ -287,7 +287,7 @@ def test_tasks_of_a_request_know_its_browser(sp: Soundpost, app: FastAPI) -> Non
 
     @app.post("/ship")
     async def ship() -> None:
-        await asyncio.create_task(sp.core.abroadcast(OrderShipped(1), to_others=True))
+        await asyncio.create_task(sp.broadcast.abroadcast(OrderShipped(1), to_others=True))
 
     with TestClient(app) as client:
         client.post("/ship", headers=HEADERS)

@@ -168,7 +168,7 @@ def test_routes_of_others_are_looked_at_at_the_start() -> None:
     """Routes that were not made for FastAPI, and annotations that name what comes later in the module."""
     channels = ChannelRoutes()
     channels.private("orders")(scalar_default)
-    sp = Soundpost(make_soundpost().settings, channels=channels, broadcaster=make_soundpost().core)
+    sp = Soundpost(make_soundpost().settings, channels=channels, broadcaster=make_soundpost().broadcast)
     with pytest.raises(RouteError, match="its parameter 'public"), TestClient(make_app(sp)):
         pass
 
@@ -176,7 +176,7 @@ def test_routes_of_others_are_looked_at_at_the_start() -> None:
 def test_without_a_lifespan_nobody_is_let_in() -> None:
     channels = ChannelRoutes()
     channels.private("orders")(scalar_default)
-    app = make_app(Soundpost(channels=channels, broadcaster=make_soundpost().core))
+    app = make_app(Soundpost(channels=channels, broadcaster=make_soundpost().broadcast))
     form = {"socket_id": SOCKET_ID, "channel_name": "private-orders"}
     headers = {"Authorization": "Bearer ann"}
     for query in ({}, {"public": "1"}):

@@ -80,7 +80,7 @@ def test_to_others_with_and_without_the_middleware(sp: Soundpost) -> None:
     async def ship(request: Request) -> Response:
         bc = sp.broadcaster(request)
         await bc.publish("orders", "one", to_others=True)
-        await sp.core.apublish("orders", "two", to_others=True)
+        await sp.broadcast.apublish("orders", "two", to_others=True)
         return JSONResponse({})
 
     middleware = [Middleware(SocketIdMiddleware)]
@@ -88,7 +88,7 @@ def test_to_others_with_and_without_the_middleware(sp: Soundpost) -> None:
         app = Starlette(routes=[Route("/ship", ship, methods=["POST"])], middleware=known, lifespan=sp.lifespan)
         with TestClient(app) as client:
             client.post("/ship", headers={"X-Socket-ID": "1.2"})
-    driver: Any = sp.core.drivers.of("")
+    driver: Any = sp.broadcast.drivers.of("")
     assert [(each.name, each.excluded) for each in driver.sent] == [
         ("one", "1.2"),
         ("two", None),

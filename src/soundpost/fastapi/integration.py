@@ -55,7 +55,7 @@ class Soundpost(integration.Soundpost):
         """
         dispatcher = Dispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)
-        endpoint = DependencyEndpoint(self.channels, lambda: self.core.settings, dispatcher=dispatcher)
+        endpoint = DependencyEndpoint(self.channels, lambda: self.broadcast.settings, dispatcher=dispatcher)
         router = APIRouter(prefix=prefix, include_in_schema=False)
 
         async def auth(request: Request) -> Response:

@@ -65,13 +65,13 @@ class Soundpost:
         channels: ChannelRoutes | None = None,
         **more: Any,
     ) -> None:
-        self.core = broadcast if broadcaster is None else broadcaster
+        self.broadcast = broadcast if broadcaster is None else broadcaster
         """The broadcaster itself."""
         self.channels = self._own_channels() if channels is None else channels
         """Decorates who decides about channels."""
         self._servers: list[App] = []
         if settings is not None or more:
-            self.core.configure(settings, **more)
+            self.broadcast.configure(settings, **more)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
@@ -85,11 +85,11 @@ class Soundpost:
     @property
     def settings(self) -> BroadcastSettings:
         """What the broadcaster was configured with."""
-        return self.core.settings
+        return self.broadcast.settings
 
     def broadcaster(self, request: Request) -> RequestBroadcaster:
         """What the handler of a request broadcasts with."""
-        return RequestBroadcaster(self.core, request)
+        return RequestBroadcaster(self.broadcast, request)
 
     # Auth routes
 
@@ -98,7 +98,7 @@ class Soundpost:
 
         ``user`` finds a request's user, or None; sync or async. An HTTPException with 401 or 403 means None too.
         """
-        endpoint = AuthEndpoint(self.channels, lambda: self.core.settings, denials=(HTTPException,))
+        endpoint = AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
 
         async def auth(request: Request) -> Response:
             return response(await endpoint.achannel(await auth_request(request, partial(_user_of, user, request))))
@@ -117,7 +117,7 @@ class Soundpost:
     def echo_options(self, request: Request) -> dict[str, Any]:
         """The options of ``new Echo(…)`` for the browser that asks, as JSON values. Raises ConfigurationError."""
         return echo_options(
-            self.core.settings,
+            self.broadcast.settings,
             request_host=request.headers.get("host"),
             auth_endpoint=_path_of(request, AUTH, "/broadcasting/auth"),
             user_auth_endpoint=_path_of(request, USER_AUTH, "/broadcasting/user-auth"),
@@ -144,8 +144,8 @@ class Soundpost:
         finally:
             for server in self._servers:
                 await server.stop()
-            await asyncio.to_thread(self.core.close)
-            await self.core.aclose()
+            await asyncio.to_thread(self.broadcast.close)
+            await self.broadcast.aclose()
 
     def lifespan_with(self, own: Lifespan) -> Lifespan:
         """The same around the application's own lifespan, whose state it hands on."""
@@ -159,7 +159,7 @@ class Soundpost:
 
     def _check(self) -> None:
         try:
-            self.core.drivers.of("")
+            self.broadcast.drivers.of("")
         except SoundpostError as error:
             log.warning("nothing can be broadcast: %s", error)
 
@@ -175,7 +175,7 @@ class Soundpost:
         from soundpost.asgi import App, apps_of
 
         app = options.pop("app", app)  # as Starlette before 0.39 gives it
-        made = App(app, apps=apps_of(self.core.settings, options))
+        made = App(app, apps=apps_of(self.broadcast.settings, options))
         self._servers.append(made)
         return made
 

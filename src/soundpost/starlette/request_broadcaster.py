@@ -21,14 +21,14 @@ class RequestBroadcaster:
     """
 
     def __init__(self, broadcaster: Broadcaster, request: Request) -> None:
-        self.core = broadcaster
+        self.broadcaster = broadcaster
         """The synchronous one behind it, for what is not in a request."""
         self.socket_id = valid_socket_id(request.headers.get(HEADER))
         """The browser connection that the request comes from; None if it does not say."""
 
     async def __call__(self, event: Any, *, to_others: bool = False, **options: Any) -> None:
         """Broadcast an event. Raises BroadcastError, PayloadError."""
-        await self.core.abroadcast(event, **self._options(to_others, options))
+        await self.broadcaster.abroadcast(event, **self._options(to_others, options))
 
     async def publish(
         self,
@@ -40,15 +40,15 @@ class RequestBroadcaster:
         **options: Any,
     ) -> None:
         """Broadcast an event without a class. Raises BroadcastError, PayloadError."""
-        await self.core.apublish(channels, name, data, **self._options(to_others, options))
+        await self.broadcaster.apublish(channels, name, data, **self._options(to_others, options))
 
     async def to_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
         """Broadcast to all connections on which a user has signed in."""
-        await self.core.ato_user(user_id, name, data, **options)
+        await self.broadcaster.ato_user(user_id, name, data, **options)
 
     def batch(self) -> AbstractAsyncContextManager[None]:
         """``async with bc.batch():`` sends what is broadcast in the block at its end, in few requests."""
-        return self.core.abatch()
+        return self.broadcaster.abatch()
 
     def after_response(
         self, background: BackgroundTasks, event: Any, *, to_others: bool = False, **options: Any
@@ -58,7 +58,7 @@ class RequestBroadcaster:
         Raises PayloadError.
         """
         options.setdefault("on_error", "log")
-        background.add_task(self.core.prepared(event, **self._options(to_others, options)))
+        background.add_task(self.broadcaster.prepared(event, **self._options(to_others, options)))
 
     def _options(self, to_others: bool, options: dict[str, Any]) -> dict[str, Any]:
         return {"socket_id": self.socket_id, **options} if to_others else options
