@@ -48,7 +48,7 @@ class Soundpost(integration.Soundpost):
     def _own_channels() -> ChannelRoutes:
         return DependencyRoutes()
 
-    def router(self, *, user: Callable[..., Any], prefix: str = "/broadcasting") -> APIRouter:
+    def router(self, *, user: Callable[..., Any], url_prefix: str = "/broadcasting") -> APIRouter:
         """The routes that laravel-echo and pusher-js ask, and ``config`` with the options of ``new Echo(…)``.
 
         ``user`` is a dependency that gives the user, or None; if it raises an HTTPException, nobody is logged in.
@@ -56,7 +56,7 @@ class Soundpost(integration.Soundpost):
         dispatcher = Dispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)
         endpoint = DependencyEndpoint(self.channels, lambda: self.broadcast.settings, dispatcher=dispatcher)
-        router = APIRouter(prefix=prefix, include_in_schema=False)
+        router = APIRouter(prefix=url_prefix, include_in_schema=False)
 
         async def auth(request: Request) -> Response:
             return response(await endpoint.achannel(await auth_request(request, _unused)))

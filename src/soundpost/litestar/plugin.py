@@ -25,7 +25,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class SoundpostPlugin(InitPlugin):
-    """Serves the auth routes below ``path`` and gives handlers a ``broadcaster``.
+    """Serves the auth routes below ``url_prefix`` and gives handlers a ``broadcaster``.
 
     ``settings`` are those of :func:`soundpost.configure`; without them, those of the environment. ``user`` finds who
     asks, from a request; it may be a coroutine function. Without it, it is what Litestar's authentication found.
@@ -38,12 +38,12 @@ class SoundpostPlugin(InitPlugin):
         user: Callable[[AnyRequest], Any] | None = None,
         broadcaster: Broadcaster | None = None,
         channels: ChannelRoutes | None = None,
-        path: str = "/broadcasting",
+        url_prefix: str = "/broadcasting",
     ) -> None:
         self.broadcast = common_broadcaster if broadcaster is None else broadcaster
         self.channels = common_channels if channels is None else channels
         self._user = user or (lambda request: request.scope.get("user"))
-        self._path = path.rstrip("/")
+        self._url_prefix = url_prefix.rstrip("/")
         denials = (NotAuthorizedException, NotFoundException, PermissionDeniedException)
         self._endpoint = AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=denials)
         if settings is not None:
@@ -62,8 +62,8 @@ class SoundpostPlugin(InitPlugin):
         return echo_options(
             self.broadcast.settings,
             request_host=request.url.netloc,
-            auth_endpoint=f"{self._path}/auth",
-            user_auth_endpoint=f"{self._path}/user-auth",
+            auth_endpoint=f"{self._url_prefix}/auth",
+            user_auth_endpoint=f"{self._url_prefix}/user-auth",
         )
 
     def _routes(self) -> Router:
@@ -83,7 +83,7 @@ class SoundpostPlugin(InitPlugin):
         async def user_auth(request: AnyRequest) -> Response[str]:
             return _response(await self._endpoint.auser(await self._auth_request(request)))
 
-        return Router(self._path, route_handlers=[auth, user_auth])
+        return Router(self._url_prefix, route_handlers=[auth, user_auth])
 
     async def _auth_request(self, request: AnyRequest) -> AuthRequest:
         return AuthRequest(

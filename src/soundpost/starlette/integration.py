@@ -93,7 +93,7 @@ class Soundpost:
 
     # Auth routes
 
-    def routes(self, *, user: FindUser, prefix: str = "/broadcasting") -> list[Route]:
+    def routes(self, *, user: FindUser, url_prefix: str = "/broadcasting") -> list[Route]:
         """The routes that laravel-echo and pusher-js ask, and ``config`` with the options of :meth:`echo_options`.
 
         ``user`` finds a request's user, or None; sync or async. An HTTPException with 401 or 403 means None too.
@@ -107,9 +107,9 @@ class Soundpost:
             return response(await endpoint.auser(await auth_request(request, partial(_user_of, user, request))))
 
         return [
-            Route(f"{prefix}/auth", auth, methods=["GET", "POST"], name=AUTH),
-            Route(f"{prefix}/user-auth", user_auth, methods=["GET", "POST"], name=USER_AUTH),
-            Route(f"{prefix}/config", self.config, methods=["GET"]),
+            Route(f"{url_prefix}/auth", auth, methods=["GET", "POST"], name=AUTH),
+            Route(f"{url_prefix}/user-auth", user_auth, methods=["GET", "POST"], name=USER_AUTH),
+            Route(f"{url_prefix}/config", self.config, methods=["GET"]),
         ]
 
     # The page
