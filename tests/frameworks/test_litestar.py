@@ -52,7 +52,7 @@ async def orders(broadcaster: NamedDependency[Broadcaster]) -> str:
 def client(plugin: SoundpostPlugin) -> Iterator[TestClient[Litestar]]:
     @get("/options")
     async def options(request: Request[Any, Any, Any]) -> dict[str, Any]:
-        return plugin.options(request)
+        return plugin.echo_options(request)
 
     app = Litestar([orders, options], plugins=[plugin])
     with TestClient(app, base_url="http://testserver.local") as client:

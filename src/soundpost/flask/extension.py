@@ -35,14 +35,14 @@ class Soundpost(Extension):
         exempt(app, routes)
         app.before_request(_enter_socket_id)
         app.teardown_request(_leave_socket_id)
-        app.add_template_global(echo_configuration, "soundpost")
+        app.add_template_global(echo_script, "soundpost")
         app.cli.add_command(commands.group())
 
     def _default_user(self) -> Any:
         return logged_in_user()
 
 
-def echo_configuration(nonce: str = "") -> Markup:
+def echo_script(nonce: str = "") -> Markup:
     """For templates, ``{{ soundpost() }}``: where the browser connects, and the script that sends ``X-Socket-ID``.
 
     The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is that
@@ -50,7 +50,7 @@ def echo_configuration(nonce: str = "") -> Markup:
     """
     state = cast(AppState, current_app.extensions["soundpost"])
     host = request.host if request else None
-    return state.page_configuration(
+    return state.echo_script(
         host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), csrf_token()
     )
 

@@ -16,7 +16,7 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as common_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as common_channels
-from soundpost.broadcasting.browser import config_script, echo_options
+from soundpost.broadcasting.browser import echo_options, echo_script
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import RouteError
 from soundpost.flask.config import URL_PREFIX, settings_of
@@ -44,7 +44,7 @@ class AppState:
         settings = self.own_settings if self.own_settings.connections else self.broadcast.settings
         return settings if "SOUNDPOST_DEBUG" in self.app.config else replace(settings, debug=self.app.debug)
 
-    def page_configuration(self, request_host: str | None, nonce: str, auth: str, user_auth: str, csrf: Any) -> Markup:
+    def echo_script(self, request_host: str | None, nonce: str, auth: str, user_auth: str, csrf: Any) -> Markup:
         """What a page needs: where to connect, and the script that sends ``X-Socket-ID``."""
         options = echo_options(
             self.settings,
@@ -53,7 +53,7 @@ class AppState:
             user_auth_endpoint=user_auth,
             csrf_token=csrf,
         )
-        return Markup(config_script(options, nonce=nonce))
+        return Markup(echo_script(options, nonce=nonce))
 
 
 class Extension:

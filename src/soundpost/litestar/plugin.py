@@ -57,7 +57,7 @@ class SoundpostPlugin(InitPlugin):
         app_config.on_shutdown.append(self.broadcast.aclose)
         return app_config
 
-    def options(self, request: AnyRequest) -> dict[str, Any]:
+    def echo_options(self, request: AnyRequest) -> dict[str, Any]:
         """Return the options of laravel-echo for a page. A template prints them as JSON."""
         return echo_options(
             self.broadcast.settings,

@@ -25,7 +25,7 @@ class Soundpost(Extension):
         endpoint = self._endpoint(self._set_up(app))
         app.register_blueprint(self._routes(endpoint.achannel, endpoint.auser), url_prefix=self._prefix(app))
         app.asgi_app = SocketIdMiddleware(app.asgi_app)  # type: ignore[assignment,method-assign,arg-type]
-        app.add_template_global(echo_configuration, "soundpost")
+        app.add_template_global(echo_script, "soundpost")
         app.after_serving(self.broadcast.aclose)
 
     def _routes(
@@ -81,11 +81,11 @@ async def _body(content_length: str | None) -> bytes:
     return body
 
 
-def echo_configuration(nonce: str = "") -> Markup:
+def echo_script(nonce: str = "") -> Markup:
     """For templates, ``{{ soundpost() }}``: where the browser connects, and the script that sends ``X-Socket-ID``."""
     state = cast(AppState, current_app.extensions["soundpost"])
     host = request.host if request else None
-    return state.page_configuration(host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), None)
+    return state.echo_script(host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), None)
 
 
 def _response(answer: Answer) -> Response:

@@ -18,7 +18,7 @@ from starlette.routing import NoMatchFound, Route
 from soundpost.broadcasting import Broadcaster, broadcast
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
-from soundpost.broadcasting.browser import config_script, echo_options
+from soundpost.broadcasting.browser import echo_options, echo_script
 from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
@@ -125,7 +125,7 @@ class Soundpost:
 
     def echo_script(self, request: Request) -> Html:
         """HTML with the options, and a script that sends ``X-Socket-ID`` with the page's requests; for templates."""
-        return Html(config_script(self.echo_options(request)))
+        return Html(echo_script(self.echo_options(request)))
 
     async def config(self, request: Request) -> Response:
         """The options as a response, for pages that are built and served as files."""

@@ -3,6 +3,6 @@
 Run time, not build time: a page built once works wherever its server says it is.
 """
 
-from soundpost.broadcasting.browser.echo_options import config_script, echo_options, script
+from soundpost.broadcasting.browser.echo_options import echo_options, echo_script, script
 
-__all__ = ["config_script", "echo_options", "script"]
+__all__ = ["echo_options", "echo_script", "script"]

@@ -66,7 +66,7 @@ def is_internal(host: str) -> bool:
     return host in _ANYWHERE or ("." not in host and ":" not in host) or is_loopback(f"//{_bracketed(host)}")
 
 
-def config_script(options: dict[str, Any], *, nonce: str = "") -> str:
+def echo_script(options: dict[str, Any], *, nonce: str = "") -> str:
     """HTML with the options in it, and the script that reads them: ``window.Soundpost.options``.
 
     ``nonce`` is that of a Content-Security-Policy which allows no other inline scripts.

@@ -11,7 +11,7 @@ from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
 from soundpost.broadcasting import broadcast
-from soundpost.broadcasting.browser import config_script, echo_options
+from soundpost.broadcasting.browser import echo_options, echo_script
 from soundpost.django.settings import own_settings
 
 register = template.Library()
@@ -33,7 +33,7 @@ def soundpost(context: Any, nonce: str = "") -> Any:
         csrf_token=token,
     )
     meta = "" if token is None else format_html('<meta name="csrf-token" content="{}">\n', token)
-    return mark_safe(meta + config_script(options, nonce=str(nonce)))
+    return mark_safe(meta + echo_script(options, nonce=str(nonce)))
 
 
 def auth_url(name: str) -> str:
