@@ -141,7 +141,7 @@ class TestConnectionsAndQueues:
     def test_what_is_said_wins_over_the_class_and_that_over_settings(
         self, broadcaster: Broadcaster, delivery: Recorder
     ) -> None:
-        class Slow(Tick, connection="other", queue="slow"):
+        class Slow(Tick, via="other", queue="slow"):
             pass
 
         broadcaster(Slow())

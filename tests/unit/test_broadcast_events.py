@@ -44,7 +44,7 @@ class OrderShipped(Event):
 
 
 class PriceTick(
-    Event, on=[Channel("prices.{symbol}"), "prices"], name="price.tick", connection=("a", "b"), rescue=True
+    Event, on=[Channel("prices.{symbol}"), "prices"], name="price.tick", via=("a", "b"), rescue=True
 ):
     symbol: str
     bid: Decimal
@@ -61,7 +61,7 @@ def test_fields_are_parameters_and_payload() -> None:
 def test_constant_things_are_keywords_of_the_class() -> None:
     event = PriceTick("EUR", Decimal("1.10"))
     assert sent(event) == [(("prices.EUR", "prices"), "price.tick", '{"symbol":"EUR","bid":"1.10"}')]
-    assert (event.broadcast_connection, event.on_error) == (("a", "b"), "log")
+    assert (event.broadcast_via, event.on_error) == (("a", "b"), "log")
 
 
 def test_keywords_are_inherited_and_overridden() -> None:

@@ -194,7 +194,7 @@ class Broadcaster(Configured):
         return current_socket_id() if to_others else None
 
     def _connections(self, event: Any, via: str | Iterable[str] | None) -> Sequence[str]:
-        wanted = via if via is not None else getattr(event, "broadcast_connection", None)
+        wanted = via if via is not None else getattr(event, "broadcast_via", None)
         if wanted is None:
             return ("",)
         names = (wanted,) if isinstance(wanted, str) else tuple(wanted)

@@ -38,7 +38,7 @@ class SupportsBroadcast(Protocol):
 class Broadcastable:
     """What makes an event of any class: a dataclass, a pydantic model, a msgspec Struct, one of your own.
 
-    ``on``, ``name``, ``queue``, ``connection``, ``after_commit``, ``on_error`` and ``rescue`` may be given as keywords
+    ``on``, ``name``, ``queue``, ``via``, ``after_commit``, ``on_error`` and ``rescue`` may be given as keywords
     of the class, where they are always the same; methods of the same purpose win.
     """
 
@@ -46,7 +46,7 @@ class Broadcastable:
 
     broadcast_queue: ClassVar[str | None] = None
     """The queue that carries it, where delivery is by a queue."""
-    broadcast_connection: ClassVar[str | tuple[str, ...] | None] = None
+    broadcast_via: ClassVar[str | tuple[str, ...] | None] = None
     """The configured connection, or connections, it is sent through."""
     after_commit: ClassVar[bool | None] = None
     """Whether it waits for the database transaction; None: as configured."""
@@ -61,7 +61,7 @@ class Broadcastable:
         on: ChannelLike | Iterable[ChannelLike] | None = None,
         name: str | None = None,
         queue: str | None = None,
-        connection: str | Iterable[str] | None = None,
+        via: str | Iterable[str] | None = None,
         after_commit: bool | None = None,
         on_error: OnError | None = None,
         rescue: bool = False,
@@ -76,8 +76,8 @@ class Broadcastable:
             cls.__broadcast_name__ = name
         if queue is not None:
             cls.broadcast_queue = queue
-        if connection is not None:
-            cls.broadcast_connection = connection if isinstance(connection, str) else tuple(connection)
+        if via is not None:
+            cls.broadcast_via = via if isinstance(via, str) else tuple(via)
         if after_commit is not None:
             cls.after_commit = after_commit
         if rescue or on_error is not None:
