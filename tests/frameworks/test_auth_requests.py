@@ -1,4 +1,4 @@
-"""What browsers send to the auth endpoints: the same forms are read by all, and no more of them than is looked at."""
+"""Requests of browsers to the auth endpoints: all doors read the same forms, and no more bytes than needed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from frameworks import django_database  # noqa: F401 - sets Django up
 from frameworks.django_process import django_state
 from frameworks.doors import DOORS, FORM, SOCKET_ID, Answer, Door, Open, fastapi, flask, quart
 from soundpost.broadcasting.authorization import ChannelRoutes
-from soundpost.broadcasting.authorization.body import MAX_BODY, values_of
-from soundpost.broadcasting.authorization.refusals import Mistake
+from soundpost.broadcasting.authorization.body import MAX_BODY, request_values
+from soundpost.broadcasting.authorization.refusals import Misconfigured
 
 AUTH = "/broadcasting/auth"
 VALUES = {"socket_id": SOCKET_ID, "channel_name": "private-requests.7"}
@@ -26,7 +26,7 @@ Post = Callable[[str, bytes, dict[str, str]], Answer]
 
 
 def multipart(values: dict[str, str], boundary: str = "----WebKitFormBoundaryAb1", *, quoted: str = '"') -> bytes:
-    """A FormData as browsers send it."""
+    """Return a FormData as browsers send it."""
     parts = [
         f"--{boundary}\r\nContent-Disposition: form-data; name={quoted}{name}{quoted}\r\n\r\n{value}\r\n"
         for name, value in values.items()
@@ -146,7 +146,7 @@ def _read_first(door: Door, open_door: Open) -> None:
 
 
 def test_django_reads_no_upload() -> None:
-    """Not even its head: a view that looks at request.POST would write it to the disk first."""
+    """Refuse an upload unread: a view that looks at request.POST would write the upload to the disk first."""
     from django.test import RequestFactory
 
     from soundpost.django import views
@@ -183,15 +183,15 @@ def test_django_takes_a_form_that_was_read_before() -> None:
     ],
 )
 def test_malformed_form_data_has_no_values(body: bytes) -> None:
-    found = values_of({"content-type": "multipart/form-data; boundary=x"}, "", body)
+    found = request_values({"content-type": "multipart/form-data; boundary=x"}, "", body)
     assert not set(found) & set(VALUES)
 
 
 def test_a_boundary_of_regular_expressions_is_a_text() -> None:
     body = multipart(VALUES, ".*")
-    assert values_of({"content-type": "multipart/form-data; boundary=.*"}, "", body) == VALUES
-    with pytest.raises(Mistake):
-        values_of({"content-type": "multipart/form-data; boundary="}, "", body)
+    assert request_values({"content-type": "multipart/form-data; boundary=.*"}, "", body) == VALUES
+    with pytest.raises(Misconfigured):
+        request_values({"content-type": "multipart/form-data; boundary="}, "", body)
 
 
 class TestLog:

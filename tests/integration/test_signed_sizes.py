@@ -1,4 +1,4 @@
-"""What an auth endpoint signs, the server takes; what it would not take is not signed, and the option is named."""
+"""Sizes of signed data: the server takes all that an auth endpoint signs; larger data are refused unsigned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from soundpost.asgi import App as EmbeddedApp
-from soundpost.broadcasting.authorization import Answer, AuthEndpoint, AuthRequest, ChannelRoutes
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, AuthResponse, ChannelRoutes
 from soundpost.broadcasting.settings import settings_from, settings_from_environment
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
@@ -44,8 +44,8 @@ def padded(character: str, size: int) -> str:
     return character * count + "x" * rest
 
 
-def server_says(answer: Answer, socket: Any, event: str, **more: str) -> str:
-    """What the server answers to what was signed."""
+def server_says(answer: AuthResponse, socket: Any, event: str, **more: str) -> str:
+    """Return the server's answer to signed data."""
     payload = msgspec.json.encode({"event": event, "data": {**json.loads(answer.body), **more}})
     socket.send_frame(TEXT, payload)
     return str(socket.read_event()["event"])
@@ -109,7 +109,7 @@ def test_sign_in(said: dict[str, Any], option: str, caplog: pytest.LogCaptureFix
 
 
 def test_an_application_knows_what_its_server_takes() -> None:
-    """By the server's own variables, which are often in the same environment."""
+    """The server's own variables, often in the same environment, tell the application the limits."""
     environment = {"SOUNDPOST_URL": "http://k:s@h:1/apps/1", "SOUNDPOST_APP_MAX_USER_INFO_SIZE": "4096"}
     assert settings_from_environment(environment).connection().max_user_info_size == 4_096
     assert settings_from_environment({"SOUNDPOST_APP_MAX_MESSAGE_SIZE": "5"}).connections == {}

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 import pusher
 import pytest
 
-from soundpost.broadcasting.authorization import Answer, AuthEndpoint, AuthRequest, ChannelRoutes, Denied
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, AuthResponse, ChannelRoutes, Denied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from
 from soundpost.wire.signatures import sign
 
@@ -23,7 +23,7 @@ KEY = base64.b64encode(bytes(range(32))).decode()
 SETTINGS = settings_from({"app_id": "1", "key": "app-key", "secret": "app-secret", "encryption_master_key": KEY})
 SDK = pusher.Pusher(app_id="1", key="app-key", secret="app-secret", encryption_master_key_base64=KEY)
 SOCKET_ID = "123.456"
-Ask = Callable[..., Answer]
+Ask = Callable[..., AuthResponse]
 
 
 @dataclass
@@ -90,7 +90,7 @@ def request(
 def ask(request: pytest.FixtureRequest, endpoint: AuthEndpoint) -> Ask:
     """Ask for a channel, by the synchronous or the asynchronous form."""
 
-    def by(asked: AuthRequest, *, sign_in: bool = False) -> Answer:
+    def by(asked: AuthRequest, *, sign_in: bool = False) -> AuthResponse:
         if request.param == "sync":
             return endpoint.user(asked) if sign_in else endpoint.channel(asked)
         return asyncio.run(endpoint.auser(asked) if sign_in else endpoint.achannel(asked))
@@ -99,7 +99,7 @@ def ask(request: pytest.FixtureRequest, endpoint: AuthEndpoint) -> Ask:
 
 
 class TestAnswers:
-    """Byte for byte what Pusher's own SDK answers, but for its spaces."""
+    """Responses are those of Pusher's own SDK byte for byte, except for spaces."""
 
     def test_private(self, ask: Ask) -> None:
         answer = ask(request())
@@ -153,7 +153,7 @@ class TestDenied:
         ],
     )
     def test_403_and_nothing_about_why(self, ask: Ask, channel: str, user: Any) -> None:
-        assert ask(request(channel, user)) == Answer(403, '{"message":""}')
+        assert ask(request(channel, user)) == AuthResponse(403, '{"message":""}')
 
     @pytest.mark.parametrize("said", [None, False, {}, [], "", 0])
     def test_whatever_is_false_denies(self, ask: Ask, routes: ChannelRoutes, said: Any) -> None:
@@ -185,7 +185,7 @@ class TestDenied:
             raise error
 
         for channel in ("private-broken", "private-broken-too"):
-            assert ask(request(channel)) == Answer(403, '{"message":""}')
+            assert ask(request(channel)) == AuthResponse(403, '{"message":""}')
         assert caplog.text.count("denied, because a channel route failed") == 2
         assert "Traceback" in caplog.text
 
@@ -241,7 +241,7 @@ class TestDebug:
 
 
 class TestRequests:
-    """What browsers and others send."""
+    """Requests as browsers and other clients send them."""
 
     def test_a_form_json_and_a_query(self, ask: Ask) -> None:
         expected = ask(request())
@@ -279,7 +279,7 @@ class TestRequests:
         ids=lambda value: str(value)[:60],
     )
     def test_malformed_ones(self, ask: Ask, more: dict[str, Any], status: int) -> None:
-        assert ask(request(**more)) == Answer(status, '{"message":""}')
+        assert ask(request(**more)) == AuthResponse(status, '{"message":""}')
 
     def test_pages_of_other_sites_are_refused(self, ask: Ask) -> None:
         headers = {"origin": "https://evil.example", "sec-fetch-site": "cross-site"}
@@ -411,7 +411,7 @@ class TestSignIn:
         assert json.loads(ask(request(None), sign_in=True).body)["user_data"] == '{"id":"77"}'
 
     def test_denied(self, ask: Ask, routes: ChannelRoutes) -> None:
-        assert ask(request(None, None), sign_in=True) == Answer(403, '{"message":""}')
+        assert ask(request(None, None), sign_in=True) == AuthResponse(403, '{"message":""}')
         routes.user(lambda user: None)
         assert ask(request(None), sign_in=True).status == 403
         assert ask(request(None, socket_id="x"), sign_in=True).status == 422
@@ -419,7 +419,7 @@ class TestSignIn:
 
 def test_a_server_that_is_not_configured_denies(routes: ChannelRoutes, caplog: pytest.LogCaptureFixture) -> None:
     endpoint = AuthEndpoint(routes, BroadcastSettings)
-    assert endpoint.channel(request()) == Answer(403, '{"message":""}')
+    assert endpoint.channel(request()) == AuthResponse(403, '{"message":""}')
     assert "Soundpost is not configured" in caplog.text
 
 

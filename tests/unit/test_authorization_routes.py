@@ -61,14 +61,16 @@ def test_nothing_is_found_for_other_names(routes: ChannelRoutes) -> None:
 
 
 def test_why_nothing_is_found(routes: ChannelRoutes) -> None:
-    assert routes.why_not("private-x").endswith("there are no routes at all: is the module with them imported?")
+    assert routes.explain_no_match("private-x").endswith(
+        "there are no routes at all: is the module with them imported?"
+    )
     routes.private("orders.{id:int}")(yes)
     routes.presence("rooms.{room}")(yes)
-    assert routes.why_not("private-ordrs.7") == (
+    assert routes.explain_no_match("private-ordrs.7") == (
         "no private channel route matches 'ordrs.7'; did you mean 'orders.{id:int}'?"
     )
-    assert routes.why_not("private-zzz") == "no private channel route matches 'zzz'"
-    assert routes.why_not("private-rooms.a") == (
+    assert routes.explain_no_match("private-zzz") == "no private channel route matches 'zzz'"
+    assert routes.explain_no_match("private-rooms.a") == (
         "'rooms.{room}' is a presence route, and 'private-rooms.a' is a private channel"
     )
 

@@ -1,4 +1,4 @@
-"""The auth endpoint as Django wants it: models as parameters, permissions, denials, callbacks of either kind."""
+"""The auth endpoint of Django: models as parameters, permissions, denials, synchronous and asynchronous callbacks."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.authorization import AuthEndpoint, Denied, channels
 
 
-def _fetched(annotation: Any, value: str | int | UUID) -> Any:
-    """An object by its primary key, where a parameter is annotated with its model."""
+def _model_instance(annotation: Any, value: str | int | UUID) -> Any:
+    """Return the object with a primary key, for a parameter annotated with a model. Raises Denied, DoesNotExist."""
     if not (isinstance(annotation, type) and issubclass(annotation, Model)):
         return NotImplemented
     model: Any = annotation
@@ -49,7 +49,7 @@ endpoint = AuthEndpoint(
     denials=(PermissionDenied, Http404, ObjectDoesNotExist),
     run_async=_run_async,
     run_sync=_run_sync,
-    converters=[_fetched],
+    converters=[_model_instance],
     check_permission=_has_permission,
 )
-"""Of the channel routes in ``channels.py`` of all apps."""
+"""The auth endpoint for the channel routes in ``channels.py`` of all apps."""

@@ -1,7 +1,7 @@
-"""Channel routes as real path operations of a private application, to which auth requests are sent a second time.
+"""Channel routes as path operations of a private application, to which auth requests are sent a second time.
 
-So dependencies, validation, threads for blocking functions, ``yield`` and ``dependency_overrides`` are FastAPI's own,
-by its public interface alone: ``orders.{order_id:int}`` becomes the path ``/channels/0/{order_id}``.
+Dependencies, validation, threads for blocking functions, ``yield`` and ``dependency_overrides`` thereby are FastAPI's
+own, by its public interface alone: ``orders.{order_id:int}`` becomes the path ``/channels/0/{order_id}``.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 from fastapi import FastAPI
 
 from soundpost.broadcasting.authorization import AuthRequest, ChannelRoutes, Context, Denied
-from soundpost.broadcasting.authorization.refusals import Mistake
-from soundpost.broadcasting.authorization.routes import Match, name_of
+from soundpost.broadcasting.authorization.refusals import Misconfigured
+from soundpost.broadcasting.authorization.routes import RouteMatch, callback_name
 from soundpost.errors import RouteError
 from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import (
@@ -24,42 +24,42 @@ from soundpost.fastapi.operations import (
     Operation,
     Outcome,
     channel_operation,
-    found_before,
+    required_user,
     sign_in_operation,
-    someone,
+    user_found_before,
     user_operation,
 )
 from soundpost.wire.json_text import read_object
 
 _APPLICATION: Final = "soundpost.application"
-"""Key in the scope: the application that was asked, which dependencies are to see."""
+"""Key in the scope for the application that got the request, which dependencies see as ``request.app``."""
 _ROUTING: Final = ("router", "route", "endpoint", "path_params", "app_root_path")
-"""What the way to the auth route has left in the scope, beside what the frameworks keep there for themselves."""
+"""Keys that routing to the auth route left in the scope, beside keys that the frameworks keep for themselves."""
 
 
 class Dispatcher:
-    """Sends auth requests to channel routes; ``user`` is the dependency that finds who asks."""
+    """A sender of auth requests to channel routes; ``user`` is the dependency that returns the user."""
 
     def __init__(self, channels: ChannelRoutes, user: Operation) -> None:
         self._channels = channels
         self._user = user
-        self._private: WeakKeyDictionary[FastAPI, tuple[FastAPI, object]] = WeakKeyDictionary()
+        self._private_apps: WeakKeyDictionary[FastAPI, tuple[FastAPI, object]] = WeakKeyDictionary()
 
-    async def ask_channel(self, request: AuthRequest, ctx: Context, match: Match, user: Any) -> Outcome:
-        """What a route says; ``user`` is for one that lets guests in or has guards. Raises Denied, and what it raises.
+    async def ask_channel(self, request: AuthRequest, ctx: Context, match: RouteMatch, user: Any) -> Outcome:
+        """Call a route, and return the outcome: the route's result, which may be false, and the user.
 
-        ``result`` may be anything: whether it allows is for the caller to see.
+        ``user`` is the user found before, for a route with guests or guards. Raises Denied, and the route's exceptions.
         """
         number = list(self._channels).index(match.route)
         values = "".join(f"/{value}" for value in match.parameters.values())  # a channel's name has no slash
         return await self._ask(request, f"/channels/{number}{values}", Outcome(ctx, user))
 
-    async def ask_user(self, request: AuthRequest) -> Outcome:
-        """Who wants to sign in, and what the application says of them; None if it says nothing. Raises Denied."""
+    async def ask_sign_in(self, request: AuthRequest) -> Outcome:
+        """Return the outcome of a sign-in: the user, and the data of the sign-in callback, if any. Raises Denied."""
         return await self._ask(request, "/sign-in", Outcome())
 
     async def find_user(self, request: AuthRequest, guard: str | None) -> Outcome:
-        """The user, by a guard or by the dependency. Raises Denied if there is none."""
+        """Return the outcome with the user, found by a guard or by the dependency. Raises Denied for nobody."""
         if guard is None:
             return await self._ask(request, "/user", Outcome())
         if guard not in self._channels.guards:
@@ -67,61 +67,61 @@ class Dispatcher:
         return await self._ask(request, f"/guards/{list(self._channels.guards).index(guard)}", Outcome())
 
     def check(self, app: FastAPI) -> None:
-        """Raises RouteError for a route that FastAPI cannot call."""
-        self._application(app)
+        """Check that FastAPI can call all channel routes. Raises RouteError for one that it cannot call."""
+        self._private_app(app)
 
     async def _ask(self, request: AuthRequest, path: str, outcome: Outcome) -> Outcome:
         application = request.request.app
-        private = self._application(application)
+        private = self._private_app(application)
         private.dependency_overrides = application.dependency_overrides
         scope = {**_without_routing(request.request.scope), OUTCOME: outcome, _APPLICATION: application}
         scope["path"] = scope.get("root_path", "") + path
         scope["raw_path"] = quote(scope["path"]).encode()
-        answer = _Answer(request.body)
-        await private(scope, answer.receive, answer.send)
+        captured = _CapturedResponse(request.body)
+        await private(scope, captured.receive, captured.send)
         if not outcome.is_done:
-            raise answer.refusal()
+            raise captured.refusal()
         return outcome
 
-    def _application(self, application: FastAPI) -> FastAPI:
+    def _private_app(self, application: FastAPI) -> FastAPI:
         channels = self._channels
         state = (len(channels), len(channels.guards), channels.user_callback)
-        found = self._private.get(application)
+        found = self._private_apps.get(application)
         if found is None or found[1] != state:
-            found = self._private[application] = self._make(application), state
+            found = self._private_apps[application] = self._new_private_app(application), state
         return found[0]
 
-    def _make(self, application: FastAPI) -> FastAPI:
-        # With the handlers of the application, so that exceptions of its own that it answers deny, and are no failures.
+    def _new_private_app(self, application: FastAPI) -> FastAPI:
+        # With the exception handlers of the application: exceptions that they answer deny, and are no failures.
         private = FastAPI(openapi_url=None, exception_handlers=dict(application.exception_handlers))
-        private.add_middleware(_AsApplication)
-        user = someone(self._user)
+        private.add_middleware(_OriginalApplication)
+        user = required_user(self._user)
         for number, route in enumerate(self._channels):
             path = f"/channels/{number}" + "".join(f"/{{{name}}}" for name in route.pattern.parameters)
-            who = found_before if route.guests or route.guards else user
-            with told_of(f"channel route {route.pattern.text!r}", route.callback):
-                _add(private, path, channel_operation(route, who))
+            find_user = user_found_before if route.guests or route.guards else user
+            with route_errors(f"channel route {route.pattern.text!r}", route.callback):
+                _add(private, path, channel_operation(route, find_user))
         sign_in = self._channels.user_callback
         if sign_in is None:
             _add(private, "/sign-in", user_operation(user))
         else:
-            with told_of("channels.user", sign_in):
+            with route_errors("channels.user", sign_in):
                 _add(private, "/sign-in", sign_in_operation(sign_in, user))
         _add(private, "/user", user_operation(user))
         for number, (name, guard) in enumerate(self._channels.guards.items()):
-            with told_of(f"guard {name!r}", guard):
+            with route_errors(f"guard {name!r}", guard):
                 check_declared(guard, ())
-                _add(private, f"/guards/{number}", user_operation(someone(guard)))
+                _add(private, f"/guards/{number}", user_operation(required_user(guard)))
         return private
 
 
 @contextmanager
-def told_of(what: str, callback: Operation) -> Iterator[None]:
-    """Have what FastAPI and pydantic raise say which function is wrong. Raises RouteError."""
+def route_errors(what: str, callback: Operation) -> Iterator[None]:
+    """Turn errors of FastAPI and pydantic in the block into a RouteError that names the function."""
     try:
         yield
-    except Exception as error:  # of their own classes, by what is wrong
-        raise RouteError(f"{what}: FastAPI cannot call {name_of(callback)}: {error}") from error
+    except Exception as error:  # of any class, as the mistake has it
+        raise RouteError(f"{what}: FastAPI cannot call {callback_name(callback)}: {error}") from error
 
 
 def _add(private: FastAPI, path: str, operation: Operation) -> None:
@@ -136,8 +136,8 @@ def _without_routing(scope: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-class _AsApplication:
-    """Middleware: ``request.app`` is the application that was asked."""
+class _OriginalApplication:
+    """Middleware by which ``request.app`` is the application that got the request."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -148,8 +148,8 @@ class _AsApplication:
         await self._app(scope, receive, send)
 
 
-class _Answer:
-    """Gives the request's body once more, and takes what is answered."""
+class _CapturedResponse:
+    """The response to a private request, for which the body is given once more."""
 
     def __init__(self, body: bytes) -> None:
         self._request_body = body
@@ -157,20 +157,20 @@ class _Answer:
         self._body = b""
 
     async def receive(self) -> dict[str, Any]:
-        """The whole body, then no more."""
+        """Return the whole body, and then an empty one."""
         body, self._request_body = self._request_body, b""
         return {"type": "http.request", "body": body, "more_body": False}
 
     async def send(self, message: Mapping[str, Any]) -> None:
-        """A part of the answer."""
+        """Add a part of the response."""
         self._status = message.get("status", self._status)
         self._body += message.get("body", b"")
 
     def refusal(self) -> Denied:
-        """Why it is not the answer of the route. 422 and 5xx, FastAPI's own, are no decision of the application."""
+        """Return the response as an exception. 422 and 5xx, FastAPI's own, are no decision of the application."""
         try:
             detail = read_object(self._body)["detail"]
         except (ValueError, TypeError, LookupError):
             detail = self._body.decode(errors="replace")[:500]
-        kind = Mistake if self._status == 422 or self._status >= 500 else Denied
+        kind = Misconfigured if self._status == 422 or self._status >= 500 else Denied
         return kind(f"a dependency or the route answered {self._status}: {detail}")

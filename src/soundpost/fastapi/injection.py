@@ -1,4 +1,4 @@
-"""Functions of channel routes as FastAPI can call them: with what is missing in their signatures added."""
+"""Signatures of channel routes, completed so that FastAPI can call the functions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 from soundpost.errors import RouteError
 
 _DECLARATIONS: Final = (params.Param, params.Body, params.Depends)
-"""What FastAPI has for saying where a parameter comes from."""
+"""Classes that declare the source of a parameter to FastAPI."""
 _OF_THE_REQUEST: Final = (HTTPConnection, Response, BackgroundTasks, StarletteBackgroundTasks, SecurityScopes)
 """Classes of parameters that FastAPI fills by itself, ``Request`` among them."""
 
@@ -22,11 +22,10 @@ _OF_THE_REQUEST: Final = (HTTPConnection, Response, BackgroundTasks, StarletteBa
 def injectable(
     callback: Callable[..., Any], parameters: Mapping[str, Any], provided: Mapping[str, Callable[..., Any]]
 ) -> Callable[..., Any]:
-    """A function that does the same, for ``Depends``.
+    """Return a function that calls ``callback``, with a signature for ``Depends``.
 
-    ``parameters`` are those of the path, with their types, for where the function says none. ``provided`` are
-    dependencies for parameters of these names that declare none. Raises NameError, and RouteError as
-    :func:`check_declared` does.
+    ``parameters`` are the parameters of the path, with types for those without an annotation. ``provided`` are
+    dependencies, by name, for parameters that declare none. Raises RouteError and NameError as :func:`check_declared`.
     """
     check_declared(callback, {*parameters, *provided})
     hints = _hints(callback)
@@ -45,9 +44,9 @@ def injectable(
 def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None:
     """Refuse a function with parameters that FastAPI would fill from the query or the body unasked.
 
-    In a path operation that is the habit; what decides who may subscribe is not to be told by who asks. ``given`` are
-    the names of parameters that are filled otherwise. Raises RouteError, and NameError for annotations that name
-    nothing.
+    A path operation may have such parameters; a function that decides who may subscribe may not take its arguments from
+    the browser. ``given`` are names of parameters that are filled otherwise. Raises RouteError for such a parameter,
+    NameError for an annotation that names nothing.
     """
     hints = _hints(callback)
     for parameter in inspect.signature(callback).parameters.values():
@@ -63,7 +62,7 @@ def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None
 
 
 def _is_declared(annotation: Any, default: Any) -> bool:
-    """Return whether FastAPI is told where a parameter comes from, or its class says so."""
+    """Tell whether a parameter has a declared source, by its annotation, default or class."""
     annotation = getattr(annotation, "__value__", annotation)  # type X = …
     if isinstance(default, _DECLARATIONS):
         return True
@@ -97,7 +96,7 @@ def _is_async(callback: Callable[..., Any]) -> bool:
 
 
 def _hints(callback: Callable[..., Any]) -> dict[str, Any]:
-    """Its annotations, those that are texts evaluated. Raises NameError with what cannot be."""
+    """Return a function's annotations, evaluated if they are texts. Raises NameError."""
     called: Any = callback
     if isinstance(callback, type):
         called = callback.__init__  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""What a FastAPI application makes one of: Starlette's, with dependencies."""
+"""The extension for FastAPI: Starlette's, with dependencies in channel routes."""
 
 from __future__ import annotations
 
@@ -6,28 +6,28 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
 from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.broadcasting.authorization.patterns import Pattern
-from soundpost.broadcasting.authorization.routes import Presence, Route
-from soundpost.fastapi.dispatch import Dispatcher, told_of
+from soundpost.broadcasting.authorization.routes import ChannelRoute, RouteKind
+from soundpost.fastapi.dispatch import Dispatcher, route_errors
 from soundpost.fastapi.endpoint import DependencyEndpoint
 from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import PROVIDED
 from soundpost.starlette import integration
 from soundpost.starlette.integration import AUTH, USER_AUTH
-from soundpost.starlette.requests import auth_request, response
+from soundpost.starlette.requests import auth_handlers
 
 
 class DependencyRoutes(ChannelRoutes):
-    """Channel routes whose functions are FastAPI's: their parameters are those of the pattern, and dependencies."""
+    """Channel routes whose functions have the parameters of the pattern, and FastAPI's dependencies."""
 
-    def add(self, kind: Presence, pattern: str, callback: Callable[..., Any], **options: Any) -> Route:
-        """Add a route. Raises RouteError if it is wrong, or if another matches a name that it matches."""
+    def add(self, kind: RouteKind, pattern: str, callback: Callable[..., Any], **options: Any) -> ChannelRoute:
+        """Add a route, and return it. Raises RouteError for a wrong route, and for one that overlaps with another."""
         given = {*Pattern(pattern).parameters, *PROVIDED}
         # What an annotation names may come later in the module: then the start finds it.
-        with told_of(f"channel route {pattern!r}", callback), suppress(NameError):
+        with route_errors(f"channel route {pattern!r}", callback), suppress(NameError):
             check_declared(callback, given)
         return super().add(kind, pattern, callback, injects=True, **options)
 
@@ -35,9 +35,13 @@ class DependencyRoutes(ChannelRoutes):
 class Soundpost(integration.Soundpost):
     """Broadcasting for one application.
 
-    Functions decorated by ``channels`` are called as path operations are: with ``Depends``, validation, and the
-    application's ``dependency_overrides``. A parameter called ``user`` without a dependency of its own gets the user
-    of :meth:`router`, ``ctx`` the :class:`~soundpost.broadcasting.authorization.Context`.
+    ``settings``, a mapping or keywords, are those of :func:`soundpost.configure`. They configure ``broadcaster``, by
+    default the process's :func:`soundpost.broadcast`; without settings, the broadcaster stays as it is.
+    ``channels`` are the channel routes, by default new ones. Raises ConfigurationError for wrong settings.
+
+    Functions decorated by ``channels`` are called like path operations: with ``Depends``, validation, and the
+    application's ``dependency_overrides``. A parameter ``user`` without a dependency gets the user of :meth:`router`,
+    a parameter ``ctx`` the :class:`~soundpost.broadcasting.authorization.Context`.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -45,25 +49,20 @@ class Soundpost(integration.Soundpost):
         self._dispatchers: list[Dispatcher] = []
 
     @staticmethod
-    def _own_channels() -> ChannelRoutes:
+    def _default_channels() -> ChannelRoutes:
         return DependencyRoutes()
 
     def router(self, *, user: Callable[..., Any], url_prefix: str = "/broadcasting") -> APIRouter:
-        """The routes that laravel-echo and pusher-js ask, and ``config`` with the options of ``new Echo(…)``.
+        """Return a router with ``auth`` and ``user-auth`` for laravel-echo and pusher-js, and ``config``.
 
-        ``user`` is a dependency that gives the user, or None; if it raises an HTTPException, nobody is logged in.
+        ``user`` is a dependency that returns the user, or None for nobody; an HTTPException means nobody, too.
+        ``url_prefix`` is the path before the routes. ``config`` answers with the options of ``new Echo(…)``.
         """
         dispatcher = Dispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)
         endpoint = DependencyEndpoint(self.channels, lambda: self.broadcast.settings, dispatcher=dispatcher)
         router = APIRouter(prefix=url_prefix, include_in_schema=False)
-
-        async def auth(request: Request) -> Response:
-            return response(await endpoint.achannel(await auth_request(request, _unused)))
-
-        async def user_auth(request: Request) -> Response:
-            return response(await endpoint.auser(await auth_request(request, _unused)))
-
+        auth, user_auth = auth_handlers(endpoint, _unused)
         methods = ["GET", "POST"]
         router.add_api_route("/auth", auth, methods=methods, name=AUTH, response_model=None)
         router.add_api_route("/user-auth", user_auth, methods=methods, name=USER_AUTH, response_model=None)
@@ -72,9 +71,9 @@ class Soundpost(integration.Soundpost):
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
-        """Of the application: checks channel routes and settings; at the end sends what waits, and closes.
+        """Run with the application: check channel routes and settings; send waiting events and close at the end.
 
-        Raises RouteError for a channel route that FastAPI cannot call.
+        ``FastAPI(lifespan=sp.lifespan)``. Raises RouteError for a channel route that FastAPI cannot call.
         """
         for dispatcher in self._dispatchers:
             dispatcher.check(app)
@@ -82,6 +81,6 @@ class Soundpost(integration.Soundpost):
             yield
 
 
-def _unused(guard: str | None) -> Any:
-    """Users are found by dependencies."""
+def _unused(request: Request, guard: str | None) -> Any:
+    """Stand in for the function that finds users: here dependencies do."""
     raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The path operations that channel routes become: each notes in an :class:`Outcome` what its dependencies gave."""
+"""Path operations made from channel routes: each stores the results of its dependencies in an :class:`Outcome`."""
 
 # No "from __future__ import annotations": FastAPI is to see the dependencies themselves, which are local names here.
 
@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, HTTPException, Request, Response
 
 from soundpost.broadcasting.authorization import Context
-from soundpost.broadcasting.authorization.routes import Route
-from soundpost.broadcasting.authorization.users import known_user
+from soundpost.broadcasting.authorization.routes import ChannelRoute
+from soundpost.broadcasting.authorization.users import authenticated_user
 from soundpost.fastapi.injection import injectable
 
 OUTCOME: Final = "soundpost.outcome"
@@ -25,54 +25,54 @@ Operation = Callable[..., Any]
 
 @dataclass(slots=True)
 class Outcome:
-    """What is known before a private request, and what comes of it."""
+    """The context of a private request, and its results: the user, and the result of the route's function."""
 
     ctx: Context | None = None
     user: Any = None
     result: Any = None
     is_done: bool = False
-    """The route was asked and answered; it was not an exception that ended the request."""
+    """True once the route has returned; still false if an exception has ended the request."""
 
 
-def channel_operation(route: Route, user: Operation) -> Operation:
-    """Asks a channel route; ``user`` is the dependency that gives the user."""
+def channel_operation(route: ChannelRoute, user: Operation) -> Operation:
+    """Return the operation that calls a channel route; ``user`` is the dependency that returns the user."""
     types = {name: converter.convert for name, converter in route.pattern.parameters.items()}
     callback = injectable(route.callback, types, dict(zip(PROVIDED, (user, _context), strict=True)))
 
     async def answer(
         request: Request, user: Annotated[Any, Depends(user)], result: Annotated[Any, Depends(callback)]
     ) -> Response:
-        return _done(request, user, result)
+        return _finish(request, user, result)
 
     return answer
 
 
 def sign_in_operation(callback: Operation, user: Operation) -> Operation:
-    """Asks who a user is at sign-in."""
-    introduced = injectable(callback, {}, {"user": user})
+    """Return the operation that calls the sign-in callback; ``user`` is the dependency that returns the user."""
+    described = injectable(callback, {}, {"user": user})
 
     async def answer(
-        request: Request, user: Annotated[Any, Depends(user)], result: Annotated[Any, Depends(introduced)]
+        request: Request, user: Annotated[Any, Depends(user)], result: Annotated[Any, Depends(described)]
     ) -> Response:
-        return _done(request, user, result or False)
+        return _finish(request, user, result or False)
 
     return answer
 
 
 def user_operation(user: Operation) -> Operation:
-    """Finds the user."""
+    """Return the operation that finds the user."""
 
     async def answer(request: Request, user: Annotated[Any, Depends(user)]) -> Response:
-        return _done(request, user, None)
+        return _finish(request, user, None)
 
     return answer
 
 
-def someone(find: Operation) -> Operation:
-    """A dependency like ``find``, which refuses where that finds nobody."""
+def required_user(find: Operation) -> Operation:
+    """Return a dependency that returns the user of the dependency ``find``, and answers 401 for nobody."""
 
     async def found(found: Annotated[Any, Depends(find)]) -> Any:
-        user = known_user(found)
+        user = authenticated_user(found)
         if inspect.isawaitable(user):
             user = await user
         if user is None:
@@ -82,8 +82,8 @@ def someone(find: Operation) -> Operation:
     return found
 
 
-async def found_before(request: Request) -> Any:
-    """A dependency: the user who was found before the request, or None."""
+async def user_found_before(request: Request) -> Any:
+    """Return the user who was found before the private request, or None; a dependency."""
     return request.scope[OUTCOME].user
 
 
@@ -91,7 +91,7 @@ async def _context(request: Request) -> Any:
     return request.scope[OUTCOME].ctx
 
 
-def _done(request: Request, user: Any, result: Any) -> Response:
+def _finish(request: Request, user: Any, result: Any) -> Response:
     outcome: Outcome = request.scope[OUTCOME]
     outcome.user, outcome.result, outcome.is_done = user, result, True
     return Response(status_code=204)

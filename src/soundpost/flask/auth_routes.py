@@ -1,20 +1,22 @@
-"""``/broadcasting/auth`` and ``/broadcasting/user-auth`` as a blueprint."""
+"""The auth routes of Flask, ``/broadcasting/auth`` and ``/broadcasting/user-auth``, as a blueprint."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import urlencode
 
 from flask import Blueprint, Response, current_app, request
 
-from soundpost.broadcasting.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest
-from soundpost.broadcasting.authorization.body import FORM, MAX_BODY
+from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse
+from soundpost.broadcasting.authorization.body import MAX_BODY, encoded_again
 
 
 def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Blueprint:
-    """The routes ``soundpost.auth`` and ``soundpost.user_auth``; ``user`` finds who asks."""
+    """Return the routes ``soundpost.auth`` and ``soundpost.user_auth``.
+
+    ``user`` returns the current request's user, by the name of a guard or None.
+    """
     routes = Blueprint("soundpost", __name__)
 
     @routes.route("/auth", methods=["GET", "POST"])
@@ -29,7 +31,7 @@ def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Bl
 
 
 def run_async(awaitable: Awaitable[Any]) -> Any:
-    """Wait for a coroutine of the application as Flask does for its async views, or without asgiref by itself."""
+    """Return the result of a coroutine, run as Flask runs async views; without asgiref, by ``asyncio.run``."""
 
     async def wait() -> Any:
         return await awaitable
@@ -44,9 +46,8 @@ def run_async(awaitable: Awaitable[Any]) -> Any:
 def _auth_request(user: Callable[[str | None], Any]) -> AuthRequest:
     headers = {name.lower(): value for name, value in request.headers.items()}
     body = request.stream.read(MAX_BODY + 1) or request.get_data()
-    if not body and request.form:  # something of the application has read it: it is written anew
-        headers["content-type"] = FORM
-        body = urlencode(list(request.form.items(multi=True))).encode()
+    if not body and request.form:  # the application has read it already
+        body = encoded_again(request.form.items(multi=True), headers)
     return AuthRequest(
         headers=headers,
         query=request.query_string.decode("latin-1"),
@@ -57,5 +58,5 @@ def _auth_request(user: Callable[[str | None], Any]) -> AuthRequest:
     )
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: AuthResponse) -> Response:
     return current_app.response_class(answer.body, answer.status, HEADERS)

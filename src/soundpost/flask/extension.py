@@ -1,4 +1,4 @@
-"""The Flask extension: auth routes, the request's socket id, the template function, the commands."""
+"""The extension for Flask: auth routes, the socket id of requests, the template function, the commands."""
 
 from __future__ import annotations
 
@@ -11,27 +11,28 @@ from markupsafe import Markup
 from soundpost.broadcasting.socket_id import HEADER, socket_id
 from soundpost.flask import commands
 from soundpost.flask.auth_routes import auth_routes, run_async
+from soundpost.flask.base_extension import BaseExtension, ExtensionState
 from soundpost.flask.csrf import csrf_token, exempt
 from soundpost.flask.login import logged_in_user
-from soundpost.flask.shared import AppState, Extension
 
 _ENTERED: Final = "soundpost.socket_id"
 
 
-class Soundpost(Extension):
-    """The extension. ``sp = Soundpost(app)``, or ``sp.init_app(app)`` for each application of a factory.
+class Soundpost(BaseExtension):
+    """Broadcasting for Flask: ``Soundpost(app)``, or ``sp.init_app(app)`` for each application of a factory.
 
-    It configures the process's own :func:`soundpost.broadcast` and serves the routes of :data:`soundpost.channels`. If
-    several applications with different servers live in one process, each has an extension with a ``broadcaster`` and
-    ``channels`` of its own, and uses ``sp.broadcast`` and ``sp.channels``. The user is Flask-Login's ``current_user``,
-    unless there is a ``user_loader``.
+    Settings come from ``app.config`` and from the environment. They configure ``broadcaster``, by default the
+    process's :func:`soundpost.broadcast`. ``channels`` are the channel routes, by default :data:`soundpost.channels`.
+    Applications with different servers in one process need an extension each, with a ``broadcaster`` and ``channels``
+    of its own. ``url_prefix`` is the path before the auth routes, by default ``SOUNDPOST_URL_PREFIX`` of ``app.config``
+    or ``/broadcasting``. The user is Flask-Login's ``current_user`` unless there is a ``user_loader``.
     """
 
     def init_app(self, app: Flask) -> None:
-        """Serve an application. Raises ConfigurationError for wrong settings."""
+        """Add auth routes, template function and commands to an application. Raises ConfigurationError."""
         endpoint = self._endpoint(self._set_up(app), run_async=run_async)
         routes = auth_routes(endpoint, self._user)
-        app.register_blueprint(routes, url_prefix=self._prefix(app))
+        app.register_blueprint(routes, url_prefix=self._url_prefix_for(app))
         exempt(app, routes)
         app.before_request(_enter_socket_id)
         app.teardown_request(_leave_socket_id)
@@ -43,16 +44,14 @@ class Soundpost(Extension):
 
 
 def echo_script(nonce: str = "") -> Markup:
-    """For templates, ``{{ soundpost() }}``: where the browser connects, and the script that sends ``X-Socket-ID``.
+    """Return HTML for a template, ``{{ soundpost() }}``: Echo's options, and a script that sends ``X-Socket-ID``.
 
-    The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is that
-    of a Content-Security-Policy.
+    The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is the
+    nonce of a Content-Security-Policy.
     """
-    state = cast(AppState, current_app.extensions["soundpost"])
+    state = cast(ExtensionState, current_app.extensions["soundpost"])
     host = request.host if request else None
-    return state.echo_script(
-        host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), csrf_token()
-    )
+    return state.echo_script(host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), csrf_token())
 
 
 def _enter_socket_id() -> None:

@@ -1,4 +1,4 @@
-"""The Litestar plugin: auth routes, the request's socket id, the dependency ``broadcaster``, options for the page."""
+"""The plugin for Litestar: auth routes, the socket id of requests, the dependency ``broadcaster``, page options."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.plugins import InitPlugin
 
 from soundpost.broadcasting import Broadcaster
-from soundpost.broadcasting import broadcast as common_broadcaster
-from soundpost.broadcasting.authorization import HEADERS, Answer, AuthEndpoint, AuthRequest, ChannelRoutes
-from soundpost.broadcasting.authorization import channels as common_channels
-from soundpost.broadcasting.authorization.body import MAX_BODY, TOO_MUCH
+from soundpost.broadcasting import broadcast as default_broadcaster
+from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse, ChannelRoutes
+from soundpost.broadcasting.authorization import channels as default_channels
+from soundpost.broadcasting.authorization.body import MAX_BODY, OVERLONG_BODY
 from soundpost.broadcasting.browser import echo_options
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
@@ -25,10 +25,13 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class SoundpostPlugin(InitPlugin):
-    """Serves the auth routes below ``url_prefix`` and gives handlers a ``broadcaster``.
+    """Broadcasting for Litestar: auth routes, and a dependency ``broadcaster`` for handlers.
 
-    ``settings`` are those of :func:`soundpost.configure`; without them, those of the environment. ``user`` finds who
-    asks, from a request; it may be a coroutine function. Without it, it is what Litestar's authentication found.
+    ``settings`` are those of :func:`soundpost.configure`, by default the environment's. They configure
+    ``broadcaster``, by default the process's :func:`soundpost.broadcast`. ``user`` returns the user of a request, or
+    None for nobody, and may be a coroutine function; by default Litestar's authentication finds the user. ``channels``
+    are the channel routes, by default :data:`soundpost.channels`. ``url_prefix`` is the path before the auth routes.
+    Raises ConfigurationError for wrong settings.
     """
 
     def __init__(
@@ -40,8 +43,10 @@ class SoundpostPlugin(InitPlugin):
         channels: ChannelRoutes | None = None,
         url_prefix: str = "/broadcasting",
     ) -> None:
-        self.broadcast = common_broadcaster if broadcaster is None else broadcaster
-        self.channels = common_channels if channels is None else channels
+        self.broadcast = default_broadcaster if broadcaster is None else broadcaster
+        """The application's broadcaster: ``await plugin.broadcast.abroadcast(event)``."""
+        self.channels = default_channels if channels is None else channels
+        """The channel routes: ``@plugin.channels.private("orders.{order_id:int}")``."""
         self._user = user or (lambda request: request.scope.get("user"))
         self._url_prefix = url_prefix.rstrip("/")
         denials = (NotAuthorizedException, NotFoundException, PermissionDeniedException)
@@ -50,7 +55,7 @@ class SoundpostPlugin(InitPlugin):
             self.broadcast.configure(settings)
 
     def on_app_init(self, app_config: AppConfig) -> AppConfig:
-        """Add routes, middleware and dependency to an application."""
+        """Add routes, middleware and dependency to an application's configuration, and return the configuration."""
         app_config.route_handlers.append(self._routes())
         app_config.middleware.insert(0, cast(Any, SocketIdMiddleware))
         app_config.dependencies["broadcaster"] = Provide(lambda: self.broadcast, sync_to_thread=False)
@@ -58,7 +63,7 @@ class SoundpostPlugin(InitPlugin):
         return app_config
 
     def echo_options(self, request: AnyRequest) -> dict[str, Any]:
-        """Return the options of laravel-echo for a page. A template prints them as JSON."""
+        """Return the options of ``new Echo(…)`` for a request's page, as JSON values. Raises ConfigurationError."""
         return echo_options(
             self.broadcast.settings,
             request_host=request.url.netloc,
@@ -97,13 +102,13 @@ class SoundpostPlugin(InitPlugin):
 
 
 async def _body(request: AnyRequest) -> bytes:
-    """The body, no more than is looked at; kept for whoever asks after us."""
+    """Return the body, which Litestar keeps for later readers; a stand-in for one above ``MAX_BODY`` bytes."""
     try:
         return await request.body()
     except RequestEntityTooLarge:
-        return TOO_MUCH
+        return OVERLONG_BODY
 
 
-def _response(answer: Answer) -> Response[str]:
+def _response(answer: AuthResponse) -> Response[str]:
     headers = {name: value for name, value in HEADERS.items() if name != "Content-Type"}
     return Response(answer.body, status_code=answer.status, media_type="application/json", headers=headers)

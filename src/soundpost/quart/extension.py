@@ -1,35 +1,44 @@
-"""The Quart extension: what the one for Flask does, without blocking the event loop."""
+"""The extension for Quart: that for Flask, without blocking the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 from quart import Blueprint, Quart, Response, current_app, request, url_for
 from werkzeug.exceptions import RequestTimeout
 
-from soundpost.broadcasting.authorization import HEADERS, Answer, AuthRequest
-from soundpost.broadcasting.authorization.body import FORM, MAX_BODY, TOO_MUCH, announces_too_much
+from soundpost.broadcasting.authorization import HEADERS, AuthRequest, AuthResponse
+from soundpost.broadcasting.authorization.body import (
+    OVERLONG_BODY,
+    announces_overlong_body,
+    encoded_again,
+    read_limited,
+)
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
-from soundpost.flask.shared import AppState, Extension
+from soundpost.flask.base_extension import BaseExtension, ExtensionState
 
 
-class Soundpost(Extension):
-    """The extension; as :class:`soundpost.flask.Soundpost`, with users by ``user_loader`` only, and no commands."""
+class Soundpost(BaseExtension):
+    """Broadcasting for Quart, like :class:`soundpost.flask.Soundpost`: with the same arguments, and without commands.
+
+    The user is found by the ``user_loader`` only.
+    """
 
     def init_app(self, app: Quart) -> None:
-        """Serve an application. Raises ConfigurationError for wrong settings."""
+        """Add auth routes, middleware and template function to an application. Raises ConfigurationError."""
         endpoint = self._endpoint(self._set_up(app))
-        app.register_blueprint(self._routes(endpoint.achannel, endpoint.auser), url_prefix=self._prefix(app))
+        app.register_blueprint(self._routes(endpoint.achannel, endpoint.auser), url_prefix=self._url_prefix_for(app))
         app.asgi_app = SocketIdMiddleware(app.asgi_app)  # type: ignore[assignment,method-assign,arg-type]
         app.add_template_global(echo_script, "soundpost")
         app.after_serving(self.broadcast.aclose)
 
     def _routes(
-        self, channel: Callable[[AuthRequest], Awaitable[Answer]], user: Callable[[AuthRequest], Awaitable[Answer]]
+        self,
+        channel: Callable[[AuthRequest], Awaitable[AuthResponse]],
+        user: Callable[[AuthRequest], Awaitable[AuthResponse]],
     ) -> Blueprint:
         routes = Blueprint("soundpost", __name__)
 
@@ -48,9 +57,8 @@ class Soundpost(Extension):
         body = await _body(headers.get("content-length"))
         if not body:
             form = await request.form
-            if form:  # something of the application has read it: it is written anew
-                headers["content-type"] = FORM
-                body = urlencode(list(form.items(multi=True))).encode()
+            if form:  # the application has read the body already
+                body = encoded_again(form.items(multi=True), headers)
         return AuthRequest(
             headers=headers,
             query=request.query_string.decode("latin-1"),
@@ -62,31 +70,31 @@ class Soundpost(Extension):
 
 
 async def _body(content_length: str | None) -> bytes:
-    """The body, no more than is looked at."""
-    if announces_too_much(content_length):
-        return TOO_MUCH
+    """Return the body, read no further than ``MAX_BODY`` bytes and a little more."""
+    if announces_overlong_body(content_length):
+        return OVERLONG_BODY
     if content_length is not None:
         return cast(bytes, await request.get_data())
-    body = b""
     try:
         async with asyncio.timeout(request.body_timeout):
-            async for part in request.body:  # nobody says how much will come
-                body += part
-                if len(body) > MAX_BODY:
-                    break
+            body = await read_limited(request.body)
     except TimeoutError:
         raise RequestTimeout from None
-    request.body = request.body_class(None, None)  # for whoever asks after us: what is read from the first one is gone
+    request.body = request.body_class(None, None)  # for later readers: the first one is used up
     request.body.set_result(body)
     return body
 
 
 def echo_script(nonce: str = "") -> Markup:
-    """For templates, ``{{ soundpost() }}``: where the browser connects, and the script that sends ``X-Socket-ID``."""
-    state = cast(AppState, current_app.extensions["soundpost"])
+    """Return HTML for a template, ``{{ soundpost() }}``: Echo's options, and a script that sends ``X-Socket-ID``.
+
+    The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is the
+    nonce of a Content-Security-Policy.
+    """
+    state = cast(ExtensionState, current_app.extensions["soundpost"])
     host = request.host if request else None
     return state.echo_script(host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), None)
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: AuthResponse) -> Response:
     return Response(answer.body, answer.status, HEADERS)

@@ -5,7 +5,7 @@ app = Starlette(routes=[*sp.routes(user=current_user)], lifespan=sp.lifespan)
 """
 
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
-from soundpost.starlette.request_broadcaster import RequestBroadcaster
 from soundpost.starlette.integration import Soundpost
+from soundpost.starlette.request_broadcaster import RequestBroadcaster
 
 __all__ = ["RequestBroadcaster", "SocketIdMiddleware", "Soundpost"]

@@ -1,4 +1,4 @@
-"""What an application makes one of: settings, channel routes, auth routes, lifespan, options for its pages."""
+"""The extension for Starlette: settings, channel routes, auth routes, lifespan, options for pages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import NoMatchFound, Route
 
-from soundpost.broadcasting import Broadcaster, broadcast
+from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.browser import echo_options, echo_script
@@ -23,7 +24,7 @@ from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
 from soundpost.starlette.request_broadcaster import RequestBroadcaster
-from soundpost.starlette.requests import auth_request, response
+from soundpost.starlette.requests import auth_handlers
 
 if TYPE_CHECKING:
     from soundpost.asgi import App
@@ -31,29 +32,30 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.broadcast")
 
 AUTH: Final = "soundpost_auth"
-"""Name of the route that authorizes subscriptions."""
+"""Name of the route that authorizes subscriptions, for ``url_for``."""
 USER_AUTH: Final = "soundpost_user_auth"
-"""Name of the route that authorizes sign-ins."""
+"""Name of the route that authorizes sign-ins, for ``url_for``."""
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 FindUser = Callable[[Request], Any]
 
 
 class Html(str):
-    """Text that templates are to take as it is."""
+    """HTML that templates insert without escaping."""
 
     __slots__ = ()
 
     def __html__(self) -> str:
+        """Return the HTML itself, as Jinja asks for it."""
         return self
 
 
 class Soundpost:
     """Broadcasting for one application.
 
-    Settings are those of :func:`soundpost.configure`, a mapping or keywords; they configure the process's broadcaster,
-    which :func:`soundpost.broadcast` uses too, unless another ``broadcaster`` is given. Without settings it is left as
-    it is. ``channels``: its channel routes, the process's own if nothing else is said. Raises ConfigurationError.
+    ``settings``, a mapping or keywords, are those of :func:`soundpost.configure`. They configure ``broadcaster``, by
+    default the process's :func:`soundpost.broadcast`; without settings, the broadcaster stays as it is. ``channels``
+    are the channel routes, by default :data:`soundpost.channels`. Raises ConfigurationError for wrong settings.
     """
 
     def __init__(
@@ -65,47 +67,46 @@ class Soundpost:
         channels: ChannelRoutes | None = None,
         **more: Any,
     ) -> None:
-        self.broadcast = broadcast if broadcaster is None else broadcaster
-        """The broadcaster itself."""
-        self.channels = self._own_channels() if channels is None else channels
-        """Decorates who decides about channels."""
+        self.broadcast = default_broadcaster if broadcaster is None else broadcaster
+        """The application's broadcaster: ``sp.broadcast(event)``, ``await sp.broadcast.abroadcast(event)``."""
+        self.channels = self._default_channels() if channels is None else channels
+        """The channel routes: ``@sp.channels.private("orders.{order_id:int}")``."""
         self._servers: list[App] = []
         if settings is not None or more:
             self.broadcast.configure(settings, **more)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Self:
-        """With settings from ``SOUNDPOST_…``, or Laravel's ``REVERB_…``. Raises ConfigurationError."""
+        """Return an extension with the settings of the environment: ``SOUNDPOST_…``, or Laravel's ``REVERB_…``.
+
+        ``environ`` is read in place of ``os.environ``; ``options`` are those of the class. Raises ConfigurationError.
+        """
         return cls(settings_from_environment(environ), **options)
 
     @staticmethod
-    def _own_channels() -> ChannelRoutes:
+    def _default_channels() -> ChannelRoutes:
         return default_channels
 
     @property
     def settings(self) -> BroadcastSettings:
-        """What the broadcaster was configured with."""
+        """The settings of the broadcaster. Raises ConfigurationError."""
         return self.broadcast.settings
 
     def broadcaster(self, request: Request) -> RequestBroadcaster:
-        """What the handler of a request broadcasts with."""
+        """Return the broadcaster of a request, whose browser ``to_others`` leaves out; in FastAPI a dependency."""
         return RequestBroadcaster(self.broadcast, request)
 
     # Auth routes
 
     def routes(self, *, user: FindUser, url_prefix: str = "/broadcasting") -> list[Route]:
-        """The routes that laravel-echo and pusher-js ask, and ``config`` with the options of :meth:`echo_options`.
+        """Return the routes ``auth`` and ``user-auth`` for laravel-echo and pusher-js, and ``config``.
 
-        ``user`` finds a request's user, or None; sync or async. An HTTPException with 401 or 403 means None too.
+        ``user`` returns the user of a request, or None for nobody; it may be a coroutine function. An HTTPException
+        with 401 or 403 means nobody, too. ``url_prefix`` is the path before the routes. ``config`` answers with
+        :meth:`echo_options`.
         """
         endpoint = AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
-
-        async def auth(request: Request) -> Response:
-            return response(await endpoint.achannel(await auth_request(request, partial(_user_of, user, request))))
-
-        async def user_auth(request: Request) -> Response:
-            return response(await endpoint.auser(await auth_request(request, partial(_user_of, user, request))))
-
+        auth, user_auth = auth_handlers(endpoint, partial(_find_user, user))
         return [
             Route(f"{url_prefix}/auth", auth, methods=["GET", "POST"], name=AUTH),
             Route(f"{url_prefix}/user-auth", user_auth, methods=["GET", "POST"], name=USER_AUTH),
@@ -115,7 +116,7 @@ class Soundpost:
     # The page
 
     def echo_options(self, request: Request) -> dict[str, Any]:
-        """The options of ``new Echo(…)`` for the browser that asks, as JSON values. Raises ConfigurationError."""
+        """Return the options of ``new Echo(…)`` for a request's page, as JSON values. Raises ConfigurationError."""
         return echo_options(
             self.broadcast.settings,
             request_host=request.headers.get("host"),
@@ -124,18 +125,24 @@ class Soundpost:
         )
 
     def echo_script(self, request: Request) -> Html:
-        """HTML with the options, and a script that sends ``X-Socket-ID`` with the page's requests; for templates."""
+        """Return HTML for a template: the options, and a script that sends ``X-Socket-ID`` with the page's requests.
+
+        Raises ConfigurationError.
+        """
         return Html(echo_script(self.echo_options(request)))
 
     async def config(self, request: Request) -> Response:
-        """The options as a response, for pages that are built and served as files."""
+        """Answer a request with the options as JSON, for pages that are served as files."""
         return JSONResponse(self.echo_options(request), headers={"Cache-Control": "no-store"})
 
-    # Begin and end
+    # Start and end
 
     @asynccontextmanager
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
-        """Of the application: says at the start what is not configured; at the end sends what waits, and closes."""
+        """Run with the application: log what is not configured at the start; send waiting events and close at the end.
+
+        ``Starlette(lifespan=sp.lifespan)``
+        """
         self._check()
         for server in self._servers:
             server.start()
@@ -148,7 +155,7 @@ class Soundpost:
             await self.broadcast.aclose()
 
     def lifespan_with(self, own: Lifespan) -> Lifespan:
-        """The same around the application's own lifespan, whose state it hands on."""
+        """Return a lifespan that runs :meth:`lifespan` around the application's own, with the latter's state."""
 
         @asynccontextmanager
         async def both(app: Any) -> AsyncIterator[Any]:
@@ -163,14 +170,14 @@ class Soundpost:
         except SoundpostError as error:
             log.warning("nothing can be broadcast: %s", error)
 
-    # Embedded
+    # Embedded server
 
     def server(self, app: Any = None, /, **options: Any) -> App:
-        """A realtime server in this process, for connections with the driver ``embedded``, which publish to it.
+        """Return a realtime server for this process, to which connections with the driver ``embedded`` publish.
 
-        It serves ``/app/…`` and ``/apps/…``, and leaves the rest to ``app``: ``app.add_middleware(sp.server)``.
-        ``options`` are those of ``[[apps]]`` in ``soundpost.toml``, ``max_presence_members=500`` say. Raises
-        ConfigurationError.
+        ``app.add_middleware(sp.server)`` adds the server to an application: ``/app/…`` and ``/apps/…`` are the
+        server's, other paths are left to ``app``. ``options`` are those of ``[[apps]]`` in ``soundpost.toml``, such as
+        ``max_presence_members=500``. Raises ConfigurationError if no connection has the driver ``embedded``.
         """
         from soundpost.asgi import App, apps_of
 
@@ -180,7 +187,7 @@ class Soundpost:
         return made
 
 
-async def _user_of(find: FindUser, request: Request, guard: str | None) -> Any:
+async def _find_user(find: FindUser, request: Request, guard: str | None) -> Any:
     try:
         if inspect.iscoroutinefunction(find):
             return await find(request)
@@ -192,8 +199,8 @@ async def _user_of(find: FindUser, request: Request, guard: str | None) -> Any:
         raise
 
 
-def _path_of(request: Request, name: str, usual: str) -> str:
+def _path_of(request: Request, name: str, default: str) -> str:
     try:
         return request.url_for(name).path
     except NoMatchFound:
-        return usual
+        return default

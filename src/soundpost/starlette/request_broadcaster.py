@@ -1,4 +1,4 @@
-"""What handlers broadcast with: ``await bc(event)``. It knows the request it is for."""
+"""The broadcaster of one request: ``await bc(event)`` in a handler."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from soundpost.broadcasting.socket_id import HEADER, valid_socket_id
 
 
 class RequestBroadcaster:
-    """Broadcasts for one request: ``to_others`` leaves out the browser it came from, with or without the middleware.
+    """A broadcaster for one request: ``to_others=True`` leaves out the browser that the request comes from.
 
-    Methods take what those of :class:`soundpost.Broadcaster` take, ``via`` and ``on_error`` say.
+    No middleware is needed. Methods take the options of :class:`soundpost.Broadcaster`: ``socket_id``, ``via``,
+    ``queue``, ``on_error``.
     """
 
     def __init__(self, broadcaster: Broadcaster, request: Request) -> None:
         self.broadcaster = broadcaster
-        """The synchronous one behind it, for what is not in a request."""
+        """The application's broadcaster, for code that runs outside of a request."""
         self.socket_id = valid_socket_id(request.headers.get(HEADER))
-        """The browser connection that the request comes from; None if it does not say."""
+        """Id of the browser connection that the request comes from; None if the request names none."""
 
     async def __call__(self, event: Any, *, to_others: bool = False, **options: Any) -> None:
-        """Broadcast an event. Raises BroadcastError, PayloadError."""
+        """Broadcast an event without blocking the event loop. Raises BroadcastError, PayloadError."""
         await self.broadcaster.abroadcast(event, **self._options(to_others, options))
 
     async def publish(
@@ -39,23 +40,23 @@ class RequestBroadcaster:
         to_others: bool = False,
         **options: Any,
     ) -> None:
-        """Broadcast an event without a class. Raises BroadcastError, PayloadError."""
+        """Broadcast an event without a class: its name and data to channels. Raises BroadcastError, PayloadError."""
         await self.broadcaster.apublish(channels, name, data, **self._options(to_others, options))
 
     async def to_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
-        """Broadcast to all connections on which a user has signed in."""
+        """Broadcast an event to all connections on which a user has signed in. Raises BroadcastError, PayloadError."""
         await self.broadcaster.ato_user(user_id, name, data, **options)
 
     def batch(self) -> AbstractAsyncContextManager[None]:
-        """``async with bc.batch():`` sends what is broadcast in the block at its end, in few requests."""
+        """Send the events of an ``async with`` block together at its end, in as few requests as the server takes."""
         return self.broadcaster.abatch()
 
     def after_response(
         self, background: BackgroundTasks, event: Any, *, to_others: bool = False, **options: Any
     ) -> None:
-        """Broadcast an event once the response is sent, as it is now. A failure is logged: nobody is left to be told.
+        """Broadcast an event, as it is now, once the response is sent. A failure is logged unless ``on_error="raise"``.
 
-        Raises PayloadError.
+        Raises PayloadError at once.
         """
         options.setdefault("on_error", "log")
         background.add_task(self.broadcaster.prepared(event, **self._options(to_others, options)))

@@ -1,39 +1,45 @@
-"""From Starlette's requests to those of the auth endpoint, and from its answers to responses."""
+"""Auth requests and responses of Starlette, and the handlers of the auth routes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from soundpost.broadcasting.authorization.body import MAX_BODY
-from soundpost.broadcasting.authorization.endpoint import HEADERS, Answer, AuthRequest
+from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse
+from soundpost.broadcasting.authorization.body import read_limited
+
+Handler = Callable[[Request], Awaitable[Response]]
 
 
-async def auth_request(request: Request, user: Callable[[str | None], Any]) -> AuthRequest:
-    """The parts of a request; ``user`` finds who asks, by name of a guard or None."""
+def auth_handlers(endpoint: AuthEndpoint, find_user: Callable[[Request, str | None], Any]) -> tuple[Handler, Handler]:
+    """Return the handlers of the auth routes, for subscriptions and for sign-ins.
+
+    ``find_user`` returns the user of a request, by the name of a guard or None.
+    """
+
+    async def auth(request: Request) -> Response:
+        return _response(await endpoint.achannel(await _auth_request(request, find_user)))
+
+    async def user_auth(request: Request) -> Response:
+        return _response(await endpoint.auser(await _auth_request(request, find_user)))
+
+    return auth, user_auth
+
+
+async def _auth_request(request: Request, find_user: Callable[[Request, str | None], Any]) -> AuthRequest:
     return AuthRequest(
         headers=request.headers,
         query=request.url.query,
-        body=await body_of(request),
+        body=await read_limited(request.stream()),
         host=request.headers.get("host", ""),
-        user=user,
+        user=partial(find_user, request),
         request=request,
     )
 
 
-async def body_of(request: Request) -> bytes:
-    """The body, as far as an auth request may be long, and a little further."""
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY:
-            break
-    return body
-
-
-def response(answer: Answer) -> Response:
-    """An answer of the endpoint, byte for byte."""
+def _response(answer: AuthResponse) -> Response:
     return Response(answer.body, answer.status, headers=HEADERS)

@@ -1,4 +1,4 @@
-"""Ask channel routes who may subscribe, without a request."""
+"""A tester of channel routes, which needs no HTTP request."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from soundpost.broadcasting.authorization import Answer, AuthEndpoint, AuthRequest
-from soundpost.broadcasting.authorization.limits import limits_of
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, AuthResponse
+from soundpost.broadcasting.authorization.limits import app_limits
 from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 
@@ -32,10 +32,11 @@ _SETTINGS: Final = BroadcastSettings(
 
 
 class AuthorizationTester:
-    """Asks an endpoint's channel routes, for any user; None is a guest.
+    """A tester of an endpoint's channel routes, for any user; None is a guest.
 
-    Channels are named in full: ``private-orders.7``. Callbacks may be synchronous or asynchronous; asynchronous tests
-    use the methods with ``a``, so that callbacks run in their event loop. ``request`` is what callbacks get in ``ctx``.
+    Channels are named in full: ``private-orders.7``. Callbacks may be synchronous or asynchronous. Asynchronous tests
+    use the methods with ``a``, so that callbacks run in the test's event loop. ``request`` is the framework's request
+    for callbacks, as ``ctx.request``.
     """
 
     def __init__(self, endpoint: AuthEndpoint) -> None:
@@ -47,48 +48,48 @@ class AuthorizationTester:
         )
 
     def assert_allowed(self, user: Any, channel: ChannelLike, *, request: Any = None) -> None:
-        """Fail unless the user may subscribe; says why not."""
+        """Fail unless the user may subscribe; the AssertionError has the reason."""
         _allowed(self._ask(user, channel, request), user, channel)
 
     def assert_denied(self, user: Any, channel: ChannelLike, *, request: Any = None) -> str:
-        """Fail if the user may subscribe, or if the callback fails; gives the reason."""
+        """Return the reason why the user may not subscribe; fail if the user may, or if the callback raises."""
         return _denied(self._ask(user, channel, request), user, channel)
 
     def member(self, user: Any, channel: ChannelLike, *, request: Any = None) -> Any:
-        """What the other members of a presence channel get to know of the user; fails if it may not join."""
+        """Return the data that other members of a presence channel see of the user; fail if the user may not join."""
         return _member(self._ask(user, channel, request), user, channel).get("user_info", {})
 
     def member_id(self, user: Any, channel: ChannelLike, *, request: Any = None) -> str:
-        """The user's id on a presence channel; fails if it may not join."""
+        """Return the user's id on a presence channel; fail if the user may not join."""
         return str(_member(self._ask(user, channel, request), user, channel)["user_id"])
 
     async def aassert_allowed(self, user: Any, channel: ChannelLike, *, request: Any = None) -> None:
-        """As :meth:`assert_allowed`."""
+        """Fail unless the user may subscribe; for asynchronous tests."""
         _allowed(await self._aask(user, channel, request), user, channel)
 
     async def aassert_denied(self, user: Any, channel: ChannelLike, *, request: Any = None) -> str:
-        """As :meth:`assert_denied`."""
+        """Return the reason why the user may not subscribe; for asynchronous tests."""
         return _denied(await self._aask(user, channel, request), user, channel)
 
     async def amember(self, user: Any, channel: ChannelLike, *, request: Any = None) -> Any:
-        """As :meth:`member`."""
+        """Return the data that other members of a presence channel see of the user; for asynchronous tests."""
         return _member(await self._aask(user, channel, request), user, channel).get("user_info", {})
 
-    def _ask(self, user: Any, channel: ChannelLike, request: Any) -> Answer:
+    def _ask(self, user: Any, channel: ChannelLike, request: Any) -> AuthResponse:
         return self._endpoint.channel(_request(user, channel, request))
 
-    async def _aask(self, user: Any, channel: ChannelLike, request: Any) -> Answer:
+    async def _aask(self, user: Any, channel: ChannelLike, request: Any) -> AuthResponse:
         return await self._endpoint.achannel(_request(user, channel, request))
 
 
 def _settings_like(endpoint: AuthEndpoint) -> BroadcastSettings:
-    """Settings for the test, with the limits that the application knows of its server."""
+    """Return settings for a test, with the limits that the application knows of its server."""
     connection = _SETTINGS.connection()
     try:
         own = endpoint.settings().connection()
     except Exception:  # none are needed to ask routes, and some tests have none
         return _SETTINGS
-    limits = limits_of(own)
+    limits = app_limits(own)
     connection = replace(
         connection,
         driver=own.driver if own.is_http else connection.driver,
@@ -104,12 +105,12 @@ def _request(user: Any, channel: ChannelLike, request: Any) -> AuthRequest:
     return AuthRequest({}, "", body, "testserver", lambda guard: user, request)
 
 
-def _allowed(answer: Answer, user: Any, channel: ChannelLike) -> None:
+def _allowed(answer: AuthResponse, user: Any, channel: ChannelLike) -> None:
     if answer.status != 200:
         raise AssertionError(f"{user!r} may not subscribe to {channel}: {_reason(answer)}")
 
 
-def _denied(answer: Answer, user: Any, channel: ChannelLike) -> str:
+def _denied(answer: AuthResponse, user: Any, channel: ChannelLike) -> str:
     if answer.status == 200:
         raise AssertionError(f"{user!r} may subscribe to {channel}")
     reason = _reason(answer)
@@ -118,7 +119,7 @@ def _denied(answer: Answer, user: Any, channel: ChannelLike) -> str:
     return reason
 
 
-def _member(answer: Answer, user: Any, channel: ChannelLike) -> dict[str, Any]:
+def _member(answer: AuthResponse, user: Any, channel: ChannelLike) -> dict[str, Any]:
     _allowed(answer, user, channel)
     data = json.loads(answer.body).get("channel_data")
     if data is None:
@@ -127,12 +128,12 @@ def _member(answer: Answer, user: Any, channel: ChannelLike) -> dict[str, Any]:
     return member
 
 
-def _reason(answer: Answer) -> str:
+def _reason(answer: AuthResponse) -> str:
     return str(json.loads(answer.body)["message"])
 
 
 def _run_anywhere(awaitable: Awaitable[Any]) -> Any:
-    """A coroutine's result, also where an event loop runs: in a thread then."""
+    """Return a coroutine's result, from a thread of its own, so that an event loop may run here."""
 
     async def result() -> Any:
         return await awaitable

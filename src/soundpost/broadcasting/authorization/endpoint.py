@@ -1,255 +1,160 @@
-"""``/broadcasting/auth`` and ``/broadcasting/user-auth``, for any framework: from a request's parts to an answer.
+"""``/broadcasting/auth`` and ``/broadcasting/user-auth`` for any framework: from a request's parts to a response.
 
-Answers are what laravel-echo and pusher-js expect; a denied channel is 403. The reason goes to the log: a plain no as
-INFO, a mistake in how things are set up as WARNING, a failure as ERROR; and to the browser in debug mode only.
+A denied channel is 403. The reason goes to the log ``soundpost.auth``, and to the browser in debug mode only.
 Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/
 """
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import inspect
-import logging
-from collections.abc import Awaitable, Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any
 
-from soundpost.broadcasting.authorization.body import hint, values_of
-from soundpost.broadcasting.authorization.limits import as_json, check_member, check_message
-from soundpost.broadcasting.authorization.origin import cross_site_fault
-from soundpost.broadcasting.authorization.refusals import Denied, Mistake, Refused
-from soundpost.broadcasting.authorization.routes import ChannelRoutes, Context, Match
-from soundpost.broadcasting.authorization.users import id_of, known_user, member_id
-from soundpost.broadcasting.proxies import unproxied
+from soundpost.broadcasting.authorization.refusals import Misconfigured, RequestDenied, log_refusal
+from soundpost.broadcasting.authorization.requests import AuthQuestion, AuthRequest, read_question
+from soundpost.broadcasting.authorization.responses import (
+    AuthResponse,
+    refusal_response,
+    sign_in_response,
+    subscription_response,
+)
+from soundpost.broadcasting.authorization.routes import ChannelRoutes, Context, RouteMatch
+from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, run_steps
+from soundpost.broadcasting.authorization.users import authenticated_user, id_of, member_id, member_of
 from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 from soundpost.errors import ConfigurationError, RouteError, SoundpostError
-from soundpost.wire.channel_names import Kind, fault, kind_of
-from soundpost.wire.encryption import shared_secret
-from soundpost.wire.signatures import channel_text, sign, user_text
-from soundpost.wire.socket_id import fault as socket_id_fault
-
-log = logging.getLogger("soundpost.auth")
-
-HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
-"""Of every answer."""
-_LONGEST_REASON: Final = 1_000
-"""Characters of it in the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class AuthRequest:
-    """A request's parts. ``headers`` by lower-case name; ``user`` finds who asks, by name of a guard or None."""
-
-    headers: Mapping[str, str]
-    query: str
-    body: bytes
-    host: str
-    user: Callable[[str | None], Any]
-    request: Any = None
-    """The framework's own request, which callbacks get in ``ctx``."""
-
-
-class Answer(NamedTuple):
-    """An HTTP answer: always JSON."""
-
-    status: int
-    body: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What a request asks for, checked."""
-
-    socket_id: str
-    channel: str
+from soundpost.wire.channel_names import Kind, kind_of
 
 
 @dataclass(slots=True)
 class AuthEndpoint:
-    """Answers auth requests by channel routes. Frameworks replace how callbacks are called, and what denies."""
+    """An endpoint that answers auth requests by channel routes; frameworks say how callbacks are called."""
 
     routes: ChannelRoutes
+    """The channel routes that decide."""
     settings: Callable[[], BroadcastSettings]
+    """Returns the application's settings; may raise ConfigurationError."""
     denials: tuple[type[BaseException], ...] = ()
-    """Exceptions that mean: denied."""
+    """The framework's exceptions that deny a channel, beside ``Denied``."""
     run_async: Callable[[Awaitable[Any]], Any] | None = None
-    """Runs a coroutine in synchronous code; ``asyncio.run`` if nothing else is said."""
+    """Runs a coroutine in synchronous code; None: ``asyncio.run``."""
     run_sync: Callable[..., Awaitable[Any]] = asyncio.to_thread
     """Runs a blocking function in asynchronous code."""
     converters: list[Callable[[Any, Any], Any]] = field(default_factory=list)
-    """Each may make a parameter's value into what its annotation asks for, a model say: ``(annotation, value)``;
-    NotImplemented: not its affair. An exception of ``denials`` denies."""
+    """Functions ``(annotation, value)`` that make a parameter's value into the annotated type, a model say.
+
+    A converter returns NotImplemented for types of others. An exception of ``denials`` denies."""
     check_permission: Callable[[Any, str], Any] | None = None
-    """Whether a user has the permission that a route asks for."""
+    """Tells whether a user has the permission that a route asks for; None: routes cannot ask."""
 
-    def channel(self, request: AuthRequest) -> Answer:
-        """Authorize a subscription."""
-        return self._answer(request, self._channel)
+    def channel(self, request: AuthRequest) -> AuthResponse:
+        """Return the response to a subscription: 200 with a signature, 403, 413 or 422. Never raises."""
+        return self._run(self._channel(request))
 
-    async def achannel(self, request: AuthRequest) -> Answer:
-        """The same, without blocking the event loop."""
-        return await self._aanswer(request, self._channel)
+    async def achannel(self, request: AuthRequest) -> AuthResponse:
+        """Return the response to a subscription without blocking the event loop."""
+        return await self._arun(self._channel(request))
 
-    def user(self, request: AuthRequest) -> Answer:
-        """Authorize a sign-in."""
-        return self._answer(request, self._user)
+    def user(self, request: AuthRequest) -> AuthResponse:
+        """Return the response to a sign-in: 200 with a signature, 403, 413 or 422. Never raises."""
+        return self._run(self._user(request))
 
-    async def auser(self, request: AuthRequest) -> Answer:
-        """The same, without blocking the event loop."""
-        return await self._aanswer(request, self._user)
+    async def auser(self, request: AuthRequest) -> AuthResponse:
+        """Return the response to a sign-in without blocking the event loop."""
+        return await self._arun(self._user(request))
 
-    # The steps are generators: they yield each callable of the application, and are sent what it returned. So one text
-    # serves synchronous and asynchronous code.
-
-    def _answer(self, request: AuthRequest, steps: Any) -> Answer:
+    def _run(self, steps: Steps[AuthResponse]) -> AuthResponse:
         try:
-            generator = steps(request)
-            call = next(generator)
-            while True:
-                try:
-                    result = call()
-                    if inspect.isawaitable(result):
-                        result = (self.run_async or _run)(result)
-                except Exception as error:
-                    call = generator.throw(error)
-                else:
-                    call = generator.send(result)
-        except StopIteration as stop:
-            answer: Answer = stop.value
-            return answer
+            return run_steps(steps, self.run_async)
         except Exception as error:
-            return self._refusal(request, error)
+            return self._refusal(error)
 
-    async def _aanswer(self, request: AuthRequest, steps: Any) -> Answer:
+    async def _arun(self, steps: Steps[AuthResponse]) -> AuthResponse:
         try:
-            generator = steps(request)
-            call = next(generator)
-            while True:
-                try:
-                    result = await self._acall(call)
-                except Exception as error:
-                    call = generator.throw(error)
-                else:
-                    call = generator.send(result)
-        except StopIteration as stop:
-            answer: Answer = stop.value
-            return answer
+            return await arun_steps(steps, self.run_sync)
         except Exception as error:
-            return self._refusal(request, error)
+            return self._refusal(error)
 
-    async def _acall(self, call: Any) -> Any:
-        if inspect.iscoroutinefunction(getattr(call, "func", call)):
-            return await call()
-        result = await self.run_sync(call)
-        return await result if inspect.isawaitable(result) else result
-
-    def _channel(self, request: AuthRequest) -> Any:
-        asked = self._asked(request, needs_channel=True)
-        kind = kind_of(asked.channel)
+    def _channel(self, request: AuthRequest) -> Steps[AuthResponse]:
+        question = self._question(request, needs_channel=True)
+        kind = kind_of(question.channel)
         if not kind.needs_auth or kind is Kind.USER:
-            raise Mistake(f"{asked.channel!r} is no private or presence channel: it needs no authorization")
-        match = self.routes.find(asked.channel)
+            raise Misconfigured(f"{question.channel!r} is no private or presence channel: it needs no authorization")
+        match = self.routes.find(question.channel)
         if match is None:
-            raise Mistake(self.routes.why_not(asked.channel))
-        user, result = yield from self.judge(request, Context(asked.socket_id, asked.channel, request.request), match)
+            raise Misconfigured(self.routes.explain_no_match(question.channel))
+        ctx = Context(question.socket_id, question.channel, request.request)
+        user, result = yield from self.decide_channel(request, ctx, match)
         connection = self._connection()
-        if not kind.is_presence:
-            return _signed(connection, asked, None, match.route.name)
-        member = self._member(match, user, result)
-        check_member(connection, match.route.name, member["user_id"], member.get("user_info"))
-        return _signed(connection, asked, member, match.route.name)
+        member = member_of(match.route, user, result) if kind.is_presence else None
+        return subscription_response(connection, question, member, match.route.name)
 
-    def _user(self, request: AuthRequest) -> Any:
-        asked = self._asked(request, needs_channel=False)
-        user, data = yield from self.introduce(request)
-        said = {} if data is True else plain(data, "sign-in")
-        if not isinstance(said, dict):
+    def _user(self, request: AuthRequest) -> Steps[AuthResponse]:
+        question = self._question(request, needs_channel=False)
+        user, data = yield from self.decide_sign_in(request)
+        described = {} if data is True else plain(data, "sign-in")
+        if not isinstance(described, dict):
             raise RouteError(f"sign-in: a dict is expected of channels.user, it returned {type(data).__name__}")
-        user_id = member_id(said["id"], "sign-in: 'id'") if "id" in said else id_of(user)
-        connection = self._connection()
-        check_member(connection, "sign-in", user_id, said.get("user_info"))
-        text = as_json({"id": user_id, **{name: value for name, value in said.items() if name != "id"}})
-        auth = f"{connection.key}:{sign(connection.secret, user_text(asked.socket_id, text))}"
-        answer = {"auth": auth, "user_data": text}
-        check_message(connection, "sign-in", "pusher:signin", answer)
-        return Answer(200, as_json(answer))
+        user_id = member_id(described["id"], "sign-in: 'id'") if "id" in described else id_of(user)
+        more = {name: value for name, value in described.items() if name != "id"}
+        return sign_in_response(self._connection(), question.socket_id, user_id, more)
 
-    # What a framework may do in its own way: two more generators
+    # Frameworks may decide in a way of their own: the two methods below are steps, too.
 
-    def judge(self, request: AuthRequest, ctx: Context, match: Match) -> Generator[Any, Any, tuple[Any, Any]]:
-        """The user, and what the route's callback says, which is not false. Raises Denied, and whatever denies."""
+    def decide_channel(self, request: AuthRequest, ctx: Context, match: RouteMatch) -> Steps[tuple[Any, Any]]:
+        """Return the user, and the true result of the route's callback. Raises Denied, and whatever denies."""
         user = yield from self._find_user(request, match)
-        result = yield from self._decide(ctx, match, user)
+        result = yield from self._call_route(ctx, match, user)
         return user, result
 
-    def introduce(self, request: AuthRequest) -> Generator[Any, Any, tuple[Any, Any]]:
-        """The user who wants to sign in, and what the application says of them. Raises Denied."""
-        user = yield _Call(known_user, (yield _Call(request.user, None)))
+    def decide_sign_in(self, request: AuthRequest) -> Steps[tuple[Any, Any]]:
+        """Return the user who signs in, and the application's data about the user. Raises Denied."""
+        user = yield Call(authenticated_user, (yield Call(request.user, None)))
         if user is None:
-            raise Refused("nobody is logged in")
+            raise RequestDenied("nobody is logged in")
         callback = self.routes.user_callback
         data: Any = {}
         if callback is not None:
-            data = yield _Call(callback, user)
+            data = yield Call(callback, user)
             if not data:
-                raise Refused("the application says no")
+                raise RequestDenied("the application says no")
         return user, data
 
-    def _asked(self, request: AuthRequest, *, needs_channel: bool) -> _Asked:
-        headers = request.headers
-        wrong = cross_site_fault(
-            origin=headers.get("origin"),
-            fetch_site=headers.get("sec-fetch-site"),
-            host=request.host,
-            authorization=headers.get("authorization"),
-            trusted=self.settings().trusted_origins,
-        )
-        if wrong is not None:
-            raise Mistake(wrong)
-        values = values_of(headers, request.query, request.body)
-        unread = hint(headers, request.body)
-        socket_id = values.get("socket_id", "")
-        wrong = socket_id_fault(socket_id)
-        if wrong is not None:
-            raise Mistake(f"socket_id: {wrong}{unread}", 422)
-        channel = values.get("channel_name", "")
-        wrong = fault(channel, 200) if needs_channel else None
-        if wrong is not None:
-            raise Mistake(f"channel_name: {wrong}{unread}", 422 if channel else 403)
-        return _Asked(socket_id, channel)
+    def _question(self, request: AuthRequest, *, needs_channel: bool) -> AuthQuestion:
+        return read_question(request, self.settings().trusted_origins, needs_channel=needs_channel)
 
-    def _find_user(self, request: AuthRequest, match: Match) -> Any:
+    def _find_user(self, request: AuthRequest, match: RouteMatch) -> Steps[Any]:
         user = None
         for guard in match.route.guards or (None,):
             find = self.routes.guards.get(guard) if guard is not None else None
-            found = yield (_Call(request.user, guard) if find is None else _Call(find, request.request))
-            user = yield _Call(known_user, found)
+            found = yield (Call(request.user, guard) if find is None else Call(find, request.request))
+            user = yield Call(authenticated_user, found)
             if user is not None:
                 break
         if user is None and not match.route.guests:
-            raise Refused("nobody is logged in")
+            raise RequestDenied("nobody is logged in")
         permission = match.route.permission
         if permission is not None:
             if self.check_permission is None:
-                raise Mistake(f"the route asks for the permission {permission!r}, which nothing here can check")
-            if user is None or not (yield _Call(self.check_permission, user, permission)):
-                raise Refused(f"the user has no permission {permission!r}")
+                raise Misconfigured(f"the route asks for the permission {permission!r}, which nothing here can check")
+            if user is None or not (yield Call(self.check_permission, user, permission)):
+                raise RequestDenied(f"the user has no permission {permission!r}")
         return user
 
-    def _decide(self, ctx: Context, match: Match, user: Any) -> Any:
+    def _call_route(self, ctx: Context, match: RouteMatch, user: Any) -> Steps[Any]:
         route = match.route
         arguments: dict[str, Any] = {}
         for name, value in match.parameters.items():
-            arguments[name] = yield _Call(self._converted, route.annotations.get(name), value)
+            arguments[name] = yield Call(self._converted, route.annotations.get(name), value)
         if route.takes_ctx:
             arguments["ctx"] = ctx
         if route.takes_user is not None:
             arguments[route.takes_user] = user
-        result = yield _Call(route.callback, **arguments)
+        result = yield Call(route.callback, **arguments)
         if not result:
-            raise Refused(f"{route.name} returned {result!r}")
+            raise RequestDenied(f"{route.name} returned {result!r}")
         return result
 
     def _converted(self, annotation: Any, value: Any) -> Any:
@@ -261,36 +166,13 @@ class AuthEndpoint:
                 return made
         return value
 
-    @staticmethod
-    def _member(match: Match, user: Any, result: Any) -> dict[str, Any]:
-        route = match.route
-        info = None if result is True else plain(result, f"member of {route.pattern.text}")
-        if route.user_id is not None:
-            user_id = route.user_id(user)
-        elif user is not None:
-            user_id = id_of(user)
-        else:
-            user_id = info.get("id") if isinstance(info, dict) else None
-        if user_id is None or user_id == "":
-            raise RouteError(f"{route.name}: a member needs an id: return one as 'id', or give the route user_id=")
-        member = {"user_id": member_id(user_id, f"{route.name}: the member's id")}
-        return member if info is None else {**member, "user_info": info}
-
-    def _refusal(self, request: AuthRequest, error: Exception) -> Answer:
-        status = error.status if isinstance(error, Refused) else 403
-        reason = str(error)
-        if isinstance(error, (Denied, *self.denials)):
-            reason = reason or type(error).__name__
-            log.log(logging.WARNING if isinstance(error, Mistake) else logging.INFO, "denied: %s", _one_line(reason))
-        elif isinstance(error, SoundpostError):
-            log.error("denied: %s", _one_line(reason))
-        else:
-            log.error("denied, because a channel route failed", exc_info=error)
-            reason = f"the channel route failed: {type(error).__name__}: {error}"
-        return Answer(status, as_json({"message": reason if self._debug() else ""}))
+    def _refusal(self, error: Exception) -> AuthResponse:
+        reason = log_refusal(error, self.denials)
+        status = error.status if isinstance(error, RequestDenied) else 403
+        return refusal_response(status, reason if self._debug() else "")
 
     def _connection(self) -> ConnectionSettings:
-        """Whose signatures the server takes. Raises ConfigurationError if they cannot be made."""
+        """Return the connection whose app signs. Raises ConfigurationError if its credentials are incomplete."""
         connection = self.settings().connection()
         missing = connection.missing()
         if missing:
@@ -302,47 +184,3 @@ class AuthEndpoint:
             return self.settings().debug
         except SoundpostError:
             return False
-
-
-class _Call:
-    """A callable with its arguments, to be called by who drives the steps."""
-
-    __slots__ = ("_args", "_kwargs", "func")
-
-    def __init__(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        self.func = func
-        self._args = args
-        self._kwargs = kwargs
-
-    def __call__(self) -> Any:
-        try:
-            return unproxied(self.func(*self._args, **self._kwargs))
-        except StopIteration as error:  # a future cannot carry it: what awaits would wait for ever
-            raise RuntimeError("StopIteration") from error
-
-
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
-
-
-def _run(awaitable: Awaitable[Any]) -> Any:
-    return asyncio.run(_awaited(awaitable))
-
-
-def _signed(connection: ConnectionSettings, asked: _Asked, member: dict[str, Any] | None, route: str) -> Answer:
-    data = None if member is None else as_json(member)
-    text = channel_text(asked.socket_id, asked.channel, data)
-    answer = {"auth": f"{connection.key}:{sign(connection.secret, text)}"}
-    if data is not None:
-        answer["channel_data"] = data
-        check_message(connection, route, "pusher:subscribe", {**answer, "channel": asked.channel})
-    if kind_of(asked.channel).is_encrypted:
-        secret = shared_secret(asked.channel, connection.master_key(asked.channel))
-        answer["shared_secret"] = base64.b64encode(secret).decode()
-    return Answer(200, as_json(answer))
-
-
-def _one_line(reason: str) -> str:
-    """A reason for the log: what browsers send is in it, which is to be no line and no escape sequence of its own."""
-    text = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
-    return text if text.isprintable() else ascii(text)[1:-1]

@@ -1,6 +1,6 @@
-"""What a server takes of members and users: what is larger is refused where it would be signed.
+"""Limits of a server for members and users: larger ones are refused before they are signed.
 
-Signed, it would be refused at the server, or end the browser's connection: out of the application's sight.
+The server would refuse a larger one, or end the browser's connection: out of the application's sight.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ _DRIVERS_WITHOUT: Final = ("reverb",)
 """Drivers whose servers have no limits for ``user_info`` and ids, only for whole messages."""
 
 
-class Limits(Protocol):
+class AppLimits(Protocol):
     """The limits of an app, as a server or an application is configured with them."""
 
     @property
     def max_message_size(self) -> int:
-        """Bytes of a message from a browser."""
+        """Bytes in a message from a browser."""
 
     @property
     def max_user_info_size(self) -> int:
-        """Bytes of ``user_info`` in JSON."""
+        """Bytes in the JSON of ``user_info``."""
 
     @property
     def max_user_id_length(self) -> int:
-        """Characters of an id."""
+        """Characters in a user id."""
 
 
-def limits_of(connection: ConnectionSettings) -> Limits:
-    """Return the limits of a connection's server; where that is embedded in this process, its own."""
+def app_limits(connection: ConnectionSettings) -> AppLimits:
+    """Return the limits that a connection's server has for its app; those of an embedded server are known exactly."""
     if connection.driver == "embedded":
         from soundpost.asgi.app import server_of  # loaded already, if there is one
 
@@ -43,19 +43,19 @@ def limits_of(connection: ConnectionSettings) -> Limits:
 
 
 def check_member(connection: ConnectionSettings, what: str, user_id: str, user_info: Any) -> None:
-    """Refuse a member of a presence channel, or a user who signs in, who is too large. Raises RouteError.
+    """Check that the server takes a presence member, or a user who signs in. Raises RouteError for one too large.
 
     ``what`` names the channel route, or the sign-in.
     """
     if connection.driver in _DRIVERS_WITHOUT:
         return
-    limits = limits_of(connection)
+    limits = app_limits(connection)
     if len(user_id) > limits.max_user_id_length:
         raise RouteError(
             f"{what}: the user's id has {len(user_id)} characters, the server takes {limits.max_user_id_length} "
             "(max_user_id_length)"
         )
-    size = len(as_json(user_info).encode())
+    size = len(compact_json(user_info).encode())
     if size > limits.max_user_info_size:
         raise RouteError(
             f"{what}: user_info has {size} bytes, the server takes {limits.max_user_info_size} (max_user_info_size). "
@@ -64,9 +64,9 @@ def check_member(connection: ConnectionSettings, what: str, user_id: str, user_i
 
 
 def check_message(connection: ConnectionSettings, what: str, event: str, data: dict[str, str]) -> None:
-    """Refuse what makes the browser's message too large for the server. Raises RouteError."""
-    limit = limits_of(connection).max_message_size
-    size = len(as_json({"event": event, "data": data}).encode())
+    """Check that the server takes the message that the browser will send. Raises RouteError for one too large."""
+    limit = app_limits(connection).max_message_size
+    size = len(compact_json({"event": event, "data": data}).encode())
     if size > limit:
         raise RouteError(
             f"{what}: with what it returns the browser's message has {size} bytes, the server takes {limit} "
@@ -75,6 +75,6 @@ def check_message(connection: ConnectionSettings, what: str, event: str, data: d
         )
 
 
-def as_json(value: Any) -> str:
-    """JSON as browsers write it: short, with characters as they are."""
+def compact_json(value: Any) -> str:
+    """Return JSON as browsers write it: without spaces, with characters as they are."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

@@ -1,6 +1,6 @@
-"""Whether a page of this site asks: in place of a CSRF token, whose header Echo names otherwise than Django.
+"""Check of the origin of an auth request, in place of a CSRF token, which Echo sends in a header unknown to Django.
 
-What an auth endpoint answers is a signature for one socket, of no use to another site; this keeps others from asking.
+An auth endpoint answers with a signature for one socket, of no use to another site; the check keeps others from asking.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from soundpost.wire.origins import is_of_host, origins
 def cross_site_fault(
     *, origin: str | None, fetch_site: str | None, host: str, authorization: str | None, trusted: Iterable[str]
 ) -> str | None:
-    """Why a request is refused as another site's; None for one that is welcome.
+    """Return why a request is refused as another site's; None for a request that is welcome.
 
     ``origin``, ``fetch_site`` and ``authorization`` are the headers ``Origin``, ``Sec-Fetch-Site`` and
-    ``Authorization``, ``host`` is the site's own host and port. Whoever sends a token of its own needs no cookie, and
-    is welcome from everywhere; so is what is no browser.
+    ``Authorization``, ``host`` is the site's own host and port, ``trusted`` the origins of other sites that may ask. A
+    request with a token of its own needs no cookie, and is welcome from everywhere; so is one from no browser.
     """
     if authorization or fetch_site in ("same-origin", "none"):
         return None

@@ -1,4 +1,4 @@
-"""Patterns of channel names: ``orders.{order_id:int}``. A name fits wholly or not at all.
+"""Patterns of channel names: ``orders.{order_id:int}``. A pattern matches a whole name, never a part.
 
 Converters are ``str`` (no dot, the default), ``int``, ``slug``, ``uuid``.
 """
@@ -18,37 +18,39 @@ _LITERAL: Final = re.compile(r"[-a-zA-Z0-9_=@,.;]*")
 _PREFIX: Final = re.compile(r"(private-|presence-|encrypted-|cache-|#)")
 
 
-class Step(NamedTuple):
-    """One letter of a name, out of ``letters``; or one and any number more, if it repeats."""
+class PatternStep(NamedTuple):
+    """One letter of a name, out of ``letters``; one or more letters if the step ``repeats``."""
 
     letters: frozenset[str]
     repeats: bool = False
 
 
 class Converter(NamedTuple):
-    """What a parameter matches, and what it becomes."""
+    """A type of parameter: the text that it matches, and the function that converts the text."""
 
     regex: str
     convert: Callable[[str], Any]
-    steps: tuple[Step, ...]
-    """The same as ``regex`` for names that may be, to find out whether two patterns overlap."""
+    steps: tuple[PatternStep, ...]
+    """The ``regex`` as steps, by which overlaps of two patterns are found."""
 
 
 _DIGITS: Final = frozenset("0123456789")
 _LOWER: Final = frozenset("abcdefghijklmnopqrstuvwxyz")
 _LETTERS: Final = _LOWER | {letter.upper() for letter in _LOWER}
 _HEX: Final = _DIGITS | frozenset("abcdefABCDEF")
-_UUID: Final = tuple(Step(frozenset("-") if at in (8, 13, 18, 23) else _HEX) for at in range(36))
+_UUID: Final = tuple(PatternStep(frozenset("-") if at in (8, 13, 18, 23) else _HEX) for at in range(36))
 CONVERTERS: Final = {
-    "str": Converter(r"[-a-zA-Z0-9_=@,;]+", str, (Step(_LETTERS | _DIGITS | frozenset("-_=@,;"), repeats=True),)),
-    "int": Converter(r"[0-9]{1,19}", int, (Step(_DIGITS, repeats=True),)),
-    "slug": Converter(r"[-a-zA-Z0-9_]+", str, (Step(_LETTERS | _DIGITS | frozenset("-_"), repeats=True),)),
+    "str": Converter(
+        r"[-a-zA-Z0-9_=@,;]+", str, (PatternStep(_LETTERS | _DIGITS | frozenset("-_=@,;"), repeats=True),)
+    ),
+    "int": Converter(r"[0-9]{1,19}", int, (PatternStep(_DIGITS, repeats=True),)),
+    "slug": Converter(r"[-a-zA-Z0-9_]+", str, (PatternStep(_LETTERS | _DIGITS | frozenset("-_"), repeats=True),)),
     "uuid": Converter(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}", UUID, _UUID),
 }
 
 
 class Pattern:
-    """A pattern, ready to be matched against names without their prefixes. Raises RouteError for a wrong one."""
+    """A pattern of channel names, matched against names without their prefixes. Raises RouteError for a wrong one."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -59,7 +61,7 @@ class Pattern:
         self._regex = re.compile(regex)
 
     def match(self, name: str) -> dict[str, Any] | None:
-        """The parameters in a name, converted; None if it does not fit."""
+        """Return the converted parameters in a name; None if the name does not match."""
         found = self._regex.fullmatch(name)
         if found is None:
             return None
@@ -67,7 +69,7 @@ class Pattern:
         return {parameter: converter.convert(text) for (parameter, converter), text in values}
 
     def overlaps(self, other: Pattern) -> str | None:
-        """A name that both match; None if there is none."""
+        """Return a name that both patterns match; None if there is no such name."""
         return _common(self._steps(), other._steps())
 
     def _read(self, text: str) -> None:
@@ -103,15 +105,15 @@ class Pattern:
         if text:
             self.parts.append(text)
 
-    def _steps(self) -> list[Step]:
-        steps: list[Step] = []
+    def _steps(self) -> list[PatternStep]:
+        steps: list[PatternStep] = []
         for part in self.parts:
-            steps += [Step(frozenset(letter)) for letter in part] if isinstance(part, str) else part.steps
+            steps += [PatternStep(frozenset(letter)) for letter in part] if isinstance(part, str) else part.steps
         return steps
 
 
-def _common(one: list[Step], other: list[Step]) -> str | None:
-    """A text that both match, found step by step through the pairs of positions."""
+def _common(one: list[PatternStep], other: list[PatternStep]) -> str | None:
+    """Return a text that both match, found step by step through the pairs of positions; None if there is none."""
     start = (0, 0, False, False)  # positions, and whether the step there has matched a letter already
     seen = {start}
     ways = [(start, "")]

@@ -1,21 +1,55 @@
-"""Why an auth request is refused: a plain no, or a mistake in how things are set up, which somebody has to mend."""
+"""Reasons to refuse an auth request: a plain no, or a mistake in the set-up, which somebody has to mend."""
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 from soundpost.errors import SoundpostError
+
+log = logging.getLogger("soundpost.auth")
+
+_LONGEST_REASON: Final = 1_000
+"""Characters of a reason in the log."""
 
 
 class Denied(SoundpostError):  # noqa: N818 - reads as what it says
-    """Raise it in a channel route to deny a subscription, with the reason for the log (and for developers)."""
+    """Raise this exception in a channel route to deny a subscription, with the reason for the log and developers."""
 
 
-class Refused(Denied):
-    """A plain no, logged as INFO: nobody is logged in, a permission is missing. ``status`` is that of the answer."""
+class RequestDenied(Denied):
+    """A plain no of the endpoint, logged as INFO: nobody is logged in, a permission is missing."""
 
     def __init__(self, reason: str, status: int = 403) -> None:
         super().__init__(reason)
         self.status = status
+        """Status of the HTTP response."""
 
 
-class Mistake(Refused):
+class Misconfigured(RequestDenied):
     """A page, a proxy or a route is set up wrongly, logged as WARNING: no user will ever get through like this."""
+
+
+def log_refusal(error: Exception, denials: tuple[type[BaseException], ...]) -> str:
+    """Log a refused request, and return the reason.
+
+    Denials are INFO, mistakes in the set-up WARNING, failures ERROR. ``denials`` are the framework's exceptions that
+    deny, beside :class:`Denied`.
+    """
+    reason = str(error)
+    if isinstance(error, (Denied, *denials)):
+        reason = reason or type(error).__name__
+        level = logging.WARNING if isinstance(error, Misconfigured) else logging.INFO
+        log.log(level, "denied: %s", _one_line(reason))
+    elif isinstance(error, SoundpostError):
+        log.error("denied: %s", _one_line(reason))
+    else:
+        log.error("denied, because a channel route failed", exc_info=error)
+        reason = f"the channel route failed: {type(error).__name__}: {error}"
+    return reason
+
+
+def _one_line(reason: str) -> str:
+    """Return a reason for the log, cut off, and escaped unless printable: browsers' text is no line of its own."""
+    text = reason if len(reason) <= _LONGEST_REASON else f"{reason[:_LONGEST_REASON]}…"
+    return text if text.isprintable() else ascii(text)[1:-1]

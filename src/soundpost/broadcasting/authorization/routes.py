@@ -1,4 +1,4 @@
-"""Channel routes: who may subscribe to which channel.
+"""Channel routes: functions that decide who may subscribe to a channel.
 
 @channels.private("orders.{order_id:int}")
 def order(user, order_id: int) -> bool: ...
@@ -18,26 +18,27 @@ from soundpost.suggestions import did_you_mean
 from soundpost.wire.channel_names import Kind, kind_of
 
 Callback = TypeVar("Callback", bound=Callable[..., Any])
-Presence = Literal["private", "presence"]
+RouteKind = Literal["private", "presence"]
+"""The kinds of channels that need authorization."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What a channel route can know of the request, in a parameter called ``ctx``.
-
-    ``request`` is the framework's own; ``channel`` the full name.
-    """
+    """The auth request as a channel route sees it, in a parameter called ``ctx``."""
 
     socket_id: str
+    """Id of the browser's connection: ``1234.5678``."""
     channel: str
+    """Full name of the channel, with its prefix."""
     request: Any = None
+    """The framework's own request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A pattern of channel names, and who decides about them."""
+class ChannelRoute:
+    """A pattern of channel names, and the function that decides about them."""
 
-    kind: Presence
+    kind: RouteKind
     pattern: Pattern
     callback: Callable[..., Any]
     guests: bool = False
@@ -46,25 +47,33 @@ class Route:
     permission: str | None = None
     name: str = ""
     takes_user: str | None = field(default="user")
-    """The callback's parameter for the user; None: it takes none."""
+    """Name of the callback's parameter for the user; None: the callback takes no user."""
     takes_ctx: bool = False
+    """True if the callback has a parameter ``ctx``."""
     annotations: Mapping[str, Any] = field(default_factory=dict)
-    """Types of its parameters, by name."""
+    """Annotations of the callback's parameters, by name."""
 
 
-class Match(NamedTuple):
-    """A route that is responsible for a channel, with the parameters in its name."""
+class RouteMatch(NamedTuple):
+    """The route that decides about a channel, with the converted parameters in the channel's name."""
 
-    route: Route
+    route: ChannelRoute
     parameters: dict[str, Any]
 
 
 class ChannelPolicy:
-    """A channel route as a class: ``pattern``, ``kind``, and a method ``authorize(self, user, **parameters)``."""
+    """A channel route as a class: ``pattern``, ``kind``, and a method ``authorize(self, user, **parameters)``.
+
+    A subclass with a ``pattern`` is added to :data:`soundpost.channels`, or to ``routes``, a keyword of the class.
+    Raises RouteError for a class without ``authorize``, or with a wrong pattern.
+    """
 
     pattern: ClassVar[str]
-    kind: ClassVar[Presence] = "private"
+    """Pattern of channel names without prefixes: ``orders.{order_id:int}``."""
+    kind: ClassVar[RouteKind] = "private"
+    """``private`` or ``presence``."""
     guests: ClassVar[bool] = False
+    """True if ``authorize`` is also called without a user."""
 
     def __init_subclass__(cls, *, routes: ChannelRoutes | None = None, **more: Any) -> None:
         super().__init_subclass__(**more)
@@ -77,19 +86,19 @@ class ChannelPolicy:
         )
 
     def authorize(self, *args: Any, **kwargs: Any) -> Any:
-        """Whether the user may subscribe; what a function that is a route would return."""
+        """Return whether the user may subscribe; for a presence channel the member's data, or True."""
         raise NotImplementedError
 
 
 class ChannelRoutes:
-    """The channel routes of an application."""
+    """The channel routes of an application, with its guards and its sign-in callback."""
 
     def __init__(self) -> None:
-        self._routes: list[Route] = []
+        self._routes: list[ChannelRoute] = []
         self.guards: dict[str, Callable[[Any], Any]] = {}
-        """By name, functions from a request to its user, or None."""
+        """Functions that return a request's user, or None, by name of the guard."""
         self.user_callback: Callable[..., Any] | None = None
-        """Says who a user is at sign-in; see :meth:`user`."""
+        """The function that describes a user at sign-in; see :meth:`user`."""
 
     def __iter__(self) -> Any:
         return iter(self._routes)
@@ -105,11 +114,12 @@ class ChannelRoutes:
         guards: str | Iterable[str] = (),
         permission: str | None = None,
     ) -> Callable[[Callback], Callback]:
-        """Decorate who decides about private channels, encrypted and cache channels of the name included.
+        """Decorate a function that decides about private channels, among them encrypted and cache channels.
 
-        The function gets the user and the parameters of the pattern, and ``ctx`` if it asks for it; it returns whether
-        the user may subscribe. May be a coroutine function. With ``guests`` it is asked without a user too. ``guards``
-        name who finds the user, one after the other. ``permission`` is one that the user must have (Django).
+        The function gets the user, the parameters of the pattern, and a :class:`Context` if it has a parameter ``ctx``.
+        It returns whether the user may subscribe, and may be a coroutine function. With ``guests`` the function is also
+        called without a user. ``guards`` are asked for the user in turn. ``permission`` is a permission that the user
+        must have (Django). Raises RouteError for a wrong pattern or function, and for overlapping routes.
         """
         return self._decorator("private", pattern, guests=guests, guards=guards, permission=permission)
 
@@ -122,18 +132,18 @@ class ChannelRoutes:
         permission: str | None = None,
         user_id: Callable[[Any], Any] | None = None,
     ) -> Callable[[Callback], Callback]:
-        """Decorate who decides about presence channels.
+        """Decorate a function that decides about presence channels, with the arguments of :meth:`private`.
 
-        The function returns what the other members get to know of the user, a dict; True for nothing but the id.
-        ``user_id`` makes the id from the user; if it is not given, it is the user's own (``pk``, ``id``), and for a
-        guest the ``id`` in what is returned.
+        The function returns a dict for the other members to see; True if they see the id alone. ``user_id`` makes the
+        member's id from the user. Without ``user_id``, the id is the user's own (``pk``, ``id``); a guest's is the
+        ``id`` in the returned dict.
         """
         return self._decorator(
             "presence", pattern, guests=guests, guards=guards, permission=permission, user_id=user_id
         )
 
     def guard(self, name: str) -> Callable[[Callback], Callback]:
-        """Decorate a function that finds a request's user, for routes with ``guards=name``."""
+        """Decorate a function that returns a request's user, or None, for routes with ``guards=name``."""
 
         def decorate(function: Callback) -> Callback:
             self.guards[name] = function
@@ -142,20 +152,21 @@ class ChannelRoutes:
         return decorate
 
     def user(self, function: Callback) -> Callback:
-        """Decorate who says who a user is at sign-in: a dict with ``id``, and ``user_info`` and ``watchlist`` if any.
+        """Decorate a function that describes a user at sign-in, by a dict with ``id``, ``user_info`` or ``watchlist``.
 
-        Without it, users sign in with their id alone.
+        True stands for the user's id alone, as if there were no such function. A false result denies.
+        Source: https://pusher.com/docs/channels/server_api/authenticating-users/
         """
         self.user_callback = function
         return function
 
-    def add(self, kind: Presence, pattern: str, callback: Callable[..., Any], **options: Any) -> Route:
-        """Add a route. Raises RouteError if it is wrong, or if another matches a name that it matches.
+    def add(self, kind: RouteKind, pattern: str, callback: Callable[..., Any], **options: Any) -> ChannelRoute:
+        """Add a route, and return it. Raises RouteError for a wrong route, and for one that overlaps with another.
 
-        The same pattern of a function of the same name takes the place of the one before: a module was loaded anew.
+        A route with the pattern and the function's name of an earlier one replaces it: its module was reloaded.
         """
         made = Pattern(pattern)
-        name = options.get("name") or name_of(callback)
+        name = options.get("name") or callback_name(callback)
         before = next((each for each in self._routes if (each.kind, each.pattern.text) == (kind, pattern)), None)
         if before is not None and before.name == name:
             self._routes[self._routes.index(before)] = route = _route(kind, made, callback, options)
@@ -176,7 +187,7 @@ class ChannelRoutes:
 
     @contextmanager
     def all_or_none(self) -> Iterator[None]:
-        """Routes added in the block stay only if it does not fail."""
+        """Remove the routes that were added in the block if the block fails."""
         before = list(self._routes)
         try:
             yield
@@ -185,23 +196,23 @@ class ChannelRoutes:
             raise
 
     def clear(self) -> None:
-        """Forget all routes, guards, and who says who a user is."""
+        """Remove all routes, guards, and the sign-in callback."""
         self._routes.clear()
         self.guards.clear()
         self.user_callback = None
 
-    def find(self, channel: str) -> Match | None:
-        """The route responsible for a channel; None if there is none."""
+    def find(self, channel: str) -> RouteMatch | None:
+        """Return the route that decides about a channel, given by its full name; None if no route matches."""
         bare, kind = bare_name(channel)
         for route in self._routes:
             if route.kind == kind:
                 parameters = route.pattern.match(bare)
                 if parameters is not None:
-                    return Match(route, parameters)
+                    return RouteMatch(route, parameters)
         return None
 
-    def why_not(self, channel: str) -> str:
-        """Why no route was found, for developers."""
+    def explain_no_match(self, channel: str) -> str:
+        """Return the reason why no route matches a channel, for developers."""
         bare, kind = bare_name(channel)
         others = [route for route in self._routes if route.kind != kind and route.pattern.match(bare) is not None]
         if others:
@@ -211,7 +222,7 @@ class ChannelRoutes:
             hint = "; there are no routes at all: is the module with them imported?"
         return f"no {kind} channel route matches {bare!r}{hint}"
 
-    def _decorator(self, kind: Presence, pattern: str, **options: Any) -> Callable[[Callback], Callback]:
+    def _decorator(self, kind: RouteKind, pattern: str, **options: Any) -> Callable[[Callback], Callback]:
         def decorate(callback: Callback) -> Callback:
             self.add(kind, pattern, callback, **options)
             return callback
@@ -220,19 +231,19 @@ class ChannelRoutes:
 
 
 channels = ChannelRoutes()
-"""The application's own routes, unless it makes others."""
+"""The channel routes of the process, :data:`soundpost.channels`. FastAPI's extension has routes of its own."""
 
 
-def bare_name(channel: str) -> tuple[str, Presence]:
-    """A channel's name without its prefixes, and whether it is a private or a presence channel."""
+def bare_name(channel: str) -> tuple[str, RouteKind]:
+    """Return a channel's name without its prefixes, and the kind of its routes."""
     kind = kind_of(channel)
     if kind is Kind.USER or not kind.needs_auth:
         return channel, "private"
     return channel[len(kind.value) :], "presence" if kind.is_presence else "private"
 
 
-def _route(kind: Presence, pattern: Pattern, callback: Callable[..., Any], options: dict[str, Any]) -> Route:
-    name = options.pop("name", "") or name_of(callback)
+def _route(kind: RouteKind, pattern: Pattern, callback: Callable[..., Any], options: dict[str, Any]) -> ChannelRoute:
+    name = options.pop("name", "") or callback_name(callback)
     guards = options.pop("guards", ())
     signature = inspect.signature(callback)
     parameters = signature.parameters
@@ -253,7 +264,7 @@ def _route(kind: Presence, pattern: Pattern, callback: Callable[..., Any], optio
             f"channel route {pattern.text!r}: {name} wants {', '.join(extra)}, which the pattern does not have: "
             "it gets the user, the pattern's parameters, and ctx"
         )
-    return Route(
+    return ChannelRoute(
         kind,
         pattern,
         callback,
@@ -273,6 +284,6 @@ def _annotations(callback: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def name_of(callback: Any) -> str:
-    """Module and name of a function, for people."""
+def callback_name(callback: Any) -> str:
+    """Return module and name of a function, for error messages."""
     return f"{callback.__module__}.{getattr(callback, '__qualname__', type(callback).__name__)}"

@@ -1,4 +1,4 @@
-"""Who a user is, by the objects that frameworks have for users, and for nobody."""
+"""Users of an application: who is logged in, their ids, and their data as members of presence channels."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import inspect
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
+from soundpost.broadcasting.authorization.routes import ChannelRoute
 from soundpost.broadcasting.proxies import unproxied
+from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.text import text_of, user_id_of
 from soundpost.errors import PayloadError, RouteError
 
 
-def known_user(user: Any) -> Any:
-    """Return the user behind what a framework gives; None if that stands for nobody.
+def authenticated_user(user: Any) -> Any:
+    """Return a framework's user object without its proxy; None if the object stands for nobody.
 
-    Nobody is None, False, an empty text, list or mapping, and whatever says by ``is_authenticated``, an attribute, a
-    method or a key, that it is not: Django's ``AnonymousUser``, Starlette's ``UnauthenticatedUser``, Flask-Login's
-    ``AnonymousUserMixin``. Proxies are seen through. Awaitable where ``is_authenticated`` is, as Quart-Auth's. Raises
-    RouteError for a class.
+    Nobody is None, False, an empty text, list or mapping, and an object whose ``is_authenticated`` (an attribute, a
+    method or a key) is false: Django's ``AnonymousUser``, Starlette's ``UnauthenticatedUser``, Flask-Login's
+    ``AnonymousUserMixin``. The result is awaitable if ``is_authenticated`` is, as Quart-Auth's. Raises RouteError for
+    a class.
     """
     user = unproxied(user)
     if user is None or user is False or (isinstance(user, str | bytes | Mapping | list | tuple) and not user):
@@ -30,12 +32,12 @@ def known_user(user: Any) -> Any:
         answer = getattr(user, "is_authenticated", True)
     answer = unproxied(answer() if callable(answer) else answer)
     if inspect.isawaitable(answer):
-        return _once_known(user, answer)
+        return _awaited_user(user, answer)
     return user if answer else None
 
 
-async def _once_known(user: Any, answer: Awaitable[Any]) -> Any:
-    return user if await answer else None
+async def _awaited_user(user: Any, is_authenticated: Awaitable[Any]) -> Any:
+    return user if await is_authenticated else None
 
 
 def id_of(user: Any) -> str:
@@ -47,8 +49,26 @@ def id_of(user: Any) -> str:
 
 
 def member_id(value: Any, what: str) -> str:
-    """Return an id that the application gives for a user as text; ``what`` says where. Raises RouteError."""
+    """Return a user id that the application gives as text; ``what`` names the id in errors. Raises RouteError."""
     try:
         return text_of(value, what)
     except PayloadError as error:
         raise RouteError(str(error)) from None
+
+
+def member_of(route: ChannelRoute, user: Any, result: Any) -> dict[str, Any]:
+    """Return a presence member, ``user_id`` and perhaps ``user_info``, from the result of a route's callback.
+
+    Raises RouteError if there is no id, or none that is a text.
+    """
+    info = None if result is True else plain(result, f"member of {route.pattern.text}")
+    if route.user_id is not None:
+        user_id = route.user_id(user)
+    elif user is not None:
+        user_id = id_of(user)
+    else:
+        user_id = info.get("id") if isinstance(info, dict) else None
+    if user_id is None or user_id == "":
+        raise RouteError(f"{route.name}: a member needs an id: return one as 'id', or give the route user_id=")
+    member = {"user_id": member_id(user_id, f"{route.name}: the member's id")}
+    return member if info is None else {**member, "user_info": info}

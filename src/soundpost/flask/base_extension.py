@@ -1,4 +1,4 @@
-"""What the extensions for Flask and for Quart have in common."""
+"""The common base of the extensions for Flask and for Quart."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from markupsafe import Markup
 from werkzeug.exceptions import Forbidden, NotFound, Unauthorized
 
 from soundpost.broadcasting import Broadcaster
-from soundpost.broadcasting import broadcast as common_broadcaster
+from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
-from soundpost.broadcasting.authorization import channels as common_channels
+from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.browser import echo_options, echo_script
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import RouteError
@@ -26,26 +26,27 @@ log = logging.getLogger("soundpost.broadcast")
 Loader = TypeVar("Loader", bound=Callable[..., Any])
 
 _configured: WeakKeyDictionary[Broadcaster, WeakKeyDictionary[App, BroadcastSettings]] = WeakKeyDictionary()
-"""Which applications have given a broadcaster their settings."""
+"""Settings that applications have configured a broadcaster with, by broadcaster and application."""
 
 
 @dataclass(frozen=True)
-class AppState:
-    """What an application has as ``app.extensions["soundpost"]``."""
+class ExtensionState:
+    """The extension's state in an application: ``app.extensions["soundpost"]``."""
 
     app: App
     own_settings: BroadcastSettings
+    """Settings from ``app.config``; without connections if the application sets none."""
     broadcast: Broadcaster
     channels: ChannelRoutes
 
     @property
     def settings(self) -> BroadcastSettings:
-        """Its own settings; if it has none, what the broadcaster was configured with. Raises ConfigurationError."""
+        """The application's own settings; the broadcaster's if it has none. Raises ConfigurationError."""
         settings = self.own_settings if self.own_settings.connections else self.broadcast.settings
         return settings if "SOUNDPOST_DEBUG" in self.app.config else replace(settings, debug=self.app.debug)
 
     def echo_script(self, request_host: str | None, nonce: str, auth: str, user_auth: str, csrf: Any) -> Markup:
-        """What a page needs: where to connect, and the script that sends ``X-Socket-ID``."""
+        """Return HTML for a page: the options of laravel-echo, and a script that sends ``X-Socket-ID``."""
         options = echo_options(
             self.settings,
             request_host=request_host,
@@ -56,8 +57,8 @@ class AppState:
         return Markup(echo_script(options, nonce=nonce))
 
 
-class Extension:
-    """Settings, channel routes and users; how they are served is a framework's affair."""
+class BaseExtension:
+    """Settings, channel routes and users of an application; subclasses serve the auth routes."""
 
     def __init__(
         self,
@@ -67,9 +68,9 @@ class Extension:
         channels: ChannelRoutes | None = None,
         url_prefix: str | None = None,
     ) -> None:
-        self.broadcast = common_broadcaster if broadcaster is None else broadcaster
-        """Sends events: ``sp.broadcast(event)``, ``sp.broadcast.publish(…)``."""
-        self.channels = common_channels if channels is None else channels
+        self.broadcast = default_broadcaster if broadcaster is None else broadcaster
+        """The application's broadcaster: ``sp.broadcast(event)``, ``sp.broadcast.publish(…)``."""
+        self.channels = default_channels if channels is None else channels
         """The channel routes: ``@sp.channels.private("orders.{order_id:int}")``."""
         self._url_prefix = url_prefix
         self._load_user: Callable[[], Any] | None = None
@@ -77,30 +78,30 @@ class Extension:
             self.init_app(app)
 
     def init_app(self, app: Any) -> None:
-        """Serve an application. Raises ConfigurationError for wrong settings."""
+        """Add auth routes and settings to an application. Raises ConfigurationError for wrong settings."""
         raise NotImplementedError
 
     def user_loader(self, function: Loader) -> Loader:
-        """Decorate who says which user asks, from the current request or what else is there; None for nobody.
+        """Decorate a function without arguments that returns the user of the current request, or None for nobody.
 
-        May be a coroutine function.
+        The function may be a coroutine function.
         """
         self._load_user = function
         return function
 
-    def _set_up(self, app: App) -> AppState:
-        """Read an application's settings, and configure the broadcaster with them."""
+    def _set_up(self, app: App) -> ExtensionState:
+        """Read an application's settings, configure the broadcaster with them, and return the extension's state."""
         settings = settings_of(app.config)
         if settings.connections:
             self._configure(app, settings)
-        state = app.extensions["soundpost"] = AppState(app, settings, self.broadcast, self.channels)
+        state = app.extensions["soundpost"] = ExtensionState(app, settings, self.broadcast, self.channels)
         return state
 
-    def _endpoint(self, state: AppState, **options: Any) -> AuthEndpoint:
+    def _endpoint(self, state: ExtensionState, **options: Any) -> AuthEndpoint:
         denials = (Forbidden, NotFound, Unauthorized)
         return AuthEndpoint(self.channels, lambda: state.settings, denials=denials, **options)
 
-    def _prefix(self, app: App) -> str:
+    def _url_prefix_for(self, app: App) -> str:
         return self._url_prefix or app.config.get(URL_PREFIX) or "/broadcasting"
 
     def _user(self, guard: str | None) -> Any:
@@ -109,7 +110,7 @@ class Extension:
         return self._default_user() if self._load_user is None else self._load_user()
 
     def _default_user(self) -> Any:
-        """The user where there is no ``user_loader``."""
+        """Return the user of the current request where there is no ``user_loader``."""
         return None
 
     def _configure(self, app: App, settings: BroadcastSettings) -> None:
