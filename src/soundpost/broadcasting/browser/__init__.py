@@ -1,8 +1,8 @@
-"""What a page needs to connect: options of laravel-echo at run time, and a script that sends ``X-Socket-ID``.
+"""Connection data for pages: options of laravel-echo at run time, and a script that sends ``X-Socket-ID``.
 
-Run time, not build time: a page built once works wherever its server says it is.
+Options at run time, not at build time: a page that was built once works wherever the application is served.
 """
 
-from soundpost.broadcasting.browser.echo_options import echo_options, echo_script, script
+from soundpost.broadcasting.browser.echo_options import echo_options, echo_script, page_script
 
-__all__ = ["echo_options", "echo_script", "script"]
+__all__ = ["echo_options", "echo_script", "page_script"]

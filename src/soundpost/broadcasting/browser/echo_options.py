@@ -15,8 +15,9 @@ from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.client.address import is_loopback
 
 CONFIG_ID: Final = "soundpost-config"
-"""Id of the element that has the options; the script reads it."""
-_ANYWHERE: Final = ("0.0.0.0", "::", "")
+"""Id of the HTML element with the options, which the script reads."""
+_UNSPECIFIED: Final = ("0.0.0.0", "::", "")
+"""Addresses on which a server listens to all networks, and which no browser can connect to."""
 _FOR_HTML: Final = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
 
@@ -28,11 +29,12 @@ def echo_options(
     user_auth_endpoint: str = "/broadcasting/user-auth",
     csrf_token: str | None = None,
 ) -> dict[str, Any]:
-    """The options, as JSON values; a page calls ``new Echo({...options, Pusher})`` or sets ``window.Pusher``.
+    """Return the options of ``new Echo({...options, Pusher})`` as JSON values.
 
-    ``request_host`` is the host by which the browser reached the application: taken where no public host is set and the
-    server is on the same machine, or has a name without a dot, which only a private network knows. Raises
-    ConfigurationError if nothing is configured.
+    ``request_host`` is the host, perhaps with a port, by which the browser reached the application. The page connects
+    to this host if no public host is set and the server is embedded, on the same machine, or has a name without a dot,
+    which only a private network knows. ``auth_endpoint`` and ``user_auth_endpoint`` are URLs or paths. ``csrf_token``
+    is the token of the page, if any. Raises ConfigurationError if nothing is configured.
     """
     browser = settings.browser()
     host = browser.host
@@ -61,29 +63,30 @@ def echo_options(
 
 
 def is_internal(host: str) -> bool:
-    """Whether no browser elsewhere can reach a host: it is this machine, or has a name that only a network of
-    containers knows."""
-    return host in _ANYWHERE or ("." not in host and ":" not in host) or is_loopback(f"//{_bracketed(host)}")
+    """Tell whether only this machine, or a private network, can reach a host."""
+    return host in _UNSPECIFIED or ("." not in host and ":" not in host) or is_loopback(f"//{_bracketed(host)}")
 
 
 def echo_script(options: dict[str, Any], *, nonce: str = "") -> str:
-    """HTML with the options in it, and the script that reads them: ``window.Soundpost.options``.
+    """Return HTML with the options and the script that reads them: ``window.Soundpost.options``.
 
-    ``nonce`` is that of a Content-Security-Policy which allows no other inline scripts.
+    ``nonce`` is the nonce of a Content-Security-Policy which allows no other inline scripts; empty: no nonce.
     """
     text = json.dumps(options).translate(_FOR_HTML)
-    said = f' nonce="{escape(nonce)}"' if nonce else ""
-    return f'<script id="{CONFIG_ID}" type="application/json">{text}</script>\n<script{said}>{script()}</script>'
+    attribute = f' nonce="{escape(nonce)}"' if nonce else ""
+    return (
+        f'<script id="{CONFIG_ID}" type="application/json">{text}</script>\n<script{attribute}>{page_script()}</script>'
+    )
 
 
 @cache
-def script() -> str:
-    """The script, as JavaScript without a tag around it."""
+def page_script() -> str:
+    """Return the JavaScript of a page, without a tag around it."""
     return files("soundpost.broadcasting.browser").joinpath("static/soundpost.js").read_text(encoding="utf-8")
 
 
 def _ports(host: str) -> tuple[int, int]:
-    """The port of a request's host, as those of ws and wss: the page's own scheme decides which of them counts."""
+    """Return the ports for ws and wss from a request's host; without a port, the page's scheme decides: 80 or 443."""
     port = host[len(_without_port(host)) :].rpartition(":")[2]
     return (int(port), int(port)) if port.isdigit() else (80, 443)
 
