@@ -1,6 +1,6 @@
 """Broadcasting for Django: ``INSTALLED_APPS += ["soundpost.django"]``.
 
-Settings, system checks, ``channels.py`` of each app, the auth endpoints, after the commit, models that broadcast.
+Settings, system checks, channel routes in ``channels.py``, auth views, events after the commit, models that broadcast.
 """
 
 from soundpost.django.guards import drf_guard

@@ -1,4 +1,4 @@
-"""What happens when Django starts: settings, transactions, channel routes, system checks."""
+"""The app of Django, which prepares settings, transactions, channel routes and system checks at the start."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from soundpost.django.settings import broadcast_settings
 from soundpost.django.transactions import DjangoTransactions
 from soundpost.errors import ConfigurationError
 
-_OURS = ("SOUNDPOST", "DEBUG", "CSRF_TRUSTED_ORIGINS")
+_SETTINGS = ("SOUNDPOST", "DEBUG", "CSRF_TRUSTED_ORIGINS")
 
 
 class SoundpostConfig(AppConfig):
-    """The app."""
+    """The configuration of the app ``soundpost.django``."""
 
     name = "soundpost.django"
     label = "soundpost"
     verbose_name = "Soundpost"
 
     def ready(self) -> None:
-        """Prepare broadcasting. Wrong settings are told by the system checks, and where they are first needed."""
+        """Prepare broadcasting. Wrong settings are reported by the system checks, and raise when first needed."""
         from soundpost.django import checks  # noqa: F401 - registers them
 
         broadcast.configure_from(broadcast_settings)
         broadcast.transactions = DjangoTransactions()
         with suppress(ConfigurationError):
             broadcast.prepare()
-        setting_changed.connect(_configure_anew, dispatch_uid="soundpost.settings")
+        setting_changed.connect(_reconfigure, dispatch_uid="soundpost.settings")
         autodiscover()
 
 
-def _configure_anew(*, setting: str, **_: Any) -> None:
-    """A test has other settings (``override_settings``)."""
-    if setting in _OURS:
+def _reconfigure(*, setting: str, **_: Any) -> None:
+    """Configure the broadcaster again when a test changes settings (``override_settings``)."""
+    if setting in _SETTINGS:
         broadcast.configure_from(broadcast_settings)

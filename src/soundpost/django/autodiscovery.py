@@ -1,4 +1,4 @@
-"""``channels.py`` of each installed app: imported at start, so that its routes are known."""
+"""Import of ``channels.py`` of each installed app at the start, so that the app's routes are known."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from soundpost.errors import ConfigurationError
 log = logging.getLogger("soundpost.auth")
 
 failures: Final[dict[str, Exception]] = {}
-"""Modules that could not be imported, for the system checks."""
+"""Errors of modules that could not be imported, by module, for the system checks."""
 
 
 def autodiscover() -> None:
-    """Import the modules. One that fails has no routes at all: its channels are denied, and the log says why."""
+    """Import the modules. A module that fails has no routes: its channels are denied, and the log has the traceback."""
     failures.clear()
     try:
         name = own_settings().channels_module
-    except ConfigurationError:  # E001 tells it
+    except ConfigurationError:  # reported by E001
         return
     for app in apps.get_app_configs():
         if module_has_submodule(app.module, name):

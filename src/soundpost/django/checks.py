@@ -1,4 +1,4 @@
-"""System checks: what is wrong with the settings and the channel routes, and the way out."""
+"""System checks: mistakes in settings and channel routes, and the way out."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from soundpost.django.settings import WHERE, broadcast_settings, own_settings, u
 from soundpost.errors import ConfigurationError, RouteError
 
 Message = Any
-"""A CheckMessage of Django."""
+"""A ``CheckMessage`` of Django."""
 
 
 def check_settings(**_: Any) -> list[Message]:
-    """Wrong, unknown and missing settings; addresses that browsers cannot reach."""
+    """Return messages about wrong, unknown and missing settings, and addresses that browsers cannot reach."""
     try:
         own_settings()
         found = broadcast_settings()
@@ -39,13 +39,13 @@ def check_settings(**_: Any) -> list[Message]:
 
 
 def check_channels(**_: Any) -> list[Message]:
-    """Modules with channel routes that failed, guards and permissions that cannot be."""
+    """Return messages about modules with channel routes that failed, unknown guards and impossible permissions."""
     return [*_failed(failures.items()), *_wrong_routes()]
 
 
 def check_project(**_: Any) -> list[Message]:
-    """The middleware and the URLs."""
-    return [*_no_middleware(), *_no_urls()]
+    """Return messages about a missing middleware, and about missing URLs."""
+    return [*_missing_middleware(), *_missing_urls()]
 
 
 def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
@@ -67,7 +67,7 @@ def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
 
 
 def _useless_origins() -> Iterator[Message]:
-    """Return what is in CSRF_TRUSTED_ORIGINS and lets no page ask the auth endpoints."""
+    """Yield messages about entries of CSRF_TRUSTED_ORIGINS that let no page ask the auth endpoints."""
     for reason in useless_origins().values():
         yield checks.Warning(
             f"CSRF_TRUSTED_ORIGINS: {reason}.",
@@ -77,7 +77,7 @@ def _useless_origins() -> Iterator[Message]:
 
 
 def _unreachable(found: BroadcastSettings) -> Iterator[Message]:
-    """In production: an address for browsers that is none."""
+    """Yield messages about addresses that browsers cannot reach, in production only."""
     if settings.DEBUG or not found.connections or not found.connection().is_server:
         return
     browser = found.browser()
@@ -147,8 +147,8 @@ def _wrong_routes() -> Iterator[Message]:
             )
 
 
-def _no_middleware() -> Iterator[Message]:
-    if not any(map(_is_ours, settings.MIDDLEWARE)):
+def _missing_middleware() -> Iterator[Message]:
+    if not any(map(_is_socket_id_middleware, settings.MIDDLEWARE)):
         yield checks.Warning(
             "soundpost.django.SocketIdMiddleware is not in settings.MIDDLEWARE: to_others=True has no effect.",
             hint='MIDDLEWARE += ["soundpost.django.SocketIdMiddleware"]',
@@ -156,15 +156,15 @@ def _no_middleware() -> Iterator[Message]:
         )
 
 
-def _is_ours(path: str) -> bool:
+def _is_socket_id_middleware(path: str) -> bool:
     try:
         found = import_string(path)
-    except ImportError:  # not our affair
+    except ImportError:  # reported by Django itself
         return False
     return isinstance(found, type) and issubclass(found, SocketIdMiddleware)
 
 
-def _no_urls() -> Iterator[Message]:
+def _missing_urls() -> Iterator[Message]:
     try:
         has_path = own_settings().auth_path is not None
     except ConfigurationError:
@@ -180,7 +180,7 @@ def _no_urls() -> Iterator[Message]:
             'say where: SOUNDPOST = {"AUTH_PATH": "/broadcasting/", …}.',
             id="soundpost.W002",
         )
-    except Exception:  # a URLconf that fails: Django's own checks tell it
+    except Exception:  # a URLconf that fails: reported by Django's own checks
         return
 
 

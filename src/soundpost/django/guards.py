@@ -1,4 +1,4 @@
-"""Who asks: the user of the session, or whom a class of Django REST framework finds by a token."""
+"""Guards: finders of a request's user, by the session or by an authentication class of Django REST framework."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from soundpost.errors import ConfigurationError, RouteError
 log = logging.getLogger("soundpost.auth")
 
 SESSION: Final = "session"
-"""The guard that is always there: ``request.user``."""
+"""Name of the guard that always exists: ``request.user``."""
 
 
 def session_user(request: Any, guard: str | None) -> Any:
-    """The user of a request, who may be Django's for nobody. Raises RouteError for a guard that nobody has defined."""
+    """Return the user of a request, perhaps an ``AnonymousUser``. Raises RouteError for an undefined guard."""
     _check_guard(guard)
     return getattr(request, "user", None)
 
 
 async def asession_user(request: Any, guard: str | None) -> Any:
-    """The same without blocking the event loop."""
+    """Return the user of a request without blocking the event loop. Raises RouteError for an undefined guard."""
     _check_guard(guard)
     auser = getattr(request, "auser", None)  # Django 5.0
     if auser is not None:
@@ -33,10 +33,11 @@ async def asession_user(request: Any, guard: str | None) -> Any:
 
 
 def drf_guard(*authentication_classes: Any) -> Callable[[Any], Any]:
-    """A guard that asks classes of Django REST framework; those of its settings, if none are given.
+    """Return a guard that asks authentication classes of Django REST framework; by default those of its settings.
 
-    ``channels.guard("api")(drf_guard(TokenAuthentication))``, and ``guards="api"`` on the routes it is for. Its
-    SessionAuthentication wants a CSRF token, which Echo cannot send: use the guard ``session``.
+    ``channels.guard("api")(drf_guard(TokenAuthentication))`` defines the guard, ``guards="api"`` uses it in a route.
+    ``SessionAuthentication`` wants a CSRF token, which Echo cannot send: use the guard ``session`` instead. Raises
+    ConfigurationError if Django REST framework is not installed.
     """
     try:
         from rest_framework.exceptions import APIException
@@ -48,7 +49,7 @@ def drf_guard(*authentication_classes: Any) -> Callable[[Any], Any]:
     def find(request: Any) -> Any:
         classes = authentication_classes or api_settings.DEFAULT_AUTHENTICATION_CLASSES
         try:
-            # A copy, as it makes its user that of the request: of the next guards too.
+            # A copy, as the class sets the user of the request it is given, which the next guards would see.
             return Request(copy(request), authenticators=[each() for each in classes]).user
         except APIException as error:
             log.info("the guard of Django REST framework finds no user: %s", error)

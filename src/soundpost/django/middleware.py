@@ -1,4 +1,4 @@
-"""Makes ``to_others`` know the browser that a request comes from."""
+"""The middleware by which ``to_others=True`` knows the browser that a request comes from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from soundpost.broadcasting.socket_id import HEADER, socket_id
 
 
 class SocketIdMiddleware:
-    """Reads ``X-Socket-ID``; for ``settings.MIDDLEWARE``, under WSGI and ASGI."""
+    """Middleware that reads ``X-Socket-ID``: for ``settings.MIDDLEWARE``, under WSGI and ASGI."""
 
     sync_capable = True
     async_capable = True
@@ -23,7 +23,7 @@ class SocketIdMiddleware:
             markcoroutinefunction(self)
 
     def __call__(self, request: Any) -> Any:
-        """Serve one request."""
+        """Serve a request, with its socket id as the current one."""
         if self._is_async:
             return self._acall(request)
         with socket_id(request.headers.get(HEADER)):

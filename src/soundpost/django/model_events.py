@@ -1,10 +1,10 @@
-"""Models that broadcast what happens to them.
+"""Models that broadcast when their objects are created, updated and deleted.
 
 @broadcasts(on=lambda order, event: PrivateChannel(f"orders.{order.pk}"), fields=["id", "status"])
 class Order(models.Model): ...
 
 The browser gets ``OrderCreated``, ``OrderUpdated``, ``OrderDeleted`` with ``{"model": {"id": 7, "status": "paid"}}``,
-as Laravel's ``useEchoModel`` expects it.
+as ``useEchoModel`` expects: https://laravel.com/docs/broadcasting#model-broadcasting
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _silent: ContextVar[bool] = ContextVar("soundpost_silent", default=False)
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """How a model broadcasts."""
+    """The arguments of ``@broadcasts`` for a model."""
 
     on: Callable[[Any, str], Channels] | Channels
     fields: tuple[str, ...]
@@ -47,7 +47,7 @@ _rules: Final[dict[type, _Rule]] = {}
 
 
 class ModelEvent(Broadcastable):
-    """What happened to an object: ``instance`` and ``event``."""
+    """An event of a model's object: ``instance`` was ``created``, ``updated`` or ``deleted``."""
 
     def __init__(self, instance: Any, event: ModelEventName, using: str | None = None) -> None:
         self.instance = instance
@@ -56,18 +56,18 @@ class ModelEvent(Broadcastable):
         self._rule = _rule_of(type(instance))
 
     def broadcast_on(self) -> Channels:  # type: ignore[override]
-        """What ``on`` says of it."""
+        """Return the channels that ``on`` gives for the object."""
         on = self._rule.on
         if not callable(on):
             return [_filled(each, self.instance) for each in several(on or ())]
         return on(self.instance, self.event)
 
     def broadcast_as(self) -> str:
-        """``OrderUpdated``."""
+        """Return the name of the event: ``OrderUpdated``."""
         return _name(self._rule.name, type(self.instance), self.event)
 
     def broadcast_with(self) -> Any:
-        """``{"model": {…}}`` with the fields that were named, and no other."""
+        """Return ``{"model": {…}}`` with the fields that ``@broadcasts`` names, and no other."""
         return {"model": {name: self._value(name) for name in self._rule.fields}}
 
     def _value(self, name: str) -> Any:
@@ -91,13 +91,14 @@ def broadcasts(
 ) -> Callable[[ModelType], ModelType]:
     """Decorate a model whose objects broadcast when they are created, updated and deleted, after the commit.
 
-    ``on`` is a function ``(object, event)`` that gives a channel, several or none; or channels, with
-    ``{attribute}`` in their names. ``fields`` are those that browsers may see. ``name`` is made with ``{model}``,
-    ``{event}`` and ``{Event}``. ``options`` are those of :func:`soundpost.broadcast`: ``to_others``, ``via``,
-    ``on_error`` (``log`` here, if nothing else is said: who saves an object is not to fail over this).
+    ``on`` is a function ``(object, event)`` that returns a channel, several or none; or channels, with ``{attribute}``
+    in their names. ``fields`` are the fields that browsers may see. ``events`` are some of ``created``, ``updated`` and
+    ``deleted``. ``name`` is a template with ``{model}``, ``{event}`` and ``{Event}``. ``options`` are those of
+    :func:`soundpost.broadcast`: ``to_others``, ``via``, ``on_error``. The latter is ``log`` by default: no ``save()``
+    fails because of a server that does not answer.
 
-    Django has no signals for ``bulk_create``, ``bulk_update`` and ``QuerySet.update``, nor for fixtures here: see
-    :func:`broadcast_models`. Raises ConfigurationError.
+    Django sends no signals for ``bulk_create``, ``bulk_update`` and ``QuerySet.update``: see :func:`broadcast_models`.
+    Fixtures do not broadcast. Raises ConfigurationError for unknown fields and events, and for abstract models.
     """
     wanted = (fields,) if isinstance(fields, str) else tuple(fields)
     which = (events,) if isinstance(events, str) else tuple(events)
@@ -117,7 +118,7 @@ def broadcasts(
 
 @contextmanager
 def without_broadcasting() -> Iterator[None]:
-    """No model broadcasts in this block: for imports, migrations, tests."""
+    """Keep models from broadcasting in a ``with`` block: for imports, migrations, tests."""
     token = _silent.set(True)
     try:
         yield
@@ -126,10 +127,10 @@ def without_broadcasting() -> Iterator[None]:
 
 
 def broadcast_models(objects: Iterable[Any], event: ModelEventName) -> None:
-    """Broadcast for objects that were changed without signals: a queryset, or what ``bulk_create`` returned.
+    """Broadcast for objects that were changed without signals: a queryset, or the result of ``bulk_create``.
 
-    All of them together, in as few requests as the server takes. Raises ConfigurationError for other models than those
-    that ``@broadcasts`` decorates.
+    ``event`` is ``created``, ``updated`` or ``deleted``. The events are sent together, in as few requests as the server
+    takes. Raises ConfigurationError for models without ``@broadcasts``, and for an unknown event.
     """
     if event not in EVENTS:
         raise ConfigurationError(f"broadcast_models: {event!r} is no event of models: {', '.join(EVENTS)}")
@@ -142,7 +143,7 @@ def broadcast_models(objects: Iterable[Any], event: ModelEventName) -> None:
 
 
 def described_models() -> Iterator[str]:
-    """The events of models in words, as ``soundpost events`` has those of classes."""
+    """Yield lines that describe the events of models, in the form of ``soundpost events``."""
     for model, rule in _rules.items():
         names = ", ".join(_name(rule.name, model, event) for event in rule.events)
         where = "(said by a function)" if callable(rule.on) else ", ".join(names_of(rule.on or ()))

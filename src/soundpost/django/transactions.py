@@ -1,4 +1,4 @@
-"""Events wait for the commit of the transaction they are broadcast in, and are dropped with one that is rolled back."""
+"""Transactions of Django: events wait for the commit, and are dropped by a rollback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _alias: ContextVar[str | None] = ContextVar("soundpost_database", default=None)
 
 @contextmanager
 def commit_of(using: str) -> Iterator[None]:
-    """Events of this block wait for the transaction of another database than ``settings.SOUNDPOST["DATABASE"]``."""
+    """Let events of a ``with`` block wait for a commit of the database ``using``, not of ``SOUNDPOST["DATABASE"]``."""
     token = _alias.set(using)
     try:
         yield
@@ -24,10 +24,10 @@ def commit_of(using: str) -> Iterator[None]:
 
 
 class DjangoTransactions:
-    """Knows whether ``transaction.atomic()`` is around us."""
+    """The transactions of Django's databases, opened by ``transaction.atomic()``."""
 
     def defer(self, send: Callable[[], None]) -> bool:
-        """Have ``send`` called once the outermost ``atomic`` is committed; False: there is none."""
+        """Call ``send`` once the outermost ``atomic`` block is committed; return False if no such block is open."""
         alias = _current_alias()
         if not connections[alias].in_atomic_block:
             return False
@@ -35,11 +35,11 @@ class DjangoTransactions:
         return True
 
     def is_open(self) -> bool:
-        """Whether there is one; always in a ``TestCase``."""
+        """Tell whether an ``atomic`` block is open; in a ``TestCase``, always."""
         return bool(connections[_current_alias()].in_atomic_block)
 
-    def is_of_a_test_case(self) -> bool:
-        """Return whether a ``TestCase``, or pytest-django's ``db``, has opened it: it will be rolled back."""
+    def is_opened_by_test_case(self) -> bool:
+        """Tell whether a ``TestCase`` or pytest-django's ``db`` opened the transaction, which will be rolled back."""
         blocks = connections[_current_alias()].atomic_blocks
         return any(getattr(block, "_from_testcase", False) for block in blocks)
 

@@ -1,4 +1,4 @@
-"""``path("broadcasting/", include("soundpost.django.urls"))``: the addresses that Echo asks unless told otherwise."""
+"""URLs of the auth views, for ``path("broadcasting/", include("soundpost.django.urls"))``."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""``{% load soundpost %}{% soundpost %}``: where the page connects, at run time, and its CSRF token."""
+"""The template tag ``{% load soundpost %}{% soundpost %}``: options of laravel-echo and the page's CSRF token."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ register = template.Library()
 
 @register.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]
 def soundpost(context: Any, nonce: str = "") -> Any:
-    """``window.Soundpost.options`` for ``new Echo(…)``, and ``X-Socket-ID`` on the page's own requests.
+    """Return HTML with ``window.Soundpost.options`` for ``new Echo(…)``, and a script that sends ``X-Socket-ID``.
 
-    ``nonce`` is that of the page's Content-Security-Policy: ``{% soundpost nonce=request.csp_nonce %}``.
+    ``nonce`` is the nonce of the page's Content-Security-Policy: ``{% soundpost nonce=request.csp_nonce %}``.
     """
     request = context.get("request")
     token = None if request is None else get_token(request)
@@ -37,7 +37,7 @@ def soundpost(context: Any, nonce: str = "") -> Any:
 
 
 def auth_url(name: str) -> str:
-    """Where the endpoint ``auth`` or ``user-auth`` is: as set, as in the URLconf, or where Echo expects it."""
+    """Return the URL of ``auth`` or ``user-auth``: as in ``AUTH_PATH``, as in the URLconf, or as Echo expects it."""
     path = own_settings().auth_path
     if path is not None:
         return f"{path.rstrip('/')}/{name}"

@@ -1,4 +1,4 @@
-"""``manage.py soundpost start | init | channels | events | trigger | listen``."""
+"""The command ``manage.py soundpost start | init | channels | events | trigger | listen``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _PASSED_ON = {
 
 
 class Command(BaseCommand):
-    """What can be done from a shell."""
+    """The command ``soundpost`` of ``manage.py``."""
 
     help = "Realtime: the server, channel routes, events."
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own form; credentials may be what is asked for
 
     def add_arguments(self, parser: Any) -> None:
-        """Say what there is."""
+        """Add the subcommands with their arguments."""
         commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
         for name, help in _PASSED_ON.items():
             # Any option is an argument here: the command line it is passed on to knows it.
@@ -49,7 +49,7 @@ class Command(BaseCommand):
         trigger.add_argument("--socket-id", help="connection that is not to get it")
 
     def handle(self, *, command: str, **options: Any) -> None:
-        """Run one of them."""
+        """Run a subcommand. Raises CommandError."""
         try:
             getattr(self, f"_{command}")(options)
         except SoundpostError as error:
@@ -58,7 +58,7 @@ class Command(BaseCommand):
     def _start(self, options: dict[str, Any]) -> None:
         settings = broadcast.settings
         if settings.connections:
-            _tell_the_server(settings.connection())
+            _set_server_variables(settings.connection())
         arguments = options["arguments"]
         if "--dev" in arguments:
             arguments = ["--host", "127.0.0.1", "--debug", *(each for each in arguments if each != "--dev")]
@@ -125,8 +125,8 @@ def _command_line(command: str, arguments: list[str]) -> None:
     app([command, *arguments], prog_name="manage.py soundpost")
 
 
-def _tell_the_server(connection: ConnectionSettings) -> None:
-    """Its app; and, where the application publishes to this machine, the port it publishes to."""
+def _set_server_variables(connection: ConnectionSettings) -> None:
+    """Set environment variables for the server: the app, and for a server on this machine its port and path."""
     os.environ.update(
         SOUNDPOST_APP_ID=connection.app_id, SOUNDPOST_APP_KEY=connection.key, SOUNDPOST_APP_SECRET=connection.secret
     )
