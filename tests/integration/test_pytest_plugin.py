@@ -196,7 +196,7 @@ def test_fixtures(pytester: pytest.Pytester, name: str) -> None:
 
 
 def test_django_s_own_endpoint_is_asked(pytester: pytest.Pytester) -> None:
-    """With its denials and permissions."""
+    """Django's endpoint is asked, with Django's denials and permissions."""
     pytester.makeconftest(
         """
         import django
@@ -325,4 +325,4 @@ def test_loading_the_plugin_loads_nothing_else(pytester: pytest.Pytester) -> Non
 
 def test_pytest_finds_it_by_itself_and_says_what_its_fixtures_give(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--fixtures")
-    result.stdout.fnmatch_lines(["soundpost_fake*", "*remembered instead of sent*", "soundpost_server*"])
+    result.stdout.fnmatch_lines(["soundpost_fake*", "*instead of sending them*", "soundpost_server*"])

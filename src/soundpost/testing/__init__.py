@@ -1,7 +1,7 @@
-"""For the tests of applications: what the fixtures of the pytest plugin give.
+"""Tests of applications: the classes behind the fixtures of the pytest plugin.
 
 ``soundpost_fake`` (:class:`~soundpost.broadcasting.fake.Fake`), ``soundpost_auth`` (:class:`AuthorizationTester`) and
-``soundpost_server`` (:class:`LiveServer`). Names are loaded when first used: the plugin is in every test run.
+``soundpost_server`` (:class:`LiveServer`). Names are loaded when first used, as the plugin is in every test run.
 """
 
 from __future__ import annotations

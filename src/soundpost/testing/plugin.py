@@ -1,4 +1,4 @@
-"""The pytest plugin. Nothing but its fixtures is here, and nothing is imported before one is used."""
+"""The pytest plugin: fixtures only, whose imports wait until a fixture is used."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def soundpost_fake() -> Iterator[Fake]:
-    """What the test broadcasts, remembered instead of sent: ``soundpost_fake.assert_broadcast(OrderShipped)``."""
+    """Remember events of the test instead of sending them: ``soundpost_fake.assert_broadcast(OrderShipped)``."""
     from soundpost.broadcasting import broadcast
 
     with broadcast.fake() as fake:
@@ -26,9 +26,9 @@ def soundpost_fake() -> Iterator[Fake]:
 
 @pytest.fixture
 def soundpost_auth_endpoint() -> AuthEndpoint:
-    """The endpoint whose routes ``soundpost_auth`` asks: Django's, or one of :data:`soundpost.channels`.
+    """Return the endpoint whose channel routes ``soundpost_auth`` asks: Django's, or one of :data:`soundpost.channels`.
 
-    Override it for routes of your own.
+    Override this fixture for other routes.
     """
     from soundpost.broadcasting import broadcast
     from soundpost.broadcasting.authorization import AuthEndpoint, channels
@@ -42,7 +42,7 @@ def soundpost_auth_endpoint() -> AuthEndpoint:
 
 @pytest.fixture
 def soundpost_auth(soundpost_auth_endpoint: AuthEndpoint) -> AuthorizationTester:
-    """Who may subscribe to what: ``soundpost_auth.assert_allowed(alice, "private-orders.7")``."""
+    """Return a tester of channel routes: ``soundpost_auth.assert_allowed(alice, "private-orders.7")``."""
     from soundpost.testing.authorization import AuthorizationTester
 
     return AuthorizationTester(soundpost_auth_endpoint)
@@ -50,14 +50,14 @@ def soundpost_auth(soundpost_auth_endpoint: AuthEndpoint) -> AuthorizationTester
 
 @pytest.fixture
 def soundpost_server() -> Iterator[LiveServer]:
-    """A real server on a free port, to which :func:`soundpost.broadcast` sends while the test runs."""
+    """Start a real server on a free port, to which :func:`soundpost.broadcast` sends while the test runs."""
     from soundpost.broadcasting import broadcast
     from soundpost.testing.server import LiveServer
-    from soundpost.testing.transactions import nothing_waits_for_the_test
+    from soundpost.testing.transactions import ignore_test_transactions
 
     with (
-        LiveServer.like(broadcast) as server,
+        LiveServer.for_broadcaster(broadcast) as server,
         broadcast.pinned(server.broadcast_settings(broadcast)),
-        nothing_waits_for_the_test(broadcast),
+        ignore_test_transactions(broadcast),
     ):
         yield server

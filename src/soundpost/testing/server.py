@@ -1,4 +1,4 @@
-"""A real server in the process of the tests, with an event loop in a thread of its own."""
+"""A real server in the process of the tests, whose event loop runs in a thread of its own."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HOST: Final = "127.0.0.1"
 
 
 class LiveServer:
-    """A server on a free ``port`` of this machine, with one app; runs within ``with``.
+    """A server with one app on a free ``port`` of 127.0.0.1, which runs within ``with``.
 
     >>> with LiveServer() as server, SyncClient(server.url, server.key) as client:
     ...     orders = client.subscribe("orders.7")
@@ -43,8 +43,8 @@ class LiveServer:
         self._gc_threshold = gc.get_threshold()
 
     @classmethod
-    def like(cls, broadcaster: Broadcaster) -> Self:
-        """One with the credentials that the application is configured with, so that its auth endpoints sign for it."""
+    def for_broadcaster(cls, broadcaster: Broadcaster) -> Self:
+        """Return a server with the credentials of an application, whose auth endpoints then sign for the server."""
         own = _settings_of(broadcaster)
         connection = own.connections.get(own.default)
         if connection is None or not connection.is_server or connection.missing():
@@ -53,7 +53,7 @@ class LiveServer:
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:12345``."""
+        """The address of the server: ``http://127.0.0.1:12345``."""
         return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> Self:
@@ -79,15 +79,18 @@ class LiveServer:
         gc.unfreeze()
 
     def client(self, *, user_id: object = "", user_info: Any = None, auth: Authorize | None = None) -> Client:
-        """A client for ``async with``. It may subscribe to all channels, as this user; ``auth`` asks somebody else."""
+        """Return a client for ``async with``.
+
+        The client may subscribe to all channels, as ``user_id`` with ``user_info``; with ``auth``, as ``auth`` decides.
+        """
         return Client(self.url, self.key, auth=auth or self._secret(user_id, user_info))
 
     def sync_client(self, *, user_id: object = "", user_info: Any = None, auth: Authorize | None = None) -> SyncClient:
-        """The same for ``with``."""
+        """Return a client for ``with``, with the arguments of :meth:`client`."""
         return SyncClient(self.url, self.key, auth=auth or self._secret(user_id, user_info))
 
     def listen(self, channel: ChannelLike, *, auth: Authorize | None = None) -> SyncSubscription:
-        """Subscribe to a channel, for synchronous tests: ``listen("orders.7").next(timeout=1)`` is its next event."""
+        """Return a subscription for synchronous tests: ``listen("orders.7").next(timeout=1)`` is the next event."""
         if self._listener is None:
             client = self.sync_client(user_id="listener")
             client.__enter__()
@@ -95,7 +98,7 @@ class LiveServer:
         return self._listener.subscribe(name_of(channel), auth=auth)
 
     def broadcast_settings(self, broadcaster: Broadcaster) -> BroadcastSettings:
-        """An application's settings, with this server behind all of its connections, and failures raised at once."""
+        """Return an application's settings with all connections leading to this server, and failures raised at once."""
         own = _settings_of(broadcaster)
         here = ConnectionSettings(
             app_id=self.app_id,

@@ -1,4 +1,4 @@
-"""The transactions of an application, in tests that have opened one around it."""
+"""Transactions of an application whose tests run in a transaction themselves."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from soundpost.broadcasting import Broadcaster
 
 
 @contextmanager
-def nothing_waits_for_the_test(broadcaster: Broadcaster) -> Iterator[None]:
-    """Events of the block are sent at once where the transaction is the test's own, which is never committed."""
+def ignore_test_transactions(broadcaster: Broadcaster) -> Iterator[None]:
+    """Send events of a ``with`` block at once if only the test's own transaction is open, which is never committed."""
     before = broadcaster.transactions
     django: Any = sys.modules.get("soundpost.django.transactions")
     if django is not None and isinstance(before, django.DjangoTransactions):
-        broadcaster.transactions = _WithoutTestCases(before)
+        broadcaster.transactions = _CommittedTransactions(before)
     try:
         yield
     finally:
         broadcaster.transactions = before
 
 
-class _WithoutTestCases:
-    """Django's transactions, but for that which a ``TestCase`` opens."""
+class _CommittedTransactions:
+    """The transactions of Django, without the one that a ``TestCase`` opens."""
 
     def __init__(self, transactions: Any) -> None:
         self._transactions = transactions
 
     def defer(self, send: Callable[[], None]) -> bool:
-        """Have ``send`` called once the transaction is committed; False: none is open that ever will be."""
+        """Call ``send`` once the transaction is committed; return False if none is open that may be committed."""
         return self.is_open() and bool(self._transactions.defer(send))
 
     def is_open(self) -> bool:
-        """Return whether a transaction is open that may be committed."""
-        return bool(self._transactions.is_open()) and not self._transactions.is_of_a_test_case()
+        """Tell whether a transaction is open that may be committed."""
+        return bool(self._transactions.is_open()) and not self._transactions.is_opened_by_test_case()
