@@ -1,4 +1,4 @@
-"""Soundpost for Flask: ``sp = Soundpost(); sp.init_app(app)``."""
+"""Broadcasting for Flask: ``sp = Soundpost(); sp.init_app(app)``."""
 
 from soundpost.flask.extension import Soundpost
 

@@ -1,4 +1,4 @@
-"""``flask soundpost start | channels | events | trigger``."""
+"""Commands of Flask's command line: ``flask soundpost start | channels | events | trigger``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from soundpost.wire.json_text import read_json
 
 
 def group() -> AppGroup:
-    """The commands, for ``app.cli``."""
+    """Return the group of commands, for ``app.cli``."""
     commands = AppGroup("soundpost", help="Realtime: the server, channel routes, events.")
     for command in (start, channels, events, trigger):
         commands.add_command(command)
@@ -81,7 +81,7 @@ def trigger(channel: str, event: str, data: str) -> None:
 
 
 def _server_variables(connection: ConnectionSettings) -> dict[str, str]:
-    """The variables of a server that the application reaches: its app, and on this machine the port."""
+    """Return environment variables for the server: the app, and for a server on this machine its port and path."""
     variables = {
         "SOUNDPOST_APP_ID": connection.app_id,
         "SOUNDPOST_APP_KEY": connection.key,

@@ -1,4 +1,4 @@
-"""Flask-WTF's CSRF protection, where the application has it; the auth routes look at ``Origin`` instead."""
+"""Exemption from Flask-WTF's CSRF protection: the auth routes look at ``Origin`` instead."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from flask import Blueprint, Flask, current_app
 
 
 def exempt(app: Flask, routes: Blueprint) -> None:
-    """Take routes out of CSRF protection, whether Flask-WTF is initialised already or only later."""
+    """Exempt routes from CSRF protection, whether Flask-WTF is initialised before or after."""
 
     def exempt_routes() -> None:
         protection = app.extensions.get("csrf")
@@ -18,7 +18,7 @@ def exempt(app: Flask, routes: Blueprint) -> None:
 
 
 def csrf_token() -> str | None:
-    """The token for forms and scripts of the page; None without Flask-WTF."""
+    """Return the CSRF token for forms and scripts of a page; None without Flask-WTF."""
     if "csrf" not in current_app.extensions:
         return None
     from flask_wtf.csrf import generate_csrf

@@ -1,4 +1,4 @@
-"""Flask-Login's user, where the application has Flask-Login."""
+"""The user of Flask-Login, in applications that have Flask-Login."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import current_app
 
 
 def logged_in_user() -> Any:
-    """The user of the current request, or its object for nobody; None if there is no Flask-Login."""
+    """Return Flask-Login's user of the current request, perhaps an anonymous one; None without Flask-Login."""
     if not hasattr(current_app, "login_manager"):
         return None
     from flask_login import current_user

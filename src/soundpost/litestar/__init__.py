@@ -1,4 +1,4 @@
-"""Soundpost for Litestar: ``Litestar(plugins=[SoundpostPlugin(user=current_user)])``."""
+"""Broadcasting for Litestar: ``Litestar(plugins=[SoundpostPlugin(user=current_user)])``."""
 
 from soundpost.litestar.plugin import SoundpostPlugin
 

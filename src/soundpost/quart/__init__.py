@@ -1,4 +1,4 @@
-"""Soundpost for Quart: ``sp = Soundpost(); sp.init_app(app)``."""
+"""Broadcasting for Quart: ``sp = Soundpost(); sp.init_app(app)``."""
 
 from soundpost.quart.extension import Soundpost
 
