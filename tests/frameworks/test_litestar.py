@@ -101,3 +101,11 @@ def test_auth_routes_need_no_token_of_litestar_s_csrf_protection_others_do(plugi
     with TestClient(app) as client:
         assert ask(client, "private-orders.7").status_code == 200
         assert client.post("/orders").status_code == 403
+
+
+def test_auth_routes_are_below_another_prefix() -> None:
+    plugin = SoundpostPlugin(CREDENTIALS, user=by_header, broadcaster=Broadcaster(), url_prefix="/live/")
+    with TestClient(Litestar([], plugins=[plugin])) as client:
+        answer = client.post("/live/user-auth", data={"socket_id": "1.2"}, headers={"X-User": "7"})
+        assert answer.json()["user_data"] == '{"id":"7"}'
+        assert client.post("/broadcasting/user-auth").status_code == 404

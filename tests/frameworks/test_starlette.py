@@ -68,6 +68,14 @@ def test_auth_routes(sp: Soundpost, find: Any) -> None:
     assert client.get("/api/broadcasting/config").json()["authEndpoint"] == "/api/broadcasting/auth"
 
 
+def test_auth_routes_are_below_another_prefix(sp: Soundpost) -> None:
+    client = TestClient(Starlette(routes=sp.routes(user=find_user, url_prefix="/live")))
+    headers = {"Authorization": "Bearer ann"}
+    assert client.post("/live/user-auth", data={"socket_id": SOCKET_ID}, headers=headers).status_code == 200
+    assert client.get("/live/config").json()["authEndpoint"] == "/live/auth"
+    assert client.get("/broadcasting/config").status_code == 404
+
+
 def test_an_expired_login_is_nobody(sp: Soundpost) -> None:
     sp.channels.private("orders")(lambda user: True)
     client = TestClient(Starlette(routes=sp.routes(user=find_user)))
