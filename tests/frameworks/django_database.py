@@ -19,7 +19,7 @@ ALIASES = ("default", "archive")
 
 @contextmanager
 def in_transactions() -> Iterator[None]:
-    """As Django's ``TestCase``: all of a test is within transactions that are rolled back."""
+    """Run a test within transactions that are rolled back, as Django's ``TestCase`` does."""
     with django_state(), ExitStack() as stack:
         for alias in ALIASES:
             stack.enter_context(transaction.atomic(using=alias))
@@ -30,7 +30,7 @@ def in_transactions() -> Iterator[None]:
 
 @contextmanager
 def with_commits() -> Iterator[None]:
-    """As Django's ``TransactionTestCase``: transactions are committed, the tables are emptied afterwards."""
+    """Run a test with real commits and empty the tables afterwards, as Django's ``TransactionTestCase`` does."""
     with django_state():
         try:
             yield

@@ -1,4 +1,4 @@
-"""Django in the process of the tests: set up once. Of the core's globals it has its own state while its tests run."""
+"""Django in the process of the tests, set up once, with a state of broadcasting of its own while its tests run."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _ours = _set_up()
 
 @contextmanager
 def django_state() -> Iterator[None]:
-    """Django's configuration of broadcasting and its channel routes, in this block."""
+    """Give a ``with`` block Django's configuration of broadcasting and Django's channel routes."""
     before = _snapshot()
     _restore(_ours)
     try:

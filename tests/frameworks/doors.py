@@ -31,7 +31,7 @@ FindUser = Callable[[], Any]
 
 
 class Answer(NamedTuple):
-    """What an auth endpoint answered."""
+    """The response of an auth endpoint."""
 
     status: int
     body: str
@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 
     @property
     def message(self) -> str:
-        """Why not, in debug mode."""
+        """The reason of a refusal, in debug mode."""
         return str(json.loads(self.body)["message"])
 
 

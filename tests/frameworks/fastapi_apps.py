@@ -17,7 +17,7 @@ User = dict[str, Any]
 
 
 def current_user(request: Request) -> User:
-    """Who the bearer token names."""
+    """Return the user whom the bearer token names."""
     name = request.headers.get("authorization", "").removeprefix("Bearer ")
     if not name:
         raise HTTPException(401, "log in first")
@@ -28,7 +28,7 @@ CurrentUser = Annotated[User, Depends(current_user)]
 
 
 def make_soundpost(**settings: Any) -> Soundpost:
-    """Broadcasting of an application of its own: the process's broadcaster is left alone."""
+    """Return an extension with a broadcaster of its own, not the process's."""
     return Soundpost(broadcaster=Broadcaster(settings_from({**SETTINGS, **settings})))
 
 
@@ -40,7 +40,7 @@ def make_app(sp: Soundpost, **options: Any) -> FastAPI:
 
 
 def ask(client: TestClient, channel: str, user: str | None = "ann", **headers: str) -> Any:
-    """What the auth route answers, as laravel-echo asks it."""
+    """Return the response of the auth route to a request as laravel-echo sends it."""
     token = {} if user is None else {"Authorization": f"Bearer {user}"}
     form = {"socket_id": SOCKET_ID, "channel_name": channel}
     return client.post("/broadcasting/auth", data=form, headers={**token, **headers})

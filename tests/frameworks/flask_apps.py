@@ -34,7 +34,7 @@ def new_soundpost(app: Flask | None = None, **options: Any) -> Soundpost:
 
 
 def ask(app: Flask, channel: str, user: str | None = "7", path: str = "/broadcasting/auth", **headers: str) -> Any:
-    """The answer to a subscription, as pusher-js asks for it."""
+    """Return the response to a subscription request as pusher-js sends it."""
     if user is not None:
         headers["X-User"] = user
     form = {"socket_id": "1.2", "channel_name": channel}

@@ -140,7 +140,7 @@ def test_a_server_that_is_away_fails_no_transaction(
 
 
 class InTestCase(TestCase):
-    """As applications have them."""
+    """Events within a ``TestCase``, as applications test them."""
 
     @classmethod
     def setUpClass(cls) -> None:

@@ -39,7 +39,7 @@ def state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def findings(**settings: Any) -> dict[str, str]:
-    """What the system checks find, by id."""
+    """Return the findings of the system checks, by id."""
     with override_settings(**settings):
         return {each.id: f"{each.msg} {each.hint}" for each in run_checks(tags=["soundpost"])}
 

@@ -56,7 +56,7 @@ def test_a_model_that_is_not_saved_has_no_name(ann: Any) -> None:
 
 
 def test_to_the_user_of_the_request(ann: Any) -> None:
-    """By the key under which the user signs in, not by the username."""
+    """Address the user by the key of the sign-in, not by the username."""
     request_user = SimpleLazyObject(lambda: ann)
     with broadcast.fake() as sent:
         broadcast.to_user(request_user, "Poke")

@@ -41,7 +41,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 
 def reason(answer: Any) -> str:
-    """Why a subscription was denied."""
+    """Return the reason why a subscription was denied."""
     assert answer.status_code == 403
     return str(answer.json()["message"])
 

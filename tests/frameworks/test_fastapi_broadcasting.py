@@ -15,8 +15,7 @@ from fastapi.testclient import TestClient
 import soundpost
 from frameworks.fastapi_apps import SETTINGS, current_user, make_soundpost
 from soundpost import Event, PrivateChannel
-from soundpost.broadcasting import Broadcaster
-from soundpost.broadcasting import broadcast
+from soundpost.broadcasting import Broadcaster, broadcast
 from soundpost.broadcasting.drivers.offline import MemoryDriver
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError, PayloadError
@@ -47,7 +46,7 @@ def client(app: FastAPI) -> Iterator[TestClient]:
 
 
 def sent(sp: Soundpost) -> list[Message]:
-    """What the driver was given."""
+    """Return the messages that the driver was given."""
     driver = sp.broadcast.drivers.of("")
     assert isinstance(driver, MemoryDriver)
     return driver.sent

@@ -186,7 +186,7 @@ def test_without_a_lifespan_nobody_is_let_in() -> None:
 
 
 def test_the_user_is_never_what_the_browser_says(sp: Soundpost, app: FastAPI) -> None:
-    """``user`` and ``ctx`` are ours however they are annotated, with and without a default."""
+    """``user`` and ``ctx`` come from the extension, with any annotation, with and without a default."""
 
     @sp.channels.private("a.{number:int}")
     def a(number: int, user: Annotated[dict[str, Any], "who asks"]) -> bool:
@@ -215,7 +215,7 @@ def test_the_user_is_never_what_the_browser_says(sp: Soundpost, app: FastAPI) ->
 
 
 def test_a_parameter_of_the_pattern_is_of_the_channel(sp: Soundpost, app: FastAPI) -> None:
-    """Even if it is called as something that we would give."""
+    """A parameter of the pattern named ``user`` or ``ctx`` still comes from the channel."""
 
     @sp.channels.private("users.{user:int}")
     def own(user: int, me: CurrentUser) -> bool:

@@ -1,4 +1,4 @@
-"""What a request knows: the socket id that it came with, and where the browser is to connect."""
+"""Requests of Flask: their socket id, and the address to which the browser is to connect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is nobody: what frameworks have for a user who is not logged in is refused at every door."""
+"""Nobody: every door refuses the objects of frameworks for a user who is not logged in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from soundpost.broadcasting.authorization import AuthRequest, ChannelRoutes
 
 
 class ByMethod:
-    """As users of old frameworks are."""
+    """A user with ``is_authenticated`` as a method, as in old frameworks."""
 
     id = 7
 
@@ -27,7 +27,7 @@ class ByMethod:
 
 
 class ByCoroutine:
-    """As Quart-Auth's users are."""
+    """A user with ``is_authenticated`` as a coroutine, as in Quart-Auth."""
 
     id = 7
 
@@ -171,7 +171,7 @@ def test_who_is_logged_in_is_let_in(open_door: Open, somebody: str) -> None:
 @pytest.mark.parametrize("open_door", DOORS)
 @pytest.mark.parametrize("without_id", [OfFlaskLogin(None), OfFlaskLogin(""), {"id": None, "name": "ann"}, object()])
 def test_nobody_is_called_none(open_door: Open, without_id: Any) -> None:
-    """A user without an id is a mistake of the application: it signs nobody in, least of all as ``None``."""
+    """A user without an id is a mistake of the application, and is never signed in as ``None``."""
     door = _with_routes(open_door(lambda: without_id))
     assert door.sign_in().status == 403
     assert door.ask("presence-rooms.x").status == 403

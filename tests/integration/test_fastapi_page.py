@@ -1,4 +1,4 @@
-"""docs/fastapi.md: each application on it serves, its tests pass, what it says of channels is so."""
+"""The page docs/fastapi.md: each application serves, the tests pass, the statements about channels hold."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def allow(url: str, client: RawSocket, channel: str, **request: Any) -> dict[str, str]:
-    """What the application answers to a page that wants to subscribe."""
+    """Return the application's response to a page that wants to subscribe."""
     form = {"socket_id": client.socket_id, "channel_name": channel}
     answer = httpx.post(f"{url}/broadcasting/auth", data=form, **request)
     answer.raise_for_status()

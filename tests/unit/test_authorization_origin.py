@@ -1,4 +1,4 @@
-"""Whether a page of this site asks, in place of a CSRF token."""
+"""Check of the origin of an auth request, in place of a CSRF token."""
 
 from __future__ import annotations
 

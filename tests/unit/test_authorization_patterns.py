@@ -1,4 +1,4 @@
-"""Patterns of channel names: whole or not at all, and never two for one name."""
+"""Patterns of channel names: a pattern matches a whole name, and never do two match one name."""
 
 from __future__ import annotations
 

@@ -43,9 +43,7 @@ class OrderShipped(Event):
         return PrivateChannel(f"orders.{self.order_id}")
 
 
-class PriceTick(
-    Event, on=[Channel("prices.{symbol}"), "prices"], name="price.tick", via=("a", "b"), rescue=True
-):
+class PriceTick(Event, on=[Channel("prices.{symbol}"), "prices"], name="price.tick", via=("a", "b"), rescue=True):
     symbol: str
     bid: Decimal
 

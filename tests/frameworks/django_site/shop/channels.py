@@ -1,4 +1,4 @@
-"""Who may subscribe to what."""
+"""Channel routes of the shop."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def article(user: Any, article: Article) -> bool:
 
 @channels.private("stock", permission="shop.view_article")
 def stock(user: Any) -> bool:
-    """Who may see articles."""
+    """Let users with the permission see articles."""
     return True
 
 
@@ -49,7 +49,7 @@ def failing(user: Any, how: str) -> bool:
 
 @channels.presence("rooms.{room:slug}")
 async def room(user: Any, room: str) -> dict[str, Any]:
-    """Whoever has an order or not: it is the asking that counts."""
+    """Let every user in; the query counts, not the result."""
     orders = await sync_to_async(lambda: Order.objects.filter(customer_id=user.pk).count())()
     return {"name": user.username, "orders": orders}
 

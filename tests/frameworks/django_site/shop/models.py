@@ -13,7 +13,7 @@ from soundpost.django import broadcasts
 
 @broadcasts(on=lambda order, event: PrivateChannel(f"orders.{order.pk}"), fields=["id", "status", "customer", "total"])
 class Order(models.Model):
-    """An order of a customer; the note is nobody else's affair."""
+    """An order of a customer, with a private note."""
 
     customer: Any = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     status: Any = models.CharField(max_length=20, default="new")
@@ -34,7 +34,7 @@ class Order(models.Model):
     to_others=True,
 )
 class Article(models.Model):
-    """What is sold."""
+    """An article for sale."""
 
     stock: Any = models.IntegerField(default=0)
     picture: Any = models.FileField(blank=True)
