@@ -81,9 +81,9 @@ def _unreachable(found: BroadcastSettings) -> Iterator[Message]:
     if settings.DEBUG or not found.connections or not found.connection().is_server:
         return
     browser = found.browser()
-    said = found.public.host is not None
+    has_public_host = found.public.host is not None
     way_out = 'Say where browsers connect: "PUBLIC": {"host": "ws.example.com", "port": 443, "tls": True}.'
-    if _is_private(browser.host) or (said and is_internal(browser.host)):
+    if _is_private(browser.host) or (has_public_host and is_internal(browser.host)):
         yield checks.Warning(
             f"{WHERE}: browsers are told to connect to {browser.host}, which only your own network knows.",
             hint=way_out,

@@ -22,7 +22,7 @@ from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import (
     OUTCOME,
     Operation,
-    Outcome,
+    RequestOutcome,
     channel_operation,
     required_user,
     sign_in_operation,
@@ -45,32 +45,32 @@ class Dispatcher:
         self._user = user
         self._private_apps: WeakKeyDictionary[FastAPI, tuple[FastAPI, object]] = WeakKeyDictionary()
 
-    async def ask_channel(self, request: AuthRequest, ctx: Context, match: RouteMatch, user: Any) -> Outcome:
+    async def ask_channel(self, request: AuthRequest, ctx: Context, match: RouteMatch, user: Any) -> RequestOutcome:
         """Call a route, and return the outcome: the route's result, which may be false, and the user.
 
         ``user`` is the user found before, for a route with guests or guards. Raises Denied, and the route's exceptions.
         """
         number = list(self._channels).index(match.route)
         values = "".join(f"/{value}" for value in match.parameters.values())  # a channel's name has no slash
-        return await self._ask(request, f"/channels/{number}{values}", Outcome(ctx, user))
+        return await self._ask(request, f"/channels/{number}{values}", RequestOutcome(ctx, user))
 
-    async def ask_sign_in(self, request: AuthRequest) -> Outcome:
+    async def ask_sign_in(self, request: AuthRequest) -> RequestOutcome:
         """Return the outcome of a sign-in: the user, and the data of the sign-in callback, if any. Raises Denied."""
-        return await self._ask(request, "/sign-in", Outcome())
+        return await self._ask(request, "/sign-in", RequestOutcome())
 
-    async def find_user(self, request: AuthRequest, guard: str | None) -> Outcome:
-        """Return the outcome with the user, found by a guard or by the dependency. Raises Denied for nobody."""
+    async def find_user(self, request: AuthRequest, guard: str | None) -> RequestOutcome:
+        """Return the outcome with the user, by a guard or by the dependency. Raises Denied if nobody is logged in."""
         if guard is None:
-            return await self._ask(request, "/user", Outcome())
+            return await self._ask(request, "/user", RequestOutcome())
         if guard not in self._channels.guards:
             raise RouteError(f"no guard is called {guard!r}: decorate one with channels.guard({guard!r})")
-        return await self._ask(request, f"/guards/{list(self._channels.guards).index(guard)}", Outcome())
+        return await self._ask(request, f"/guards/{list(self._channels.guards).index(guard)}", RequestOutcome())
 
     def check(self, app: FastAPI) -> None:
-        """Check that FastAPI can call all channel routes. Raises RouteError for one that it cannot call."""
+        """Check that FastAPI can call all channel routes. Raises RouteError."""
         self._private_app(app)
 
-    async def _ask(self, request: AuthRequest, path: str, outcome: Outcome) -> Outcome:
+    async def _ask(self, request: AuthRequest, path: str, outcome: RequestOutcome) -> RequestOutcome:
         application = request.request.app
         private = self._private_app(application)
         private.dependency_overrides = application.dependency_overrides

@@ -1,4 +1,4 @@
-"""Path operations made from channel routes: each stores the results of its dependencies in an :class:`Outcome`."""
+"""Path operations made from channel routes: each stores results of its dependencies in a :class:`RequestOutcome`."""
 
 # No "from __future__ import annotations": FastAPI is to see the dependencies themselves, which are local names here.
 
@@ -24,7 +24,7 @@ Operation = Callable[..., Any]
 
 
 @dataclass(slots=True)
-class Outcome:
+class RequestOutcome:
     """The context of a private request, and its results: the user, and the result of the route's function."""
 
     ctx: Context | None = None
@@ -92,6 +92,6 @@ async def _context(request: Request) -> Any:
 
 
 def _finish(request: Request, user: Any, result: Any) -> Response:
-    outcome: Outcome = request.scope[OUTCOME]
+    outcome: RequestOutcome = request.scope[OUTCOME]
     outcome.user, outcome.result, outcome.is_done = user, result, True
     return Response(status_code=204)

@@ -27,7 +27,7 @@ _SETTINGS: Final = BroadcastSettings(
             encryption_master_key=base64.b64encode(bytes(32)).decode(),
         )
     },
-    debug=True,  # so that answers say why
+    debug=True,  # so that responses have the reason
 )
 
 

@@ -33,9 +33,13 @@ class LiveServer:
         self, app_id: str = "test", key: str = "test-key", secret: str = "test-secret", encryption_master_key: str = ""
     ) -> None:
         self.app_id = app_id
+        """Id of the app."""
         self.key = key
+        """Key of the app."""
         self.secret = secret
+        """Secret of the app."""
         self.port = 0
+        """Port of the server; 0 before the start."""
         self._master_key = encryption_master_key or base64.b64encode(bytes(32)).decode()
         self._thread = LoopThread("soundpost-server")
         self._server: Server

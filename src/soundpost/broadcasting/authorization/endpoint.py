@@ -30,7 +30,7 @@ from soundpost.wire.channel_names import Kind, kind_of
 
 @dataclass(slots=True)
 class AuthEndpoint:
-    """An endpoint that answers auth requests by channel routes; frameworks say how callbacks are called."""
+    """An endpoint that answers auth requests by channel routes, with settings for the framework it belongs to."""
 
     routes: ChannelRoutes
     """The channel routes that decide."""
@@ -43,9 +43,10 @@ class AuthEndpoint:
     run_sync: Callable[..., Awaitable[Any]] = asyncio.to_thread
     """Runs a blocking function in asynchronous code."""
     converters: list[Callable[[Any, Any], Any]] = field(default_factory=list)
-    """Functions ``(annotation, value)`` that make a parameter's value into the annotated type, a model say.
+    """Functions ``(annotation, value)`` that convert a parameter's value into the annotated type, such as a model.
 
-    A converter returns NotImplemented for types of others. An exception of ``denials`` denies."""
+    A converter returns NotImplemented for types that it does not know. An exception of ``denials`` denies.
+    """
     check_permission: Callable[[Any, str], Any] | None = None
     """Tells whether a user has the permission that a route asks for; None: routes cannot ask."""
 

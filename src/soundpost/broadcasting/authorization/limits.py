@@ -32,7 +32,7 @@ class AppLimits(Protocol):
 
 
 def app_limits(connection: ConnectionSettings) -> AppLimits:
-    """Return the limits that a connection's server has for its app; those of an embedded server are known exactly."""
+    """Return the limits of a connection's app: of an embedded server itself, of other servers as configured here."""
     if connection.driver == "embedded":
         from soundpost.asgi.app import server_of  # loaded already, if there is one
 

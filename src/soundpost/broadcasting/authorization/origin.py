@@ -17,7 +17,7 @@ def cross_site_fault(
 
     ``origin``, ``fetch_site`` and ``authorization`` are the headers ``Origin``, ``Sec-Fetch-Site`` and
     ``Authorization``, ``host`` is the site's own host and port, ``trusted`` the origins of other sites that may ask. A
-    request with a token of its own needs no cookie, and is welcome from everywhere; so is one from no browser.
+    request with a token of its own needs no cookie, and is welcome from everywhere; so is a request of no browser.
     """
     if authorization or fetch_site in ("same-origin", "none"):
         return None

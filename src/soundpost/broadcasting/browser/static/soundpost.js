@@ -5,7 +5,7 @@
     const options = element ? JSON.parse(element.textContent) : {};
     const HEADER = 'X-Socket-ID';
     const socketId = () => (window.Echo && window.Echo.socketId ? window.Echo.socketId() : undefined);
-    const isOurs = (url) => new URL(url, location.href).origin === location.origin;
+    const isSameOrigin = (url) => new URL(url, location.href).origin === location.origin;
 
     window.Soundpost = {
         options,
@@ -22,7 +22,7 @@
     window.fetch = function (input, init) {
         const id = socketId();
         const url = input instanceof Request ? input.url : input;
-        if (!id || !isOurs(url)) return fetch.call(this, input, init);
+        if (!id || !isSameOrigin(url)) return fetch.call(this, input, init);
         const headers = new Headers((init && init.headers) || (input instanceof Request ? input.headers : undefined));
         if (!headers.has(HEADER)) headers.set(HEADER, id);
         return fetch.call(this, input, Object.assign({}, init, { headers }));
@@ -35,7 +35,7 @@
         if (!window.axios) return;
         window.axios.interceptors.request.use((config) => {
             const id = socketId();
-            if (id && isOurs(config.url || '')) config.headers[HEADER] = id;
+            if (id && isSameOrigin(config.url || '')) config.headers[HEADER] = id;
             return config;
         });
     });
