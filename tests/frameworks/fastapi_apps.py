@@ -11,7 +11,7 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.settings import settings_from
 from soundpost.fastapi import Soundpost
 
-SETTINGS: Final = {"app_id": "1", "key": "app-key", "secret": "app-secret", "debug": True}
+SETTINGS: Final[dict[str, Any]] = {"app_id": "1", "key": "app-key", "secret": "app-secret", "debug": True}
 SOCKET_ID: Final = "123.456"
 User = dict[str, Any]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -44,9 +45,9 @@ class Soundpost(integration.Soundpost):
     a parameter ``ctx`` the :class:`~soundpost.broadcasting.authorization.Context`.
     """
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._dispatchers: list[Dispatcher] = []
+    @cached_property  # no __init__ of its own: editors show the arguments of Starlette's
+    def _dispatchers(self) -> list[Dispatcher]:
+        return []
 
     @staticmethod
     def _default_channels() -> ChannelRoutes:
