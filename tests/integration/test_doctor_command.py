@@ -153,7 +153,7 @@ def test_env_files_alone(sh: Shell) -> None:
     done = sh.run("doctor", "--env", "backend.env", "--env", "frontend.env", "--json")
     assert done.returncode == 1
     steps = json.loads(done.stdout)
-    assert [step["code"] for step in steps if step["code"]][:2] == ["env-frontend-key", "dns-unknown"]
+    assert [step["code"] for step in steps if step["code"]][:2] == ["env-frontend-key-differs", "dns-unknown"]
 
 
 def test_the_public_name_given_to_the_backend(sh: Shell, on: Stage) -> None:

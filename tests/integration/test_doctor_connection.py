@@ -80,7 +80,7 @@ def _(on: Stage) -> Plan:
     return plan(place(on.raw(ssh), "https"))
 
 
-@scene("tls-silent", "https to a program that accepts and says nothing")
+@scene("tls-timeout", "https to a program that accepts and says nothing")
 def _(on: Stage) -> Plan:
     return plan(place(on.raw(lambda sock: time.sleep(4)), "https"))
 
@@ -101,7 +101,7 @@ def _(on: Stage) -> Plan:
     return plan(place(on.raw(hang_up), "https"))
 
 
-@scene("h2-only", "a server that offers h2 alone")
+@scene("http2-only", "a server that offers h2 alone")
 def _(on: Stage) -> Plan:
     return plan(place(on.h2_only(on.certificate()), "https"))
 
@@ -116,7 +116,7 @@ def _(on: Stage) -> Plan:
     return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(1, 90))), "https"))
 
 
-@scene("certificate-name", "an Nginx with the certificate of another name")
+@scene("certificate-name-mismatch", "an Nginx with the certificate of another name")
 def _(on: Stage) -> Plan:
     return plan(place(on.proxy(tls=on.authority.certificate("www.example.com", "example.com")), "https"))
 
@@ -133,7 +133,7 @@ def _(on: Stage) -> Plan:
     return plan(place(on.proxy(tls=Authority(on.folder, "Somebody").certificate("localhost")), "https"))
 
 
-@scene("certificate-chain", "an Nginx with cert.pem in place of fullchain.pem")
+@scene("certificate-chain-incomplete", "an Nginx with cert.pem in place of fullchain.pem")
 def _(on: Stage) -> Plan:
     return plan(place(on.proxy(tls=on.authority.certificate("localhost", whole=False, public=True)), "https"))
 
@@ -143,12 +143,12 @@ def _(on: Stage) -> Plan:
     return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(-85, 5))), "https"))
 
 
-@scene("no-answer", "a program that takes requests and does not answer")
+@scene("http-timeout", "a program that takes requests and does not answer")
 def _(on: Stage) -> Plan:
     return plan(place(on.raw(lambda sock: time.sleep(5))))
 
 
-@scene("hung-up", "an Nginx with 'return 444'")
+@scene("http-connection-closed", "an Nginx with 'return 444'")
 def _(on: Stage) -> Plan:
     return plan(place(on.nginx("return 444;")))
 

@@ -26,7 +26,7 @@ def _(on: Stage) -> Plan:
     return Plan(inside=place(on.closed_port()), settings=Settings())
 
 
-@scene("port-taken", "a configured server whose port another web server has")
+@scene("port-in-use", "a configured server whose port another web server has")
 def _(on: Stage) -> Plan:
     return Plan(inside=place(on.nginx(f"location / {{ {PAGE} }}")), settings=Settings())
 
@@ -46,12 +46,12 @@ def _(on: Stage) -> Plan:
     return with_redis(on, on.stack.enter_context(running_redis()).url.replace("redis:", "rediss:"))
 
 
-@scene("redis-login", "a Redis with a password, configured without one")
+@scene("redis-login-failed", "a Redis with a password, configured without one")
 def _(on: Stage) -> Plan:
     return with_redis(on, on.stack.enter_context(running_redis("--requirepass", "s3cret")).url)
 
 
-@scene("configuration-doubtful", "a configuration that works, but says something else than it seems to")
+@scene("configuration-warning", "a configuration that works, but says something else than it seems to")
 def _(on: Stage) -> Plan:
     return Plan(inside=place(on.server.port), settings=Settings(), doubts=("SOUNDPOST_PORT is not the server's",))
 

@@ -76,7 +76,7 @@ def _(on: Stage) -> Plan:
     return plan(place(on.nginx("location / { root /nonexistent; }")))
 
 
-@scene("application-answers", "an Nginx that serves a web application's page for every path")
+@scene("answered-by-web-page", "an Nginx that serves a web application's page for every path")
 def _(on: Stage) -> Plan:
     return plan(place(on.nginx(f"location / {{ {PAGE} }}")))
 
@@ -91,7 +91,7 @@ def _(on: Stage) -> Plan:
     return plan(place(on.nginx("return 302 http://www.example.com$request_uri;")))
 
 
-@scene("login-wanted", "an Nginx with auth_basic")
+@scene("login-required", "an Nginx with auth_basic")
 def _(on: Stage) -> Plan:
     users = on.file("users", "")
     return plan(place(on.nginx(f'auth_basic "Staging"; auth_basic_user_file {users}; location / {{ }}')))

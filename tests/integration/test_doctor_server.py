@@ -68,7 +68,7 @@ def websocket(on: Stage, *says: str, patience: float = 10) -> int:
     return int(running.socket.getsockname()[1])
 
 
-@scene("key-unknown", "a key that no app has")
+@scene("app-key-unknown", "a key that no app has")
 def _(on: Stage) -> Plan:
     return plan(place(on.server.port), key="old-key")
 
@@ -78,14 +78,14 @@ def _(on: Stage) -> Plan:
     return plan(place(on.start(app=app(enabled=False)).port))
 
 
-@scene("app-full", "an app with max_connections = 1, and a client that has it")
+@scene("app-over-quota", "an app with max_connections = 1, and a client that has it")
 def _(on: Stage) -> Plan:
     server = on.start(app=app(max_connections=1))
     on.stack.enter_context(server.connect())
     return plan(place(server.port))
 
 
-@scene("server-full", "a server with max_connections = 1, and a client that has it")
+@scene("server-over-capacity", "a server with max_connections = 1, and a client that has it")
 def _(on: Stage) -> Plan:
     server = on.start(max_connections=1)
     on.stack.enter_context(server.connect())
@@ -97,23 +97,23 @@ def _(on: Stage) -> Plan:
     return plan(place(on.start(app=app(allowed_origins=("shop.example.com",))).port), origin="https://www.example.com")
 
 
-@scene("connection-refused", "a server that refuses for a reason of its own")
+@scene("pusher-error", "a server that refuses for a reason of its own")
 def _(on: Stage) -> Plan:
     error = '{"event":"pusher:error","data":{"code":4006,"message":"Invalid version string format"}}'
     return plan(place(websocket(on, error)))
 
 
-@scene("no-hello", "a WebSocket server that says nothing")
+@scene("no-connection-established", "a WebSocket server that says nothing")
 def _(on: Stage) -> Plan:
     return plan(place(websocket(on)))
 
 
-@scene("not-pusher", "the WebSocket of another program (Vite's)")
+@scene("not-pusher-protocol", "the WebSocket of another program (Vite's)")
 def _(on: Stage) -> Plan:
     return plan(place(websocket(on, '{"type":"connected"}')))
 
 
-@scene("no-subscription", "a server that greets, and does not hear what comes after it")
+@scene("subscription-failed", "a server that greets, and does not hear what comes after it")
 def _(on: Stage) -> Plan:
     return plan(place(websocket(on, HELLO)))
 
@@ -123,7 +123,7 @@ def _(on: Stage) -> Plan:
     return plan(place(websocket(on, HELLO, SUBSCRIBED)))
 
 
-@scene("connection-lost", "a server that ends silent connections itself (--slow)")
+@scene("idle-connection-closed", "a server that ends silent connections itself (--slow)")
 def _(on: Stage) -> Plan:
     return plan(place(websocket(on, HELLO, SUBSCRIBED, '{"event":"pusher:pong"}', patience=0.5)), slow=True)
 
@@ -197,18 +197,18 @@ def _(on: Stage) -> Plan:
     return both(place(on.server.port), app_id="7")
 
 
-@scene("key-not-of-app", "a backend with the id of one app and the key of another")
+@scene("app-key-mismatch", "a backend with the id of one app and the key of another")
 def _(on: Stage) -> Plan:
     apps = [DEFAULT_APP, AppSettings(id="2", key="second-key", secret="second-secret")]
     return replace(both(place(on.start_all(apps).port)), app_id="2")
 
 
-@scene("request-changed", "an Nginx that takes the prefix /ws away from signed requests")
+@scene("signed-request-changed", "an Nginx that takes the prefix /ws away from signed requests")
 def _(on: Stage) -> Plan:
     return both(place(on.nginx(f"location /ws/ {{ proxy_pass http://UPSTREAM/; {FORWARDED} }}"), path="/ws"))
 
 
-@scene("request-changed", "an Nginx that adds a parameter to signed requests")
+@scene("signed-request-changed", "an Nginx that adds a parameter to signed requests")
 def _(on: Stage) -> Plan:
     port = on.nginx(
         f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
@@ -217,7 +217,7 @@ def _(on: Stage) -> Plan:
     return both(place(port))
 
 
-@scene("secret-wrong", "a backend with another secret")
+@scene("app-secret-wrong", "a backend with another secret")
 def _(on: Stage) -> Plan:
     return both(place(on.server.port), secret="old-secret")
 
@@ -237,7 +237,7 @@ def _(on: Stage) -> Plan:
     return both(place(on.server.port), place(on.start().port))
 
 
-@scene("nodes-not-joined", "an Nginx before two servers without a common Redis")
+@scene("nodes-not-clustered", "an Nginx before two servers without a common Redis")
 def _(on: Stage) -> Plan:
     others = [on.server.port, on.start().port]
     servers = " ".join(f"server 127.0.0.1:{port};" for port in others)

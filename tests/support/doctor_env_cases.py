@@ -84,7 +84,7 @@ CASES: Final = [
     Case("env-secret-in-frontend", "`VITE_REVERB_APP_SECRET`", _both(new="VITE_REVERB_APP_SECRET=app-secret\n")),
     Case("env-secret-in-frontend", "the secret under a name that does not tell", _both(new="VITE_TOKEN=app-secret\n")),
     Case(
-        "env-frontend-key",
+        "env-frontend-key-differs",
         "another `VITE_REVERB_APP_KEY`, in the frontend's own file",
         {"backend.env": BACKEND, "frontend.env": FRONTEND.replace("${REVERB_APP_KEY}", "old-key")},
     ),
@@ -117,17 +117,17 @@ CASES: Final = [
         _both("VITE_REVERB_HOST=ws.example.com", 'VITE_REVERB_HOST="${REVERB_HSOT}"'),
     ),
     Case(
-        "env-scheme-and-port",
+        "env-scheme-port-mismatch",
         "`VITE_REVERB_SCHEME=http` with port 443",
         _both("VITE_REVERB_SCHEME=https", "VITE_REVERB_SCHEME=http"),
     ),
     Case(
-        "env-backend-https-inside",
+        "env-backend-https-internal-port",
         "`REVERB_SCHEME=https` with `REVERB_PORT=8080`",
         _both("REVERB_SCHEME=http\n", "REVERB_SCHEME=https\n"),
     ),
     Case(
-        "env-ports-mixed-up",
+        "env-ports-swapped",
         "`REVERB_SERVER_PORT=443` with `REVERB_PORT=8080`",
         _both(new="REVERB_SERVER_PORT=443\n"),
     ),
@@ -150,7 +150,7 @@ CASES: Final = [
     ),
     Case("env-quotes", "one quote too few", _both("REVERB_HOST=127.0.0.1", 'REVERB_HOST="127.0.0.1')),
     Case("env-quotes", "a space within quotes", _both("=app-secret", '=" app-secret"')),
-    Case("env-twice", "`REVERB_PORT` in two lines", _both(new="REVERB_PORT=8081\n")),
+    Case("env-set-twice", "`REVERB_PORT` in two lines", _both(new="REVERB_PORT=8081\n")),
     Case(
         "env-credentials-differ",
         "another secret in the server's file",

@@ -18,7 +18,7 @@ END: Final = "<!-- end of faults -->"
 IN_UNIT_TESTS: Final = {
     "dns-failed": "a name server that does not answer (unit test)",
     "tcp-unreachable": "a network without a route (unit test)",
-    "address-dead": "a name with two addresses, the first closed (unit test)",
+    "address-unreachable": "a name with two addresses, the first closed (unit test)",
     "configuration-invalid": "a `soundpost.toml` with an unknown key",
     "conntrack-too-low": "a kernel's numbers (unit test)",
     "port-range-too-low": "a kernel's numbers (unit test)",

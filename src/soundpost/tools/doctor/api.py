@@ -72,7 +72,7 @@ class Api(NamedTuple):
         if "No matching application" in text:
             return Found("app-id-unknown", app_id=plan.app_id)
         if "is not the key of app" in text:
-            return Found("key-not-of-app", key=plan.key, app_id=plan.app_id)
+            return Found("app-key-mismatch", key=plan.key, app_id=plan.app_id)
         if status == 403 and not is_page(answer):
             return Found("app-disabled") if "disabled" in text else self._other(answer)
         prefix = _PREFIX.search(text)
@@ -88,12 +88,12 @@ class Api(NamedTuple):
     def _unauthorized(self, answer: Answer, text: str, signed: str, skew: float | None) -> Found:
         difference = _difference(signed, answer)
         if difference:
-            return Found("request-changed", difference=difference)
+            return Found("signed-request-changed", difference=difference)
         if skew is not None and ("Timestamp" in text or "auth_timestamp" in text or abs(skew) > TIMESTAMP_WINDOW):
             return clock_fault("clock-skew", skew)
         if "ignature" in text:
             clock = "" if skew is None else f" (it is not the clock, which differs by {_seconds(skew)})"
-            return Found("secret-wrong", app_id=self.plan.app_id, clock=clock)
+            return Found("app-secret-wrong", app_id=self.plan.app_id, clock=clock)
         return self._other(answer)
 
     def _other(self, answer: Answer) -> Found:

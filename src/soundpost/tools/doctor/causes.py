@@ -18,15 +18,15 @@ _UNREACHED: Final = {
     "tcp-unreachable": "there is no way",
     "port-speaks-http": "there is no TLS",
     "port-not-http": "something else is",
-    "tls-silent": "there is no answer",
+    "tls-timeout": "there is no answer",
     "tls-handshake-failed": "TLS fails",
-    "no-answer": "there is no answer",
-    "hung-up": "there is no answer",
+    "http-timeout": "there is no answer",
+    "http-connection-closed": "there is no answer",
 }
-_BEHIND_A_PROXY: Final = ("bad-gateway", "hung-up", "upgrade-ignored", "upgrade-refused")
-_AT_THE_APP: Final = ("origin-refused", "app-full", "server-full", "app-disabled")
+_BEHIND_A_PROXY: Final = ("bad-gateway", "http-connection-closed", "upgrade-ignored", "upgrade-refused")
+_AT_THE_APP: Final = ("origin-refused", "app-over-quota", "server-over-capacity", "app-disabled")
 _PREFIXES: Final = ("", "/ws", "/wss", "/socket", "/soundpost", "/reverb", "/websocket", "/realtime", "/broadcasting")
-_API_ITSELF: Final = ("secret-wrong", "clock-skew", "app-id-unknown", "key-not-of-app", "app-disabled")
+_API_ITSELF: Final = ("app-secret-wrong", "clock-skew", "app-id-unknown", "app-key-mismatch", "app-disabled")
 
 
 def browser_cause(found: Found, plan: Plan, place: Place) -> Found:
@@ -36,7 +36,7 @@ def browser_cause(found: Found, plan: Plan, place: Place) -> Found:
         cause = _other_port(found, plan, place)
     if cause is None and found.code in _BEHIND_A_PROXY:
         cause = _behind_the_proxy(found, plan, place)
-    asks_twice = found.code == "key-unknown" and place.path.endswith("/app")  # wsPath is what comes before /app
+    asks_twice = found.code == "app-key-unknown" and place.path.endswith("/app")  # wsPath is what comes before /app
     if cause is None and (found.code in ELSEWHERE or asks_twice):
         cause = _other_path(plan, place)
     return cause or found

@@ -24,7 +24,7 @@ def reach(walk: Walk, place: Place, *, verify: bool) -> socket.socket:
         step.message = f"port {place.port} is open ({reached.seconds * 1000:.0f} ms)"
         if not place.is_loopback:
             step.others += [
-                Found("address-dead", host=place.host, address=address, reason=reason)
+                Found("address-unreachable", host=place.host, address=address, reason=reason)
                 for address, reason in reached.dead
             ]
     if not place.is_tls:

@@ -76,7 +76,7 @@ def _key(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     frontend, backend = told.frontend("APP_KEY"), told.app("KEY")
     if frontend and backend and frontend.text != backend.text:
         yield Found(
-            "env-frontend-key",
+            "env-frontend-key-differs",
             place=frontend.place,
             frontend=frontend.text,
             backend=backend.text,
@@ -135,7 +135,7 @@ def _schemes_and_ports(told: EnvSettings, public: Place | None) -> Iterator[Foun
         scheme, port = told.named(f"{prefix}SCHEME"), told.named(f"{prefix}PORT")
         if scheme and port and (scheme.text.strip(), port.text.strip()) in (("https", "80"), ("http", "443")):
             yield Found(
-                "env-scheme-and-port",
+                "env-scheme-port-mismatch",
                 place=scheme.place,
                 scheme=scheme.text.strip(),
                 port=port.text.strip(),
@@ -148,7 +148,7 @@ def _backend_scheme(told: EnvSettings, public: Place | None) -> Iterator[Found]:
     if scheme is None or port is None or told.server_has_tls or scheme.text.strip() != "https":
         return
     if port.text.strip() == told.server_port and port.text.strip() != "443":
-        yield Found("env-backend-https-inside", port=port.text.strip(), place=port.place)
+        yield Found("env-backend-https-internal-port", port=port.text.strip(), place=port.place)
 
 
 def _mixed_ports(told: EnvSettings, public: Place | None) -> Iterator[Found]:
@@ -157,7 +157,7 @@ def _mixed_ports(told: EnvSettings, public: Place | None) -> Iterator[Found]:
         return
     if listening.text.strip() in ("80", "443") and port.text.strip() != listening.text.strip():
         yield Found(
-            "env-ports-mixed-up",
+            "env-ports-swapped",
             place=listening.place,
             port=listening.text.strip(),
             other=port.place,

@@ -45,7 +45,7 @@ def _sessions(plan: Plan, entrance: Entrance, channel: str, stack: ExitStack) ->
         try:
             greeted = open_and_greet(entrance.place, plan.key, entrance.origin, verify=plan.verify)
         except Found as found:
-            if sessions and found.code in ("app-full", "server-full", "rate-limited"):
+            if sessions and found.code in ("app-over-quota", "server-over-capacity", "rate-limited"):
                 return sessions
             raise
         sessions.append(stack.enter_context(greeted.session))
@@ -65,7 +65,7 @@ def _judge(heard: int, count: int, entrance: Entrance, api: Api) -> None:
     if heard == count:
         return
     if heard:
-        raise Found("nodes-not-joined", heard=heard, all=count, public=entrance.place.url)
+        raise Found("nodes-not-clustered", heard=heard, all=count, public=entrance.place.url)
     raise Found(
         "event-not-delivered", backend=api.place.url, public=entrance.place.url, seconds=f"{timeouts.CONNECT:g}"
     )

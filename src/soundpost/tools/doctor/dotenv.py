@@ -87,7 +87,7 @@ class _Reading:
         text = interpolate(written, look_up)
         before = self._values.get(name)
         if before is not None and before.text != text and _OURS.fullmatch(name):
-            self._oddities.append(Found("env-twice", place=before.place, line=line))
+            self._oddities.append(Found("env-set-twice", place=before.place, line=line))
         self._values[name] = Value(text, self._place(name), unknown[0] if unknown else "")
         what = _oddity(written)
         if what and _OURS.fullmatch(name):

@@ -52,7 +52,7 @@ def ask(sock: socket.socket, place: Place, request: bytes) -> Answer:
             received += data
     except TimeoutError:
         if not received:
-            raise Found("no-answer", host=place.host, port=place.port, seconds=f"{timeouts.ANSWER:g}") from None
+            raise Found("http-timeout", host=place.host, port=place.port, seconds=f"{timeouts.ANSWER:g}") from None
     except OSError:  # reset: what came before it counts
         pass
     answer = _parsed(received)
@@ -133,9 +133,9 @@ def _unchunked(body: bytes) -> bytes:
 def _no_answer(place: Place, received: bytes) -> Found:
     """For what is no HTTP answer."""
     if place.is_tls and (received[3:4] == _H2_SETTINGS or offers_only_h2(place)):
-        return Found("h2-only", host=place.host, port=place.port)
+        return Found("http2-only", host=place.host, port=place.port)
     if not place.is_tls and (received.startswith(_TLS_ALERT) or speaks_tls(place)):
         return Found("port-speaks-tls", host=place.host, port=place.port)
     if not received:
-        return Found("hung-up", host=place.host, port=place.port)
+        return Found("http-connection-closed", host=place.host, port=place.port)
     return Found("port-not-http", host=place.host, port=place.port, shown=repr(one_line(received)))

@@ -19,8 +19,8 @@ PING = "pusher:ping"
 PONG = "pusher:pong"
 _CODES = {
     codes.APP_DISABLED: "app-disabled",
-    codes.OVER_QUOTA: "app-full",
-    codes.OVER_CAPACITY: "server-full",
+    codes.OVER_QUOTA: "app-over-quota",
+    codes.OVER_CAPACITY: "server-over-capacity",
 }
 _DEFAULT_ACTIVITY_TIMEOUT = 120.0  # pusher-js's own, and the longest it takes
 _CODES_END = 5000
@@ -40,7 +40,7 @@ def greet(session: SocketSession, place: Place, key: str, origin: str | None) ->
     try:
         frame = session.receive()
     except SilentError:
-        raise Found("no-hello", seconds=f"{timeouts.ANSWER:g}") from None
+        raise Found("no-connection-established", seconds=f"{timeouts.ANSWER:g}") from None
     except EndedError as ended:
         raise refusal(ended.code, ended.reason, place, key, origin) from None
     content = frame.content()
@@ -50,7 +50,7 @@ def greet(session: SocketSession, place: Place, key: str, origin: str | None) ->
         raise refusal(known, text_of(content, "message"), place, key, origin)
     socket_id = text_of(content, "socket_id")
     if frame.event != HELLO or not is_socket_id(socket_id):
-        raise Found("not-pusher", shown=repr(one_line(frame.event)))
+        raise Found("not-pusher-protocol", shown=repr(one_line(frame.event)))
     told = content.get("activity_timeout")
     told = told if isinstance(told, int | float) and told > 0 else _DEFAULT_ACTIVITY_TIMEOUT
     return Greeted(session, one_line(socket_id), float(min(told, _DEFAULT_ACTIVITY_TIMEOUT)))
@@ -69,7 +69,7 @@ def open_and_greet(place: Place, key: str, origin: str | None, *, verify: bool) 
 def refusal(code: int, reason: str, place: Place, key: str, origin: str | None) -> Found:
     """The fault behind a server's error or close code."""
     if code == codes.APP_DOES_NOT_EXIST:
-        return Found("key-unknown", key=one_line(key), hint=_hint(key))
+        return Found("app-key-unknown", key=one_line(key), hint=_hint(key))
     if code == codes.UNAUTHORIZED:
         host = origin.partition("://")[2].partition(":")[0] if origin else "example.com"
         return Found("origin-refused", origin=origin or "an unknown origin (none was sent)", host=host)
@@ -79,7 +79,7 @@ def refusal(code: int, reason: str, place: Place, key: str, origin: str | None) 
         return Found("path-prefix-wrong", asked=place.socket_path(key), right=right, prefix=prefix)
     if code in _CODES:
         return Found(_CODES[code])
-    return Found("connection-refused", reason=one_line(reason) or "no reason given", close=code or "no code")
+    return Found("pusher-error", reason=one_line(reason) or "no reason given", close=code or "no code")
 
 
 def subscribe(session: SocketSession, channel: str) -> None:
@@ -92,11 +92,11 @@ def subscribe(session: SocketSession, channel: str) -> None:
             if frame.event in ("pusher:error", "pusher:subscription_error"):
                 content = frame.content()
                 reason = text_of(content, "message") or text_of(content, "error") or "no reason given"
-                raise Found("no-subscription", reason=one_line(reason))
+                raise Found("subscription-failed", reason=one_line(reason))
     except SilentError:
-        raise Found("no-subscription", reason=f"no answer within {timeouts.ANSWER:g} s") from None
+        raise Found("subscription-failed", reason=f"no answer within {timeouts.ANSWER:g} s") from None
     except EndedError as ended:
-        raise Found("no-subscription", reason=f"the connection ended: {ended}") from None
+        raise Found("subscription-failed", reason=f"the connection ended: {ended}") from None
 
 
 def ping(session: SocketSession) -> None:

@@ -32,7 +32,7 @@ def _silence(session: SocketSession, activity_timeout: float) -> str:
         seconds = time.monotonic() - began
         if ended.code == NO_CLOSE_FRAME:
             raise Found("proxy-idle-timeout", seconds=seconds, ping=f"{activity_timeout:g}") from None
-        raise Found("connection-lost", seconds=seconds, reason=ended) from None
+        raise Found("idle-connection-closed", seconds=seconds, reason=ended) from None
     if frame.event == PING:
         session.send(PONG, {})
     return f"lived through {time.monotonic() - began:.0f} s of silence, until the server's ping"

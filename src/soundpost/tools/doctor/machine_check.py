@@ -28,7 +28,7 @@ def this_machine(plan: Plan, examination: Examination, proc: Path = Path("/proc"
     with Round("machine", examination) as walk:
         for doubt in plan.doubts:
             with walk.step("Configuration"):
-                raise Found("configuration-doubtful", reason=doubt)
+                raise Found("configuration-warning", reason=doubt)
         inside = plan.inside
         if inside is not None:
             with walk.step("Server") as step:
@@ -49,10 +49,10 @@ def _server(inside: Place) -> str:
             raise Found("server-not-running", where=where) from None
         if found.code.startswith(("tcp-", "dns-")):
             raise
-        raise Found("port-taken", port=inside.port, host=inside.host, shown=found.message) from None
+        raise Found("port-in-use", port=inside.port, host=inside.host, shown=found.message) from None
     if answer.status not in (200, 503) or not answer.body.lstrip().startswith(b"{"):
         shown = f"it answers {answer.status}: {said(answer)}"
-        raise Found("port-taken", port=inside.port, host=inside.host, shown=shown)
+        raise Found("port-in-use", port=inside.port, host=inside.host, shown=shown)
     return f"runs at {inside.url}"
 
 
@@ -109,6 +109,6 @@ def _redis(scaling: ScalingSettings) -> str:
 
         asyncio.run(connect())
     except SoundpostError as error:
-        code = "redis-login" if any(sign in str(error) for sign in _LOGIN) else "redis-unreachable"
+        code = "redis-login-failed" if any(sign in str(error) for sign in _LOGIN) else "redis-unreachable"
         raise Found(code, reason=str(error)) from None
     return f"{servers} answers"

@@ -10,7 +10,7 @@ from soundpost.tools.doctor.exchange import Answer
 from soundpost.tools.doctor.findings import Found, one_line
 
 ELSEWHERE: Final = frozenset(
-    {"path-not-forwarded", "application-answers", "upgrade-ignored", "upgrade-refused", "path-prefix-wrong"}
+    {"path-not-forwarded", "answered-by-web-page", "upgrade-ignored", "upgrade-refused", "path-prefix-wrong"}
 )
 """Faults after which the server may be found under another path."""
 _CLOUDFLARE: Final = {
@@ -42,7 +42,7 @@ def read_refusal(answer: Answer, place: Place, asked: str) -> Found:
     if status == 404 and is_nginx_page(answer):
         return Found("path-not-forwarded", asked=asked)
     if is_page(answer) and (status in (200, 404, 405, 419, 500) or status < 400):
-        return Found("application-answers", asked=asked, page=page(answer))
+        return Found("answered-by-web-page", asked=asked, page=page(answer))
     if status < 300:
         return Found("upgrade-ignored", asked=asked, status=status, shown=text)
     return Found("upgrade-refused", asked=asked, author=author(answer), status=status, shown=text)
@@ -61,11 +61,11 @@ def read_proxy(answer: Answer, place: Place, asked: str) -> Found | None:
         return Found("proxy-http-to-tls-server") if place.is_tls else _speaks_tls(place)
     who = author(answer)
     if status == 401 and "www-authenticate" in answer.headers:
-        return Found("login-wanted")
+        return Found("login-required")
     if status == 403 and is_page(answer):
         return Found("forbidden", author=who, asked=asked)
     if status == 503 and who == "The server":
-        return Found("server-full")
+        return Found("server-over-capacity")
     codes = {429: "rate-limited", 502: "bad-gateway", 503: "service-unavailable", 504: "gateway-timeout"}
     return Found(codes[status], author=who) if status in codes else None
 

@@ -65,7 +65,7 @@ class SocketSession:
         text = self.receive_text(timeouts.ANSWER if seconds is None else seconds)
         frame = decode_frame(text)
         if frame is None:
-            raise Found("not-pusher", shown=repr(one_line(text)))
+            raise Found("not-pusher-protocol", shown=repr(one_line(text)))
         return frame
 
     def messages(self, seconds: float) -> Iterator[Frame]:

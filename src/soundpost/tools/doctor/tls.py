@@ -93,7 +93,7 @@ def _refused(error: Exception, place: Place) -> Found:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _certificate_fault(error, place)
     if isinstance(error, TimeoutError):
-        return Found("tls-silent", **where, seconds=f"{timeouts.CONNECT:g}")
+        return Found("tls-timeout", **where, seconds=f"{timeouts.CONNECT:g}")
     reason = getattr(error, "reason", None) or ""
     if any(sign in reason for sign in _PLAIN):
         return _plain_fault(place)
@@ -102,7 +102,7 @@ def _refused(error: Exception, place: Place) -> Found:
     if any(sign in reason for sign in _OLD):
         return Found("tls-too-old", **where)
     if "NO_APPLICATION_PROTOCOL" in reason or (isinstance(error, ssl.SSLError) and offers_only_h2(place)):
-        return Found("h2-only", **where)
+        return Found("http2-only", **where)
     if isinstance(error, EOFError | ConnectionResetError | ssl.SSLEOFError | ssl.SSLZeroReturnError | BrokenPipeError):
         plain = _plain_fault(place)
         if plain.code == "port-speaks-http":
@@ -133,11 +133,11 @@ def _certificate_fault(error: ssl.SSLCertVerificationError, place: Place) -> Fou
         return Found("certificate-not-yet-valid", host=host, date=_date(certificate.get("notBefore")))
     if code in _WRONG_NAME or "ostname mismatch" in str(error) or "IP address mismatch" in str(error):
         names = ", ".join(str(value) for _, value in certificate.get("subjectAltName", ())) or "no name at all"
-        return Found("certificate-name", host=host, names=one_line(names))
+        return Found("certificate-name-mismatch", host=host, names=one_line(names))
     if code == _SELF_SIGNED:
         return Found("certificate-self-signed", host=host)
     if code in _NO_ISSUER and _is_well_known(certificate):
-        return Found("certificate-chain", host=host)
+        return Found("certificate-chain-incomplete", host=host)
     if code in (_SELF_SIGNED_IN_CHAIN, *_NO_ISSUER):
         return Found("certificate-untrusted", host=host, issuer=_issuer(certificate))
     return Found("tls-handshake-failed", host=host, port=place.port, reason=error.verify_message)

@@ -54,7 +54,7 @@ FAULTS: Final = (
         "Check the address in DNS, and this machine's network (VPN, IPv6 that is only half set up).",
     ),
     Fault(
-        "address-dead",
+        "address-unreachable",
         "{host} has several addresses, and {address} does not work: {reason}",
         "Browsers try one address after the other; those that try this one first connect late, or not at all. Most "
         "often it is an AAAA record for a machine that does not listen on IPv6.",
@@ -91,7 +91,7 @@ FAULTS: Final = (
         "Correct the port: 443 for the public address, 8080 (SOUNDPOST_SERVER_PORT) for the server itself.",
     ),
     Fault(
-        "tls-silent",
+        "tls-timeout",
         "port {port} of {host} took the connection, but did not answer the TLS handshake within {seconds} s",
         "Something accepts connections and then does nothing: an overloaded or hanging server, a load balancer "
         "without a server behind it, or a program that is not TLS and waits.",
@@ -117,7 +117,7 @@ FAULTS: Final = (
         "Look into the error log of what terminates TLS there (Nginx: /var/log/nginx/error.log).",
     ),
     Fault(
-        "h2-only",
+        "http2-only",
         "{host} port {port} speaks HTTP/2 only: browsers open WebSockets over HTTP/1.1",
         "The server offers 'h2' alone in the TLS handshake (ALPN), so a WebSocket's HTTP/1.1 upgrade is not "
         "understood.",
@@ -137,7 +137,7 @@ FAULTS: Final = (
         "Check the clock here ('timedatectl'). If it is right, use a certificate that is valid now.",
     ),
     Fault(
-        "certificate-name",
+        "certificate-name-mismatch",
         "the certificate is not for {host}, but for {names}",
         "Another site's certificate: the name has no server block of its own, or the address is used in place of "
         "the name.",
@@ -158,7 +158,7 @@ FAULTS: Final = (
         "is enough to set SSL_CERT_FILE to its file.",
     ),
     Fault(
-        "certificate-chain",
+        "certificate-chain-incomplete",
         "{host} sends its certificate without the intermediate one that links it to a trusted authority",
         "Browsers may have the missing link in memory from other sites and hide the fault; programs and phones fail.",
         "Serve the whole chain. In Nginx: ssl_certificate must name certbot's fullchain.pem, not cert.pem.",
@@ -171,14 +171,14 @@ FAULTS: Final = (
         "warning",
     ),
     Fault(
-        "no-answer",
+        "http-timeout",
         "{host} port {port} took the request and did not answer within {seconds} s",
         "A server that hangs, or a proxy that waits for one (or for a firewall between them).",
         "Ask the server directly on its own machine ('curl -i http://127.0.0.1:8080/up'): if it answers, the proxy "
         "is at fault, if not, the server.",
     ),
     Fault(
-        "hung-up",
+        "http-connection-closed",
         "{host} port {port} closed the connection without an answer",
         "A proxy that drops what it does not like (Nginx: 'return 444'), a server that crashed, or another protocol "
         "than HTTP.",

@@ -14,7 +14,7 @@ FAULTS: Final = (
         "Correct what it names.",
     ),
     Fault(
-        "configuration-doubtful",
+        "configuration-warning",
         "{reason}",
         "It works, but perhaps not as its author thinks.",
         "See docs/configuration.md.",
@@ -27,7 +27,7 @@ FAULTS: Final = (
         "'soundpost start', or under Supervisor 'supervisorctl start soundpost', then look into its log.",
     ),
     Fault(
-        "port-taken",
+        "port-in-use",
         "port {port} of {host} is taken by something else than the server configured here: {shown}",
         "Another program has the port, so Soundpost cannot start on it.",
         "'ss -ltnp' shows who it is. Stop it, or choose another port (SOUNDPOST_SERVER_PORT, and 'proxy_pass' in "
@@ -70,7 +70,7 @@ FAULTS: Final = (
         "Start Redis, or correct [scaling] redis (SOUNDPOST_REDIS_URL); open its port between the machines.",
     ),
     Fault(
-        "redis-login",
+        "redis-login-failed",
         "{reason}",
         "Redis is there, but does not take the user or password.",
         "Put them into the URL: redis://user:password@host:6379/0 (special characters percent-encoded).",

@@ -47,7 +47,7 @@ FAULTS: Final = (
         "('soundpost deploy nginx' prints it), then 'nginx -t && systemctl reload nginx'.",
     ),
     Fault(
-        "application-answers",
+        "answered-by-web-page",
         "a web page answers at {asked} ({page}), not the WebSocket server",
         "The host or the path leads to the web application: the name is that of the site, and nothing forwards "
         "/app to Soundpost.",
@@ -67,7 +67,7 @@ FAULTS: Final = (
         "Use the address it leads to, or except /app from the rule.",
     ),
     Fault(
-        "login-wanted",
+        "login-required",
         "the proxy asks for a user name and password (401) before it lets the WebSocket through",
         "Browsers do not ask for a password for a WebSocket: it just fails.",
         "Except /app from it. In Nginx: 'auth_basic off;' in its location.",

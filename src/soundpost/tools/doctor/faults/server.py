@@ -8,7 +8,7 @@ from soundpost.tools.doctor.faults.fault import Fault
 
 FAULTS: Final = (
     Fault(
-        "key-unknown",
+        "app-key-unknown",
         "the server has no app with the key '{key}' (4001){hint}",
         "The key in the frontend is another than the server's: an old build, another environment, or a misspelling.",
         "Compare VITE_REVERB_APP_KEY (the key of laravel-echo) with SOUNDPOST_APP_KEY / REVERB_APP_KEY of the server; "
@@ -21,14 +21,14 @@ FAULTS: Final = (
         "Set 'enabled = true' for it in soundpost.toml (SOUNDPOST_APP_ENABLED), and restart the server.",
     ),
     Fault(
-        "app-full",
+        "app-over-quota",
         "the app has as many connections as it may have (4004)",
         "max_connections of the app is reached.",
         "Raise it (SOUNDPOST_APP_MAX_CONNECTIONS / REVERB_APP_MAX_CONNECTIONS), or find the pages that connect and "
         "never disconnect.",
     ),
     Fault(
-        "server-full",
+        "server-over-capacity",
         "the server has as many connections as it can open (4100)",
         "max_connections of the server, or the limit of open files, is reached.",
         "Raise the limit of open files (systemd: LimitNOFILE, Supervisor: minfds) and 'max_connections' of [server]; "
@@ -42,25 +42,25 @@ FAULTS: Final = (
         "any scheme and port; '*.example.com' is for subdomains.",
     ),
     Fault(
-        "connection-refused",
+        "pusher-error",
         "the server took the WebSocket and refused the connection: {reason} ({close})",
         "A reason of the server's own.",
         "Look into the server's log; start it with --debug to see every message.",
     ),
     Fault(
-        "no-hello",
+        "no-connection-established",
         "the WebSocket opened, but the server said nothing within {seconds} s",
         "The messages do not come through (a proxy that buffers), or it is no Pusher server.",
         "Check host, port and path. In Nginx: 'proxy_buffering off;' in the location.",
     ),
     Fault(
-        "not-pusher",
+        "not-pusher-protocol",
         "a WebSocket server is there, but none that speaks the Pusher protocol: it says {shown}",
         "Another program has this port: a development server (Vite, webpack), another realtime server.",
         "Correct host, port and path.",
     ),
     Fault(
-        "no-subscription",
+        "subscription-failed",
         "the server greeted, but a subscription was not confirmed: {reason}",
         "What the browser sends does not come through, or the server refuses it.",
         "Look into the server's log; start it with --debug to see every message.",
@@ -113,20 +113,20 @@ FAULTS: Final = (
         "Compare it with 'id' in the server's soundpost.toml or .env.",
     ),
     Fault(
-        "key-not-of-app",
+        "app-key-mismatch",
         "the key '{key}' is not that of app {app_id}",
         "Id and key belong to different apps.",
         "Take id, key and secret from one and the same app.",
     ),
     Fault(
-        "request-changed",
+        "signed-request-changed",
         "a proxy changes API requests on their way, so that the signature does not fit: {difference}",
         "The signature covers path and query. A proxy that removes a prefix or adds a parameter breaks it.",
         "Forward /apps unchanged (in Nginx: 'proxy_pass http://127.0.0.1:8080;' without a path behind the port), or "
         "publish inside.",
     ),
     Fault(
-        "secret-wrong",
+        "app-secret-wrong",
         "the signature was refused: the secret is not that of app {app_id}{clock}",
         "Key and id are right, the secret is not.",
         "Copy SOUNDPOST_APP_SECRET / REVERB_APP_SECRET from the server to the backend again, without quotes and "
@@ -160,7 +160,7 @@ FAULTS: Final = (
         "Check that both addresses lead to the same server. Several servers need [scaling] redis with one prefix.",
     ),
     Fault(
-        "nodes-not-joined",
+        "nodes-not-clustered",
         "{heard} of {all} connections got the event: there are several servers behind {public}, and they do not act "
         "as one",
         "A load balancer spreads connections over servers that do not know of each other.",
@@ -175,7 +175,7 @@ FAULTS: Final = (
         "warning",
     ),
     Fault(
-        "connection-lost",
+        "idle-connection-closed",
         "a connection that said nothing was ended after {seconds:.0f} s: {reason}",
         "The server ended it, not a proxy: it said goodbye with a reason.",
         "Look into the server's log.",

@@ -22,7 +22,7 @@ FAULTS: Final = (
         "frontend again. The browser needs the key only.",
     ),
     Fault(
-        "env-frontend-key",
+        "env-frontend-key-differs",
         "{place} is '{frontend}', but the app's key is '{backend}' ({other})",
         "The browser would be refused with 4001.",
         'Write VITE_REVERB_APP_KEY="${REVERB_APP_KEY}", or the same value, and build the frontend again.',
@@ -53,20 +53,20 @@ FAULTS: Final = (
         "Give it a value, or correct the name between ${ and }; then build the frontend again.",
     ),
     Fault(
-        "env-scheme-and-port",
+        "env-scheme-port-mismatch",
         "{place} is {scheme}, but the port is {port} ({other})",
         "443 is the port of https, 80 that of http.",
         "Set scheme and port that belong together: https and 443 behind Nginx, http and 8080 inside.",
     ),
     Fault(
-        "env-backend-https-inside",
+        "env-backend-https-internal-port",
         "the backend publishes with https to port {port} ({place}), on which the server speaks plain http",
         "The scheme is the public one, the port the one inside. Publishing fails with 'wrong version number' or "
         "'SSL connection timeout'.",
         "REVERB_SCHEME=http for the backend, VITE_REVERB_SCHEME=https for the browser.",
     ),
     Fault(
-        "env-ports-mixed-up",
+        "env-ports-swapped",
         "{place} lets the server listen on {port}, the public port, while {other} sends applications to {inside}",
         "The two are mixed up: REVERB_SERVER_PORT / SOUNDPOST_SERVER_PORT is where the server listens, REVERB_PORT / "
         "SOUNDPOST_PORT where applications find it.",
@@ -104,7 +104,7 @@ FAULTS: Final = (
         "Write NAME=value, with plain straight quotes around it or none.",
     ),
     Fault(
-        "env-twice",
+        "env-set-twice",
         "{place} is set again in line {line}, to something else",
         "The last one wins, whichever is read first.",
         "Remove one of them.",
