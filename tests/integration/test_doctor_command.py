@@ -83,8 +83,8 @@ def test_addresses_as_options(sh: Shell, on: Stage) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     steps = json.loads(done.stdout)
     assert {step["status"] for step in steps} <= {"ok", "skipped"}
-    assert steps[-1]["walk"] == "circle"
-    assert set(steps[0]) == {"walk", "name", "status", "code", "message", "fix"}
+    assert steps[-1]["check"] == "delivery"
+    assert set(steps[0]) == {"check", "name", "status", "code", "message", "fix"}
 
 
 def test_the_whole_address_of_a_socket_will_do(sh: Shell, on: Stage) -> None:

@@ -6,8 +6,8 @@ import socket
 import ssl
 import time
 
-from soundpost.tools.doctor import Plan
-from soundpost.tools.doctor.base_url import place_of
+from soundpost.tools.doctor import CheckPlan
+from soundpost.tools.doctor.base_url import parse_base_url
 from support.doctor_stage import Scene, Stage, assert_named, examined, impatient_stage, place, plan, scene, scenes_of
 
 __all__ = ["impatient_stage"]
@@ -23,133 +23,133 @@ def hang_up(sock: socket.socket) -> None:
 
 
 @scene("mixed-content", "a page of https://shop.example.com that is to connect to http://ws.example.com:8080")
-def _(on: Stage) -> Plan:
-    return plan(place_of("http://ws.example.com:8080"), origin="https://shop.example.com")
+def _(on: Stage) -> CheckPlan:
+    return plan(parse_base_url("http://ws.example.com:8080"), origin="https://shop.example.com")
 
 
 @scene("dns-unknown", "a name that does not exist")
-def _(on: Stage) -> Plan:
-    return plan(place_of("https://ws.nowhere.invalid"))
+def _(on: Stage) -> CheckPlan:
+    return plan(parse_base_url("https://ws.nowhere.invalid"))
 
 
 @scene("tcp-refused", "a port on which nobody listens")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.closed_port()))
 
 
 @scene("tcp-timeout", "a port whose packets are dropped")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.dropping_port()))
 
 
 @scene("internal-port-in-browser", "browsers are given a closed port, Nginx serves TLS on another")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     served = on.proxy(tls=on.certificate())
     return plan(place(on.closed_port(), "https"), public_ports=(served,))
 
 
 @scene("internal-port-in-browser", "browsers are given the daemon's own port with https, Nginx serves TLS on another")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     served = on.proxy(tls=on.certificate())
     return plan(place(on.server.port, "https"), public_ports=(served,))
 
 
 @scene("port-speaks-http", "https to an Nginx that listens without ssl")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(), "https"))
 
 
 @scene("port-speaks-tls", "http to an Nginx that listens with ssl (its 400)")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(tls=on.certificate())))
 
 
 @scene("port-speaks-tls", "http to a server with a certificate of its own")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     files = on.certificate()
     return plan(place(on.start(tls={"certificate": str(files.chain), "key": str(files.key)}).port))
 
 
 @scene("port-not-http", "http to an SSH server")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.raw(ssh)))
 
 
 @scene("port-not-http", "https to an SSH server")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.raw(ssh), "https"))
 
 
 @scene("tls-timeout", "https to a program that accepts and says nothing")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.raw(lambda sock: time.sleep(4)), "https"))
 
 
 @scene("tls-name-unknown", "an Nginx that knows no site of this name (ssl_reject_handshake)")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("ssl_reject_handshake on;", listen=" ssl"), "https"))
 
 
 @scene("tls-too-old", "an Nginx with ssl_protocols TLSv1.1")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     old = "ssl_protocols TLSv1.1; ssl_ciphers ALL:@SECLEVEL=0;"
     return plan(place(on.nginx(old, tls=on.certificate()), "https"))
 
 
 @scene("tls-handshake-failed", "a server that closes the connection at the handshake")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.raw(hang_up), "https"))
 
 
 @scene("http2-only", "a server that offers h2 alone")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.h2_only(on.certificate()), "https"))
 
 
 @scene("certificate-expired", "an Nginx whose certificate ended yesterday")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(-90, -1))), "https"))
 
 
 @scene("certificate-not-yet-valid", "an Nginx whose certificate begins tomorrow")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(1, 90))), "https"))
 
 
 @scene("certificate-name-mismatch", "an Nginx with the certificate of another name")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(tls=on.authority.certificate("www.example.com", "example.com")), "https"))
 
 
 @scene("certificate-self-signed", "an Nginx with a self-signed certificate")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(tls=on.authority.self_signed()), "https"))
 
 
 @scene("certificate-untrusted", "an Nginx with a certificate of an authority nobody knows")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     from support.certificates import Authority
 
     return plan(place(on.proxy(tls=Authority(on.folder, "Somebody").certificate("localhost")), "https"))
 
 
 @scene("certificate-chain-incomplete", "an Nginx with cert.pem in place of fullchain.pem")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(tls=on.authority.certificate("localhost", whole=False, public=True)), "https"))
 
 
 @scene("certificate-expires-soon", "an Nginx whose certificate ends in five days")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(tls=on.authority.certificate("localhost", days=(-85, 5))), "https"))
 
 
 @scene("http-timeout", "a program that takes requests and does not answer")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.raw(lambda sock: time.sleep(5))))
 
 
 @scene("http-connection-closed", "an Nginx with 'return 444'")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("return 444;")))
 
 
@@ -160,7 +160,7 @@ def test_a_fault_is_named(on: Stage, set_up: Scene) -> None:
 
 def test_a_fault_ends_the_walk_with_what_was_found_before(on: Stage) -> None:
     steps = examined(plan(place(on.proxy(tls=on.authority.self_signed()), "https"))).steps
-    assert [(step.name, step.status) for step in steps if step.walk == "browser"] == [
+    assert [(step.name, step.status) for step in steps if step.check == "browser"] == [
         ("DNS", "ok"),
         ("TCP", "ok"),
         ("TLS", "fault"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from soundpost.config.settings import ScalingSettings, Settings
-from soundpost.tools.doctor import Plan, timeouts
+from soundpost.tools.doctor import CheckPlan, timeouts
 from support.doctor_stage import PAGE, Scene, Stage, codes, examined, place, scene, scenes_of, stage
 from support.harness import RunningServer
 from support.redis_process import running_redis
@@ -22,42 +22,42 @@ def _stage(tmp_path: Path, server: RunningServer, monkeypatch: pytest.MonkeyPatc
 
 
 @scene("server-not-running", "a configured server that was not started")
-def _(on: Stage) -> Plan:
-    return Plan(inside=place(on.closed_port()), settings=Settings())
+def _(on: Stage) -> CheckPlan:
+    return CheckPlan(inside=place(on.closed_port()), settings=Settings())
 
 
 @scene("port-in-use", "a configured server whose port another web server has")
-def _(on: Stage) -> Plan:
-    return Plan(inside=place(on.nginx(f"location / {{ {PAGE} }}")), settings=Settings())
+def _(on: Stage) -> CheckPlan:
+    return CheckPlan(inside=place(on.nginx(f"location / {{ {PAGE} }}")), settings=Settings())
 
 
 @scene("open-files-too-low", "a running server that is to bear ten million connections")
-def _(on: Stage) -> Plan:
-    return Plan(inside=place(on.server.port), settings=Settings(), connections=10_000_000)
+def _(on: Stage) -> CheckPlan:
+    return CheckPlan(inside=place(on.server.port), settings=Settings(), connections=10_000_000)
 
 
 @scene("redis-unreachable", "a configured Redis that does not run")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return with_redis(on, f"redis://127.0.0.1:{on.closed_port()}")
 
 
 @scene("redis-unreachable", "a configured Redis with TLS that speaks plainly")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return with_redis(on, on.stack.enter_context(running_redis()).url.replace("redis:", "rediss:"))
 
 
 @scene("redis-login-failed", "a Redis with a password, configured without one")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return with_redis(on, on.stack.enter_context(running_redis("--requirepass", "s3cret")).url)
 
 
 @scene("configuration-warning", "a configuration that works, but says something else than it seems to")
-def _(on: Stage) -> Plan:
-    return Plan(inside=place(on.server.port), settings=Settings(), doubts=("SOUNDPOST_PORT is not the server's",))
+def _(on: Stage) -> CheckPlan:
+    return CheckPlan(inside=place(on.server.port), settings=Settings(), config_warnings=("SOUNDPOST_PORT is not the server's",))
 
 
-def with_redis(on: Stage, url: str) -> Plan:
-    return Plan(inside=place(on.server.port), settings=Settings(scaling=ScalingSettings(redis=url)))
+def with_redis(on: Stage, url: str) -> CheckPlan:
+    return CheckPlan(inside=place(on.server.port), settings=Settings(scaling=ScalingSettings(redis=url)))
 
 
 @scenes_of(__name__)
@@ -66,7 +66,7 @@ def test_a_fault_is_named(on: Stage, set_up: Scene) -> None:
 
 
 def test_the_running_server_s_own_limit_counts(on: Stage) -> None:
-    examination = examined(Plan(inside=place(on.server.port), settings=Settings(), connections=10_000_000))
+    examination = examined(CheckPlan(inside=place(on.server.port), settings=Settings(), connections=10_000_000))
     (step,) = [step for step in examination.steps if step.code == "open-files-too-low"]
     assert step.message.startswith("the server (process ")
 

@@ -26,7 +26,7 @@ def test_ids_are_unique() -> None:
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=lambda fault: fault.code)
 def test_a_fault_is_told_well(fault: Fault) -> None:
     assert re.fullmatch(r"[a-z0-9.]+(-[a-z0-9.]+)*", fault.code)
-    assert not fault.says.endswith("."), "it is part of a line"
+    assert not fault.message.endswith("."), "it is part of a line"
     assert fault.why.endswith(".")
     assert fault.fix.endswith((".", "…", "'", "/"))
     assert not facts_of(fault.why), "it is the same wherever it is found"

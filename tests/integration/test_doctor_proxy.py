@@ -6,7 +6,7 @@ import time
 
 import msgspec
 
-from soundpost.tools.doctor import Plan
+from soundpost.tools.doctor import CheckPlan
 from support.doctor_stage import (
     FORWARDED,
     PAGE,
@@ -36,74 +36,74 @@ def answer(status: str, body: bytes, *headers: str) -> bytes:
 
 
 @scene("upgrade-header-lost", "an Nginx without proxy_set_header Upgrade and Connection")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("location / { proxy_pass http://UPSTREAM; proxy_http_version 1.1; }")))
 
 
 @scene("connection-header-lost", "an Nginx that forwards Upgrade, but not Connection")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx(f"location / {{ proxy_pass http://UPSTREAM; proxy_http_version 1.1; {_HEADERS} }}")))
 
 
 @scene("proxy-http-1.0", "an Nginx with proxy_pass alone")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("location / { proxy_pass http://UPSTREAM; }")))
 
 
 @scene("proxy-http-1.0", "an Nginx with both headers, but without proxy_http_version 1.1")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     headers = f"{_HEADERS} proxy_set_header Connection upgrade;"
     return plan(place(on.nginx(f"location / {{ proxy_pass http://UPSTREAM; {headers} }}")))
 
 
 @scene("path-prefix-wrong", "an Nginx that forwards /ws/ only, and a browser without wsPath")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx(f"location /ws/ {{ proxy_pass http://UPSTREAM/; {FORWARDED} }}")))
 
 
 @scene("path-prefix-wrong", "a server with the path /realtime, behind an Nginx that forwards all, asked without it")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(upstream=on.start(path="/realtime").port)))
 
 
 @scene("path-prefix-wrong", "a browser with wsPath /app, so that it asks for /app/app/KEY")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.server.port, path="/app"))
 
 
 @scene("path-not-forwarded", "an Nginx without a location for /app (its 404)")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("location / { root /nonexistent; }")))
 
 
 @scene("answered-by-web-page", "an Nginx that serves a web application's page for every path")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx(f"location / {{ {PAGE} }}")))
 
 
 @scene("redirect-to-https", "an Nginx that sends http to https")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("return 301 https://$host$request_uri;")))
 
 
 @scene("redirected", "an Nginx that sends every name to www.example.com")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("return 302 http://www.example.com$request_uri;")))
 
 
 @scene("login-required", "an Nginx with auth_basic")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     users = on.file("users", "")
     return plan(place(on.nginx(f'auth_basic "Staging"; auth_basic_user_file {users}; location / {{ }}')))
 
 
 @scene("forbidden", "an Nginx with 'deny all'")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("location / { deny all; }")))
 
 
 @scene("rate-limited", "an Nginx with limit_req, one request a minute")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     location = f"location / {{ limit_req zone=few; proxy_pass http://UPSTREAM; {FORWARDED} }}"
     port = on.nginx(f"limit_req_status 429; {location}")
     examined(plan(place(port)))
@@ -111,74 +111,74 @@ def _(on: Stage) -> Plan:
 
 
 @scene("bad-gateway", "an Nginx whose server does not run")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.proxy(upstream=on.closed_port())))
 
 
 @scene("proxy-wrong-upstream", "an Nginx with the wrong port in proxy_pass, the server runs on another")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.proxy(upstream=on.closed_port())), place(on.server.port))
 
 
 @scene("proxy-wrong-upstream", "an Nginx with proxy_pass https:// to a server without TLS")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     port = on.nginx(f"location / {{ proxy_pass https://UPSTREAM; {FORWARDED} }}")
     return both(place(port), place(on.server.port))
 
 
 @scene("proxy-http-to-tls-server", "an Nginx with proxy_pass http:// to a server with a certificate of its own")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     files = on.certificate()
     own = on.start(tls={"certificate": str(files.chain), "key": str(files.key)})
     return both(place(on.proxy(tls=files, upstream=own.port), "https"), place(own.port, "https"))
 
 
 @scene("service-unavailable", "an Nginx that answers 503")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("return 503;")))
 
 
 @scene("gateway-timeout", "an Nginx whose server is behind a firewall that drops packets")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     location = f"location / {{ proxy_connect_timeout 1s; proxy_pass http://UPSTREAM; {FORWARDED} }}"
     return plan(place(on.nginx(location, upstream=on.dropping_port())))
 
 
 @scene("cloudflare-challenge", "a Cloudflare challenge page")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     headers = ("Server: cloudflare", "CF-RAY: 8f0-FRA", "cf-mitigated: challenge", "Content-Type: text/html")
     return plan(place(on.http(answer("403 Forbidden", _CHALLENGE, *headers))))
 
 
 @scene("cloudflare-challenge", "a Cloudflare challenge page, met by the backend")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     port = on.http(answer("503 Service Unavailable", _CHALLENGE, "Server: cloudflare", "Content-Type: text/html"))
     return both(place(on.server.port), place(port))
 
 
 @scene("cloudflare-error", "Cloudflare's 521")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.http(answer("521 ", b"error code: 521", "Server: cloudflare", "CF-RAY: 8f0-FRA"))))
 
 
 @scene("upgrade-ignored", "a JSON API that answers 200 to every path")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.http(answer("200 OK", b'{"status":"up"}', "Content-Type: application/json"))))
 
 
 @scene("upgrade-refused", "an Nginx that answers 418")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.nginx("return 418 teapot;")))
 
 
 @scene("upgrade-invalid", "a proxy that answers 101 without the server's signature")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     head = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     return plan(place(on.http(head.encode())))
 
 
 @scene("proxy-idle-timeout", "an Nginx with proxy_read_timeout shorter than the time between pings (--slow)")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     app = msgspec.structs.replace(DEFAULT_APP, activity_timeout=4)
     forwarded = FORWARDED.replace("120s", "1s")
     port = on.nginx(f"location / {{ proxy_pass http://UPSTREAM; {forwarded} }}", upstream=on.start(app=app).port)

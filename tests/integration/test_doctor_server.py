@@ -14,8 +14,8 @@ from websockets.sync.server import ServerConnection, serve
 
 from soundpost.config.settings import ScalingSettings
 from soundpost.core.app_settings import AppSettings
-from soundpost.tools.doctor import Plan
-from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor import CheckPlan
+from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.dotenv import read_env_file
 from soundpost.tools.doctor.hosts import same_host
 from support.doctor_stage import (
@@ -69,93 +69,93 @@ def websocket(on: Stage, *says: str, patience: float = 10) -> int:
 
 
 @scene("app-key-unknown", "a key that no app has")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.server.port), key="old-key")
 
 
 @scene("app-disabled", "an app with enabled = false")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.start(app=app(enabled=False)).port))
 
 
 @scene("app-over-quota", "an app with max_connections = 1, and a client that has it")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     server = on.start(app=app(max_connections=1))
     on.stack.enter_context(server.connect())
     return plan(place(server.port))
 
 
 @scene("server-over-capacity", "a server with max_connections = 1, and a client that has it")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     server = on.start(max_connections=1)
     on.stack.enter_context(server.connect())
     return plan(place(server.port))
 
 
 @scene("origin-refused", "an app for shop.example.com, and a page of https://www.example.com")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(on.start(app=app(allowed_origins=("shop.example.com",))).port), origin="https://www.example.com")
 
 
 @scene("pusher-error", "a server that refuses for a reason of its own")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     error = '{"event":"pusher:error","data":{"code":4006,"message":"Invalid version string format"}}'
     return plan(place(websocket(on, error)))
 
 
 @scene("no-connection-established", "a WebSocket server that says nothing")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(websocket(on)))
 
 
 @scene("not-pusher-protocol", "the WebSocket of another program (Vite's)")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(websocket(on, '{"type":"connected"}')))
 
 
 @scene("subscription-failed", "a server that greets, and does not hear what comes after it")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(websocket(on, HELLO)))
 
 
 @scene("no-pong", "a server that does not answer pings")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(websocket(on, HELLO, SUBSCRIBED)))
 
 
 @scene("idle-connection-closed", "a server that ends silent connections itself (--slow)")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return plan(place(websocket(on, HELLO, SUBSCRIBED, '{"event":"pusher:pong"}', patience=0.5)), slow=True)
 
 
 @scene("api-refused", "an API that answers 500")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     broken = 'default_type application/json; return 500 \'{"error": "broken"}\';'
     return both(place(on.nginx(f"{_PUBLISH_ONLY_INSIDE} location /apps {{ {broken} }}")))
 
 
 @scene("public-address-in-backend", "a backend that publishes to the public name, where Nginx forwards /app only")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     port = on.nginx(_PUBLISH_ONLY_INSIDE, tls=on.certificate())
     return both(place(port, "https"), inside=place(on.server.port))
 
 
 @scene("public-address-in-backend", "a backend that publishes to http, which Nginx sends to https")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     redirecting = on.nginx("return 301 https://$host$request_uri;")
     public = place(on.proxy(tls=on.certificate()), "https")
     return both(public, place(redirecting), inside=place(on.server.port), public_ports=(public.port, redirecting))
 
 
 @scene("backend-through-proxy", "a backend that publishes to the public name, and gets through")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.proxy(tls=on.certificate()), "https"), inside=place(on.server.port))
 
 
 LARAVEL_UNDER_A_PATH = "BROADCAST_CONNECTION=reverb\nREVERB_SERVER_PATH={path}\n"
 
 
-def under_a_path(on: Stage, path: str, locations: tuple[str, ...]) -> Plan:
+def under_a_path(on: Stage, path: str, locations: tuple[str, ...]) -> CheckPlan:
     """A server under /realtime, an Nginx that forwards these, and a Laravel application's ``.env``."""
     server = on.start(path="/realtime")
     port = on.nginx(
@@ -167,49 +167,49 @@ def under_a_path(on: Stage, path: str, locations: tuple[str, ...]) -> Plan:
 
 
 @scene("laravel-path-without-slash", "a Laravel `.env` with REVERB_SERVER_PATH=/realtime")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return under_a_path(on, "/realtime", ("/realtime/",))
 
 
 @scene("api-not-forwarded", "an Nginx that forwards /app, but not /apps")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.nginx(f"{_PUBLISH_ONLY_INSIDE} location /apps {{ return 404; }}")))
 
 
 @scene("api-not-forwarded", "an Nginx that gives /apps to the web application")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.nginx(f"{_PUBLISH_ONLY_INSIDE} location / {{ {PAGE} }}")))
 
 
 @scene("api-redirected", "a backend that publishes to http, which Nginx sends to https")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     public = place(on.proxy(tls=on.certificate()), "https")
     return both(public, place(on.nginx("return 301 https://$host$request_uri;")))
 
 
 @scene("port-speaks-http", "a backend with the inner port and the public scheme (https to 8080)")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.server.port), place(on.server.port, "https"))
 
 
 @scene("app-id-unknown", "a backend with the id of another app")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.server.port), app_id="7")
 
 
 @scene("app-key-mismatch", "a backend with the id of one app and the key of another")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     apps = [DEFAULT_APP, AppSettings(id="2", key="second-key", secret="second-secret")]
     return replace(both(place(on.start_all(apps).port)), app_id="2")
 
 
 @scene("signed-request-changed", "an Nginx that takes the prefix /ws away from signed requests")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.nginx(f"location /ws/ {{ proxy_pass http://UPSTREAM/; {FORWARDED} }}"), path="/ws"))
 
 
 @scene("signed-request-changed", "an Nginx that adds a parameter to signed requests")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     port = on.nginx(
         f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }}"
         f"location /apps {{ set $args $args&via=nginx; proxy_pass http://UPSTREAM; {FORWARDED} }}"
@@ -218,27 +218,27 @@ def _(on: Stage) -> Plan:
 
 
 @scene("app-secret-wrong", "a backend with another secret")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.server.port), secret="old-secret")
 
 
 @scene("clock-skew", "a backend whose clock is an hour ahead")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.server.port), clock=lambda: time.time() + 3600)
 
 
 @scene("clock-drift", "a backend whose clock is two minutes behind, behind Nginx")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.proxy()), clock=lambda: time.time() - 120)
 
 
 @scene("event-not-delivered", "browsers and backend at two servers that know nothing of each other")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     return both(place(on.server.port), place(on.start().port))
 
 
 @scene("nodes-not-clustered", "an Nginx before two servers without a common Redis")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     others = [on.server.port, on.start().port]
     servers = " ".join(f"server 127.0.0.1:{port};" for port in others)
     port = on.nginx(f"location / {{ proxy_pass http://nodes; {FORWARDED} }}", http=f"upstream nodes {{ {servers} }}")
@@ -246,7 +246,7 @@ def _(on: Stage) -> Plan:
 
 
 @scene("delivered-locally", "a server whose Redis is down")
-def _(on: Stage) -> Plan:
+def _(on: Stage) -> CheckPlan:
     scaling = ScalingSettings(redis=f"redis://127.0.0.1:{on.closed_port()}")
     return both(place(on.start(scaling=scaling).port))
 
@@ -259,7 +259,7 @@ def test_a_fault_is_named(on: Stage, set_up: Scene) -> None:
 def test_a_server_without_a_proxy_is_healthy(on: Stage) -> None:
     examination = examined(both(place(on.server.port)))
     assert codes(examination) == []
-    assert [(step.walk, step.name, step.status) for step in examination.steps] == [
+    assert [(step.check, step.name, step.status) for step in examination.steps] == [
         ("browser", "DNS", "ok"),
         ("browser", "TCP", "ok"),
         ("browser", "TLS", "skipped"),
@@ -271,8 +271,8 @@ def test_a_server_without_a_proxy_is_healthy(on: Stage) -> None:
         ("backend", "TLS", "skipped"),
         ("backend", "API", "ok"),
         ("backend", "Clock", "skipped"),
-        ("circle", "Connections", "ok"),
-        ("circle", "Event", "ok"),
+        ("delivery", "Connections", "ok"),
+        ("delivery", "Event", "ok"),
     ]
 
 
@@ -365,8 +365,8 @@ HOSTS = ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.1.2.3", "::1"
 @pytest.mark.parametrize("other", [*HOSTS, socket.gethostname(), "[::1]"])
 def test_this_machines_names_are_one_place(one: str, other: str) -> None:
     assert same_host(one, other)
-    assert Place("http", one, 8080).is_at(Place("https", other, 8080, "/ws"))
-    assert not Place("http", one, 8080).is_at(Place("http", other, 8081))
+    assert BaseUrl("http", one, 8080).is_same_listener(BaseUrl("https", other, 8080, "/ws"))
+    assert not BaseUrl("http", one, 8080).is_same_listener(BaseUrl("http", other, 8081))
 
 
 @pytest.mark.parametrize("host", ["example.com", "192.0.2.1", "2001:db8::1", "no-such.invalid", "a" * 70, "", "10.1"])

@@ -58,7 +58,7 @@ def tables() -> str:
         lines.append("|---|---|---|---|")
         for fault in faults:
             code = f"`{fault.code}`" + (" (warning)" if fault.severity == "warning" else "")
-            cells = ["; ".join(known[fault.code]), code, _shown(fault.says), f"{fault.why} **{_shown(fault.fix)}**"]
+            cells = ["; ".join(known[fault.code]), code, _shown(fault.message), f"{fault.why} **{_shown(fault.fix)}**"]
             lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from soundpost.core.app_settings import AppSettings
-from soundpost.tools.doctor import Examination, Plan, examine, timeouts
-from soundpost.tools.doctor.base_url import Place, place_of
+from soundpost.tools.doctor import Examination, CheckPlan, examine, timeouts
+from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from support.certificates import Authority, Certificate
 from support.harness import DEFAULT_APP, RunningServer, running_server, until
 from support.nginx_process import temporary_paths
@@ -204,17 +204,17 @@ PAGE: Final = "default_type text/html; return 200 '<!doctype html><title>Our sho
 """What makes a location of Nginx a web application."""
 
 
-def place(port: int, scheme: str = "http", path: str = "", host: str = "localhost") -> Place:
+def place(port: int, scheme: str = "http", path: str = "", host: str = "localhost") -> BaseUrl:
     """On this machine."""
-    return place_of(f"{scheme}://{host}:{port}{path}")
+    return parse_base_url(f"{scheme}://{host}:{port}{path}")
 
 
-def plan(public: Place | None, **more: Any) -> Plan:
+def plan(public: BaseUrl | None, **more: Any) -> CheckPlan:
     """To examine the app of the tests; browser's walk only, unless ``more`` has app id and secret."""
-    return Plan(**{"public": public, "key": DEFAULT_APP.key, "public_ports": (), **more})
+    return CheckPlan(**{"public": public, "key": DEFAULT_APP.key, "public_ports": (), **more})
 
 
-def both(public: Place | None, backend: Place | None = None, **more: Any) -> Plan:
+def both(public: BaseUrl | None, backend: BaseUrl | None = None, **more: Any) -> CheckPlan:
     """With all credentials: both walks, and the circle."""
     credentials = {"app_id": DEFAULT_APP.id, "secret": DEFAULT_APP.secret}
     return plan(public, **{"backend": backend or public, **credentials, **more})
@@ -226,17 +226,17 @@ class Scene(NamedTuple):
     code: str
     set_up: str
     """In words, for docs/doctor.md."""
-    build: Callable[[Stage], Plan]
+    build: Callable[[Stage], CheckPlan]
     module: str
 
 
 SCENES: Final[list[Scene]] = []
 
 
-def scene(code: str, set_up: str) -> Callable[[Callable[[Stage], Plan]], Callable[[Stage], Plan]]:
+def scene(code: str, set_up: str) -> Callable[[Callable[[Stage], CheckPlan]], Callable[[Stage], CheckPlan]]:
     """Register what builds a scene."""
 
-    def register(build: Callable[[Stage], Plan]) -> Callable[[Stage], Plan]:
+    def register(build: Callable[[Stage], CheckPlan]) -> Callable[[Stage], CheckPlan]:
         SCENES.append(Scene(code, set_up, build, build.__module__))
         return build
 
@@ -249,7 +249,7 @@ def scenes_of(module: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("set_up", own, ids=lambda each: f"{each.code}: {each.set_up}")
 
 
-def examined(wanted: Plan) -> Examination:
+def examined(wanted: CheckPlan) -> Examination:
     """All steps."""
     examination = Examination()
     examine(wanted, examination)
@@ -259,7 +259,7 @@ def examined(wanted: Plan) -> Examination:
 def assert_named(examination: Examination, code: str) -> None:
     """The first thing that is wrong has this id."""
     wrong = [step for step in examination.steps if step.code is not None]
-    assert wrong, [f"{step.walk} {step.name}: {step.message}" for step in examination.steps]
+    assert wrong, [f"{step.check} {step.name}: {step.message}" for step in examination.steps]
     assert wrong[0].code == code, [f"{step.code}: {step.message}" for step in wrong]
     assert wrong[0].message
     assert wrong[0].fix

@@ -6,18 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from soundpost.tools.doctor.base_url import place_of
+from soundpost.tools.doctor.base_url import parse_base_url
 from soundpost.tools.doctor.contradictions import contradictions
 from soundpost.tools.doctor.dotenv import read_env_file
-from soundpost.tools.doctor.findings import Found
+from soundpost.tools.doctor.findings import FaultFound
 from support.doctor_env_cases import BACKEND, CASES, FRONTEND, LARAVEL, WELL, Case
 
 
-def found(folder: Path, files: dict[str, str], url: str | None = None) -> list[Found]:
+def found(folder: Path, files: dict[str, str], url: str | None = None) -> list[FaultFound]:
     for name, text in files.items():
         (folder / name).write_text(text)
     read = tuple(read_env_file(folder / name, name) for name in files)
-    return contradictions(read, None if url is None else place_of(url))
+    return contradictions(read, None if url is None else parse_base_url(url))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}: {case.set_up}")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from soundpost.tools.doctor import Examination, Plan
-from soundpost.tools.doctor.base_url import Place, place_of
-from soundpost.tools.doctor.findings import Found
-from soundpost.tools.doctor.machine_check import this_machine
-from soundpost.tools.doctor.network import Address, Reached, connect, look_up
+from soundpost.tools.doctor import Examination, CheckPlan
+from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
+from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.machine_check import check_machine
+from soundpost.tools.doctor.network import SocketAddress, OpenedConnection, connect, look_up_addresses
 
 
 def kernel(folder: Path, *, conntrack: str = "262144", ports: str = "32768\t60999", somaxconn: str = "4096") -> Path:
@@ -29,7 +29,7 @@ def kernel(folder: Path, *, conntrack: str = "262144", ports: str = "32768\t6099
 
 def codes(proc: Path, connections: int) -> list[str | None]:
     examination = Examination()
-    this_machine(Plan(connections=connections), examination, proc)
+    check_machine(CheckPlan(connections=connections), examination, proc)
     return [step.code for step in examination.steps if step.code is not None and step.code != "open-files-too-low"]
 
 
@@ -51,18 +51,18 @@ def test_limits_that_are_high_enough(tmp_path: Path) -> None:
 
 def test_what_a_kernel_does_not_tell_is_left_out(tmp_path: Path) -> None:
     examination = Examination()
-    this_machine(Plan(connections=10), examination, tmp_path)
+    check_machine(CheckPlan(connections=10), examination, tmp_path)
     assert [step.status for step in examination.steps if step.name != "Open files"] == ["skipped", "skipped"]
 
 
 def test_a_second_address_is_tried_and_the_first_is_told(unused_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        good = Address(socket.AF_INET, server.getsockname())
-        dead = Address(socket.AF_INET, ("127.0.0.1", unused_port))
-        reached: Reached = connect(Place("http", "two.example.com", 80), [dead, good])
+        good = SocketAddress(socket.AF_INET, server.getsockname())
+        failed = SocketAddress(socket.AF_INET, ("127.0.0.1", unused_port))
+        reached: OpenedConnection = connect(BaseUrl("http", "two.example.com", 80), [failed, good])
         reached.sock.close()
     assert reached.address == good
-    assert [(address, reason) for address, reason in reached.dead] == [(dead, "Connection refused")]
+    assert [(address, reason) for address, reason in reached.failed] == [(failed, "Connection refused")]
 
 
 @pytest.fixture
@@ -75,13 +75,13 @@ def unused_port() -> int:
 @pytest.mark.parametrize(
     ("url", "place"),
     [
-        ("https://ws.example.com", Place("https", "ws.example.com", 443)),
-        ("wss://ws.example.com/ws/", Place("https", "ws.example.com", 443, "/ws")),
-        ("http://[::1]:8080", Place("http", "::1", 8080)),
+        ("https://ws.example.com", BaseUrl("https", "ws.example.com", 443)),
+        ("wss://ws.example.com/ws/", BaseUrl("https", "ws.example.com", 443, "/ws")),
+        ("http://[::1]:8080", BaseUrl("http", "::1", 8080)),
     ],
 )
-def test_addresses(url: str, place: Place) -> None:
-    assert place_of(url) == place
+def test_addresses(url: str, place: BaseUrl) -> None:
+    assert parse_base_url(url) == place
 
 
 def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,8 +89,8 @@ def test_a_name_server_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> 
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", fails)
-    with pytest.raises(Found, match="could not be looked up: Temporary failure") as caught:
-        look_up(place_of("https://ws.example.com"))
+    with pytest.raises(FaultFound, match="could not be looked up: Temporary failure") as caught:
+        look_up_addresses(parse_base_url("https://ws.example.com"))
     assert caught.value.code == "dns-failed"
 
 
@@ -99,6 +99,6 @@ def test_no_route(monkeypatch: pytest.MonkeyPatch) -> None:
         raise OSError(errno.EHOSTUNREACH, "No route to host")
 
     monkeypatch.setattr(socket.socket, "connect", fails)
-    with pytest.raises(Found, match="No route to host") as caught:
-        connect(place_of("http://10.0.0.5"), [Address(socket.AF_INET, ("10.0.0.5", 80))])
+    with pytest.raises(FaultFound, match="No route to host") as caught:
+        connect(parse_base_url("http://10.0.0.5"), [SocketAddress(socket.AF_INET, ("10.0.0.5", 80))])
     assert caught.value.code == "tcp-unreachable"

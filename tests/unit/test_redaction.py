@@ -24,8 +24,8 @@ from soundpost.redaction import redacted, redacted_url
 from soundpost.tools.bench.messages import Endpoint
 from soundpost.tools.cli.running import RunningServer
 from soundpost.tools.cli.target import Target, Wanted
-from soundpost.tools.doctor.base_url import place_of
-from soundpost.tools.doctor.plan import Plan
+from soundpost.tools.doctor.base_url import parse_base_url
+from soundpost.tools.doctor.plan import CheckPlan
 
 SECRET = "S3cr3t"
 AWKWARD = ["", "/", "#", "?", "@", ":", "[", "]", " ", "%", "&", "=", "\\", "é", "\n", "//", "@/", "#@", "?@&", "/1#x@"]
@@ -93,7 +93,7 @@ def test_keys_of_a_dictionary_that_name_a_secret(name: str) -> None:
         Setting(SECRET, "environment: SOUNDPOST_APP_SECRET"),
         Wanted(secret=SECRET),
         Target("http://h", "1", "k", SECRET),
-        Plan(secret=SECRET),
+        CheckPlan(secret=SECRET),
         RunningServer(pid=1, started="", port=1, url="", app_id="1", key="k", secret=SECRET),
         Endpoint(base_url="", address="", port=1, verify=True, app_id="1", key="k", secret=SECRET, spread=False),
         ConnectionSettings(app_id="1", key="k", secret=SECRET, encryption_master_key=SECRET),
@@ -129,8 +129,8 @@ def in_connections(value: Any) -> object:
         lambda: in_connections({"driver": f"key{SECRET}@".replace(SECRET, "")}),
         lambda: settings_from({"url": f"key:{SECRET}@h/apps/1"}),
         lambda: settings_from({"trusted_origins": {"secret": SECRET}}),
-        lambda: place_of(f"ftp://key:{SECRET}@h"),
-        lambda: place_of(f"http://key:{SECRET}[@h"),
+        lambda: parse_base_url(f"ftp://key:{SECRET}@h"),
+        lambda: parse_base_url(f"http://key:{SECRET}[@h"),
         lambda: Pusher("1", "k", SECRET.encode()),  # type: ignore[arg-type]
         lambda: Pusher.from_url(f"https://k:{SECRET}[@h/apps/1"),
         lambda: Pusher.from_url(f"https://k:{SECRET}\u2100@h/apps/1"),

@@ -18,7 +18,7 @@ from soundpost.config.options import OPTIONS
 from soundpost.environment import APPLICATION, PUBLIC, REVERB, names_of, value_of
 from soundpost.errors import ConfigurationError, SoundpostError
 from soundpost.pusher.options import connection_settings, options_from_url
-from soundpost.tools.doctor.base_url import place_of
+from soundpost.tools.doctor.base_url import parse_base_url
 from support.configuration import APP, Directory
 
 
@@ -288,7 +288,7 @@ def client_url(url: str) -> str:
     return socket_url(url, "k")
 
 
-@pytest.mark.parametrize("read", [options_from_url, place_of, client_url])
+@pytest.mark.parametrize("read", [options_from_url, parse_base_url, client_url])
 @given(url=st.text(max_size=30) | URL_LIKE)
 def test_no_url_raises_what_nobody_expects(read: Callable[[str], Any], url: str) -> None:
     try:

@@ -89,8 +89,8 @@ def doctor(
     from soundpost.errors import ConfigurationError
     from soundpost.tools.cli.doctor_plan import Options, plan_of
     from soundpost.tools.cli.doctor_report import TextReport, as_json
-    from soundpost.tools.doctor import Examination, Plan, examine
-    from soundpost.tools.doctor.findings import Found
+    from soundpost.tools.doctor import Examination, CheckPlan, examine
+    from soundpost.tools.doctor.findings import FaultFound
 
     options = Options(
         url=url,
@@ -105,12 +105,12 @@ def doctor(
         slow=slow,
         insecure=insecure,
     )
-    plan = Plan()
-    unusable: Found | None = None
+    plan = CheckPlan()
+    unusable: FaultFound | None = None
     try:
         plan = plan_of(options)
     except ConfigurationError as error:
-        unusable = Found("configuration-invalid", reason=error)
+        unusable = FaultFound("configuration-invalid", reason=error)
     report = None if json else TextReport(plan)
     examination = Examination(report)
     if unusable is not None:

@@ -15,15 +15,15 @@ from soundpost.config import Loaded, load
 from soundpost.core.app_settings import AppSettings
 from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.addresses import Address, browser_address, local_address, published_address
+from soundpost.tools.cli.addresses import SocketAddress, browser_address, local_address, published_address
 from soundpost.tools.cli.running import find
-from soundpost.tools.doctor import Plan
-from soundpost.tools.doctor.base_url import Place, place_of
+from soundpost.tools.doctor import CheckPlan
+from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from soundpost.tools.doctor.dotenv import Value, read_env_file
 from soundpost.tools.doctor.env_settings import EnvSettings
-from soundpost.tools.doctor.findings import Found
+from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.hosts import is_unspecified
-from soundpost.tools.doctor.network import connect, look_up
+from soundpost.tools.doctor.network import connect, look_up_addresses
 
 _OF_APPLICATIONS: Final = ("SOUNDPOST_PUBLIC_", "SOUNDPOST_BROADCAST_", "SOUNDPOST_URL", "SOUNDPOST_DELIVER")
 """Settings of an application, which the server does not know."""
@@ -46,7 +46,7 @@ class Options:
     insecure: bool
 
 
-def plan_of(options: Options) -> Plan:
+def plan_of(options: Options) -> CheckPlan:
     """Gather what is known. Raises BadParameter, and ConfigurationError for a configuration that cannot be used."""
     public, key = _address_and_key(options)
     files = tuple(read_env_file(path) for path in options.env)
@@ -54,7 +54,7 @@ def plan_of(options: Options) -> Plan:
     if not files and options.url is None and here.is_file():
         files = (read_env_file(here),)
     told = EnvSettings(files)
-    plan = Plan(
+    plan = CheckPlan(
         public=public or _public_of(told, os.environ),
         given_public=public,
         backend=None if options.backend_url is None else _place(options.backend_url, "--backend-url"),
@@ -80,7 +80,7 @@ def plan_of(options: Options) -> Plan:
     return plan
 
 
-def _address_and_key(options: Options) -> tuple[Place | None, str]:
+def _address_and_key(options: Options) -> tuple[BaseUrl | None, str]:
     """Of ``--url``, which may be a WebSocket's whole address, as browsers' consoles show it."""
     if options.url is None:
         return None, options.key or ""
@@ -91,14 +91,14 @@ def _address_and_key(options: Options) -> tuple[Place | None, str]:
     return place, options.key or ""
 
 
-def _place(url: str, option: str) -> Place:
+def _place(url: str, option: str) -> BaseUrl:
     try:
-        return place_of(url)
+        return parse_base_url(url)
     except ConfigurationError as error:
         raise typer.BadParameter(f"{option}: {error}") from None
 
 
-def _with_configuration(plan: Plan, options: Options) -> Plan:
+def _with_configuration(plan: CheckPlan, options: Options) -> CheckPlan:
     """With what the configuration here says, where options and files do not."""
     try:
         loaded = load(environ=os.environ, directory=Path.cwd(), config_file=options.config)
@@ -125,16 +125,16 @@ def _with_configuration(plan: Plan, options: Options) -> Plan:
         inside=inside,
         settings=loaded.settings,
         origin=plan.origin or _allowed_origin(app, plan.public or _place_of(browser_address(loaded))),
-        doubts=tuple(each for each in loaded.warnings if not any(name in each for name in _OF_APPLICATIONS)),
+        config_warnings=tuple(each for each in loaded.warnings if not any(name in each for name in _OF_APPLICATIONS)),
     )
 
 
-def _with_running(plan: Plan, loaded: Loaded) -> Plan:
+def _with_running(plan: CheckPlan, loaded: Loaded) -> CheckPlan:
     """With the server that was started here with credentials for one run, if there is one."""
     running = find(None, loaded.settings.server.port)
     if running is None:
         return plan
-    place = place_of(running.url)
+    place = parse_base_url(running.url)
     return replace(
         plan,
         public=place,
@@ -147,7 +147,7 @@ def _with_running(plan: Plan, loaded: Loaded) -> Plan:
     )
 
 
-def _app(loaded: Loaded, plan: Plan) -> AppSettings | None:
+def _app(loaded: Loaded, plan: CheckPlan) -> AppSettings | None:
     """The configured app that is meant: by its id or key, or the first."""
     for app in loaded.settings.apps:
         if plan.app_id in ("", app.id) and plan.key in ("", app.key):
@@ -155,13 +155,13 @@ def _app(loaded: Loaded, plan: Plan) -> AppSettings | None:
     return None
 
 
-def _published(loaded: Loaded) -> Place | None:
+def _published(loaded: Loaded) -> BaseUrl | None:
     """Where applications publish to; not known of a server that listens on a Unix socket only."""
     is_told = loaded.public.host is not None or loaded.settings.server.unix_socket is None
     return _place_of(published_address(loaded)) if is_told else None
 
 
-def _allowed_origin(app: AppSettings, public: Place) -> str | None:
+def _allowed_origin(app: AppSettings, public: BaseUrl) -> str | None:
     """An origin that the app lets in, if it does not let in any; None where that cannot be told."""
     if "*" in app.allowed_origins:
         return None
@@ -171,7 +171,7 @@ def _allowed_origin(app: AppSettings, public: Place) -> str | None:
     return plain[0].rstrip("/") if "://" in plain[0] else f"{public.scheme}://{plain[0]}"
 
 
-def _public_of(told: EnvSettings, environ: Mapping[str, str]) -> Place | None:
+def _public_of(told: EnvSettings, environ: Mapping[str, str]) -> BaseUrl | None:
     """Where the environment or the files send browsers."""
     own = {name: plain_value(environ, f"SOUNDPOST_PUBLIC_{name}") for name in ("HOST", "PORT", "SCHEME", "PATH")}
     host = own["HOST"] or _text(told.public("HOST")) or _text(told.frontend("HOST"))
@@ -185,7 +185,7 @@ def _public_of(told: EnvSettings, environ: Mapping[str, str]) -> Place | None:
     return _checked(scheme, host, port, path)
 
 
-def _backend_of(told: EnvSettings) -> Place | None:
+def _backend_of(told: EnvSettings) -> BaseUrl | None:
     """Where the files let applications publish to."""
     host, port, scheme = (_text(told.backend(name)) for name in ("HOST", "PORT", "SCHEME"))
     if not host or "/" in host:
@@ -193,10 +193,10 @@ def _backend_of(told: EnvSettings) -> Place | None:
     return _checked(scheme or ("https" if port == "443" else "http"), host, port, _text(told.named("SOUNDPOST_PATH")))
 
 
-def _checked(scheme: str, host: str, port: str, path: str) -> Place | None:
+def _checked(scheme: str, host: str, port: str, path: str) -> BaseUrl | None:
     shown = f"[{host}]" if ":" in host else host
     try:
-        return place_of(f"{scheme}://{shown}{f':{port}' if port else ''}/{path.strip('/')}")
+        return parse_base_url(f"{scheme}://{shown}{f':{port}' if port else ''}/{path.strip('/')}")
     except (ConfigurationError, ValueError):
         return None  # the settings' walk says what is wrong
 
@@ -207,17 +207,17 @@ def _page_of(told: EnvSettings) -> str | None:
     return f"{page.scheme}://{page.netloc}" if page.scheme in ("http", "https") and page.netloc else None
 
 
-def _place_of(address: Address) -> Place:
-    return Place(address.scheme, address.host, address.port, address.path)
+def _place_of(address: SocketAddress) -> BaseUrl:
+    return BaseUrl(address.scheme, address.host, address.port, address.path)
 
 
 def _text(value: Value | None) -> str:
     return value.text.strip() if value is not None else ""
 
 
-def _listens(place: Place) -> bool:
+def _listens(place: BaseUrl) -> bool:
     try:
-        connect(place, look_up(place), 1.0).sock.close()
-    except Found:
+        connect(place, look_up_addresses(place), 1.0).sock.close()
+    except FaultFound:
         return False
     return True

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import typer
 
-from soundpost.tools.doctor import Examination, Plan, Step
+from soundpost.tools.doctor import Examination, CheckPlan, Step
 from soundpost.tools.doctor.examination import TITLES
 from soundpost.wire.printable import printable
 
@@ -27,23 +27,23 @@ _NAME: Final = 19
 class TextReport:
     """Prints each step as it is taken."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: CheckPlan) -> None:
         self._plan = plan
         encoding = (getattr(sys.stdout, "encoding", None) or "ascii").lower()
         self._has_signs = encoding.startswith("utf")
 
-    def begun(self, walk: str) -> None:
+    def check_began(self, check: str) -> None:
         """A heading."""
-        title = TITLES[walk]
-        place = {"browser": self._plan.public, "backend": self._plan.backend}.get(walk)
-        if place is not None:
-            title += f": {place.url}"
-        if walk == "silence":
+        title = TITLES[check]
+        base_url = {"browser": self._plan.public, "backend": self._plan.backend}.get(check)
+        if base_url is not None:
+            title += f": {base_url.url}"
+        if check == "idle":
             title += " (takes as long as the time between two pings)"
         typer.secho(f"\n{printable(title)}", bold=True)
         sys.stdout.flush()
 
-    def taken(self, step: Step) -> None:
+    def step_taken(self, step: Step) -> None:
         """A line; for a fault what to do, too."""
         sign, colour = _SIGNS[step.status]
         sign = typer.style(sign if self._has_signs else _PLAIN_SIGNS[step.status], fg=colour, bold=True)

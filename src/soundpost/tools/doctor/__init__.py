@@ -2,6 +2,6 @@
 
 from soundpost.tools.doctor.examination import Examination, Step
 from soundpost.tools.doctor.examine import examine
-from soundpost.tools.doctor.plan import Plan
+from soundpost.tools.doctor.plan import CheckPlan
 
 __all__ = ["Examination", "Plan", "Step", "examine"]

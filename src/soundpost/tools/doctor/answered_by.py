@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from soundpost.tools.doctor.exchange import Answer
+from soundpost.tools.doctor.exchange import RawResponse
 from soundpost.tools.doctor.findings import one_line
 from soundpost.wire.foreign import object_in, title_in
 
@@ -19,63 +19,63 @@ _CHALLENGE: Final = (
 )
 
 
-def is_nginx_page(answer: Answer) -> bool:
+def is_nginx_page(response: RawResponse) -> bool:
     """Whether it is one of the pages Nginx has built in."""
-    return _NGINX_PAGE.search(answer.body) is not None
+    return _NGINX_PAGE.search(response.body) is not None
 
 
-def is_page(answer: Answer) -> bool:
+def is_page(response: RawResponse) -> bool:
     """Whether it is a web page."""
-    return "text/html" in answer.headers.get("content-type", "") or answer.body.lstrip()[:1] == b"<"
+    return "text/html" in response.headers.get("content-type", "") or response.body.lstrip()[:1] == b"<"
 
 
-def is_cloudflare(answer: Answer) -> bool:
+def is_cloudflare(response: RawResponse) -> bool:
     """Whether it comes through Cloudflare."""
-    return "cf-ray" in answer.headers or answer.headers.get("server", "").lower() == "cloudflare"
+    return "cf-ray" in response.headers or response.headers.get("server", "").lower() == "cloudflare"
 
 
-def is_challenge(answer: Answer) -> bool:
+def is_challenge(response: RawResponse) -> bool:
     """Whether it is Cloudflare's test for people."""
-    if answer.headers.get("cf-mitigated") == "challenge":
+    if response.headers.get("cf-mitigated") == "challenge":
         return True
-    body = answer.body.lower()
-    return answer.status in (403, 429, 503) and is_cloudflare(answer) and any(sign in body for sign in _CHALLENGE)
+    body = response.body.lower()
+    return response.status in (403, 429, 503) and is_cloudflare(response) and any(sign in body for sign in _CHALLENGE)
 
 
-def author(answer: Answer) -> str:
+def answered_by(response: RawResponse) -> str:
     """A name for it, for the beginning of a sentence."""
-    if is_nginx_page(answer):
+    if is_nginx_page(response):
         return "Nginx"
-    if is_cloudflare(answer):
+    if is_cloudflare(response):
         return "Cloudflare"
-    server = answer.headers.get("server", "").partition("/")[0]
-    if is_page(answer):
-        return f"A web page ({page(answer)})"
-    if _error(answer) is not None:
+    server = response.headers.get("server", "").partition("/")[0]
+    if is_page(response):
+        return f"A web page ({describe_page(response)})"
+    if _error(response) is not None:
         return "The server"
     return one_line(server).capitalize() if server else "What is there"
 
 
-def page(answer: Answer) -> str:
+def describe_page(response: RawResponse) -> str:
     """A web page's title, and the program that serves it."""
-    title = title_in(answer.body)
+    title = title_in(response.body)
     parts = [f"'{one_line(title)}'" if title else "without a title"]
-    if answer.headers.get("server"):
-        parts.append(f"from {one_line(answer.headers['server'])}")
+    if response.headers.get("server"):
+        parts.append(f"from {one_line(response.headers['server'])}")
     return " ".join(parts)
 
 
-def said(answer: Answer) -> str:
+def response_text(response: RawResponse) -> str:
     """What an answer says, in one line: a JSON error's text, a page's title, or the beginning of the body."""
-    error = _error(answer)
+    error = _error(response)
     if error is not None:
         return one_line(error)
-    if is_page(answer):
-        return page(answer)
-    return one_line(answer.body) or "nothing"
+    if is_page(response):
+        return describe_page(response)
+    return one_line(response.body) or "nothing"
 
 
-def _error(answer: Answer) -> str | None:
-    decoded = object_in(answer.body) or {}
+def _error(response: RawResponse) -> str | None:
+    decoded = object_in(response.body) or {}
     found = decoded.get("error") or decoded.get("message")
     return found if isinstance(found, str) else None

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode
 
-from soundpost.tools.doctor.answered_by import author, is_page, said
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.exchange import Answer, fetch
-from soundpost.tools.doctor.findings import Found, one_line
-from soundpost.tools.doctor.plan import Plan
-from soundpost.tools.doctor.refusals import read_proxy
+from soundpost.tools.doctor.answered_by import answered_by, is_page, response_text
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.exchange import RawResponse, fetch
+from soundpost.tools.doctor.findings import FaultFound, one_line
+from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.refusals import proxy_fault
 from soundpost.wire.foreign import object_in, time_in
 from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import TIMESTAMP_WINDOW, request_text, signed_query
@@ -23,10 +23,10 @@ _SIGNED_THERE: Final = re.compile(r'HmacSHA256Hex\("(.{0,4000}?)", your_secret_k
 _PREFIX: Final = re.compile(r"paths begin with (\S+)")
 
 
-class Checked(NamedTuple):
+class AcceptedRequest(NamedTuple):
     """A request that was answered well."""
 
-    answer: Answer
+    response: RawResponse
     skew: float | None
     """Seconds by which our clock is ahead of the server's; None if the server does not tell its time."""
 
@@ -34,92 +34,95 @@ class Checked(NamedTuple):
 class Api(NamedTuple):
     """The API of one app at one place."""
 
-    place: Place
-    plan: Plan
+    base_url: BaseUrl
+    plan: CheckPlan
 
-    @classmethod
-    def of(cls, plan: Plan, place: Place) -> Self:
-        """The API of the plan's app."""
-        return cls(place, plan)
-
-    def check(self) -> Checked:
+    def request_channels(self) -> AcceptedRequest:
         """Ask for the app's channels. Raises Found."""
         return self._request("GET", "/channels")
 
-    def publish(self, channel: str, name: str, data: str) -> Checked:
+    def publish(self, channel: str, name: str, data: str) -> AcceptedRequest:
         """Publish an event. Raises Found."""
         return self._request("POST", "/events", encode({"name": name, "channels": [channel], "data": data}))
 
-    def _request(self, method: str, path: str, body: bytes = b"") -> Checked:
-        plan, place = self.plan, self.place
-        path = f"{place.path}/apps/{quote(plan.app_id, safe='')}{path}"
+    def accepts_requests(self) -> bool:
+        """Tell whether the API accepts a signed request."""
+        try:
+            self.request_channels()
+        except FaultFound:
+            return False
+        return True
+
+    def _request(self, method: str, path: str, body: bytes = b"") -> AcceptedRequest:
+        plan, base_url = self.plan, self.base_url
+        path = f"{base_url.path}/apps/{quote(plan.app_id, safe='')}{path}"
         now = plan.clock()
         query = signed_query(plan.key, plan.secret, method, path, int(now), body=body)
-        answer = fetch(place, method, f"{path}?{urlencode(query)}", body, verify=plan.verify)
-        skew = _skew(answer, now)
-        if answer.status == 200 and answer.body.lstrip()[:1] == b"{":
-            return Checked(answer, skew)
-        raise self._refusal(answer, path, request_text(method, path, query.items()), skew)
+        response = fetch(base_url, method, f"{path}?{urlencode(query)}", body, verify=plan.verify)
+        skew = _skew(response, now)
+        if response.status == 200 and response.body.lstrip()[:1] == b"{":
+            return AcceptedRequest(response, skew)
+        raise self._refusal(response, path, request_text(method, path, query.items()), skew)
 
-    def _refusal(self, answer: Answer, path: str, signed: str, skew: float | None) -> Found:
-        place, plan = self.place, self.plan
-        shared = read_proxy(answer, place, path)
+    def _refusal(self, response: RawResponse, path: str, signed: str, skew: float | None) -> FaultFound:
+        base_url, plan = self.base_url, self.plan
+        shared = proxy_fault(response, base_url, path)
         if shared is not None and shared.code in ("redirected", "redirect-to-https"):
-            return Found("api-redirected", url=place.url, location=shared.facts["location"])
+            return FaultFound("api-redirected", url=base_url.url, location=shared.facts["location"])
         if shared is not None:
             return shared
-        status, text = answer.status, said(answer)
+        status, text = response.status, response_text(response)
         if "No matching application" in text:
-            return Found("app-id-unknown", app_id=plan.app_id)
+            return FaultFound("app-id-unknown", app_id=plan.app_id)
         if "is not the key of app" in text:
-            return Found("app-key-mismatch", key=plan.key, app_id=plan.app_id)
-        if status == 403 and not is_page(answer):
-            return Found("app-disabled") if "disabled" in text else self._other(answer)
+            return FaultFound("app-key-mismatch", key=plan.key, app_id=plan.app_id)
+        if status == 403 and not is_page(response):
+            return FaultFound("app-disabled") if "disabled" in text else self._other(response)
         prefix = _PREFIX.search(text)
         if prefix:
             right = prefix[1].rstrip(".,")
-            return Found("path-prefix-wrong", asked=path, right=f"{right}/apps/{plan.app_id}", prefix=right)
-        if status in (404, 405) or is_page(answer):
-            return Found("api-not-forwarded", url=place.url, asked=path, status=status, author=author(answer))
+            return FaultFound("path-prefix-wrong", asked=path, right=f"{right}/apps/{plan.app_id}", prefix=right)
+        if status in (404, 405) or is_page(response):
+            return FaultFound("api-not-forwarded", url=base_url.url, asked=path, status=status, author=answered_by(response))
         if status == 401:
-            return self._unauthorized(answer, text, signed, skew)
-        return self._other(answer)
+            return self._unauthorized(response, text, signed, skew)
+        return self._other(response)
 
-    def _unauthorized(self, answer: Answer, text: str, signed: str, skew: float | None) -> Found:
-        difference = _difference(signed, answer)
+    def _unauthorized(self, response: RawResponse, text: str, signed: str, skew: float | None) -> FaultFound:
+        difference = _difference(signed, response)
         if difference:
-            return Found("signed-request-changed", difference=difference)
+            return FaultFound("signed-request-changed", difference=difference)
         if skew is not None and ("Timestamp" in text or "auth_timestamp" in text or abs(skew) > TIMESTAMP_WINDOW):
             return clock_fault("clock-skew", skew)
         if "ignature" in text:
             clock = "" if skew is None else f" (it is not the clock, which differs by {_seconds(skew)})"
-            return Found("app-secret-wrong", app_id=self.plan.app_id, clock=clock)
-        return self._other(answer)
+            return FaultFound("app-secret-wrong", app_id=self.plan.app_id, clock=clock)
+        return self._other(response)
 
-    def _other(self, answer: Answer) -> Found:
-        return Found("api-refused", url=self.place.url, status=answer.status, shown=said(answer))
+    def _other(self, response: RawResponse) -> FaultFound:
+        return FaultFound("api-refused", url=self.base_url.url, status=response.status, shown=response_text(response))
 
 
-def clock_fault(code: str, skew: float) -> Found:
+def clock_fault(code: str, skew: float) -> FaultFound:
     """``clock-skew`` or ``clock-drift``, with what was measured."""
-    return Found(code, is_ahead="is ahead of" if skew > 0 else "is behind", skew=_seconds(skew))
+    return FaultFound(code, is_ahead="is ahead of" if skew > 0 else "is behind", skew=_seconds(skew))
 
 
 def _seconds(skew: float) -> str:
     return f"{abs(skew):.0f} s"
 
 
-def _skew(answer: Answer, now: float) -> float | None:
-    told = _SERVER_TIME.search(answer.body.decode(errors="replace"))
+def _skew(response: RawResponse, now: float) -> float | None:
+    told = _SERVER_TIME.search(response.body.decode(errors="replace"))
     if told:
         return int(now) - int(told[1])
-    date = time_in(answer.headers.get("date", ""))
+    date = time_in(response.headers.get("date", ""))
     return None if date is None else int(now) - date
 
 
-def _difference(signed: str, answer: Answer) -> str:
+def _difference(signed: str, response: RawResponse) -> str:
     """How the request that arrived differs from the one that was sent; empty if it does not, or nobody says."""
-    there = _SIGNED_THERE.search(said_whole(answer))
+    there = _SIGNED_THERE.search(error_text(response))
     if not there:
         return ""
     arrived = there[1].replace("\\n", "\n")
@@ -137,7 +140,7 @@ def _difference(signed: str, answer: Answer) -> str:
     return "; ".join(f"{word}: {one_line(', '.join(names))}" for word, names in parts if names)
 
 
-def said_whole(answer: Answer) -> str:
+def error_text(response: RawResponse) -> str:
     """The error's text, not shortened."""
-    found = (object_in(answer.body) or {}).get("error")
+    found = (object_in(response.body) or {}).get("error")
     return found if isinstance(found, str) else ""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import quote
 
-from soundpost.client.address import PROTOCOL, is_loopback
+from soundpost.client.address import PROTOCOL
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
-from soundpost.tools.doctor.hosts import same_host
+from soundpost.tools.doctor.hosts import is_loopback, same_host
 from soundpost.wire.addresses import AddressError, split_url
 
 _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
-class Place(NamedTuple):
+class BaseUrl(NamedTuple):
     """Scheme ``http`` or ``https``, host, port, path prefix (``/ws``, or empty); a Unix socket, if it is at one."""
 
     scheme: str
@@ -31,7 +31,7 @@ class Place(NamedTuple):
     @property
     def is_loopback(self) -> bool:
         """Whether it is on this machine."""
-        return is_loopback(self.origin)
+        return is_loopback(self.host)
 
     @property
     def authority(self) -> str:
@@ -56,7 +56,7 @@ class Place(NamedTuple):
         """What a fault tells of the address that should have been used."""
         return {"inside": self.url, "host": self.host, "port": self.port, "scheme": self.scheme}
 
-    def is_at(self, other: Place | None) -> bool:
+    def is_same_listener(self, other: BaseUrl | None) -> bool:
         """Whether two places are the same port, or the same Unix socket."""
         return (
             other is not None
@@ -75,7 +75,7 @@ class Place(NamedTuple):
         return f"{scheme}://{self.authority}{self.socket_path(key)}?{query}"
 
 
-def place_of(url: str) -> Place:
+def parse_base_url(url: str) -> BaseUrl:
     """From a base URL; ``ws`` and ``wss`` are taken as well. Raises ConfigurationError."""
     try:
         parts = split_url(url)
@@ -87,4 +87,4 @@ def place_of(url: str) -> Place:
         )
     scheme = _SCHEMES[parts.scheme]
     path = parts.path.strip("/")
-    return Place(scheme, parts.hostname, parts.port or (443 if scheme == "https" else 80), f"/{path}" if path else "")
+    return BaseUrl(scheme, parts.hostname, parts.port or (443 if scheme == "https" else 80), f"/{path}" if path else "")

@@ -4,63 +4,63 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.causes import browser_cause
-from soundpost.tools.doctor.connecting import reach
-from soundpost.tools.doctor.examination import Examination, Walk
-from soundpost.tools.doctor.findings import Found
-from soundpost.tools.doctor.greeting import Greeted, greet, open_and_greet, ping, subscribe
-from soundpost.tools.doctor.plan import Plan
+from soundpost.tools.doctor.connecting import open_in_steps
+from soundpost.tools.doctor.examination import Examination, Check
+from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.pusher_connection import EstablishedConnection, wait_until_established, open_established, ping, subscribe
+from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.socket_session import SocketSession, open_session
 
 CHANNEL = "soundpost-doctor"
 
 
-class Entrance(NamedTuple):
+class BrowserAccess(NamedTuple):
     """Where and how browsers get in."""
 
-    place: Place
+    base_url: BaseUrl
     origin: str | None
     activity_timeout: float
 
 
-def as_a_browser(plan: Plan, place: Place, examination: Examination) -> Entrance | None:
+def check_as_browser(plan: CheckPlan, base_url: BaseUrl, examination: Examination) -> BrowserAccess | None:
     """Walk; None if a fault was met."""
-    with Walk("browser", examination, lambda found: browser_cause(found, plan, place)) as walk:
-        if _is_mixed(plan.origin, place):
-            with walk.step("Address"):
-                raise Found("mixed-content", origin=plan.origin, url=place.url)
-        sock = reach(walk, place, verify=plan.verify)
-        with walk.step("WebSocket") as step:
-            session = open_session(sock, place, plan.key, plan.origin)
-            step.message = f"{place.socket_path(plan.key)} was upgraded"
+    with Check("browser", examination, lambda found: browser_cause(found, plan, base_url)) as check:
+        if _is_mixed(plan.origin, base_url):
+            with check.step("Address"):
+                raise FaultFound("mixed-content", origin=plan.origin, url=base_url.url)
+        sock = open_in_steps(check, base_url, verify=plan.verify)
+        with check.step("WebSocket") as step:
+            session = open_session(sock, base_url, plan.key, plan.origin)
+            step.message = f"{base_url.socket_path(plan.key)} was upgraded"
         with session:
-            with walk.step("Hello") as step:
-                greeted, origin = _greeted(session, plan, place)
+            with check.step("Hello") as step:
+                established, origin = _greeted(session, plan, base_url)
                 page = f" for pages of {origin}" if origin else ""
                 if origin != plan.origin:
                     page = f" for pages of {origin}; --origin tries yours"
-                step.message = f"socket {greeted.socket_id}, ping after {greeted.activity_timeout:g} s of silence{page}"
-            with greeted.session, walk.step("Subscription") as step:
-                subscribe(greeted.session, CHANNEL)
-                ping(greeted.session)
+                step.message = f"socket {established.socket_id}, ping after {established.activity_timeout:g} s of silence{page}"
+            with established.session, check.step("Subscription") as step:
+                subscribe(established.session, CHANNEL)
+                ping(established.session)
                 step.message = "a public channel was subscribed to, a ping answered"
-        return Entrance(place, origin, greeted.activity_timeout)
+        return BrowserAccess(base_url, origin, established.activity_timeout)
     return None
 
 
-def _greeted(session: SocketSession, plan: Plan, place: Place) -> tuple[Greeted, str | None]:
+def _greeted(session: SocketSession, plan: CheckPlan, base_url: BaseUrl) -> tuple[EstablishedConnection, str | None]:
     """The hello; a server that wants an origin, where none is known, is told its own."""
     try:
-        return greet(session, place, plan.key, plan.origin), plan.origin
-    except Found as refused:
+        return wait_until_established(session, base_url, plan.key, plan.origin), plan.origin
+    except FaultFound as refused:
         if refused.code != "origin-refused" or plan.origin is not None:
             raise
         try:
-            return open_and_greet(place, plan.key, place.origin, verify=plan.verify), place.origin
-        except Found:
+            return open_established(base_url, plan.key, base_url.origin, verify=plan.verify), base_url.origin
+        except FaultFound:
             raise refused from None
 
 
-def _is_mixed(origin: str | None, place: Place) -> bool:
-    return origin is not None and origin.startswith("https:") and not place.is_tls and not place.is_loopback
+def _is_mixed(origin: str | None, base_url: BaseUrl) -> bool:
+    return origin is not None and origin.startswith("https:") and not base_url.is_tls and not base_url.is_loopback

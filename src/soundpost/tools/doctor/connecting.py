@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import socket
 
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.examination import Walk
-from soundpost.tools.doctor.findings import Found
-from soundpost.tools.doctor.network import connect, is_private, look_up
-from soundpost.tools.doctor.tls import described, expiry_warning, secure
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.examination import Check
+from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.network import connect, is_private, look_up_addresses
+from soundpost.tools.doctor.tls import description, expiry_warning, start_tls
 
 
-def reach(walk: Walk, place: Place, *, verify: bool) -> socket.socket:
+def open_in_steps(check: Check, base_url: BaseUrl, *, verify: bool) -> socket.socket:
     """Take the steps; the walk ends at the first that fails."""
-    with walk.step("DNS") as step:
-        addresses = look_up(place)
+    with check.step("DNS") as step:
+        addresses = look_up_addresses(base_url)
         shown = ", ".join(str(address) for address in addresses)
-        inner = all(is_private(address) for address in addresses) and not place.is_loopback
+        inner = all(is_private(address) for address in addresses) and not base_url.is_loopback
         note = " (reachable from inside this network only)" if inner else ""
-        step.message = f"{place.host} is {shown}{note}" if shown != place.host else f"{shown} is an address{note}"
-    with walk.step("TCP") as step:
-        reached = connect(place, addresses)
-        step.message = f"port {place.port} is open ({reached.seconds * 1000:.0f} ms)"
-        if not place.is_loopback:
-            step.others += [
-                Found("address-unreachable", host=place.host, address=address, reason=reason)
-                for address, reason in reached.dead
+        step.message = f"{base_url.host} is {shown}{note}" if shown != base_url.host else f"{shown} is an address{note}"
+    with check.step("TCP") as step:
+        opened = connect(base_url, addresses)
+        step.message = f"port {base_url.port} is open ({opened.seconds * 1000:.0f} ms)"
+        if not base_url.is_loopback:
+            step.also_found += [
+                FaultFound("address-unreachable", host=base_url.host, address=address, reason=reason)
+                for address, reason in opened.failed
             ]
-    if not place.is_tls:
-        walk.skip("TLS", "not asked for (http)")
-        return reached.sock
-    with walk.step("TLS") as step:
-        tls = secure(reached.sock, place, verify=verify)
-        step.message = described(tls) if verify else f"{tls.version()}; the certificate was not looked at (--insecure)"
-        soon = expiry_warning(tls, place)
-        step.others += [] if soon is None else [soon]
+    if not base_url.is_tls:
+        check.skip("TLS", "not asked for (http)")
+        return opened.sock
+    with check.step("TLS") as step:
+        tls = start_tls(opened.sock, base_url, verify=verify)
+        step.message = description(tls) if verify else f"{tls.version()}; the certificate was not looked at (--insecure)"
+        soon = expiry_warning(tls, base_url)
+        step.also_found += [] if soon is None else [soon]
     return tls

@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.dotenv import EnvFile, Value
 from soundpost.tools.doctor.env_settings import BUILT_IN, FRONTENDS, EnvSettings
-from soundpost.tools.doctor.findings import Found
+from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.hosts import is_loopback, is_unspecified
 
-Check = Callable[[EnvSettings, Place | None], Iterator[Found]]
+EnvCheck = Callable[[EnvSettings, BaseUrl | None], Iterator[FaultFound]]
 _OFF: Final = {"log": "written to the log", "null": "thrown away", "memory": "kept in memory"}
 _HOSTS: Final = ("SOUNDPOST_HOST", "REVERB_HOST", "SOUNDPOST_PUBLIC_HOST", *(f"{each}HOST" for each in FRONTENDS))
 _GROUPS: Final = (("SOUNDPOST_",), ("REVERB_",), ("SOUNDPOST_PUBLIC_",), *((each,) for each in FRONTENDS))
 _LISTENING: Final = ("SOUNDPOST_SERVER_", "REVERB_SERVER_")
 
 
-def contradictions(files: tuple[EnvFile, ...], public: Place | None) -> list[Found]:
+def contradictions(files: tuple[EnvFile, ...], public: BaseUrl | None) -> list[FaultFound]:
     """All that is wrong in these files together; ``public`` is the address that was given for browsers, if any."""
     told = EnvSettings(tuple(file for file in files if not file.source))
     found = [oddity for file in files for oddity in file.oddities]
@@ -28,54 +28,54 @@ def contradictions(files: tuple[EnvFile, ...], public: Place | None) -> list[Fou
     return found + [fault for file in files if file.source for fault in _in_source(file)]
 
 
-def _leaks(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _leaks(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     secrets = {value.text for value in told.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET")}
     for name, value in told.every():
         is_ours = re.search(r"(REVERB|SOUNDPOST|PUSHER)\w*SECRET", name) is not None
         if name.startswith(BUILT_IN) and value.text and (value.text in secrets or is_ours):
-            yield Found("env-secret-in-frontend", place=value.place)
+            yield FaultFound("env-secret-in-frontend", place=value.place)
 
 
-def _shapes(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _shapes(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     """Hosts, ports and schemes that are none."""
     for value in told.all_named(*_HOSTS):
         host = value.text.strip()
         if is_unspecified(host):
-            yield Found("env-wildcard-host", place=value.place, host=host)
+            yield FaultFound("env-wildcard-host", place=value.place, host=host)
         elif "/" in host or re.fullmatch(r"[^:]+:\d+", host):
             name = urlsplit(host if "://" in host else f"//{host}").hostname or "ws.example.com"
-            yield Found("env-host-not-a-name", place=value.place, host=host, name=name)
+            yield FaultFound("env-host-not-a-name", place=value.place, host=host, name=name)
     for prefix in ("SOUNDPOST_", "REVERB_", "SOUNDPOST_PUBLIC_", *FRONTENDS, *_LISTENING):
         for value in told.all_named(f"{prefix}PORT"):
             port = value.text.strip()
             if "://" not in port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
-                yield Found("env-not-a-port", place=value.place, port=port)
+                yield FaultFound("env-not-a-port", place=value.place, port=port)
         for value in told.all_named(f"{prefix}SCHEME"):
             if value.text.strip() not in ("http", "https"):
-                yield Found("env-not-a-scheme", place=value.place, scheme=value.text.strip())
+                yield FaultFound("env-not-a-scheme", place=value.place, scheme=value.text.strip())
 
 
-def _credentials(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _credentials(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     given = {}
     for name in ("ID", "KEY", "SECRET"):
         first, *others = [*told.all_named(f"SOUNDPOST_APP_{name}", f"REVERB_APP_{name}"), None]
         given[name] = first
         for other in others:
             if first is not None and other is not None and other.text != first.text:
-                yield Found("env-credentials-differ", place=first.place, other=other.place, what=name.lower())
+                yield FaultFound("env-credentials-differ", place=first.place, other=other.place, what=name.lower())
     if given["ID"] is None and given["SECRET"] is None:
         return  # a frontend's file: it may have the key alone
     for name, value in given.items():
         is_in_a_file = told.named(f"SOUNDPOST_APP_{name}_FILE") is not None
         if value is None and not is_in_a_file:
             one = given["ID"] or given["SECRET"] or Value("", "")
-            yield Found("env-credentials-missing", place=one.place, missing=f"the app's {name.lower()}")
+            yield FaultFound("env-credentials-missing", place=one.place, missing=f"the app's {name.lower()}")
 
 
-def _key(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _key(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     frontend, backend = told.frontend("APP_KEY"), told.app("KEY")
     if frontend and backend and frontend.text != backend.text:
-        yield Found(
+        yield FaultFound(
             "env-frontend-key-differs",
             place=frontend.place,
             frontend=frontend.text,
@@ -84,20 +84,20 @@ def _key(told: EnvSettings, public: Place | None) -> Iterator[Found]:
         )
 
 
-def _empty(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _empty(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     for name in ("APP_KEY", "HOST", "PORT"):
         value = told.present(*(prefix + name for prefix in FRONTENDS))
         if value is not None and not value.text.strip():
             hint = f": it refers to {value.unknown}, which is not set" if value.unknown else ""
-            yield Found("env-frontend-empty", place=value.place, hint=hint)
+            yield FaultFound("env-frontend-empty", place=value.place, hint=hint)
 
 
-def _frontend_port(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _frontend_port(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     port = told.frontend("PORT")
     if port is None or told.server_has_tls or told.frontend_scheme != "https" or not _is_set_for_tls(told):
         return
     if port.text.strip() == told.server_port and told.server_port != "443":
-        yield Found("env-frontend-internal-port", place=port.place, port=told.server_port)
+        yield FaultFound("env-frontend-internal-port", place=port.place, port=told.server_port)
 
 
 def _is_set_for_tls(told: EnvSettings) -> bool:
@@ -106,21 +106,21 @@ def _is_set_for_tls(told: EnvSettings) -> bool:
     return told.frontend("SCHEME") is not None or backend is None or backend.text.strip() == "https"
 
 
-def _no_scheme(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _no_scheme(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     scheme, port = told.backend("SCHEME"), told.frontend("PORT")
     if told.frontend("HOST") is None or told.present(*(f"{each}SCHEME" for each in FRONTENDS)) is not None:
         return
     if scheme is not None and scheme.text.strip() == "http" and (port is None or port.text.strip() != "443"):
-        yield Found("env-frontend-no-scheme", scheme="http", place=scheme.place)
+        yield FaultFound("env-frontend-no-scheme", scheme="http", place=scheme.place)
 
 
-def _frontend_host(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _frontend_host(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     host = told.frontend("HOST") or told.public("HOST")
     if host is not None and is_loopback(host.text) and _is_production(told, public):
-        yield Found("env-frontend-localhost", place=host.place, host=host.text.strip())
+        yield FaultFound("env-frontend-localhost", place=host.place, host=host.text.strip())
 
 
-def _is_production(told: EnvSettings, public: Place | None) -> bool:
+def _is_production(told: EnvSettings, public: BaseUrl | None) -> bool:
     environment, page = told.named("APP_ENV", "DJANGO_ENV", "FLASK_ENV", "NODE_ENV"), told.named("APP_URL")
     if environment is not None:
         return environment.text.strip().lower() in ("production", "prod", "staging")
@@ -130,11 +130,11 @@ def _is_production(told: EnvSettings, public: Place | None) -> bool:
     return public is not None and not is_loopback(public.host)
 
 
-def _schemes_and_ports(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _schemes_and_ports(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     for (prefix,) in _GROUPS:
         scheme, port = told.named(f"{prefix}SCHEME"), told.named(f"{prefix}PORT")
         if scheme and port and (scheme.text.strip(), port.text.strip()) in (("https", "80"), ("http", "443")):
-            yield Found(
+            yield FaultFound(
                 "env-scheme-port-mismatch",
                 place=scheme.place,
                 scheme=scheme.text.strip(),
@@ -143,20 +143,20 @@ def _schemes_and_ports(told: EnvSettings, public: Place | None) -> Iterator[Foun
             )
 
 
-def _backend_scheme(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _backend_scheme(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     scheme, port = told.backend("SCHEME"), told.backend("PORT")
     if scheme is None or port is None or told.server_has_tls or scheme.text.strip() != "https":
         return
     if port.text.strip() == told.server_port and port.text.strip() != "443":
-        yield Found("env-backend-https-internal-port", port=port.text.strip(), place=port.place)
+        yield FaultFound("env-backend-https-internal-port", port=port.text.strip(), place=port.place)
 
 
-def _mixed_ports(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _mixed_ports(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     listening, port = told.named("SOUNDPOST_SERVER_PORT", "REVERB_SERVER_PORT"), told.backend("PORT")
     if listening is None or port is None or told.server_has_tls:
         return
     if listening.text.strip() in ("80", "443") and port.text.strip() != listening.text.strip():
-        yield Found(
+        yield FaultFound(
             "env-ports-swapped",
             place=listening.place,
             port=listening.text.strip(),
@@ -165,18 +165,18 @@ def _mixed_ports(told: EnvSettings, public: Place | None) -> Iterator[Found]:
         )
 
 
-def _driver(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _driver(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     if told.app("KEY") is None:
         return
     for name in ("SOUNDPOST_BROADCAST_DRIVER", "BROADCAST_CONNECTION", "BROADCAST_DRIVER"):
         value = told.present(name)
         if value is not None and value.text.strip().lower() in _OFF:
             driver = value.text.strip().lower()
-            yield Found("env-broadcaster-off", place=value.place, driver=driver, fate=_OFF[driver])
+            yield FaultFound("env-broadcaster-off", place=value.place, driver=driver, fate=_OFF[driver])
             return
 
 
-def _public(told: EnvSettings, public: Place | None) -> Iterator[Found]:
+def _public(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     """Where browsers connect, said in several ways."""
     given = {} if public is None else {"HOST": public.host, "PORT": str(public.port), "SCHEME": public.scheme}
     for name in ("HOST", "PORT", "SCHEME"):
@@ -185,7 +185,7 @@ def _public(told: EnvSettings, public: Place | None) -> Iterator[Found]:
             said.append(Value(given[name], "--url"))
         for other in said[1:]:
             if not _same(name, said[0].text.strip(), other.text.strip()):
-                yield Found(
+                yield FaultFound(
                     "env-public-differs",
                     place=said[0].place,
                     first=said[0].text.strip(),
@@ -200,17 +200,17 @@ def _same(name: str, one: str, other: str) -> bool:
     return one == other or (name == "HOST" and is_loopback(one) and is_loopback(other))
 
 
-def _in_source(file: EnvFile) -> Iterator[Found]:
+def _in_source(file: EnvFile) -> Iterator[FaultFound]:
     """A call of ``new Echo`` or ``new Pusher`` in a frontend's source."""
     text = re.sub(r"//[^\n]*|/\*.*?\*/", "", file.source, flags=re.DOTALL)
     for call in re.finditer(r"new\s+(?:Echo|Pusher)\s*(?:<[^>]*>)?\(.*?\}\s*\)", text, re.DOTALL):
         options = call[0]
         without_tls = re.search(r"forceTLS\s*:\s*false", options)
         if re.search(r"\bwsPort\b", options) and not re.search(r"\bwssPort\b", options) and not without_tls:
-            yield Found("env-wss-port-missing", place=file.label)
+            yield FaultFound("env-wss-port-missing", place=file.label)
 
 
-_CHECKS: Final[tuple[Check, ...]] = (
+_CHECKS: Final[tuple[EnvCheck, ...]] = (
     _leaks,
     _shapes,
     _credentials,

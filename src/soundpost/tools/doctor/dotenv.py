@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from dotenv.parser import parse_stream
 
 from soundpost.config.interpolation import interpolate
-from soundpost.tools.doctor.findings import Found
+from soundpost.tools.doctor.findings import FaultFound
 
 _OURS: Final = re.compile(r"(\w+_)?(REVERB|SOUNDPOST|PUSHER)_\w+|BROADCAST_(CONNECTION|DRIVER)|APP_(ENV|URL)")
 _NAME: Final = re.compile(r"\s*(?:export\s+)?([A-Za-z_]\w*)\s*=")
@@ -35,7 +35,7 @@ class EnvFile:
 
     label: str
     values: Mapping[str, Value] = field(default_factory=dict)
-    oddities: tuple[Found, ...] = ()
+    oddities: tuple[FaultFound, ...] = ()
     source: str = ""
     """The text of a frontend's source file; such a file has no variables."""
 
@@ -48,7 +48,7 @@ def read_env_file(path: Path, label: str | None = None) -> EnvFile:
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
-        return EnvFile(label, oddities=(Found("env-unreadable", place=label, reason=error.strerror),))
+        return EnvFile(label, oddities=(FaultFound("env-unreadable", place=label, reason=error.strerror),))
     if path.suffix in (".js", ".ts", ".jsx", ".tsx", ".vue", ".svelte", ".mjs"):
         return EnvFile(label, source=text)
     return _Reading(label).read(text)
@@ -60,7 +60,7 @@ class _Reading:
     def __init__(self, label: str) -> None:
         self._label = label
         self._values: dict[str, Value] = {}
-        self._oddities: list[Found] = []
+        self._oddities: list[FaultFound] = []
 
     def read(self, text: str) -> EnvFile:
         for binding in parse_stream(StringIO(text)):
@@ -73,7 +73,7 @@ class _Reading:
     def _not_understood(self, line: str) -> None:
         name = _NAME.match(line)
         if name and _OURS.fullmatch(name[1]):
-            self._oddities.append(Found("env-quotes", place=self._place(name[1]), what="one quote too few"))
+            self._oddities.append(FaultFound("env-quotes", place=self._place(name[1]), what="one quote too few"))
 
     def _take(self, name: str, written: str, line: int) -> None:
         unknown: list[str] = []
@@ -87,11 +87,11 @@ class _Reading:
         text = interpolate(written, look_up)
         before = self._values.get(name)
         if before is not None and before.text != text and _OURS.fullmatch(name):
-            self._oddities.append(Found("env-set-twice", place=before.place, line=line))
+            self._oddities.append(FaultFound("env-set-twice", place=before.place, line=line))
         self._values[name] = Value(text, self._place(name), unknown[0] if unknown else "")
         what = _oddity(written)
         if what and _OURS.fullmatch(name):
-            self._oddities.append(Found("env-quotes", place=self._place(name), what=what))
+            self._oddities.append(FaultFound("env-quotes", place=self._place(name), what=what))
 
     def _place(self, name: str) -> str:
         return f"{self._label}: {name}"

@@ -8,19 +8,19 @@ from typing import Final, Literal, Protocol, Self
 
 from msgspec import Struct
 
-from soundpost.tools.doctor.findings import Found
+from soundpost.tools.doctor.findings import FaultFound
 
 Status = Literal["ok", "fault", "warning", "skipped"]
-Explain = Callable[[Found], Found]
+Explain = Callable[[FaultFound], FaultFound]
 """Gives the cause behind a fault, or the fault itself."""
 
 TITLES: Final = {
-    "settings": "Settings",
+    "env": "Settings",
     "machine": "This machine",
     "browser": "As a browser",
     "backend": "As a backend",
-    "circle": "From backend to browser",
-    "silence": "A connection on which nothing is said",
+    "delivery": "From backend to browser",
+    "idle": "A connection on which nothing is said",
 }
 """Walks in their order, with a heading for people."""
 
@@ -28,7 +28,7 @@ TITLES: Final = {
 class Step(Struct, frozen=True, kw_only=True):
     """One step: what was looked at, and what was found."""
 
-    walk: str
+    check: str
     name: str
     status: Status
     code: str | None = None
@@ -37,20 +37,20 @@ class Step(Struct, frozen=True, kw_only=True):
     fix: str | None = None
 
 
-class Listener(Protocol):
+class ExaminationListener(Protocol):
     """Hears of an examination while it goes on."""
 
-    def begun(self, walk: str) -> None:
+    def check_began(self, check: str) -> None:
         """A walk begins."""
 
-    def taken(self, step: Step) -> None:
+    def step_taken(self, step: Step) -> None:
         """A step was taken."""
 
 
 class Examination:
     """Takes down steps; a ``listener`` hears of each at once."""
 
-    def __init__(self, listener: Listener | None = None) -> None:
+    def __init__(self, listener: ExaminationListener | None = None) -> None:
         self.steps: list[Step] = []
         self._listener = listener
 
@@ -59,22 +59,22 @@ class Examination:
         """The steps at which something was wrong."""
         return [step for step in self.steps if step.status == "fault"]
 
-    def begin(self, walk: str) -> None:
+    def begin(self, check: str) -> None:
         """A walk begins."""
         if self._listener is not None:
-            self._listener.begun(walk)
+            self._listener.check_began(check)
 
     def add(self, step: Step) -> None:
         """Take down a step."""
         self.steps.append(step)
         if self._listener is not None:
-            self._listener.taken(step)
+            self._listener.step_taken(step)
 
-    def add_found(self, walk: str, name: str, found: Found) -> None:
+    def add_found(self, check: str, name: str, found: FaultFound) -> None:
         """Take down a fault, or a warning."""
         self.add(
             Step(
-                walk=walk,
+                check=check,
                 name=name,
                 status=found.fault.severity,
                 code=found.code,
@@ -84,7 +84,7 @@ class Examination:
         )
 
 
-class Walk:
+class Check:
     """One way, step by step; as a context it ends at its first fault, without an exception.
 
     ``explain`` may find the cause behind a fault before it is taken down.
@@ -102,58 +102,58 @@ class Walk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        return isinstance(error, _WalkEndedError)
+        return isinstance(error, _CheckEndedError)
 
-    def step(self, name: str) -> StepAhead:
+    def step(self, name: str) -> PendingStep:
         """The next step, as a context: what it raises as :class:`Found` ends the walk."""
-        return StepAhead(name, self)
+        return PendingStep(name, self)
 
     def skip(self, name: str, message: str) -> None:
         """A step that is not taken, and why."""
-        self._examination.add(Step(walk=self.name, name=name, status="skipped", message=message))
+        self._examination.add(Step(check=self.name, name=name, status="skipped", message=message))
 
-    def finish(self, step: StepAhead, error: BaseException | None) -> None:
+    def finish(self, step: PendingStep, error: BaseException | None) -> None:
         """Take down how a step went. Raises what ends the walk."""
         self._take_down(step, error)
-        if isinstance(error, Found):
-            raise _WalkEndedError from None
+        if isinstance(error, FaultFound):
+            raise _CheckEndedError from None
 
-    def _take_down(self, step: StepAhead, error: BaseException | None) -> None:
+    def _take_down(self, step: PendingStep, error: BaseException | None) -> None:
         if error is None and step.message:
-            self._examination.add(Step(walk=self.name, name=step.name, status="ok", message=step.message))
-        if isinstance(error, Found):
+            self._examination.add(Step(check=self.name, name=step.name, status="ok", message=step.message))
+        if isinstance(error, FaultFound):
             found = error if self._explain is None else self._explain(error)
             self._examination.add_found(self.name, step.name, found)
-        for other in step.others:
+        for other in step.also_found:
             self._examination.add_found(self.name, step.name, other)
 
 
-class Round(Walk):
+class ContinuingCheck(Check):
     """Looks at things that do not depend on each other: goes on after a fault."""
 
-    def finish(self, step: StepAhead, error: BaseException | None) -> None:
+    def finish(self, step: PendingStep, error: BaseException | None) -> None:
         """Take down how a step went."""
         self._take_down(step, error)
 
 
-class StepAhead:
+class PendingStep:
     """A step under way: set ``message`` to what was found; add to ``others`` what is to be said besides."""
 
-    def __init__(self, name: str, walk: Walk) -> None:
+    def __init__(self, name: str, check: Check) -> None:
         self.name = name
         self.message = ""
-        self.others: list[Found] = []
-        self._walk = walk
+        self.also_found: list[FaultFound] = []
+        self._check = check
 
-    def __enter__(self) -> StepAhead:
+    def __enter__(self) -> PendingStep:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._walk.finish(self, error)
-        return isinstance(error, Found)
+        self._check.finish(self, error)
+        return isinstance(error, FaultFound)
 
 
-class _WalkEndedError(Exception):
+class _CheckEndedError(Exception):
     """The first fault of a walk was taken down."""

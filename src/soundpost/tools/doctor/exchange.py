@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from soundpost.tools.doctor import timeouts
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.findings import Found, one_line
-from soundpost.tools.doctor.network import connect, look_up
-from soundpost.tools.doctor.tls import offers_only_h2, secure, speaks_tls
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.findings import FaultFound, one_line
+from soundpost.tools.doctor.network import connect, look_up_addresses
+from soundpost.tools.doctor.tls import offers_only_h2, start_tls, speaks_tls
 from soundpost.wire.foreign import number_in
 
 USER_AGENT: Final = "Mozilla/5.0 (compatible; soundpost-doctor)"
@@ -23,7 +23,7 @@ _TLS_ALERT: Final = b"\x15\x03"
 _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})(?:;[^\r\n]*)?\r\n")
 
 
-class Answer(NamedTuple):
+class RawResponse(NamedTuple):
     """An HTTP answer; ``raw`` is all that came, ``version`` such as ``HTTP/1.1``, header names in lower case."""
 
     status: int
@@ -33,13 +33,13 @@ class Answer(NamedTuple):
     raw: bytes
 
 
-def open_line(place: Place, *, verify: bool) -> socket.socket:
+def open_connection(base_url: BaseUrl, *, verify: bool) -> socket.socket:
     """A connection to a place, with TLS if it is https. Raises Found."""
-    sock = connect(place, look_up(place)).sock
-    return secure(sock, place, verify=verify) if place.is_tls else sock
+    sock = connect(base_url, look_up_addresses(base_url)).sock
+    return start_tls(sock, base_url, verify=verify) if base_url.is_tls else sock
 
 
-def ask(sock: socket.socket, place: Place, request: bytes) -> Answer:
+def send_request(sock: socket.socket, base_url: BaseUrl, request: bytes) -> RawResponse:
     """Send a request, read its answer. Raises Found when what comes is no HTTP answer, or nothing."""
     received = b""
     deadline = time.monotonic() + timeouts.ANSWER
@@ -52,28 +52,28 @@ def ask(sock: socket.socket, place: Place, request: bytes) -> Answer:
             received += data
     except TimeoutError:
         if not received:
-            raise Found("http-timeout", host=place.host, port=place.port, seconds=f"{timeouts.ANSWER:g}") from None
+            raise FaultFound("http-timeout", host=base_url.host, port=base_url.port, seconds=f"{timeouts.ANSWER:g}") from None
     except OSError:  # reset: what came before it counts
         pass
-    answer = _parsed(received)
-    if answer is None:
-        raise _no_answer(place, received)
-    return answer._replace(body=answer.body if answer.status == 101 else _body(sock, answer, deadline))
+    response = _parsed(received)
+    if response is None:
+        raise _no_answer(base_url, received)
+    return response._replace(body=response.body if response.status == 101 else _body(sock, response, deadline))
 
 
-def fetch(place: Place, method: str, target: str, body: bytes = b"", *, verify: bool) -> Answer:
+def fetch(base_url: BaseUrl, method: str, target: str, body: bytes = b"", *, verify: bool) -> RawResponse:
     """A request over a connection of its own. Raises Found."""
     lines = [
         f"{method} {target} HTTP/1.1",
-        f"Host: {place.authority}",
+        f"Host: {base_url.authority}",
         f"User-Agent: {USER_AGENT}",
         "Accept: application/json",
         "Connection: close",
     ]
     if body:
         lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
-    with open_line(place, verify=verify) as sock:
-        return ask(sock, place, "\r\n".join([*lines, "", ""]).encode() + body)
+    with open_connection(base_url, verify=verify) as sock:
+        return send_request(sock, base_url, "\r\n".join([*lines, "", ""]).encode() + body)
 
 
 def _may_be_http(received: bytes) -> bool:
@@ -88,7 +88,7 @@ def _receive(sock: socket.socket, deadline: float) -> bytes:
     return sock.recv(65_536)
 
 
-def _parsed(raw: bytes) -> Answer | None:
+def _parsed(raw: bytes) -> RawResponse | None:
     head, end, rest = raw.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     version, _, status = lines[0].partition(" ")
@@ -99,15 +99,15 @@ def _parsed(raw: bytes) -> Answer | None:
     for line in lines[1:]:
         name, _, value = line.partition(":")
         headers[name.strip().lower()] = value.strip()
-    return Answer(code, version, headers, rest, raw)
+    return RawResponse(code, version, headers, rest, raw)
 
 
-def _body(sock: socket.socket, answer: Answer, deadline: float) -> bytes:
+def _body(sock: socket.socket, response: RawResponse, deadline: float) -> bytes:
     """The body, as far as it comes; chunks stay as they are sent, for it is only searched for words."""
-    body = answer.body
-    length = number_in(answer.headers.get("content-length", ""))
+    body = response.body
+    length = number_in(response.headers.get("content-length", ""))
     wanted = _LONGEST_BODY if length is None else min(length, _LONGEST_BODY)
-    chunked = "chunked" in answer.headers.get("transfer-encoding", "")
+    chunked = "chunked" in response.headers.get("transfer-encoding", "")
     try:
         while len(body) < wanted and not (chunked and body.endswith(b"0\r\n\r\n")):
             data = _receive(sock, min(deadline, time.monotonic() + timeouts.CONNECT))
@@ -130,12 +130,12 @@ def _unchunked(body: bytes) -> bytes:
     return bytes(whole + body[at:])
 
 
-def _no_answer(place: Place, received: bytes) -> Found:
+def _no_answer(base_url: BaseUrl, received: bytes) -> FaultFound:
     """For what is no HTTP answer."""
-    if place.is_tls and (received[3:4] == _H2_SETTINGS or offers_only_h2(place)):
-        return Found("http2-only", host=place.host, port=place.port)
-    if not place.is_tls and (received.startswith(_TLS_ALERT) or speaks_tls(place)):
-        return Found("port-speaks-tls", host=place.host, port=place.port)
+    if base_url.is_tls and (received[3:4] == _H2_SETTINGS or offers_only_h2(base_url)):
+        return FaultFound("http2-only", host=base_url.host, port=base_url.port)
+    if not base_url.is_tls and (received.startswith(_TLS_ALERT) or speaks_tls(base_url)):
+        return FaultFound("port-speaks-tls", host=base_url.host, port=base_url.port)
     if not received:
-        return Found("http-connection-closed", host=place.host, port=place.port)
-    return Found("port-not-http", host=place.host, port=place.port, shown=repr(one_line(received)))
+        return FaultFound("http-connection-closed", host=base_url.host, port=base_url.port)
+    return FaultFound("port-not-http", host=base_url.host, port=base_url.port, shown=repr(one_line(received)))

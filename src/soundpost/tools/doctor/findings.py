@@ -12,14 +12,14 @@ _FACT: Final = re.compile(r"\{([a-z_]+)(:[^}]*)?\}")
 _LONGEST: Final = 200
 
 
-class Found(Exception):  # noqa: N818 - reads as the event it names
+class FaultFound(Exception):  # noqa: N818 - reads as the event it names
     """A fault was found. ``facts`` fill its templates; a fact that is missing is a KeyError."""
 
     def __init__(self, code: str, **facts: object) -> None:
         self.fault: Fault = FAULTS[code]
         self.code = code
         self.facts = facts
-        self.message = _filled(self.fault.says, facts)
+        self.message = _filled(self.fault.message, facts)
         self.fix = _filled(self.fault.fix, facts)
         super().__init__(self.message)
 

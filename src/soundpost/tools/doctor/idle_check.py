@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import time
 
-from soundpost.tools.doctor.browser import Entrance
-from soundpost.tools.doctor.examination import Examination, Walk
-from soundpost.tools.doctor.findings import Found
-from soundpost.tools.doctor.greeting import PING, PONG, open_and_greet, ping
-from soundpost.tools.doctor.plan import Plan
-from soundpost.tools.doctor.socket_session import NO_CLOSE_FRAME, EndedError, SilentError, SocketSession
+from soundpost.tools.doctor.browser import BrowserAccess
+from soundpost.tools.doctor.examination import Examination, Check
+from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.pusher_connection import PING, PONG, open_established, ping
+from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.socket_session import NO_CLOSE_FRAME, ConnectionClosedError, NothingReceivedError, SocketSession
 
 
-def stay_silent(plan: Plan, entrance: Entrance, examination: Examination) -> None:
+def check_idle_connection(plan: CheckPlan, browser_access: BrowserAccess, examination: Examination) -> None:
     """Wait as a browser does: until the server's ping, or until it is time for its own."""
-    with Walk("silence", examination) as walk, walk.step("Idle connection") as step:
-        greeted = open_and_greet(entrance.place, plan.key, entrance.origin, verify=plan.verify)
-        with greeted.session as session:
-            step.message = _silence(session, greeted.activity_timeout)
+    with Check("idle", examination) as check, check.step("Idle connection") as step:
+        established = open_established(browser_access.base_url, plan.key, browser_access.origin, verify=plan.verify)
+        with established.session as session:
+            step.message = _wait_for_ping(session, established.activity_timeout)
 
 
-def _silence(session: SocketSession, activity_timeout: float) -> str:
+def _wait_for_ping(session: SocketSession, activity_timeout: float) -> str:
     began = time.monotonic()
     try:
         # The server's ping is due at the same time: a moment longer, not to cross it.
         frame = session.receive(activity_timeout + 1.5)
-    except SilentError:
+    except NothingReceivedError:
         ping(session)
         return f"lived through {time.monotonic() - began:.0f} s of silence; our ping was answered"
-    except EndedError as ended:
+    except ConnectionClosedError as ended:
         seconds = time.monotonic() - began
         if ended.code == NO_CLOSE_FRAME:
-            raise Found("proxy-idle-timeout", seconds=seconds, ping=f"{activity_timeout:g}") from None
-        raise Found("idle-connection-closed", seconds=seconds, reason=ended) from None
+            raise FaultFound("proxy-idle-timeout", seconds=seconds, ping=f"{activity_timeout:g}") from None
+        raise FaultFound("idle-connection-closed", seconds=seconds, reason=ended) from None
     if frame.event == PING:
         session.send(PONG, {})
     return f"lived through {time.monotonic() - began:.0f} s of silence, until the server's ping"

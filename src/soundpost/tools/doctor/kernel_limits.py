@@ -11,7 +11,7 @@ from typing import NamedTuple
 _LISTENS = "0A"  # proc(5): the state TCP_LISTEN
 
 
-class Limits(NamedTuple):
+class KernelLimits(NamedTuple):
     """Numbers; None where the kernel does not tell."""
 
     open_files: int
@@ -21,13 +21,13 @@ class Limits(NamedTuple):
     somaxconn: int | None
 
 
-def limits(port: int | None, proc: Path = Path("/proc")) -> Limits:
+def read_limits(port: int | None, proc: Path = Path("/proc")) -> KernelLimits:
     """Of the process that listens on ``port``, if it can be seen; else of what is started from here."""
     net = proc / "sys/net"
     process = None if port is None else listener(port, proc)
     own = _open_files_of(process, proc) if process is not None else None
     ports = _numbers(net / "ipv4/ip_local_port_range")
-    return Limits(
+    return KernelLimits(
         open_files=own if own is not None else _open_files_here(),
         whose=f"the server (process {process})" if own is not None else "a server started from this shell",
         conntrack=_first(_numbers(net / "netfilter/nf_conntrack_max")),

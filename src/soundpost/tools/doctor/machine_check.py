@@ -9,80 +9,80 @@ from typing import Final
 
 from soundpost.config.settings import ScalingSettings
 from soundpost.errors import SoundpostError
-from soundpost.tools.doctor.answered_by import said
-from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.answered_by import response_text
+from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.causes import is_public
-from soundpost.tools.doctor.examination import Examination, Round
+from soundpost.tools.doctor.examination import Examination, ContinuingCheck
 from soundpost.tools.doctor.exchange import fetch
-from soundpost.tools.doctor.findings import Found
-from soundpost.tools.doctor.kernel_limits import Limits, limits
-from soundpost.tools.doctor.plan import Plan
+from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.kernel_limits import KernelLimits, read_limits
+from soundpost.tools.doctor.plan import CheckPlan
 
 _RESERVED: Final = 128  # files beside the connections: the server's own, and places kept for the API
 _BACKLOG: Final = 4096
 _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "AUTH")
 
 
-def this_machine(plan: Plan, examination: Examination, proc: Path = Path("/proc")) -> None:
+def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("/proc")) -> None:
     """Look at it."""
-    with Round("machine", examination) as walk:
-        for doubt in plan.doubts:
-            with walk.step("Configuration"):
-                raise Found("configuration-warning", reason=doubt)
+    with ContinuingCheck("machine", examination) as check:
+        for doubt in plan.config_warnings:
+            with check.step("Configuration"):
+                raise FaultFound("configuration-warning", reason=doubt)
         inside = plan.inside
         if inside is not None:
-            with walk.step("Server") as step:
+            with check.step("Server") as step:
                 step.message = _server(inside)
-        _room(walk, plan, limits(None if inside is None or inside.unix_socket else inside.port, proc))
+        _room(check, plan, read_limits(None if inside is None or inside.unix_socket else inside.port, proc))
         if plan.settings is not None and plan.settings.scaling.redis is not None:
-            with walk.step("Redis") as step:
+            with check.step("Redis") as step:
                 step.message = _redis(plan.settings.scaling)
 
 
-def _server(inside: Place) -> str:
+def _server(inside: BaseUrl) -> str:
     """That it runs. Raises Found."""
     try:
-        answer = fetch(inside, "GET", f"{inside.path}/up", verify=False)
-    except Found as found:
+        response = fetch(inside, "GET", f"{inside.path}/up", verify=False)
+    except FaultFound as found:
         if found.code == "tcp-refused":
             where = inside.unix_socket or f"{inside.host} port {inside.port}"
-            raise Found("server-not-running", where=where) from None
+            raise FaultFound("server-not-running", where=where) from None
         if found.code.startswith(("tcp-", "dns-")):
             raise
-        raise Found("port-in-use", port=inside.port, host=inside.host, shown=found.message) from None
-    if answer.status not in (200, 503) or not answer.body.lstrip().startswith(b"{"):
-        shown = f"it answers {answer.status}: {said(answer)}"
-        raise Found("port-in-use", port=inside.port, host=inside.host, shown=shown)
+        raise FaultFound("port-in-use", port=inside.port, host=inside.host, shown=found.message) from None
+    if response.status not in (200, 503) or not response.body.lstrip().startswith(b"{"):
+        shown = f"it answers {response.status}: {response_text(response)}"
+        raise FaultFound("port-in-use", port=inside.port, host=inside.host, shown=shown)
     return f"runs at {inside.url}"
 
 
-def _room(walk: Round, plan: Plan, found: Limits) -> None:
+def _room(check: ContinuingCheck, plan: CheckPlan, found: KernelLimits) -> None:
     """For how many connections there is room."""
     wanted = plan.connections
     if wanted is None and plan.settings is not None:
         wanted = plan.settings.server.max_connections
     proxied = plan.inside is None or (plan.public is not None and is_public(plan.public, plan))
-    with walk.step("Open files") as step:
+    with check.step("Open files") as step:
         _enough("open-files-too-low", found.open_files, wanted, _RESERVED, whose=found.whose)
         step.message = f"{found.whose} may open {found.open_files:,}: {found.open_files - _RESERVED:,} connections"
     each = 2 if proxied else 1
-    _kernel_limit(walk, "Connection tracking", "conntrack-too-low", found.conntrack, wanted, each)
+    _kernel_limit(check, "Connection tracking", "conntrack-too-low", found.conntrack, wanted, each)
     if proxied:
-        _kernel_limit(walk, "Local ports", "port-range-too-low", found.local_ports, wanted, 1)
+        _kernel_limit(check, "Local ports", "port-range-too-low", found.local_ports, wanted, 1)
     if wanted is not None and found.somaxconn is not None:
-        with walk.step("Waiting connections") as step:
+        with check.step("Waiting connections") as step:
             needed = min(wanted, _BACKLOG)
             if found.somaxconn < needed:
-                step.others.append(Found("somaxconn-too-low", limit=found.somaxconn, needed=needed))
+                step.also_found.append(FaultFound("somaxconn-too-low", limit=found.somaxconn, needed=needed))
             else:
                 step.message = f"{found.somaxconn:,} may wait (somaxconn)"
 
 
-def _kernel_limit(walk: Round, name: str, code: str, limit: int | None, wanted: int | None, each: int) -> None:
+def _kernel_limit(check: ContinuingCheck, name: str, code: str, limit: int | None, wanted: int | None, each: int) -> None:
     if limit is None:
-        walk.skip(name, "this kernel has no such limit, or does not tell it")
+        check.skip(name, "this kernel has no such limit, or does not tell it")
         return
-    with walk.step(name) as step:
+    with check.step(name) as step:
         _enough(code, limit, None if wanted is None else wanted * each, 0)
         step.message = f"{limit:,}: enough for {limit // each:,} connections"
 
@@ -90,7 +90,7 @@ def _kernel_limit(walk: Round, name: str, code: str, limit: int | None, wanted: 
 def _enough(code: str, limit: int, wanted: int | None, reserved: int, **facts: object) -> None:
     """Raises Found."""
     if wanted is not None and limit < wanted + reserved:
-        raise Found(code, limit=limit, needed=wanted + reserved, connections=wanted, **facts)
+        raise FaultFound(code, limit=limit, needed=wanted + reserved, connections=wanted, **facts)
 
 
 def _redis(scaling: ScalingSettings) -> str:
@@ -110,5 +110,5 @@ def _redis(scaling: ScalingSettings) -> str:
         asyncio.run(connect())
     except SoundpostError as error:
         code = "redis-login-failed" if any(sign in str(error) for sign in _LOGIN) else "redis-unreachable"
-        raise Found(code, reason=str(error)) from None
+        raise FaultFound(code, reason=str(error)) from None
     return f"{servers} answers"

@@ -10,14 +10,14 @@ import time
 from typing import Final, NamedTuple
 
 from soundpost.tools.doctor import timeouts
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.findings import Found
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.findings import FaultFound
 
 _NO_ROUTE: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 _REFUSED: Final = (errno.ECONNREFUSED, errno.ECONNRESET)
 
 
-class Address(NamedTuple):
+class SocketAddress(NamedTuple):
     """One address of a name, as the socket module takes it."""
 
     family: int
@@ -27,39 +27,39 @@ class Address(NamedTuple):
         return self.sockaddr if isinstance(self.sockaddr, str) else self.sockaddr[0]
 
 
-class Reached(NamedTuple):
+class OpenedConnection(NamedTuple):
     """An open connection, where it leads, how long it took, and which addresses did not work."""
 
     sock: socket.socket
-    address: Address
+    address: SocketAddress
     seconds: float
-    dead: list[tuple[Address, str]]
+    failed: list[tuple[SocketAddress, str]]
 
 
-def look_up(place: Place) -> list[Address]:
+def look_up_addresses(base_url: BaseUrl) -> list[SocketAddress]:
     """All addresses of a name. Raises Found."""
-    if place.unix_socket:
-        return [Address(socket.AF_UNIX, place.unix_socket)]
+    if base_url.unix_socket:
+        return [SocketAddress(socket.AF_UNIX, base_url.unix_socket)]
     try:
-        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(base_url.host, base_url.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         if error.errno in (socket.EAI_AGAIN, socket.EAI_FAIL):
-            raise Found("dns-failed", host=place.host, reason=error.strerror) from None
-        raise Found("dns-unknown", host=place.host) from None
+            raise FaultFound("dns-failed", host=base_url.host, reason=error.strerror) from None
+        raise FaultFound("dns-unknown", host=base_url.host) from None
     except (UnicodeError, OSError):
-        raise Found("dns-unknown", host=place.host) from None
-    return [Address(family, sockaddr) for family, _, _, _, sockaddr in dict.fromkeys(found)]  # type: ignore[arg-type]
+        raise FaultFound("dns-unknown", host=base_url.host) from None
+    return [SocketAddress(family, sockaddr) for family, _, _, _, sockaddr in dict.fromkeys(found)]  # type: ignore[arg-type]
 
 
-def is_private(address: Address) -> bool:
+def is_private(address: SocketAddress) -> bool:
     """Whether only this machine or its own network can reach an address."""
     return ipaddress.ip_address(str(address).partition("%")[0]).is_private
 
 
-def connect(place: Place, addresses: list[Address], timeout: float | None = None) -> Reached:
+def connect(base_url: BaseUrl, addresses: list[SocketAddress], timeout: float | None = None) -> OpenedConnection:
     """Connect to the first address that answers. Raises Found for the fault of the first one when none does."""
     timeout = timeouts.CONNECT if timeout is None else timeout
-    dead: list[tuple[Address, OSError]] = []
+    failed: list[tuple[SocketAddress, OSError]] = []
     for address in addresses:
         sock = socket.socket(address.family, socket.SOCK_STREAM)
         sock.settimeout(timeout)
@@ -68,20 +68,20 @@ def connect(place: Place, addresses: list[Address], timeout: float | None = None
             sock.connect(address.sockaddr)
         except OSError as error:
             sock.close()
-            dead.append((address, error))
+            failed.append((address, error))
             continue
         if address.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return Reached(sock, address, time.monotonic() - began, [(each, _why(error)) for each, error in dead])
-    raise _unreached(place, *dead[0], timeout)
+        return OpenedConnection(sock, address, time.monotonic() - began, [(each, _why(error)) for each, error in failed])
+    raise _unreached(base_url, *failed[0], timeout)
 
 
-def _unreached(place: Place, address: Address, error: OSError, timeout: float) -> Found:
-    if error.errno in _REFUSED or (place.unix_socket and error.errno == errno.ENOENT):
-        return Found("tcp-refused", host=place.host, port=place.port, address=address)
+def _unreached(base_url: BaseUrl, address: SocketAddress, error: OSError, timeout: float) -> FaultFound:
+    if error.errno in _REFUSED or (base_url.unix_socket and error.errno == errno.ENOENT):
+        return FaultFound("tcp-refused", host=base_url.host, port=base_url.port, address=address)
     if isinstance(error, TimeoutError) and error.errno not in _NO_ROUTE:
-        return Found("tcp-timeout", host=place.host, port=place.port, address=address, seconds=f"{timeout:g}")
-    return Found("tcp-unreachable", host=place.host, address=address, reason=_why(error))
+        return FaultFound("tcp-timeout", host=base_url.host, port=base_url.port, address=address, seconds=f"{timeout:g}")
+    return FaultFound("tcp-unreachable", host=base_url.host, address=address, reason=_why(error))
 
 
 def _why(error: OSError) -> str:

@@ -7,21 +7,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from soundpost.config.settings import Settings
-from soundpost.tools.doctor.base_url import Place
+from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.dotenv import EnvFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CheckPlan:
     """Addresses are None, and credentials empty, where they are not known: what needs them is left out then."""
 
-    public: Place | None = None
+    public: BaseUrl | None = None
     """Where browsers connect."""
-    given_public: Place | None = None
+    given_public: BaseUrl | None = None
     """The same, if it was given beside the files: what they say is compared with it."""
-    backend: Place | None = None
+    backend: BaseUrl | None = None
     """Where applications publish to."""
-    inside: Place | None = None
+    inside: BaseUrl | None = None
     """Where the server configured here listens."""
     key: str = ""
     app_id: str = ""
@@ -36,7 +36,7 @@ class Plan:
     """How many connections the machine is to bear."""
     settings: Settings | None = None
     """The configuration of the server on this machine, if that is to be looked at."""
-    doubts: tuple[str, ...] = ()
+    config_warnings: tuple[str, ...] = ()
     """What reading the configuration had to say."""
     files: tuple[EnvFile, ...] = ()
     public_ports: tuple[int, ...] = (443,)

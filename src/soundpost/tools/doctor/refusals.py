@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from soundpost.tools.doctor.answered_by import author, is_challenge, is_cloudflare, is_nginx_page, is_page, page, said
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.exchange import Answer
-from soundpost.tools.doctor.findings import Found, one_line
+from soundpost.tools.doctor.answered_by import answered_by, is_challenge, is_cloudflare, is_nginx_page, is_page, describe_page, response_text
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.exchange import RawResponse
+from soundpost.tools.doctor.findings import FaultFound, one_line
 
-ELSEWHERE: Final = frozenset(
+MAY_BE_AT_ANOTHER_PATH: Final = frozenset(
     {"path-not-forwarded", "answered-by-web-page", "upgrade-ignored", "upgrade-refused", "path-prefix-wrong"}
 )
 """Faults after which the server may be found under another path."""
@@ -25,64 +25,64 @@ _CLOUDFLARE: Final = {
 }
 
 
-def read_refusal(answer: Answer, place: Place, asked: str) -> Found:
+def upgrade_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> FaultFound:
     """Why there is no WebSocket at ``asked``, the path that was requested."""
-    shared = read_proxy(answer, place, asked)
+    shared = proxy_fault(response, base_url, asked)
     if shared is not None:
         return shared
-    status, text = answer.status, said(answer)
+    status, text = response.status, response_text(response)
     if "Upgrade: websocket" in text and status == 426:
-        return Found("upgrade-header-lost")
+        return FaultFound("upgrade-header-lost")
     if "HTTP/1.0" in text and status == 400:
-        return Found("proxy-http-1.0")
+        return FaultFound("proxy-http-1.0")
     if "Connection: Upgrade" in text and status == 400:
-        return Found("connection-header-lost")
+        return FaultFound("connection-header-lost")
     if status == 426:
-        return Found("upgrade-header-lost")
-    if status == 404 and is_nginx_page(answer):
-        return Found("path-not-forwarded", asked=asked)
-    if is_page(answer) and (status in (200, 404, 405, 419, 500) or status < 400):
-        return Found("answered-by-web-page", asked=asked, page=page(answer))
+        return FaultFound("upgrade-header-lost")
+    if status == 404 and is_nginx_page(response):
+        return FaultFound("path-not-forwarded", asked=asked)
+    if is_page(response) and (status in (200, 404, 405, 419, 500) or status < 400):
+        return FaultFound("answered-by-web-page", asked=asked, page=describe_page(response))
     if status < 300:
-        return Found("upgrade-ignored", asked=asked, status=status, shown=text)
-    return Found("upgrade-refused", asked=asked, author=author(answer), status=status, shown=text)
+        return FaultFound("upgrade-ignored", asked=asked, status=status, shown=text)
+    return FaultFound("upgrade-refused", asked=asked, author=answered_by(response), status=status, shown=text)
 
 
-def read_proxy(answer: Answer, place: Place, asked: str) -> Found | None:
+def proxy_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> FaultFound | None:
     """What a proxy says to requests of any kind; None for what it does not explain."""
-    status = answer.status
-    if is_challenge(answer):
-        return Found("cloudflare-challenge")
-    if is_cloudflare(answer) and status in _CLOUDFLARE:
-        return Found("cloudflare-error", status=status, meaning=_CLOUDFLARE[status])
-    if 300 <= status < 400 and answer.headers.get("location"):
-        return _redirect(place, one_line(answer.headers["location"]))
-    if status == 400 and _is_plain_to_tls(answer):
-        return Found("proxy-http-to-tls-server") if place.is_tls else _speaks_tls(place)
-    who = author(answer)
-    if status == 401 and "www-authenticate" in answer.headers:
-        return Found("login-required")
-    if status == 403 and is_page(answer):
-        return Found("forbidden", author=who, asked=asked)
+    status = response.status
+    if is_challenge(response):
+        return FaultFound("cloudflare-challenge")
+    if is_cloudflare(response) and status in _CLOUDFLARE:
+        return FaultFound("cloudflare-error", status=status, meaning=_CLOUDFLARE[status])
+    if 300 <= status < 400 and response.headers.get("location"):
+        return _redirect(base_url, one_line(response.headers["location"]))
+    if status == 400 and _is_plain_to_tls(response):
+        return FaultFound("proxy-http-to-tls-server") if base_url.is_tls else _speaks_tls(base_url)
+    who = answered_by(response)
+    if status == 401 and "www-authenticate" in response.headers:
+        return FaultFound("login-required")
+    if status == 403 and is_page(response):
+        return FaultFound("forbidden", author=who, asked=asked)
     if status == 503 and who == "The server":
-        return Found("server-over-capacity")
+        return FaultFound("server-over-capacity")
     codes = {429: "rate-limited", 502: "bad-gateway", 503: "service-unavailable", 504: "gateway-timeout"}
-    return Found(codes[status], author=who) if status in codes else None
+    return FaultFound(codes[status], author=who) if status in codes else None
 
 
-def _redirect(place: Place, location: str) -> Found:
-    if not place.is_tls and location.startswith(f"https://{place.host}"):
-        return Found("redirect-to-https", url=place.url, location=location)
-    return Found("redirected", url=place.url, location=location)
+def _redirect(base_url: BaseUrl, location: str) -> FaultFound:
+    if not base_url.is_tls and location.startswith(f"https://{base_url.host}"):
+        return FaultFound("redirect-to-https", url=base_url.url, location=location)
+    return FaultFound("redirected", url=base_url.url, location=location)
 
 
-def _speaks_tls(place: Place) -> Found:
-    return Found("port-speaks-tls", host=place.host, port=place.port)
+def _speaks_tls(base_url: BaseUrl) -> FaultFound:
+    return FaultFound("port-speaks-tls", host=base_url.host, port=base_url.port)
 
 
-def _is_plain_to_tls(answer: Answer) -> bool:
+def _is_plain_to_tls(response: RawResponse) -> bool:
     """Nginx's, Apache's, Go's and our own words for plain HTTP on a TLS port."""
-    body = answer.body.lower()
+    body = response.body.lower()
     return any(
         sign in body
         for sign in (

@@ -20,10 +20,10 @@ from websockets.uri import parse_uri
 
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.tools.doctor import timeouts
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.exchange import USER_AGENT, ask
-from soundpost.tools.doctor.findings import Found, one_line
-from soundpost.tools.doctor.refusals import read_refusal
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.exchange import USER_AGENT, send_request
+from soundpost.tools.doctor.findings import FaultFound, one_line
+from soundpost.tools.doctor.refusals import upgrade_fault
 from soundpost.wire.json_text import encode
 
 NO_CLOSE_FRAME: Final = 1006
@@ -33,11 +33,11 @@ _PING: Final = "pusher:ping"
 _PONG: Final = "pusher:pong"
 
 
-class SilentError(Exception):
+class NothingReceivedError(Exception):
     """Nothing came in time."""
 
 
-class EndedError(Exception):
+class ConnectionClosedError(Exception):
     """The socket was closed: ``code`` is 1006 when that happened without a goodbye."""
 
     def __init__(self, code: int, reason: str) -> None:
@@ -65,7 +65,7 @@ class SocketSession:
         text = self.receive_text(timeouts.ANSWER if seconds is None else seconds)
         frame = decode_frame(text)
         if frame is None:
-            raise Found("not-pusher-protocol", shown=repr(one_line(text)))
+            raise FaultFound("not-pusher-protocol", shown=repr(one_line(text)))
         return frame
 
     def messages(self, seconds: float) -> Iterator[Frame]:
@@ -76,7 +76,7 @@ class SocketSession:
             if frame.event == _PING:
                 self.send(_PONG, {})
             yield frame
-        raise SilentError
+        raise NothingReceivedError
 
     def receive_text(self, seconds: float) -> bytes:
         """The next message. Raises SilentError and EndedError."""
@@ -87,7 +87,7 @@ class SocketSession:
                 frame = self._frames.pop(0)
                 if frame.opcode is Opcode.CLOSE:
                     closed = self._protocol.close_rcvd
-                    raise EndedError(closed.code, closed.reason) if closed else EndedError(NO_CLOSE_FRAME, "")
+                    raise ConnectionClosedError(closed.code, closed.reason) if closed else ConnectionClosedError(NO_CLOSE_FRAME, "")
                 if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                     message += frame.data
                     if frame.fin:
@@ -110,19 +110,19 @@ class SocketSession:
     def _read(self, deadline: float) -> None:
         fault, said = self._protocol.parser_exc, self._protocol.close_sent
         if fault is not None:
-            raise EndedError(said.code if said else NO_CLOSE_FRAME, one_line(str(fault)))
+            raise ConnectionClosedError(said.code if said else NO_CLOSE_FRAME, one_line(str(fault)))
         left = deadline - time.monotonic()
         if left <= 0:
-            raise SilentError
+            raise NothingReceivedError
         self._sock.settimeout(left)
         try:
             data = self._sock.recv(65_536)
         except TimeoutError:
-            raise SilentError from None
+            raise NothingReceivedError from None
         except OSError:
             data = b""
         if not data:
-            raise EndedError(NO_CLOSE_FRAME, "")
+            raise ConnectionClosedError(NO_CLOSE_FRAME, "")
         self._protocol.receive_data(data)
         self._flush()  # a pong, or the answer to a goodbye
         self._frames += [event for event in self._protocol.events_received() if isinstance(event, WebSocketFrame)]
@@ -137,10 +137,10 @@ class SocketSession:
             return
 
 
-def open_session(sock: socket.socket, place: Place, key: str, origin: str | None) -> SocketSession:
+def open_session(sock: socket.socket, base_url: BaseUrl, key: str, origin: str | None) -> SocketSession:
     """Ask for a WebSocket over an open connection, as a browser does on a page of ``origin``. Raises Found."""
     protocol = ClientProtocol(
-        parse_uri(place.socket_url(key)),
+        parse_uri(base_url.socket_url(key)),
         origin=None if origin is None else Origin(origin),
         extensions=enable_client_permessage_deflate(None),
         max_size=_MAX_MESSAGE,
@@ -149,16 +149,16 @@ def open_session(sock: socket.socket, place: Place, key: str, origin: str | None
     request.headers = Headers({**dict(request.headers.raw_items()), "User-Agent": USER_AGENT})
     protocol.send_request(request)
     try:
-        answer = ask(sock, place, b"".join(protocol.data_to_send()))
-        asked = place.socket_path(key)
-        if answer.status != 101:
-            raise read_refusal(answer, place, asked)
-        protocol.receive_data(answer.raw)
+        response = send_request(sock, base_url, b"".join(protocol.data_to_send()))
+        asked = base_url.socket_path(key)
+        if response.status != 101:
+            raise upgrade_fault(response, base_url, asked)
+        protocol.receive_data(response.raw)
         if protocol.handshake_exc is not None:
-            raise Found("upgrade-invalid", reason=one_line(str(protocol.handshake_exc)))
+            raise FaultFound("upgrade-invalid", reason=one_line(str(protocol.handshake_exc)))
         session = SocketSession(sock, protocol)
         session._frames += [event for event in protocol.events_received() if isinstance(event, WebSocketFrame)]
         return session
-    except (Found, InvalidHandshake):
+    except (FaultFound, InvalidHandshake):
         sock.close()
         raise

@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from soundpost.tools.doctor import timeouts
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.findings import Found, one_line
-from soundpost.tools.doctor.network import connect, look_up
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.findings import FaultFound, one_line
+from soundpost.tools.doctor.network import connect, look_up_addresses
 
 _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which ssl has no name
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -26,48 +26,48 @@ _OLD: Final = ("UNSUPPORTED_PROTOCOL", "PROTOCOL_VERSION", "VERSION_TOO_LOW")
 _LEAD: Final = re.compile(r"^\[[^\]]*\]\s*|\s*\(_ssl\.c:\d+\)$")
 
 
-def secure(sock: socket.socket, place: Place, *, verify: bool) -> ssl.SSLSocket:
+def start_tls(sock: socket.socket, base_url: BaseUrl, *, verify: bool) -> ssl.SSLSocket:
     """TLS over an open connection, as browsers begin it for a WebSocket. Raises Found; the connection is used up then.
 
     Certificates are trusted as the system does; ``SSL_CERT_FILE`` names another file of authorities.
     """
     context = _context(verify=verify)
     try:
-        return context.wrap_socket(sock, server_hostname=place.host)
+        return context.wrap_socket(sock, server_hostname=base_url.host)
     except (OSError, EOFError, ValueError) as error:
         sock.close()
-        raise _refused(error, place) from None
+        raise _refused(error, base_url) from None
 
 
-def speaks_tls(place: Place) -> bool:
+def speaks_tls(base_url: BaseUrl) -> bool:
     """Whether a TLS handshake, with whatever certificate, succeeds there."""
-    with suppress(Found, OSError, ValueError):
-        sock = connect(place, look_up(place)).sock
-        _context(verify=False).wrap_socket(sock, server_hostname=place.host).close()
+    with suppress(FaultFound, OSError, ValueError):
+        sock = connect(base_url, look_up_addresses(base_url)).sock
+        _context(verify=False).wrap_socket(sock, server_hostname=base_url.host).close()
         return True
     return False
 
 
-def offers_only_h2(place: Place) -> bool:
+def offers_only_h2(base_url: BaseUrl) -> bool:
     """Whether a server that is asked for HTTP/1.1 does not choose it, and chooses HTTP/2 if it may."""
-    return _chosen(place, "http/1.1") != "http/1.1" and _chosen(place, "h2") == "h2"
+    return _chosen(base_url, "http/1.1") != "http/1.1" and _chosen(base_url, "h2") == "h2"
 
 
-def described(tls: ssl.SSLSocket) -> str:
+def description(tls: ssl.SSLSocket) -> str:
     """Version of TLS, and until when the certificate is valid."""
     certificate = tls.getpeercert()
     until = f", certificate valid until {_date(certificate['notAfter'])}" if certificate else ""
     return f"{tls.version()}{until}"
 
 
-def expiry_warning(tls: ssl.SSLSocket, place: Place) -> Found | None:
+def expiry_warning(tls: ssl.SSLSocket, base_url: BaseUrl) -> FaultFound | None:
     """What to say of a certificate that ends within two weeks."""
     certificate = tls.getpeercert()
     if not certificate:
         return None
     end = str(certificate["notAfter"])
     days = int((ssl.cert_time_to_seconds(end) - time.time()) // 86_400)
-    return Found("certificate-expires-soon", host=place.host, date=_date(end), days=days) if days < _SOON else None
+    return FaultFound("certificate-expires-soon", host=base_url.host, date=_date(end), days=days) if days < _SOON else None
 
 
 def _context(*, verify: bool, protocol: str = "http/1.1") -> ssl.SSLContext:
@@ -80,86 +80,86 @@ def _context(*, verify: bool, protocol: str = "http/1.1") -> ssl.SSLContext:
     return context
 
 
-def _chosen(place: Place, protocol: str) -> str | None:
-    with suppress(Found, OSError, ValueError):
-        sock = connect(place, look_up(place)).sock
-        with _context(verify=False, protocol=protocol).wrap_socket(sock, server_hostname=place.host) as tls:
+def _chosen(base_url: BaseUrl, protocol: str) -> str | None:
+    with suppress(FaultFound, OSError, ValueError):
+        sock = connect(base_url, look_up_addresses(base_url)).sock
+        with _context(verify=False, protocol=protocol).wrap_socket(sock, server_hostname=base_url.host) as tls:
             return tls.selected_alpn_protocol()
     return None
 
 
-def _refused(error: Exception, place: Place) -> Found:
-    where: dict[str, Any] = {"host": place.host, "port": place.port}
+def _refused(error: Exception, base_url: BaseUrl) -> FaultFound:
+    where: dict[str, Any] = {"host": base_url.host, "port": base_url.port}
     if isinstance(error, ssl.SSLCertVerificationError):
-        return _certificate_fault(error, place)
+        return _certificate_fault(error, base_url)
     if isinstance(error, TimeoutError):
-        return Found("tls-timeout", **where, seconds=f"{timeouts.CONNECT:g}")
+        return FaultFound("tls-timeout", **where, seconds=f"{timeouts.CONNECT:g}")
     reason = getattr(error, "reason", None) or ""
     if any(sign in reason for sign in _PLAIN):
-        return _plain_fault(place)
+        return _plain_fault(base_url)
     if "UNRECOGNIZED_NAME" in reason:
-        return Found("tls-name-unknown", **where)
+        return FaultFound("tls-name-unknown", **where)
     if any(sign in reason for sign in _OLD):
-        return Found("tls-too-old", **where)
-    if "NO_APPLICATION_PROTOCOL" in reason or (isinstance(error, ssl.SSLError) and offers_only_h2(place)):
-        return Found("http2-only", **where)
+        return FaultFound("tls-too-old", **where)
+    if "NO_APPLICATION_PROTOCOL" in reason or (isinstance(error, ssl.SSLError) and offers_only_h2(base_url)):
+        return FaultFound("http2-only", **where)
     if isinstance(error, EOFError | ConnectionResetError | ssl.SSLEOFError | ssl.SSLZeroReturnError | BrokenPipeError):
-        plain = _plain_fault(place)
+        plain = _plain_fault(base_url)
         if plain.code == "port-speaks-http":
             return plain
-        return Found("tls-handshake-failed", **where, reason="the connection was closed during the handshake")
-    return Found("tls-handshake-failed", **where, reason=one_line(_LEAD.sub("", str(error))))
+        return FaultFound("tls-handshake-failed", **where, reason="the connection was closed during the handshake")
+    return FaultFound("tls-handshake-failed", **where, reason=one_line(_LEAD.sub("", str(error))))
 
 
-def _plain_fault(place: Place) -> Found:
+def _plain_fault(base_url: BaseUrl) -> FaultFound:
     """What a port that does not speak TLS does speak."""
     said = b""
-    with suppress(Found, OSError):
-        sock = connect(place, look_up(place)).sock
+    with suppress(FaultFound, OSError):
+        sock = connect(base_url, look_up_addresses(base_url)).sock
         with sock:
-            sock.sendall(b"GET / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % place.authority.encode())
+            sock.sendall(b"GET / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % base_url.authority.encode())
             said = sock.recv(1000)
     if said.startswith(b"HTTP/"):
-        return Found("port-speaks-http", host=place.host, port=place.port)
-    return Found("port-not-http", host=place.host, port=place.port, shown=repr(one_line(said)) if said else "nothing")
+        return FaultFound("port-speaks-http", host=base_url.host, port=base_url.port)
+    return FaultFound("port-not-http", host=base_url.host, port=base_url.port, shown=repr(one_line(said)) if said else "nothing")
 
 
-def _certificate_fault(error: ssl.SSLCertVerificationError, place: Place) -> Found:
-    certificate = _certificate(place)
-    code, host = error.verify_code, place.host
+def _certificate_fault(error: ssl.SSLCertVerificationError, base_url: BaseUrl) -> FaultFound:
+    certificate = _certificate(base_url)
+    code, host = error.verify_code, base_url.host
     if code == _EXPIRED:
-        return Found("certificate-expired", host=host, date=_date(certificate.get("notAfter")))
+        return FaultFound("certificate-expired", host=host, date=_date(certificate.get("notAfter")))
     if code == _NOT_YET_VALID:
-        return Found("certificate-not-yet-valid", host=host, date=_date(certificate.get("notBefore")))
+        return FaultFound("certificate-not-yet-valid", host=host, date=_date(certificate.get("notBefore")))
     if code in _WRONG_NAME or "ostname mismatch" in str(error) or "IP address mismatch" in str(error):
         names = ", ".join(str(value) for _, value in certificate.get("subjectAltName", ())) or "no name at all"
-        return Found("certificate-name-mismatch", host=host, names=one_line(names))
+        return FaultFound("certificate-name-mismatch", host=host, names=one_line(names))
     if code == _SELF_SIGNED:
-        return Found("certificate-self-signed", host=host)
+        return FaultFound("certificate-self-signed", host=host)
     if code in _NO_ISSUER and _is_well_known(certificate):
-        return Found("certificate-chain-incomplete", host=host)
+        return FaultFound("certificate-chain-incomplete", host=host)
     if code in (_SELF_SIGNED_IN_CHAIN, *_NO_ISSUER):
-        return Found("certificate-untrusted", host=host, issuer=_issuer(certificate))
-    return Found("tls-handshake-failed", host=host, port=place.port, reason=error.verify_message)
+        return FaultFound("certificate-untrusted", host=host, issuer=_issuer(certificate))
+    return FaultFound("tls-handshake-failed", host=host, port=base_url.port, reason=error.verify_message)
 
 
-def _certificate(place: Place) -> dict[str, Any]:
+def _certificate(base_url: BaseUrl) -> dict[str, Any]:
     """What the server's certificate says of itself, whoever vouches for it; empty if it cannot be had.
 
     The certificate is fetched without trust, then trusted itself: only of a trusted one ssl tells the content.
     """
     try:
-        sock = connect(place, look_up(place)).sock
-        with _context(verify=False).wrap_socket(sock, server_hostname=place.host) as tls:
+        sock = connect(base_url, look_up_addresses(base_url)).sock
+        with _context(verify=False).wrap_socket(sock, server_hostname=base_url.host) as tls:
             der = tls.getpeercert(binary_form=True)
         context = _context(verify=False)
         context.verify_mode = ssl.CERT_REQUIRED
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | _NO_CHECK_TIME
         context.load_verify_locations(cadata=der or b"")
-        sock = connect(place, look_up(place)).sock
-        with context.wrap_socket(sock, server_hostname=place.host) as tls:
+        sock = connect(base_url, look_up_addresses(base_url)).sock
+        with context.wrap_socket(sock, server_hostname=base_url.host) as tls:
             return tls.getpeercert() or {}
-    except (Found, OSError, ValueError):
+    except (FaultFound, OSError, ValueError):
         return {}
 
 

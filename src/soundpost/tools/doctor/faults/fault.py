@@ -14,7 +14,7 @@ class Fault:
     """
 
     code: str
-    says: str
+    message: str
     why: str
     fix: str
     severity: Literal["fault", "warning"] = "fault"

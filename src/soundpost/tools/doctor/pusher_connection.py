@@ -7,14 +7,14 @@ from urllib.parse import quote
 
 from soundpost.client.pusher_socket import text_of
 from soundpost.tools.doctor import timeouts
-from soundpost.tools.doctor.base_url import Place
-from soundpost.tools.doctor.exchange import open_line
-from soundpost.tools.doctor.findings import Found, one_line
-from soundpost.tools.doctor.socket_session import EndedError, SilentError, SocketSession, open_session
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.exchange import open_connection
+from soundpost.tools.doctor.findings import FaultFound, one_line
+from soundpost.tools.doctor.socket_session import ConnectionClosedError, NothingReceivedError, SocketSession, open_session
 from soundpost.wire import codes
 from soundpost.wire.socket_id import is_socket_id
 
-HELLO = "pusher:connection_established"
+CONNECTION_ESTABLISHED = "pusher:connection_established"
 PING = "pusher:ping"
 PONG = "pusher:pong"
 _CODES = {
@@ -26,7 +26,7 @@ _DEFAULT_ACTIVITY_TIMEOUT = 120.0  # pusher-js's own, and the longest it takes
 _CODES_END = 5000
 
 
-class Greeted(NamedTuple):
+class EstablishedConnection(NamedTuple):
     """A connection that was said hello to."""
 
     session: SocketSession
@@ -35,51 +35,51 @@ class Greeted(NamedTuple):
     """Seconds of silence after which a client asks for a sign of life."""
 
 
-def greet(session: SocketSession, place: Place, key: str, origin: str | None) -> Greeted:
+def wait_until_established(session: SocketSession, base_url: BaseUrl, key: str, origin: str | None) -> EstablishedConnection:
     """Wait for the hello. Raises Found."""
     try:
         frame = session.receive()
-    except SilentError:
-        raise Found("no-connection-established", seconds=f"{timeouts.ANSWER:g}") from None
-    except EndedError as ended:
-        raise refusal(ended.code, ended.reason, place, key, origin) from None
+    except NothingReceivedError:
+        raise FaultFound("no-connection-established", seconds=f"{timeouts.ANSWER:g}") from None
+    except ConnectionClosedError as ended:
+        raise refusal_fault(ended.code, ended.reason, base_url, key, origin) from None
     content = frame.content()
     if frame.event == "pusher:error":
         code = content.get("code")
         known = code if isinstance(code, int) and abs(code) < _CODES_END else 0
-        raise refusal(known, text_of(content, "message"), place, key, origin)
+        raise refusal_fault(known, text_of(content, "message"), base_url, key, origin)
     socket_id = text_of(content, "socket_id")
-    if frame.event != HELLO or not is_socket_id(socket_id):
-        raise Found("not-pusher-protocol", shown=repr(one_line(frame.event)))
+    if frame.event != CONNECTION_ESTABLISHED or not is_socket_id(socket_id):
+        raise FaultFound("not-pusher-protocol", shown=repr(one_line(frame.event)))
     told = content.get("activity_timeout")
     told = told if isinstance(told, int | float) and told > 0 else _DEFAULT_ACTIVITY_TIMEOUT
-    return Greeted(session, one_line(socket_id), float(min(told, _DEFAULT_ACTIVITY_TIMEOUT)))
+    return EstablishedConnection(session, one_line(socket_id), float(min(told, _DEFAULT_ACTIVITY_TIMEOUT)))
 
 
-def open_and_greet(place: Place, key: str, origin: str | None, *, verify: bool) -> Greeted:
+def open_established(base_url: BaseUrl, key: str, origin: str | None, *, verify: bool) -> EstablishedConnection:
     """A connection of its own that was said hello to. Raises Found."""
-    session = open_session(open_line(place, verify=verify), place, key, origin)
+    session = open_session(open_connection(base_url, verify=verify), base_url, key, origin)
     try:
-        return greet(session, place, key, origin)
-    except Found:
+        return wait_until_established(session, base_url, key, origin)
+    except FaultFound:
         session.close()
         raise
 
 
-def refusal(code: int, reason: str, place: Place, key: str, origin: str | None) -> Found:
+def refusal_fault(code: int, reason: str, base_url: BaseUrl, key: str, origin: str | None) -> FaultFound:
     """The fault behind a server's error or close code."""
     if code == codes.APP_DOES_NOT_EXIST:
-        return Found("app-key-unknown", key=one_line(key), hint=_hint(key))
+        return FaultFound("app-key-unknown", key=one_line(key), hint=_hint(key))
     if code == codes.UNAUTHORIZED:
         host = origin.partition("://")[2].partition(":")[0] if origin else "example.com"
-        return Found("origin-refused", origin=origin or "an unknown origin (none was sent)", host=host)
+        return FaultFound("origin-refused", origin=origin or "an unknown origin (none was sent)", host=host)
     if code == codes.PATH_NOT_FOUND:
         right = _right_path(reason).replace("KEY", quote(key, safe=""))
         prefix = right.partition("/app/")[0] or "(empty)"
-        return Found("path-prefix-wrong", asked=place.socket_path(key), right=right, prefix=prefix)
+        return FaultFound("path-prefix-wrong", asked=base_url.socket_path(key), right=right, prefix=prefix)
     if code in _CODES:
-        return Found(_CODES[code])
-    return Found("pusher-error", reason=one_line(reason) or "no reason given", close=code or "no code")
+        return FaultFound(_CODES[code])
+    return FaultFound("pusher-error", reason=one_line(reason) or "no reason given", close=code or "no code")
 
 
 def subscribe(session: SocketSession, channel: str) -> None:
@@ -92,11 +92,11 @@ def subscribe(session: SocketSession, channel: str) -> None:
             if frame.event in ("pusher:error", "pusher:subscription_error"):
                 content = frame.content()
                 reason = text_of(content, "message") or text_of(content, "error") or "no reason given"
-                raise Found("subscription-failed", reason=one_line(reason))
-    except SilentError:
-        raise Found("subscription-failed", reason=f"no answer within {timeouts.ANSWER:g} s") from None
-    except EndedError as ended:
-        raise Found("subscription-failed", reason=f"the connection ended: {ended}") from None
+                raise FaultFound("subscription-failed", reason=one_line(reason))
+    except NothingReceivedError:
+        raise FaultFound("subscription-failed", reason=f"no answer within {timeouts.ANSWER:g} s") from None
+    except ConnectionClosedError as ended:
+        raise FaultFound("subscription-failed", reason=f"the connection ended: {ended}") from None
 
 
 def ping(session: SocketSession) -> None:
@@ -104,8 +104,8 @@ def ping(session: SocketSession) -> None:
     session.send(PING, {})
     try:
         next(frame for frame in session.messages(timeouts.ANSWER) if frame.event == PONG)
-    except (SilentError, EndedError):
-        raise Found("no-pong", seconds=f"{timeouts.ANSWER:g}") from None
+    except (NothingReceivedError, ConnectionClosedError):
+        raise FaultFound("no-pong", seconds=f"{timeouts.ANSWER:g}") from None
 
 
 def _hint(key: str) -> str:
