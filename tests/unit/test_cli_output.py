@@ -10,14 +10,14 @@ import pytest
 
 from soundpost.client.incoming import Event
 from soundpost.core.app_settings import AppSettings
-from soundpost.tools.cli.addresses import Address, browser_address, local_address
+from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address
 from soundpost.tools.cli.banner import Banner, trigger_command
 from soundpost.tools.cli.event_lines import EventLines
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
 from support.configuration import APP, Directory
 
-LOCAL = Address("http", "127.0.0.1", 8080, "")
-PROXY = Address("https", "ws.example.com", 443, "")
+LOCAL = ServerAddress("http", "127.0.0.1", 8080, "")
+PROXY = ServerAddress("https", "ws.example.com", 443, "")
 SHOP = AppSettings(id="1", key="app-key", secret="app-secret")
 
 
@@ -46,8 +46,8 @@ def test_printed_env_lines_configure_the_server_they_are_of(tmp_path: Path) -> N
 
 def test_browsers_connect_to_the_host_name(tmp_path: Path) -> None:
     loaded = Directory(tmp_path).load(APP, overrides={"server.hostname": "ws.example.com"})
-    assert browser_address(loaded, 9000) == Address("http", "ws.example.com", 9000, "")
-    assert local_address(loaded.settings.server, 9000) == Address("http", "127.0.0.1", 9000, "")
+    assert browser_address(loaded, 9000) == ServerAddress("http", "ws.example.com", 9000, "")
+    assert local_address(loaded.settings.server, 9000) == ServerAddress("http", "127.0.0.1", 9000, "")
 
 
 def test_with_a_configuration_the_banner_is_short_and_without_secrets(capsys: pytest.CaptureFixture[str]) -> None:

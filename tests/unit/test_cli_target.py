@@ -8,7 +8,7 @@ import pytest
 
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.running import announce
-from soundpost.tools.cli.target import Target, Wanted, resolve
+from soundpost.tools.cli.target import Target, TargetOptions, resolve
 from support.command_line import CommandLine, command_line
 from support.configuration import APP_TABLE
 
@@ -29,7 +29,7 @@ def target(base_url: str, number: int = 1) -> Target:
 def test_whole_options_need_no_configuration() -> None:
     write_bad = Path("soundpost.toml")
     write_bad.write_text("not toml")
-    wanted = Wanted(url="https://ws.example.com/ws", app_id="1", key="key-1", secret="secret-1")
+    wanted = TargetOptions(url="https://ws.example.com/ws", app_id="1", key="key-1", secret="secret-1")
     assert resolve(wanted, ALL) == target("https://ws.example.com/ws")
 
 
@@ -37,14 +37,14 @@ def test_whole_options_need_no_configuration() -> None:
 @pytest.mark.parametrize(
     ("wanted", "url"),
     [
-        (Wanted(host="a.example", key="k"), "http://a.example:8080"),
-        (Wanted(host="a.example", port=443, key="k"), "https://a.example:443"),
-        (Wanted(host="a.example", scheme="https", key="k"), "https://a.example:443"),
-        (Wanted(host="a.example", scheme="http", path="ws/", key="k"), "http://a.example:80/ws"),
-        (Wanted(host="::1", port=9000, key="k"), "http://[::1]:9000"),
+        (TargetOptions(host="a.example", key="k"), "http://a.example:8080"),
+        (TargetOptions(host="a.example", port=443, key="k"), "https://a.example:443"),
+        (TargetOptions(host="a.example", scheme="https", key="k"), "https://a.example:443"),
+        (TargetOptions(host="a.example", scheme="http", path="ws/", key="k"), "http://a.example:80/ws"),
+        (TargetOptions(host="::1", port=9000, key="k"), "http://[::1]:9000"),
     ],
 )
-def test_addresses_made_of_options(wanted: Wanted, url: str) -> None:
+def test_addresses_made_of_options(wanted: TargetOptions, url: str) -> None:
     assert resolve(wanted, ("key",)).base_url == url
 
 
@@ -64,7 +64,7 @@ def test_addresses_made_of_options(wanted: Wanted, url: str) -> None:
 )
 def test_the_configured_server_is_reached_on_this_machine(command_line: CommandLine, server: str, url: str) -> None:
     write(command_line, f"[server]\n{server}{APP_TABLE}")
-    assert resolve(Wanted(), ALL) == target(url)
+    assert resolve(TargetOptions(), ALL) == target(url)
 
 
 @pytest.mark.parametrize(
@@ -79,51 +79,51 @@ def test_the_configured_server_is_reached_on_this_machine(command_line: CommandL
 def test_events_go_where_the_application_would_publish_them(command_line: CommandLine, lines: str, url: str) -> None:
     write(command_line, APP_TABLE)
     write(command_line, lines, ".env")
-    assert resolve(Wanted(), ALL) == target(url)
+    assert resolve(TargetOptions(), ALL) == target(url)
 
 
 def test_a_port_alone_means_this_machine(command_line: CommandLine) -> None:
     write(command_line, APP_TABLE)
     write(command_line, "SOUNDPOST_HOST=ws.example.com\nSOUNDPOST_SCHEME=https\n", ".env")
-    assert resolve(Wanted(port=9000), ALL) == target("http://127.0.0.1:9000")
+    assert resolve(TargetOptions(port=9000), ALL) == target("http://127.0.0.1:9000")
 
 
 def test_an_app_is_chosen_by_id_or_key(command_line: CommandLine) -> None:
     write(command_line, APP_TABLE + APP_TABLE.replace("1", "2"))
-    assert resolve(Wanted(app_id="2"), ALL) == target("http://127.0.0.1:8080", 2)
-    assert resolve(Wanted(key="key-2"), ALL) == target("http://127.0.0.1:8080", 2)
+    assert resolve(TargetOptions(app_id="2"), ALL) == target("http://127.0.0.1:8080", 2)
+    assert resolve(TargetOptions(key="key-2"), ALL) == target("http://127.0.0.1:8080", 2)
 
 
 def test_an_app_that_is_not_configured_is_refused_with_those_that_are(command_line: CommandLine) -> None:
     write(command_line, APP_TABLE + APP_TABLE.replace("1", "2"))
     with pytest.raises(ConfigurationError, match="no configured app has this --app-id; configured are the apps 1, 2"):
-        resolve(Wanted(app_id="3"), ALL)
+        resolve(TargetOptions(app_id="3"), ALL)
 
 
 @pytest.mark.usefixtures("command_line")
 def test_a_server_that_runs_here_needs_no_options() -> None:
     announce(8080, "http://127.0.0.1:8080", "1", "key-1", "secret-1")
-    assert resolve(Wanted(), ALL) == target("http://127.0.0.1:8080")
-    assert resolve(Wanted(host="127.0.0.1", port=8080), ALL) == target("http://127.0.0.1:8080")
+    assert resolve(TargetOptions(), ALL) == target("http://127.0.0.1:8080")
+    assert resolve(TargetOptions(host="127.0.0.1", port=8080), ALL) == target("http://127.0.0.1:8080")
 
 
 @pytest.mark.usefixtures("command_line")
 def test_the_secret_of_a_server_here_is_not_for_another_machine() -> None:
     announce(8080, "http://127.0.0.1:8080", "1", "key-1", "secret-1")
     with pytest.raises(ConfigurationError):
-        resolve(Wanted(host="other.example"), ALL)
+        resolve(TargetOptions(host="other.example"), ALL)
 
 
 def test_a_configured_app_wins_over_a_server_that_runs_here(command_line: CommandLine) -> None:
     announce(9000, "http://127.0.0.1:9000", "2", "key-2", "secret-2")
     write(command_line, APP_TABLE)
-    assert resolve(Wanted(), ALL) == target("http://127.0.0.1:8080")
+    assert resolve(TargetOptions(), ALL) == target("http://127.0.0.1:8080")
 
 
 @pytest.mark.usefixtures("command_line")
 def test_without_anything_the_ways_out_are_named() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        resolve(Wanted(port=9000), ("key",))
+        resolve(TargetOptions(port=9000), ("key",))
     assert str(caught.value) == (
         "no app is configured here and no server with credentials of its own runs on port 9000: start one with "
         "'soundpost start', set SOUNDPOST_APP_KEY, or give --key"

@@ -8,8 +8,8 @@ import pytest
 from soundpost.config.settings import ServerSettings, Settings, TlsSettings
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
-from soundpost.tools.deploy import Plan
-from soundpost.tools.deploy.installed_nginx import http2_is_a_directive, lacking
+from soundpost.tools.deploy import DeployPlan
+from soundpost.tools.deploy.installed_nginx import http2_is_a_directive, missing_directives
 from soundpost.tools.deploy.sizes import (
     kernel_settings,
     open_files,
@@ -21,9 +21,9 @@ from soundpost.tools.deploy.sizes import (
 APP = AppSettings(id="1", key="app-key", secret="app-secret")
 
 
-def plan(*, apps: tuple[AppSettings, ...] = (APP,), server: dict[str, object] | None = None, **more: object) -> Plan:
+def plan(*, apps: tuple[AppSettings, ...] = (APP,), server: dict[str, object] | None = None, **more: object) -> DeployPlan:
     settings = Settings(server=msgspec.convert(server or {}, ServerSettings), apps=apps)
-    return Plan(settings=settings, **{"server_name": "ws.example.com", **more})  # type: ignore[arg-type]
+    return DeployPlan(settings=settings, **{"server_name": "ws.example.com", **more})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,13 +54,13 @@ def test_nodes_take_the_place_of_the_server_that_is_configured() -> None:
 
 def test_a_server_with_tls_of_its_own_is_reached_over_tls_by_its_name() -> None:
     settings = Settings(server=ServerSettings(hostname="a.example.com", tls=TlsSettings(certificate="/c")), apps=(APP,))
-    assert Plan(settings=settings, server_name="b.example.com").backend == ("https", "a.example.com", 8080)
+    assert DeployPlan(settings=settings, server_name="b.example.com").backend == ("https", "a.example.com", 8080)
 
 
 def test_the_idle_timeout_is_longer_than_any_silence_of_any_app() -> None:
     patient = AppSettings(id="2", key="k", secret="s", activity_timeout=120, ping_interval=300)
     for apps, silence in (((APP,), 60), ((APP, patient), 300), ((patient, APP), 300)):
-        assert plan(apps=apps).longest_silence == silence
+        assert plan(apps=apps).longest_idle_time == silence
         assert plan(apps=apps).idle_timeout > silence + 30
 
 
@@ -121,9 +121,9 @@ def test_http2_as_this_nginx_knows_it(version: str, directive: bool) -> None:
 
 def test_what_nginx_conf_lacks_is_told_as_commands() -> None:
     debian = "user www-data;\nevents {\n\tworker_connections 768; # worker_connections 90000;\n}\n"
-    steps = "\n".join(lacking(debian, 1_000))
+    steps = "\n".join(missing_directives(debian, 1_000))
     assert "it is 768, 2512 are needed" in steps
     assert "sed -i 's/worker_connections .*;/worker_connections 2512;/' /etc/nginx/nginx.conf" in steps
     assert "worker_rlimit_nofile 3024;" in steps
     enough = "worker_rlimit_nofile 9000;worker_shutdown_timeout 1h; events { worker_connections 4096; }"
-    assert lacking(enough, 1_000) == []
+    assert missing_directives(enough, 1_000) == []

@@ -23,7 +23,7 @@ from soundpost.pusher import Pusher
 from soundpost.redaction import redacted, redacted_url
 from soundpost.tools.bench.messages import Endpoint
 from soundpost.tools.cli.running import RunningServer
-from soundpost.tools.cli.target import Target, Wanted
+from soundpost.tools.cli.target import Target, TargetOptions
 from soundpost.tools.doctor.base_url import parse_base_url
 from soundpost.tools.doctor.plan import CheckPlan
 
@@ -91,7 +91,7 @@ def test_keys_of_a_dictionary_that_name_a_secret(name: str) -> None:
         Login(username="u", password=SECRET),
         Credentials("1", "k", SECRET),
         Setting(SECRET, "environment: SOUNDPOST_APP_SECRET"),
-        Wanted(secret=SECRET),
+        TargetOptions(secret=SECRET),
         Target("http://h", "1", "k", SECRET),
         CheckPlan(secret=SECRET),
         RunningServer(pid=1, started="", port=1, url="", app_id="1", key="k", secret=SECRET),

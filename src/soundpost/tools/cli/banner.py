@@ -11,8 +11,8 @@ from rich.text import Text
 from soundpost import __version__
 from soundpost.core.app_settings import AppSettings
 from soundpost.defaults import DEFAULT_PORT
-from soundpost.tools.cli.addresses import Address
-from soundpost.tools.cli.invocation import command
+from soundpost.tools.cli.addresses import ServerAddress
+from soundpost.tools.cli.invocation import soundpost_command
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
 
 
@@ -22,7 +22,7 @@ class Banner:
     def __init__(self) -> None:
         self._console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
 
-    def configured(self, listening: str, apps: Iterable[AppSettings], playground: Address | None) -> None:
+    def configured(self, listening: str, apps: Iterable[AppSettings], playground: ServerAddress | None) -> None:
         """Of a server with configured apps: where it listens and for whom, and no secrets."""
         names = ", ".join(app.id if app.enabled else f"{app.id} (disabled)" for app in apps)
         self._line(
@@ -39,8 +39,8 @@ class Banner:
         self,
         listening: str,
         app: AppSettings,
-        local: Address,
-        browser: Address,
+        local: ServerAddress,
+        browser: ServerAddress,
         *,
         playground: bool,
         announced: bool,
@@ -51,7 +51,7 @@ class Banner:
         self._line(("  soundpost ", "bold"), (f"{__version__}  listening on ", ""), (listening, "bold cyan"))
         self._line()
         self._line(
-            (f"  No app is configured: these credentials are for this run. To keep some: {command()} init", "dim")
+            (f"  No app is configured: these credentials are for this run. To keep some: {soundpost_command()} init", "dim")
         )
         if here_only:
             self._line(("  Only this machine reaches it. For others too: start --host 0.0.0.0", "dim"))
@@ -86,9 +86,9 @@ class Banner:
         self._console.print(Text.assemble(*parts))
 
 
-def trigger_command(app: AppSettings, local: Address, *, announced: bool) -> str:
+def trigger_command(app: AppSettings, local: ServerAddress, *, announced: bool) -> str:
     """The shortest command that sends an event to this server from another shell."""
     options = "" if local.port == DEFAULT_PORT else f"--port {local.port} "
     if not announced:
         options = f"--url {local.url} --app-id {app.id} --key {app.key} --secret {app.secret} "
-    return f"""{command()} trigger {options}playground hello '{{"text": "Hi"}}'"""
+    return f"""{soundpost_command()} trigger {options}playground hello '{{"text": "Hi"}}'"""

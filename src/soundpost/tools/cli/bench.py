@@ -25,7 +25,7 @@ from soundpost.tools.cli.target import (
     SecretOption,
     Target,
     UrlOption,
-    Wanted,
+    TargetOptions,
     resolve,
 )
 
@@ -120,7 +120,7 @@ def bench(
         _check_writable(file)
     settings = _settings(Scenario(scenario), connections, channels, rate, size, duration, publishers, processes)
     target = resolve(
-        Wanted(url, host, port, scheme, path, app_id, key, secret, config), needs=("app_id", "key", "secret")
+        TargetOptions(url, host, port, scheme, path, app_id, key, secret, config), needs=("app_id", "key", "secret")
     )
     _check_owner(target, own=own)
     endpoint = endpoint_of(

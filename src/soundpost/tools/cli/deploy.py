@@ -12,25 +12,20 @@ from soundpost.tools.cli.deploy_options import (
     OUTPUT,
     SIZE,
     AlsoSiteOption,
-    ApiFromOption,
     ApiOption,
-    CertificateOption,
-    ConfigOption,
+    ApiOptions,
     ConnectionsOption,
-    ForceOption,
-    HttpPortOption,
-    KeyOption,
-    ListenOption,
+    FrontOptions,
     NodeOption,
-    RootOption,
+    OutputOptions,
     ServerNameOption,
     UserOption,
-    WriteOption,
+    with_option_groups,
 )
 
 if TYPE_CHECKING:
     from soundpost.config import Loaded
-    from soundpost.tools.deploy import Deployment, Plan
+    from soundpost.tools.deploy import Deployment, DeployPlan
 
 deploy = typer.Typer(
     name="deploy",
@@ -51,16 +46,13 @@ deploy = typer.Typer(
 
 
 @deploy.command()
+@with_option_groups
 def nginx(
-    server_name: ServerNameOption = None,
-    listen: ListenOption = None,
-    http_port: HttpPortOption = 80,
-    certificate: CertificateOption = "",
-    key: KeyOption = "",
+    *,
+    front: FrontOptions,
     connections: ConnectionsOption = None,
     node: NodeOption = None,
-    api: ApiOption = "public",
-    api_from: ApiFromOption = None,
+    api: ApiOptions,
     also_site: AlsoSiteOption = False,
     whole: Annotated[
         bool,
@@ -81,10 +73,7 @@ def nginx(
             show_default="if this machine has it",
         ),
     ] = None,
-    config: ConfigOption = None,
-    write: WriteOption = False,
-    force: ForceOption = False,
-    root: RootOption = None,
+    output: OutputOptions,
 ) -> None:
     """Nginx: TLS on 443 for browsers, forwarded to the server inside.
 
@@ -94,79 +83,53 @@ def nginx(
     soundpost deploy nginx --server-name www.example.com --also-site
     soundpost deploy nginx --server-name ws.example.com --node 10.0.0.1:8080 --node 10.0.0.2:8080
     """
-    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of, tls_port_of
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_proxy
     from soundpost.tools.deploy import installed_nginx
     from soundpost.tools.deploy import nginx as target
 
     if also_site and whole:
         raise typer.BadParameter("--also-site adds to a site, --whole is a file of its own: give one of them")
-    loaded = load_configuration(config)
-    plan = plan_for(
-        loaded,
-        server_name_of(loaded, server_name),
-        connections,
-        tls_port=tls_port_of(loaded, listen),
-        http_port=http_port,
-        certificate=certificate,
-        key=key,
-        nodes=tuple(node or ()),
-        api_is_internal=api == "internal",
-        api_from=tuple(api_from or ()),
-    )
-    options = target.Options(
+    loaded = load_configuration(output.config)
+    plan = plan_of_proxy(loaded, front, api, connections, nodes=tuple(node or ()))
+    options = target.NginxOptions(
         also_site=also_site,
         whole=whole,
         http2_is_a_directive=installed_nginx.http2_is_a_directive(
             installed_nginx.version() if nginx_version is None else nginx_version
         ),
         ipv6=installed_nginx.has_ipv6() if ipv6 is None else ipv6,
-        main_file=installed_nginx.main_file(root or Path("/")),
+        main_file=installed_nginx.main_file(output.root or Path("/")),
     )
-    _hand_out(target.deployment(plan, options), loaded, plan, write=write, force=force, root=root or Path("/"))
+    _output(target.deployment(plan, options), loaded, plan, output, Path("/"))
 
 
 @deploy.command()
+@with_option_groups
 def caddy(
-    server_name: ServerNameOption = None,
-    listen: ListenOption = None,
-    http_port: HttpPortOption = 80,
-    certificate: CertificateOption = "",
-    key: KeyOption = "",
+    *,
+    front: FrontOptions,
     connections: ConnectionsOption = None,
     node: NodeOption = None,
-    api: ApiOption = "public",
-    api_from: ApiFromOption = None,
+    api: ApiOptions,
     also_site: AlsoSiteOption = False,
-    config: ConfigOption = None,
-    write: WriteOption = False,
-    force: ForceOption = False,
-    root: RootOption = None,
+    output: OutputOptions,
 ) -> None:
     """Caddy: as Nginx, with certificates that it gets by itself."""
-    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of, tls_port_of
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_proxy
     from soundpost.tools.deploy import caddy as target
 
-    if bool(certificate) != bool(key):
+    if bool(front.certificate) != bool(front.key):
         raise typer.BadParameter("--certificate and --key go together")
-    loaded = load_configuration(config)
-    plan = plan_for(
-        loaded,
-        server_name_of(loaded, server_name),
-        connections,
-        tls_port=tls_port_of(loaded, listen),
-        http_port=http_port,
-        certificate=certificate,
-        key=key,
-        nodes=tuple(node or ()),
-        api_is_internal=api == "internal",
-        api_from=tuple(api_from or ()),
-    )
-    made = target.deployment(plan, target.Options(also_site=also_site))
-    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path("/"))
+    loaded = load_configuration(output.config)
+    plan = plan_of_proxy(loaded, front, api, connections, nodes=tuple(node or ()))
+    made = target.deployment(plan, target.CaddyOptions(also_site=also_site))
+    _output(made, loaded, plan, output, Path("/"))
 
 
 @deploy.command()
+@with_option_groups
 def supervisor(
+    *,
     user: UserOption = None,
     connections: ConnectionsOption = None,
     server_name: ServerNameOption = None,
@@ -174,101 +137,82 @@ def supervisor(
         str | None,
         typer.Option(help="Log file.", rich_help_panel=SIZE, show_default="/var/log/supervisor/soundpost.log"),
     ] = None,
-    config: ConfigOption = None,
-    write: WriteOption = False,
-    force: ForceOption = False,
-    root: RootOption = None,
+    output: OutputOptions,
 ) -> None:
     """Supervisor: starts the server, and starts it again whenever it ends."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
     from soundpost.tools.deploy import supervisor as target
     from soundpost.tools.deploy.service import service
 
-    loaded = load_configuration(config, needs_app=True)
+    loaded = load_configuration(output.config, needs_app=True)
     plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
-    made = target.deployment(plan, service(config, Path.cwd(), user), log=log)
-    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path("/"))
+    made = target.deployment(plan, service(output.config, Path.cwd(), user), log=log)
+    _output(made, loaded, plan, output, Path("/"))
 
 
 @deploy.command()
+@with_option_groups
 def systemd(
+    *,
     user: UserOption = None,
     connections: ConnectionsOption = None,
     server_name: ServerNameOption = None,
-    config: ConfigOption = None,
-    write: WriteOption = False,
-    force: ForceOption = False,
-    root: RootOption = None,
+    output: OutputOptions,
 ) -> None:
     """systemd: a unit with readiness, watchdog and little that the server may do."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
     from soundpost.tools.deploy import systemd as target
     from soundpost.tools.deploy.service import service
 
-    loaded = load_configuration(config, needs_app=True)
+    loaded = load_configuration(output.config, needs_app=True)
     plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
-    made = target.deployment(plan, service(config, Path.cwd(), user))
-    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path("/"))
+    made = target.deployment(plan, service(output.config, Path.cwd(), user))
+    _output(made, loaded, plan, output, Path("/"))
 
 
 @deploy.command()
+@with_option_groups
 def docker(
+    *,
     connections: ConnectionsOption = None,
     server_name: ServerNameOption = None,
-    config: ConfigOption = None,
-    write: WriteOption = False,
-    force: ForceOption = False,
-    root: RootOption = None,
+    output: OutputOptions,
 ) -> None:
     """Docker: an image that is small, not root, and knows whether it is healthy. --write puts it here."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
     from soundpost.tools.deploy import docker as target
 
-    loaded = load_configuration(config)
+    loaded = load_configuration(output.config)
     plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
-    _hand_out(target.deployment(plan), loaded, plan, write=write, force=force, root=root or Path())
+    _output(target.deployment(plan), loaded, plan, output, Path())
 
 
 @deploy.command()
+@with_option_groups
 def compose(
+    *,
     with_nginx: Annotated[
         bool, typer.Option("--with-nginx", help="Nginx with TLS too.", rich_help_panel=FRONT)
     ] = False,
-    server_name: ServerNameOption = None,
-    listen: ListenOption = None,
-    http_port: HttpPortOption = 80,
-    certificate: CertificateOption = "",
-    key: KeyOption = "",
+    front: FrontOptions,
     connections: ConnectionsOption = None,
-    api: ApiOption = "public",
-    api_from: ApiFromOption = None,
-    config: ConfigOption = None,
-    write: WriteOption = False,
-    force: ForceOption = False,
-    root: RootOption = None,
+    api: ApiOptions,
+    output: OutputOptions,
 ) -> None:
     """Docker Compose: the server with Redis, if wanted Nginx; secrets are files. --write puts it here."""
-    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of, tls_port_of
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_proxy
     from soundpost.tools.deploy import compose as target
 
-    loaded = load_configuration(config, needs_app=True)
-    plan = plan_for(
-        loaded,
-        server_name_of(loaded, server_name, needed=with_nginx),
-        connections,
-        tls_port=tls_port_of(loaded, listen),
-        http_port=http_port,
-        certificate=certificate,
-        key=key,
-        api_is_internal=api == "internal",
-        api_from=tuple(api_from or ()),
-    )
-    made = target.deployment(plan, with_nginx=with_nginx, config=config)
-    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path())
+    loaded = load_configuration(output.config, needs_app=True)
+    plan = plan_of_proxy(loaded, front, api, connections, name_needed=with_nginx)
+    made = target.deployment(plan, with_nginx=with_nginx, config=output.config)
+    _output(made, loaded, plan, output, Path())
 
 
 @deploy.command()
+@with_option_groups
 def kubernetes(
+    *,
     server_name: ServerNameOption = None,
     image: Annotated[str | None, typer.Option(help="Image.", rich_help_panel=SIZE, show_default="soundpost")] = None,
     replicas: Annotated[
@@ -280,24 +224,22 @@ def kubernetes(
     ingress_class: Annotated[str, typer.Option(help="Class of the Ingress.", rich_help_panel=FRONT)] = "nginx",
     connections: ConnectionsOption = None,
     api: ApiOption = "public",
-    config: ConfigOption = None,
-    write: WriteOption = False,
-    force: ForceOption = False,
-    root: RootOption = None,
+    output: OutputOptions,
 ) -> None:
     """Kubernetes: all objects, with an Ingress for ingress-nginx. --write puts them here."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
     from soundpost.tools.deploy import kubernetes as target
 
-    loaded = load_configuration(config, needs_app=True)
+    loaded = load_configuration(output.config, needs_app=True)
     plan = plan_for(loaded, server_name_of(loaded, server_name), connections, api_is_internal=api == "internal")
-    defaults = target.Options()
-    options = target.Options(image or defaults.image, replicas, autoscale, ingress_class)
-    made = target.deployment(plan, options, config)
-    _hand_out(made, loaded, plan, write=write, force=force, root=root or Path())
+    defaults = target.KubernetesOptions()
+    options = target.KubernetesOptions(image or defaults.image, replicas, autoscale, ingress_class)
+    made = target.deployment(plan, options, output.config)
+    _output(made, loaded, plan, output, Path())
 
 
-def _hand_out(made: Deployment, loaded: Loaded, plan: Plan, *, write: bool, force: bool, root: Path) -> None:
-    from soundpost.tools.cli.deploy_output import hand_out
+def _output(made: Deployment, loaded: Loaded, plan: DeployPlan, output: OutputOptions, default_root: Path) -> None:
+    from soundpost.tools.cli.deploy_output import output_deployment
 
-    hand_out(made, loaded, plan, write=write, force=force, root=root)
+    root = output.root or default_root
+    output_deployment(made, loaded, plan, write=output.write, force=output.force, root=root)

@@ -1,9 +1,13 @@
-"""The options that commands of ``soundpost deploy`` share."""
+"""Options that several commands of ``soundpost deploy`` share, declared once in groups."""
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import typer
 
@@ -76,3 +80,69 @@ RootOption = Annotated[
     Path | None,
     typer.Option(help="Folder to write below, as for an image or a package.", rich_help_panel=OUTPUT, show_default=""),
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class FrontOptions:
+    """Options for a proxy in front of the server: the name, ports and certificate that browsers meet."""
+
+    server_name: ServerNameOption = None
+    listen: ListenOption = None
+    http_port: HttpPortOption = 80
+    certificate: CertificateOption = ""
+    key: KeyOption = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiOptions:
+    """Options that open the HTTP API to the outside, or close it."""
+
+    api: ApiOption = "public"
+    api_from: ApiFromOption = None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """Options that every command has: the configuration to read, and where the files go."""
+
+    config: ConfigOption = None
+    write: WriteOption = False
+    force: ForceOption = False
+    root: RootOption = None
+
+
+def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Return ``command`` with each parameter that is a group above replaced by the options of the group.
+
+    Typer reads options from a function's signature and knows no groups.
+    """
+    groups: dict[str, type[Any]] = {}
+    options: list[inspect.Parameter] = []
+    for parameter in inspect.signature(command, eval_str=True).parameters.values():
+        if is_dataclass(parameter.annotation):
+            groups[parameter.name] = parameter.annotation
+            options += _options_of(parameter.annotation)
+        else:
+            options.append(parameter)
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        filled = {
+            name: group(**{field.name: given.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        command(**filled, **given)
+
+    run.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+    run.__annotations__ = {option.name: option.annotation for option in options}
+    return run
+
+
+def _options_of(group: type[Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(group)
+    ]

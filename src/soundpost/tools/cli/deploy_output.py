@@ -8,13 +8,13 @@ import typer
 
 from soundpost.config import Loaded
 from soundpost.core.app_settings import AppSettings
-from soundpost.tools.cli.addresses import Address
+from soundpost.tools.cli.addresses import ServerAddress
 from soundpost.tools.cli.snippets import dotenv_lines
-from soundpost.tools.deploy import Deployment, Plan
+from soundpost.tools.deploy import Deployment, DeployPlan
 from soundpost.tools.deploy.writing import write as write_files
 
 
-def hand_out(made: Deployment, loaded: Loaded, plan: Plan, *, write: bool, force: bool, root: Path) -> None:
+def output_deployment(made: Deployment, loaded: Loaded, plan: DeployPlan, *, write: bool, force: bool, root: Path) -> None:
     """Print or write the files; say what to do next on standard error."""
     for warning in (*loaded.warnings, *made.warnings):
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
@@ -33,7 +33,7 @@ def hand_out(made: Deployment, loaded: Loaded, plan: Plan, *, write: bool, force
     _say_next(made, loaded, plan, written=write)
 
 
-def _say_next(made: Deployment, loaded: Loaded, plan: Plan, *, written: bool) -> None:
+def _say_next(made: Deployment, loaded: Loaded, plan: DeployPlan, *, written: bool) -> None:
     heading = "Next" if written else "Next, once it is written (--write)"
     typer.echo(f"\n{heading}\n\n{_indented(made.steps)}", err=True)
     app = loaded.settings.apps[0]
@@ -41,9 +41,9 @@ def _say_next(made: Deployment, loaded: Loaded, plan: Plan, *, written: bool) ->
         app = AppSettings(id="<app id>", key="<app key>", secret="")
     # Not the secret itself: this is read over shoulders, and kept in logs.
     shown = AppSettings(id=app.id, key=app.key, secret=f"<secret of this app, as in {_where(loaded)}>")
-    backend = Address(*made.backend, plan.prefix)
+    backend = ServerAddress(*made.backend, plan.prefix)
     name = "<name browsers connect to>" if plan.server_name == "localhost" else plan.server_name
-    browser = Address("https", name, plan.tls_port, plan.prefix)
+    browser = ServerAddress("https", name, plan.tls_port, plan.prefix)
     lines = dotenv_lines(shown, backend, browser).splitlines()
     typer.echo(f"\nBackend and frontend, .env\n\n{_indented(lines)}\n", err=True)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from soundpost.config import Loaded, load
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.errors import ConfigurationError
-from soundpost.tools.deploy import Plan
+from soundpost.tools.cli.deploy_options import ApiOptions, FrontOptions
+from soundpost.tools.deploy import DeployPlan
 
 
 def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loaded:
@@ -44,8 +45,35 @@ def tls_port_of(loaded: Loaded, option: int | None) -> int:
     return loaded.public.port if loaded.public.scheme == "https" and loaded.public.port else 443
 
 
-def plan_for(loaded: Loaded, name: str | None, connections: int | None, **more: object) -> Plan:
+def plan_for(loaded: Loaded, name: str | None, connections: int | None, **more: object) -> DeployPlan:
     """The plan, with what only some commands ask for."""
     wanted = loaded.settings.server.max_connections or 10_000 if connections is None else connections
     more.setdefault("tls_port", tls_port_of(loaded, None))
-    return Plan(settings=loaded.settings, server_name=name or "localhost", connections=wanted, **more)  # type: ignore[arg-type]
+    return DeployPlan(settings=loaded.settings, server_name=name or "localhost", connections=wanted, **more)  # type: ignore[arg-type]
+
+
+def plan_of_proxy(
+    loaded: Loaded,
+    front: FrontOptions,
+    api: ApiOptions,
+    connections: int | None,
+    *,
+    nodes: tuple[str, ...] = (),
+    name_needed: bool = True,
+) -> DeployPlan:
+    """Return the plan for a proxy in front of ``nodes``; empty means the server configured here.
+
+    Raises ConfigurationError if ``name_needed`` and nothing says under which name browsers connect.
+    """
+    return plan_for(
+        loaded,
+        server_name_of(loaded, front.server_name, needed=name_needed),
+        connections,
+        tls_port=tls_port_of(loaded, front.listen),
+        http_port=front.http_port,
+        certificate=front.certificate,
+        key=front.key,
+        nodes=nodes,
+        api_is_internal=api.api == "internal",
+        api_from=tuple(api.api_from or ()),
+    )

@@ -87,12 +87,12 @@ def doctor(
     soundpost doctor --env backend/.env --env frontend/.env --slow --connections 20000
     """
     from soundpost.errors import ConfigurationError
-    from soundpost.tools.cli.doctor_plan import Options, plan_of
+    from soundpost.tools.cli.doctor_plan import DoctorOptions, plan_of
     from soundpost.tools.cli.doctor_report import TextReport, as_json
     from soundpost.tools.doctor import Examination, CheckPlan, examine
     from soundpost.tools.doctor.findings import FaultFound
 
-    options = Options(
+    options = DoctorOptions(
         url=url,
         backend_url=backend_url,
         key=key,

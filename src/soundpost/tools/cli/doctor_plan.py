@@ -16,7 +16,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.addresses import SocketAddress, browser_address, local_address, published_address
-from soundpost.tools.cli.running import find
+from soundpost.tools.cli.running import find_running
 from soundpost.tools.doctor import CheckPlan
 from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from soundpost.tools.doctor.dotenv import Value, read_env_file
@@ -30,7 +30,7 @@ _OF_APPLICATIONS: Final = ("SOUNDPOST_PUBLIC_", "SOUNDPOST_BROADCAST_", "SOUNDPO
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class DoctorOptions:
     """What the command line says; None stands for an option not given."""
 
     url: str | None
@@ -46,7 +46,7 @@ class Options:
     insecure: bool
 
 
-def plan_of(options: Options) -> CheckPlan:
+def plan_of(options: DoctorOptions) -> CheckPlan:
     """Gather what is known. Raises BadParameter, and ConfigurationError for a configuration that cannot be used."""
     public, key = _address_and_key(options)
     files = tuple(read_env_file(path) for path in options.env)
@@ -80,7 +80,7 @@ def plan_of(options: Options) -> CheckPlan:
     return plan
 
 
-def _address_and_key(options: Options) -> tuple[BaseUrl | None, str]:
+def _address_and_key(options: DoctorOptions) -> tuple[BaseUrl | None, str]:
     """Of ``--url``, which may be a WebSocket's whole address, as browsers' consoles show it."""
     if options.url is None:
         return None, options.key or ""
@@ -98,7 +98,7 @@ def _place(url: str, option: str) -> BaseUrl:
         raise typer.BadParameter(f"{option}: {error}") from None
 
 
-def _with_configuration(plan: CheckPlan, options: Options) -> CheckPlan:
+def _with_configuration(plan: CheckPlan, options: DoctorOptions) -> CheckPlan:
     """With what the configuration here says, where options and files do not."""
     try:
         loaded = load(environ=os.environ, directory=Path.cwd(), config_file=options.config)
@@ -131,7 +131,7 @@ def _with_configuration(plan: CheckPlan, options: Options) -> CheckPlan:
 
 def _with_running(plan: CheckPlan, loaded: Loaded) -> CheckPlan:
     """With the server that was started here with credentials for one run, if there is one."""
-    running = find(None, loaded.settings.server.port)
+    running = find_running(None, loaded.settings.server.port)
     if running is None:
         return plan
     place = parse_base_url(running.url)

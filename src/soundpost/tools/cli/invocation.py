@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 
-def command() -> str:
+def soundpost_command() -> str:
     """``soundpost`` where the shell finds it; else its path, or the ``python -m soundpost`` it was called as."""
     called = Path(sys.argv[0])
     if called.name == "soundpost":

@@ -24,7 +24,7 @@ from soundpost.tools.cli.target import (
     SecretOption,
     Target,
     UrlOption,
-    Wanted,
+    TargetOptions,
     resolve,
 )
 from soundpost.wire.printable import printable
@@ -90,7 +90,7 @@ def listen(
         raise typer.BadParameter("--user-id: with --auth-endpoint the application says who you are")
     secretive = not auth_endpoint and any(kind_of(channel).needs_auth for channel in channels)
     target = resolve(
-        Wanted(url, host, port, scheme, path, app_id, key, secret, config),
+        TargetOptions(url, host, port, scheme, path, app_id, key, secret, config),
         needs=("key", "secret") if secretive else ("key",),
     )
     lines = EventLines(as_json=json)

@@ -66,7 +66,7 @@ def withdraw(path: Path) -> None:
             path.unlink()
 
 
-def find(port: int | None, usual_port: int) -> RunningServer | None:
+def find_running(port: int | None, usual_port: int) -> RunningServer | None:
     """The running server of this user at ``port``; without one the only one, or of several that at ``usual_port``.
 
     Raises ConfigurationError when that leaves a choice.

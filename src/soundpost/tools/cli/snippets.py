@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from soundpost.core.app_settings import AppSettings
-from soundpost.tools.cli.addresses import Address
+from soundpost.tools.cli.addresses import ServerAddress
 
 
-def echo_snippet(key: str, browser: Address) -> str:
+def echo_snippet(key: str, browser: ServerAddress) -> str:
     """JavaScript that connects laravel-echo to ``browser``, the address browsers use."""
     path = f"\n    wsPath: '{browser.path}'," if browser.path else ""
     return f"""\
@@ -27,7 +27,7 @@ window.Echo = new Echo({{
 }});"""
 
 
-def dotenv_lines(app: AppSettings, backend: Address, browser: Address) -> str:
+def dotenv_lines(app: AppSettings, backend: ServerAddress, browser: ServerAddress) -> str:
     """``.env`` lines of an application that publishes to ``backend``, and whose pages connect to ``browser``.
 
     The two differ behind a proxy, whose port is 443 while ours stays 8080.

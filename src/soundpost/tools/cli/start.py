@@ -104,14 +104,14 @@ def _configured(loaded: Loaded) -> Settings:
 
 def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
     """Print the banner; return the files to remove at the end."""
-    from soundpost.tools.cli.addresses import Address, browser_address, local_address
+    from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address
     from soundpost.tools.cli.banner import Banner
     from soundpost.tools.cli.running import announce
     from soundpost.wire.addresses import is_loopback_host
 
     server, apps = loaded.settings.server, loaded.settings.apps
     local = local_address(server, listening.port)
-    shown = Address("https" if listening.tls else "http", listening.host, listening.port, listening.path).url
+    shown = ServerAddress("https" if listening.tls else "http", listening.host, listening.port, listening.path).url
     if server.unix_socket is not None:
         shown = f"unix:{server.unix_socket}"
     if not loaded.generated:

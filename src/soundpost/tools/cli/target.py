@@ -15,7 +15,7 @@ from soundpost.wire.addresses import AddressError, host_of, split_url
 
 if TYPE_CHECKING:
     from soundpost.config import Loaded
-    from soundpost.tools.cli.addresses import Address
+    from soundpost.tools.cli.addresses import ServerAddress
 
 _SERVER = "Server (default: the one configured here, or running here)"
 _APP = "App (default: the one configured here, or of the server running here)"
@@ -38,7 +38,7 @@ ConfigOption = Annotated[
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class TargetOptions:
     """What the command line says; None stands for an option not given."""
 
     url: str | None = None
@@ -62,32 +62,32 @@ class Target:
     secret: str = field(repr=False)
 
 
-def resolve(wanted: Wanted, needs: tuple[str, ...]) -> Target:
+def resolve(options: TargetOptions, needs: tuple[str, ...]) -> Target:
     """Where to connect, and as whom. ``needs`` of ``app_id``, ``key`` and ``secret`` must be known.
 
     Raises ConfigurationError, and BadParameter for options that contradict each other.
     """
-    _check(wanted)
-    if all(getattr(wanted, name) for name in needs) and (wanted.url or wanted.host):
-        return _filled(wanted, wanted.url or _address(wanted, None).url, "", "", "")
+    _check(options)
+    if all(getattr(options, name) for name in needs) and (options.url or options.host):
+        return _filled(options, options.url or _address(options, None).url, "", "", "")
 
     from soundpost.config.load import LOCAL_HOSTS, load
-    from soundpost.tools.cli.running import find
+    from soundpost.tools.cli.running import find_running
 
-    loaded = load(environ=os.environ, directory=Path.cwd(), config_file=wanted.config)
+    loaded = load(environ=os.environ, directory=Path.cwd(), config_file=options.config)
     if not loaded.generated:
-        app_id, key, secret = _app(wanted, loaded)
-        return _filled(wanted, wanted.url or _address(wanted, loaded).url, app_id, key, secret)
-    host = wanted.host or loaded.public.host
-    elsewhere = wanted.url is not None or (host is not None and host not in LOCAL_HOSTS)
-    running = None if elsewhere else find(wanted.port, loaded.settings.server.port)
+        app_id, key, secret = _app(options, loaded)
+        return _filled(options, options.url or _address(options, loaded).url, app_id, key, secret)
+    host = options.host or loaded.public.host
+    elsewhere = options.url is not None or (host is not None and host not in LOCAL_HOSTS)
+    running = None if elsewhere else find_running(options.port, loaded.settings.server.port)
     if running is not None:
-        return _filled(wanted, running.url, running.app_id, running.key, running.secret)
-    target = _filled(wanted, wanted.url or _address(wanted, loaded).url, "", "", "")
+        return _filled(options, running.url, running.app_id, running.key, running.secret)
+    target = _filled(options, options.url or _address(options, loaded).url, "", "", "")
     missing = [name for name in needs if not getattr(target, name)]
     if missing:
         raise ConfigurationError(
-            f"no app is configured here and no server with credentials of its own runs{_at(wanted)}: start one with "
+            f"no app is configured here and no server with credentials of its own runs{_at(options)}: start one with "
             f"'soundpost start', set {', '.join(_VARIABLES[name] for name in missing)}, or give "
             f"{', '.join(_OPTIONS[name] for name in missing)}"
         )
@@ -98,62 +98,62 @@ _OPTIONS = {"app_id": "--app-id", "key": "--key", "secret": "--secret"}
 _VARIABLES = {"app_id": "SOUNDPOST_APP_ID", "key": "SOUNDPOST_APP_KEY", "secret": "SOUNDPOST_APP_SECRET"}
 
 
-def _check(wanted: Wanted) -> None:
-    if wanted.url is not None:
-        if wanted.host or wanted.port is not None or wanted.scheme or wanted.path:
+def _check(options: TargetOptions) -> None:
+    if options.url is not None:
+        if options.host or options.port is not None or options.scheme or options.path:
             raise typer.BadParameter("--url says it all: leave out --host, --port, --scheme and --path")
         try:
-            split_url(wanted.url)
+            split_url(options.url)
         except AddressError as error:
-            raise typer.BadParameter(f"--url {redacted(wanted.url)}: {error}") from None
-        if not wanted.url.startswith(("http://", "https://")):
+            raise typer.BadParameter(f"--url {redacted(options.url)}: {error}") from None
+        if not options.url.startswith(("http://", "https://")):
             raise typer.BadParameter(
-                f"--url {redacted(wanted.url)}: expected an address such as https://ws.example.com"
+                f"--url {redacted(options.url)}: expected an address such as https://ws.example.com"
             )
-    if wanted.host is not None:
+    if options.host is not None:
         try:
-            host_of(wanted.host)
+            host_of(options.host)
         except AddressError as error:
             raise typer.BadParameter(f"--host {error}") from None
-    if wanted.scheme not in (None, "http", "https"):
-        raise typer.BadParameter(f"--scheme {wanted.scheme!r}: expected http or https")
-    if wanted.port is not None and not 0 < wanted.port < 65536:
-        raise typer.BadParameter(f"--port {wanted.port}: expected a number from 1 to 65535")
+    if options.scheme not in (None, "http", "https"):
+        raise typer.BadParameter(f"--scheme {options.scheme!r}: expected http or https")
+    if options.port is not None and not 0 < options.port < 65536:
+        raise typer.BadParameter(f"--port {options.port}: expected a number from 1 to 65535")
 
 
-def _filled(wanted: Wanted, base_url: str, app_id: str, key: str, secret: str) -> Target:
-    return Target(base_url, wanted.app_id or app_id, wanted.key or key, wanted.secret or secret)
+def _filled(options: TargetOptions, base_url: str, app_id: str, key: str, secret: str) -> Target:
+    return Target(base_url, options.app_id or app_id, options.key or key, options.secret or secret)
 
 
-def _app(wanted: Wanted, loaded: Loaded) -> tuple[str, str, str]:
+def _app(options: TargetOptions, loaded: Loaded) -> tuple[str, str, str]:
     """The configured app that options name by id or key, or the first."""
     apps = loaded.settings.apps
     for app in apps:
-        if wanted.app_id in (None, app.id) and wanted.key in (None, app.key):
+        if options.app_id in (None, app.id) and options.key in (None, app.key):
             return app.id, app.key, app.secret
-    if wanted.key and wanted.secret:
+    if options.key and options.secret:
         return apps[0].id, "", ""
     known = ", ".join(app.id for app in apps)
     raise ConfigurationError(
-        f"no configured app has this {'--app-id' if wanted.app_id else '--key'}; configured are the apps {known}: "
+        f"no configured app has this {'--app-id' if options.app_id else '--key'}; configured are the apps {known}: "
         "for another one give --app-id, --key and --secret"
     )
 
 
-def _address(wanted: Wanted, loaded: Loaded | None) -> Address:
+def _address(options: TargetOptions, loaded: Loaded | None) -> ServerAddress:
     """The address in options; else what ``SOUNDPOST_HOST/PORT/SCHEME`` say; else the configured server's own."""
     from soundpost.config import ServerSettings
-    from soundpost.tools.cli.addresses import Address, local_address, published_address
+    from soundpost.tools.cli.addresses import ServerAddress, local_address, published_address
 
-    if loaded is None or wanted.host or wanted.port is not None:
+    if loaded is None or options.host or options.port is not None:
         base = local_address(loaded.settings.server if loaded else ServerSettings())
     else:
         base = published_address(loaded)
-    scheme = wanted.scheme or ("https" if wanted.port == 443 else base.scheme)
-    usual = {"https": 443, "http": 80}[scheme] if wanted.scheme and wanted.host else base.port
-    path = base.path if wanted.path is None else "/" + wanted.path.strip("/") if wanted.path.strip("/") else ""
-    return Address(scheme, wanted.host or base.host, wanted.port or usual, path)
+    scheme = options.scheme or ("https" if options.port == 443 else base.scheme)
+    usual = {"https": 443, "http": 80}[scheme] if options.scheme and options.host else base.port
+    path = base.path if options.path is None else "/" + options.path.strip("/") if options.path.strip("/") else ""
+    return ServerAddress(scheme, options.host or base.host, options.port or usual, path)
 
 
-def _at(wanted: Wanted) -> str:
-    return f" on port {wanted.port}" if wanted.port is not None else ""
+def _at(options: TargetOptions) -> str:
+    return f" on port {options.port}" if options.port is not None else ""

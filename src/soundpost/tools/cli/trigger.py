@@ -18,7 +18,7 @@ from soundpost.tools.cli.target import (
     SchemeOption,
     SecretOption,
     UrlOption,
-    Wanted,
+    TargetOptions,
     resolve,
 )
 from soundpost.wire.printable import printable
@@ -57,7 +57,7 @@ def trigger(
     if wrong is not None:
         raise typer.BadParameter(wrong, param_hint="--socket-id")
     target = resolve(
-        Wanted(url, host, port, scheme, path, app_id, key, secret, config), needs=("app_id", "key", "secret")
+        TargetOptions(url, host, port, scheme, path, app_id, key, secret, config), needs=("app_id", "key", "secret")
     )
     text = sys.stdin.read().removesuffix("\n") if data == "-" else data
     _check_encrypted(channel, text)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.tools.deploy.layout import block, comment
-from soundpost.tools.deploy.plan import Deployment, File, Plan
+from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
 from soundpost.tools.deploy.sizes import kernel_comment, proxy_open_files
 
 _FILE: Final = Path("/etc/caddy/soundpost.caddy")
@@ -15,14 +15,14 @@ _MAIN: Final = Path("/etc/caddy/Caddyfile")
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class CaddyOptions:
     """What is Caddy's own."""
 
     also_site: bool = False
     """The server name has a site already: a snippet to import there."""
 
 
-def deployment(plan: Plan, options: Options) -> Deployment:
+def deployment(plan: DeployPlan, options: CaddyOptions) -> Deployment:
     """A file for the Caddyfile to import."""
     site = _snippet(plan) if options.also_site else _site(plan)
     text = "\n\n".join(part for part in (_heading(plan), _global(plan, options), site) if part) + "\n"
@@ -32,10 +32,10 @@ def deployment(plan: Plan, options: Options) -> Deployment:
     steps.append(f"caddy validate --config {_MAIN} --adapter caddyfile && systemctl reload caddy")
     if plan.unix_socket is not None:
         steps.append(f"# Soundpost listens on a Unix socket: applications publish to 127.0.0.1:{plan.backend.port}")
-    return Deployment((File(_FILE, text),), tuple(steps), plan.backend)
+    return Deployment((ConfigFile(_FILE, text),), tuple(steps), plan.backend)
 
 
-def _heading(plan: Plan) -> str:
+def _heading(plan: DeployPlan) -> str:
     return comment(
         f"""\
 Soundpost behind Caddy, for {plan.connections:,} connections.
@@ -50,7 +50,7 @@ for them. Two open files for each client, with systemctl edit caddy:
     )
 
 
-def _global(plan: Plan, options: Options) -> str:
+def _global(plan: DeployPlan, options: CaddyOptions) -> str:
     """Global options, which are only needed for ports that are not the usual ones."""
     if options.also_site:
         return ""
@@ -59,7 +59,7 @@ def _global(plan: Plan, options: Options) -> str:
     return block("", f"http_port {plan.http_port}").lstrip() if plan.http_port != 80 else ""
 
 
-def _site(plan: Plan) -> str:
+def _site(plan: DeployPlan) -> str:
     port = "" if plan.tls_port == 443 else f":{plan.tls_port}"
     own = ""
     if plan.certificate or plan.key:
@@ -77,11 +77,11 @@ def _site(plan: Plan) -> str:
     return f"{site}{_inner_site(plan)}"
 
 
-def _snippet(plan: Plan) -> str:
+def _snippet(plan: DeployPlan) -> str:
     return block("(soundpost)", *_routes(plan, health=False)) + _inner_site(plan)
 
 
-def _routes(plan: Plan, *, health: bool = True) -> list[str]:
+def _routes(plan: DeployPlan, *, health: bool = True) -> list[str]:
     prefix = plan.prefix
     guard = ""
     if plan.api_is_internal:
@@ -116,7 +116,7 @@ def _routes(plan: Plan, *, health: bool = True) -> list[str]:
     ]
 
 
-def _forward(plan: Plan) -> str:
+def _forward(plan: DeployPlan) -> str:
     several = len(plan.upstreams) > 1
     upstreams = [upstream.replace("unix:", "unix/") for upstream in plan.upstreams]
     transport = ""
@@ -139,7 +139,7 @@ def _forward(plan: Plan) -> str:
     )
 
 
-def _inner_site(plan: Plan) -> str:
+def _inner_site(plan: DeployPlan) -> str:
     """Soundpost has no port of its own then: one for applications on this machine."""
     if plan.unix_socket is None:
         return ""

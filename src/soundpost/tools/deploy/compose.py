@@ -12,14 +12,14 @@ from soundpost.tools.deploy.containers import (
     UID,
     config_file,
     has_several_apps,
-    inside,
-    redis_elsewhere,
+    in_container,
+    reachable_redis,
     secrets,
     variables,
     warnings,
 )
 from soundpost.tools.deploy.layout import quoted
-from soundpost.tools.deploy.plan import Backend, Deployment, File, Plan
+from soundpost.tools.deploy.plan import BackendAddress, Deployment, ConfigFile, DeployPlan
 from soundpost.tools.deploy.sizes import open_files_limit, proxy_open_files
 
 _FILE: Final = Path("compose.yaml")
@@ -27,16 +27,16 @@ _NGINX_FILE: Final = Path("nginx.conf")
 _LETSENCRYPT: Final = "/etc/letsencrypt"
 
 
-def deployment(plan: Plan, *, with_nginx: bool = False, config: Path | None = None) -> Deployment:
+def deployment(plan: DeployPlan, *, with_nginx: bool = False, config: Path | None = None) -> Deployment:
     """``compose.yaml`` with its Dockerfile, its secrets as files, and for ``with_nginx`` its ``nginx.conf``."""
     noted = warnings(plan)
     dockerfile = docker.text(plan)
-    plan = inside(plan)
-    files = [File(_FILE, _text(plan, with_nginx, config)), File(docker.FILE, dockerfile, beside=True)]
+    plan = in_container(plan)
+    files = [ConfigFile(_FILE, _text(plan, with_nginx, config)), ConfigFile(docker.FILE, dockerfile, of_other_target=True)]
     if with_nginx:
         in_front = dataclasses.replace(plan, nodes=(f"soundpost:{plan.server.port}",))
-        files.append(File(_NGINX_FILE, nginx.container_file(in_front), beside=True))
-    files += [File(Path(f"secrets/{name}"), value, private=True) for name, (_, value) in secrets(plan).items()]
+        files.append(ConfigFile(_NGINX_FILE, nginx.container_file(in_front), of_other_target=True))
+    files += [ConfigFile(Path(f"secrets/{name}"), value, private=True) for name, (_, value) in secrets(plan).items()]
     steps = ["docker compose up -d --build", "docker compose ps   # healthy?"]
     if os.getuid() == 0:
         owned = [f"secrets/{name}" for name in secrets(plan)] or [config_file(config)]
@@ -45,12 +45,12 @@ def deployment(plan: Plan, *, with_nginx: bool = False, config: Path | None = No
         steps.append("docker compose exec nginx nginx -s reload   # after a certificate was renewed")
     else:
         steps.append("# TLS for browsers: soundpost deploy nginx on this machine, or --with-nginx here")
-    backend = Backend("http", "soundpost" if with_nginx else "127.0.0.1", plan.server.port)
+    backend = BackendAddress("http", "soundpost" if with_nginx else "127.0.0.1", plan.server.port)
     return Deployment(tuple(files), tuple(steps), backend, noted)
 
 
-def _text(plan: Plan, with_nginx: bool, config: Path | None) -> str:
-    own_redis = redis_elsewhere(plan) is None
+def _text(plan: DeployPlan, with_nginx: bool, config: Path | None) -> str:
+    own_redis = reachable_redis(plan) is None
     files = open_files_limit(plan.connections)
     names = secrets(plan)
     environment = {**variables(plan), **{variable: f"/run/secrets/{name}" for name, (variable, _) in names.items()}}
@@ -139,7 +139,7 @@ def _redis() -> str:
 {_LOGGING}"""
 
 
-def _nginx(plan: Plan) -> str:
+def _nginx(plan: DeployPlan) -> str:
     files = proxy_open_files(plan.connections)
     plain = f', "{plan.http_port}:{plan.http_port}"' if plan.http_port else ""
     if plan.certificate_file.startswith(f"{_LETSENCRYPT}/"):

@@ -14,14 +14,14 @@ from soundpost.config.options import OPTIONS
 from soundpost.config.settings import ScalingSettings, ServerSettings, TlsSettings
 from soundpost.core.app_settings import AppSettings
 from soundpost.defaults import DEFAULT_PORT
-from soundpost.tools.deploy.plan import Plan
+from soundpost.tools.deploy.plan import DeployPlan
 
 UID: Final = 10_001
 """Whom the server runs as in its image."""
 _LEFT_OUT: Final = {("app", "id"), ("app", "key"), ("server", "host"), ("server", "port"), ("server", "path")}
 
 
-def inside(plan: Plan) -> Plan:
+def in_container(plan: DeployPlan) -> DeployPlan:
     """The plan as it is in a container: on all addresses there, without TLS, which whoever is in front has."""
     server = msgspec.structs.replace(
         plan.server, host="0.0.0.0", port=plan.server.port or DEFAULT_PORT, unix_socket=None, tls=TlsSettings()
@@ -33,7 +33,7 @@ PRIVATE_NETWORKS: Final = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16
 """Where proxies are among containers: never on the loopback address."""
 
 
-def variables(plan: Plan) -> dict[str, str]:
+def variables(plan: DeployPlan) -> dict[str, str]:
     """All settings that are not the defaults, but for those of the image, secrets, and files of this machine."""
     defaults: dict[str, Any] = {
         "server": ServerSettings(),
@@ -59,12 +59,12 @@ def variables(plan: Plan) -> dict[str, str]:
     return found
 
 
-def has_several_apps(plan: Plan) -> bool:
+def has_several_apps(plan: DeployPlan) -> bool:
     """Environment variables hold one app only: several come in their file."""
     return len(plan.settings.apps) > 1
 
 
-def redis_elsewhere(plan: Plan) -> str | None:
+def reachable_redis(plan: DeployPlan) -> str | None:
     """The configured Redis, if a container can reach it: not one on this very machine."""
     url = plan.settings.scaling.redis
     if url is None or url.startswith("unix:") or urlsplit(url.split(",")[0]).hostname in LOCAL_HOSTS:
@@ -72,7 +72,7 @@ def redis_elsewhere(plan: Plan) -> str | None:
     return url
 
 
-def not_inside(plan: Plan) -> list[str]:
+def variables_left_out(plan: DeployPlan) -> list[str]:
     """Variables of settings that are left out in a container, though a configuration file may have them."""
     server = plan.server
     names = ["UNIX_SOCKET"] if server.unix_socket is not None else []
@@ -81,25 +81,25 @@ def not_inside(plan: Plan) -> list[str]:
     return [f"SOUNDPOST_SERVER_{name}" for name in names]
 
 
-def warnings(plan: Plan) -> tuple[str, ...]:
+def warnings(plan: DeployPlan) -> tuple[str, ...]:
     """Of settings that do not hold in a container."""
     scaling = plan.settings.scaling
     named = [path for path in (scaling.ca_certificate, scaling.certificate, scaling.key) if path is not None]
     found = [f"{path} ([scaling]) is a file of this machine: mount it into the container" for path in named]
-    if not_inside(plan):
+    if variables_left_out(plan):
         found.append(
-            f"{', '.join(not_inside(plan))}: left out in the container, which listens on its port, without TLS, for "
+            f"{', '.join(variables_left_out(plan))}: left out in the container, which listens on its port, without TLS, for "
             "the proxy in front of it"
         )
     return tuple(found)
 
 
-def secrets(plan: Plan) -> dict[str, tuple[str, str]]:
+def secrets(plan: DeployPlan) -> dict[str, tuple[str, str]]:
     """What must not be seen: by its name, the variable that names its file, and its value."""
     found = {}
     if not has_several_apps(plan):
         found["app_secret"] = ("SOUNDPOST_APP_SECRET_FILE", plan.settings.apps[0].secret)
-    redis = redis_elsewhere(plan)
+    redis = reachable_redis(plan)
     if redis is not None:
         found["redis_url"] = ("SOUNDPOST_SCALING_REDIS_FILE", redis)
         if plan.settings.scaling.sentinel_password is not None:

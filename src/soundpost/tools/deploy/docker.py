@@ -6,19 +6,19 @@ from pathlib import Path
 from typing import Final
 
 from soundpost import __version__
-from soundpost.tools.deploy.containers import UID, inside, not_inside, warnings
+from soundpost.tools.deploy.containers import UID, in_container, variables_left_out, warnings
 from soundpost.tools.deploy.layout import quoted
-from soundpost.tools.deploy.plan import Deployment, File, Plan
+from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
 from soundpost.tools.deploy.sizes import open_files_limit
 
 FILE: Final = Path("Dockerfile")
 IMAGE: Final = f"soundpost:{__version__}"
 
 
-def deployment(plan: Plan) -> Deployment:
+def deployment(plan: DeployPlan) -> Deployment:
     """A Dockerfile, which needs nothing from the folder it is in."""
     noted, dockerfile = warnings(plan), text(plan)
-    plan = inside(plan)
+    plan = in_container(plan)
     port = plan.server.port
     files = open_files_limit(plan.connections)
     run = (
@@ -31,13 +31,13 @@ def deployment(plan: Plan) -> Deployment:
         "# soundpost.toml holds secrets and has mode 600: the container runs as its owner, to read it",
         run,
     )
-    return Deployment((File(FILE, dockerfile),), steps, plan.backend, noted)
+    return Deployment((ConfigFile(FILE, dockerfile),), steps, plan.backend, noted)
 
 
-def text(plan: Plan) -> str:
+def text(plan: DeployPlan) -> str:
     """The Dockerfile."""
-    unset = "".join(f" \\\n    {name}=null" for name in not_inside(plan))
-    plan = inside(plan)
+    unset = "".join(f" \\\n    {name}=null" for name in variables_left_out(plan))
+    plan = in_container(plan)
     check = (
         "import os, urllib.request as r; e = os.environ; "
         "r.urlopen('http://127.0.0.1:' + e['SOUNDPOST_SERVER_PORT'] + e.get('SOUNDPOST_SERVER_PATH', '') + '/up', "

@@ -52,7 +52,7 @@ def main_file(root: Path) -> str:
         return ""
 
 
-def lacking(text: str, connections: int) -> list[str]:
+def missing_directives(text: str, connections: int) -> list[str]:
     """Commands that give ``nginx.conf``, as it is now, what so many connections need outside of ``http { … }``."""
     wanted = proxy_connections(connections)
     words = re.sub(r"#.*", "", text).replace(";", " ; ").split()

@@ -12,14 +12,14 @@ from soundpost.tools.deploy.containers import (
     UID,
     config_file,
     has_several_apps,
-    inside,
-    redis_elsewhere,
+    in_container,
+    reachable_redis,
     secrets,
     variables,
     warnings,
 )
 from soundpost.tools.deploy.layout import quoted
-from soundpost.tools.deploy.plan import Backend, Deployment, File, Plan
+from soundpost.tools.deploy.plan import BackendAddress, Deployment, ConfigFile, DeployPlan
 
 _FILE: Final = Path("soundpost.yaml")
 _SECRET_FILE: Final = Path("soundpost-secret.yaml")
@@ -29,7 +29,7 @@ _KB_PER_CONNECTION: Final = 16  # measured: 2 without TLS or compression; and wh
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class KubernetesOptions:
     """What is Kubernetes' own."""
 
     image: str = docker.IMAGE
@@ -40,12 +40,12 @@ class Options:
     ingress_class: str = "nginx"
 
 
-def deployment(plan: Plan, options: Options, config: Path | None = None) -> Deployment:
+def deployment(plan: DeployPlan, options: KubernetesOptions, config: Path | None = None) -> Deployment:
     """All objects in one file, but the Secret in one of its own. Raises ConfigurationError for pods that cannot act
     as one."""
     noted = warnings(plan)
-    plan = inside(plan)
-    redis = redis_elsewhere(plan)
+    plan = in_container(plan)
+    redis = reachable_redis(plan)
     replicas = options.replicas or (2 if redis else 1)
     most = max(replicas, options.autoscale or 0)
     if redis is None and most > 1:
@@ -59,23 +59,23 @@ def deployment(plan: Plan, options: Options, config: Path | None = None) -> Depl
         _disruption_budget(),
         _autoscaler(replicas, options.autoscale) if options.autoscale else "",
     ]
-    files = [File(_FILE, _heading(plan) + "---\n".join(part for part in parts if part))]
+    files = [ConfigFile(_FILE, _heading(plan) + "---\n".join(part for part in parts if part))]
     steps = []
     if has_several_apps(plan):
         extra = "".join(f" --from-literal={name}=..." for name in secrets(plan))
         steps.append(f"kubectl create secret generic soundpost --from-file=soundpost.toml={config_file(config)}{extra}")
     else:
-        files.append(File(_SECRET_FILE, _secret(plan), private=True))
+        files.append(ConfigFile(_SECRET_FILE, _secret(plan), private=True))
         steps.append(f"kubectl apply -f {_SECRET_FILE}   # written by --write, mode 600: not for Git")
     steps += [
         f"# the image {options.image}: soundpost deploy docker, then push it to where the cluster pulls from",
         f"kubectl apply -f {_FILE}",
         "kubectl rollout status deployment/soundpost",
     ]
-    return Deployment(tuple(files), tuple(steps), Backend("http", "soundpost", plan.server.port), noted)
+    return Deployment(tuple(files), tuple(steps), BackendAddress("http", "soundpost", plan.server.port), noted)
 
 
-def _heading(plan: Plan) -> str:
+def _heading(plan: DeployPlan) -> str:
     return f"""\
 # Soundpost on Kubernetes, for {plan.connections:,} connections on each pod.
 # Applications publish to http://soundpost:{plan.server.port} inside, browsers connect to {plan.server_name}:443.
@@ -83,7 +83,7 @@ def _heading(plan: Plan) -> str:
 """
 
 
-def _secret(plan: Plan) -> str:
+def _secret(plan: DeployPlan) -> str:
     values = "\n".join(f"  {name}: {quoted(value)}" for name, (_, value) in secrets(plan).items())
     return f"""\
 # Secret: keep this file out of Git, and its mode 600.
@@ -97,7 +97,7 @@ stringData:
 """
 
 
-def _deployment(plan: Plan, options: Options, replicas: int) -> str:
+def _deployment(plan: DeployPlan, options: KubernetesOptions, replicas: int) -> str:
     environment = {
         "SOUNDPOST_SERVER_CLIENT_IP_HEADER": "X-Forwarded-For",  # ingress-nginx sets it, and hands on Forwarded
         **variables(plan),
@@ -199,7 +199,7 @@ spec:
 """
 
 
-def _service(plan: Plan) -> str:
+def _service(plan: DeployPlan) -> str:
     return f"""\
 apiVersion: v1
 kind: Service
@@ -213,7 +213,7 @@ spec:
 """
 
 
-def _ingress(plan: Plan, options: Options) -> str:
+def _ingress(plan: DeployPlan, options: KubernetesOptions) -> str:
     names = ["app"] if plan.api_is_internal else ["app", "apps"]
     paths = "\n".join(
         f"""\
@@ -225,7 +225,7 @@ def _ingress(plan: Plan, options: Options) -> str:
     api = "# /apps is not forwarded: the API is for applications inside.\n" if plan.api_is_internal else ""
     return f"""\
 # For ingress-nginx; WebSockets need no switch there. Other controllers have other names for the annotations.
-# {plan.longest_silence} s of silence are in order, and 30 s to answer a ping: the timeouts must be longer than both.
+# {plan.longest_idle_time} s of silence are in order, and 30 s to answer a ping: the timeouts must be longer than both.
 {api}apiVersion: networking.k8s.io/v1
 kind: Ingress
 metadata:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from soundpost.tools.deploy.installed_nginx import lacking
+from soundpost.tools.deploy.installed_nginx import missing_directives
 from soundpost.tools.deploy.layout import block, comment
-from soundpost.tools.deploy.nginx_locations import api_of_users, body_size, forward, health, locations, playground
-from soundpost.tools.deploy.plan import Deployment, File, Plan
+from soundpost.tools.deploy.nginx_locations import api_of_users, body_size, proxy_settings, health, locations, playground
+from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
 from soundpost.tools.deploy.sizes import MOST_PER_ADDRESS, kernel_comment, proxy_connections, proxy_open_files
 
 _SITE: Final = Path("/etc/nginx/conf.d/soundpost.conf")
@@ -19,7 +19,7 @@ _WEBROOT: Final = "/var/www/html"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class NginxOptions:
     """What is Nginx's own."""
 
     also_site: bool = False
@@ -33,28 +33,28 @@ class Options:
     """What is in ``nginx.conf`` now, if that is known."""
 
 
-def deployment(plan: Plan, options: Options) -> Deployment:
+def deployment(plan: DeployPlan, options: NginxOptions) -> Deployment:
     """The site's file, or two for ``also_site``, or a whole ``nginx.conf``."""
-    files: tuple[File, ...]
+    files: tuple[ConfigFile, ...]
     if options.whole:
-        files = (File(_WHOLE, whole_file(plan, options)),)
+        files = (ConfigFile(_WHOLE, whole_file(plan, options)),)
     elif options.also_site:
         files = (
-            File(_SITE, f"{_heading(plan)}\n\n{_upstream(plan)}\n{_inner_server(plan)}"),
-            File(_LOCATIONS, _locations_file(plan)),
+            ConfigFile(_SITE, f"{_heading(plan)}\n\n{_upstream(plan)}\n{_inner_server(plan)}"),
+            ConfigFile(_LOCATIONS, _locations_file(plan)),
         )
     else:
-        files = (File(_SITE, site_file(plan, options)),)
+        files = (ConfigFile(_SITE, site_file(plan, options)),)
     return Deployment(files, _steps(plan, options), plan.backend, _warnings(plan))
 
 
-def site_file(plan: Plan, options: Options) -> str:
+def site_file(plan: DeployPlan, options: NginxOptions) -> str:
     """What belongs into ``http { … }``: upstream, the site on the TLS port, the way to it from plain HTTP."""
     parts = [_heading(plan), _upstream(plan), _site(plan, options), _redirect(plan, options), _inner_server(plan)]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
-def whole_file(plan: Plan, options: Options) -> str:
+def whole_file(plan: DeployPlan, options: NginxOptions) -> str:
     """A whole ``nginx.conf``."""
     return "\n".join(
         [
@@ -74,7 +74,7 @@ def whole_file(plan: Plan, options: Options) -> str:
     )
 
 
-def _heading(plan: Plan) -> str:
+def _heading(plan: DeployPlan) -> str:
     return comment(
         f"""\
 Soundpost behind Nginx, for {plan.connections:,} connections.
@@ -91,7 +91,7 @@ any worker may have all
     )
 
 
-def _upstream(plan: Plan) -> str:
+def _upstream(plan: DeployPlan) -> str:
     several = len(plan.upstreams) > 1
     servers = [f"server {upstream}{' max_fails=1 fail_timeout=2s' if several else ''};" for upstream in plan.upstreams]
     balance = (
@@ -123,7 +123,7 @@ def _upstream(plan: Plan) -> str:
     )
 
 
-def _site(plan: Plan, options: Options) -> str:
+def _site(plan: DeployPlan, options: NginxOptions) -> str:
     return block(
         "server",
         comment("HTTP/2 is for the rest of the site: browsers open WebSockets over HTTP/1.1 by themselves."),
@@ -151,7 +151,7 @@ def _site(plan: Plan, options: Options) -> str:
     )
 
 
-def _listen(port: int, options: Options, *, tls: bool) -> list[str]:
+def _listen(port: int, options: NginxOptions, *, tls: bool) -> list[str]:
     old_http2 = " http2" if tls and not options.http2_is_a_directive else ""
     flags = f"{' ssl' if tls else ''}{old_http2}"
     return [
@@ -161,7 +161,7 @@ def _listen(port: int, options: Options, *, tls: bool) -> list[str]:
     ]
 
 
-def _redirect(plan: Plan, options: Options) -> str:
+def _redirect(plan: DeployPlan, options: NginxOptions) -> str:
     if plan.http_port == 0:
         return ""
     port = "" if plan.tls_port == 443 else f":{plan.tls_port}"
@@ -178,7 +178,7 @@ def _redirect(plan: Plan, options: Options) -> str:
     )
 
 
-def _inner_server(plan: Plan) -> str:
+def _inner_server(plan: DeployPlan) -> str:
     """Soundpost has no port of its own then: one for applications on this machine."""
     if plan.unix_socket is None:
         return ""
@@ -191,7 +191,7 @@ def _inner_server(plan: Plan) -> str:
                 f"listen 127.0.0.1:{plan.backend.port};",
                 block(
                     "location /",
-                    forward(plan),
+                    proxy_settings(plan),
                     body_size(plan),
                 ),
             ),
@@ -200,7 +200,7 @@ def _inner_server(plan: Plan) -> str:
     )
 
 
-def _locations_file(plan: Plan) -> str:
+def _locations_file(plan: DeployPlan) -> str:
     return "\n".join(
         [
             comment(
@@ -215,7 +215,7 @@ def _locations_file(plan: Plan) -> str:
     )
 
 
-def _steps(plan: Plan, options: Options) -> tuple[str, ...]:
+def _steps(plan: DeployPlan, options: NginxOptions) -> tuple[str, ...]:
     steps = []
     if options.also_site:
         steps.append(f"# in the server {{ … }} of {plan.server_name}: include {_LOCATIONS};")
@@ -225,7 +225,7 @@ def _steps(plan: Plan, options: Options) -> tuple[str, ...]:
             f"certbot certonly --standalone -d {plan.server_name}   # or --nginx, if Nginx has port 80 already",
         ]
     if not options.whole:
-        steps += lacking(options.main_file, plan.connections)
+        steps += missing_directives(options.main_file, plan.connections)
     steps.append("nginx -t && systemctl reload nginx")
     if plan.server.host in ("0.0.0.0", "::") and not plan.nodes and plan.unix_socket is None:
         steps.append(
@@ -235,7 +235,7 @@ def _steps(plan: Plan, options: Options) -> tuple[str, ...]:
     return tuple(steps)
 
 
-def _warnings(plan: Plan) -> tuple[str, ...]:
+def _warnings(plan: DeployPlan) -> tuple[str, ...]:
     each = plan.connections / len(plan.upstreams)
     if plan.unix_socket is None and each > MOST_PER_ADDRESS:
         warning = (
@@ -247,6 +247,6 @@ def _warnings(plan: Plan) -> tuple[str, ...]:
     return ()
 
 
-def container_file(plan: Plan) -> str:
+def container_file(plan: DeployPlan) -> str:
     """A whole ``nginx.conf`` for a container."""
-    return whole_file(plan, Options(http2_is_a_directive=True, ipv6=False))
+    return whole_file(plan, NginxOptions(http2_is_a_directive=True, ipv6=False))

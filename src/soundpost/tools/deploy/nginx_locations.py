@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from soundpost.tools.deploy.layout import block, comment
-from soundpost.tools.deploy.plan import Plan
+from soundpost.tools.deploy.plan import DeployPlan
 
 
-def locations(plan: Plan) -> str:
+def locations(plan: DeployPlan) -> str:
     """``/app/`` and ``/apps/``."""
     several = len(plan.upstreams) > 1
     return "\n".join(
         [
             comment(
-                f"Browsers: WebSockets. A connection may be silent for {plan.longest_silence} s and has 30 s to answer"
+                f"Browsers: WebSockets. A connection may be silent for {plan.longest_idle_time} s and has 30 s to answer"
                 " a ping;\nNginx must wait longer than both, its own 60 s cut connections off."
             ),
             block(
                 f"location {plan.prefix}/app/",
-                forward(plan),
+                proxy_settings(plan),
                 f"proxy_read_timeout {plan.idle_timeout}s;",
                 f"proxy_send_timeout {plan.idle_timeout}s;",
                 comment("A server that is about to stop answers 503: ask another.") if several else "",
@@ -30,7 +30,7 @@ def locations(plan: Plan) -> str:
     )
 
 
-def api_of_users(plan: Plan) -> str:
+def api_of_users(plan: DeployPlan) -> str:
     """``/users/``."""
     return "\n".join(
         [
@@ -40,7 +40,7 @@ def api_of_users(plan: Plan) -> str:
     )
 
 
-def _api(plan: Plan, name: str) -> str:
+def _api(plan: DeployPlan, name: str) -> str:
     guard = ""
     if plan.api_is_internal:
         guard = "\n".join(
@@ -53,13 +53,13 @@ def _api(plan: Plan, name: str) -> str:
     return block(
         f"location {plan.prefix}/{name}/",
         guard,
-        forward(plan),
+        proxy_settings(plan),
         body_size(plan),
         "proxy_read_timeout 30s;",
     )
 
 
-def body_size(plan: Plan) -> str:
+def body_size(plan: DeployPlan) -> str:
     """Requests as large as the server takes them."""
     return "\n".join(
         [
@@ -70,7 +70,7 @@ def body_size(plan: Plan) -> str:
     )
 
 
-def forward(plan: Plan) -> str:
+def proxy_settings(plan: DeployPlan) -> str:
     """To the server, with all it wants to know; a WebSocket if one is asked for."""
     own_tls = (
         [
@@ -100,7 +100,7 @@ def forward(plan: Plan) -> str:
     )
 
 
-def health(plan: Plan) -> str:
+def health(plan: DeployPlan) -> str:
     """``/up`` and ``/up/ready``."""
     return "\n".join(
         [
@@ -113,13 +113,13 @@ def health(plan: Plan) -> str:
     )
 
 
-def playground(plan: Plan) -> str:
+def playground(plan: DeployPlan) -> str:
     """The playground, where it is served."""
     if not plan.server.playground:
         return ""
     return "\n".join(
         [
             comment("The playground, which lets its visitors publish: server.playground = false ends it."),
-            block(f"location {plan.prefix}/playground", forward(plan)),
+            block(f"location {plan.prefix}/playground", proxy_settings(plan)),
         ]
     )

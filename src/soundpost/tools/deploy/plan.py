@@ -23,7 +23,7 @@ _FILE: Final = re.compile(r"[-\w./@+,:=~]+")
 _NETWORK: Final = re.compile(r"[0-9A-Fa-f.:]+(/\d{1,3})?")
 
 
-class Backend(NamedTuple):
+class BackendAddress(NamedTuple):
     """Where the application's own programs reach the server, inside."""
 
     scheme: str
@@ -31,33 +31,33 @@ class Backend(NamedTuple):
     port: int
 
 
-class File(NamedTuple):
+class ConfigFile(NamedTuple):
     """A file of a configuration. A ``private`` one holds a secret: written with mode 600, never printed."""
 
     path: Path
     text: str
     private: bool = False
-    beside: bool = False
+    of_other_target: bool = False
     """It is another target's, and printed by that one."""
 
     @property
     def is_printed(self) -> bool:
         """Whether it is shown when nothing is written."""
-        return not (self.private or self.beside)
+        return not (self.private or self.of_other_target)
 
 
 class Deployment(NamedTuple):
     """What one target makes of a plan."""
 
-    files: tuple[File, ...]
+    files: tuple[ConfigFile, ...]
     steps: tuple[str, ...]
     """What to do once the files are there: commands, or sentences that begin with ``#``."""
-    backend: Backend
+    backend: BackendAddress
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class DeployPlan:
     """One deployment: the server's settings, and what they do not say. Raises ConfigurationError for what cannot be."""
 
     settings: Settings
@@ -139,14 +139,14 @@ class Plan:
         return self.server.tls.certificate is not None
 
     @property
-    def longest_silence(self) -> int:
+    def longest_idle_time(self) -> int:
         """Seconds without a byte that are in order on a connection of any app."""
         return max(max(app.activity_timeout, app.ping_interval) for app in self.settings.apps)
 
     @property
     def idle_timeout(self) -> int:
         """Seconds after which a proxy may take a silent connection for dead."""
-        return self.longest_silence + _SILENCE
+        return self.longest_idle_time + _SILENCE
 
     @property
     def stop_seconds(self) -> int:
@@ -156,16 +156,16 @@ class Plan:
         return math.ceil(own) + _MARGIN
 
     @property
-    def backend(self) -> Backend:
+    def backend(self) -> BackendAddress:
         """Where programs on this machine reach the server: behind a Unix socket, through the proxy's inner port."""
         if self.nodes and not self.nodes[0].startswith("unix:"):
             host, _, port = self.nodes[0].rpartition(":")
-            return Backend("https" if self.speaks_tls else "http", host.strip("[]"), int(port))
+            return BackendAddress("https" if self.speaks_tls else "http", host.strip("[]"), int(port))
         if self.server.unix_socket is not None or self.nodes:
-            return Backend("http", "127.0.0.1", self.server.port or DEFAULT_PORT)
+            return BackendAddress("http", "127.0.0.1", self.server.port or DEFAULT_PORT)
         if self.speaks_tls and self.server.hostname:  # a certificate is for a name, not for 127.0.0.1
-            return Backend("https", self.server.hostname, self.server.port)
-        return Backend("https" if self.speaks_tls else "http", self._local_host.strip("[]"), self.server.port)
+            return BackendAddress("https", self.server.hostname, self.server.port)
+        return BackendAddress("https" if self.speaks_tls else "http", self._local_host.strip("[]"), self.server.port)
 
     @property
     def _local_host(self) -> str:

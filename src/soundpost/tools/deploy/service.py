@@ -60,7 +60,7 @@ def service(config: Path | None, directory: Path, user: str | None) -> Service:
     return made
 
 
-def steps_before(made: Service) -> list[str]:
+def preparation_steps(made: Service) -> list[str]:
     """What must be so before the service can start: its user exists, and may read what it needs."""
     steps = []
     uid = _uid(made.user)

@@ -7,26 +7,26 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.tools.deploy.layout import comment
-from soundpost.tools.deploy.plan import Deployment, File, Plan
-from soundpost.tools.deploy.service import Service, steps_before, warnings
+from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.service import Service, preparation_steps, warnings
 from soundpost.tools.deploy.sizes import kernel_comment, open_files
 
 _FILE: Final = Path("/etc/supervisor/conf.d/soundpost.conf")
 _LOG: Final = "/var/log/supervisor/soundpost.log"
 
 
-def deployment(plan: Plan, service: Service, *, log: str | None = None) -> Deployment:
+def deployment(plan: DeployPlan, service: Service, *, log: str | None = None) -> Deployment:
     """The program section and the limit of open files."""
     steps = [
-        *steps_before(service),
+        *preparation_steps(service),
         "systemctl restart supervisor   # once, for minfds; later: supervisorctl reread && supervisorctl update",
         "supervisorctl status soundpost",
     ]
-    files = (File(_FILE, _text(plan, service, log or _LOG)),)
+    files = (ConfigFile(_FILE, _text(plan, service, log or _LOG)),)
     return Deployment(files, tuple(steps), plan.backend, warnings(service))
 
 
-def _text(plan: Plan, service: Service, log: str) -> str:
+def _text(plan: DeployPlan, service: Service, log: str) -> str:
     files = open_files(plan.connections)
     return f"""\
 {comment(f"Soundpost under Supervisor, for {plan.connections:,} connections.", ";")}

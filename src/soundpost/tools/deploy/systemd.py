@@ -8,25 +8,25 @@ from urllib.parse import urlsplit
 
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.tools.deploy.layout import comment
-from soundpost.tools.deploy.plan import Deployment, File, Plan
-from soundpost.tools.deploy.service import Service, steps_before, warnings
+from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.service import Service, preparation_steps, warnings
 from soundpost.tools.deploy.sizes import kernel_comment, open_files_limit
 
 _FILE: Final = Path("/etc/systemd/system/soundpost.service")
 _HOMES: Final = ("/home/", "/root/", "/run/user/")
 
 
-def deployment(plan: Plan, service: Service) -> Deployment:
+def deployment(plan: DeployPlan, service: Service) -> Deployment:
     """The unit."""
     steps = [
-        *steps_before(service),
+        *preparation_steps(service),
         "systemctl daemon-reload && systemctl enable --now soundpost",
         "systemctl status soundpost; journalctl -u soundpost -f",
     ]
-    return Deployment((File(_FILE, _text(plan, service)),), tuple(steps), plan.backend, warnings(service))
+    return Deployment((ConfigFile(_FILE, _text(plan, service)),), tuple(steps), plan.backend, warnings(service))
 
 
-def _text(plan: Plan, service: Service) -> str:
+def _text(plan: DeployPlan, service: Service) -> str:
     return f"""\
 {comment(f"Soundpost under systemd, for {plan.connections:,} connections.")}
 #
@@ -105,7 +105,7 @@ WantedBy=multi-user.target
 _WATCHDOG: Final = 30
 
 
-def _redis(plan: Plan) -> str:
+def _redis(plan: DeployPlan) -> str:
     """A Redis on this machine is better there before; if it is not, the server starts all the same."""
     url = plan.settings.scaling.redis
     if url is None or (not url.startswith("unix:") and urlsplit(url.split(",")[0]).hostname not in LOCAL_HOSTS):
@@ -113,7 +113,7 @@ def _redis(plan: Plan) -> str:
     return " redis-server.service redis.service valkey.service"
 
 
-def _writable(plan: Plan) -> str:
+def _writable(plan: DeployPlan) -> str:
     """A folder for the Unix socket, if it is not below the service's own."""
     folder = None if plan.unix_socket is None else str(Path(plan.unix_socket).parent)
     if folder is None or folder == "/run/soundpost" or folder.startswith("/run/soundpost/"):
@@ -121,7 +121,7 @@ def _writable(plan: Plan) -> str:
     return f"ReadWritePaths={folder}\n"
 
 
-def _capabilities(plan: Plan) -> str:
+def _capabilities(plan: DeployPlan) -> str:
     return "CAP_NET_BIND_SERVICE" if plan.unix_socket is None and plan.server.port < 1024 else ""
 
 

@@ -8,51 +8,51 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from soundpost.errors import ConfigurationError
-from soundpost.tools.deploy.plan import File
+from soundpost.tools.deploy.plan import ConfigFile
 
 
-def write(files: Sequence[File], root: Path, *, force: bool) -> list[tuple[Path, bool]]:
+def write(files: Sequence[ConfigFile], root: Path, *, force: bool) -> list[tuple[Path, bool]]:
     """Write files below ``root``, all or none; give the path of each and whether it was written, not there already.
 
     A file that exists with another text is replaced with ``force`` only. Raises ConfigurationError.
     """
-    places = [(file, root / str(file.path).lstrip("/")) for file in files]
-    states = [(file, place, _is_there(file, place)) for file, place in places]
-    in_the_way = [str(place) for _, place, there in states if there is False]
+    targets = [(file, root / str(file.path).lstrip("/")) for file in files]
+    states = [(file, target, _is_there(file, target)) for file, target in targets]
+    in_the_way = [str(target) for _, target, there in states if there is False]
     if in_the_way and not force:
         raise ConfigurationError(
             f"{', '.join(in_the_way)}: there already, with another text; nothing was written. --force replaces it"
         )
-    for file, place, there in states:
+    for file, target, there in states:
         if not there:
-            _put(file, place)
-    return [(place, not there) for _, place, there in states]
+            _put(file, target)
+    return [(target, not there) for _, target, there in states]
 
 
-def _is_there(file: File, place: Path) -> bool | None:
+def _is_there(file: ConfigFile, target: Path) -> bool | None:
     """Whether the file is there as it would be written; None: nothing is there."""
-    if not place.exists() and not place.is_symlink():
+    if not target.exists() and not target.is_symlink():
         return None
     try:
-        right_mode = not file.private or not place.stat().st_mode & 0o077
-        return right_mode and place.read_text(encoding="utf-8") == file.text
+        right_mode = not file.private or not target.stat().st_mode & 0o077
+        return right_mode and target.read_text(encoding="utf-8") == file.text
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def _put(file: File, place: Path) -> None:
+def _put(file: ConfigFile, target: Path) -> None:
     """Write a file in one piece: whoever reads it meanwhile sees the old one or the new one."""
-    beside = place.with_name(f".{place.name}.{secrets.token_hex(4)}")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        place.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if file.private else 0o777)
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.private else 0o644)
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if file.private else 0o777)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.private else 0o644)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 stream.write(file.text)
-            beside.replace(place)
+            temporary.replace(target)
         except BaseException:
-            beside.unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
     except OSError as error:
         hint = " (as root: sudo)" if isinstance(error, PermissionError) else ""
-        raise ConfigurationError(f"{place} cannot be written: {error.strerror}{hint}") from None
+        raise ConfigurationError(f"{target} cannot be written: {error.strerror}{hint}") from None
