@@ -13,7 +13,7 @@ from soundpost.client.incoming import Frame, decode_frame
 from soundpost.client.pusher_socket import NO_CLOSE_FRAME
 from soundpost.errors import FrameError
 from soundpost.tools.bench.client import upgrade_request
-from soundpost.tools.bench.faults import Faults, code_in_words
+from soundpost.tools.bench.error_counts import ErrorCounts, code_in_words
 from soundpost.tools.bench.messages import Endpoint
 from soundpost.tools.bench.server_frames import ServerFrames, masked_frame, masked_text
 from soundpost.wire.frames import CLOSE, NORMAL_CLOSURE, PING, PONG, Message, close_frame, frame_payload, parse_close
@@ -40,7 +40,7 @@ class Client(asyncio.Protocol):
     """Client ``number``. Whoever waits for an answer gets a ConnectionError if the connection ends before; that, like
     everything unexpected, is a fault too."""
 
-    def __init__(self, endpoint: Endpoint, ledger: Ledger, faults: Faults, number: int) -> None:
+    def __init__(self, endpoint: Endpoint, ledger: Ledger, faults: ErrorCounts, number: int) -> None:
         self.number = number
         self.name = f"client-{number}"
         self.socket_id = ""

@@ -13,7 +13,7 @@ from typing import Any
 from soaking.client import PRESENCE, Client, user_of
 from soaking.ledger import Ledger
 from soaking.publisher import Pace, Publisher, pause
-from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.messages import Endpoint
 
 LOAD_SECONDS = 12.0
@@ -56,7 +56,7 @@ class Crowd:
     """Clients and publishers, and the account of what they said and heard, over all cycles."""
 
     def __init__(self, endpoint: Endpoint, count: int) -> None:
-        self.faults = Faults()
+        self.faults = ErrorCounts()
         self.checked: Counter[bool] = Counter()
         """What was heard and judged: from clients (True), from publishers (False)."""
         self.connected = 0
@@ -191,9 +191,9 @@ class Crowd:
         counts = {channel: {"user_count": len(users)} for channel, users in self._present().items()}
         await self._comes_true("channels?filter_by_prefix=presence-&info=user_count", {"channels": counts}, PRESENCE)
 
-    def _judge(self) -> tuple[Faults, Counter[bool]]:
+    def _judge(self) -> tuple[ErrorCounts, Counter[bool]]:
         """What is wrong so far with what was heard, and how much was heard."""
-        faults, checked, present = Faults(), Counter[bool](), self._present()
+        faults, checked, present = ErrorCounts(), Counter[bool](), self._present()
         for client in (*self._gone, *self.clients.values()):
             for hearing in client.past:
                 checked += hearing.judge(faults, lasts=False)

@@ -11,7 +11,7 @@ from array import array
 from collections import Counter, defaultdict
 from itertools import pairwise
 
-from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.wire.channel_names import kind_of
 
 NOTHING = array("Q")
@@ -76,7 +76,7 @@ class Hearing:
     def hear(self, author: str, number: int) -> None:
         self._heard[author].append(number)
 
-    def judge(self, faults: Faults, *, lasts: bool) -> Counter[bool]:
+    def judge(self, faults: ErrorCounts, *, lasts: bool) -> Counter[bool]:
         """Add what is wrong to the faults; how much was heard from clients (True) and publishers (False).
 
         ``lasts``: the subscription is to have heard all there was; else it ended somewhere on the way.

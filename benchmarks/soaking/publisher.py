@@ -14,7 +14,7 @@ from typing import Any
 from soaking.client import EVENT, Client, said
 from soaking.ledger import Ledger
 from soundpost.tools.bench.api_connection import ApiConnection
-from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.messages import Endpoint
 from soundpost.wire import signatures
 
@@ -50,7 +50,13 @@ class Publisher:
     the last is then known exactly."""
 
     def __init__(
-        self, endpoint: Endpoint, ledger: Ledger, faults: Faults, name: str, channels: list[str], cache_channel: str
+        self,
+        endpoint: Endpoint,
+        ledger: Ledger,
+        faults: ErrorCounts,
+        name: str,
+        channels: list[str],
+        cache_channel: str,
     ) -> None:
         self.published = 0
         """Events, one for each channel, that the server has said yes to."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.histogram import Histogram
 from soundpost.tools.bench.messages import Effort, PublisherReport, ReceiverReport, Second
-from soundpost.tools.bench.run import Outcome
-from soundpost.tools.bench.scenario import Scenario, Settings
+from soundpost.tools.bench.run import RunResult
+from soundpost.tools.bench.scenario import BenchSettings, Scenario
 
 START = 10**12
 SECOND = 10**9
 
 
-def outcome() -> Outcome:
+def outcome() -> RunResult:
     """Two processes of five connections each, two seconds, ten events in each; nothing went wrong."""
-    return Outcome(
-        settings=Settings(
+    return RunResult(
+        settings=BenchSettings(
             scenario=Scenario.FAN_OUT,
             connections=10,
             channels=1,
@@ -40,7 +40,7 @@ def outcome() -> Outcome:
             seconds=[10, 10],
             answer=_histogram(20, 1_000_000),
             delay=_histogram(20, 1_000),
-            faults=Faults(),
+            error_counts=ErrorCounts(),
             effort=Effort("publisher", running=0.1),
         ),
         receivers=[_receiver(1), _receiver(2)],
@@ -68,7 +68,7 @@ def _receiver(number: int) -> ReceiverReport:
         round_trip=Histogram(),
         last_at=START + 2 * SECOND,
         seconds=[Second(_histogram(50, 1_000_000 * number)) for _ in range(2)],
-        faults=Faults(),
+        error_counts=ErrorCounts(),
         effort=Effort(f"receiver {number}", running=0.2),
     )
 

@@ -10,13 +10,13 @@ import pytest
 from soundpost.errors import ConfigurationError
 from soundpost.tools.bench.capacity import check
 from soundpost.tools.bench.loopback import refusal
-from soundpost.tools.bench.scenario import Scenario, Settings
+from soundpost.tools.bench.scenario import BenchSettings, Scenario
 from soundpost.wire.addresses import is_loopback_host
 from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 
-SETTINGS = Settings(
+SETTINGS = BenchSettings(
     scenario=Scenario.FAN_OUT,
     connections=1_000,
     channels=1,

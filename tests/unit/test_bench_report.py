@@ -13,11 +13,11 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from soundpost.tools.bench.faults import Faults, code_in_words
+from soundpost.tools.bench.error_counts import ErrorCounts, code_in_words
 from soundpost.tools.bench.histogram import Histogram
 from soundpost.tools.bench.plot import write_svg
 from soundpost.tools.bench.report import Report, report_of
-from soundpost.tools.bench.run import Outcome
+from soundpost.tools.bench.run import RunResult
 from soundpost.tools.bench.table import print_report
 from support.bench_reports import outcome
 
@@ -51,14 +51,14 @@ def test_anything_wrong_is_a_failure(field: str, value: int) -> None:
 
 def test_an_error_is_a_failure_and_is_shown_with_its_example() -> None:
     run = outcome()
-    run.publisher.faults.add("publish: HTTP 503", "[overloaded]", count=3)
+    run.publisher.error_counts.add("publish: HTTP 503", "[overloaded]", count=3)
     report = report_of(run)
     assert not report.passed
     assert "3 × publish: HTTP 503: [overloaded]" in printed(report)
 
 
 def test_kinds_of_errors_are_bounded() -> None:
-    faults = Faults()
+    faults = ErrorCounts()
     for number in range(200):
         faults.add(f"kind {number}", "x" * 10_000)
     assert len(faults.as_list()) == 51
@@ -73,20 +73,20 @@ def test_codes_have_names() -> None:
     assert code_in_words(4999) == "4999"
 
 
-def busy_receiver(run: Outcome) -> None:
+def busy_receiver(run: RunResult) -> None:
     run.receivers[1].effort.running = 0.98
 
 
-def late_receiver(run: Outcome) -> None:
+def late_receiver(run: RunResult) -> None:
     run.receivers[1].effort.lag = Histogram()
     run.receivers[1].effort.lag.add(300_000_000)
 
 
-def receiver_with_a_backlog(run: Outcome) -> None:
+def receiver_with_a_backlog(run: RunResult) -> None:
     run.receivers[1].effort.draining, run.receivers[1].effort.drain_time = 0.97, 3.0
 
 
-def busy_machine(run: Outcome) -> None:
+def busy_machine(run: RunResult) -> None:
     run.machine_busy = 0.99
 
 

@@ -8,7 +8,7 @@ from soundpost.tools.bench.sequences import Sequences
 def after(*numbers: int, from_start: bool = True, stream: int = 0) -> Sequences:
     sequences = Sequences(from_start=from_start)
     for number in numbers:
-        sequences.take(stream, number, second=number)
+        sequences.add(stream, number, second=number)
     return sequences
 
 
@@ -56,7 +56,7 @@ def test_nobody_is_to_expect_what_the_server_has_not_confirmed() -> None:
 
 def test_streams_are_counted_apart() -> None:
     sequences = after(0, 1)
-    sequences.take(5, 1, second=0)
+    sequences.add(5, 1, second=0)
     assert sequences.gaps({}).total() == 1
     assert sequences.gaps({5: {0}}).total() == 0
 
@@ -71,5 +71,5 @@ def test_gaps_take_bounded_memory_and_are_counted_all_the_same() -> None:
     sequences = after(0, 1_000_000)
     assert sequences.gaps({}).total() == 999_999
     for number in range(1_000_002, 1_010_000, 2):
-        sequences.take(0, number, second=0)
+        sequences.add(0, number, second=0)
     assert sequences.gaps({}).total() == 999_999 + 4_999

@@ -1,5 +1,5 @@
-"""``soundpost bench``: load for any Pusher-compatible server, and honest figures of what came of it.
+"""Load test for any Pusher-compatible server, for ``soundpost bench``.
 
-One process leads (``run``); others hold the connections (``swarm``) and publish (``publishing``). ``report`` is what
-they found together, ``table`` and ``plot`` show it.
+One process leads (``run``); others hold the connections (``receivers``) and publish (``publishing``). ``report`` has
+the figures of all processes, ``table`` and ``plot`` show them.
 """

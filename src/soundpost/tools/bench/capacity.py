@@ -1,4 +1,4 @@
-"""Whether this machine can hold the connections that are asked for: open files and ports."""
+"""Connections that this machine can hold: open files and ports."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.errors import ConfigurationError
-from soundpost.tools.bench.scenario import Settings
-from soundpost.tools.bench.swarm import LOOPBACK_ADDRESSES
+from soundpost.tools.bench.receivers import LOOPBACK_ADDRESSES
+from soundpost.tools.bench.scenario import BenchSettings
 
 _OTHER_FILES: Final = 32
-"""Open files of a process beside its connections."""
+"""Open files of a process besides its connections."""
 _PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _DYNAMIC_PORTS: Final = 16_384  # from 49152 on: RFC 6335, and macOS
 
 
-def check(settings: Settings, open_files: int, *, spread: bool) -> None:
-    """Raise ConfigurationError, with a way out, for more connections than this machine lets us make.
+def check(settings: BenchSettings, open_files: int, *, spread: bool) -> None:
+    """Raise ConfigurationError, with a way out, for more connections than this machine can open.
 
-    ``open_files`` is the limit of a process; ``spread``: many loopback addresses are used.
+    ``open_files`` is the limit of a process. ``spread``: connections start from many loopback addresses.
     """
     share = -(-settings.connections // settings.processes)
     if share + _OTHER_FILES > open_files:
@@ -39,7 +39,7 @@ def check(settings: Settings, open_files: int, *, spread: bool) -> None:
 
 
 def _ports() -> int:
-    """Ports this machine gives to connections from one address to one server."""
+    """Return the number of ports for connections from one address to one server."""
     if sys.platform != "linux":
         return _DYNAMIC_PORTS
     try:

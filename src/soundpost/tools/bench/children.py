@@ -1,4 +1,4 @@
-"""The leading process's side of its children: started, told, listened to, and never left behind."""
+"""Child processes as the leading process sees them."""
 
 from __future__ import annotations
 
@@ -10,37 +10,37 @@ from typing import Final, TypeVar
 
 from soundpost.errors import SoundpostError
 from soundpost.tools.bench.messages import (
-    Answer,
-    Command,
-    Plan,
+    BenchPlan,
+    ChildAnswer,
+    ChildCommand,
+    ChildReady,
     Progress,
     PublisherReport,
-    Ready,
     ReceiverReport,
     Stopped,
-    decode_answer,
+    decode_child_answer,
     encode,
 )
 
 _LONGEST_LINE: Final = 256 * 1024 * 1024
 _END_TIMEOUT: Final = 2.0
 
-Expected = TypeVar("Expected", Ready, Stopped, PublisherReport, ReceiverReport)
+Expected = TypeVar("Expected", ChildReady, Stopped, PublisherReport, ReceiverReport)
 
 
 class Child:
-    """One process; ``progress`` is what it said last of how things stand."""
+    """Child process; ``progress`` is the last report of its progress."""
 
     def __init__(self, name: str, process: asyncio.subprocess.Process) -> None:
         self.progress = Progress()
         self._name = name
         self._process = process
-        self._answers: asyncio.Queue[Answer | None] = asyncio.Queue()
+        self._answers: asyncio.Queue[ChildAnswer | None] = asyncio.Queue()
         self._reader = asyncio.create_task(self._read())
 
     @classmethod
-    async def start(cls, plan: Plan) -> Child:
-        """A process that knows its plan. Secrets go through its stdin: a command line is open to all users."""
+    async def start(cls, plan: BenchPlan) -> Child:
+        """Start a process and send its plan over stdin: a command line with secrets would be visible to all users."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -55,15 +55,15 @@ class Child:
         await child.say(plan)
         return child
 
-    async def say(self, command: Command) -> None:
-        """Tell it what to do."""
+    async def say(self, command: ChildCommand) -> None:
+        """Send a command."""
         assert self._process.stdin is not None
         with suppress(ConnectionError):  # that it has ended is said by answer()
             self._process.stdin.write(encode(command) + b"\n")
             await self._process.stdin.drain()
 
     async def answer(self, shape: type[Expected]) -> Expected:
-        """Its next answer of this shape. Raises SoundpostError if it ends without one."""
+        """Return the next answer of type ``shape``. Raises SoundpostError if the process ends without one."""
         while (answer := await self._answers.get()) is not None:
             if isinstance(answer, shape):
                 return answer
@@ -74,7 +74,7 @@ class Child:
         )
 
     async def end(self) -> None:
-        """End it, one way or the other."""
+        """End the process; kill it after two seconds."""
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
@@ -89,7 +89,7 @@ class Child:
     async def _read(self) -> None:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
-            answer = decode_answer(line)
+            answer = decode_child_answer(line)
             if isinstance(answer, Progress):
                 self.progress = answer
             else:
@@ -97,8 +97,8 @@ class Child:
         self._answers.put_nowait(None)
 
 
-async def tell_all(children: Sequence[Child], command: Command, shape: type[Expected]) -> list[Expected]:
-    """Tell all of them the same, and wait for the answers."""
+async def tell_all(children: Sequence[Child], command: ChildCommand, shape: type[Expected]) -> list[Expected]:
+    """Send a command to all children and return their answers."""
     for child in children:
         await child.say(command)
     return list(await asyncio.gather(*(child.answer(shape) for child in children)))

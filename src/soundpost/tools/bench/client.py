@@ -1,4 +1,4 @@
-"""One connection of a run: handshake, hello, subscription, then as little work per event as possible.
+"""Connection of a load test: handshake, subscription, then as little work per event as possible.
 
 The ``websockets`` library is too slow to tell a server's latency from its own with thousands of connections: a bare
 protocol takes a tenth of its time per event.
@@ -10,7 +10,7 @@ import asyncio
 import base64
 import os
 import time
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, cast
 from urllib.parse import urlsplit
 
 from soundpost.client.address import socket_url
@@ -18,10 +18,12 @@ from soundpost.client.authorization import ChannelAuth, with_secret
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.client.pusher_socket import NO_CLOSE_FRAME, error_code, text_of
 from soundpost.errors import FrameError
-from soundpost.tools.bench.faults import code_in_words
+from soundpost.tools.bench.error_counts import code_in_words
+from soundpost.tools.bench.messages import Endpoint
 from soundpost.tools.bench.payload import user_id
 from soundpost.tools.bench.sequences import Sequences
 from soundpost.tools.bench.server_frames import ServerFrames, masked_frame, masked_text
+from soundpost.tools.bench.tally import Tally
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.frames import (
     CLOSE,
@@ -36,18 +38,14 @@ from soundpost.wire.frames import (
 )
 from soundpost.wire.json_text import encode
 
-if TYPE_CHECKING:
-    from soundpost.tools.bench.messages import Endpoint
-    from soundpost.tools.bench.tally import Tally
-
 _MAX_HEAD: Final = 16_384
 _MAX_UNSENT: Final = 1_048_576
 _PING: Final = '{"event":"pusher:ping","data":{}}'
 _PONG: Final = '{"event":"pusher:pong","data":{}}'
 
 
-class FailedError(Exception):
-    """A connection did not come to be subscribed: ``kind`` of the fault, and what was said."""
+class SubscribeFailedError(Exception):
+    """Connection that could not subscribe: ``kind`` of the error, and the server's text as ``example``."""
 
     def __init__(self, kind: str, example: str = "") -> None:
         super().__init__(kind)
@@ -56,7 +54,7 @@ class FailedError(Exception):
 
 
 def upgrade_request(endpoint: Endpoint) -> bytes:
-    """The opening handshake (RFC 6455, 4.1); no extension is offered."""
+    """Return the opening handshake (RFC 6455, 4.1), without extensions."""
     url = urlsplit(socket_url(endpoint.base_url, endpoint.key))
     key = base64.b64encode(os.urandom(16)).decode()
     return (
@@ -65,8 +63,11 @@ def upgrade_request(endpoint: Endpoint) -> bytes:
     ).encode()
 
 
-class Client(asyncio.Protocol):
-    """Connection ``number`` of a run. ``ready`` is done once it is subscribed to ``channel``; it raises FailedError."""
+class BenchClient(asyncio.Protocol):
+    """Connection ``number`` of a run.
+
+    ``ready`` is done once ``channel`` is subscribed to, and raises SubscribeFailedError otherwise.
+    """
 
     def __init__(
         self, tally: Tally, endpoint: Endpoint, request: bytes, number: int, channel: str, *, passing: bool
@@ -93,32 +94,32 @@ class Client(asyncio.Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Subscribed once, and connected still."""
+        """Tell whether the connection has subscribed and is still open."""
         return self.ready.done() and not self.ready.cancelled() and not self.closed.done() and self._code is None
 
-    def leave(self) -> None:
-        """Unsubscribe."""
+    def unsubscribe(self) -> None:
+        """Unsubscribe from the channel."""
         self._send_text(_message("pusher:unsubscribe", {"channel": self.channel}))
 
-    def come_back(self) -> None:
-        """Subscribe again, as another user; ``ready`` is new."""
+    def resubscribe(self) -> None:
+        """Subscribe again as another user; ``ready`` becomes a new future."""
         self._stay += 1
         self.ready = asyncio.get_running_loop().create_future()
         self._subscribe()
 
     def ping(self) -> None:
-        """Ask for a pong."""
+        """Send a ping."""
         self.pinged_at = time.monotonic_ns()
         self._send_text(_PING)
 
     def close(self) -> None:
-        """Say goodbye; the server closes the connection."""
+        """Send a close frame; the server closes the connection."""
         self._leaving = True
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(masked_frame(CLOSE, frame_payload(close_frame(NORMAL_CLOSURE))))
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """Close the connection at once."""
         self._leaving = True
         if self._transport is not None:
             self._transport.abort()
@@ -129,12 +130,12 @@ class Client(asyncio.Protocol):
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
-        """Count events; everything else is rare."""
+        """Count events, and handle the rare rest."""
         now = time.monotonic_ns()
         tally = self._tally
         # An event comes to all connections of a process in the same bytes: they are read once.
-        if data == tally.chunk and self._head is None and self._frames.idle:
-            tally.take(self, now)
+        if data == tally.last_chunk and self._head is None and self._frames.idle:
+            tally.count(self, now)
             return
         try:
             self._read(data, now)
@@ -143,11 +144,11 @@ class Client(asyncio.Protocol):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Say why, if nobody wanted it."""
+        """Record the loss, unless this side closed the connection."""
         if not self._leaving:
             code = NO_CLOSE_FRAME if self._code is None else self._code
-            told = self._fail(f"closed by the server: {code_in_words(code)}", self._reason or str(exc or ""))
-            if told:
+            is_counted = self._fail(f"closed by the server: {code_in_words(code)}", self._reason or str(exc or ""))
+            if is_counted:
                 self._tally.dropped += 1
         elif not self.ready.done():
             self.ready.cancel()
@@ -170,14 +171,14 @@ class Client(asyncio.Protocol):
         whole = self._frames.idle
         messages = self._frames.feed(data)
         tally = self._tally
-        if messages and tally.read(messages):
+        if messages and tally.parse(messages):
             if whole and self._frames.idle:
-                tally.chunk = data
-            tally.take(self, now)
+                tally.last_chunk = data
+            tally.count(self, now)
             return
         for message in messages:
-            if tally.read([message]):
-                tally.take(self, now)
+            if tally.parse([message]):
+                tally.count(self, now)
             else:
                 self._handle(message, now)
 
@@ -202,17 +203,17 @@ class Client(asyncio.Protocol):
                 self._tally.pong(now - self.pinged_at)
                 self.pinged_at = 0
         elif frame.event == "pusher:connection_established":
-            told = text_of(frame.content(), "socket_id")
-            wrong = socket_ids.fault(told)
+            socket_id = text_of(frame.content(), "socket_id")
+            wrong = socket_ids.fault(socket_id)
             if wrong is None:
-                self._socket_id = told
+                self._socket_id = socket_id
                 self._subscribe()
             else:
                 self._fail("a hello with a bad socket id", wrong)
         elif frame.event == "pusher_internal:subscription_succeeded":
             if self._stay:
                 # What came before belongs to the stay before: events are sent to a connection in order.
-                self._tally.settle(self)
+                self._tally.end_subscription(self)
                 self.sequences = Sequences(from_start=False)
             if not self.ready.done():
                 self.ready.set_result(None)
@@ -226,13 +227,13 @@ class Client(asyncio.Protocol):
             self._fail(f"{frame.event} {what}".rstrip(), text_of(content, "message") or text_of(content, "error"))
 
     def _fail(self, kind: str, example: str = "") -> bool:
-        """Tell whoever waits for ``ready``, or note a fault; whether it was the latter."""
+        """Fail ``ready``, or count an error once ``ready`` is done. Return True if an error was counted."""
         if not self.ready.done():
-            self.ready.set_exception(FailedError(kind, example))
+            self.ready.set_exception(SubscribeFailedError(kind, example))
             return False
         if self.ready.cancelled() or self.ready.exception() is not None:
             return False  # that it failed was told already, and why
-        self._tally.faults.add(kind, example)
+        self._tally.error_counts.add(kind, example)
         return True
 
     def _subscribe(self) -> None:

@@ -1,4 +1,4 @@
-"""How busy this process and this machine are: so that a report can say when the load generator was the bottleneck."""
+"""CPU use of this process and this machine, which shows whether the load generator was the bottleneck."""
 
 from __future__ import annotations
 
@@ -14,58 +14,58 @@ _LAG_PERIOD: Final = 0.05
 _STAT: Final = Path("/proc/stat")
 
 
-class Stopwatch:
-    """The share of one core this process used since the stopwatch was made."""
+class CpuStopwatch:
+    """Stopwatch for the share of one core that this process uses."""
 
     def __init__(self) -> None:
         self._cpu = time.process_time_ns()
         self._wall = time.monotonic_ns()
 
     def share(self) -> float:
-        """1.0 is a whole core."""
+        """Return the share of one core since the start; 1.0 is a whole core."""
         wall = time.monotonic_ns() - self._wall
         return (time.process_time_ns() - self._cpu) / wall if wall else 0.0
 
     def elapsed(self) -> float:
-        """Seconds since then."""
+        """Return the seconds since the start."""
         return (time.monotonic_ns() - self._wall) / 1e9
 
 
 class EffortMeter:
-    """Measures this process: its CPU in the phases of a run, and how late its loop's timers fire."""
+    """Meter of this process: its CPU in each phase of a run, and the delay of its event loop's timers."""
 
     def __init__(self, name: str) -> None:
         self._effort = Effort(name)
-        self._phase = Stopwatch()
+        self._phase = CpuStopwatch()
         self._measuring: asyncio.Task[None] | None = None
 
     def connecting(self) -> None:
-        """The connecting begins."""
-        self._phase = Stopwatch()
+        """Begin the phase of connecting."""
+        self._phase = CpuStopwatch()
 
     def connected(self) -> None:
-        """The connecting is over."""
+        """End the phase of connecting."""
         self._effort.connecting = self._phase.share()
 
     def started(self) -> None:
-        """The run begins."""
-        self._phase = Stopwatch()
+        """Begin the phase of publishing."""
+        self._phase = CpuStopwatch()
         self._measuring = asyncio.get_running_loop().create_task(_measure_lag(self._effort.lag))
 
     def stopped(self) -> None:
-        """The run is over."""
+        """End the phase of publishing, begin that of waiting for the last events."""
         self._effort.running = self._phase.share()
-        self._phase = Stopwatch()
+        self._phase = CpuStopwatch()
         if self._measuring is not None:
             self._measuring.cancel()
 
     def drained(self) -> None:
-        """The last event has come, or is not waited for any more."""
+        """End the phase of waiting for the last events."""
         self._effort.draining = self._phase.share()
         self._effort.drain_time = self._phase.elapsed()
 
     def report(self) -> Effort:
-        """What was measured."""
+        """Return the measured effort."""
         return self._effort
 
 
@@ -77,13 +77,13 @@ async def _measure_lag(lag: Histogram) -> None:
 
 
 class MachineMeter:
-    """How busy all cores of this machine are together, since the meter was made; on Linux only."""
+    """Meter of all cores of this machine together; Linux only."""
 
     def __init__(self) -> None:
         self._before = _ticks()
 
     def share(self) -> float | None:
-        """1.0 is all cores, whoever uses them; None where that is not known."""
+        """Return the share of all cores in use since the start; 1.0 is all cores, None is unknown."""
         after = _ticks()
         if self._before is None or after is None:
             return None
@@ -92,7 +92,7 @@ class MachineMeter:
 
 
 def _ticks() -> tuple[int, int] | None:
-    """All clock ticks of all cores so far, and the idle ones among them (proc(5))."""
+    """Return all clock ticks of all cores so far, and the idle ones among them (proc(5))."""
     try:
         numbers = [int(number) for number in _STAT.read_text().splitlines()[0].split()[1:9]]
     except (OSError, ValueError, IndexError):

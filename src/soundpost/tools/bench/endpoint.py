@@ -1,4 +1,4 @@
-"""From a server's URL to where its connections are made."""
+"""Endpoint of a load test: the server's URL and the IP address to connect to."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import sys
 from soundpost.tools.bench.capacity import check
 from soundpost.tools.bench.loopback import addresses_of, port_of, reachable
 from soundpost.tools.bench.messages import Endpoint
-from soundpost.tools.bench.scenario import Settings
+from soundpost.tools.bench.scenario import BenchSettings
 from soundpost.wire.addresses import is_loopback_host
 
 
 def endpoint_of(
-    base_url: str, app_id: str, key: str, secret: str, settings: Settings, open_files: int, *, verify: bool
+    base_url: str, app_id: str, key: str, secret: str, settings: BenchSettings, open_files: int, *, verify: bool
 ) -> Endpoint:
-    """The endpoint, with an address that takes connections; ``open_files`` is the limit of a process.
+    """Return the endpoint, with an address that accepts connections; ``open_files`` is the limit of a process.
 
-    Raises RequestError when nothing listens there, ConfigurationError for more connections than can be made.
+    Raises RequestError if nothing listens there, ConfigurationError for more connections than this machine can open.
     """
     base_url = base_url.rstrip("/")
     address = reachable(base_url, addresses_of(base_url))

@@ -1,4 +1,4 @@
-"""What went wrong in a run, by kind, with how often and one example of each."""
+"""Errors of a run, counted by kind, with one example of each."""
 
 from __future__ import annotations
 
@@ -31,40 +31,40 @@ _NAMES: Final = {
 }
 
 
-class Fault(msgspec.Struct):
-    """One kind of error: how often, and what the first one said."""
+class ErrorCount(msgspec.Struct):
+    """One kind of error, the number of its errors, and the text of the first."""
 
     kind: str
     count: int
     example: str
 
 
-class Faults(msgspec.Struct):
+class ErrorCounts(msgspec.Struct):
     """All kinds of error so far."""
 
-    by_kind: dict[str, Fault] = {}
+    by_kind: dict[str, ErrorCount] = {}
 
     def add(self, kind: str, example: str = "", count: int = 1) -> None:
-        """Count an error. Kinds beyond fifty are counted together: a server may say anything."""
+        """Count errors. Kinds beyond fifty are counted together: a server may send any text."""
         kind = one_line(kind, _LONGEST_KIND)
         if kind not in self.by_kind and len(self.by_kind) >= _MAX_KINDS:
             kind = "other"
         known = self.by_kind.get(kind)
         if known is None:
-            self.by_kind[kind] = Fault(kind, count, one_line(example, _LONGEST_EXAMPLE))
+            self.by_kind[kind] = ErrorCount(kind, count, one_line(example, _LONGEST_EXAMPLE))
         else:
             known.count += count
 
-    def merge(self, other: Faults) -> None:
-        """Take those of another process too."""
+    def merge(self, other: ErrorCounts) -> None:
+        """Add the counts of another process."""
         for fault in other.by_kind.values():
             self.add(fault.kind, fault.example, fault.count)
 
-    def as_list(self) -> list[Fault]:
-        """The most frequent first."""
+    def as_list(self) -> list[ErrorCount]:
+        """Return the counts, the most frequent first."""
         return sorted(self.by_kind.values(), key=lambda fault: (-fault.count, fault.kind))
 
 
 def code_in_words(code: int) -> str:
-    """A close or error code with its name: ``4100 (over capacity)``."""
+    """Return a close or error code with its name: ``4100 (over capacity)``."""
     return f"{code} ({_NAMES[code]})" if code in _NAMES else str(code)

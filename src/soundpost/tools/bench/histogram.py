@@ -1,4 +1,4 @@
-"""A histogram of durations with bounded memory, whatever the number of samples; those of several processes add up.
+"""Histogram of durations with bounded memory for any number of samples; histograms of several processes add up.
 
 Its buckets grow with the value, as in HdrHistogram: 128 for every doubling, so that a percentile is at most 0.8 % too
 high. Only buckets in use take memory: at most some 7,000.
@@ -15,7 +15,7 @@ _STEPS: Final = 1 << _BITS
 
 
 class Histogram(msgspec.Struct):
-    """Samples in nanoseconds: how many fell into each bucket, their number, their sum and the largest."""
+    """Samples in nanoseconds: the count of each bucket, the number of samples, their sum, the largest."""
 
     buckets: dict[int, int] = {}
     count: int = 0
@@ -23,7 +23,7 @@ class Histogram(msgspec.Struct):
     largest: int = 0
 
     def add(self, value: int) -> None:
-        """Count one sample; a negative one, which clocks of two cores may give, as 0."""
+        """Count one sample; negative ones, which clocks of two cores may give, count as 0."""
         value = max(value, 0)
         shift = value.bit_length() - _BITS - 1
         bucket = (shift << _BITS) + (value >> shift) if shift > 0 else value
@@ -34,7 +34,7 @@ class Histogram(msgspec.Struct):
             self.largest = value
 
     def merge(self, other: Histogram) -> None:
-        """Take the samples of another histogram too."""
+        """Add the samples of another histogram."""
         for bucket, count in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + count
         self.count += other.count
@@ -42,7 +42,7 @@ class Histogram(msgspec.Struct):
         self.largest = max(self.largest, other.largest)
 
     def percentile(self, share: float) -> int:
-        """The value that ``share`` percent of the samples do not exceed; 0 without samples."""
+        """Return the value that ``share`` percent of the samples do not exceed; 0 without samples."""
         wanted = self.count * share / 100
         seen = 0
         for bucket in sorted(self.buckets):
@@ -53,7 +53,7 @@ class Histogram(msgspec.Struct):
 
 
 def merged(histograms: list[Histogram]) -> Histogram:
-    """The samples of all of them."""
+    """Return a histogram of all samples."""
     whole = Histogram()
     for histogram in histograms:
         whole.merge(histogram)
@@ -61,7 +61,7 @@ def merged(histograms: list[Histogram]) -> Histogram:
 
 
 def _upper_edge(bucket: int) -> int:
-    """The largest value that falls into a bucket."""
+    """Return the largest value that falls into a bucket."""
     if bucket < 2 * _STEPS:
         return bucket
     shift = (bucket >> _BITS) - 1

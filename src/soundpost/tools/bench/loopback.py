@@ -1,4 +1,4 @@
-"""Whose server it is: load goes to this machine, unless somebody says that the other one is theirs."""
+"""Addresses of the server under test; other machines are loaded only with their owner's word."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from soundpost.wire.addresses import is_loopback_host
 
 
 def addresses_of(base_url: str) -> list[str]:
-    """The IP addresses of a server's host, in the order of the resolver. Raises RequestError for an unknown name."""
+    """Return the IP addresses of a server's host in the resolver's order. Raises RequestError for an unknown name."""
     try:
         found = socket.getaddrinfo(_host(base_url), port_of(base_url), type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -19,13 +19,13 @@ def addresses_of(base_url: str) -> list[str]:
 
 
 def port_of(base_url: str) -> int:
-    """The port of a server."""
+    """Return the port of a server."""
     parts = urlsplit(base_url)
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def refusal(base_url: str, addresses: list[str]) -> str | None:
-    """Why load is not to go there without a word from the owner; None for a server on this machine."""
+    """Return the reason to refuse a load test without the owner's word; None for a server on this machine."""
     foreign = [address for address in addresses if not is_loopback_host(address)]
     if not foreign:
         return None
@@ -38,7 +38,7 @@ def refusal(base_url: str, addresses: list[str]) -> str | None:
 
 
 def reachable(base_url: str, addresses: list[str], timeout: float = 10.0) -> str:
-    """The first address that takes a connection within ``timeout`` seconds. Raises RequestError if none does."""
+    """Return the first address that accepts a connection within ``timeout`` seconds. Raises RequestError if none."""
     failure: OSError | None = None
     for address in addresses:
         try:

@@ -1,4 +1,4 @@
-"""What the leading process and its children say to each other: one JSON object per line, on stdin and stdout.
+"""Messages between the leading process and its children: one JSON object per line, on stdin and stdout.
 
 A child ends when its stdin does: also when the leading process was killed.
 """
@@ -10,13 +10,13 @@ from typing import Final, Literal
 import msgspec
 
 from soundpost.redaction import redacted_fields
-from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.histogram import Histogram
-from soundpost.tools.bench.scenario import Settings
+from soundpost.tools.bench.scenario import BenchSettings
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the server is, and as whom to come. ``address`` is what its host name was resolved to."""
+    """Server and app under test. ``address`` is the IP address of the server's host."""
 
     base_url: str
     address: str
@@ -26,53 +26,56 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     secret: str
     spread: bool
-    """Connect from many loopback addresses: the ports of one are too few for many connections."""
+    """True to connect from many loopback addresses: one has too few ports for many connections."""
 
     def __repr__(self) -> str:
         return redacted_fields(self, "secret")
 
 
-class Plan(msgspec.Struct, tag=True, kw_only=True):
-    """The first line a child gets. ``index`` is its number among the children of its role."""
+class BenchPlan(msgspec.Struct, tag=True, kw_only=True):
+    """First line that a child receives. ``index`` is its number among the children of its role."""
 
     role: Literal["receiver", "publisher"]
     index: int
-    settings: Settings
+    settings: BenchSettings
     endpoint: Endpoint
 
 
 class Connect(msgspec.Struct, tag=True):
-    """Open all connections within ``limit`` seconds."""
+    """Command to open all connections within ``limit`` seconds."""
 
     limit: float
 
 
 class Start(msgspec.Struct, tag=True):
-    """The run begins ``at`` this time, in nanoseconds of the monotonic clock."""
+    """Command to begin the run ``at`` a time, in nanoseconds of the monotonic clock."""
 
     at: int
 
 
 class Stop(msgspec.Struct, tag=True):
-    """The run is over: publish no more, come and go no more. Answered with Stopped."""
+    """Command to end publishing, leaving and reconnecting. Answered with Stopped."""
 
 
 class Finish(msgspec.Struct, tag=True):
-    """What there was to receive: events ``sent`` by stream, but for the ``unconfirmed`` (stream, number); notices of
-    members by channel. What is missing is waited for until none came for ``silence`` seconds. Answered by a report."""
+    """Command to wait for the last events and report. Answered with a report.
+
+    Expected are the events ``sent`` by stream without the ``unconfirmed`` (stream, number), and ``notices`` of members
+    by channel. The wait ends after ``idle_limit`` seconds without any of them.
+    """
 
     sent: list[int]
     unconfirmed: list[tuple[int, int]]
     notices: list[int]
-    silence: float
+    idle_limit: float
 
 
-class Ready(msgspec.Struct, tag=True):
-    """A child is set up; a receiver: has opened what it could."""
+class ChildReady(msgspec.Struct, tag=True):
+    """Answer of a child that is set up, or of a receiver that has opened its connections."""
 
 
 class Progress(msgspec.Struct, tag=True):
-    """How things stand, several times a second; all figures since the start of the process."""
+    """Progress of a child, sent several times a second; all figures since the start of the process."""
 
     open: int = 0
     failed: int = 0
@@ -81,8 +84,10 @@ class Progress(msgspec.Struct, tag=True):
 
 
 class Effort(msgspec.Struct):
-    """What a process was asked for: its share of one core while connecting, while events flowed and while it waited
-    for the last ones, for ``drain_time`` seconds; and how late its event loop ran (nanoseconds)."""
+    """CPU of a process: shares of one core while connecting, while publishing, and while waiting for the last events.
+
+    The wait took ``drain_time`` seconds. ``lag`` is the delay of the event loop in nanoseconds.
+    """
 
     name: str
     connecting: float = 0.0
@@ -93,8 +98,10 @@ class Effort(msgspec.Struct):
 
 
 class Stopped(msgspec.Struct, tag=True):
-    """The answer to Stop: how many events were ``sent`` by stream, and those of them the server has not said yes to as
-    (stream, number); how often members left or came back, by channel."""
+    """Answer to Stop: events ``sent`` by stream, those without the server's 200 as (stream, number).
+
+    ``moves`` counts by channel how often members left or came back.
+    """
 
     sent: list[int] = []
     unconfirmed: list[tuple[int, int]] = []
@@ -102,8 +109,11 @@ class Stopped(msgspec.Struct, tag=True):
 
 
 class PublisherReport(msgspec.Struct, tag=True):
-    """What the publisher measured, in nanoseconds: ``answer`` from request to answer, ``delay`` from when an event was
-    due to its request. ``seconds`` are events answered with yes by second of the run."""
+    """Figures of the publisher, in nanoseconds.
+
+    ``answer`` is the time from request to answer, ``delay`` from an event's due time to its request. ``seconds`` counts
+    confirmed events for each second of the run.
+    """
 
     published: int
     failed: int
@@ -111,7 +121,7 @@ class PublisherReport(msgspec.Struct, tag=True):
     seconds: list[int]
     answer: Histogram
     delay: Histogram
-    faults: Faults
+    error_counts: ErrorCounts
     effort: Effort
 
 
@@ -123,8 +133,11 @@ class Second(msgspec.Struct):
 
 
 class ReceiverReport(msgspec.Struct, tag=True):
-    """What one process of connections measured. Events are counted for those held to account from the first on
-    (``expected``, ``received``) and for those that come and go (``passing``)."""
+    """Figures of one process of connections.
+
+    ``expected`` and ``received`` count events of connections that stay throughout, ``passing`` those of connections
+    that come and go.
+    """
 
     opened: int
     failed: int
@@ -145,13 +158,13 @@ class ReceiverReport(msgspec.Struct, tag=True):
     round_trip: Histogram
     last_at: int
     seconds: list[Second]
-    faults: Faults
+    error_counts: ErrorCounts
     effort: Effort
 
 
-Command = Plan | Connect | Start | Stop | Finish
-Answer = Ready | Progress | Stopped | PublisherReport | ReceiverReport
+ChildCommand = BenchPlan | Connect | Start | Stop | Finish
+ChildAnswer = ChildReady | Progress | Stopped | PublisherReport | ReceiverReport
 
 encode: Final = msgspec.json.Encoder().encode
-decode_command: Final = msgspec.json.Decoder(Command).decode
-decode_answer: Final = msgspec.json.Decoder(Answer).decode
+decode_child_command: Final = msgspec.json.Decoder(ChildCommand).decode
+decode_child_answer: Final = msgspec.json.Decoder(ChildAnswer).decode

@@ -1,4 +1,4 @@
-"""What is sent: events that carry their stream, number and time, and members that carry theirs.
+"""Content of events and members: an event carries its stream, number and time.
 
 The data of an event is plain text without quotes, so that no server's JSON changes a byte of it, and so that it can be
 found in a frame without decoding JSON: at 100,000 deliveries a second, decoding would be most of the client's work.
@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 
 EVENT_NAME: Final = "bench"
 MIN_SIZE: Final = 64
-"""Bytes of event data that hold stream, number and time, whatever they are."""
+"""Smallest size of event data in bytes: room for stream, number and time."""
 
 _EVENT: Final = re.compile(rb'"soundpost-bench (\d+) (\d+) (\d+) ')
 _MEMBER: Final = re.compile(rb'bench-\d+-(\d+)\\"')
 
 
 class Delivery(NamedTuple):
-    """One event as it arrived; ``sent_at`` in nanoseconds of the monotonic clock."""
+    """Event that arrived; ``sent_at`` in nanoseconds of the monotonic clock."""
 
     stream: int
     number: int
@@ -26,7 +26,7 @@ class Delivery(NamedTuple):
 
 
 def event_data(stream: int, number: int, sent_at: int, size: int) -> bytes:
-    """Event data of ``size`` bytes (at least ``MIN_SIZE``); ``sent_at`` in nanoseconds of the monotonic clock.
+    """Return event data of ``size`` bytes (at least ``MIN_SIZE``); ``sent_at`` in nanoseconds of the monotonic clock.
 
     All processes of a run are on one host, where that clock (CLOCK_MONOTONIC on Linux, mach_absolute_time on macOS)
     is the same for all of them and nobody sets it: times of different processes may be compared.
@@ -35,18 +35,18 @@ def event_data(stream: int, number: int, sent_at: int, size: int) -> bytes:
 
 
 def read_event(message: bytes) -> Delivery | None:
-    """The event in a message of the server; None for any other message."""
+    """Return the event in a message of the server; None for any other message."""
     found = _EVENT.search(message)
     return Delivery(int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
 def user_id(connection: int, stay: int) -> str:
-    """Who a connection is on its presence channel; ``stay`` counts how often it has come back."""
+    """Return the user id of a connection on its presence channel; ``stay`` counts its returns."""
     return f"bench-{connection}-{stay}"
 
 
 def is_notice(message: bytes) -> bool:
-    """Whether a message tells of a member that left or came back: not of one that came for the first time.
+    """Tell whether a message is about a member that left or came back, not one that came for the first time.
 
     First arrivals belong to the time before the run; some members see them and some came after.
     """

@@ -1,4 +1,4 @@
-"""A report as a picture: deliveries per second, and latencies, over time. Needs matplotlib (``soundpost[bench]``)."""
+"""Plot of a report: deliveries per second and latencies over time. Needs matplotlib (``soundpost[bench]``)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from soundpost.tools.bench.report import Report
 
 
 def check_matplotlib() -> None:
-    """Raise ConfigurationError if plots cannot be drawn; before a run, not after it."""
+    """Raise ConfigurationError if matplotlib is missing. Called before a run, not after it."""
     if find_spec("matplotlib") is None:
         raise ConfigurationError("--svg needs matplotlib, which is not installed: pip install 'soundpost[bench]'")
 
 
 def write_svg(report: Report, file: Path) -> None:
-    """Draw the picture: the same report gives the same bytes."""
+    """Write the plot to a file; the same report gives the same bytes."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 

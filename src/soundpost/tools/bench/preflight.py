@@ -11,13 +11,13 @@ from soundpost.client.publish import Publisher
 from soundpost.errors import RequestError, SubscriptionError
 from soundpost.tools.bench.messages import Endpoint
 from soundpost.tools.bench.payload import EVENT_NAME
-from soundpost.tools.bench.scenario import Settings
+from soundpost.tools.bench.scenario import BenchSettings
 
 _PATIENCE: Final = 15.0
 """Seconds; a client by itself would come back for ever."""
 
 
-async def try_once(settings: Settings, endpoint: Endpoint) -> None:
+async def try_once(settings: BenchSettings, endpoint: Endpoint) -> None:
     """Subscribe to a channel of the scenario's kind, publish an event of the wanted size to it.
 
     Raises RequestError and ConnectionRefused.

@@ -1,4 +1,4 @@
-"""A progress bar while a run goes on; on a terminal only."""
+"""Progress bar of a run, on a terminal only."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 
 from soundpost.tools.bench.messages import Progress
-from soundpost.tools.bench.run import Show
+from soundpost.tools.bench.run import ShowProgress
 
 
 @contextmanager
-def progress_bar() -> Iterator[Show]:
-    """What to call with how things stand; it does nothing if stderr is no terminal."""
+def progress_bar() -> Iterator[ShowProgress]:
+    """Yield a function that shows progress; the function does nothing if stderr is no terminal."""
     if not sys.stderr.isatty():
         yield lambda phase, progress, share: None
         return

@@ -11,9 +11,9 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from soundpost.tools.bench.api_connection import ApiConnection
 from soundpost.tools.bench.effort import EffortMeter
-from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.histogram import Histogram
-from soundpost.tools.bench.messages import Plan, Progress, PublisherReport, Stopped
+from soundpost.tools.bench.messages import BenchPlan, Progress, PublisherReport, Stopped
 from soundpost.tools.bench.payload import EVENT_NAME, event_data
 from soundpost.tools.bench.tls import tls_context
 from soundpost.wire.signatures import signed_query
@@ -26,7 +26,7 @@ _PAUSE_AFTER_FAILURE: Final = 0.1
 class Publishing:
     """All publishers of a run, in one process."""
 
-    def __init__(self, plan: Plan, effort: EffortMeter) -> None:
+    def __init__(self, plan: BenchPlan, effort: EffortMeter) -> None:
         self._settings = plan.settings
         self._endpoint = plan.endpoint
         self._effort = effort
@@ -44,7 +44,7 @@ class Publishing:
         self._seconds: list[int] = []
         self._answer = Histogram()
         self._delay = Histogram()
-        self._faults = Faults()
+        self._faults = ErrorCounts()
         self._started_at = 0
         self._running: list[asyncio.Task[None]] = []
         self._over = asyncio.Event()
@@ -84,7 +84,7 @@ class Publishing:
             seconds=self._seconds,
             answer=self._answer,
             delay=self._delay,
-            faults=self._faults,
+            error_counts=self._faults,
             effort=self._effort.report(),
         )
 

@@ -1,4 +1,4 @@
-"""The connections of one process: opened, kept, coming and going, pinging."""
+"""Connections of one process: opened, kept, reconnected, pinged."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from soundpost.http_failures import no_answer
-from soundpost.tools.bench.client import Client, FailedError, upgrade_request
+from soundpost.tools.bench.client import BenchClient, SubscribeFailedError, upgrade_request
 from soundpost.tools.bench.effort import EffortMeter
 from soundpost.tools.bench.histogram import Histogram
-from soundpost.tools.bench.messages import Finish, Plan, Progress, ReceiverReport, Stopped
+from soundpost.tools.bench.messages import BenchPlan, Finish, Progress, ReceiverReport, Stopped
 from soundpost.tools.bench.scenario import MOVE_PERIOD, PING_PERIOD, Scenario
 from soundpost.tools.bench.tally import Tally
 from soundpost.tools.bench.tls import tls_context
 
 IN_FLIGHT: Final = 64
-"""Connections that are opened at a time, by each process."""
+"""Connections that each process opens at the same time."""
 ANSWER_TIMEOUT: Final = 10.0
-"""Seconds a server may take from the TCP connect to the subscription's success."""
+"""Seconds that a server may take from the TCP connect to the subscription's success."""
 DRAIN_LIMIT: Final = 60.0
-"""Seconds after the last publication in which an event must arrive, or it is lost."""
+"""Seconds after the last publication until an event that has not arrived is lost."""
 LOOPBACK_ADDRESSES: Final = 200
 _DRAIN_STEP: Final = 0.05
 _IP_BIND_ADDRESS_NO_PORT: Final = 24  # Linux's number; the socket module of Python 3.11 has no name for it
 
 
-class Swarm:
-    """A process's share of the connections: every one whose number, modulo processes, is its index."""
+class Receivers:
+    """Connections of one process: those whose number, modulo processes, is the index of the process."""
 
-    def __init__(self, plan: Plan, effort: EffortMeter) -> None:
+    def __init__(self, plan: BenchPlan, effort: EffortMeter) -> None:
         self._settings = plan.settings
         self._endpoint = plan.endpoint
         self._effort = effort
@@ -42,7 +42,7 @@ class Swarm:
         self._request = upgrade_request(plan.endpoint)
         self._tls = tls_context(plan.endpoint)
         self._tally = Tally()
-        self._clients: dict[int, Client] = {}
+        self._clients: dict[int, BenchClient] = {}
         self._subscribe = Histogram()
         self._slots = asyncio.Semaphore(IN_FLIGHT)
         self._failed = 0
@@ -61,12 +61,12 @@ class Swarm:
         except TimeoutError:
             left = len(self._numbers) - self._opened - self._failed
             self._failed += left
-            self._tally.faults.add(f"not connected within {limit:.0f} s", count=left)
+            self._tally.error_counts.add(f"not connected within {limit:.0f} s", count=left)
         finally:
             self._connect_time = time.monotonic() - started
 
     def start(self, at: int) -> None:
-        """The run begins ``at`` this time, in nanoseconds of the monotonic clock."""
+        """Begin the run ``at`` a time, in nanoseconds of the monotonic clock."""
         self._tally.started_at = at
         for client in list(self._clients.values()):
             if self._settings.scenario is Scenario.IDLE:
@@ -76,16 +76,16 @@ class Swarm:
                 self._moving.append(asyncio.create_task(act(client)))
 
     async def stop(self) -> Stopped:
-        """Come and go no more."""
+        """Stop leaving, reconnecting and pinging."""
         for task in self._moving:
             task.cancel()
-        for outcome in await asyncio.gather(*self._moving, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                raise outcome
+        for result in await asyncio.gather(*self._moving, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
         return Stopped(moves=self._moves)
 
     def progress(self) -> Progress:
-        """How things stand."""
+        """Return the progress of this process."""
         # Every connection is looked at, four times a second: counting as they come and go would need care in many
         # places, and this is a thousandth of the work.
         return Progress(
@@ -95,7 +95,7 @@ class Swarm:
         )
 
     async def finish(self, finish: Finish) -> ReceiverReport:
-        """Wait for what is still to come, and report."""
+        """Wait for the last events and return the report."""
         accounts = self._accounts(finish)
         unconfirmed: dict[int, set[int]] = {}
         for stream, number in finish.unconfirmed:
@@ -109,7 +109,7 @@ class Swarm:
             if stream in accounts[client.channel]
         )
         notices = sum(finish.notices[self._settings.channel_of(client.number)] for client in stable)
-        await self._drain(stable, numbered - refused, notices, finish.silence)
+        await self._drain(stable, numbered - refused, notices, finish.idle_limit)
         self._effort.drained()
         seconds = max(1, round(self._settings.duration), len(self._tally.seconds))
         lost = self._tally.finish(self._clients.values(), accounts, unconfirmed, seconds - 1)
@@ -133,31 +133,31 @@ class Swarm:
             round_trip=self._tally.round_trip,
             last_at=self._tally.last_at,
             seconds=self._tally.seconds,
-            faults=self._tally.faults,
+            error_counts=self._tally.error_counts,
             effort=self._effort.report(),
         )
 
     def _accounts(self, finish: Finish) -> dict[str, dict[int, int]]:
-        """How many events there were, by channel and stream."""
+        """Return the number of events sent, by channel and stream."""
         settings = self._settings
         return {
             settings.channel(channel): {stream: finish.sent[stream] for stream in settings.streams_of(channel)}
             for channel in range(settings.channels)
         }
 
-    async def _drain(self, stable: list[Client], events: int, notices: int, silence: float) -> None:
-        """Wait until everything has come, or nothing has for ``silence`` seconds; DRAIN_LIMIT at most."""
+    async def _drain(self, stable: list[BenchClient], events: int, notices: int, idle_limit: float) -> None:
+        """Wait until all has arrived, or nothing has for ``idle_limit`` seconds; DRAIN_LIMIT at most."""
         end = time.monotonic() + DRAIN_LIMIT
         before, patience = -1, 0.0
         while (now := time.monotonic()) < end:
-            told = sum(client.notices for client in stable)
-            if self._tally.received >= events and self._tally.pongs >= self._tally.pings and told >= notices:
+            received = sum(client.notices for client in stable)
+            if self._tally.received >= events and self._tally.pongs >= self._tally.pings and received >= notices:
                 return
             if not any(client.is_open for client in self._clients.values()):
                 return
-            seen = self._tally.received + self._tally.passing + self._tally.pongs + told
+            seen = self._tally.received + self._tally.passing + self._tally.pongs + received
             if seen != before:
-                before, patience = seen, now + silence
+                before, patience = seen, now + idle_limit
             elif now >= patience:
                 return
             await asyncio.sleep(_DRAIN_STEP)
@@ -167,16 +167,16 @@ class Swarm:
         async with self._slots:
             try:
                 self._clients[number] = await self._open(number)
-            except FailedError as failed:
+            except SubscribeFailedError as failed:
                 self._failed += 1
-                self._tally.faults.add(failed.kind, failed.example)
+                self._tally.error_counts.add(failed.kind, failed.example)
             else:
                 self._opened += 1
 
-    async def _open(self, number: int) -> Client:
-        """A new connection, subscribed. Raises FailedError."""
+    async def _open(self, number: int) -> BenchClient:
+        """Return a new connection, subscribed. Raises SubscribeFailedError."""
         settings = self._settings
-        client = Client(
+        client = BenchClient(
             self._tally,
             self._endpoint,
             self._request,
@@ -194,9 +194,9 @@ class Swarm:
                 await client.ready
         except TimeoutError:
             client.abort()
-            raise FailedError(f"not subscribed within {ANSWER_TIMEOUT:.0f} s") from None
+            raise SubscribeFailedError(f"not subscribed within {ANSWER_TIMEOUT:.0f} s") from None
         except OSError as error:
-            raise FailedError(
+            raise SubscribeFailedError(
                 f"connect: {error.strerror or type(error).__name__}", str(no_answer(self._endpoint.base_url, error))
             ) from None
         except BaseException:
@@ -206,7 +206,7 @@ class Swarm:
         return client
 
     async def _socket(self, number: int) -> socket.socket:
-        """A connected socket; on Linux's loopback from one of many addresses."""
+        """Return a connected socket; on Linux's loopback from one of many addresses."""
         endpoint = self._endpoint
         sock = socket.socket(socket.AF_INET6 if ":" in endpoint.address else socket.AF_INET)
         try:
@@ -222,35 +222,35 @@ class Swarm:
             raise
         return sock
 
-    async def _stay_away(self, client: Client) -> None:
+    async def _stay_away(self, client: BenchClient) -> None:
         """Leave a presence channel and come back, again and again."""
         period = self._period(MOVE_PERIOD)
         channel = self._settings.channel_of(client.number)
         await asyncio.sleep(random.uniform(0, period / 2))
         while client.is_open:
-            client.leave()
+            client.unsubscribe()
             self._moves[channel] += 1
             await asyncio.sleep(period / 2)
-            client.come_back()
+            client.resubscribe()
             # Not cancelled half-way: whether the others will be told of it must be known.
             if not await asyncio.shield(self._returned(client, channel)):
                 return
             await asyncio.sleep(period / 2)
 
-    async def _returned(self, client: Client, channel: int) -> bool:
+    async def _returned(self, client: BenchClient, channel: int) -> bool:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await client.ready
         except TimeoutError:
-            self._tally.faults.add(f"not subscribed within {ANSWER_TIMEOUT:.0f} s")
-        except FailedError as failed:
-            self._tally.faults.add(failed.kind, failed.example)
+            self._tally.error_counts.add(f"not subscribed within {ANSWER_TIMEOUT:.0f} s")
+        except SubscribeFailedError as failed:
+            self._tally.error_counts.add(failed.kind, failed.example)
         else:
             self._moves[channel] += 1
             return True
         return False
 
-    async def _reconnect(self, client: Client) -> None:
+    async def _reconnect(self, client: BenchClient) -> None:
         """Disconnect and connect again, again and again."""
         period = self._period(MOVE_PERIOD)
         await asyncio.sleep(random.uniform(0, period))
@@ -260,19 +260,19 @@ class Swarm:
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     await client.closed
             client.abort()
-            self._tally.settle(client)
+            self._tally.end_subscription(client)
             del self._clients[client.number]
             try:
                 async with self._slots:
                     client = self._clients[client.number] = await self._open(client.number)
-            except FailedError as failed:
-                self._tally.faults.add(failed.kind, failed.example)
+            except SubscribeFailedError as failed:
+                self._tally.error_counts.add(failed.kind, failed.example)
                 return
             self._reconnected += 1
             await asyncio.sleep(period)
 
-    async def _ping(self, client: Client) -> None:
-        """Ping now and then."""
+    async def _ping(self, client: BenchClient) -> None:
+        """Send a ping every few seconds."""
         period = self._period(PING_PERIOD)
         await asyncio.sleep(random.uniform(0, period))
         while client.is_open:
@@ -282,5 +282,5 @@ class Swarm:
             await asyncio.sleep(period)
 
     def _period(self, usual: float) -> float:
-        """Short enough for a short run to have one at least."""
+        """Return a period so short that even a short run has one."""
         return min(usual, self._settings.duration / 2)

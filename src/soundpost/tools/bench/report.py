@@ -1,4 +1,4 @@
-"""The report of a run: the shape of ``--json``, documented in docs/bench.md, made of what the processes measured."""
+"""Report of a run, in the shape of ``--json`` (docs/bench.md)."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Final
 import msgspec
 
 from soundpost import __version__
-from soundpost.tools.bench.faults import Fault, Faults
+from soundpost.tools.bench.error_counts import ErrorCount, ErrorCounts
 from soundpost.tools.bench.histogram import Histogram, merged
 from soundpost.tools.bench.messages import Second
-from soundpost.tools.bench.run import Outcome
-from soundpost.tools.bench.scenario import Settings
-from soundpost.tools.bench.verdict import Client, judge
+from soundpost.tools.bench.run import RunResult
+from soundpost.tools.bench.scenario import BenchSettings
+from soundpost.tools.bench.verdict import LoadGenerator, judge
 
-FORMAT: Final = 1
-"""Goes up when a field changes its meaning or goes away; new fields may come without."""
+REPORT_FORMAT: Final = 1
+"""Version of the report's shape; goes up when a field changes its meaning or goes away."""
 
 
 class Durations(msgspec.Struct, kw_only=True):
-    """Durations in milliseconds, and how many there were."""
+    """Durations in milliseconds, and their number."""
 
     count: int
     mean: float
@@ -32,16 +32,16 @@ class Durations(msgspec.Struct, kw_only=True):
     max: float
 
 
-class Machine(msgspec.Struct, kw_only=True):
-    """Where the load came from."""
+class MachineInfo(msgspec.Struct, kw_only=True):
+    """Machine that the load came from."""
 
     python: str
     platform: str
     cores: int
 
 
-class Connections(msgspec.Struct, kw_only=True):
-    """``dropped`` ended without our wish, ``reconnected`` came again as churn does."""
+class ConnectionFigures(msgspec.Struct, kw_only=True):
+    """Connections: ``dropped`` were closed by the server, ``reconnected`` came back as churn does."""
 
     asked: int
     opened: int
@@ -52,8 +52,8 @@ class Connections(msgspec.Struct, kw_only=True):
     subscribe_ms: Durations
 
 
-class Publishing(msgspec.Struct, kw_only=True):
-    """Rates in events per second; ``asked_rate`` 0: as fast as the server answers."""
+class PublishingFigures(msgspec.Struct, kw_only=True):
+    """Rates in events per second; ``asked_rate`` 0 means as fast as the server answers."""
 
     asked_rate: float
     reached_rate: float
@@ -63,8 +63,8 @@ class Publishing(msgspec.Struct, kw_only=True):
     delay_ms: Durations
 
 
-class Deliveries(msgspec.Struct, kw_only=True):
-    """Events at the connections; ``passing`` are those at connections that come and go."""
+class DeliveryFigures(msgspec.Struct, kw_only=True):
+    """Events that connections received; ``passing`` counts those at connections that come and go."""
 
     expected: int
     received: int
@@ -76,15 +76,15 @@ class Deliveries(msgspec.Struct, kw_only=True):
     latency_ms: Durations
 
 
-class Members(msgspec.Struct, kw_only=True):
+class MemberFigures(msgspec.Struct, kw_only=True):
     """Notices of members that left or came back."""
 
     expected: int
     received: int
 
 
-class Pings(msgspec.Struct, kw_only=True):
-    """Pings of the clients."""
+class PingFigures(msgspec.Struct, kw_only=True):
+    """Pings sent by the connections."""
 
     sent: int
     answered: int
@@ -104,55 +104,55 @@ class TimelineSecond(msgspec.Struct, kw_only=True):
 
 
 class Report(msgspec.Struct, kw_only=True):
-    """A run: what was asked, and what came of it. ``elapsed`` in seconds, to the last delivery."""
+    """Request and result of a run. ``elapsed`` is in seconds, to the last delivery."""
 
     format: int
     soundpost: str
     began: str
     url: str
-    settings: Settings
-    machine: Machine
+    settings: BenchSettings
+    machine: MachineInfo
     interrupted: bool
     elapsed: float
     passed: bool
-    connections: Connections
-    publishing: Publishing
-    deliveries: Deliveries
-    members: Members
-    pings: Pings
-    errors: list[Fault]
-    client: Client
+    connections: ConnectionFigures
+    publishing: PublishingFigures
+    deliveries: DeliveryFigures
+    members: MemberFigures
+    pings: PingFigures
+    errors: list[ErrorCount]
+    client: LoadGenerator
     timeline: list[TimelineSecond]
 
 
-def report_of(outcome: Outcome) -> Report:
-    """The report of a run."""
-    receivers, publisher = outcome.receivers, outcome.publisher
+def report_of(result: RunResult) -> Report:
+    """Return the report of a run."""
+    receivers, publisher = result.receivers, result.publisher
     seconds = [_merged(parts) for parts in zip_longest(*(each.seconds for each in receivers))]
     received = sum(each.received for each in receivers)
     passing = sum(each.passing for each in receivers)
     # The wait for what is lost is no part of the run, nor is what came late to be left out of it.
-    run_time = min(outcome.settings.duration, (outcome.stopped_at - outcome.started_at) / 1e9)
+    run_time = min(result.settings.duration, (result.stopped_at - result.started_at) / 1e9)
     last_at = max(each.last_at for each in receivers)
-    elapsed = max(run_time, (last_at - outcome.started_at) / 1e9) if outcome.started_at else 0.0
-    publishing_time = max(run_time, (publisher.last_at - outcome.started_at) / 1e9) if publisher.published else 0.0
+    elapsed = max(run_time, (last_at - result.started_at) / 1e9) if result.started_at else 0.0
+    publishing_time = max(run_time, (publisher.last_at - result.started_at) / 1e9) if publisher.published else 0.0
     connect_time = max(each.connect_time for each in receivers)
     opened = sum(each.opened for each in receivers)
-    faults = Faults()
-    for of_process in [publisher.faults, *(each.faults for each in receivers)]:
-        faults.merge(of_process)
+    error_counts = ErrorCounts()
+    for of_process in [publisher.error_counts, *(each.error_counts for each in receivers)]:
+        error_counts.merge(of_process)
     report = Report(
-        format=FORMAT,
+        format=REPORT_FORMAT,
         soundpost=__version__,
-        began=outcome.began,
-        url=outcome.base_url,
-        settings=outcome.settings,
-        machine=Machine(python=platform.python_version(), platform=platform.platform(), cores=os.cpu_count() or 1),
-        interrupted=outcome.interrupted,
+        began=result.began,
+        url=result.base_url,
+        settings=result.settings,
+        machine=MachineInfo(python=platform.python_version(), platform=platform.platform(), cores=os.cpu_count() or 1),
+        interrupted=result.interrupted,
         elapsed=round(elapsed, 3),
         passed=False,
-        connections=Connections(
-            asked=outcome.settings.connections,
+        connections=ConnectionFigures(
+            asked=result.settings.connections,
             opened=opened,
             failed=sum(each.failed for each in receivers),
             dropped=sum(each.dropped for each in receivers),
@@ -160,15 +160,15 @@ def report_of(outcome: Outcome) -> Report:
             per_second=_rate(opened, connect_time),
             subscribe_ms=_durations(merged([each.subscribe for each in receivers])),
         ),
-        publishing=Publishing(
-            asked_rate=outcome.settings.rate if outcome.settings.publishes else 0.0,
+        publishing=PublishingFigures(
+            asked_rate=result.settings.rate if result.settings.publishes else 0.0,
             reached_rate=_rate(publisher.published, publishing_time),
             published=publisher.published,
             failed=publisher.failed,
             answer_ms=_durations(publisher.answer),
             delay_ms=_durations(publisher.delay),
         ),
-        deliveries=Deliveries(
+        deliveries=DeliveryFigures(
             expected=sum(each.expected for each in receivers),
             received=received,
             passing=passing,
@@ -178,17 +178,17 @@ def report_of(outcome: Outcome) -> Report:
             per_second=_rate(received + passing, elapsed),
             latency_ms=_durations(merged([second.latency for second in seconds])),
         ),
-        members=Members(
+        members=MemberFigures(
             expected=sum(each.notices_expected for each in receivers),
             received=sum(each.notices_received for each in receivers),
         ),
-        pings=Pings(
+        pings=PingFigures(
             sent=sum(each.pings for each in receivers),
             answered=sum(each.pongs for each in receivers),
             round_trip_ms=_durations(merged([each.round_trip for each in receivers])),
         ),
-        errors=faults.as_list(),
-        client=judge(outcome),
+        errors=error_counts.as_list(),
+        client=judge(result),
         timeline=[
             _timeline_second(number, published, second)
             for number, (published, second) in enumerate(zip_longest(publisher.seconds, seconds))
@@ -199,7 +199,7 @@ def report_of(outcome: Outcome) -> Report:
 
 
 def _passed(report: Report) -> bool:
-    """Nothing lost, nothing double, nothing in disorder, no error."""
+    """Tell whether nothing was lost, double or out of order, and no error occurred."""
     deliveries, members, pings = report.deliveries, report.members, report.pings
     return (
         not (deliveries.lost or deliveries.duplicates or deliveries.out_of_order or report.errors)

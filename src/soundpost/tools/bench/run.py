@@ -1,4 +1,4 @@
-"""A run from its start to its end: connect, publish, wait for what is still to come, collect."""
+"""Course of a run: connect, publish, wait for the last events, collect the reports."""
 
 from __future__ import annotations
 
@@ -14,39 +14,38 @@ import msgspec
 from soundpost.tools.bench.children import Child, tell_all
 from soundpost.tools.bench.effort import MachineMeter
 from soundpost.tools.bench.messages import (
+    BenchPlan,
+    ChildReady,
     Connect,
     Endpoint,
     Finish,
-    Plan,
     Progress,
     PublisherReport,
-    Ready,
     ReceiverReport,
     Start,
     Stop,
     Stopped,
 )
-from soundpost.tools.bench.scenario import Settings
+from soundpost.tools.bench.scenario import BenchSettings
 from soundpost.wire.addresses import is_loopback_host
 
-SILENCE: Final = 5.0
-"""Seconds without any delivery, after the last publication, that make what is missing lost."""
-_SILENCE_INTERRUPTED: Final = 1.0
+IDLE_LIMIT: Final = 5.0
+"""Seconds without any delivery, after the last publication, until missing events are lost."""
+_IDLE_LIMIT_INTERRUPTED: Final = 1.0
 _LOOK_PERIOD: Final = 0.2
 _LEAD: Final = 0.2  # seconds between "start" and the start
 
-Show = Callable[[str, Progress, float], None]
-"""Called several times a second with the phase, how things stand in all processes, and the share that is done."""
+ShowProgress = Callable[[str, Progress, float], None]
+"""Function called several times a second with the phase, the progress of all processes, and the share done."""
 
 
-class Outcome(msgspec.Struct, kw_only=True):
-    """What the processes of a run reported. Times in nanoseconds of the monotonic clock; 0: it never started.
+class RunResult(msgspec.Struct, kw_only=True):
+    """Reports of all processes. Times in nanoseconds of the monotonic clock; 0 if the run never started.
 
-    ``local``: the server is on this machine too. ``machine_busy``: share of all its cores that was in use,
-    None where that is not known.
+    ``local``: the server is on this machine too. ``machine_busy``: share of all its cores in use, None if unknown.
     """
 
-    settings: Settings
+    settings: BenchSettings
     base_url: str
     began: str
     interrupted: bool
@@ -59,33 +58,33 @@ class Outcome(msgspec.Struct, kw_only=True):
 
 
 def connect_limit(connections: int) -> float:
-    """Seconds in which all connections must be open."""
+    """Return the seconds in which all connections must open."""
     return 20.0 + connections / 100
 
 
-async def run(settings: Settings, endpoint: Endpoint, show: Show, interrupted: asyncio.Event) -> Outcome:
-    """Do a whole run. Once ``interrupted`` is set, it ends in order and gives what it has.
+async def run(settings: BenchSettings, endpoint: Endpoint, show: ShowProgress, interrupted: asyncio.Event) -> RunResult:
+    """Do a whole run. Once ``interrupted`` is set, the run ends in order and returns the figures so far.
 
-    Raises SoundpostError if a process of ours fails. No process is left behind, however this ends.
+    Raises SoundpostError if a child process fails. Every child process has ended on return, and after errors.
     """
     began = datetime.now(UTC).isoformat(timespec="seconds")
     async with AsyncExitStack() as stack:
 
-        async def child(plan: Plan) -> Child:
+        async def child(plan: BenchPlan) -> Child:
             started = await Child.start(plan)
             stack.push_async_callback(started.end)
             return started
 
-        publisher = await child(Plan(role="publisher", index=0, settings=settings, endpoint=endpoint))
+        publisher = await child(BenchPlan(role="publisher", index=0, settings=settings, endpoint=endpoint))
         receivers = [
-            await child(Plan(role="receiver", index=index, settings=settings, endpoint=endpoint))
+            await child(BenchPlan(role="receiver", index=index, settings=settings, endpoint=endpoint))
             for index in range(settings.processes)
         ]
         lead = _Lead(settings, receivers, publisher, show, interrupted)
         await lead.connect()
         await lead.publish()
         publisher_report, receiver_reports = await lead.finish()
-        return Outcome(
+        return RunResult(
             settings=settings,
             base_url=endpoint.base_url,
             began=began,
@@ -100,14 +99,14 @@ async def run(settings: Settings, endpoint: Endpoint, show: Show, interrupted: a
 
 
 class _Lead:
-    """The phases of a run."""
+    """Phases of a run."""
 
     def __init__(
         self,
-        settings: Settings,
+        settings: BenchSettings,
         receivers: Sequence[Child],
         publisher: Child,
-        show: Show,
+        show: ShowProgress,
         interrupted: asyncio.Event,
     ) -> None:
         self._settings = settings
@@ -123,18 +122,18 @@ class _Lead:
         """Open all connections."""
         command = Connect(connect_limit(self._settings.connections))
         await self._unless_interrupted(
-            tell_all([*self._receivers, self._publisher], command, Ready),
+            tell_all([*self._receivers, self._publisher], command, ChildReady),
             lambda now: self._show("connecting", now, (now.open + now.failed) / self._settings.connections),
         )
 
     async def publish(self) -> None:
-        """The run itself; it ends early once no connection is left."""
+        """Publish for the duration of the run, or until no connection is left."""
         if self._interrupted.is_set() or not self._progress().open:
             return
         at = time.monotonic_ns() + int(_LEAD * 1e9)
         # All receivers know the time before the first event is sent: they count by seconds of the run.
-        await tell_all(self._receivers, Start(at), Ready)
-        await tell_all([self._publisher], Start(at), Ready)
+        await tell_all(self._receivers, Start(at), ChildReady)
+        await tell_all([self._publisher], Start(at), ChildReady)
         self.started_at = at
         machine = MachineMeter()
         await self._unless_interrupted(
@@ -143,7 +142,7 @@ class _Lead:
         self.machine_busy = machine.share()
 
     async def finish(self) -> tuple[PublisherReport, list[ReceiverReport]]:
-        """Stop, wait for what is still to come, and collect the reports."""
+        """Stop, wait for the last events, and return the reports."""
         published, *moved = await tell_all([self._publisher, *self._receivers], Stop(), Stopped)
         self.stopped_at = time.monotonic_ns()
         self._show("waiting for the last events", self._progress(), 1.0)
@@ -152,7 +151,7 @@ class _Lead:
             sent=published.sent or [0] * settings.streams,
             unconfirmed=published.unconfirmed,
             notices=[sum(each.moves[channel] for each in moved) for channel in range(settings.channels)],
-            silence=_SILENCE_INTERRUPTED if self._interrupted.is_set() else SILENCE,
+            idle_limit=_IDLE_LIMIT_INTERRUPTED if self._interrupted.is_set() else IDLE_LIMIT,
         )
         receivers = await tell_all(self._receivers, command, ReceiverReport)
         (publisher,) = await tell_all([self._publisher], command, PublisherReport)
@@ -166,7 +165,7 @@ class _Lead:
             await asyncio.sleep(min(_LOOK_PERIOD, max(0.0, self._settings.duration - self._elapsed())))
 
     async def _unless_interrupted(self, doing: Coroutine[Any, Any, Any], show: Callable[[Progress], None]) -> None:
-        """Wait for something, showing how things stand; no longer than to an interruption."""
+        """Wait for ``doing`` and show the progress; stop at an interruption."""
         task = asyncio.ensure_future(doing)
         interruption = asyncio.create_task(self._interrupted.wait())
         try:

@@ -1,4 +1,4 @@
-"""What a run does: its scenario and numbers, which connection is on which channel, which stream goes where."""
+"""Scenario and numbers of a run, and its distribution of connections, channels and streams."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final
 import msgspec
 
 MOVE_PERIOD: Final = 2.0
-"""Seconds from one departure of a connection that comes and goes to the next; half of them it is away (presence)."""
+"""Seconds between two departures of a connection that comes and goes; on presence channels it is away half of them."""
 PING_PERIOD: Final = 5.0
 """Seconds between two pings of one idle connection."""
 _PRESENCE_MEMBERS: Final = 100
-"""Members a presence channel is given by default: as many as hosted Pusher allows."""
+"""Members of a presence channel by default: as many as hosted Pusher allows."""
 _CONNECTIONS_PER_PROCESS: Final = 250
-"""Fewer connections than that are not worth another process."""
+"""Connections that are worth another process."""
 
 
 class Scenario(StrEnum):
-    """What the connections do while events flow."""
+    """Behaviour of the connections during the run."""
 
     FAN_OUT = "fan-out"
     ONE_TO_ONE = "one-to-one"
@@ -39,9 +39,12 @@ _PREFIXES: Final = {Scenario.ONE_TO_ONE: "private-", Scenario.PRESENCE: "presenc
 _ONE_PASSING_IN: Final = {Scenario.PRESENCE: 10, Scenario.CHURN: 4}
 
 
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """One run. ``rate`` in events per second of all publishers, 0 for as fast as the server answers; ``size`` in bytes
-    of event data; ``duration`` in seconds; ``processes`` that hold connections; ``run`` makes its channels its own."""
+class BenchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one run.
+
+    ``rate`` in events per second of all publishers, 0 for as fast as the server answers; ``size`` in bytes of event
+    data; ``duration`` in seconds; ``processes`` hold connections; ``run`` is part of the channels' names.
+    """
 
     scenario: Scenario
     connections: int
@@ -55,47 +58,47 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def publishes(self) -> bool:
-        """Whether events flow."""
+        """Tell whether events are published."""
         return self.scenario is not Scenario.IDLE
 
     @property
     def streams(self) -> int:
-        """How many streams of events there are: every channel and every publisher has one at least."""
+        """Return the number of streams: every channel and every publisher has at least one."""
         return max(self.channels, self.publishers) if self.publishes else 0
 
     def channel(self, number: int) -> str:
-        """The name of a channel."""
+        """Return the name of a channel."""
         return f"{_PREFIXES.get(self.scenario, '')}bench-{self.run}-{number}"
 
     def channel_of(self, connection: int) -> int:
-        """The channel a connection subscribes to."""
+        """Return the number of the channel that a connection subscribes to."""
         return connection % self.channels
 
     def is_passing(self, connection: int) -> bool:
-        """Whether a connection comes and goes during the run: one of ten (presence) or of four (churn) of a channel."""
+        """Tell whether a connection comes and goes: one of ten (presence) or of four (churn) of a channel."""
         one_in = _ONE_PASSING_IN.get(self.scenario)
         return one_in is not None and connection // self.channels % one_in == 1
 
     def channel_of_stream(self, stream: int) -> int:
-        """The channel the events of a stream go to."""
+        """Return the number of the channel to which the events of a stream go."""
         return stream % self.channels
 
     def streams_of(self, channel: int) -> range:
-        """The streams that go to a channel."""
+        """Return the streams that go to a channel."""
         return range(channel, self.streams, self.channels)
 
     def streams_by(self, publisher: int) -> range:
-        """The streams a publisher sends."""
+        """Return the streams that a publisher sends."""
         return range(publisher, self.streams, self.publishers)
 
 
 def default_rate(scenario: Scenario) -> float:
-    """Events per second that a modest machine manages with 1,000 connections, server and clients together."""
+    """Return the events per second that a modest machine handles, server and 1,000 connections together."""
     return _RATES[scenario]
 
 
 def default_channels(scenario: Scenario, connections: int) -> int:
-    """One channel; one for each connection (one-to-one) or for each hundred (presence)."""
+    """Return one channel; one for each connection (one-to-one) or for each hundred (presence)."""
     if scenario is Scenario.ONE_TO_ONE:
         return connections
     if scenario is Scenario.PRESENCE:
@@ -104,6 +107,6 @@ def default_channels(scenario: Scenario, connections: int) -> int:
 
 
 def default_processes(connections: int) -> int:
-    """One for every core but two, which the server and the publisher need; none without enough to do."""
+    """Return one process for each core but two, which server and publisher need; fewer for few connections."""
     cores = os.cpu_count() or 1
     return max(1, min(cores - 2, -(-connections // _CONNECTIONS_PER_PROCESS), 16))

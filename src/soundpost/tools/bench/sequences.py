@@ -1,4 +1,4 @@
-"""What one subscription got of what it should have got: lost, double and out of order events, by their numbers.
+"""Lost, duplicate and out of order events of one subscription, found by their numbers.
 
 Events come in *streams*: those one publishing connection sends to one channel, each when the one before has been
 answered. Within a stream, numbers go up by one; between streams, no order is promised.
@@ -12,13 +12,13 @@ from typing import Final
 
 Stream = int
 _MAX_MISSING: Final = 1_000
-"""Gaps of one subscription that are remembered in case the events still come; older ones count as lost for good."""
+"""Gaps remembered for each subscription in case the events still come; older gaps are lost for good."""
 
 
 class Sequences:
-    """The numbers seen on one subscription. ``from_start``: it is to get all events, from number 0.
+    """Numbers seen on one subscription. ``from_start``: all events from number 0 are expected.
 
-    One that comes later (or comes back) is held to account from its first event of a stream on.
+    A later subscription expects the events after its first one of each stream.
     """
 
     __slots__ = ("_from_start", "_given_up", "_missing", "_next", "duplicates", "out_of_order", "received")
@@ -32,8 +32,8 @@ class Sequences:
         self.duplicates = 0
         self.out_of_order = 0
 
-    def take(self, stream: Stream, number: int, second: int) -> bool:
-        """Note event ``number`` of ``stream``, sent in ``second`` of the run; False if it came before."""
+    def add(self, stream: Stream, number: int, second: int) -> bool:
+        """Record event ``number`` of ``stream``, sent in ``second`` of the run; return False for a duplicate."""
         expected = self._next.get(stream)
         if expected is None:
             expected = 0 if self._from_start else number
@@ -59,9 +59,9 @@ class Sequences:
             self._given_up[self._missing.pop(next(iter(self._missing)))] += 1
 
     def gaps(self, unconfirmed: Mapping[Stream, Collection[int]]) -> Counter[int]:
-        """How many events are missing between those that came, by the second in which it showed.
+        """Return the number of events missing before the last one of their stream, by the second of the gap.
 
-        ``unconfirmed`` are numbers the server has not said yes to: nobody is to expect them.
+        ``unconfirmed`` are numbers for which the server has not answered 200: they are not expected.
         """
         lost = Counter({second: count for second, count in self._given_up.items() if count})
         for (stream, number), second in self._missing.items():
@@ -70,6 +70,6 @@ class Sequences:
         return lost
 
     def missing_at_end(self, stream: Stream, sent: int, unconfirmed: Collection[int]) -> int:
-        """How many of the ``sent`` events of a stream are missing after the last one that came."""
+        """Return how many of the ``sent`` events of a stream are missing after the last one that came."""
         first = self._next.get(stream, 0)
         return max(0, sent - first) - sum(first <= number < sent for number in unconfirmed)

@@ -1,4 +1,4 @@
-"""RFC 6455 from a client's side: frames of a server read, frames of a client masked. No I/O.
+"""WebSocket frames from a client's side (RFC 6455): a server's frames read, a client's frames masked. No I/O.
 
 ``wire.frames`` is the server's side: its reader insists on masks and is strict about what clients may do. This one
 takes what a server sends, in reads of any size, and is short.
@@ -31,7 +31,7 @@ _MAX_FRAGMENTS: Final = 10_000
 
 
 def masked_frame(opcode: int, payload: bytes) -> bytes:
-    """One final frame, masked, as clients must send them (RFC 6455, 5.3)."""
+    """Return one final frame, masked as clients must send it (RFC 6455, 5.3)."""
     frame = encode_frame(opcode, payload)
     head = len(frame) - len(payload)
     mask = os.urandom(4)
@@ -39,12 +39,12 @@ def masked_frame(opcode: int, payload: bytes) -> bytes:
 
 
 def masked_text(text: str) -> bytes:
-    """A text message."""
+    """Return a masked text message."""
     return masked_frame(TEXT, text.encode())
 
 
 class ServerFrames:
-    """Turns what a server sends into messages; keeps what is unfinished for the next read."""
+    """Reader of a server's frames; an unfinished message waits for the next read."""
 
     __slots__ = ("_opcode", "_parts", "_rest", "_size")
 
@@ -56,11 +56,11 @@ class ServerFrames:
 
     @property
     def idle(self) -> bool:
-        """Nothing is unfinished."""
+        """Tell whether no message is unfinished."""
         return not self._rest and not self._opcode
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that ``data`` completes. Raises FrameError for what a server must not send."""
+        """Return the messages that ``data`` completes. Raises FrameError for frames that a server must not send."""
         if self._rest:
             data = self._rest + data
         messages: list[Message] = []
@@ -105,7 +105,7 @@ class ServerFrames:
 
 
 def _payload_at(data: bytes, position: int) -> tuple[int, int]:
-    """Where the payload of the frame at ``position`` starts, and how long it is; a start beyond the end: not known."""
+    """Return start and length of the payload of the frame at ``position``; a start beyond the end means unknown."""
     length = data[position + 1]
     if length & 0x80:
         raise FrameError(PROTOCOL_ERROR, "masked frame from a server")

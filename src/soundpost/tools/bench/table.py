@@ -1,4 +1,4 @@
-"""A report for people: a table, the errors, and what to think of the figures."""
+"""Report for people: a table, the errors, and the verdict on the figures."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from soundpost.tools.bench.report import Durations, Report
-from soundpost.tools.bench.scenario import Scenario, Settings
+from soundpost.tools.bench.scenario import BenchSettings, Scenario
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print it."""
+    """Print a report."""
     console.print(f"[bold]{escape(_title(report))}[/]", highlight=False, soft_wrap=True)
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)
@@ -44,7 +44,7 @@ def _title(report: Report) -> str:
     return f"{settings.scenario} · {report.url} · {_plural(settings.connections, 'connection')} · {_load(settings)}"
 
 
-def _load(settings: Settings) -> str:
+def _load(settings: BenchSettings) -> str:
     if not settings.publishes:
         return f"{settings.duration:g} s"
     rate = f"{settings.rate:g} events/s" if settings.rate else "as fast as it answers"

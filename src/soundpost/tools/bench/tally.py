@@ -1,28 +1,37 @@
-"""What all connections of one process have counted together."""
+"""Counters of all connections of one process."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from soundpost.tools.bench.faults import Faults
+from soundpost.tools.bench.error_counts import ErrorCounts
 from soundpost.tools.bench.histogram import Histogram
 from soundpost.tools.bench.messages import Second
 from soundpost.tools.bench.payload import Delivery, is_notice, read_event
+from soundpost.tools.bench.sequences import Sequences
 from soundpost.wire.frames import TEXT, Message
-
-if TYPE_CHECKING:
-    from soundpost.tools.bench.client import Client
 
 _SECOND = 1_000_000_000
 
 
+class CountedClient(Protocol):
+    """Connection whose events and notices a :class:`Tally` counts."""
+
+    channel: str
+    passing: bool
+    """True for a connection that comes and goes during the run."""
+    sequences: Sequences
+    notices: int
+    """Notices of members received by this connection."""
+
+
 class Tally:
-    """Counters of a process. ``chunk`` are the bytes that :meth:`take` counts, as read last."""
+    """Counters of a process. ``last_chunk`` is the read whose events :meth:`count` counts."""
 
     def __init__(self) -> None:
-        self.chunk = b""
+        self.last_chunk = b""
         self.started_at = 0
         self.received = 0
         self.passing = 0
@@ -34,15 +43,15 @@ class Tally:
         self.pongs = 0
         self.round_trip = Histogram()
         self.seconds: list[Second] = []
-        self.faults = Faults()
+        self.error_counts = ErrorCounts()
         self._events: list[Delivery] = []
         self._notices = 0
         self._lost: Counter[int] = Counter()
         self._second_ends = 0
 
-    def read(self, messages: list[Message]) -> bool:
-        """Read messages for :meth:`take`; False if one is neither an event nor a notice of a member."""
-        self.chunk = b""
+    def parse(self, messages: list[Message]) -> bool:
+        """Parse messages for :meth:`count`; return False if one is neither an event nor a notice of a member."""
+        self.last_chunk = b""
         events: list[Delivery] = []
         notices = 0
         for opcode, payload in messages:
@@ -58,12 +67,12 @@ class Tally:
         self._events, self._notices = events, notices
         return True
 
-    def take(self, client: Client, now: int) -> None:
-        """Count what was read last for one connection, ``now`` in nanoseconds of the monotonic clock."""
+    def count(self, client: CountedClient, now: int) -> None:
+        """Count the parsed messages for one connection; ``now`` in nanoseconds of the monotonic clock."""
         client.notices += self._notices
         started_at = self.started_at
         for stream, number, sent_at in self._events:
-            if not client.sequences.take(stream, number, (sent_at - started_at) // _SECOND):
+            if not client.sequences.add(stream, number, (sent_at - started_at) // _SECOND):
                 continue
             if client.passing:
                 self.passing += 1
@@ -75,35 +84,35 @@ class Tally:
             self.last_at = now
 
     def pong(self, round_trip: int) -> None:
-        """Count the answer to a ping, in nanoseconds."""
+        """Count a pong; ``round_trip`` in nanoseconds."""
         self.pongs += 1
         self.round_trip.add(round_trip)
 
-    def settle(self, client: Client) -> None:
-        """A subscription is over: keep what its sequences say, and forget them."""
-        self._settle(client, {})
+    def end_subscription(self, client: CountedClient) -> None:
+        """Add the duplicates, disorder and gaps of a subscription that is over."""
+        self._add_account(client, {})
 
     def finish(
         self,
-        clients: Iterable[Client],
+        clients: Iterable[CountedClient],
         sent: Mapping[str, Mapping[int, int]],
         unconfirmed: Mapping[int, set[int]],
         last_second: int,
     ) -> int:
-        """Settle all accounts; ``sent`` are the numbers of events by channel and stream. How many are lost."""
+        """Return the number of lost events; ``sent`` are the numbers of events by channel and stream."""
         for client in clients:
             if not client.passing:
                 for stream, count in sent[client.channel].items():
                     self._lost[last_second] += client.sequences.missing_at_end(
                         stream, count, unconfirmed.get(stream, ())
                     )
-            self._settle(client, unconfirmed)
+            self._add_account(client, unconfirmed)
         for second, count in self._lost.items():
             if count:
                 self._second(min(max(second, 0), last_second)).lost += count
         return self._lost.total()
 
-    def _settle(self, client: Client, unconfirmed: Mapping[int, set[int]]) -> None:
+    def _add_account(self, client: CountedClient, unconfirmed: Mapping[int, set[int]]) -> None:
         self.duplicates += client.sequences.duplicates
         self.out_of_order += client.sequences.out_of_order
         self._lost.update(client.sequences.gaps(unconfirmed))

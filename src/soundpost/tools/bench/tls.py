@@ -8,7 +8,7 @@ from soundpost.tools.bench.messages import Endpoint
 
 
 def tls_context(endpoint: Endpoint) -> ssl.SSLContext | None:
-    """For an https address; None for http."""
+    """Return the TLS context for an https URL; None for http."""
     if not endpoint.base_url.startswith("https:"):
         return None
     context = ssl.create_default_context()

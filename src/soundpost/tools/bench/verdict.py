@@ -1,4 +1,4 @@
-"""Whether the figures are the server's, or those of the load generator that was too slow to tell."""
+"""Verdict on the figures: the server's, or those of a load generator that was too slow."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import Final
 import msgspec
 
 from soundpost.tools.bench.messages import Effort
-from soundpost.tools.bench.run import Outcome
+from soundpost.tools.bench.run import RunResult
 
 BUSY: Final = 0.9
-"""Share of a core from which on a process cannot do more: it is one thread."""
+"""Share of one core from which on a single-threaded process is the bottleneck."""
 _MACHINE_BUSY: Final = 0.95
 _LAG: Final = 100_000_000
-"""Nanoseconds by which the loop of a process may run late, in one of a hundred cases."""
+"""Nanoseconds that the event loop of a process may be late, in one of a hundred cases."""
 
 
 class ProcessEffort(msgspec.Struct, kw_only=True):
-    """Shares of one core while connecting, while events flowed, and while it read what was left of them, for
-    ``drain_time`` seconds; how late its event loop ran, in milliseconds."""
+    """CPU of a process: shares of one core while connecting, running, and draining for ``drain_time`` seconds.
+
+    ``lag_p99_ms`` and ``lag_max_ms``: delay of the event loop in milliseconds.
+    """
 
     name: str
     connecting: float
@@ -29,8 +31,8 @@ class ProcessEffort(msgspec.Struct, kw_only=True):
     lag_max_ms: float
 
 
-class Client(msgspec.Struct, kw_only=True):
-    """The load generator itself. ``machine_busy`` is the share of all cores of its machine that was in use."""
+class LoadGenerator(msgspec.Struct, kw_only=True):
+    """Load generator of a run. ``machine_busy`` is the share of its machine's cores in use, by any program."""
 
     bottleneck: bool
     statement: str
@@ -38,14 +40,14 @@ class Client(msgspec.Struct, kw_only=True):
     processes: list[ProcessEffort]
 
 
-def judge(outcome: Outcome) -> Client:
-    """What to think of the figures of a run."""
-    efforts = [each.effort for each in outcome.receivers] + [outcome.publisher.effort]
-    bottleneck, statement = _statement(outcome, efforts)
-    return Client(
+def judge(result: RunResult) -> LoadGenerator:
+    """Return the verdict on the figures of a run."""
+    efforts = [each.effort for each in result.receivers] + [result.publisher.effort]
+    bottleneck, statement = _statement(result, efforts)
+    return LoadGenerator(
         bottleneck=bottleneck,
         statement=statement,
-        machine_busy=None if outcome.machine_busy is None else round(outcome.machine_busy, 3),
+        machine_busy=None if result.machine_busy is None else round(result.machine_busy, 3),
         processes=[
             ProcessEffort(
                 name=effort.name,
@@ -61,23 +63,23 @@ def judge(outcome: Outcome) -> Client:
     )
 
 
-def _statement(outcome: Outcome, efforts: list[Effort]) -> tuple[bool, str]:
-    if not outcome.started_at:
+def _statement(result: RunResult, efforts: list[Effort]) -> tuple[bool, str]:
+    if not result.started_at:
         return False, "nothing was measured"
     busiest = max(efforts, key=lambda effort: effort.running)
     used = f"{busiest.name} used {busiest.running:.0%} of a core"
     if busiest.running >= BUSY:
         way_out = "another machine" if busiest.name == "publisher" else "--processes or another machine"
         return True, f"the client was the bottleneck: process {used}; use {way_out}"
-    reader = max((each.effort for each in outcome.receivers), key=lambda effort: effort.draining)
+    reader = max((each.effort for each in result.receivers), key=lambda effort: effort.draining)
     if reader.draining >= BUSY and reader.drain_time >= 1:
         return True, (
             f"the client was the bottleneck: process {reader.name} had {reader.drain_time:.1f} s of events left to "
             f"read at the end, with {reader.draining:.0%} of a core; use a lower --rate, --processes or another machine"
         )
-    if outcome.machine_busy is not None and outcome.machine_busy >= _MACHINE_BUSY:
-        busy = f"this machine was the bottleneck: its cores were {outcome.machine_busy:.0%} busy"
-        if not outcome.local:
+    if result.machine_busy is not None and result.machine_busy >= _MACHINE_BUSY:
+        busy = f"this machine was the bottleneck: its cores were {result.machine_busy:.0%} busy"
+        if not result.local:
             return True, f"{busy} ({used}); use more machines, or a lower --rate"
         return True, (
             f"{busy}, and server and clients took them from each other ({used}); "
@@ -90,7 +92,7 @@ def _statement(outcome: Outcome, efforts: list[Effort]) -> tuple[bool, str]:
             f"the client was the bottleneck: process {latest.name} ran {lag / 1e6:.0f} ms late (p99), "
             "waiting for a core; use another machine"
         )
-    connecting = max(outcome.receivers, key=lambda each: each.effort.connecting)
+    connecting = max(result.receivers, key=lambda each: each.effort.connecting)
     # A short time is not enough to tell: 20 connections are opened in 4 ms, with no pause in between.
     if connecting.effort.connecting >= BUSY and connecting.connect_time >= 1:
         return False, (

@@ -1,6 +1,6 @@
-"""A child process of a run: holds connections, or publishes. ``python -m soundpost.tools.bench.worker``.
+"""Child process of a run: holds connections, or publishes. ``python -m soundpost.tools.bench.worker``.
 
-Its standard input says what it does; it ends when that does.
+Commands come over stdin; the process ends when stdin does.
 """
 
 from __future__ import annotations
@@ -13,68 +13,68 @@ import uvloop
 from soundpost.server.connections.open_files import raise_open_files_limit
 from soundpost.tools.bench.effort import EffortMeter
 from soundpost.tools.bench.messages import (
-    Answer,
-    Command,
+    BenchPlan,
+    ChildAnswer,
+    ChildCommand,
+    ChildReady,
     Connect,
     Finish,
-    Plan,
-    Ready,
     Start,
     Stop,
-    decode_command,
+    decode_child_command,
     encode,
 )
 from soundpost.tools.bench.publishing import Publishing
-from soundpost.tools.bench.swarm import Swarm
+from soundpost.tools.bench.receivers import Receivers
 
 _PROGRESS_PERIOD = 0.25
 _LONGEST_LINE = 256 * 1024 * 1024
 
 
-def _say(answer: Answer) -> None:
+def _say(answer: ChildAnswer) -> None:
     # Blocking: the leading process reads all the time.
     sys.stdout.buffer.write(encode(answer) + b"\n")
     sys.stdout.buffer.flush()
 
 
-async def _tell_progress(work: Swarm | Publishing) -> None:
+async def _tell_progress(work: Receivers | Publishing) -> None:
     while True:
         await asyncio.sleep(_PROGRESS_PERIOD)
         _say(work.progress())
 
 
-async def _obey(work: Swarm | Publishing, effort: EffortMeter, command: Command) -> None:
+async def _obey(work: Receivers | Publishing, effort: EffortMeter, command: ChildCommand) -> None:
     if isinstance(command, Connect):
         effort.connecting()
         await work.connect(command.limit)
         effort.connected()
         _say(work.progress())
-        _say(Ready())
+        _say(ChildReady())
     elif isinstance(command, Start):
         effort.started()
         work.start(command.at)
-        _say(Ready())
+        _say(ChildReady())
     elif isinstance(command, Stop):
         stopped = await work.stop()
         effort.stopped()
         _say(stopped)
     elif isinstance(command, Finish):
-        _say(await work.finish(command) if isinstance(work, Swarm) else work.report())
+        _say(await work.finish(command) if isinstance(work, Receivers) else work.report())
 
 
 async def main() -> None:
-    """Do what stdin says, one command after the other; a Stop ends even the connecting."""
+    """Run the commands from stdin one by one; a Stop cancels even the connecting."""
     lines = asyncio.StreamReader(limit=_LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(lines), sys.stdin)
-    plan = decode_command(await lines.readline())
-    assert isinstance(plan, Plan)
+    plan = decode_child_command(await lines.readline())
+    assert isinstance(plan, BenchPlan)
     raise_open_files_limit()
     effort = EffortMeter(f"{plan.role} {plan.index + 1}" if plan.role == "receiver" else plan.role)
-    work = Swarm(plan, effort) if plan.role == "receiver" else Publishing(plan, effort)
+    work = Receivers(plan, effort) if plan.role == "receiver" else Publishing(plan, effort)
     async with asyncio.TaskGroup() as tasks:  # what fails in a task ends the process
         running = [tasks.create_task(_tell_progress(work))]
         while line := await lines.readline():
-            command = decode_command(line)
+            command = decode_child_command(line)
             if running[1:]:
                 if isinstance(command, Stop):
                     running[1].cancel()

@@ -1,4 +1,4 @@
-"""``soundpost bench``: load for a server, and figures."""
+"""Command ``soundpost bench``: load for a server, and figures."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from soundpost.tools.cli.target import (
     SchemeOption,
     SecretOption,
     Target,
-    UrlOption,
     TargetOptions,
+    UrlOption,
     resolve,
 )
 
 if TYPE_CHECKING:
     from soundpost.tools.bench.messages import Endpoint
     from soundpost.tools.bench.report import Report
-    from soundpost.tools.bench.run import Outcome
-    from soundpost.tools.bench.scenario import Scenario, Settings
+    from soundpost.tools.bench.run import RunResult
+    from soundpost.tools.bench.scenario import BenchSettings, Scenario
 
 
 class ScenarioName(StrEnum):
-    """The scenarios; ``bench.scenario`` has them too, but is not loaded for a --help."""
+    """Names of the scenarios, also in ``bench.scenario``, which ``--help`` does not load."""
 
     FAN_OUT = "fan-out"
     ONE_TO_ONE = "one-to-one"
@@ -147,8 +147,14 @@ def _settings(
     duration: float,
     publishers: int,
     processes: int | None,
-) -> Settings:
-    from soundpost.tools.bench.scenario import Scenario, Settings, default_channels, default_processes, default_rate
+) -> BenchSettings:
+    from soundpost.tools.bench.scenario import (
+        BenchSettings,
+        Scenario,
+        default_channels,
+        default_processes,
+        default_rate,
+    )
 
     if scenario is Scenario.ONE_TO_ONE and channels not in (None, connections):
         raise typer.BadParameter("one-to-one has a channel for each connection: leave out --channels")
@@ -156,7 +162,7 @@ def _settings(
         raise typer.BadParameter(f"--channels {channels}: more than connections ({connections}) to subscribe to them")
     if scenario is Scenario.IDLE and rate:
         raise typer.BadParameter("idle publishes nothing: leave out --rate")
-    return Settings(
+    return BenchSettings(
         scenario=scenario,
         connections=connections,
         channels=channels or default_channels(scenario, connections),
@@ -178,7 +184,7 @@ def _check_owner(target: Target, *, own: bool) -> None:
 
 
 def _check_writable(file: Path | None) -> None:
-    """A run is not to be lost because its file cannot be written."""
+    """Raise ConfigurationError before a run whose file could not be written after it."""
     if file is None:
         return
     try:
@@ -188,7 +194,7 @@ def _check_writable(file: Path | None) -> None:
         raise ConfigurationError(f"{file} cannot be written: {error.strerror}") from None
 
 
-def _report(settings: Settings, endpoint: Endpoint) -> Report:
+def _report(settings: BenchSettings, endpoint: Endpoint) -> Report:
     from soundpost.tools.bench.report import report_of
 
     try:
@@ -197,8 +203,8 @@ def _report(settings: Settings, endpoint: Endpoint) -> Report:
         raise typer.Exit(1) from None
 
 
-async def _run(settings: Settings, endpoint: Endpoint) -> Outcome:
-    """Run; Ctrl-C ends it in order, a second one at once."""
+async def _run(settings: BenchSettings, endpoint: Endpoint) -> RunResult:
+    """Run the load test. Ctrl-C ends it in order, a second one at once."""
     from soundpost.tools.bench.preflight import try_once
     from soundpost.tools.bench.progress import progress_bar
     from soundpost.tools.bench.run import run
