@@ -53,7 +53,9 @@ def _(on: Stage) -> CheckPlan:
 
 @scene("configuration-warning", "a configuration that works, but says something else than it seems to")
 def _(on: Stage) -> CheckPlan:
-    return CheckPlan(inside=place(on.server.port), settings=Settings(), config_warnings=("SOUNDPOST_PORT is not the server's",))
+    return CheckPlan(
+        inside=place(on.server.port), settings=Settings(), config_warnings=("SOUNDPOST_PORT is not the server's",)
+    )
 
 
 def with_redis(on: Stage, url: str) -> CheckPlan:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 import pytest
 
 from soundpost.core.app_settings import AppSettings
-from soundpost.tools.doctor import Examination, CheckPlan, examine, timeouts
+from soundpost.tools.doctor import CheckPlan, Examination, examine, timeouts
 from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from support.certificates import Authority, Certificate
 from support.harness import DEFAULT_APP, RunningServer, running_server, until
@@ -210,12 +210,12 @@ def place(port: int, scheme: str = "http", path: str = "", host: str = "localhos
 
 
 def plan(public: BaseUrl | None, **more: Any) -> CheckPlan:
-    """To examine the app of the tests; browser's walk only, unless ``more`` has app id and secret."""
+    """To examine the app of the tests; the check of a browser only, unless ``more`` has app id and secret."""
     return CheckPlan(**{"public": public, "key": DEFAULT_APP.key, "public_ports": (), **more})
 
 
 def both(public: BaseUrl | None, backend: BaseUrl | None = None, **more: Any) -> CheckPlan:
-    """With all credentials: both walks, and the circle."""
+    """With all credentials: the checks of browser, backend and delivery."""
     credentials = {"app_id": DEFAULT_APP.id, "secret": DEFAULT_APP.secret}
     return plan(public, **{"backend": backend or public, **credentials, **more})
 

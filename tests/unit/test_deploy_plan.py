@@ -21,7 +21,9 @@ from soundpost.tools.deploy.sizes import (
 APP = AppSettings(id="1", key="app-key", secret="app-secret")
 
 
-def plan(*, apps: tuple[AppSettings, ...] = (APP,), server: dict[str, object] | None = None, **more: object) -> DeployPlan:
+def plan(
+    *, apps: tuple[AppSettings, ...] = (APP,), server: dict[str, object] | None = None, **more: object
+) -> DeployPlan:
     settings = Settings(server=msgspec.convert(server or {}, ServerSettings), apps=apps)
     return DeployPlan(settings=settings, **{"server_name": "ws.example.com", **more})  # type: ignore[arg-type]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from soundpost.tools.doctor import Examination, CheckPlan
+from soundpost.tools.doctor import CheckPlan, Examination
 from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.machine_check import check_machine
-from soundpost.tools.doctor.network import SocketAddress, OpenedConnection, connect, look_up_addresses
+from soundpost.tools.doctor.network import OpenedConnection, SocketAddress, connect, look_up_addresses
 
 
 def kernel(folder: Path, *, conntrack: str = "262144", ports: str = "32768\t60999", somaxconn: str = "4096") -> Path:

@@ -1,1 +1,1 @@
-"""Commands, and what they run: deployment, diagnosis, load test, TypeScript types."""
+"""Commands and their implementations: deployment, diagnosis, load test, TypeScript types."""

@@ -1,1 +1,1 @@
-"""The command ``soundpost``: thin commands over the packages beside it."""
+"""Command ``soundpost``: thin commands over the packages beside this one."""

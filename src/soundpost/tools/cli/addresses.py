@@ -1,4 +1,4 @@
-"""Two addresses of one server: where programs on this machine reach it, and where the browsers of users do."""
+"""Addresses of one server: for programs on this machine, for applications, for browsers."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class ServerAddress(NamedTuple):
 
     @property
     def url(self) -> str:
-        """As a base URL, with its port even where it is the scheme's own."""
+        """Return the base URL, always with its port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{self.scheme}://{host}:{self.port}{self.path}"
 
     @property
     def is_tls(self) -> bool:
-        """Whether it is https and wss."""
+        """Tell whether the scheme is https."""
         return self.scheme == "https"
 
 
 def local_address(server: ServerSettings, port: int | None = None) -> ServerAddress:
-    """Where programs on the server's own machine reach it; ``port`` is the real one of a server told to take any."""
+    """Return the address for programs on the server's machine; ``port`` replaces a configured port of 0."""
     is_tls = server.tls.certificate is not None
     # A certificate is for a name, not for 127.0.0.1.
     host = server.hostname if is_tls and server.hostname else _ANYWHERE.get(server.host, server.host)
@@ -38,12 +38,12 @@ def local_address(server: ServerSettings, port: int | None = None) -> ServerAddr
 
 
 def published_address(loaded: Loaded) -> ServerAddress:
-    """Where applications publish to: what ``SOUNDPOST_HOST/PORT/SCHEME/PATH`` say, else the server's own address."""
+    """Return the address that applications publish to: ``SOUNDPOST_HOST/PORT/SCHEME/PATH``, else the server's own."""
     return _said(loaded, local_address(loaded.settings.server))
 
 
 def browser_address(loaded: Loaded, port: int | None = None) -> ServerAddress:
-    """Where browsers connect: as published, but under the server's host name if nothing else is said."""
+    """Return the address that browsers connect to: as published, else under the server's host name."""
     local = local_address(loaded.settings.server, port)
     return _said(loaded, local._replace(host=loaded.settings.server.hostname or local.host))
 

@@ -1,4 +1,4 @@
-"""The command ``soundpost`` and what all its commands share: help, version, errors in one line, exit codes.
+"""Command ``soundpost``, and what its commands share: help, version, errors in one line, exit codes.
 
 Exit codes: 0 a clean stop, 1 it could not start or failed, 2 wrong usage.
 """
@@ -27,7 +27,7 @@ from soundpost.wire.printable import printable
 
 
 class ErrorsInOneLine(TyperGroup):
-    """Runs a command; what it cannot do is said in one line on stderr, without a traceback."""
+    """Group of commands whose errors are printed in one line on stderr, without a traceback."""
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""

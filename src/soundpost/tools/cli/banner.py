@@ -1,4 +1,4 @@
-"""What ``soundpost start`` says when it is ready."""
+"""Banner of ``soundpost start`` once the server is ready."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
 
 
 class Banner:
-    """Writes to stdout: in colours on a terminal, plainly elsewhere, never wrapped, and at once."""
+    """Printer of the banner: in colours on a terminal, plain elsewhere, never wrapped, and flushed at once."""
 
     def __init__(self) -> None:
         self._console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
 
     def configured(self, listening: str, apps: Iterable[AppSettings], playground: ServerAddress | None) -> None:
-        """Of a server with configured apps: where it listens and for whom, and no secrets."""
+        """Print the banner of a server with configured apps: addresses and app ids, no secrets."""
         names = ", ".join(app.id if app.enabled else f"{app.id} (disabled)" for app in apps)
         self._line(
             ("soundpost ", "bold"),
@@ -46,13 +46,12 @@ class Banner:
         announced: bool,
         here_only: bool,
     ) -> None:
-        """Of a server that made an app for this run: all that is needed to use it."""
+        """Print the banner of a server with an app for this run: credentials, first event, settings."""
         self._line()
         self._line(("  soundpost ", "bold"), (f"{__version__}  listening on ", ""), (listening, "bold cyan"))
         self._line()
-        self._line(
-            (f"  No app is configured: these credentials are for this run. To keep some: {soundpost_command()} init", "dim")
-        )
+        keep = f"{soundpost_command()} init"
+        self._line((f"  No app is configured: these credentials are for this run. To keep some: {keep}", "dim"))
         if here_only:
             self._line(("  Only this machine reaches it. For others too: start --host 0.0.0.0", "dim"))
         elif not playground:
@@ -87,7 +86,7 @@ class Banner:
 
 
 def trigger_command(app: AppSettings, local: ServerAddress, *, announced: bool) -> str:
-    """The shortest command that sends an event to this server from another shell."""
+    """Return the shortest command that sends an event to this server from another shell."""
     options = "" if local.port == DEFAULT_PORT else f"--port {local.port} "
     if not announced:
         options = f"--url {local.url} --app-id {app.id} --key {app.key} --secret {app.secret} "

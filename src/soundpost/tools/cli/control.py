@@ -1,4 +1,4 @@
-"""How ``status``, ``reload`` and ``restart`` reach a server of this machine."""
+"""Requests of ``status``, ``reload`` and ``restart`` to a server of this machine."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ConfigOption = Annotated[Path | None, typer.Option(help="Configuration file.", s
 
 
 def ask(command: Command, port: int | None, config: Path | None) -> Reply:
-    """What the server says. Raises RequestError if there is none, or if it says no."""
+    """Send a command to the server and return the reply. Raises RequestError without a server, or for a refusal."""
     from soundpost.server.processes.control import ask as ask_server
     from soundpost.server.processes.control import names
 
@@ -44,7 +44,7 @@ def ask(command: Command, port: int | None, config: Path | None) -> Reply:
 
 
 def _name(port: int | None, config: Path | None) -> str:
-    """That of the server that is meant: as said, as configured here, or the only one. Raises RequestError."""
+    """Return the name of the meant server: by option, by configuration, or the only one. Raises RequestError."""
     from soundpost.server.processes.control import names
 
     name = str(port) if port is not None else _configured(config)
@@ -57,7 +57,7 @@ def _name(port: int | None, config: Path | None) -> str:
 
 
 def _configured(config: Path | None) -> str | None:
-    """None if that says nothing, or has a mistake: a server that runs can be asked all the same."""
+    """Return the configured server's name; None without one, or if the configuration has a mistake."""
     from soundpost.config import load
     from soundpost.server.processes.control import control_name
 

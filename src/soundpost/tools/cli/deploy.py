@@ -1,4 +1,4 @@
-"""``soundpost deploy …``: configurations for what runs or fronts the server, made from its settings."""
+"""Command ``soundpost deploy``: configurations of programs that run or front the server, made from its settings."""
 
 from __future__ import annotations
 

@@ -119,9 +119,10 @@ def with_option_groups(command: Callable[..., None]) -> Callable[..., None]:
     groups: dict[str, type[Any]] = {}
     options: list[inspect.Parameter] = []
     for parameter in inspect.signature(command, eval_str=True).parameters.values():
-        if is_dataclass(parameter.annotation):
-            groups[parameter.name] = parameter.annotation
-            options += _options_of(parameter.annotation)
+        annotation = parameter.annotation
+        if inspect.isclass(annotation) and is_dataclass(annotation):
+            groups[parameter.name] = annotation
+            options += _options_of(annotation)
         else:
             options.append(parameter)
 

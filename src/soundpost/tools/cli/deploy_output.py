@@ -1,4 +1,4 @@
-"""What ``soundpost deploy`` gives: files, printed or written; what to do next, and the ``.env`` lines."""
+"""Output of ``soundpost deploy``: files, printed or written, next steps, ``.env`` lines."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from soundpost.tools.deploy import Deployment, DeployPlan
 from soundpost.tools.deploy.writing import write as write_files
 
 
-def output_deployment(made: Deployment, loaded: Loaded, plan: DeployPlan, *, write: bool, force: bool, root: Path) -> None:
-    """Print or write the files; say what to do next on standard error."""
+def output_deployment(
+    made: Deployment, loaded: Loaded, plan: DeployPlan, *, write: bool, force: bool, root: Path
+) -> None:
+    """Print or write the files, and print the next steps on standard error."""
     for warning in (*loaded.warnings, *made.warnings):
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
     if write:

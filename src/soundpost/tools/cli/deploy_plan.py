@@ -1,4 +1,4 @@
-"""From the configuration and the options of ``soundpost deploy`` to a plan."""
+"""Plan of ``soundpost deploy``, from configuration and options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soundpost.tools.deploy import DeployPlan
 
 
 def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loaded:
-    """The configuration. Raises ConfigurationError; with ``needs_app`` also if it has no credentials to keep."""
+    """Return the configuration. Raises ConfigurationError; with ``needs_app`` also if no app is configured."""
     loaded = load(environ=os.environ, directory=Path.cwd(), config_file=config)
     if loaded.generated and needs_app:
         raise ConfigurationError(
@@ -26,7 +26,7 @@ def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loade
 
 
 def server_name_of(loaded: Loaded, option: str | None, *, needed: bool = True) -> str | None:
-    """The name browsers connect to. Raises ConfigurationError if nothing says it."""
+    """Return the name that browsers connect to. Raises ConfigurationError if ``needed`` and not known."""
     for name in (option, loaded.settings.server.hostname, loaded.public.host):
         if name and (name == option or name not in LOCAL_HOSTS):
             return name
@@ -39,14 +39,14 @@ def server_name_of(loaded: Loaded, option: str | None, *, needed: bool = True) -
 
 
 def tls_port_of(loaded: Loaded, option: int | None) -> int:
-    """The port browsers connect to."""
+    """Return the port that browsers connect to."""
     if option is not None:
         return option
     return loaded.public.port if loaded.public.scheme == "https" and loaded.public.port else 443
 
 
 def plan_for(loaded: Loaded, name: str | None, connections: int | None, **more: object) -> DeployPlan:
-    """The plan, with what only some commands ask for."""
+    """Return the plan; ``more`` are fields that only some commands set."""
     wanted = loaded.settings.server.max_connections or 10_000 if connections is None else connections
     more.setdefault("tls_port", tls_port_of(loaded, None))
     return DeployPlan(settings=loaded.settings, server_name=name or "localhost", connections=wanted, **more)  # type: ignore[arg-type]

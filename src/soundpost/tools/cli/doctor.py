@@ -1,4 +1,4 @@
-"""``soundpost doctor``: find out why a server is not reached, or events do not arrive."""
+"""Command ``soundpost doctor``: reasons why a server is not reached, or events do not arrive."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def doctor(
     from soundpost.errors import ConfigurationError
     from soundpost.tools.cli.doctor_plan import DoctorOptions, plan_of
     from soundpost.tools.cli.doctor_report import TextReport, as_json
-    from soundpost.tools.doctor import Examination, CheckPlan, examine
+    from soundpost.tools.doctor import CheckPlan, Examination, examine
     from soundpost.tools.doctor.findings import FaultFound
 
     options = DoctorOptions(

@@ -1,4 +1,4 @@
-"""What the doctor is to examine: from options, ``.env`` files, and the configuration here."""
+"""Plan of ``soundpost doctor``, from options, ``.env`` files and configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from soundpost.config import Loaded, load
 from soundpost.core.app_settings import AppSettings
 from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.addresses import SocketAddress, browser_address, local_address, published_address
+from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address, published_address
 from soundpost.tools.cli.running import find_running
 from soundpost.tools.doctor import CheckPlan
 from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
@@ -31,7 +31,7 @@ _OF_APPLICATIONS: Final = ("SOUNDPOST_PUBLIC_", "SOUNDPOST_BROADCAST_", "SOUNDPO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorOptions:
-    """What the command line says; None stands for an option not given."""
+    """Options of the command line; None stands for an option not given."""
 
     url: str | None
     backend_url: str | None
@@ -47,21 +47,21 @@ class DoctorOptions:
 
 
 def plan_of(options: DoctorOptions) -> CheckPlan:
-    """Gather what is known. Raises BadParameter, and ConfigurationError for a configuration that cannot be used."""
+    """Return the plan. Raises BadParameter, and ConfigurationError for a configuration that cannot be used."""
     public, key = _address_and_key(options)
     files = tuple(read_env_file(path) for path in options.env)
     here = Path(".env")
     if not files and options.url is None and here.is_file():
         files = (read_env_file(here),)
-    told = EnvSettings(files)
+    env = EnvSettings(files)
     plan = CheckPlan(
-        public=public or _public_of(told, os.environ),
+        public=public or _public_of(env, os.environ),
         given_public=public,
         backend=None if options.backend_url is None else _place(options.backend_url, "--backend-url"),
-        key=key or _text(told.app("KEY")) or _text(told.frontend("APP_KEY")),
-        app_id=options.app_id or _text(told.app("ID")),
-        secret=options.secret or _text(told.app("SECRET")),
-        origin=options.origin or _page_of(told),
+        key=key or _text(env.app("KEY")) or _text(env.frontend("APP_KEY")),
+        app_id=options.app_id or _text(env.app("ID")),
+        secret=options.secret or _text(env.app("SECRET")),
+        origin=options.origin or _page_of(env),
         verify=not options.insecure,
         slow=options.slow,
         connections=options.connections,
@@ -69,7 +69,7 @@ def plan_of(options: DoctorOptions) -> CheckPlan:
     )
     plan = _with_configuration(plan, options)
     if plan.backend is None:
-        plan = replace(plan, backend=_backend_of(told) or plan.public)
+        plan = replace(plan, backend=_backend_of(env) or plan.public)
     if plan.public is not None and not plan.key:
         raise typer.BadParameter("--key is missing: the app's key, with which browsers connect")
     if plan.public is None and not files and plan.connections is None:
@@ -81,7 +81,7 @@ def plan_of(options: DoctorOptions) -> CheckPlan:
 
 
 def _address_and_key(options: DoctorOptions) -> tuple[BaseUrl | None, str]:
-    """Of ``--url``, which may be a WebSocket's whole address, as browsers' consoles show it."""
+    """Return base URL and key of ``--url``, which may be a whole WebSocket URL from a browser's console."""
     if options.url is None:
         return None, options.key or ""
     place = _place(options.url, "--url")
@@ -99,7 +99,7 @@ def _place(url: str, option: str) -> BaseUrl:
 
 
 def _with_configuration(plan: CheckPlan, options: DoctorOptions) -> CheckPlan:
-    """With what the configuration here says, where options and files do not."""
+    """Return the plan, filled from the configuration here where options and files say nothing."""
     try:
         loaded = load(environ=os.environ, directory=Path.cwd(), config_file=options.config)
     except ConfigurationError:
@@ -130,7 +130,7 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions) -> CheckPlan:
 
 
 def _with_running(plan: CheckPlan, loaded: Loaded) -> CheckPlan:
-    """With the server that was started here with credentials for one run, if there is one."""
+    """Return the plan, filled from the server that runs here with credentials for one run, if there is one."""
     running = find_running(None, loaded.settings.server.port)
     if running is None:
         return plan
@@ -148,7 +148,7 @@ def _with_running(plan: CheckPlan, loaded: Loaded) -> CheckPlan:
 
 
 def _app(loaded: Loaded, plan: CheckPlan) -> AppSettings | None:
-    """The configured app that is meant: by its id or key, or the first."""
+    """Return the configured app with the plan's id or key, or the first app."""
     for app in loaded.settings.apps:
         if plan.app_id in ("", app.id) and plan.key in ("", app.key):
             return app
@@ -156,13 +156,13 @@ def _app(loaded: Loaded, plan: CheckPlan) -> AppSettings | None:
 
 
 def _published(loaded: Loaded) -> BaseUrl | None:
-    """Where applications publish to; not known of a server that listens on a Unix socket only."""
+    """Return the URL that applications publish to; None for a server on a Unix socket only."""
     is_told = loaded.public.host is not None or loaded.settings.server.unix_socket is None
     return _place_of(published_address(loaded)) if is_told else None
 
 
 def _allowed_origin(app: AppSettings, public: BaseUrl) -> str | None:
-    """An origin that the app lets in, if it does not let in any; None where that cannot be told."""
+    """Return an origin that the app allows; None if it allows any, or patterns only."""
     if "*" in app.allowed_origins:
         return None
     plain = [origin for origin in app.allowed_origins if "*" not in origin]
@@ -171,26 +171,26 @@ def _allowed_origin(app: AppSettings, public: BaseUrl) -> str | None:
     return plain[0].rstrip("/") if "://" in plain[0] else f"{public.scheme}://{plain[0]}"
 
 
-def _public_of(told: EnvSettings, environ: Mapping[str, str]) -> BaseUrl | None:
-    """Where the environment or the files send browsers."""
+def _public_of(env: EnvSettings, environ: Mapping[str, str]) -> BaseUrl | None:
+    """Return the URL to which environment or files send browsers."""
     own = {name: plain_value(environ, f"SOUNDPOST_PUBLIC_{name}") for name in ("HOST", "PORT", "SCHEME", "PATH")}
-    host = own["HOST"] or _text(told.public("HOST")) or _text(told.frontend("HOST"))
+    host = own["HOST"] or _text(env.public("HOST")) or _text(env.frontend("HOST"))
     if not host or is_unspecified(host) or "/" in host:
         return None
-    port = own["PORT"] or _text(told.public("PORT")) or _text(told.frontend("PORT"))
-    scheme = own["SCHEME"] or _text(told.public("SCHEME")) or _text(told.frontend("SCHEME"))
-    path = own["PATH"] or _text(told.public("PATH"))
+    port = own["PORT"] or _text(env.public("PORT")) or _text(env.frontend("PORT"))
+    scheme = own["SCHEME"] or _text(env.public("SCHEME")) or _text(env.frontend("SCHEME"))
+    path = own["PATH"] or _text(env.public("PATH"))
     if scheme not in ("http", "https"):
-        scheme = "https" if port in ("443", "") or told.frontend("HOST") else "http"
+        scheme = "https" if port in ("443", "") or env.frontend("HOST") else "http"
     return _checked(scheme, host, port, path)
 
 
-def _backend_of(told: EnvSettings) -> BaseUrl | None:
-    """Where the files let applications publish to."""
-    host, port, scheme = (_text(told.backend(name)) for name in ("HOST", "PORT", "SCHEME"))
+def _backend_of(env: EnvSettings) -> BaseUrl | None:
+    """Return the URL to which the files let applications publish."""
+    host, port, scheme = (_text(env.backend(name)) for name in ("HOST", "PORT", "SCHEME"))
     if not host or "/" in host:
         return None
-    return _checked(scheme or ("https" if port == "443" else "http"), host, port, _text(told.named("SOUNDPOST_PATH")))
+    return _checked(scheme or ("https" if port == "443" else "http"), host, port, _text(env.named("SOUNDPOST_PATH")))
 
 
 def _checked(scheme: str, host: str, port: str, path: str) -> BaseUrl | None:
@@ -198,16 +198,16 @@ def _checked(scheme: str, host: str, port: str, path: str) -> BaseUrl | None:
     try:
         return parse_base_url(f"{scheme}://{shown}{f':{port}' if port else ''}/{path.strip('/')}")
     except (ConfigurationError, ValueError):
-        return None  # the settings' walk says what is wrong
+        return None  # the check of the files names what is wrong
 
 
-def _page_of(told: EnvSettings) -> str | None:
-    """The origin of a Laravel application's pages."""
-    page = urlsplit(_text(told.named("APP_URL")))
+def _page_of(env: EnvSettings) -> str | None:
+    """Return the origin of a Laravel application's pages."""
+    page = urlsplit(_text(env.named("APP_URL")))
     return f"{page.scheme}://{page.netloc}" if page.scheme in ("http", "https") and page.netloc else None
 
 
-def _place_of(address: SocketAddress) -> BaseUrl:
+def _place_of(address: ServerAddress) -> BaseUrl:
     return BaseUrl(address.scheme, address.host, address.port, address.path)
 
 

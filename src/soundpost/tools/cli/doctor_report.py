@@ -1,4 +1,4 @@
-"""What the doctor says: step by step for people, a list for machines."""
+"""Report of the doctor: step by step for people, a JSON list for programs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 import typer
 
-from soundpost.tools.doctor import Examination, CheckPlan, Step
+from soundpost.tools.doctor import CheckPlan, Examination, Step
 from soundpost.tools.doctor.examination import TITLES
 from soundpost.wire.printable import printable
 
@@ -25,7 +25,7 @@ _NAME: Final = 19
 
 
 class TextReport:
-    """Prints each step as it is taken."""
+    """Printer of steps while they are taken."""
 
     def __init__(self, plan: CheckPlan) -> None:
         self._plan = plan
@@ -33,7 +33,7 @@ class TextReport:
         self._has_signs = encoding.startswith("utf")
 
     def check_began(self, check: str) -> None:
-        """A heading."""
+        """Print a check's heading."""
         title = TITLES[check]
         base_url = {"browser": self._plan.public, "backend": self._plan.backend}.get(check)
         if base_url is not None:
@@ -44,7 +44,7 @@ class TextReport:
         sys.stdout.flush()
 
     def step_taken(self, step: Step) -> None:
-        """A line; for a fault what to do, too."""
+        """Print a step; for a fault its id and the way out, too."""
         sign, colour = _SIGNS[step.status]
         sign = typer.style(sign if self._has_signs else _PLAIN_SIGNS[step.status], fg=colour, bold=True)
         name = f"{step.name:<{_NAME}}"
@@ -60,7 +60,7 @@ class TextReport:
         sys.stdout.flush()
 
     def finished(self, examination: Examination) -> None:
-        """The last line."""
+        """Print the number of faults and warnings."""
         faults = len(examination.faults)
         warnings = sum(step.status == "warning" for step in examination.steps)
         also = f"; {warnings} warning{'s' * (warnings > 1)}" if warnings else ""
@@ -76,6 +76,6 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 def as_json(examination: Examination) -> str:
-    """The steps, as a JSON list of objects."""
+    """Return the steps as a JSON list of objects."""
     text = msgspec.json.format(msgspec.json.encode(examination.steps)).decode()
     return "\n".join(map(printable, text.split("\n")))

@@ -1,4 +1,4 @@
-"""An event as one line: for people, or for programs."""
+"""Events as lines: for people, or for programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from soundpost.wire.printable import printable
 
 
 class EventLines:
-    """Makes lines of events: time, channel, name, data; or a JSON object each."""
+    """Formatter of events: time, channel, name, data; or one JSON object each."""
 
     def __init__(self, *, as_json: bool) -> None:
         self._as_json = as_json
@@ -22,7 +22,7 @@ class EventLines:
         self._coloured = sys.stdout.isatty()
 
     def text(self, event: Event) -> str:
-        """The line of an event that came just now, without its end.
+        """Return the line of an event that came just now, without a line break.
 
         As JSON, ``data`` is what was sent: a string for an event published over the HTTP API.
         """

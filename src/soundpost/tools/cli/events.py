@@ -1,4 +1,4 @@
-"""``soundpost events``: which events an application has."""
+"""Command ``soundpost events``: events of an application."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def events(modules: ModulesArgument) -> None:
 
 
 def lines(events: Iterable[DescribedEvent]) -> Iterator[str]:
-    """Events in words: three lines each."""
+    """Yield three lines for each event: name, channels, fields."""
     for event in events:
         yield f"{event.name or '(named by broadcast_as)'}  {event.path}"
         yield f"    on    {', '.join(event.channels) or '(said by broadcast_on)'}"

@@ -1,4 +1,4 @@
-"""``soundpost init``: a ``soundpost.toml`` with fresh credentials."""
+"""Command ``soundpost init``: a ``soundpost.toml`` with fresh credentials."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def init(
 
 
 def _write(path: Path, text: str, *, replace: bool) -> None:
-    """Write ``path`` with mode 600. Raises ConfigurationError if it cannot be, or exists and is not to be replaced."""
+    """Write ``path`` with mode 600. Raises ConfigurationError on failure, and for a file not to be replaced."""
     import secrets
 
     from soundpost.errors import ConfigurationError
@@ -68,7 +68,7 @@ def _write(path: Path, text: str, *, replace: bool) -> None:
 
 
 def _warn_of_rivals(config: Path, app_id: str) -> None:
-    """Say so if the environment or ``.env`` here would put other credentials in the place of the new ones."""
+    """Warn if the environment or ``.env`` would replace the new credentials."""
     from soundpost.config import load
     from soundpost.errors import ConfigurationError
 

@@ -1,4 +1,4 @@
-"""How this command was called, so that what is printed works when it is pasted into a second shell."""
+"""Name under which this command was called, for commands to paste into a second shell."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def soundpost_command() -> str:
-    """``soundpost`` where the shell finds it; else its path, or the ``python -m soundpost`` it was called as."""
+    """Return ``soundpost`` if the shell finds it, else its path, or ``python -m soundpost``."""
     called = Path(sys.argv[0])
     if called.name == "soundpost":
         found = shutil.which("soundpost")

@@ -1,4 +1,4 @@
-"""``soundpost listen``: print events as they come."""
+"""Command ``soundpost listen``: print events as they come."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from soundpost.tools.cli.target import (
     SchemeOption,
     SecretOption,
     Target,
-    UrlOption,
     TargetOptions,
+    UrlOption,
     resolve,
 )
 from soundpost.wire.printable import printable

@@ -1,4 +1,4 @@
-"""``soundpost restart`` and ``soundpost reload``: new code and configuration, without a closed port."""
+"""Commands ``soundpost restart`` and ``soundpost reload``: new code and configuration, without a closed port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server with credentials made for its run leaves for other shells: a private file while it lives.
+"""Private file of a server with credentials for its run, from which other shells know the credentials.
 
 With it ``soundpost trigger`` and ``soundpost listen`` need no arguments in a second shell. The file is in
 ``$XDG_RUNTIME_DIR/soundpost`` or ``~/.cache/soundpost``, readable by its user only, and gone when the server stops.
@@ -21,11 +21,11 @@ from soundpost.wire.json_text import reader
 
 
 class RunningServer(Struct, frozen=True, kw_only=True):
-    """A server that runs now: its process, its port, the base URL to reach it at, its app."""
+    """Running server: its process, port, base URL, and the credentials of its app."""
 
     pid: int
     started: str
-    """What tells the process from a later one with the same id."""
+    """Start time of the process, which tells it from a later one with the same id."""
     port: int
     url: str
     app_id: str
@@ -40,7 +40,7 @@ _read_server: Final = reader(RunningServer)
 
 
 def announce(port: int, url: str, app_id: str, key: str, secret: str) -> Path | None:
-    """Write this process's file; None where it cannot be written: the server runs without it."""
+    """Write this process's file and return its path; None if it cannot be written."""
     pid = os.getpid()
     server = RunningServer(pid=pid, started=_started(pid), port=port, url=url, app_id=app_id, key=key, secret=secret)
     path = _directory() / f"server-{port}.json"
@@ -59,7 +59,7 @@ def announce(port: int, url: str, app_id: str, key: str, secret: str) -> Path | 
 
 
 def withdraw(path: Path) -> None:
-    """Remove this process's file, unless it is another's by now."""
+    """Remove this process's file, unless another process has replaced it."""
     server = _read(path)
     if server is not None and server.pid == os.getpid():
         with suppress(OSError):
@@ -67,7 +67,7 @@ def withdraw(path: Path) -> None:
 
 
 def find_running(port: int | None, usual_port: int) -> RunningServer | None:
-    """The running server of this user at ``port``; without one the only one, or of several that at ``usual_port``.
+    """Return this user's running server at ``port``; without a port the only one, or the one at ``usual_port``.
 
     Raises ConfigurationError when that leaves a choice.
     """
@@ -114,7 +114,7 @@ def _is_alive(server: RunningServer) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process began, in the kernel's ticks (proc(5), stat, field 22); empty where there is no /proc."""
+    """Return the start of a process in kernel ticks (proc(5), stat, field 22); empty without /proc."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

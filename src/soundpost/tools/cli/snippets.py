@@ -1,4 +1,4 @@
-"""What goes into somebody else's files: the laravel-echo snippet, and a backend's ``.env`` lines."""
+"""Text for files of applications: the laravel-echo snippet, and a backend's ``.env`` lines."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from soundpost.tools.cli.addresses import ServerAddress
 
 
 def echo_snippet(key: str, browser: ServerAddress) -> str:
-    """JavaScript that connects laravel-echo to ``browser``, the address browsers use."""
+    """Return JavaScript that connects laravel-echo to ``browser``, the address for browsers."""
     path = f"\n    wsPath: '{browser.path}'," if browser.path else ""
     return f"""\
 // npm install laravel-echo pusher-js
@@ -28,9 +28,9 @@ window.Echo = new Echo({{
 
 
 def dotenv_lines(app: AppSettings, backend: ServerAddress, browser: ServerAddress) -> str:
-    """``.env`` lines of an application that publishes to ``backend``, and whose pages connect to ``browser``.
+    """Return ``.env`` lines of an application that publishes to ``backend`` and whose pages connect to ``browser``.
 
-    The two differ behind a proxy, whose port is 443 while ours stays 8080.
+    The two differ behind a proxy, whose port is 443 while the server's stays 8080.
     """
     path = f"\nSOUNDPOST_PATH={backend.path}" if backend.path else ""
     if backend == browser:

@@ -1,4 +1,4 @@
-"""``soundpost start``: the server."""
+"""Command ``soundpost start``: the server."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def start(
 
 
 def _configured(loaded: Loaded) -> Settings:
-    """What a running server is to take. Raises ConfigurationError if that has no app any more."""
+    """Return the settings for a running server. Raises ConfigurationError if no app is left."""
     from soundpost.errors import ConfigurationError
 
     if loaded.generated:

@@ -1,4 +1,4 @@
-"""``soundpost status``: how a server of this machine is doing."""
+"""Command ``soundpost status``: state of a server of this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which server and app ``trigger``, ``listen`` and ``bench`` talk to: options, configuration, or one that runs here."""
+"""Server and app for ``trigger``, ``listen`` and ``bench``: from options, configuration, or a running server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ ConfigOption = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class TargetOptions:
-    """What the command line says; None stands for an option not given."""
+    """Options of the command line; None stands for an option not given."""
 
     url: str | None = None
     host: str | None = None
@@ -54,7 +54,7 @@ class TargetOptions:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server's base URL, and the credentials of one of its apps; empty where they are not known."""
+    """Base URL of a server, and the credentials of one of its apps; empty where unknown."""
 
     base_url: str
     app_id: str
@@ -63,7 +63,7 @@ class Target:
 
 
 def resolve(options: TargetOptions, needs: tuple[str, ...]) -> Target:
-    """Where to connect, and as whom. ``needs`` of ``app_id``, ``key`` and ``secret`` must be known.
+    """Return the target. ``needs`` of ``app_id``, ``key`` and ``secret`` must be known.
 
     Raises ConfigurationError, and BadParameter for options that contradict each other.
     """
@@ -126,7 +126,7 @@ def _filled(options: TargetOptions, base_url: str, app_id: str, key: str, secret
 
 
 def _app(options: TargetOptions, loaded: Loaded) -> tuple[str, str, str]:
-    """The configured app that options name by id or key, or the first."""
+    """Return id, key and secret of the configured app that options name, or of the first app."""
     apps = loaded.settings.apps
     for app in apps:
         if options.app_id in (None, app.id) and options.key in (None, app.key):
@@ -141,7 +141,7 @@ def _app(options: TargetOptions, loaded: Loaded) -> tuple[str, str, str]:
 
 
 def _address(options: TargetOptions, loaded: Loaded | None) -> ServerAddress:
-    """The address in options; else what ``SOUNDPOST_HOST/PORT/SCHEME`` say; else the configured server's own."""
+    """Return the address in options; else that of ``SOUNDPOST_HOST/PORT/SCHEME``; else the configured server's own."""
     from soundpost.config import ServerSettings
     from soundpost.tools.cli.addresses import ServerAddress, local_address, published_address
 

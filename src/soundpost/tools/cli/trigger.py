@@ -17,8 +17,8 @@ from soundpost.tools.cli.target import (
     PortOption,
     SchemeOption,
     SecretOption,
-    UrlOption,
     TargetOptions,
+    UrlOption,
     resolve,
 )
 from soundpost.wire.printable import printable

@@ -1,4 +1,4 @@
-"""``soundpost types``: TypeScript types of an application's events."""
+"""Command ``soundpost types``: TypeScript types of an application's events."""
 
 from __future__ import annotations
 

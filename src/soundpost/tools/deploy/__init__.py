@@ -1,5 +1,5 @@
-"""Configurations for what runs or fronts the server, made from its own settings: a module for each target."""
+"""Configurations of programs that run or front the server, made from its settings; one module for each target."""
 
-from soundpost.tools.deploy.plan import BackendAddress, Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.plan import BackendAddress, ConfigFile, Deployment, DeployPlan
 
-__all__ = ["Backend", "Deployment", "File", "Plan"]
+__all__ = ["BackendAddress", "ConfigFile", "DeployPlan", "Deployment"]

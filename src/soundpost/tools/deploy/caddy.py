@@ -1,4 +1,4 @@
-"""Caddy in front of the server: it gets its certificate by itself."""
+"""Caddy in front of the server, with certificates that Caddy gets by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.tools.deploy.layout import block, comment
-from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.plan import ConfigFile, Deployment, DeployPlan
 from soundpost.tools.deploy.sizes import kernel_comment, proxy_open_files
 
 _FILE: Final = Path("/etc/caddy/soundpost.caddy")
@@ -16,14 +16,14 @@ _MAIN: Final = Path("/etc/caddy/Caddyfile")
 
 @dataclass(frozen=True, slots=True)
 class CaddyOptions:
-    """What is Caddy's own."""
+    """Options for Caddy alone."""
 
     also_site: bool = False
-    """The server name has a site already: a snippet to import there."""
+    """True if the server name has a site already: write a snippet to import there."""
 
 
 def deployment(plan: DeployPlan, options: CaddyOptions) -> Deployment:
-    """A file for the Caddyfile to import."""
+    """Return the deployment of one file, which the Caddyfile imports."""
     site = _snippet(plan) if options.also_site else _site(plan)
     text = "\n\n".join(part for part in (_heading(plan), _global(plan, options), site) if part) + "\n"
     steps = [f"# at the top of {_MAIN}: import {_FILE.name}"]
@@ -51,7 +51,7 @@ for them. Two open files for each client, with systemctl edit caddy:
 
 
 def _global(plan: DeployPlan, options: CaddyOptions) -> str:
-    """Global options, which are only needed for ports that are not the usual ones."""
+    """Return Caddy's global options, needed for unusual ports only."""
     if options.also_site:
         return ""
     if plan.http_port == 0:
@@ -140,7 +140,7 @@ def _forward(plan: DeployPlan) -> str:
 
 
 def _inner_site(plan: DeployPlan) -> str:
-    """Soundpost has no port of its own then: one for applications on this machine."""
+    """Return a site for applications on this machine if Soundpost listens on a Unix socket, else an empty text."""
     if plan.unix_socket is None:
         return ""
     site = block(

@@ -1,4 +1,4 @@
-"""Docker Compose: the server and Redis, and if wanted Nginx with TLS."""
+"""Docker Compose with the server, Redis and, if wanted, Nginx with TLS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from soundpost.tools.deploy.containers import (
     warnings,
 )
 from soundpost.tools.deploy.layout import quoted
-from soundpost.tools.deploy.plan import BackendAddress, Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.plan import BackendAddress, ConfigFile, Deployment, DeployPlan
 from soundpost.tools.deploy.sizes import open_files_limit, proxy_open_files
 
 _FILE: Final = Path("compose.yaml")
@@ -28,11 +28,14 @@ _LETSENCRYPT: Final = "/etc/letsencrypt"
 
 
 def deployment(plan: DeployPlan, *, with_nginx: bool = False, config: Path | None = None) -> Deployment:
-    """``compose.yaml`` with its Dockerfile, its secrets as files, and for ``with_nginx`` its ``nginx.conf``."""
+    """Return ``compose.yaml``, its Dockerfile, its secrets as files and, with ``with_nginx``, ``nginx.conf``."""
     noted = warnings(plan)
     dockerfile = docker.text(plan)
     plan = in_container(plan)
-    files = [ConfigFile(_FILE, _text(plan, with_nginx, config)), ConfigFile(docker.FILE, dockerfile, of_other_target=True)]
+    files = [
+        ConfigFile(_FILE, _text(plan, with_nginx, config)),
+        ConfigFile(docker.FILE, dockerfile, of_other_target=True),
+    ]
     if with_nginx:
         in_front = dataclasses.replace(plan, nodes=(f"soundpost:{plan.server.port}",))
         files.append(ConfigFile(_NGINX_FILE, nginx.container_file(in_front), of_other_target=True))

@@ -1,4 +1,4 @@
-"""The server in a container: what of its settings goes along as environment variables, and what is another there."""
+"""Server in a container: its settings as environment variables, its secrets, what differs from this machine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from soundpost.defaults import DEFAULT_PORT
 from soundpost.tools.deploy.plan import DeployPlan
 
 UID: Final = 10_001
-"""Whom the server runs as in its image."""
+"""User id of the server in its image."""
 _LEFT_OUT: Final = {("app", "id"), ("app", "key"), ("server", "host"), ("server", "port"), ("server", "path")}
 
 
 def in_container(plan: DeployPlan) -> DeployPlan:
-    """The plan as it is in a container: on all addresses there, without TLS, which whoever is in front has."""
+    """Return the plan inside a container: all addresses, no TLS, which the proxy in front has."""
     server = msgspec.structs.replace(
         plan.server, host="0.0.0.0", port=plan.server.port or DEFAULT_PORT, unix_socket=None, tls=TlsSettings()
     )
@@ -30,11 +30,11 @@ def in_container(plan: DeployPlan) -> DeployPlan:
 
 
 PRIVATE_NETWORKS: Final = "127.0.0.1,::1,10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,fc00::/7"
-"""Where proxies are among containers: never on the loopback address."""
+"""Networks of proxies among containers, which never use the loopback address."""
 
 
 def variables(plan: DeployPlan) -> dict[str, str]:
-    """All settings that are not the defaults, but for those of the image, secrets, and files of this machine."""
+    """Return the settings that differ from the defaults, without those of the image, secrets, and local files."""
     defaults: dict[str, Any] = {
         "server": ServerSettings(),
         "scaling": ScalingSettings(),
@@ -60,12 +60,12 @@ def variables(plan: DeployPlan) -> dict[str, str]:
 
 
 def has_several_apps(plan: DeployPlan) -> bool:
-    """Environment variables hold one app only: several come in their file."""
+    """Tell whether several apps are configured: variables hold one, several come in their file."""
     return len(plan.settings.apps) > 1
 
 
 def reachable_redis(plan: DeployPlan) -> str | None:
-    """The configured Redis, if a container can reach it: not one on this very machine."""
+    """Return the URL of the configured Redis; None if a container cannot reach it, as on this machine's loopback."""
     url = plan.settings.scaling.redis
     if url is None or url.startswith("unix:") or urlsplit(url.split(",")[0]).hostname in LOCAL_HOSTS:
         return None
@@ -73,7 +73,7 @@ def reachable_redis(plan: DeployPlan) -> str | None:
 
 
 def variables_left_out(plan: DeployPlan) -> list[str]:
-    """Variables of settings that are left out in a container, though a configuration file may have them."""
+    """Return variables of settings that do not apply in a container, though a configuration file may set them."""
     server = plan.server
     names = ["UNIX_SOCKET"] if server.unix_socket is not None else []
     if server.tls.certificate is not None:
@@ -82,20 +82,20 @@ def variables_left_out(plan: DeployPlan) -> list[str]:
 
 
 def warnings(plan: DeployPlan) -> tuple[str, ...]:
-    """Of settings that do not hold in a container."""
+    """Return warnings about settings that do not apply in a container."""
     scaling = plan.settings.scaling
     named = [path for path in (scaling.ca_certificate, scaling.certificate, scaling.key) if path is not None]
     found = [f"{path} ([scaling]) is a file of this machine: mount it into the container" for path in named]
-    if variables_left_out(plan):
+    if left_out := variables_left_out(plan):
         found.append(
-            f"{', '.join(variables_left_out(plan))}: left out in the container, which listens on its port, without TLS, for "
+            f"{', '.join(left_out)}: left out in the container, which listens on its port, without TLS, for "
             "the proxy in front of it"
         )
     return tuple(found)
 
 
 def secrets(plan: DeployPlan) -> dict[str, tuple[str, str]]:
-    """What must not be seen: by its name, the variable that names its file, and its value."""
+    """Return the secrets: by name the variable that names the secret's file, and the value."""
     found = {}
     if not has_several_apps(plan):
         found["app_secret"] = ("SOUNDPOST_APP_SECRET_FILE", plan.settings.apps[0].secret)
@@ -109,7 +109,7 @@ def secrets(plan: DeployPlan) -> dict[str, tuple[str, str]]:
 
 
 def config_file(config: Path | None) -> str:
-    """The configuration file that several apps come in."""
+    """Return the path of the configuration file that holds several apps."""
     return str(config or "soundpost.toml")
 
 

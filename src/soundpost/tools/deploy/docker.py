@@ -1,4 +1,4 @@
-"""An image with the server."""
+"""Docker image with the server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 from soundpost import __version__
 from soundpost.tools.deploy.containers import UID, in_container, variables_left_out, warnings
 from soundpost.tools.deploy.layout import quoted
-from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.plan import ConfigFile, Deployment, DeployPlan
 from soundpost.tools.deploy.sizes import open_files_limit
 
 FILE: Final = Path("Dockerfile")
@@ -16,7 +16,7 @@ IMAGE: Final = f"soundpost:{__version__}"
 
 
 def deployment(plan: DeployPlan) -> Deployment:
-    """A Dockerfile, which needs nothing from the folder it is in."""
+    """Return the deployment of a Dockerfile, which needs nothing from its folder."""
     noted, dockerfile = warnings(plan), text(plan)
     plan = in_container(plan)
     port = plan.server.port
@@ -35,7 +35,7 @@ def deployment(plan: DeployPlan) -> Deployment:
 
 
 def text(plan: DeployPlan) -> str:
-    """The Dockerfile."""
+    """Return the Dockerfile."""
     unset = "".join(f" \\\n    {name}=null" for name in variables_left_out(plan))
     plan = in_container(plan)
     check = (

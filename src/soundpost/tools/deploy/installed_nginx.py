@@ -1,4 +1,4 @@
-"""The Nginx of this machine, as far as a configuration for it depends on it."""
+"""Nginx of this machine: version and configuration."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ _NEW_HTTP2: Final = (1, 25, 1)
 
 
 def version() -> str:
-    """Its version; empty if there is none."""
+    """Return the version; empty if Nginx is not installed."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     try:
-        told = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False).stderr
+        output = subprocess.run([program, "-v"], capture_output=True, text=True, timeout=5, check=False).stderr
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    found = re.search(r"nginx/([\d.]+)", told)
+    found = re.search(r"nginx/([\d.]+)", output)
     return found[1] if found else ""
 
 
 def http2_is_a_directive(version: str) -> bool:
-    """Whether it is ``http2 on;``. Not known: the older form, which all take (the newer with a warning)."""
+    """Tell whether a version knows ``http2 on;``; False if unknown, for all versions take the older form."""
     numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
     return bool(numbers) and numbers >= _NEW_HTTP2
 
 
 def has_ipv6() -> bool:
-    """Whether this machine has IPv6: Nginx does not start with an address that cannot be listened on."""
+    """Tell whether this machine has IPv6: Nginx does not start with an address that cannot be listened on."""
     if not socket.has_ipv6:
         return False
     try:
@@ -45,7 +45,7 @@ def has_ipv6() -> bool:
 
 
 def main_file(root: Path) -> str:
-    """What is in ``nginx.conf``; empty if it cannot be read."""
+    """Return the content of ``nginx.conf``; empty if unreadable."""
     try:
         return (root / "etc/nginx/nginx.conf").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -53,7 +53,7 @@ def main_file(root: Path) -> str:
 
 
 def missing_directives(text: str, connections: int) -> list[str]:
-    """Commands that give ``nginx.conf``, as it is now, what so many connections need outside of ``http { … }``."""
+    """Return commands that add to ``nginx.conf`` what ``connections`` need outside of ``http { … }``."""
     wanted = proxy_connections(connections)
     words = re.sub(r"#.*", "", text).replace(";", " ; ").split()
     values = dict(itertools.pairwise(words))

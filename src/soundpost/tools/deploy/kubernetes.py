@@ -1,4 +1,4 @@
-"""Kubernetes: Deployment, Service, Ingress (ingress-nginx), disruption budget, and if wanted an autoscaler."""
+"""Kubernetes with Deployment, Service, Ingress (ingress-nginx), disruption budget and, if wanted, autoscaler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from soundpost.tools.deploy.containers import (
     warnings,
 )
 from soundpost.tools.deploy.layout import quoted
-from soundpost.tools.deploy.plan import BackendAddress, Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.plan import BackendAddress, ConfigFile, Deployment, DeployPlan
 
 _FILE: Final = Path("soundpost.yaml")
 _SECRET_FILE: Final = Path("soundpost-secret.yaml")
@@ -30,19 +30,18 @@ _KB_PER_CONNECTION: Final = 16  # measured: 2 without TLS or compression; and wh
 
 @dataclass(frozen=True, slots=True)
 class KubernetesOptions:
-    """What is Kubernetes' own."""
+    """Options for Kubernetes alone."""
 
     image: str = docker.IMAGE
     replicas: int | None = None
-    """None: 2 with a Redis, else 1."""
+    """Number of pods; None means 2 with Redis, else 1."""
     autoscale: int | None = None
-    """At most so many pods, by CPU; None: no autoscaler."""
+    """Highest number of pods, scaled by CPU; None means no autoscaler."""
     ingress_class: str = "nginx"
 
 
 def deployment(plan: DeployPlan, options: KubernetesOptions, config: Path | None = None) -> Deployment:
-    """All objects in one file, but the Secret in one of its own. Raises ConfigurationError for pods that cannot act
-    as one."""
+    """Return all objects in one file, the Secret in another. Raises ConfigurationError for pods without Redis."""
     noted = warnings(plan)
     plan = in_container(plan)
     redis = reachable_redis(plan)

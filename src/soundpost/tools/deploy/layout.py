@@ -7,20 +7,20 @@ from textwrap import indent
 
 
 def block(head: str, *body: str) -> str:
-    """``head { … }`` as Nginx and Caddy write it; empty parts of the body are left out."""
+    """Return ``head { … }`` as Nginx and Caddy write blocks; empty parts of the body are left out."""
     return f"{head} {{\n{inner(*body)}\n}}"
 
 
 def inner(*body: str) -> str:
-    """Parts below each other, one step further in. A part that is only a line break makes an empty line."""
+    """Return parts as lines, indented once. A part that is only a line break becomes an empty line."""
     return indent("\n".join(part.strip("\n") for part in body if part), "    ")
 
 
 def comment(text: str, sign: str = "#") -> str:
-    """Every line of ``text`` as a comment."""
+    """Return every line of ``text`` as a comment."""
     return "\n".join(f"{sign} {line}".rstrip() for line in text.splitlines())
 
 
 def quoted(value: str) -> str:
-    """A YAML text in double quotes."""
+    """Return a text in double quotes, as YAML takes it."""
     return json.dumps(value, ensure_ascii=False)

@@ -8,8 +8,15 @@ from typing import Final
 
 from soundpost.tools.deploy.installed_nginx import missing_directives
 from soundpost.tools.deploy.layout import block, comment
-from soundpost.tools.deploy.nginx_locations import api_of_users, body_size, proxy_settings, health, locations, playground
-from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.nginx_locations import (
+    api_of_users,
+    body_size,
+    health,
+    locations,
+    playground,
+    proxy_settings,
+)
+from soundpost.tools.deploy.plan import ConfigFile, Deployment, DeployPlan
 from soundpost.tools.deploy.sizes import MOST_PER_ADDRESS, kernel_comment, proxy_connections, proxy_open_files
 
 _SITE: Final = Path("/etc/nginx/conf.d/soundpost.conf")
@@ -20,21 +27,21 @@ _WEBROOT: Final = "/var/www/html"
 
 @dataclass(frozen=True, slots=True)
 class NginxOptions:
-    """What is Nginx's own."""
+    """Options for Nginx alone."""
 
     also_site: bool = False
-    """The server name has a site already: only locations for it."""
+    """True if the server name has a site already: write its locations only."""
     whole: bool = False
-    """A whole ``nginx.conf``, for an Nginx that does nothing else."""
+    """True for a whole ``nginx.conf``, of an Nginx with no other site."""
     http2_is_a_directive: bool = False
-    """``http2 on;``, as from Nginx 1.25.1, in place of ``listen … http2``."""
+    """True for ``http2 on;`` (from Nginx 1.25.1) in place of ``listen … http2``."""
     ipv6: bool = True
     main_file: str = ""
-    """What is in ``nginx.conf`` now, if that is known."""
+    """Present content of ``nginx.conf``; empty if unknown."""
 
 
 def deployment(plan: DeployPlan, options: NginxOptions) -> Deployment:
-    """The site's file, or two for ``also_site``, or a whole ``nginx.conf``."""
+    """Return the site's file, two files for ``also_site``, or a whole ``nginx.conf``."""
     files: tuple[ConfigFile, ...]
     if options.whole:
         files = (ConfigFile(_WHOLE, whole_file(plan, options)),)
@@ -49,13 +56,13 @@ def deployment(plan: DeployPlan, options: NginxOptions) -> Deployment:
 
 
 def site_file(plan: DeployPlan, options: NginxOptions) -> str:
-    """What belongs into ``http { … }``: upstream, the site on the TLS port, the way to it from plain HTTP."""
+    """Return the content of ``http { … }``: upstream, the site on the TLS port, the redirect from plain HTTP."""
     parts = [_heading(plan), _upstream(plan), _site(plan, options), _redirect(plan, options), _inner_server(plan)]
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
 def whole_file(plan: DeployPlan, options: NginxOptions) -> str:
-    """A whole ``nginx.conf``."""
+    """Return a whole ``nginx.conf``."""
     return "\n".join(
         [
             "worker_processes auto;",
@@ -179,7 +186,7 @@ def _redirect(plan: DeployPlan, options: NginxOptions) -> str:
 
 
 def _inner_server(plan: DeployPlan) -> str:
-    """Soundpost has no port of its own then: one for applications on this machine."""
+    """Return a server block for applications on this machine if Soundpost listens on a Unix socket, else empty."""
     if plan.unix_socket is None:
         return ""
     return "\n".join(
@@ -248,5 +255,5 @@ def _warnings(plan: DeployPlan) -> tuple[str, ...]:
 
 
 def container_file(plan: DeployPlan) -> str:
-    """A whole ``nginx.conf`` for a container."""
+    """Return a whole ``nginx.conf`` for a container."""
     return whole_file(plan, NginxOptions(http2_is_a_directive=True, ipv6=False))

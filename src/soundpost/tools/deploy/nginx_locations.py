@@ -1,4 +1,4 @@
-"""What Nginx forwards to the server: its ``location`` blocks."""
+"""Nginx's ``location`` blocks that forward to the server."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from soundpost.tools.deploy.plan import DeployPlan
 
 
 def locations(plan: DeployPlan) -> str:
-    """``/app/`` and ``/apps/``."""
+    """Return the locations ``/app/`` and ``/apps/``."""
     several = len(plan.upstreams) > 1
     return "\n".join(
         [
             comment(
-                f"Browsers: WebSockets. A connection may be silent for {plan.longest_idle_time} s and has 30 s to answer"
-                " a ping;\nNginx must wait longer than both, its own 60 s cut connections off."
+                f"Browsers: WebSockets. A connection may be silent for {plan.longest_idle_time} s and has 30 s to "
+                "answer a ping;\nNginx must wait longer than both, its own 60 s cut connections off."
             ),
             block(
                 f"location {plan.prefix}/app/",
@@ -31,7 +31,7 @@ def locations(plan: DeployPlan) -> str:
 
 
 def api_of_users(plan: DeployPlan) -> str:
-    """``/users/``."""
+    """Return the location ``/users/``."""
     return "\n".join(
         [
             comment("The same: Pusher's SDK for Python ends the connections of a user here, without /apps."),
@@ -60,7 +60,7 @@ def _api(plan: DeployPlan, name: str) -> str:
 
 
 def body_size(plan: DeployPlan) -> str:
-    """Requests as large as the server takes them."""
+    """Return the directives that let requests be as large as the server accepts."""
     return "\n".join(
         [
             comment("As large as Soundpost takes them (max_request_size); kept in memory on the way."),
@@ -71,7 +71,7 @@ def body_size(plan: DeployPlan) -> str:
 
 
 def proxy_settings(plan: DeployPlan) -> str:
-    """To the server, with all it wants to know; a WebSocket if one is asked for."""
+    """Return the directives that forward to the server, WebSockets too, with the client's address."""
     own_tls = (
         [
             comment("Soundpost serves TLS itself (server.tls). Plain HTTP inside would do, and cost less."),
@@ -101,7 +101,7 @@ def proxy_settings(plan: DeployPlan) -> str:
 
 
 def health(plan: DeployPlan) -> str:
-    """``/up`` and ``/up/ready``."""
+    """Return the locations ``/up`` and ``/up/ready``."""
     return "\n".join(
         [
             comment("For monitoring: it runs; it takes clients."),
@@ -114,7 +114,7 @@ def health(plan: DeployPlan) -> str:
 
 
 def playground(plan: DeployPlan) -> str:
-    """The playground, where it is served."""
+    """Return the location of the playground; empty if the server has none."""
     if not plan.server.playground:
         return ""
     return "\n".join(

@@ -1,4 +1,4 @@
-"""What is to be deployed, and what comes of it: files, the next steps, and where the backend publishes to."""
+"""Plan of a deployment, and its result: files, next steps, address for the backend."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _NETWORK: Final = re.compile(r"[0-9A-Fa-f.:]+(/\d{1,3})?")
 
 
 class BackendAddress(NamedTuple):
-    """Where the application's own programs reach the server, inside."""
+    """Address at which the application's own programs reach the server."""
 
     scheme: str
     host: str
@@ -32,49 +32,49 @@ class BackendAddress(NamedTuple):
 
 
 class ConfigFile(NamedTuple):
-    """A file of a configuration. A ``private`` one holds a secret: written with mode 600, never printed."""
+    """File of a configuration. A ``private`` one holds a secret: written with mode 600, never printed."""
 
     path: Path
     text: str
     private: bool = False
     of_other_target: bool = False
-    """It is another target's, and printed by that one."""
+    """True for a file of another target, which prints it."""
 
     @property
     def is_printed(self) -> bool:
-        """Whether it is shown when nothing is written."""
+        """Tell whether the file is printed when nothing is written."""
         return not (self.private or self.of_other_target)
 
 
 class Deployment(NamedTuple):
-    """What one target makes of a plan."""
+    """Result of a plan for one target."""
 
     files: tuple[ConfigFile, ...]
     steps: tuple[str, ...]
-    """What to do once the files are there: commands, or sentences that begin with ``#``."""
+    """Steps once the files are written: commands, or sentences that begin with ``#``."""
     backend: BackendAddress
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeployPlan:
-    """One deployment: the server's settings, and what they do not say. Raises ConfigurationError for what cannot be."""
+    """Settings of the server, and of its surroundings. Raises ConfigurationError for impossible ones."""
 
     settings: Settings
     server_name: str
-    """The name browsers connect to."""
+    """Host name to which browsers connect."""
     connections: int = 10_000
-    """How many clients at a time."""
+    """Number of clients at a time."""
     certificate: str = ""
-    """PEM file with the whole chain; empty: where certbot puts that of the server name."""
+    """PEM file with the whole chain; empty means certbot's file for the server name."""
     key: str = ""
     tls_port: int = 443
     http_port: int = 80
-    """Where plain HTTP is sent on to https; 0: nowhere."""
+    """Port that redirects plain HTTP to https; 0 means none."""
     nodes: tuple[str, ...] = ()
-    """``host:port`` of several servers that act as one; empty: the one that is configured here."""
+    """Addresses (``host:port``) of several servers that act as one; empty means the server configured here."""
     api_is_internal: bool = False
-    """Keep ``/apps`` closed to the outside."""
+    """True to close ``/apps`` to the outside."""
     api_from: tuple[str, ...] = ()
     """Addresses and networks that may use an internal API through the proxy, besides this machine."""
 
@@ -101,32 +101,32 @@ class DeployPlan:
 
     @property
     def server(self) -> ServerSettings:
-        """The settings of the server."""
+        """Return the settings of the server."""
         return self.settings.server
 
     @property
     def prefix(self) -> str:
-        """The path prefix: empty, or with a slash at its beginning only."""
+        """Return the path prefix: empty, or ``/ws`` without a slash at its end."""
         return self.server.path.rstrip("/")
 
     @property
     def certificate_file(self) -> str:
-        """The certificate with its chain."""
+        """Return the path of the certificate with its chain."""
         return self.certificate or f"/etc/letsencrypt/live/{self.server_name}/fullchain.pem"
 
     @property
     def key_file(self) -> str:
-        """The certificate's key."""
+        """Return the path of the certificate's key."""
         return self.key or f"/etc/letsencrypt/live/{self.server_name}/privkey.pem"
 
     @property
     def unix_socket(self) -> str | None:
-        """The Unix socket of the one server there is."""
+        """Return the Unix socket of a single server; None without one."""
         return None if self.nodes else self.server.unix_socket
 
     @property
     def upstreams(self) -> tuple[str, ...]:
-        """Where a proxy on this machine reaches the servers: ``host:port``, or ``unix:/path``."""
+        """Return the addresses at which a proxy here reaches the servers: ``host:port``, or ``unix:/path``."""
         if self.nodes:
             return self.nodes
         if self.server.unix_socket is not None:
@@ -135,29 +135,29 @@ class DeployPlan:
 
     @property
     def speaks_tls(self) -> bool:
-        """Whether the server itself serves https."""
+        """Tell whether the server itself serves https."""
         return self.server.tls.certificate is not None
 
     @property
     def longest_idle_time(self) -> int:
-        """Seconds without a byte that are in order on a connection of any app."""
+        """Return the longest time, in seconds, that a healthy connection of any app is silent."""
         return max(max(app.activity_timeout, app.ping_interval) for app in self.settings.apps)
 
     @property
     def idle_timeout(self) -> int:
-        """Seconds after which a proxy may take a silent connection for dead."""
+        """Return the seconds after which a proxy may close a silent connection."""
         return self.longest_idle_time + _SILENCE
 
     @property
     def stop_seconds(self) -> int:
-        """How long the server may take to stop: clients leave, what waits for them is sent."""
+        """Return the seconds that the server may take to stop: clients leave, queued messages are sent."""
         drain = self.server.drain_time
         own = (_DRAIN_TIME if drain is None else drain) + self.server.drain_delay + self.server.shutdown_timeout
         return math.ceil(own) + _MARGIN
 
     @property
     def backend(self) -> BackendAddress:
-        """Where programs on this machine reach the server: behind a Unix socket, through the proxy's inner port."""
+        """Return the address for programs on this machine: the proxy's inner port if the server has a Unix socket."""
         if self.nodes and not self.nodes[0].startswith("unix:"):
             host, _, port = self.nodes[0].rpartition(":")
             return BackendAddress("https" if self.speaks_tls else "http", host.strip("[]"), int(port))

@@ -1,4 +1,4 @@
-"""The server as a service of this machine: its command, where it runs, as whom. For Supervisor and systemd."""
+"""Server as a service of this machine, for Supervisor and systemd: command, directory, user."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from soundpost.config.load import FILE_NAME
 from soundpost.errors import ConfigurationError
 
 USER: Final = "soundpost"
-"""In root's place: a server that faces the internet needs none of root's rights."""
+"""User in root's place: a server that faces the internet needs none of root's rights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What a supervisor is to start."""
+    """Service that a supervisor starts."""
 
     command: tuple[str, ...]
     directory: Path
-    """Its ``.env`` and ``soundpost.toml`` are read."""
+    """Working directory, whose ``.env`` and ``soundpost.toml`` are read."""
     user: str
     config: Path | None
-    """The configuration file, if there is one."""
+    """Configuration file; None without one."""
     environment: tuple[str, ...] = ()
-    """Names of variables of this shell that configure the server, which a service does not get."""
+    """Names of this shell's variables that configure the server; a service does not get them."""
 
     @property
     def home(self) -> str:
-        """Where its user is at home."""
+        """Return the home directory of the service's user."""
         try:
             return pwd.getpwnam(self.user).pw_dir
         except KeyError:
@@ -39,12 +39,12 @@ class Service:
 
     @property
     def secrets(self) -> str:
-        """The file that holds the secrets."""
+        """Return the path of the file that holds the secrets."""
         return str(self.config or self.directory / ".env")
 
 
 def service(config: Path | None, directory: Path, user: str | None) -> Service:
-    """The service for a configuration in ``directory``, with this Python. Raises ConfigurationError."""
+    """Return the service for a configuration in ``directory``, with this Python. Raises ConfigurationError."""
     directory = directory.resolve()
     file = directory / (config or FILE_NAME)
     found = file if config is not None or file.exists() else None
@@ -61,7 +61,7 @@ def service(config: Path | None, directory: Path, user: str | None) -> Service:
 
 
 def preparation_steps(made: Service) -> list[str]:
-    """What must be so before the service can start: its user exists, and may read what it needs."""
+    """Return commands to run before the first start: they create the user and let the user read the files."""
     steps = []
     uid = _uid(made.user)
     if uid is None:
@@ -73,7 +73,7 @@ def preparation_steps(made: Service) -> list[str]:
 
 
 def warnings(made: Service) -> tuple[str, ...]:
-    """What the service would lack."""
+    """Return warnings about what the service would lack."""
     found = []
     if made.environment:
         found.append(
@@ -91,7 +91,7 @@ def warnings(made: Service) -> tuple[str, ...]:
 
 
 def _owner(path: Path) -> str:
-    """Who owns a file, which is who must read it; a user of its own in root's place."""
+    """Return the user who owns a file and so may read it; ``soundpost`` in root's place."""
     uid = path.stat().st_uid if path.exists() else os.getuid()
     try:
         return USER if uid == 0 else pwd.getpwuid(uid).pw_name
@@ -107,7 +107,7 @@ def _uid(user: str) -> int | None:
 
 
 def _closed_folder(path: Path, uid: int | None) -> Path | None:
-    """The first folder on the way to ``path`` that a user may not pass, as far as owner and mode tell."""
+    """Return the first folder above ``path`` that a user may not pass, by owner and mode; None without one."""
     if uid == 0:
         return None
     for folder in reversed(path.parents):

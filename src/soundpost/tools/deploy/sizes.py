@@ -1,4 +1,4 @@
-"""How much a number of connections needs: open files, connections of a proxy, kernel settings."""
+"""Needs of a number of connections: open files, connections of a proxy, kernel settings."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from typing import Final
 _OWN_FILES: Final = 1_024  # of the server besides its clients: the API's connections, Redis, certificates, a margin
 _PORTS: Final = 28_232  # that Linux has for outgoing connections to one address as it comes
 MOST_PER_ADDRESS: Final = 55_000
-"""Connections to one address and port that leave some ports free after ``ip_local_port_range`` was widened."""
+"""Connections to one address and port that leave some ports free once ``ip_local_port_range`` is widened."""
 _MOST_OPEN_FILES: Final = 1_048_576  # fs.nr_open as it comes
 _CONNTRACK: Final = 65_536
 
 
 def open_files(connections: int) -> int:
-    """The open files of a server with so many clients. Any of several workers might have them all."""
+    """Return the open files of a server with ``connections`` clients. One worker may have them all."""
     return connections + _OWN_FILES
 
 
 def open_files_limit(connections: int) -> int:
-    """A limit for them, where one is set that may be lower than what was there: not so low that it is met soon."""
+    """Return a limit of open files, at least 65,536, for places where a limit may lower the present one."""
     return max(65_536, open_files(connections))
 
 
 def proxy_connections(connections: int) -> int:
-    """Connections of one worker of a proxy: two for each client, and any worker may have them all."""
+    """Return the connections of one worker of a proxy: two for each client, and one worker may have all."""
     return 2 * connections + 512
 
 
 def proxy_open_files(connections: int) -> int:
-    """The limit of open files of a worker of a proxy: a file for each connection, and its logs and certificates."""
+    """Return the open files of one worker of a proxy: its connections, logs and certificates."""
     return proxy_connections(connections) + 512
 
 
 def kernel_settings(connections: int, *, through_tcp: bool) -> dict[str, str]:
-    """``sysctl`` settings; ``through_tcp``: a proxy on this machine connects to the server over TCP."""
+    """Return ``sysctl`` settings; ``through_tcp``: a proxy on this machine connects to the server over TCP."""
     settings = {"net.core.somaxconn": "4096", "net.ipv4.tcp_max_syn_backlog": "8192"}
     if through_tcp and connections > _PORTS * 4 // 5:
         settings["net.ipv4.ip_local_port_range"] = "10240 65535"
@@ -54,7 +54,7 @@ _WHY: Final = {
 
 
 def kernel_comment(connections: int, *, through_tcp: bool) -> str:
-    """The kernel's settings as lines to be commented out, with their reasons."""
+    """Return the kernel's settings as lines of a comment, with their reasons."""
     settings = kernel_settings(connections, through_tcp=through_tcp)
     lines = [f"  {f'{name} = {value}':<44}# {_WHY[name]}" for name, value in settings.items()]
     return "\n".join(

@@ -1,4 +1,4 @@
-"""Supervisor keeps the server running."""
+"""Supervisor, which keeps the server running."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.tools.deploy.layout import comment
-from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.plan import ConfigFile, Deployment, DeployPlan
 from soundpost.tools.deploy.service import Service, preparation_steps, warnings
 from soundpost.tools.deploy.sizes import kernel_comment, open_files
 
@@ -16,7 +16,7 @@ _LOG: Final = "/var/log/supervisor/soundpost.log"
 
 
 def deployment(plan: DeployPlan, service: Service, *, log: str | None = None) -> Deployment:
-    """The program section and the limit of open files."""
+    """Return the program section and the limit of open files."""
     steps = [
         *preparation_steps(service),
         "systemctl restart supervisor   # once, for minfds; later: supervisorctl reread && supervisorctl update",
@@ -76,5 +76,5 @@ stdout_logfile_backups=10
 
 
 def _escaped(value: str) -> str:
-    """Supervisor expands ``%(name)s``."""
+    """Escape ``%``, which begins ``%(name)s`` for Supervisor."""
     return value.replace("%", "%%")

@@ -1,4 +1,4 @@
-"""systemd keeps the server running, knows when it is ready, and notices when it hangs."""
+"""systemd, which keeps the server running, knows when the server is ready, and notices when it hangs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.tools.deploy.layout import comment
-from soundpost.tools.deploy.plan import Deployment, ConfigFile, DeployPlan
+from soundpost.tools.deploy.plan import ConfigFile, Deployment, DeployPlan
 from soundpost.tools.deploy.service import Service, preparation_steps, warnings
 from soundpost.tools.deploy.sizes import kernel_comment, open_files_limit
 
@@ -17,7 +17,7 @@ _HOMES: Final = ("/home/", "/root/", "/run/user/")
 
 
 def deployment(plan: DeployPlan, service: Service) -> Deployment:
-    """The unit."""
+    """Return the unit."""
     steps = [
         *preparation_steps(service),
         "systemctl daemon-reload && systemctl enable --now soundpost",
@@ -106,7 +106,7 @@ _WATCHDOG: Final = 30
 
 
 def _redis(plan: DeployPlan) -> str:
-    """A Redis on this machine is better there before; if it is not, the server starts all the same."""
+    """Return the units of a Redis on this machine, to start before the server; empty for another Redis."""
     url = plan.settings.scaling.redis
     if url is None or (not url.startswith("unix:") and urlsplit(url.split(",")[0]).hostname not in LOCAL_HOSTS):
         return ""
@@ -114,7 +114,7 @@ def _redis(plan: DeployPlan) -> str:
 
 
 def _writable(plan: DeployPlan) -> str:
-    """A folder for the Unix socket, if it is not below the service's own."""
+    """Return the line for the Unix socket's folder, if that is outside of the service's own."""
     folder = None if plan.unix_socket is None else str(Path(plan.unix_socket).parent)
     if folder is None or folder == "/run/soundpost" or folder.startswith("/run/soundpost/"):
         return ""
@@ -126,12 +126,12 @@ def _capabilities(plan: DeployPlan) -> str:
 
 
 def _protect_home(service: Service) -> str:
-    """Closed, if neither the program nor its configuration is in somebody's home."""
+    """Return ``true`` if neither the program nor its configuration is in a home directory, else ``read-only``."""
     paths = (*service.command, f"{service.directory}/")
     return "read-only" if any(path.startswith(_HOMES) for path in paths) else "true"
 
 
 def _quoted(word: str) -> str:
-    """A word of a command line: ``%`` and ``$`` have a meaning there."""
+    """Quote a word of a command line, where ``%`` and ``$`` have a meaning."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"' if set(escaped) & set(" \t'\"\\;") else escaped

@@ -1,4 +1,4 @@
-"""Put a deployment's files where they belong."""
+"""Writing of a deployment's files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from soundpost.tools.deploy.plan import ConfigFile
 
 
 def write(files: Sequence[ConfigFile], root: Path, *, force: bool) -> list[tuple[Path, bool]]:
-    """Write files below ``root``, all or none; give the path of each and whether it was written, not there already.
+    """Write files below ``root``, all or none. Return the path of each, and True if written, False if up to date.
 
     A file that exists with another text is replaced with ``force`` only. Raises ConfigurationError.
     """
@@ -30,7 +30,7 @@ def write(files: Sequence[ConfigFile], root: Path, *, force: bool) -> list[tuple
 
 
 def _is_there(file: ConfigFile, target: Path) -> bool | None:
-    """Whether the file is there as it would be written; None: nothing is there."""
+    """Tell whether the file exists as it would be written; None if nothing exists at the path."""
     if not target.exists() and not target.is_symlink():
         return None
     try:
@@ -41,7 +41,7 @@ def _is_there(file: ConfigFile, target: Path) -> bool | None:
 
 
 def _put(file: ConfigFile, target: Path) -> None:
-    """Write a file in one piece: whoever reads it meanwhile sees the old one or the new one."""
+    """Write a file in one piece: a reader sees the old file or the new one."""
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if file.private else 0o777)

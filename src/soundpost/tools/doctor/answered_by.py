@@ -1,4 +1,4 @@
-"""Who wrote an HTTP answer: the server, Nginx itself, Cloudflare, another web site."""
+"""Program that wrote an HTTP response: the server, Nginx, Cloudflare or another web site."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _CHALLENGE: Final = (
 
 
 def is_nginx_page(response: RawResponse) -> bool:
-    """Whether it is one of the pages Nginx has built in."""
+    """Tell whether a response is one of the pages built into Nginx."""
     return _NGINX_PAGE.search(response.body) is not None
 
 
 def is_page(response: RawResponse) -> bool:
-    """Whether it is a web page."""
+    """Tell whether a response is a web page."""
     return "text/html" in response.headers.get("content-type", "") or response.body.lstrip()[:1] == b"<"
 
 
 def is_cloudflare(response: RawResponse) -> bool:
-    """Whether it comes through Cloudflare."""
+    """Tell whether a response came through Cloudflare."""
     return "cf-ray" in response.headers or response.headers.get("server", "").lower() == "cloudflare"
 
 
 def is_challenge(response: RawResponse) -> bool:
-    """Whether it is Cloudflare's test for people."""
+    """Tell whether a response is Cloudflare's challenge page, which only people pass."""
     if response.headers.get("cf-mitigated") == "challenge":
         return True
     body = response.body.lower()
@@ -43,7 +43,7 @@ def is_challenge(response: RawResponse) -> bool:
 
 
 def answered_by(response: RawResponse) -> str:
-    """A name for it, for the beginning of a sentence."""
+    """Return the name of the program that wrote a response, fit to begin a sentence."""
     if is_nginx_page(response):
         return "Nginx"
     if is_cloudflare(response):
@@ -57,7 +57,7 @@ def answered_by(response: RawResponse) -> str:
 
 
 def describe_page(response: RawResponse) -> str:
-    """A web page's title, and the program that serves it."""
+    """Return a web page's title and the program that serves the page."""
     title = title_in(response.body)
     parts = [f"'{one_line(title)}'" if title else "without a title"]
     if response.headers.get("server"):
@@ -66,7 +66,7 @@ def describe_page(response: RawResponse) -> str:
 
 
 def response_text(response: RawResponse) -> str:
-    """What an answer says, in one line: a JSON error's text, a page's title, or the beginning of the body."""
+    """Return the content of a response in one line: a JSON error's text, a page's title, or the body's beginning."""
     error = _error(response)
     if error is not None:
         return one_line(error)

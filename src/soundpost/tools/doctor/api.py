@@ -1,4 +1,4 @@
-"""The HTTP API as a backend asks it: signed requests, and what is wrong when they are refused."""
+"""Signed requests to the HTTP API, and the faults behind refused ones."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import TIMESTAMP_WINDOW, request_text, signed_query
 
 DRIFT: Final = 30
-"""Seconds by which clocks may differ before it is said."""
+"""Seconds by which two clocks may differ before the doctor warns."""
 _SERVER_TIME: Final = re.compile(r"server time \(([0-9]{1,15})\)")
 _SIGNED_THERE: Final = re.compile(r'HmacSHA256Hex\("(.{0,4000}?)", your_secret_key\)', re.DOTALL)
 _PREFIX: Final = re.compile(r"paths begin with (\S+)")
 
 
 class AcceptedRequest(NamedTuple):
-    """A request that was answered well."""
+    """Request that the API answered with 200."""
 
     response: RawResponse
     skew: float | None
-    """Seconds by which our clock is ahead of the server's; None if the server does not tell its time."""
+    """Seconds by which this machine's clock is ahead of the server's; None if the server tells no time."""
 
 
 class Api(NamedTuple):
-    """The API of one app at one place."""
+    """HTTP API of one app at one base URL."""
 
     base_url: BaseUrl
     plan: CheckPlan
 
     def request_channels(self) -> AcceptedRequest:
-        """Ask for the app's channels. Raises Found."""
+        """Ask for the app's channels. Raises FaultFound."""
         return self._request("GET", "/channels")
 
     def publish(self, channel: str, name: str, data: str) -> AcceptedRequest:
-        """Publish an event. Raises Found."""
+        """Publish an event. Raises FaultFound."""
         return self._request("POST", "/events", encode({"name": name, "channels": [channel], "data": data}))
 
     def accepts_requests(self) -> bool:
@@ -83,7 +83,9 @@ class Api(NamedTuple):
             right = prefix[1].rstrip(".,")
             return FaultFound("path-prefix-wrong", asked=path, right=f"{right}/apps/{plan.app_id}", prefix=right)
         if status in (404, 405) or is_page(response):
-            return FaultFound("api-not-forwarded", url=base_url.url, asked=path, status=status, author=answered_by(response))
+            return FaultFound(
+                "api-not-forwarded", url=base_url.url, asked=path, status=status, author=answered_by(response)
+            )
         if status == 401:
             return self._unauthorized(response, text, signed, skew)
         return self._other(response)
@@ -104,7 +106,7 @@ class Api(NamedTuple):
 
 
 def clock_fault(code: str, skew: float) -> FaultFound:
-    """``clock-skew`` or ``clock-drift``, with what was measured."""
+    """Return the fault ``clock-skew`` or ``clock-drift`` for a measured ``skew`` in seconds."""
     return FaultFound(code, is_ahead="is ahead of" if skew > 0 else "is behind", skew=_seconds(skew))
 
 
@@ -113,15 +115,15 @@ def _seconds(skew: float) -> str:
 
 
 def _skew(response: RawResponse, now: float) -> float | None:
-    told = _SERVER_TIME.search(response.body.decode(errors="replace"))
-    if told:
-        return int(now) - int(told[1])
+    server_time = _SERVER_TIME.search(response.body.decode(errors="replace"))
+    if server_time:
+        return int(now) - int(server_time[1])
     date = time_in(response.headers.get("date", ""))
     return None if date is None else int(now) - date
 
 
 def _difference(signed: str, response: RawResponse) -> str:
-    """How the request that arrived differs from the one that was sent; empty if it does not, or nobody says."""
+    """Return how the request changed on its way; empty if unchanged, or if the server does not say."""
     there = _SIGNED_THERE.search(error_text(response))
     if not there:
         return ""
@@ -141,6 +143,6 @@ def _difference(signed: str, response: RawResponse) -> str:
 
 
 def error_text(response: RawResponse) -> str:
-    """The error's text, not shortened."""
+    """Return a JSON error's text, not shortened; empty without one."""
     found = (object_in(response.body) or {}).get("error")
     return found if isinstance(found, str) else ""

@@ -1,4 +1,4 @@
-"""Where a server is: scheme, host, port and path of a base URL."""
+"""Base URL of a server: scheme, host, port and path."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
 class BaseUrl(NamedTuple):
-    """Scheme ``http`` or ``https``, host, port, path prefix (``/ws``, or empty); a Unix socket, if it is at one."""
+    """Base URL: scheme ``http`` or ``https``, host, port, path prefix (``/ws``, or empty), Unix socket or empty."""
 
     scheme: str
     host: str
@@ -25,39 +25,39 @@ class BaseUrl(NamedTuple):
 
     @property
     def is_tls(self) -> bool:
-        """Whether it is https and wss."""
+        """Tell whether the scheme is https."""
         return self.scheme == "https"
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is on this machine."""
+        """Tell whether the host is this machine's loopback address."""
         return is_loopback(self.host)
 
     @property
     def authority(self) -> str:
-        """Host and port as in a Host header: the scheme's own port is left out."""
+        """Return host and port as in a Host header, without the scheme's default port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The base URL."""
+        """Return the base URL as text; ``unix:PATH`` for a Unix socket."""
         if self.unix_socket:
             return f"unix:{self.unix_socket}"
         return f"{self.scheme}://{self.authority}{self.path}"
 
     @property
     def origin(self) -> str:
-        """The base URL without the path."""
+        """Return the base URL without its path."""
         return f"{self.scheme}://{self.authority}"
 
     @property
     def facts(self) -> dict[str, str | int]:
-        """What a fault tells of the address that should have been used."""
+        """Return the facts of a fault that names this URL as the right one."""
         return {"inside": self.url, "host": self.host, "port": self.port, "scheme": self.scheme}
 
     def is_same_listener(self, other: BaseUrl | None) -> bool:
-        """Whether two places are the same port, or the same Unix socket."""
+        """Tell whether two base URLs lead to the same port of one machine, or to the same Unix socket."""
         return (
             other is not None
             and (self.port, self.unix_socket) == (other.port, other.unix_socket)
@@ -65,18 +65,18 @@ class BaseUrl(NamedTuple):
         )
 
     def socket_path(self, key: str) -> str:
-        """The path of an app's WebSockets."""
+        """Return the path of an app's WebSockets."""
         return f"{self.path}/app/{quote(key, safe='')}"
 
     def socket_url(self, key: str) -> str:
-        """The address of an app's WebSockets, as pusher-js asks for it."""
+        """Return the URL of an app's WebSockets, with the query that pusher-js sends."""
         scheme = "wss" if self.is_tls else "ws"
         query = f"protocol={PROTOCOL}&client=js&version=8.4.0&flash=false"
         return f"{scheme}://{self.authority}{self.socket_path(key)}?{query}"
 
 
 def parse_base_url(url: str) -> BaseUrl:
-    """From a base URL; ``ws`` and ``wss`` are taken as well. Raises ConfigurationError."""
+    """Return the base URL in a text; ``ws`` and ``wss`` URLs are accepted too. Raises ConfigurationError."""
     try:
         parts = split_url(url)
     except AddressError:

@@ -1,4 +1,4 @@
-"""The way of a browser, from the name to an answered ping."""
+"""Check of a browser's access, from the host name to an answered ping."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from typing import NamedTuple
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.causes import browser_cause
 from soundpost.tools.doctor.connecting import open_in_steps
-from soundpost.tools.doctor.examination import Examination, Check
+from soundpost.tools.doctor.examination import Check, Examination
 from soundpost.tools.doctor.findings import FaultFound
-from soundpost.tools.doctor.pusher_connection import EstablishedConnection, wait_until_established, open_established, ping, subscribe
 from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.pusher_connection import (
+    EstablishedConnection,
+    open_established,
+    ping,
+    subscribe,
+    wait_until_established,
+)
 from soundpost.tools.doctor.socket_session import SocketSession, open_session
 
 CHANNEL = "soundpost-doctor"
 
 
 class BrowserAccess(NamedTuple):
-    """Where and how browsers get in."""
+    """Base URL, origin and activity timeout (seconds) with which a browser got in."""
 
     base_url: BaseUrl
     origin: str | None
@@ -25,7 +31,7 @@ class BrowserAccess(NamedTuple):
 
 
 def check_as_browser(plan: CheckPlan, base_url: BaseUrl, examination: Examination) -> BrowserAccess | None:
-    """Walk; None if a fault was met."""
+    """Check as a browser and return the access that worked; None after a fault."""
     with Check("browser", examination, lambda found: browser_cause(found, plan, base_url)) as check:
         if _is_mixed(plan.origin, base_url):
             with check.step("Address"):
@@ -36,11 +42,13 @@ def check_as_browser(plan: CheckPlan, base_url: BaseUrl, examination: Examinatio
             step.message = f"{base_url.socket_path(plan.key)} was upgraded"
         with session:
             with check.step("Hello") as step:
-                established, origin = _greeted(session, plan, base_url)
+                established, origin = _established(session, plan, base_url)
                 page = f" for pages of {origin}" if origin else ""
                 if origin != plan.origin:
                     page = f" for pages of {origin}; --origin tries yours"
-                step.message = f"socket {established.socket_id}, ping after {established.activity_timeout:g} s of silence{page}"
+                step.message = (
+                    f"socket {established.socket_id}, ping after {established.activity_timeout:g} s of silence{page}"
+                )
             with established.session, check.step("Subscription") as step:
                 subscribe(established.session, CHANNEL)
                 ping(established.session)
@@ -49,8 +57,10 @@ def check_as_browser(plan: CheckPlan, base_url: BaseUrl, examination: Examinatio
     return None
 
 
-def _greeted(session: SocketSession, plan: CheckPlan, base_url: BaseUrl) -> tuple[EstablishedConnection, str | None]:
-    """The hello; a server that wants an origin, where none is known, is told its own."""
+def _established(
+    session: SocketSession, plan: CheckPlan, base_url: BaseUrl
+) -> tuple[EstablishedConnection, str | None]:
+    """Wait for the established connection; try the server's own origin if one is needed and none is known."""
     try:
         return wait_until_established(session, base_url, plan.key, plan.origin), plan.origin
     except FaultFound as refused:

@@ -1,4 +1,4 @@
-"""The cause behind a fault: the same server, found at another port, path or address."""
+"""Search for the cause of a fault: the same server at another port, path or address."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Final
 from soundpost.tools.doctor.api import Api
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.findings import FaultFound
-from soundpost.tools.doctor.pusher_connection import open_established
 from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.pusher_connection import open_established
 from soundpost.tools.doctor.refusals import MAY_BE_AT_ANOTHER_PATH
 from soundpost.tools.doctor.tls import speaks_tls
 
@@ -30,7 +30,7 @@ _ANSWERED_BY_API: Final = ("app-secret-wrong", "clock-skew", "app-id-unknown", "
 
 
 def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
-    """Look whether browsers would get in elsewhere."""
+    """Return the cause of a browser's fault if the server is found elsewhere, else the fault itself."""
     cause: FaultFound | None = None
     if found.code in _UNREACHED:
         cause = _other_port(found, plan, base_url)
@@ -43,7 +43,7 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
 
 
 def backend_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
-    """Look whether a public address was given to a backend that should publish inside."""
+    """Return the cause of a backend's fault if the backend uses a public address, else the fault itself."""
     inside = plan.inside
     if (
         inside is None
@@ -57,7 +57,7 @@ def backend_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
 
 
 def is_public(base_url: BaseUrl, plan: CheckPlan) -> bool:
-    """Whether an address is that of browsers, and another one leads to the server inside."""
+    """Tell whether a base URL is meant for browsers while another one leads to the server inside."""
     if plan.inside is None or base_url.is_same_listener(plan.inside):
         return False
     return base_url.is_same_listener(plan.public) or base_url.port in (443, 80, *plan.public_ports)
@@ -68,12 +68,14 @@ def _other_port(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultF
         other = base_url._replace(scheme="https", port=port)
         if port != base_url.port and _accepts_browsers(other, plan):
             problem = _UNREACHED[found.code]
-            return FaultFound("internal-port-in-browser", port=base_url.port, problem=problem, open=port, host=base_url.host)
+            return FaultFound(
+                "internal-port-in-browser", port=base_url.port, problem=problem, open=port, host=base_url.host
+            )
     return None
 
 
 def _behind_the_proxy(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound | None:
-    """The proxy cannot make use of the server behind it: which is where, and speaks what?"""
+    """Return the fault of a proxy that reaches the server behind it at a wrong address or scheme."""
     answered_by = found.facts.get("author", "The proxy")
     for inside in dict.fromkeys((plan.backend, plan.inside)):
         if inside is None or inside.is_same_listener(base_url):
@@ -100,7 +102,7 @@ def _other_path(plan: CheckPlan, base_url: BaseUrl) -> FaultFound | None:
 
 
 def _accepts_browsers(base_url: BaseUrl, plan: CheckPlan) -> bool:
-    """Whether this app's server is there, even if it refuses this client."""
+    """Tell whether the app's server answers at a base URL, even if this client is refused."""
     try:
         open_established(base_url, plan.key, plan.origin, verify=plan.verify).session.close()
     except FaultFound as found:

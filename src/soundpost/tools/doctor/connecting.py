@@ -1,4 +1,4 @@
-"""The steps to an open connection, which browser and backend share: DNS, TCP, TLS."""
+"""Steps to an open connection that browser and backend share: DNS, TCP, TLS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from soundpost.tools.doctor.tls import description, expiry_warning, start_tls
 
 
 def open_in_steps(check: Check, base_url: BaseUrl, *, verify: bool) -> socket.socket:
-    """Take the steps; the walk ends at the first that fails."""
+    """Take the steps DNS, TCP and TLS, and return the open socket. The check ends at the first fault."""
     with check.step("DNS") as step:
         addresses = look_up_addresses(base_url)
         shown = ", ".join(str(address) for address in addresses)
@@ -32,7 +32,9 @@ def open_in_steps(check: Check, base_url: BaseUrl, *, verify: bool) -> socket.so
         return opened.sock
     with check.step("TLS") as step:
         tls = start_tls(opened.sock, base_url, verify=verify)
-        step.message = description(tls) if verify else f"{tls.version()}; the certificate was not looked at (--insecure)"
+        step.message = (
+            description(tls) if verify else f"{tls.version()}; the certificate was not looked at (--insecure)"
+        )
         soon = expiry_warning(tls, base_url)
         step.also_found += [] if soon is None else [soon]
     return tls

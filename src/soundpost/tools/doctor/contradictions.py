@@ -1,4 +1,4 @@
-"""What ``.env`` files say that cannot work: one function for each kind, all in a table."""
+"""Contradictions in ``.env`` files: one function for each kind, listed in ``_CHECKS``."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _LISTENING: Final = ("SOUNDPOST_SERVER_", "REVERB_SERVER_")
 
 
 def contradictions(files: tuple[EnvFile, ...], public: BaseUrl | None) -> list[FaultFound]:
-    """All that is wrong in these files together; ``public`` is the address that was given for browsers, if any."""
-    told = EnvSettings(tuple(file for file in files if not file.source))
+    """Return all faults of these files together; ``public`` is the base URL given for browsers, if any."""
+    env = EnvSettings(tuple(file for file in files if not file.source))
     found = [oddity for file in files for oddity in file.oddities]
-    found += [fault for check in _CHECKS for fault in check(told, public)]
+    found += [fault for check in _CHECKS for fault in check(env, public)]
     return found + [fault for file in files if file.source for fault in _in_source(file)]
 
 
-def _leaks(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    secrets = {value.text for value in told.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET")}
-    for name, value in told.every():
+def _leaks(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    secrets = {value.text for value in env.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET")}
+    for name, value in env.every():
         is_ours = re.search(r"(REVERB|SOUNDPOST|PUSHER)\w*SECRET", name) is not None
         if name.startswith(BUILT_IN) and value.text and (value.text in secrets or is_ours):
             yield FaultFound("env-secret-in-frontend", place=value.place)
 
 
-def _shapes(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    """Hosts, ports and schemes that are none."""
-    for value in told.all_named(*_HOSTS):
+def _shapes(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    """Yield hosts, ports and schemes that are invalid."""
+    for value in env.all_named(*_HOSTS):
         host = value.text.strip()
         if is_unspecified(host):
             yield FaultFound("env-wildcard-host", place=value.place, host=host)
@@ -46,19 +46,19 @@ def _shapes(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
             name = urlsplit(host if "://" in host else f"//{host}").hostname or "ws.example.com"
             yield FaultFound("env-host-not-a-name", place=value.place, host=host, name=name)
     for prefix in ("SOUNDPOST_", "REVERB_", "SOUNDPOST_PUBLIC_", *FRONTENDS, *_LISTENING):
-        for value in told.all_named(f"{prefix}PORT"):
+        for value in env.all_named(f"{prefix}PORT"):
             port = value.text.strip()
             if "://" not in port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
                 yield FaultFound("env-not-a-port", place=value.place, port=port)
-        for value in told.all_named(f"{prefix}SCHEME"):
+        for value in env.all_named(f"{prefix}SCHEME"):
             if value.text.strip() not in ("http", "https"):
                 yield FaultFound("env-not-a-scheme", place=value.place, scheme=value.text.strip())
 
 
-def _credentials(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _credentials(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     given = {}
     for name in ("ID", "KEY", "SECRET"):
-        first, *others = [*told.all_named(f"SOUNDPOST_APP_{name}", f"REVERB_APP_{name}"), None]
+        first, *others = [*env.all_named(f"SOUNDPOST_APP_{name}", f"REVERB_APP_{name}"), None]
         given[name] = first
         for other in others:
             if first is not None and other is not None and other.text != first.text:
@@ -66,14 +66,14 @@ def _credentials(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFou
     if given["ID"] is None and given["SECRET"] is None:
         return  # a frontend's file: it may have the key alone
     for name, value in given.items():
-        is_in_a_file = told.named(f"SOUNDPOST_APP_{name}_FILE") is not None
+        is_in_a_file = env.named(f"SOUNDPOST_APP_{name}_FILE") is not None
         if value is None and not is_in_a_file:
             one = given["ID"] or given["SECRET"] or Value("", "")
             yield FaultFound("env-credentials-missing", place=one.place, missing=f"the app's {name.lower()}")
 
 
-def _key(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    frontend, backend = told.frontend("APP_KEY"), told.app("KEY")
+def _key(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    frontend, backend = env.frontend("APP_KEY"), env.app("KEY")
     if frontend and backend and frontend.text != backend.text:
         yield FaultFound(
             "env-frontend-key-differs",
@@ -84,44 +84,44 @@ def _key(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
         )
 
 
-def _empty(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _empty(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     for name in ("APP_KEY", "HOST", "PORT"):
-        value = told.present(*(prefix + name for prefix in FRONTENDS))
+        value = env.present(*(prefix + name for prefix in FRONTENDS))
         if value is not None and not value.text.strip():
             hint = f": it refers to {value.unknown}, which is not set" if value.unknown else ""
             yield FaultFound("env-frontend-empty", place=value.place, hint=hint)
 
 
-def _frontend_port(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    port = told.frontend("PORT")
-    if port is None or told.server_has_tls or told.frontend_scheme != "https" or not _is_set_for_tls(told):
+def _frontend_port(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    port = env.frontend("PORT")
+    if port is None or env.server_has_tls or env.frontend_scheme != "https" or not _is_set_for_tls(env):
         return
-    if port.text.strip() == told.server_port and told.server_port != "443":
-        yield FaultFound("env-frontend-internal-port", place=port.place, port=told.server_port)
+    if port.text.strip() == env.server_port and env.server_port != "443":
+        yield FaultFound("env-frontend-internal-port", place=port.place, port=env.server_port)
 
 
-def _is_set_for_tls(told: EnvSettings) -> bool:
-    """Whether https was chosen; without a word, laravel-echo takes it, which is another fault (see _no_scheme)."""
-    backend = told.backend("SCHEME")
-    return told.frontend("SCHEME") is not None or backend is None or backend.text.strip() == "https"
+def _is_set_for_tls(env: EnvSettings) -> bool:
+    """Tell whether https was chosen. Laravel Echo's default is another fault, see ``_no_scheme``."""
+    backend = env.backend("SCHEME")
+    return env.frontend("SCHEME") is not None or backend is None or backend.text.strip() == "https"
 
 
-def _no_scheme(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    scheme, port = told.backend("SCHEME"), told.frontend("PORT")
-    if told.frontend("HOST") is None or told.present(*(f"{each}SCHEME" for each in FRONTENDS)) is not None:
+def _no_scheme(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    scheme, port = env.backend("SCHEME"), env.frontend("PORT")
+    if env.frontend("HOST") is None or env.present(*(f"{each}SCHEME" for each in FRONTENDS)) is not None:
         return
     if scheme is not None and scheme.text.strip() == "http" and (port is None or port.text.strip() != "443"):
         yield FaultFound("env-frontend-no-scheme", scheme="http", place=scheme.place)
 
 
-def _frontend_host(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    host = told.frontend("HOST") or told.public("HOST")
-    if host is not None and is_loopback(host.text) and _is_production(told, public):
+def _frontend_host(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    host = env.frontend("HOST") or env.public("HOST")
+    if host is not None and is_loopback(host.text) and _is_production(env, public):
         yield FaultFound("env-frontend-localhost", place=host.place, host=host.text.strip())
 
 
-def _is_production(told: EnvSettings, public: BaseUrl | None) -> bool:
-    environment, page = told.named("APP_ENV", "DJANGO_ENV", "FLASK_ENV", "NODE_ENV"), told.named("APP_URL")
+def _is_production(env: EnvSettings, public: BaseUrl | None) -> bool:
+    environment, page = env.named("APP_ENV", "DJANGO_ENV", "FLASK_ENV", "NODE_ENV"), env.named("APP_URL")
     if environment is not None:
         return environment.text.strip().lower() in ("production", "prod", "staging")
     page_host = urlsplit(page.text.strip()).hostname if page else None
@@ -130,9 +130,9 @@ def _is_production(told: EnvSettings, public: BaseUrl | None) -> bool:
     return public is not None and not is_loopback(public.host)
 
 
-def _schemes_and_ports(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _schemes_and_ports(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
     for (prefix,) in _GROUPS:
-        scheme, port = told.named(f"{prefix}SCHEME"), told.named(f"{prefix}PORT")
+        scheme, port = env.named(f"{prefix}SCHEME"), env.named(f"{prefix}PORT")
         if scheme and port and (scheme.text.strip(), port.text.strip()) in (("https", "80"), ("http", "443")):
             yield FaultFound(
                 "env-scheme-port-mismatch",
@@ -143,17 +143,17 @@ def _schemes_and_ports(told: EnvSettings, public: BaseUrl | None) -> Iterator[Fa
             )
 
 
-def _backend_scheme(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    scheme, port = told.backend("SCHEME"), told.backend("PORT")
-    if scheme is None or port is None or told.server_has_tls or scheme.text.strip() != "https":
+def _backend_scheme(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    scheme, port = env.backend("SCHEME"), env.backend("PORT")
+    if scheme is None or port is None or env.server_has_tls or scheme.text.strip() != "https":
         return
-    if port.text.strip() == told.server_port and port.text.strip() != "443":
+    if port.text.strip() == env.server_port and port.text.strip() != "443":
         yield FaultFound("env-backend-https-internal-port", port=port.text.strip(), place=port.place)
 
 
-def _mixed_ports(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    listening, port = told.named("SOUNDPOST_SERVER_PORT", "REVERB_SERVER_PORT"), told.backend("PORT")
-    if listening is None or port is None or told.server_has_tls:
+def _mixed_ports(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    listening, port = env.named("SOUNDPOST_SERVER_PORT", "REVERB_SERVER_PORT"), env.backend("PORT")
+    if listening is None or port is None or env.server_has_tls:
         return
     if listening.text.strip() in ("80", "443") and port.text.strip() != listening.text.strip():
         yield FaultFound(
@@ -165,22 +165,22 @@ def _mixed_ports(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFou
         )
 
 
-def _driver(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    if told.app("KEY") is None:
+def _driver(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    if env.app("KEY") is None:
         return
     for name in ("SOUNDPOST_BROADCAST_DRIVER", "BROADCAST_CONNECTION", "BROADCAST_DRIVER"):
-        value = told.present(name)
+        value = env.present(name)
         if value is not None and value.text.strip().lower() in _OFF:
             driver = value.text.strip().lower()
             yield FaultFound("env-broadcaster-off", place=value.place, driver=driver, fate=_OFF[driver])
             return
 
 
-def _public(told: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
-    """Where browsers connect, said in several ways."""
+def _public(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+    """Yield settings of the browsers' address that contradict each other."""
     given = {} if public is None else {"HOST": public.host, "PORT": str(public.port), "SCHEME": public.scheme}
     for name in ("HOST", "PORT", "SCHEME"):
-        said = [value for value in (told.public(name), told.frontend(name)) if value is not None]
+        said = [value for value in (env.public(name), env.frontend(name)) if value is not None]
         if name in given:
             said.append(Value(given[name], "--url"))
         for other in said[1:]:
@@ -201,7 +201,7 @@ def _same(name: str, one: str, other: str) -> bool:
 
 
 def _in_source(file: EnvFile) -> Iterator[FaultFound]:
-    """A call of ``new Echo`` or ``new Pusher`` in a frontend's source."""
+    """Yield the faults of calls of ``new Echo`` or ``new Pusher`` in a frontend's source."""
     text = re.sub(r"//[^\n]*|/\*.*?\*/", "", file.source, flags=re.DOTALL)
     for call in re.finditer(r"new\s+(?:Echo|Pusher)\s*(?:<[^>]*>)?\(.*?\}\s*\)", text, re.DOTALL):
         options = call[0]

@@ -1,4 +1,4 @@
-"""The full circle: subscribe as browsers do, publish as a backend does, see the event arrive everywhere."""
+"""Check of delivery: subscribe as browsers do, publish as a backend does, expect the event everywhere."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import ExitStack
 from soundpost.tools.doctor import timeouts
 from soundpost.tools.doctor.api import Api
 from soundpost.tools.doctor.browser import BrowserAccess
-from soundpost.tools.doctor.examination import Examination, Check
+from soundpost.tools.doctor.examination import Check, Examination
 from soundpost.tools.doctor.findings import FaultFound
-from soundpost.tools.doctor.pusher_connection import open_established, subscribe
 from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.pusher_connection import open_established, subscribe
 from soundpost.tools.doctor.socket_session import ConnectionClosedError, NothingReceivedError, SocketSession
 
 _CONNECTIONS = 4
@@ -20,7 +20,7 @@ _EVENT = "check"
 
 
 def check_delivery(plan: CheckPlan, browser_access: BrowserAccess, api: Api, examination: Examination) -> None:
-    """Walk; connections are opened one after the other, so a load balancer spreads them."""
+    """Check that an event arrives at several connections, opened one by one so that a load balancer spreads them."""
     channel = f"soundpost-doctor-{secrets.token_hex(6)}"
     with Check("delivery", examination) as check, ExitStack() as stack:
         with check.step("Connections") as step:
@@ -39,7 +39,7 @@ def check_delivery(plan: CheckPlan, browser_access: BrowserAccess, api: Api, exa
 
 
 def _sessions(plan: CheckPlan, browser_access: BrowserAccess, channel: str, stack: ExitStack) -> list[SocketSession]:
-    """Subscribed connections: several, or as many as there is room for. Raises Found if there is none."""
+    """Return subscribed connections: four, or as many as the server accepts. Raises FaultFound without any."""
     sessions: list[SocketSession] = []
     for _ in range(_CONNECTIONS):
         try:
@@ -54,7 +54,7 @@ def _sessions(plan: CheckPlan, browser_access: BrowserAccess, channel: str, stac
 
 
 def _hears(session: SocketSession, channel: str, seconds: float) -> bool:
-    """Whether the event arrives."""
+    """Tell whether the event arrives within ``seconds``."""
     try:
         return any(frame.channel == channel and frame.event == _EVENT for frame in session.messages(seconds))
     except (NothingReceivedError, ConnectionClosedError):
@@ -67,5 +67,8 @@ def _judge(heard: int, count: int, browser_access: BrowserAccess, api: Api) -> N
     if heard:
         raise FaultFound("nodes-not-clustered", heard=heard, all=count, public=browser_access.base_url.url)
     raise FaultFound(
-        "event-not-delivered", backend=api.base_url.url, public=browser_access.base_url.url, seconds=f"{timeouts.CONNECT:g}"
+        "event-not-delivered",
+        backend=api.base_url.url,
+        public=browser_access.base_url.url,
+        seconds=f"{timeouts.CONNECT:g}",
     )

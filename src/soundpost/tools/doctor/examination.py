@@ -1,4 +1,4 @@
-"""The steps of an examination, as they are taken: each with what was found."""
+"""Steps of an examination, recorded as they are taken."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from soundpost.tools.doctor.findings import FaultFound
 
 Status = Literal["ok", "fault", "warning", "skipped"]
 Explain = Callable[[FaultFound], FaultFound]
-"""Gives the cause behind a fault, or the fault itself."""
+"""Function that returns the cause behind a fault, or the fault itself."""
 
 TITLES: Final = {
     "env": "Settings",
@@ -22,33 +22,33 @@ TITLES: Final = {
     "delivery": "From backend to browser",
     "idle": "A connection on which nothing is said",
 }
-"""Walks in their order, with a heading for people."""
+"""Ids of the checks in their order, each with a heading for people."""
 
 
 class Step(Struct, frozen=True, kw_only=True):
-    """One step: what was looked at, and what was found."""
+    """One step of a check, and its result."""
 
     check: str
     name: str
     status: Status
     code: str | None = None
-    """The fault's stable id."""
+    """Stable id of the fault; None without one."""
     message: str
     fix: str | None = None
 
 
 class ExaminationListener(Protocol):
-    """Hears of an examination while it goes on."""
+    """Listener that is called while an examination goes on."""
 
     def check_began(self, check: str) -> None:
-        """A walk begins."""
+        """Handle the beginning of a check."""
 
     def step_taken(self, step: Step) -> None:
-        """A step was taken."""
+        """Handle a finished step."""
 
 
 class Examination:
-    """Takes down steps; a ``listener`` hears of each at once."""
+    """Record of steps; a ``listener`` is called for each at once."""
 
     def __init__(self, listener: ExaminationListener | None = None) -> None:
         self.steps: list[Step] = []
@@ -56,22 +56,22 @@ class Examination:
 
     @property
     def faults(self) -> list[Step]:
-        """The steps at which something was wrong."""
+        """Return the steps that found a fault; warnings are none."""
         return [step for step in self.steps if step.status == "fault"]
 
     def begin(self, check: str) -> None:
-        """A walk begins."""
+        """Begin a check."""
         if self._listener is not None:
             self._listener.check_began(check)
 
     def add(self, step: Step) -> None:
-        """Take down a step."""
+        """Record a step."""
         self.steps.append(step)
         if self._listener is not None:
             self._listener.step_taken(step)
 
     def add_found(self, check: str, name: str, found: FaultFound) -> None:
-        """Take down a fault, or a warning."""
+        """Record a fault or warning as a step."""
         self.add(
             Step(
                 check=check,
@@ -85,9 +85,9 @@ class Examination:
 
 
 class Check:
-    """One way, step by step; as a context it ends at its first fault, without an exception.
+    """Steps that depend on each other; as a context manager the check ends at its first fault, without an exception.
 
-    ``explain`` may find the cause behind a fault before it is taken down.
+    ``explain`` may replace a fault by its cause before the fault is recorded.
     """
 
     def __init__(self, name: str, examination: Examination, explain: Explain | None = None) -> None:
@@ -105,15 +105,15 @@ class Check:
         return isinstance(error, _CheckEndedError)
 
     def step(self, name: str) -> PendingStep:
-        """The next step, as a context: what it raises as :class:`Found` ends the walk."""
+        """Return the next step, a context manager: a :class:`FaultFound` raised inside ends the check."""
         return PendingStep(name, self)
 
     def skip(self, name: str, message: str) -> None:
-        """A step that is not taken, and why."""
+        """Record a step that is not taken, and the reason."""
         self._examination.add(Step(check=self.name, name=name, status="skipped", message=message))
 
     def finish(self, step: PendingStep, error: BaseException | None) -> None:
-        """Take down how a step went. Raises what ends the walk."""
+        """Record the result of a step. Raises _CheckEndedError after a fault."""
         self._take_down(step, error)
         if isinstance(error, FaultFound):
             raise _CheckEndedError from None
@@ -129,15 +129,15 @@ class Check:
 
 
 class ContinuingCheck(Check):
-    """Looks at things that do not depend on each other: goes on after a fault."""
+    """Steps that do not depend on each other: the check continues after a fault."""
 
     def finish(self, step: PendingStep, error: BaseException | None) -> None:
-        """Take down how a step went."""
+        """Record the result of a step."""
         self._take_down(step, error)
 
 
 class PendingStep:
-    """A step under way: set ``message`` to what was found; add to ``others`` what is to be said besides."""
+    """Step under way: ``message`` is the result, ``also_found`` are faults and warnings besides."""
 
     def __init__(self, name: str, check: Check) -> None:
         self.name = name
@@ -156,4 +156,4 @@ class PendingStep:
 
 
 class _CheckEndedError(Exception):
-    """The first fault of a walk was taken down."""
+    """Signal that the first fault of a check was recorded."""

@@ -1,4 +1,4 @@
-"""All walks in their order."""
+"""All checks of the doctor in their order."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from soundpost.tools.doctor.backend import check_as_backend
 from soundpost.tools.doctor.browser import check_as_browser
 from soundpost.tools.doctor.contradictions import contradictions
 from soundpost.tools.doctor.delivery_check import check_delivery
-from soundpost.tools.doctor.examination import Examination, ContinuingCheck, Check
+from soundpost.tools.doctor.examination import Check, ContinuingCheck, Examination
 from soundpost.tools.doctor.idle_check import check_idle_connection
 from soundpost.tools.doctor.machine_check import check_machine
 from soundpost.tools.doctor.plan import CheckPlan
 
 
 def examine(plan: CheckPlan, examination: Examination) -> None:
-    """Take all steps that ``plan`` has what is needed for."""
+    """Run every check for which ``plan`` has the addresses and credentials."""
     if plan.files:
         _check_env_files(plan, examination)
     if plan.settings is not None or plan.connections is not None:
@@ -23,10 +23,12 @@ def examine(plan: CheckPlan, examination: Examination) -> None:
         browser_access = check_as_browser(plan, plan.public, examination)
     api = None
     if plan.backend is not None and plan.can_publish:
-        api = check_as_backend(plan, plan.backend, browser_access.place if browser_access else None, examination)
+        api = check_as_backend(plan, plan.backend, browser_access.base_url if browser_access else None, examination)
     elif plan.public is not None:
         with Check("backend", examination) as check:
-            check.skip("API", "app id and secret are not known: give --app-id and --secret to see whether events arrive")
+            check.skip(
+                "API", "app id and secret are not known: give --app-id and --secret to see whether events arrive"
+            )
     if browser_access is not None and api is not None:
         check_delivery(plan, browser_access, api, examination)
     if browser_access is not None and plan.slow:

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer over an open connection, read without trust in what answers."""
+"""One HTTP request and its response over an open connection, read without trust in the peer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from soundpost.tools.doctor import timeouts
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.network import connect, look_up_addresses
-from soundpost.tools.doctor.tls import offers_only_h2, start_tls, speaks_tls
+from soundpost.tools.doctor.tls import offers_only_h2, speaks_tls, start_tls
 from soundpost.wire.foreign import number_in
 
 USER_AGENT: Final = "Mozilla/5.0 (compatible; soundpost-doctor)"
@@ -24,7 +24,7 @@ _CHUNK: Final = re.compile(rb"([0-9a-fA-F]{1,8})(?:;[^\r\n]*)?\r\n")
 
 
 class RawResponse(NamedTuple):
-    """An HTTP answer; ``raw`` is all that came, ``version`` such as ``HTTP/1.1``, header names in lower case."""
+    """HTTP response: ``version`` such as ``HTTP/1.1``, header names in lower case, ``raw`` as received."""
 
     status: int
     version: str
@@ -34,13 +34,13 @@ class RawResponse(NamedTuple):
 
 
 def open_connection(base_url: BaseUrl, *, verify: bool) -> socket.socket:
-    """A connection to a place, with TLS if it is https. Raises Found."""
+    """Return a connection to a base URL, with TLS for https. Raises FaultFound."""
     sock = connect(base_url, look_up_addresses(base_url)).sock
     return start_tls(sock, base_url, verify=verify) if base_url.is_tls else sock
 
 
 def send_request(sock: socket.socket, base_url: BaseUrl, request: bytes) -> RawResponse:
-    """Send a request, read its answer. Raises Found when what comes is no HTTP answer, or nothing."""
+    """Send a request and return the response. Raises FaultFound for silence, and for anything but HTTP."""
     received = b""
     deadline = time.monotonic() + timeouts.ANSWER
     try:
@@ -52,7 +52,9 @@ def send_request(sock: socket.socket, base_url: BaseUrl, request: bytes) -> RawR
             received += data
     except TimeoutError:
         if not received:
-            raise FaultFound("http-timeout", host=base_url.host, port=base_url.port, seconds=f"{timeouts.ANSWER:g}") from None
+            raise FaultFound(
+                "http-timeout", host=base_url.host, port=base_url.port, seconds=f"{timeouts.ANSWER:g}"
+            ) from None
     except OSError:  # reset: what came before it counts
         pass
     response = _parsed(received)
@@ -62,7 +64,7 @@ def send_request(sock: socket.socket, base_url: BaseUrl, request: bytes) -> RawR
 
 
 def fetch(base_url: BaseUrl, method: str, target: str, body: bytes = b"", *, verify: bool) -> RawResponse:
-    """A request over a connection of its own. Raises Found."""
+    """Send a request over a new connection and return the response. Raises FaultFound."""
     lines = [
         f"{method} {target} HTTP/1.1",
         f"Host: {base_url.authority}",
@@ -103,7 +105,7 @@ def _parsed(raw: bytes) -> RawResponse | None:
 
 
 def _body(sock: socket.socket, response: RawResponse, deadline: float) -> bytes:
-    """The body, as far as it comes; chunks stay as they are sent, for it is only searched for words."""
+    """Return the body as far as it arrives: the text is only searched for words."""
     body = response.body
     length = number_in(response.headers.get("content-length", ""))
     wanted = _LONGEST_BODY if length is None else min(length, _LONGEST_BODY)
@@ -131,7 +133,7 @@ def _unchunked(body: bytes) -> bytes:
 
 
 def _no_answer(base_url: BaseUrl, received: bytes) -> FaultFound:
-    """For what is no HTTP answer."""
+    """Return the fault of bytes that are no HTTP response."""
     if base_url.is_tls and (received[3:4] == _H2_SETTINGS or offers_only_h2(base_url)):
         return FaultFound("http2-only", host=base_url.host, port=base_url.port)
     if not base_url.is_tls and (received.startswith(_TLS_ALERT) or speaks_tls(base_url)):

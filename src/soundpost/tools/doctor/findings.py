@@ -1,4 +1,4 @@
-"""A fault that was found: an entry of the table, filled with facts."""
+"""Found fault: an entry of the table, filled with facts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _LONGEST: Final = 200
 
 
 class FaultFound(Exception):  # noqa: N818 - reads as the event it names
-    """A fault was found. ``facts`` fill its templates; a fact that is missing is a KeyError."""
+    """Fault that was found. ``facts`` fill the templates of its entry; a missing fact raises KeyError."""
 
     def __init__(self, code: str, **facts: object) -> None:
         self.fault: Fault = FAULTS[code]
@@ -25,12 +25,12 @@ class FaultFound(Exception):  # noqa: N818 - reads as the event it names
 
 
 def facts_of(template: str) -> set[str]:
-    """The names of the facts a template needs."""
+    """Return the names of the facts in a template."""
     return {match[1] for match in _FACT.finditer(template)}
 
 
 def one_line(text: str | bytes) -> str:
-    """What somebody else sent, fit for one line of a terminal."""
+    """Return foreign text fit for one line of a terminal, 200 characters at most."""
     return printable.one_line(text, _LONGEST)
 
 

@@ -1,19 +1,24 @@
-"""A connection on which nothing is said: does something on the way cut it before the next ping?"""
+"""Check of an idle connection: no proxy may cut it before the next ping."""
 
 from __future__ import annotations
 
 import time
 
 from soundpost.tools.doctor.browser import BrowserAccess
-from soundpost.tools.doctor.examination import Examination, Check
+from soundpost.tools.doctor.examination import Check, Examination
 from soundpost.tools.doctor.findings import FaultFound
-from soundpost.tools.doctor.pusher_connection import PING, PONG, open_established, ping
 from soundpost.tools.doctor.plan import CheckPlan
-from soundpost.tools.doctor.socket_session import NO_CLOSE_FRAME, ConnectionClosedError, NothingReceivedError, SocketSession
+from soundpost.tools.doctor.pusher_connection import PING, PONG, open_established, ping
+from soundpost.tools.doctor.socket_session import (
+    NO_CLOSE_FRAME,
+    ConnectionClosedError,
+    NothingReceivedError,
+    SocketSession,
+)
 
 
 def check_idle_connection(plan: CheckPlan, browser_access: BrowserAccess, examination: Examination) -> None:
-    """Wait as a browser does: until the server's ping, or until it is time for its own."""
+    """Wait as a browser does: until the server's ping, or until the client's own ping is due."""
     with Check("idle", examination) as check, check.step("Idle connection") as step:
         established = open_established(browser_access.base_url, plan.key, browser_access.origin, verify=plan.verify)
         with established.session as session:

@@ -1,4 +1,4 @@
-"""What the kernel of this machine allows, and who listens on a port."""
+"""Limits of this machine's kernel, and the process that listens on a port."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _LISTENS = "0A"  # proc(5): the state TCP_LISTEN
 
 
 class KernelLimits(NamedTuple):
-    """Numbers; None where the kernel does not tell."""
+    """Limits in numbers; None where the kernel has none or does not tell."""
 
     open_files: int
     whose: str
@@ -22,9 +22,9 @@ class KernelLimits(NamedTuple):
 
 
 def read_limits(port: int | None, proc: Path = Path("/proc")) -> KernelLimits:
-    """Of the process that listens on ``port``, if it can be seen; else of what is started from here."""
+    """Return the limits of the process that listens on ``port``, else of processes started from this shell."""
     net = proc / "sys/net"
-    process = None if port is None else listener(port, proc)
+    process = None if port is None else listening_process(port, proc)
     own = _open_files_of(process, proc) if process is not None else None
     ports = _numbers(net / "ipv4/ip_local_port_range")
     return KernelLimits(
@@ -36,8 +36,8 @@ def read_limits(port: int | None, proc: Path = Path("/proc")) -> KernelLimits:
     )
 
 
-def listener(port: int, proc: Path = Path("/proc")) -> int | None:
-    """The process that listens on a port, if this user may see that."""
+def listening_process(port: int, proc: Path = Path("/proc")) -> int | None:
+    """Return the process that listens on a port; None if none does, or if this user may not see the process."""
     sockets = {f"socket:[{inode}]" for file in ("tcp", "tcp6") for inode in _listening(proc / "net" / file, port)}
     if not sockets:
         return None
@@ -51,7 +51,7 @@ def listener(port: int, proc: Path = Path("/proc")) -> int | None:
 
 
 def _listening(table: Path, port: int) -> list[str]:
-    """The sockets' inodes."""
+    """Return the inodes of listening sockets, from proc(5)."""
     try:
         lines = table.read_text().splitlines()[1:]
     except OSError:
@@ -68,7 +68,7 @@ def _open_files_of(process: int, proc: Path) -> int | None:
 
 
 def _open_files_here() -> int:
-    """The hard limit: the server raises its soft one as far."""
+    """Return the hard limit of open files, to which the server raises its soft limit."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return 1_048_576 if hard == resource.RLIM_INFINITY else hard
 

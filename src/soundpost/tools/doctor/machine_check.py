@@ -1,4 +1,4 @@
-"""Is the machine fit for its server: is it running, may it open enough, is Redis there."""
+"""Check of the server's machine: server, kernel limits, Redis."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from soundpost.errors import SoundpostError
 from soundpost.tools.doctor.answered_by import response_text
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.causes import is_public
-from soundpost.tools.doctor.examination import Examination, ContinuingCheck
+from soundpost.tools.doctor.examination import ContinuingCheck, Examination
 from soundpost.tools.doctor.exchange import fetch
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.kernel_limits import KernelLimits, read_limits
@@ -24,7 +24,7 @@ _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "AUTH")
 
 
 def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("/proc")) -> None:
-    """Look at it."""
+    """Check that the server runs, that the kernel allows enough connections, and that Redis answers."""
     with ContinuingCheck("machine", examination) as check:
         for doubt in plan.config_warnings:
             with check.step("Configuration"):
@@ -40,7 +40,7 @@ def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("
 
 
 def _server(inside: BaseUrl) -> str:
-    """That it runs. Raises Found."""
+    """Return a message for a server that runs. Raises FaultFound."""
     try:
         response = fetch(inside, "GET", f"{inside.path}/up", verify=False)
     except FaultFound as found:
@@ -57,7 +57,7 @@ def _server(inside: BaseUrl) -> str:
 
 
 def _room(check: ContinuingCheck, plan: CheckPlan, found: KernelLimits) -> None:
-    """For how many connections there is room."""
+    """Check the limits for the wanted number of connections."""
     wanted = plan.connections
     if wanted is None and plan.settings is not None:
         wanted = plan.settings.server.max_connections
@@ -78,7 +78,9 @@ def _room(check: ContinuingCheck, plan: CheckPlan, found: KernelLimits) -> None:
                 step.message = f"{found.somaxconn:,} may wait (somaxconn)"
 
 
-def _kernel_limit(check: ContinuingCheck, name: str, code: str, limit: int | None, wanted: int | None, each: int) -> None:
+def _kernel_limit(
+    check: ContinuingCheck, name: str, code: str, limit: int | None, wanted: int | None, each: int
+) -> None:
     if limit is None:
         check.skip(name, "this kernel has no such limit, or does not tell it")
         return
@@ -88,13 +90,13 @@ def _kernel_limit(check: ContinuingCheck, name: str, code: str, limit: int | Non
 
 
 def _enough(code: str, limit: int, wanted: int | None, reserved: int, **facts: object) -> None:
-    """Raises Found."""
+    """Raise FaultFound for a limit that is too low."""
     if wanted is not None and limit < wanted + reserved:
         raise FaultFound(code, limit=limit, needed=wanted + reserved, connections=wanted, **facts)
 
 
 def _redis(scaling: ScalingSettings) -> str:
-    """That it can be reached. Raises Found."""
+    """Return a message for a Redis that answers. Raises FaultFound."""
     from soundpost.backplane.redis.address import servers_of
 
     try:

@@ -1,4 +1,4 @@
-"""The first part of the way: from a name to an open TCP connection."""
+"""DNS look-up and TCP connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REFUSED: Final = (errno.ECONNREFUSED, errno.ECONNRESET)
 
 
 class SocketAddress(NamedTuple):
-    """One address of a name, as the socket module takes it."""
+    """Address family and address of a host, as the socket module takes them."""
 
     family: int
     sockaddr: str | tuple[str, int] | tuple[str, int, int, int]
@@ -28,7 +28,7 @@ class SocketAddress(NamedTuple):
 
 
 class OpenedConnection(NamedTuple):
-    """An open connection, where it leads, how long it took, and which addresses did not work."""
+    """Open connection, its address, the seconds to open it, and addresses that failed before with reasons."""
 
     sock: socket.socket
     address: SocketAddress
@@ -37,7 +37,7 @@ class OpenedConnection(NamedTuple):
 
 
 def look_up_addresses(base_url: BaseUrl) -> list[SocketAddress]:
-    """All addresses of a name. Raises Found."""
+    """Return all addresses of a base URL's host. Raises FaultFound."""
     if base_url.unix_socket:
         return [SocketAddress(socket.AF_UNIX, base_url.unix_socket)]
     try:
@@ -52,12 +52,12 @@ def look_up_addresses(base_url: BaseUrl) -> list[SocketAddress]:
 
 
 def is_private(address: SocketAddress) -> bool:
-    """Whether only this machine or its own network can reach an address."""
+    """Tell whether only this machine or its own network can reach an address."""
     return ipaddress.ip_address(str(address).partition("%")[0]).is_private
 
 
 def connect(base_url: BaseUrl, addresses: list[SocketAddress], timeout: float | None = None) -> OpenedConnection:
-    """Connect to the first address that answers. Raises Found for the fault of the first one when none does."""
+    """Connect to the first address that answers. Raises FaultFound for the first address if none answers."""
     timeout = timeouts.CONNECT if timeout is None else timeout
     failed: list[tuple[SocketAddress, OSError]] = []
     for address in addresses:
@@ -72,7 +72,9 @@ def connect(base_url: BaseUrl, addresses: list[SocketAddress], timeout: float | 
             continue
         if address.family != socket.AF_UNIX:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return OpenedConnection(sock, address, time.monotonic() - began, [(each, _why(error)) for each, error in failed])
+        return OpenedConnection(
+            sock, address, time.monotonic() - began, [(each, _why(error)) for each, error in failed]
+        )
     raise _unreached(base_url, *failed[0], timeout)
 
 
@@ -80,7 +82,9 @@ def _unreached(base_url: BaseUrl, address: SocketAddress, error: OSError, timeou
     if error.errno in _REFUSED or (base_url.unix_socket and error.errno == errno.ENOENT):
         return FaultFound("tcp-refused", host=base_url.host, port=base_url.port, address=address)
     if isinstance(error, TimeoutError) and error.errno not in _NO_ROUTE:
-        return FaultFound("tcp-timeout", host=base_url.host, port=base_url.port, address=address, seconds=f"{timeout:g}")
+        return FaultFound(
+            "tcp-timeout", host=base_url.host, port=base_url.port, address=address, seconds=f"{timeout:g}"
+        )
     return FaultFound("tcp-unreachable", host=base_url.host, address=address, reason=_why(error))
 
 

@@ -1,4 +1,4 @@
-"""What is to be examined: the addresses, as whom, how thoroughly."""
+"""Subject of an examination: addresses, credentials, thoroughness."""
 
 from __future__ import annotations
 
@@ -13,38 +13,38 @@ from soundpost.tools.doctor.dotenv import EnvFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckPlan:
-    """Addresses are None, and credentials empty, where they are not known: what needs them is left out then."""
+    """Subject of an examination. Unknown addresses are None, unknown credentials empty; their checks are left out."""
 
     public: BaseUrl | None = None
-    """Where browsers connect."""
+    """Base URL to which browsers connect."""
     given_public: BaseUrl | None = None
-    """The same, if it was given beside the files: what they say is compared with it."""
+    """Same as ``public`` if given on the command line; settings in files are compared with it."""
     backend: BaseUrl | None = None
-    """Where applications publish to."""
+    """Base URL to which applications publish."""
     inside: BaseUrl | None = None
-    """Where the server configured here listens."""
+    """Base URL at which the server configured here listens."""
     key: str = ""
     app_id: str = ""
     secret: str = field(default="", repr=False)
     origin: str | None = None
-    """Of the pages that connect: ``https://shop.example.com``."""
+    """Origin of the pages that connect: ``https://shop.example.com``."""
     verify: bool = True
-    """Whether certificates must be trusted."""
+    """True if certificates must be trusted."""
     slow: bool = False
-    """Also wait on a silent connection until a ping is due."""
+    """True to wait on an idle connection until a ping is due."""
     connections: int | None = None
-    """How many connections the machine is to bear."""
+    """Number of connections that the machine must bear."""
     settings: Settings | None = None
-    """The configuration of the server on this machine, if that is to be looked at."""
+    """Configuration of the server on this machine; None if the machine is not to be checked."""
     config_warnings: tuple[str, ...] = ()
-    """What reading the configuration had to say."""
+    """Warnings from reading the configuration."""
     files: tuple[EnvFile, ...] = ()
     public_ports: tuple[int, ...] = (443,)
-    """Where browsers usually find a server with TLS."""
+    """Ports at which browsers usually find a server with TLS."""
     clock: Callable[[], float] = time.time
-    """Seconds since 1970."""
+    """Clock that returns seconds since 1970."""
 
     @property
     def can_publish(self) -> bool:
-        """Whether all that a backend needs is known."""
+        """Tell whether address and credentials for publishing are known."""
         return self.backend is not None and bool(self.key and self.app_id and self.secret)

@@ -1,4 +1,4 @@
-"""The Pusher protocol's first words: the hello, or why there is none; then a subscription, and a ping."""
+"""Beginning of a Pusher connection: connection_established or its refusal, a subscription, a ping."""
 
 from __future__ import annotations
 
@@ -10,7 +10,12 @@ from soundpost.tools.doctor import timeouts
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import open_connection
 from soundpost.tools.doctor.findings import FaultFound, one_line
-from soundpost.tools.doctor.socket_session import ConnectionClosedError, NothingReceivedError, SocketSession, open_session
+from soundpost.tools.doctor.socket_session import (
+    ConnectionClosedError,
+    NothingReceivedError,
+    SocketSession,
+    open_session,
+)
 from soundpost.wire import codes
 from soundpost.wire.socket_id import is_socket_id
 
@@ -27,16 +32,18 @@ _CODES_END = 5000
 
 
 class EstablishedConnection(NamedTuple):
-    """A connection that was said hello to."""
+    """Connection for which the server has sent ``pusher:connection_established``."""
 
     session: SocketSession
     socket_id: str
     activity_timeout: float
-    """Seconds of silence after which a client asks for a sign of life."""
+    """Seconds without a message after which the client sends a ping."""
 
 
-def wait_until_established(session: SocketSession, base_url: BaseUrl, key: str, origin: str | None) -> EstablishedConnection:
-    """Wait for the hello. Raises Found."""
+def wait_until_established(
+    session: SocketSession, base_url: BaseUrl, key: str, origin: str | None
+) -> EstablishedConnection:
+    """Wait for ``pusher:connection_established``. Raises FaultFound."""
     try:
         frame = session.receive()
     except NothingReceivedError:
@@ -51,13 +58,13 @@ def wait_until_established(session: SocketSession, base_url: BaseUrl, key: str, 
     socket_id = text_of(content, "socket_id")
     if frame.event != CONNECTION_ESTABLISHED or not is_socket_id(socket_id):
         raise FaultFound("not-pusher-protocol", shown=repr(one_line(frame.event)))
-    told = content.get("activity_timeout")
-    told = told if isinstance(told, int | float) and told > 0 else _DEFAULT_ACTIVITY_TIMEOUT
-    return EstablishedConnection(session, one_line(socket_id), float(min(told, _DEFAULT_ACTIVITY_TIMEOUT)))
+    seconds = content.get("activity_timeout")
+    seconds = seconds if isinstance(seconds, int | float) and seconds > 0 else _DEFAULT_ACTIVITY_TIMEOUT
+    return EstablishedConnection(session, one_line(socket_id), float(min(seconds, _DEFAULT_ACTIVITY_TIMEOUT)))
 
 
 def open_established(base_url: BaseUrl, key: str, origin: str | None, *, verify: bool) -> EstablishedConnection:
-    """A connection of its own that was said hello to. Raises Found."""
+    """Return a new connection, established. Raises FaultFound."""
     session = open_session(open_connection(base_url, verify=verify), base_url, key, origin)
     try:
         return wait_until_established(session, base_url, key, origin)
@@ -67,7 +74,7 @@ def open_established(base_url: BaseUrl, key: str, origin: str | None, *, verify:
 
 
 def refusal_fault(code: int, reason: str, base_url: BaseUrl, key: str, origin: str | None) -> FaultFound:
-    """The fault behind a server's error or close code."""
+    """Return the fault behind an error or close code of the Pusher protocol."""
     if code == codes.APP_DOES_NOT_EXIST:
         return FaultFound("app-key-unknown", key=one_line(key), hint=_hint(key))
     if code == codes.UNAUTHORIZED:
@@ -83,7 +90,7 @@ def refusal_fault(code: int, reason: str, base_url: BaseUrl, key: str, origin: s
 
 
 def subscribe(session: SocketSession, channel: str) -> None:
-    """Subscribe to a public channel, and wait until that is confirmed. Raises Found."""
+    """Subscribe to a public channel and wait for the confirmation. Raises FaultFound."""
     session.send("pusher:subscribe", {"channel": channel})
     try:
         for frame in session.messages(timeouts.ANSWER):
@@ -100,7 +107,7 @@ def subscribe(session: SocketSession, channel: str) -> None:
 
 
 def ping(session: SocketSession) -> None:
-    """Ask for a sign of life, and wait for it. Raises Found."""
+    """Send a ping and wait for the pong. Raises FaultFound."""
     session.send(PING, {})
     try:
         next(frame for frame in session.messages(timeouts.ANSWER) if frame.event == PONG)
@@ -115,6 +122,6 @@ def _hint(key: str) -> str:
 
 
 def _right_path(reason: str) -> str:
-    """From our server's "WebSocket connections go to /ws/app/KEY, not …"."""
+    """Return the path in Soundpost's own "WebSocket connections go to /ws/app/KEY, not …"."""
     _, _, rest = reason.partition("go to ")
     return rest.partition(",")[0] or "another path"

@@ -1,10 +1,18 @@
-"""From the answer to a request for a WebSocket that is none, to the fault behind it."""
+"""Faults behind HTTP responses that refuse a WebSocket."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from soundpost.tools.doctor.answered_by import answered_by, is_challenge, is_cloudflare, is_nginx_page, is_page, describe_page, response_text
+from soundpost.tools.doctor.answered_by import (
+    answered_by,
+    describe_page,
+    is_challenge,
+    is_cloudflare,
+    is_nginx_page,
+    is_page,
+    response_text,
+)
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse
 from soundpost.tools.doctor.findings import FaultFound, one_line
@@ -26,7 +34,7 @@ _CLOUDFLARE: Final = {
 
 
 def upgrade_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> FaultFound:
-    """Why there is no WebSocket at ``asked``, the path that was requested."""
+    """Return the fault behind a response that refuses the WebSocket at the path ``asked``."""
     shared = proxy_fault(response, base_url, asked)
     if shared is not None:
         return shared
@@ -49,7 +57,7 @@ def upgrade_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> Fault
 
 
 def proxy_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> FaultFound | None:
-    """What a proxy says to requests of any kind; None for what it does not explain."""
+    """Return the fault that a proxy's response tells for any request; None if unknown."""
     status = response.status
     if is_challenge(response):
         return FaultFound("cloudflare-challenge")
@@ -81,7 +89,7 @@ def _speaks_tls(base_url: BaseUrl) -> FaultFound:
 
 
 def _is_plain_to_tls(response: RawResponse) -> bool:
-    """Nginx's, Apache's, Go's and our own words for plain HTTP on a TLS port."""
+    """Tell whether Nginx, Apache, Go or Soundpost complains about plain HTTP on a TLS port."""
     body = response.body.lower()
     return any(
         sign in body

@@ -1,4 +1,4 @@
-"""A WebSocket to a Pusher server, from the handshake to its end: blocking, one message after the other."""
+"""WebSocket connection to a Pusher server, blocking, from the handshake to the end."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from soundpost.wire.json_text import encode
 
 NO_CLOSE_FRAME: Final = 1006
 _MAX_MESSAGE: Final = 1_048_576
-"""Bytes; the doctor is on no channel with members."""
+"""Bytes of a message; the doctor joins no channel with members, whose lists are longer."""
 _PING: Final = "pusher:ping"
 _PONG: Final = "pusher:pong"
 
 
 class NothingReceivedError(Exception):
-    """Nothing came in time."""
+    """No message arrived in time."""
 
 
 class ConnectionClosedError(Exception):
-    """The socket was closed: ``code`` is 1006 when that happened without a goodbye."""
+    """Closed WebSocket: ``code`` is 1006 without a close frame (RFC 6455, 7.1.5)."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"{reason or 'no reason given'} ({code})")
@@ -47,7 +47,7 @@ class ConnectionClosedError(Exception):
 
 
 class SocketSession:
-    """An open WebSocket. Close it, or use it in a ``with``."""
+    """Open WebSocket; a context manager that closes it."""
 
     def __init__(self, sock: socket.socket, protocol: ClientProtocol) -> None:
         self._sock = sock
@@ -61,7 +61,10 @@ class SocketSession:
         self.close()
 
     def receive(self, seconds: float | None = None) -> Frame:
-        """The next message of the Pusher protocol. Raises SilentError, EndedError; Found for another protocol's."""
+        """Return the next message, waiting ``seconds`` at most.
+
+        Raises NothingReceivedError, ConnectionClosedError, and FaultFound for a message of another protocol.
+        """
         text = self.receive_text(timeouts.ANSWER if seconds is None else seconds)
         frame = decode_frame(text)
         if frame is None:
@@ -69,7 +72,10 @@ class SocketSession:
         return frame
 
     def messages(self, seconds: float) -> Iterator[Frame]:
-        """What comes within this time, pings answered. Raises SilentError at its end, and what :meth:`receive` does."""
+        """Yield messages for ``seconds`` and answer pings.
+
+        Raises NothingReceivedError at the end of the time, and the errors of :meth:`receive`.
+        """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             frame = self.receive(left)
@@ -79,7 +85,7 @@ class SocketSession:
         raise NothingReceivedError
 
     def receive_text(self, seconds: float) -> bytes:
-        """The next message. Raises SilentError and EndedError."""
+        """Return the next message undecoded. Raises NothingReceivedError and ConnectionClosedError."""
         deadline = time.monotonic() + seconds
         message = bytearray()
         while True:
@@ -87,7 +93,11 @@ class SocketSession:
                 frame = self._frames.pop(0)
                 if frame.opcode is Opcode.CLOSE:
                     closed = self._protocol.close_rcvd
-                    raise ConnectionClosedError(closed.code, closed.reason) if closed else ConnectionClosedError(NO_CLOSE_FRAME, "")
+                    raise (
+                        ConnectionClosedError(closed.code, closed.reason)
+                        if closed
+                        else ConnectionClosedError(NO_CLOSE_FRAME, "")
+                    )
                 if frame.opcode in (Opcode.TEXT, Opcode.BINARY, Opcode.CONT):
                     message += frame.data
                     if frame.fin:
@@ -95,13 +105,13 @@ class SocketSession:
             self._read(deadline)
 
     def send(self, event: str, data: Any) -> None:
-        """Send a message. A socket that is just gone is told by :meth:`receive`."""
+        """Send a message; a lost connection shows at the next :meth:`receive`."""
         with suppress(InvalidState):
             self._protocol.send_text(encode({"event": event, "data": data}))
             self._flush()
 
     def close(self) -> None:
-        """Say goodbye; nobody waits for the answer."""
+        """Send a close frame and close the socket without waiting for the reply."""
         if self._protocol.state is OPEN:
             self._protocol.send_close(1000)
             self._flush()
@@ -138,7 +148,7 @@ class SocketSession:
 
 
 def open_session(sock: socket.socket, base_url: BaseUrl, key: str, origin: str | None) -> SocketSession:
-    """Ask for a WebSocket over an open connection, as a browser does on a page of ``origin``. Raises Found."""
+    """Open a WebSocket over a connection, as a browser does on a page of ``origin``. Raises FaultFound."""
     protocol = ClientProtocol(
         parse_uri(base_url.socket_url(key)),
         origin=None if origin is None else Origin(origin),

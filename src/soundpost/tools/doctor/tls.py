@@ -1,4 +1,4 @@
-"""The second part of the way: TLS, and why there is none."""
+"""TLS connections, and the faults that prevent them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LEAD: Final = re.compile(r"^\[[^\]]*\]\s*|\s*\(_ssl\.c:\d+\)$")
 
 
 def start_tls(sock: socket.socket, base_url: BaseUrl, *, verify: bool) -> ssl.SSLSocket:
-    """TLS over an open connection, as browsers begin it for a WebSocket. Raises Found; the connection is used up then.
+    """Start TLS over an open connection, as browsers do for a WebSocket. Raises FaultFound and closes the connection.
 
     Certificates are trusted as the system does; ``SSL_CERT_FILE`` names another file of authorities.
     """
@@ -40,7 +40,7 @@ def start_tls(sock: socket.socket, base_url: BaseUrl, *, verify: bool) -> ssl.SS
 
 
 def speaks_tls(base_url: BaseUrl) -> bool:
-    """Whether a TLS handshake, with whatever certificate, succeeds there."""
+    """Tell whether a TLS handshake succeeds, with any certificate."""
     with suppress(FaultFound, OSError, ValueError):
         sock = connect(base_url, look_up_addresses(base_url)).sock
         _context(verify=False).wrap_socket(sock, server_hostname=base_url.host).close()
@@ -49,25 +49,27 @@ def speaks_tls(base_url: BaseUrl) -> bool:
 
 
 def offers_only_h2(base_url: BaseUrl) -> bool:
-    """Whether a server that is asked for HTTP/1.1 does not choose it, and chooses HTTP/2 if it may."""
+    """Tell whether a server chooses HTTP/2 if offered, and does not choose HTTP/1.1 (ALPN, RFC 7301)."""
     return _chosen(base_url, "http/1.1") != "http/1.1" and _chosen(base_url, "h2") == "h2"
 
 
 def description(tls: ssl.SSLSocket) -> str:
-    """Version of TLS, and until when the certificate is valid."""
+    """Return the TLS version and the certificate's last day."""
     certificate = tls.getpeercert()
     until = f", certificate valid until {_date(certificate['notAfter'])}" if certificate else ""
     return f"{tls.version()}{until}"
 
 
 def expiry_warning(tls: ssl.SSLSocket, base_url: BaseUrl) -> FaultFound | None:
-    """What to say of a certificate that ends within two weeks."""
+    """Return a warning for a certificate that ends within 14 days, else None."""
     certificate = tls.getpeercert()
     if not certificate:
         return None
     end = str(certificate["notAfter"])
     days = int((ssl.cert_time_to_seconds(end) - time.time()) // 86_400)
-    return FaultFound("certificate-expires-soon", host=base_url.host, date=_date(end), days=days) if days < _SOON else None
+    return (
+        FaultFound("certificate-expires-soon", host=base_url.host, date=_date(end), days=days) if days < _SOON else None
+    )
 
 
 def _context(*, verify: bool, protocol: str = "http/1.1") -> ssl.SSLContext:
@@ -112,7 +114,7 @@ def _refused(error: Exception, base_url: BaseUrl) -> FaultFound:
 
 
 def _plain_fault(base_url: BaseUrl) -> FaultFound:
-    """What a port that does not speak TLS does speak."""
+    """Return the fault of a port that does not speak TLS, by the protocol that it speaks."""
     said = b""
     with suppress(FaultFound, OSError):
         sock = connect(base_url, look_up_addresses(base_url)).sock
@@ -121,7 +123,9 @@ def _plain_fault(base_url: BaseUrl) -> FaultFound:
             said = sock.recv(1000)
     if said.startswith(b"HTTP/"):
         return FaultFound("port-speaks-http", host=base_url.host, port=base_url.port)
-    return FaultFound("port-not-http", host=base_url.host, port=base_url.port, shown=repr(one_line(said)) if said else "nothing")
+    return FaultFound(
+        "port-not-http", host=base_url.host, port=base_url.port, shown=repr(one_line(said)) if said else "nothing"
+    )
 
 
 def _certificate_fault(error: ssl.SSLCertVerificationError, base_url: BaseUrl) -> FaultFound:
@@ -144,9 +148,9 @@ def _certificate_fault(error: ssl.SSLCertVerificationError, base_url: BaseUrl) -
 
 
 def _certificate(base_url: BaseUrl) -> dict[str, Any]:
-    """What the server's certificate says of itself, whoever vouches for it; empty if it cannot be had.
+    """Return the content of the server's certificate, trusted or not; empty if unavailable.
 
-    The certificate is fetched without trust, then trusted itself: only of a trusted one ssl tells the content.
+    ssl gives the content of trusted certificates only: fetch the certificate without trust, then trust it itself.
     """
     try:
         sock = connect(base_url, look_up_addresses(base_url)).sock
@@ -164,7 +168,7 @@ def _certificate(base_url: BaseUrl) -> dict[str, Any]:
 
 
 def _is_well_known(certificate: dict[str, Any]) -> bool:
-    """Whether it names an address of its issuer's certificate, as those of public authorities do."""
+    """Tell whether a certificate names its issuer's certificate, as those of public authorities do."""
     return bool(certificate.get("caIssuers"))
 
 

@@ -1,4 +1,4 @@
-"""The global interface ``Events``, by which ``useEcho`` of @laravel/echo-react and @laravel/echo-vue knows payloads.
+"""Global interface ``Events``, from which ``useEcho`` of @laravel/echo-react and @laravel/echo-vue takes payloads.
 
 Source: https://github.com/laravel/echo/blob/2.x/packages/react/src/types.ts
 """
@@ -15,7 +15,7 @@ from soundpost.tools.typescript.types import INDENT, UNKNOWN, Types, key
 
 
 def declarations(events: Iterable[DescribedEvent], command: str = "soundpost types") -> str:
-    """A ``.d.ts`` file; ``command`` is what writes it."""
+    """Return a ``.d.ts`` file, whose heading names the ``command`` that writes it."""
     types = Types()
     listened: dict[str, str] = {}
     notifications: list[str] = []
@@ -49,12 +49,12 @@ def declarations(events: Iterable[DescribedEvent], command: str = "soundpost typ
 
 
 def listener_name(name: str) -> str:
-    """What ``listen`` and ``useEcho`` take for an event's name, with Echo's ``namespace: false``."""
+    """Return the name that ``listen`` and ``useEcho`` take for an event, with Echo's ``namespace: false``."""
     return f".{name}" if "." in name or "\\" in name else name
 
 
 def _payload(types: Types, event: DescribedEvent) -> tuple[str, str]:
-    """The type of what an event carries, and what is to be said about it."""
+    """Return the type of an event's payload, and a note for its comment."""
     if event.fields is not None:
         return types.object(event.cls, event.fields, depth=2), ""
     try:
@@ -68,7 +68,7 @@ def _payload(types: Types, event: DescribedEvent) -> tuple[str, str]:
 
 
 def _notification(types: Types, event: DescribedEvent) -> str:
-    """For ``useEchoNotification<InvoicePaid>``, which adds the id."""
+    """Return the interface for ``useEchoNotification<InvoicePaid>``, which adds the id."""
     try:
         kind = json.dumps(event.cls.broadcast_type(object.__new__(event.cls)))
     except Exception:  # it looks at fields, which there are none of
@@ -79,7 +79,7 @@ def _notification(types: Types, event: DescribedEvent) -> str:
 
 
 def _comment(event: DescribedEvent, note: str, depth: int = 2) -> str:
-    """What an editor shows: the docstring's first line, and where it goes."""
+    """Return the comment that an editor shows: the docstring's first line, and the channels."""
     own = event.cls.__dict__.get("__doc__") or ""
     first = "" if own.startswith(f"{event.cls.__name__}(") else inspect.cleandoc(own).partition("\n")[0]
     where = f"On {', '.join(event.channels)}." if event.channels else ""

@@ -1,4 +1,4 @@
-"""What annotations of Python are in TypeScript, once :mod:`soundpost.broadcasting.serialization` has made JSON of them.
+"""TypeScript types of Python annotations, for JSON made by :mod:`soundpost.broadcasting.serialization`.
 
 Dataclasses, models, Structs, TypedDicts and enumerations become declarations with names: they may contain themselves.
 """
@@ -47,7 +47,7 @@ _TAKEN: Final = {"Events", "Record", "Array", "string", "number", "boolean", "un
 
 
 class Types:
-    """Translates annotations; ``declared`` are the declarations that they need, by name."""
+    """Translator of annotations; ``declared`` has the declarations that the types need, by name."""
 
     def __init__(self) -> None:
         self.declared: dict[str, str] = {}
@@ -55,7 +55,7 @@ class Types:
         self._duration = "number"
 
     def of(self, annotation: Any) -> str:
-        """The type of an annotation; ``unknown`` where nothing better can be said."""
+        """Return the type of an annotation; ``unknown`` where nothing better is known."""
         if annotation is None or annotation is type(None):
             return "null"
         origin, arguments = get_origin(annotation), get_args(annotation)
@@ -75,7 +75,7 @@ class Types:
         return self._of_class(kind, arguments) if inspect.isclass(kind) else UNKNOWN
 
     def object(self, kind: type[Any], fields: Mapping[str, Any], depth: int = 0, optional: Collection[str] = ()) -> str:
-        """The type of a class's objects with these fields; its lines begin ``depth`` steps in, but for the first."""
+        """Return the type of a class's objects with these fields; all lines but the first are indented by ``depth``."""
         if not fields:
             return "Record<string, never>"
         outside = self._duration
@@ -148,7 +148,7 @@ class Types:
 
 
 def is_structure(kind: Any) -> bool:
-    """Whether a class has fields with names: a dataclass, a model of pydantic, a Struct, a TypedDict and so on."""
+    """Tell whether a class has named fields: a dataclass, a model of pydantic, a Struct, a TypedDict and so on."""
     return inspect.isclass(kind) and (
         dataclasses.is_dataclass(kind)
         or is_typeddict(kind)
@@ -160,7 +160,7 @@ def is_structure(kind: Any) -> bool:
 
 
 def _is_optional(kind: Any, name: str, hint: Any) -> bool:
-    """Whether a TypedDict may be without a key; it does not know itself where annotations are text."""
+    """Tell whether a TypedDict may lack a key, also where annotations are text and the class does not know."""
     origin = get_origin(hint)
     return origin is NotRequired or (origin is not Required and name in kind.__optional_keys__)
 
@@ -170,7 +170,7 @@ def _is_model(kind: type[Any]) -> bool:
 
 
 def key(name: str) -> str:
-    """A property's name, in quotes if it needs them."""
+    """Return a property's name, in quotes if needed."""
     return name if _IDENTIFIER.fullmatch(name) else json.dumps(name)
 
 

@@ -1,4 +1,4 @@
-"""The table of all faults, by their stable ids."""
+"""Table of all faults by their stable ids."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECTIONS: Final[dict[str, tuple[Fault, ...]]] = {
     "This machine": machine.FAULTS,
     "Settings in .env files": settings.FAULTS,
 }
-"""The faults in the order of their discovery, under headings for people."""
+"""Faults in the order of their discovery, under headings for people."""
 
 FAULTS: Final[dict[str, Fault]] = {fault.code: fault for section in SECTIONS.values() for fault in section}
 """All faults by id."""

@@ -1,4 +1,4 @@
-"""Faults on the way to the server: name, port, TLS."""
+"""Faults of the connection to the server: name, port, TLS."""
 
 from __future__ import annotations
 
@@ -185,4 +185,4 @@ FAULTS: Final = (
         "Look into the error log of what listens there.",
     ),
 )
-"""In the order in which a walk meets them."""
+"""Faults in the order in which a check meets them."""

@@ -1,4 +1,4 @@
-"""What a fault is: a stable id, what is said, why it happens, what to do."""
+"""Entry of the table of faults."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One entry of the table. ``says`` and ``fix`` are templates, filled with the facts of a finding.
+    """Fault with a stable id, a message, the usual reason (``why``) and the way out (``fix``).
 
-    A ``warning`` is no reason to stop: what was looked at works, or may be meant.
+    ``message`` and ``fix`` are templates for the facts of a finding. A ``warning`` does not end a check.
     """
 
     code: str

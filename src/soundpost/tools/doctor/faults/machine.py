@@ -1,4 +1,4 @@
-"""Faults of the machine the server runs on."""
+"""Faults of the machine on which the server runs."""
 
 from __future__ import annotations
 
@@ -76,4 +76,4 @@ FAULTS: Final = (
         "Put them into the URL: redis://user:password@host:6379/0 (special characters percent-encoded).",
     ),
 )
-"""Looked at when a server is configured here, or a number of connections is given."""
+"""Faults looked for when a server is configured here, or when a number of connections is given."""

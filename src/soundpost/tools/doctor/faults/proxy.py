@@ -1,4 +1,4 @@
-"""Faults of what stands in front of the server: Nginx, another proxy, a CDN, another web site."""
+"""Faults of programs in front of the server: Nginx, another proxy, a CDN, another web site."""
 
 from __future__ import annotations
 
@@ -162,4 +162,4 @@ FAULTS: Final = (
         "idle timeout. If it cannot be raised: a smaller ping_interval and activity_timeout of the app.",
     ),
 )
-"""Read from the answer to a request for a WebSocket."""
+"""Faults read from the response to a WebSocket request."""

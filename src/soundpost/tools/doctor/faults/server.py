@@ -1,4 +1,4 @@
-"""Faults that the server itself tells of: app, origin, signature, delivery."""
+"""Faults that the server itself reports: app, origin, signature, delivery."""
 
 from __future__ import annotations
 
@@ -181,4 +181,4 @@ FAULTS: Final = (
         "Look into the server's log.",
     ),
 )
-"""In the order in which a walk meets them."""
+"""Faults in the order in which a check meets them."""

@@ -1,4 +1,4 @@
-"""Faults in ``.env`` files: what a backend and a frontend were told, where it contradicts itself."""
+"""Faults in ``.env`` files of backend and frontend: settings that contradict each other."""
 
 from __future__ import annotations
 
@@ -142,4 +142,4 @@ FAULTS: Final = (
         "Set both wsPort and wssPort to the same port (443 behind Nginx).",
     ),
 )
-"""Looked for in all files given with --env, and in the .env here."""
+"""Faults looked for in all files given with ``--env``, and in ``.env`` of the working directory."""
