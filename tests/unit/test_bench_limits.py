@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from soundpost.errors import ConfigurationError
-from soundpost.tools.bench.capacity import check
-from soundpost.tools.bench.loopback import refusal
+from soundpost.tools.bench.capacity import check_capacity
+from soundpost.tools.bench.loopback import remote_server_refusal
 from soundpost.tools.bench.scenario import BenchSettings, Scenario
 from soundpost.wire.addresses import is_loopback_host
 from support.command_line import CommandLine, command_line
@@ -41,11 +41,11 @@ def test_another_machine(address: str) -> None:
 
 
 def test_one_foreign_address_is_enough_for_a_refusal() -> None:
-    text = refusal("https://ws.example.com", ["127.0.0.1", "192.0.2.1"])
+    text = remote_server_refusal("https://ws.example.com", ["127.0.0.1", "192.0.2.1"])
     assert text is not None
     assert text.startswith("ws.example.com (192.0.2.1) is not this machine")
     assert "--i-own-this-server" in text
-    assert refusal("http://localhost:8080", ["::1", "127.0.0.1"]) is None
+    assert remote_server_refusal("http://localhost:8080", ["::1", "127.0.0.1"]) is None
 
 
 def test_the_command_refuses_with_exit_code_2(command_line: CommandLine) -> None:
@@ -79,15 +79,15 @@ def test_a_file_that_cannot_be_written_is_said_before_the_run(command_line: Comm
 
 def test_too_few_open_files_names_the_way_out() -> None:
     with pytest.raises(ConfigurationError, match=r"1,000 open files each, but this shell allows 532:.*--processes 2"):
-        check(SETTINGS, 532, spread=True)
-    check(msgspec.structs.replace(SETTINGS, processes=2), 532, spread=True)
+        check_capacity(SETTINGS, 532, spread=True)
+    check_capacity(msgspec.structs.replace(SETTINGS, processes=2), 532, spread=True)
 
 
 def test_too_few_ports() -> None:
     many = msgspec.structs.replace(SETTINGS, connections=100_000, processes=10)
     with pytest.raises(ConfigurationError, match="100,000 connections to one address"):
-        check(many, 1_000_000, spread=False)
-    check(many, 1_000_000, spread=True)
+        check_capacity(many, 1_000_000, spread=False)
+    check_capacity(many, 1_000_000, spread=True)
 
 
 @pytest.mark.parametrize(("channels", "publishers"), [(1, 8), (3, 8), (8, 8), (20, 8), (20, 1)])

@@ -16,7 +16,7 @@ _PORT_RANGE: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _DYNAMIC_PORTS: Final = 16_384  # from 49152 on: RFC 6335, and macOS
 
 
-def check(settings: BenchSettings, open_files: int, *, spread: bool) -> None:
+def check_capacity(settings: BenchSettings, open_files: int, *, spread: bool) -> None:
     """Raise ConfigurationError, with a way out, for more connections than this machine can open.
 
     ``open_files`` is the limit of a process. ``spread``: connections start from many loopback addresses.

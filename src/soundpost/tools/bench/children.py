@@ -52,17 +52,17 @@ class Child:
             start_new_session=True,
         )
         child = cls(f"{plan.role} {plan.index + 1}", process)
-        await child.say(plan)
+        await child.send(plan)
         return child
 
-    async def say(self, command: ChildCommand) -> None:
+    async def send(self, command: ChildCommand) -> None:
         """Send a command."""
         assert self._process.stdin is not None
-        with suppress(ConnectionError):  # that it has ended is said by answer()
+        with suppress(ConnectionError):  # that it has ended shows in wait_for()
             self._process.stdin.write(encode(command) + b"\n")
             await self._process.stdin.drain()
 
-    async def answer(self, shape: type[Expected]) -> Expected:
+    async def wait_for(self, shape: type[Expected]) -> Expected:
         """Return the next answer of type ``shape``. Raises SoundpostError if the process ends without one."""
         while (answer := await self._answers.get()) is not None:
             if isinstance(answer, shape):
@@ -97,8 +97,8 @@ class Child:
         self._answers.put_nowait(None)
 
 
-async def tell_all(children: Sequence[Child], command: ChildCommand, shape: type[Expected]) -> list[Expected]:
+async def send_to_all(children: Sequence[Child], command: ChildCommand, shape: type[Expected]) -> list[Expected]:
     """Send a command to all children and return their answers."""
     for child in children:
-        await child.say(command)
-    return list(await asyncio.gather(*(child.answer(shape) for child in children)))
+        await child.send(command)
+    return list(await asyncio.gather(*(child.wait_for(shape) for child in children)))

@@ -180,13 +180,13 @@ class BenchClient(asyncio.Protocol):
             if tally.parse([message]):
                 tally.count(self, now)
             else:
-                self._handle(message, now)
+                self._handle_message(message, now)
 
-    def _handle(self, message: Message, now: int) -> None:
+    def _handle_message(self, message: Message, now: int) -> None:
         if message.opcode == TEXT:
             frame = decode_frame(message.payload)
             if frame is not None:
-                self._pusher(frame, now)
+                self._handle_frame(frame, now)
         elif message.opcode == PING:
             self._send(masked_frame(PONG, message.payload))
         elif message.opcode == CLOSE:
@@ -195,7 +195,7 @@ class BenchClient(asyncio.Protocol):
                 self._send(masked_frame(CLOSE, message.payload[:2]))
                 self._transport.close()
 
-    def _pusher(self, frame: Frame, now: int) -> None:
+    def _handle_frame(self, frame: Frame, now: int) -> None:
         if frame.event == "pusher:ping":
             self._send_text(_PONG)
         elif frame.event == "pusher:pong":

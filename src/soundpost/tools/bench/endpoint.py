@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from soundpost.tools.bench.capacity import check
+from soundpost.tools.bench.capacity import check_capacity
 from soundpost.tools.bench.loopback import addresses_of, port_of, reachable
 from soundpost.tools.bench.messages import Endpoint
 from soundpost.tools.bench.scenario import BenchSettings
@@ -22,7 +22,7 @@ def endpoint_of(
     address = reachable(base_url, addresses_of(base_url))
     # Linux takes all of 127.0.0.0/8 for its own; macOS 127.0.0.1 alone, and IPv6 has one address.
     spread = sys.platform == "linux" and ":" not in address and is_loopback_host(address)
-    check(settings, open_files, spread=spread)
+    check_capacity(settings, open_files, spread=spread)
     return Endpoint(
         base_url=base_url,
         address=address,

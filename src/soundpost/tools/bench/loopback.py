@@ -24,7 +24,7 @@ def port_of(base_url: str) -> int:
     return parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def refusal(base_url: str, addresses: list[str]) -> str | None:
+def remote_server_refusal(base_url: str, addresses: list[str]) -> str | None:
     """Return the reason to refuse a load test without the owner's word; None for a server on this machine."""
     foreign = [address for address in addresses if not is_loopback_host(address)]
     if not foreign:

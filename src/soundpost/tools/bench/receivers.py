@@ -72,7 +72,7 @@ class Receivers:
             if self._settings.scenario is Scenario.IDLE:
                 self._moving.append(asyncio.create_task(self._ping(client)))
             elif client.passing:
-                act = self._stay_away if self._settings.scenario is Scenario.PRESENCE else self._reconnect
+                act = self._leave_and_return if self._settings.scenario is Scenario.PRESENCE else self._reconnect
                 self._moving.append(asyncio.create_task(act(client)))
 
     async def stop(self) -> Stopped:
@@ -222,7 +222,7 @@ class Receivers:
             raise
         return sock
 
-    async def _stay_away(self, client: BenchClient) -> None:
+    async def _leave_and_return(self, client: BenchClient) -> None:
         """Leave a presence channel and come back, again and again."""
         period = self._period(MOVE_PERIOD)
         channel = self._settings.channel_of(client.number)
@@ -233,11 +233,11 @@ class Receivers:
             await asyncio.sleep(period / 2)
             client.resubscribe()
             # Not cancelled half-way: whether the others will be told of it must be known.
-            if not await asyncio.shield(self._returned(client, channel)):
+            if not await asyncio.shield(self._has_returned(client, channel)):
                 return
             await asyncio.sleep(period / 2)
 
-    async def _returned(self, client: BenchClient, channel: int) -> bool:
+    async def _has_returned(self, client: BenchClient, channel: int) -> bool:
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await client.ready

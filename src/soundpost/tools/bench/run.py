@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from soundpost.tools.bench.children import Child, tell_all
+from soundpost.tools.bench.children import Child, send_to_all
 from soundpost.tools.bench.effort import MachineMeter
 from soundpost.tools.bench.messages import (
     BenchPlan,
@@ -80,25 +80,25 @@ async def run(settings: BenchSettings, endpoint: Endpoint, show: ShowProgress, i
             await child(BenchPlan(role="receiver", index=index, settings=settings, endpoint=endpoint))
             for index in range(settings.processes)
         ]
-        lead = _Lead(settings, receivers, publisher, show, interrupted)
-        await lead.connect()
-        await lead.publish()
-        publisher_report, receiver_reports = await lead.finish()
+        phases = _Phases(settings, receivers, publisher, show, interrupted)
+        await phases.connect()
+        await phases.publish()
+        publisher_report, receiver_reports = await phases.finish()
         return RunResult(
             settings=settings,
             base_url=endpoint.base_url,
             began=began,
             interrupted=interrupted.is_set(),
-            started_at=lead.started_at,
-            stopped_at=lead.stopped_at,
+            started_at=phases.started_at,
+            stopped_at=phases.stopped_at,
             local=is_loopback_host(endpoint.address),
-            machine_busy=lead.machine_busy,
+            machine_busy=phases.machine_busy,
             publisher=publisher_report,
             receivers=receiver_reports,
         )
 
 
-class _Lead:
+class _Phases:
     """Phases of a run."""
 
     def __init__(
@@ -122,7 +122,7 @@ class _Lead:
         """Open all connections."""
         command = Connect(connect_limit(self._settings.connections))
         await self._unless_interrupted(
-            tell_all([*self._receivers, self._publisher], command, ChildReady),
+            send_to_all([*self._receivers, self._publisher], command, ChildReady),
             lambda now: self._show("connecting", now, (now.open + now.failed) / self._settings.connections),
         )
 
@@ -132,8 +132,8 @@ class _Lead:
             return
         at = time.monotonic_ns() + int(_LEAD * 1e9)
         # All receivers know the time before the first event is sent: they count by seconds of the run.
-        await tell_all(self._receivers, Start(at), ChildReady)
-        await tell_all([self._publisher], Start(at), ChildReady)
+        await send_to_all(self._receivers, Start(at), ChildReady)
+        await send_to_all([self._publisher], Start(at), ChildReady)
         self.started_at = at
         machine = MachineMeter()
         await self._unless_interrupted(
@@ -143,7 +143,7 @@ class _Lead:
 
     async def finish(self) -> tuple[PublisherReport, list[ReceiverReport]]:
         """Stop, wait for the last events, and return the reports."""
-        published, *moved = await tell_all([self._publisher, *self._receivers], Stop(), Stopped)
+        published, *moved = await send_to_all([self._publisher, *self._receivers], Stop(), Stopped)
         self.stopped_at = time.monotonic_ns()
         self._show("waiting for the last events", self._progress(), 1.0)
         settings = self._settings
@@ -153,8 +153,8 @@ class _Lead:
             notices=[sum(each.moves[channel] for each in moved) for channel in range(settings.channels)],
             idle_limit=_IDLE_LIMIT_INTERRUPTED if self._interrupted.is_set() else IDLE_LIMIT,
         )
-        receivers = await tell_all(self._receivers, command, ReceiverReport)
-        (publisher,) = await tell_all([self._publisher], command, PublisherReport)
+        receivers = await send_to_all(self._receivers, command, ReceiverReport)
+        (publisher,) = await send_to_all([self._publisher], command, PublisherReport)
         return publisher, receivers
 
     async def _run_time(self) -> None:

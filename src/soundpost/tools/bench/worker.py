@@ -31,35 +31,35 @@ _PROGRESS_PERIOD = 0.25
 _LONGEST_LINE = 256 * 1024 * 1024
 
 
-def _say(answer: ChildAnswer) -> None:
+def _send_answer(answer: ChildAnswer) -> None:
     # Blocking: the leading process reads all the time.
     sys.stdout.buffer.write(encode(answer) + b"\n")
     sys.stdout.buffer.flush()
 
 
-async def _tell_progress(work: Receivers | Publishing) -> None:
+async def _send_progress(work: Receivers | Publishing) -> None:
     while True:
         await asyncio.sleep(_PROGRESS_PERIOD)
-        _say(work.progress())
+        _send_answer(work.progress())
 
 
-async def _obey(work: Receivers | Publishing, effort: EffortMeter, command: ChildCommand) -> None:
+async def _run_command(work: Receivers | Publishing, effort: EffortMeter, command: ChildCommand) -> None:
     if isinstance(command, Connect):
         effort.connecting()
         await work.connect(command.limit)
         effort.connected()
-        _say(work.progress())
-        _say(ChildReady())
+        _send_answer(work.progress())
+        _send_answer(ChildReady())
     elif isinstance(command, Start):
         effort.started()
         work.start(command.at)
-        _say(ChildReady())
+        _send_answer(ChildReady())
     elif isinstance(command, Stop):
         stopped = await work.stop()
         effort.stopped()
-        _say(stopped)
+        _send_answer(stopped)
     elif isinstance(command, Finish):
-        _say(await work.finish(command) if isinstance(work, Receivers) else work.report())
+        _send_answer(await work.finish(command) if isinstance(work, Receivers) else work.report())
 
 
 async def main() -> None:
@@ -72,14 +72,14 @@ async def main() -> None:
     effort = EffortMeter(f"{plan.role} {plan.index + 1}" if plan.role == "receiver" else plan.role)
     work = Receivers(plan, effort) if plan.role == "receiver" else Publishing(plan, effort)
     async with asyncio.TaskGroup() as tasks:  # what fails in a task ends the process
-        running = [tasks.create_task(_tell_progress(work))]
+        running = [tasks.create_task(_send_progress(work))]
         while line := await lines.readline():
             command = decode_child_command(line)
             if running[1:]:
                 if isinstance(command, Stop):
                     running[1].cancel()
                 await asyncio.wait(running[1:])
-            running[1:] = [tasks.create_task(_obey(work, effort, command))]
+            running[1:] = [tasks.create_task(_run_command(work, effort, command))]
         for task in running:
             task.cancel()
 

@@ -176,9 +176,9 @@ def _settings(
 
 
 def _check_owner(target: Target, *, own: bool) -> None:
-    from soundpost.tools.bench.loopback import addresses_of, refusal
+    from soundpost.tools.bench.loopback import addresses_of, remote_server_refusal
 
-    reason = None if own else refusal(target.base_url, addresses_of(target.base_url))
+    reason = None if own else remote_server_refusal(target.base_url, addresses_of(target.base_url))
     if reason:
         raise typer.BadParameter(reason)
 

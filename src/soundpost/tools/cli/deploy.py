@@ -122,8 +122,8 @@ def caddy(
         raise typer.BadParameter("--certificate and --key go together")
     loaded = load_configuration(output.config)
     plan = plan_of_proxy(loaded, front, api, connections, nodes=tuple(node or ()))
-    made = target.deployment(plan, target.CaddyOptions(also_site=also_site))
-    _output(made, loaded, plan, output, Path("/"))
+    deployment = target.deployment(plan, target.CaddyOptions(also_site=also_site))
+    _output(deployment, loaded, plan, output, Path("/"))
 
 
 @deploy.command()
@@ -142,12 +142,12 @@ def supervisor(
     """Supervisor: starts the server, and starts it again whenever it ends."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
     from soundpost.tools.deploy import supervisor as target
-    from soundpost.tools.deploy.service import service
+    from soundpost.tools.deploy.service import service_of
 
     loaded = load_configuration(output.config, needs_app=True)
     plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
-    made = target.deployment(plan, service(output.config, Path.cwd(), user), log=log)
-    _output(made, loaded, plan, output, Path("/"))
+    deployment = target.deployment(plan, service_of(output.config, Path.cwd(), user), log=log)
+    _output(deployment, loaded, plan, output, Path("/"))
 
 
 @deploy.command()
@@ -162,12 +162,12 @@ def systemd(
     """systemd: a unit with readiness, watchdog and little that the server may do."""
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
     from soundpost.tools.deploy import systemd as target
-    from soundpost.tools.deploy.service import service
+    from soundpost.tools.deploy.service import service_of
 
     loaded = load_configuration(output.config, needs_app=True)
     plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
-    made = target.deployment(plan, service(output.config, Path.cwd(), user))
-    _output(made, loaded, plan, output, Path("/"))
+    deployment = target.deployment(plan, service_of(output.config, Path.cwd(), user))
+    _output(deployment, loaded, plan, output, Path("/"))
 
 
 @deploy.command()
@@ -205,8 +205,8 @@ def compose(
 
     loaded = load_configuration(output.config, needs_app=True)
     plan = plan_of_proxy(loaded, front, api, connections, name_needed=with_nginx)
-    made = target.deployment(plan, with_nginx=with_nginx, config=output.config)
-    _output(made, loaded, plan, output, Path())
+    deployment = target.deployment(plan, with_nginx=with_nginx, config=output.config)
+    _output(deployment, loaded, plan, output, Path())
 
 
 @deploy.command()
@@ -234,12 +234,14 @@ def kubernetes(
     plan = plan_for(loaded, server_name_of(loaded, server_name), connections, api_is_internal=api == "internal")
     defaults = target.KubernetesOptions()
     options = target.KubernetesOptions(image or defaults.image, replicas, autoscale, ingress_class)
-    made = target.deployment(plan, options, output.config)
-    _output(made, loaded, plan, output, Path())
+    deployment = target.deployment(plan, options, output.config)
+    _output(deployment, loaded, plan, output, Path())
 
 
-def _output(made: Deployment, loaded: Loaded, plan: DeployPlan, output: OutputOptions, default_root: Path) -> None:
+def _output(
+    deployment: Deployment, loaded: Loaded, plan: DeployPlan, output: OutputOptions, default_root: Path
+) -> None:
     from soundpost.tools.cli.deploy_output import output_deployment
 
     root = output.root or default_root
-    output_deployment(made, loaded, plan, write=output.write, force=output.force, root=root)
+    output_deployment(deployment, loaded, plan, write=output.write, force=output.force, root=root)

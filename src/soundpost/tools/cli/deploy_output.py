@@ -15,35 +15,35 @@ from soundpost.tools.deploy.writing import write as write_files
 
 
 def output_deployment(
-    made: Deployment, loaded: Loaded, plan: DeployPlan, *, write: bool, force: bool, root: Path
+    deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, write: bool, force: bool, root: Path
 ) -> None:
     """Print or write the files, and print the next steps on standard error."""
-    for warning in (*loaded.warnings, *made.warnings):
+    for warning in (*loaded.warnings, *deployment.warnings):
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
     if write:
-        for path, is_new in write_files(made.files, root, force=force):
+        for path, is_new in write_files(deployment.files, root, force=force):
             typer.echo(f"Wrote {path}" if is_new else f"{path} is as it should be")
     else:
-        printed = [file for file in made.files if file.is_printed]
+        printed = [file for file in deployment.files if file.is_printed]
         for file in printed:
             if len(printed) > 1:
                 typer.echo(f"# ---- {file.path} ----\n")
             typer.echo(file.text, nl=False)
-        others = [str(file.path) for file in made.files if not file.is_printed]
+        others = [str(file.path) for file in deployment.files if not file.is_printed]
         if others:
             typer.echo(f"--write also writes {', '.join(others)}", err=True)
-    _say_next(made, loaded, plan, written=write)
+    _say_next(deployment, loaded, plan, written=write)
 
 
-def _say_next(made: Deployment, loaded: Loaded, plan: DeployPlan, *, written: bool) -> None:
+def _say_next(deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, written: bool) -> None:
     heading = "Next" if written else "Next, once it is written (--write)"
-    typer.echo(f"\n{heading}\n\n{_indented(made.steps)}", err=True)
+    typer.echo(f"\n{heading}\n\n{_indented(deployment.steps)}", err=True)
     app = loaded.settings.apps[0]
     if loaded.generated:
         app = AppSettings(id="<app id>", key="<app key>", secret="")
     # Not the secret itself: this is read over shoulders, and kept in logs.
     shown = AppSettings(id=app.id, key=app.key, secret=f"<secret of this app, as in {_where(loaded)}>")
-    backend = ServerAddress(*made.backend, plan.prefix)
+    backend = ServerAddress(*deployment.backend, plan.prefix)
     name = "<name browsers connect to>" if plan.server_name == "localhost" else plan.server_name
     browser = ServerAddress("https", name, plan.tls_port, plan.prefix)
     lines = dotenv_lines(shown, backend, browser).splitlines()

@@ -43,7 +43,7 @@ class Service:
         return str(self.config or self.directory / ".env")
 
 
-def service(config: Path | None, directory: Path, user: str | None) -> Service:
+def service_of(config: Path | None, directory: Path, user: str | None) -> Service:
     """Return the service for a configuration in ``directory``, with this Python. Raises ConfigurationError."""
     directory = directory.resolve()
     file = directory / (config or FILE_NAME)
@@ -53,38 +53,40 @@ def service(config: Path | None, directory: Path, user: str | None) -> Service:
     if found is not None:
         command += ["--config", str(found)]
     names = tuple(sorted(name for name in os.environ if name.startswith(("SOUNDPOST_", "REVERB_"))))
-    made = Service(tuple(command), directory, user or _owner(found or directory), found, names)
-    for text in (*made.command, str(directory), made.user):
+    service = Service(tuple(command), directory, user or _owner(found or directory), found, names)
+    for text in (*service.command, str(directory), service.user):
         if "\n" in text or " ;" in text:
             raise ConfigurationError(f"{text!r}: a path in the configuration of a service cannot have this in it")
-    return made
+    return service
 
 
-def preparation_steps(made: Service) -> list[str]:
+def preparation_steps(service: Service) -> list[str]:
     """Return commands to run before the first start: they create the user and let the user read the files."""
     steps = []
-    uid = _uid(made.user)
+    uid = _uid(service.user)
     if uid is None:
-        steps.append(f"useradd --system --create-home --home-dir {made.home} --shell /usr/sbin/nologin {made.user}")
-    for path in (made.config, made.directory / ".env"):
+        steps.append(
+            f"useradd --system --create-home --home-dir {service.home} --shell /usr/sbin/nologin {service.user}"
+        )
+    for path in (service.config, service.directory / ".env"):
         if path is not None and path.exists() and path.stat().st_uid != uid:
-            steps.append(f"chown {made.user} {path}   # it holds secrets: its mode stays 600")
+            steps.append(f"chown {service.user} {path}   # it holds secrets: its mode stays 600")
     return steps
 
 
-def warnings(made: Service) -> tuple[str, ...]:
+def warnings(service: Service) -> tuple[str, ...]:
     """Return warnings about what the service would lack."""
     found = []
-    if made.environment:
+    if service.environment:
         found.append(
-            f"set in this shell, but not in that of a service: {', '.join(made.environment)}: write them into "
-            f"{made.secrets} (mode 600)"
+            f"set in this shell, but not in that of a service: {', '.join(service.environment)}: write them into "
+            f"{service.secrets} (mode 600)"
         )
-    for path in dict.fromkeys((made.command[0], str(made.config or made.directory))):
-        closed = _closed_folder(Path(path), _uid(made.user))
+    for path in dict.fromkeys((service.command[0], str(service.config or service.directory))):
+        closed = _closed_folder(Path(path), _uid(service.user))
         if closed is not None:
             found.append(
-                f"{made.user} cannot reach {path}, as {closed} is closed to others: install into a folder such as "
+                f"{service.user} cannot reach {path}, as {closed} is closed to others: install into a folder such as "
                 f"/opt/soundpost, or give another --user"
             )
     return tuple(found)
