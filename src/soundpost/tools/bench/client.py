@@ -212,7 +212,7 @@ class BenchClient(asyncio.Protocol):
                 self._fail("a hello with a bad socket id", wrong)
         elif frame.event == "pusher_internal:subscription_succeeded":
             if self._stay:
-                # What came before belongs to the stay before: events are sent to a connection in order.
+                # Events before this message belong to the subscription before: a connection receives in order.
                 self._tally.end_subscription(self)
                 self.sequences = Sequences(from_start=False)
             if not self.ready.done():
@@ -232,7 +232,7 @@ class BenchClient(asyncio.Protocol):
             self.ready.set_exception(SubscribeFailedError(kind, example))
             return False
         if self.ready.cancelled() or self.ready.exception() is not None:
-            return False  # that it failed was told already, and why
+            return False  # the first failure was reported already
         self._tally.error_counts.add(kind, example)
         return True
 

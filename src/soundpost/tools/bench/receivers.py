@@ -232,7 +232,7 @@ class Receivers:
             self._moves[channel] += 1
             await asyncio.sleep(period / 2)
             client.resubscribe()
-            # Not cancelled half-way: whether the others will be told of it must be known.
+            # Not cancelled half-way: the number of notices for the other members must be known.
             if not await asyncio.shield(self._has_returned(client, channel)):
                 return
             await asyncio.sleep(period / 2)

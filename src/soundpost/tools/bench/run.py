@@ -33,7 +33,7 @@ IDLE_LIMIT: Final = 5.0
 """Seconds without any delivery, after the last publication, until missing events are lost."""
 _IDLE_LIMIT_INTERRUPTED: Final = 1.0
 _LOOK_PERIOD: Final = 0.2
-_LEAD: Final = 0.2  # seconds between "start" and the start
+_LEAD: Final = 0.2  # seconds from the command Start to the start
 
 ShowProgress = Callable[[str, Progress, float], None]
 """Function called several times a second with the phase, the progress of all processes, and the share done."""
@@ -158,7 +158,7 @@ class _Phases:
         return publisher, receivers
 
     async def _run_time(self) -> None:
-        # Rather look twice than trust one Progress: it says how things stood a moment ago.
+        # One Progress is not enough: it is as old as the period between two.
         gone = 0
         while self._elapsed() < self._settings.duration and gone < 5:
             gone = 0 if self._progress().open else gone + 1

@@ -26,7 +26,7 @@ class Sequences:
     def __init__(self, *, from_start: bool) -> None:
         self._from_start = from_start
         self._next: dict[Stream, int] = {}
-        self._missing: dict[tuple[Stream, int], int] = {}  # to the second in which the loss showed
+        self._missing: dict[tuple[Stream, int], int] = {}  # by event the second in which the gap showed
         self._given_up: Counter[int] = Counter()
         self.received = 0
         self.duplicates = 0

@@ -199,7 +199,7 @@ def _report(settings: BenchSettings, endpoint: Endpoint) -> Report:
 
     try:
         return report_of(asyncio.run(_run(settings, endpoint)))
-    except asyncio.CancelledError:  # the second Ctrl-C: somebody is in a hurry
+    except asyncio.CancelledError:  # the second Ctrl-C
         raise typer.Exit(1) from None
 
 
@@ -233,7 +233,7 @@ def _write(report: Report, json: Path | None, svg: Path | None) -> None:
     from soundpost.tools.bench.table import print_report
 
     to_stdout = json == Path("-")
-    # On a pipe rich would take 80 columns and break lines that somebody may want to grep.
+    # On a pipe rich would take 80 columns and break lines, which grep could not find.
     file = sys.stderr if to_stdout else sys.stdout
     print_report(report, Console(file=file, width=None if file.isatty() else 200))
     if json is not None:

@@ -105,7 +105,7 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions) -> CheckPlan:
     except ConfigurationError:
         if options.url is None or options.config is not None:
             raise
-        return plan  # another server is examined: what is here need not be right
+        return plan  # another server is examined: the configuration here does not matter
     if loaded.generated:
         return plan if plan.public is not None or options.env else _with_running(plan, loaded)
     app = _app(loaded, plan)

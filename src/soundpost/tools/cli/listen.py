@@ -108,7 +108,7 @@ def listen(
     except KeyboardInterrupt:
         return
     except BrokenPipeError:
-        # Whoever read our output has gone; keep the interpreter from failing over the rest of it.
+        # The reader of the output has gone: keep the interpreter from failing over the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -136,7 +136,7 @@ async def _listen(
         _say(f"listening on {target.base_url} as socket {client.socket_id}; Ctrl-C ends it")
         seen = 0
         async for event in client:
-            if event.name == "pusher:subscription_succeeded":  # after a reconnection, which has been told
+            if event.name == "pusher:subscription_succeeded":  # after a reconnection, which on_status has printed
                 continue
             if event.name in ("pusher:error", "pusher:subscription_error"):
                 typer.secho(lines.text(event), dim=True, err=True)

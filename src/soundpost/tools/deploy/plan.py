@@ -13,9 +13,9 @@ from soundpost.defaults import DEFAULT_PORT
 from soundpost.errors import ConfigurationError
 
 _ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}
-_DRAIN_TIME: Final = 10  # seconds, where the settings leave it to the server
-_MARGIN: Final = 10  # seconds: whoever stops the server with SIGKILL waits so much longer than the server's own limits
-_SILENCE: Final = 60  # seconds a proxy allows beyond the longest silence; a ping is answered within 30
+_DRAIN_TIME: Final = 10  # seconds: the server's default
+_MARGIN: Final = 10  # seconds from the server's own limits to a SIGKILL
+_SILENCE: Final = 60  # seconds that a proxy adds to the longest silence; clients answer a ping within 30
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_]([-A-Za-z0-9_.]*[A-Za-z0-9_])?|\[?[0-9A-Fa-f:]+\]?")
 _NODE: Final = re.compile(r"(unix:/[-\w./@+]+|[-A-Za-z0-9_.]+:\d{1,5}|\[[0-9A-Fa-f:]+\]:\d{1,5})")

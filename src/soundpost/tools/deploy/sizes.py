@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-_OWN_FILES: Final = 1_024  # of the server besides its clients: the API's connections, Redis, certificates, a margin
-_PORTS: Final = 28_232  # that Linux has for outgoing connections to one address as it comes
+_OWN_FILES: Final = 1_024  # besides clients: the API's connections, Redis, certificates, a margin
+_PORTS: Final = 28_232  # Linux's default number for outgoing connections to one address
 MOST_PER_ADDRESS: Final = 55_000
 """Connections to one address and port that leave some ports free once ``ip_local_port_range`` is widened."""
-_MOST_OPEN_FILES: Final = 1_048_576  # fs.nr_open as it comes
+_MOST_OPEN_FILES: Final = 1_048_576  # default of fs.nr_open
 _CONNTRACK: Final = 65_536
 
 

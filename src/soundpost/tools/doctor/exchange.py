@@ -55,7 +55,7 @@ def send_request(sock: socket.socket, base_url: BaseUrl, request: bytes) -> RawR
             raise FaultFound(
                 "http-timeout", host=base_url.host, port=base_url.port, seconds=f"{timeouts.ANSWER:g}"
             ) from None
-    except OSError:  # reset: what came before it counts
+    except OSError:  # a reset: the bytes received before count
         pass
     response = _parsed(received)
     if response is None:

@@ -28,7 +28,7 @@ def check_idle_connection(plan: CheckPlan, browser_access: BrowserAccess, examin
 def _wait_for_ping(session: SocketSession, activity_timeout: float) -> str:
     began = time.monotonic()
     try:
-        # The server's ping is due at the same time: a moment longer, not to cross it.
+        # The server's ping is due at the same time: wait a moment longer, or the two pings would cross.
         frame = session.receive(activity_timeout + 1.5)
     except NothingReceivedError:
         ping(session)

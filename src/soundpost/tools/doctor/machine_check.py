@@ -18,7 +18,7 @@ from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.kernel_limits import KernelLimits, read_limits
 from soundpost.tools.doctor.plan import CheckPlan
 
-_RESERVED: Final = 128  # files beside the connections: the server's own, and places kept for the API
+_RESERVED: Final = 128  # files besides the connections: the server's own, and a reserve for the API
 _BACKLOG: Final = 4096
 _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "AUTH")
 

@@ -27,7 +27,7 @@ _CODES = {
     codes.OVER_QUOTA: "app-over-quota",
     codes.OVER_CAPACITY: "server-over-capacity",
 }
-_DEFAULT_ACTIVITY_TIMEOUT = 120.0  # pusher-js's own, and the longest it takes
+_DEFAULT_ACTIVITY_TIMEOUT = 120.0  # seconds: the default of pusher-js, and its maximum
 _CODES_END = 5000
 
 

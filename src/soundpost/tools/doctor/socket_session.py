@@ -134,7 +134,7 @@ class SocketSession:
         if not data:
             raise ConnectionClosedError(NO_CLOSE_FRAME, "")
         self._protocol.receive_data(data)
-        self._flush()  # a pong, or the answer to a goodbye
+        self._flush()  # a pong, or the reply to a close frame
         self._frames += [event for event in self._protocol.events_received() if isinstance(event, WebSocketFrame)]
 
     def _flush(self) -> None:

@@ -28,7 +28,7 @@ def declarations(events: Iterable[DescribedEvent], command: str = "soundpost typ
         else:
             name = listener_name(event.name)
             payload, note = _payload(types, event)
-            if name in listened:  # two that are called alike: the browser cannot tell them apart either
+            if name in listened:  # a browser cannot tell two events of one name apart either
                 listened[name] += f" | {payload}"
             else:
                 listened[name] = f"{_comment(event, note)}{INDENT * 2}{key(name)}: {payload}"
@@ -59,7 +59,7 @@ def _payload(types: Types, event: DescribedEvent) -> tuple[str, str]:
         return types.object(event.cls, event.fields, depth=2), ""
     try:
         returned = get_type_hints(event.cls.broadcast_with, include_extras=True).get("return", Any)
-    except Exception:  # a name that is there for type checkers only
+    except Exception:  # a name known to type checkers only
         returned = Any
     payload = types.of(returned)
     if payload == UNKNOWN:
@@ -71,7 +71,7 @@ def _notification(types: Types, event: DescribedEvent) -> str:
     """Return the interface for ``useEchoNotification<InvoicePaid>``, which adds the id."""
     try:
         kind = json.dumps(event.cls.broadcast_type(object.__new__(event.cls)))
-    except Exception:  # it looks at fields, which there are none of
+    except Exception:  # it reads fields, which this object lacks
         kind = "string"
     lines = [f"{INDENT}type: {kind};"]
     lines += [f"{INDENT}{key(field)}: {types.of(annotation)};" for field, annotation in (event.fields or {}).items()]

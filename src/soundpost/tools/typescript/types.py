@@ -79,7 +79,7 @@ class Types:
         if not fields:
             return "Record<string, never>"
         outside = self._duration
-        self._duration = "string" if _is_model(kind) else "number"  # pydantic writes PT30S, we write seconds
+        self._duration = "string" if _is_model(kind) else "number"  # pydantic writes PT30S, Soundpost seconds
         lines = [
             f"{INDENT * (depth + 1)}{key(name)}{'?' if name in optional else ''}: {self.of(annotation)};"
             for name, annotation in fields.items()
@@ -114,14 +114,14 @@ class Types:
             return self.of(serializer)
         try:
             return self.of(get_type_hints(serializer, include_extras=True).get("return", Any))
-        except Exception:  # it has none, or one for type checkers only
+        except Exception:  # without hints, or with names known to type checkers only
             return UNKNOWN
 
     def _named(self, kind: type[Any]) -> str:
         name = self._names.get(kind)
         if name is None:
             name = self._names[kind] = self._free_name(kind)
-            self.declared[name] = ""  # its place, before those it needs; and it may need itself
+            self.declared[name] = ""  # reserves the place before declarations it needs, even itself
             self.declared[name] = self._declaration(kind, name)
         return name
 
