@@ -21,11 +21,12 @@ DOORS: Final = frozenset({"asgi", "contrib", "django", "fastapi", "flask", "lite
 PUBLIC: Final = DOORS | {"client", "testing"}
 ROOT_MODULES: Final = "root modules"
 """Modules that lie directly in ``src/soundpost``, such as ``errors``."""
-SHARED: Final = frozenset({ROOT_MODULES, "wire"})
+SHARED: Final = frozenset({ROOT_MODULES, "environment", "wire"})
 SERVER: Final = frozenset({"server", "backplane", "config", "core"}) | SHARED
 
 MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     ROOT_MODULES: SHARED,
+    "environment": SHARED,
     "wire": SHARED,
     "core": SHARED,
     "config": SHARED | {"core"},
@@ -34,7 +35,7 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "broadcasting": SHARED | {"config"},
     "client": SHARED,
     "tools": SERVER | {"broadcasting", "client", "soundpost"},
-    "soundpost": frozenset({"broadcasting", ROOT_MODULES}),
+    "soundpost": frozenset({"broadcasting", "environment", ROOT_MODULES}),
     **dict.fromkeys(DOORS, SHARED | DOORS | {"broadcasting", "config"}),
     "asgi": SERVER | {"broadcasting"},
     "testing": SERVER | DOORS | {"broadcasting", "client"},
