@@ -47,9 +47,11 @@ class RequestError(SoundpostError):
 class BroadcastError(SoundpostError):
     """An event could not be sent; ``status`` is the HTTP status, 0 if no answer came."""
 
-    def __init__(self, message: str, status: int = 0) -> None:
+    def __init__(self, message: str, status: int = 0, *, reason: str | None = None) -> None:
         super().__init__(message)
         self.status = status
+        self.reason = reason or message
+        """The message without the event that it is about."""
 
     @property
     def may_pass(self) -> bool:

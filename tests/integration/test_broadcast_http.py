@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from soundpost import Broadcaster, EncryptedPrivateChannel
+from soundpost.broadcasting.drivers.http import HttpDriver
+from soundpost.broadcasting.message import Message
 from soundpost.client import SyncClient, with_secret
 from soundpost.errors import BroadcastError
 from support.harness import DEFAULT_APP, RunningServer, running_server
@@ -506,6 +508,27 @@ def test_requests_are_what_pushers_documentation_says(publish: Publish) -> None:
         assert f"Host: 127.0.0.1:{server.port}".encode() in head
         assert SECRET.encode() not in request
         broadcaster.close()
+
+
+async def test_the_driver_of_an_address_sends_a_text_as_it_stands() -> None:
+    with misbehaving(answering(answer(200))) as server:
+        driver = HttpDriver.at(f"http://127.0.0.1:{server.port}/ws/", "a b", "app-key", SECRET, timeout=5.0)
+        for data in ("plain words", '{"id": 7}', "", "half a character \ud83d"):
+            await driver.asend([Message(("orders.7",), "OrderShipped", data)])
+            request = server.requests[-1]
+            assert request.startswith(b"POST /ws/apps/a%20b/events?auth_key=app-key&")
+            assert json.loads(request.partition(b"\r\n\r\n")[2])["data"] == data
+        await driver.aclose()
+
+
+def test_the_driver_of_an_address_names_it_as_given_and_the_reason_alone() -> None:
+    url = f"http://localhost:{free_port()}/ws"
+    driver = HttpDriver.at(url, "1", "app-key", SECRET, timeout=5.0)
+    with pytest.raises(BroadcastError) as caught:
+        driver.send([Message(("orders.7",), "OrderShipped", "{}")])
+    driver.close()
+    assert caught.value.reason.startswith("nothing listens at http://localhost:")
+    assert str(caught.value) == f"event OrderShipped on orders.7: {caught.value.reason}"
 
 
 def test_proxies_of_the_environment_are_not_asked(monkeypatch: pytest.MonkeyPatch, publish: Publish) -> None:

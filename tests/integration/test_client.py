@@ -9,7 +9,8 @@ import signal
 
 import pytest
 
-from soundpost.client import Client, Member, Publisher, Subscription, User, with_secret
+from soundpost import Broadcaster
+from soundpost.client import Client, Member, Subscription, User, with_secret
 from soundpost.errors import ConnectionRefused, ProtocolError, RequestError, SubscriptionError
 from support.harness import DEFAULT_APP, RunningServer, running_server
 
@@ -164,10 +165,12 @@ async def test_a_channel_nobody_reads_does_not_hold_up_the_others(server: Runnin
         await client.subscribe("unread")
         with pytest.raises(TimeoutError):
             await idle.next(timeout=0)
-        with Publisher("1", KEY, SECRET, f"http://127.0.0.1:{server.port}") as publisher:
-            for number in range(1_200):
-                await asyncio.to_thread(publisher.publish, ["idle", "unread"], "tick", number)
-            await asyncio.to_thread(publisher.publish, "orders", "shipped", {})
+        broadcaster = Broadcaster()
+        broadcaster.configure(app_id="1", key=KEY, secret=SECRET, port=server.port, timeout=20.0)
+        for number in range(1_200):
+            await broadcaster.apublish(["idle", "unread"], "tick", number)
+        await broadcaster.apublish("orders", "shipped", {})
+        await broadcaster.aclose()
         assert await names(orders, 1) == ["shipped"]
         assert (idle.missed, client.missed) == (200, 200)
         assert (await idle.next()).data == 200

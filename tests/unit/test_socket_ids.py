@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +13,7 @@ from hypothesis import strategies as st
 from soundpost.broadcasting.drivers.requests import requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
-from soundpost.client.publish import Publisher
 from soundpost.core.connection import new_socket_id
-from soundpost.errors import RequestError
 from soundpost.pusher import Pusher
 from soundpost.wire.socket_id import fault, is_socket_id
 from support.command_line import CommandLine, command_line
@@ -76,14 +73,6 @@ def test_what_is_said_of_another_is_one_short_plain_line(text: str) -> None:
     assert said is None or (said.replace("…", "").isprintable() and len(said) < 700)
 
 
-def via_publisher(socket_id: str) -> None:
-    def handler(request: httpx.Request) -> httpx.Response:
-        raise AssertionError("it was sent")
-
-    with Publisher("1", "key", "secret", "http://x", transport=httpx.MockTransport(handler)) as publisher:
-        publisher.publish("a", "b", {}, socket_id)
-
-
 def pusher() -> Pusher:
     return Pusher("1", "key", "secret", host="127.0.0.1", port=1, ssl=False)
 
@@ -98,7 +87,6 @@ def via_encoded_pusher_batch(socket_id: str) -> None:
 
 
 DOORS: list[tuple[Callable[[str], object], type[Exception]]] = [
-    (via_publisher, RequestError),
     (via_pusher_batch, ValueError),
     (via_encoded_pusher_batch, ValueError),
     (lambda text: pusher().authenticate("private-a", text), ValueError),

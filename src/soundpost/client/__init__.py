@@ -1,4 +1,4 @@
-"""Clients of any Pusher-compatible server: ``Client`` and ``SyncClient`` (WebSocket), ``Publisher`` (HTTP API).
+"""Clients of any Pusher-compatible server: ``Client`` and ``SyncClient`` (WebSocket).
 
 Names are imported when they are first used: neither httpx nor websockets is loaded by ``import soundpost``.
 """
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from soundpost.client.client import Client
     from soundpost.client.incoming import Event
     from soundpost.client.members import Member
-    from soundpost.client.publish import Publisher
     from soundpost.client.subscription import Subscription
     from soundpost.client.sync import SyncClient, SyncSubscription, SyncUser
     from soundpost.client.user import User
@@ -26,7 +25,6 @@ __all__ = [
     "Client",
     "Event",
     "Member",
-    "Publisher",
     "Subscription",
     "SyncClient",
     "SyncSubscription",
@@ -44,7 +42,6 @@ _MODULES = {
     "Client": "client",
     "Event": "incoming",
     "Member": "members",
-    "Publisher": "publish",
     "Subscription": "subscription",
     "SyncClient": "sync",
     "SyncSubscription": "sync",

@@ -27,6 +27,7 @@ from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
 from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.per_process import PerProcess
+from soundpost.wire.addresses import split_url
 from soundpost.wire.foreign import object_in, time_in
 from soundpost.wire.signatures import signed_query
 
@@ -55,6 +56,32 @@ class HttpDriver:
         self._circuit = PerProcess(Circuit)
         self._blocking = PerProcess(self._new_blocking, BlockingConnections.forget)
         self._async: PerProcess[_OfLoops] = PerProcess(WeakKeyDictionary)
+
+    @classmethod
+    def at(
+        cls, base_url: str, app_id: str, key: str, secret: str, *, timeout: float, verify: bool | str = True
+    ) -> HttpDriver:
+        """Return the driver of an app whose server has this address, as ``https://ws.example.com/ws``.
+
+        Errors name the address as it is given here. ``timeout`` is in seconds. Raises AddressError.
+        """
+        parts = split_url(base_url)
+        driver = cls(
+            ConnectionSettings(
+                app_id=app_id,
+                key=key,
+                secret=secret,
+                scheme=parts.scheme,
+                host=parts.hostname or "",
+                port=parts.port or (443 if parts.scheme == "https" else 80),
+                path=parts.path.rstrip("/"),
+                timeout=timeout,
+                connect_timeout=timeout,
+                verify=verify,
+            )
+        )
+        driver._base = base_url
+        return driver
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send them, each request within ``timeout``. Raises BroadcastError."""
@@ -145,16 +172,16 @@ class HttpDriver:
     def _check_circuit(self, what: str) -> None:
         reason = self._circuit().refusal()
         if reason is not None:
-            raise BroadcastError(f"{what}: {reason}")
+            raise _error(what, reason)
 
     def _lost(self, what: str, error: BaseException) -> BroadcastError:
         reason = str(no_answer(self._base, error))
         self._circuit().failed(reason)
-        return BroadcastError(f"{what}: {reason}")
+        return _error(what, reason)
 
     def _take(self, answer: HttpAnswer, request: ApiRequest) -> None:
         if answer.status == 413:
-            raise BroadcastError(f"{request.what}: {self._refusal(answer)}. {request.largest()}", 413)
+            raise _error(request.what, f"{self._refusal(answer)}. {request.largest()}", 413)
         self._decoded(answer, request.what)
 
     def _decoded(self, answer: HttpAnswer, what: str) -> dict[str, Any]:
@@ -166,7 +193,7 @@ class HttpDriver:
             value = object_in(answer.body or b"{}")
             if value is not None:
                 return value
-        raise BroadcastError(f"{what}: {self._refusal(answer)}", answer.status)
+        raise _error(what, self._refusal(answer), answer.status)
 
     def _refusal(self, answer: HttpAnswer) -> str:
         """The server's reason, without the digests and signatures that some servers put into it."""
@@ -205,6 +232,10 @@ class HttpDriver:
 def _once(method: str) -> dict[str, str]:
     """What lets a request that is sent again be known as the same."""
     return {"Idempotency-Key": secrets.token_urlsafe(12)} if method == "POST" else {}
+
+
+def _error(what: str, reason: str, status: int = 0) -> BroadcastError:
+    return BroadcastError(f"{what}: {reason}", status, reason=reason)
 
 
 def _worth_another(error: BaseException) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import JsonError
-from soundpost.wire.json_text import read_json
+from soundpost.wire.json_text import encode, read_json
 
 _BATCH_BYTES: Final = {"reverb": 9_000}
 """Bytes of one batch: Reverb takes 10,000 a request unless told otherwise."""
@@ -42,7 +41,7 @@ class ApiRequest:
     def largest(self) -> str:
         """Which of its messages is the largest, and which field makes it so."""
         message = max(self.messages, key=lambda each: len(each.data))
-        size = len(message.data.encode())
+        size = len(message.data.encode(errors="surrogatepass"))
         return f"The data of {message.name} has {size} bytes{_largest_field(message.data)}"
 
 
@@ -55,7 +54,7 @@ def requests_for(messages: Sequence[Message], settings: ConnectionSettings) -> I
     batch: list[Message] = []
     size = 0
     for message in messages:
-        more = len(_encode(_event(message))) + _CHANNEL_BYTES
+        more = len(encode(_event(message))) + _CHANNEL_BYTES
         if batch and (len(message.channels) > 1 or len(batch) == settings.max_batch_size or size + more > most_bytes):
             yield _request(batch)
             batch, size = [], 0
@@ -71,9 +70,9 @@ def requests_for(messages: Sequence[Message], settings: ConnectionSettings) -> I
 def _request(messages: list[Message]) -> ApiRequest:
     if len(messages) > 1:
         batch = {"batch": [{**_event(each), "channel": each.channels[0]} for each in messages]}
-        return ApiRequest("/batch_events", _encode(batch), tuple(messages))
+        return ApiRequest("/batch_events", encode(batch), tuple(messages))
     [message] = messages
-    return ApiRequest("/events", _encode({**_event(message), "channels": message.channels}), (message,))
+    return ApiRequest("/events", encode({**_event(message), "channels": message.channels}), (message,))
 
 
 def _event(message: Message) -> dict[str, Any]:
@@ -83,10 +82,6 @@ def _event(message: Message) -> dict[str, Any]:
     return event
 
 
-def _encode(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
-
-
 def _largest_field(data: str) -> str:
     try:
         value = read_json(data)
@@ -94,6 +89,6 @@ def _largest_field(data: str) -> str:
         return ""
     if not isinstance(value, dict) or not value:
         return ""
-    sizes = {name: len(_encode(each)) for name, each in value.items()}
+    sizes = {name: len(encode(each)) for name, each in value.items()}
     name = max(sizes, key=sizes.__getitem__)
     return f", of which {name!r} has {sizes[name]}: send an id, and let the browser fetch the rest"

@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
+from soundpost.broadcasting.drivers.http import HttpDriver
+from soundpost.broadcasting.message import Message
 from soundpost.client.authorization import with_secret
 from soundpost.client.client import Client
-from soundpost.client.publish import Publisher
-from soundpost.errors import RequestError, SubscriptionError
+from soundpost.errors import BroadcastError, RequestError, SubscriptionError
 from soundpost.tools.bench.messages import Endpoint
 from soundpost.tools.bench.payload import EVENT_NAME
 from soundpost.tools.bench.scenario import BenchSettings
 
-_PATIENCE: Final = 15.0
-"""Seconds; a client by itself would come back for ever."""
+_SUBSCRIBE_TIMEOUT: Final = 15.0
+"""Seconds; a client by itself would reconnect for ever."""
+_PUBLISH_TIMEOUT: Final = 10.0
+"""Seconds for the whole request."""
 
 
 async def try_once(settings: BenchSettings, endpoint: Endpoint) -> None:
@@ -30,14 +33,28 @@ async def try_once(settings: BenchSettings, endpoint: Endpoint) -> None:
         endpoint.base_url, endpoint.key, auth=authorize, verify=endpoint.verify, on_status=said.append
     ) as client:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_SUBSCRIBE_TIMEOUT):
                 await client.subscribe(channel)
         except TimeoutError:
-            raise RequestError(0, f"no subscription to {channel} within {_PATIENCE:.0f} s: {said[-1]}") from None
+            raise RequestError(0, f"no subscription to {channel} within {_SUBSCRIBE_TIMEOUT:.0f} s: {said[-1]}") from None
         except SubscriptionError as error:
             raise RequestError(error.status, f"{channel} was refused: {error}") from None
         if settings.publishes:
-            with Publisher(
-                endpoint.app_id, endpoint.key, endpoint.secret, endpoint.base_url, verify=endpoint.verify
-            ) as publisher:
-                publisher.publish(channel, EVENT_NAME, "x" * settings.size)
+            await _publish(endpoint, Message((channel,), EVENT_NAME, "x" * settings.size))
+
+
+async def _publish(endpoint: Endpoint, message: Message) -> None:
+    driver = HttpDriver.at(
+        endpoint.base_url,
+        endpoint.app_id,
+        endpoint.key,
+        endpoint.secret,
+        timeout=_PUBLISH_TIMEOUT,
+        verify=endpoint.verify,
+    )
+    try:
+        await driver.asend([message])
+    except BroadcastError as error:
+        raise RequestError(error.status, error.reason) from None  # the event is one of this tool's own
+    finally:
+        await driver.aclose()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
+from soundpost.errors import BroadcastError, RequestError
 from soundpost.tools.cli.target import (
     AppIdOption,
     ConfigOption,
@@ -17,12 +18,16 @@ from soundpost.tools.cli.target import (
     PortOption,
     SchemeOption,
     SecretOption,
+    Target,
     TargetOptions,
     UrlOption,
     resolve,
 )
 from soundpost.wire.printable import printable
 from soundpost.wire.socket_id import fault
+
+_TIMEOUT: Final = 10.0
+"""Seconds for the whole request."""
 
 
 def trigger(
@@ -51,8 +56,6 @@ def trigger(
     date | soundpost trigger clock tick -
     soundpost trigger orders shipped --url https://example.com --config app.toml
     """
-    from soundpost.client.publish import Publisher
-
     wrong = None if socket_id is None else fault(socket_id)
     if wrong is not None:
         raise typer.BadParameter(wrong, param_hint="--socket-id")
@@ -61,9 +64,23 @@ def trigger(
     )
     text = sys.stdin.read().removesuffix("\n") if data == "-" else data
     _check_encrypted(channel, text)
-    with Publisher(target.app_id, target.key, target.secret, target.base_url, verify=not insecure) as publisher:
-        publisher.publish(channel, event, text, socket_id)
+    _publish(target, channel, event, text, socket_id, verify=not insecure)
     typer.echo(printable(f"Published {event} to {channel}"))
+
+
+def _publish(target: Target, channel: str, event: str, text: str, socket_id: str | None, *, verify: bool) -> None:
+    from soundpost.broadcasting.drivers.http import HttpDriver
+    from soundpost.broadcasting.message import Message
+
+    driver = HttpDriver.at(
+        target.base_url, target.app_id, target.key, target.secret, timeout=_TIMEOUT, verify=verify
+    )
+    try:
+        driver.send([Message((channel,), event, text, socket_id)])
+    except BroadcastError as error:
+        raise RequestError(error.status, error.reason) from None  # the command line has named the event
+    finally:
+        driver.close()
 
 
 def _check_encrypted(channel: str, data: str) -> None:
