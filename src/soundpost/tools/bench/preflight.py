@@ -14,7 +14,7 @@ from soundpost.tools.bench.messages import Endpoint
 from soundpost.tools.bench.payload import EVENT_NAME
 from soundpost.tools.bench.scenario import BenchSettings
 
-_SUBSCRIBE_TIMEOUT: Final = 15.0
+_TIMEOUT: Final = 15.0
 """Seconds; a client by itself would reconnect for ever."""
 _PUBLISH_TIMEOUT: Final = 10.0
 """Seconds for the whole request."""
@@ -33,10 +33,10 @@ async def try_once(settings: BenchSettings, endpoint: Endpoint) -> None:
         endpoint.base_url, endpoint.key, auth=authorize, verify=endpoint.verify, on_status=said.append
     ) as client:
         try:
-            async with asyncio.timeout(_SUBSCRIBE_TIMEOUT):
+            async with asyncio.timeout(_TIMEOUT):
                 await client.subscribe(channel)
         except TimeoutError:
-            raise RequestError(0, f"no subscription to {channel} within {_SUBSCRIBE_TIMEOUT:.0f} s: {said[-1]}") from None
+            raise RequestError(0, f"no subscription to {channel} within {_TIMEOUT:.0f} s: {said[-1]}") from None
         except SubscriptionError as error:
             raise RequestError(error.status, f"{channel} was refused: {error}") from None
         if settings.publishes:

@@ -72,9 +72,7 @@ def _publish(target: Target, channel: str, event: str, text: str, socket_id: str
     from soundpost.broadcasting.drivers.http import HttpDriver
     from soundpost.broadcasting.message import Message
 
-    driver = HttpDriver.at(
-        target.base_url, target.app_id, target.key, target.secret, timeout=_TIMEOUT, verify=verify
-    )
+    driver = HttpDriver.at(target.base_url, target.app_id, target.key, target.secret, timeout=_TIMEOUT, verify=verify)
     try:
         driver.send([Message((channel,), event, text, socket_id)])
     except BroadcastError as error:
