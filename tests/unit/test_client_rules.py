@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from soundpost.client.address import is_loopback, socket_url
+from soundpost.client.address import socket_url
 from soundpost.client.authorization import ChannelAuth, with_secret
 from soundpost.client.incoming import Event, decode_frame
 from soundpost.client.members import Members
 from soundpost.client.reconnection import Action, action_for, delay_before
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import is_loopback_url
 from soundpost.wire.signatures import sign
 
 
@@ -28,8 +29,10 @@ def test_socket_addresses(base_url: str, expected: str) -> None:
 
 
 def test_loopback_addresses() -> None:
-    assert all(map(is_loopback, ("http://127.0.0.1:1", "http://localhost", "http://[::1]:80", "http://a.localhost")))
-    assert not any(map(is_loopback, ("http://10.0.0.1", "https://localhost.example.com", "https://example.com")))
+    assert all(
+        map(is_loopback_url, ("http://127.0.0.1:1", "http://localhost", "http://[::1]:80", "http://a.localhost"))
+    )
+    assert not any(map(is_loopback_url, ("http://10.0.0.1", "https://localhost.example.com", "https://example.com")))
 
 
 def test_channels_are_authorized_by_their_kind() -> None:

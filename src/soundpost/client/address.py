@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from soundpost import __version__
 from soundpost.errors import ConfigurationError
-from soundpost.wire.addresses import AddressError, is_loopback_host, split_url
+from soundpost.wire.addresses import AddressError, split_url
 
 PROTOCOL = 7
 """The version of the Pusher protocol that is asked for."""
@@ -24,11 +24,3 @@ def socket_url(base_url: str, key: str) -> str:
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     query = f"protocol={PROTOCOL}&client=soundpost&version={__version__}"
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/app/{quote(key, safe='')}?{query}"
-
-
-def is_loopback(url: str) -> bool:
-    """Whether an address is on this machine, where no proxy of the environment has a place."""
-    try:
-        return is_loopback_host(urlsplit(url).hostname or "")
-    except ValueError:
-        return False

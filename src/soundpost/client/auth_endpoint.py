@@ -13,11 +13,11 @@ from typing import Any, Final
 
 import httpx
 
-from soundpost.client.address import is_loopback
 from soundpost.client.authorization import ChannelAuth, UserAuth
 from soundpost.errors import ConfigurationError, RequestError
 from soundpost.http_failures import authorization_refused, no_answer
 from soundpost.redaction import redacted_url
+from soundpost.wire.addresses import is_loopback_url
 from soundpost.wire.channel_names import kind_of
 from soundpost.wire.foreign import object_in
 
@@ -121,7 +121,7 @@ class Endpoint:
             limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
             verify=self.verify,
             transport=self.transport,
-            trust_env=not is_loopback(self.url),
+            trust_env=not is_loopback_url(self.url),
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from soundpost.client.address import is_loopback, socket_url
+from soundpost.client.address import socket_url
 from soundpost.client.bounded_connection import BoundedConnection
 from soundpost.client.incoming import Frame, decode_frame
 from soundpost.client.thinned_log import ThinnedLog
@@ -17,6 +17,7 @@ from soundpost.errors import ConnectionRefused, RequestError
 from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.redaction import redacted_url
 from soundpost.wire import socket_id as socket_ids
+from soundpost.wire.addresses import is_loopback_url
 from soundpost.wire.frames import TOO_BIG
 from soundpost.wire.json_text import encode
 from soundpost.wire.printable import one_line
@@ -80,7 +81,7 @@ class PusherSocket:
             socket = await websockets.connect(
                 url := socket_url(base_url, key),
                 ssl=_tls_context(verify) if url.startswith("wss:") else None,
-                proxy=None if is_loopback(base_url) else True,
+                proxy=None if is_loopback_url(base_url) else True,
                 ping_interval=None,  # the protocol has its own
                 open_timeout=ANSWER_TIMEOUT,
                 close_timeout=1,

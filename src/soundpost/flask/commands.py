@@ -10,8 +10,8 @@ from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
 from soundpost.broadcasting.settings import ConnectionSettings
-from soundpost.client.address import is_loopback
 from soundpost.errors import JsonError, SoundpostError
+from soundpost.wire.addresses import is_loopback_url
 from soundpost.wire.json_text import read_json
 
 
@@ -87,7 +87,7 @@ def _server_variables(connection: ConnectionSettings) -> dict[str, str]:
         "SOUNDPOST_APP_KEY": connection.key,
         "SOUNDPOST_APP_SECRET": connection.secret,
     }
-    if is_loopback(connection.base_url):
+    if is_loopback_url(connection.base_url):
         variables["SOUNDPOST_SERVER_PORT"] = str(connection.port)
         variables["SOUNDPOST_SERVER_PATH"] = connection.path
     return {name: value for name, value in variables.items() if value}

@@ -57,6 +57,14 @@ def is_loopback_host(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def is_loopback_url(url: str) -> bool:
+    """Tell whether a URL leads every machine to itself, where no proxy of the environment has a place."""
+    try:
+        return is_loopback_host(urlsplit(url).hostname or "")
+    except ValueError:
+        return False
+
+
 def port_of(value: Any) -> int:
     """A port to connect to, from 1 to 65535. Raises AddressError."""
     number = 0

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import Any, Final
 
 from soundpost.broadcasting.settings import BroadcastSettings
-from soundpost.client.address import is_loopback
+from soundpost.wire.addresses import is_loopback_url
 
 CONFIG_ID: Final = "soundpost-config"
 """Id of the HTML element with the options, which the script reads."""
@@ -64,7 +64,7 @@ def echo_options(
 
 def is_internal(host: str) -> bool:
     """Tell whether only this machine, or a private network, can reach a host."""
-    return host in _UNSPECIFIED or ("." not in host and ":" not in host) or is_loopback(f"//{_bracketed(host)}")
+    return host in _UNSPECIFIED or ("." not in host and ":" not in host) or is_loopback_url(f"//{_bracketed(host)}")
 
 
 def echo_script(options: dict[str, Any], *, nonce: str = "") -> str:
