@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # once more the names of _HOMES, for type checkers
     from soundpost.broadcasting.event import SupportsBroadcast as SupportsBroadcast
     from soundpost.broadcasting.event import UserNotification as UserNotification
     from soundpost.broadcasting.message import Message as Message
-    from soundpost.broadcasting.serializers import register_serializer as register_serializer
+    from soundpost.values.serializers import register_serializer as register_serializer
     from soundpost.broadcasting.socket_id import SocketIdMiddleware as SocketIdMiddleware
     from soundpost.broadcasting.socket_id import current_socket_id as current_socket_id
 
@@ -51,7 +51,7 @@ _HOMES = {
     ),
     "soundpost.broadcasting.event:": ("Broadcastable", "Event", "SupportsBroadcast", "UserNotification"),
     "soundpost.broadcasting.message:": ("Message",),
-    "soundpost.broadcasting.serializers:": ("register_serializer",),
+    "soundpost.values.serializers:": ("register_serializer",),
     "soundpost.broadcasting.socket_id:": ("SocketIdMiddleware", "current_socket_id"),
 }
 """Modules, and objects in them, with the public names that they have; in the notation of ``pkgutil.resolve_name``."""

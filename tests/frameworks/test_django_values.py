@@ -15,8 +15,8 @@ from frameworks.django_database import in_transactions, user
 from frameworks.django_site.shop.models import Order
 from soundpost import Event, PrivateChannel, broadcast, register_serializer
 from soundpost.broadcasting.authorization.users import id_of
-from soundpost.broadcasting.serializers import unregister_serializer
 from soundpost.errors import PayloadError
+from soundpost.values.serializers import unregister_serializer
 
 
 class Status(models.TextChoices):

@@ -25,8 +25,8 @@ from sqlmodel import Field, SQLModel
 from soundpost import Broadcastable, register_serializer
 from soundpost.broadcasting.composing import messages_for
 from soundpost.broadcasting.serialization import to_json
-from soundpost.broadcasting.serializers import unregister_serializer
 from soundpost.errors import PayloadError
+from soundpost.values.serializers import unregister_serializer
 
 
 class Colour(enum.Enum):

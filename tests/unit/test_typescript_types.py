@@ -19,10 +19,10 @@ import pytest
 from soundpost.broadcasting.catalogue import describe, events_in
 from soundpost.broadcasting.channels import Channel
 from soundpost.broadcasting.event import Event
-from soundpost.broadcasting.serializers import register_serializer, unregister_serializer
 from soundpost.errors import ConfigurationError
 from soundpost.tools.typescript import declarations
 from soundpost.tools.typescript.types import Types
+from soundpost.values.serializers import register_serializer, unregister_serializer
 from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]

@@ -185,7 +185,8 @@ class Broadcaster(Configured):
     def _messages(
         self, event: Any, to_others: bool, socket_id: str | None, via: str | Iterable[str] | None
     ) -> list[Message]:
-        return messages_for(event, self._excluded(to_others, socket_id), self._connections(event, via))
+        excluded = self._excluded(to_others, socket_id)
+        return messages_for(event, excluded, self._connections(event, via), lambda: self.settings)
 
     @staticmethod
     def _excluded(to_others: bool, socket_id: str | None) -> str | None:
@@ -269,7 +270,7 @@ class Broadcaster(Configured):
             self._deliver(sealed, way.queue, "log")  # nobody is left to be told
 
         if session is not None:
-            from soundpost.contrib.sqlalchemy import after_commit
+            from soundpost.broadcasting.session_commit import after_commit
 
             after_commit(session, send)
         elif not (way.after_commit and self.transactions is not None and self.transactions.defer(send)):

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, get_origin, get_type_hints
 
 from soundpost.broadcasting.event import Broadcastable, UserNotification
 from soundpost.broadcasting.serialization import field_names
-from soundpost.broadcasting.text import text_of
 from soundpost.errors import ConfigurationError, SoundpostError
+from soundpost.values.text import text_of
 
 Fields = dict[str, Any]
 """Annotations by name; Any where there is none that can be read."""

@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final
 
-from soundpost.broadcasting.proxies import unproxied
-from soundpost.broadcasting.text import is_text, text_of, user_id_of
 from soundpost.errors import PayloadError
+from soundpost.values.proxies import unproxied
+from soundpost.values.text import is_text, text_of, user_id_of
 from soundpost.wire.channel_names import SERVER_TO_USER
 
 _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")

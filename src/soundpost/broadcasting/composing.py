@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
 from soundpost.broadcasting.channels import ChannelLike, names_of
-from soundpost.broadcasting.event import default_payload
+from soundpost.broadcasting.event import UserNotification, default_payload
 from soundpost.broadcasting.message import Message, shown
-from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.serialization import to_json
-from soundpost.broadcasting.text import is_text, text_of
+from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import PayloadError
+from soundpost.values.proxies import unproxied
+from soundpost.values.text import is_text, text_of
 from soundpost.wire.channel_names import fault, kind_of
 
 MAX_CHANNELS: Final = 100
@@ -21,10 +22,16 @@ MAX_CHANNEL_NAME: Final = 200
 MAX_EVENT_NAME: Final = 200
 
 
-def messages_for(event: Any, excluded: str | None, connections: Sequence[str]) -> list[Message]:
-    """What is sent for an event object, through each of ``connections``; nothing, if it goes to no channel.
+def messages_for(
+    event: Any,
+    excluded: str | None,
+    connections: Sequence[str],
+    settings: Callable[[], BroadcastSettings] = BroadcastSettings,
+) -> list[Message]:
+    """Return the messages of an event object, for each of ``connections``; none for an event without a channel.
 
-    Raises PayloadError for what no server would take.
+    ``settings`` is called for the channel of a notification whose class names none. Raises PayloadError for an event
+    that no server would take.
     """
     event = unproxied(event)
     kind = type(event).__name__
@@ -35,12 +42,18 @@ def messages_for(event: Any, excluded: str | None, connections: Sequence[str]) -
         raise PayloadError(
             f"{kind} is no event: it has no broadcast_on. Derive it from soundpost.Event, or use publish(…)"
         )
-    channels = event.broadcast_on()
+    channels = _channels_of(event, settings)
     if channels is None:
         return []
     name = event.broadcast_as() if hasattr(event, "broadcast_as") else kind
     data = event.broadcast_with() if hasattr(event, "broadcast_with") else default_payload(event)
     return compose(channels, name, data, excluded, connections)
+
+
+def _channels_of(event: Any, settings: Callable[[], BroadcastSettings]) -> Any:
+    if getattr(type(event), "broadcast_on", None) is UserNotification.broadcast_on:
+        return event.user_channel(settings)
+    return event.broadcast_on()
 
 
 def compose(

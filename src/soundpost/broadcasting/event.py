@@ -8,18 +8,17 @@ class OrderShipped(Event, on=PrivateChannel("orders.{order_id}")):
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, dataclass_transform, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Final, Literal, Protocol, dataclass_transform, runtime_checkable
 from uuid import uuid4
 
 from soundpost.broadcasting.channels import Channel, ChannelLike, PrivateChannel, several
-from soundpost.broadcasting.orm import is_orm_object
+from soundpost.broadcasting.default_broadcaster import default_broadcaster
 from soundpost.broadcasting.serialization import dumped, fields_of
-from soundpost.broadcasting.text import user_id_of
+from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import PayloadError
-
-if TYPE_CHECKING:
-    from soundpost.broadcasting.broadcaster import Broadcaster
+from soundpost.values.orm import is_orm_object
+from soundpost.values.text import user_id_of
 
 OnError = Literal["raise", "log"]
 
@@ -109,11 +108,11 @@ class Broadcastable:
 
     def broadcast(self, **options: Any) -> None:
         """Send it; takes what :func:`soundpost.broadcast` takes."""
-        _default()(self, **options)
+        default_broadcaster()(self, **options)
 
     async def abroadcast(self, **options: Any) -> None:
         """Send it without blocking the event loop."""
-        await _default().abroadcast(self, **options)
+        await default_broadcaster().abroadcast(self, **options)
 
 
 @dataclass_transform()
@@ -144,8 +143,12 @@ class UserNotification(Event):
     """Name of the channel, without prefix, with ``{id}`` in it; None: as configured."""
 
     def broadcast_on(self) -> ChannelLike | Iterable[ChannelLike]:
-        """The user's channel."""
-        pattern = self.notification_channel or _default().settings.notification_channel
+        """Return the user's channel, by the settings of the default broadcaster where the class names none."""
+        return self.user_channel(lambda: default_broadcaster().settings)
+
+    def user_channel(self, settings: Callable[[], BroadcastSettings]) -> PrivateChannel:
+        """Return the user's channel, by the settings of a broadcaster where the class names none."""
+        pattern = self.notification_channel or settings().notification_channel
         user_id = user_id_of(self.user_id, f"event {type(self).__name__}: user_id")
         return PrivateChannel(pattern.replace("{id}", user_id))
 
@@ -189,9 +192,3 @@ class _Fields(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(vars(self._event))
-
-
-def _default() -> Broadcaster:
-    from soundpost.broadcasting import broadcast
-
-    return broadcast

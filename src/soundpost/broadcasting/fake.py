@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from soundpost.broadcasting.channels import ChannelLike, names_of
 from soundpost.broadcasting.message import Message, shown
-from soundpost.broadcasting.text import text_of
 from soundpost.errors import PayloadError
+from soundpost.values.text import text_of
 
 MAX_DATA: Final = 10_240
 """Bytes of an event's data that Pusher, and Soundpost if nothing else is said, take."""

@@ -16,12 +16,12 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
-from soundpost.broadcasting.orm import is_orm_object
-from soundpost.broadcasting.proxies import unproxied
-from soundpost.broadcasting.serializers import serializer_of
-from soundpost.broadcasting.text import text_of
 from soundpost.broadcasting.unsendable import way_out
 from soundpost.errors import PayloadError
+from soundpost.values.orm import is_orm_object
+from soundpost.values.proxies import unproxied
+from soundpost.values.serializers import serializer_of
+from soundpost.values.text import text_of
 from soundpost.wire.json_text import is_unicode
 
 _PLAIN: Final = (str, bool, int, float, type(None))

@@ -1,38 +1,20 @@
-"""Events that wait for the commit of a SQLAlchemy session: ``broadcast(event, session=session)``.
+"""Events that wait for the commit of a SQLAlchemy session.
 
-They are sent once the session's transaction is committed and its connection given back, in the order in which they were
-broadcast; a rollback drops them, that of a savepoint those that were broadcast since. If no transaction has begun yet
-they wait for the one that begins next.
+``broadcast(event, session=session)`` waits for one session, :class:`SessionTransactions` for a scoped session without
+its being named. An event is sent once the transaction is committed; a rollback drops the event.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import event
-from sqlalchemy.util import concurrency
 
-log = logging.getLogger("soundpost.broadcast")
+from soundpost.broadcasting.session_commit import Send, after_commit, plain_session
 
-Send = Callable[[], None]
-_WAITING: Final = "soundpost_waiting"
+__all__ = ["SessionTransactions", "after_commit"]
+
 _WRITTEN: Final = "soundpost_written"
-_await: Final = getattr(concurrency, "await_only", None) or concurrency.await_  # its name before and since 2.1
-
-
-def after_commit(session: Any, send: Send) -> None:
-    """Call ``send`` once the session has committed; never, if it is rolled back.
-
-    ``session`` is a Session, an AsyncSession, or the scoped form of either. ``await commit()`` of an AsyncSession waits
-    for it too, without blocking the event loop. What it raises is logged: the transaction is committed, come what may.
-    """
-    session = _session_of(session)
-    if _WAITING not in session.info:
-        session.info[_WAITING] = _Waiting(session)
-    session.info[_WAITING].add(session, send)
 
 
 class SessionTransactions:
@@ -53,7 +35,7 @@ class SessionTransactions:
         """Whether the session has something to commit."""
         if not self._scoped.registry.has():
             return False
-        session = _session_of(self._scoped)
+        session = plain_session(self._scoped)
         changed = session.info.get(_WRITTEN, False) or session.new or session.dirty or session.deleted
         return bool(session.in_transaction() and changed)
 
@@ -63,87 +45,6 @@ class SessionTransactions:
             return False
         after_commit(self._scoped, send)
         return True
-
-
-class _Waiting:
-    """What waits for a session, by the transaction or savepoint in which it was broadcast."""
-
-    def __init__(self, session: Any) -> None:
-        self._early: list[Send] = []
-        """Broadcast before a transaction began."""
-        self._sends: dict[Any, list[Send]] = {}
-        self._committed: list[Any] = []
-        event.listen(session, "after_transaction_create", self._begun)
-        event.listen(session, "after_commit", self._commit)
-        event.listen(session, "after_transaction_end", self._end)
-
-    def add(self, session: Any, send: Send) -> None:
-        current = _current(session)
-        if current is None:
-            self._early.append(send)
-        else:
-            self._sends.setdefault(current, []).append(send)
-
-    def _begun(self, session: Any, transaction: Any) -> None:
-        if transaction.parent is None and self._early:
-            self._sends[transaction] = self._early
-            self._early = []
-
-    def _commit(self, session: Any) -> None:
-        """A savepoint is released: what waited for it waits for what it is in. A transaction is committed."""
-        current = _current(session)
-        if current not in self._sends:
-            return
-        if current.nested:
-            self._sends.setdefault(_outer(current), []).extend(self._sends.pop(current))
-        else:
-            self._committed.append(current)
-
-    def _end(self, session: Any, transaction: Any) -> None:
-        sends = self._sends.pop(transaction, [])
-        if transaction in self._committed:
-            self._committed.remove(transaction)
-            _call(sends)
-        elif sends:
-            log.debug("rolled back, with %d event(s) that waited", len(sends))
-
-
-def _session_of(session: Any) -> Any:
-    """The plain Session in whatever an application calls one."""
-    if hasattr(session, "registry"):
-        session = session.registry()
-    return getattr(session, "sync_session", session)
-
-
-def _current(session: Any) -> Any:
-    return session.get_nested_transaction() or session.get_transaction()
-
-
-def _outer(savepoint: Any) -> Any:
-    outer = savepoint.parent
-    while outer.parent is not None and not outer.nested:
-        outer = outer.parent
-    return outer
-
-
-def _call(sends: list[Send]) -> None:
-    try:
-        loop = asyncio.get_running_loop()
-    except RuntimeError:
-        _call_all(sends)
-        return
-    if concurrency.in_greenlet():
-        _await(asyncio.to_thread(_call_all, sends))
-    else:
-        loop.run_in_executor(None, _call_all, sends)
-
-
-def _call_all(sends: list[Send]) -> None:
-    for send in sends:
-        try:
-            send()
-        except Exception:
-            log.exception("not sent, after a transaction was committed")
 
 
 def _wrote(session: Any, context: Any = None) -> None:

@@ -13,10 +13,10 @@ from urllib.parse import quote
 from soundpost.broadcasting.channels import UserChannel
 from soundpost.broadcasting.composing import MAX_CHANNEL_NAME, MAX_CHANNELS, MAX_EVENT_NAME
 from soundpost.broadcasting.encryption import master_key, seal
-from soundpost.broadcasting.proxies import unproxied
 from soundpost.broadcasting.serialization import to_json
-from soundpost.broadcasting.text import is_text, text_of
 from soundpost.errors import ConfigurationError
+from soundpost.values.proxies import unproxied
+from soundpost.values.text import is_text, text_of
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.channel_names import fault, kind_of
 

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
-from soundpost.broadcasting.proxies import unproxied
+from soundpost.values.proxies import unproxied
 
 T = TypeVar("T")
 

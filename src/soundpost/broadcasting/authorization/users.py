@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from soundpost.broadcasting.authorization.routes import ChannelRoute
-from soundpost.broadcasting.proxies import unproxied
+from soundpost.values.proxies import unproxied
 from soundpost.broadcasting.serialization import plain
-from soundpost.broadcasting.text import text_of, user_id_of
+from soundpost.values.text import text_of, user_id_of
 from soundpost.errors import PayloadError, RouteError
+from soundpost.values.proxies import unproxied
+from soundpost.values.text import text_of, user_id_of
 
 
 def authenticated_user(user: Any) -> Any:
@@ -41,7 +43,7 @@ async def _awaited_user(user: Any, is_authenticated: Awaitable[Any]) -> Any:
 
 
 def id_of(user: Any) -> str:
-    """Return a user's id as text, by the rule of :func:`~soundpost.broadcasting.text.user_id_of`. Raises RouteError."""
+    """Return a user's id as text, by the rule of :func:`~soundpost.values.text.user_id_of`. Raises RouteError."""
     try:
         return user_id_of(user)
     except PayloadError as error:

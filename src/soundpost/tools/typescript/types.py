@@ -33,7 +33,7 @@ from typing import (
 from uuid import UUID
 
 from soundpost.broadcasting.catalogue import fields_of_class
-from soundpost.broadcasting.serializers import serializer_of
+from soundpost.values.serializers import serializer_of
 
 UNKNOWN: Final = "unknown"
 INDENT: Final = "    "

@@ -14,10 +14,10 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
-from soundpost.broadcasting.orm import is_orm_object, primary_key
-from soundpost.broadcasting.proxies import unproxied
-from soundpost.broadcasting.serializers import serializer_of
 from soundpost.errors import PayloadError
+from soundpost.values.orm import is_orm_object, primary_key
+from soundpost.values.proxies import unproxied
+from soundpost.values.serializers import serializer_of
 from soundpost.wire.json_text import is_unicode
 
 _DEEPEST: Final = 10

@@ -1,0 +1,115 @@
+"""Callbacks after the commit of a SQLAlchemy session.
+
+Callbacks run once the session's transaction is committed and its connection given back, in the order in which they were
+added. A rollback drops them; the rollback of a savepoint drops those added since the savepoint. Callbacks added before
+a transaction has begun wait for the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+from sqlalchemy import event
+from sqlalchemy.util import concurrency
+
+log = logging.getLogger("soundpost.broadcast")
+
+Send = Callable[[], None]
+_WAITING: Final = "soundpost_waiting"
+_await: Final = getattr(concurrency, "await_only", None) or concurrency.await_  # its name before and since 2.1
+
+
+def after_commit(session: Any, send: Send) -> None:
+    """Call ``send`` once the session has committed; never, if it is rolled back.
+
+    ``session`` is a Session, an AsyncSession, or the scoped form of either. ``await commit()`` of an AsyncSession waits
+    for it too, without blocking the event loop. What it raises is logged: the transaction is committed, come what may.
+    """
+    session = plain_session(session)
+    if _WAITING not in session.info:
+        session.info[_WAITING] = _Waiting(session)
+    session.info[_WAITING].add(session, send)
+
+
+class _Waiting:
+    """What waits for a session, by the transaction or savepoint in which it was broadcast."""
+
+    def __init__(self, session: Any) -> None:
+        self._early: list[Send] = []
+        """Broadcast before a transaction began."""
+        self._sends: dict[Any, list[Send]] = {}
+        self._committed: list[Any] = []
+        event.listen(session, "after_transaction_create", self._begun)
+        event.listen(session, "after_commit", self._commit)
+        event.listen(session, "after_transaction_end", self._end)
+
+    def add(self, session: Any, send: Send) -> None:
+        current = _current(session)
+        if current is None:
+            self._early.append(send)
+        else:
+            self._sends.setdefault(current, []).append(send)
+
+    def _begun(self, session: Any, transaction: Any) -> None:
+        if transaction.parent is None and self._early:
+            self._sends[transaction] = self._early
+            self._early = []
+
+    def _commit(self, session: Any) -> None:
+        """A savepoint is released: what waited for it waits for what it is in. A transaction is committed."""
+        current = _current(session)
+        if current not in self._sends:
+            return
+        if current.nested:
+            self._sends.setdefault(_outer(current), []).extend(self._sends.pop(current))
+        else:
+            self._committed.append(current)
+
+    def _end(self, session: Any, transaction: Any) -> None:
+        sends = self._sends.pop(transaction, [])
+        if transaction in self._committed:
+            self._committed.remove(transaction)
+            _call(sends)
+        elif sends:
+            log.debug("rolled back, with %d event(s) that waited", len(sends))
+
+
+def plain_session(session: Any) -> Any:
+    """The plain Session in whatever an application calls one."""
+    if hasattr(session, "registry"):
+        session = session.registry()
+    return getattr(session, "sync_session", session)
+
+
+def _current(session: Any) -> Any:
+    return session.get_nested_transaction() or session.get_transaction()
+
+
+def _outer(savepoint: Any) -> Any:
+    outer = savepoint.parent
+    while outer.parent is not None and not outer.nested:
+        outer = outer.parent
+    return outer
+
+
+def _call(sends: list[Send]) -> None:
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        _call_all(sends)
+        return
+    if concurrency.in_greenlet():
+        _await(asyncio.to_thread(_call_all, sends))
+    else:
+        loop.run_in_executor(None, _call_all, sends)
+
+
+def _call_all(sends: list[Send]) -> None:
+    for send in sends:
+        try:
+            send()
+        except Exception:
+            log.exception("not sent, after a transaction was committed")
