@@ -11,6 +11,7 @@ import pytest
 from soundpost.broadcasting.delivery import background
 from soundpost.broadcasting.delivery.background import BackgroundDelivery
 from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.errors import BroadcastError
 from support.harness import until
 
@@ -57,7 +58,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def delivery(drivers: Any, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[BackgroundDelivery]:
-    monkeypatch.setattr(background, "_BACK_OFF", (0.01,))
+    monkeypatch.setattr(background, "RETRY_POLICY", RetryPolicy((0.01,)))
     monkeypatch.setattr(background, "FLUSH_TIME", 0.3)
     made = BackgroundDelivery(drivers, max_waiting=100, clock=clock)
     yield made

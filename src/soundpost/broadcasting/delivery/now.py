@@ -1,4 +1,4 @@
-"""Send at once, in the request."""
+"""The delivery ``now``: messages are sent at once, in the request."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from soundpost.errors import BroadcastError
 
 
 class NowDelivery:
-    """The sender waits until the server has it, for 3 seconds at most."""
+    """A delivery that waits until the server has answered, for ``timeout`` of the connection at most (3 seconds)."""
 
     def __init__(self, drivers: Drivers) -> None:
         self._drivers = drivers
 
     def deliver(self, messages: Sequence[Message], queue: str) -> None:
-        """Send them. In an event loop that would stop all else, and is refused."""
+        """Send messages. Raises BroadcastError, also in an event loop, which sending would block."""
         if _in_event_loop() and self._drivers.any_blocks(messages):
             raise BroadcastError(
                 f"event {messages[0]}: broadcast() would block the event loop that runs here: "
@@ -26,11 +26,11 @@ class NowDelivery:
         self._drivers.send(messages)
 
     async def adeliver(self, messages: Sequence[Message], queue: str) -> None:
-        """Send them."""
+        """Send messages without blocking the event loop. Raises BroadcastError."""
         await self._drivers.asend(messages)
 
     def close(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no message waits here."""
 
 
 def _in_event_loop() -> bool:

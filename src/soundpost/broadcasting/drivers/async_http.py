@@ -1,4 +1,4 @@
-"""Kept connections for tasks of one event loop."""
+"""Kept HTTP connections for the tasks of one event loop."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from soundpost.broadcasting.drivers.http_address import HttpAddress
 from soundpost.broadcasting.drivers.http_wire import AnswerReader, HttpAnswer, NotHttpError
 
 MAX_CONNECTIONS: Final = 50
-"""At a time; further requests wait for one."""
+"""Connections open at a time; further requests wait."""
 
 
 class AsyncConnections:
@@ -23,12 +23,12 @@ class AsyncConnections:
         self._connect_timeout = connect_timeout
         self._idle: list[_Connection] = []
         self._limit = asyncio.Semaphore(MAX_CONNECTIONS)
-        self._end = self._at_the_end_of_the_loop()
+        self._end = self._close_with_the_loop()
         with suppress(StopIteration):  # begun, it is the loop's to finish
             self._end.__anext__().send(None)
 
     async def exchange(self, request: bytes) -> HttpAnswer:
-        """Send a request, give the answer. To be called with a timeout around it.
+        """Send a request and return the answer; the caller sets a timeout around the call.
 
         Raises OSError (TimeoutError among them), EOFError, NotHttpError.
         """
@@ -44,12 +44,12 @@ class AsyncConnections:
             return answer
 
     def close(self) -> None:
-        """Close those that nobody uses."""
+        """Close the connections that are idle."""
         while self._idle:
             self._idle.pop().close()
 
-    async def _at_the_end_of_the_loop(self) -> AsyncGenerator[None]:
-        """Closes them when the loop shuts down: each async view of a WSGI application has a loop of its own."""
+    async def _close_with_the_loop(self) -> AsyncGenerator[None]:
+        """Close idle connections when the loop shuts down: each async view of a WSGI application has a loop."""
         try:
             yield
         finally:
@@ -81,7 +81,7 @@ class AsyncConnections:
 
 
 class _Connection(asyncio.Protocol):
-    """One request at a time."""
+    """A connection for one request at a time."""
 
     def __init__(self) -> None:
         self.is_open = False
@@ -90,7 +90,7 @@ class _Connection(asyncio.Protocol):
         self._waiting: asyncio.Future[HttpAnswer] | None = None
 
     async def exchange(self, request: bytes) -> HttpAnswer:
-        """Send a request, give the answer."""
+        """Send a request and return the answer. Raises OSError, EOFError, NotHttpError."""
         self._reader = AnswerReader()
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)
@@ -100,41 +100,41 @@ class _Connection(asyncio.Protocol):
             self._waiting = None
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection at once."""
         self.is_open = False
         self._transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is open."""
-        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's is none by its class
+        """Take note that the connection is open."""
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop has transport classes of its own
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        """A part of the answer."""
+        """Take a part of the answer."""
         if self._waiting is None or self._waiting.done():
-            self.close()  # it speaks unasked
+            self.close()  # the server speaks unasked
             return
         try:
             self._reader.feed(data)
         except NotHttpError as error:
-            self._settle(error)
+            self._resolve(error)
         else:
-            self._settle(None)
+            self._resolve(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is closed; that may be how the answer ends."""
+        """Take note that the connection is closed, which may be the end of the answer."""
         self.is_open = False
         if exc is not None:
-            self._settle(exc)
+            self._resolve(exc)
             return
         try:
             self._reader.end()
         except EOFError as error:
-            self._settle(error)
+            self._resolve(error)
         else:
-            self._settle(None)
+            self._resolve(None)
 
-    def _settle(self, error: Exception | None) -> None:
+    def _resolve(self, error: Exception | None) -> None:
         waiting = self._waiting
         if waiting is None or waiting.done():
             return

@@ -1,4 +1,4 @@
-"""Kept connections for threads: each request has one to itself, and a deadline that holds whatever the server does."""
+"""Kept HTTP connections for threads: each request has a connection to itself, and a deadline."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from soundpost.broadcasting.drivers.http_address import HttpAddress
 from soundpost.broadcasting.drivers.http_wire import READ_SIZE, AnswerReader, HttpAnswer
 
 MAX_IDLE: Final = 20
-"""Connections that are kept while nobody uses them."""
+"""Idle connections that are kept."""
 
 
 class BlockingConnections:
@@ -25,8 +25,9 @@ class BlockingConnections:
         self._idle: list[socket.socket] = []  # a stack; list methods are atomic
 
     def exchange(self, request: bytes, deadline: float) -> HttpAnswer:
-        """Send a request, give the answer; by ``deadline``, a time of ``time.monotonic``, but for name look-up.
+        """Send a request and return the answer by ``deadline``, in seconds of ``time.monotonic``.
 
+        Looking up the host's name is not bounded by the deadline.
         Raises OSError (TimeoutError among them), EOFError, NotHttpError.
         """
         connection = self._take() or self._connect(deadline)
@@ -52,13 +53,13 @@ class BlockingConnections:
         return reader.answer
 
     def close(self) -> None:
-        """Close those that nobody uses."""
+        """Close the connections that are idle."""
         while self._idle:
             with suppress(IndexError):
                 self._idle.pop().close()
 
     def forget(self) -> None:
-        """In a forked process: the connections are the parent's; ours are copies of their descriptors."""
+        """Forget the parent's connections in a forked process: close the copies of the descriptors only."""
         idle, self._idle = self._idle, []
         for connection in idle:
             with suppress(OSError):
@@ -76,7 +77,7 @@ class BlockingConnections:
         return None
 
     def _connect(self, deadline: float) -> socket.socket:
-        """Try each address of the host, all of them within the time to connect."""
+        """Connect to the first address of the host that answers, within ``connect_timeout`` for all addresses."""
         address = self._address
         deadline = min(deadline, time.monotonic() + self._connect_timeout)
         failure: OSError = OSError(f"{address.host} has no address")

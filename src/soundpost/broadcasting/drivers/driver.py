@@ -1,4 +1,4 @@
-"""What a driver does: take messages to where they are to go."""
+"""The interface of a driver, and making the driver that the settings of a connection name."""
 
 from __future__ import annotations
 
@@ -6,25 +6,48 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.errors import ConfigurationError
 
 
 class Driver(Protocol):
-    """Sends the messages of one connection. Made from :class:`~soundpost.broadcasting.settings.ConnectionSettings`.
+    """Sends the messages of one connection, from any thread and any event loop.
 
-    Used from any thread, and from any event loop.
+    A driver is made from the :class:`~soundpost.broadcasting.settings.ConnectionSettings` of its connection.
     """
 
     blocks: bool
-    """Whether :meth:`send` waits for a network, so that it must not be called in an event loop."""
+    """True where :meth:`send` waits for a network, so that it must not be called in an event loop."""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send them, in order. Raises BroadcastError, the rest unsent."""
+        """Send messages, in order. Raises BroadcastError; the messages after the failed one are not sent."""
 
     async def asend(self, messages: Sequence[Message]) -> None:
-        """The same, without blocking the event loop."""
+        """Send messages, in order, without blocking the event loop. Raises BroadcastError."""
 
     def close(self) -> None:
-        """Close what is open; it is opened again when needed."""
+        """Close the connections of threads; they are opened again when needed."""
 
     async def aclose(self) -> None:
-        """The same, for what belongs to the running event loop."""
+        """Close the connections of the running event loop; they are opened again when needed."""
+
+
+def make_driver(name: str, settings: ConnectionSettings) -> Driver:
+    """Return the driver of a connection called ``name``. Raises ConfigurationError."""
+    missing = settings.what_is_missing(name)
+    if missing is not None:
+        raise ConfigurationError(f"{missing} to what the server has (soundpost init prints it)")
+    if settings.is_http:
+        from soundpost.broadcasting.drivers.http import HttpDriver
+
+        return HttpDriver(settings)
+    from soundpost.broadcasting.drivers import offline
+
+    offline_drivers = {"null": offline.NullDriver, "log": offline.LogDriver, "memory": offline.MemoryDriver}
+    if settings.driver in offline_drivers:
+        return offline_drivers[settings.driver](settings)
+    from soundpost.broadcasting.loading import load
+
+    path = "soundpost.asgi.driver:EmbeddedDriver" if settings.driver == "embedded" else settings.driver
+    driver: Driver = load(path, f"connection {name!r}: driver")(settings)
+    return driver

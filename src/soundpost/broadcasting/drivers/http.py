@@ -1,7 +1,8 @@
-"""Publish over the HTTP API of Soundpost, Reverb, Pusher and whatever else speaks it.
+"""The driver that publishes over Pusher's HTTP API: to Soundpost, Reverb, Pusher and others.
 
-Connections are kept and shared by all threads of a process, and by all tasks of an event loop; a forked process makes
-its own. They are direct: proxies in the environment are for browsers, and not used. Source: https://pusher.com/docs/channels/library_auth_reference/rest-api/#post-event-trigger-an-event
+Connections are kept. All threads of a process share them, and all tasks of an event loop; a forked process makes its
+own. Proxies in the environment are not used: they are for browsers.
+Source: https://pusher.com/docs/channels/library_auth_reference/rest-api/#post-event-trigger-an-event
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from soundpost.broadcasting.drivers.http_address import HttpAddress
 from soundpost.broadcasting.drivers.http_wire import HttpAnswer, NotHttpError, request_bytes
 from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
 from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
 from soundpost.http_failures import no_answer, unexpected_answer
@@ -31,20 +33,19 @@ from soundpost.wire.addresses import split_url
 from soundpost.wire.foreign import object_in, time_in
 from soundpost.wire.signatures import signed_query
 
-_BACK_OFF: Final = 0.1
-"""Seconds before the second and last attempt."""
-_MAY_PASS: Final = (502, 503)
-"""What a proxy answers while the server is being restarted."""
+RETRY_POLICY: Final = RetryPolicy(backoff=(0.1,), attempts=2)
+_RETRYABLE_STATUSES: Final = (502, 503)
+"""Answers of a proxy while the server is being restarted."""
 _SKEW: Final = 60.0
-"""Seconds by which clocks must differ to be named as a reason."""
+"""Seconds by which two clocks must differ to be named as a reason."""
 _OfLoops = WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnections]
 _FAILURES: Final = (OSError, EOFError, UnicodeError, NotHttpError)
-"""Whatever can go wrong between a host name, which may be none for the resolver, and the end of an answer."""
+"""Exceptions between looking up the host's name, which may be none for the resolver, and the end of an answer."""
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{32,}")
 
 
 class HttpDriver:
-    """Sends messages as one app of a server."""
+    """Sends messages and asks the API as one app of a server."""
 
     blocks = True
 
@@ -84,34 +85,35 @@ class HttpDriver:
         return driver
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send them, each request within ``timeout``. Raises BroadcastError."""
+        """Send messages, in order, each request within ``timeout`` of the connection. Raises BroadcastError."""
         for request in requests_for(messages, self._settings):
-            self._take(self._exchange("POST", request.path, request.body, request.what, request.headers), request)
+            answer = self._exchange("POST", request.path, request.body, request.description, request.headers)
+            self._accept(answer, request)
 
     async def asend(self, messages: Sequence[Message]) -> None:
-        """The same, without blocking the event loop."""
+        """Send messages, in order, without blocking the event loop. Raises BroadcastError."""
         for request in requests_for(messages, self._settings):
-            answer = await self._aexchange("POST", request.path, request.body, request.what, request.headers)
-            self._take(answer, request)
+            answer = await self._aexchange("POST", request.path, request.body, request.description, request.headers)
+            self._accept(answer, request)
 
     def request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Ask the API; ``path`` is below ``/apps/ID``, with its slash. Raises BroadcastError."""
+        """Send a request to ``path`` below ``/apps/ID``, and return the JSON of the answer. Raises BroadcastError."""
         data = b"" if body is None else _encode(body)
         what = f"{method} {path}"
-        return self._decoded(self._exchange(method, path, data, what, _once(method), query), what)
+        return self._decoded(self._exchange(method, path, data, what, _idempotency_key(method), query), what)
 
     async def arequest(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """The same, without blocking the event loop."""
+        """Send a request without blocking the event loop, as :meth:`request`."""
         data = b"" if body is None else _encode(body)
         what = f"{method} {path}"
-        return self._decoded(await self._aexchange(method, path, data, what, _once(method), query), what)
+        return self._decoded(await self._aexchange(method, path, data, what, _idempotency_key(method), query), what)
 
     def close(self) -> None:
-        """Close the connections of the threads."""
+        """Close the connections of all threads."""
         self._blocking().close()
 
     async def aclose(self) -> None:
@@ -131,17 +133,19 @@ class HttpDriver:
     ) -> HttpAnswer:
         self._check_circuit(what)
         deadline = time.monotonic() + self._settings.timeout
-        for last in (False, True):
+        failures = 0
+        while True:
+            failures += 1
+            pause = RETRY_POLICY.pause_after(failures)
             try:
                 answer = self._blocking().exchange(self._signed(method, path, body, headers, query), deadline)
             except _FAILURES as error:
-                if last or not _worth_another(error) or time.monotonic() + _BACK_OFF >= deadline:
+                if pause is None or not is_retryable(error) or time.monotonic() + pause >= deadline:
                     raise self._lost(what, error) from None
             else:
-                if last or answer.status not in _MAY_PASS:
+                if pause is None or not is_retryable(answer):
                     return answer
-            time.sleep(_BACK_OFF)
-        raise AssertionError
+            time.sleep(pause)
 
     async def _aexchange(
         self,
@@ -155,19 +159,21 @@ class HttpDriver:
         self._check_circuit(what)
         try:
             async with asyncio.timeout(self._settings.timeout):
-                for last in (False, True):
+                failures = 0
+                while True:
+                    failures += 1
+                    pause = RETRY_POLICY.pause_after(failures)
                     try:
                         answer = await self._connections().exchange(self._signed(method, path, body, headers, query))
                     except _FAILURES as error:
-                        if last or not _worth_another(error):
+                        if pause is None or not is_retryable(error):
                             raise
                     else:
-                        if last or answer.status not in _MAY_PASS:
+                        if pause is None or not is_retryable(answer):
                             return answer
-                    await asyncio.sleep(_BACK_OFF)
+                    await asyncio.sleep(pause)
         except _FAILURES as error:
             raise self._lost(what, error) from None
-        raise AssertionError
 
     def _check_circuit(self, what: str) -> None:
         reason = self._circuit().refusal()
@@ -179,10 +185,10 @@ class HttpDriver:
         self._circuit().failed(reason)
         return _error(what, reason)
 
-    def _take(self, answer: HttpAnswer, request: ApiRequest) -> None:
+    def _accept(self, answer: HttpAnswer, request: ApiRequest) -> None:
         if answer.status == 413:
-            raise _error(request.what, f"{self._refusal(answer)}. {request.largest()}", 413)
-        self._decoded(answer, request.what)
+            raise _error(request.description, f"{self._refusal(answer)}. {request.largest()}", 413)
+        self._decoded(answer, request.description)
 
     def _decoded(self, answer: HttpAnswer, what: str) -> dict[str, Any]:
         if answer.status >= 500:
@@ -196,13 +202,13 @@ class HttpDriver:
         raise _error(what, self._refusal(answer), answer.status)
 
     def _refusal(self, answer: HttpAnswer) -> str:
-        """The server's reason, without the digests and signatures that some servers put into it."""
+        """Return the server's reason, without the digests and signatures that some servers put into it."""
         reason = str(unexpected_answer(self._base, answer.status, answer.headers, answer.body))
         reason = _SIGNATURE.sub("…", reason)
         if answer.status != 401 or "clocks differ" in reason:
             return reason
-        told = time_in(answer.headers.get("date", ""))
-        skew = 0.0 if told is None else told - time.time()
+        server_time = time_in(answer.headers.get("date", ""))
+        skew = 0.0 if server_time is None else server_time - time.time()
         if abs(skew) < _SKEW:
             return reason
         ahead = "ahead of" if skew > 0 else "behind"
@@ -229,8 +235,8 @@ class HttpDriver:
         return BlockingConnections(self._address, self._settings.connect_timeout)
 
 
-def _once(method: str) -> dict[str, str]:
-    """What lets a request that is sent again be known as the same."""
+def _idempotency_key(method: str) -> dict[str, str]:
+    """Return the header by which a server knows a retried request as the same."""
     return {"Idempotency-Key": secrets.token_urlsafe(12)} if method == "POST" else {}
 
 
@@ -238,9 +244,14 @@ def _error(what: str, reason: str, status: int = 0) -> BroadcastError:
     return BroadcastError(f"{what}: {reason}", status, reason=reason)
 
 
-def _worth_another(error: BaseException) -> bool:
-    """A kept connection was closed meanwhile, or the server is just being restarted."""
-    return isinstance(error, EOFError | ConnectionError)
+def is_retryable(outcome: HttpAnswer | BaseException) -> bool:
+    """Tell whether another attempt may succeed: after a lost connection, or the 502 or 503 of a proxy.
+
+    A kept connection may have been closed meanwhile; a server may just be being restarted.
+    """
+    if isinstance(outcome, BaseException):
+        return isinstance(outcome, EOFError | ConnectionError)
+    return outcome.status in _RETRYABLE_STATUSES
 
 
 def _encode(value: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Where a server is, and how to reach it."""
+"""The address of a server, and the TLS context to reach it with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from soundpost.broadcasting.settings import ConnectionSettings
 
 @dataclass(frozen=True)
 class HttpAddress:
-    """Host and port, with TLS or without. ``verify``: False takes any certificate, a path names an authority's file."""
+    """Host and port of a server.
+
+    ``verify`` is False to take any certificate, or the path of a certificate authority's file.
+    """
 
     host: str
     port: int
@@ -20,18 +23,18 @@ class HttpAddress:
 
     @classmethod
     def of(cls, settings: ConnectionSettings) -> HttpAddress:
-        """The address of a connection."""
+        """Return the address in the settings of a connection."""
         return cls(settings.host, settings.port, settings.scheme == "https", settings.verify)
 
     @property
     def host_header(self) -> str:
-        """As in the header ``Host``."""
+        """The value of the header ``Host``: without the port where it is the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
 
     @cached_property
     def tls(self) -> ssl.SSLContext | None:
-        """Made once: to load the certificates takes 20 ms."""
+        """The TLS context, None without TLS; made once, since loading the certificates takes 20 ms."""
         if not self.is_tls:
             return None
         context = ssl.create_default_context(cafile=self.verify if isinstance(self.verify, str) else None)

@@ -1,4 +1,4 @@
-"""Drivers that need no server: ``log``, ``null``, ``memory``."""
+"""The drivers that need no server: ``log``, ``null``, ``memory``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger("soundpost.broadcast")
 
 
 class NullDriver:
-    """Sends nothing."""
+    """Drops messages."""
 
     blocks = False
 
@@ -20,35 +20,35 @@ class NullDriver:
         pass
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Take them."""
+        """Drop messages."""
 
     async def asend(self, messages: Sequence[Message]) -> None:
-        """Take them."""
+        """Handle messages as :meth:`send` does."""
         self.send(messages)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
 
 class LogDriver(NullDriver):
     """Writes each message to the log ``soundpost.broadcast``, at INFO."""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Log them."""
+        """Log messages."""
         for message in messages:
             log.info("event %s on %s: %s", message.name, shown(message.channels), message.data)
 
 
 class MemoryDriver(NullDriver):
-    """Keeps what was sent, the last 1,000, in ``sent``."""
+    """Keeps the last 1,000 messages in ``sent``."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self.sent: list[Message] = []
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Keep them."""
+        """Keep messages."""
         self.sent.extend(messages)
         del self.sent[:-1000]

@@ -1,4 +1,4 @@
-"""Messages as requests of the HTTP API: one each, or several in a batch."""
+"""Requests of Pusher's HTTP API for messages: one each, or several in a batch."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from soundpost.errors import JsonError
 from soundpost.wire.json_text import encode, read_json
 
 _BATCH_BYTES: Final = {"reverb": 9_000}
-"""Bytes of one batch: Reverb takes 10,000 a request unless told otherwise."""
+"""Bytes of one batch, by driver: Reverb takes 10,000 bytes a request if its settings say nothing else."""
 _USUAL_BATCH_BYTES: Final = 200_000
+"""Bytes of one batch for other servers."""
 _CHANNEL_BYTES: Final = 220
-"""Bytes of an event in a batch that its channel may take."""
+"""Bytes that the channel of an event may take in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request for ``path`` below ``/apps/ID``; ``headers`` has the key by which a repeat is known as one."""
+    """A request for ``path`` below ``/apps/ID``."""
 
     path: str
     body: bytes
@@ -28,25 +29,25 @@ class ApiRequest:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What goes with it."""
+        """The header ``Idempotency-Key``, by which a server knows a retried request as the same."""
         first = self.messages[0].id
         return {"Idempotency-Key": first if len(self.messages) == 1 else f"{first}+{len(self.messages)}"}
 
     @property
-    def what(self) -> str:
-        """It in words, for errors."""
+    def description(self) -> str:
+        """The events of the request in words, for errors."""
         first = f"event {self.messages[0]}"
         return first if len(self.messages) == 1 else f"{first} and {len(self.messages) - 1} more"
 
     def largest(self) -> str:
-        """Which of its messages is the largest, and which field makes it so."""
+        """Return a sentence on the largest message, and on the field that makes it so large."""
         message = max(self.messages, key=lambda each: len(each.data))
         size = len(message.data.encode(errors="surrogatepass"))
         return f"The data of {message.name} has {size} bytes{_largest_field(message.data)}"
 
 
 def requests_for(messages: Sequence[Message], settings: ConnectionSettings) -> Iterator[ApiRequest]:
-    """The requests that messages make, in order. Neighbours that go to one channel each share a request."""
+    """Yield the requests for messages, in order; neighbours that go to one channel each share a request."""
     if len(messages) == 1:
         yield _request(list(messages))
         return

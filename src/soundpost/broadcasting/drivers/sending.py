@@ -13,7 +13,7 @@ from soundpost.per_process import PerProcess
 
 
 class Drivers:
-    """Sends each message through the connection it names."""
+    """Sends each message through the connection that the message names."""
 
     def __init__(self, settings: BroadcastSettings) -> None:
         self._settings = settings
@@ -21,7 +21,7 @@ class Drivers:
         self._lock = PerProcess(threading.Lock)
 
     def of(self, connection: str) -> Driver:
-        """The driver of a connection; the default one for an empty name. Raises ConfigurationError."""
+        """Return the driver of a connection; the default one for an empty name. Raises ConfigurationError."""
         name = connection or self._settings.default
         driver = self._drivers.get(name)
         if driver is None:
@@ -37,21 +37,21 @@ class Drivers:
             driver.send(group)
 
     async def asend(self, messages: Sequence[Message]) -> None:
-        """The same, without blocking the event loop."""
+        """Send messages, in order, without blocking the event loop. Raises BroadcastError."""
         for driver, group in self._groups(messages):
             await driver.asend(group)
 
     def any_blocks(self, messages: Sequence[Message]) -> bool:
-        """Whether to send them waits for a network."""
+        """Tell whether sending these messages waits for a network."""
         return any(self.of(message.connection).blocks for message in messages)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections of threads."""
         for driver in self._drivers.values():
             driver.close()
 
     async def aclose(self) -> None:
-        """Close what belongs to the running event loop."""
+        """Close the connections of the running event loop."""
         for driver in self._drivers.values():
             await driver.aclose()
 
