@@ -351,6 +351,14 @@ class TestAfterCommit:
         assert transactions.waiting == []
 
 
+async def test_a_name_and_data_without_an_event_are_told_of_publish(broadcaster: Broadcaster) -> None:
+    publish: Any = broadcaster
+    with pytest.raises(TypeError, match=r"takes one object, the event: .*, use publish\('orders', name, data\)"):
+        publish("orders", "OrderShipped", {"id": 7})
+    with pytest.raises(TypeError, match=r"use apublish\(channels, name, data\)"):
+        await publish.abroadcast(Tick(), "OrderShipped")
+
+
 class TestFailures:
     """``on_error``: of the call, else of the class, else of the settings."""
 

@@ -1,4 +1,4 @@
-"""Messages gathered to be sent together."""
+"""Batches: messages gathered in a block, to be sent together at its end."""
 
 from __future__ import annotations
 
@@ -11,36 +11,39 @@ from typing import Any, NamedTuple
 from soundpost.broadcasting.message import Message
 
 
-class Way(NamedTuple):
-    """How messages are to be sent."""
+class SendOptions(NamedTuple):
+    """The options that messages are sent with."""
 
     after_commit: bool
+    """True: wait for the commit of the open transaction."""
     on_error: str
+    """``raise`` or ``log``."""
     queue: str
+    """The queue that carries the messages, for deliveries with queues."""
 
 
 class Batch:
-    """Messages gathered to be sent together. Those of a transaction join it once that is committed."""
+    """Messages gathered to be sent together; messages of a transaction join once it is committed."""
 
     def __init__(self) -> None:
-        self.messages: list[tuple[Message, Way]] = []
+        self.messages: list[tuple[Message, SendOptions]] = []
         self.is_over = False
 
-    def take(self) -> Iterator[tuple[Way, list[Message]]]:
-        """What is there, neighbours that are sent alike together."""
+    def take(self) -> Iterator[tuple[SendOptions, list[Message]]]:
+        """Remove and yield the messages, in order; neighbours with the same options come together."""
         taken, self.messages = self.messages, []
-        for way, group in groupby(taken, key=lambda each: each[1]):
-            yield way, [message for message, _ in group]
+        for options, group in groupby(taken, key=lambda each: each[1]):
+            yield options, [message for message, _ in group]
 
 
 current_batch: ContextVar[Batch | None] = ContextVar("soundpost_batch", default=None)
 
 
 class AsyncBatch:
-    """Gathers messages; sends them when left."""
+    """The batch of an ``async with`` block: gathers messages, and sends them at the end of the block."""
 
     def __init__(
-        self, gathering: AbstractContextManager[Batch], deliver: Callable[[list[Message], Way], Awaitable[None]]
+        self, gathering: AbstractContextManager[Batch], deliver: Callable[[list[Message], SendOptions], Awaitable[None]]
     ) -> None:
         self._gathering = gathering
         self._deliver = deliver
@@ -52,6 +55,6 @@ class AsyncBatch:
     async def __aexit__(self, kind: Any, error: Any, trace: Any) -> None:
         self._gathering.__exit__(kind, error, trace)
         if kind is None:
-            for way, messages in self._batch.take():
-                await self._deliver(messages, way)
+            for options, messages in self._batch.take():
+                await self._deliver(messages, options)
             self._batch.is_over = True

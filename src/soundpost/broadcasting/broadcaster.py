@@ -1,4 +1,4 @@
-"""What an application broadcasts through: ``broadcast(event)``, ``publish(…)``, batches, and the fake of tests."""
+"""The broadcaster of an application: ``broadcast(event)``, ``publish(…)``, batches, and the fake of tests."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Never, Protocol
 
-from soundpost.broadcasting.batches import AsyncBatch, Batch, Way, current_batch
+from soundpost.broadcasting.batches import AsyncBatch, Batch, SendOptions, current_batch
 from soundpost.broadcasting.channels import ChannelLike, UserChannel
 from soundpost.broadcasting.composing import compose, messages_for
 from soundpost.broadcasting.configured import Configured
@@ -26,17 +26,17 @@ log = logging.getLogger("soundpost.broadcast")
 
 
 class Transactions(Protocol):
-    """Knows the database transactions of an application: a framework's, or an ORM's."""
+    """The database transactions of an application, as its framework or ORM knows them."""
 
     def defer(self, send: Callable[[], None]) -> bool:
-        """Have ``send`` called once the transaction that is open here is committed; False: none is open."""
+        """Have ``send`` called once the open transaction is committed; return False if none is open here."""
 
     def is_open(self) -> bool:
-        """Whether a transaction is open here."""
+        """Tell whether a transaction is open in this thread or task."""
 
 
 class Broadcaster(Configured):
-    """Sends events as its settings say; those of the environment, if it was not configured.
+    """Sends events as its settings say; without configuration, by the settings of the environment.
 
     Safe to use from any thread, event loop and forked process.
     """
@@ -51,7 +51,7 @@ class Broadcaster(Configured):
     def __call__(
         self,
         event: Any,
-        *,
+        *misplaced: Never,
         to_others: bool = False,
         socket_id: str | None = None,
         via: str | Iterable[str] | None = None,
@@ -62,30 +62,33 @@ class Broadcaster(Configured):
     ) -> None:
         """Broadcast an event.
 
-        ``to_others``: but for the browser connection that the current request comes from (``X-Socket-ID``);
-        ``socket_id`` names another one to leave out. ``via`` names the connection, or connections, to send it through,
-        ``queue`` the queue that carries it. ``session``: a SQLAlchemy session whose commit it waits for. Where nothing
-        is said here the event's class decides, and then the settings. Raises BroadcastError, PayloadError.
+        ``to_others`` leaves out the browser connection that the current request comes from (``X-Socket-ID``);
+        ``socket_id`` names another connection to leave out. ``via`` names the connection, or connections, to send the
+        event through, ``queue`` the queue that carries it. ``session`` is a SQLAlchemy session whose commit the event
+        waits for. For an option not given here the event's class decides, then the settings. Raises BroadcastError,
+        PayloadError.
         """
-        way = self._way(event, queue, after_commit, on_error)
-        self._send(self._messages(event, to_others, socket_id, via), event, way, session)
+        _check_one_event("broadcast", event, misplaced)
+        options = self._send_options(event, queue, after_commit, on_error)
+        self._send(self._messages(event, to_others, socket_id, via), event, options, session)
 
     async def abroadcast(
         self,
         event: Any,
-        *,
+        *misplaced: Never,
         to_others: bool = False,
         socket_id: str | None = None,
         via: str | Iterable[str] | None = None,
         queue: str | None = None,
         on_error: OnError | None = None,
     ) -> None:
-        """Broadcast an event without blocking the event loop; takes what the synchronous form takes.
+        """Broadcast an event without blocking the event loop, with the options of ``broadcast(event)``.
 
-        It does not wait for a transaction: there are none in asynchronous code that it could know of.
+        No transaction is waited for: those of asynchronous code are not known.
         """
-        way = self._way(event, queue, False, on_error)
-        await self._asend(self._messages(event, to_others, socket_id, via), event, way)
+        _check_one_event("abroadcast", event, misplaced)
+        options = self._send_options(event, queue, False, on_error)
+        await self._asend(self._messages(event, to_others, socket_id, via), event, options)
 
     def prepared(
         self,
@@ -97,12 +100,12 @@ class Broadcaster(Configured):
         queue: str | None = None,
         on_error: OnError | None = None,
     ) -> Callable[[], Awaitable[None]]:
-        """Make an event ready as it is now, to be sent when what this returns is called: after the response, say.
+        """Serialise an event as it is now, and return a function that sends it: after the response, say.
 
         Raises PayloadError at once.
         """
         messages = self._messages(event, to_others, socket_id, via)
-        return partial(self._asend, messages, event, self._way(event, queue, False, on_error))
+        return partial(self._asend, messages, event, self._send_options(event, queue, False, on_error))
 
     def publish(
         self,
@@ -118,9 +121,13 @@ class Broadcaster(Configured):
         on_error: OnError | None = None,
         session: Any = None,
     ) -> None:
-        """Broadcast an event without a class: its name and data to these channels, given in full or as objects."""
+        """Broadcast an event without a class: a name and data, to channels given by full name or as objects.
+
+        ``data`` is encoded as JSON, a str like any other value; None is an empty object. The options are those of
+        ``broadcast(event)``. Raises BroadcastError, PayloadError.
+        """
         messages = compose(channels, name, data, self._excluded(to_others, socket_id), self._connections(None, via))
-        self._send(messages, None, self._way(None, queue, after_commit, on_error), session)
+        self._send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
 
     async def apublish(
         self,
@@ -134,45 +141,45 @@ class Broadcaster(Configured):
         queue: str | None = None,
         on_error: OnError | None = None,
     ) -> None:
-        """The same without blocking the event loop."""
+        """Broadcast an event without a class, as :meth:`publish`, without blocking the event loop."""
         messages = compose(channels, name, data, self._excluded(to_others, socket_id), self._connections(None, via))
-        await self._asend(messages, None, self._way(None, queue, False, on_error))
+        await self._asend(messages, None, self._send_options(None, queue, False, on_error))
 
     def to_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
         """Broadcast to all connections on which a user has signed in (``pusher.signin()``)."""
         self.publish(UserChannel(user_id), name, data, **options)
 
     async def ato_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
-        """The same without blocking the event loop."""
+        """Broadcast to all connections of a user, as :meth:`to_user`, without blocking the event loop."""
         await self.apublish(UserChannel(user_id), name, data, **options)
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """What is broadcast in the block is sent at its end, in as few requests as the server takes.
+        """Send the events that are broadcast in the block at its end, in as few requests as the server takes.
 
-        Nothing is sent if the block fails. What waits for the commit of a ``session=`` is no part of it. Within
-        ``async`` code use ``async with broadcast.abatch()``.
+        No event is sent if the block fails. An event that waits for the commit of a ``session=`` is no part of the
+        batch. In ``async`` code use ``async with broadcast.abatch()``.
         """
         with self._gathering() as batch:
             yield
-        for way, messages in batch.take():
-            self._deliver(messages, way.queue, way.on_error)
+        for options, messages in batch.take():
+            self._deliver(messages, options.queue, options.on_error)
 
         def send_the_rest() -> None:
             batch.is_over = True
-            for way, messages in batch.take():
-                self._deliver(messages, way.queue, "log")
+            for options, messages in batch.take():
+                self._deliver(messages, options.queue, "log")
 
         if self.transactions is None or not self.transactions.defer(send_the_rest):
             batch.is_over = True
 
     def abatch(self) -> AsyncBatch:
-        """``async with broadcast.abatch():`` as :meth:`batch`, without blocking the event loop."""
+        """Send the events of an ``async with`` block at its end, as :meth:`batch`, without blocking the event loop."""
         return AsyncBatch(self._gathering(), self._adeliver)
 
     @contextmanager
     def fake(self, **options: Any) -> Iterator[Fake]:
-        """Nothing is sent in the block; what would have been is remembered, and can be asked for."""
+        """Record the events of the block instead of sending them: ``with broadcast.fake() as sent``."""
         fake = Fake(**options)
         self._fakes.append(fake)
         try:
@@ -180,7 +187,7 @@ class Broadcaster(Configured):
         finally:
             self._fakes.remove(fake)
 
-    # The way of a message
+    # From an event to its delivery
 
     def _messages(
         self, event: Any, to_others: bool, socket_id: str | None, via: str | Iterable[str] | None
@@ -204,37 +211,39 @@ class Broadcaster(Configured):
                 self.settings.connection(name)
         return names
 
-    def _way(self, event: Any, queue: str | None, after_commit: bool | None, on_error: OnError | None) -> Way:
+    def _send_options(
+        self, event: Any, queue: str | None, after_commit: bool | None, on_error: OnError | None
+    ) -> SendOptions:
         settings = (self._settings or BroadcastSettings()) if self._fakes else self.settings
         if after_commit is None:
             after_commit = getattr(event, "after_commit", None)
-        return Way(
+        return SendOptions(
             settings.after_commit if after_commit is None else after_commit,
             on_error or getattr(event, "on_error", None) or settings.on_error,
             queue or getattr(event, "broadcast_queue", None) or settings.queue,
         )
 
-    def _send(self, messages: list[Message], event: Any, way: Way, session: Any) -> None:
-        if not messages or self._record(messages, event, way, session):
+    def _send(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
+        if not messages or self._record(messages, event, options, session):
             return
-        if session is not None or not self._gather(messages, way):
-            self._dispatch(messages, way, session)
+        if session is not None or not self._gather(messages, options):
+            self._dispatch(messages, options, session)
 
-    async def _asend(self, messages: list[Message], event: Any, way: Way) -> None:
-        if not messages or self._record(messages, event, way, None) or self._gather(messages, way):
+    async def _asend(self, messages: list[Message], event: Any, options: SendOptions) -> None:
+        if not messages or self._record(messages, event, options, None) or self._gather(messages, options):
             return
-        await self._adispatch(messages, way)
+        await self._adispatch(messages, options)
 
-    def _record(self, messages: list[Message], event: Any, way: Way, session: Any) -> bool:
+    def _record(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> bool:
         if not self._fakes:
             return False
         pending = session is not None or (
-            way.after_commit and self.transactions is not None and self.transactions.is_open()
+            options.after_commit and self.transactions is not None and self.transactions.is_open()
         )
         self._fakes[-1].record(messages, event, pending=pending)
         return True
 
-    def _gather(self, messages: list[Message], way: Way) -> bool:
+    def _gather(self, messages: list[Message], options: SendOptions) -> bool:
         batch = current_batch.get()
         if batch is None:
             return False
@@ -242,11 +251,11 @@ class Broadcaster(Configured):
 
         def join() -> None:
             if batch.is_over:  # it was the batch of another database's transaction
-                self._deliver(sealed, way.queue, "log")
+                self._deliver(sealed, options.queue, "log")
             else:
-                batch.messages += [(message, way) for message in sealed]
+                batch.messages += [(message, options) for message in sealed]
 
-        if not (way.after_commit and self.transactions is not None and self.transactions.defer(join)):
+        if not (options.after_commit and self.transactions is not None and self.transactions.defer(join)):
             join()
         return True
 
@@ -259,22 +268,22 @@ class Broadcaster(Configured):
         finally:
             current_batch.reset(token)
 
-    def _dispatch(self, messages: list[Message], way: Way, session: Any) -> None:
+    def _dispatch(self, messages: list[Message], options: SendOptions, session: Any) -> None:
         try:
             sealed = [self._sealed(message) for message in messages]
         except ConfigurationError as error:
-            _failed(error, way.on_error)
+            _failed(error, options.on_error)
             return
 
         def send() -> None:
-            self._deliver(sealed, way.queue, "log")  # nobody is left to be told
+            self._deliver(sealed, options.queue, "log")  # the caller is not there any more
 
         if session is not None:
             from soundpost.broadcasting.session_commit import after_commit
 
             after_commit(session, send)
-        elif not (way.after_commit and self.transactions is not None and self.transactions.defer(send)):
-            self._deliver(sealed, way.queue, way.on_error)
+        elif not (options.after_commit and self.transactions is not None and self.transactions.defer(send)):
+            self._deliver(sealed, options.queue, options.on_error)
 
     def _deliver(self, messages: list[Message], queue: str, on_error: str) -> None:
         try:
@@ -282,22 +291,22 @@ class Broadcaster(Configured):
         except (BroadcastError, ConfigurationError) as error:
             _failed(error, on_error)
 
-    async def _adispatch(self, messages: list[Message], way: Way) -> None:
+    async def _adispatch(self, messages: list[Message], options: SendOptions) -> None:
         try:
             sealed = [self._sealed(message) for message in messages]
         except ConfigurationError as error:
-            _failed(error, way.on_error)
+            _failed(error, options.on_error)
             return
-        await self._adeliver(sealed, way)
+        await self._adeliver(sealed, options)
 
-    async def _adeliver(self, messages: list[Message], way: Way) -> None:
+    async def _adeliver(self, messages: list[Message], options: SendOptions) -> None:
         try:
-            await self.delivery.adeliver(messages, way.queue)
+            await self.delivery.adeliver(messages, options.queue)
         except (BroadcastError, ConfigurationError) as error:
-            _failed(error, way.on_error)
+            _failed(error, options.on_error)
 
     def _sealed(self, message: Message) -> Message:
-        """An encrypted channel's event, encrypted: neither a queue nor the server is to read it."""
+        """Return a message of an encrypted channel encrypted, so that neither a queue nor the server can read it."""
         channel = message.channels[0]
         if not kind_of(channel).is_encrypted:
             return message
@@ -305,6 +314,16 @@ class Broadcaster(Configured):
         if not settings.is_server:
             return message
         return replace(message, data=seal(channel, message.data, settings.master_key(channel)))
+
+
+def _check_one_event(function: str, event: Any, misplaced: tuple[object, ...]) -> None:
+    if misplaced:
+        publish = f"{function.removesuffix('broadcast')}publish"
+        channels = f"{event!r:.60}" if isinstance(event, str) else "channels"
+        raise TypeError(
+            f"{function}() takes one object, the event: to send a name and data without an event class, use "
+            f"{publish}({channels}, name, data)"
+        )
 
 
 def _failed(error: BroadcastError | ConfigurationError, on_error: str) -> None:
