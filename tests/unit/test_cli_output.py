@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from soundpost.client.incoming import Event
+from soundpost.client.incoming import ReceivedEvent
 from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address
 from soundpost.tools.cli.banner import Banner, trigger_command
@@ -81,22 +81,22 @@ def test_the_printed_command_has_what_the_second_shell_cannot_know(monkeypatch: 
 
 def test_an_event_is_one_readable_line() -> None:
     lines = EventLines(as_json=False)
-    line = lines.text(Event("shipped", "orders", '{"id":1}'))
+    line = lines.text(ReceivedEvent("shipped", "orders", '{"id":1}'))
     assert line.split("  ")[1:] == ["orders", "shipped", '{"id":1}']
-    line = lines.text(Event("client-typing", "presence-x", {"on": True}, "7"))
+    line = lines.text(ReceivedEvent("client-typing", "presence-x", {"on": True}, "7"))
     assert line.endswith('  client-typing  {"on":true}  (from 7)')
 
 
 def test_nothing_in_an_event_reaches_the_terminal_as_a_command() -> None:
-    line = EventLines(as_json=False).text(Event("a\x1b]0;title\x07", "orders", "one\ntwo\x1b[2J\u202e"))
+    line = EventLines(as_json=False).text(ReceivedEvent("a\x1b]0;title\x07", "orders", "one\ntwo\x1b[2J\u202e"))
     assert line.isprintable()
     assert "one\\ntwo" in line
 
 
 def test_json_lines_have_data_as_it_was_sent() -> None:
     lines = EventLines(as_json=True)
-    event = json.loads(lines.text(Event("shipped", "orders", '{"id":1}')))
+    event = json.loads(lines.text(ReceivedEvent("shipped", "orders", '{"id":1}')))
     assert event.pop("time").endswith("Z")
     assert event == {"channel": "orders", "event": "shipped", "data": '{"id":1}'}
-    event = json.loads(lines.text(Event("client-typing", "presence-x", {"on": True}, "7")))
+    event = json.loads(lines.text(ReceivedEvent("client-typing", "presence-x", {"on": True}, "7")))
     assert (event["data"], event["user_id"]) == ({"on": True}, "7")

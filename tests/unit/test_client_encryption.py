@@ -11,9 +11,9 @@ import pytest
 from nacl.secret import SecretBox
 
 from soundpost.client.authorization import ChannelAuth, with_secret
-from soundpost.client.encryption import DecryptionError, master_key_of, opened, secret_of, shared_secret
+from soundpost.client.encrypted_events import EncryptedEvents
+from soundpost.client.encryption import DecryptionError, decrypt, master_key_of, secret_of, shared_secret
 from soundpost.client.incoming import Frame
-from soundpost.client.sealed_events import SealedEvents
 from soundpost.errors import ConfigurationError, RequestError
 
 MASTER_KEY = bytes(range(32))
@@ -34,7 +34,7 @@ class Reader:
         self.read: list[str] = []
         self.fetched = 0
         self._secrets = list(secrets)
-        self.events = SealedEvents(CHANNEL, OLD, self._fetch, self._deliver)
+        self.events = EncryptedEvents(CHANNEL, OLD, self._fetch, self._deliver)
 
     async def _fetch(self) -> bytes:
         self.fetched += 1
@@ -103,7 +103,7 @@ def test_without_pynacl_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPat
 )
 def test_what_does_not_open_is_one_error(content: dict[str, str]) -> None:
     with pytest.raises(DecryptionError):
-        opened(content, OLD)
+        decrypt(content, OLD)
 
 
 async def test_events_are_opened() -> None:

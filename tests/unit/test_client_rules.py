@@ -8,7 +8,7 @@ import pytest
 
 from soundpost.client.address import socket_url
 from soundpost.client.authorization import ChannelAuth, with_secret
-from soundpost.client.incoming import Event, decode_frame
+from soundpost.client.incoming import ReceivedEvent, decode_frame
 from soundpost.client.members import Members
 from soundpost.client.reconnection import Action, action_for, delay_before
 from soundpost.errors import ConfigurationError
@@ -115,14 +115,14 @@ def test_the_protocols_own_events_have_pusher_js_names() -> None:
     frame = decode_frame('{"event":"pusher_internal:member_added","channel":"presence-x","data":"{}"}')
     assert frame is not None
     event = frame.to_event()
-    assert event == Event("pusher:member_added", "presence-x", "{}")
+    assert event == ReceivedEvent("pusher:member_added", "presence-x", "{}")
     assert event.is_protocol
 
 
 def test_data_is_kept_as_it_was_sent() -> None:
     frame = decode_frame('{"event":"client-x","channel":"presence-x","data":{"a":[1]},"user_id":"7"}')
     assert frame is not None
-    assert frame.to_event() == Event("client-x", "presence-x", {"a": [1]}, "7")
+    assert frame.to_event() == ReceivedEvent("client-x", "presence-x", {"a": [1]}, "7")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", '{"data":1}', b"\xff"])

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from soundpost.client.authorization import ChannelAuth, UserAuth, with_secret
-from soundpost.client.incoming import Event, Frame
+from soundpost.client.incoming import Frame, ReceivedEvent
 from soundpost.client.members import Member
 from soundpost.client.pusher_socket import PusherSocket
 from soundpost.client.session import Session
@@ -74,7 +74,7 @@ async def test_a_channel_that_is_read_by_itself_is_not_in_the_clients_events(ser
     await server.say("late", "2", "orders")
     await server.say("headline", "3", "news")
     assert (await orders.next(timeout=1)).data == 2
-    assert await server.session.events.get() == Event("headline", "news", "3")
+    assert await server.session.events.get() == ReceivedEvent("headline", "news", "3")
 
 
 async def test_the_same_channel_is_asked_for_once(server: Server) -> None:
@@ -89,7 +89,7 @@ async def test_events_of_a_channel_that_was_left_are_not_wanted(server: Server) 
     await server.say("late", "1", "orders")
     await server.say("of the connection")
     assert server.asked("pusher:unsubscribe") == ["orders"]
-    assert await server.session.events.get() == Event("of the connection", None, None)
+    assert await server.session.events.get() == ReceivedEvent("of the connection", None, None)
     with pytest.raises(SubscriptionError, match="no more events"):
         await orders.next()
     assert [event async for event in orders] == []
@@ -101,7 +101,7 @@ async def test_a_channel_left_before_it_was_asked_for_is_not_asked_for(server: S
     await settle()
     assert server.sent == []
     with pytest.raises(SubscriptionError, match="was left"):
-        await channel.answered()
+        await channel.wait_for_answer()
 
 
 async def test_members_are_kept_up_to_date(server: Server) -> None:
@@ -152,7 +152,7 @@ async def test_a_refused_client_event_is_no_answer_to_a_subscription(server: Ser
     await settle()
     await server.say("pusher:error", {"code": 4301, "message": "too many"})
     assert not channel.answer.done()
-    assert (await server.session.events.get() or channel) == Event(
+    assert (await server.session.events.get() or channel) == ReceivedEvent(
         "pusher:error", None, {"code": 4301, "message": "too many"}
     )
 
@@ -166,12 +166,12 @@ async def test_a_refusal_nobody_waits_for_is_an_event() -> None:
     channel = server.session.subscribe("private-a")
     await settle()
     event = await server.session.events.get()
-    assert event == Event(
+    assert event == ReceivedEvent(
         "pusher:subscription_error", "private-a", {"type": "AuthError", "error": "not yours", "status": 403}
     )
     assert server.session.channels == {}
     with pytest.raises(SubscriptionError, match="not yours"):
-        await channel.answered()
+        await channel.wait_for_answer()
 
 
 async def test_what_an_authorizer_raises_is_raised_to_who_waits() -> None:
@@ -292,7 +292,7 @@ async def test_sent_away_all_is_over(server: Server) -> None:
     waiting = server.session.subscribe("news")
     signing_in = await sign_in(server)
     server.session.ended(ConnectionRefused(4001, "no such app"))
-    for waits in (orders.next(), waiting.answered(), signing_in, server.session.events.get()):
+    for waits in (orders.next(), waiting.wait_for_answer(), signing_in, server.session.events.get()):
         with pytest.raises(ConnectionRefused, match="no such app"):
             await waits
     with pytest.raises(ConnectionRefused, match="no such app"):
@@ -305,6 +305,6 @@ async def test_closed_iterations_end_and_nothing_more_is_subscribed_to(server: S
     server.session.ended(None)
     assert [event async for event in orders] == []
     assert await server.session.events.get() is None
-    for attempt in (waiting.answered(), server.session.signed_in(SECRET.user)):
+    for attempt in (waiting.wait_for_answer(), server.session.signed_in(SECRET.user)):
         with pytest.raises(RequestError, match="the client is closed"):
             await attempt

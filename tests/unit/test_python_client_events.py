@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from soundpost.client.event_queue import MOST_BYTES, MOST_WAITING, EventQueue
-from soundpost.client.incoming import Event
+from soundpost.client.incoming import ReceivedEvent
 
 
-def event(number: int, channel: str = "orders") -> Event:
-    return Event(str(number), channel, None)
+def event(number: int, channel: str = "orders") -> ReceivedEvent:
+    return ReceivedEvent(str(number), channel, None)
 
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soundpost.client.event_queue._PATIENCE", 0.01)
+    monkeypatch.setattr("soundpost.client.event_queue._MAX_DELAY", 0.01)
 
 
 @pytest.mark.parametrize(
@@ -25,12 +25,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     [('{"id":1}', {"id": 1}), ("[1]", [1]), ("3", 3), ("null", None), ("plain words", "plain words"), ("", "")],
 )
 def test_a_string_that_is_json_is_decoded(raw: str, data: Any) -> None:
-    assert Event("shipped", "orders", raw).data == data
+    assert ReceivedEvent("shipped", "orders", raw).data == data
 
 
 @pytest.mark.parametrize("raw", [{"on": True}, None, 3])
 def test_what_a_client_sent_is_data_as_it_is(raw: Any) -> None:
-    assert Event("client-typing", "presence-x", raw).data == raw
+    assert ReceivedEvent("client-typing", "presence-x", raw).data == raw
 
 
 async def test_events_come_in_their_order_then_the_end() -> None:
@@ -74,20 +74,20 @@ async def test_where_nobody_reads_the_newest_events_wait() -> None:
 async def test_where_nobody_reads_no_more_than_16_mebibytes_wait() -> None:
     queue, other = EventQueue("the client"), EventQueue("orders")
     for number in range(100):
-        await queue.put(Event(str(number), "orders", None, size=MOST_BYTES // 10))
+        await queue.put(ReceivedEvent(str(number), "orders", None, size=MOST_BYTES // 10))
     assert queue.missed == 89
     queue.move("orders", other)
     assert await other.get() == event(89)
-    await queue.put(Event("small", None, None, size=1))
-    await queue.put(Event("larger than all", None, None, size=2 * MOST_BYTES))
-    assert await queue.get() == Event("small", None, None)
-    await other.put(Event("last", "orders", None, size=MOST_BYTES // 10))
+    await queue.put(ReceivedEvent("small", None, None, size=1))
+    await queue.put(ReceivedEvent("larger than all", None, None, size=2 * MOST_BYTES))
+    assert await queue.get() == ReceivedEvent("small", None, None)
+    await other.put(ReceivedEvent("last", "orders", None, size=MOST_BYTES // 10))
     assert other.missed == 0
 
 
 async def test_a_burst_waits_for_a_reader_who_is_busy() -> None:
     queue = EventQueue("orders")
-    read: list[Event | None] = []
+    read: list[ReceivedEvent | None] = []
 
     async def reader() -> None:
         while (got := await queue.get()) is not None:

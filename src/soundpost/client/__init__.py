@@ -1,4 +1,4 @@
-"""Clients of any Pusher-compatible server: ``Client`` and ``SyncClient`` (WebSocket).
+"""WebSocket clients of any Pusher-compatible server: ``Client`` for asyncio, ``SyncClient`` for threads.
 
 Names are imported when they are first used: neither httpx nor websockets is loaded by ``import soundpost``.
 """
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from soundpost.client.auth_endpoint import from_endpoint
     from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, UserAuth, with_secret
     from soundpost.client.client import Client
-    from soundpost.client.incoming import Event
+    from soundpost.client.incoming import ReceivedEvent
     from soundpost.client.members import Member
     from soundpost.client.subscription import Subscription
     from soundpost.client.sync import SyncClient, SyncSubscription, SyncUser
     from soundpost.client.user import User
+
+    Event = ReceivedEvent
 
 __all__ = [
     "Authenticate",
@@ -25,6 +27,7 @@ __all__ = [
     "Client",
     "Event",
     "Member",
+    "ReceivedEvent",
     "Subscription",
     "SyncClient",
     "SyncSubscription",
@@ -40,8 +43,8 @@ _MODULES = {
     "Authorize": "authorization",
     "ChannelAuth": "authorization",
     "Client": "client",
-    "Event": "incoming",
     "Member": "members",
+    "ReceivedEvent": "incoming",
     "Subscription": "subscription",
     "SyncClient": "sync",
     "SyncSubscription": "sync",
@@ -53,7 +56,12 @@ _MODULES = {
 }
 
 
+_ALIASES = {"Event": "ReceivedEvent"}
+"""Second names: within this package ``Event`` would not say which kind of event is meant."""
+
+
 def __getattr__(name: str) -> Any:
+    name = _ALIASES.get(name, name)
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

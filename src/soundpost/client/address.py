@@ -1,4 +1,4 @@
-"""The addresses of a server: where its API is, and where its sockets are."""
+"""The WebSocket address of an app."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import AddressError, split_url
 
 PROTOCOL = 7
-"""The version of the Pusher protocol that is asked for."""
+"""The version of the Pusher protocol that the client asks for."""
 
 
 def socket_url(base_url: str, key: str) -> str:
-    """The WebSocket address of an app: ``http://host:8080/ws`` becomes ``ws://host:8080/ws/app/KEY?protocol=7&…``.
+    """Return the WebSocket address of an app: ``http://host:8080/ws`` becomes ``ws://host:8080/ws/app/KEY?protocol=7&…``.
 
-    ``ws`` and ``wss`` addresses are taken as well. Raises ConfigurationError.
+    ``base_url`` may also begin with ``ws`` or ``wss``. Raises ConfigurationError.
     """
     try:
         parts = split_url(base_url)

@@ -1,4 +1,4 @@
-"""Authorize by asking an application, as pusher-js and laravel-echo do: ``/broadcasting/auth`` and ``…/user-auth``.
+"""Authorization by an application's auth endpoint, as pusher-js and laravel-echo ask for it.
 
 Source: https://pusher.com/docs/channels/server_api/authorizing-users/
 """
@@ -22,14 +22,14 @@ from soundpost.wire.channel_names import kind_of
 from soundpost.wire.foreign import object_in
 
 Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
-_MOST_CONNECTIONS: Final = 10
+_MAX_CONNECTIONS: Final = 10
 MAX_ANSWER: Final = 1_048_576
 """Bytes of an answer."""
 
 
 @dataclass
 class _Pool:
-    """A loop's connections to the application, and how many questions they have to answer."""
+    """The connections of an event loop to the application, and the number of requests under way."""
 
     http: httpx.AsyncClient
     questions: int = 0
@@ -37,7 +37,7 @@ class _Pool:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Asks an application. Made by :func:`from_endpoint`; any number of clients may share it."""
+    """An authorizer that asks an application; any number of clients may share one. Made by :func:`from_endpoint`."""
 
     url: str
     user_url: str | None
@@ -51,7 +51,7 @@ class Endpoint:
     _pools: dict[asyncio.AbstractEventLoop, _Pool] = field(default_factory=dict, repr=False, compare=False)
 
     async def __call__(self, socket_id: str, channel: str) -> ChannelAuth | None:
-        """What subscribes this socket to a channel; public channels are not asked for. Raises RequestError."""
+        """Return the authorization of a socket for a channel; None for a public one. Raises RequestError."""
         kind = kind_of(channel)
         if not kind.needs_auth:
             return None
@@ -63,7 +63,7 @@ class Endpoint:
         )
 
     async def user(self, socket_id: str) -> UserAuth:
-        """What signs this socket in. Raises RequestError; ConfigurationError where nobody knows whom to ask."""
+        """Return the authorization of a sign-in. Raises RequestError, and ConfigurationError without a user URL."""
         if self.user_url is None:
             raise ConfigurationError(
                 f"signing in: {redacted_url(self.url)} does not end with /auth, so give user_url too"
@@ -96,10 +96,10 @@ class Endpoint:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[httpx.AsyncClient]:
-        """Connections that all questions of one moment share, and that are closed when all are answered.
+        """Yield connections that all requests under way share, and that are closed after the last of them.
 
-        So there is nothing to close for whoever uses an endpoint, and a reconnection with a hundred channels does not
-        make a hundred connections.
+        So the user of an endpoint has nothing to close, and a reconnection with a hundred channels does not make a
+        hundred connections.
         """
         loop = asyncio.get_running_loop()
         if loop not in self._pools:
@@ -117,8 +117,8 @@ class Endpoint:
     def _new_client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             cookies=dict(self.cookies),
-            timeout=httpx.Timeout(self.timeout, pool=None),  # waiting for a connection of ours is not its fault
-            limits=httpx.Limits(max_connections=_MOST_CONNECTIONS),
+            timeout=httpx.Timeout(self.timeout, pool=None),  # the server is not to blame for waiting in our pool
+            limits=httpx.Limits(max_connections=_MAX_CONNECTIONS),
             verify=self.verify,
             transport=self.transport,
             trust_env=not is_loopback_url(self.url),
@@ -138,12 +138,12 @@ def from_endpoint(
     timeout: float = 10.0,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> Endpoint:
-    """An authorizer that asks an application's auth endpoint, such as ``https://example.com/broadcasting/auth``.
+    """Return an authorizer that asks an application's auth endpoint, as ``https://example.com/broadcasting/auth``.
 
-    ``user_url`` is asked for sign-in; without it ``…/auth`` becomes ``…/user-auth``. ``bearer`` is sent as
-    ``Authorization: Bearer …``; ``headers`` may be a function that gives them anew for every request, ``params`` are
-    sent along with ``socket_id`` and ``channel_name``: as a form, or in the query with ``method="GET"``. ``timeout`` is
-    in seconds. Anything but 200 is a refusal, a redirect to a login page included: RequestError with its status.
+    ``user_url`` is asked for sign-in; without a ``user_url``, ``…/auth`` becomes ``…/user-auth``. ``bearer`` is sent as
+    ``Authorization: Bearer …``. ``headers`` may be a function that is called for every request. ``params`` are sent
+    along with ``socket_id`` and ``channel_name``: as a form, or in the query with ``method="GET"``. ``timeout`` is in
+    seconds. Every status but 200 is a refusal, a redirect to a login page included: RequestError with that status.
     """
     if method not in ("GET", "POST"):
         raise ConfigurationError(f"method {method!r}: an auth endpoint is asked by GET or POST")
@@ -166,7 +166,7 @@ def from_endpoint(
 
 
 async def _body(answer: httpx.Response) -> bytes:
-    """All of it. Raises ValueError for one that is too large."""
+    """Return the whole body. Raises ValueError for one of more than MAX_ANSWER bytes."""
     body = bytearray()
     async for part in answer.aiter_bytes():
         body += part

@@ -1,4 +1,4 @@
-"""Who may subscribe, and as whom: what authorizes a subscription or a sign-in, and signing with an app's own secret.
+"""Authorization of subscriptions and sign-ins, and the authorizer that signs with an app's own secret.
 
 Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/
 """
@@ -19,15 +19,15 @@ from soundpost.wire.channel_names import kind_of
 from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import channel_text, sign, user_text
 
-_BUSY: Final = (0, 408, 429)
-"""Statuses that say nothing of the question, like 500 and above; 0: no answer."""
+_RETRYABLE_STATUSES: Final = (0, 408, 429)
+"""Statuses after which the application is asked again, as after 500 and above; 0 is no answer."""
 T = TypeVar("T")
 
 
 class ChannelAuth(NamedTuple):
-    """What a subscription is sent with; ``channel_data`` on presence channels, unless one is signed in.
+    """The authorization of a subscription; ``channel_data`` on presence channels, unless the client is signed in.
 
-    ``shared_secret`` (base64) opens the events of an encrypted channel; without it they come as they are, sealed.
+    ``shared_secret`` (base64) decrypts the events of an encrypted channel; without one the events stay encrypted.
     """
 
     auth: str
@@ -39,32 +39,33 @@ class ChannelAuth(NamedTuple):
 
 
 class UserAuth(NamedTuple):
-    """What a sign-in is sent with; ``user_data`` is a JSON object with an ``id``."""
+    """The authorization of a sign-in; ``user_data`` is a JSON object with an ``id``."""
 
     auth: str
     user_data: str
 
 
 Authorize = Callable[[str, str], ChannelAuth | Awaitable[ChannelAuth | None] | None]
-"""Called with socket id and channel for every subscription, again after a reconnection; None: no auth needed.
+"""An authorizer: called with socket id and channel for every subscription, and again after a reconnection.
 
-May be a coroutine function. A RequestError it raises with a status of 400 to 499 is a refusal."""
+It may be a coroutine function, and returns None where no authorization is needed. A RequestError with a status of
+400 to 499 is a refusal."""
 
 Authenticate = Callable[[str], UserAuth | Awaitable[UserAuth]]
-"""Called with the socket id for a sign-in, again after a reconnection; may be a coroutine function."""
+"""An authenticator: called with the socket id for a sign-in, and again after a reconnection; may be a coroutine."""
 
 
 @runtime_checkable
 class KnowsUser(Protocol):
-    """An authorizer that can sign in too, as those of :func:`with_secret` and ``from_endpoint``."""
+    """An authorizer that can authorize sign-ins too, as those of :func:`with_secret` and ``from_endpoint``."""
 
     def user(self, socket_id: str) -> UserAuth | Awaitable[UserAuth]:
-        """What signs this socket in."""
+        """Return the authorization of a sign-in on this socket."""
 
 
 @dataclass(frozen=True)
 class Secret:
-    """Signs by itself. Made by :func:`with_secret`."""
+    """An authorizer that signs with the secret of an app. Made by :func:`with_secret`."""
 
     key: str
     secret: str = field(repr=False)
@@ -73,19 +74,19 @@ class Secret:
     master_key: bytes | None = field(repr=False)
 
     def __call__(self, socket_id: str, channel: str) -> ChannelAuth | None:
-        """What subscribes this socket to a channel."""
+        """Return the authorization of a socket for a channel; None for a public channel."""
         kind = kind_of(channel)
         if not kind.needs_auth:
             return None
         channel_data = None
         if kind.is_presence and self.user_id:
-            # Never without user_info: one such member makes Reverb answer everybody who joins with an error.
+            # Always with user_info: one member without makes Reverb answer all later joins with an error.
             channel_data = encode({"user_id": self.user_id, "user_info": self.user_info}).decode()
         secret = shared_secret(channel, self.master_key) if kind.is_encrypted and self.master_key else None
         return ChannelAuth(self._signed(channel_text(socket_id, channel, channel_data)), channel_data, secret)
 
     def user(self, socket_id: str) -> UserAuth:
-        """What signs this socket in. Raises ConfigurationError without a user id."""
+        """Return the authorization of a sign-in on this socket. Raises ConfigurationError without a user id."""
         if not self.user_id:
             raise ConfigurationError("signing in needs a user: with_secret(key, secret, user_id=…)")
         user = {"id": self.user_id} if self.user_info is None else {"id": self.user_id, "user_info": self.user_info}
@@ -104,28 +105,27 @@ def with_secret(
     user_info: Any = None,
     encryption_master_key: bytes | str | None = None,
 ) -> Secret:
-    """An authorizer for programs that have the app's secret: it signs what an application's auth endpoint would.
+    """Return an authorizer for programs that have the app's secret: it signs as an application's auth endpoint does.
 
-    ``user_id`` (or the user) and ``user_info`` (any JSON value) are who it is on presence channels and when it signs
-    in.
-    ``encryption_master_key`` is that of the application which publishes to encrypted channels: 32 bytes, or their
-    base64 (``encryption_master_key_base64`` of Pusher's SDKs). Raises ConfigurationError for any other.
+    ``user_id`` (the id or the user) and ``user_info`` (any JSON value) are those of presence channels and of the
+    sign-in. ``encryption_master_key`` is the key of the application that publishes to encrypted channels: 32 bytes, or
+    their base64 (``encryption_master_key_base64`` of Pusher's SDKs). Raises ConfigurationError for any other key.
     """
     master_key = None if encryption_master_key is None else master_key_of(encryption_master_key)
     return Secret(key, secret, names.user_id(user_id), user_info, master_key)
 
 
-async def answered(ask: Callable[[], Awaitable[T]]) -> T:
-    """What ``ask`` gives, asked again and again, with growing delay, while whoever should answer is away.
+async def ask_until_answered(ask: Callable[[], Awaitable[T]]) -> T:
+    """Return the result of ``ask``, called again with growing delay while the application does not answer.
 
-    A refusal is an answer: that RequestError is raised.
+    A refusal is an answer: its RequestError is raised.
     """
     attempt = 0
     while True:
         try:
             return await ask()
         except RequestError as error:
-            if error.status not in _BUSY and error.status < 500:
+            if error.status not in _RETRYABLE_STATUSES and error.status < 500:
                 raise
         await asyncio.sleep(delay_before(attempt, Action.AFTER_A_WHILE))
         attempt += 1

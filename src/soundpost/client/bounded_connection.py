@@ -1,4 +1,4 @@
-"""A WebSocket connection of the ``websockets`` library that a server cannot make grow without end."""
+"""A WebSocket connection of the ``websockets`` library with bounds on the memory that a server can claim."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from websockets.asyncio.client import ClientConnection
 from websockets.frames import Frame, Opcode
 
 MAX_FRAGMENTS: Final = 10_000
-"""Of one message: empty ones are not counted by its size."""
+"""Fragments of one message: the limit of its size does not count empty fragments."""
 MAX_UNSENT: Final = 1_048_576
-"""Bytes that wait for a server that does not read: answers to its pings."""
+"""Bytes that may wait for a server that does not read, as answers to its pings."""
 
 
 class BoundedConnection(ClientConnection):
-    """Ends when the server exceeds a limit; ``refused`` says which."""
+    """A connection that ends when the server exceeds a limit; ``refused`` names the limit."""
 
     refused = ""
     _fragments = 0
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes, answer pings."""
+        """Take bytes, and answer pings among them."""
         super().data_received(data)
         if self.transport.get_write_buffer_size() > MAX_UNSENT:
             self._refuse("the server does not read what it asks for")
 
     def process_event(self, event: Any) -> None:
-        """Take a frame."""
+        """Take a frame (RFC 6455, 5)."""
         if isinstance(event, Frame) and event.opcode in (Opcode.CONT, Opcode.TEXT, Opcode.BINARY):
             self._fragments = 0 if event.fin else self._fragments + 1
             if self._fragments > MAX_FRAGMENTS:

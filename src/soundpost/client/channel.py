@@ -1,4 +1,4 @@
-"""What a client knows of one channel: whether it is subscribed, who is present, which events wait."""
+"""A channel of a client: its subscription, its members and its events that wait."""
 
 from __future__ import annotations
 
@@ -7,51 +7,51 @@ import inspect
 from typing import Any
 
 from soundpost.client.authorization import Authorize, ChannelAuth
+from soundpost.client.encrypted_events import EncryptedEvents
 from soundpost.client.encryption import secret_of
 from soundpost.client.event_queue import EventQueue
 from soundpost.client.incoming import INTERNAL, Frame
 from soundpost.client.members import Members
-from soundpost.client.sealed_events import SealedEvents
 from soundpost.errors import ConfigurationError
 from soundpost.wire.channel_names import kind_of
 
 
 class Channel:
-    """One channel. ``unclaimed`` takes its events until somebody reads it by itself."""
+    """A channel; ``unclaimed`` takes its events until the program reads the channel by itself."""
 
     def __init__(self, name: str, auth: Authorize | None, unclaimed: EventQueue) -> None:
         self.name = name
         self.kind = kind_of(name)
         self.members = Members()
         self.subscribed = False
-        """On the socket there is now."""
+        """True while the channel is subscribed to on the current socket."""
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the server has accepted or refused the subscription for the first time."""
-        self.joining: asyncio.Task[None] | None = None
+        """A future that is done when the server first accepts or refuses the subscription."""
+        self.subscribing: asyncio.Task[None] | None = None
         self.own_events: EventQueue | None = None
         self._unclaimed = unclaimed
         self._auth = auth
         self._waiters = 0
         self._ended = False
         self._error: BaseException | None = None
-        self._sealed: SealedEvents | None = None
+        self._encrypted: EncryptedEvents | None = None
         self._socket_id = ""
 
     async def authorization(self, socket_id: str) -> ChannelAuth | None:
-        """What the authorizer says, with whatever it raises."""
+        """Return the authorization for a socket. Raises the exceptions of the authorizer."""
         auth = self._auth(socket_id, self.name) if self._auth else None
         return await auth if inspect.isawaitable(auth) else auth
 
-    def open_with(self, shared_secret: str, socket_id: str) -> None:
-        """Decrypt events from now on. Raises ConfigurationError."""
+    def decrypt_with(self, shared_secret: str, socket_id: str) -> None:
+        """Decrypt later events with a shared secret in base64. Raises ConfigurationError."""
         secret = secret_of(shared_secret)
         self._socket_id = socket_id
-        if self._sealed is None:
-            self._sealed = SealedEvents(self.name, secret, self._new_secret, self._put)
-        self._sealed.secret = secret
+        if self._encrypted is None:
+            self._encrypted = EncryptedEvents(self.name, secret, self._new_secret, self._put)
+        self._encrypted.secret = secret
 
-    async def answered(self) -> None:
-        """Wait for the answer to the subscription. Raises SubscriptionError, or what the authorizer raised."""
+    async def wait_for_answer(self) -> None:
+        """Wait for the first answer to the subscription. Raises SubscriptionError, or the authorizer's exception."""
         self._waiters += 1
         try:
             await asyncio.shield(self.answer)
@@ -59,7 +59,7 @@ class Channel:
             self._waiters -= 1
 
     def claim(self) -> EventQueue:
-        """The queue of this channel alone; its events come here from now on, those that wait already included."""
+        """Return the queue of this channel alone, and move its waiting and later events to that queue."""
         if self.own_events is None:
             self.own_events = EventQueue(self.name)
             self._unclaimed.move(self.name, self.own_events)
@@ -68,7 +68,7 @@ class Channel:
         return self.own_events
 
     async def accept(self, frame: Frame) -> None:
-        """The server accepted the subscription; when it was renewed, that is an event."""
+        """Take the server's acceptance; of a renewed subscription, the acceptance is an event."""
         self.subscribed = True
         if self.kind.is_presence:
             self.members.replace(frame.content())
@@ -83,26 +83,26 @@ class Channel:
             self.members.add(frame.content())
         elif frame.event == f"{INTERNAL}member_removed":
             self.members.remove(frame.content())
-        if self._sealed is None or frame.is_protocol:
+        if self._encrypted is None or frame.is_protocol:
             await self._put(frame)
         else:
-            await self._sealed.receive(frame)
+            await self._encrypted.receive(frame)
 
     def end(self, error: BaseException | None, if_waiting: BaseException) -> bool:
-        """It is over: cleanly, or with an error, which is raised by whoever reads; False where nobody does.
+        """End the channel, with an error for its readers or None; return False if the channel has no reader.
 
-        Whoever waits for the first answer gets ``if_waiting``.
+        A caller that waits for the first answer gets ``if_waiting`` raised.
         """
         self._ended = True
         self._error = error
         self.subscribed = False
-        if self.joining is not None and self.joining is not asyncio.current_task():
-            self.joining.cancel()
+        if self.subscribing is not None and self.subscribing is not asyncio.current_task():
+            self.subscribing.cancel()
         if not self.answer.done():
             self.answer.set_exception(if_waiting)
-            self.answer.exception()  # who awaits it later gets it; who does not, is told otherwise
-        if self._sealed is not None:
-            self._sealed.end()
+            self.answer.exception()  # marked as retrieved: it may never be awaited
+        if self._encrypted is not None:
+            self._encrypted.end()
         if self.own_events is not None:
             self.own_events.end(error)
         return self.own_events is not None or self._waiters > 0
@@ -118,7 +118,7 @@ class Channel:
 
 
 def request_of(channel: Channel, auth: ChannelAuth | None) -> dict[str, Any]:
-    """The data of ``pusher:subscribe``."""
+    """Return the data of a ``pusher:subscribe``."""
     data = {"channel": channel.name}
     if auth is not None:
         data["auth"] = auth.auth

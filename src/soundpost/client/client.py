@@ -1,4 +1,4 @@
-"""A client of a Pusher-compatible server: subscribes, hands on events, comes back when the connection is lost.
+"""The client for asyncio: subscribes, hands on events, and reconnects when the connection is lost.
 
 async with Client("https://ws.example.com", "app-key") as client:
     async for event in client.subscribe("orders"):
@@ -12,7 +12,7 @@ from types import TracebackType
 
 from soundpost.client.authorization import Authenticate, Authorize, KnowsUser
 from soundpost.client.connection import Connection
-from soundpost.client.incoming import Event
+from soundpost.client.incoming import ReceivedEvent
 from soundpost.client.names import text
 from soundpost.client.pusher_socket import MAX_MESSAGE_SIZE
 from soundpost.client.session import Session
@@ -24,15 +24,15 @@ from soundpost.errors import ConfigurationError
 class Client:
     """A client of the app with this key; connects when entered with ``async with``.
 
-    ``base_url`` is the server's address with its path prefix, if any; http and ws, https and wss are the same here.
-    ``auth`` authorizes private and presence channels: ``with_secret(…)``, ``from_endpoint(…)``, or any callable.
-    ``verify=False`` takes any certificate. A server that sends more than ``max_message_size`` bytes in one message is
-    left, and connected to again. ``on_status`` is told, in words, when the connection is lost and back.
-    Entering raises RequestError when no server is there, ConnectionRefused when it refuses the connection.
+    ``base_url`` is the server's address with its path prefix, if any; http and ws are the same here, as are https and
+    wss. ``auth`` authorizes private and presence channels: ``with_secret(…)``, ``from_endpoint(…)``, or any callable.
+    ``verify=False`` takes any certificate. The client reconnects if the server sends more than ``max_message_size``
+    bytes in one message. ``on_status`` is called with a text when the connection is lost, and when it is back. Entering
+    raises RequestError when no server answers, ConnectionRefused when the server refuses the connection.
 
     Iterating over the client gives the events of all channels that are not read by themselves, and those of the
-    connection (``pusher:error``, ``channel`` None). Up to 1,000 events wait for each reader; see ``EventQueue`` for
-    what happens to one who is further behind.
+    connection (``pusher:error``, ``channel`` None). Up to 1,000 events wait for each reader; ``EventQueue`` drops
+    events of a reader further behind.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Client:
 
     @property
     def socket_id(self) -> str:
-        """What the server calls this connection; something else after each reconnection."""
+        """The socket id, which the server chooses at every connection."""
         return self._connection.socket_id
 
     @property
     def user(self) -> User | None:
-        """Who we are signed in as."""
+        """The user that is signed in; None without one."""
         sign_in = self._session.sign_in
         if sign_in is None or sign_in.user_id is None or sign_in.channel is None:
             return None
@@ -80,29 +80,30 @@ class Client:
 
     @property
     def missed(self) -> int:
-        """Events that were dropped since nobody read the client's own iteration."""
+        """Number of events that were dropped from the client's own iteration, for want of a reader."""
         return self._session.events.missed
 
     def subscribe(self, channel: str, *, auth: Authorize | None = None) -> Subscription:
-        """Subscribe, now and after every reconnection; ``auth`` is for this channel, instead of the client's.
+        """Subscribe to a channel, now and after every reconnection; ``auth`` replaces the client's for this channel.
 
-        Await what is returned to know that the server said yes, or iterate over it; a refusal is raised there, and an
-        event ``pusher:subscription_error`` of the client where nobody does either. A channel that is subscribed to
-        already is given again. While the connection is lost, this waits for it to come back.
+        Await the subscription to know that the server accepted it, or iterate over its events; both raise the refusal.
+        Without either, a refusal is an event ``pusher:subscription_error`` of the client. A channel that is subscribed
+        to already gives the same subscription. While the connection is lost, awaiting waits for the next one.
         """
         return Subscription(self._session.subscribe(text(channel, "a channel's name"), auth), self._session)
 
     async def unsubscribe(self, channel: str) -> None:
-        """Leave a channel; nothing happens if it was not subscribed to."""
+        """Unsubscribe from a channel; do nothing if it is not subscribed to."""
         found = self._session.channels.get(text(channel, "a channel's name"))
         if found is not None:
             await self._session.unsubscribe(found)
 
     async def sign_in(self, auth: Authenticate | None = None) -> User:
-        """Sign in, now and after every reconnection, and get what is sent to the user.
+        """Sign in, now and after every reconnection, and return the user, with the events sent to it.
 
-        Without ``auth`` the client's own is asked. Raises RequestError when the application refuses (its ``status``),
-        ProtocolError when the server does: for a wrong signature it ends the connection, too. Reverb knows no sign-in.
+        Without ``auth`` the client's own is asked. Raises RequestError with the status of the application's refusal,
+        and ProtocolError when the server refuses; after a wrong signature the server also ends the connection. Reverb
+        has no sign-in.
         """
         if auth is None:
             if not isinstance(self._auth, KnowsUser):
@@ -118,8 +119,8 @@ class Client:
     def __aiter__(self) -> Client:
         return self
 
-    async def __anext__(self) -> Event:
-        """The next event. Raises ConnectionRefused when the server sends us away for good."""
+    async def __anext__(self) -> ReceivedEvent:
+        """Return the next event. Raises ConnectionRefused when the server refuses further connections."""
         event = await self._session.events.get()
         if event is None:
             raise StopAsyncIteration

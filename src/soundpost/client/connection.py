@@ -1,4 +1,4 @@
-"""A connection that outlives its sockets: opens one, reads it, opens the next when it is lost."""
+"""A connection that outlives its sockets: reads one, and opens the next when it is lost."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from soundpost.client.pusher_socket import Lost, LostError, PusherSocket
+from soundpost.client.rate_limited_log import RateLimitedLog
 from soundpost.client.reconnection import Action, action_for, delay_before
-from soundpost.client.thinned_log import ThinnedLog
 from soundpost.errors import RequestError
 from soundpost.wire.printable import one_line
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from soundpost.client.session import Session
 
 _HOLDS_AFTER: Final = 5.0
-"""Seconds after which a socket counts as one that holds, so that the next loss is the first again."""
+"""Seconds after which a socket counts as stable: its loss is reconnected to without growing delay."""
 _SHOWN: Final = 100
 
 
 class Connection:
-    """Tells a session of sockets that come and go, and what they receive."""
+    """Opens sockets for a session, and hands it their messages."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Connection:
         self._key = key
         self._verify = verify
         self._max_message_size = max_message_size
-        self._bad_messages = ThinnedLog()
+        self._bad_messages = RateLimitedLog()
         self._on_status = on_status
         self._session = session
         self._socket: PusherSocket
@@ -45,11 +45,11 @@ class Connection:
 
     @property
     def socket_id(self) -> str:
-        """What the server calls this connection; something else after each reconnection."""
+        """The socket id, which the server chooses at every connection."""
         return self._socket.socket_id
 
     async def open(self) -> None:
-        """Connect. Raises RequestError when no server is there, ConnectionRefused when it refuses the connection."""
+        """Connect. Raises RequestError when no server answers, ConnectionRefused when it refuses the connection."""
         try:
             self._socket = await self._open()
         except LostError as error:
@@ -58,7 +58,7 @@ class Connection:
         self._runner = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Say goodbye, for good."""
+        """Close the connection, and do not reconnect."""
         self._runner.cancel()
         await asyncio.wait([self._runner])
         self._session.ended(None)
@@ -74,7 +74,7 @@ class Connection:
         )
 
     async def _run(self) -> None:
-        """Read; reconnect whenever the socket is lost; end only when sent away."""
+        """Read messages, and reconnect when the socket is lost, until the server refuses further connections."""
         clock = asyncio.get_running_loop().time
         attempt = 0
         try:
@@ -87,7 +87,7 @@ class Connection:
             self._session.ended(error)
 
     async def _read(self) -> Lost:
-        """Hand on what comes, until nothing comes any more; a message that cannot be handled is left out."""
+        """Hand on messages until the socket is lost; a message that cannot be handled is logged and left out."""
         while True:
             try:
                 frame = await self._socket.receive()
@@ -99,7 +99,7 @@ class Connection:
                 self._bad_messages.warning(f"{one_line(frame.event, _SHOWN)} could not be handled, left out", error)
 
     async def _reconnect(self, lost: Lost, attempt: int) -> int:
-        """Come back, however long it takes; return the number of attempts so far. Raises ConnectionRefused."""
+        """Reconnect, however long it takes; return the number of attempts. Raises ConnectionRefused."""
         why = str(lost)
         action = action_for(lost.code)
         while True:

@@ -1,4 +1,4 @@
-"""End-to-end encrypted channels: the secret of a channel, and what opens its events. Needs PyNaCl to open them.
+"""End-to-end encrypted channels: the shared secret of a channel, and decrypting its events, which needs PyNaCl.
 
 Source: https://pusher.com/docs/channels/using_channels/encrypted-channels/
 """
@@ -16,11 +16,11 @@ from soundpost.wire.encryption import KEY_SIZE
 
 
 class DecryptionError(Exception):
-    """An event could not be opened: it was sealed with another secret, or not at all."""
+    """An event could not be decrypted: another secret encrypted it, or it is not encrypted."""
 
 
 def master_key_of(value: bytes | str) -> bytes:
-    """The bytes of a master key. Raises ConfigurationError, which does not repeat it."""
+    """Return the 32 bytes of a master key. Raises ConfigurationError, which does not show the key."""
     try:
         key = b64decode(value, validate=True) if isinstance(value, str) else value
     except ValueError:
@@ -31,12 +31,12 @@ def master_key_of(value: bytes | str) -> bytes:
 
 
 def shared_secret(channel: str, master_key: bytes) -> str:
-    """The secret of one channel, in base64, as an application's auth endpoint gives it to those who may listen."""
+    """Return the shared secret of a channel in base64, as an application's auth endpoint gives it to subscribers."""
     return b64encode(encryption.shared_secret(channel, master_key)).decode()
 
 
 def secret_of(value: str) -> bytes:
-    """The bytes of a shared secret. Raises ConfigurationError for what is none, and when PyNaCl is missing."""
+    """Return the 32 bytes of a shared secret. Raises ConfigurationError for any other text, and without PyNaCl."""
     if find_spec("nacl") is None:
         raise ConfigurationError(
             "encrypted channels need PyNaCl, which is not installed: pip install 'soundpost[encryption]'"
@@ -50,8 +50,8 @@ def secret_of(value: str) -> bytes:
     return secret
 
 
-def opened(sealed: dict[str, Any], secret: bytes) -> str:
-    """The text in an event's ``{"nonce": …, "ciphertext": …}``. Raises DecryptionError."""
+def decrypt(sealed: dict[str, Any], secret: bytes) -> str:
+    """Return the text in an event's ``{"nonce": …, "ciphertext": …}``. Raises DecryptionError."""
     from nacl.exceptions import CryptoError
     from nacl.secret import SecretBox
 

@@ -1,4 +1,4 @@
-"""Events that wait for their reader: bounded, so that who does not read costs neither memory nor the others' time."""
+"""The bounded queue of events that wait for their reader."""
 
 from __future__ import annotations
 
@@ -7,42 +7,41 @@ import logging
 from collections import deque
 from typing import Final
 
-from soundpost.client.incoming import Event
+from soundpost.client.incoming import ReceivedEvent
 
 _log: Final = logging.getLogger("soundpost.client")
 MOST_WAITING: Final = 1_000
-"""Events that wait for one reader."""
+"""Events that may wait for one reader."""
 MOST_BYTES: Final = 16_777_216
-"""Bytes of messages that wait for one reader, but for the last of them."""
-_PATIENCE: Final = 1.0
+"""Bytes of messages that may wait for one reader, the last message not counted."""
+_MAX_DELAY: Final = 1.0
+"""Seconds for which a full queue holds up the connection."""
 
 
 class EventQueue:
-    """At most 1,000 events, and 16 MiB of them.
+    """A queue of at most 1,000 events, and of 16 MiB of messages.
 
-    A reader that far behind holds the connection up for a second at most, then loses events.
-
-    That second lets a burst pass through TCP's own flow control to a reader who is merely busy. After it the oldest
-    events are dropped, and counted in ``missed``, until the reader has caught up by half. Where nobody has ever read,
-    nobody is waited for.
+    A full queue holds up the connection for a second at most: TCP's flow control then spares a busy reader a burst.
+    After the second the oldest events are dropped, and counted in ``missed``, until half of the queue is read. A queue
+    that has never been read holds up nothing.
     """
 
     def __init__(self, of: str) -> None:
         self.missed = 0
-        """Events that were dropped."""
+        """Number of events that were dropped."""
         self._of = of
-        self._events: deque[Event] = deque()
+        self._events: deque[ReceivedEvent] = deque()
         self._size = 0
-        self._some = asyncio.Event()
-        self._room = asyncio.Event()
+        self._has_events = asyncio.Event()
+        self._has_room = asyncio.Event()
         self._has_reader = False
         self._full_since: float | None = None
         self._warned = False
         self._ended = False
         self._error: BaseException | None = None
 
-    async def put(self, event: Event) -> None:
-        """Append an event; waits for room, but not for long."""
+    async def put(self, event: ReceivedEvent) -> None:
+        """Append an event; wait for room in a full queue, for a second at most."""
         if self._ended:
             return
         if self._full_since is not None and len(self._events) <= MOST_WAITING // 2 and self._size <= MOST_BYTES // 2:
@@ -52,47 +51,47 @@ class EventQueue:
             await self._make_room()
         self._events.append(event)
         self._size += event.size
-        self._some.set()
+        self._has_events.set()
 
-    async def get(self) -> Event | None:
-        """The next event; None when there will be no more. Raises what ended it."""
+    async def get(self) -> ReceivedEvent | None:
+        """Return the next event, or None when there will be no more. Raises the error that ended the queue."""
         self._has_reader = True
         while not self._events:
             if self._error is not None:
                 raise self._error
             if self._ended:
                 return None
-            self._some.clear()
-            await self._some.wait()
-        self._room.set()
+            self._has_events.clear()
+            await self._has_events.wait()
+        self._has_room.set()
         return self._take_oldest()
 
     def end(self, error: BaseException | None) -> None:
-        """No more events will come; those that wait can still be read."""
+        """End the queue, with an error or without; events that wait can still be read."""
         if not self._ended:
             self._ended = True
             self._error = error
-            self._some.set()
-            self._room.set()
+            self._has_events.set()
+            self._has_room.set()
 
     def move(self, channel: str, to: EventQueue) -> None:
-        """Let the waiting events of one channel wait elsewhere, which has room for all of them."""
+        """Move the waiting events of one channel to another queue, which has room for all of them."""
         to._events.extend(event for event in self._events if event.channel == channel)
         self._events = deque(event for event in self._events if event.channel != channel)
         for queue in (self, to):
             queue._size = sum(event.size for event in queue._events)
-        self._room.set()
+        self._has_room.set()
 
     async def _make_room(self) -> None:
         clock = asyncio.get_running_loop().time
         if self._full_since is None:
             self._full_since = clock()
-        until = self._full_since + (_PATIENCE if self._has_reader else 0.0)
+        until = self._full_since + (_MAX_DELAY if self._has_reader else 0.0)
         while self._is_full and not self._ended and clock() < until:
-            self._room.clear()
+            self._has_room.clear()
             try:
                 async with asyncio.timeout_at(until):
-                    await self._room.wait()
+                    await self._has_room.wait()
             except TimeoutError:
                 break
         while self._is_full:
@@ -102,7 +101,7 @@ class EventQueue:
     def _is_full(self) -> bool:
         return len(self._events) >= MOST_WAITING or self._size >= MOST_BYTES
 
-    def _take_oldest(self) -> Event:
+    def _take_oldest(self) -> ReceivedEvent:
         event = self._events.popleft()
         self._size -= event.size
         return event

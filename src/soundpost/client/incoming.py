@@ -1,4 +1,4 @@
-"""What a server sends, decoded."""
+"""Messages of a server, decoded: frames, and the events that programs get."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ INTERNAL: Final = "pusher_internal:"
 
 
 @dataclass(frozen=True)
-class Event:
-    """An event of a channel; of the connection itself where ``channel`` is None (``pusher:error``).
+class ReceivedEvent:
+    """An event of a channel, or of the connection where ``channel`` is None (``pusher:error``).
 
-    ``raw`` is its data as it was sent: a string for what was published over the HTTP API, any JSON value for a
-    client's event. ``user_id`` is the sender of a client's event on a presence channel. The protocol's own events have
-    pusher-js's names: ``pusher:member_added``, ``pusher:cache_miss``.
+    ``raw`` is the data as it was sent: a string for events of the HTTP API, any JSON value for client events.
+    ``user_id`` is the sender of a client event on a presence channel. Events of the protocol have the names of
+    pusher-js: ``pusher:member_added``, ``pusher:cache_miss``. ``soundpost.client.Event`` is this class.
     """
 
     name: str
@@ -30,11 +30,11 @@ class Event:
     raw: Any
     user_id: str | None = None
     size: int = field(default=0, compare=False, repr=False)
-    """Bytes of the message that brought it."""
+    """Bytes of the message that carried the event."""
 
     @cached_property
     def data(self) -> Any:
-        """Its data: the value of a string that is JSON, everything else as it was sent. The rule of pusher-js."""
+        """The data: the value of a string that is JSON, all else as it was sent; the rule of pusher-js."""
         if not isinstance(self.raw, str):
             return self.raw
         try:
@@ -44,32 +44,32 @@ class Event:
 
     @property
     def is_protocol(self) -> bool:
-        """Sent by the server itself, not by an application or a client."""
+        """Tell whether the server itself sent the event, not an application or a client."""
         return self.name.startswith("pusher:")
 
 
 class Frame(msgspec.Struct):
-    """The envelope of everything a server sends."""
+    """The envelope of every message of a server."""
 
     event: str
     channel: str | None = None
     data: Any = None
     user_id: str | None = None
     size: int = msgspec.field(default=0, name="soundpost:size")
-    """Bytes of the message, counted here."""
+    """Bytes of the message, set by :func:`decode_frame`."""
 
     @property
     def is_protocol(self) -> bool:
-        """Sent by the server itself, not by an application or a client."""
+        """Tell whether the server itself sent the frame, not an application or a client."""
         return self.event.startswith(("pusher:", INTERNAL))
 
-    def to_event(self) -> Event:
-        """As it is handed on: ``pusher_internal:member_added`` is ``pusher:member_added`` to applications."""
+    def to_event(self) -> ReceivedEvent:
+        """Return the event for the program, which sees ``pusher_internal:member_added`` as ``pusher:member_added``."""
         name = f"pusher:{self.event[len(INTERNAL) :]}" if self.event.startswith(INTERNAL) else self.event
-        return Event(name, self.channel, self.data, self.user_id, self.size)
+        return ReceivedEvent(name, self.channel, self.data, self.user_id, self.size)
 
     def content(self) -> dict[str, Any]:
-        """``data`` as an object, sent as one or as a JSON string of one; empty for anything else."""
+        """Return ``data`` as a dictionary, sent as an object or as JSON in a string; an empty one for all else."""
         value = self.data
         if isinstance(value, str):
             value = object_in(value)
@@ -80,7 +80,7 @@ _read: Final[Callable[[str | bytes], Frame]] = reader(Frame)
 
 
 def decode_frame(text: str | bytes) -> Frame | None:
-    """A server's message; None for what is none, or is nested too deeply."""
+    """Return a server's message decoded; None for a text that is none, or that is nested too deeply."""
     try:
         frame = _read(text)
     except JsonError:

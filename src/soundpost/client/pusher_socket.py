@@ -1,4 +1,4 @@
-"""One socket to a Pusher-compatible server, from its hello to its end."""
+"""A socket to a Pusher-compatible server, from ``pusher:connection_established`` to its close."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from soundpost.client.address import socket_url
 from soundpost.client.bounded_connection import BoundedConnection
 from soundpost.client.incoming import Frame, decode_frame
-from soundpost.client.thinned_log import ThinnedLog
+from soundpost.client.rate_limited_log import RateLimitedLog
 from soundpost.errors import ConnectionRefused, RequestError
 from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.redaction import redacted_url
@@ -23,28 +23,29 @@ from soundpost.wire.json_text import encode
 from soundpost.wire.printable import one_line
 
 ANSWER_TIMEOUT: Final = 10.0
-"""Seconds a server may take to answer."""
+"""Seconds that a server may take to answer."""
 NO_CLOSE_FRAME: Final = 1006
+"""Close code that stands for a connection that ended without a close frame (RFC 6455, 7.1.5)."""
 MAX_MESSAGE_SIZE: Final = 10_485_760
-"""Bytes of a message, if nothing else is said: the members of the largest channel come in one."""
-_LONGEST_SILENCE: Final = 120.0  # pusher-js's own activity timeout; a server may ask for less
-_SHORTEST_SILENCE: Final = 1.0
+"""Default limit of a message, in bytes: the members of the largest channel come in one message."""
+_MAX_ACTIVITY_TIMEOUT: Final = 120.0  # pusher-js's own activity timeout; a server may ask for less
+_MIN_ACTIVITY_TIMEOUT: Final = 1.0
 _PONG_TIMEOUT: Final = 30.0
-_MOST_FRAMES: Final = 4
-"""That wait for the reader; each may be as large as a message."""
+_MAX_QUEUED_FRAMES: Final = 4
+"""Frames that may wait for the reader; each may be as large as a message."""
 _SHOWN: Final = 100
 _CODES_END: Final = 5000
 _PING: Final = '{"event":"pusher:ping","data":{}}'
 
 
 class Lost(NamedTuple):
-    """How a socket ended: close code (1006 without one) and reason."""
+    """The end of a socket: close code (1006 without a close frame) and reason."""
 
     code: int
     reason: str
 
     def refusal(self) -> ConnectionRefused:
-        """As what a caller is told who is not to come back."""
+        """Return the exception for a client that must not reconnect."""
         return ConnectionRefused(self.code, self.reason or "the server ended the connection")
 
     def __str__(self) -> str:
@@ -52,7 +53,7 @@ class Lost(NamedTuple):
 
 
 class LostError(Exception):
-    """A socket ended."""
+    """A socket ended; ``lost`` says with which code and reason."""
 
     def __init__(self, lost: Lost) -> None:
         super().__init__(lost)
@@ -60,22 +61,22 @@ class LostError(Exception):
 
 
 class PusherSocket:
-    """A socket that has been said hello to; ``socket_id`` is what the server calls it."""
+    """A socket after its ``pusher:connection_established``; ``socket_id`` is the id that the server gave it."""
 
-    def __init__(self, socket: BoundedConnection, max_message_size: int, bad_messages: ThinnedLog) -> None:
+    def __init__(self, socket: BoundedConnection, max_message_size: int, bad_messages: RateLimitedLog) -> None:
         self._socket = socket
         self._max_message_size = max_message_size
         self._bad_messages = bad_messages
-        self._silence = _LONGEST_SILENCE
+        self._activity_timeout = _MAX_ACTIVITY_TIMEOUT
         self.socket_id = ""
 
     @classmethod
     async def open(
-        cls, base_url: str, key: str, *, verify: bool, max_message_size: int, bad_messages: ThinnedLog
+        cls, base_url: str, key: str, *, verify: bool, max_message_size: int, bad_messages: RateLimitedLog
     ) -> PusherSocket:
-        """Connect and wait for the hello. ``max_message_size`` is in bytes.
+        """Connect, and wait for ``pusher:connection_established``. ``max_message_size`` is in bytes.
 
-        Raises RequestError when no Pusher server is there, LostError when the server refuses the connection.
+        Raises RequestError when no Pusher server answers, LostError when the server refuses the connection.
         """
         try:
             socket = await websockets.connect(
@@ -86,7 +87,7 @@ class PusherSocket:
                 open_timeout=ANSWER_TIMEOUT,
                 close_timeout=1,
                 max_size=max_message_size,
-                max_queue=_MOST_FRAMES,
+                max_queue=_MAX_QUEUED_FRAMES,
                 create_connection=BoundedConnection,
                 user_agent_header="soundpost",
             )
@@ -106,7 +107,7 @@ class PusherSocket:
         return self
 
     async def receive(self) -> Frame:
-        """The next message; after too long a silence, ask for a sign of life first. Raises LostError."""
+        """Return the next message; send ``pusher:ping`` when none comes within the timeout. Raises LostError."""
         while True:
             text = await self._receive()
             frame = decode_frame(text)
@@ -115,12 +116,12 @@ class PusherSocket:
             self._bad_messages.warning(f"no message of the Pusher protocol, left out: {one_line(text, _SHOWN)}")
 
     async def send(self, event: str, data: Any, channel: str | None = None) -> None:
-        """Send ``data`` as JSON. A socket that is just gone is told by :meth:`receive`, not here."""
+        """Send ``data`` as JSON. The loss of the socket is raised by :meth:`receive`, not here."""
         message = {"event": event, "data": data}
         await self._send(encode(message if channel is None else {**message, "channel": channel}).decode())
 
     async def close(self) -> None:
-        """Say goodbye."""
+        """Close the socket with a close frame."""
         await self._socket.close()
 
     async def _hello(self, base_url: str) -> None:
@@ -141,14 +142,14 @@ class PusherSocket:
         wrong = socket_ids.fault(self.socket_id)
         if wrong is not None:
             raise RequestError(0, f"{where} does not speak the Pusher protocol: its hello names {wrong}")
-        told = content.get("activity_timeout")
-        if isinstance(told, int | float) and told > 0:
-            self._silence = float(max(_SHORTEST_SILENCE, min(_LONGEST_SILENCE, told)))
+        asked = content.get("activity_timeout")
+        if isinstance(asked, int | float) and asked > 0:
+            self._activity_timeout = float(max(_MIN_ACTIVITY_TIMEOUT, min(_MAX_ACTIVITY_TIMEOUT, asked)))
 
     async def _receive(self) -> str | bytes:
         try:
             try:
-                async with asyncio.timeout(self._silence):
+                async with asyncio.timeout(self._activity_timeout):
                     return await self._socket.recv()
             except TimeoutError:
                 await self._send(_PING)
@@ -162,7 +163,7 @@ class PusherSocket:
 
     def _end(self, closed: ConnectionClosed) -> Lost:
         sent, received = closed.sent, closed.rcvd
-        if sent is not None and (received is None or closed.rcvd_then_sent is False):  # it was us who ended it
+        if sent is not None and (received is None or closed.rcvd_then_sent is False):  # this client ended it
             if sent.code == TOO_BIG:
                 limit = f"the server sent a message of more than max_message_size, {self._max_message_size:,} bytes"
                 return Lost(sent.code, limit)
@@ -172,7 +173,7 @@ class PusherSocket:
         return Lost(NO_CLOSE_FRAME, self._socket.refused)
 
     async def _send(self, text: str) -> None:
-        """Send; who does not read for so long is gone."""
+        """Send a text; abort the socket if the server does not read for 30 seconds."""
         try:
             async with asyncio.timeout(_PONG_TIMEOUT):
                 await self._socket.send(text)
@@ -183,13 +184,13 @@ class PusherSocket:
 
 
 def error_code(content: dict[str, Any]) -> int:
-    """The code of a ``pusher:error``; 1006 for one without."""
+    """Return the code of a ``pusher:error``; 1006 for one without."""
     code = content.get("code")
     return code if isinstance(code, int) and 0 < code < _CODES_END else NO_CLOSE_FRAME
 
 
 def text_of(content: dict[str, Any], name: str, default: str = "") -> str:
-    """A text in what a server sent; the default for anything else that may be there."""
+    """Return a text in a server's message; the default where there is none, or another kind of value."""
     text = content.get(name)
     return text if isinstance(text, str) else default
 

@@ -1,4 +1,4 @@
-"""Whether and when to come back after a connection ended: pusher-js's rules.
+"""The rules of reconnection, which are those of pusher-js.
 
 Source: https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes
 """
@@ -9,11 +9,12 @@ import random
 from enum import Enum, auto
 from typing import Final
 
-_LONGEST: Final = 30.0
+_MAX_DELAY: Final = 30.0
+"""Seconds."""
 
 
 class Action(Enum):
-    """What a close code asks of a client."""
+    """The action that a close code asks of a client."""
 
     GIVE_UP = auto()
     AT_ONCE = auto()
@@ -21,7 +22,7 @@ class Action(Enum):
 
 
 def action_for(code: int) -> Action:
-    """What to do after a connection ended with ``code``; 1006 stands for one that ended without a close frame."""
+    """Return the action after a connection ended with ``code``; 1006 stands for an end without a close frame."""
     if 4000 <= code < 4100 or 4300 <= code < 4400:
         return Action.GIVE_UP
     if 4200 <= code < 4300:
@@ -30,7 +31,7 @@ def action_for(code: int) -> Action:
 
 
 def delay_before(attempt: int, action: Action) -> float:
-    """Seconds to wait before reconnecting for the ``attempt``-th time (from 0) since a connection last held."""
+    """Return the seconds before the ``attempt``-th reconnection (from 0) since the last stable connection."""
     if action is Action.AT_ONCE and attempt == 0:
         return 0.0
-    return min(_LONGEST, float(2 ** min(attempt, 10)) * random.uniform(1.0, 1.5))
+    return min(_MAX_DELAY, float(2 ** min(attempt, 10)) * random.uniform(1.0, 1.5))

@@ -1,4 +1,4 @@
-"""What a client wants of its server, whatever socket it has: its channels, its user; renewed on every new socket."""
+"""The session of a client: its channels and its user, renewed on every new socket."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from soundpost.client.answers import SIGN_IN, Answers
-from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, answered
+from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, ask_until_answered
 from soundpost.client.channel import Channel, request_of
 from soundpost.client.event_queue import EventQueue
-from soundpost.client.incoming import Event, Frame
+from soundpost.client.incoming import Frame, ReceivedEvent
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket, error_code, text_of
 from soundpost.client.sign_in import SignIn
 from soundpost.errors import ProtocolError, RequestError, SubscriptionError
@@ -20,11 +20,11 @@ from soundpost.wire.foreign import object_in
 
 
 class Session:
-    """Told by the connection when a socket is there, what it receives, and when it is gone."""
+    """The channels and the user of a client, which the connection informs of its sockets and their messages."""
 
     def __init__(self, auth: Authorize | None) -> None:
         self.events = EventQueue("the client")
-        """Events of the connection, and of channels that nobody reads by themselves."""
+        """Events of the connection, and of channels that are not read by themselves."""
         self.channels: dict[str, Channel] = {}
         self.sign_in: SignIn | None = None
         self.answers = Answers()
@@ -34,28 +34,28 @@ class Session:
         self._ended: BaseException | None = None
 
     def subscribe(self, name: str, auth: Authorize | None = None) -> Channel:
-        """The channel, from now on wanted. Raises what ended the session."""
+        """Subscribe to a channel on this and all later sockets. Raises the error that ended the session."""
         if self._ended is not None:
             raise self._ended
         channel = self.channels.get(name)
         if channel is None:
             channel = self.channels[name] = Channel(name, auth or self._auth, self.events)
             if self._socket is not None:
-                channel.joining = self._start(self._join(channel, self._socket))
+                channel.subscribing = self._start(self._join(channel, self._socket))
         return channel
 
     async def unsubscribe(self, channel: Channel) -> None:
-        """Leave a channel, if it is one of ours."""
+        """Unsubscribe from a channel, unless it was left already."""
         if self.channels.get(channel.name) is not channel:
             return
         del self.channels[channel.name]
-        asked = self.answers.settle(channel.name) or channel.subscribed
+        asked = self.answers.resolve(channel.name) or channel.subscribed
         channel.end(None, SubscriptionError(channel.name, 0, f"{channel.name} was left", status=0))
         if asked and self._socket is not None:
             await self._socket.send("pusher:unsubscribe", {"channel": channel.name})
 
     async def trigger(self, channel: Channel, event: str, data: Any) -> None:
-        """Send a client event. Raises ProtocolError where the protocol has none, RequestError when it cannot go now."""
+        """Send a client event. Raises ProtocolError on channels without, RequestError while not subscribed."""
         name = event if event.startswith("client-") else f"client-{event}"
         _check_takes_client_events(channel.name, name)
         if self._socket is None or not channel.subscribed:
@@ -63,7 +63,7 @@ class Session:
         await self._socket.send(name, data, channel.name)
 
     async def signed_in(self, authenticate: Authenticate) -> SignIn:
-        """Sign in, if not yet done, and wait for the answer. Raises RequestError, ProtocolError, SubscriptionError."""
+        """Sign in, once, and wait for the answer. Raises RequestError, ProtocolError, SubscriptionError."""
         if self._ended is not None:
             raise self._ended
         if self.sign_in is None:
@@ -73,19 +73,19 @@ class Session:
         sign_in = self.sign_in
         await asyncio.shield(sign_in.answer)
         assert sign_in.channel is not None
-        await sign_in.channel.answered()
+        await sign_in.channel.wait_for_answer()
         return sign_in
 
     def connected(self, socket: PusherSocket) -> None:
-        """Ask a new socket for everything."""
+        """Sign in and subscribe on a new socket."""
         self._socket = socket
         if self.sign_in is not None:
             self._start(self.sign_in.run(socket))
         for channel in self.channels.values():
-            channel.joining = self._start(self._join(channel, socket))
+            channel.subscribing = self._start(self._join(channel, socket))
 
     def lost(self) -> None:
-        """The socket is gone."""
+        """Take note that the socket is lost."""
         self._socket = None
         self.answers.forget_all()
         for task in self._tasks:
@@ -96,7 +96,7 @@ class Session:
             self.sign_in.lost()
 
     def ended(self, error: Exception | None) -> None:
-        """There will be no other socket: the server sent us away, or (None) the client is closed."""
+        """End the session: with the server's refusal, or None where the client is closed."""
         if self._ended is not None:
             return
         self._ended = error or RequestError(0, "the client is closed")
@@ -108,7 +108,7 @@ class Session:
         self.events.end(error)
 
     async def received(self, frame: Frame) -> None:
-        """Take what the server says."""
+        """Handle a message of the server."""
         match frame.event:
             case "pusher:ping":
                 if self._socket is not None:
@@ -116,7 +116,7 @@ class Session:
             case "pusher:pong":
                 return
             case "pusher_internal:subscription_succeeded":
-                self.answers.settle(frame.channel or "")
+                self.answers.resolve(frame.channel or "")
                 if frame.channel in self.channels:
                     await self.channels[frame.channel].accept(frame)
             case "pusher:subscription_error":
@@ -124,13 +124,13 @@ class Session:
             case "pusher:error":
                 await self._error(frame)
             case "pusher:signin_success" if self.sign_in is not None:
-                if self.answers.settle(SIGN_IN):
+                if self.answers.resolve(SIGN_IN):
                     self.sign_in.succeed(frame.content())
             case _:
                 await self._deliver(frame)
 
     async def refuse(self, channel: Channel, error: Exception) -> None:
-        """A channel is not to be had: told to whoever waits for it or reads it, else as an event, as in pusher-js."""
+        """End a refused channel: raise the error for its readers, or without any put it as an event, as pusher-js."""
         if self.channels.get(channel.name) is not channel:
             return
         del self.channels[channel.name]
@@ -139,10 +139,10 @@ class Session:
         data: dict[str, Any] = {"type": "AuthError", "error": str(error)}
         if isinstance(error, SubscriptionError):
             data |= {"type": error.type, "status": error.status}
-        await self.events.put(Event("pusher:subscription_error", channel.name, data))
+        await self.events.put(ReceivedEvent("pusher:subscription_error", channel.name, data))
 
     async def _join(self, channel: Channel, socket: PusherSocket) -> None:
-        """Subscribe to a channel on one socket; what goes wrong is told by :meth:`refuse`."""
+        """Subscribe to a channel on one socket; every failure goes to :meth:`refuse`."""
         try:
             auth = await self._authorized(channel, socket.socket_id)
         except RequestError as error:
@@ -158,31 +158,31 @@ class Session:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await answer
         except TimeoutError:
-            self.answers.settle(channel.name)
+            self.answers.resolve(channel.name)
             if not channel.answer.done():
                 await self.refuse(channel, SubscriptionError(channel.name, 0, "the server did not answer", status=0))
 
     async def _authorized(self, channel: Channel, socket_id: str) -> ChannelAuth | None:
-        """What a channel is asked for with, as whom, and what opens its events."""
+        """Return the authorization of a channel; set its shared secret and the member that this client is."""
 
         async def ask() -> ChannelAuth | None:
             return await channel.authorization(socket_id)
 
-        auth = await answered(ask) if channel.answer.done() else await ask()
+        auth = await ask_until_answered(ask) if channel.answer.done() else await ask()
         if auth is not None and auth.shared_secret is not None:
-            channel.open_with(auth.shared_secret, socket_id)
+            channel.decrypt_with(auth.shared_secret, socket_id)
         if auth is not None and auth.channel_data is not None:
             channel.members.my_id = _user_id(auth.channel_data)
         elif self.sign_in is not None and (channel.kind.is_presence or channel.kind is Kind.USER):
-            await self.sign_in.settled.wait()
+            await self.sign_in.answered.wait()
             channel.members.my_id = self.sign_in.user_id
         return auth
 
     async def _subscription_error(self, frame: Frame) -> None:
         content = frame.content()
         text = text_of(content, "error", "refused")
-        self.answers.told(text)
-        self.answers.settle(frame.channel or "")
+        self.answers.note_refusal(text)
+        self.answers.resolve(frame.channel or "")
         channel = self.channels.get(frame.channel or "")
         if channel is None:
             await self.events.put(frame.to_event())
@@ -197,11 +197,11 @@ class Session:
         text = text_of(content, "message")
         if self.answers.is_repetition(text):
             return
-        request = self.answers.refused(content)
+        request = self.answers.refused_request(content)
         if request is None:
             await self.events.put(frame.to_event())
             return
-        self.answers.settle(request)
+        self.answers.resolve(request)
         if request == SIGN_IN and self.sign_in is not None:
             await self.sign_in.refuse(ProtocolError(error_code(content), text))
         elif request in self.channels:
@@ -210,7 +210,7 @@ class Session:
     async def _deliver(self, frame: Frame) -> None:
         if frame.channel is None:
             await self.events.put(frame.to_event())
-        elif frame.channel in self.channels:  # else one that was left while this was on its way
+        elif frame.channel in self.channels:  # else it was left while the message was under way
             await self.channels[frame.channel].receive(frame)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

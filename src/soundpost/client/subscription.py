@@ -1,4 +1,4 @@
-"""A channel, as a program has it in hand."""
+"""A subscription, as programs use it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
-from soundpost.client.incoming import Event
+from soundpost.client.incoming import ReceivedEvent
 from soundpost.client.members import Member
 from soundpost.client.names import text
 from soundpost.errors import SubscriptionError
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 class Subscription:
-    """One channel of a client, from ``Client.subscribe``. Await it for the server's yes; iterate over its events.
+    """One channel of a client, from ``Client.subscribe``: await the server's acceptance, iterate over the events.
 
     Awaiting gives the subscription itself. Awaiting and iterating raise SubscriptionError when the server or the
-    application refuses, ConnectionRefused when the server sends the client away; an iteration ends when the channel is
-    left or the client closed. Several readers of one channel share its events. After a reconnection the channel is
-    subscribed to again, which is a ``pusher:subscription_succeeded`` event: what was published meanwhile is missing.
+    application refuses, ConnectionRefused when the server refuses further connections. An iteration ends when the
+    channel is unsubscribed or the client closed. Several readers of one channel share its events. After a reconnection
+    the channel is subscribed to again, which is an event ``pusher:subscription_succeeded``: events published meanwhile
+    are missing.
     """
 
     def __init__(self, channel: Channel, session: Session) -> None:
@@ -31,31 +32,31 @@ class Subscription:
 
     @property
     def channel(self) -> str:
-        """The channel's name."""
+        """The name of the channel."""
         return self._channel.name
 
     @property
     def members(self) -> dict[str, Any]:
-        """Who is present, user info by user id; empty on other channels. The same dictionary is kept up to date."""
+        """The members of a presence channel, user info by user id, in one dictionary that is kept up to date."""
         return self._channel.members.by_id
 
     @property
     def me(self) -> Member | None:
-        """Who we are on a presence channel."""
+        """The member that this client is on a presence channel; None until the server has reported it."""
         return self._channel.members.me
 
     @property
     def is_subscribed(self) -> bool:
-        """Whether the server has said yes on the connection there is now."""
+        """Tell whether the server has accepted the subscription on the current connection."""
         return self._channel.subscribed
 
     @property
     def missed(self) -> int:
-        """Events that were dropped since this channel's reader was more than 1,000 behind."""
+        """Number of events that were dropped as the reader of this channel was more than 1,000 behind."""
         return self._channel.own_events.missed if self._channel.own_events else 0
 
-    async def next(self, timeout: float | None = None) -> Event:  # noqa: ASYNC109 - as queue.Queue.get
-        """The next event. Raises TimeoutError after ``timeout`` seconds, SubscriptionError when there will be none."""
+    async def next(self, timeout: float | None = None) -> ReceivedEvent:  # noqa: ASYNC109 - as queue.Queue.get
+        """Return the next event. Raises TimeoutError after ``timeout`` seconds, SubscriptionError after the last."""
         try:
             async with asyncio.timeout(timeout) as limit:
                 event = await self._channel.claim().get()
@@ -72,14 +73,14 @@ class Subscription:
     async def trigger(self, event: str, data: Any = None) -> None:
         """Send a client event to the channel's other subscribers; ``client-`` is put before its name if missing.
 
-        ``data`` is any JSON value. Raises ProtocolError on channels that take none (public, encrypted), RequestError
-        when we are not subscribed at the moment: it is not kept for later. A server that refuses it (too many in a
-        second, say) answers with a ``pusher:error`` event of the client.
+        ``data`` is any JSON value. Raises ProtocolError on public and encrypted channels, which take no client events,
+        and RequestError while not subscribed: the event is not kept for later. The refusal of a server (of too many in
+        a second, say) is an event ``pusher:error`` of the client.
         """
         await self._session.trigger(self._channel, text(event, "an event's name"), data)
 
     async def unsubscribe(self) -> None:
-        """Leave the channel."""
+        """Unsubscribe from the channel."""
         await self._session.unsubscribe(self._channel)
 
     def __await__(self) -> Generator[Any, None, Subscription]:
@@ -89,12 +90,12 @@ class Subscription:
         self._channel.claim()
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> ReceivedEvent:
         event = await self._channel.claim().get()
         if event is None:
             raise StopAsyncIteration
         return event
 
     async def _accepted(self) -> Subscription:
-        await self._channel.answered()
+        await self._channel.wait_for_answer()
         return self

@@ -1,4 +1,4 @@
-"""The client for programs without asyncio: a thread runs it.
+"""The client for programs without asyncio, run by a thread.
 
 with SyncClient("https://ws.example.com", "app-key") as client:
     for event in client.subscribe("orders"):
@@ -13,7 +13,7 @@ from typing import Any
 
 from soundpost.client.authorization import Authenticate, Authorize
 from soundpost.client.client import Client
-from soundpost.client.incoming import Event
+from soundpost.client.incoming import ReceivedEvent
 from soundpost.client.members import Member
 from soundpost.client.pusher_socket import MAX_MESSAGE_SIZE
 from soundpost.client.subscription import Subscription
@@ -22,9 +22,9 @@ from soundpost.loop_thread import LoopThread
 
 
 class SyncClient:
-    """``Client``, blocking. Connects when entered with ``with``; parameters and errors are those of ``Client``.
+    """A blocking ``Client``, with the parameters and errors of ``Client``; connects when entered with ``with``.
 
-    It may be used from several threads. ``auth`` and ``on_status`` are called in the thread that runs it.
+    Several threads may use one. ``auth`` and ``on_status`` are called in the thread that runs the client.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class SyncClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._thread.is_of_another_process:
-            return  # the connection stays the other one's
+            return  # the connection stays the parent's
         try:
             self._thread.run(self._client.__aexit__(None, None, None))
         finally:
@@ -63,22 +63,22 @@ class SyncClient:
 
     @property
     def socket_id(self) -> str:
-        """What the server calls this connection; something else after each reconnection."""
+        """The socket id, which the server chooses at every connection."""
         return self._client.socket_id
 
     @property
     def user(self) -> SyncUser | None:
-        """Who we are signed in as."""
+        """The user that is signed in; None without one."""
         user = self._client.user
         return None if user is None else SyncUser(user, self._thread)
 
     @property
     def missed(self) -> int:
-        """Events that were dropped since nobody read the client's own iteration."""
+        """Number of events that were dropped from the client's own iteration, for want of a reader."""
         return self._client.missed
 
     def subscribe(self, channel: str, *, auth: Authorize | None = None) -> SyncSubscription:
-        """Subscribe, now and after every reconnection; waits for the server's yes. Raises SubscriptionError."""
+        """Subscribe, now and after every reconnection, and wait for the answer. Raises SubscriptionError."""
 
         async def subscribe() -> Subscription:
             return await self._client.subscribe(channel, auth=auth)
@@ -86,20 +86,20 @@ class SyncClient:
         return SyncSubscription(self._thread.run(subscribe()), self._thread)
 
     def unsubscribe(self, channel: str) -> None:
-        """Leave a channel; nothing happens if it was not subscribed to."""
+        """Unsubscribe from a channel; do nothing if it is not subscribed to."""
         self._thread.run(self._client.unsubscribe(channel))
 
     def sign_in(self, auth: Authenticate | None = None) -> SyncUser:
-        """Sign in, now and after every reconnection, and get what is sent to the user. As ``Client.sign_in``."""
+        """Sign in, now and after every reconnection, and return the user. Raises as ``Client.sign_in``."""
         return SyncUser(self._thread.run(self._client.sign_in(auth)), self._thread)
 
-    def __iter__(self) -> Iterator[Event]:
-        """The events of all channels that are not read by themselves, and those of the connection."""
+    def __iter__(self) -> Iterator[ReceivedEvent]:
+        """Yield the events of the connection, and of channels that are not read by themselves."""
         return _events(self._client.__anext__, self._thread)
 
 
 class SyncSubscription:
-    """One channel, from ``SyncClient.subscribe``: iterate over its events. As ``Subscription``, blocking."""
+    """A blocking ``Subscription``, from ``SyncClient.subscribe``: iterate over its events."""
 
     def __init__(self, subscription: Subscription, thread: LoopThread) -> None:
         self._subscription = subscription
@@ -107,42 +107,42 @@ class SyncSubscription:
 
     @property
     def channel(self) -> str:
-        """The channel's name."""
+        """The name of the channel."""
         return self._subscription.channel
 
     @property
     def members(self) -> dict[str, Any]:
-        """Who is present at this moment, user info by user id; empty on other channels."""
+        """The present members of a presence channel, user info by user id; a copy."""
         return self._subscription.members.copy()
 
     @property
     def me(self) -> Member | None:
-        """Who we are on a presence channel."""
+        """The member that this client is on a presence channel; None until the server has reported it."""
         return self._subscription.me
 
     @property
     def is_subscribed(self) -> bool:
-        """Whether the server has said yes on the connection there is now."""
+        """Tell whether the server has accepted the subscription on the current connection."""
         return self._subscription.is_subscribed
 
     @property
     def missed(self) -> int:
-        """Events that were dropped since this channel's reader was more than 1,000 behind."""
+        """Number of events that were dropped as the reader of this channel was more than 1,000 behind."""
         return self._subscription.missed
 
-    def next(self, timeout: float | None = None) -> Event:
-        """The next event. Raises TimeoutError after ``timeout`` seconds, SubscriptionError when there will be none."""
+    def next(self, timeout: float | None = None) -> ReceivedEvent:
+        """Return the next event. Raises TimeoutError after ``timeout`` seconds, SubscriptionError after the last."""
         return self._thread.run(self._subscription.next(timeout))
 
     def trigger(self, event: str, data: Any = None) -> None:
-        """Send a client event to the channel's other subscribers. As ``Subscription.trigger``."""
+        """Send a client event to the channel's other subscribers. Raises as ``Subscription.trigger``."""
         self._thread.run(self._subscription.trigger(event, data))
 
     def unsubscribe(self) -> None:
-        """Leave the channel."""
+        """Unsubscribe from the channel."""
         self._thread.run(self._subscription.unsubscribe())
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[ReceivedEvent]:
         return _events(self._subscription.__anext__, self._thread)
 
 
@@ -154,17 +154,19 @@ class SyncUser:
         self._thread = thread
         self.id = user.id
         self.info = user.info
-        """What the application says of it, ``user_info``."""
+        """The application's ``user_info``."""
 
-    def next(self, timeout: float | None = None) -> Event:
-        """The next event. Raises TimeoutError after ``timeout`` seconds."""
+    def next(self, timeout: float | None = None) -> ReceivedEvent:
+        """Return the next event. Raises TimeoutError after ``timeout`` seconds."""
         return self._thread.run(self._user.next(timeout))
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[ReceivedEvent]:
         return _events(self._user.__anext__, self._thread)
 
 
-def _events(next_event: Callable[[], Coroutine[Any, Any, Event]], thread: LoopThread) -> Iterator[Event]:
+def _events(
+    next_event: Callable[[], Coroutine[Any, Any, ReceivedEvent]], thread: LoopThread
+) -> Iterator[ReceivedEvent]:
     while True:
         try:
             event = thread.run(next_event())

@@ -1,10 +1,10 @@
-"""Who a client is signed in as, and what is sent to that user."""
+"""The user that a client is signed in as, and the events sent to that user."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from soundpost.client.incoming import Event
+from soundpost.client.incoming import ReceivedEvent
 from soundpost.client.subscription import Subscription
 
 
@@ -14,21 +14,21 @@ class User:
     def __init__(self, id: str, info: Any, events: Subscription) -> None:
         self.id = id
         self.info = info
-        """What the application says of it, ``user_info``."""
+        """The application's ``user_info``."""
         self._events = events
 
     @property
     def missed(self) -> int:
-        """Events that were dropped since their reader was more than 1,000 behind."""
+        """Number of events that were dropped as their reader was more than 1,000 behind."""
         return self._events.missed
 
-    async def next(self, timeout: float | None = None) -> Event:  # noqa: ASYNC109 - as queue.Queue.get
-        """The next event. Raises TimeoutError after ``timeout`` seconds."""
+    async def next(self, timeout: float | None = None) -> ReceivedEvent:  # noqa: ASYNC109 - as queue.Queue.get
+        """Return the next event. Raises TimeoutError after ``timeout`` seconds."""
         return await self._events.next(timeout)
 
     def __aiter__(self) -> User:
         self._events.__aiter__()
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> ReceivedEvent:
         return await self._events.__anext__()

@@ -34,7 +34,7 @@ class Driver(Protocol):
 
 def make_driver(name: str, settings: ConnectionSettings) -> Driver:
     """Return the driver of a connection called ``name``. Raises ConfigurationError."""
-    missing = settings.what_is_missing(name)
+    missing = settings.missing_in_words(name)
     if missing is not None:
         raise ConfigurationError(f"{missing} to what the server has (soundpost init prints it)")
     if settings.is_http:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import typer
 
-from soundpost.client.incoming import Event
+from soundpost.client.incoming import ReceivedEvent
 from soundpost.wire.json_text import encode
 from soundpost.wire.printable import printable
 
@@ -21,7 +21,7 @@ class EventLines:
         self._width = 0
         self._coloured = sys.stdout.isatty()
 
-    def text(self, event: Event) -> str:
+    def text(self, event: ReceivedEvent) -> str:
         """Return the line of an event that came just now, without a line break.
 
         As JSON, ``data`` is what was sent: a string for an event published over the HTTP API.

@@ -1,4 +1,4 @@
-"""The events of one encrypted channel: opened in their order, even while a new secret is being fetched."""
+"""The events of an encrypted channel, decrypted in order, also while a new secret is being fetched."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from soundpost.client.encryption import DecryptionError, opened
+from soundpost.client.encryption import DecryptionError, decrypt
 from soundpost.client.event_queue import MOST_BYTES, MOST_WAITING
 from soundpost.client.incoming import Frame
-from soundpost.client.thinned_log import ThinnedLog
+from soundpost.client.rate_limited_log import RateLimitedLog
 from soundpost.wire.printable import one_line
 
 _SHOWN: Final = 100
 
 
-class SealedEvents:
-    """Opens events and delivers them. One that does not open may be sealed with a new secret: it is fetched once.
+class EncryptedEvents:
+    """Decrypts events and delivers them; for an event of an unknown secret, the new secret is fetched once.
 
-    Events that do not open with that either are dropped with a warning, as by pusher-js; the next one fetches again.
+    An event that the new secret does not decrypt either is dropped with a warning, as by pusher-js.
     """
 
     def __init__(
@@ -35,27 +35,27 @@ class SealedEvents:
         self._deliver = deliver
         self._waiting: deque[Frame] = deque()
         self._fetching: asyncio.Task[None] | None = None
-        self._log = ThinnedLog()
+        self._log = RateLimitedLog()
 
     async def receive(self, frame: Frame) -> None:
         """Take an event as the server sent it."""
         if self._fetching is None:
             try:
-                await self._deliver(self._open(frame))
+                await self._deliver(self._decrypted(frame))
                 return
             except DecryptionError:
-                self._fetching = asyncio.create_task(self._open_with_new_secret())
+                self._fetching = asyncio.create_task(self._decrypt_with_new_secret())
         if len(self._waiting) < MOST_WAITING and sum(waiting.size for waiting in self._waiting) < MOST_BYTES:
             self._waiting.append(frame)
         else:
             self._drop(frame, "too many wait for a new secret")
 
     def end(self) -> None:
-        """No more events are wanted."""
+        """Stop fetching a secret: no more events are wanted."""
         if self._fetching is not None:
             self._fetching.cancel()
 
-    async def _open_with_new_secret(self) -> None:
+    async def _decrypt_with_new_secret(self) -> None:
         failed = ""
         try:
             self.secret = await self._fetch()
@@ -66,13 +66,13 @@ class SealedEvents:
             try:
                 if failed:
                     raise DecryptionError(failed)
-                await self._deliver(self._open(frame))
+                await self._deliver(self._decrypted(frame))
             except DecryptionError as error:
                 self._drop(frame, str(error))
         self._fetching = None
 
-    def _open(self, frame: Frame) -> Frame:
-        return Frame(frame.event, frame.channel, opened(frame.content(), self.secret), frame.user_id, frame.size)
+    def _decrypted(self, frame: Frame) -> Frame:
+        return Frame(frame.event, frame.channel, decrypt(frame.content(), self.secret), frame.user_id, frame.size)
 
     def _drop(self, frame: Frame, why: str) -> None:
         event = one_line(frame.event, _SHOWN)

@@ -1,4 +1,4 @@
-"""Warnings about what a server sends, which must not fill the log however much of it there is."""
+"""Warnings about messages of a server, limited in rate so that they cannot fill the log."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ EVERY: Final = 60.0
 """Seconds between two lines."""
 
 
-class ThinnedLog:
-    """Logs the first warning, and then one a minute, with the number of those since. ``clock`` is in seconds."""
+class RateLimitedLog:
+    """Logs one warning a minute, with the number of warnings left out since. ``clock`` is in seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -21,7 +21,7 @@ class ThinnedLog:
         self._unsaid = 0
 
     def warning(self, text: str, error: BaseException | None = None) -> None:
-        """Log a text, with the traceback of an error; or count it."""
+        """Log a text and the traceback of an error, or count the warning as left out."""
         now = self._clock()
         if now < self._next:
             self._unsaid += 1
