@@ -1,4 +1,4 @@
-"""Broadcasting: from an event in an application to every browser that should have it."""
+"""Broadcasting: events of an application, sent to the browsers that subscribe to their channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of an application, found by importing its modules: names, channels, fields."""
+"""The catalogue of an application's events: names, channels and fields, found by importing its modules."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ from soundpost.errors import ConfigurationError, SoundpostError
 from soundpost.values.text import text_of
 
 Fields = dict[str, Any]
-"""Annotations by name; Any where there is none that can be read."""
+"""Annotations by field name; Any where no annotation can be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class DescribedEvent:
-    """What can be said of an event without one of its objects."""
+    """The description of an event class, without an object of the class."""
 
     cls: type[Any]
     name: str | None
-    """What ``listen`` takes; None: it depends on the event's fields."""
+    """The name in the browser; None where it depends on the event's fields."""
     channels: tuple[str, ...]
-    """As in ``on=``, placeholders unfilled; empty: ``broadcast_on`` says it for each event."""
+    """The channels of ``on=``, placeholders unfilled; empty where ``broadcast_on`` decides for each event."""
     fields: Fields | None
-    """What it carries; None: ``broadcast_with`` says it."""
+    """The fields of the data; None where ``broadcast_with`` decides for each event."""
 
     @property
     def is_notification(self) -> bool:
-        """Whether Echo's ``notification()`` gets it."""
+        """Tell whether Echo's ``notification()`` gets the event."""
         return issubclass(self.cls, UserNotification)
 
     @property
     def path(self) -> str:
-        """Module and name of the class."""
+        """Module and qualified name of the class."""
         return f"{self.cls.__module__}.{self.cls.__qualname__}"
 
 
 def events_in(modules: Iterable[str]) -> list[DescribedEvent]:
-    """The events of modules, and of the modules of packages, in order. Raises ConfigurationError."""
+    """Return the events of modules and, for packages, of all modules in them. Raises ConfigurationError."""
     found: dict[type[Any], DescribedEvent] = {}
     for name in modules:
         for module in _import_all(name):
@@ -54,13 +54,13 @@ def events_in(modules: Iterable[str]) -> list[DescribedEvent]:
 
 
 def known_events() -> list[DescribedEvent]:
-    """All events whose modules have been imported."""
+    """Return all events whose modules have been imported."""
     classes = dict.fromkeys(_subclasses(Broadcastable))
     return [describe(cls) for cls in classes if _is_event(cls) and not cls.__module__.startswith("soundpost.")]
 
 
 def describe(cls: type[Any]) -> DescribedEvent:
-    """What can be said of an event class."""
+    """Return the description of an event class."""
     channels = () if _defines(cls, "broadcast_on") else getattr(cls, "__broadcast_channels__", ())
     fields = None if _defines(cls, "broadcast_with") else fields_of_class(cls)
     if fields is not None and issubclass(cls, UserNotification):
@@ -69,7 +69,7 @@ def describe(cls: type[Any]) -> DescribedEvent:
 
 
 def fields_of_class(cls: type[Any]) -> Fields:
-    """The public fields of a dataclass, a model of pydantic, a Struct, a named tuple, or what is annotated."""
+    """Return the public fields of a dataclass, pydantic model, Struct or named tuple, else the annotated names."""
     hints = _hints(cls)
     known = field_names(cls)
     if known is not None:
@@ -92,7 +92,7 @@ def _events_of(module: ModuleType) -> Iterator[type[Any]]:
 
 
 def _is_event(cls: type[Any]) -> bool:
-    """Whether it says where its events go: what does not is a base class of others."""
+    """Tell whether a class names channels: without channels it is a base class of other events."""
     if not issubclass(cls, Broadcastable):
         return callable(getattr(cls, "broadcast_on", None)) and not getattr(cls, "_is_protocol", False)
     return _defines(cls, "broadcast_on") or bool(cls.__broadcast_channels__) or _is_notification(cls)
@@ -103,7 +103,7 @@ def _is_notification(cls: type[Any]) -> bool:
 
 
 def _defines(cls: type[Any], method: str) -> bool:
-    """Whether a class has a method of its own, not the one of this package's classes."""
+    """Tell whether a class has a method of its own, not the one of this package's classes."""
     own = getattr(cls, method, None)
     return own is not None and own not in (getattr(Broadcastable, method), getattr(UserNotification, method))
 
@@ -117,14 +117,14 @@ def _name_of(cls: type[Any]) -> str | None:
         return cls.__name__
     try:
         return text_of(cls.broadcast_as(object.__new__(cls)), cls.__name__)
-    except Exception:  # it looks at fields, which there are none of
+    except Exception:  # the name depends on fields, which the object does not have
         return None
 
 
 def _hints(cls: type[Any]) -> Fields:
     try:
         return get_type_hints(cls, include_extras=True)
-    except Exception:  # a name that is there for type checkers only: the others are still worth having
+    except Exception:  # a name for type checkers only: the other hints are still of use
         hints: Fields = {}
         for each in reversed(cls.__mro__):
             names = vars(sys.modules.get(each.__module__, builtins))

@@ -18,9 +18,9 @@ _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
 class Channel:
-    """A public channel, which anybody may subscribe to; ``name`` is what the wire calls it.
+    """A public channel, which anybody may subscribe to; ``name`` is the full name on the wire.
 
-    Raises PayloadError for a name that has no text: None, say.
+    Raises PayloadError for a name that has no text, as None has none.
     """
 
     prefix: ClassVar[str] = ""
@@ -33,15 +33,15 @@ class Channel:
         return name.name if isinstance(name, Channel) else text_of(name, f"{type(self).__name__}'s name")
 
     def cached(self) -> Channel:
-        """The cache channel of this name: it keeps its last event for those who subscribe later."""
+        """Return the cache channel of this name, which keeps its last event for later subscribers."""
         made = type(self).__new__(type(self))
         made.name = f"{self.prefix}cache-{self.name[len(self.prefix) :]}"
         return made
 
     def filled(self, values: Mapping[str, Any]) -> Channel:
-        """With each ``{field}`` replaced by the text of that field's value.
+        """Return the channel with each ``{field}`` replaced by the text of that field's value.
 
-        Raises KeyError with a field that is not there, PayloadError for one that has no text.
+        Raises KeyError for a missing field, PayloadError for a value without a text.
         """
         made = type(self).__new__(type(self))
         made.name = _PLACEHOLDER.sub(lambda match: self._filling(match[1], values[match[1]]), self.name)
@@ -52,7 +52,7 @@ class Channel:
 
     @property
     def placeholders(self) -> list[str]:
-        """The fields its name is made from."""
+        """The fields in the channel's name."""
         return _PLACEHOLDER.findall(self.name)
 
     def __str__(self) -> str:
@@ -76,21 +76,21 @@ class PrivateChannel(Channel):
 
 
 class PresenceChannel(Channel):
-    """A private channel whose subscribers know of each other."""
+    """A private channel whose subscribers see each other as members."""
 
     prefix = "presence-"
     __slots__ = ()
 
 
 class EncryptedPrivateChannel(Channel):
-    """A private channel whose events only its subscribers can read, not the server."""
+    """A private channel whose events are end-to-end encrypted: the server cannot read them."""
 
     prefix = "private-encrypted-"
     __slots__ = ()
 
 
 class UserChannel(Channel):
-    """All connections on which a user has signed in, by the user or the user's id."""
+    """The channel of all connections on which a user has signed in, made from the user or the user's id."""
 
     prefix = SERVER_TO_USER
     __slots__ = ()
@@ -102,7 +102,7 @@ class UserChannel(Channel):
         return user_id_of(value, f"channel {self.name!r}: {field}")
 
     def cached(self) -> Channel:
-        """There is no such thing. Raises TypeError."""
+        """Raise TypeError: a user's own channel keeps no event."""
         raise TypeError("a user's own channel keeps no event: use PrivateChannel(…).cached()")
 
 
@@ -111,7 +111,7 @@ ChannelLike = Channel | str
 
 
 def several(channels: ChannelLike | Iterable[ChannelLike]) -> list[ChannelLike]:
-    """Channels as a list, where one alone may be given."""
+    """Return one channel or several as a list. Raises PayloadError for any other value."""
     if type(channels) is str:
         return [channels]
     found = unproxied(channels)
@@ -123,12 +123,12 @@ def several(channels: ChannelLike | Iterable[ChannelLike]) -> list[ChannelLike]:
 
 
 def names_of(channels: ChannelLike | Iterable[ChannelLike]) -> list[str]:
-    """The full names of channels, each once, in order. Raises PayloadError for what is no name."""
+    """Return the full names of one channel or several, each once, in order. Raises PayloadError."""
     return list(dict.fromkeys(name_of(channel) for channel in several(channels)))
 
 
 def name_of(channel: ChannelLike) -> str:
-    """The full name of a channel. Raises PayloadError for what is no name."""
+    """Return the full name of a channel. Raises PayloadError for a value without a text."""
     found = unproxied(channel)
     if isinstance(found, Channel):
         return found.name

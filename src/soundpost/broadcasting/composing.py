@@ -1,4 +1,4 @@
-"""From an event to messages ready to be sent: checked, serialised, split as servers want it."""
+"""The messages of an event: checked, serialised, and split by the limits of servers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from soundpost.wire.channel_names import fault, kind_of
 MAX_CHANNELS: Final = 100
 """Channels of one request; Pusher, Reverb and Soundpost agree on it."""
 MAX_CHANNEL_NAME: Final = 200
+"""Characters; source: https://pusher.com/docs/channels/using_channels/channels/#channel-naming-conventions"""
 MAX_EVENT_NAME: Final = 200
+"""Characters."""
 
 
 def messages_for(
@@ -63,10 +65,10 @@ def compose(
     excluded: str | None,
     connections: Sequence[str],
 ) -> list[Message]:
-    """What is sent for an event of this name and data.
+    """Return the messages of an event of this name and data, for each of ``connections``.
 
-    An encrypted channel has a message to itself, as its data is encrypted for it; the others go by the hundred. A
-    ``data`` of None is an empty object. Raises PayloadError.
+    An encrypted channel has a message to itself, as the data is encrypted for the channel; of other channels a message
+    takes a hundred. ``data`` of None is an empty object. Raises PayloadError.
     """
     try:
         names = names_of(channels)

@@ -1,4 +1,4 @@
-"""What a broadcaster sends with: its settings, and the drivers and the delivery that follow from them."""
+"""The configuration of a broadcaster: its settings, and the drivers and the delivery made from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from soundpost.per_process import PerProcess
 
 
 class Configured:
-    """Configured once, or again and again; what it opens is made when first used."""
+    """The configurable part of a broadcaster; drivers and delivery are made when first used."""
 
     def __init__(self, settings: BroadcastSettings | None) -> None:
         self._settings = settings
@@ -27,7 +27,7 @@ class Configured:
 
     @property
     def settings(self) -> BroadcastSettings:
-        """What it was configured with. Raises ConfigurationError."""
+        """The settings in force. Raises ConfigurationError."""
         if self._pinned is not None:
             return self._pinned
         if self._settings is None:
@@ -37,7 +37,7 @@ class Configured:
         return self._settings
 
     def configure(self, settings: BroadcastSettings | Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Take settings: an object, a mapping, or keywords; see :func:`settings_from`. Raises ConfigurationError."""
+        """Set the settings: an object, a mapping or keywords, as :func:`settings_from`. Raises ConfigurationError."""
         if not isinstance(settings, BroadcastSettings):
             settings = settings_from({**(settings or {}), **more})
         elif more:
@@ -49,14 +49,14 @@ class Configured:
         self.prepare()
 
     def configure_from(self, source: Callable[[], BroadcastSettings]) -> None:
-        """Take settings from a function, called when they are first needed: what it raises is raised there."""
+        """Set a function that returns the settings, called when they are first needed; its errors are raised there."""
         with self._lock():
             self.close()
             self._source = source
             self._settings = self._drivers = self._delivery = None
 
     def prepare(self) -> None:
-        """Have a background delivery hear of the process's end; call it in the main thread, where signals are handled.
+        """Set the exit hooks of a background delivery; call in the main thread, as only it can set signal handlers.
 
         Raises ConfigurationError.
         """
@@ -65,7 +65,7 @@ class Configured:
 
     @contextmanager
     def pinned(self, settings: BroadcastSettings) -> Iterator[None]:
-        """These settings hold in the block, whatever is configured meanwhile: for tests."""
+        """Put settings in force for the block, also if others are configured meanwhile: for tests."""
         before = self._pinned
         self._pin(settings)
         try:
@@ -89,20 +89,20 @@ class Configured:
 
     @property
     def delivery(self) -> Delivery:
-        """When messages are sent, and by whom."""
+        """The delivery that the settings name."""
         if self._delivery is None:
             with self._lock():
                 self._delivery = self._delivery or make_delivery(self.settings.deliver, self.drivers)
         return self._delivery
 
     def close(self) -> None:
-        """Send what waits, and close connections; they are opened again when needed."""
+        """Send the messages that wait, and close connections, which are opened again when needed."""
         if self._delivery is not None:
             self._delivery.close()
         if self._drivers is not None:
             self._drivers.close()
 
     async def aclose(self) -> None:
-        """Close what belongs to the running event loop."""
+        """Close the connections of the running event loop."""
         if self._drivers is not None:
             await self._drivers.aclose()

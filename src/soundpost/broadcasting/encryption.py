@@ -1,4 +1,4 @@
-"""Events of encrypted channels: sealed by the application, opened by subscribers, unreadable to the server.
+"""Encryption of the events of encrypted channels, which subscribers decrypt and the server cannot read.
 
 Source: https://pusher.com/docs/channels/using_channels/encrypted-channels/; needs PyNaCl (``soundpost[encryption]``).
 """
@@ -18,7 +18,7 @@ _NONCE_SIZE: Final = 24
 
 
 def master_key(text: str) -> bytes:
-    """The 32 bytes of a base64 master key. Raises ConfigurationError."""
+    """Return the 32 bytes of a base64 master key. Raises ConfigurationError."""
     try:
         key = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -31,7 +31,7 @@ def master_key(text: str) -> bytes:
 
 
 def seal(channel: str, data: str, key: bytes) -> str:
-    """An event's data, encrypted for a channel. Raises ConfigurationError without PyNaCl."""
+    """Return an event's data encrypted for a channel, as JSON. Raises ConfigurationError without PyNaCl."""
     try:
         from nacl.secret import SecretBox
     except ImportError:

@@ -1,4 +1,4 @@
-"""Events as classes: which channels they go to, what they are called, what they carry.
+"""Events as classes: their channels, their name in the browser, and their data.
 
 class OrderShipped(Event, on=PrivateChannel("orders.{order_id}")):
     order_id: int
@@ -23,34 +23,35 @@ from soundpost.values.text import user_id_of
 OnError = Literal["raise", "log"]
 
 NOTIFICATION: Final = "Illuminate\\Notifications\\Events\\BroadcastNotificationCreated"
-"""The event that Echo's ``notification()`` and ``useEchoNotification`` listen to."""
+"""The event name that Echo's ``notification()`` and ``useEchoNotification`` listen to."""
 
 
 @runtime_checkable
 class SupportsBroadcast(Protocol):
-    """Anything that says where it goes can be broadcast; the rest of :class:`Broadcastable` is optional."""
+    """An object with channels, which can be broadcast; the rest of :class:`Broadcastable` is optional."""
 
     def broadcast_on(self) -> ChannelLike | Iterable[ChannelLike]:
-        """The channels it goes to."""
+        """Return the channel or channels of the event."""
 
 
 class Broadcastable:
-    """What makes an event of any class: a dataclass, a pydantic model, a msgspec Struct, one of your own.
+    """The mixin that makes any class an event: a dataclass, a pydantic model, a msgspec Struct, a class of your own.
 
-    ``on``, ``name``, ``queue``, ``via``, ``after_commit``, ``on_error`` and ``rescue`` may be given as keywords
-    of the class, where they are always the same; methods of the same purpose win.
+    Options that are the same for all events of the class may be keywords of the class: ``on``, ``name``, ``queue``,
+    ``via``, ``after_commit``, ``on_error``. Methods of the same purpose win. ``rescue=True``, Laravel's word, is
+    ``on_error="log"``.
     """
 
     __slots__ = ()
 
     broadcast_queue: ClassVar[str | None] = None
-    """The queue that carries it, where delivery is by a queue."""
+    """The queue that carries the event, for deliveries with queues; None: as configured."""
     broadcast_via: ClassVar[str | tuple[str, ...] | None] = None
-    """The configured connection, or connections, it is sent through."""
+    """The configured connection, or connections, that the event is sent through; None: the default one."""
     after_commit: ClassVar[bool | None] = None
-    """Whether it waits for the database transaction; None: as configured."""
+    """True: wait for the commit of the database transaction; None: as configured."""
     on_error: ClassVar[OnError | None] = None
-    """Whether a failure is raised or logged; None: as configured."""
+    """Raise a failure, or log it; None: as configured."""
     __broadcast_channels__: ClassVar[tuple[Channel, ...]] = ()
     __broadcast_name__: ClassVar[str | None] = None
 
@@ -83,7 +84,7 @@ class Broadcastable:
             cls.on_error = on_error or "log"
 
     def broadcast_on(self) -> ChannelLike | Iterable[ChannelLike]:
-        """The channel or channels it goes to; none: it is not sent."""
+        """Return the channel or channels of the event; an event without a channel is not sent."""
         if not self.__broadcast_channels__:
             raise NotImplementedError(
                 f"{type(self).__name__} does not say where it goes: define broadcast_on(self), or give the class "
@@ -95,29 +96,29 @@ class Broadcastable:
             raise PayloadError(f"event {type(self).__name__}: its channel cannot be named: {error}") from error
 
     def broadcast_as(self) -> str:
-        """Its name in the browser: ``listen('.OrderShipped')``; the class name if nothing else is said."""
+        """Return the name in the browser, for ``listen('.OrderShipped')``: the name of the class by default."""
         return self.__broadcast_name__ or type(self).__name__
 
     def broadcast_with(self) -> Any:
-        """What it carries: a mapping, or anything that can be serialised; its public fields if nothing else is said."""
+        """Return the data, a mapping or any value that can be serialised: the public fields by default."""
         return default_payload(self)
 
     def broadcast_when(self) -> bool:
-        """Whether it is sent at all."""
+        """Tell whether the event is sent."""
         return True
 
     def broadcast(self, **options: Any) -> None:
-        """Send it; takes what :func:`soundpost.broadcast` takes."""
+        """Broadcast the event, with the options of :func:`soundpost.broadcast`."""
         default_broadcaster()(self, **options)
 
     async def abroadcast(self, **options: Any) -> None:
-        """Send it without blocking the event loop."""
+        """Broadcast the event without blocking the event loop, with the options of :func:`soundpost.abroadcast`."""
         await default_broadcaster().abroadcast(self, **options)
 
 
 @dataclass_transform()
 class Event(Broadcastable):
-    """An event whose annotations are its fields: a dataclass, without the decorator."""
+    """An event whose annotations are its fields: a dataclass without the decorator."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -133,14 +134,14 @@ class Event(Broadcastable):
 class UserNotification(Event):
     """A notification to one user: laravel-echo's ``notification()`` and ``useEchoNotification`` get it unchanged.
 
-    Subclasses add fields; the browser gets them with an ``id`` and, as ``type``, the class name. It goes to the private
-    channel that ``notification_channel`` of the configuration names, ``App.Models.User.{id}`` if nothing else is said.
+    Subclasses add fields; the browser gets the fields with an ``id`` and, as ``type``, the class name. The channel is
+    the private one that ``notification_channel`` of the settings names, ``App.Models.User.{id}`` by default.
     """
 
     user_id: Any
 
     notification_channel: ClassVar[str | None] = None
-    """Name of the channel, without prefix, with ``{id}`` in it; None: as configured."""
+    """Name of the channel, without prefix and with ``{id}``; None: as configured."""
 
     def broadcast_on(self) -> ChannelLike | Iterable[ChannelLike]:
         """Return the user's channel, by the settings of the default broadcaster where the class names none."""
@@ -153,21 +154,21 @@ class UserNotification(Event):
         return PrivateChannel(pattern.replace("{id}", user_id))
 
     def broadcast_as(self) -> str:
-        """The name that Laravel gives to all notifications."""
+        """Return the name that Laravel gives to all notifications."""
         return NOTIFICATION
 
     def broadcast_type(self) -> str:
-        """What the browser tells kinds of notifications apart by."""
+        """Return the type by which the browser tells kinds of notifications apart: the class name by default."""
         return type(self).__name__
 
     def broadcast_with(self) -> Any:
-        """Its fields, ``id`` and ``type``."""
+        """Return the fields, with ``id`` and ``type``."""
         fields = {name: value for name, value in (fields_of(self) or {}).items() if name != "user_id"}
         return {"id": str(uuid4()), "type": self.broadcast_type(), **fields}
 
 
 def default_payload(event: Any) -> Any:
-    """The public fields of an event of any class; of an ORM object itself, which serialisation refuses by name."""
+    """Return the public fields of an event of any class; an ORM object as it is, for serialisation to refuse."""
     if is_orm_object(event):
         return event
     if hasattr(event, "model_dump"):

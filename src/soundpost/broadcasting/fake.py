@@ -1,6 +1,6 @@
-"""What would have been sent, for tests: ``with broadcast.fake() as sent: …``.
+"""The fake of tests, which records events instead of sending them: ``with broadcast.fake() as sent: …``.
 
-Events go the whole way to their wire form, so what cannot be serialised or is too large fails here too.
+Events are composed and serialised as for sending, so an event that is too large or has no JSON fails here too.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from soundpost.errors import PayloadError
 from soundpost.values.text import text_of
 
 MAX_DATA: Final = 10_240
-"""Bytes of an event's data that Pusher, and Soundpost if nothing else is said, take."""
+"""Bytes of an event's data that Pusher takes, and Soundpost by default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """One event, as it would have been sent. ``data`` is what JavaScript gets, ``json`` the text of it."""
+    """A recorded event. ``data`` is the value that JavaScript gets, ``json`` its text."""
 
     name: str
     channels: tuple[str, ...]
     data: Any
     json: str
     excluded: str | None
-    """The socket id that would not have got it."""
+    """The socket id that is left out."""
     connection: str
     pending: bool
-    """It would have waited for a transaction to be committed."""
+    """True where the event waits for the commit of a transaction."""
     event: Any
     """The object that was broadcast; None for ``publish``."""
 
@@ -40,7 +40,7 @@ class Sent:
 
 
 class Fake:
-    """Remembers what was broadcast, and answers questions about it."""
+    """The record of the events that were broadcast, with assertions on it."""
 
     def __init__(self, max_data: int = MAX_DATA) -> None:
         self.sent: list[Sent] = []
@@ -48,7 +48,7 @@ class Fake:
         self._asserted: set[int] = set()
 
     def record(self, messages: Sequence[Message], event: Any, *, pending: bool) -> None:
-        """Take note of an event's messages. Raises PayloadError for what a server would refuse."""
+        """Record an event's messages. Raises PayloadError for a message that a server would refuse."""
         for message in messages:
             size = len(message.data.encode())
             if size > self._max_data:
@@ -70,7 +70,7 @@ class Fake:
         on: ChannelLike | Sequence[ChannelLike] | None = None,
         where: Callable[[Sent], bool] | None = None,
     ) -> list[Sent]:
-        """What was broadcast of an event, by class or name; ``on`` these channels, where a condition holds."""
+        """Return the records of an event, by class or name, on all channels of ``on``, for which ``where`` holds."""
         channels = set() if on is None else set(names_of(on))
         return [
             sent
@@ -86,7 +86,7 @@ class Fake:
         on: ChannelLike | Sequence[ChannelLike] | None = None,
         where: Callable[[Sent], bool] | None = None,
     ) -> Sent:
-        """Fail unless an event was broadcast (so many times, from 1 up); give the last of them."""
+        """Fail unless an event was broadcast, ``times`` times (from 1) if given; return the last record."""
         if times == 0:
             raise ValueError("times=0: use assert_not_broadcast(…)")
         found = self.of(event, on=on, where=where)
@@ -110,12 +110,12 @@ class Fake:
             raise AssertionError(f"{_wanted(event, on, where)} was broadcast: {found[0]}")
 
     def assert_nothing(self) -> None:
-        """Fail if anything was broadcast."""
+        """Fail if an event of any kind was broadcast."""
         if self.sent:
             raise AssertionError(f"something was broadcast: {self._described(0)}")
 
     def assert_nothing_else(self) -> None:
-        """Fail if anything was broadcast that no assertion has asked for."""
+        """Fail if an event was broadcast that no assertion before has asked for."""
         rest = [sent for sent in self.sent if id(sent) not in self._asserted]
         if rest:
             raise AssertionError("also broadcast: " + "; ".join(map(str, rest)))

@@ -1,4 +1,4 @@
-"""Objects named in settings: ``module:name``."""
+"""Loading objects that settings name as ``module:name``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from soundpost.errors import ConfigurationError
 
 
 def load(path: str, what: str) -> Any:
-    """The object that ``module:name`` names. Raises ConfigurationError; ``what`` says which setting names it."""
+    """Return the object at ``module:name``. Raises ConfigurationError; ``what`` is the setting that names it."""
     module_name, _, name = path.partition(":")
     try:
         return getattr(import_module(module_name), name)

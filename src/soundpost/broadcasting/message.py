@@ -1,4 +1,4 @@
-"""A message ready to be sent: what a queue carries, and what a driver is given."""
+"""Messages: events ready to be sent, as queues carry them and drivers send them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def _new_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One event on its way: to at most 100 channels, or to one encrypted channel.
+    """One event ready to be sent: to at most 100 channels, or to one encrypted channel.
 
-    ``data`` is text as clients get it, JSON for what this package makes. ``excluded`` is the socket id that is not to
-    get it. ``connection`` names the configured connection it is sent through. ``id`` stays the same however often it
-    is sent, so that a Soundpost server delivers it once.
+    ``data`` is the text as clients get it, usually JSON. ``excluded`` is the socket id that is left out. ``connection``
+    names the configured connection to send through. ``id`` is the same at every attempt, so that a Soundpost server
+    delivers the event once.
     """
 
     channels: tuple[str, ...]
@@ -33,16 +33,16 @@ class Message:
     id: str = field(default_factory=_new_id)
 
     def __post_init__(self) -> None:
-        # Whichever way it came, from a header, a queue or the application: what is no socket id goes to no server.
+        # A socket id may come from a header, a queue or the application; a text that is none is left out.
         if self.excluded is not None:
             object.__setattr__(self, "excluded", valid_socket_id(self.excluded))
 
     def to_json(self) -> str:
-        """As text that :meth:`from_json` takes, in this release and later ones; short, for queues."""
+        """Return short JSON, which :meth:`from_json` of this release and later ones reads."""
         return json.dumps(self.to_dict(), ensure_ascii=False, separators=(",", ":"))
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain values, for queues that serialise by themselves."""
+        """Return plain values, for queues that serialise by themselves."""
         whole = {
             "c": list(self.channels),
             "n": self.name,
@@ -55,7 +55,7 @@ class Message:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Message:
-        """Made from what :meth:`to_json` gave. Raises PayloadError."""
+        """Return the message in the text of :meth:`to_json`. Raises PayloadError."""
         try:
             value = read_json(text)
         except JsonError as error:
@@ -64,7 +64,7 @@ class Message:
 
     @classmethod
     def from_dict(cls, value: Any) -> Message:
-        """Made from what :meth:`to_dict` gave. Raises PayloadError."""
+        """Return the message in the values of :meth:`to_dict`. Raises PayloadError."""
         try:
             return cls(tuple(value["c"]), value["n"], value["d"], value.get("s"), value.get("v", ""), value["i"])
         except (KeyError, TypeError, AttributeError) as error:
@@ -75,5 +75,5 @@ class Message:
 
 
 def shown(channels: tuple[str, ...] | list[str]) -> str:
-    """Channels, for people: the first few."""
+    """Return the first three channels and the number of the others, for logs and errors."""
     return ", ".join(channels[:3]) + (f" and {len(channels) - 3} more" if len(channels) > 3 else "")

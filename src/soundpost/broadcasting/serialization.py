@@ -1,6 +1,6 @@
-"""What an event's fields become in JSON. What has no obvious form is refused by name, ORM objects above all.
+"""Serialisation of an event's data as JSON; values without an obvious form are refused by the name of their field.
 
-Dumping a model whole would send its password hash to browsers: say which fields are meant.
+ORM objects are refused too: a model sent whole would bring its password hash to browsers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
-from soundpost.broadcasting.unsendable import way_out
+from soundpost.broadcasting.unsendable import hint
 from soundpost.errors import PayloadError
 from soundpost.values.orm import is_orm_object
 from soundpost.values.proxies import unproxied
@@ -29,7 +29,7 @@ _DEEPEST: Final = 100
 
 
 def to_json(value: Any, what: str) -> str:
-    """The JSON text of an event's data. Raises PayloadError that names the field; ``what`` names the event."""
+    """Return the JSON text of an event's data, a str in quotes too. Raises PayloadError; ``what`` names the event."""
     made = plain(value, what)
     try:
         return json.dumps(made, ensure_ascii=False, separators=(",", ":"))
@@ -38,12 +38,12 @@ def to_json(value: Any, what: str) -> str:
 
 
 def plain(value: Any, what: str, path: str = "") -> Any:
-    """A value as dicts, lists, strings, numbers, bools and None. Raises PayloadError."""
+    """Return a value as dicts, lists, strings, numbers, bools and None. Raises PayloadError."""
     return _Walk(what).plain(value, path, 0)
 
 
 def dumped(model: Any, what: str) -> Any:
-    """A pydantic model as its own aliases and serialisers make it. Raises PayloadError."""
+    """Return a pydantic model as its own aliases and serialisers make it. Raises PayloadError."""
     return _Walk(what).dumped(model, "")
 
 
@@ -93,7 +93,7 @@ class _Walk:
             raise self._error(path, f"the key {key!r} is no text") from None
 
     def _set(self, value: Iterable[Any], path: str, depth: int) -> list[Any]:
-        """Its elements in their order; where they have none of their own, numbers before texts before the rest."""
+        """Return the elements of a set, sorted; without an order of their own, numbers before texts before others."""
         pairs = [(each, self.plain(each, f"{path}[…]", depth + 1)) for each in value]
         pairs.sort(key=lambda pair: _rank(pair[1]))
         with suppress(TypeError, ArithmeticError):  # of different kinds, or NaN
@@ -121,7 +121,7 @@ class _Walk:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise self._error(
             path,
-            f"{kind} has no form in JSON: give it one with register_serializer, or send its fields{way_out(value)}",
+            f"{kind} has no form in JSON: give it one with register_serializer, or send its fields{hint(value)}",
         )
 
     def dumped(self, model: Any, path: str) -> Any:
@@ -132,7 +132,7 @@ class _Walk:
             raise self._error(path, f"{type(model).__name__}: {error}") from error
 
     def _look_into(self, value: Any, path: str, depth: int) -> None:
-        """Find ORM objects that pydantic would dump whole, as it does with dataclasses and SQLModel's."""
+        """Refuse ORM objects that pydantic would dump whole, as in dataclasses and SQLModel's models."""
         value = unproxied(value)
         if is_orm_object(value):
             raise self._error(
@@ -159,7 +159,7 @@ class _Walk:
 
 
 def _rank(made: Any) -> tuple[int, float, str]:
-    """The order of JSON values, whatever they are."""
+    """Return the sort key of a JSON value of any kind."""
     if isinstance(made, int | float):
         return 0, made, ""
     if isinstance(made, str):
@@ -168,7 +168,7 @@ def _rank(made: Any) -> tuple[int, float, str]:
 
 
 def _simple(value: Any) -> Any:
-    """Those of the standard library that have one obvious form; None for others."""
+    """Return a value of the standard library in its one obvious form; None for values of other kinds."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, date | time):
@@ -188,7 +188,7 @@ def _simple(value: Any) -> Any:
 
 
 def _fields_dumped_as_they_are(model: Any) -> list[str]:
-    """The fields of a pydantic model that have no serialiser of the application's own."""
+    """Return the fields of a pydantic model that have no serialiser of the application's own."""
     decorators = model.__pydantic_decorators__
     if decorators.model_serializers:
         return []
@@ -205,13 +205,13 @@ def _is_serializer(annotation: Any) -> bool:
 
 
 def fields_of(value: Any) -> dict[str, Any] | None:
-    """The public fields of a dataclass, a named tuple, an attrs class or a msgspec Struct; None for others."""
+    """Return the public fields of a dataclass, named tuple, attrs class or msgspec Struct; None for others."""
     names = field_names(type(value))
     return None if names is None else {name: getattr(value, name) for name in names if not name.startswith("_")}
 
 
 def field_names(cls: type[Any]) -> list[str] | None:
-    """The fields of a class of these kinds; None for others."""
+    """Return the field names of a dataclass, named tuple, attrs class or msgspec Struct; None for others."""
     if dataclasses.is_dataclass(cls):
         return [field.name for field in dataclasses.fields(cls)]
     if hasattr(cls, "__struct_fields__"):

@@ -23,10 +23,10 @@ _await: Final = getattr(concurrency, "await_only", None) or concurrency.await_  
 
 
 def after_commit(session: Any, send: Send) -> None:
-    """Call ``send`` once the session has committed; never, if it is rolled back.
+    """Call ``send`` once the session has committed; never after a rollback.
 
     ``session`` is a Session, an AsyncSession, or the scoped form of either. ``await commit()`` of an AsyncSession waits
-    for it too, without blocking the event loop. What it raises is logged: the transaction is committed, come what may.
+    for ``send`` without blocking the event loop. Exceptions of ``send`` are logged: the transaction is committed.
     """
     session = plain_session(session)
     if _WAITING not in session.info:
@@ -35,11 +35,11 @@ def after_commit(session: Any, send: Send) -> None:
 
 
 class _Waiting:
-    """What waits for a session, by the transaction or savepoint in which it was broadcast."""
+    """The callbacks that wait for a session, by the transaction or savepoint in which they were added."""
 
     def __init__(self, session: Any) -> None:
         self._early: list[Send] = []
-        """Broadcast before a transaction began."""
+        """Callbacks added before a transaction began."""
         self._sends: dict[Any, list[Send]] = {}
         self._committed: list[Any] = []
         event.listen(session, "after_transaction_create", self._begun)
@@ -59,7 +59,7 @@ class _Waiting:
             self._early = []
 
     def _commit(self, session: Any) -> None:
-        """A savepoint is released: what waited for it waits for what it is in. A transaction is committed."""
+        """Take note of a commit; callbacks of a released savepoint go on waiting for the transaction around it."""
         current = _current(session)
         if current not in self._sends:
             return
@@ -78,7 +78,7 @@ class _Waiting:
 
 
 def plain_session(session: Any) -> Any:
-    """The plain Session in whatever an application calls one."""
+    """Return the plain Session of a Session, an AsyncSession, or the scoped form of either."""
     if hasattr(session, "registry"):
         session = session.registry()
     return getattr(session, "sync_session", session)

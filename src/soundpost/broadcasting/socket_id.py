@@ -1,7 +1,7 @@
-"""Which browser connection the current request comes from: its ``X-Socket-ID``, so that it need not get its own event.
+"""The socket id of the current request, from the header ``X-Socket-ID`` of the browser that sent the request.
 
-A context variable, set by the middleware of each framework: what a request does, in threads and tasks it starts with a
-copied context too, knows of it.
+``to_others`` leaves that browser connection out. The socket id is in a context variable, set by the middleware of each
+framework, and is known in threads and tasks that the request starts with a copied context.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ ASGIApp = Callable[[Scope, Callable[[], Awaitable[Any]], Callable[[Any], Awaitab
 
 
 def current_socket_id() -> str | None:
-    """The socket id of the current request; None outside of one, and where the browser sent none."""
+    """Return the socket id of the current request; None outside of a request, or if the browser sent none."""
     return _current.get()
 
 
 def valid_socket_id(text: str | None) -> str | None:
-    """Return a socket id as it was sent if it can be one, and None for another.
+    """Return a text that can be a socket id, and None for any other.
 
-    A browser's broken or forged header is left out, and the event is sent all the same: to everybody.
+    An event is sent in spite of a browser's broken or forged header, without leaving out a connection.
     """
     if not text:
         return None
@@ -43,7 +43,7 @@ def valid_socket_id(text: str | None) -> str | None:
 
 @contextmanager
 def socket_id(text: str | None) -> Iterator[None]:
-    """Do something as if for a request with this ``X-Socket-ID``."""
+    """Run the block as for a request with this ``X-Socket-ID``."""
     token = _current.set(valid_socket_id(text))
     try:
         yield
@@ -52,7 +52,7 @@ def socket_id(text: str | None) -> Iterator[None]:
 
 
 class SocketIdMiddleware:
-    """Pure ASGI: makes ``to_others`` know the browser that a request comes from."""
+    """ASGI middleware that sets the socket id of each request, for ``to_others``."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

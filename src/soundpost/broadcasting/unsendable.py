@@ -1,4 +1,4 @@
-"""What to do about values that have no form in JSON, in words: the call that was meant, most of the time."""
+"""Hints for errors about values that have no form in JSON: usually the call that was meant."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final
 _ROWS: Final = "[dict(row) for row in result.mappings()]"
 
 
-def way_out(value: Any) -> str:
-    """Return what to write in place of a value that cannot be sent, as the end of a sentence; empty if unknown."""
+def hint(value: Any) -> str:
+    """Return the code to write in place of a value that cannot be sent, as the end of a sentence; or an empty text."""
     call = _call(value)
     return f"; {call}" if call else ""
 

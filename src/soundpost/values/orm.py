@@ -6,7 +6,7 @@ from typing import Any
 
 
 def is_orm_object(value: Any) -> bool:
-    """Return whether it is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
+    """Tell whether a value is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
     kind = type(value)
     return (
         hasattr(value, "_sa_instance_state")
@@ -18,9 +18,9 @@ def is_orm_object(value: Any) -> bool:
 
 
 def primary_key(value: Any) -> Any:
-    """Return such an object's primary key: None before it is saved, a tuple where it has several columns."""
+    """Return an ORM object's primary key: None before the object is saved, a tuple of several columns."""
     state = getattr(value, "_sa_instance_state", None)
-    if state is not None:  # not by attribute: it has any name, and reading one of a detached object fails
+    if state is not None:  # not by attribute: the column has any name, and reading one of a detached object fails
         columns = state.identity or state.mapper.primary_key_from_instance(value)
         return columns[0] if len(columns) == 1 else tuple(columns)
     kind = type(value)

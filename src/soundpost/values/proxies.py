@@ -1,6 +1,6 @@
-"""What stands behind a proxy: Django's ``request.user``, Flask-Login's ``current_user``, texts translated when needed.
+"""Objects behind proxies: Django's ``request.user``, Flask-Login's ``current_user``, lazy translations.
 
-Recognised by their classes, without importing the libraries they come from.
+Proxies are recognised by their classes, without importing the libraries they come from.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from functools import lru_cache
 from typing import Any, Final
 
 _NESTED: Final = 10
-"""Proxies behind proxies that are followed."""
+"""Steps from a proxy to the proxy behind it that are followed."""
 
 
 def unproxied(value: Any) -> Any:
-    """Return what a proxy stands for, a lazy text's text; any other value as it is.
+    """Return the object behind a proxy, or the text of a lazy text; any other value as it is.
 
-    Whatever finds the object runs now: a query, or an error outside of a request.
+    Finding the object may run a query, or raise an error outside of a request.
     """
     for _ in range(_NESTED):
         kind: Any = type(value)
-        open_proxy = _way_into(kind)
+        open_proxy = _opener_of(kind)
         if open_proxy is None:
             break
         value = open_proxy(value)
@@ -29,8 +29,8 @@ def unproxied(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1_000)
-def _way_into(kind: Any) -> Callable[[Any], Any] | None:
-    """Return what opens the proxies of a class; None if its objects are none."""
+def _opener_of(kind: Any) -> Callable[[Any], Any] | None:
+    """Return the function that finds the object behind a proxy of a class; None for a class of no proxies."""
     if hasattr(kind, "_get_current_object"):  # werkzeug's LocalProxy
         return lambda value: value._get_current_object()
     if hasattr(kind, "_proxy____cast"):  # Django's lazy translations, and whatever else its lazy() makes

@@ -1,4 +1,4 @@
-"""What an application says of its classes: what their objects are in events."""
+"""The serializers that an application registers for its classes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def register_serializer(kind: type, serializer: None = None) -> Callable[[T], T]
 @overload
 def register_serializer(kind: type, serializer: T) -> T: ...
 def register_serializer(kind: type, serializer: Any = None) -> Any:
-    """Say what objects of a class, and of its subclasses, are in events.
+    """Register the serializer by which objects of a class, and of its subclasses, are sent in events.
 
-    ``serializer`` is a function from the object to anything that can be serialised, a pydantic model with
-    ``from_attributes``, or a serializer class of Django REST framework. Without one, it decorates a function::
+    ``serializer`` is a function from the object to a value that can be serialised, a pydantic model with
+    ``from_attributes``, or a serializer class of Django REST framework. Without ``serializer``, decorate a function::
 
         @register_serializer(Order)
         def order(order: Order) -> dict: return {"id": order.pk, "status": order.status}
@@ -31,7 +31,7 @@ def register_serializer(kind: type, serializer: Any = None) -> Any:
 
 
 def unregister_serializer(kind: type) -> None:
-    """Forget what was registered for a class."""
+    """Remove the serializer of a class."""
     _registered.pop(kind, None)
 
 
@@ -56,7 +56,7 @@ def _validating(model: Any) -> Converter:
 
 
 def serializer_of(kind: type) -> Converter | None:
-    """Return what makes something of the objects of a class, if something is registered for it."""
+    """Return the function that serialises the objects of a class; None if no serializer is registered."""
     if not _registered:
         return None
     for each in kind.__mro__:

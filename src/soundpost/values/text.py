@@ -1,7 +1,7 @@
-"""The text of a value, where it becomes part of a name: of a channel, an event, a user, a key of JSON.
+"""The text of a value that becomes part of a name: of a channel, an event, a user, a key of JSON.
 
-It is the text, or the digits, that the value has in an event's data: so a channel's name and the data that goes to it
-say the same.
+The text, or the digits, are those that the value has in an event's data: so the name of a channel and the data sent to
+the channel say the same.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NONE: Final = object()
 
 
 def text_of(value: Any, what: str) -> str:
-    """Return the text of a value; ``what`` names where it stands, for the message.
+    """Return the text of a value; ``what`` names the place of the value, for the error.
 
-    Texts are themselves, integers their digits, members of an enumeration their value, ``UUID``, finite ``Decimal``,
-    dates and paths what they are in JSON, objects of an ORM their primary key, objects with ``pk`` or ``id`` that, and
-    others what ``__broadcast__`` or a registered serializer makes of them. Proxies and lazy texts are seen through.
+    Texts are themselves, integers their digits, members of an enumeration their value. ``UUID``, finite ``Decimal``,
+    dates and paths are as in JSON. Objects of an ORM are their primary key, objects with ``pk`` or ``id`` that value,
+    others the result of ``__broadcast__`` or of a registered serializer. Proxies and lazy texts are seen through.
     Raises PayloadError for all else: None, empty text, bytes, bools, floats, objects without an id.
     """
     if type(value) is int and -_SHORT < value < _SHORT:
@@ -52,9 +52,9 @@ def text_of(value: Any, what: str) -> str:
 def user_id_of(user: Any, what: str = "a user's id") -> str:
     """Return a user's id as text: never both ``1`` and ``"1"``, which would be two members of one channel.
 
-    The primary key of an ORM's object, else the first of ``pk``, ``id``, ``user_id``, ``sub`` and ``username`` that an
-    object or a mapping has, else what Flask-Login's ``get_id()`` gives. A text or a number is an id by itself. Raises
-    PayloadError where :func:`text_of` does.
+    The id is the primary key of an ORM object, else the first of ``pk``, ``id``, ``user_id``, ``sub`` and ``username``
+    that an object or a mapping has, else the result of Flask-Login's ``get_id()``. A text or a number is an id by
+    itself. Raises PayloadError where :func:`text_of` does.
     """
     user = unproxied(user)
     if isinstance(user, type):
@@ -78,7 +78,7 @@ def user_id_of(user: Any, what: str = "a user's id") -> str:
 
 
 def is_text(value: Any) -> bool:
-    """Return whether a value is one text, behind a proxy too, or stands for one: a member of an enumeration."""
+    """Tell whether a value is one text, behind a proxy too, or a member of an enumeration."""
     return type(value) is str or isinstance(unproxied(value), str | Enum)
 
 
@@ -91,7 +91,7 @@ def _whole(text: str, what: str) -> str:
 
 
 def _step(value: Any, what: str) -> Any:
-    """Return what a value stands for, nearer to a text; ``_NONE`` for one that stands for nothing."""
+    """Return the value that a value stands for, one step nearer to a text; ``_NONE`` for a value without a text."""
     value = unproxied(value)
     if is_orm_object(value):
         key = primary_key(value)
