@@ -75,7 +75,7 @@ class TestTheJob:
             sending.send(list(self.payload))
 
     def test_it_waits_longer_after_each_failure(self) -> None:
-        assert [sending.back_off(tries) for tries in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
+        assert [sending.backoff(tries) for tries in range(1, 9)] == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
 @pytest.mark.usefixtures("worker_settings")
@@ -163,7 +163,7 @@ class TestHuey:
             publish(broadcaster)
         task = huey.dequeue()
         huey.execute(task)
-        assert (task.name, task.retries, huey.scheduled_count()) == (sending.TASK, sending.TRIES - 1, 1)
+        assert (task.name, task.retries, huey.scheduled_count()) == (sending.TASK, sending.MAX_RETRIES - 1, 1)
 
     def test_without_an_instance_it_says_how_to_give_one(self) -> None:
         with (

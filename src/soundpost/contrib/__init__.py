@@ -1,1 +1,1 @@
-"""Broadcasting with other people's libraries: task queues that carry events, transactions that events wait for."""
+"""Broadcasting with other libraries: task queues that carry events, transactions that events wait for."""

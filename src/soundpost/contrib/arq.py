@@ -1,7 +1,7 @@
 """Events by arq: ``configure(deliver="arq")``; the worker's functions have ``soundpost.contrib.arq.send_messages``.
 
-It uses the Redis of ``REDIS_URL``, or of :func:`use`. arq is asynchronous; here one thread with an event loop of its
-own puts jobs into its queue, for synchronous code and for all event loops of the process.
+Jobs go to the Redis of ``REDIS_URL``, or of :func:`use`. arq is asynchronous: one thread with an event loop of its own
+puts jobs into the queue, for synchronous code and for all event loops of the process.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from arq.connections import ArqRedis, RedisSettings
 from arq.worker import func
 
 from soundpost.broadcasting.drivers.sending import Drivers
-from soundpost.contrib.sending import TASK, TRIES, Payload, QueueDelivery, back_off, send
+from soundpost.contrib.sending import MAX_RETRIES, TASK, Payload, QueueDelivery, backoff, send
 from soundpost.errors import BroadcastError, ConfigurationError
 from soundpost.loop_thread import LoopThread
 from soundpost.per_process import PerProcess
 
-_PATIENCE: Final = 4
-"""Seconds for Redis to take a job: nothing else bounds them."""
+_ENQUEUE_TIMEOUT: Final = 4
+"""Seconds for Redis to take a job; arq sets no timeout."""
 
 _settings: Any = None
 
 
 def use(settings: Any) -> None:
-    """Use the Redis of these ``RedisSettings``."""
+    """Put jobs into the Redis of these ``RedisSettings``."""
     global _settings
     _settings = settings
 
@@ -39,18 +39,18 @@ async def _send(context: dict[str, Any], payload: Payload) -> None:
     try:
         await asyncio.to_thread(send, payload)
     except BroadcastError as error:
-        raise arq.Retry(defer=back_off(context["job_try"])) from error
+        raise arq.Retry(defer=backoff(context["job_try"])) from error
 
 
-send_messages: Any = func(_send, name=TASK, max_tries=TRIES, keep_result=0)
-"""For ``functions`` of ``WorkerSettings``."""
+send_messages: Any = func(_send, name=TASK, max_tries=MAX_RETRIES, keep_result=0)
+"""The arq function that sends an event's messages, for ``functions`` of ``WorkerSettings``."""
 
 
 class ArqDelivery(QueueDelivery):
-    """Puts messages into an arq queue: the one named, or ``arq:queue``."""
+    """A delivery that puts messages into an arq queue: the named one, or ``arq:queue``."""
 
     library = "arq"
-    way_out: ClassVar[str] = "is its Redis running, at REDIS_URL or as told to soundpost.contrib.arq.use(…)?"
+    hint: ClassVar[str] = "is its Redis running, at REDIS_URL or as told to soundpost.contrib.arq.use(…)?"
 
     def __init__(self, drivers: Drivers) -> None:
         super().__init__(drivers)
@@ -62,12 +62,12 @@ class ArqDelivery(QueueDelivery):
         enqueuing.running().run(enqueuing.enqueue(payload, queue))
 
     def close(self) -> None:
-        """End the thread; it is started again when needed."""
+        """End the thread, which is started again when needed."""
         self._enqueuing().end()
 
 
 class _Enqueuing:
-    """A process's thread, and its connections to Redis."""
+    """The thread of a process that puts jobs into the queue, and its connections to Redis."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -89,7 +89,7 @@ class _Enqueuing:
             thread.stop()
 
     async def enqueue(self, payload: Payload, queue: str | None) -> None:
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(_ENQUEUE_TIMEOUT):
             if self._pool is None:
                 self._pool = await arq.create_pool(replace(_redis(), conn_retries=0))
             await self._pool.enqueue_job(TASK, payload, _queue_name=queue)

@@ -1,8 +1,7 @@
 """Events by Celery: ``configure(deliver="celery")``; workers get ``include=["soundpost.contrib.celery"]``.
 
-The task ``soundpost.send`` is shared by all Celery apps. Events go to the one told to :func:`use`; otherwise to the
-current one, or to the only one there is: what is current in a thread is not in the others, unless ``set_default()`` was
-called.
+All Celery apps share the task ``soundpost.send``. Events go to the app given to :func:`use`, else to the current app,
+else to the only app there is: an app is current in one thread only, unless ``set_default()`` was called.
 """
 
 from __future__ import annotations
@@ -13,19 +12,19 @@ from weakref import WeakKeyDictionary
 from celery import _state, shared_task
 from kombu.pools import ProducerPool
 
-from soundpost.contrib.sending import LONGEST_BACK_OFF, TASK, TRIES, Payload, QueueDelivery, send
+from soundpost.contrib.sending import MAX_BACKOFF, MAX_RETRIES, TASK, Payload, QueueDelivery, send
 from soundpost.errors import BroadcastError
 from soundpost.per_process import PerProcess
 
 _PUBLISH_RETRIES: Final = {"max_retries": 2, "interval_start": 0, "interval_step": 0.2, "interval_max": 0.2}
-"""A request is not to wait for a broker that is away."""
+"""Retries of putting a task into the queue, few, as a request waits for them."""
 _TIMEOUTS: Final[dict[str, dict[str, Any]]] = {
     "redis": {"socket_connect_timeout": 1, "socket_timeout": 3},
     "amqp": {"connect_timeout": 3, "read_timeout": 3, "write_timeout": 3},
 }
-"""Seconds, by kind of broker, where ``broker_transport_options`` say nothing else: Celery waits for ever by itself."""
-_PATIENCE: Final = 4
-"""Seconds to wait for a producer that another thread has."""
+"""Seconds, by kind of broker, unless ``broker_transport_options`` set others: Celery itself sets no timeout."""
+_PRODUCER_TIMEOUT: Final = 4
+"""Seconds to wait for a producer that another thread uses."""
 _pools: PerProcess[WeakKeyDictionary[Any, Any]] = PerProcess(WeakKeyDictionary)
 
 _app: Any = None
@@ -49,17 +48,17 @@ send_messages: Any = shared_task(
     acks_late=False,
     autoretry_for=(BroadcastError,),
     retry_backoff=True,
-    retry_backoff_max=LONGEST_BACK_OFF,
-    max_retries=TRIES,
+    retry_backoff_max=MAX_BACKOFF,
+    max_retries=MAX_RETRIES,
 )(_send)
-"""The task."""
+"""The task that sends an event's messages."""
 
 
 class CeleryDelivery(QueueDelivery):
-    """Puts messages into a Celery queue: the one named, or the one that the app's routes say."""
+    """A delivery that puts messages into a Celery queue: the named one, or that of the app's routes."""
 
     library = "Celery"
-    way_out: ClassVar[str] = (
+    hint: ClassVar[str] = (
         "is its broker running, and is the module that makes your Celery app imported here? "
         "With several apps: soundpost.contrib.celery.use(app)"
     )
@@ -68,19 +67,19 @@ class CeleryDelivery(QueueDelivery):
         """Put a task into a queue."""
         options = {} if queue is None else {"queue": queue}
         app = _app or _found_app()
-        with _producers(app).acquire(block=True, timeout=_PATIENCE) as producer:
-            policy = {**_PUBLISH_RETRIES, "errback": _not_after_silence}
+        with _producers(app).acquire(block=True, timeout=_PRODUCER_TIMEOUT) as producer:
+            policy = {**_PUBLISH_RETRIES, "errback": _raise_timeouts}
             app.tasks[TASK].apply_async(args=[payload], producer=producer, retry=True, retry_policy=policy, **options)
 
 
-def _not_after_silence(error: BaseException, interval: float) -> None:
-    """Called before each retry: who was silent once would be waited for again."""
-    if "Timeout" in type(error).__name__:  # redis-py has one of its own
+def _raise_timeouts(error: BaseException, interval: float) -> None:
+    """Raise a timeout instead of retrying: a silent broker would be waited for again."""
+    if "Timeout" in type(error).__name__:  # redis-py has a class of its own
         raise error
 
 
 def _producers(app: Any) -> Any:
-    """The pool of an app's producers in this process; they connect when they first publish."""
+    """Return the pool of an app's producers in this process, which connect when they first publish."""
     pools = _pools()
     pool = pools.get(app)
     if pool is None:

@@ -1,7 +1,7 @@
 """Events by the tasks of Django 6 (``django.tasks``), or of the backport ``django-tasks``: the default backend.
 
-``configure(deliver="django-tasks")``; workers find the task by its module. Tasks are not run again by Django when they
-fail: what does that is the backend, if it can.
+``configure(deliver="django-tasks")``; workers find the task by its module. Django does not retry a failed task; some
+backends do.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ def _tasks() -> Any:
 
 @_tasks().task()  # type: ignore[untyped-decorator]
 def send_messages(messages: Payload) -> None:
-    """Send an event's messages; the task."""
+    """Send an event's messages: the task."""
     send(messages)
 
 
 class DjangoTasksDelivery(QueueDelivery):
-    """Puts messages into a queue of the default backend: the one named (``QUEUES`` has to have it), or ``default``."""
+    """A delivery into a queue of the default backend: the named one, which ``QUEUES`` must have, or ``default``."""
 
     library = "Django's task backend"
-    way_out: ClassVar[str] = "is the queue in QUEUES of TASKS, and is the backend there?"
+    hint: ClassVar[str] = "is the queue in QUEUES of TASKS, and is the backend there?"
 
     def enqueue(self, payload: Payload, queue: str | None) -> None:
         """Put a task into a queue."""
         task: Any = send_messages if queue is None else send_messages.using(queue_name=queue)
         result = task.enqueue(payload)
-        if result.status == "FAILED":  # by a backend that runs tasks at once, and keeps what they raise
+        if result.status == "FAILED":  # by a backend that runs tasks at once, and keeps their exceptions
             reason = result.errors[-1].traceback.strip().rpartition("\n")[2]
             raise QueueError(f"event {payload[0]['n']}: its task was run at once, and failed: {reason}")

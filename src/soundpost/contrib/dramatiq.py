@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import dramatiq
 
-from soundpost.contrib.sending import LONGEST_BACK_OFF, TASK, TRIES, Payload, QueueDelivery, send
+from soundpost.contrib.sending import MAX_BACKOFF, MAX_RETRIES, TASK, Payload, QueueDelivery, send
 
 _SECOND: Final = 1000
+"""Milliseconds."""
 
 
 def _send(messages: Payload) -> None:
@@ -21,13 +22,13 @@ def _send(messages: Payload) -> None:
 
 
 send_messages: Any = dramatiq.actor(
-    actor_name=TASK, max_retries=TRIES, min_backoff=_SECOND, max_backoff=LONGEST_BACK_OFF * _SECOND
+    actor_name=TASK, max_retries=MAX_RETRIES, min_backoff=_SECOND, max_backoff=MAX_BACKOFF * _SECOND
 )(_send)
-"""The actor."""
+"""The actor that sends an event's messages."""
 
 
 class DramatiqDelivery(QueueDelivery):
-    """Puts messages into a Dramatiq queue: the one named, which an actor of yours must have, or ``default``."""
+    """A delivery into a Dramatiq queue: the named one, which an actor of yours must have, or ``default``."""
 
     library = "Dramatiq"
 

@@ -1,6 +1,6 @@
 """Events by Huey: ``configure(deliver="huey")``, and ``use(huey)`` in a module that application and consumer import.
 
-A Huey instance is one queue: the names of queues that events give are of no effect.
+A Huey instance is one queue: the queue that an event names has no effect.
 """
 
 from __future__ import annotations
@@ -8,28 +8,28 @@ from __future__ import annotations
 import sys
 from typing import Any, ClassVar
 
-from soundpost.contrib.sending import TASK, TRIES, Payload, QueueDelivery, send
+from soundpost.contrib.sending import MAX_RETRIES, TASK, Payload, QueueDelivery, send
 from soundpost.errors import ConfigurationError
 
 _task: Any = None
 
 
 def use(huey: Any) -> None:
-    """Have this Huey instance carry events; also in the consumer, which thereby knows the task."""
+    """Have this Huey instance carry events; call in the consumer too, which must know the task."""
     global _task
-    _task = huey.task(name=TASK, retries=TRIES, retry_delay=1, retry_backoff=2)(send_messages)
+    _task = huey.task(name=TASK, retries=MAX_RETRIES, retry_delay=1, retry_backoff=2)(send_messages)
 
 
 def send_messages(payload: Payload) -> None:
-    """Send an event's messages; the task."""
+    """Send an event's messages: the task."""
     send(payload)
 
 
 class HueyDelivery(QueueDelivery):
-    """Puts messages into the queue of the Huey instance in use; in Django, that of ``huey.contrib.djhuey``."""
+    """A delivery into the queue of the Huey instance in use; in Django, that of ``huey.contrib.djhuey``."""
 
     library = "Huey"
-    way_out: ClassVar[str] = "is its storage there?"
+    hint: ClassVar[str] = "is its storage there?"
 
     def enqueue(self, payload: Payload, queue: str | None) -> None:
         """Put a task into the queue."""

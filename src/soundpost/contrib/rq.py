@@ -1,7 +1,7 @@
 """Events by RQ: ``configure(deliver="rq")``, on the Redis of ``RQ_REDIS_URL`` or ``REDIS_URL``, or of :func:`use`.
 
-The worker is any: ``rq worker default``. A job whose server is away tries for some seconds itself, and is then run
-again by RQ three times more, for which no scheduler is needed; :func:`use` takes another ``Retry``.
+Any RQ worker will do: ``rq worker default``. A job retries for some seconds while the server is away. RQ then runs the
+job three times more, for which no scheduler is needed; :func:`use` takes another ``Retry``.
 """
 
 from __future__ import annotations
@@ -16,17 +16,20 @@ from rq import Queue, Retry
 from soundpost.contrib.sending import Payload, QueueDelivery, send
 from soundpost.errors import BroadcastError, ConfigurationError
 
-_PAUSES: Final = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between the tries of one run."""
-_RUNS: Final = 4
+_BACKOFF: Final = (0.5, 1.0, 2.0, 4.0)
+"""Seconds between the attempts of one run."""
+_MAX_RUNS: Final = 4
 _KEEP_FAILED: Final = 7 * 24 * 3600
+"""Seconds."""
 
 _connection: Any = None
-_retry: Any = Retry(max=_RUNS - 1)
+_retry: Any = Retry(max=_MAX_RUNS - 1)
 
 
 def use(connection: Any, *, retry: Any = None) -> None:
-    """Use this Redis connection: ``use(Redis.from_url(…))``, ``use(django_rq.get_connection("default"))``.
+    """Put jobs into the Redis of this connection.
+
+    For example ``use(Redis.from_url(…))``, or ``use(django_rq.get_connection("default"))``.
 
     ``retry`` is RQ's ``Retry`` for all jobs; one with intervals needs ``rq worker --with-scheduler``.
     """
@@ -37,8 +40,8 @@ def use(connection: Any, *, retry: Any = None) -> None:
 
 
 def send_messages(payload: Payload) -> None:
-    """Send an event's messages; the job. Raises BroadcastError when the server stays away."""
-    for pause in _PAUSES:
+    """Send an event's messages: the job. Raises BroadcastError when the server stays away."""
+    for pause in _BACKOFF:
         try:
             send(payload)
         except BroadcastError:
@@ -49,10 +52,10 @@ def send_messages(payload: Payload) -> None:
 
 
 class RqDelivery(QueueDelivery):
-    """Puts messages into an RQ queue: the one named, or ``default``."""
+    """A delivery that puts messages into an RQ queue: the named one, or ``default``."""
 
     library = "RQ"
-    way_out: ClassVar[str] = "is its Redis running, at RQ_REDIS_URL or as told to soundpost.contrib.rq.use(…)?"
+    hint: ClassVar[str] = "is its Redis running, at RQ_REDIS_URL or as told to soundpost.contrib.rq.use(…)?"
 
     def enqueue(self, payload: Payload, queue: str | None) -> None:
         """Put a job into a queue."""

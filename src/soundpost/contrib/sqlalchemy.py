@@ -18,11 +18,11 @@ _WRITTEN: Final = "soundpost_written"
 
 
 class SessionTransactions:
-    """Has all events wait for a scoped session's commit, so that ``session=`` need not be given.
+    """The transactions of a scoped session, for whose commit all events wait, without ``session=``.
 
-    ``broadcast.transactions = SessionTransactions(db.session)``, where ``db.session`` is a ``scoped_session``, that of
-    Flask-SQLAlchemy say. Events wait only for a transaction that has written something: reading begins one too, often
-    just after a commit, which nobody ever commits.
+    ``broadcast.transactions = SessionTransactions(db.session)``, where ``db.session`` is a ``scoped_session``, as that
+    of Flask-SQLAlchemy. Events wait only for a transaction that has written: reading begins transactions too, which are
+    often never committed.
     """
 
     def __init__(self, session: Any) -> None:
@@ -32,7 +32,7 @@ class SessionTransactions:
         event.listen(session, "after_transaction_end", _ended)
 
     def is_open(self) -> bool:
-        """Whether the session has something to commit."""
+        """Tell whether the session has changes to commit."""
         if not self._scoped.registry.has():
             return False
         session = plain_session(self._scoped)
@@ -40,7 +40,7 @@ class SessionTransactions:
         return bool(session.in_transaction() and changed)
 
     def defer(self, send: Send) -> bool:
-        """Have ``send`` called once the session is committed; False: it has nothing to commit."""
+        """Have ``send`` called once the session is committed; return False without changes to commit."""
         if not self.is_open():
             return False
         after_commit(self._scoped, send)

@@ -1,4 +1,4 @@
-"""The requests of the API that an SDK makes, checked before they are sent.
+"""The requests of an SDK to Pusher's HTTP API, checked before they are sent.
 
 Source: https://pusher.com/docs/channels/library_auth_reference/rest-api/
 """
@@ -21,10 +21,11 @@ from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.channel_names import fault, kind_of
 
 MAX_USER_ID = 200
+"""Characters."""
 
 
 class Call(NamedTuple):
-    """A request, ``path`` below ``/apps/ID``."""
+    """A request of the API; ``path`` is below ``/apps/ID``."""
 
     method: str
     path: str
@@ -40,7 +41,7 @@ class Calls:
         self._json_encoder = json_encoder
 
     def trigger(self, channels: str | Iterable[str], event_name: str, data: object, socket_id: str | None) -> Call:
-        """One event, to at most a hundred channels."""
+        """Return the request for one event, to at most a hundred channels."""
         given: list[Any] = [channels] if is_text(channels) else list(channels)
         if not given or len(given) > MAX_CHANNELS:
             raise ValueError(f"{len(given)} channels: an event goes to 1 to {MAX_CHANNELS}")
@@ -54,7 +55,7 @@ class Calls:
         return Call("POST", "/events", {}, body)
 
     def trigger_batch(self, batch: Sequence[Mapping[str, Any]], already_encoded: bool) -> Call:
-        """Several events, each to one channel; the given ones stay as they are."""
+        """Return the request for several events, each to one channel; the given events are not changed."""
         events = []
         for event in batch:
             channel = check_channel(event["channel"])
@@ -67,22 +68,22 @@ class Calls:
         return Call("POST", "/batch_events", {}, {"batch": events})
 
     def channels(self, prefix_filter: str | None, attributes: Iterable[str]) -> Call:
-        """The occupied channels."""
+        """Return the request for the occupied channels."""
         query = _info(attributes)
         if prefix_filter:
             query["filter_by_prefix"] = prefix_filter
         return Call("GET", "/channels", query, None)
 
     def channel(self, channel: str, attributes: Iterable[str]) -> Call:
-        """One channel."""
+        """Return the request for one channel."""
         return Call("GET", f"/channels/{quote(check_channel(channel), safe='')}", _info(attributes), None)
 
     def users(self, channel: str) -> Call:
-        """Who is present."""
+        """Return the request for the members of a presence channel."""
         return Call("GET", f"/channels/{quote(check_channel(channel), safe='')}/users", {}, None)
 
     def terminate(self, user_id: str) -> Call:
-        """Close a user's connections."""
+        """Return the request that closes a user's connections."""
         return Call("POST", f"/users/{quote(check_user_id(user_id), safe='')}/terminate_connections", {}, {})
 
     def _event(self, channel: str, name: str, data: object) -> dict[str, Any]:
@@ -95,7 +96,10 @@ class Calls:
         return {"name": name, "data": text}
 
     def encoded(self, data: object, what: str) -> str:
-        """JSON; a text is taken as it is. Raises PayloadError."""
+        """Return an event's data as the text to send: a str as it stands, as PyPI's ``pusher``; all else as JSON.
+
+        A str as it stands is the one exception from the rule of broadcasting, :func:`to_json`. Raises PayloadError.
+        """
         if isinstance(data, str):
             return data
         if self._json_encoder is not None:
@@ -103,19 +107,19 @@ class Calls:
         return to_json(data, what)
 
     def master_key(self, channel: str) -> bytes:
-        """The key that encrypted channels need. Raises ConfigurationError."""
+        """Return the master key of encrypted channels. Raises ConfigurationError if there is none."""
         if not self._master_key:
             raise ConfigurationError(f"{channel} is an encrypted channel: give Pusher encryption_master_key_base64")
         return master_key(self._master_key)
 
 
 def to_user(user_id: str) -> str:
-    """The channel of a user's connections."""
+    """Return the channel of a user's connections."""
     return str(UserChannel(check_user_id(user_id)))
 
 
 def check_channel(channel: str) -> str:
-    """A channel's name. Raises TypeError and ValueError."""
+    """Return a channel's name, if it is one. Raises TypeError and ValueError."""
     name = _text(channel, "channel")
     wrong = fault(name, MAX_CHANNEL_NAME)
     if wrong is not None:
@@ -124,7 +128,7 @@ def check_channel(channel: str) -> str:
 
 
 def check_socket_id(socket_id: str) -> str:
-    """A socket id. Raises ValueError."""
+    """Return a socket id, if it is one. Raises ValueError."""
     wrong = socket_ids.fault(socket_id)
     if wrong is not None:
         raise ValueError(wrong)
@@ -132,7 +136,7 @@ def check_socket_id(socket_id: str) -> str:
 
 
 def check_user_id(user_id: str) -> str:
-    """A user's id. Raises TypeError and ValueError."""
+    """Return a user's id, if it is one. Raises TypeError and ValueError."""
     user_id = _text(user_id, "user id")
     if not 1 <= len(user_id) <= MAX_USER_ID:
         raise ValueError(f"user id of {len(user_id)} characters: 1 to {MAX_USER_ID} are expected")
@@ -143,7 +147,7 @@ def check_user_id(user_id: str) -> str:
 
 
 def _text(value: object, what: str) -> str:
-    """A text, by the rule of the whole package; numbers and objects are refused, as by PyPI's. Raises TypeError."""
+    """Return a text, also behind a proxy. Raises TypeError for numbers and objects, as PyPI's ``pusher``."""
     if not is_text(value):
         raise TypeError(f"{what} {value!r}: a text is expected")
     text = unproxied(value)

@@ -1,4 +1,4 @@
-"""``Pusher`` and ``AsyncPusher``: arguments and methods of PyPI's ``pusher``."""
+"""``Pusher`` and ``AsyncPusher``, with the arguments and methods of PyPI's ``pusher``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from soundpost.pusher.signing import Signing
 
 
 class _Client:
-    """What the synchronous and the asynchronous client have in common: all that needs no connection."""
+    """The common part of both clients: the constructor, and all methods that need no connection."""
 
     def __init__(
         self,
@@ -58,26 +58,26 @@ class _Client:
 
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
-        """From ``https://KEY:SECRET@HOST:PORT/apps/APP_ID``; ``options`` are the constructor's, and win."""
+        """Make a client from ``https://KEY:SECRET@HOST:PORT/apps/APP_ID``; ``options`` of the constructor win."""
         return cls(**{**options_from_url(url), **options})
 
     @classmethod
     def from_env(cls, env: str = "PUSHER_URL", **options: Any) -> Self:
-        """From such a URL in the environment."""
+        """Make a client from such a URL in a variable of the environment."""
         return cls.from_url(url_from_environment(env), **options)
 
     def authenticate(
         self, channel: str, socket_id: str, custom_data: Mapping[str, Any] | None = None
     ) -> dict[str, str]:
-        """Let a socket subscribe to a channel; ``custom_data`` is the member of a presence channel."""
+        """Return the authorization of a socket for a channel; ``custom_data`` is the member of a presence channel."""
         return self._signing.channel(channel, socket_id, custom_data)
 
     def authenticate_user(self, socket_id: str, user_data: Mapping[str, Any] | None = None) -> dict[str, str]:
-        """Sign a socket in; ``user_data`` has an ``id``."""
+        """Return the authorization of a sign-in; ``user_data`` has an ``id``."""
         return self._signing.user(socket_id, user_data)
 
     def validate_webhook(self, key: str, signature: str, body: str | bytes) -> dict[str, Any] | None:
-        """A webhook's content, if it is the server's and not older than five minutes; else None.
+        """Return the content of a webhook that the server signed in the last five minutes; None for any other.
 
         ``key`` and ``signature`` are its headers ``X-Pusher-Key`` and ``X-Pusher-Signature``.
         """
@@ -85,7 +85,7 @@ class _Client:
 
 
 class Pusher(_Client):
-    """A client of Pusher's HTTP API, with the arguments of PyPI's; safe to share between threads.
+    """A client of Pusher's HTTP API, with the arguments of PyPI's ``pusher``; safe to share between threads.
 
     ``path`` is a prefix of all paths, ``verify`` the file of a certificate authority, or False for any certificate.
     Methods raise PusherError, and ValueError or TypeError for what no server would take.
@@ -94,11 +94,11 @@ class Pusher(_Client):
     def trigger(
         self, channels: str | Iterable[str], event_name: str, data: object, socket_id: str | None = None
     ) -> dict[str, Any]:
-        """Publish an event to channels; the connection ``socket_id`` does not get it."""
+        """Publish an event to channels but not to the connection ``socket_id``; a str is sent as it stands."""
         return self._ask(self._calls.trigger(channels, event_name, data, socket_id))
 
     def trigger_batch(self, batch: Sequence[Mapping[str, Any]] = (), already_encoded: bool = False) -> dict[str, Any]:
-        """Publish several events, each with ``channel``, ``name``, ``data``, and ``socket_id`` if one is left out."""
+        """Publish several events, each a mapping with ``channel``, ``name``, ``data`` and maybe ``socket_id``."""
         return self._ask(self._calls.trigger_batch(batch, already_encoded))
 
     def send_to_user(self, user_id: str, event_name: str, data: object) -> dict[str, Any]:
@@ -106,15 +106,15 @@ class Pusher(_Client):
         return self._ask(self._calls.trigger(to_user(user_id), event_name, data, None))
 
     def channels_info(self, prefix_filter: str | None = None, attributes: Iterable[str] = ()) -> dict[str, Any]:
-        """The occupied channels."""
+        """Return the occupied channels."""
         return self._ask(self._calls.channels(prefix_filter, attributes))
 
     def channel_info(self, channel: str, attributes: Iterable[str] = ()) -> dict[str, Any]:
-        """One channel: whether it is occupied, and the attributes asked for."""
+        """Return ``occupied`` of a channel, and the attributes asked for."""
         return self._ask(self._calls.channel(channel, attributes))
 
     def users_info(self, channel: str) -> dict[str, Any]:
-        """The members of a presence channel."""
+        """Return the members of a presence channel."""
         return self._ask(self._calls.users(channel))
 
     def terminate_user_connections(self, user_id: str) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class Pusher(_Client):
         return self._ask(self._calls.terminate(user_id))
 
     def close(self) -> None:
-        """Close the kept connections; they are opened again when needed."""
+        """Close the kept connections, which are opened again when needed."""
         self._driver.close()
 
     def _ask(self, call: Call) -> dict[str, Any]:
@@ -135,18 +135,18 @@ class Pusher(_Client):
 
 
 class AsyncPusher(_Client):
-    """The same for asyncio, with connections that are kept; close it at the end, or use it in ``async with``."""
+    """A ``Pusher`` for asyncio with kept connections; close it at the end, or use it in ``async with``."""
 
     async def trigger(
         self, channels: str | Iterable[str], event_name: str, data: object, socket_id: str | None = None
     ) -> dict[str, Any]:
-        """Publish an event to channels; the connection ``socket_id`` does not get it."""
+        """Publish an event to channels but not to the connection ``socket_id``; a str is sent as it stands."""
         return await self._ask(self._calls.trigger(channels, event_name, data, socket_id))
 
     async def trigger_batch(
         self, batch: Sequence[Mapping[str, Any]] = (), already_encoded: bool = False
     ) -> dict[str, Any]:
-        """Publish several events, each with ``channel``, ``name``, ``data``, and ``socket_id`` if one is left out."""
+        """Publish several events, each a mapping with ``channel``, ``name``, ``data`` and maybe ``socket_id``."""
         return await self._ask(self._calls.trigger_batch(batch, already_encoded))
 
     async def send_to_user(self, user_id: str, event_name: str, data: object) -> dict[str, Any]:
@@ -154,15 +154,15 @@ class AsyncPusher(_Client):
         return await self._ask(self._calls.trigger(to_user(user_id), event_name, data, None))
 
     async def channels_info(self, prefix_filter: str | None = None, attributes: Iterable[str] = ()) -> dict[str, Any]:
-        """The occupied channels."""
+        """Return the occupied channels."""
         return await self._ask(self._calls.channels(prefix_filter, attributes))
 
     async def channel_info(self, channel: str, attributes: Iterable[str] = ()) -> dict[str, Any]:
-        """One channel: whether it is occupied, and the attributes asked for."""
+        """Return ``occupied`` of a channel, and the attributes asked for."""
         return await self._ask(self._calls.channel(channel, attributes))
 
     async def users_info(self, channel: str) -> dict[str, Any]:
-        """The members of a presence channel."""
+        """Return the members of a presence channel."""
         return await self._ask(self._calls.users(channel))
 
     async def terminate_user_connections(self, user_id: str) -> dict[str, Any]:
@@ -170,7 +170,7 @@ class AsyncPusher(_Client):
         return await self._ask(self._calls.terminate(user_id))
 
     async def aclose(self) -> None:
-        """Close the kept connections; they are opened again when needed."""
+        """Close the kept connections, which are opened again when needed."""
         await self._driver.aclose()
 
     async def __aenter__(self) -> Self:

@@ -6,23 +6,23 @@ from soundpost.errors import BroadcastError
 
 
 class PusherError(BroadcastError):
-    """The server did not do what was asked: it refused, or did not answer (``status`` 0)."""
+    """The server refused a request, or did not answer (``status`` 0)."""
 
 
 class PusherBadRequest(PusherError):  # noqa: N818 - PyPI's name
-    """Refused with 400."""
+    """The server refused a request with 400."""
 
 
 class PusherBadAuth(PusherError):  # noqa: N818 - PyPI's name
-    """Refused with 401: key, secret or clock are wrong."""
+    """The server refused a request with 401: key, secret or clock are wrong."""
 
 
 class PusherForbidden(PusherError):  # noqa: N818 - PyPI's name
-    """Refused with 403."""
+    """The server refused a request with 403."""
 
 
 class PusherBadStatus(PusherError):  # noqa: N818 - PyPI's name
-    """Refused with another status."""
+    """The server refused a request with another status."""
 
 
 _BY_STATUS: dict[int, type[PusherError]] = {
@@ -34,5 +34,5 @@ _BY_STATUS: dict[int, type[PusherError]] = {
 
 
 def error_of(error: BroadcastError) -> PusherError:
-    """The same failure by its name there."""
+    """Return an error of publishing as the exception that PyPI's ``pusher`` raises for its status."""
     return _BY_STATUS.get(error.status, PusherBadStatus)(str(error), error.status)

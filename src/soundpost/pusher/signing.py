@@ -1,4 +1,4 @@
-"""What an SDK signs and verifies without asking the server.
+"""Signatures that an SDK makes and verifies without asking the server.
 
 Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/ and
 https://pusher.com/docs/channels/server_api/webhooks/#authentication
@@ -19,11 +19,11 @@ from soundpost.wire.encryption import shared_secret
 from soundpost.wire.signatures import channel_text, sign, user_text, verify
 
 WEBHOOK_WINDOW: Final = 300.0
-"""Seconds by which a webhook's time may differ from the clock here."""
+"""Seconds by which a webhook's time may differ from this machine's clock."""
 
 
 class Signing:
-    """Signs as one app."""
+    """The signatures of one app."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Signing:
         self._json_decoder = json_decoder
 
     def channel(self, channel: str, socket_id: str, custom_data: Mapping[str, Any] | None) -> dict[str, str]:
-        """What a client needs to subscribe."""
+        """Return the authorization of a socket for a channel. Raises TypeError and ValueError."""
         channel = check_channel(channel)
         check_socket_id(socket_id)
         data = json.dumps(custom_data, cls=self._json_encoder) if custom_data else None
@@ -51,7 +51,7 @@ class Signing:
         return answer
 
     def user(self, socket_id: str, user_data: Mapping[str, Any] | None) -> dict[str, str]:
-        """What a client needs to sign in."""
+        """Return the authorization of a sign-in. Raises TypeError and ValueError."""
         if user_data is None or user_data.get("id") is None:
             raise ValueError("user_data has no id")
         user_data = {**user_data, "id": check_user_id(user_data["id"])}
@@ -60,7 +60,7 @@ class Signing:
         return {"auth": self._signature(user_text(socket_id, data)), "user_data": data}
 
     def webhook(self, key: str, signature: str, body: str | bytes) -> dict[str, Any] | None:
-        """A webhook's content; None if it is not the server's, or too old."""
+        """Return the content of a webhook; None if its signature is wrong, or its time too old."""
         try:
             text = body.decode() if isinstance(body, bytes) else body
         except UnicodeDecodeError:

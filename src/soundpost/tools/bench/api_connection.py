@@ -1,4 +1,4 @@
-"""One kept-alive HTTP/1.1 connection to a server's API.
+"""A kept-alive HTTP/1.1 connection to a server's API.
 
 httpx takes about 0.4 ms of CPU for a request, which would make the publisher the bottleneck at 2,000 events a second.
 """
@@ -14,11 +14,11 @@ from soundpost.broadcasting.drivers.http_wire import AnswerReader, HttpAnswer, N
 from soundpost.tools.bench.messages import Endpoint
 
 ANSWER_TIMEOUT: Final = 10.0
-"""Seconds a server may take to answer."""
+"""Seconds that a server may take to answer."""
 
 
 class ApiConnection:
-    """Connects when it is first needed, and again after the server has closed."""
+    """A connection that is opened when first needed, and again after the server has closed it."""
 
     def __init__(self, endpoint: Endpoint, tls: ssl.SSLContext | None) -> None:
         self._endpoint = endpoint
@@ -27,7 +27,7 @@ class ApiConnection:
         self._protocol: _Protocol | None = None
 
     async def connect(self) -> None:
-        """Be connected. Raises OSError and TimeoutError."""
+        """Connect, unless connected already. Raises OSError and TimeoutError."""
         if self._protocol is not None and self._protocol.usable:
             return
         async with asyncio.timeout(ANSWER_TIMEOUT):
@@ -36,7 +36,7 @@ class ApiConnection:
             )
 
     async def request(self, data: bytes) -> HttpAnswer:
-        """Send a whole request, wait for its answer. Raises OSError and TimeoutError."""
+        """Send a whole request, and return its answer. Raises OSError and TimeoutError."""
         assert self._protocol is not None
         answer = self._protocol.send(data)
         try:

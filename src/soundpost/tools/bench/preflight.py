@@ -1,4 +1,4 @@
-"""One connection and one event before the many: what is wrong with address or credentials is said once, and clearly."""
+"""The preflight of a run: one connection and one event, so that a wrong address or secret is one clear error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _PUBLISH_TIMEOUT: Final = 10.0
 
 
 async def try_once(settings: BenchSettings, endpoint: Endpoint) -> None:
-    """Subscribe to a channel of the scenario's kind, publish an event of the wanted size to it.
+    """Subscribe to a channel of the scenario's kind, and publish an event of the wanted size there.
 
     Raises RequestError and ConnectionRefused.
     """

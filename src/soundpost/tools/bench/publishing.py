@@ -1,4 +1,4 @@
-"""Publishing the events of a run, in time: several connections, each with its own streams and its own turns."""
+"""Publishing the events of a run when they are due, over several connections with streams of their own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from soundpost.wire.signatures import signed_query
 
 _SECOND: Final = 1_000_000_000
 _PAUSE_AFTER_FAILURE: Final = 0.1
-"""Seconds a publisher waits after a failure: a dead server is not to be asked a thousand times a second."""
+"""Seconds a publisher waits after a failure, so that it does not ask a dead server a thousand times a second."""
 
 
 class Publishing:
@@ -50,12 +50,12 @@ class Publishing:
         self._over = asyncio.Event()
 
     async def connect(self, limit: float) -> None:
-        """Open the connections. One that cannot be opened now will be tried again, and reported, when it publishes."""
+        """Open the connections within ``limit`` seconds; a failed one is tried again, and reported, at its next event."""
         async with asyncio.timeout(limit):
             await asyncio.gather(*(each.connect() for each in self._connections), return_exceptions=True)
 
     def start(self, at: int) -> None:
-        """Begin ``at`` this time, in nanoseconds of the monotonic clock."""
+        """Begin publishing ``at`` this time, in nanoseconds of the monotonic clock."""
         self._started_at = at
         if self._settings.publishes:
             self._running = [
@@ -64,7 +64,7 @@ class Publishing:
             ]
 
     async def stop(self) -> Stopped:
-        """Publish no more; wait for the answers to what was published."""
+        """Stop publishing, and wait for the answers to the published events."""
         self._over.set()
         await asyncio.gather(*self._running)
         for connection in self._connections:
@@ -72,11 +72,11 @@ class Publishing:
         return Stopped(sent=self._sent, unconfirmed=self._unconfirmed)
 
     def progress(self) -> Progress:
-        """How things stand."""
+        """Return the numbers of events published and failed so far."""
         return Progress(failed=self._failed, published=self._published)
 
     def report(self) -> PublisherReport:
-        """What was measured."""
+        """Return the measurements of all publishers."""
         return PublisherReport(
             published=self._published,
             failed=self._failed,
@@ -89,7 +89,7 @@ class Publishing:
         )
 
     async def _publish(self, publisher: int, connection: ApiConnection) -> None:
-        """One publisher: its streams in turn, each event when it is due and the one before has been answered."""
+        """Publish to the streams of one publisher in turn, each event when due and the one before is answered."""
         streams = itertools.cycle(self._settings.streams_by(publisher))
         for due in self._due_times(publisher):
             if not await self._wait_until(due):
@@ -97,13 +97,13 @@ class Publishing:
             try:
                 await connection.connect()
             except OSError as error:  # TimeoutError is one of them
-                # Not sent, hence no number is used and nobody expects it.
+                # Not sent: no number is used, and no client expects the event.
                 await self._note("connect", str(error) or "no answer in time")
                 continue
             await self._send(connection, next(streams), due)
 
     def _due_times(self, publisher: int) -> Iterator[int]:
-        """When a publisher's events are due; at a rate of 0, whenever it comes to ask."""
+        """Yield the times at which a publisher's events are due, in nanoseconds; at a rate of 0, the present."""
         start, end = self._started_at, self._started_at + int(self._settings.duration * _SECOND)
         if self._settings.rate:
             apart = _SECOND / self._settings.rate
@@ -118,7 +118,7 @@ class Publishing:
                 yield now
 
     async def _wait_until(self, due: int) -> bool:
-        """Whether it is time; False once the run is over."""
+        """Wait until a time in nanoseconds; return False if the run is over."""
         left = (due - time.monotonic_ns()) / _SECOND
         if left > 0 and not self._over.is_set():
             try:

@@ -1,4 +1,4 @@
-"""``soundpost trigger``: publish an event from the shell."""
+"""The command ``soundpost trigger``, which publishes an event from the shell."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _publish(target: Target, channel: str, event: str, text: str, socket_id: str
 
 
 def _check_encrypted(channel: str, data: str) -> None:
-    """Clients cannot read what is not encrypted: only an application with the master key can publish there."""
+    """Refuse plain data on an encrypted channel, whose subscribers can read only what the application encrypted."""
     from soundpost.wire.channel_names import kind_of
     from soundpost.wire.foreign import object_in
 
