@@ -21,7 +21,7 @@ class AsyncConnections:
     def __init__(self, address: HttpAddress, connect_timeout: float) -> None:
         self._address = address
         self._connect_timeout = connect_timeout
-        self._idle: list[_Connection] = []
+        self._idle: list[HttpConnection] = []
         self._limit = asyncio.Semaphore(MAX_CONNECTIONS)
         self._end = self._close_with_the_loop()
         with suppress(StopIteration):  # begun, it is the loop's to finish
@@ -56,19 +56,19 @@ class AsyncConnections:
             self.close()
             await asyncio.sleep(0)  # for the transports to close
 
-    def _take(self) -> _Connection | None:
+    def _take(self) -> HttpConnection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.is_open:
                 return connection
         return None
 
-    async def _connect(self) -> _Connection:
+    async def _connect(self) -> HttpConnection:
         address = self._address
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._connect_timeout):
             transport, connection = await loop.create_connection(
-                _Connection,
+                HttpConnection,
                 address.host,
                 address.port,
                 ssl=address.tls,
@@ -80,7 +80,7 @@ class AsyncConnections:
         return connection
 
 
-class _Connection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A connection for one request at a time."""
 
     def __init__(self) -> None:

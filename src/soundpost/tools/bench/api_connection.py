@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Final, cast
+from typing import Final
 from urllib.parse import urlsplit
 
-from soundpost.broadcasting.drivers.http_wire import AnswerReader, HttpAnswer, NotHttpError
+from soundpost.broadcasting.drivers.async_http import HttpConnection
+from soundpost.broadcasting.drivers.http_wire import HttpAnswer, NotHttpError
 from soundpost.tools.bench.messages import Endpoint
 
 ANSWER_TIMEOUT: Final = 10.0
@@ -24,75 +25,34 @@ class ApiConnection:
         self._endpoint = endpoint
         self._tls = tls
         self._host = urlsplit(endpoint.base_url).hostname if tls else None
-        self._protocol: _Protocol | None = None
+        self._connection: HttpConnection | None = None
 
     async def connect(self) -> None:
         """Connect, unless connected already. Raises OSError and TimeoutError."""
-        if self._protocol is not None and self._protocol.usable:
+        if self._connection is not None and self._connection.is_open:
             return
         async with asyncio.timeout(ANSWER_TIMEOUT):
-            _, self._protocol = await asyncio.get_running_loop().create_connection(
-                _Protocol, self._endpoint.address, self._endpoint.port, ssl=self._tls, server_hostname=self._host
+            _, self._connection = await asyncio.get_running_loop().create_connection(
+                HttpConnection, self._endpoint.address, self._endpoint.port, ssl=self._tls, server_hostname=self._host
             )
 
     async def request(self, data: bytes) -> HttpAnswer:
         """Send a whole request, and return its answer. Raises OSError and TimeoutError."""
-        assert self._protocol is not None
-        answer = self._protocol.send(data)
+        assert self._connection is not None
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
-                return await answer
+                return await self._connection.exchange(data)
         except TimeoutError:
             self.close()
             raise
+        except EOFError:
+            raise ConnectionResetError("the server closed the connection") from None
+        except NotHttpError as error:
+            self.close()
+            raise ConnectionError(f"no HTTP: {error}") from None
 
     def close(self) -> None:
         """Close the connection."""
-        if self._protocol is not None:
-            self._protocol.transport.abort()
-            self._protocol = None
-
-
-class _Protocol(asyncio.Protocol):
-    transport: asyncio.Transport
-
-    def __init__(self) -> None:
-        self._reader = AnswerReader()
-        self._answer: asyncio.Future[HttpAnswer] | None = None
-        self.usable = True
-
-    def send(self, data: bytes) -> asyncio.Future[HttpAnswer]:
-        self._answer = asyncio.get_running_loop().create_future()
-        self._reader = AnswerReader()
-        if self.transport.is_closing():
-            self._answer.set_exception(ConnectionResetError("the server closed the connection"))
-        else:
-            self.transport.write(data)
-        return self._answer
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)  # uvloop has classes of its own
-
-    def data_received(self, data: bytes) -> None:
-        try:
-            self._reader.feed(data)
-        except NotHttpError as error:
-            self._fail(ConnectionError(f"no HTTP: {error}"))
-            self.transport.abort()
-            return
-        if self._reader.answer is None:
-            return
-        self.usable = self._reader.keeps_alive
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(self._reader.answer)
-        if not self.usable:
-            self.transport.close()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.usable = False
-        self._fail(exc or ConnectionResetError("the server closed the connection"))
-
-    def _fail(self, error: Exception) -> None:
-        self.usable = False
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

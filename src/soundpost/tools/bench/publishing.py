@@ -50,7 +50,7 @@ class Publishing:
         self._over = asyncio.Event()
 
     async def connect(self, limit: float) -> None:
-        """Open the connections within ``limit`` seconds; a failed one is tried again, and reported, at its next event."""
+        """Open the connections within ``limit`` seconds; a failed one is opened, or reported, at its next event."""
         async with asyncio.timeout(limit):
             await asyncio.gather(*(each.connect() for each in self._connections), return_exceptions=True)
 
