@@ -100,7 +100,7 @@ class Broadcaster(Configured):
         queue: str | None = None,
         on_error: OnError | None = None,
     ) -> Callable[[], Awaitable[None]]:
-        """Serialise an event as it is now, and return a function that sends it: after the response, say.
+        """Serialise an event as it is now, and return a function that sends the event later: after the response, say.
 
         Raises PayloadError at once.
         """

@@ -56,7 +56,7 @@ class Configured:
             self._settings = self._drivers = self._delivery = None
 
     def prepare(self) -> None:
-        """Set the exit hooks of a background delivery; call in the main thread, as only it can set signal handlers.
+        """Set the exit hooks of a background delivery; call in the main thread, which alone can set signal handlers.
 
         Raises ConfigurationError.
         """

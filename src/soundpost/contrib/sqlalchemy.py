@@ -1,7 +1,7 @@
 """Events that wait for the commit of a SQLAlchemy session.
 
-``broadcast(event, session=session)`` waits for one session, :class:`SessionTransactions` for a scoped session without
-its being named. An event is sent once the transaction is committed; a rollback drops the event.
+``broadcast(event, session=session)`` waits for the named session, :class:`SessionTransactions` for a scoped session.
+An event is sent once the transaction is committed; a rollback drops the event.
 """
 
 from __future__ import annotations

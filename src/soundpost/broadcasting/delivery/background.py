@@ -88,7 +88,7 @@ class BackgroundDelivery:
                 log.error("%d message(s) were not sent before the end: %s", len(lost), names)
 
     def flush(self, seconds: float) -> None:
-        """Have the thread send all messages and end, so that there is no thread when the process is forked."""
+        """Have the thread send all messages and end, so that it does not run when the process is forked."""
         queue = self._queue()
         if queue.failing_since is None and queue.thread is not threading.current_thread():
             queue.wait_until_empty(seconds)
@@ -157,7 +157,7 @@ class _SendQueue:
         """Messages in all entries."""
         self.thread: threading.Thread | None = None
         self.failing_since: float | None = None
-        """Time at which the server was first found not to answer; None if its last answer came."""
+        """Time since which the server does not answer; None while it answers."""
         self._waiters = 0
         """Callers that wait until the queue is empty: the thread ends then, and pauses are short."""
 
