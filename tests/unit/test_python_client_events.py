@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from soundpost.client.event_queue import MOST_BYTES, MOST_WAITING, EventQueue
+from soundpost.client.event_queue import MAX_BYTES, MAX_WAITING, EventQueue
 from soundpost.client.incoming import ReceivedEvent
 
 
@@ -65,7 +65,7 @@ async def test_several_readers_share_the_events() -> None:
 async def test_where_nobody_reads_the_newest_events_wait() -> None:
     queue = EventQueue("orders")
     async with asyncio.timeout(0.9):
-        for number in range(MOST_WAITING + 3):
+        for number in range(MAX_WAITING + 3):
             await queue.put(event(number))
     assert queue.missed == 3
     assert await queue.get() == event(3)
@@ -74,14 +74,14 @@ async def test_where_nobody_reads_the_newest_events_wait() -> None:
 async def test_where_nobody_reads_no_more_than_16_mebibytes_wait() -> None:
     queue, other = EventQueue("the client"), EventQueue("orders")
     for number in range(100):
-        await queue.put(ReceivedEvent(str(number), "orders", None, size=MOST_BYTES // 10))
+        await queue.put(ReceivedEvent(str(number), "orders", None, size=MAX_BYTES // 10))
     assert queue.missed == 89
     queue.move("orders", other)
     assert await other.get() == event(89)
     await queue.put(ReceivedEvent("small", None, None, size=1))
-    await queue.put(ReceivedEvent("larger than all", None, None, size=2 * MOST_BYTES))
+    await queue.put(ReceivedEvent("larger than all", None, None, size=2 * MAX_BYTES))
     assert await queue.get() == ReceivedEvent("small", None, None)
-    await other.put(ReceivedEvent("last", "orders", None, size=MOST_BYTES // 10))
+    await other.put(ReceivedEvent("last", "orders", None, size=MAX_BYTES // 10))
     assert other.missed == 0
 
 
@@ -96,11 +96,11 @@ async def test_a_burst_waits_for_a_reader_who_is_busy() -> None:
 
     reading = asyncio.create_task(reader())
     await asyncio.sleep(0)
-    for number in range(3 * MOST_WAITING):
+    for number in range(3 * MAX_WAITING):
         await queue.put(event(number))
     queue.end(None)
     await reading
-    assert len(read) == 3 * MOST_WAITING
+    assert len(read) == 3 * MAX_WAITING
     assert queue.missed == 0
 
 
@@ -109,7 +109,7 @@ async def test_a_reader_too_far_behind_loses_the_oldest_and_is_told_once(caplog:
     queue = EventQueue("orders")
     await queue.put(event(0))
     assert await queue.get() == event(0)
-    for number in range(1, MOST_WAITING + 6):
+    for number in range(1, MAX_WAITING + 6):
         await queue.put(event(number))
     assert queue.missed == 5
     assert [record.getMessage().split(" is ")[0] for record in caplog.records] == ["the reader of orders"]
@@ -122,9 +122,9 @@ async def test_a_reader_who_has_caught_up_by_half_is_waited_for_again(caplog: py
     for _ in range(2):
         await queue.put(event(0))
         await queue.get()
-        for number in range(MOST_WAITING + 1):
+        for number in range(MAX_WAITING + 1):
             await queue.put(event(number))
-        for _ in range(MOST_WAITING):
+        for _ in range(MAX_WAITING):
             await queue.get()
     assert queue.missed == 2
     assert len(caplog.records) == 2

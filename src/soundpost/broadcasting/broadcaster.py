@@ -13,7 +13,7 @@ from soundpost.broadcasting.batches import AsyncBatch, Batch, SendOptions, curre
 from soundpost.broadcasting.channels import ChannelLike, UserChannel
 from soundpost.broadcasting.composing import compose, messages_for
 from soundpost.broadcasting.configured import Configured
-from soundpost.broadcasting.encryption import seal
+from soundpost.broadcasting.encryption import encrypt
 from soundpost.broadcasting.event import OnError
 from soundpost.broadcasting.fake import Fake
 from soundpost.broadcasting.message import Message
@@ -247,13 +247,13 @@ class Broadcaster(Configured):
         batch = current_batch.get()
         if batch is None:
             return False
-        sealed = [self._sealed(message) for message in messages]
+        encrypted = [self._encrypted(message) for message in messages]
 
         def join() -> None:
             if batch.is_over:  # it was the batch of another database's transaction
-                self._deliver(sealed, options.queue, "log")
+                self._deliver(encrypted, options.queue, "log")
             else:
-                batch.messages += [(message, options) for message in sealed]
+                batch.messages += [(message, options) for message in encrypted]
 
         if not (options.after_commit and self.transactions is not None and self.transactions.defer(join)):
             join()
@@ -270,20 +270,20 @@ class Broadcaster(Configured):
 
     def _dispatch(self, messages: list[Message], options: SendOptions, session: Any) -> None:
         try:
-            sealed = [self._sealed(message) for message in messages]
+            encrypted = [self._encrypted(message) for message in messages]
         except ConfigurationError as error:
             _failed(error, options.on_error)
             return
 
         def send() -> None:
-            self._deliver(sealed, options.queue, "log")  # the caller is not there any more
+            self._deliver(encrypted, options.queue, "log")  # the caller is not there any more
 
         if session is not None:
             from soundpost.broadcasting.session_commit import after_commit
 
             after_commit(session, send)
         elif not (options.after_commit and self.transactions is not None and self.transactions.defer(send)):
-            self._deliver(sealed, options.queue, options.on_error)
+            self._deliver(encrypted, options.queue, options.on_error)
 
     def _deliver(self, messages: list[Message], queue: str, on_error: str) -> None:
         try:
@@ -293,11 +293,11 @@ class Broadcaster(Configured):
 
     async def _adispatch(self, messages: list[Message], options: SendOptions) -> None:
         try:
-            sealed = [self._sealed(message) for message in messages]
+            encrypted = [self._encrypted(message) for message in messages]
         except ConfigurationError as error:
             _failed(error, options.on_error)
             return
-        await self._adeliver(sealed, options)
+        await self._adeliver(encrypted, options)
 
     async def _adeliver(self, messages: list[Message], options: SendOptions) -> None:
         try:
@@ -305,7 +305,7 @@ class Broadcaster(Configured):
         except (BroadcastError, ConfigurationError) as error:
             _failed(error, options.on_error)
 
-    def _sealed(self, message: Message) -> Message:
+    def _encrypted(self, message: Message) -> Message:
         """Return a message of an encrypted channel encrypted, so that neither a queue nor the server can read it."""
         channel = message.channels[0]
         if not kind_of(channel).is_encrypted:
@@ -313,7 +313,7 @@ class Broadcaster(Configured):
         settings = self.settings.connection(message.connection or None)
         if not settings.is_server:
             return message
-        return replace(message, data=seal(channel, message.data, settings.master_key(channel)))
+        return replace(message, data=encrypt(channel, message.data, settings.master_key(channel)))
 
 
 def _check_one_event(function: str, event: Any, misplaced: tuple[object, ...]) -> None:

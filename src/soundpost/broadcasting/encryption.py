@@ -30,7 +30,7 @@ def master_key(text: str) -> bytes:
     return key
 
 
-def seal(channel: str, data: str, key: bytes) -> str:
+def encrypt(channel: str, data: str, key: bytes) -> str:
     """Return an event's data encrypted for a channel, as JSON. Raises ConfigurationError without PyNaCl."""
     try:
         from nacl.secret import SecretBox
@@ -39,5 +39,5 @@ def seal(channel: str, data: str, key: bytes) -> str:
             f"{channel} is an encrypted channel, which needs PyNaCl: pip install 'soundpost[encryption]'"
         ) from None
     nonce = secrets.token_bytes(_NONCE_SIZE)
-    sealed = SecretBox(shared_secret(channel, key)).encrypt(data.encode(), nonce).ciphertext
-    return json.dumps({"nonce": base64.b64encode(nonce).decode(), "ciphertext": base64.b64encode(sealed).decode()})
+    encrypted = SecretBox(shared_secret(channel, key)).encrypt(data.encode(), nonce).ciphertext
+    return json.dumps({"nonce": base64.b64encode(nonce).decode(), "ciphertext": base64.b64encode(encrypted).decode()})

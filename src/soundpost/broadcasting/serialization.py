@@ -25,7 +25,7 @@ from soundpost.values.text import text_of
 from soundpost.wire.json_text import is_unicode
 
 _PLAIN: Final = (str, bool, int, float, type(None))
-_DEEPEST: Final = 100
+_MAX_DEPTH: Final = 100
 
 
 def to_json(value: Any, what: str) -> str:
@@ -59,8 +59,8 @@ class _Walk:
             raise self._error(path, "a half of a surrogate pair is no Unicode text")
         if kind in _PLAIN:
             return value
-        if depth > _DEEPEST:
-            raise self._error(path, f"nested more than {_DEEPEST} deep; does it contain itself?")
+        if depth > _MAX_DEPTH:
+            raise self._error(path, f"nested more than {_MAX_DEPTH} deep; does it contain itself?")
         behind = value if kind is dict or kind is list else unproxied(value)
         if behind is not value:
             return self.plain(behind, path, depth + 1)
@@ -140,7 +140,7 @@ class _Walk:
                 f"{type(value).__name__} is an ORM object, and pydantic would send all of it: give the field a "
                 "field_serializer, or a model with the fields that browsers may see as its type",
             )
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             return
         if hasattr(value, "model_dump"):
             children = [(f".{name}", getattr(value, name, None)) for name in _fields_dumped_as_they_are(type(value))]

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from soundpost.client.encryption import DecryptionError, decrypt
-from soundpost.client.event_queue import MOST_BYTES, MOST_WAITING
+from soundpost.client.event_queue import MAX_BYTES, MAX_WAITING
 from soundpost.client.incoming import Frame
 from soundpost.client.rate_limited_log import RateLimitedLog
 from soundpost.wire.printable import one_line
@@ -45,7 +45,7 @@ class EncryptedEvents:
                 return
             except DecryptionError:
                 self._fetching = asyncio.create_task(self._decrypt_with_new_secret())
-        if len(self._waiting) < MOST_WAITING and sum(waiting.size for waiting in self._waiting) < MOST_BYTES:
+        if len(self._waiting) < MAX_WAITING and sum(waiting.size for waiting in self._waiting) < MAX_BYTES:
             self._waiting.append(frame)
         else:
             self._drop(frame, "too many wait for a new secret")

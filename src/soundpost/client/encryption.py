@@ -50,12 +50,12 @@ def secret_of(value: str) -> bytes:
     return secret
 
 
-def decrypt(sealed: dict[str, Any], secret: bytes) -> str:
+def decrypt(encrypted: dict[str, Any], secret: bytes) -> str:
     """Return the text in an event's ``{"nonce": …, "ciphertext": …}``. Raises DecryptionError."""
     from nacl.exceptions import CryptoError
     from nacl.secret import SecretBox
 
-    nonce, ciphertext = sealed.get("nonce"), sealed.get("ciphertext")
+    nonce, ciphertext = encrypted.get("nonce"), encrypted.get("ciphertext")
     if not isinstance(nonce, str) or not isinstance(ciphertext, str):
         raise DecryptionError("it is not encrypted: expected nonce and ciphertext")
     try:

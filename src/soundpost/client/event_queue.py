@@ -10,9 +10,9 @@ from typing import Final
 from soundpost.client.incoming import ReceivedEvent
 
 _log: Final = logging.getLogger("soundpost.client")
-MOST_WAITING: Final = 1_000
+MAX_WAITING: Final = 1_000
 """Events that may wait for one reader."""
-MOST_BYTES: Final = 16_777_216
+MAX_BYTES: Final = 16_777_216
 """Bytes of messages that may wait for one reader, the last message not counted."""
 _MAX_DELAY: Final = 1.0
 """Seconds for which a full queue holds up the connection."""
@@ -44,7 +44,7 @@ class EventQueue:
         """Append an event; wait for room in a full queue, for a second at most."""
         if self._ended:
             return
-        if self._full_since is not None and len(self._events) <= MOST_WAITING // 2 and self._size <= MOST_BYTES // 2:
+        if self._full_since is not None and len(self._events) <= MAX_WAITING // 2 and self._size <= MAX_BYTES // 2:
             self._full_since = None
             self._warned = False
         if self._is_full:
@@ -99,7 +99,7 @@ class EventQueue:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._events) >= MOST_WAITING or self._size >= MOST_BYTES
+        return len(self._events) >= MAX_WAITING or self._size >= MAX_BYTES
 
     def _take_oldest(self) -> ReceivedEvent:
         event = self._events.popleft()

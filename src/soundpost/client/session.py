@@ -41,7 +41,7 @@ class Session:
         if channel is None:
             channel = self.channels[name] = Channel(name, auth or self._auth, self.events)
             if self._socket is not None:
-                channel.subscribing = self._start(self._join(channel, self._socket))
+                channel.subscribing = self._start(self._subscribe(channel, self._socket))
         return channel
 
     async def unsubscribe(self, channel: Channel) -> None:
@@ -82,7 +82,7 @@ class Session:
         if self.sign_in is not None:
             self._start(self.sign_in.run(socket))
         for channel in self.channels.values():
-            channel.subscribing = self._start(self._join(channel, socket))
+            channel.subscribing = self._start(self._subscribe(channel, socket))
 
     def lost(self) -> None:
         """Take note that the socket is lost."""
@@ -141,7 +141,7 @@ class Session:
             data |= {"type": error.type, "status": error.status}
         await self.events.put(ReceivedEvent("pusher:subscription_error", channel.name, data))
 
-    async def _join(self, channel: Channel, socket: PusherSocket) -> None:
+    async def _subscribe(self, channel: Channel, socket: PusherSocket) -> None:
         """Subscribe to a channel on one socket; every failure goes to :meth:`refuse`."""
         try:
             auth = await self._authorized(channel, socket.socket_id)

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from soundpost.broadcasting.channels import UserChannel
 from soundpost.broadcasting.composing import MAX_CHANNEL_NAME, MAX_CHANNELS, MAX_EVENT_NAME
-from soundpost.broadcasting.encryption import master_key, seal
+from soundpost.broadcasting.encryption import encrypt, master_key
 from soundpost.broadcasting.serialization import to_json
 from soundpost.errors import ConfigurationError
 from soundpost.values.proxies import unproxied
@@ -92,7 +92,7 @@ class Calls:
             raise ValueError(f"event name of {len(name)} characters: 1 to {MAX_EVENT_NAME} are expected")
         text = self.encoded(data, f"event {name!r} on {channel}")
         if kind_of(channel).is_encrypted:
-            text = seal(channel, text, self.master_key(channel))
+            text = encrypt(channel, text, self.master_key(channel))
         return {"name": name, "data": text}
 
     def encoded(self, data: object, what: str) -> str:

@@ -20,7 +20,7 @@ from soundpost.values.proxies import unproxied
 from soundpost.values.serializers import serializer_of
 from soundpost.wire.json_text import is_unicode
 
-_DEEPEST: Final = 10
+_MAX_DEPTH: Final = 10
 """Steps from a value to its text: a model's key, which is an enumeration's member, whose value is a number."""
 _IDS: Final = ("pk", "id")
 _USER_IDS: Final = (*_IDS, "user_id", "sub", "username")
@@ -39,7 +39,7 @@ def text_of(value: Any, what: str) -> str:
     if type(value) is int and -_SHORT < value < _SHORT:
         return str(value)
     found = value
-    for _ in range(_DEEPEST):
+    for _ in range(_MAX_DEPTH):
         if type(found) is str:
             return _whole(found, what)
         step = _step(found, what)

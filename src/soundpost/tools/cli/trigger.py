@@ -88,8 +88,8 @@ def _check_encrypted(channel: str, data: str) -> None:
 
     if not kind_of(channel).is_encrypted:
         return
-    sealed = object_in(data)
-    if sealed is None or not {"nonce", "ciphertext"} <= sealed.keys():
+    encrypted = object_in(data)
+    if encrypted is None or not {"nonce", "ciphertext"} <= encrypted.keys():
         raise typer.BadParameter(
             f"{channel} is an encrypted channel: its events are encrypted by the application, with its master key; "
             'DATA must be {"nonce": …, "ciphertext": …}'
