@@ -25,9 +25,9 @@ if TYPE_CHECKING:  # once more the names of _HOMES, for type checkers
     from soundpost.broadcasting.event import SupportsBroadcast as SupportsBroadcast
     from soundpost.broadcasting.event import UserNotification as UserNotification
     from soundpost.broadcasting.message import Message as Message
-    from soundpost.values.serializers import register_serializer as register_serializer
     from soundpost.broadcasting.socket_id import SocketIdMiddleware as SocketIdMiddleware
     from soundpost.broadcasting.socket_id import current_socket_id as current_socket_id
+    from soundpost.values.serializers import register_serializer as register_serializer
 
     abroadcast = broadcast.abroadcast
     apublish = broadcast.apublish

@@ -20,11 +20,11 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.browser import echo_options, echo_script
-from soundpost.values.proxies import unproxied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
 from soundpost.starlette.request_broadcaster import RequestBroadcaster
 from soundpost.starlette.requests import auth_handlers
+from soundpost.values.proxies import unproxied
 
 if TYPE_CHECKING:
     from soundpost.asgi import App

@@ -7,9 +7,7 @@ from collections.abc import Awaitable, Mapping
 from typing import Any
 
 from soundpost.broadcasting.authorization.routes import ChannelRoute
-from soundpost.values.proxies import unproxied
 from soundpost.broadcasting.serialization import plain
-from soundpost.values.text import text_of, user_id_of
 from soundpost.errors import PayloadError, RouteError
 from soundpost.values.proxies import unproxied
 from soundpost.values.text import text_of, user_id_of
