@@ -6,7 +6,7 @@ Source: https://pusher.com/docs/channels/using_channels/events/#triggering-clien
 from __future__ import annotations
 
 from soundpost.core.connection import Connection
-from soundpost.core.token_bucket import Allowance
+from soundpost.core.token_bucket import TokenBucket
 from soundpost.errors import ProtocolError
 from soundpost.wire import codes, messages
 from soundpost.wire.messages import ClientMessage
@@ -48,19 +48,19 @@ def relay(connection: Connection, message: ClientMessage) -> None:
             codes.CLIENT_EVENT_REJECTED,
             "Client event rejected - only supported on private and presence channels that are not encrypted",
         )
-    _take_allowance(connection)
+    _check_rate(connection)
     frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
     app.node.peers.publish(settings.id, channel.name, frame, connection.socket_id, keep=False)
     for observer in app.node.observers:
         observer.client_event(connection, channel, message.event, data)
 
 
-def _take_allowance(connection: Connection) -> None:
+def _check_rate(connection: Connection) -> None:
     rate = connection.app.settings.max_client_events_per_second
     now = connection.app.node.clock()
-    if connection.client_event_allowance is None:
-        connection.client_event_allowance = Allowance(rate, now)
-    if not connection.client_event_allowance.take(rate, 1, now):
+    if connection.client_event_bucket is None:
+        connection.client_event_bucket = TokenBucket(rate, now)
+    if not connection.client_event_bucket.take(rate, 1, now):
         raise ProtocolError(
             codes.CLIENT_EVENT_REJECTED, f"Client event rejected - more than {rate} a second: this one was dropped"
         )

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.core.channel import Channel
     from soundpost.core.pending_subscriptions import Unsettled
-    from soundpost.core.token_bucket import Allowance
+    from soundpost.core.token_bucket import TokenBucket
 
 
 def new_socket_id() -> str:
@@ -38,11 +38,11 @@ class Connection(ABC):
     __slots__ = (
         "app",
         "channels",
-        "client_event_allowance",
-        "junk_allowance",
-        "message_allowance",
+        "client_event_bucket",
+        "junk_bucket",
+        "message_bucket",
         "socket_id",
-        "subscription_allowance",
+        "subscription_bucket",
         "takes_compressed",
         "unsettled",
         "user",
@@ -58,10 +58,10 @@ class Connection(ABC):
         """Its subscriptions on their way."""
         self.user: User | None = None
         """Who signed in on this connection."""
-        self.client_event_allowance: Allowance | None = None
-        self.junk_allowance: Allowance | None = None
-        self.message_allowance: Allowance | None = None
-        self.subscription_allowance: Allowance | None = None
+        self.client_event_bucket: TokenBucket | None = None
+        self.junk_bucket: TokenBucket | None = None
+        self.message_bucket: TokenBucket | None = None
+        self.subscription_bucket: TokenBucket | None = None
         """None while it has never left a channel, nor asked for one again."""
 
     @abstractmethod

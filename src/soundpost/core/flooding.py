@@ -10,7 +10,7 @@ from typing import Final
 
 from soundpost.core.connection import Connection
 from soundpost.core.notices import MINUTE
-from soundpost.core.token_bucket import Allowance
+from soundpost.core.token_bucket import TokenBucket
 from soundpost.wire import codes, messages
 
 MAX_JUNK: Final = 1_000
@@ -25,9 +25,9 @@ def takes_junk(connection: Connection) -> bool:
     A client that exceeds :data:`MAX_JUNK` is closed with 4100: pusher-js comes back after a while.
     """
     now = connection.app.node.clock()
-    if connection.junk_allowance is None:
-        connection.junk_allowance = Allowance(MAX_JUNK, now)
-    if connection.junk_allowance.take(MAX_JUNK, MINUTE, now):
+    if connection.junk_bucket is None:
+        connection.junk_bucket = TokenBucket(MAX_JUNK, now)
+    if connection.junk_bucket.take(MAX_JUNK, MINUTE, now):
         return True
     app = connection.app.settings
     connection.app.node.notices.warn(
@@ -65,9 +65,9 @@ def within_rate(connection: Connection) -> bool:
     """Count a message against the app's rate limit; say so, or end the connection, when it is over."""
     limit = connection.app.settings.rate_limiting
     now = connection.app.node.clock()
-    if connection.message_allowance is None:
-        connection.message_allowance = Allowance(limit.max_attempts, now)
-    if connection.message_allowance.take(limit.max_attempts, limit.decay_seconds, now):
+    if connection.message_bucket is None:
+        connection.message_bucket = TokenBucket(limit.max_attempts, now)
+    if connection.message_bucket.take(limit.max_attempts, limit.decay_seconds, now):
         return True
     connection.send(messages.error(codes.CLIENT_EVENT_REJECTED, "Rate limit exceeded"))
     if limit.terminate_on_limit:

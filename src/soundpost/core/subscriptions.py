@@ -12,7 +12,7 @@ from soundpost.core.connection import Connection
 from soundpost.core.member import Member, id_fault
 from soundpost.core.peers import Joined
 from soundpost.core.pending_subscriptions import Joining, go_on
-from soundpost.core.token_bucket import Allowance
+from soundpost.core.token_bucket import TokenBucket
 from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
@@ -219,17 +219,17 @@ def _check_number(connection: Connection, name: str) -> None:
 
 def _note_repetition(connection: Connection) -> None:
     """From now on it counts how often this client subscribes: what it is answered may be far more than it sends."""
-    if connection.subscription_allowance is None:
+    if connection.subscription_bucket is None:
         app = connection.app
-        connection.subscription_allowance = Allowance(app.settings.max_subscriptions, app.node.clock())
+        connection.subscription_bucket = TokenBucket(app.settings.max_subscriptions, app.node.clock())
 
 
 def _check_repetitions(connection: Connection, name: str) -> None:
-    allowance = connection.subscription_allowance
-    if allowance is None:  # it has never left a channel: max_subscriptions bounds what it is answered
+    bucket = connection.subscription_bucket
+    if bucket is None:  # it has never left a channel: max_subscriptions bounds what it is answered
         return
     limit = connection.app.settings.max_subscriptions
-    if not allowance.take(limit, _MINUTE, connection.app.node.clock()):
+    if not bucket.take(limit, _MINUTE, connection.app.node.clock()):
         raise SubscriptionError(
             name,
             codes.CLIENT_EVENT_REJECTED,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Allowance:
+class TokenBucket:
     """``burst`` tokens, refilled evenly over ``period`` seconds."""
 
     __slots__ = ("_at", "_tokens")

@@ -203,7 +203,7 @@ def test_ten_a_second_and_the_rest_is_dropped() -> None:
     assert ann.close_code is None
 
 
-def test_the_allowance_refills_evenly() -> None:
+def test_the_token_bucket_refills_evenly() -> None:
     stage = Stage()
     ann, bob = pair(stage)
     for number in range(11):
@@ -221,7 +221,7 @@ def test_the_allowance_refills_evenly() -> None:
     assert len(bob.read()) == 10
 
 
-def test_the_allowance_is_each_connections_own_and_the_apps_number() -> None:
+def test_the_token_bucket_is_each_connections_own_and_the_apps_number() -> None:
     stage = Stage(max_client_events_per_second=1)
     ann, bob = pair(stage)
 
