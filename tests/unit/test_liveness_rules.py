@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.liveness import PONG_TIMEOUT, check, patience
+from soundpost.core.liveness import PONG_TIMEOUT, check, ping_after
 
 APP = AppSettings(id="1", key="k", secret="s")
 
@@ -26,7 +26,7 @@ class Peer:
 @pytest.mark.parametrize(("interval", "timeout", "expected"), [(60, 30, 30), (20, 30, 20), (60, 120, 60)])
 def test_patience_is_the_shorter_of_the_two(interval: int, timeout: int, expected: int) -> None:
     assert (
-        patience(AppSettings(id="1", key="k", secret="s", ping_interval=interval, activity_timeout=timeout)) == expected
+        ping_after(AppSettings(id="1", key="k", secret="s", ping_interval=interval, activity_timeout=timeout)) == expected
     )
 
 
@@ -79,7 +79,7 @@ def test_a_peer_looked_at_late_still_gets_its_time_to_answer() -> None:
 def test_a_dead_peer_is_noticed_within_activity_timeout_and_thirty_seconds(timeout: int) -> None:
     app = AppSettings(id="1", key="k", secret="s", activity_timeout=timeout, ping_interval=600)
     peer, now = Peer(last_seen=7), 7
-    wait = patience(app)
+    wait = ping_after(app)
     while wait:
         now += wait
         wait = check(peer, app, now)

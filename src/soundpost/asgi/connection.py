@@ -67,7 +67,7 @@ class AsgiConnection(Connection):
     async def serve(self, receive: Receive) -> None:
         """Greet the client, then act on what it sends until one side closes. The handshake is done."""
         self._task = asyncio.current_task()
-        self._state.wheel.add(self, liveness.patience(self.app.settings))
+        self._state.wheel.add(self, liveness.ping_after(self.app.settings))
         try:
             self.app.node.opened(self)
             if self._state.stopping:

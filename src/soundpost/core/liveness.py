@@ -27,14 +27,14 @@ class Peer(Protocol):
         """Close with 4201."""
 
 
-def patience(app: AppSettings) -> int:
+def ping_after(app: AppSettings) -> int:
     """Seconds of silence after which a peer is pinged."""
     return min(app.ping_interval, app.activity_timeout)
 
 
 def check(peer: Peer, app: AppSettings, now: int) -> int:
     """Do what is due for a peer; return in how many seconds to look again, 0 for never."""
-    left = patience(app) - (now - peer.last_seen)
+    left = ping_after(app) - (now - peer.last_seen)
     if left > 0:
         return left
     if peer.pinged_at <= peer.last_seen:

@@ -95,7 +95,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     def open(self, handshake: bytes) -> None:
         """Answer the handshake, greet the client and watch over it from now on."""
         self._server.open_websockets += 1
-        self._server.wheel.add(self, liveness.patience(self.app.settings))
+        self._server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
         if self._server.stopping:
             self._server.send_away(self)
