@@ -268,7 +268,7 @@ def check_books(state: App, registry: Registry) -> None:
     assert set(everywhere) == set(state.channels)
     for name, channel in state.channels.items():
         assert channel.subscribers, f"{name} is kept, and empty"
-        assert not channel.joining
+        assert not channel.pending_subscribers
         assert all(channel in connection.channels for connection in channel.subscribers)
         assert everywhere[name].count == len(channel.subscribers)
         present = [user_id for user_id in channel.subscribers.values() if user_id is not None]

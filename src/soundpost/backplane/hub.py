@@ -33,7 +33,7 @@ from soundpost.backplane.idempotency import RequestKeys
 from soundpost.backplane.registry import Registry
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
-from soundpost.core.peers import Change, Joined
+from soundpost.core.peers import Change, ChannelSnapshot
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.registry import ClusterRegistry
@@ -141,11 +141,11 @@ class WorkerEnd:
         newcomer = None if message.user_id is None else Member(message.user_id, message.info)
         self._registry.join(self, message.app_id, message.channel, newcomer, partial(self._answer, message.number))
 
-    def _answer(self, number: int, joined: Joined | None) -> None:
-        self._send(NoRoom(number) if joined is None else Room(number, *joined))
+    def _answer(self, number: int, snapshot: ChannelSnapshot | None) -> None:
+        self._send(NoRoom(number) if snapshot is None else Room(number, *snapshot))
 
     def _look(self, message: Look) -> None:
-        self._registry.look(message.app_id, message.channel, partial(self._answer, message.number))
+        self._registry.snapshot(message.app_id, message.channel, partial(self._answer, message.number))
 
     def _leave(self, message: Leave) -> None:
         self._registry.leave(self, message.app_id, message.channel, message.user_id)

@@ -59,7 +59,7 @@ class Admitted(_Numbered):
 
 
 class Room(_Numbered):
-    """Answer to :class:`Join` and :class:`Look`; see :class:`soundpost.core.peers.Joined`."""
+    """Answer to :class:`Join` and :class:`Look`; see :class:`soundpost.core.peers.ChannelSnapshot`."""
 
     presence: bytes | None
     cached: bytes | None

@@ -32,7 +32,7 @@ from soundpost.backplane.hub_messages import (
 )
 from soundpost.backplane.publish_barrier import Settling
 from soundpost.core.member import Member
-from soundpost.core.peers import Admission, Joined, Query, ReadyEvent, Reception, RequestKey
+from soundpost.core.peers import Admission, ChannelSnapshot, Query, ReadyEvent, Reception, RequestKey
 
 if TYPE_CHECKING:
     from soundpost.core.node import Node
@@ -63,7 +63,7 @@ class HubPeers:
         """A connection is gone."""
         self._send(Release(app_id, address))
 
-    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
+    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]) -> None:
         """Count a subscription."""
         number = self._ask(then)
         if newcomer is None:
@@ -71,7 +71,7 @@ class HubPeers:
         else:
             self._send(Join(number, app_id, channel, newcomer.user_id, newcomer.info_json))
 
-    def look(self, app_id: str, channel: str, then: Callable[[Joined], None]) -> None:
+    def snapshot(self, app_id: str, channel: str, then: Callable[[ChannelSnapshot], None]) -> None:
         """What a subscriber is told."""
         self._send(Look(self._ask(then), app_id, channel))
 
@@ -134,7 +134,7 @@ class HubPeers:
         elif isinstance(message, Settled):
             self._settling.end()
         elif isinstance(message, Room):
-            self._waiting.pop(message.number)(Joined(message.presence, message.cached))
+            self._waiting.pop(message.number)(ChannelSnapshot(message.presence, message.cached))
         elif isinstance(message, NoRoom):
             self._waiting.pop(message.number)(None)
         elif isinstance(message, Admitted):

@@ -24,7 +24,7 @@ from soundpost.core.peers import (
     ChannelQuery,
     ChannelsQuery,
     ConnectionsQuery,
-    Joined,
+    ChannelSnapshot,
     Query,
     UsersQuery,
 )
@@ -199,7 +199,7 @@ class Registry:
         app_id: str,
         name: str,
         newcomer: Member | None,
-        then: Callable[[Joined | None], None],
+        then: Callable[[ChannelSnapshot | None], None],
     ) -> None:
         """Count a subscription; tell the other subscribers of a new member. None: there is no room for it."""
         entry = self._apps[app_id]
@@ -226,7 +226,7 @@ class Registry:
         if entry.app.subscription_count:
             self._count_changed(entry, channel, node)
 
-    def look(self, app_id: str, name: str, then: Callable[[Joined], None]) -> None:
+    def snapshot(self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None]) -> None:
         """What a subscriber of a channel is told."""
         entry = self._apps[app_id]
         then(self._joined(entry, entry.channels.get(name) or _Channel(name)))
@@ -281,10 +281,10 @@ class Registry:
         elif entry.app.subscription_count:
             self._count_changed(entry, channel, told)
 
-    def _joined(self, entry: _AppEntry, channel: _Channel) -> Joined:
+    def _joined(self, entry: _AppEntry, channel: _Channel) -> ChannelSnapshot:
         cached = entry.cache.get(channel.name) if len(entry.cache) else None
         presence = None if channel.members is None else channel.members.as_json_string()
-        return Joined(presence, cached)
+        return ChannelSnapshot(presence, cached)
 
     # Events
 

@@ -9,7 +9,7 @@ from soundpost.backplane.idempotency import RequestKeys
 from soundpost.backplane.publish_barrier import Settling
 from soundpost.backplane.registry import Registry
 from soundpost.core.member import Member
-from soundpost.core.peers import Admission, Joined, Query, ReadyEvent, Reception, RequestKey
+from soundpost.core.peers import Admission, ChannelSnapshot, Query, ReadyEvent, Reception, RequestKey
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.registry import ClusterRegistry
@@ -43,13 +43,13 @@ class SingleNode:
         """A connection is gone."""
         self._registry.release(self._node, app_id, address)
 
-    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
+    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]) -> None:
         """Count a subscription."""
         self._registry.join(self._node, app_id, channel, newcomer, then)
 
-    def look(self, app_id: str, channel: str, then: Callable[[Joined], None]) -> None:
+    def snapshot(self, app_id: str, channel: str, then: Callable[[ChannelSnapshot], None]) -> None:
         """What a subscriber is told."""
-        self._registry.look(app_id, channel, then)
+        self._registry.snapshot(app_id, channel, then)
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
         """A subscription is no more."""

@@ -51,7 +51,7 @@ class App:
 
     def forget_if_empty(self, channel: Channel) -> None:
         """Forget a channel that has no subscribers here any more."""
-        if not channel.subscribers and not channel.joining:
+        if not channel.subscribers and not channel.pending_subscribers:
             self.channels.pop(channel.name, None)
 
     def end_unauthorized(self, now: float) -> None:

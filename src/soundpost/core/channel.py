@@ -10,7 +10,7 @@ from soundpost.wire.channel_names import Kind
 if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.core.connection import Connection
-    from soundpost.core.pending_subscriptions import Joining
+    from soundpost.core.pending_subscriptions import PendingSubscription
 
 MAX_WRITE: Final = 65_536
 """Bytes joined into one write, so that a burst does not overrun the socket buffers of quick clients."""
@@ -19,7 +19,7 @@ MAX_WRITE: Final = 65_536
 class Channel:
     """One channel of one app on this node. It exists while it has subscribers here."""
 
-    __slots__ = ("_compressing", "_partial", "_pending", "app", "joining", "kind", "name", "subscribers")
+    __slots__ = ("_compressing", "_partial", "_pending", "app", "kind", "name", "pending_subscribers", "subscribers")
 
     def __init__(self, app: App, name: str, kind: Kind) -> None:
         self.app = app
@@ -27,8 +27,8 @@ class Channel:
         self.kind = kind
         self.subscribers: dict[Connection, str | None] = {}
         """With the id of the user each is, on presence channels."""
-        self.joining: dict[Connection, Joining] | None = None
-        """Who will be subscribed once the other nodes know; None, as mostly, if nobody will."""
+        self.pending_subscribers: dict[Connection, PendingSubscription] | None = None
+        """Connections whose subscription is pending; None if there are none, which saves memory."""
         self._compressing = 0  # subscribers that take compressed frames
         self._pending: list[bytes] | None = None
         # Connections that do not get all pending frames: the index of the first frame that is for them,

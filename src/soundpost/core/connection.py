@@ -11,7 +11,7 @@ from soundpost.wire import messages
 if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.core.channel import Channel
-    from soundpost.core.pending_subscriptions import Unsettled
+    from soundpost.core.pending_subscriptions import PendingSubscriptions
     from soundpost.core.token_bucket import TokenBucket
 
 
@@ -41,10 +41,10 @@ class Connection(ABC):
         "client_event_bucket",
         "junk_bucket",
         "message_bucket",
+        "pending_subscriptions",
         "socket_id",
         "subscription_bucket",
         "takes_compressed",
-        "unsettled",
         "user",
     )
 
@@ -54,8 +54,8 @@ class Connection(ABC):
         self.takes_compressed = False
         """Whether frames may be compressed, as negotiated."""
         self.channels: list[Channel] = []
-        self.unsettled: Unsettled | None = None
-        """Its subscriptions on their way."""
+        self.pending_subscriptions: PendingSubscriptions | None = None
+        """Subscriptions that the backplane has not confirmed yet; None if there are none."""
         self.user: User | None = None
         """Who signed in on this connection."""
         self.client_event_bucket: TokenBucket | None = None

@@ -33,10 +33,10 @@ def refuse(connection: Connection, payload: bytes) -> None:
         return
     error = _refusal(connection.app.settings, payload)
     _warn(connection, f"refused a message of {len(payload)} bytes", str(error))
-    if connection.unsettled is None:
+    if connection.pending_subscriptions is None:
         error_replies.tell(connection, error)
     else:
-        connection.unsettled.wait(connection, partial(error_replies.tell, connection, error))
+        connection.pending_subscriptions.wait(connection, partial(error_replies.tell, connection, error))
 
 
 def close_reason(connection: Connection) -> str:

@@ -17,7 +17,7 @@ Admission = Literal["admitted", "app_full", "address_full", "server_full"]
 """Whether a connection may open, or who has as many as it may have."""
 
 
-class Joined(NamedTuple):
+class ChannelSnapshot(NamedTuple):
     """A subscription that all nodes know of."""
 
     presence: bytes | None
@@ -112,13 +112,13 @@ class Peers(Protocol):
     def release(self, app_id: str, address: str | None = None) -> None:
         """A connection that was admitted, with this address, is gone."""
 
-    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[Joined | None], None]) -> None:
+    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]) -> None:
         """Count a subscription, on a presence channel that of a user. None: the channel has no room for the user.
 
         Once it is answered, what others publish to the channel comes to this node.
         """
 
-    def look(self, app_id: str, channel: str, then: Callable[[Joined], None]) -> None:
+    def snapshot(self, app_id: str, channel: str, then: Callable[[ChannelSnapshot], None]) -> None:
         """What a subscriber of ``channel`` is told, without counting it."""
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:

@@ -1,6 +1,6 @@
-"""Subscriptions on their way: a client asked, and the other nodes are being told.
+"""Subscriptions that a client asked for and the backplane has not confirmed yet.
 
-What the client sends meanwhile waits, but for further subscriptions, so that it is answered in the order it asked.
+The client's further messages wait, except ``pusher:subscribe``, so that answers keep the order of the requests.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from soundpost.core.connection import Connection
 
 MAX_WAITING: Final = 1_000
-"""Messages of one client that may wait."""
+"""Largest number of waiting messages of one client."""
 AT_ONCE: Final = 8
-"""Messages of one client that are acted on in a turn of the loop when they may."""
+"""Largest number of waiting messages of one client that are handled in one loop turn."""
 
 
-class Joining:
-    """One subscription, until the backplane has answered."""
+class PendingSubscription:
+    """One subscription, from the client's request to the backplane's answer."""
 
     __slots__ = ("abandoned", "channel", "connection", "user_id")
 
@@ -32,62 +32,62 @@ class Joining:
         self.channel = channel
         self.user_id = user_id
         self.abandoned = False
-        """The client is gone."""
-        if channel.joining is None:
-            channel.joining = {}
-        channel.joining[connection] = self
+        """True once the client is gone."""
+        if channel.pending_subscribers is None:
+            channel.pending_subscribers = {}
+        channel.pending_subscribers[connection] = self
         if user_id is not None:
             channel.app.enter(connection, user_id)
-        if connection.unsettled is None:
-            connection.unsettled = Unsettled()
-        connection.unsettled.joining[channel.name] = self
+        if connection.pending_subscriptions is None:
+            connection.pending_subscriptions = PendingSubscriptions()
+        connection.pending_subscriptions.by_channel[channel.name] = self
 
     def end(self) -> None:
-        """The backplane has answered."""
-        joining = self.channel.joining
-        assert joining is not None
-        del joining[self.connection]
+        """Note that the backplane has answered."""
+        subscribers = self.channel.pending_subscribers
+        assert subscribers is not None
+        del subscribers[self.connection]
         if self.user_id is not None:
             self.channel.app.leave(self.connection, self.user_id)
-        if not joining:
-            self.channel.joining = None
-        unsettled = self.connection.unsettled
-        if unsettled is not None:
-            del unsettled.joining[self.channel.name]
+        if not subscribers:
+            self.channel.pending_subscribers = None
+        subscriptions = self.connection.pending_subscriptions
+        if subscriptions is not None:
+            del subscriptions.by_channel[self.channel.name]
 
 
-class Unsettled:
-    """All subscriptions of one client that are on their way, and what waits for them."""
+class PendingSubscriptions:
+    """All pending subscriptions of one client, and its messages that wait for them."""
 
-    __slots__ = ("joining", "waiting")
+    __slots__ = ("by_channel", "waiting")
 
     def __init__(self) -> None:
-        self.joining: dict[str, Joining] = {}
-        """By channel name."""
+        self.by_channel: dict[str, PendingSubscription] = {}
+        """Pending subscriptions by channel name."""
         self.waiting: list[Callable[[], None]] = []
 
     def wait(self, connection: Connection, action: Callable[[], None]) -> None:
-        """Do something for a client once all is settled."""
+        """Run an action once no subscription is pending; close with 4100 if too many actions wait."""
         if len(self.waiting) < MAX_WAITING:
             self.waiting.append(action)
         else:
             connection.end(codes.OVER_CAPACITY, "Too fast: your subscriptions are not settled yet")
 
 
-def go_on(connection: Connection) -> None:
-    """If nothing is on its way any more, do what waited for that, a few messages in each turn of the loop."""
-    unsettled = connection.unsettled
-    if unsettled is None or unsettled.joining:
+def resume(connection: Connection) -> None:
+    """Run the actions that waited, unless a subscription is still pending; a few in each loop turn."""
+    pending = connection.pending_subscriptions
+    if pending is None or pending.by_channel:
         return
-    connection.unsettled = None
-    for number, action in enumerate(unsettled.waiting):
-        if not connection.is_open:  # one of them ended it
+    connection.pending_subscriptions = None
+    for number, action in enumerate(pending.waiting):
+        if not connection.is_open:  # one of the actions closed it
             return
-        if number == AT_ONCE and connection.unsettled is None:
-            # Others have their turn; what comes meanwhile waits behind the rest.
-            connection.unsettled = Unsettled()
-            connection.app.node.call_soon(partial(go_on, connection))
-        if connection.unsettled is not None:  # it has subscribed once more: the rest waits for that
-            connection.unsettled.waiting.extend(unsettled.waiting[number:])
+        if number == AT_ONCE and connection.pending_subscriptions is None:
+            # Other clients have their turn; messages that arrive meanwhile wait behind the rest.
+            connection.pending_subscriptions = PendingSubscriptions()
+            connection.app.node.call_soon(partial(resume, connection))
+        if connection.pending_subscriptions is not None:  # an action subscribed again: the rest waits for that
+            connection.pending_subscriptions.waiting.extend(pending.waiting[number:])
             return
         error_replies.attempt(connection, action)

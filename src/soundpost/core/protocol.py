@@ -21,11 +21,11 @@ def receive(connection: Connection, payload: bytes) -> None:
         if connection.app.settings.rate_limiting.enabled and not flooding.within_rate(connection):
             return
         message = messages.decode_message(payload)
-        unsettled = connection.unsettled
-        if unsettled is None or (message.event == "pusher:subscribe" and not unsettled.waiting):
+        pending = connection.pending_subscriptions
+        if pending is None or (message.event == "pusher:subscribe" and not pending.waiting):
             _act(connection, message)
         else:
-            unsettled.wait(connection, partial(_act, connection, message))
+            pending.wait(connection, partial(_act, connection, message))
     except Exception as error:
         error_replies.tell(connection, error)
 

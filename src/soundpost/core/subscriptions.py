@@ -10,8 +10,8 @@ from soundpost.core import error_replies
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.member import Member, id_fault
-from soundpost.core.peers import Joined
-from soundpost.core.pending_subscriptions import Joining, go_on
+from soundpost.core.peers import ChannelSnapshot
+from soundpost.core.pending_subscriptions import PendingSubscription, resume
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
@@ -23,8 +23,9 @@ _MINUTE: Final = 60
 
 def subscribe(connection: Connection, request: Subscribe) -> None:
     """Subscribe a connection to a channel, as soon as the other nodes know. Raises SubscriptionError."""
-    if connection.unsettled is not None and request.channel in connection.unsettled.joining:
-        connection.unsettled.wait(connection, partial(subscribe, connection, request))
+    pending = connection.pending_subscriptions
+    if pending is not None and request.channel in pending.by_channel:
+        pending.wait(connection, partial(subscribe, connection, request))
         return
     app = connection.app
     name = request.channel
@@ -50,8 +51,8 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
         _note_repetition(connection)
     _check_repetitions(connection, name)
     _check_number(connection, name)
-    joining = Joining(connection, app.channel(name, kind), user_id)
-    app.node.peers.join(app.settings.id, name, newcomer, partial(_settle, joining, _confirm))
+    subscription = PendingSubscription(connection, app.channel(name, kind), user_id)
+    app.node.peers.join(app.settings.id, name, newcomer, partial(_complete, subscription, _confirm))
 
 
 def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
@@ -68,8 +69,8 @@ def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], N
     elif channel is not None and connection in channel.subscribers:
         confirm()
     else:
-        joining = Joining(connection, app.channel(name, Kind.USER), None)
-        then = partial(_settle, joining, lambda *_: confirm())
+        subscription = PendingSubscription(connection, app.channel(name, Kind.USER), None)
+        then = partial(_complete, subscription, lambda *_: confirm())
         app.node.peers.join(app.settings.id, name, None, then)
 
 
@@ -92,10 +93,11 @@ def leave_all(connection: Connection) -> None:
     left, connection.channels = connection.channels, []
     for channel in left:
         _leave(connection, channel)
-    if connection.unsettled is not None:
-        connection.unsettled.waiting.clear()
-        for joining in connection.unsettled.joining.values():
-            joining.abandoned = True
+    pending = connection.pending_subscriptions
+    if pending is not None:
+        pending.waiting.clear()
+        for subscription in pending.by_channel.values():
+            subscription.abandoned = True
 
 
 def _leave(connection: Connection, channel: Channel) -> None:
@@ -105,24 +107,28 @@ def _leave(connection: Connection, channel: Channel) -> None:
     app.node.peers.leave(app.settings.id, channel.name, user_id)
 
 
-def _settle(joining: Joining, confirm: Callable[[Connection, Channel, Joined], None], joined: Joined | None) -> None:
-    """The other nodes know of a subscription, or there is no room for it."""
-    joining.end()
-    connection, channel = joining.connection, joining.channel
+def _complete(
+    subscription: PendingSubscription,
+    confirm: Callable[[Connection, Channel, ChannelSnapshot], None],
+    snapshot: ChannelSnapshot | None,
+) -> None:
+    """Take the backplane's answer to a subscription; None says that the channel has no room for the user."""
+    subscription.end()
+    connection, channel = subscription.connection, subscription.channel
     app = connection.app
-    if joining.abandoned:
+    if subscription.abandoned:
         app.forget_if_empty(channel)
-        if joined is not None:
-            app.node.peers.leave(app.settings.id, channel.name, joining.user_id)
+        if snapshot is not None:
+            app.node.peers.leave(app.settings.id, channel.name, subscription.user_id)
         return
-    if joined is None:
+    if snapshot is None:
         app.forget_if_empty(channel)
         error_replies.tell(connection, _no_room(channel.name, app.settings.max_presence_members))
     else:
-        channel.add(connection, joining.user_id)
+        channel.add(connection, subscription.user_id)
         connection.channels.append(channel)
-        confirm(connection, channel, joined)
-    go_on(connection)
+        confirm(connection, channel, snapshot)
+    resume(connection)
 
 
 def _confirm_again(connection: Connection, channel: Channel) -> None:
@@ -130,22 +136,22 @@ def _confirm_again(connection: Connection, channel: Channel) -> None:
     _note_repetition(connection)
     _check_repetitions(connection, channel.name)
 
-    def confirm(joined: Joined) -> None:
+    def confirm(snapshot: ChannelSnapshot) -> None:
         if connection in channel.subscribers:
-            channel.flush()  # the answer knows of what waits here: sent after it, that would look new
-            _confirm(connection, channel, joined)
+            channel.flush()  # the snapshot has the frames that wait here: sent after it, they would snapshot new
+            _confirm(connection, channel, snapshot)
 
-    channel.app.node.peers.look(channel.app.settings.id, channel.name, confirm)
+    channel.app.node.peers.snapshot(channel.app.settings.id, channel.name, confirm)
 
 
-def _confirm(connection: Connection, channel: Channel, joined: Joined) -> None:
+def _confirm(connection: Connection, channel: Channel, snapshot: ChannelSnapshot) -> None:
     """Tell a subscriber that it is one, and give it what the channel has ready."""
-    if joined.presence is None:
+    if snapshot.presence is None:
         connection.send(messages.subscription_succeeded(channel.name))
     else:
-        connection.send(messages.subscription_succeeded(channel.name, joined.presence))
-    if joined.cached is not None:
-        connection.send(joined.cached)
+        connection.send(messages.subscription_succeeded(channel.name, snapshot.presence))
+    if snapshot.cached is not None:
+        connection.send(snapshot.cached)
     elif channel.kind.is_cache:
         connection.send(messages.cache_miss(channel.name))
         for observer in channel.app.node.observers:
@@ -206,8 +212,8 @@ def _member(connection: Connection, request: Subscribe) -> Member:
 
 def _check_number(connection: Connection, name: str) -> None:
     limit = connection.app.settings.max_subscriptions
-    joining = 0 if connection.unsettled is None else len(connection.unsettled.joining)
-    if len(connection.channels) + joining >= limit:
+    pending = connection.pending_subscriptions
+    if len(connection.channels) + (0 if pending is None else len(pending.by_channel)) >= limit:
         raise SubscriptionError(
             name,
             codes.OVER_QUOTA,

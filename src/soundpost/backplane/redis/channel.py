@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from soundpost.backplane.members import Members
 from soundpost.core.member import Member
-from soundpost.core.peers import Joined
+from soundpost.core.peers import ChannelSnapshot
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 
@@ -89,9 +89,9 @@ class SharedChannel:
         """The last event's frame, unless it expired."""
         return self.last if now < self.last_until else None
 
-    def joined(self, now: float) -> Joined:
+    def snapshot(self, now: float) -> ChannelSnapshot:
         """What a subscriber is told."""
-        return Joined(None if self.members is None else self.members.as_json_string(), self.last_at(now))
+        return ChannelSnapshot(None if self.members is None else self.members.as_json_string(), self.last_at(now))
 
     def deliver(self, frame: bytes, except_socket_id: str | None = None, except_node: NodeEnd | None = None) -> None:
         """Hand a frame to the nodes of this host, but one."""

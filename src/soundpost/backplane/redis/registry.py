@@ -26,7 +26,7 @@ from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
 from soundpost.backplane.registry import Load, NodeEnd
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
-from soundpost.core.peers import Admission, Change, Joined, Query
+from soundpost.core.peers import Admission, Change, ChannelSnapshot, Query
 
 _KEEP: Final = KEEP.digest.encode()
 
@@ -152,7 +152,7 @@ class ClusterRegistry:
     # Subscriptions
 
     def join(
-        self, node: NodeEnd, app_id: str, name: str, newcomer: Member | None, then: Callable[[Joined | None], None]
+        self, node: NodeEnd, app_id: str, name: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]
     ) -> None:
         """Count a subscription, once what others publish to the channel comes here. None: there is no room for it."""
         entry = self._apps[app_id]
@@ -175,7 +175,7 @@ class ClusterRegistry:
         entry: AppEntry,
         channel: SharedChannel,
         newcomer: Member | None,
-        then: Callable[[Joined | None], None],
+        then: Callable[[ChannelSnapshot | None], None],
     ) -> None:
         if newcomer is None or (
             channel.own[newcomer.id][1] > 1 and channel.members is not None and newcomer.id in channel.members
@@ -193,7 +193,7 @@ class ClusterRegistry:
         entry: AppEntry,
         channel: SharedChannel,
         newcomer: Member,
-        then: Callable[[Joined | None], None],
+        then: Callable[[ChannelSnapshot | None], None],
         answer: Any,
     ) -> None:
         if isinstance(answer, list):
@@ -212,21 +212,21 @@ class ClusterRegistry:
         self._joined(node, channel, newcomer, then)
 
     def _joined(
-        self, node: NodeEnd, channel: SharedChannel, newcomer: Member | None, then: Callable[[Joined | None], None]
+        self, node: NodeEnd, channel: SharedChannel, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]
     ) -> None:
         user_id = None if newcomer is None else newcomer.id
         channel.add(node, user_id)
         self._counts.subscriptions_changed(channel)
         if node in self._nodes:
-            then(channel.joined(self._clock()))
+            then(channel.snapshot(self._clock()))
         else:  # it died meanwhile
             channel.remove(node, user_id)
             self._left(self._apps[channel.app_id], channel, user_id)
 
-    def look(self, app_id: str, name: str, then: Callable[[Joined], None]) -> None:
+    def snapshot(self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None]) -> None:
         """What a subscriber of a channel is told."""
         channel = self._apps[app_id].channels.get(name)
-        then(Joined(None, None) if channel is None else channel.joined(self._clock()))
+        then(ChannelSnapshot(None, None) if channel is None else channel.snapshot(self._clock()))
 
     def leave(self, node: NodeEnd, app_id: str, name: str, user_id: str | None) -> None:
         """A subscription is no more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conformance.protocol.stage import Stage
-from soundpost.core.pending_subscriptions import AT_ONCE, Unsettled, go_on
+from soundpost.core.pending_subscriptions import AT_ONCE, PendingSubscriptions, resume
 
 
 class Turns:
@@ -29,18 +29,18 @@ def test_others_have_their_turn_between_what_waited() -> None:
     client = Stage().connect()
     turns, done = Turns(), list[int]()
     client.app.node.call_soon = turns.call_soon
-    client.unsettled = Unsettled()
+    client.pending_subscriptions = PendingSubscriptions()
     for number in range(3 * AT_ONCE + 1):
-        client.unsettled.wait(client, lambda number=number: done.append(number))  # type: ignore[misc]
+        client.pending_subscriptions.wait(client, lambda number=number: done.append(number))  # type: ignore[misc]
 
-    go_on(client)
+    resume(client)
     assert done == list(range(AT_ONCE))
-    assert client.unsettled is not None
-    client.unsettled.wait(client, lambda: done.append(-1))  # what comes meanwhile
+    assert client.pending_subscriptions is not None
+    client.pending_subscriptions.wait(client, lambda: done.append(-1))  # what comes meanwhile
     steps = [len(done)]
     while turns.turn():
         steps.append(len(done))
 
     assert done == [*range(3 * AT_ONCE + 1), -1]
     assert steps == [AT_ONCE, 2 * AT_ONCE, 3 * AT_ONCE, 3 * AT_ONCE + 2]
-    assert client.unsettled is None
+    assert client.pending_subscriptions is None
