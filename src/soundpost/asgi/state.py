@@ -28,7 +28,7 @@ from soundpost.wire.frames import frame_payload
 log = logging.getLogger("soundpost.server")
 
 _HOUSEKEEPING: Final = 5
-"""Seconds between rounds of Node.every_few_seconds."""
+"""Seconds between rounds of Node.housekeep."""
 _HANDING_OVER: Final = 3
 """Seconds for which a worker that ends, and the one in its place, may both be there."""
 
@@ -123,7 +123,7 @@ class State:
             self._look_for_others()
         self.node.every_second()
         if self.wheel.now % _HOUSEKEEPING == 0:
-            self.node.every_few_seconds()
+            self.node.housekeep()
         due = max(due + 1, self.loop.time())
         self._clock = self.loop.call_at(due, self._tick, due)
 

@@ -65,9 +65,9 @@ class Hub:
             self.workers.remove(worker)
             self.registry.lost(worker)
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """What need not be done at once."""
-        self.registry.every_few_seconds()
+        self.registry.housekeep()
         self.request_keys.drop_expired()
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:

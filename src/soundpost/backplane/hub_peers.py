@@ -118,7 +118,7 @@ class HubPeers:
         self._waiting[self._number] = then
         return self._number
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """The hub does what is due."""
 
     # What the hub says

@@ -328,7 +328,7 @@ class Registry:
         if told is not None:
             told.tell(Change("subscription_count", [entry.app.id, channel.name, channel.count]))
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """What need not be done at once: counts of large channels, expired events."""
         for entry in self._apps.values():
             entry.cache.drop_expired()

@@ -89,7 +89,7 @@ class SingleNode:
     def flush(self) -> None:
         """Nothing waits: what goes to other hosts leaves with the loop's turn."""
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """Counts of large channels, expired events and keys."""
         self._request_keys.drop_expired()
-        self._registry.every_few_seconds()
+        self._registry.housekeep()

@@ -104,9 +104,9 @@ class Node:
             if app.unauthorized:
                 app.end_unauthorized(now)
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """What need not be done at once."""
-        self.peers.every_few_seconds()
+        self.peers.housekeep()
 
     @property
     def watches(self) -> bool:

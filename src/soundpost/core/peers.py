@@ -148,5 +148,5 @@ class Peers(Protocol):
     def flush(self) -> None:
         """Send what waits: this node is about to write to its own clients, which takes longer."""
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """What need not be done at once."""

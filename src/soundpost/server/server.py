@@ -45,7 +45,7 @@ log = logging.getLogger("soundpost.server")
 _RESERVED_FILES = 64  # descriptors that are not clients' sockets
 _LATE = 5  # seconds behind which the process must have been stopped, or its machine
 _DRAIN_STEP = 0.1  # seconds between two groups of clients that are sent away
-_HOUSEKEEPING = 5  # seconds between rounds of Node.every_few_seconds
+_HOUSEKEEPING = 5  # seconds between rounds of Node.housekeep
 
 
 class Server:
@@ -298,7 +298,7 @@ class Server:
             self.wheel.tick()
             self.node.every_second()
             if self.wheel.now % _HOUSEKEEPING == 0:
-                self.node.every_few_seconds()
+                self.node.housekeep()
         self._limit_silent_sockets()
         self._look_for_descriptors()
         if self._certificate is not None:

@@ -121,7 +121,7 @@ class HubCluster(Cluster):
         return self._spokes[node].to_node.events
 
     async def pass_seconds(self) -> None:
-        self._hub.every_few_seconds()
+        self._hub.housekeep()
 
     def _moving(self) -> list[Stream]:
         return [stream for spoke in self._spokes.values() for stream in spoke.streams if stream.moves]

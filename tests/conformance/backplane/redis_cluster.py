@@ -141,7 +141,7 @@ class RedisCluster(Cluster):
 
     async def pass_seconds(self) -> None:
         for host in self._hosts.values():
-            host.registry.every_few_seconds()
+            host.registry.housekeep()
 
     async def stop(self) -> None:
         for host in self._hosts.values():

@@ -87,7 +87,7 @@ def test_expired_events_are_forgotten_without_anyone_asking() -> None:
     stage.publish("cache-b")
     stage.now += 6
 
-    stage.node.every_few_seconds()
+    stage.node.housekeep()
 
     assert len(stage.cache) == 1
     assert stage.cache.get("cache-b") is not None

@@ -199,7 +199,7 @@ def test_16_housekeeping_looks_only_at_what_is_due() -> None:
         for number in range(connections):
             stage.connect().join(f"cache-{number}")
             stage.publish(f"cache-{number}")
-        return lines_run(stage.node.every_few_seconds)
+        return lines_run(stage.node.housekeep)
 
     assert housekeeping(200) == housekeeping(2)
 

@@ -70,9 +70,9 @@ def test_above_a_hundred_it_is_told_every_few_seconds() -> None:
     for client in others[99:]:
         client.ask("room")
     assert counts(first) == []
-    stage.node.every_few_seconds()
+    stage.node.housekeep()
     assert counts(first) == [103]
-    stage.node.every_few_seconds()
+    stage.node.housekeep()
     assert counts(first) == []
 
 
@@ -97,7 +97,7 @@ def test_a_channel_that_is_gone_is_not_told_of() -> None:
         client.vanish()
     stage.turn()
 
-    stage.node.every_few_seconds()
+    stage.node.housekeep()
 
     assert stage.registry._apps["1"].counts_due == set()
     assert stage.app.channels == {}

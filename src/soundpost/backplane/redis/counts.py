@@ -81,7 +81,7 @@ class Counts:
         self._large.discard(channel)
         self._state(channel, IF_CHANGED if self.announces(channel) else SILENTLY)
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """Announce the counts of large channels."""
         large, self._large = self._large, set()
         for channel in large:

@@ -148,7 +148,7 @@ class Incoming:
         self._heard[bucket, origin] = number
         return True
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """Forget senders, most of whom are gone, when there are too many."""
         if len(self._heard) > _MAX_HEARD:
             self._heard.clear()

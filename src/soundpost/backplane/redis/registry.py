@@ -336,10 +336,10 @@ class ClusterRegistry:
         self.on_reach()
         self._channels.take_down()
 
-    def every_few_seconds(self) -> None:
+    def housekeep(self) -> None:
         """What need not be done at once."""
-        self._counts.every_few_seconds()
-        self._incoming.every_few_seconds()
+        self._counts.housekeep()
+        self._incoming.housekeep()
 
 
 def _text(value: bytes | int) -> str | int:

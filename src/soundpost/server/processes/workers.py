@@ -265,7 +265,7 @@ class Workers:
         """Look after the workers, and do what the registry need not do at once."""
         while True:
             await asyncio.sleep(PING_INTERVAL)
-            self._hub.every_few_seconds()
+            self._hub.housekeep()
             for worker in filter(lambda worker: worker.runs, self._workers):
                 reason = worker.hangs()
                 if reason:
