@@ -1,4 +1,4 @@
-"""Telling a client what is wrong with what it sent."""
+"""Error messages to a client about the messages it sent."""
 
 from __future__ import annotations
 
@@ -14,21 +14,35 @@ log = logging.getLogger("soundpost.protocol")
 
 
 def attempt(connection: Connection, action: Callable[[], None]) -> None:
-    """Do what a client asked for. Never raises."""
+    """Run an action that a client asked for, and reply to the client if the action fails. Never raise."""
     try:
         action()
     except Exception as error:
-        tell(connection, error)
+        reply(connection, error)
 
 
-def tell(connection: Connection, error: Exception) -> None:
-    """Say what was wrong with a message; the connection stays. Call it while ``error`` is handled."""
+def reply(connection: Connection, error: Exception) -> None:
+    """Send a client the reason why its message failed; count a malformed message as junk.
+
+    The connection stays open, unless it has sent too much junk. Call it while ``error`` is handled.
+    """
+    if not isinstance(error, ProtocolError):
+        log.error(
+            "a message of socket %s could not be handled; it stays connected", connection.socket_id, exc_info=error
+        )
+        connection.send(messages.error(codes.GENERIC_RECONNECT, "The server failed to handle this message"))
+        return
+    _send_subscription_error(connection, error)
+    if error.code != codes.INVALID_MESSAGE or flooding.takes_junk(connection):
+        connection.send(messages.error(error.code, error.message))
+
+
+def send(connection: Connection, error: ProtocolError) -> None:
+    """Send a client the reason why its message is refused, without counting the message as junk."""
+    _send_subscription_error(connection, error)
+    connection.send(messages.error(error.code, error.message))
+
+
+def _send_subscription_error(connection: Connection, error: ProtocolError) -> None:
     if isinstance(error, SubscriptionError):
         connection.send(messages.subscription_error(error.channel, error.type, error.message, error.status))
-    if isinstance(error, ProtocolError):
-        if error.code == codes.INVALID_MESSAGE and not flooding.takes_junk(connection):
-            return
-        connection.send(messages.error(error.code, error.message))
-        return
-    log.error("a message of socket %s could not be handled; it stays connected", connection.socket_id, exc_info=error)
-    connection.send(messages.error(codes.GENERIC_RECONNECT, "The server failed to handle this message"))

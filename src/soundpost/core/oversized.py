@@ -34,9 +34,9 @@ def refuse(connection: Connection, payload: bytes) -> None:
     error = _refusal(connection.app.settings, payload)
     _warn(connection, f"refused a message of {len(payload)} bytes", str(error))
     if connection.pending_subscriptions is None:
-        error_replies.tell(connection, error)
+        error_replies.send(connection, error)
     else:
-        connection.pending_subscriptions.wait(connection, partial(error_replies.tell, connection, error))
+        connection.pending_subscriptions.wait(connection, partial(error_replies.send, connection, error))
 
 
 def close_reason(connection: Connection) -> str:

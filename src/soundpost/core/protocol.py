@@ -27,7 +27,7 @@ def receive(connection: Connection, payload: bytes) -> None:
         else:
             pending.wait(connection, partial(_act, connection, message))
     except Exception as error:
-        error_replies.tell(connection, error)
+        error_replies.reply(connection, error)
 
 
 def _act(connection: Connection, message: ClientMessage) -> None:

@@ -123,7 +123,7 @@ def _complete(
         return
     if snapshot is None:
         app.forget_if_empty(channel)
-        error_replies.tell(connection, _no_room(channel.name, app.settings.max_presence_members))
+        error_replies.send(connection, _no_room(channel.name, app.settings.max_presence_members))
     else:
         channel.add(connection, subscription.user_id)
         connection.channels.append(channel)
