@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from conformance.protocol.stage import APP, Stage, signature
-from soundpost.core.notices import Notices
+from soundpost.log_throttle import LogThrottle
 from soundpost.server.api import authentication
 from soundpost.server.api.authentication import authenticate
 from soundpost.server.api.requests import ApiError, Request
@@ -216,7 +216,7 @@ def test_a_refusal_is_logged_once_a_minute_without_what_was_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(authentication, "_notices", Notices(logging.getLogger("soundpost.api"), lambda: clock[0]))
+    monkeypatch.setattr(authentication, "_notices", LogThrottle(logging.getLogger("soundpost.api"), lambda: clock[0]))
 
     for seconds in (0, 1, 59):
         clock[0] = seconds

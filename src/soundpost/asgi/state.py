@@ -16,7 +16,7 @@ from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
-from soundpost.core.notices import Notices
+from soundpost.log_throttle import LogThrottle
 from soundpost.core.peers import Admission
 from soundpost.errors import ProtocolError
 from soundpost.server.api.requests import Request
@@ -52,7 +52,7 @@ class State:
         self.overflows = 0
         """How many slow clients were closed with 4100."""
         self.stopping = False
-        self.notices = Notices(log)
+        self.notices = LogThrottle(log)
         self._max_websockets = settings.max_connections
         self._shutdown_timeout = settings.shutdown_timeout
         self._claim: Claim | None = Claim(apps)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.notices import MINUTE, Notices
+from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.core.peers import Admission, Change, Query, ReadyEvent, RequestKey
 
 log = logging.getLogger("soundpost.workers")
@@ -252,7 +252,7 @@ class MessageReader:
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._notices = Notices(log)
+        self._throttle = LogThrottle(log)
 
     def feed(self, data: bytes) -> list[Message]:
         """The messages that ``data`` completes."""
@@ -274,6 +274,6 @@ class MessageReader:
         return found
 
     def _leave_out(self, error: Exception) -> None:
-        self._notices.warn(
+        self._throttle.warn(
             "unread", "a message of hub and workers cannot be read and is dropped: %s", error, silence=MINUTE
         )

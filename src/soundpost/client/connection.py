@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from soundpost.client.pusher_socket import Lost, LostError, PusherSocket
-from soundpost.client.rate_limited_log import RateLimitedLog
+from soundpost.client.bad_messages import BadMessageLog
 from soundpost.client.reconnection import Action, action_for, delay_before
 from soundpost.errors import RequestError
 from soundpost.wire.printable import one_line
@@ -37,7 +37,7 @@ class Connection:
         self._key = key
         self._verify = verify
         self._max_message_size = max_message_size
-        self._bad_messages = RateLimitedLog()
+        self._bad_messages = BadMessageLog()
         self._on_status = on_status
         self._session = session
         self._socket: PusherSocket
@@ -96,7 +96,7 @@ class Connection:
             try:
                 await self._session.received(frame)
             except Exception as error:
-                self._bad_messages.warning(f"{one_line(frame.event, _SHOWN)} could not be handled, left out", error)
+                self._bad_messages.warn(f"{one_line(frame.event, _SHOWN)} could not be handled, left out", error)
 
     async def _reconnect(self, lost: Lost, attempt: int) -> int:
         """Reconnect, however long it takes; return the number of attempts. Raises ConnectionRefused."""

@@ -10,7 +10,7 @@ from typing import Final
 from soundpost.client.encryption import DecryptionError, decrypt
 from soundpost.client.event_queue import MAX_BYTES, MAX_WAITING
 from soundpost.client.incoming import Frame
-from soundpost.client.rate_limited_log import RateLimitedLog
+from soundpost.client.bad_messages import BadMessageLog
 from soundpost.wire.printable import one_line
 
 _SHOWN: Final = 100
@@ -35,7 +35,7 @@ class EncryptedEvents:
         self._deliver = deliver
         self._waiting: deque[Frame] = deque()
         self._fetching: asyncio.Task[None] | None = None
-        self._log = RateLimitedLog()
+        self._log = BadMessageLog()
 
     async def receive(self, frame: Frame) -> None:
         """Take an event as the server sent it."""
@@ -76,4 +76,4 @@ class EncryptedEvents:
 
     def _drop(self, frame: Frame, why: str) -> None:
         event = one_line(frame.event, _SHOWN)
-        self._log.warning(f"{self._channel}: the event {event} could not be decrypted and is dropped: {why}")
+        self._log.warn(f"{self._channel}: the event {event} could not be decrypted and is dropped: {why}")

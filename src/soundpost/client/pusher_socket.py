@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from soundpost.client.address import socket_url
 from soundpost.client.bounded_connection import BoundedConnection
 from soundpost.client.incoming import Frame, decode_frame
-from soundpost.client.rate_limited_log import RateLimitedLog
+from soundpost.client.bad_messages import BadMessageLog
 from soundpost.errors import ConnectionRefused, RequestError
 from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.redaction import redacted_url
@@ -63,7 +63,7 @@ class LostError(Exception):
 class PusherSocket:
     """A socket after its ``pusher:connection_established``; ``socket_id`` is the id that the server gave it."""
 
-    def __init__(self, socket: BoundedConnection, max_message_size: int, bad_messages: RateLimitedLog) -> None:
+    def __init__(self, socket: BoundedConnection, max_message_size: int, bad_messages: BadMessageLog) -> None:
         self._socket = socket
         self._max_message_size = max_message_size
         self._bad_messages = bad_messages
@@ -72,7 +72,7 @@ class PusherSocket:
 
     @classmethod
     async def open(
-        cls, base_url: str, key: str, *, verify: bool, max_message_size: int, bad_messages: RateLimitedLog
+        cls, base_url: str, key: str, *, verify: bool, max_message_size: int, bad_messages: BadMessageLog
     ) -> PusherSocket:
         """Connect, and wait for ``pusher:connection_established``. ``max_message_size`` is in bytes.
 
@@ -113,7 +113,7 @@ class PusherSocket:
             frame = decode_frame(text)
             if frame is not None:
                 return frame
-            self._bad_messages.warning(f"no message of the Pusher protocol, left out: {one_line(text, _SHOWN)}")
+            self._bad_messages.warn(f"no message of the Pusher protocol, left out: {one_line(text, _SHOWN)}")
 
     async def send(self, event: str, data: Any, channel: str | None = None) -> None:
         """Send ``data`` as JSON. The loss of the socket is raised by :meth:`receive`, not here."""

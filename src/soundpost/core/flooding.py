@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from soundpost.core.connection import Connection
-from soundpost.core.notices import MINUTE
+from soundpost.log_throttle import MINUTE
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.wire import codes, messages
 
@@ -30,7 +30,7 @@ def takes_junk(connection: Connection) -> bool:
     if connection.junk_bucket.take(MAX_JUNK, MINUTE, now):
         return True
     app = connection.app.settings
-    connection.app.node.notices.warn(
+    connection.app.node.log_throttle.warn(
         f"flooding {app.id}",
         "app %s: closed socket %s from %s with 4100: more than %d control frames, tiny fragments or malformed messages "
         "within a minute. Further ones are not logged for a minute",

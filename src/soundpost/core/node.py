@@ -11,7 +11,7 @@ from soundpost.core import subscriptions, users
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
-from soundpost.core.notices import Notices
+from soundpost.log_throttle import LogThrottle
 from soundpost.core.observer import Observer
 from soundpost.core.outbox import CallSoon, Outbox
 from soundpost.core.peers import Change, Peers
@@ -42,7 +42,7 @@ class Node:
     ) -> None:
         self.clock = clock
         self.call_soon = call_soon
-        self.notices = Notices(logging.getLogger("soundpost.protocol"), clock)
+        self.log_throttle = LogThrottle(logging.getLogger("soundpost.protocol"), clock)
         self.peers = peers
         self.deliver = deliver
         self.compress = compress

@@ -11,7 +11,7 @@ from typing import Final
 from soundpost.core import error_replies, flooding
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
-from soundpost.core.notices import MINUTE
+from soundpost.log_throttle import MINUTE
 from soundpost.errors import ProtocolError, SubscriptionError
 from soundpost.wire import codes, messages
 from soundpost.wire.messages import Subscribe, decode_data
@@ -67,7 +67,7 @@ def _refusal(app: AppSettings, payload: bytes) -> ProtocolError:
 
 def _warn(connection: Connection, what: str, why: str) -> None:
     app = connection.app.settings
-    connection.app.node.notices.warn(
+    connection.app.node.log_throttle.warn(
         f"oversized {app.id}",
         "app %s: %s of socket %s from %s: %a. Further ones are not logged for a minute",
         app.id,

@@ -17,7 +17,7 @@ from soundpost.backplane import Registry, SingleNode
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
-from soundpost.core.notices import Notices
+from soundpost.log_throttle import LogThrottle
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.errors import ProxyHeaderError
@@ -74,7 +74,7 @@ class Server:
             observers=observers,
         )
         page = Playground(settings.apps[0], self.prefix, self.node, self.settings.hostname) if playground else None
-        self.notices = Notices(log)
+        self.notices = LogThrottle(log)
         self.router = Router(self.node, self.prefix, page, self.notices, lambda: not self.draining)
         self.port = 0
         """The port that is listened on; 0 on a Unix socket."""

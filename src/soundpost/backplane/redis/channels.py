@@ -21,7 +21,7 @@ from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
 from soundpost.core.member import Member
-from soundpost.core.notices import MINUTE, Notices
+from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.redis")
 
@@ -38,7 +38,7 @@ class Channels:
         self._tell = tell
         self._clock = clock
         self.by_topic: dict[bytes, SharedChannel] = {}
-        self._notices = Notices(log, clock)
+        self._throttle = LogThrottle(log, clock)
 
     def open(self, entry: AppEntry, name: str) -> SharedChannel:
         """A channel for its first subscriber; :meth:`sync` is to follow, unless Redis is away."""
@@ -96,7 +96,7 @@ class Channels:
         if channel.syncing or version <= channel.version:
             return  # part of an answer that came, or is to come
         if channel.version and version > channel.version + 1:
-            self._notices.warn(
+            self._throttle.warn(
                 "missing",
                 "a message about %s of app %s is missing: asking anew",
                 channel.name,

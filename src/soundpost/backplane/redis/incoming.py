@@ -16,7 +16,7 @@ from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.core.member import id_fault
-from soundpost.core.notices import MINUTE, Notices
+from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.wire import messages
 
 log = logging.getLogger("soundpost.redis")
@@ -43,7 +43,7 @@ class Incoming:
         self._counts = counts
         self._clock = clock
         self._heard: dict[tuple[bytes, bytes], int] = {}  # by bucket and origin, the number of the last message
-        self._notices = Notices(log, clock)
+        self._throttle = LogThrottle(log, clock)
         self._order = b""  # to restart, the last that was given
         self._asks_order = False
         self.on_restart: Callable[[], None] = lambda: None
@@ -155,7 +155,7 @@ class Incoming:
 
     def _drop(self, kind: str, topic: bytes, data: bytes, what: str, way_out: str = "") -> None:
         """Say that a message is left out: one line a minute for each kind of them."""
-        self._notices.warn(
+        self._throttle.warn(
             kind,
             "messages on our topics in Redis %s and are dropped; the last, on %s, begins with %r. %s",
             what,

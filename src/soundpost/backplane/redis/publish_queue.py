@@ -17,7 +17,7 @@ import hiredis
 
 from soundpost.backplane.redis.failures import refused
 from soundpost.backplane.redis.messages import join_fields, split_fields
-from soundpost.core.notices import MINUTE, Notices
+from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.redis")
 
@@ -60,7 +60,7 @@ class Outbox:
         self._size = 0
         self._unanswered = 0  # of the portion that was sent last
         self._draining = False
-        self._notices = Notices(log, clock)
+        self._throttle = LogThrottle(log, clock)
         self.flows = False
         """Whether events are sent at once."""
         self.on_flow: Callable[[], None] = lambda: None
@@ -93,7 +93,7 @@ class Outbox:
 
     def _say_refused(self, answer: hiredis.ReplyError, publication: Publication) -> None:
         reason = refused(answer, "EVALSHA" if publication.script else "PUBLISH", publication.arguments[0])
-        self._notices.warn("refused", "Redis refuses events, which wait: %s", reason, silence=MINUTE)
+        self._throttle.warn("refused", "Redis refuses events, which wait: %s", reason, silence=MINUTE)
 
     def shut(self) -> None:
         """Events wait from now on."""

@@ -12,12 +12,12 @@ from typing import Final
 from urllib.parse import unquote
 
 from soundpost.core.app import App
-from soundpost.core.notices import Notices
+from soundpost.log_throttle import LogThrottle
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire import signatures
 
 _SENT: Final = re.compile(r"'.*'|\".*\"|[0-9a-fA-F]{32,}", re.DOTALL)
-_notices: Final = Notices(logging.getLogger("soundpost.api"))
+_notices: Final = LogThrottle(logging.getLogger("soundpost.api"))
 _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 

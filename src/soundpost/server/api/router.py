@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from soundpost.core.app import App
 from soundpost.core.node import Node
-from soundpost.core.notices import Notices
+from soundpost.log_throttle import LogThrottle
 from soundpost.errors import HandshakeError
 from soundpost.server.api import channels, events, users
 from soundpost.server.api.authentication import authenticate
@@ -46,7 +46,7 @@ class Router:
         node: Node,
         prefix: str,
         playground: Playground | None,
-        notices: Notices,
+        notices: LogThrottle,
         is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
         self._node = node

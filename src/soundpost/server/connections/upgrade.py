@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from soundpost.core.app import App
 from soundpost.core.node import Node
-from soundpost.core.notices import Notices
+from soundpost.log_throttle import LogThrottle
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
 from soundpost.server.api.requests import Request
@@ -155,7 +155,7 @@ def full(admission: Admission, address: str = "") -> ProtocolError:
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
-def admit(node: Node, prefix: str, request: Request, origin: str | None, notices: Notices) -> App:
+def admit(node: Node, prefix: str, request: Request, origin: str | None, notices: LogThrottle) -> App:
     """The app a client may connect to. Raises ProtocolError with the close code for one that may not.
 
     A refused origin is logged, for it is most often a page of the operator's own.

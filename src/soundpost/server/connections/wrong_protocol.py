@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from soundpost.core.notices import Notices
+    from soundpost.log_throttle import LogThrottle
     from soundpost.errors import HandshakeError, ProxyHeaderError
     from soundpost.server.api.requests import Request
     from soundpost.server.server import Server
@@ -105,7 +105,7 @@ def contradicts(server: Server, peer: str, headers: Mapping[bytes, bytes]) -> No
     )
 
 
-def upgrade_is_lost(notices: Notices, request: Request, error: HandshakeError) -> ApiError:
+def upgrade_is_lost(notices: LogThrottle, request: Request, error: HandshakeError) -> ApiError:
     """What to answer to a request for a WebSocket that is none any more; logged if it was one before a proxy had it."""
     headers = request.headers()
     if any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers):
@@ -137,7 +137,7 @@ def path_hint(path: str) -> str:
     return ""
 
 
-def path_is_wrong(notices: Notices, request: Request, prefix: str) -> str:
+def path_is_wrong(notices: LogThrottle, request: Request, prefix: str) -> str:
     """Why a WebSocket does not open at a path; logged if a proxy may have made it."""
     reason = f"WebSocket connections go to {prefix}/app/KEY, not {request.path[:60]}{path_hint(request.path)}"
     if "/app/" in request.path:
