@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from soundpost.backplane.hub_messages import Event
+from soundpost.backplane.hub_messages import EventMessage
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.server.processes import worker_process
 from soundpost.server.processes import workers as module
@@ -48,7 +48,7 @@ async def test_a_worker_that_stands_still_is_killed_and_started_again(
     os.kill(pid, signal.SIGSTOP)
     if why == "it has not read":
         monkeypatch.setattr(worker_process, "_MAX_UNREAD", 1_000_000)
-        worker.link.send(Event("1", "room", bytes(10_000_000), None))
+        worker.link.send(EventMessage("1", "room", bytes(10_000_000), None))
     else:
         monkeypatch.setattr(worker_process, "_MAX_UNANSWERED", 20)
 

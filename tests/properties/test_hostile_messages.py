@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from soundpost.backplane import Registry, SingleNode
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.core import protocol
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
@@ -262,7 +262,7 @@ def check_presence(data: dict[str, Any]) -> None:
         assert {str(id) for id in presence["ids"]} == set(presence["hash"])
 
 
-def check_books(state: App, registry: Registry) -> None:
+def check_books(state: App, registry: MemoryRegistry) -> None:
     """What node and registry know of channels, members and users agrees with what the connections know."""
     everywhere = registry._apps[state.settings.id].channels
     assert set(everywhere) == set(state.channels)
@@ -306,7 +306,7 @@ def as_whisper(data: str) -> str:
 def test_core_keeps_its_word(caplog: pytest.LogCaptureFixture, sent: list[tuple[int, Plan, bool]]) -> None:
     caplog.clear()
     turns = Turns()
-    registry = Registry([APP])
+    registry = MemoryRegistry([APP])
     node = Node([APP], peers=SingleNode(registry), call_soon=turns.call_soon, clock=lambda: 0.0)
     state = node.by_id[APP.id]
     connections = [FakeConnection(state, turns.call_soon) for _ in range(3)]

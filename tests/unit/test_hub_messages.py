@@ -10,35 +10,32 @@ from hypothesis import strategies as st
 
 from soundpost.backplane.hub_messages import (
     LENGTH_SIZE,
-    Event,
+    EventMessage,
     Join,
     Leave,
     Message,
     MessageReader,
     Publish,
     PublishOnce,
-    Room,
+    Snapshot,
     Terminate,
     encode,
 )
-from soundpost.core.peers import ReadyEvent, RequestKey
+from soundpost.core.peers import IdempotencyKey, OutgoingEvent
 
 text = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["", " ", "a b", "\n", "\x00", "é", "- 1"])
 data = st.binary(max_size=300) | st.sampled_from([b"", b"\x00", b"\xc1", b"\x81\x02{}", b"\x00\x00\x00\x01\xc0"])
 number = st.integers(0, 2**63)
+outgoing_event = st.builds(OutgoingEvent, text, data, st.none() | text, st.booleans())
 messages = st.one_of(
-    st.builds(Event, text, text, data, st.none() | text),
-    st.builds(Publish, number, text, text, data, st.none() | text, st.booleans()),
+    st.builds(EventMessage, text, text, data, st.none() | text),
+    st.builds(Publish, number, text, outgoing_event),
     st.builds(
-        PublishOnce,
-        number,
-        text,
-        st.builds(RequestKey, text, text),
-        st.lists(st.builds(ReadyEvent, text, data, st.none() | text, st.booleans()), max_size=3),
+        PublishOnce, number, text, st.builds(IdempotencyKey, text, text), st.lists(outgoing_event, max_size=3)
     ),
     st.builds(Join, number, text, text, st.none() | text | st.integers(-(2**63), 2**63 - 1), data),
     st.builds(Leave, text, text, st.none() | text),
-    st.builds(Room, number, st.none() | data, st.none() | data),
+    st.builds(Snapshot, number, st.none() | data, st.none() | data),
     st.builds(Terminate, text, text),
 )
 

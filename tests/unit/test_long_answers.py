@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from conformance.protocol.stage import APP, Stage
-from soundpost.backplane import Registry, SingleNode
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.slices import SLICE
 from soundpost.core.peers import ChannelsQuery
@@ -35,7 +35,7 @@ def loop() -> Loop:
 
 @pytest.fixture
 def stage(loop: Loop) -> Stage:
-    stage = Stage(peers=SingleNode(Registry([APP], call_soon=loop.waiting.append)))
+    stage = Stage(peers=SingleNode(MemoryRegistry([APP], call_soon=loop.waiting.append)))
     for first in range(0, CHANNELS, 500):
         client = stage.connect()
         for number in range(first, min(first + 500, CHANNELS)):
@@ -83,7 +83,7 @@ def test_a_channel_that_is_left_meanwhile_is_not_listed(stage: Stage, loop: Loop
 
 def test_few_channels_are_listed_at_once(loop: Loop) -> None:
     answers: list[bytes] = []
-    stage = Stage(peers=SingleNode(Registry([APP], call_soon=loop.waiting.append)))
+    stage = Stage(peers=SingleNode(MemoryRegistry([APP], call_soon=loop.waiting.append)))
 
     stage.node.peers.ask(ChannelsQuery("1", "", []), answers.append)
 

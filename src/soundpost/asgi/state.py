@@ -10,7 +10,7 @@ from typing import Final
 
 from soundpost.asgi.connection import AsgiConnection, Message, Receive, Send, deliver
 from soundpost.asgi.processes import Claim
-from soundpost.backplane import Registry, SingleNode
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
@@ -43,7 +43,7 @@ class State:
         self.wheel = TimerWheel()
         self.node = Node(
             apps,
-            peers=SingleNode(Registry(apps, call_soon=self.loop.call_soon)),
+            peers=SingleNode(MemoryRegistry(apps, call_soon=self.loop.call_soon)),
             call_soon=self.loop.call_soon,
             deliver=deliver,
         )

@@ -1,123 +1,125 @@
-"""The hub: the process that connects the workers of one host, and keeps what they share."""
+"""The hub: the process that connects the workers of one host and keeps their shared state."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from soundpost.backplane.hub_messages import (
     Admit,
     Admitted,
     Answer,
     Ask,
-    Event,
+    ChannelFull,
+    EventMessage,
+    GetSnapshot,
     Join,
-    Known,
+    KnownRequest,
     Leave,
-    Look,
     Message,
-    NoRoom,
+    Observed,
+    Propagated,
     Publish,
     Published,
     PublishOnce,
-    Reach,
+    Reachability,
     Reconfigure,
     Release,
-    Room,
-    Settled,
+    Snapshot,
     Terminate,
-    Told,
 )
-from soundpost.backplane.idempotency import RequestKeys
+from soundpost.backplane.idempotency import IdempotencyKeys
 from soundpost.backplane.registry import Registry
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
-from soundpost.core.peers import Change, ChannelSnapshot
-
-if TYPE_CHECKING:
-    from soundpost.backplane.redis.registry import ClusterRegistry
+from soundpost.core.observer_events import ObserverEvent
+from soundpost.core.peers import ChannelSnapshot
 
 Send = Callable[[Message], None]
+"""Function that sends a message to a worker."""
 
 
 class Hub:
-    """The workers, the registry of what they have, and the keys of the requests they got."""
+    """The workers of a host, their registry, and the idempotency keys of their requests."""
 
-    def __init__(self, registry: Registry | ClusterRegistry) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.request_keys = RequestKeys()
+        self.idempotency_keys = IdempotencyKeys()
         self.workers: list[WorkerEnd] = []
-        registry.on_reach = self._tell_reach
+        registry.on_reachability = self._send_reachability
 
     def add(self, send: Send) -> WorkerEnd:
-        """A worker has come; ``send`` reaches it."""
+        """Take a new worker, to which ``send`` sends messages."""
         worker = WorkerEnd(self, send)
         self.workers.append(worker)
         self.registry.add_node(worker)
         if not self.registry.reaches_all:
-            worker.tell_reach(False)
+            worker.send_reachability(False)
         return worker
 
     def remove(self, worker: WorkerEnd) -> None:
-        """A worker is gone: its clients leave everything they were in."""
+        """Remove a worker that is gone: its clients leave everything they were in."""
         if worker in self.workers:
             self.workers.remove(worker)
-            self.registry.lost(worker)
+            self.registry.remove_node(worker)
 
     def housekeep(self) -> None:
-        """What need not be done at once."""
+        """Do periodic work of the registry, and drop expired idempotency keys."""
         self.registry.housekeep()
-        self.request_keys.drop_expired()
+        self.idempotency_keys.drop_expired()
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
-        """Other apps from now on."""
+        """Serve other apps, or the same with other settings, on all workers."""
         self.registry.reconfigure(apps)
         for worker in self.workers:
             worker.reconfigure(list(apps))
 
-    def _tell_reach(self) -> None:
+    def _send_reachability(self) -> None:
         for worker in self.workers:
-            worker.tell_reach(self.registry.reaches_all)
+            worker.send_reachability(self.registry.reaches_all)
 
 
 class Publication:
-    """What a worker publishes, one event or several: once in order, and, then or later, on its way to everybody."""
+    """One or several events that a worker publishes at once.
 
-    __slots__ = ("_number", "_ordered", "_send", "_unsettled")
+    The events get their place in the order of this host first; then, or later, they are on their way to all hosts.
+    """
+
+    __slots__ = ("_number", "_ordered", "_send", "_unpropagated")
 
     def __init__(self, send: Send, number: int, events: int = 1) -> None:
         self._send = send
         self._number = number
         self._ordered = False
-        self._unsettled = events
+        self._unpropagated = events
 
     def order(self) -> None:
-        """It has its place among all events of this host."""
+        """Tell the worker that its events have their place in the order of this host."""
         self._ordered = True
-        self._send(Published(self._number, not self._unsettled))
+        self._send(Published(self._number, not self._unpropagated))
 
-    def settle(self, taken: bool) -> None:
-        """One of its events is on its way to the other hosts, or waits."""
-        self._unsettled -= 1
-        if self._ordered and not self._unsettled:
-            self._send(Settled(self._number))
+    def propagate(self, taken: bool) -> None:
+        """Note that one of the events is on its way to the other hosts, or waits for them."""
+        self._unpropagated -= 1
+        if self._ordered and not self._unpropagated:
+            self._send(Propagated(self._number))
 
 
 class WorkerEnd:
-    """One worker as the hub sees it. What it says goes to :meth:`handle`; it is a ``NodeEnd`` of the registry."""
+    """The hub's end of the link to one worker; a node of the registry (``PeersHandler``)."""
 
     def __init__(self, hub: Hub, send: Send) -> None:
         self._hub = hub
         self._registry = hub.registry
         self._send = send
-        self.watches = False
-        """Whether it has observers."""
+        self.has_observers = False
+        """True if the worker has observers."""
         self._handlers: dict[type, Callable[[Any], None]] = {
             Admit: self._admit,
             Release: self._release,
             Join: self._join,
-            Look: self._look,
+            GetSnapshot: self._get_snapshot,
             Leave: self._leave,
             Publish: self._publish,
             PublishOnce: self._publish_once,
@@ -126,7 +128,7 @@ class WorkerEnd:
         }
 
     def handle(self, message: Message) -> None:
-        """Act on what the worker says."""
+        """Handle a message from the worker."""
         self._handlers[type(message)](message)
 
     def _admit(self, message: Admit) -> None:
@@ -142,9 +144,9 @@ class WorkerEnd:
         self._registry.join(self, message.app_id, message.channel, newcomer, partial(self._answer, message.number))
 
     def _answer(self, number: int, snapshot: ChannelSnapshot | None) -> None:
-        self._send(NoRoom(number) if snapshot is None else Room(number, *snapshot))
+        self._send(ChannelFull(number) if snapshot is None else Snapshot(number, *snapshot))
 
-    def _look(self, message: Look) -> None:
+    def _get_snapshot(self, message: GetSnapshot) -> None:
         self._registry.snapshot(message.app_id, message.channel, partial(self._answer, message.number))
 
     def _leave(self, message: Leave) -> None:
@@ -152,25 +154,17 @@ class WorkerEnd:
 
     def _publish(self, message: Publish) -> None:
         publication = Publication(self._send, message.number)
-        self._registry.publish(
-            self,
-            message.app_id,
-            message.channel,
-            message.frame,
-            message.except_socket_id,
-            message.keep,
-            publication.settle,
-        )
+        self._registry.publish(self, message.app_id, message.event, publication.propagate)
         publication.order()
 
     def _publish_once(self, message: PublishOnce) -> None:
-        reception = self._hub.request_keys.receive(message.app_id, message.request)
+        reception = self._hub.idempotency_keys.receive(message.app_id, message.key)
         if reception != "new":
-            self._send(Known(message.number, reception))
+            self._send(KnownRequest(message.number, reception))
             return
         publication = Publication(self._send, message.number, len(message.events))
         for event in message.events:
-            self._registry.publish(self, message.app_id, *event, publication.settle)
+            self._registry.publish(self, message.app_id, event, publication.propagate)
         publication.order()
 
     def _terminate(self, message: Terminate) -> None:
@@ -179,25 +173,25 @@ class WorkerEnd:
     def _ask(self, message: Ask) -> None:
         self._registry.answer(message.query, lambda value: self._send(Answer(message.number, value)))
 
-    # What the registry tells
+    # From the hub and its registry to the worker
 
     def reconfigure(self, apps: list[AppSettings]) -> None:
-        """Other apps from now on."""
+        """Send the worker other apps."""
         self._send(Reconfigure(apps))
 
-    def tell_reach(self, all: bool) -> None:
-        """Whether what is published reaches all nodes there are."""
-        self._send(Reach(all))
+    def send_reachability(self, reaches_all: bool) -> None:
+        """Tell the worker whether published events reach all nodes there are."""
+        self._send(Reachability(reaches_all))
 
     def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
-        """An event for the subscribers of a channel on this worker, but one."""
-        self._send(Event(app_id, channel, frame, except_socket_id))
+        """Send the worker an event for the channel's subscribers, except one socket."""
+        self._send(EventMessage(app_id, channel, frame, except_socket_id))
 
     def terminate(self, app_id: str, user_id: str) -> None:
-        """The connections of a user on this worker are to be closed."""
+        """Have the worker close all connections of a user."""
         self._send(Terminate(app_id, user_id))
 
-    def tell(self, change: Change) -> None:
-        """Something for this worker's observers."""
-        if self.watches:
-            self._send(Told(change))
+    def observe(self, event: ObserverEvent) -> None:
+        """Send the worker an event for its observers, if it has any."""
+        if self.has_observers:
+            self._send(Observed(event))

@@ -1,4 +1,4 @@
-"""One end of the stream between a worker and the hub: messages in, messages out, one write per loop turn."""
+"""The stream of messages between a worker and the hub, with one write per loop turn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger("soundpost.workers")
 
 
 class HubLink(asyncio.Protocol):
-    """Call :meth:`send` for each message; what arrives is handed to ``on_message``, the end to ``on_lost``."""
+    """One end of the stream: calls ``on_message`` for each message that arrives, and ``on_lost`` at the end."""
 
     def __init__(self, on_message: Callable[[Message], None], on_lost: Callable[[], None]) -> None:
         self._on_message = on_message
@@ -30,36 +30,36 @@ class HubLink(asyncio.Protocol):
         self._pending.append(encode(message))
 
     def flush(self) -> None:
-        """Send now what is waiting."""
+        """Send all waiting messages now."""
         pending, self._pending = self._pending, []
         if pending and self._transport is not None:
             self._transport.write(b"".join(pending))
 
     @property
     def waiting(self) -> int:
-        """Bytes that the other side has not read."""
+        """Return the number of bytes that wait to be sent."""
         return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def close(self) -> None:
-        """End the stream."""
+        """Close the stream."""
         if self._transport is not None:
             self._transport.close()
 
-    # The transport's side
+    # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The stream is open."""
+        """Take the open transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of messages."""
+        """Handle the messages that ``data`` completes."""
         for message in self._reader.feed(data):
             try:
                 self._on_message(message)
-            except Exception:  # what one client's message leads to must not cost everybody the stream
+            except Exception:  # one client's message must not cost all clients the stream
                 log.exception("a message between hub and worker could not be handled")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The other side is gone."""
+        """Report that the other side is gone."""
         self._transport = None
         self._on_lost()

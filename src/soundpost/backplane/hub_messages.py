@@ -1,4 +1,4 @@
-"""What workers and the hub say to each other, as MessagePack; between processes of one host and one version only."""
+"""Messages between a worker and the hub, as MessagePack; between processes of one host and one version only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from msgspec import Struct
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.log_throttle import MINUTE, LogThrottle
-from soundpost.core.peers import Admission, Change, Query, ReadyEvent, RequestKey
+from soundpost.core.observer_events import ObserverEvent
+from soundpost.core.peers import Admission, IdempotencyKey, OutgoingEvent, Query
 
 log = logging.getLogger("soundpost.workers")
 
@@ -22,7 +23,7 @@ class _Message(Struct, array_like=True, tag=True):
 
 
 class _Numbered(_Message):
-    """A question, or the answer that has its number. Answers may come in another order than the questions."""
+    """A question, or the answer with the same number. Answers may come in another order than the questions."""
 
     number: int
 
@@ -31,7 +32,7 @@ class _Numbered(_Message):
 
 
 class Configuration(_Message):
-    """The first message to a worker: what to serve."""
+    """The first message to a worker: its number, and the settings to serve."""
 
     number: int
     settings: Settings
@@ -40,13 +41,13 @@ class Configuration(_Message):
 
 
 class Reconfigure(_Message):
-    """These are the apps from now on."""
+    """Order to serve these apps from now on."""
 
     apps: list[AppSettings]
 
 
 class Retire(_Message):
-    """After ``delay`` seconds send all clients away, over ``drain_time`` seconds, and end."""
+    """Order to close all connections after ``delay`` seconds, over ``drain_time`` seconds, and then to end."""
 
     drain_time: float
     delay: float
@@ -58,14 +59,14 @@ class Admitted(_Numbered):
     admission: Admission
 
 
-class Room(_Numbered):
-    """Answer to :class:`Join` and :class:`Look`; see :class:`soundpost.core.peers.ChannelSnapshot`."""
+class Snapshot(_Numbered):
+    """Answer to :class:`Join` and :class:`GetSnapshot`; see :class:`soundpost.core.peers.ChannelSnapshot`."""
 
     presence: bytes | None
     cached: bytes | None
 
 
-class NoRoom(_Numbered):
+class ChannelFull(_Numbered):
     """Answer to :class:`Join`: the channel has as many members as it may have."""
 
 
@@ -76,31 +77,36 @@ class Answer(_Numbered):
 
 
 class Published(_Numbered):
-    """Answer to :class:`Publish` and :class:`PublishOnce`: in this place among all events it goes to the worker's own
-    clients. ``settled``: it is on its way to all others too; else :class:`Settled` follows."""
+    """Answer to :class:`Publish` and :class:`PublishOnce`: the events have their place in the order of this host.
 
-    settled: bool
+    The worker's own clients get the events now. ``propagated`` says that the events are on their way to all other nodes
+    too; if not, :class:`Propagated` follows.
+    """
+
+    propagated: bool
 
 
-class Known(_Numbered):
-    """Answer to :class:`PublishOnce`: the request's key was taken before; see
-    :data:`soundpost.core.peers.Reception`."""
+class KnownRequest(_Numbered):
+    """Answer to :class:`PublishOnce`: the idempotency key was taken before."""
 
     reception: Literal["repeated", "different"]
 
 
-class Settled(_Numbered):
-    """What was published is on its way to all nodes, or waits for those that cannot be reached."""
+class Propagated(_Numbered):
+    """Later answer to :class:`Publish` and :class:`PublishOnce`: the events are on their way to all nodes.
+
+    Events for nodes that cannot be reached wait.
+    """
 
 
-class Reach(_Message):
-    """Whether what is published reaches all nodes there are."""
+class Reachability(_Message):
+    """News whether published events reach all nodes there are."""
 
-    all: bool
+    reaches_all: bool
 
 
-class Event(_Message):
-    """An event of another worker, or the hub's own."""
+class EventMessage(_Message):
+    """An event for the worker's clients, from another worker, another host, or the hub itself."""
 
     app_id: str
     channel: str
@@ -108,48 +114,48 @@ class Event(_Message):
     except_socket_id: str | None
 
 
-class Told(_Message):
-    """Something for this worker's observers."""
+class Observed(_Message):
+    """An event for the worker's observers."""
 
-    change: Change
+    event: ObserverEvent
 
 
 class Ping(_Message):
-    """Is the worker's loop still turning?"""
+    """Question whether the worker's loop still runs; :class:`Pong` answers it."""
 
 
 # From a worker
 
 
 class Ready(_Message):
-    """It listens. ``capacity``: open sockets at a time; ``watches``: it has observers."""
+    """News that the worker listens; ``capacity`` is the number of sockets it may have open at a time."""
 
     capacity: int
-    watches: bool
+    has_observers: bool
 
 
 class Failed(_Message):
-    """It could not start."""
+    """News that the worker could not start."""
 
     reason: str
 
 
 class Admit(_Numbered):
-    """A client wants to connect; ``address`` as :meth:`soundpost.core.peers.Peers.admit` takes it."""
+    """Request to count a connection; see :meth:`soundpost.core.peers.Peers.admit`."""
 
     app_id: str
     address: str | None = None
 
 
 class Release(_Message):
-    """An admitted client is gone."""
+    """News that an admitted connection is gone."""
 
     app_id: str
     address: str | None = None
 
 
 class Join(_Numbered):
-    """A client wants to subscribe; with ``user_id`` and ``info`` (JSON) on presence channels."""
+    """Request to count a subscription; ``user_id`` and ``info`` (JSON) are the member's on presence channels."""
 
     app_id: str
     channel: str
@@ -157,15 +163,15 @@ class Join(_Numbered):
     info: bytes
 
 
-class Look(_Numbered):
-    """How do things stand on a channel?"""
+class GetSnapshot(_Numbered):
+    """Request for the state that a subscriber of a channel is sent."""
 
     app_id: str
     channel: str
 
 
 class Leave(_Message):
-    """A subscription is no more."""
+    """News that a subscription has ended."""
 
     app_id: str
     channel: str
@@ -173,38 +179,35 @@ class Leave(_Message):
 
 
 class Publish(_Numbered):
-    """An event for all workers."""
+    """An event for all nodes."""
 
     app_id: str
-    channel: str
-    frame: bytes
-    except_socket_id: str | None
-    keep: bool
+    event: OutgoingEvent
 
 
 class PublishOnce(_Numbered):
-    """All events of a request, unless it is known already."""
+    """All events of a request, to be published unless its idempotency key was taken before."""
 
     app_id: str
-    request: RequestKey
-    events: list[ReadyEvent]
+    key: IdempotencyKey
+    events: list[OutgoingEvent]
 
 
 class Ask(_Numbered):
-    """A question about all workers."""
+    """A query about all nodes."""
 
     query: Query
 
 
 class Pong(_Message):
-    """It is."""
+    """Answer to :class:`Ping`: the worker's loop runs."""
 
 
 # Both ways
 
 
 class Terminate(_Message):
-    """Close a user's connections."""
+    """Order to close all connections of a user."""
 
     app_id: str
     user_id: str
@@ -215,47 +218,51 @@ FromHub = (
     | Reconfigure
     | Retire
     | Admitted
-    | Room
-    | NoRoom
+    | Snapshot
+    | ChannelFull
     | Answer
     | Published
-    | Known
-    | Settled
-    | Reach
-    | Event
-    | Told
+    | KnownRequest
+    | Propagated
+    | Reachability
+    | EventMessage
+    | Observed
     | Ping
     | Terminate
 )
-FromWorker = Ready | Failed | Admit | Release | Join | Look | Leave | Publish | PublishOnce | Ask | Pong | Terminate
+FromWorker = (
+    Ready | Failed | Admit | Release | Join | GetSnapshot | Leave | Publish | PublishOnce | Ask | Pong | Terminate
+)
 Message = FromHub | FromWorker
 
 HUB_PROTOCOL: Final = zlib.crc32(repr([(kind.__name__, kind.__struct_fields__) for kind in get_args(Message)]).encode())
-"""Told to each worker: one of another version, started when the code on disk is newer than the parent, would not
-understand its hub."""
+"""Checksum of all messages, compared when a worker starts.
+
+A worker of another version, started when the code on disk is newer than the parent, would not understand its hub."""
 
 _encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Message).decode
-"""A message from the bytes of :func:`encode` after the length."""
+"""Read a message from the bytes of :func:`encode` after the length."""
 
-LENGTH_SIZE = 4
+LENGTH_SIZE: Final = 4
+"""Bytes of the length in front of each message."""
 
 
 def encode(message: Message) -> bytes:
-    """A message behind its length."""
+    """Return a message as bytes, behind its length."""
     data = _encode(message)
     return len(data).to_bytes(LENGTH_SIZE, "big") + data
 
 
 class MessageReader:
-    """Messages out of a stream of bytes. What cannot be read is left out: the next message begins after its length."""
+    """A stream of bytes, divided into messages. A message that cannot be read is dropped."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._throttle = LogThrottle(log)
 
     def feed(self, data: bytes) -> list[Message]:
-        """The messages that ``data`` completes."""
+        """Return the messages that ``data`` completes."""
         buffer = self._buffer
         buffer += data
         found: list[Message] = []
@@ -268,12 +275,12 @@ class MessageReader:
             try:
                 found.append(decode(buffer[begin:end]))
             except (msgspec.DecodeError, RecursionError) as error:
-                self._leave_out(error)
+                self._drop(error)
             start = end
         del buffer[:start]
         return found
 
-    def _leave_out(self, error: Exception) -> None:
+    def _drop(self, error: Exception) -> None:
         self._throttle.warn(
             "unread", "a message of hub and workers cannot be read and is dropped: %s", error, silence=MINUTE
         )

@@ -1,4 +1,4 @@
-"""Who waits until everything that was published before is in order."""
+"""Callbacks that wait until all events published so far have their place in the order of all nodes."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from collections import deque
 from collections.abc import Callable
 
 
-class Settling:
-    """How many events were published, how many of them were answered, and who waits for as many answers.
+class PublishBarrier:
+    """Counts published and acknowledged events, and calls back when all earlier events are acknowledged.
 
-    Answers come in the order of the events, but for those of several servers of a Redis Cluster: there a publisher may
-    be answered a moment early.
+    Acknowledgements come in the order of the events, except from several servers of a Redis Cluster: there a callback
+    may come a moment early.
     """
 
-    __slots__ = ("_answered", "_published", "_waiting")
+    __slots__ = ("_acknowledged", "_published", "_waiting")
 
     def __init__(self) -> None:
         self._published = 0
-        self._answered = 0
+        self._acknowledged = 0
         self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
 
     def begin(self) -> None:
-        """Something was published."""
+        """Count a published event."""
         self._published += 1
 
     def end(self) -> None:
-        """It is in order, or never will be."""
-        self._answered += 1
-        while self._waiting and self._waiting[0][0] <= self._answered:
+        """Count an acknowledged event: it is in order, or waits for hosts that cannot be reached."""
+        self._acknowledged += 1
+        while self._waiting and self._waiting[0][0] <= self._acknowledged:
             self._waiting.popleft()[1]()
 
     def wait(self, then: Callable[[], None]) -> None:
-        """Call back once everything up to now is; at once if it is already."""
-        if self._answered == self._published:
+        """Call back once every event published so far is acknowledged; at once if all are."""
+        if self._acknowledged == self._published:
             then()
         else:
             self._waiting.append((self._published, then))

@@ -1,95 +1,101 @@
-"""A process that is the only node of its host: it calls the registry itself."""
+"""The backplane of a process that is the only node of its host."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from soundpost.backplane.idempotency import RequestKeys
-from soundpost.backplane.publish_barrier import Settling
+from soundpost.backplane.idempotency import IdempotencyKeys
+from soundpost.backplane.publish_barrier import PublishBarrier
 from soundpost.backplane.registry import Registry
 from soundpost.core.member import Member
-from soundpost.core.peers import Admission, ChannelSnapshot, Query, ReadyEvent, Reception, RequestKey
-
-if TYPE_CHECKING:
-    from soundpost.backplane.redis.registry import ClusterRegistry
-    from soundpost.core.node import Node
+from soundpost.core.peers import (
+    Admission,
+    ChannelSnapshot,
+    IdempotencyKey,
+    OutgoingEvent,
+    PeersHandler,
+    Query,
+    Reception,
+)
 
 
 class SingleNode:
-    """The backplane of a node without others on its host; see :class:`soundpost.core.peers.Peers`."""
+    """A node's direct line to the registry in the same process; see :class:`soundpost.core.peers.Peers`."""
 
-    def __init__(self, registry: Registry | ClusterRegistry) -> None:
+    def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._settling = Settling()
-        self._request_keys = RequestKeys()
-        self._node: Node
+        self._barrier = PublishBarrier()
+        self._idempotency_keys = IdempotencyKeys()
+        self._node: PeersHandler
 
     @property
     def reaches_all(self) -> bool:
-        """Whether other hosts, if there are any, can be reached."""
+        """Tell whether published events reach all hosts."""
         return self._registry.reaches_all
 
-    def attach(self, node: Node) -> None:
-        """Whom to tell of members and counts, and what others say."""
+    def attach(self, node: PeersHandler) -> None:
+        """Take the node that everything from the others goes to."""
         self._node = node
         self._registry.add_node(node)
 
     def admit(self, app_id: str, then: Callable[[Admission], None], address: str | None = None) -> None:
-        """Count a connection, if there may be one more."""
+        """Count a connection, unless a limit is reached."""
         self._registry.admit(self._node, app_id, then, address)
 
     def release(self, app_id: str, address: str | None = None) -> None:
-        """A connection is gone."""
+        """Uncount a connection."""
         self._registry.release(self._node, app_id, address)
 
-    def join(self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]) -> None:
+    def join(
+        self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]
+    ) -> None:
         """Count a subscription."""
         self._registry.join(self._node, app_id, channel, newcomer, then)
 
     def snapshot(self, app_id: str, channel: str, then: Callable[[ChannelSnapshot], None]) -> None:
-        """What a subscriber is told."""
+        """Read the state that a subscriber of the channel is sent."""
         self._registry.snapshot(app_id, channel, then)
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
-        """A subscription is no more."""
+        """Uncount a subscription."""
         self._registry.leave(self._node, app_id, channel, user_id)
 
-    def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
-        """Own clients first; then the others."""
-        self._node.deliver_event(app_id, channel, frame, except_socket_id)
-        self._settling.begin()
-        self._registry.publish(self._node, app_id, channel, frame, except_socket_id, keep, self._settle)
+    def publish(self, app_id: str, event: OutgoingEvent) -> None:
+        """Deliver an event to this node's clients first, then to the other hosts."""
+        self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
+        self._barrier.begin()
+        self._registry.publish(self._node, app_id, event, self._acknowledge)
 
     def publish_once(
-        self, app_id: str, request: RequestKey, events: list[ReadyEvent], then: Callable[[Reception], None]
+        self, app_id: str, key: IdempotencyKey, events: list[OutgoingEvent], then: Callable[[Reception], None]
     ) -> None:
-        """Publish all events of a request, unless it came before."""
-        reception = self._request_keys.receive(app_id, request)
+        """Publish all events of a request, unless its idempotency key was taken before."""
+        reception = self._idempotency_keys.receive(app_id, key)
         if reception == "new":
             for event in events:
-                self.publish(app_id, *event)
+                self.publish(app_id, event)
         then(reception)
 
-    def _settle(self, taken: bool) -> None:
-        self._settling.end()
+    def _acknowledge(self, taken: bool) -> None:
+        self._barrier.end()
 
-    def settled(self, then: Callable[[], None]) -> None:
-        """Call back when what was published so far is on its way to all hosts, or waits for those out of reach."""
-        self._settling.wait(then)
+    def after_publishes(self, then: Callable[[], None]) -> None:
+        """Call back once the events published so far are on their way to all hosts, or wait for unreachable ones."""
+        self._barrier.wait(then)
 
     def terminate(self, app_id: str, user_id: str) -> None:
-        """Close the connections of a user on other hosts."""
+        """Close all connections of a user on other hosts."""
         self._registry.terminate(self._node, app_id, user_id)
 
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
-        """The registry knows, or finds out."""
+        """Answer a query from the registry."""
         self._registry.answer(query, then)
 
     def flush(self) -> None:
-        """Nothing waits: what goes to other hosts leaves with the loop's turn."""
+        """Do nothing: messages to other hosts leave with the loop turn."""
 
     def housekeep(self) -> None:
-        """Counts of large channels, expired events and keys."""
-        self._request_keys.drop_expired()
+        """Drop expired idempotency keys, and do the registry's periodic work."""
+        self._idempotency_keys.drop_expired()
         self._registry.housekeep()

@@ -6,6 +6,7 @@ Source: https://pusher.com/docs/channels/using_channels/events/#triggering-clien
 from __future__ import annotations
 
 from soundpost.core.connection import Connection
+from soundpost.core.peers import OutgoingEvent
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.errors import ProtocolError
 from soundpost.wire import codes, messages
@@ -50,7 +51,7 @@ def relay(connection: Connection, message: ClientMessage) -> None:
         )
     _check_rate(connection)
     frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
-    app.node.peers.publish(settings.id, channel.name, frame, connection.socket_id, keep=False)
+    app.node.peers.publish(settings.id, OutgoingEvent(channel.name, frame, connection.socket_id, keep=False))
     for observer in app.node.observers:
         observer.client_event(connection, channel, message.event, data)
 

@@ -12,9 +12,10 @@ from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.log_throttle import LogThrottle
-from soundpost.core.observer import Observer
+from soundpost.core.observer import Observer, notify
+from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.outbox import CallSoon, Outbox
-from soundpost.core.peers import Change, Peers
+from soundpost.core.peers import Peers
 from soundpost.wire import codes, messages
 
 Deliver = Callable[[Iterable[Connection], bytes], None]
@@ -95,7 +96,7 @@ class Node:
 
     def after_sending(self, callback: Callable[[], None]) -> None:
         """Call back when all that was published up to now is in order on all nodes, and sent on this one."""
-        self.peers.settled(partial(self.outbox.after_flush, callback))
+        self.peers.after_publishes(partial(self.outbox.after_flush, callback))
 
     def every_second(self) -> None:
         """Do what is due to the second."""
@@ -109,8 +110,8 @@ class Node:
         self.peers.housekeep()
 
     @property
-    def watches(self) -> bool:
-        """Whether there are observers."""
+    def has_observers(self) -> bool:
+        """Tell whether the node has observers."""
         return bool(self.observers)
 
     # What the backplane tells: events of other nodes, and what has become of channels on all of them.
@@ -128,7 +129,7 @@ class Node:
         if app is not None:
             users.terminate(app, user_id)
 
-    def tell(self, change: Change) -> None:
-        """Something happened that concerns all nodes, and is told to this one."""
+    def observe(self, event: ObserverEvent) -> None:
+        """Hand an event about a channel or member to all observers."""
         for observer in self.observers:
-            getattr(observer, change.what)(*change.about)
+            notify(observer, event)

@@ -6,7 +6,16 @@ of each hook is one step over an empty tuple.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
+
+from soundpost.core.observer_events import (
+    ChannelOccupied,
+    ChannelVacated,
+    MemberAdded,
+    MemberRemoved,
+    ObserverEvent,
+    SubscriptionCountChanged,
+)
 
 if TYPE_CHECKING:
     from soundpost.core.channel import Channel
@@ -54,3 +63,20 @@ class Observer:
 
     def output_overflowed(self, connection: Connection) -> None:
         """A slow client was closed with 4100 because too much waited for it."""
+
+
+def notify(observer: Observer, event: ObserverEvent) -> None:
+    """Call the observer's method for an event about a channel or member."""
+    match event:
+        case ChannelOccupied():
+            observer.channel_occupied(event.app_id, event.channel)
+        case ChannelVacated():
+            observer.channel_vacated(event.app_id, event.channel)
+        case MemberAdded():
+            observer.member_added(event.app_id, event.channel, event.user_id)
+        case MemberRemoved():
+            observer.member_removed(event.app_id, event.channel, event.user_id)
+        case SubscriptionCountChanged():
+            observer.subscription_count(event.app_id, event.channel, event.count)
+        case _:
+            assert_never(event)

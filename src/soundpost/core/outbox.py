@@ -7,12 +7,17 @@ there is to do, and delays nothing when there is little.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from soundpost.core.channel import Channel
+from typing import Protocol
 
 CallSoon = Callable[[Callable[[], None]], object]
+"""A loop's ``call_soon``: call back in the next loop turn."""
+
+
+class Flushable(Protocol):
+    """An object with queued frames: a channel."""
+
+    def flush(self) -> None:
+        """Send all queued frames."""
 
 
 class Outbox:
@@ -21,10 +26,10 @@ class Outbox:
     def __init__(self, call_soon: CallSoon, before: Callable[[], None] = lambda: None) -> None:
         self._call_soon = call_soon
         self._before = before  # others are to hear before this node's clients take their time
-        self._channels: list[Channel] = []
+        self._channels: list[Flushable] = []
         self._waiting: list[Callable[[], None]] = []
 
-    def mark(self, channel: Channel) -> None:
+    def mark(self, channel: Flushable) -> None:
         """A channel has its first frame of this turn."""
         if not self._channels:
             self._call_soon(self.flush)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache, partial
 
-from soundpost.backplane import Registry, SingleNode
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
@@ -67,7 +67,7 @@ class Server:
         self.lingering = Lingering()
         self.node = Node(
             settings.apps,
-            peers=peers or SingleNode(Registry(settings.apps, call_soon=self.loop.call_soon)),
+            peers=peers or SingleNode(MemoryRegistry(settings.apps, call_soon=self.loop.call_soon)),
             call_soon=self.loop.call_soon,
             deliver=deliver,
             compress=Deflater(self.settings.compression_threshold).frame if self.settings.compression else None,

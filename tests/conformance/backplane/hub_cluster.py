@@ -10,9 +10,9 @@ import pytest
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane.hub import Hub, WorkerEnd
-from soundpost.backplane.hub_messages import Event, Message, MessageReader, encode
+from soundpost.backplane.hub_messages import EventMessage, Message, MessageReader, encode
 from soundpost.backplane.hub_peers import HubPeers
-from soundpost.backplane.registry import Registry
+from soundpost.backplane.memory_registry import MemoryRegistry
 
 
 @asynccontextmanager
@@ -51,7 +51,7 @@ class Stream:
         """Let so many bytes arrive."""
         data, self._bytes = self._bytes[:size], self._bytes[size:]
         for message in self._reader.feed(data):
-            self.events += isinstance(message, Event)
+            self.events += isinstance(message, EventMessage)
             self._receive(message)
 
 
@@ -65,7 +65,7 @@ class Spoke:
         self.stage = Stage(*setup.apps, peers=peers, observers=observers)
         self.to_node = Stream(peers.handle)
         self.end: WorkerEnd = hub.add(self.to_node.send)
-        self.end.watches = bool(observers)
+        self.end.has_observers = bool(observers)
 
     @property
     def streams(self) -> tuple[Stream, Stream]:
@@ -80,7 +80,7 @@ class HubCluster(Cluster):
     def __init__(self, setup: Setup) -> None:
         self.nodes = []
         self._setup = setup
-        self._hub = Hub(Registry(setup.apps, max_connections=setup.server_max_connections, clock=lambda: 0.0))
+        self._hub = Hub(MemoryRegistry(setup.apps, max_connections=setup.server_max_connections, clock=lambda: 0.0))
         self._spokes: dict[Stage, Spoke] = {}
 
     async def settle(self) -> None:

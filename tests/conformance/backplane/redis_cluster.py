@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane import SingleNode
-from soundpost.backplane.redis.messages import Event, parse
+from soundpost.backplane.redis.topic_messages import EventMessage, parse
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.registry import ClusterRegistry
+from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.servers import Address, Login, Plain
 from support.redis_process import shared_redis
 from support.redis_relay import Relay
@@ -39,9 +39,9 @@ class Host:
     def __init__(self, setup: Setup, relay: Relay, prefix: str) -> None:
         self.relay = relay
         self.redis = Redis(
-            Plain(Address("127.0.0.1", relay.port), Login()), prefix, patience=60
+            Plain(Address("127.0.0.1", relay.port), Login()), prefix, command_timeout=60
         )  # a test may hold it back
-        self.registry = ClusterRegistry(
+        self.registry = RedisRegistry(
             setup.apps, self.redis, loop=asyncio.get_running_loop(), max_connections=setup.server_max_connections
         )
         self.events = 0
@@ -53,7 +53,7 @@ class Host:
 
     def _count(self, topic: bytes, data: bytes) -> None:
         message = parse(data)
-        self.events += isinstance(message, Event) and message.origin != self.redis.origin
+        self.events += isinstance(message, EventMessage) and message.origin != self.redis.origin
         self._take(topic, data)
 
     async def flows(self) -> None:
@@ -122,7 +122,7 @@ class RedisCluster(Cluster):
             redis, dead = alive[0].redis, self._dead[0]
             await redis._ask_server(b"nodes", "ZREM", redis.tag(b"nodes") + b":nodes", dead)
             await redis._ask_server(b"nodes", "ZADD", redis.tag(b"nodes") + b":graves", 0, dead)
-            await redis._beat()
+            await redis.burials.beat()
             for host in alive:
                 await host.redis._ask_server(b"nodes", "PING")
                 await asyncio.gather(*host.redis._burials)

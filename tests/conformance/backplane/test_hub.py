@@ -14,57 +14,58 @@ from soundpost.backplane.hub_messages import (
     Admitted,
     Answer,
     Ask,
+    ChannelFull,
     Configuration,
-    Event,
+    EventMessage,
     Join,
-    Known,
+    KnownRequest,
     Message,
     MessageReader,
-    NoRoom,
+    Observed,
     Publish,
     PublishOnce,
-    Room,
+    Snapshot,
     Terminate,
-    Told,
     encode,
 )
-from soundpost.backplane.registry import Registry
+from soundpost.backplane.memory_registry import MemoryRegistry
 from soundpost.config.settings import Settings
-from soundpost.core.peers import Change, ChannelsQuery, ReadyEvent, RequestKey, UsersQuery
+from soundpost.core.observer_events import ChannelVacated, SubscriptionCountChanged
+from soundpost.core.peers import ChannelsQuery, IdempotencyKey, OutgoingEvent, UsersQuery
 
 
 def test_a_worker_that_is_still_starting_is_told_nothing() -> None:
-    hub = Hub(Registry([APP]))
+    hub = Hub(MemoryRegistry([APP]))
     said: list[Message] = []
     running, lost = hub.add(lambda message: None), hub.add(lambda message: None)
     hub.add(said.append)
     for worker in (running, lost):
-        worker.watches = True
+        worker.has_observers = True
         worker.handle(Admit(1, "1"))
         worker.handle(Join(2, "1", f"room of {id(worker)}", None, b""))
 
     running.handle(Terminate("1", "ann"))
-    running.handle(Publish(3, "1", "room", b"frame", None, keep=False))
+    running.handle(Publish(3, "1", OutgoingEvent("room", b"frame", None, keep=False)))
     hub.remove(lost)
 
     assert said == []
 
 
 def test_what_a_lost_worker_leaves_is_told_to_one_that_watches() -> None:
-    hub = Hub(Registry([APP]))
+    hub = Hub(MemoryRegistry([APP]))
     said: list[Message] = []
     hub.add(lambda message: pytest.fail("it is still starting"))
     lost, heir = hub.add(lambda message: None), hub.add(said.append)
-    heir.watches = True
+    heir.has_observers = True
     lost.handle(Join(1, "1", "room", None, b""))
 
     hub.remove(lost)
 
-    assert said == [Told(Change("channel_vacated", ["1", "room"]))]
+    assert said == [Observed(ChannelVacated("1", "room"))]
 
 
 def test_a_worker_is_lost_once() -> None:
-    hub = Hub(Registry([APP]))
+    hub = Hub(MemoryRegistry([APP]))
     lost, other = hub.add(lambda message: None), hub.add(lambda message: None)
     for worker in (lost, other):
         worker.handle(Join(1, "1", "room", None, b""))
@@ -84,17 +85,17 @@ MESSAGES: list[Message] = [
     Join(7, "1", "presence-é", -(2**63), b'{"name":"\xc3\xa9"}'),
     Join(7, "1", "presence-room", "ann", b"null"),
     Join(1, "1", "room", None, b""),
-    Room(3, b'"{}"', None),
-    NoRoom(4),
-    Publish(5, "1", "room", bytes(range(256)) * 300, "1.2", keep=True),
-    PublishOnce(5, "1", RequestKey("k", "d"), [ReadyEvent("room", b"\x81", None, keep=False)] * 3),
-    Known(5, "repeated"),
-    Event("1", "room", b"", None),
+    Snapshot(3, b'"{}"', None),
+    ChannelFull(4),
+    Publish(5, "1", OutgoingEvent("room", bytes(range(256)) * 300, "1.2", keep=True)),
+    PublishOnce(5, "1", IdempotencyKey("k", "d"), [OutgoingEvent("room", b"\x81", None, keep=False)] * 3),
+    KnownRequest(5, "repeated"),
+    EventMessage("1", "room", b"", None),
     Ask(6, UsersQuery("1", "presence-room")),
     Answer(1, [b'"ann"', b"1"]),
     Answer(1, {"room": {"user_count": 2, "cache": {"event": "e", "data": "{}", "ttl": 3}}}),
     Answer(1, None),
-    Told(Change("subscription_count", ["1", "room", 3])),
+    Observed(SubscriptionCountChanged("1", "room", 3)),
 ]
 
 

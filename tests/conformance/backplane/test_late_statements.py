@@ -49,7 +49,7 @@ async def test_what_a_dead_host_stated_late_is_taken_out(name: str) -> None:
         # The burial found something, so the grave was open for another lease.
         await redis._ask_server(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET, app_bucket("1"))
         for script, arguments in LATE[name]:
-            await redis._ask(script, BUCKET, *arguments, node=dead)
+            await redis.ask_script(script, BUCKET, *arguments, node=dead)
         await redis._ask_server(app_bucket("1"), "HSET", redis.tag(app_bucket("1")) + b":connections", dead, 7)
         cluster._dead.append(dead)
         await cluster.settle()
@@ -65,7 +65,7 @@ async def test_a_dead_host_s_member_is_refused_where_no_burial_would_find_it() -
         assert isinstance(cluster, RedisCluster)
         redis, dead = await lose_one(cluster)
         with pytest.raises(hiredis.ReplyError, match="took it for dead"):
-            await redis._ask(ENTER, BUCKET, ROOM, "ghost", '{"user_id":"ghost"}', 100, node=dead)
+            await redis.ask_script(ENTER, BUCKET, ROOM, "ghost", '{"user_id":"ghost"}', 100, node=dead)
         (stays,) = cluster.nodes
         assert await cluster.ask(stays, UsersQuery("1", ROOM)) == []
 
@@ -80,8 +80,8 @@ async def test_a_grave_is_open_for_another_lease_if_there_was_something_in_it() 
         )  # the harness has waited for the second
 
         await redis._ask_server(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET)
-        await redis._ask(COUNT, BUCKET, "0", ROOM, 1, node=dead)
-        await redis._bury_dead(dead, ())
+        await redis.ask_script(COUNT, BUCKET, "0", ROOM, 1, node=dead)
+        await redis.burials._bury_dead(dead, ())
         assert float(await redis._ask_server(b"nodes", "ZSCORE", graves, dead)) > 0
-        await redis._bury_dead(dead, ())
+        await redis.burials._bury_dead(dead, ())
         assert await redis._ask_server(b"nodes", "ZSCORE", graves, dead) is None

@@ -8,7 +8,7 @@ from typing import Any
 from conformance.backplane.cluster import SUCCEEDED, Cluster, names
 from conformance.backplane.hub_cluster import one_order
 from conformance.protocol.stage import Stage
-from soundpost.core.peers import Reception, RequestKey
+from soundpost.core.peers import Reception, IdempotencyKey
 from soundpost.core.publishing import publish_once
 
 ROOM = [("room", "e", "{}", None)]
@@ -17,7 +17,7 @@ ROOM = [("room", "e", "{}", None)]
 def send(node: Stage, key: str, *, events: Sequence[Any] = ROOM, digest: str = "d") -> list[Reception]:
     """A request with a key; the list gets what became of it."""
     found: list[Reception] = []
-    publish_once(node.app, RequestKey(key, digest), events, found.append)
+    publish_once(node.app, IdempotencyKey(key, digest), events, found.append)
     return found
 
 

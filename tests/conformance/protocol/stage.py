@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from soundpost.backplane import Registry, SingleNode
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.event_cache import EventCache
 from soundpost.core import protocol
 from soundpost.core.app import App
@@ -18,7 +18,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Deliver, Node, write_each
 from soundpost.core.observer import Observer
-from soundpost.core.peers import Admission, Peers
+from soundpost.core.peers import Admission, OutgoingEvent, Peers
 from soundpost.core.publishing import publish
 
 APP: Final = AppSettings(id="1", key="app-key", secret="app-secret")
@@ -134,14 +134,14 @@ class Client(Connection):
 class RecordingPeers(SingleNode):
     """Notes what the node tells the others."""
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: MemoryRegistry) -> None:
         super().__init__(registry)
         self.told: list[tuple[str, ...]] = []
         self.published: list[tuple[str, Message, str | None]] = []
 
-    def publish(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, keep: bool) -> None:
-        super().publish(app_id, channel, frame, except_socket_id, keep)
-        self.published.append((channel, decode_frames(frame)[0], except_socket_id))
+    def publish(self, app_id: str, event: OutgoingEvent) -> None:
+        super().publish(app_id, event)
+        self.published.append((event.channel, decode_frames(event.frame)[0], event.except_socket_id))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         self.told.append(("terminate", app_id, user_id))
@@ -160,7 +160,7 @@ class Stage:
     ) -> None:
         self.now = 1000.0
         served = apps or (msgspec.structs.replace(APP, **options),)
-        self.registry = Registry(served, clock=lambda: self.now)
+        self.registry = MemoryRegistry(served, clock=lambda: self.now)
         self.peers = RecordingPeers(self.registry)
         self._soon: list[Callable[[], None]] = []
         self.node = Node(

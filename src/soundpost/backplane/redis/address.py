@@ -1,4 +1,4 @@
-"""From a Redis URL to the servers it names.
+"""Redis URLs, and the servers that they name.
 
 ``redis://user:password@host:6379/0``, ``rediss://`` over TLS, ``unix:///path?db=0``; several hosts, with commas in
 between, for ``redis-sentinel://host1:26379,host2:26379/0#master`` and ``redis-cluster://host1,host2`` (over TLS
@@ -27,7 +27,7 @@ _ENCODE: Final = "special characters of user and password are percent-encoded: /
 
 
 def servers_of(settings: ScalingSettings) -> Servers:
-    """What ``[scaling]`` names. Raises StartError for a URL or a file that cannot be used."""
+    """Return the servers that ``[scaling]`` names. Raise StartError for a URL or a file that cannot be used."""
     written = settings.redis or ""
     url = _split(written)
     scheme, _, kind = _OF_LARAVEL.get(url.scheme, url.scheme).partition("-")

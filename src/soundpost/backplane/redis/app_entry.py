@@ -1,4 +1,4 @@
-"""An app as this host knows it: its connections, node by node, and its channels."""
+"""An app on this host: its connections by node, and its channels."""
 
 from __future__ import annotations
 
@@ -8,30 +8,31 @@ from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.redis.buckets import bucket_limit
 from soundpost.backplane.redis.received import largest_frame
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.peers import PeersHandler
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.channel import SharedChannel
-    from soundpost.backplane.registry import NodeEnd
 
 
 class AppEntry:
-    """What this host has of an app."""
+    """The connections and channels that this host has of one app."""
 
     def __init__(self, app: AppSettings) -> None:
         self.configure(app)
         self.channels: dict[str, SharedChannel] = {}
-        """Those that have subscribers here."""
-        self.connections: dict[NodeEnd, int] = {}
+        """Channels that have subscribers here, by name."""
+        self.connections: dict[PeersHandler, int] = {}
+        """Number of connections by node."""
         self.addresses = Addresses()
 
     def configure(self, app: AppSettings) -> None:
-        """Its settings, at first and from now on."""
+        """Take the app's settings."""
         self.app = app
         self.max_cached_per_bucket = bucket_limit(app.max_cached_channels)
         self.largest_frame = largest_frame(app)
 
-    def terminate(self, user_id: str, except_node: NodeEnd | None = None) -> None:
-        """Have a user's connections closed on the nodes that have any of the app, but one."""
+    def terminate(self, user_id: str, except_node: PeersHandler | None = None) -> None:
+        """Close all connections of a user on this host's nodes, except one node."""
         for node, connections in list(self.connections.items()):
             if connections and node is not except_node:
                 node.terminate(self.app.id, user_id)

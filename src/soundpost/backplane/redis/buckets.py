@@ -1,4 +1,4 @@
-"""Parts that the channels of an app are in: as many places of a Redis Cluster one app can be spread over."""
+"""Buckets, the parts into which the channels of an app are divided; a Redis Cluster can spread an app over as many servers."""
 
 from __future__ import annotations
 
@@ -8,32 +8,35 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 BUCKETS: Final = 16
+"""Number of buckets of each app."""
 CONTROL: Final = b"nodes"
-"""Where nodes are told of, and what is for all of them."""
+"""Bucket of the list of nodes, and of messages for all nodes."""
 
 
 def app_bucket(app_id: str) -> bytes:
-    """Where an app's number of connections is."""
+    """Return the bucket of an app's number of connections."""
     return quote(app_id, safe="").encode()
 
 
 def bucket_of(app_id: str, channel: str) -> bytes:
-    """The bucket a channel is in."""
+    """Return the bucket of a channel."""
     return b"%b:%d" % (app_bucket(app_id), zlib.crc32(channel.encode()) % BUCKETS)
 
 
 def all_buckets(app_id: str) -> list[bytes]:
-    """The buckets of an app."""
+    """Return all buckets of an app."""
     return [b"%b:%d" % (app_bucket(app_id), number) for number in range(BUCKETS)]
 
 
 def bucket_limit(limit: int) -> int:
-    """How many channels a bucket may keep something of if an app may of ``limit``: a sixteenth, and four standard
-    deviations of what chance gives one bucket more than another, so that there is room for those ``limit``."""
+    """Return the number of channels that one bucket may keep an event of, if the app may keep ``limit``.
+
+    A sixteenth, and four standard deviations of the number that chance gives a bucket, so that ``limit`` channels fit.
+    """
     mean = limit / BUCKETS
     return math.ceil(mean + 4 * math.sqrt(mean))
 
 
 def app_of(bucket: bytes) -> str:
-    """The app a bucket is of."""
+    """Return the id of the app of a bucket."""
     return unquote(bucket.partition(b":")[0].decode())

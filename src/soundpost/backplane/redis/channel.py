@@ -1,33 +1,30 @@
-"""A channel as this host knows it: its own subscribers, node by node, and what Redis says of everybody's."""
+"""A channel on this host: its own subscriptions by node, and the state of all hosts as heard from Redis."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from soundpost.backplane.members import Members
 from soundpost.core.member import Member
-from soundpost.core.peers import ChannelSnapshot
+from soundpost.core.peers import ChannelSnapshot, PeersHandler
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 
-if TYPE_CHECKING:
-    from soundpost.backplane.registry import NodeEnd
-
 
 class Share:
-    """What one node of this host has of a channel."""
+    """One node's subscriptions to a channel."""
 
     __slots__ = ("count", "users")
 
     def __init__(self) -> None:
         self.count = 0
+        """Number of subscriptions."""
         self.users: dict[str, int] = {}
-        """Subscriptions of each user, on presence channels."""
+        """Number of subscriptions by user id, on presence channels."""
 
 
 class SharedChannel:
-    """One channel that has subscribers here."""
+    """One channel that has subscribers on this host."""
 
     __slots__ = (
         "app_id",
@@ -50,70 +47,71 @@ class SharedChannel:
         self.name = name
         self.bucket = bucket
         self.topic = topic
-        self.shares: dict[NodeEnd, Share] = {}
+        self.shares: dict[PeersHandler, Share] = {}
         self.count = 0
-        """Subscriptions here."""
+        """Number of subscriptions on this host."""
         self.own: dict[str, tuple[Member, int]] = {}
-        """Users that are present here, and how often; those whose join is under way are counted."""
+        """Members on this host with their number of connections, including those whose join is under way."""
         self.members = Members() if kind_of(name).is_presence else None
-        """Users present anywhere, as far as was heard."""
+        """Members on all hosts, as last heard; None on channels without members."""
         self.version = 0
-        """Of members and last event, as last heard."""
+        """Version of members and last event, as last heard."""
         self.last: bytes | None = None
-        """The last event's frame, on cache channels."""
+        """Frame of the last event, on cache channels."""
         self.last_until = 0.0
+        """Time when the last event expires, in seconds of the loop's clock."""
         self.syncing = True
-        """What Redis has is being asked for: messages that come before the answer are part of it."""
+        """True while the state is asked for: messages that come before the answer are part of the answer."""
         self.waiting: list[Callable[[], None]] | None = []
-        """Joins that wait for the first answer; None once it has come."""
+        """Joins that wait for the first answer; None once the answer has come."""
 
     @property
     def is_wanted(self) -> bool:
-        """Whether somebody here is subscribed, or will be."""
+        """Tell whether the channel has subscribers here, or subscriptions on their way."""
         return bool(self.count or self.own or self.waiting)
 
     @property
     def stated_count(self) -> int:
-        """What Redis is told: 0 takes all users with it, so not while the first join is still under way."""
+        """Return the number to state to Redis: never 0 while a join is under way, as 0 removes all users of the node."""
         return self.count or int(self.is_wanted)
 
     def keep(self, frame: bytes, until: float) -> None:
-        """Remember the last event, up to a time."""
+        """Keep the last event until a time."""
         self.last, self.last_until = frame, until
 
     def forget(self) -> None:
-        """The last event is kept no longer."""
+        """Drop the last event."""
         self.last, self.last_until = None, 0.0
 
     def last_at(self, now: float) -> bytes | None:
-        """The last event's frame, unless it expired."""
+        """Return the last event's frame; None if there is none or it has expired."""
         return self.last if now < self.last_until else None
 
     def snapshot(self, now: float) -> ChannelSnapshot:
-        """What a subscriber is told."""
+        """Return the state that a subscriber is sent."""
         return ChannelSnapshot(None if self.members is None else self.members.as_json_string(), self.last_at(now))
 
-    def deliver(self, frame: bytes, except_socket_id: str | None = None, except_node: NodeEnd | None = None) -> None:
-        """Hand a frame to the nodes of this host, but one."""
+    def deliver(self, frame: bytes, except_socket_id: str | None = None, except_node: PeersHandler | None = None) -> None:
+        """Deliver a frame to the nodes of this host that have subscribers, except one node."""
         for node in self.shares:
             if node is not except_node:
                 node.deliver_event(self.app_id, self.name, frame, except_socket_id)
 
     def enter(self, member: Member) -> None:
-        """Somebody is present, here or elsewhere: tell the subscribers if they do not know."""
+        """Add a member of this or another host, and tell the subscribers if the member is new to them."""
         if self.members is not None and member.id not in self.members:
             self.members.enter(member)
             self.deliver(messages.member_added(self.name, member.id_json, member.info_json))
 
     def leave(self, user_id: str) -> None:
-        """Somebody is present nowhere any more, or so it is said: those who are here know better."""
+        """Remove a member, and tell the subscribers; ignored for a user with connections on this host."""
         if self.members is not None and user_id in self.members and user_id not in self.own:
             member = self.members.leave(user_id)
             if member is not None:
                 self.deliver(messages.member_removed(self.name, member.id_json))
 
-    def take_members(self, members: list[Member]) -> None:
-        """Everybody who is present, as Redis has it: tell the subscribers of the difference."""
+    def replace_members(self, members: list[Member]) -> None:
+        """Take all members from Redis, and tell the subscribers of the differences."""
         if self.members is None:
             return
         present = {member.id for member in members}
@@ -123,12 +121,12 @@ class SharedChannel:
             self.enter(member)
 
     def is_full_for(self, user_id: str, max_members: int) -> bool:
-        """Whether there is no room for a user, as far as was heard."""
+        """Tell whether the channel has no room for a user, as far as was heard."""
         return self.members is not None and user_id not in self.members and len(self.members) >= max_members
 
     # Subscriptions of this host
 
-    def add(self, node: NodeEnd, user_id: str | None) -> None:
+    def add(self, node: PeersHandler, user_id: str | None) -> None:
         """Count a subscription."""
         share = self.shares.get(node)
         if share is None:
@@ -138,8 +136,8 @@ class SharedChannel:
         if user_id is not None:
             share.users[user_id] = share.users.get(user_id, 0) + 1
 
-    def remove(self, node: NodeEnd, user_id: str | None) -> bool:
-        """A subscription is no more; whether it was counted."""
+    def remove(self, node: PeersHandler, user_id: str | None) -> bool:
+        """Uncount a subscription; return whether it had been counted."""
         share = self.shares.get(node)
         if share is None:
             return False
@@ -154,12 +152,12 @@ class SharedChannel:
         return True
 
     def claim(self, newcomer: Member) -> None:
-        """One more connection of a user wants to be present here, or is."""
+        """Count one more connection of a member on this host, present or about to be."""
         member, times = self.own.get(newcomer.id, (newcomer, 0))
         self.own[newcomer.id] = (member, times + 1)
 
     def waive(self, user_id: str) -> bool:
-        """One less; whether it was the last."""
+        """Count one connection of a member less; return whether it was the last on this host."""
         member, times = self.own[user_id]
         if times > 1:
             self.own[user_id] = (member, times - 1)

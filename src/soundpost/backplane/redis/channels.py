@@ -1,8 +1,8 @@
-"""The channels that have subscribers on this host, each in step with what Redis has of it.
+"""The channels that have subscribers on this host, kept in step with Redis.
 
-A channel's topic is subscribed to first, and then all there is of it is asked for; messages and answers come in the
-order of what happened in Redis, so what follows the answer are changes to it. Each change has a number; if one is
-missing, everything is asked for anew.
+This host subscribes to a channel's topic first, and then asks for the channel's whole state. Messages and answers come
+in the order of what happened in Redis, so the messages after the answer are changes to the state. Each change has a
+version number; if one is missing, the whole state is asked for again.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from soundpost.backplane.redis import messages as wire
+from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
-from soundpost.backplane.redis.counts import Counts, Tell
+from soundpost.backplane.redis.counts import Counts, ReportChanges
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
@@ -27,21 +27,26 @@ log = logging.getLogger("soundpost.redis")
 
 
 class Channels:
-    """Opens channels, keeps them in step, closes them. ``clock`` in seconds."""
+    """Opens channels, keeps them in step, closes them. ``clock`` is in seconds."""
 
     def __init__(
-        self, apps: Mapping[str, AppEntry], redis: Redis, counts: Counts, tell: Tell, clock: Callable[[], float]
+        self,
+        apps: Mapping[str, AppEntry],
+        redis: Redis,
+        counts: Counts,
+        report_changes: ReportChanges,
+        clock: Callable[[], float],
     ) -> None:
         self._apps = apps
         self._redis = redis
         self._counts = counts
-        self._tell = tell
+        self._report_changes = report_changes
         self._clock = clock
         self.by_topic: dict[bytes, SharedChannel] = {}
         self._throttle = LogThrottle(log, clock)
 
     def open(self, entry: AppEntry, name: str) -> SharedChannel:
-        """A channel for its first subscriber; :meth:`sync` is to follow, unless Redis is away."""
+        """Open a channel for its first subscriber; :meth:`sync` must follow, unless Redis is away."""
         bucket = bucket_of(entry.app.id, name)
         channel = SharedChannel(entry.app.id, name, bucket, self._redis.topic(bucket, name))
         entry.channels[name] = channel
@@ -49,7 +54,7 @@ class Channels:
         return channel
 
     def close_if_empty(self, entry: AppEntry, channel: SharedChannel) -> None:
-        """Let go of a channel that nobody here wants any more."""
+        """Close a channel that has no subscribers here any more, and none on their way."""
         if channel.is_wanted:
             return
         if entry.channels.get(channel.name) is channel:
@@ -58,14 +63,14 @@ class Channels:
             self._counts.state_closed(channel)
 
     def sync(self, channel: SharedChannel) -> None:
-        """State all that is here of a channel, and ask for all there is."""
+        """State all that this host has of a channel, and ask for the channel's whole state."""
         channel.syncing = True
         self._redis.subscribe(channel.bucket, channel.topic)
         users: list[str | bytes] = []
         for user_id, (member, _) in channel.own.items():
-            users += [user_id, wire.member_blob(member)]
+            users += [user_id, topic_messages.member_blob(member)]
         if channel.waiting:
-            users = []  # there may be no room for them: they ask one by one
+            users = []  # the channel may be full: they ask one by one
         synced = partial(self._synced, channel)
         self._redis.run(SYNC, channel.bucket, SILENTLY, channel.name, channel.stated_count, *users, then=synced)
 
@@ -75,24 +80,24 @@ class Channels:
             return
         if isinstance(answer, list):
             last, version, changes, members, milliseconds = answer
-            self._tell(entry.app.id, changes)
+            self._report_changes(entry.app.id, changes)
             channel.syncing = False
             channel.version = int(version)
             frame = b"" if last is None else last.partition(b" ")[2]
             if frame and event_fault(frame, channel.name, entry.largest_frame) is None:
                 channel.keep(frame, self._clock() + max(0, milliseconds) / 1000)
-            channel.take_members(_readable(members, channel))
-        self.go_on(channel)
+            channel.replace_members(_readable(members, channel))
+        self.resume(channel)
 
-    def go_on(self, channel: SharedChannel) -> None:
-        """Joins waited for Redis: it has answered, or is away."""
+    def resume(self, channel: SharedChannel) -> None:
+        """Run the joins that waited for Redis, which has answered or is away."""
         waiting, channel.waiting = channel.waiting, None
         for join in waiting or ():
             join()
         self.close_if_empty(self._apps[channel.app_id], channel)
 
-    def heard_of(self, channel: SharedChannel, version: int, apply: Callable[[], None]) -> None:
-        """A change to a channel's members or last event, its number and what follows from it."""
+    def apply_change(self, channel: SharedChannel, version: int, apply: Callable[[], None]) -> None:
+        """Apply a change to a channel's members or last event, unless its version is known already."""
         if channel.syncing or version <= channel.version:
             return  # part of an answer that came, or is to come
         if channel.version and version > channel.version + 1:
@@ -108,26 +113,26 @@ class Channels:
         channel.version = version
         apply()
 
-    def take_up(self) -> None:
-        """Redis is back, and knows nothing of this host."""
+    def sync_all(self) -> None:
+        """State all channels: Redis is up, and knows nothing of this host."""
         for entry in self._apps.values():
             for channel in entry.channels.values():
                 self.sync(channel)
 
-    def take_down(self) -> None:
-        """Redis is away: those who wait for it wait no more."""
+    def resume_all(self) -> None:
+        """Run all joins that wait for Redis, which is away."""
         for entry in self._apps.values():
             for channel in list(entry.channels.values()):
                 if channel.waiting is not None:
-                    self.go_on(channel)
+                    self.resume(channel)
 
 
 def _readable(blobs: list[bytes], channel: SharedChannel) -> list[Member]:
-    """The members of a channel as Redis has them; what is none is left out: somebody else has written there."""
+    """Return the members of a channel from Redis, without unreadable ones: somebody else has written there."""
     members = []
     for blob in blobs:
         try:
-            members.append(wire.member_of(blob))
+            members.append(topic_messages.member_of(blob))
         except ValueError:
             log.warning("Redis has a member of %s of app %s that cannot be read", channel.name, channel.app_id)
     return members

@@ -1,7 +1,7 @@
-"""One connection to a Redis server: commands out, answers and published messages in, in one order.
+"""A connection to a Redis server: commands out, answers and published messages in, in one order.
 
 RESP3 (``HELLO 3``, Redis 6 and later) carries both over one connection: a message published before a command was
-executed comes before the command's answer. The order of what all nodes do to a channel rests on that.
+executed comes before the command's answer. The order of all changes to a channel rests on that.
 
 A bare protocol on hiredis: redis-py's own subscription takes 8 to 20 µs of CPU per message, this 0.7.
 """
@@ -21,22 +21,22 @@ from soundpost.backplane.redis.failures import refused
 log = logging.getLogger("soundpost.redis")
 
 Then = Callable[[Any], None]
-"""Takes an answer; an error is one of ``hiredis.ReplyError``."""
+"""Callback that gets an answer; an error is a ``hiredis.ReplyError``."""
 Push = Callable[[bytes, bytes], None]
-"""Takes a topic and what was published on it."""
+"""Callback that gets a topic and a message published on it."""
 
 _LOST: Final = "the connection to Redis was lost"
 _CONFIRMATIONS: Final = {b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe"}
 
 
 class _Topic(NamedTuple):
-    """In place of who waits for an answer: (un)subscribing is confirmed by a message."""
+    """Placeholder for the confirmation of an (un)subscription, which is a message and not an answer."""
 
     name: bytes
 
 
 class RedisConnection(asyncio.Protocol):
-    """Call :meth:`send` for each command; published messages are handed to ``on_push``, the end to ``on_lost``."""
+    """A connection that calls ``on_push`` for each published message, and ``on_lost`` at the end."""
 
     def __init__(self, on_push: Push, on_lost: Callable[[RedisConnection], None]) -> None:
         self._on_push = on_push
@@ -47,14 +47,14 @@ class RedisConnection(asyncio.Protocol):
         self._waiting: deque[Then | _Topic | None] = deque()
         self._transport: asyncio.Transport | None = None
         self.fault = ""
-        """What was wrong, if this side ended it."""
+        """Reason, if this side ended the connection."""
 
     def send(self, *command: str | bytes | int, then: Then | None = None) -> None:
-        """Send a command at the end of this loop turn; ``then`` takes a ConnectionError if the connection is lost."""
+        """Send a command at the end of this loop turn; ``then`` gets a ConnectionError if the connection is lost."""
         self._send(command, then)
 
     def send_topic(self, command: str, topic: bytes) -> None:
-        """Subscribe to a topic, or unsubscribe."""
+        """Send the command that subscribes to a topic, or unsubscribes."""
         self._send((command, topic), _Topic(topic))
 
     def _send(self, command: tuple[str | bytes | int, ...], awaited: Then | _Topic | None) -> None:
@@ -68,7 +68,7 @@ class RedisConnection(asyncio.Protocol):
         self._waiting.append(awaited)
 
     async def ask(self, *command: str | bytes | int) -> Any:
-        """Send a command and wait for its answer. Raises hiredis.ReplyError, and ConnectionError when it is lost."""
+        """Send a command and return its answer. Raise hiredis.ReplyError, or ConnectionError when the connection is lost."""
         answer: asyncio.Future[Any] = self._loop.create_future()
 
         def then(value: Any) -> None:
@@ -82,7 +82,7 @@ class RedisConnection(asyncio.Protocol):
         return value
 
     def close(self) -> None:
-        """Drop the connection; ``on_lost`` is called in a later turn, once."""
+        """Abort the connection; ``on_lost`` is called once, in a later turn."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -91,14 +91,14 @@ class RedisConnection(asyncio.Protocol):
         if pending and self._transport is not None:
             self._transport.write(b"".join(pending))
 
-    # The transport's side
+    # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connected."""
+        """Take the open transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
 
     def data_received(self, data: bytes) -> None:
-        """Answers and messages."""
+        """Handle the answers and messages that ``data`` completes."""
         reader = self._reader
         try:
             reader.feed(data)
@@ -132,7 +132,7 @@ class RedisConnection(asyncio.Protocol):
         self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The server is gone: who waits is told."""
+        """Call back all commands that wait for an answer with a ConnectionError."""
         self._transport = None
         waiting, self._waiting = self._waiting, deque()
         lost = ConnectionError(_LOST)
@@ -143,7 +143,7 @@ class RedisConnection(asyncio.Protocol):
 
 
 def _call(then: Callable[..., object], *arguments: object) -> None:
-    """Call back; what one client's message leads to must not cost everybody the connection."""
+    """Call back and log an error: one client's message must not cost all clients the connection."""
     try:
         then(*arguments)
     except Exception:

@@ -1,4 +1,4 @@
-"""Why Redis cannot be reached or used, in words that name the key, the command or the scheme, and the way out."""
+"""Reasons why Redis cannot be reached or used, in words that name the key, command or scheme, and the way out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _RIGHTS: Final = "what a user of Redis must be allowed is in docs/scaling.md, 'R
 
 
 def refused(error: Exception, command: str, on: bytes | str = "") -> str:
-    """Say what a server refuses: the command, and the key or topic it was ``on``, which its own text may leave out."""
+    """Return a refusal in words, with the command and the key or topic, which the server's text may leave out."""
     text = str(error)
     if text.startswith("READONLY"):
         return f"{text} It is a replica: name the master, or the sentinels (redis-sentinel://host:26379/0#master)"
@@ -29,7 +29,7 @@ def refused(error: Exception, command: str, on: bytes | str = "") -> str:
 
 
 async def why(error: Exception, address: Address, login: Login) -> str:
-    """Say why there is no connection."""
+    """Return the reason why there is no connection, in words."""
     if isinstance(error, hiredis.ReplyError):
         return refused(error, "HELLO")
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -48,7 +48,7 @@ async def why(error: Exception, address: Address, login: Login) -> str:
 
 
 async def _speaks_otherwise(address: Address, login: Login) -> str | None:
-    """Whether the server speaks plainly where TLS is wanted, or the other way round; None if neither was seen."""
+    """Return the fault if the server speaks plainly where TLS is wanted, or TLS where it is not; None if neither."""
     if login.unix_socket is not None:
         return None
     probe = _speaks_plainly if login.tls is not None else _speaks_tls

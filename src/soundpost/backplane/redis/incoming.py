@@ -1,4 +1,4 @@
-"""What other hosts and the scripts publish on the topics of this host, and what follows from it here."""
+"""Handling of messages that other hosts and the scripts publish on this host's topics."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
-from soundpost.backplane.redis import messages as wire
+from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.channel import SharedChannel
@@ -21,13 +21,13 @@ from soundpost.wire import messages
 
 log = logging.getLogger("soundpost.redis")
 
-_MAX_HEARD: Final = 100_000
+_MAX_SENDERS: Final = 100_000
 _MOST_SHOWN: Final = 200  # bytes of a message
 _NOT_TO_CLIENTS: Final = "Clients do not get it. See who may publish in this Redis (docs/scaling.md)"
 
 
 class Incoming:
-    """Takes each message to where it belongs. ``clock`` in seconds."""
+    """Hands each message to the channel, app or node it is for. ``clock`` is in seconds."""
 
     def __init__(
         self,
@@ -42,25 +42,26 @@ class Incoming:
         self._channels = channels
         self._counts = counts
         self._clock = clock
-        self._heard: dict[tuple[bytes, bytes], int] = {}  # by bucket and origin, the number of the last message
+        self._last_numbers: dict[tuple[bytes, bytes], int] = {}  # number of the last message, by bucket and origin
         self._throttle = LogThrottle(log, clock)
-        self._order = b""  # to restart, the last that was given
+        self._restart_order = b""  # the last order to restart that was followed
         self._asks_order = False
         self.on_restart: Callable[[], None] = lambda: None
-        redis.on_message = self._take
+        """Called when all hosts are to restart."""
+        redis.on_message = self._receive
 
-    def _take(self, topic: bytes, data: bytes) -> None:
-        """Something was published on one of our topics: by anybody who may publish in this Redis."""
+    def _receive(self, topic: bytes, data: bytes) -> None:
+        """Handle a message on one of this host's topics, from anybody who may publish in this Redis."""
         try:
-            message = wire.parse(data)
+            message = topic_messages.parse(data)
             if message is not None:
                 self._act_on(topic, message)
                 return
         except Exception as error:
-            # Whatever it was: it must not end the connection, which all that is right comes by too.
+            # No message may end the connection, which all correct messages use too.
             self._drop("fault", topic, data, f"could not be dealt with ({error!r})")
             return
-        if wire.is_of_another_version(data):
+        if topic_messages.is_of_another_version(data):
             self._drop(
                 "version",
                 topic,
@@ -77,28 +78,28 @@ class Incoming:
                 "Give each installation a prefix of its own (scaling.prefix)",
             )
 
-    def _act_on(self, topic: bytes, message: wire.Message) -> None:
+    def _act_on(self, topic: bytes, message: topic_messages.Message) -> None:
         channel = self._channels.by_topic.get(topic)
-        if isinstance(message, wire.Hello):
+        if isinstance(message, topic_messages.Hello):
             self._redis.known = max(self._redis.known, message.nodes)
-        elif isinstance(message, wire.Terminate):
-            self._take_terminate(message)
-        elif isinstance(message, wire.Restart):
-            self._take_restart(topic, message)
+        elif isinstance(message, topic_messages.Terminate):
+            self._receive_terminate(message)
+        elif isinstance(message, topic_messages.Restart):
+            self._receive_restart(topic, message)
         elif channel is None:
-            pass  # it was left a moment ago
-        elif isinstance(message, wire.Event):
-            self._take_event(channel, message)
-        elif isinstance(message, wire.Entered):
-            self._take_entered(channel, message)
-        elif isinstance(message, wire.Left):
-            self._channels.heard_of(channel, message.version, partial(channel.leave, message.user_id))
-        elif isinstance(message, wire.Forgotten):
+            pass  # this host has just left the channel
+        elif isinstance(message, topic_messages.EventMessage):
+            self._receive_event(channel, message)
+        elif isinstance(message, topic_messages.Entered):
+            self._receive_entered(channel, message)
+        elif isinstance(message, topic_messages.Left):
+            self._channels.apply_change(channel, message.version, partial(channel.leave, message.user_id))
+        elif isinstance(message, topic_messages.Forgotten):
             channel.forget()
         elif self._counts.announces(channel):
             channel.deliver(messages.subscription_count(channel.name, message.subscriptions))
 
-    def _take_event(self, channel: SharedChannel, event: wire.Event) -> None:
+    def _receive_event(self, channel: SharedChannel, event: topic_messages.EventMessage) -> None:
         entry = self._apps[channel.app_id]
         fault = event_fault(event.frame, channel.name, entry.largest_frame)
         if fault is not None:
@@ -106,35 +107,35 @@ class Incoming:
             return
         if event.version:
             until = self._clock() + entry.app.cache_ttl
-            self._channels.heard_of(channel, event.version, partial(channel.keep, event.frame, until))
+            self._channels.apply_change(channel, event.version, partial(channel.keep, event.frame, until))
         if event.origin != self._redis.origin and self._is_new(channel.bucket, event.origin, event.number):
             channel.deliver(event.frame, event.except_socket_id)
 
-    def _take_entered(self, channel: SharedChannel, entered: wire.Entered) -> None:
+    def _receive_entered(self, channel: SharedChannel, entered: topic_messages.Entered) -> None:
         app, member = self._apps[channel.app_id].app, entered.member
         if id_fault(member.id, app.max_user_id_length) or len(member.info_json) > app.max_user_info_size:
             self._drop(
                 "member", channel.topic, member.id_json, "have a member beyond the limits of its app", _NOT_TO_CLIENTS
             )
             return
-        self._channels.heard_of(channel, entered.version, partial(channel.enter, member))
+        self._channels.apply_change(channel, entered.version, partial(channel.enter, member))
 
-    def _take_terminate(self, message: wire.Terminate) -> None:
+    def _receive_terminate(self, message: topic_messages.Terminate) -> None:
         if message.origin == self._redis.origin or message.app_id not in self._apps:
             return
         if self._is_new(CONTROL, message.origin, message.number):
             self._apps[message.app_id].terminate(message.user_id)
 
-    def _take_restart(self, topic: bytes, message: wire.Restart) -> None:
-        """Restart if Redis has the order: writing it takes more than the right to publish."""
-        if message.order == self._order or self._asks_order:
+    def _receive_restart(self, topic: bytes, message: topic_messages.Restart) -> None:
+        """Restart if Redis has the order: to write the order takes more than the right to publish."""
+        if message.order == self._restart_order or self._asks_order:
             return
         self._asks_order = True
 
         def found(order: object) -> None:
             self._asks_order = False
             if order == message.order:
-                self._order = message.order
+                self._restart_order = message.order
                 self.on_restart()
             elif not isinstance(order, Exception):
                 self._drop("restart", topic, message.order, "tell to restart, which nobody has ordered")
@@ -142,19 +143,19 @@ class Incoming:
         self._redis.ask_order(found)
 
     def _is_new(self, bucket: bytes, origin: bytes, number: int) -> bool:
-        """Whether a message was not heard before: after an outage a node repeats what it is not sure of."""
-        if number <= self._heard.get((bucket, origin), 0):
+        """Tell whether a message is new: after an outage a node repeats messages that may have been lost."""
+        if number <= self._last_numbers.get((bucket, origin), 0):
             return False
-        self._heard[bucket, origin] = number
+        self._last_numbers[bucket, origin] = number
         return True
 
     def housekeep(self) -> None:
-        """Forget senders, most of whom are gone, when there are too many."""
-        if len(self._heard) > _MAX_HEARD:
-            self._heard.clear()
+        """Forget all senders, most of which are gone, when there are too many."""
+        if len(self._last_numbers) > _MAX_SENDERS:
+            self._last_numbers.clear()
 
     def _drop(self, kind: str, topic: bytes, data: bytes, what: str, way_out: str = "") -> None:
-        """Say that a message is left out: one line a minute for each kind of them."""
+        """Log that a message is dropped: one line a minute for each kind."""
         self._throttle.warn(
             kind,
             "messages on our topics in Redis %s and are dropped; the last, on %s, begins with %r. %s",

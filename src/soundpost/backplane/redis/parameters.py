@@ -1,4 +1,4 @@
-"""The parameters of a Redis URL (``?ssl_cert_reqs=none&db=3``): those of redis-py that mean something here.
+"""Parameters of a Redis URL (``?ssl_cert_reqs=none&db=3``), a part of those of redis-py.
 
 Source: https://redis.readthedocs.io/en/stable/connections.html. ``database`` is Laravel's name for ``db``.
 """
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from soundpost.config.settings import ScalingSettings
 
 CONNECT_TIMEOUT: Final = 3.0
+"""Seconds to connect, unless ``socket_connect_timeout`` says otherwise."""
 _LONGEST_TIMEOUT: Final = 60.0
 _TLS: Final = (
     "ssl_ca_certs",
@@ -32,6 +33,7 @@ _TLS: Final = (
     "ssl_password",
 )
 TAKEN: Final = ("client_name", "database", "db", "password", "protocol", "socket_connect_timeout", *_TLS, "username")
+"""Names of all parameters that are taken."""
 _TRUE: Final = ("1", "true", "yes", "on")
 _FALSE: Final = ("0", "false", "no", "off")
 _CERT_REQS: Final[Mapping[str, ssl.VerifyMode]] = {
@@ -42,12 +44,12 @@ _CERT_REQS: Final[Mapping[str, ssl.VerifyMode]] = {
 
 
 class Parameters:
-    """Raises StartError, which names the parameter, for one that is not taken, given twice, or wrong."""
+    """Parsed parameters. Raises StartError for a parameter that is unknown, given twice, or wrong."""
 
     def __init__(self, query: str) -> None:
         self._given: dict[str, str] = {}
         self._hidden: set[str] = set()
-        """Names whose values are not shown: secrets, and what follows one, which may be a part of it."""
+        """Names of parameters with hidden values: secrets, and those after a secret, which may be a part of it."""
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in TAKEN and self._hidden:
                 raise StartError("scaling.redis: what follows the password is no parameter: & in a password is %26")
@@ -70,7 +72,7 @@ class Parameters:
         self.connect_timeout = self._seconds("socket_connect_timeout", CONNECT_TIMEOUT)
 
     def database(self) -> int | None:
-        """The number of the database; None if no parameter says it."""
+        """Return the number of the database; None if no parameter names one."""
         numbers = {name: self._text(name) for name in ("db", "database")}
         for name, text in numbers.items():
             if text is not None and not (text.isascii() and text.isdigit()):
@@ -81,13 +83,13 @@ class Parameters:
         return given.pop() if given else None
 
     def refuse_tls(self, scheme: str) -> None:
-        """Without TLS its parameters mean nothing: whoever gave them believes that there is TLS."""
+        """Raise StartError for a parameter of TLS in a URL without TLS: its author believes that there is TLS."""
         for name in _TLS:
             if name in self._given:
                 raise StartError(f"scaling.redis: parameter {name} needs TLS: write rediss:// in place of {scheme}://")
 
     def tls(self, settings: ScalingSettings) -> ssl.SSLContext:
-        """The context that these parameters and the files of ``[scaling]`` make."""
+        """Return the TLS context made of these parameters and the files of ``[scaling]``."""
         authorities = self._one("ssl_ca_certs", "ca_certificate", settings.ca_certificate)
         certificate = self._one("ssl_certfile", "certificate", settings.certificate)
         key = self._one("ssl_keyfile", "key", settings.key)

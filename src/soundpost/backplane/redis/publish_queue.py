@@ -1,7 +1,7 @@
-"""Events on their way to Redis; while it is away they wait, up to a number of bytes and an age.
+"""The queue of events on their way to Redis: while Redis is away they wait, up to a size and an age.
 
-What was sent and not answered when Redis went away is sent again, under its number, by which the other nodes know what
-they had already. Nothing is sent before the other nodes are back on their topics: it would be lost to them.
+Events that were sent and not answered when Redis went away are sent again under the same number, so that the other
+nodes drop those they had already. Nothing is sent before the other nodes are back on their topics: they would miss it.
 """
 
 from __future__ import annotations
@@ -16,62 +16,63 @@ from typing import Any, Final, NamedTuple
 import hiredis
 
 from soundpost.backplane.redis.failures import refused
-from soundpost.backplane.redis.messages import join_fields, split_fields
+from soundpost.backplane.redis.topic_messages import join_fields, split_fields
 from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.redis")
 
 MAX_BYTES: Final = 32 * 1024 * 1024
-"""Of memory that waiting events take, with all that Python needs to hold them."""
+"""Bytes of memory that waiting events may take, with all that Python needs to hold them."""
 MAX_AGE: Final = 300.0
-"""Seconds after which an event is not worth delivering any more."""
+"""Seconds after which a waiting event is dropped."""
 PORTION: Final = 256
-"""Waiting events that are sent at a time: their answers are awaited before the next ones, so that neither the loop is
-stopped nor all of them are in memory twice."""
+"""Number of waiting events sent at a time. The next portion follows the answers, so that the loop is not blocked and the
+events are not in memory twice."""
 
 _HEAD: Final = Struct(">QdB")  # number, clock when it was published, fields; so entries are in order as bytes, too
 _SLOT: Final = 24  # bytes: a reference in the deque, and what the allocator rounds up
 
 
 class Publication(NamedTuple):
-    """What is to be published, whenever Redis is there. All is bytes: many of them may wait."""
+    """A message to publish once Redis is up. All fields are bytes, as many publications may wait."""
 
     bucket: bytes
     script: bytes
-    """The digest of the script that publishes it; empty for PUBLISH."""
+    """Digest of the script that publishes the message; empty for PUBLISH."""
     arguments: tuple[bytes, ...]
-    """Of the script; a channel and a message for PUBLISH."""
+    """Arguments of the script; a channel and a message for PUBLISH."""
 
 
 Send = Callable[[Publication, Callable[[Any], None]], None]
-"""Publish to where a bucket is; the answer, or a ConnectionError, comes later."""
+"""Function that publishes on the server of a bucket; its callback gets the answer, or a ConnectionError."""
 
 
-class Outbox:
-    """Call :meth:`open` when events can flow, :meth:`shut` when they cannot. ``clock`` in seconds."""
+class PublishQueue:
+    """Sends events at once while open, and keeps them while shut. ``clock`` is in seconds."""
 
     def __init__(self, send: Send, clock: Callable[[], float]) -> None:
         self._send = send
         self._clock = clock
         self._waiting: deque[bytes] = deque()
         self._returned: deque[bytes] = deque()
-        """What was sent and is not in Redis: it was not answered, or refused. It is older than all that waits."""
+        """Events that were sent and not answered, or refused; older than all events that wait."""
         self._number = 0
         self._size = 0
         self._unanswered = 0  # of the portion that was sent last
         self._draining = False
         self._throttle = LogThrottle(log, clock)
         self.flows = False
-        """Whether events are sent at once."""
+        """True while events are sent at once."""
         self.on_flow: Callable[[], None] = lambda: None
+        """Called when all waiting events are sent, and new ones are sent at once."""
         self.lost = self._lost_before = 0
-        """Events that grew too old or were too many."""
+        """Number of events dropped because they were too old or too many."""
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._returned)
 
     def send(self, publication: Publication, then: Callable[[bool], None]) -> None:
-        """Send an event. ``then`` is told whether Redis has it; if not it waits."""
+        """Send an event. ``then`` gets True once Redis has it, False if the event waits."""
         self._number += 1
         if self.flows:
             self._pass_on(self._number, self._clock(), publication, then)
@@ -82,7 +83,7 @@ class Outbox:
     def _pass_on(self, number: int, since: float, publication: Publication, then: Callable[[bool], None]) -> None:
         def answered(answer: Any) -> None:
             if isinstance(answer, hiredis.ReplyError):
-                self._say_refused(answer, publication)
+                self._warn_refused(answer, publication)
             elif isinstance(answer, Exception):
                 self._draining = False
             if isinstance(answer, Exception):
@@ -91,17 +92,17 @@ class Outbox:
 
         self._send(publication, answered)
 
-    def _say_refused(self, answer: hiredis.ReplyError, publication: Publication) -> None:
+    def _warn_refused(self, answer: hiredis.ReplyError, publication: Publication) -> None:
         reason = refused(answer, "EVALSHA" if publication.script else "PUBLISH", publication.arguments[0])
         self._throttle.warn("refused", "Redis refuses events, which wait: %s", reason, silence=MINUTE)
 
     def shut(self) -> None:
-        """Events wait from now on."""
+        """Keep events from now on."""
         self.flows = self._draining = False
 
     def open(self) -> None:
-        """Send what waits, oldest first, and then everything at once."""
-        # It came back in any order: connections to several servers end one after the other.
+        """Drop events that are too old, send the waiting ones, oldest first, and then each new one at once."""
+        # Events came back in any order: connections to several servers end one after the other.
         self._waiting.extendleft(sorted(self._returned, reverse=True))
         self._returned.clear()
         self._drop_old()
@@ -117,13 +118,13 @@ class Outbox:
         self._drain()
 
     def _drain(self) -> None:
-        """Send a portion of what waits; the next one follows its answers."""
+        """Send a portion of the waiting events; the next portion follows the answers."""
         if not self._waiting:
             self._draining = False
             self.flows = True
             self.on_flow()
             return
-        portion = [self._take() for _ in range(min(PORTION, len(self._waiting)))]
+        portion = [self._pop() for _ in range(min(PORTION, len(self._waiting)))]
         self._unanswered = len(portion)
         for number, since, publication in portion:
             self._pass_on(number, since, publication, self._drained)
@@ -138,14 +139,14 @@ class Outbox:
         fields = (bucket, script, *arguments)
         entry = _HEAD.pack(number, since, len(fields)) + join_fields(fields)
         entries.append(entry)
-        self._size += _held(entry)
+        self._size += _memory_of(entry)
         self._drop_old()
         while self._size > MAX_BYTES:
             self._lose((self._returned or self._waiting).popleft())
 
-    def _take(self) -> tuple[int, float, Publication]:
+    def _pop(self) -> tuple[int, float, Publication]:
         entry = self._waiting.popleft()
-        self._size -= _held(entry)
+        self._size -= _memory_of(entry)
         number, since, count = _HEAD.unpack_from(entry)
         bucket, script, *arguments = split_fields(entry, count, _HEAD.size)
         return number, since, Publication(bucket, script, tuple(arguments))
@@ -156,10 +157,10 @@ class Outbox:
             self._lose(self._waiting.popleft())
 
     def _lose(self, entry: bytes) -> None:
-        self._size -= _held(entry)
+        self._size -= _memory_of(entry)
         self.lost += 1
 
 
-def _held(entry: bytes) -> int:
-    """Bytes of memory that a waiting event takes."""
+def _memory_of(entry: bytes) -> int:
+    """Return the bytes of memory that a waiting event takes."""
     return sys.getsizeof(entry) + _SLOT

@@ -1,4 +1,4 @@
-"""What happens in Redis in one step: Lua scripts, and the keys they work on.
+"""Lua scripts, each one atomic step in Redis, and the keys they work on.
 
 All keys of a bucket (a part of an app's channels) have one hash tag, so that they and the channels' topics are in one
 place of a Redis Cluster. With ``{p:app:3}`` as the tag:
@@ -17,8 +17,10 @@ key                    type    content
 ``…t:CHANNEL``         topic   where the channel's nodes hear of events and members
 =====================  ======  ==============================================================================
 
-A node states what it has (``share``, ``users``); totals, members and notices follow from the difference to what it had
-stated before. So a statement may be repeated, and a node that was away states everything anew.
+A node states what it has (``share``, ``users``); totals, members and messages follow from the difference to its earlier
+statement. So a statement may be repeated, and a node that was away states everything again.
+
+The answer of a script that changes subscriptions has ``changes``: observer events, see :mod:`.observer_events`.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ local function next_version(channel)
   return string.format('%.0f', version)
 end
 
--- The form of messages.py: the kind, the lengths of all fields, the fields.
+-- The form of topic_messages.py: the kind, the lengths of all fields, the fields.
 local function announce(channel, kind, ...)
   local fields, lengths = {...}, {}
   for i, field in ipairs(fields) do lengths[i] = struct.pack('>I4', #field) end
@@ -105,15 +107,15 @@ end
 
 
 SILENTLY: Final = "0"
-"""TELL of the scripts that state counts: nobody is told of the channel's count."""
+"""ANNOUNCE of the scripts that state counts: subscribers are not told the channel's count."""
 IF_CHANGED: Final = "1"
-"""TELL: its subscribers are told if it has changed."""
+"""ANNOUNCE: subscribers are told the count if it has changed."""
 ALWAYS: Final = "2"
-"""TELL: they are told, also of one that was stated before."""
+"""ANNOUNCE: subscribers are told the count, even if it was stated before."""
 
 
 class Script:
-    """A script, and the digest Redis knows it by once it was loaded."""
+    """A script, with the digest that runs it once Redis has loaded it."""
 
     def __init__(self, body: str) -> None:
         self.text = _PRELUDE + body
@@ -133,20 +135,21 @@ end
 local is_new = enter(node, channel, user, blob)
 return {1, version_of(channel), changes}
 """)
-"""CHANNEL USER BLOB LIMIT: a user is on the node now, which has stated that it has the channel. Answer: 1 (nil: no
-room), version, changes."""
+"""Add a user to a channel that the node has stated. Arguments: CHANNEL USER BLOB LIMIT.
+
+Answer: 1 (nil: the channel is full), version, changes."""
 
 LEAVE: Final = Script("""
 leave(node, ARGV[3], ARGV[4])
 return {1, version_of(ARGV[3]), changes}
 """)
-"""CHANNEL USER: a user is not on the node any more. Answer as ENTER's."""
+"""Remove a user of the node from a channel. Arguments: CHANNEL USER. Answer: 1, version, changes."""
 
 COUNT: Final = Script("""
 for i = 4, #ARGV, 2 do count(node, ARGV[i], ARGV[i + 1], ARGV[3]) end
 return changes
 """)
-"""TELL (CHANNEL NUMBER)…: so many subscriptions has the node. Answer: changes."""
+"""State the node's numbers of subscriptions. Arguments: ANNOUNCE (CHANNEL NUMBER)…. Answer: changes."""
 
 SYNC: Final = Script("""
 local tell, channel, number = ARGV[3], ARGV[4], ARGV[5]
@@ -161,8 +164,9 @@ local members = redis.call('HVALS', base .. 'members:' .. channel)
 local last = base .. 'last:' .. channel
 return {redis.call('GET', last), version_of(channel), changes, members, redis.call('PTTL', last)}
 """)
-"""TELL CHANNEL NUMBER (USER BLOB)…: all that a node has of a channel. Answer: last event, version, changes, members,
-milliseconds the last event is kept."""
+"""State all that the node has of a channel, and read the channel. Arguments: ANNOUNCE CHANNEL NUMBER (USER BLOB)….
+
+Answer: last event, version, changes, members, milliseconds that the last event is still kept."""
 
 _NOTE_KEPT: Final = """
 local function forget(oldest)
@@ -198,8 +202,9 @@ announce(channel, '!', version, origin, number, excluded, frame)
 return {1, version, changes}
 """
 )
-"""CHANNEL FRAME MILLISECONDS MOST ORIGIN NUMBER EXCLUDED: the last event of a cache channel, kept and published. The
-bucket keeps those of so many channels."""
+"""Keep and publish the last event of a cache channel; the bucket keeps the events of at most MOST channels.
+
+Arguments: CHANNEL FRAME MILLISECONDS MOST ORIGIN NUMBER EXCLUDED. Answer: 1, version, changes."""
 
 BURY: Final = Script("""
 local channels = redis.call('HKEYS', base .. 'share:' .. node)
@@ -208,8 +213,9 @@ local taken = math.min(most, #channels)
 for i = 1, taken do count(node, channels[i], 0, ARGV[3]) end
 return {taken, #channels - taken, changes}
 """)
-"""TELL MOST: a node is gone; so many of its channels at most. Answer: how many were taken out, how many are left,
-changes."""
+"""Take out a dead node's subscriptions to at most MOST channels. Arguments: ANNOUNCE MOST.
+
+Answer: number of channels taken out, number of channels left, changes."""
 
 _NOW: Final = """
 local time = redis.call('TIME')
@@ -225,7 +231,9 @@ if all <= limit then return 1 end
 redis.call('HSET', base .. 'connections', node, here - 1)
 return 0
 """)
-"""LIMIT HERE: so many connections has the app here with one that wants in. Answer: 1 if there is room for it."""
+"""Count one more connection of an app, unless all nodes together have reached the limit. Arguments: LIMIT HERE.
+
+HERE is the node's number of connections with the new one. Answer: 1 if the connection is admitted, 0 if not."""
 
 REGISTER: Final = Script(
     _NOW
@@ -233,7 +241,7 @@ REGISTER: Final = Script(
 redis.call('ZADD', base .. 'graves', later, node)
 """
 )
-"""MILLISECONDS: a node is about to state what it has; if it is not heard of until then, it is buried."""
+"""Register a node that is about to state what it has. Arguments: MILLISECONDS. Without a beat until then it is buried."""
 
 BEAT: Final = Script(
     _NOW
@@ -251,16 +259,20 @@ for _, each in ipairs(dead) do redis.call('ZADD', base .. 'graves', later, each)
 return {is_new, now, dead, redis.call('ZRANGE', base .. 'nodes', 0, -1, 'WITHSCORES')}
 """
 )
-"""MILLISECONDS: a node lives, for so long. Answer: 1 if it was not known, the time, dead nodes to bury, living ones and
-the ends of their leases."""
+"""Renew the node's lease. Arguments: MILLISECONDS.
+
+Answer: 1 if the node was unknown, the time, dead nodes to bury, living nodes with the ends of their leases."""
 
 RESTART: Final = Script("""
 redis.call('SET', base .. 'restart', ARGV[3], 'PX', ARGV[4])
 announce('', 'R', ARGV[3])
 return 1
 """)
-"""ORDER MILLISECONDS: all hosts are to restart. Each looks whether Redis has this order: who may publish but not write
-cannot give one, and an old one is void."""
+"""Order all hosts to restart. Arguments: ORDER MILLISECONDS.
+
+Each host checks that Redis has the order: who may publish but not write cannot give one, and an old one is void."""
 
 ALL: Final = (ENTER, LEAVE, COUNT, SYNC, KEEP, BURY, ADMIT, REGISTER, BEAT, RESTART)
+"""All scripts."""
 BY_DIGEST: Final = {script.digest: script for script in ALL}
+"""All scripts by digest."""

@@ -1,4 +1,4 @@
-"""Where Redis is: one server, the one Sentinel calls the master, or all masters of a Redis Cluster.
+"""Kinds of Redis installations: one server, a master found by Sentinel, or all masters of a Redis Cluster.
 
 Source: https://redis.io/docs/latest/develop/reference/sentinel-clients/ and …/reference/cluster-spec/
 """
@@ -20,14 +20,15 @@ from soundpost.errors import SoundpostError
 from soundpost.redaction import redacted_fields
 
 SLOTS: Final = 16_384
+"""Number of hash slots of a Redis Cluster."""
 
 
 class RedisError(SoundpostError):
-    """Redis cannot be reached, or not be used; says why."""
+    """Redis cannot be reached or used; the message says why."""
 
 
 class Address(NamedTuple):
-    """One server."""
+    """Host and port of one server."""
 
     host: str
     port: int
@@ -37,28 +38,29 @@ class Address(NamedTuple):
 
 
 class Login(NamedTuple):
-    """How to speak to a server once it is reached."""
+    """Credentials and options of a connection to a server."""
 
     username: str | None = None
     password: str | None = None
     database: int = 0
     tls: ssl.SSLContext | None = None
     unix_socket: str | None = None
-    """Connect here, whatever the address."""
+    """Path to connect to, whatever the address is."""
     name: str = "soundpost"
-    """What the connection is called in the server's list."""
+    """Name of the connection in the server's list."""
     connect_timeout: float = CONNECT_TIMEOUT
-    """Seconds; also for each question that is asked before events can flow."""
+    """Seconds to connect, and for each command before events can flow."""
 
     def __repr__(self) -> str:
         return redacted_fields(self, "password")
 
 
 Callbacks = tuple[Push, Callable[[RedisConnection], None]]
+"""Callbacks of a connection: ``on_push`` and ``on_lost``."""
 
 
 async def connect(address: Address, login: Login, callbacks: Callbacks) -> RedisConnection:
-    """A connection that has logged in. Raises RedisError."""
+    """Return a connection that has logged in. Raise RedisError."""
     loop = asyncio.get_running_loop()
     connection: RedisConnection | None = None
     try:
@@ -88,20 +90,20 @@ async def connect(address: Address, login: Login, callbacks: Callbacks) -> Redis
 
 
 class Connected(Protocol):
-    """Connections to all servers there are."""
+    """Connections to all servers of an installation."""
 
     publish: str
-    """The command to publish with."""
+    """Command that publishes: PUBLISH, or SPUBLISH with sharded topics."""
     subscribe: str
     unsubscribe: str
     connections: list[RedisConnection]
 
     def connection_of(self, tag: bytes) -> RedisConnection:
-        """The connection to the server that has the keys with this tag."""
+        """Return the connection to the server that has the keys with this tag."""
 
 
 class One:
-    """Connected to a single server."""
+    """The connection to a single server."""
 
     publish, subscribe, unsubscribe = "PUBLISH", "SUBSCRIBE", "UNSUBSCRIBE"
 
@@ -109,12 +111,12 @@ class One:
         self.connections = [connection]
 
     def connection_of(self, tag: bytes) -> RedisConnection:
-        """The only one."""
+        """Return the only connection."""
         return self.connections[0]
 
 
 class Many:
-    """Connected to the masters of a Redis Cluster."""
+    """Connections to the masters of a Redis Cluster."""
 
     def __init__(self, owners: list[tuple[int, int, RedisConnection]], sharded: bool) -> None:
         prefix = "S" if sharded else ""
@@ -128,7 +130,7 @@ class Many:
         self._by_tag: dict[bytes, RedisConnection] = {}
 
     def connection_of(self, tag: bytes) -> RedisConnection:
-        """The owner of the tag's slot."""
+        """Return the connection to the owner of the tag's slot."""
         connection = self._by_tag.get(tag)
         if connection is None:
             slot = binascii.crc_hqx(tag.strip(b"{}"), 0) % SLOTS  # what is hashed of a key with such a tag
@@ -138,17 +140,17 @@ class Many:
 
 
 class Servers(Protocol):
-    """How to reach Redis."""
+    """A Redis installation to connect to."""
 
     async def connect(self, callbacks: Callbacks) -> Connected:
-        """Connect to all servers there are. Raises RedisError."""
+        """Connect to all servers of the installation. Raise RedisError."""
 
     def __str__(self) -> str:
-        """Where, for log lines: no password in it."""
+        """Return the place for log lines, without a password."""
 
 
 class Plain:
-    """One server."""
+    """A single server."""
 
     def __init__(self, address: Address, login: Login) -> None:
         self._address = address
@@ -158,7 +160,7 @@ class Plain:
         return self._login.unix_socket or str(self._address)
 
     async def connect(self, callbacks: Callbacks) -> Connected:
-        """Connect. Raises RedisError, also for a replica: what is published there does not reach the others."""
+        """Connect. Raise RedisError, also for a replica: messages published there do not reach the others."""
         connection = await connect(self._address, self._login, callbacks)
         if await _is_replica(connection):
             connection.close()
@@ -169,7 +171,7 @@ class Plain:
 
 
 class Sentinel:
-    """The master of this name, as the first sentinel that answers has it."""
+    """A master by name, as named by the first sentinel that answers."""
 
     def __init__(self, sentinels: list[Address], name: str, login: Login, sentinel_login: Login) -> None:
         self._sentinels = sentinels
@@ -181,11 +183,11 @@ class Sentinel:
         return f"master '{self._name}' of sentinels {', '.join(map(str, self._sentinels))}"
 
     async def connect(self, callbacks: Callbacks) -> Connected:
-        """Connect to the master. Raises RedisError."""
+        """Connect to the master. Raise RedisError."""
         faults = []
         for sentinel in self._sentinels:
             try:
-                connection = await connect(sentinel, self._sentinel_login, _DEAF)
+                connection = await connect(sentinel, self._sentinel_login, _NO_CALLBACKS)
                 found = await _ask(connection, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._name)
                 connection.close()
                 if found is None:
@@ -197,7 +199,7 @@ class Sentinel:
 
 
 class Cluster:
-    """All masters of a Redis Cluster, as the first of the seeds that answers has them."""
+    """All masters of a Redis Cluster, as listed by the first seed that answers."""
 
     def __init__(self, seeds: list[Address], login: Login) -> None:
         self._seeds = seeds
@@ -207,11 +209,11 @@ class Cluster:
         return f"cluster of {', '.join(map(str, self._seeds))}"
 
     async def connect(self, callbacks: Callbacks) -> Connected:
-        """Connect to every master. Raises RedisError."""
+        """Connect to every master. Raise RedisError."""
         faults = []
         for seed in self._seeds:
             try:
-                connection = await connect(seed, self._login, _DEAF)
+                connection = await connect(seed, self._login, _NO_CALLBACKS)
                 slots = await _ask(connection, "CLUSTER", "SLOTS")
                 commands = await _ask(connection, "COMMAND", "INFO", "SPUBLISH")
                 connection.close()
@@ -238,11 +240,11 @@ class Cluster:
         return Many(owners, sharded)
 
 
-_DEAF: Final[Callbacks] = (lambda topic, data: None, lambda connection: None)
+_NO_CALLBACKS: Final[Callbacks] = (lambda topic, data: None, lambda connection: None)
 
 
 async def _is_replica(connection: RedisConnection) -> bool:
-    """Return whether a server is a replica; one that may not be asked will refuse the first script if it is."""
+    """Tell whether a server is a replica. False if the question is refused: a replica then refuses the first script."""
     try:
         role = await _answer(connection, "ROLE")
     except hiredis.ReplyError:  # a user without the dangerous commands, or one that a provider renamed
@@ -251,7 +253,7 @@ async def _is_replica(connection: RedisConnection) -> bool:
 
 
 async def _ask(connection: RedisConnection, *command: str) -> Any:
-    """The answer to a command. Raises RedisError."""
+    """Return the answer to a command. Raise RedisError."""
     try:
         return await _answer(connection, *command)
     except hiredis.ReplyError as error:
@@ -260,7 +262,7 @@ async def _ask(connection: RedisConnection, *command: str) -> Any:
 
 
 async def _answer(connection: RedisConnection, *command: str) -> Any:
-    """The answer to a command. Raises hiredis.ReplyError for a refusal, and RedisError if there is none."""
+    """Return the answer to a command. Raise hiredis.ReplyError for a refusal, RedisError for no answer."""
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             return await connection.ask(*command)

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from soundpost.backplane.attributes import answered
 from soundpost.core.app import App
-from soundpost.core.peers import ChannelQuery, RequestKey
+from soundpost.core.peers import ChannelQuery, IdempotencyKey
 from soundpost.core.publishing import publish
 from soundpost.errors import JsonError, JsonShapeError
 from soundpost.server.api.channels import ATTRIBUTES, attributes
@@ -70,7 +70,7 @@ def publish_event(
     channels: list[str],
     socket_id: str | None = None,
     info: str | None = None,
-    key: RequestKey | None = None,
+    key: IdempotencyKey | None = None,
 ) -> Response | Later:
     """Check an event against the app's limits and publish it, with a key once only. Raises ApiError."""
     settings = app.settings

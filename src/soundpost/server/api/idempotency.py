@@ -11,14 +11,14 @@ from typing import Final
 
 from soundpost.core import publishing
 from soundpost.core.app import App
-from soundpost.core.peers import Reception, RequestKey
+from soundpost.core.peers import Reception, IdempotencyKey
 from soundpost.server.api.requests import ApiError, Later, Response
 
 MAX_KEY_LENGTH: Final = 64
 _PRINTABLE: Final = re.compile(rb"[ -~]+")
 
 
-def request_key(header: bytes, query: dict[str, str]) -> RequestKey:
+def request_key(header: bytes, query: dict[str, str]) -> IdempotencyKey:
     """The key in an ``Idempotency-Key`` header, with or without quotes, and the digest in an authenticated ``query``.
 
     Raises ApiError for what is no key.
@@ -33,12 +33,12 @@ def request_key(header: bytes, query: dict[str, str]) -> RequestKey:
             f"Idempotency-Key: {shown} ({len(key)} octets) is not a key: send 1 to {MAX_KEY_LENGTH} printable ASCII "
             "characters, such as a UUID",
         )
-    return RequestKey(key.decode("ascii"), query["body_md5"].lower())
+    return IdempotencyKey(key.decode("ascii"), query["body_md5"].lower())
 
 
 def publish_once(
     app: App,
-    request: RequestKey,
+    request: IdempotencyKey,
     events: Iterable[tuple[str, str, str, str | None]],
     answer: Callable[[], Response | Later],
 ) -> Later:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from soundpost.backplane import Registry, SingleNode
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
@@ -30,7 +30,7 @@ class SingleProcess:
         self.settings = settings
         self.backplane = redis_backplane(settings)
         loop = asyncio.get_running_loop()
-        own = Registry(settings.apps, call_soon=loop.call_soon)
+        own = MemoryRegistry(settings.apps, call_soon=loop.call_soon)
         self._registry = own if self.backplane is None else self.backplane.registry
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))

@@ -15,7 +15,7 @@ import msgspec
 
 from soundpost.backplane.hub import Hub
 from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ping, Pong, Ready, Retire
-from soundpost.backplane.registry import Registry
+from soundpost.backplane.memory_registry import MemoryRegistry
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import StartError
@@ -47,7 +47,7 @@ class Workers:
         self.backplane = redis_backplane(settings, max_connections=limit)
         if self.backplane is None:
             self._hub = Hub(
-                Registry(settings.apps, max_connections=limit, call_soon=asyncio.get_running_loop().call_soon)
+                MemoryRegistry(settings.apps, max_connections=limit, call_soon=asyncio.get_running_loop().call_soon)
             )
         else:
             self._hub = Hub(self.backplane.registry)
@@ -251,7 +251,7 @@ class Workers:
         if isinstance(message, Pong):
             worker.unanswered = 0
         elif isinstance(message, Ready):
-            worker.end.watches = message.watches
+            worker.end.has_observers = message.has_observers
             worker.capacity = message.capacity
             worker.listens.set_result(None)
             if self._started:

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from soundpost.backplane.redis.messages import (
+from soundpost.backplane.redis.topic_messages import (
     MAGIC,
     Counted,
     Entered,
-    Event,
+    EventMessage,
     Forgotten,
     Hello,
     Left,
@@ -54,14 +54,14 @@ def test_fields_come_back_whatever_is_in_them(fields: list[bytes]) -> None:
 
 @given(origin, number, socket_id, field)
 def test_events(origin: bytes, number: int, socket_id: str | None, frame: bytes) -> None:
-    assert parse(event(origin, number, socket_id, frame)) == Event(0, origin, number, socket_id, frame)
+    assert parse(event(origin, number, socket_id, frame)) == EventMessage(0, origin, number, socket_id, frame)
 
 
 @given(origin, number, number, socket_id, field)
 def test_kept_events(origin: bytes, version: int, number: int, socket_id: str | None, frame: bytes) -> None:
     excluded = b"" if socket_id is None else socket_id.encode()
     fields = (b"%d" % version, origin, b"%d" % number, excluded, frame)
-    assert parse(MAGIC + b"!" + join_fields(fields)) == Event(version, origin, number, socket_id, frame)
+    assert parse(MAGIC + b"!" + join_fields(fields)) == EventMessage(version, origin, number, socket_id, frame)
 
 
 @given(text | st.integers(-(2**63), 2**63 - 1), json_value, number)
@@ -115,7 +115,7 @@ def test_no_other_bytes_raise_or_are_half_read(kind: bytes, data: bytes) -> None
 
 
 def _again(message: Message, is_kept: bool) -> bytes:
-    if isinstance(message, Event):
+    if isinstance(message, EventMessage):
         plain = event(message.origin, message.number, message.except_socket_id, message.frame)
         kept = MAGIC + b"!" + join_fields((b"%d" % message.version, *split_fields(plain, 4, 3)))
         return kept if is_kept else plain

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import tracemalloc
 
-from soundpost.backplane.idempotency import LIFETIME, MAX_KEYS, RequestKeys
-from soundpost.core.peers import RequestKey
+from soundpost.backplane.idempotency import LIFETIME, MAX_KEYS, IdempotencyKeys
+from soundpost.core.peers import IdempotencyKey
 
 
 class Clock:
@@ -15,25 +15,25 @@ class Clock:
         return self.now
 
 
-def request(key: str = "k", digest: str = "d") -> RequestKey:
-    return RequestKey(key, digest)
+def request(key: str = "k", digest: str = "d") -> IdempotencyKey:
+    return IdempotencyKey(key, digest)
 
 
 def test_a_request_is_new_once() -> None:
-    keys = RequestKeys(Clock())
+    keys = IdempotencyKeys(Clock())
 
     assert [keys.receive("1", request()) for _ in range(3)] == ["new", "repeated", "repeated"]
     assert len(keys) == 1
 
 
 def test_keys_of_two_apps_are_two_keys() -> None:
-    keys = RequestKeys(Clock())
+    keys = IdempotencyKeys(Clock())
 
     assert [keys.receive(app_id, request()) for app_id in ("1", "2", "1")] == ["new", "new", "repeated"]
 
 
 def test_a_key_that_comes_with_another_body_still_stands_for_the_first() -> None:
-    keys = RequestKeys(Clock())
+    keys = IdempotencyKeys(Clock())
     keys.receive("1", request(digest="a"))
 
     assert keys.receive("1", request(digest="b")) == "different"
@@ -42,7 +42,7 @@ def test_a_key_that_comes_with_another_body_still_stands_for_the_first() -> None
 
 def test_it_is_forgotten_in_time_however_often_it_is_repeated() -> None:
     clock = Clock()
-    keys = RequestKeys(clock, lifetime=120)
+    keys = IdempotencyKeys(clock, lifetime=120)
     keys.receive("1", request())
 
     for clock.now in (1060.0, 1119.9):
@@ -53,7 +53,7 @@ def test_it_is_forgotten_in_time_however_often_it_is_repeated() -> None:
 
 
 def test_beyond_the_limit_the_oldest_goes() -> None:
-    keys = RequestKeys(Clock(), max_keys=3)
+    keys = IdempotencyKeys(Clock(), max_keys=3)
     for key in "abcd":
         keys.receive("1", request(key))
 
@@ -63,7 +63,7 @@ def test_beyond_the_limit_the_oldest_goes() -> None:
 
 
 def test_an_app_with_many_keys_takes_no_room_of_another() -> None:
-    keys = RequestKeys(Clock(), max_keys=3)
+    keys = IdempotencyKeys(Clock(), max_keys=3)
     keys.receive("2", request("a"))
     for number in range(10):
         keys.receive("1", request(str(number)))
@@ -74,7 +74,7 @@ def test_an_app_with_many_keys_takes_no_room_of_another() -> None:
 
 def test_what_is_expired_is_dropped_and_nothing_stays_of_an_app_without_keys() -> None:
     clock = Clock()
-    keys = RequestKeys(clock, lifetime=120)
+    keys = IdempotencyKeys(clock, lifetime=120)
     keys.receive("1", request("a"))
     clock.now += 60
     keys.receive("1", request("b"))
@@ -93,7 +93,7 @@ def test_what_is_expired_is_dropped_and_nothing_stays_of_an_app_without_keys() -
 def test_the_memory_of_an_app_is_bounded() -> None:
     """The longest keys, for ever: no more than the limit of them is kept, and some 4 MB."""
     clock = Clock()
-    keys = RequestKeys(clock)
+    keys = IdempotencyKeys(clock)
 
     def receive(first: int, count: int) -> int:
         for number in range(first, first + count):

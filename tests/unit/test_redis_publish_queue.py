@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundpost.backplane.redis import publish_queue as module
-from soundpost.backplane.redis.publish_queue import Outbox, Publication
+from soundpost.backplane.redis.publish_queue import PublishQueue, Publication
 
 
 class Wire:
@@ -41,142 +41,167 @@ def wire() -> Wire:
 
 
 @pytest.fixture
-def outbox(wire: Wire) -> Outbox:
-    return Outbox(wire.send, lambda: wire.now)
+def queue(wire: Wire) -> PublishQueue:
+    return PublishQueue(wire.send, lambda: wire.now)
 
 
-def put(outbox: Outbox, name: str) -> list[bool]:
+def put(queue: PublishQueue, name: str) -> list[bool]:
     answers: list[bool] = []
-    outbox.send(Publication(b"1:0", b"", (b"channel", name.encode())), answers.append)
+    queue.send(Publication(b"1:0", b"", (b"channel", name.encode())), answers.append)
     return answers
 
 
-def test_events_wait_until_they_can_flow(outbox: Outbox, wire: Wire) -> None:
-    assert put(outbox, "a") == [False]
-    outbox.open()
+def test_events_wait_until_they_can_flow(queue: PublishQueue, wire: Wire) -> None:
+    assert put(queue, "a") == [False]
+    queue.open()
     wire.answer()
-    answers = put(outbox, "b")
+    answers = put(queue, "b")
     assert wire.sent == ["a", "b"]
     assert answers == []
     wire.answer()
     assert answers == [True]
 
 
-def test_what_was_not_answered_is_sent_again_before_what_came_after_it(outbox: Outbox, wire: Wire) -> None:
-    outbox.open()
-    answers = put(outbox, "a") + put(outbox, "b")
-    outbox.shut()
-    put(outbox, "c")
+def test_what_was_not_answered_is_sent_again_before_what_came_after_it(queue: PublishQueue, wire: Wire) -> None:
+    queue.open()
+    answers = put(queue, "a") + put(queue, "b")
+    queue.shut()
+    put(queue, "c")
     wire.answer(ConnectionError("lost"))
-    assert len(outbox) == 3
-    outbox.open()
+    assert len(queue) == 3
+    queue.open()
     assert wire.sent == ["a", "b", "a", "b", "c"]
     assert answers == []
 
 
-def test_many_that_wait_are_sent_in_portions_and_what_is_new_behind_them(outbox: Outbox, wire: Wire) -> None:
+def test_many_that_wait_are_sent_in_portions_and_what_is_new_behind_them(queue: PublishQueue, wire: Wire) -> None:
     reached: list[int] = []
-    outbox.on_flow = lambda: reached.append(len(wire.sent))
+    queue.on_flow = lambda: reached.append(len(wire.sent))
     names = [str(number) for number in range(2 * module.PORTION + 3)]
     for name in names:
-        put(outbox, name)
-    outbox.open()
+        put(queue, name)
+    queue.open()
     assert len(wire.sent) == module.PORTION
-    assert put(outbox, "new") == [False]
+    assert put(queue, "new") == [False]
     for _ in range(3):
-        assert not outbox.flows
+        assert not queue.flows
         wire.answer()
-    assert outbox.flows
+    assert queue.flows
     assert wire.sent == [*names, "new"]
     assert reached == [len(names) + 1]
-    assert put(outbox, "newer") == []
+    assert put(queue, "newer") == []
 
 
-def test_a_connection_lost_in_a_portion_loses_nothing_and_changes_no_order(outbox: Outbox, wire: Wire) -> None:
+def test_a_connection_lost_in_a_portion_loses_nothing_and_changes_no_order(queue: PublishQueue, wire: Wire) -> None:
     names = [f"{number:04}" for number in range(module.PORTION + 10)]
     for name in names:
-        put(outbox, name)
-    outbox.open()
+        put(queue, name)
+    queue.open()
     wire.answer(ConnectionError("lost"))
-    outbox.shut()
-    assert len(outbox) == len(names)
+    queue.shut()
+    assert len(queue) == len(names)
     wire.sent.clear()
-    outbox.open()
+    queue.open()
     wire.answer()
     wire.answer()
     assert wire.sent == names
-    assert not len(outbox)
+    assert not len(queue)
 
 
 def test_what_redis_refuses_is_offered_again_when_it_was_away_and_holds_nothing_up(
-    outbox: Outbox, wire: Wire, caplog: pytest.LogCaptureFixture
+    queue: PublishQueue, wire: Wire, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put(outbox, "a")
-    outbox.open()
+    put(queue, "a")
+    queue.open()
     wire.answer(hiredis.ReplyError("OOM command not allowed"))
-    assert outbox.flows
+    assert queue.flows
     assert "Redis refuses events, which wait: OOM" in caplog.text
-    put(outbox, "b")
+    put(queue, "b")
     assert wire.sent == ["a", "b"]
     wire.answer()
-    outbox.shut()
-    put(outbox, "c")
-    outbox.open()
+    queue.shut()
+    put(queue, "c")
+    queue.open()
     assert wire.sent == ["a", "b", "a", "c"]
 
 
 def test_old_events_and_those_beyond_the_size_are_lost_and_counted(
-    outbox: Outbox, wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    queue: PublishQueue, wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    put(outbox, "a")
-    monkeypatch.setattr(module, "MAX_BYTES", 2 * outbox._size)
-    put(outbox, "b")
-    put(outbox, "c")
-    assert outbox.lost == 1
+    put(queue, "a")
+    monkeypatch.setattr(module, "MAX_BYTES", 2 * queue._size)
+    put(queue, "b")
+    put(queue, "c")
+    assert queue.lost == 1
     wire.now = module.MAX_AGE + 1
-    put(outbox, "d")
-    outbox.open()
+    put(queue, "d")
+    queue.open()
     assert wire.sent == ["d"]
-    assert outbox.lost == 3
+    assert queue.lost == 3
     assert "3 event(s) for other hosts were lost" in caplog.text
+
+
+def test_events_that_grew_old_while_redis_was_away_are_not_sent(
+    queue: PublishQueue, wire: Wire, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(queue, "old")
+    wire.now = 1
+    put(queue, "as old as allowed")
+    wire.now = module.MAX_AGE + 1
+    queue.open()
+    assert wire.sent == ["as old as allowed"]
+    assert queue.lost == 1
+    assert "1 event(s) for other hosts were lost" in caplog.text
+
+
+def test_unanswered_events_that_grew_old_are_not_sent_again(queue: PublishQueue, wire: Wire) -> None:
+    queue.open()
+    put(queue, "old")
+    queue.shut()
+    wire.answer(ConnectionError("lost"))
+    wire.now = module.MAX_AGE + 1
+    wire.sent.clear()
+    queue.open()
+    assert wire.sent == []
+    assert queue.lost == 1
 
 
 @given(st.lists(st.tuples(st.binary(max_size=20), st.binary(max_size=40), st.lists(st.binary(), max_size=7))))
 def test_what_waits_comes_back_whatever_is_in_it(events: list[tuple[bytes, bytes, list[bytes]]]) -> None:
     sent = []
-    outbox = Outbox(lambda publication, then: sent.append((publication, then)), lambda: 0.0)
+    queue = PublishQueue(lambda publication, then: sent.append((publication, then)), lambda: 0.0)
     publications = [Publication(bucket, script, tuple(arguments)) for bucket, script, arguments in events]
     for each in publications:
-        outbox.send(each, lambda taken: None)
-    outbox.open()
+        queue.send(each, lambda taken: None)
+    queue.open()
     assert [publication for publication, _ in sent] == publications
-    assert outbox._size == 0
+    assert queue._size == 0
 
 
 _FILL = """
 import resource, sys
-from soundpost.backplane.redis.publish_queue import MAX_BYTES, Outbox, Publication
-from soundpost.backplane.redis import messages
+from soundpost.backplane.redis.publish_queue import MAX_BYTES, PublishQueue, Publication
+from soundpost.backplane.redis import topic_messages
 
 def resident():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * resource.getpagesize()
 
 sent = []
-outbox = Outbox(lambda publication, then: sent.append(then), lambda: 0.0)
+queue = PublishQueue(lambda publication, then: sent.append(then), lambda: 0.0)
 before = resident()
 size = int(sys.argv[1])
 for number in range(900_000 if size < 1_000 else 20_000):
-    data = messages.event(b"0123456789abcdef", number, None, b"%d" % number + b"x" * size)
-    outbox.send(Publication(b"1:%d" % (number % 16), b"", (b"orders.%d" % number, data)), lambda taken: None)
+    data = topic_messages.event(b"0123456789abcdef", number, None, b"%d" % number + b"x" * size)
+    queue.send(Publication(b"1:%d" % (number % 16), b"", (b"orders.%d" % number, data)), lambda taken: None)
 full = resident()
-outbox.open()
+queue.open()
 most = resident()
 while sent:
     sent.pop()(1)
     most = max(most, resident()) if len(sent) % 64 == 0 else most
-assert outbox.flows
-print((full - before) / MAX_BYTES, (most - before) / MAX_BYTES, outbox.lost)
+assert queue.flows
+print((full - before) / MAX_BYTES, (most - before) / MAX_BYTES, queue.lost)
 """
 
 

@@ -1,4 +1,4 @@
-"""Questions about all hosts: a few reads in Redis, in one go. While it is away: what this host knows."""
+"""Answers to queries about all hosts, read from Redis in one go; while Redis is away, from this host's own state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.redis.buckets import all_buckets, app_bucket, bucket_of
-from soundpost.backplane.redis.messages import member_of
+from soundpost.backplane.redis.topic_messages import member_of
 from soundpost.backplane.slices import json_in_slices
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, Query, UsersQuery
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from soundpost.backplane.redis.redis import Redis
 
 Answered = Callable[[Any], None]
+"""Callback that gets the answer."""
 Read = tuple[bytes, str, str, tuple[str, ...]]
-"""Bucket, command, key after the tag, further arguments."""
+"""One read in Redis: bucket, command, key after the tag, further arguments."""
 
 
-class Questions:
-    """Asks Redis."""
+class Queries:
+    """Answers queries. ``clock`` is in seconds, ``call_soon`` is the loop's."""
 
     def __init__(self, redis: Redis, clock: Callable[[], float], call_soon: CallSoon) -> None:
         self._redis = redis
@@ -31,7 +32,7 @@ class Questions:
         self._clock = clock
 
     def answer(self, entry: AppEntry, query: Query, then: Answered) -> None:
-        """Answer as :meth:`soundpost.backplane.registry.Registry.answer` does."""
+        """Answer a query; see :meth:`soundpost.backplane.registry.Registry.answer`."""
         if isinstance(query, ConnectionsQuery):
             here = sum(entry.connections.values())
             reads: list[Read] = [(app_bucket(query.app_id), "HVALS", "connections", ())]
@@ -103,7 +104,7 @@ class Questions:
         self._read(reads, answered)
 
     def _read(self, reads: Sequence[Read], then: Callable[[list[Any] | None], None]) -> None:
-        """All answers in order, or None if one could not be had."""
+        """Send reads; ``then`` gets all answers in order, or None if one of them failed."""
         answers: list[Any] = [None] * len(reads)
         left = len(reads)
 
@@ -123,7 +124,7 @@ class Questions:
 
 
 def _keys(answer: Any) -> Iterable[bytes]:
-    """The keys of a hash: a dictionary in RESP3."""
+    """Return the keys of a hash, which is a dictionary in RESP3."""
     return answer if isinstance(answer, dict) else answer[::2]
 
 
@@ -144,7 +145,7 @@ def _here(entry: AppEntry, name: str, asked: Sequence[str], now: float) -> dict[
 def _attributes(
     name: str, asked: Sequence[str], total: bytes | None, users: int, last: bytes | None, ttl: int
 ) -> dict[str, Any]:
-    """As Redis has them: ``last`` with its version before the frame, ``ttl`` in milliseconds."""
+    """Return attributes from values in Redis: ``last`` has a version before the frame, ``ttl`` is in milliseconds."""
     return channel_attributes(
         name,
         asked,

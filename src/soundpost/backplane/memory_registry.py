@@ -1,0 +1,297 @@
+"""The registry of a host that is alone: connections, subscriptions, members and last events, in memory. No I/O.
+
+One registry serves all nodes of the host. With one process it stands beside the node; with several, in the process that
+connects them. Presence, counts and occupancy are exact because every change passes through here, one after the other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from soundpost.backplane.attributes import channel_attributes, json_members
+from soundpost.backplane.memory_channels import AppEntry, ChannelEntry, Share
+from soundpost.backplane.registry import COUNT_AT_ONCE, Load
+from soundpost.backplane.slices import at_once, json_in_slices
+from soundpost.core.app_settings import AppSettings
+from soundpost.core.member import Member
+from soundpost.core.observer_events import (
+    ChannelOccupied,
+    ChannelVacated,
+    MemberAdded,
+    MemberRemoved,
+    SubscriptionCountChanged,
+)
+from soundpost.core.outbox import CallSoon
+from soundpost.core.peers import (
+    Admission,
+    ChannelQuery,
+    ChannelSnapshot,
+    ChannelsQuery,
+    ConnectionsQuery,
+    OutgoingEvent,
+    PeersHandler,
+    Query,
+    UsersQuery,
+)
+from soundpost.wire import messages
+from soundpost.wire.channel_names import kind_of
+
+class MemoryRegistry:
+    """The state that all nodes of a host share; see :class:`soundpost.backplane.registry.Registry`.
+
+    ``max_connections`` is the limit of all apps together, ``clock`` is in seconds. Long answers are made a slice at a
+    time; between two slices ``call_soon`` lets the loop do other work.
+    """
+
+    def __init__(
+        self,
+        apps: Iterable[AppSettings],
+        *,
+        max_connections: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        call_soon: CallSoon = at_once,
+    ) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._apps = {app.id: AppEntry(app, clock) for app in apps}
+        self._max_connections = max_connections
+        self._connections = 0
+        self._nodes: dict[PeersHandler, None] = {}
+        self.reaches_all = True
+        self.on_reachability: Callable[[], None] = lambda: None
+
+    def reconfigure(self, apps: Iterable[AppSettings]) -> None:
+        """Take other apps, or other settings. An app that is gone is kept until its connections have left."""
+        for app in apps:
+            entry = self._apps.get(app.id)
+            if entry is None:
+                self._apps[app.id] = AppEntry(app, self._clock)
+            else:
+                entry.app = app
+
+    def load(self) -> dict[str, Load]:
+        """Return the load of each app, by app id."""
+        return {
+            app_id: Load(sum(entry.connections.values()), len(entry.channels)) for app_id, entry in self._apps.items()
+        }
+
+    def connections_of(self, node: PeersHandler) -> int:
+        """Return the number of a node's connections, of all apps."""
+        return sum(entry.connections.get(node, 0) for entry in self._apps.values())
+
+    def add_node(self, node: PeersHandler) -> None:
+        """Take a new node."""
+        self._nodes[node] = None
+
+    # Connections
+
+    def admit(self, node: PeersHandler, app_id: str, then: Callable[[Admission], None], address: str | None = None) -> None:
+        """Count a connection, unless a limit is reached."""
+        then(self._admit(node, app_id, address))
+
+    def _admit(self, node: PeersHandler, app_id: str, address: str | None) -> Admission:
+        if self._max_connections is not None and self._connections >= self._max_connections:
+            return "server_full"
+        entry = self._apps[app_id]
+        limit = entry.app.max_connections
+        if limit is not None and sum(entry.connections.values()) >= limit:
+            return "app_full"
+        if entry.addresses.are_full(address, entry.app.max_connections_per_ip):
+            return "address_full"
+        entry.addresses.add(node, address)
+        entry.connections[node] = entry.connections.get(node, 0) + 1
+        self._connections += 1
+        return "admitted"
+
+    def release(self, node: PeersHandler, app_id: str, address: str | None = None) -> None:
+        """Uncount a connection that was admitted with this address."""
+        entry = self._apps[app_id]
+        if entry.connections.get(node, 0) > 0:
+            entry.connections[node] -= 1
+            entry.addresses.remove(node, address)
+            self._connections -= 1
+
+    def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
+        """Close all connections of a user on the other nodes that have connections of the app."""
+        for other, connections in self._apps[app_id].connections.items():
+            if connections and other is not node:
+                other.terminate(app_id, user_id)
+
+    # Subscriptions
+
+    def join(
+        self,
+        node: PeersHandler,
+        app_id: str,
+        name: str,
+        newcomer: Member | None,
+        then: Callable[[ChannelSnapshot | None], None],
+    ) -> None:
+        """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full."""
+        entry = self._apps[app_id]
+        channel = entry.channels.get(name) or ChannelEntry(name)
+        members = channel.members
+        if newcomer is not None and channel.is_full_for(newcomer.id, entry.app.max_presence_members):
+            then(None)
+            return
+        if not channel.count:
+            entry.channels[name] = channel
+            node.observe(ChannelOccupied(app_id, name))
+        if members is not None and newcomer is not None and members.enter(newcomer):
+            self._deliver(app_id, channel, messages.member_added(name, newcomer.id_json, newcomer.info_json))
+            node.observe(MemberAdded(app_id, name, newcomer.id))
+        share = channel.share_of(node)
+        if share is None:
+            share = Share(node, has_users=members is not None)
+            channel.shares.append(share)
+        if newcomer is not None:
+            share.users[newcomer.id] = share.users.get(newcomer.id, 0) + 1
+        share.count += 1
+        channel.count += 1
+        then(self._snapshot(entry, channel))
+        if entry.app.subscription_count:
+            self._count_changed(entry, channel, node)
+
+    def snapshot(self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None]) -> None:
+        """Read the state that a subscriber of the channel is sent."""
+        entry = self._apps[app_id]
+        then(self._snapshot(entry, entry.channels.get(name) or ChannelEntry(name)))
+
+    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
+        """Uncount a subscription and tell the other subscribers of a member who left."""
+        entry = self._apps[app_id]
+        channel = entry.channels.get(name)
+        share = None if channel is None else channel.share_of(node)
+        if channel is None or share is None:
+            return
+        if user_id is not None:
+            share.users[user_id] -= 1
+            if not share.users[user_id]:
+                del share.users[user_id]
+        share.count -= 1
+        if not share.count:
+            channel.shares.remove(share)
+        self._uncount(entry, channel, {} if user_id is None else {user_id: 1}, 1, node)
+
+    def remove_node(self, node: PeersHandler) -> None:
+        """Remove a node that is gone, and all it had. Another node reports what has become of its channels."""
+        self._nodes.pop(node, None)
+        heir = next((other for other in self._nodes if other.has_observers), None)
+        for entry in self._apps.values():
+            self._connections -= entry.connections.pop(node, 0)
+            entry.addresses.forget(node)
+            for channel in list(entry.channels.values()):
+                share = channel.share_of(node)
+                if share is not None:
+                    channel.shares.remove(share)
+                    self._uncount(entry, channel, share.users, share.count, heir)
+
+    def _uncount(
+        self, entry: AppEntry, channel: ChannelEntry, users: dict[str, int], count: int, reporter: PeersHandler | None
+    ) -> None:
+        app_id, members = entry.app.id, channel.members
+        channel.count -= count
+        if members is not None:
+            for user_id, connections in users.items():
+                member = members.leave(user_id, connections)
+                if member is None:
+                    continue
+                self._deliver(app_id, channel, messages.member_removed(channel.name, member.id_json))
+                if reporter is not None:
+                    reporter.observe(MemberRemoved(app_id, channel.name, user_id))
+        if not channel.count:
+            del entry.channels[channel.name]
+            entry.counts_due.discard(channel)
+            if reporter is not None:
+                reporter.observe(ChannelVacated(app_id, channel.name))
+        elif entry.app.subscription_count:
+            self._count_changed(entry, channel, reporter)
+
+    def _snapshot(self, entry: AppEntry, channel: ChannelEntry) -> ChannelSnapshot:
+        cached = entry.cache.get(channel.name) if len(entry.cache) else None
+        presence = None if channel.members is None else channel.members.as_json_string()
+        return ChannelSnapshot(presence, cached)
+
+    # Events
+
+    def publish(self, node: PeersHandler, app_id: str, event: OutgoingEvent, then: Callable[[bool], None]) -> None:
+        """Deliver an event to the other nodes that have subscribers of its channel; ``then`` gets True."""
+        entry = self._apps[app_id]
+        name, frame = event.channel, event.frame
+        if event.keep:
+            entry.cache.put(name, frame, ttl=entry.app.cache_ttl, max_channels=entry.app.max_cached_channels)
+        channel = entry.channels.get(name)
+        if channel is not None:
+            for share in channel.shares:
+                if share.node is not node:
+                    share.node.deliver_event(app_id, name, frame, event.except_socket_id)
+        then(True)
+
+    def _deliver(self, app_id: str, channel: ChannelEntry, frame: bytes) -> None:
+        for share in channel.shares:
+            share.node.deliver_event(app_id, channel.name, frame, None)
+
+    # Subscription counts
+
+    def _count_changed(self, entry: AppEntry, channel: ChannelEntry, reporter: PeersHandler | None) -> None:
+        if not kind_of(channel.name).announces_count:
+            return
+        if channel.count > COUNT_AT_ONCE:
+            entry.counts_due.add(channel)
+        else:
+            self._announce_count(entry, channel, reporter)
+
+    def _announce_count(self, entry: AppEntry, channel: ChannelEntry, reporter: PeersHandler | None) -> None:
+        self._deliver(entry.app.id, channel, messages.subscription_count(channel.name, channel.count))
+        if reporter is not None:
+            reporter.observe(SubscriptionCountChanged(entry.app.id, channel.name, channel.count))
+
+    def housekeep(self) -> None:
+        """Announce counts of large channels and drop expired events."""
+        for entry in self._apps.values():
+            entry.cache.drop_expired()
+            due, entry.counts_due = entry.counts_due, set()
+            for channel in due:
+                self._announce_count(entry, channel, channel.shares[0].node)
+
+    # Queries
+
+    def answer(self, query: Query, then: Callable[[Any], None]) -> None:
+        """Answer a query about all nodes; the query's class says what the answer is."""
+        if isinstance(query, ChannelsQuery):
+            self._answer_channels(query, then)
+        else:
+            then(self._answer(query))
+
+    def _answer_channels(self, query: ChannelsQuery, then: Callable[[bytes], None]) -> None:
+        entry = self._apps[query.app_id]
+
+        def make(names: Sequence[str], then: Callable[[bytes], None]) -> None:
+            occupied = [name for name in names if name.startswith(query.prefix) and name in entry.channels]
+            then(json_members({name: _attributes(entry, name, query.attributes) for name in occupied}))
+
+        json_in_slices(list(entry.channels), make, then, self._call_soon)
+
+    def _answer(self, query: ChannelQuery | UsersQuery | ConnectionsQuery) -> Any:
+        entry = self._apps[query.app_id]
+        if isinstance(query, ConnectionsQuery):
+            return sum(entry.connections.values())
+        if isinstance(query, UsersQuery):
+            channel = entry.channels.get(query.channel)
+            return [] if channel is None or channel.members is None else channel.members.ids_json
+        return [_attributes(entry, name, query.attributes) for name in query.names]
+
+
+def _attributes(entry: AppEntry, name: str, asked: list[str]) -> dict[str, Any]:
+    channel = entry.channels.get(name)
+    last = entry.cache.get(name) if "cache" in asked else None
+    return channel_attributes(
+        name,
+        asked,
+        subscriptions=0 if channel is None else channel.count,
+        users=0 if channel is None or channel.members is None else len(channel.members),
+        last=last,
+        ttl=0 if last is None else entry.cache.seconds_uncount(name),
+    )
