@@ -1,1 +1,1 @@
-"""One node's state: apps, connections, channels, presence, users, cache, limits. No sockets, never awaits."""
+"""State and rules of one node: apps, connections, channels, members, users, limits. No sockets, never awaits."""

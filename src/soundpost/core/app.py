@@ -1,4 +1,4 @@
-"""What one node holds of one app: connections, channels, signed-in users."""
+"""One app on one node: its connections, channels and signed-in users."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 _AT_ONCE: Final = 500
-"""Connections closed in one loop turn: some 5 ms."""
+"""Number of connections closed in one loop turn: some 5 ms."""
 
 
 class App:
@@ -27,35 +27,34 @@ class App:
         self.node = node
         self.settings = settings
         self.connections: dict[str, Connection] = {}
-        """By socket id."""
+        """Connections by socket id."""
         self.counted_addresses: dict[str, str] = {}
-        """By socket id: under which address a connection is counted, if the app limits how many come from one."""
+        """Address under which a connection is counted, by socket id, if the app has ``max_connections_per_ip``."""
         self.channels: dict[str, Channel] = {}
-        """Channels that have subscribers on this node, or soon will, by name."""
+        """Channels by name that have subscribers on this node, or pending ones."""
         self.users: dict[str, set[Connection]] = {}
-        """Signed-in connections, by user id."""
+        """Signed-in connections by user id."""
         self.unauthorized: dict[Connection, float] = {}
-        """Who is still to sign in or join anything private, and since when, the oldest first; see
-        :meth:`end_unauthorized`."""
+        """Connections that must still sign in or join a private channel, with their time of opening, oldest first."""
         self.present: dict[str, dict[Connection, int]] = {}
-        """Connections that are present as a user, or soon will be, by user id: each with on how many channels."""
+        """Connections of members by user id, each with its number of presence channels, pending ones included."""
         self.closed_with: tuple[int, str] | None = None
-        """Code and message for its connections, when the app is disabled or gone since a reload."""
+        """Close code and message for all connections, if a reload has disabled or removed the app."""
 
     def channel(self, name: str, kind: Kind) -> Channel:
-        """The channel of this name, new if nobody is subscribed to it here yet."""
+        """Return the channel of this name; make it if it has no subscribers here yet."""
         channel = self.channels.get(name)
         if channel is None:
             channel = self.channels[name] = Channel(self, name, kind)
         return channel
 
     def forget_if_empty(self, channel: Channel) -> None:
-        """Forget a channel that has no subscribers here any more."""
+        """Remove a channel without subscribers and pending subscribers."""
         if not channel.subscribers and not channel.pending_subscribers:
             self.channels.pop(channel.name, None)
 
     def end_unauthorized(self, now: float) -> None:
-        """Close connections that had ``authorization_timeout`` seconds and made no use of them, some at a time."""
+        """Close connections that are still unauthorized after ``authorization_timeout`` seconds, some at a time."""
         limit = self.settings.authorization_timeout
         if limit is None:
             self.unauthorized.clear()
@@ -71,12 +70,12 @@ class App:
             )
 
     def enter(self, connection: Connection, user_id: str) -> None:
-        """Count a channel on which a connection is present as a user."""
+        """Count one more presence channel of a connection that is a user's."""
         present = self.present.setdefault(user_id, {})
         present[connection] = present.get(connection, 0) + 1
 
     def leave(self, connection: Connection, user_id: str) -> None:
-        """Count one less."""
+        """Count one presence channel of a connection less."""
         present = self.present[user_id]
         present[connection] -= 1
         if not present[connection]:
@@ -85,12 +84,12 @@ class App:
                 del self.present[user_id]
 
     def end_all(self, code: int, message: str) -> None:
-        """End all connections, and those that are about to open."""
+        """Close all connections, and those that are about to open."""
         self.closed_with = code, message
         self._end_next(list(self.connections.values()))
 
     def _end_next(self, connections: list[Connection]) -> None:
-        """End some connections in each loop turn, unless the app has come back meanwhile."""
+        """Close some connections in each loop turn, unless the app has come back meanwhile."""
         if self.closed_with is None:
             return
         for connection in connections[:_AT_ONCE]:

@@ -1,4 +1,4 @@
-"""Apps: who may connect and publish, and within which limits."""
+"""Settings of an app: credentials, origins and limits."""
 
 from __future__ import annotations
 
@@ -16,53 +16,54 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class RateLimiting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How many messages of all kinds one connection may send (Reverb's option of the same name)."""
+    """Limit of the messages of all kinds that one connection may send (Reverb's option of the same name)."""
 
     enabled: bool = False
     max_attempts: Positive = 60
-    """Messages within one window."""
+    """Largest number of messages within one window."""
     decay_seconds: Positive = 60
     """Length of the window in seconds."""
     terminate_on_limit: bool = False
-    """Close the connection (4100: it may come back after a while) instead of refusing the message."""
+    """Close the connection with 4100, after which the client may come back, instead of refusing the message."""
 
 
 class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One application's credentials and limits. Sizes are in bytes, times in seconds, names in characters."""
+    """Credentials and limits of one app. Sizes are in bytes, times in seconds, names in characters."""
 
     id: Text
     key: Text
     secret: Text
     enabled: bool = True
-    """A disabled app refuses connections (4003) and API requests (403)."""
+    """False to refuse connections (4003) and API requests (403)."""
     allowed_origins: tuple[str, ...] = ("*",)
     """Hosts (``example.com``, ``*.example.com``) or whole origins (``https://example.com:8443``), see
     :mod:`soundpost.wire.origins`."""
     allow_missing_origin: bool = False
     """Let clients that send no Origin (not browsers) past a restricting ``allowed_origins``."""
     ping_interval: Positive = 60
-    """Silence after which the server asks for a sign of life; never later than ``activity_timeout``."""
+    """Seconds of silence after which the server pings a client; ``activity_timeout`` if that is shorter."""
     activity_timeout: Positive = 30
-    """Silence after which a client asks for a sign of life; told to it in the hello."""
+    """Seconds of silence after which a client pings the server; sent in ``pusher:connection_established``."""
     max_connections: Positive | None = None
-    """Connections of this app at a time; further ones are closed with 4004. None: no limit."""
+    """Largest number of open connections; further ones are closed with 4004. None: no limit."""
     max_connections_per_ip: Positive | None = None
-    """The same of one client address (IPv6: of one /64), on one host. None: no limit."""
+    """Largest number of open connections from one client address (IPv6: one /64), on one host. None: no limit."""
     max_message_size: Positive = 16_384
-    """A message from a client; a larger one is refused, one of more than four times the size closes the connection
-    with 1009."""
+    """Largest message from a client. A larger one is refused; one of over four times the size closes with 1009."""
     accept_client_events_from: Literal["members", "none"] = "members"
-    """Who may send client events: subscribers of the channel, or nobody."""
+    """Senders of client events: ``members`` for all subscribers of the channel, ``none`` for nobody."""
     subscription_count: bool = False
-    """Tell subscribers of non-presence channels how many they are, whenever it changes."""
+    """Send ``subscription_count`` to the subscribers of non-presence channels whenever their number changes."""
     authorization_timeout: Positive | None = None
-    """Close a connection (4009) that has not signed in, nor joined a private or presence channel, within so many
-    seconds. None: it may stay."""
+    """Seconds in which a connection must sign in or join a private or presence channel, or be closed with 4009.
+
+    None: no limit.
+    """
     rate_limiting: RateLimiting = RateLimiting()
     max_client_events_per_second: Positive = 10
-    """Per connection; more are refused with a 4301 error."""
+    """Largest number of client events of one connection in a second; more are refused with a 4301 error."""
     max_subscriptions: Positive = 1_000
-    """Channels of one connection."""
+    """Largest number of channels of one connection."""
     max_channel_name_length: Positive = 200
     max_event_name_length: Positive = 200
     max_event_data_size: Positive = 10_240
@@ -72,14 +73,14 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_user_id_length: Positive = 128
     max_user_info_size: Positive = 1_024
     cache_ttl: Positive = 1_800
-    """How long a cache channel keeps its last event."""
+    """Seconds that a cache channel keeps its last event."""
     max_cached_channels: Positive = 10_000
-    """Cache channels that keep an event at a time; beyond it the one longest unchanged is forgotten."""
+    """Largest number of kept events; beyond it the event kept longest is forgotten."""
     max_output_buffer: Positive = 1_048_576
-    """Bytes that may wait for one slow client; beyond it the connection is closed with 4100."""
+    """Bytes that may wait for one slow client; beyond them the connection is closed with 4100."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigurationError for what its type allows and nothing can match."""
+        """Raise ConfigurationError for an origin that no page can have."""
         try:
             force_setattr(self, "allowed_origins", check_origins(self.allowed_origins))
         except OriginError as error:
@@ -89,7 +90,7 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
         return redacted_fields(self, "secret")
 
     def allows_origin(self, origin: str | None) -> bool:
-        """Whether a connection with this ``Origin`` header (None: without one) is welcome."""
+        """Tell whether a connection with this ``Origin`` header (None: without one) may open."""
         welcome = origins(self.allowed_origins)
         if origin is None:
             return welcome.any or self.allow_missing_origin

@@ -1,4 +1,4 @@
-"""A channel: its subscribers, and the frames that wait for the end of the loop turn."""
+"""A channel on one node: its subscribers, and the frames that wait for the end of the loop turn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_WRITE: Final = 65_536
 
 
 class Channel:
-    """One channel of one app on this node. It exists while it has subscribers here."""
+    """One channel of one app on this node. A channel exists while it has subscribers here."""
 
     __slots__ = ("_compressing", "_partial", "_pending", "app", "kind", "name", "pending_subscribers", "subscribers")
 
@@ -26,17 +26,17 @@ class Channel:
         self.name = name
         self.kind = kind
         self.subscribers: dict[Connection, str | None] = {}
-        """With the id of the user each is, on presence channels."""
+        """Subscribers, each with its user id on presence channels."""
         self.pending_subscribers: dict[Connection, PendingSubscription] | None = None
         """Connections whose subscription is pending; None if there are none, which saves memory."""
-        self._compressing = 0  # subscribers that take compressed frames
+        self._compressing = 0  # number of subscribers that take compressed frames
         self._pending: list[bytes] | None = None
         # Connections that do not get all pending frames: the index of the first frame that is for them,
         # then the indexes of later ones that are not.
         self._partial: dict[Connection, list[int]] | None = None
 
     def add(self, connection: Connection, user_id: str | None) -> None:
-        """Add a subscriber. What was queued before this is not for it."""
+        """Add a subscriber, who does not get the frames queued before."""
         self.subscribers[connection] = user_id
         if user_id is not None:
             self.app.enter(connection, user_id)
@@ -45,7 +45,7 @@ class Channel:
             self._partly()[connection] = [len(self._pending)]
 
     def remove(self, connection: Connection) -> str | None:
-        """Remove a subscriber; return the id of the user it was."""
+        """Remove a subscriber; return its user id."""
         self._compressing -= connection.takes_compressed
         user_id = self.subscribers.pop(connection)
         if user_id is not None:
@@ -53,7 +53,7 @@ class Channel:
         return user_id
 
     def queue(self, frame: bytes, except_for: Connection | None = None) -> None:
-        """Send a frame to all subscribers, but one, at the end of this loop turn."""
+        """Send a frame to all subscribers, except one, at the end of this loop turn."""
         pending = self._pending
         if pending is None:
             pending = self._pending = []
@@ -75,7 +75,7 @@ class Channel:
         if partial is None:
             self._send(self.subscribers, pending, compressed)
             return
-        # Those who get only a part are taken out while the rest get the whole: no check per subscriber.
+        # Subscribers that get only a part are set aside while the others get everything: no check per subscriber.
         set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}
         if self.subscribers:
             self._send(self.subscribers, pending, compressed)
@@ -86,7 +86,7 @@ class Channel:
         self.subscribers.update(set_aside)
 
     def _send(self, connections: Collection[Connection], frames: list[bytes], compressed: list[bytes]) -> None:
-        """Send frames to all of these, in their compressed form to those that take it."""
+        """Send frames to connections, compressed to those that take compressed frames."""
         node = self.app.node
         if compressed == frames:
             for data in _joined(frames):
@@ -104,7 +104,7 @@ class Channel:
 
 
 def _joined(frames: list[bytes]) -> list[bytes]:
-    """Frames joined into as few pieces as fit a write."""
+    """Return frames joined into as few pieces as MAX_WRITE allows."""
     if len(frames) == 1:
         return frames
     pieces: list[bytes] = []

@@ -1,4 +1,4 @@
-"""Client events ("whispers"): from one subscriber of a private or presence channel to the others.
+"""Client events ("whispers"), sent by one subscriber of a private or presence channel to the others.
 
 Source: https://pusher.com/docs/channels/using_channels/events/#triggering-client-events
 """
@@ -14,7 +14,7 @@ from soundpost.wire.messages import ClientMessage
 
 
 def relay(connection: Connection, message: ClientMessage) -> None:
-    """Pass a client event on to the channel's other subscribers, data unchanged. Raises ProtocolError."""
+    """Deliver a client event to the channel's other subscribers, data unchanged. Raise ProtocolError."""
     app = connection.app
     settings = app.settings
     if settings.accept_client_events_from == "none":

@@ -1,4 +1,4 @@
-"""A connection as the core sees it: who it is, what it is subscribed to, and how to write to it."""
+"""One client's connection: user, subscriptions, and the interface to the transport."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def new_socket_id() -> str:
-    """Two random numbers joined by a dot; unguessable, as a channel signature is bound to it."""
+    """Return two random numbers joined by a dot; unguessable, as channel signatures are bound to a socket id."""
     random = int.from_bytes(os.urandom(8), "little")
     return f"{random & 0xFFFFFFFF}.{random >> 32}"
 
 
 class User(NamedTuple):
-    """Who signed in on a connection."""
+    """A signed-in user."""
 
     id: str
     info_json: bytes
@@ -30,9 +30,9 @@ class User(NamedTuple):
 
 
 class Connection(ABC):
-    """One client. The server's subclass adds the socket; a test's, a list.
+    """One client. A subclass adds the transport.
 
-    Memory per idle connection decides how many fit a machine: slots only, and nothing that is not needed.
+    The memory of an idle connection decides how many fit a machine: slots only, and no attribute without need.
     """
 
     __slots__ = (
@@ -52,43 +52,43 @@ class Connection(ABC):
         self.app = app
         self.socket_id = new_socket_id()
         self.takes_compressed = False
-        """Whether frames may be compressed, as negotiated."""
+        """True if the client takes compressed frames, as negotiated."""
         self.channels: list[Channel] = []
         self.pending_subscriptions: PendingSubscriptions | None = None
         """Subscriptions that the backplane has not confirmed yet; None if there are none."""
         self.user: User | None = None
-        """Who signed in on this connection."""
+        """The signed-in user; None before a sign-in."""
         self.client_event_bucket: TokenBucket | None = None
         self.junk_bucket: TokenBucket | None = None
         self.message_bucket: TokenBucket | None = None
         self.subscription_bucket: TokenBucket | None = None
-        """None while it has never left a channel, nor asked for one again."""
+        """None until the client leaves a channel or subscribes to one a second time."""
 
     @abstractmethod
     def write(self, data: bytes) -> None:
-        """Write whole frames. Must not call back into the core before it returns, and never raise."""
+        """Write whole frames. Must not call back into the core before returning, and never raise."""
 
     @abstractmethod
     def close(self, code: int, reason: str) -> None:
-        """Close with a close frame. The node is told by ``Node.closed`` in a later loop turn, not before."""
+        """Send a close frame and close. The transport calls ``Node.closed`` in a later loop turn, not before."""
 
     @property
     def address(self) -> str:
-        """Where the client is, as far as can be known; empty on a Unix socket."""
+        """Return the client's address, as far as known; empty on a Unix socket."""
         return ""
 
     @property
     def is_open(self) -> bool:
-        """Whether it may still act: a transport says no from the moment it is closed."""
+        """Tell whether the client may still act; False from the moment the transport is closed."""
         return True
 
     def send(self, frame: bytes) -> None:
-        """Write a frame that goes to this connection alone."""
+        """Write a frame to this connection alone."""
         for observer in self.app.node.observers:
             observer.message_sent(self, frame)
         self.write(frame)
 
     def end(self, code: int, message: str) -> None:
-        """Say why in a ``pusher:error``, then close with the same code: old clients read one, new ones the other."""
+        """Send a ``pusher:error``, then close with the same code: old clients read the one, new clients the other."""
         self.send(messages.error(code, message))
         self.close(code, message)

@@ -1,7 +1,7 @@
-"""Flood protection: what costs the server work and is of no use is counted, and a client that sends little else goes.
+"""Flood protection: useless messages are counted, and a client that sends too many is closed.
 
-Counted are control frames, tiny fragments of messages, and messages that are not Pusher messages at all. Everything
-else has limits of its own.
+Control frames, tiny fragments of messages, and malformed messages count as junk. All other messages have limits of
+their own.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from soundpost.wire import codes, messages
 MAX_JUNK: Final = 1_000
 """Control frames, tiny fragments and malformed messages that one connection may send in a minute."""
 SMALL_FRAGMENT: Final = 16
-"""Bytes below which a fragment is taken for junk: no client divides a message into such small parts."""
+"""Bytes below which a fragment counts as junk: no client divides a message into such small parts."""
 
 
 def takes_junk(connection: Connection) -> bool:
-    """Count a control frame, fragment or malformed message; return whether it may be acted on.
+    """Count a control frame, fragment or malformed message; return whether the server may act on it.
 
     A client that exceeds :data:`MAX_JUNK` is closed with 4100: pusher-js comes back after a while.
     """
@@ -48,13 +48,12 @@ def takes_junk(connection: Connection) -> bool:
 
 
 def takes_waste(connection: Connection) -> bool:
-    """Count a control frame or an oversized message, against the app's rate limit too; return whether it may be
-    answered."""
+    """Count a control frame or an oversized message, also against the app's rate limit; return whether to answer."""
     return takes_junk(connection) and (not connection.app.settings.rate_limiting.enabled or within_rate(connection))
 
 
 def count_fragment(connection: Connection, size: int) -> None:
-    """Count a part of a message, of ``size`` bytes, that does not end it, against the app's rate limit too."""
+    """Count a fragment of ``size`` bytes that does not end its message, also against the app's rate limit."""
     if size < SMALL_FRAGMENT and not takes_junk(connection):
         return
     if connection.app.settings.rate_limiting.enabled:
@@ -62,7 +61,7 @@ def count_fragment(connection: Connection, size: int) -> None:
 
 
 def within_rate(connection: Connection) -> bool:
-    """Count a message against the app's rate limit; say so, or end the connection, when it is over."""
+    """Count a message against the app's rate limit; return False, and refuse or close, when the limit is exceeded."""
     limit = connection.app.settings.rate_limiting
     now = connection.app.node.clock()
     if connection.message_bucket is None:

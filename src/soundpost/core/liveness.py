@@ -1,7 +1,7 @@
-"""Noticing dead peers: silence is answered with a ping, and silence after that with the end.
+"""Detection of dead clients: silence is answered with a ping, and silence after the ping with a close.
 
-A peer is given up 30 s after a ping that was sent at the latest ``activity_timeout`` after its last sign of life,
-whether it is subscribed to anything or not.
+A client is closed 30 s after a ping, which is sent at the latest ``activity_timeout`` after its last message, whether
+the client has subscriptions or not.
 """
 
 from __future__ import annotations
@@ -11,38 +11,38 @@ from typing import Final, Protocol
 from soundpost.core.app_settings import AppSettings
 
 PONG_TIMEOUT: Final = 30
-"""Seconds a peer has to answer a ping."""
+"""Seconds that a client has to answer a ping."""
 
 
-class Peer(Protocol):
-    """What liveness needs to know of a connection and can ask of it. Times in whole seconds of one clock."""
+class Pingable(Protocol):
+    """A connection whose liveness is checked. Times are in whole seconds of one clock."""
 
     last_seen: int
     pinged_at: int
 
     def ping(self) -> None:
-        """Ask for a sign of life."""
+        """Send a ping."""
 
     def give_up(self) -> None:
         """Close with 4201."""
 
 
 def ping_after(app: AppSettings) -> int:
-    """Seconds of silence after which a peer is pinged."""
+    """Return the seconds of silence after which a client is pinged."""
     return min(app.ping_interval, app.activity_timeout)
 
 
-def check(peer: Peer, app: AppSettings, now: int) -> int:
-    """Do what is due for a peer; return in how many seconds to look again, 0 for never."""
-    left = ping_after(app) - (now - peer.last_seen)
+def check(connection: Pingable, app: AppSettings, now: int) -> int:
+    """Ping or close a client, if that is due; return the seconds until the next check, 0 for never."""
+    left = ping_after(app) - (now - connection.last_seen)
     if left > 0:
         return left
-    if peer.pinged_at <= peer.last_seen:
-        peer.pinged_at = now
-        peer.ping()
+    if connection.pinged_at <= connection.last_seen:
+        connection.pinged_at = now
+        connection.ping()
         return PONG_TIMEOUT
-    waited = now - peer.pinged_at
+    waited = now - connection.pinged_at
     if waited < PONG_TIMEOUT:
         return PONG_TIMEOUT - waited
-    peer.give_up()
+    connection.give_up()
     return 0

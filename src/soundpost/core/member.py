@@ -1,4 +1,4 @@
-"""A member of a presence channel, as a node tells of it."""
+"""Members of presence channels: users with an id and info."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ MAX_SAFE_INTEGER: Final = 2**53 - 1
 
 
 class Member:
-    """One user on one presence channel. ``id`` identifies it; ``user_id`` is the id as it is shown.
+    """One user on one presence channel. ``id`` identifies the user; ``user_id`` is the id that clients are shown.
 
-    It is shown as the application wrote it; an integer that JavaScript would round to another user's, as a string.
+    Clients are shown the id as the application wrote it. An integer that JavaScript would round becomes a string.
     """
 
     __slots__ = ("id", "id_json", "info_json", "user_id")
@@ -28,7 +28,7 @@ class Member:
 
 
 def id_fault(user_id: str, max_length: int) -> str | None:
-    """Return what is wrong with a user's id, in words; None for a good one."""
+    """Return the fault of a user's id, in words; None for a valid id."""
     if not 1 <= len(user_id) <= max_length:
         return f"has {len(user_id)} characters: 1 to {max_length} are allowed (max_user_id_length)"
     if not is_unicode(user_id):

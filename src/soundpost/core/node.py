@@ -1,4 +1,4 @@
-"""A node: one process' share of all apps, and what the transport around it must give."""
+"""A node: the apps of one process, and its connection to the other nodes."""
 
 from __future__ import annotations
 
@@ -19,16 +19,20 @@ from soundpost.core.peers import Peers
 from soundpost.wire import codes, messages
 
 Deliver = Callable[[Iterable[Connection], bytes], None]
+"""Function that writes the same bytes to many connections."""
 
 
 def write_each(connections: Iterable[Connection], data: bytes) -> None:
-    """Write the same bytes to many connections: the plain way."""
+    """Write the same bytes to many connections, one after the other."""
     for connection in connections:
         connection.write(data)
 
 
 class Node:
-    """The state of one process. Clock (seconds), the loop's ``call_soon`` and the way to write come from outside."""
+    """The state of one process.
+
+    ``clock`` is in seconds, ``call_soon`` is the loop's, ``deliver`` writes to many connections.
+    """
 
     def __init__(
         self,
@@ -47,7 +51,7 @@ class Node:
         self.peers = peers
         self.deliver = deliver
         self.compress = compress
-        """Makes a frame smaller for connections that take compressed ones, or leaves it as it is."""
+        """Function that returns a frame in a compressed form, or the frame itself; None without compression."""
         self.observers = tuple(observers)
         self.outbox = Outbox(call_soon, peers.flush)
         self.by_id: dict[str, App] = {}
@@ -57,7 +61,7 @@ class Node:
         peers.attach(self)
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
-        """Serve other apps from now on. Connections of apps that stay are not touched, but their new limits hold."""
+        """Serve other apps, or the same with other settings. Connections of apps that stay are not closed."""
         before, self.by_id, self.by_key = self.by_id, {}, {}
         for settings in apps:
             app = before.pop(settings.id, None) or App(self, settings)
@@ -69,7 +73,7 @@ class Node:
             app.end_all(codes.APP_DOES_NOT_EXIST, "Application does not exist any more")
 
     def opened(self, connection: Connection, preface: bytes = b"") -> None:
-        """A connection was admitted: greet it. ``preface`` (the handshake's answer) leaves in the same write."""
+        """Take an admitted connection and send its hello, behind ``preface`` (the handshake's answer) in one write."""
         app = connection.app
         app.connections[connection.socket_id] = connection
         if app.settings.authorization_timeout is not None:
@@ -83,7 +87,7 @@ class Node:
             connection.end(*app.closed_with)
 
     def closed(self, connection: Connection) -> None:
-        """A connection is gone: it leaves everything it was in. Costs grow with its own channels only."""
+        """Remove a connection that is gone, and its subscriptions. Costs grow with its own channels only."""
         if connection.app.connections.pop(connection.socket_id, None) is None:
             return
         connection.app.unauthorized.pop(connection, None)
@@ -95,18 +99,18 @@ class Node:
             observer.connection_closed(connection)
 
     def after_sending(self, callback: Callable[[], None]) -> None:
-        """Call back when all that was published up to now is in order on all nodes, and sent on this one."""
+        """Call back once all events published up to now are in order on all nodes, and sent on this one."""
         self.peers.after_publishes(partial(self.outbox.after_flush, callback))
 
     def every_second(self) -> None:
-        """Do what is due to the second."""
+        """Do the work that is due every second."""
         now = self.clock()
         for app in self.by_id.values():
             if app.unauthorized:
                 app.end_unauthorized(now)
 
     def housekeep(self) -> None:
-        """What need not be done at once."""
+        """Do periodic work that need not be done at once. Called every few seconds."""
         self.peers.housekeep()
 
     @property
@@ -114,17 +118,17 @@ class Node:
         """Tell whether the node has observers."""
         return bool(self.observers)
 
-    # What the backplane tells: events of other nodes, and what has become of channels on all of them.
+    # PeersHandler: from the backplane
 
     def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
-        """An event for the subscribers of a channel on this node, but one."""
+        """Deliver an event to the channel's subscribers on this node, except one socket."""
         app = self.by_id.get(app_id)
         found = None if app is None else app.channels.get(channel)
         if app is not None and found is not None and found.subscribers:
             found.queue(frame, None if except_socket_id is None else app.connections.get(except_socket_id))
 
     def terminate(self, app_id: str, user_id: str) -> None:
-        """The connections of a user on this node are to be closed."""
+        """Close all connections of a user on this node."""
         app = self.by_id.get(app_id)
         if app is not None:
             users.terminate(app, user_id)

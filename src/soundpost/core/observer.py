@@ -1,7 +1,7 @@
-"""What can be watched on a node: the room for webhooks, metrics and ``--debug``.
+"""Observers of a node, for webhooks, metrics and ``--debug``.
 
-Nothing is called per delivery: an event to 10,000 subscribers is one ``event_queued``. With no observer the cost
-of each hook is one step over an empty tuple.
+No method is called per delivery: an event to 10,000 subscribers is one ``event_queued``. Without observers each call
+costs one step over an empty tuple.
 """
 
 from __future__ import annotations
@@ -23,46 +23,46 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Override what you need. Called in the event loop: must not block and must not raise."""
+    """A base class whose methods do nothing. They are called in the event loop: they must not block or raise."""
 
     def connection_opened(self, connection: Connection) -> None:
-        """A client got its hello."""
+        """Take note that a client got its hello."""
 
     def connection_closed(self, connection: Connection) -> None:
-        """A client is gone and has left all its channels."""
+        """Take note that a client is gone and has left all its channels."""
 
     def channel_occupied(self, app_id: str, channel: str) -> None:
-        """A channel has its first subscriber on any node. This, and the next four, are told to one node."""
+        """Take note that a channel got its first subscriber on any node. One node of all is called."""
 
     def channel_vacated(self, app_id: str, channel: str) -> None:
-        """A channel has lost its last subscriber on all nodes."""
+        """Take note that a channel lost its last subscriber on all nodes. One node of all is called."""
 
     def member_added(self, app_id: str, channel: str, user_id: str) -> None:
-        """A user's first connection joined a presence channel."""
+        """Take note that a user's first connection joined a presence channel. One node of all is called."""
 
     def member_removed(self, app_id: str, channel: str, user_id: str) -> None:
-        """A user's last connection left a presence channel."""
+        """Take note that a user's last connection left a presence channel. One node of all is called."""
 
     def subscription_count(self, app_id: str, channel: str, count: int) -> None:
-        """The number of a channel's subscribers was announced."""
+        """Take note that the number of a channel's subscribers was announced. One node of all is called."""
 
     def client_event(self, connection: Connection, channel: Channel, event: str, data: bytes) -> None:
-        """A client event was accepted; ``data`` is JSON."""
+        """Take note that a client event was accepted; ``data`` is JSON."""
 
     def cache_miss(self, channel: Channel) -> None:
-        """A subscriber of a cache channel found it empty."""
+        """Take note that a cache channel had no event for a new subscriber."""
 
     def message_received(self, connection: Connection, payload: bytes) -> None:
-        """A text message came in, not yet looked at."""
+        """Take note of a text message from a client, before it is decoded."""
 
     def message_sent(self, connection: Connection, frame: bytes) -> None:
-        """A frame went to one connection alone."""
+        """Take note that a frame is sent to one connection alone."""
 
     def event_queued(self, channel: Channel, frame: bytes) -> None:
-        """A frame will go to all subscribers of a channel at the end of this loop turn."""
+        """Take note that a frame goes to all subscribers of a channel at the end of this loop turn."""
 
     def output_overflowed(self, connection: Connection) -> None:
-        """A slow client was closed with 4100 because too much waited for it."""
+        """Take note that a slow client was closed with 4100, as too many bytes waited for it."""
 
 
 def notify(observer: Observer, event: ObserverEvent) -> None:

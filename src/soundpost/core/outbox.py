@@ -1,7 +1,7 @@
-"""Frames of one loop turn, sent together at its end: one write per subscriber, however many events.
+"""The outbox: frames of one loop turn, sent together at its end, with one write per subscriber.
 
-The kernel's ``send()`` is what a delivery costs. Sending a turn's frames in one write makes it cheaper the more
-there is to do, and delays nothing when there is little.
+The kernel's ``send()`` is the main cost of a delivery. One write for all frames of a turn makes deliveries cheaper under
+load, and delays none without load.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ class Flushable(Protocol):
 
 
 class Outbox:
-    """Which channels have frames to send, and who waits until they are sent."""
+    """Channels with queued frames, and callbacks that wait until the frames are sent."""
 
     def __init__(self, call_soon: CallSoon, before: Callable[[], None] = lambda: None) -> None:
         self._call_soon = call_soon
-        self._before = before  # others are to hear before this node's clients take their time
+        self._before = before  # other nodes first: writing to this node's clients takes long
         self._channels: list[Flushable] = []
         self._waiting: list[Callable[[], None]] = []
 
     def mark(self, channel: Flushable) -> None:
-        """A channel has its first frame of this turn."""
+        """Note a channel that has its first frame of this loop turn."""
         if not self._channels:
             self._call_soon(self.flush)
         self._channels.append(channel)
 
     def after_flush(self, callback: Callable[[], None]) -> None:
-        """Call back when everything queued up to now has been sent; at once if nothing is."""
+        """Call back once all frames queued up to now are sent; at once if there are none."""
         if self._channels:
             self._waiting.append(callback)
         else:
             callback()
 
     def flush(self) -> None:
-        """Send what all channels have queued."""
+        """Send the queued frames of all channels."""
         self._before()
         channels, self._channels = self._channels, []
         waiting, self._waiting = self._waiting, []

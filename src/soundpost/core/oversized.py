@@ -1,6 +1,6 @@
-"""Messages over ``max_message_size``: read past, and answered in the protocol, so that the connection goes on.
+"""Messages over ``max_message_size``: refused with an error reply, while the connection stays open.
 
-Closing would help nobody: the page would connect again, send the same again, and lose its other channels each time.
+Closing would not help: the page would connect again, send the same message, and lose its other channels each time.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ _FACTOR: Final = 4
 
 
 def most_read(app: AppSettings) -> int:
-    """Return how many bytes of one message are read; a larger one closes the connection with 1009."""
+    """Return the size in bytes up to which a message is read; a larger one closes the connection with 1009."""
     return _FACTOR * app.max_message_size
 
 
 def refuse(connection: Connection, payload: bytes) -> None:
-    """Tell a client that a message of its is too large, and for what; the connection stays.
+    """Refuse a message that is too large; the connection stays open.
 
-    A subscription gets its ``pusher:subscription_error``, everything else a ``pusher:error``.
+    A subscription gets a ``pusher:subscription_error``, every other message a ``pusher:error``.
     """
     if not flooding.takes_waste(connection):
         return
@@ -40,7 +40,7 @@ def refuse(connection: Connection, payload: bytes) -> None:
 
 
 def close_reason(connection: Connection) -> str:
-    """Return what a client is told whose message is not even read to its end, and log it."""
+    """Return the reason to close a connection whose message is too large to read, and log the close."""
     app = connection.app.settings
     reason = f"Message over {most_read(app)} bytes ({_FACTOR} times max_message_size)"
     _warn(connection, "closed the connection with 1009", reason)

@@ -1,4 +1,4 @@
-"""What a client's message does: the Pusher protocol, message by message."""
+"""The Pusher protocol on the server side: handling of each message from a client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from soundpost.wire.messages import ClientMessage, SignIn, Subscribe, Unsubscrib
 
 
 def receive(connection: Connection, payload: bytes) -> None:
-    """Act on the payload of a text frame. Never raises: what is wrong with a message is told to its sender."""
+    """Handle the payload of a text frame. Never raise: the sender gets a reply with the error."""
     try:
         for observer in connection.app.node.observers:
             observer.message_received(connection, payload)
@@ -23,14 +23,14 @@ def receive(connection: Connection, payload: bytes) -> None:
         message = messages.decode_message(payload)
         pending = connection.pending_subscriptions
         if pending is None or (message.event == "pusher:subscribe" and not pending.waiting):
-            _act(connection, message)
+            _handle(connection, message)
         else:
-            pending.wait(connection, partial(_act, connection, message))
+            pending.wait(connection, partial(_handle, connection, message))
     except Exception as error:
         error_replies.reply(connection, error)
 
 
-def _act(connection: Connection, message: ClientMessage) -> None:
+def _handle(connection: Connection, message: ClientMessage) -> None:
     if message.event.startswith("client-"):
         client_events.relay(connection, message)
         return
@@ -49,7 +49,7 @@ def _ping(connection: Connection, message: ClientMessage) -> None:
 
 
 def _pong(connection: Connection, message: ClientMessage) -> None:
-    """A sign of life; the transport noted it with the bytes."""
+    """Do nothing: the transport has noted the sign of life."""
 
 
 def _subscribe(connection: Connection, message: ClientMessage) -> None:

@@ -1,4 +1,4 @@
-"""Subscribing to channels and leaving them: names, signatures, limits, presence, cached events."""
+"""Subscriptions to channels: names, signatures, limits, presence, cached events."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MINUTE: Final = 60
 
 
 def subscribe(connection: Connection, request: Subscribe) -> None:
-    """Subscribe a connection to a channel, as soon as the other nodes know. Raises SubscriptionError."""
+    """Subscribe a connection to a channel, once the backplane has confirmed. Raise SubscriptionError."""
     pending = connection.pending_subscriptions
     if pending is not None and request.channel in pending.by_channel:
         pending.wait(connection, partial(subscribe, connection, request))
@@ -47,19 +47,19 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
         if channel.subscribers[connection] == user_id:
             _confirm_again(connection, channel)
             return
-        leave(connection, channel)  # it comes back as another user
+        leave(connection, channel)  # the connection comes back as another user
         _note_repetition(connection)
     _check_repetitions(connection, name)
-    _check_number(connection, name)
+    _check_limit(connection, name)
     subscription = PendingSubscription(connection, app.channel(name, kind), user_id)
     app.node.peers.join(app.settings.id, name, newcomer, partial(_complete, subscription, _confirm))
 
 
 def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
-    """Subscribe a connection to what is sent to the user it signed in as, and call back once that reaches it.
+    """Subscribe a signed-in connection to its user's channel, and call back once events reach the connection.
 
     The client's own subscription, which pusher-js makes after ``pusher:signin_success``, comes too late for an event
-    that is sent at once. It is confirmed like any that is made again, so each event comes once.
+    that is sent at once. It is confirmed as a repeated one, so each event comes once.
     """
     app = connection.app
     name = SERVER_TO_USER + user_id
@@ -75,7 +75,7 @@ def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], N
 
 
 def unsubscribe(connection: Connection, name: str) -> None:
-    """Leave a channel; nothing happens if the connection is not subscribed to it."""
+    """Leave a channel, if the connection is subscribed to it."""
     channel = connection.app.channels.get(name)
     if channel is not None and connection in channel.subscribers:
         leave(connection, channel)
@@ -83,13 +83,13 @@ def unsubscribe(connection: Connection, name: str) -> None:
 
 
 def leave(connection: Connection, channel: Channel) -> None:
-    """Take a subscriber out of a channel."""
+    """Remove a subscriber from a channel."""
     connection.channels.remove(channel)
     _leave(connection, channel)
 
 
 def leave_all(connection: Connection) -> None:
-    """Take a connection out of all its channels."""
+    """Remove a connection from all its channels."""
     left, connection.channels = connection.channels, []
     for channel in left:
         _leave(connection, channel)
@@ -123,7 +123,7 @@ def _complete(
         return
     if snapshot is None:
         app.forget_if_empty(channel)
-        error_replies.send(connection, _no_room(channel.name, app.settings.max_presence_members))
+        error_replies.send(connection, _channel_full(channel.name, app.settings.max_presence_members))
     else:
         channel.add(connection, subscription.user_id)
         connection.channels.append(channel)
@@ -132,7 +132,7 @@ def _complete(
 
 
 def _confirm_again(connection: Connection, channel: Channel) -> None:
-    """A subscriber asks for what it has: it is told once more how things stand."""
+    """Confirm a subscription that the connection has already, with the channel's current state."""
     _note_repetition(connection)
     _check_repetitions(connection, channel.name)
 
@@ -145,7 +145,7 @@ def _confirm_again(connection: Connection, channel: Channel) -> None:
 
 
 def _confirm(connection: Connection, channel: Channel, snapshot: ChannelSnapshot) -> None:
-    """Tell a subscriber that it is one, and give it what the channel has ready."""
+    """Send ``subscription_succeeded``, and a cache channel's last event or ``cache_miss``."""
     if snapshot.presence is None:
         connection.send(messages.subscription_succeeded(channel.name))
     else:
@@ -180,7 +180,7 @@ def _verify(connection: Connection, request: Subscribe) -> None:
 
 
 def _member(connection: Connection, request: Subscribe) -> Member:
-    """The member a presence subscription is for: from its channel_data, or from who signed in."""
+    """Return the member of a presence subscription, from its channel_data or the signed-in user."""
     app, name = connection.app.settings, request.channel
     if request.channel_data:
         try:
@@ -210,7 +210,7 @@ def _member(connection: Connection, request: Subscribe) -> Member:
     return Member(user_id, info)
 
 
-def _check_number(connection: Connection, name: str) -> None:
+def _check_limit(connection: Connection, name: str) -> None:
     limit = connection.app.settings.max_subscriptions
     pending = connection.pending_subscriptions
     if len(connection.channels) + (0 if pending is None else len(pending.by_channel)) >= limit:
@@ -224,7 +224,7 @@ def _check_number(connection: Connection, name: str) -> None:
 
 
 def _note_repetition(connection: Connection) -> None:
-    """From now on it counts how often this client subscribes: what it is answered may be far more than it sends."""
+    """Limit the rate of a client's subscriptions from now on: answers may be far larger than requests."""
     if connection.subscription_bucket is None:
         app = connection.app
         connection.subscription_bucket = TokenBucket(app.settings.max_subscriptions, app.node.clock())
@@ -232,7 +232,7 @@ def _note_repetition(connection: Connection) -> None:
 
 def _check_repetitions(connection: Connection, name: str) -> None:
     bucket = connection.subscription_bucket
-    if bucket is None:  # it has never left a channel: max_subscriptions bounds what it is answered
+    if bucket is None:  # the client has never left a channel: max_subscriptions bounds the answers
         return
     limit = connection.app.settings.max_subscriptions
     if not bucket.take(limit, _MINUTE, connection.app.node.clock()):
@@ -245,7 +245,7 @@ def _check_repetitions(connection: Connection, name: str) -> None:
         )
 
 
-def _no_room(name: str, limit: int) -> SubscriptionError:
+def _channel_full(name: str, limit: int) -> SubscriptionError:
     return SubscriptionError(
         name,
         codes.OVER_QUOTA,

@@ -1,10 +1,10 @@
-"""A token bucket: how often one connection may do something."""
+"""Token buckets: limits of how often one connection may do something."""
 
 from __future__ import annotations
 
 
 class TokenBucket:
-    """``burst`` tokens, refilled evenly over ``period`` seconds."""
+    """A bucket of ``burst`` tokens, refilled evenly over ``period`` seconds."""
 
     __slots__ = ("_at", "_tokens")
 
@@ -13,7 +13,7 @@ class TokenBucket:
         self._at = now
 
     def take(self, burst: int, period: float, now: float) -> bool:
-        """Take one token, or say that none is left. ``now`` in seconds."""
+        """Take one token; False if none is left. ``now`` is in seconds."""
         self._tokens = min(burst, self._tokens + (now - self._at) * burst / period)
         self._at = now
         if self._tokens < 1:

@@ -1,4 +1,4 @@
-"""Signing in, and closing the connections of a user.
+"""Signed-in users: sign-in, sign-out, and closing of a user's connections.
 
 Source: https://pusher.com/docs/channels/using_channels/user-authentication/
 """
@@ -20,11 +20,11 @@ from soundpost.wire.json_text import encode
 from soundpost.wire.messages import SignIn
 
 _ENDED_AT_ONCE: Final = 200
-"""Connections in one turn of the loop."""
+"""Number of connections closed in one loop turn."""
 
 
 def sign_in(connection: Connection, request: SignIn) -> None:
-    """Make a connection that of a user. A wrong signature or malformed user ends the connection with 4009."""
+    """Sign a user in on a connection. A wrong signature or malformed user closes the connection with 4009."""
     settings = connection.app.settings
     key, _, signature = request.auth.partition(":")
     text = signatures.user_text(connection.socket_id, request.user_data)
@@ -53,7 +53,7 @@ def sign_in(connection: Connection, request: SignIn) -> None:
 
 
 def sign_out(connection: Connection) -> None:
-    """Forget who a connection belonged to."""
+    """Sign the user of a connection out, if there is one."""
     user = connection.user
     if user is None:
         return
@@ -65,9 +65,9 @@ def sign_out(connection: Connection) -> None:
 
 
 def terminate(app: App, user_id: str) -> None:
-    """Close every connection of a user on this node: those signed in as it, and those present as it on a channel.
+    """Close every connection of a user on this node: signed in as the user, or a member of a channel as the user.
 
-    Costs grow with its own connections only; where they are many, others have their turn in between.
+    Costs grow with the user's own connections only. Many connections are closed over several loop turns.
     """
     _end(app, [*{*app.users.get(user_id, ()), *app.present.get(user_id, ())}])
 
@@ -82,7 +82,7 @@ def _end(app: App, connections: list[Connection]) -> None:
 
 
 def _read(user_data: str) -> tuple[User, str]:
-    """The user that signs in, and its data with the id as a string: the form that pusher-js takes."""
+    """Return the user that signs in, and its data with the id as a string: the form that pusher-js takes."""
     data = messages.read_user_data(user_data)
     user = User(str(data.id), bytes(data.user_info))
     if isinstance(data.id, int):
