@@ -1,1 +1,1 @@
-"""The wire: RFC 6455 frames, Pusher messages, signatures, channel names, codes. Pure functions, no I/O."""
+"""Bytes and names of the protocol: frames, Pusher messages, signatures, channel names, codes. Pure, no I/O."""

@@ -1,4 +1,4 @@
-"""Hosts, ports and paths as settings have them: what can be connected to, and what is two settings in one."""
+"""Checks of hosts, ports, paths and URLs in settings."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _IDENTIFIER: Final = re.compile(r"[-A-Za-z0-9._~!$'()*,;=@]+", re.ASCII)
 
 
 class AddressError(ValueError):
-    """What is written is no host, port or URL; the message names the way out, and no secret."""
+    """A text is no host, port, path or URL; the message names the way out, and no secret."""
 
 
 def host_of(text: Any) -> str:
-    """A host's name or address, an IPv6 address without its brackets. Raises AddressError."""
+    """Return a host's name or address, an IPv6 address without brackets. Raise AddressError for any other text."""
     if not isinstance(text, str):
         raise AddressError(f"{redacted(text)}: a text such as '127.0.0.1' is expected")
-    if "@" in text:  # there may be a password in front of it
+    if "@" in text:  # a password may stand in front
         raise AddressError("the host has an '@' in it: leave out user name and password")
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     if bare.count(":") > 1 or bare is not text:
@@ -47,7 +47,7 @@ def host_of(text: Any) -> str:
 
 
 def is_loopback_host(host: str) -> bool:
-    """Whether a name leads every machine to itself: ``localhost``, ``127.0.0.1``, ``::1``, ``::ffff:127.0.0.1``."""
+    """Tell whether a host is the machine itself: ``localhost``, ``127.0.0.1``, ``::1``, ``::ffff:127.0.0.1``."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:
@@ -66,7 +66,7 @@ def is_loopback_url(url: str) -> bool:
 
 
 def port_of(value: Any) -> int:
-    """A port to connect to, from 1 to 65535. Raises AddressError."""
+    """Return a port from 1 to 65535. Raise AddressError for any other value."""
     number = 0
     if isinstance(value, int) and not isinstance(value, bool):
         number = value
@@ -78,7 +78,7 @@ def port_of(value: Any) -> int:
 
 
 def path_of(text: Any) -> str:
-    """A path prefix with one slash in front and none behind; empty for none. Raises AddressError."""
+    """Return a path prefix with a leading and no trailing slash; empty for ``/``. Raise AddressError for no path."""
     if not isinstance(text, str) or not _PATH.fullmatch(text):
         raise AddressError(f"{redacted(text)} is no path: one such as /ws is expected")
     path = text.strip("/")
@@ -88,7 +88,7 @@ def path_of(text: Any) -> str:
 
 
 def split_url(url: str) -> SplitResult:
-    """The parts of a URL, whose host and port are right. Raises AddressError, which does not show the URL."""
+    """Return the parts of a URL with a valid host and port. Raise AddressError, which does not show the URL."""
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -104,7 +104,7 @@ def split_url(url: str) -> SplitResult:
 
 
 def identifier_fault(text: str) -> str | None:
-    """Why an app's id or key cannot be used, which stands in paths and queries as it is; None for a right one."""
+    """Return the fault of an app's id or key, which stands unescaped in paths and queries; None for a valid one."""
     wrong = "".join(sorted({character for character in text if not _IDENTIFIER.fullmatch(character)}))
     if wrong:
         return (

@@ -1,4 +1,4 @@
-"""Channel names: which characters they may have, and the kinds their prefixes make.
+"""Channel names: their valid characters, and the kinds of channels by prefix.
 
 Source: https://pusher.com/docs/channels/using_channels/channels/#channel-naming-conventions
 """
@@ -10,12 +10,13 @@ from enum import Enum
 from typing import Final
 
 SERVER_TO_USER: Final = "#server-to-user-"
+"""Prefix of the channel of one signed-in user; the user id follows."""
 _NAME: Final = re.compile(r"[-a-zA-Z0-9_=@,.;]+")
 _SERVER_TO_USER_NAME: Final = re.compile(r"#server-to-user-[^\x00-\x1f]+")
 
 
 class Kind(Enum):
-    """What a channel's prefix makes of it."""
+    """A kind of channel; the value is its prefix."""
 
     PUBLIC = ""
     PRIVATE = "private-"
@@ -27,15 +28,14 @@ class Kind(Enum):
     PRESENCE_CACHE = "presence-cache-"
     USER = SERVER_TO_USER
 
-    # Plain attributes, not properties: they are read for every subscription and publish.
+    # Plain attributes, not properties, as every subscription and publish reads them.
     needs_auth: bool
     is_presence: bool
     is_encrypted: bool
     is_cache: bool
     takes_client_events: bool
     announces_count: bool
-    """Whether subscribers are told how many they are, where an app wants that: on presence channels they know, and
-    what is sent to a user is nobody else's."""
+    """True if subscribers may be sent ``subscription_count``: not members, who know it, nor a single user."""
 
     def __init__(self, prefix: str) -> None:
         self.is_presence = prefix.startswith("presence-")
@@ -51,13 +51,13 @@ _PREFIX: Final = re.compile("|".join(sorted(_BY_PREFIX, key=len, reverse=True)))
 
 
 def kind_of(name: str) -> Kind:
-    """The kind of a channel, by its longest matching prefix."""
+    """Return the kind of a channel, by its longest matching prefix."""
     prefix = _PREFIX.match(name)
     return Kind.PUBLIC if prefix is None else _BY_PREFIX[prefix[0]]
 
 
 def fault(name: str, max_length: int) -> str | None:
-    """What is wrong with a channel name, in words; None for a good one."""
+    """Return the fault of a channel name, in words; None for a valid name."""
     if not name:
         return "channel name is empty"
     if len(name) > max_length:

@@ -1,4 +1,4 @@
-"""Where a client is when there are proxies on its way: what their headers say, and whom to believe. No I/O.
+"""Client addresses behind proxies, from forwarding headers of trusted proxies. No I/O.
 
 Sources: https://www.rfc-editor.org/rfc/rfc7239 (``Forwarded``),
 https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For
@@ -11,24 +11,24 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_netw
 from typing import Final
 
 HEADERS: Final = (b"x-forwarded-for", b"x-real-ip", b"forwarded")
-"""In which proxies say where a client is."""
+"""Headers in which proxies name the client's address."""
 
-_MOST_HOPS: Final = 32  # looked at; each costs some microseconds, and a client may send as many as a head has room for
-_LONGEST: Final = 64  # characters of an address: more are not worth a look
-_SUBNET: Final = 64  # bits of an IPv6 address that are its owner's network: the rest is for him to choose
+_MOST_HOPS: Final = 32  # each costs some microseconds, and a client may send as many as a head has room for
+_LONGEST: Final = 64  # characters of an address
+_SUBNET: Final = 64  # bits of the network in an IPv6 address: its owner chooses the rest
 
 
 class TrustedProxies:
-    """The peers that are believed: addresses, networks (``10.0.0.0/8``), ``*`` for all. A Unix socket's always is."""
+    """Proxies that are believed: addresses, networks (``10.0.0.0/8``), ``*`` for all. Unix sockets always are."""
 
     def __init__(self, proxies: Iterable[str]) -> None:
-        """Raises ValueError for what is none of these."""
+        """Raise ValueError for an entry that is no address, network or ``*``."""
         proxies = list(proxies)
         self._all = "*" in proxies
         self._networks = [ip_network(proxy, strict=False) for proxy in proxies if proxy != "*"]
 
     def trusts(self, address: str) -> bool:
-        """Whether to believe the peer at an address; empty: that of a Unix socket."""
+        """Tell whether the peer at an address is believed; the address of a Unix socket is empty."""
         if self._all or not address:
             return True
         try:
@@ -39,9 +39,9 @@ class TrustedProxies:
 
 
 def normal_address(text: str) -> str | None:
-    """The address in one of the forms in which it is written: with a port, brackets, quotes, a zone, as IPv4 in IPv6.
+    """Return an address in its normal form; None for a text that is no address.
 
-    None for what is no address.
+    The text may have a port, brackets, quotes, a zone, or IPv4 in IPv6.
     """
     text = text.strip().strip('"')
     if len(text) > _LONGEST:
@@ -66,50 +66,50 @@ def normal_address(text: str) -> str | None:
 def client_address(
     peer: str, headers: Mapping[bytes, bytes], trusted: TrustedProxies, counted: Sequence[bytes] = HEADERS
 ) -> str | None:
-    """Where a client is whose request (header names in lower case) came by way of ``peer``; empty: a Unix socket.
+    """Return the client's address of a request that came from ``peer``; None if its headers contradict one another.
 
-    What a trusted peer says in one of the ``counted`` headers is believed, and so on from proxy to proxy: it is the
-    nearest address that is no trusted proxy, for what is said beyond that may be invented. A proxy sets one of the
-    headers, and most hand on the others as the client sent them: so several of them count only if they agree. None for
-    a request whose headers contradict one another.
+    Header names are in lower case; ``peer`` is empty for a Unix socket. A trusted peer is believed in the ``counted``
+    headers, and so on from proxy to proxy: the client is the nearest address that is no trusted proxy, as addresses
+    beyond may be invented. A proxy sets one of the headers, and most proxies hand on the others as the client sent
+    them: so several headers count only if they agree.
     """
     names = [name for name in counted if name in headers]
     if not names or not trusted.trusts(peer):
         return peer
-    ways = [_way(peer, _hops(name, headers[name]), trusted) for name in names]
-    longest = max(ways, key=len)
-    # A proxy behind a proxy may write its own peer into one header and the whole way into another.
-    if any(way[-1] not in longest[1:] for way in ways) and len(ways) > 1:
+    paths = [_path(peer, _hops(name, headers[name]), trusted) for name in names]
+    longest = max(paths, key=len)
+    # A proxy behind a proxy may write its own peer into one header and the whole path into another.
+    if any(path[-1] not in longest[1:] for path in paths) and len(paths) > 1:
         return None
     return longest[-1]
 
 
-def _way(peer: str, hops: Iterable[str], trusted: TrustedProxies) -> list[str]:
-    """The peer, and whom a header names before it, as far as they are believed."""
-    way = [peer]
+def _path(peer: str, hops: Iterable[str], trusted: TrustedProxies) -> list[str]:
+    """Return the peer and the hops that a header names, nearest first, as far as they are believed."""
+    path = [peer]
     for hop in hops:
-        address = normal_address(hop) if trusted.trusts(way[-1]) else None
+        address = normal_address(hop) if trusted.trusts(path[-1]) else None
         if address is None:
             break
-        way.append(address)
-    return way
+        path.append(address)
+    return path
 
 
 def is_secure(peer: str, headers: Mapping[bytes, bytes], trusted: TrustedProxies) -> bool | None:
-    """Whether a client uses https or wss, as a trusted proxy says; None if none says it."""
+    """Tell whether the client uses https or wss, from ``X-Forwarded-Proto``; None if no trusted proxy says it."""
     if not trusted.trusts(peer):
         return None
-    said = headers.get(b"x-forwarded-proto", b"").rpartition(b",")[2].strip().lower()
-    return {b"https": True, b"wss": True, b"http": False, b"ws": False}.get(said)
+    scheme = headers.get(b"x-forwarded-proto", b"").rpartition(b",")[2].strip().lower()
+    return {b"https": True, b"wss": True, b"http": False, b"ws": False}.get(scheme)
 
 
 def subnet_of(address: str) -> str:
-    """Under which address connections are counted: of IPv6, a network of 64 bits, which is one client's as a rule."""
+    """Return the address under which connections are counted: for IPv6 the /64 network, as a rule one client's."""
     return str(IPv6Network((address, _SUBNET), strict=False)) if ":" in address else address
 
 
 def _hops(name: bytes, value: bytes) -> Iterator[str]:
-    """From the nearest to the farthest."""
+    """Yield the addresses of a header, from the nearest hop to the farthest."""
     if name == b"x-real-ip":
         yield value.decode("latin-1")
     elif name == b"x-forwarded-for":

@@ -1,7 +1,7 @@
-"""Error and close codes of the Pusher protocol, and what pusher-js does with each.
+"""Error and close codes of the Pusher protocol, with the reaction of pusher-js.
 
 4000-4099: the client gives up · 4100-4199: reconnects after a second or more · 4200-4299: reconnects at once.
-43xx are sent in ``pusher:error`` frames only: as a close code pusher-js takes them as permanent.
+43xx are sent in ``pusher:error`` frames only: pusher-js takes them as permanent when they are close codes.
 
 Source: https://pusher.com/docs/channels/library_auth_reference/pusher-websockets-protocol/#error-codes
 """

@@ -1,5 +1,7 @@
-"""permessage-deflate (RFC 7692) without context takeover on either side: a message is compressed once, for all who
-negotiated it, and nothing is kept between two messages of a connection."""
+"""permessage-deflate (RFC 7692) without context takeover on either side.
+
+A message is compressed once for all clients that negotiated compression; a connection keeps no state between messages.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,14 @@ from soundpost.errors import FrameError
 from soundpost.wire.frames import COMPRESSED, INVALID_PAYLOAD, TEXT, TOO_BIG, Message, encode_frame, frame_payload
 
 RESPONSE: Final = b"permessage-deflate; server_no_context_takeover; client_no_context_takeover"
-"""What a server answers to an offer it accepts."""
+"""Value of ``Sec-WebSocket-Extensions`` that accepts an offer."""
 
 _TAIL: Final = b"\x00\x00\xff\xff"
 _FLAGS: Final = (b"server_no_context_takeover", b"client_no_context_takeover")
 
 
 def accepts(offers: bytes) -> bool:
-    """Whether one of the offers in a ``Sec-WebSocket-Extensions`` header can be accepted as :data:`RESPONSE`."""
+    """Tell whether one of the offers in a ``Sec-WebSocket-Extensions`` header can be accepted as :data:`RESPONSE`."""
     return bool(offers) and any(_acceptable(offer) for offer in offers.split(b","))
 
 
@@ -39,7 +41,7 @@ def _acceptable(offer: bytes) -> bool:
             if b"=" in parameter and not _is_window(value):
                 return False
         elif key != b"server_max_window_bits" or value != b"15":
-            return False  # a smaller window of ours would not be everybody's
+            return False  # a smaller window for one client would not fit the others
     return True
 
 
@@ -48,10 +50,10 @@ def _is_window(value: bytes) -> bool:
 
 
 class Deflater:
-    """Compresses frames of at least ``threshold`` bytes of payload.
+    """A compressor of frames with at least ``threshold`` bytes of payload.
 
-    One compressor serves all messages: a full flush makes each independent of those before it, and spares the quarter
-    of a megabyte that a compressor of its own would take.
+    One compressor serves all messages: a full flush makes each message independent of earlier ones, and a compressor
+    for each message would take a quarter of a megabyte.
     """
 
     def __init__(self, threshold: int) -> None:
@@ -59,7 +61,7 @@ class Deflater:
         self._compressor = zlib.compressobj(level=1, wbits=-15)
 
     def frame(self, frame: bytes) -> bytes:
-        """A text frame, compressed; itself if it is short or does not get smaller."""
+        """Return a text frame in compressed form; the frame itself if it is short or does not get smaller."""
         payload = frame_payload(frame)
         if len(payload) < self._threshold:
             return frame
@@ -69,8 +71,11 @@ class Deflater:
 
 
 def unpack(message: Message, max_size: int) -> Message:
-    """A compressed message with its plain payload. Raises FrameError: 1009 if that has more than ``max_size`` bytes (no
-    more is ever unpacked), 1007 if it is not compressed data or not the UTF-8 it should be."""
+    """Return a compressed message with its plain payload.
+
+    Raise FrameError: 1009 for more than ``max_size`` bytes (no more are ever unpacked), 1007 for bytes that are no
+    compressed data, or for a text that is not UTF-8.
+    """
     try:
         plain = zlib.decompressobj(-15).decompress(message.payload + _TAIL, max_size + 1)
     except zlib.error as error:

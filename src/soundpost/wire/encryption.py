@@ -1,4 +1,4 @@
-"""Encrypted channels: how a channel's secret follows from an application's master key.
+"""Secrets of encrypted channels, derived from an application's master key.
 
 Source: https://pusher.com/docs/channels/using_channels/encrypted-channels/
 """
@@ -9,9 +9,9 @@ import hashlib
 from typing import Final
 
 KEY_SIZE: Final = 32
-"""Bytes of a master key, and of a shared secret."""
+"""Size in bytes of a master key and of a shared secret."""
 
 
 def shared_secret(channel: str, master_key: bytes) -> bytes:
-    """The secret of one channel, which its subscribers are given."""
+    """Return the secret of one channel, which its subscribers get from the auth endpoint."""
     return hashlib.sha256(channel.encode() + master_key).digest()

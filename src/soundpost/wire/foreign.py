@@ -1,6 +1,6 @@
-"""What somebody else wrote, read without trust in it: JSON, dates, numbers, web pages.
+"""Tolerant readers of untrusted texts: JSON, dates, numbers, web pages.
 
-A program that reads only by these is not stopped by what it reads: every function takes any text whatever.
+No function raises, whatever the text is.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from soundpost.wire.json_text import read_object
 _DIGITS: Final = re.compile(r"[0-9]{1,18}")
 _TITLE: Final = re.compile(rb"<title[^>]{0,200}>(.{0,1000}?)</title>", re.IGNORECASE | re.DOTALL)
 _TITLE_WITHIN: Final = 16_384
-"""Bytes of a page in which its title is looked for."""
+"""Number of bytes of a page in which the title is looked for."""
 
 
 def object_in(text: str | bytes) -> dict[str, Any] | None:
-    """Return the JSON object in a text; None for a text that is none, whatever else it is."""
+    """Return the JSON object in a text; None for any other text."""
     try:
         return read_object(text)
     except JsonError:
@@ -27,12 +27,12 @@ def object_in(text: str | bytes) -> dict[str, Any] | None:
 
 
 def number_in(text: str) -> int | None:
-    """Return the number that a text's ASCII digits say; None for a text with anything else, or with too many."""
+    """Return the number written in ASCII digits, at most 18; None for any other text."""
     return int(text) if _DIGITS.fullmatch(text) else None
 
 
 def time_in(text: str) -> float | None:
-    """Return the time that an HTTP date says, in seconds since 1970; None for a text that is none."""
+    """Return the time of an HTTP date, in seconds since 1970; None for any other text."""
     try:
         return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, LookupError, ArithmeticError, OSError):

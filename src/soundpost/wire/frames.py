@@ -1,9 +1,9 @@
-"""RFC 6455 frames: what a server writes, and a reader for what clients send. No I/O.
+"""RFC 6455 frames: encoding of a server's frames, and a reader of clients' frames. No I/O.
 
 Almost every message of a Pusher client is one short, whole, masked text frame that arrives alone:
-:func:`read_single` takes that case without any state. Everything else (fragments, control frames, several
-frames in one read, a frame in several reads) goes through a :class:`FrameReader`, which exists only while
-something is unfinished.
+:func:`read_single` reads that case without state. All other cases (fragments, control frames, several
+frames in one read, a frame in several reads) need a :class:`FrameReader`, which exists only while a message is
+unfinished.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CLOSE: Final = 0x8
 PING: Final = 0x9
 PONG: Final = 0xA
 COMPRESSED: Final = 0x40
-"""Added to the opcode of a compressed message: the first reserved bit (RFC 7692, 6)."""
+"""Bit added to the opcode of a compressed message: the first reserved bit (RFC 7692, 6)."""
 
 NORMAL_CLOSURE: Final = 1000
 PROTOCOL_ERROR: Final = 1002
@@ -41,7 +41,7 @@ _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 class Message(NamedTuple):
     """A whole message or control frame: ``opcode`` TEXT, BINARY, PING, PONG or CLOSE, and its unmasked payload.
 
-    A compressed one has COMPRESSED added to its opcode: its payload is still to be unpacked, and to be checked.
+    A compressed message has COMPRESSED added to its opcode; its payload must still be unpacked and checked.
     """
 
     opcode: int
@@ -49,7 +49,7 @@ class Message(NamedTuple):
 
 
 def encode_frame(opcode: int, payload: bytes) -> bytes:
-    """One final, unmasked frame, as servers send them (RFC 6455, 5.2)."""
+    """Return one final, unmasked frame, as servers send them (RFC 6455, 5.2)."""
     length = len(payload)
     if length < 126:
         return bytes((0x80 | opcode, length)) + payload
@@ -59,18 +59,18 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
 
 
 def text_frame(payload: bytes) -> bytes:
-    """A text frame around UTF-8 ``payload``."""
+    """Return a text frame around a payload in UTF-8."""
     return encode_frame(TEXT, payload)
 
 
 def frame_payload(frame: bytes) -> bytes:
-    """The payload of a frame that :func:`encode_frame` made."""
+    """Return the payload of a frame that :func:`encode_frame` made."""
     length = frame[1]
     return frame[2 if length < 126 else 4 if length == 126 else 10 :]
 
 
 def frame_payloads(data: bytes) -> Iterator[bytes]:
-    """The payloads of frames that :func:`encode_frame` made, joined."""
+    """Yield the payloads of joined frames that :func:`encode_frame` made."""
     position = 0
     while position < len(data):
         length, start = data[position + 1], position + 2
@@ -85,7 +85,7 @@ def frame_payloads(data: bytes) -> Iterator[bytes]:
 
 
 def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame; the reason is cut to the 123 bytes that fit, at a character's edge."""
+    """Return a close frame; the reason is cut to the 123 bytes that fit, between two characters."""
     if code == NO_STATUS:
         return encode_frame(CLOSE, b"")
     fitting = reason.encode(errors="replace")[: _MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore").encode()
@@ -93,14 +93,14 @@ def close_frame(code: int, reason: str = "") -> bytes:
 
 
 def unmask(payload: bytes | bytearray | memoryview, mask: bytes) -> bytes:
-    """``payload`` XOR the repeated four-byte ``mask``, as one big integer: the quickest way in pure Python."""
+    """Return ``payload`` XOR the repeated four-byte ``mask``, as one big integer: the fastest way in pure Python."""
     length = len(payload)
     key = (mask * (length + 3 >> 2))[:length]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
 
 
 def read_single(data: bytes, max_message_size: int) -> bytes | None:
-    """The payload, if ``data`` is exactly one whole unfragmented masked text frame of valid UTF-8; else None."""
+    """Return the payload if ``data`` is exactly one whole unfragmented masked text frame of valid UTF-8; else None."""
     size = len(data)
     if size < 6 or data[0] != 0x81:
         return None
@@ -125,9 +125,9 @@ def read_single(data: bytes, max_message_size: int) -> bytes | None:
 
 
 def parse_close(payload: bytes) -> tuple[int, str]:
-    """Code and reason of a close frame's payload; 1005 for an empty one (RFC 6455, 5.5.1 and 7.4).
+    """Return code and reason of a close frame's payload; 1005 for an empty one (RFC 6455, 5.5.1 and 7.4).
 
-    Raises FrameError 1002 for a code that must not be on the wire, 1007 for a reason that is not UTF-8.
+    Raise FrameError 1002 for a code that must not be on the wire, 1007 for a reason that is not UTF-8.
     """
     if not payload:
         return NO_STATUS, ""
@@ -142,11 +142,15 @@ def parse_close(payload: bytes) -> tuple[int, str]:
         raise FrameError(INVALID_PAYLOAD, "close reason is not valid UTF-8") from None
 
 
-class FrameReader:
-    """Turns the bytes of one client into messages; raises FrameError at the first byte that breaks a rule.
+_NO_FRAME: Final = -1
+"""Value of ``FrameReader._left`` between two frames: a header comes next."""
 
-    Text is checked as it arrives, so a bad byte ends the connection before its frame is complete. Sizes are
-    checked when a header announces them, before anything is buffered. ``compressed``: messages may be.
+
+class FrameReader:
+    """A reader of one client's bytes; raises FrameError at the first byte that breaks a rule.
+
+    Text is checked as it arrives, so a bad byte ends the connection before the frame is complete. Sizes are checked when
+    a header announces them, before any payload is buffered. With ``compressed`` messages may be compressed.
     """
 
     __slots__ = (
@@ -167,9 +171,9 @@ class FrameReader:
     def __init__(self, max_message_size: int, compressed: bool = False) -> None:
         self._max_message_size = max_message_size
         self._compressed = compressed
-        self._header = bytearray()  # bytes of a header that is not yet whole
-        self._left = -1  # payload bytes of the current frame still to come; -1: a header comes next
-        self._length = 0  # of the current frame's payload
+        self._header = bytearray()  # bytes of an unfinished header
+        self._left = _NO_FRAME  # payload bytes of the current frame still to come
+        self._length = 0  # bytes of the current frame's payload
         self._opcode = 0
         self._final = False
         self._mask = b""
@@ -180,21 +184,23 @@ class FrameReader:
 
     @property
     def idle(self) -> bool:
-        """Nothing is unfinished: the reader may be dropped."""
-        return self._left < 0 and not self._header and not self._message_opcode
+        """Tell whether no message is unfinished, so that the reader may be dropped."""
+        return self._left == _NO_FRAME and not self._header and not self._message_opcode
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Yield the messages that ``data`` completes."""
         return (read for read in self.frames(data) if isinstance(read, Message))
 
     def frames(self, data: bytes) -> Iterator[Message | int]:
-        """Yield for each frame that ``data`` completes the message that it ends, or the size of a fragment that ends
-        none: each frame is work, and what is left of it can be taken later."""
+        """Yield a message for each frame in ``data`` that ends one, and the size in bytes of every other fragment.
+
+        A caller may pause between two frames, as each frame is work.
+        """
         position, size = 0, len(data)
         while True:
-            if self._left < 0:
+            if self._left == _NO_FRAME:
                 position = self._read_header(data, position)
-                if self._left < 0:
+                if self._left == _NO_FRAME:
                     return
             take = min(self._left, size - position)
             if take:
@@ -202,7 +208,7 @@ class FrameReader:
                 position += take
             if self._left:
                 return
-            self._left = -1
+            self._left = _NO_FRAME
             yield self._finish_frame()
             if position == size:
                 return
@@ -267,7 +273,7 @@ class FrameReader:
         self._length = self._left = length
 
     def _take(self, chunk: bytes) -> None:
-        """Unmask and keep a part of the current frame's payload."""
+        """Unmask and buffer a part of the current frame's payload."""
         plain = unmask(chunk, self._mask)
         turn = len(chunk) & 3
         self._mask = self._mask[turn:] + self._mask[:turn]

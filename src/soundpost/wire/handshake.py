@@ -14,15 +14,15 @@ _VERSION_HEADER: Final = (("Sec-WebSocket-Version", "13"),)
 
 
 def wants_websocket(headers: Mapping[bytes, bytes]) -> bool:
-    """Whether a request (header names in lower case) asks for an upgrade to a WebSocket."""
+    """Tell whether a request (header names in lower case) asks for an upgrade to a WebSocket."""
     upgrade = headers.get(b"upgrade", b"").lower()
     return upgrade == b"websocket" or b"websocket" in _tokens(upgrade)
 
 
 def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], extension: bytes = b"") -> bytes:
-    """The whole 101 response for a request whose header names are in lower case; ``extension`` is what was negotiated.
+    """Return the whole 101 response to a request; ``extension`` is the negotiated ``Sec-WebSocket-Extensions``.
 
-    Raises HandshakeError with the HTTP status to answer: 405 for a method other than GET, 426 for a missing
+    Header names are in lower case. Raise HandshakeError with the HTTP status to answer: 405 for a method other than GET, 426 for a missing
     upgrade or another version than 13, 400 for the rest.
     """
     if method != b"GET":

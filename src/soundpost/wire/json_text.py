@@ -1,7 +1,7 @@
-"""Reading and writing JSON: the one way for all that comes from outside.
+"""Reading and writing of JSON that comes from outside.
 
-RFC 8259 lets a text name half a character, such as ``"\\ud83d"``: what JavaScript's ``slice`` leaves of an emoji, and
-``JSON.stringify`` writes. It has no form in UTF-8, so it is read as Python has it, one surrogate code point, and
+RFC 8259 allows half a character in a text, such as ``"\\ud83d"``: JavaScript's ``slice`` leaves it of an emoji, and
+``JSON.stringify`` writes it. Half a character has no form in UTF-8, so it is read as one surrogate code point, and
 written as the escape again.
 """
 
@@ -20,20 +20,20 @@ from soundpost.errors import JsonError, JsonShapeError
 T = TypeVar("T")
 
 MAX_JSON_DEPTH: Final = 512
-"""How deep arrays and objects may be nested, the same on every Python. PHP's ``json_decode`` reads as deep."""
+"""Largest depth of nested arrays and objects, the same on every Python; PHP's ``json_decode`` has the same."""
 
 _ESCAPED_HALVES: Final = re.compile(
     rb"(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|\\u([dD][89a-fA-F][0-9a-fA-F]{2})|\\.", re.DOTALL
 )
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _SHALLOW: Final = 2 * MAX_JSON_DEPTH
-"""Bytes that cannot be nested too deep: each level has two brackets."""
+"""Size in bytes of a text that cannot be nested too deep: each level has two brackets."""
 
 _encode: Final = msgspec.json.Encoder().encode
 
 
 def encode(value: Any) -> bytes:
-    """JSON of a value as UTF-8; half a character becomes its escape."""
+    """Return a value as JSON in UTF-8; half a character becomes its escape."""
     try:
         return _encode(value)
     except UnicodeEncodeError:
@@ -41,10 +41,10 @@ def encode(value: Any) -> bytes:
 
 
 def reader(shape: Any) -> Callable[[bytes | str], Any]:
-    """A function that reads JSON of a shape, which is whatever msgspec takes as a type.
+    """Return a function that reads JSON of a shape, which is any type that msgspec takes.
 
-    It raises JsonError for what is no JSON or nested deeper than MAX_JSON_DEPTH, JsonShapeError for JSON of another
-    shape; nothing else. ``msgspec.Raw`` in the shape gives the text as it was.
+    The function raises JsonError for a text that is no JSON or is nested deeper than MAX_JSON_DEPTH, JsonShapeError for
+    JSON of another shape, and no other error. ``msgspec.Raw`` in the shape keeps the text as it was.
     """
     decode: Final = msgspec.json.Decoder(shape).decode
 
@@ -61,9 +61,9 @@ def reader(shape: Any) -> Callable[[bytes | str], Any]:
 
 
 read_json: Final = reader(Any)
-"""JSON of any shape, as dicts, lists, strings, numbers, bools and None."""
+"""Read JSON of any shape, as dicts, lists, strings, numbers, bools and None."""
 read_object: Final[Callable[[bytes | str], dict[str, Any]]] = reader(dict[str, Any])
-"""A JSON object as a dict."""
+"""Read a JSON object as a dict."""
 
 
 def check_depth(text: bytes | str) -> None:
@@ -71,7 +71,7 @@ def check_depth(text: bytes | str) -> None:
     data = text if isinstance(text, bytes) else text.encode(errors="backslashreplace")
     if data.count(b"[") + data.count(b"{") <= MAX_JSON_DEPTH:
         return
-    # Without escapes every quote begins or ends a string: what is left between strings is structure.
+    # Without escapes every quote begins or ends a string: the text between strings is structure.
     structure = b"".join(data.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     depth = 0
     for bracket in structure.translate(None, _NOT_BRACKETS):
@@ -84,7 +84,7 @@ def check_depth(text: bytes | str) -> None:
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether a text has a form in UTF-8: no half of a character."""
+    """Tell whether a text has a form in UTF-8: no half of a character."""
     if text.isascii():
         return True
     try:
@@ -95,9 +95,9 @@ def is_unicode(text: str) -> bool:
 
 
 def _read_halves(decode: Callable[[bytes], Any], text: bytes | str, error: Exception) -> Any:
-    """Read what could not be read, if halves of characters are the only reason; raise ``error`` as ours if not.
+    """Read a text again, with its halves of characters replaced; raise ``error`` as JsonError if that fails too.
 
-    They are decoded as a mark that nobody can guess, and put back: so there is one decoder, as strict as ever.
+    The halves are decoded as a mark that nobody can guess, and put back: so there is one decoder, equally strict.
     """
     if isinstance(error, RecursionError):
         raise _too_deep() from None
@@ -117,7 +117,7 @@ def _read_halves(decode: Callable[[bytes], Any], text: bytes | str, error: Excep
 
 
 class _Halves:
-    """Puts halves of characters where their marks are."""
+    """Marks that stand for halves of characters, and the way back."""
 
     def __init__(self, mark: bytes) -> None:
         self._raw_mark = mark
@@ -133,7 +133,7 @@ class _Halves:
             for index, each in enumerate(value):
                 value[index] = self.put_back(each)
         elif isinstance(value, dict):
-            for key in list(value):  # as they come, so that the order stays
+            for key in list(value):  # in this order, so that the order stays
                 value[self._text(key)] = self.put_back(value.pop(key))
         elif isinstance(value, msgspec.Struct):
             for name in value.__struct_fields__:

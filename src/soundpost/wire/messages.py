@@ -1,4 +1,4 @@
-"""Pusher messages: what clients send, decoded, and what the server sends, as ready-made WebSocket frames.
+"""Pusher messages: decoding of clients' messages, and the server's messages as ready-made WebSocket frames.
 
 ``data`` of a server's frame is a JSON *string* (double encoded), but for ``pusher:error`` and
 ``pusher:signin_success``, which hosted Pusher sends as plain objects; pusher-js reads both.
@@ -20,7 +20,7 @@ _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class ClientMessage(msgspec.Struct):
-    """The envelope of everything a client sends; ``data`` is kept as raw JSON, checked but not changed."""
+    """The envelope of a client's message; ``data`` is kept as raw JSON, checked but not changed."""
 
     event: str
     channel: str | None = None
@@ -74,7 +74,7 @@ read_user_data: Final[Callable[[str], UserData]] = reader(UserData)
 
 
 def decode_message(payload: bytes) -> ClientMessage:
-    """The envelope in a text frame's payload. Raises ProtocolError for anything else."""
+    """Return the envelope in a text frame's payload. Raise ProtocolError for any other payload."""
     try:
         return _read_message(payload)
     except JsonError as error:
@@ -84,7 +84,7 @@ def decode_message(payload: bytes) -> ClientMessage:
 
 
 def decode_data(message: ClientMessage, shape: type[T]) -> T:
-    """The ``data`` of a message, sent as an object or as a JSON string of one. Raises ProtocolError."""
+    """Return the ``data`` of a message, sent as an object or as a JSON string of one. Raise ProtocolError."""
     read = _readers[shape]
     try:
         data = read(bytes(message.data))
@@ -99,60 +99,63 @@ def decode_data(message: ClientMessage, shape: type[T]) -> T:
 
 
 def connection_established(socket_id: str, activity_timeout: int) -> bytes:
-    """The first frame a client gets; ``activity_timeout`` in seconds."""
+    """Return the frame for ``pusher:connection_established``; ``activity_timeout`` is in seconds."""
     data = f'{{"socket_id":"{socket_id}","activity_timeout":{activity_timeout}}}'
     return text_frame(b'{"event":"pusher:connection_established","data":' + encode(data) + b"}")
 
 
 def error(code: int | None, message: str) -> bytes:
-    """A ``pusher:error``; whether the connection ends is said by a close frame, not by this."""
+    """Return the frame for ``pusher:error``. The connection stays open unless a close frame follows."""
     return text_frame(b'{"event":"pusher:error","data":' + encode({"code": code, "message": message}) + b"}")
 
 
 def subscription_succeeded(channel: str, data: bytes = b'"{}"') -> bytes:
-    """``data`` is a JSON string, encoded: the members of a presence channel, or of nothing."""
+    """Return the frame for ``subscription_succeeded``; ``data`` is a JSON string of the members, or of ``{}``."""
     return _internal(b"pusher_internal:subscription_succeeded", channel, data)
 
 
 def subscription_error(channel: str, type: str, message: str, status: int) -> bytes:
-    """What laravel-echo's ``.error()`` listens to."""
+    """Return the frame for ``pusher:subscription_error``, which laravel-echo's ``.error()`` listens to."""
     data = encode(encode({"type": type, "error": message, "status": status}).decode())
     return _internal(b"pusher:subscription_error", channel, data)
 
 
 def subscription_count(channel: str, count: int) -> bytes:
-    """How many connections are subscribed to a channel."""
+    """Return the frame for ``subscription_count``: the number of connections subscribed to a channel."""
     return _internal(b"pusher_internal:subscription_count", channel, encode(f'{{"subscription_count":{count}}}'))
 
 
 def member_added(channel: str, user_id: bytes, user_info: bytes) -> bytes:
-    """``user_id`` and ``user_info`` are JSON."""
+    """Return the frame for ``member_added``; ``user_id`` and ``user_info`` are JSON."""
     data = b'{"user_id":' + user_id + b',"user_info":' + user_info + b"}"
     return _internal(b"pusher_internal:member_added", channel, encode(data.decode()))
 
 
 def member_removed(channel: str, user_id: bytes) -> bytes:
-    """``user_id`` is JSON."""
+    """Return the frame for ``member_removed``; ``user_id`` is JSON."""
     return _internal(b"pusher_internal:member_removed", channel, encode((b'{"user_id":' + user_id + b"}").decode()))
 
 
 def cache_miss(channel: str) -> bytes:
-    """A cache channel has no event to give."""
+    """Return the frame for ``pusher:cache_miss``: a cache channel has no event."""
     return text_frame(b'{"event":"pusher:cache_miss","channel":' + encode(channel) + b"}")
 
 
 def signin_success(user_data: str) -> bytes:
-    """``user_data`` is the JSON that the client sent, its id a string: pusher-js takes no other."""
+    """Return the frame for ``pusher:signin_success``.
+
+    ``user_data`` is the JSON that the client sent, with a string as id: pusher-js takes no other.
+    """
     return text_frame(b'{"event":"pusher:signin_success","data":{"user_data":' + encode(user_data) + b"}}")
 
 
 def event(name: str, channel: str, data: str) -> bytes:
-    """An application's event; ``data`` is the published string."""
+    """Return the frame for an application's event; ``data`` is the published string."""
     return text_frame(b'{"event":%b,"data":%b,"channel":%b}' % (encode(name), encode(data), encode(channel)))
 
 
 def client_event(name: str, channel: str, data: bytes, user_id: str | None) -> bytes:
-    """A client's event; ``data`` is its JSON, unchanged; ``user_id`` the sender's, on presence channels."""
+    """Return the frame for a client event; ``data`` is JSON, ``user_id`` is the sender's on presence channels."""
     end = b"}" if user_id is None else b',"user_id":' + encode(user_id) + b"}"
     return text_frame(
         b'{"event":' + encode(name) + b',"channel":' + encode(channel) + b',"data":' + (data or b"null") + end

@@ -1,8 +1,8 @@
-"""Origins of pages, and the forms in which a setting says which of them are welcome.
+"""Origins of pages, and the forms in which a setting allows them.
 
-| form | whom it lets in |
+| form | allowed pages |
 |---|---|
-| ``*`` | everybody, also pages without an origin of their own (``null``) |
+| ``*`` | all pages, also those without an origin of their own (``null``) |
 | ``example.com`` | pages of this host, any scheme and port |
 | ``example.com:8443`` | the same with this port only |
 | ``*.example.com`` | pages of its subdomains at any depth, not of itself |
@@ -48,7 +48,7 @@ class OriginError(ValueError):
 
 
 def origin_of(text: str) -> Origin | None:
-    """What an ``Origin`` header says; None for what names no page: ``null``, a path, user info, several origins."""
+    """Return the origin in an ``Origin`` header; None for ``null``, a path, user info, or several origins."""
     found = _ORIGIN.fullmatch(text.lower())
     if found is None:
         return Origin("file", "", None) if text.lower() == _FILE else None
@@ -64,23 +64,23 @@ def origin_of(text: str) -> Origin | None:
 
 
 def is_of_host(origin: str, host: str) -> bool:
-    """Return whether the page with this ``Origin`` header is of the site that a ``Host`` header names."""
+    """Tell whether the page with this ``Origin`` header is of the site that a ``Host`` header names."""
     page = origin_of(origin)
     return page is not None and page.host != "" and origin_of(f"{page.scheme}://{host}") == page
 
 
 class Origins:
-    """The pages that a setting lets in."""
+    """The origins that a setting allows."""
 
     def __init__(self, forms: Iterable[str]) -> None:
-        """Raises OriginError for a form that no page's origin can match."""
+        """Raise OriginError for a form that no page's origin can match."""
         patterns = [_pattern(form) for form in forms]
         self.any = None in patterns
-        """Whether everybody is welcome."""
+        """True if all pages are allowed."""
         self._patterns = [pattern for pattern in patterns if pattern is not None]
 
     def match(self, origin: str) -> bool:
-        """Return whether the page with this ``Origin`` header is welcome."""
+        """Tell whether the page with this ``Origin`` header is allowed."""
         if self.any:
             return True
         page = origin_of(origin)
@@ -89,12 +89,12 @@ class Origins:
 
 @lru_cache(maxsize=256)
 def origins(forms: tuple[str, ...]) -> Origins:
-    """The same, made once. Raises OriginError."""
+    """Return the origins of some forms, made once and cached. Raise OriginError as :class:`Origins` does."""
     return Origins(forms)
 
 
 def check_origins(given: Iterable[str]) -> tuple[str, ...]:
-    """The forms in a list. Raises OriginError for what is no list of texts, and for one that can never match."""
+    """Return the forms in a list. Raise OriginError for no list of texts, and for a form that can never match."""
     if isinstance(given, str):
         raise OriginError(f"{given!r} is one text where a list is meant: write [{given!r}]")
     forms = tuple(given)
@@ -119,7 +119,7 @@ class _Pattern(NamedTuple):
 
 
 def _pattern(form: str) -> _Pattern | None:
-    """Return what a form matches; None for everybody. Raises OriginError."""
+    """Return the pattern of a form; None for ``*``. Raise OriginError."""
     if form == "*":
         return None
     _check_characters(form)
@@ -169,7 +169,7 @@ def _check_scheme(form: str, scheme: str) -> None:
 
 
 def _split(form: str, rest: str, *, bare: bool) -> tuple[str, str | None]:
-    """Host and port; IPv6 as ``[…]``."""
+    """Return host and port of a form; an IPv6 host has brackets."""
     host = rest
     for mark in "/?#\\":
         host = host.partition(mark)[0]
@@ -242,7 +242,7 @@ def _check_ipv4(form: str, host: str) -> None:
 
 
 def _ipv6(text: str) -> str | None:
-    """An address in the one form that is compared; None for what is none. A zone is no part of an origin."""
+    """Return an IPv6 address in the form that is compared; None for any other text. An origin has no zone."""
     try:
         return None if "%" in text else f"[{int(IPv6Address(text)):x}]"
     except ValueError:
@@ -250,6 +250,6 @@ def _ipv6(text: str) -> str | None:
 
 
 def _as_sent(host: str) -> str:
-    """A name in other scripts as browsers send it."""
+    """Return a host name in another script as browsers send it."""
     labels = unicodedata.normalize("NFKC", host).lower().split(".")
     return ".".join(each if each.isascii() else f"xn--{each.encode('punycode').decode()}" for each in labels)

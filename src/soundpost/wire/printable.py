@@ -1,17 +1,17 @@
-"""What somebody else wrote, shown to a person or in a log without trust in it."""
+"""Untrusted texts made safe for a terminal or a log."""
 
 from __future__ import annotations
 
 from typing import Final
 
 _JOINERS: Final = "\u200c\u200d"
-"""Not printable by themselves, and part of Persian words and of emoji."""
+"""Zero-width joiners, not printable by themselves, but part of Persian words and of emoji."""
 _SHORT: Final = {"\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _NARROWEST_SPACES: Final = 0xA0
 
 
 def printable(text: str) -> str:
-    """Return a text as a terminal may show it: on one line, what would move, colour, hide or reorder it escaped.
+    """Return a text on one line, with characters escaped that would move, colour, hide or reorder it in a terminal.
 
     Escapes are those of JSON (``\\n``, ``\\u001b``), so that JSON stays JSON and means the same.
     """
@@ -21,7 +21,7 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str | bytes, longest: int) -> str:
-    """Return the beginning of a text, fit for a sentence: one line, spaces for what is not printable."""
+    """Return the first ``longest`` characters of a text on one line, with spaces for unprintable characters."""
     text = text[: 4 * longest]
     if isinstance(text, bytes):
         text = text.decode(errors="replace")

@@ -1,4 +1,4 @@
-"""The PROXY protocol, versions 1 and 2: the header in front of a connection by which a proxy says whose it is. No I/O.
+"""The PROXY protocol, versions 1 and 2: a proxy's header in front of a connection, with the client's address. No I/O.
 
 Source: https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt
 """
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from soundpost.errors import ProxyHeaderError
 
 BEGINNINGS: Final = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
-"""Of version 1, a line of text, and of version 2, binary."""
+"""First bytes of a header of version 1, a line of text, and of version 2, binary."""
 
 _LONGEST_LINE: Final = 107
 _LONGEST: Final = 4096  # bytes of version 2: 16, addresses, and notes of the proxy, which may be a certificate's name
@@ -20,20 +20,20 @@ _LINE: Final = re.compile(rb"PROXY (?:UNKNOWN(?: .*)?|(TCP[46]) ([0-9.a-fA-F:]+)
 _LOCAL, _PROXIED = 0x20, 0x21
 _INET, _INET6, _UNIX = 1, 2, 3
 _ADDRESSES: Final = {0: 0, _INET: 12, _INET6: 36, _UNIX: 216}
-"""How many bytes they take, by family; none for one that is not said."""
+"""Bytes of the addresses by address family; 0 for an unspecified family."""
 
 
 class ProxyHeader(NamedTuple):
-    """What a header says."""
+    """A decoded header."""
 
     source: str | None
-    """The client's address; None if the proxy speaks for itself (to see whether we live), or its client has none."""
+    """The client's address; None if the proxy speaks for itself (a health check), or its client has none."""
     size: int
-    """Bytes of the header: what follows is the client's."""
+    """Bytes of the header; the client's bytes follow."""
 
 
 def read_proxy_header(data: bytes) -> ProxyHeader | None:
-    """The header at the beginning of ``data``; None if it is not whole yet. Raises ProxyHeaderError."""
+    """Return the header at the beginning of ``data``; None if the header is not whole yet. Raise ProxyHeaderError."""
     line, binary = BEGINNINGS
     if data.startswith(binary):
         return _read_binary(data)

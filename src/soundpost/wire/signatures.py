@@ -15,12 +15,12 @@ TIMESTAMP_WINDOW = 600
 
 
 def sign(secret: str, text: str) -> str:
-    """Hex HMAC-SHA256 of ``text``."""
+    """Return the HMAC-SHA256 of a text, in hex."""
     return hmac.digest(secret.encode(), text.encode(), "sha256").hex()
 
 
 def verify(secret: str, text: str, signature: str) -> bool:
-    """Whether ``signature`` is that of ``text``, compared in constant time. What has no form in UTF-8 has none."""
+    """Tell whether a signature is that of a text, in constant time. A text without a form in UTF-8 has none."""
     try:
         expected = sign(secret, text)
     except UnicodeEncodeError:
@@ -29,18 +29,19 @@ def verify(secret: str, text: str, signature: str) -> bool:
 
 
 def channel_text(socket_id: str, channel: str, channel_data: str | None = None) -> str:
-    """What a subscription to a private or presence channel signs; ``channel_data`` exactly as sent."""
+    """Return the text that a private or presence subscription signs; ``channel_data`` exactly as sent."""
     return f"{socket_id}:{channel}" if channel_data is None else f"{socket_id}:{channel}:{channel_data}"
 
 
 def user_text(socket_id: str, user_data: str) -> str:
-    """What a sign-in signs; ``user_data`` exactly as sent."""
+    """Return the text that a sign-in signs; ``user_data`` exactly as sent."""
     return f"{socket_id}::user::{user_data}"
 
 
 def request_text(method: str, path: str, parameters: Iterable[tuple[str, str]]) -> str:
-    """Return what an API request signs: values not URL-encoded, keys lower-cased and sorted, no ``auth_signature``.
+    """Return the text that an API request signs: values not URL-encoded, keys lower-cased and sorted.
 
+    ``auth_signature`` is left out.
     The values of a key that is repeated stay in the order they are sent in, as in Pusher's SDKs: the order matters.
     """
     pairs = [(key.lower(), value) for key, value in parameters if key.lower() != "auth_signature"]
@@ -58,7 +59,7 @@ def signed_query(
     body: bytes = b"",
     query: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """The query parameters of a signed API request, ``auth_signature`` included; ``timestamp`` in seconds."""
+    """Return the query parameters of a signed API request, with ``auth_signature``; ``timestamp`` is in seconds."""
     parameters = {**(query or {}), "auth_key": key, "auth_timestamp": str(timestamp), "auth_version": "1.0"}
     if body:
         parameters["body_md5"] = md5(body)
@@ -67,5 +68,5 @@ def signed_query(
 
 
 def md5(body: bytes) -> str:
-    """``body_md5`` of a request body."""
+    """Return the ``body_md5`` of a request body: its MD5 in hex."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
