@@ -30,9 +30,7 @@ outgoing_event = st.builds(OutgoingEvent, text, data, st.none() | text, st.boole
 messages = st.one_of(
     st.builds(EventMessage, text, text, data, st.none() | text),
     st.builds(Publish, number, text, outgoing_event),
-    st.builds(
-        PublishOnce, number, text, st.builds(IdempotencyKey, text, text), st.lists(outgoing_event, max_size=3)
-    ),
+    st.builds(PublishOnce, number, text, st.builds(IdempotencyKey, text, text), st.lists(outgoing_event, max_size=3)),
     st.builds(Join, number, text, text, st.none() | text | st.integers(-(2**63), 2**63 - 1), data),
     st.builds(Leave, text, text, st.none() | text),
     st.builds(Snapshot, number, st.none() | data, st.none() | data),

@@ -26,7 +26,8 @@ class Peer:
 @pytest.mark.parametrize(("interval", "timeout", "expected"), [(60, 30, 30), (20, 30, 20), (60, 120, 60)])
 def test_patience_is_the_shorter_of_the_two(interval: int, timeout: int, expected: int) -> None:
     assert (
-        ping_after(AppSettings(id="1", key="k", secret="s", ping_interval=interval, activity_timeout=timeout)) == expected
+        ping_after(AppSettings(id="1", key="k", secret="s", ping_interval=interval, activity_timeout=timeout))
+        == expected
     )
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from soundpost.backplane.redis import publish_queue as module
-from soundpost.backplane.redis.publish_queue import PublishQueue, Publication
+from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
 
 
 class Wire:

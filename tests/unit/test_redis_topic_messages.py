@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from soundpost.backplane.redis.received import event_fault, is_json, largest_frame
 from soundpost.backplane.redis.topic_messages import (
     MAGIC,
     Counted,
@@ -29,7 +30,6 @@ from soundpost.backplane.redis.topic_messages import (
     split_fields,
     terminate,
 )
-from soundpost.backplane.redis.received import event_fault, is_json, largest_frame
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.member import Member
 from soundpost.wire import messages

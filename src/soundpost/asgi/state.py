@@ -16,9 +16,9 @@ from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
-from soundpost.log_throttle import LogThrottle
 from soundpost.core.peers import Admission
 from soundpost.errors import ProtocolError
+from soundpost.log_throttle import LogThrottle
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.timer_wheel import TimerWheel
 from soundpost.server.connections.upgrade import admit, full

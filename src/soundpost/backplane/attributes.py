@@ -1,4 +1,7 @@
-"""What the API says of a channel when it is asked for attributes, whichever registry knows the numbers."""
+"""Attributes of channels as the HTTP API answers them (``info``), the same for all registries.
+
+Source: https://pusher.com/docs/channels/library_auth_reference/rest-api/
+"""
 
 from __future__ import annotations
 
@@ -23,10 +26,10 @@ _read_event: Final[Callable[[bytes], _Event]] = reader(_Event)
 def channel_attributes(
     name: str, asked: Iterable[str], *, subscriptions: int, users: int, last: bytes | None = None, ttl: int = 0
 ) -> dict[str, Any]:
-    """The asked-for attributes that apply to a channel, occupied or not.
+    """Return those of the asked attributes that apply to a channel, occupied or not.
 
-    ``last`` is the frame of a cache channel's last event, to be kept ``ttl`` more seconds; it becomes ``cache``, the
-    JSON of an object, None if there is no event.
+    ``last`` is the frame of a cache channel's last event, kept for ``ttl`` more seconds. It becomes ``cache``, the JSON
+    of an object; None without an event.
     """
     found: dict[str, Any] = {}
     for attribute in asked:
@@ -42,12 +45,12 @@ def channel_attributes(
 
 
 def answered(found: dict[str, Any]) -> dict[str, Any]:
-    """A channel's attributes as they are encoded for an answer: a cached event is JSON already."""
+    """Return a channel's attributes ready to be encoded: a cached event is JSON already."""
     return found if found.get("cache") is None else found | {"cache": Raw(found["cache"])}
 
 
 def json_members(channels: Mapping[str, dict[str, Any]]) -> bytes:
-    """Channels with their attributes, as members of a JSON object."""
+    """Return channels with their attributes, as members of a JSON object without its braces."""
     return encode({name: answered(found) for name, found in channels.items()})[1:-1]
 
 

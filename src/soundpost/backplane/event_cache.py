@@ -1,4 +1,4 @@
-"""The last event of each cache channel, kept for a time, with or without subscribers.
+"""The cache of the last event of each cache channel, kept for a time, with or without subscribers.
 
 Source: https://pusher.com/docs/channels/using_channels/cache-channels/
 """
@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Final
 
 _DROPPED_AT_ONCE: Final = 5_000
-"""Some 4 ms."""
+"""Largest number of events dropped at a time: some 4 ms."""
 
 
 class EventCache:
-    """Channel name to the frame of its last event, bounded in time and number."""
+    """Frames of last events by channel name, bounded in time and number. ``clock`` is in seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -24,14 +24,14 @@ class EventCache:
         return len(self._events)
 
     def put(self, channel: str, frame: bytes, *, ttl: float, max_channels: int) -> None:
-        """Keep an event in place of the channel's last one, for ``ttl`` seconds."""
+        """Keep an event in place of the channel's earlier one for ``ttl`` seconds; drop the oldest of too many."""
         self._events[channel] = (frame, self._clock() + ttl)
         self._events.move_to_end(channel)
         while len(self._events) > max_channels:
             self._events.popitem(last=False)
 
     def get(self, channel: str) -> bytes | None:
-        """The frame of the channel's last event, unless it expired."""
+        """Return the frame of the channel's last event; None if there is none or it has expired."""
         frame, expires_at = self._events.get(channel, (None, 0.0))
         if frame is not None and expires_at <= self._clock():
             del self._events[channel]
@@ -39,12 +39,12 @@ class EventCache:
         return frame
 
     def seconds_left(self, channel: str) -> int:
-        """For how long the channel's last event will still be kept."""
+        """Return the seconds for which the channel's last event will still be kept."""
         _, expires_at = self._events.get(channel, (None, 0.0))
         return max(0, round(expires_at - self._clock()))
 
     def drop_expired(self) -> None:
-        """Forget expired events, some at a time. The oldest come first, so this looks at no others."""
+        """Drop expired events, some at a time. The oldest come first, so no others are looked at."""
         now = self._clock()
         for _ in range(_DROPPED_AT_ONCE):
             if not self._events or next(iter(self._events.values()))[1] > now:

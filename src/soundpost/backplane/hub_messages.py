@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
-from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import Admission, IdempotencyKey, OutgoingEvent, Query
+from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.workers")
 

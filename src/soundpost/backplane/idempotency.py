@@ -26,7 +26,7 @@ class _StoredKey(NamedTuple):
 class IdempotencyKeys:
     """Idempotency keys taken lately on this host, by app.
 
-    Beyond ``max_keys`` of an app, or after ``lifetime`` seconds, the oldest keys are forgotten. ``clock`` is in seconds.
+    An app's oldest keys are forgotten beyond ``max_keys``, and after ``lifetime`` seconds. ``clock`` is in seconds.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The members of a presence channel on all nodes: users, however many connections each has."""
+"""Members of a presence channel on all nodes: users with their number of connections."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from soundpost.wire.json_text import encode
 
 
 class Members:
-    """Who is here. Keeps every member's share of the list ready, so that a join only joins bytes.
+    """The members of a channel, each with its encoded part of the member list, so that a list is only joined bytes.
 
-    Measured: a list built member by member made the 2,000th join cost ten times the 200th; the joined one costs
-    what copying it costs.
+    Measured: a list encoded member by member made the 2,000th join cost ten times the 200th; joined bytes cost only
+    their copy.
     """
 
     __slots__ = ("_by_id", "_connections", "_hash_parts", "_id_parts")
@@ -20,7 +20,7 @@ class Members:
     def __init__(self) -> None:
         self._by_id: dict[str, Member] = {}
         self._connections: dict[str, int] = {}
-        # The text of these stands inside a JSON string, hence escaped once more.
+        # These parts stand inside a JSON string, so they are escaped once more.
         self._id_parts: dict[str, bytes] = {}
         self._hash_parts: dict[str, bytes] = {}
 
@@ -35,11 +35,11 @@ class Members:
 
     @property
     def ids_json(self) -> list[bytes]:
-        """The ids as JSON, in order of arrival."""
+        """Return the user ids as JSON, in order of arrival."""
         return [member.id_json for member in self._by_id.values()]
 
     def enter(self, newcomer: Member) -> bool:
-        """Count one more connection of a user; whether it is its first."""
+        """Count one more connection of a user; return whether it is the user's first."""
         user_id = newcomer.id
         if user_id in self._by_id:
             self._connections[user_id] += 1
@@ -51,7 +51,7 @@ class Members:
         return True
 
     def leave(self, user_id: str, connections: int = 1) -> Member | None:
-        """Count connections of a user less; give the member if they were its last."""
+        """Uncount connections of a user; return the member if they were its last, else None."""
         self._connections[user_id] -= connections
         if self._connections[user_id]:
             return None
@@ -59,7 +59,7 @@ class Members:
         return self._by_id.pop(user_id)
 
     def as_json_string(self) -> bytes:
-        """The data of ``subscription_succeeded``: a JSON string that contains JSON."""
+        """Return the ``data`` of ``subscription_succeeded``: a JSON string that contains JSON."""
         return b'"{\\"presence\\":{\\"count\\":%d,\\"ids\\":[%b],\\"hash\\":{%b}}}"' % (
             len(self._by_id),
             b",".join(self._id_parts.values()),

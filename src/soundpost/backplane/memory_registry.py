@@ -38,6 +38,7 @@ from soundpost.core.peers import (
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 
+
 class MemoryRegistry:
     """The state that all nodes of a host share; see :class:`soundpost.backplane.registry.Registry`.
 
@@ -87,7 +88,9 @@ class MemoryRegistry:
 
     # Connections
 
-    def admit(self, node: PeersHandler, app_id: str, then: Callable[[Admission], None], address: str | None = None) -> None:
+    def admit(
+        self, node: PeersHandler, app_id: str, then: Callable[[Admission], None], address: str | None = None
+    ) -> None:
         """Count a connection, unless a limit is reached."""
         then(self._admit(node, app_id, address))
 
@@ -293,5 +296,5 @@ def _attributes(entry: AppEntry, name: str, asked: list[str]) -> dict[str, Any]:
         subscriptions=0 if channel is None else channel.count,
         users=0 if channel is None or channel.members is None else len(channel.members),
         last=last,
-        ttl=0 if last is None else entry.cache.seconds_uncount(name),
+        ttl=0 if last is None else entry.cache.seconds_left(name),
     )

@@ -27,8 +27,8 @@ class Load(NamedTuple):
 class Registry(Protocol):
     """Connections, subscriptions, members and last events of all nodes.
 
-    Every method returns at once. A ``then`` callback is called later, or before the method returns. ``node`` is the node
-    that calls; ``app_id`` must be the id of an app that the registry was given.
+    Every method returns at once. A ``then`` callback is called later, or before the method returns. ``node`` is the
+    calling node; ``app_id`` must be the id of an app that the registry was given.
     """
 
     on_reachability: Callable[[], None]

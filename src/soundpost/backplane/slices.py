@@ -1,4 +1,4 @@
-"""Answers about very many channels, made a slice at a time: in between the loop does what else there is to do."""
+"""Answers about very many channels, made a slice at a time, so that the loop does other work in between."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from soundpost.core.outbox import CallSoon
 T = TypeVar("T")
 
 SLICE: Final = 250
-"""Channels of one loop turn: some 0.5 ms here, 3 ms with what Redis says of each."""
+"""Number of channels in one loop turn: some 0.5 ms from memory, 3 ms from Redis."""
 
 
 def at_once(callback: Callable[[], None]) -> None:
-    """In place of a loop's ``call_soon``, where nobody waits."""
+    """Call back at once: a ``call_soon`` for code without a loop."""
     callback()
 
 
@@ -25,10 +25,10 @@ def json_in_slices(
     then: Callable[[bytes], None],
     call_soon: CallSoon,
 ) -> None:
-    """Make a JSON object of very many items, and call back with it.
+    """Make a JSON object of very many items, and call ``then`` with it.
 
-    ``make`` gets a slice of them, and calls back with the members they make, such as ``b'"a":{},"b":{}'``, or none.
-    Few items are answered at once.
+    ``make`` gets a slice of the items, and calls back with their members, such as ``b'"a":{},"b":{}'``, or with no
+    bytes. Few items are answered at once.
     """
     parts: list[bytes] = []
 

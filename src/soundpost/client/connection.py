@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from soundpost.client.pusher_socket import Lost, LostError, PusherSocket
 from soundpost.client.bad_messages import BadMessageLog
+from soundpost.client.pusher_socket import Lost, LostError, PusherSocket
 from soundpost.client.reconnection import Action, action_for, delay_before
 from soundpost.errors import RequestError
 from soundpost.wire.printable import one_line

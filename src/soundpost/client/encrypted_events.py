@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from soundpost.client.bad_messages import BadMessageLog
 from soundpost.client.encryption import DecryptionError, decrypt
 from soundpost.client.event_queue import MAX_BYTES, MAX_WAITING
 from soundpost.client.incoming import Frame
-from soundpost.client.bad_messages import BadMessageLog
 from soundpost.wire.printable import one_line
 
 _SHOWN: Final = 100

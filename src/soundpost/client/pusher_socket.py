@@ -10,9 +10,9 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from soundpost.client.address import socket_url
+from soundpost.client.bad_messages import BadMessageLog
 from soundpost.client.bounded_connection import BoundedConnection
 from soundpost.client.incoming import Frame, decode_frame
-from soundpost.client.bad_messages import BadMessageLog
 from soundpost.errors import ConnectionRefused, RequestError
 from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.redaction import redacted_url

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from soundpost.core.connection import Connection
-from soundpost.log_throttle import MINUTE
 from soundpost.core.token_bucket import TokenBucket
+from soundpost.log_throttle import MINUTE
 from soundpost.wire import codes, messages
 
 MAX_JUNK: Final = 1_000

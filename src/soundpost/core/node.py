@@ -11,11 +11,11 @@ from soundpost.core import subscriptions, users
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
-from soundpost.log_throttle import LogThrottle
 from soundpost.core.observer import Observer, notify
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.outbox import CallSoon, Outbox
 from soundpost.core.peers import Peers
+from soundpost.log_throttle import LogThrottle
 from soundpost.wire import codes, messages
 
 Deliver = Callable[[Iterable[Connection], bytes], None]

@@ -1,7 +1,7 @@
 """The outbox: frames of one loop turn, sent together at its end, with one write per subscriber.
 
-The kernel's ``send()`` is the main cost of a delivery. One write for all frames of a turn makes deliveries cheaper under
-load, and delays none without load.
+The kernel's ``send()`` is the main cost of a delivery. One write for all frames of a turn makes deliveries cheaper
+under load, and delays none without load.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from typing import Final
 from soundpost.core import error_replies, flooding
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
-from soundpost.log_throttle import MINUTE
 from soundpost.errors import ProtocolError, SubscriptionError
+from soundpost.log_throttle import MINUTE
 from soundpost.wire import codes, messages
 from soundpost.wire.messages import Subscribe, decode_data
 

@@ -17,10 +17,10 @@ from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Node
-from soundpost.log_throttle import LogThrottle
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.errors import ProxyHeaderError
+from soundpost.log_throttle import LogThrottle
 from soundpost.server.api.router import Router
 from soundpost.server.connections.delivery import deliver
 from soundpost.server.connections.fair_queue import FairQueue

@@ -149,8 +149,8 @@ _NO_FRAME: Final = -1
 class FrameReader:
     """A reader of one client's bytes; raises FrameError at the first byte that breaks a rule.
 
-    Text is checked as it arrives, so a bad byte ends the connection before the frame is complete. Sizes are checked when
-    a header announces them, before any payload is buffered. With ``compressed`` messages may be compressed.
+    Text is checked as it arrives, so a bad byte ends the connection before the frame is complete. Sizes are checked
+    when a header announces them, before any payload is buffered. With ``compressed`` messages may be compressed.
     """
 
     __slots__ = (

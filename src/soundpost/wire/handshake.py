@@ -22,8 +22,8 @@ def wants_websocket(headers: Mapping[bytes, bytes]) -> bool:
 def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], extension: bytes = b"") -> bytes:
     """Return the whole 101 response to a request; ``extension`` is the negotiated ``Sec-WebSocket-Extensions``.
 
-    Header names are in lower case. Raise HandshakeError with the HTTP status to answer: 405 for a method other than GET, 426 for a missing
-    upgrade or another version than 13, 400 for the rest.
+    Header names are in lower case. Raise HandshakeError with the HTTP status to answer: 405 for a method other than
+    GET, 426 for a missing upgrade or another version than 13, 400 for every other fault.
     """
     if method != b"GET":
         raise HandshakeError(405, f"WebSocket upgrade with {method.decode('latin-1')}: use GET", (("Allow", "GET"),))

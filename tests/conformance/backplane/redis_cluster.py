@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane import SingleNode
-from soundpost.backplane.redis.topic_messages import EventMessage, parse
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.servers import Address, Login, Plain
+from soundpost.backplane.redis.topic_messages import EventMessage, parse
 from support.redis_process import shared_redis
 from support.redis_relay import Relay
 
@@ -64,7 +64,7 @@ class Host:
     async def ping(self) -> None:
         """Wait until Redis has answered all that was asked, and what was published before has come."""
         self.registry._counts.state()
-        await self.redis._ask_server(b"nodes", "PING")
+        await self.redis.ask(b"nodes", "PING")
         self.stage.turn()
 
 
@@ -120,13 +120,13 @@ class RedisCluster(Cluster):
         alive = [host for node, host in self._hosts.items() if node not in self._held]
         while self._dead and alive:
             redis, dead = alive[0].redis, self._dead[0]
-            await redis._ask_server(b"nodes", "ZREM", redis.tag(b"nodes") + b":nodes", dead)
-            await redis._ask_server(b"nodes", "ZADD", redis.tag(b"nodes") + b":graves", 0, dead)
+            await redis.ask(b"nodes", "ZREM", redis.tag(b"nodes") + b":nodes", dead)
+            await redis.ask(b"nodes", "ZADD", redis.tag(b"nodes") + b":graves", 0, dead)
             await redis.burials.beat()
             for host in alive:
-                await host.redis._ask_server(b"nodes", "PING")
-                await asyncio.gather(*host.redis._burials)
-            if await redis._ask_server(b"nodes", "ZSCORE", redis.tag(b"nodes") + b":graves", dead) is None:
+                await host.redis.ask(b"nodes", "PING")
+                await asyncio.gather(*host.redis.burials._tasks)
+            if await redis.ask(b"nodes", "ZSCORE", redis.tag(b"nodes") + b":graves", dead) is None:
                 del self._dead[0]
 
     async def add(self) -> Stage:

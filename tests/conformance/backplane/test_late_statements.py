@@ -26,7 +26,7 @@ LATE: Final[dict[str, list[tuple[Script, tuple[Any, ...]]]]] = {
 
 
 async def keys_of(redis: Redis) -> list[bytes]:
-    found: list[bytes] = await redis._ask_server(b"nodes", "KEYS", b"*" + redis._prefix + b"*")
+    found: list[bytes] = await redis.ask(b"nodes", "KEYS", b"*" + redis._prefix + b"*")
     return found
 
 
@@ -47,10 +47,10 @@ async def test_what_a_dead_host_stated_late_is_taken_out(name: str) -> None:
         before = sorted(await keys_of(redis))
 
         # The burial found something, so the grave was open for another lease.
-        await redis._ask_server(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET, app_bucket("1"))
+        await redis.ask(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET, app_bucket("1"))
         for script, arguments in LATE[name]:
             await redis.ask_script(script, BUCKET, *arguments, node=dead)
-        await redis._ask_server(app_bucket("1"), "HSET", redis.tag(app_bucket("1")) + b":connections", dead, 7)
+        await redis.ask(app_bucket("1"), "HSET", redis.tag(app_bucket("1")) + b":connections", dead, 7)
         cluster._dead.append(dead)
         await cluster.settle()
 
@@ -75,13 +75,11 @@ async def test_a_grave_is_open_for_another_lease_if_there_was_something_in_it() 
         assert isinstance(cluster, RedisCluster)
         redis, dead = await lose_one(cluster)
         graves = redis.tag(b"nodes") + b":graves"
-        assert (
-            await redis._ask_server(b"nodes", "ZSCORE", graves, dead) is None
-        )  # the harness has waited for the second
+        assert await redis.ask(b"nodes", "ZSCORE", graves, dead) is None  # the harness has waited for the second
 
-        await redis._ask_server(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET)
+        await redis.ask(b"nodes", "SADD", redis.tag(b"nodes") + b":buckets:" + dead, BUCKET)
         await redis.ask_script(COUNT, BUCKET, "0", ROOM, 1, node=dead)
         await redis.burials._bury_dead(dead, ())
-        assert float(await redis._ask_server(b"nodes", "ZSCORE", graves, dead)) > 0
+        assert float(await redis.ask(b"nodes", "ZSCORE", graves, dead)) > 0
         await redis.burials._bury_dead(dead, ())
-        assert await redis._ask_server(b"nodes", "ZSCORE", graves, dead) is None
+        assert await redis.ask(b"nodes", "ZSCORE", graves, dead) is None

@@ -8,7 +8,7 @@ from typing import Any
 from conformance.backplane.cluster import SUCCEEDED, Cluster, names
 from conformance.backplane.hub_cluster import one_order
 from conformance.protocol.stage import Stage
-from soundpost.core.peers import Reception, IdempotencyKey
+from soundpost.core.peers import IdempotencyKey, Reception
 from soundpost.core.publishing import publish_once
 
 ROOM = [("room", "e", "{}", None)]

@@ -1,4 +1,4 @@
-"""Buckets, the parts into which the channels of an app are divided; a Redis Cluster can spread an app over as many servers."""
+"""Buckets, into which the channels of an app are divided so that a Redis Cluster can spread them over its servers."""
 
 from __future__ import annotations
 

@@ -31,9 +31,7 @@ class Commands(Protocol):
     async def ask(self, bucket: bytes, *command: str | bytes | int) -> Any:
         """Send a command to the server of a bucket and return its answer."""
 
-    async def ask_script(
-        self, script: Script, bucket: bytes, *arguments: str | bytes | int, node: bytes = b""
-    ) -> Any:
+    async def ask_script(self, script: Script, bucket: bytes, *arguments: str | bytes | int, node: bytes = b"") -> Any:
         """Run a script on a bucket's keys, for this node or another one, and return its answer."""
 
 

@@ -72,7 +72,7 @@ class SharedChannel:
 
     @property
     def stated_count(self) -> int:
-        """Return the number to state to Redis: never 0 while a join is under way, as 0 removes all users of the node."""
+        """Return the number to state to Redis: not 0 while a join is under way, as 0 removes all users of the node."""
         return self.count or int(self.is_wanted)
 
     def keep(self, frame: bytes, until: float) -> None:
@@ -91,7 +91,9 @@ class SharedChannel:
         """Return the state that a subscriber is sent."""
         return ChannelSnapshot(None if self.members is None else self.members.as_json_string(), self.last_at(now))
 
-    def deliver(self, frame: bytes, except_socket_id: str | None = None, except_node: PeersHandler | None = None) -> None:
+    def deliver(
+        self, frame: bytes, except_socket_id: str | None = None, except_node: PeersHandler | None = None
+    ) -> None:
         """Deliver a frame to the nodes of this host that have subscribers, except one node."""
         for node in self.shares:
             if node is not except_node:

@@ -68,7 +68,7 @@ class RedisConnection(asyncio.Protocol):
         self._waiting.append(awaited)
 
     async def ask(self, *command: str | bytes | int) -> Any:
-        """Send a command and return its answer. Raise hiredis.ReplyError, or ConnectionError when the connection is lost."""
+        """Send a command and return its answer. Raise hiredis.ReplyError, or ConnectionError for a lost connection."""
         answer: asyncio.Future[Any] = self._loop.create_future()
 
         def then(value: Any) -> None:

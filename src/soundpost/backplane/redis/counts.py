@@ -26,7 +26,11 @@ class Counts:
     """Changed counts, stated to Redis after a moment. ``call_later`` is the loop's."""
 
     def __init__(
-        self, apps: Mapping[str, AppEntry], redis: Redis, report_changes: ReportChanges, call_later: Callable[..., object]
+        self,
+        apps: Mapping[str, AppEntry],
+        redis: Redis,
+        report_changes: ReportChanges,
+        call_later: Callable[..., object],
     ) -> None:
         self._apps = apps
         self._redis = redis
@@ -89,7 +93,7 @@ class Counts:
             self._state(channel, ALWAYS)
 
     def announces(self, channel: SharedChannel) -> bool:
-        """Tell whether a channel's subscribers are told their number."""
+        """Tell whether a channel's subscribers are sent their number."""
         return self._apps[channel.app_id].app.subscription_count and kind_of(channel.name).announces_count
 
     def _count_announcement(self, bucket: bytes) -> str:

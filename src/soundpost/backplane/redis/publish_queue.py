@@ -26,8 +26,9 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_AGE: Final = 300.0
 """Seconds after which a waiting event is dropped."""
 PORTION: Final = 256
-"""Number of waiting events sent at a time. The next portion follows the answers, so that the loop is not blocked and the
-events are not in memory twice."""
+"""Number of waiting events sent at a time.
+
+The next portion follows the answers, so that the loop is not blocked and the events are not in memory twice."""
 
 _HEAD: Final = Struct(">QdB")  # number, clock when it was published, fields; so entries are in order as bytes, too
 _SLOT: Final = 24  # bytes: a reference in the deque, and what the allocator rounds up

@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import hiredis
 
-from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
+from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.connection import RedisConnection, Then
 from soundpost.backplane.redis.failures import refused
 from soundpost.backplane.redis.publish_queue import Publication
@@ -254,7 +254,10 @@ class Redis:
             raise hiredis.ReplyError(refused(error, "SCRIPT LOAD")) from None
 
     async def _beat_until_lost(self) -> str:
-        """Renew the lease until the connection is lost; return the reason. Events flow once the other nodes are back."""
+        """Renew the lease until the connection is lost, and let events flow once the other nodes are back.
+
+        Return the reason of the loss.
+        """
         since, deadline, flows, beats = 0, self._loop.time() + PEERS_TIMEOUT, False, 0
         while True:
             try:

@@ -1,7 +1,7 @@
 """The registry of a host in a cluster: this host's connections and channels, and the other hosts' by way of Redis.
 
-This host's clients come first: events reach them at once, and while Redis is away everything goes on with the clients of
-this host. Everything else is a statement to Redis of what this host has, which may be repeated, and its consequences.
+This host's clients come first: events reach them at once, and while Redis is away everything goes on with the clients
+of this host. Everything else is a statement to Redis of what this host has, which may be repeated.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ class RedisRegistry:
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
     ) -> None:
-        """Count a subscription, once events of other hosts for the channel come here. Answer None: the channel is full."""
+        """Count a subscription, once the channel's events of other hosts come here. Answer None: the channel is full."""
         entry = self._apps[app_id]
         known = entry.channels.get(name)
         channel = known or self._channels.open(entry, name)

@@ -107,11 +107,11 @@ end
 
 
 SILENTLY: Final = "0"
-"""ANNOUNCE of the scripts that state counts: subscribers are not told the channel's count."""
+"""Value of ANNOUNCE in scripts that state counts: send subscribers no count."""
 IF_CHANGED: Final = "1"
-"""ANNOUNCE: subscribers are told the count if it has changed."""
+"""Value of ANNOUNCE: send subscribers the channel's count if it has changed."""
 ALWAYS: Final = "2"
-"""ANNOUNCE: subscribers are told the count, even if it was stated before."""
+"""Value of ANNOUNCE: send subscribers the channel's count, even if it was stated before."""
 
 
 class Script:
@@ -241,7 +241,7 @@ REGISTER: Final = Script(
 redis.call('ZADD', base .. 'graves', later, node)
 """
 )
-"""Register a node that is about to state what it has. Arguments: MILLISECONDS. Without a beat until then it is buried."""
+"""Register a node that is about to state what it has; without a beat in time it is buried. Arguments: MILLISECONDS."""
 
 BEAT: Final = Script(
     _NOW

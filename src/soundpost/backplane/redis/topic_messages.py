@@ -95,7 +95,7 @@ def join_fields(fields: Sequence[bytes]) -> bytes:
 
 
 def split_fields(data: bytes, count: int, start: int = 0) -> list[bytes]:
-    """Return the fields that :func:`join_fields` joined, from ``start`` to the end. Raise ValueError for anything else."""
+    """Return the fields that :func:`join_fields` joined, from ``start`` to the end. Raise ValueError for other data."""
     try:
         lengths = _LENGTHS[count].unpack_from(data, start)
     except error:

@@ -11,7 +11,7 @@ from typing import Final
 
 from soundpost.core import publishing
 from soundpost.core.app import App
-from soundpost.core.peers import Reception, IdempotencyKey
+from soundpost.core.peers import IdempotencyKey, Reception
 from soundpost.server.api.requests import ApiError, Later, Response
 
 MAX_KEY_LENGTH: Final = 64

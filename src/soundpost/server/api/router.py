@@ -8,8 +8,8 @@ from urllib.parse import unquote
 
 from soundpost.core.app import App
 from soundpost.core.node import Node
-from soundpost.log_throttle import LogThrottle
 from soundpost.errors import HandshakeError
+from soundpost.log_throttle import LogThrottle
 from soundpost.server.api import channels, events, users
 from soundpost.server.api.authentication import authenticate
 from soundpost.server.api.requests import ApiError, Later, Request, Response

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Mapping
 
-    from soundpost.log_throttle import LogThrottle
     from soundpost.errors import HandshakeError, ProxyHeaderError
+    from soundpost.log_throttle import LogThrottle
     from soundpost.server.api.requests import Request
     from soundpost.server.server import Server
 
