@@ -162,7 +162,7 @@ class RedisRegistry:
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
     ) -> None:
-        """Count a subscription, once the channel's events of other hosts come here. Answer None: the channel is full."""
+        """Count a subscription, once other hosts' events for the channel come here. Answer None: channel full."""
         entry = self._apps[app_id]
         known = entry.channels.get(name)
         channel = known or self._channels.open(entry, name)
