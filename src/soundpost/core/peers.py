@@ -43,7 +43,7 @@ Reception = Literal["new", "repeated", "different"]
 class OutgoingEvent(Struct, frozen=True, array_like=True, gc=False):
     """One event, encoded once and ready for every subscriber of its channel."""
 
-    # A Struct, as every publish makes one. Measured: 0.1 µs, 0.25 as a NamedTuple.
+    # A Struct, as every publish makes one. Measured: 0.03 µs, 0.2 as a NamedTuple.
 
     channel: str
     frame: bytes
