@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundpost.backplane.redis.servers import Login
+from soundpost.backplane.redis.login import Login
 from soundpost.broadcasting.settings import ConnectionSettings, parse_app_url, settings_from
 from soundpost.client import ChannelAuth, with_secret
 from soundpost.config.credentials import Credentials

@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane import SingleNode
+from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
-from soundpost.backplane.redis.servers import Address, Login, Plain
+from soundpost.backplane.redis.servers import Plain
 from soundpost.backplane.redis.topic_messages import EventMessage, parse
 from support.redis_process import shared_redis
 from support.redis_relay import Relay

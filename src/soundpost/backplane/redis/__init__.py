@@ -7,9 +7,9 @@ import contextlib
 from collections.abc import Iterable
 from typing import Final
 
-from soundpost.backplane.redis.address import servers_of
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
+from soundpost.backplane.redis.url import servers_of
 from soundpost.config.settings import ScalingSettings
 from soundpost.core.app_settings import AppSettings
 

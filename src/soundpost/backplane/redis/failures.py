@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import hiredis
 
-if TYPE_CHECKING:
-    from soundpost.backplane.redis.servers import Address, Login
+from soundpost.backplane.redis.login import Address, Login
 
 _PROBE_TIMEOUT: Final = 1.0
 _LIMITED: Final = ("NOPERM", "can't access at least one", "can't run this command", "can't publish", "no permissions")

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-import ssl
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import hiredis
 
 from soundpost.backplane.redis.connection import Push, RedisConnection
 from soundpost.backplane.redis.failures import refused, why
+from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.parameters import CONNECT_TIMEOUT
 from soundpost.errors import SoundpostError
-from soundpost.redaction import redacted_fields
 
 SLOTS: Final = 16_384
 """Number of hash slots of a Redis Cluster."""
@@ -25,34 +24,6 @@ SLOTS: Final = 16_384
 
 class RedisError(SoundpostError):
     """Redis cannot be reached or used; the message says why."""
-
-
-class Address(NamedTuple):
-    """Host and port of one server."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
-
-
-class Login(NamedTuple):
-    """Credentials and options of a connection to a server."""
-
-    username: str | None = None
-    password: str | None = None
-    database: int = 0
-    tls: ssl.SSLContext | None = None
-    unix_socket: str | None = None
-    """Path to connect to, whatever the address is."""
-    name: str = "soundpost"
-    """Name of the connection in the server's list."""
-    connect_timeout: float = CONNECT_TIMEOUT
-    """Seconds to connect, and for each command before events can flow."""
-
-    def __repr__(self) -> str:
-        return redacted_fields(self, "password")
 
 
 Callbacks = tuple[Push, Callable[[RedisConnection], None]]

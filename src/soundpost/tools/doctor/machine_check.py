@@ -97,7 +97,7 @@ def _enough(code: str, limit: int, wanted: int | None, reserved: int, **facts: o
 
 def _redis(scaling: ScalingSettings) -> str:
     """Return a message for a Redis that answers. Raises FaultFound."""
-    from soundpost.backplane.redis.address import servers_of
+    from soundpost.backplane.redis.url import servers_of
 
     try:
         servers = servers_of(scaling)

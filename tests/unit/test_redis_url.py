@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from soundpost.backplane.redis.address import servers_of
+from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.parameters import TAKEN
-from soundpost.backplane.redis.servers import Address, Login
+from soundpost.backplane.redis.url import servers_of
 from soundpost.config.settings import ScalingSettings
 from soundpost.errors import StartError
 from support.self_signed import self_signed

@@ -11,8 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.parameters import Parameters
-from soundpost.backplane.redis.servers import Address, Cluster, Login, Plain, Sentinel, Servers
+from soundpost.backplane.redis.servers import Cluster, Plain, Sentinel, Servers
 from soundpost.errors import StartError
 from soundpost.redaction import redacted_url
 
