@@ -24,7 +24,7 @@ class Addresses:
             counts[address] = counts.get(address, 0) + 1
 
     def remove(self, node: PeersHandler, address: str | None) -> None:
-        """Uncount a connection that is gone."""
+        """Stop counting a connection that is gone."""
         counts = self._counts.get(node, {})
         if address is not None and address in counts:
             counts[address] -= 1
@@ -32,5 +32,5 @@ class Addresses:
                 del counts[address]
 
     def forget(self, node: PeersHandler) -> None:
-        """Uncount all connections of a node."""
+        """Stop counting all connections of a node."""
         self._counts.pop(node, None)

@@ -67,7 +67,7 @@ class HubPeers:
         self._send(Admit(self._ask(then), app_id, address))
 
     def release(self, app_id: str, address: str | None = None) -> None:
-        """Uncount a connection."""
+        """Stop counting a connection."""
         self._send(Release(app_id, address))
 
     def join(
@@ -85,7 +85,7 @@ class HubPeers:
         self._send(GetSnapshot(self._ask(then), app_id, channel))
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
-        """Uncount a subscription."""
+        """Stop counting a subscription."""
         self._send(Leave(app_id, channel, user_id))
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:

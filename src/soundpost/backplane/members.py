@@ -51,7 +51,7 @@ class Members:
         return True
 
     def leave(self, user_id: str, connections: int = 1) -> Member | None:
-        """Uncount connections of a user; return the member if they were its last, else None."""
+        """Stop counting connections of a user; return the member if they were its last, else None."""
         self._connections[user_id] -= connections
         if self._connections[user_id]:
             return None

@@ -109,7 +109,7 @@ class MemoryRegistry:
         return "admitted"
 
     def release(self, node: PeersHandler, app_id: str, address: str | None = None) -> None:
-        """Uncount a connection that was admitted with this address."""
+        """Stop counting a connection that was admitted with this address."""
         entry = self._apps[app_id]
         if entry.connections.get(node, 0) > 0:
             entry.connections[node] -= 1
@@ -163,7 +163,7 @@ class MemoryRegistry:
         then(self._snapshot(entry, entry.channels.get(name) or ChannelEntry(name)))
 
     def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
-        """Uncount a subscription and tell the other subscribers of a member who left."""
+        """Stop counting a subscription and tell the other subscribers of a member who left."""
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
         share = None if channel is None else channel.share_of(node)

@@ -59,7 +59,7 @@ class Registry(Protocol):
         """Count a connection, unless a limit is reached; see :meth:`soundpost.core.peers.Peers.admit`."""
 
     def release(self, node: PeersHandler, app_id: str, address: str | None = None) -> None:
-        """Uncount a connection that was admitted with this address."""
+        """Stop counting a connection that was admitted with this address."""
 
     def join(
         self,
@@ -75,7 +75,7 @@ class Registry(Protocol):
         """Read the state that a subscriber of the channel is sent."""
 
     def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
-        """Uncount a subscription and tell the other subscribers of a member who left."""
+        """Stop counting a subscription and tell the other subscribers of a member who left."""
 
     def publish(self, node: PeersHandler, app_id: str, event: OutgoingEvent, then: Callable[[bool], None]) -> None:
         """Deliver an event to all nodes except ``node``, which delivers it itself.

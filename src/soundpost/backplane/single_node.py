@@ -44,7 +44,7 @@ class SingleNode:
         self._registry.admit(self._node, app_id, then, address)
 
     def release(self, app_id: str, address: str | None = None) -> None:
-        """Uncount a connection."""
+        """Stop counting a connection."""
         self._registry.release(self._node, app_id, address)
 
     def join(
@@ -58,7 +58,7 @@ class SingleNode:
         self._registry.snapshot(app_id, channel, then)
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
-        """Uncount a subscription."""
+        """Stop counting a subscription."""
         self._registry.leave(self._node, app_id, channel, user_id)
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:

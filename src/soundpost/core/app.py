@@ -36,7 +36,7 @@ class App:
         """Signed-in connections by user id."""
         self.unauthorized: dict[Connection, float] = {}
         """Connections that must still sign in or join a private channel, with their time of opening, oldest first."""
-        self.present: dict[str, dict[Connection, int]] = {}
+        self.member_connections: dict[str, dict[Connection, int]] = {}
         """Connections of members by user id, each with its number of presence channels, pending ones included."""
         self.closed_with: tuple[int, str] | None = None
         """Close code and message for all connections, if a reload has disabled or removed the app."""
@@ -69,19 +69,19 @@ class App:
                 f"within {limit} s (authorization_timeout)",
             )
 
-    def enter(self, connection: Connection, user_id: str) -> None:
+    def add_membership(self, connection: Connection, user_id: str) -> None:
         """Count one more presence channel of a connection that is a user's."""
-        present = self.present.setdefault(user_id, {})
-        present[connection] = present.get(connection, 0) + 1
+        connections = self.member_connections.setdefault(user_id, {})
+        connections[connection] = connections.get(connection, 0) + 1
 
-    def leave(self, connection: Connection, user_id: str) -> None:
+    def remove_membership(self, connection: Connection, user_id: str) -> None:
         """Count one presence channel of a connection less."""
-        present = self.present[user_id]
-        present[connection] -= 1
-        if not present[connection]:
-            del present[connection]
-            if not present:
-                del self.present[user_id]
+        connections = self.member_connections[user_id]
+        connections[connection] -= 1
+        if not connections[connection]:
+            del connections[connection]
+            if not connections:
+                del self.member_connections[user_id]
 
     def end_all(self, code: int, message: str) -> None:
         """Close all connections, and those that are about to open."""

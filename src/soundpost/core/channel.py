@@ -39,7 +39,7 @@ class Channel:
         """Add a subscriber, who does not get the frames queued before."""
         self.subscribers[connection] = user_id
         if user_id is not None:
-            self.app.enter(connection, user_id)
+            self.app.add_membership(connection, user_id)
         self._compressing += connection.takes_compressed
         if self._pending:
             self._partly()[connection] = [len(self._pending)]
@@ -49,7 +49,7 @@ class Channel:
         self._compressing -= connection.takes_compressed
         user_id = self.subscribers.pop(connection)
         if user_id is not None:
-            self.app.leave(connection, user_id)
+            self.app.remove_membership(connection, user_id)
         return user_id
 
     def queue(self, frame: bytes, except_for: Connection | None = None) -> None:

@@ -135,7 +135,7 @@ class Peers(Protocol):
         """
 
     def release(self, app_id: str, address: str | None = None) -> None:
-        """Uncount a connection that was admitted with this address."""
+        """Stop counting a connection that was admitted with this address."""
 
     def join(
         self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]
@@ -150,7 +150,7 @@ class Peers(Protocol):
         """Read the state that a subscriber of the channel is sent, without counting a subscription."""
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
-        """Uncount a subscription that was counted by :meth:`join`."""
+        """Stop counting a subscription that was counted by :meth:`join`."""
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
         """Deliver an event to all subscribers of its channel at the moment, on all nodes, at most once.

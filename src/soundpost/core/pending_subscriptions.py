@@ -37,7 +37,7 @@ class PendingSubscription:
             channel.pending_subscribers = {}
         channel.pending_subscribers[connection] = self
         if user_id is not None:
-            channel.app.enter(connection, user_id)
+            channel.app.add_membership(connection, user_id)
         if connection.pending_subscriptions is None:
             connection.pending_subscriptions = PendingSubscriptions()
         connection.pending_subscriptions.by_channel[channel.name] = self
@@ -48,7 +48,7 @@ class PendingSubscription:
         assert subscribers is not None
         del subscribers[self.connection]
         if self.user_id is not None:
-            self.channel.app.leave(self.connection, self.user_id)
+            self.channel.app.remove_membership(self.connection, self.user_id)
         if not subscribers:
             self.channel.pending_subscribers = None
         subscriptions = self.connection.pending_subscriptions

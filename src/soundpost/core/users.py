@@ -69,7 +69,7 @@ def terminate(app: App, user_id: str) -> None:
 
     Costs grow with the user's own connections only. Many connections are closed over several loop turns.
     """
-    _end(app, [*{*app.users.get(user_id, ()), *app.present.get(user_id, ())}])
+    _end(app, [*{*app.users.get(user_id, ()), *app.member_connections.get(user_id, ())}])
 
 
 def _end(app: App, connections: list[Connection]) -> None:

@@ -188,7 +188,7 @@ class World:
             users = await cluster.ask(node, UsersQuery("1", channel))
             assert sorted(users) == sorted(f'"{user}"'.encode() for user in self._members(channel))
         assert await cluster.ask(node, ConnectionsQuery("1")) == len(self.tabs)
-        assert node.app.present == self._present(node)
+        assert node.app.member_connections == self._present(node)
         assert set(node.app.channels) == {c for tab in self.tabs if tab.node is node for c in tab.wants}
 
     def _check_tab(self, tab: Tab) -> None:

@@ -313,24 +313,24 @@ def test_terminate_lets_others_have_their_turn_between_a_user_s_many_connections
         assert 0 < sum(guest.close_code is not None for guest in guests) - closed <= 200
     assert turns == 5
     stage.turn()
-    assert stage.app.present == {}
+    assert stage.app.member_connections == {}
     assert stage.app.connections == {}
 
 
 def test_who_a_connection_is_present_as_is_known_through_all_it_does() -> None:
     stage = Stage(max_presence_members=1)
     client = stage.connect().join("presence-a", "presence-b", user="ann").join("presence-c", user="bob")
-    assert stage.app.present == {"ann": {client: 2}, "bob": {client: 1}}
+    assert stage.app.member_connections == {"ann": {client: 2}, "bob": {client: 1}}
     client.join("presence-b", user="bob")
-    assert stage.app.present == {"ann": {client: 1}, "bob": {client: 2}}
+    assert stage.app.member_connections == {"ann": {client: 1}, "bob": {client: 2}}
     other = stage.connect()
     other.ask("presence-a", {"user_id": "carl"})
-    assert "carl" not in stage.app.present, "there was no room"
+    assert "carl" not in stage.app.member_connections, "there was no room"
     client.say("pusher:unsubscribe", {"channel": "presence-c"})
-    assert stage.app.present == {"ann": {client: 1}, "bob": {client: 1}}
+    assert stage.app.member_connections == {"ann": {client: 1}, "bob": {client: 1}}
     client.vanish()
     stage.turn()
-    assert stage.app.present == {}
+    assert stage.app.member_connections == {}
 
 
 @pytest.mark.parametrize("id", ["9", "", "presence-room"])

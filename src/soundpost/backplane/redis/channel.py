@@ -139,7 +139,7 @@ class SharedChannel:
             share.users[user_id] = share.users.get(user_id, 0) + 1
 
     def remove(self, node: PeersHandler, user_id: str | None) -> bool:
-        """Uncount a subscription; return whether it had been counted."""
+        """Stop counting a subscription; return whether it had been counted."""
         share = self.shares.get(node)
         if share is None:
             return False

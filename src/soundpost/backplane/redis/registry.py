@@ -139,7 +139,7 @@ class RedisRegistry:
         then("app_full")
 
     def release(self, node: PeersHandler, app_id: str, address: str | None = None) -> None:
-        """Uncount a connection that was admitted with this address."""
+        """Stop counting a connection that was admitted with this address."""
         entry = self._apps[app_id]
         if entry.connections.get(node, 0) > 0:
             self._count_connection(node, entry, -1, address)
@@ -241,7 +241,7 @@ class RedisRegistry:
         then(ChannelSnapshot(None, None) if channel is None else channel.snapshot(self._clock()))
 
     def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
-        """Uncount a subscription; Redis tells the other subscribers of a member who left."""
+        """Stop counting a subscription; Redis tells the other subscribers of a member who left."""
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
         if channel is not None and channel.remove(node, user_id):
