@@ -24,7 +24,7 @@ COUNT: Final = "pusher_internal:subscription_count"
 
 
 def names(client: Client) -> list[str]:
-    """The names of what a client got since it was last read."""
+    """Return the names of the messages that a client got since the last read."""
     return [name for name, _ in client.events()]
 
 
@@ -34,12 +34,12 @@ def leave(client: Client, channel: str) -> None:
 
 
 class Setup(NamedTuple):
-    """What a cluster is to be like."""
+    """Settings of a cluster."""
 
     apps: Sequence[AppSettings]
     nodes: int
     server_max_connections: int | None
-    """Of all apps together."""
+    """Largest number of connections of all apps together."""
     observer: Callable[[], Observer] | None
     """Makes one for each node."""
 
@@ -67,7 +67,7 @@ class Cluster(ABC):
     nodes: list[Stage]
 
     one_order: bool
-    """Whether all nodes have the events of all in one order; else those of each node in its own."""
+    """True if all nodes have the events of all nodes in one order; else each node's events keep their own order."""
 
     @abstractmethod
     async def settle(self) -> None:
@@ -87,22 +87,22 @@ class Cluster(ABC):
 
     @abstractmethod
     async def lose(self, node: Stage) -> None:
-        """A node dies without a word. The others have noticed it when they are next settled."""
+        """Let a node die without a word. The others have noticed it after the next :meth:`settle`."""
 
     @abstractmethod
     async def add(self) -> Stage:
-        """A further node."""
+        """Add a node."""
 
     @abstractmethod
     def heard(self, node: Stage) -> int:
-        """How many events of other nodes have come to a node so far."""
+        """Return the number of events of other nodes that have come to a node so far."""
 
     @abstractmethod
     async def pass_seconds(self) -> None:
         """Let so much time pass that what need not be done at once is done."""
 
     async def ask(self, node: Stage, query: Query) -> Any:
-        """What a node answers to a question about all of them."""
+        """Return a node's answer to a query about all nodes."""
         answers: list[Any] = []
         node.node.peers.ask(query, answers.append)
         await self.settle()
@@ -110,7 +110,7 @@ class Cluster(ABC):
         return json.loads(answer) if isinstance(query, ChannelsQuery) else answer
 
     async def connect(self, node: Stage, app_id: str = "1") -> Client:
-        """A new connection that has read its hello."""
+        """Return a new connection that has read its hello."""
         client = node.open(app_id)
         await self.settle()
         assert [message["event"] for message in client.read()] == ["pusher:connection_established"]
@@ -119,7 +119,7 @@ class Cluster(ABC):
     async def join(
         self, node: Stage, *channels: str, user: str | int | None = None, info: Any = None, app_id: str = "1"
     ) -> Client:
-        """A new connection that is subscribed, and has read the answers."""
+        """Return a new connection that is subscribed, and has read the answers."""
         client = await self.connect(node, app_id)
         for channel in channels:
             client.ask(channel, None if user is None else {"user_id": user, "user_info": info})

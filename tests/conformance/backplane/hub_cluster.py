@@ -25,7 +25,7 @@ async def hub_cluster(setup: Setup) -> AsyncIterator[Cluster]:
 
 
 one_order = pytest.mark.parametrize("run_cluster", [hub_cluster], ids=["hub"])
-"""For what is promised of one host only: the same order of events everywhere, and its own limit of connections."""
+"""Mark of tests for one host only: the same order of events everywhere, and a limit of connections per host."""
 
 
 class Stream:
@@ -37,14 +37,14 @@ class Stream:
         self._bytes = b""
         self.held = False
         self.events = 0
-        """How many have arrived."""
+        """Number of events that have arrived."""
 
     def send(self, message: Message) -> None:
         self._bytes += encode(message)
 
     @property
     def moves(self) -> bool:
-        """Whether something is on its way."""
+        """Tell whether bytes are on their way."""
         return bool(self._bytes) and not self.held
 
     def move(self, size: int) -> None:

@@ -1,4 +1,4 @@
-"""What must hold of a cluster at rest, whatever has happened: nodes and clients agree with the truth.
+"""Invariants of a cluster at rest: after any history, nodes and clients agree with the truth.
 
 The truth is what the test's own clients wanted. Nothing in here knows which backplane connects the nodes.
 """
@@ -16,17 +16,17 @@ _ATTRIBUTES: Final = ["user_count", "subscription_count"]
 
 
 def is_presence(channel: str) -> bool:
-    """Whether a channel has members."""
+    """Tell whether a channel has members."""
     return channel.startswith("presence-")
 
 
 class Tab:
-    """A client: what it wants, and what it was told. Says so when it is told of a member twice."""
+    """A client's wishes and received messages. Fails when the client gets a member twice."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
         self.wants: dict[str, str] = {}
-        """Its channels, with the user it is on each; of no meaning on channels without members."""
+        """The client's channels, with its user on each; the user has no meaning on channels without members."""
         self.sure: set[str] = set()
         """Channels it has been subscribed to since the cluster was last at rest."""
         self.possible: set[str] = set()
@@ -85,7 +85,7 @@ class Tab:
 
 
 def info_of(user: str) -> Any:
-    """The same from all tabs of a user, so that it does not matter which came first."""
+    """Return the same info for all tabs of a user, so that their order does not matter."""
     return {"name": user.title()}
 
 
@@ -117,13 +117,13 @@ class World:
         tab.client.say(name, {}, channel=channel)
 
     def vanish(self, tab: Tab) -> None:
-        """A tab is closed, perhaps with client events that still waited."""
+        """Close a tab, perhaps with client events that still waited."""
         tab.client.vanish()
         self.tabs.remove(tab)
         self._expect_nothing_from(tab)
 
     async def lose(self, cluster: Cluster, node: Stage) -> None:
-        """A node dies with its tabs, and perhaps with what it was about to publish."""
+        """Let a node die with its tabs, and perhaps with events that it was about to publish."""
         await cluster.lose(node)
         for tab in [tab for tab in self.tabs if tab.node is node]:
             self.tabs.remove(tab)

@@ -19,7 +19,7 @@ from support.redis_process import shared_redis
 from support.redis_relay import Relay
 
 ROUNDS = 5
-"""As many times as one thing can lead to another between the nodes."""
+"""Number of times that one message can lead to another between the nodes."""
 
 
 @asynccontextmanager
@@ -46,7 +46,7 @@ class Host:
             setup.apps, self.redis, loop=asyncio.get_running_loop(), max_connections=setup.server_max_connections
         )
         self.events = 0
-        """How many have come from others."""
+        """Number of events that have come from other hosts."""
         self._take, self.redis.on_message = self.redis.on_message, self._count
         observers = [] if setup.observer is None else [setup.observer()]
         self.stage = Stage(*setup.apps, peers=SingleNode(self.registry), observers=observers)
@@ -115,9 +115,10 @@ class RedisCluster(Cluster):
         await self._bury()
 
     async def _bury(self) -> None:
-        """The leases of the dead have ended, and those in which what they had sent could still come.
+        """Let the leases of dead nodes end, also those in which their commands could still arrive.
 
-        Who is told of a dead node first buries it, which may be a host by a beat of its own."""
+        The first host that hears of a dead node buries it, which may be another host, by a beat of its own.
+        """
         alive = [host for node, host in self._hosts.items() if node not in self._held]
         while self._dead and alive:
             redis, dead = alive[0].redis, self._dead[0]

@@ -17,7 +17,7 @@ CHANNELS = ("room", "cache-room")
 
 
 async def one_of_each(start: Start, *channels: str, **options: Any) -> tuple[Cluster, Client, Client]:
-    """A client of either app, on channels of the same names, on two nodes."""
+    """Return a client of either app, on channels of the same names, on two nodes."""
     cluster = await start(APP, OTHER)
     a, b, _ = cluster.nodes
     return cluster, await cluster.join(a, *channels, **options), await cluster.join(b, *channels, **options, app_id="2")

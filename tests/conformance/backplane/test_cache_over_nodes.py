@@ -15,7 +15,7 @@ from soundpost.core.peers import ChannelQuery
 async def subscribe(
     cluster: Cluster, client: Client, channel: str = "cache-room", user: str | None = None
 ) -> list[str]:
-    """What a client got for its subscription: names only."""
+    """Return the names of the messages that a client got for its subscription."""
     client.ask(channel, None if user is None else {"user_id": user})
     await cluster.settle()
     return names(client)
@@ -152,7 +152,7 @@ async def test_every_node_tells_the_last_event_when_asked(cluster: Cluster) -> N
 
 
 async def kept(cluster: Cluster, channels: list[str]) -> list[str]:
-    """Those that keep an event."""
+    """Return the channels that keep an event."""
     found = await cluster.ask(cluster.nodes[1], ChannelQuery("1", channels, ["cache"]))
     return [channel for channel, attributes in zip(channels, found, strict=True) if attributes["cache"] is not None]
 

@@ -1,4 +1,4 @@
-"""Which channels are occupied, and by how many, on all nodes together; asked of any of them."""
+"""Occupied channels and their numbers of subscribers on all nodes together, the same from every node."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ AT_ONCE = 100
 
 
 def counts(client: Client) -> list[int]:
-    """The counts a client was told since it was last read."""
+    """Return the counts that a client got since the last read."""
     return [data["subscription_count"] for name, data in client.events() if name == COUNT]
 
 
 async def ask_all(cluster: Cluster, query: Any) -> Any:
-    """The answer to a question, which must be the same from every node."""
+    """Return the answer to a query, which must be the same from every node."""
     first, *others = [await cluster.ask(node, query) for node in cluster.nodes]
     assert all(answer == first for answer in others)
     return first

@@ -11,7 +11,7 @@ from conformance.protocol.stage import Stage
 
 
 async def heard_by_each(cluster: Cluster) -> dict[Stage, int]:
-    """How many events of others have come to each node."""
+    """Return the number of events of other nodes that have come to each node."""
     await cluster.settle()
     return {node: cluster.heard(node) for node in cluster.nodes}
 

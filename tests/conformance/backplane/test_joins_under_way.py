@@ -1,4 +1,4 @@
-"""What a client does while its subscription is on its way to the other nodes."""
+"""Actions of a client while its subscription is on the way to the other nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOM = "presence-room"
 
 
 async def count(cluster: Cluster, channel: str) -> Any:
-    """How many subscriptions all nodes together count; None for none."""
+    """Return the number of subscriptions on all nodes together; None for none."""
     (found,) = await cluster.ask(cluster.nodes[1], ChannelQuery("1", [channel], ["subscription_count"]))
     return found.get("subscription_count")
 

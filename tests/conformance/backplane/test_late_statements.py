@@ -1,4 +1,4 @@
-"""What a host had sent to Redis before it died may be acted on after it was buried: nothing of it stays."""
+"""Commands that a dead host had sent to Redis may run after its burial: nothing of them stays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def keys_of(redis: Redis) -> list[bytes]:
 
 
 async def lose_one(cluster: RedisCluster) -> tuple[Redis, bytes]:
-    """One of two hosts dies with a member; who is left, and the name of the dead."""
+    """Let one of two hosts die with a member; return the other host and the id of the dead node."""
     stays, dies = cluster.nodes
     await cluster.join(dies, ROOM, user="ann")
     dead = cluster._hosts[dies].redis.node

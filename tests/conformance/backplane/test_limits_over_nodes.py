@@ -1,4 +1,4 @@
-"""How many connections an app, and the server, may have on all nodes together."""
+"""Limits of connections of an app, and of the server, on all nodes together."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OTHER = msgspec.structs.replace(APP, id="2", key="other-key")
 
 
 async def admissions(cluster: Cluster, *wishes: tuple[Stage, str]) -> list[Client]:
-    """What comes of connections that all are wished for at once."""
+    """Return the admissions of connections that are asked for at once."""
     clients = [node.open(app_id) for node, app_id in wishes]
     await cluster.settle()
     return clients
@@ -76,7 +76,7 @@ async def test_a_refused_connection_counts_for_nothing(start: Start) -> None:
 
 
 async def admissions_from(cluster: Cluster, *wishes: tuple[Stage, str | None]) -> list[Client]:
-    """What comes of connections from these addresses."""
+    """Return the admissions of connections from some addresses."""
     clients = [node.open(address=address) for node, address in wishes]
     await cluster.settle()
     return clients

@@ -1,4 +1,4 @@
-"""What becomes of a channel is told to the observers of exactly one node."""
+"""Events about channels and members go to the observers of exactly one node."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOM = "presence-room"
 
 
 class Recorder(Observer):
-    """Notes what it is told of channels."""
+    """An observer that notes events about channels and members."""
 
     def __init__(self) -> None:
         self.told: list[tuple[Any, ...]] = []
@@ -40,7 +40,7 @@ class Recorder(Observer):
 
 
 async def told(cluster: Cluster) -> list[tuple[Any, ...]]:
-    """What the observers of all nodes together were told since this was last asked."""
+    """Return the events that the observers of all nodes together got since the last call."""
     await cluster.settle()
     found: list[tuple[Any, ...]] = []
     for node in cluster.nodes:

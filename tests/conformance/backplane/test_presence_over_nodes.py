@@ -1,4 +1,4 @@
-"""Who is here: once per user, however many tabs it has, and on however many nodes."""
+"""Members: each user once, with any number of tabs, on any number of nodes."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ steps = st.lists(
 
 
 async def act(cluster: Cluster, world: World, action: str, one: int, two: int) -> None:
-    """One step of a history; the numbers choose who, and where."""
+    """Do one step of a history; the numbers choose the client and the node."""
     node = cluster.nodes[one % len(cluster.nodes)]
     channel = CHANNELS[two % len(CHANNELS)]
     tab: Any = world.tabs[one % len(world.tabs)] if world.tabs else None
@@ -88,7 +88,7 @@ async def come_to_rest(cluster: Cluster, world: World) -> None:
 
 
 async def live(run_cluster: RunCluster, history: list[tuple[str, int, int]]) -> None:
-    """A whole history, and its end."""
+    """Run a whole history, to its end."""
     async with run_cluster(SETUP) as cluster:
         world = World()
         for number in range(6):

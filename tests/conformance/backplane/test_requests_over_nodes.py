@@ -15,7 +15,7 @@ ROOM = [("room", "e", "{}", None)]
 
 
 def send(node: Stage, key: str, *, events: Sequence[Any] = ROOM, digest: str = "d") -> list[Reception]:
-    """A request with a key; the list gets what became of it."""
+    """Publish a request with an idempotency key; the returned list gets its reception."""
     found: list[Reception] = []
     publish_once(node.app, IdempotencyKey(key, digest), events, found.append)
     return found

@@ -13,7 +13,7 @@ OWN_CHANNEL = "#server-to-user-"
 
 
 async def sign_in(cluster: Cluster, node: Stage, user_id: str) -> Client:
-    """A client of a user, subscribed to the user's own channel."""
+    """Return a client of a user, subscribed to the user's own channel."""
     client = await cluster.connect(node)
     client.sign_in({"id": user_id})
     client.say("pusher:subscribe", {"channel": OWN_CHANNEL + user_id})
@@ -23,7 +23,7 @@ async def sign_in(cluster: Cluster, node: Stage, user_id: str) -> Client:
 
 
 def terminate(node: Stage, user_id: str) -> None:
-    """What the HTTP API does."""
+    """Publish as the HTTP API does."""
     users.terminate(node.app, user_id)
     node.node.peers.terminate(node.app.settings.id, user_id)
 

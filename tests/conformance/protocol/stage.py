@@ -31,7 +31,7 @@ def signature(secret: str, text: str) -> str:
 
 
 def decode_frames(data: bytes) -> list[Message]:
-    """The messages in unmasked, final text frames, as a server writes them."""
+    """Return the messages in unmasked, final text frames, as a server writes them."""
     found: list[Message] = []
     while data:
         assert data[0] == 0x81, data[:20]
@@ -55,12 +55,12 @@ class Client(Connection):
         self.stage = stage
         self.writes: list[bytes] = []
         self.admission: Admission | None = None
-        """What came of its wish to connect, once all nodes know of it."""
+        """Answer to the wish to connect, once all nodes know of it."""
         self.close_code: int | None = None
         self.close_reason = ""
 
     def let_in(self, admission: Admission) -> None:
-        """It may connect, or there is no room for it."""
+        """Take the answer to the wish to connect."""
         self.admission = admission
         if admission == "admitted":
             self.app.node.opened(self)
@@ -79,7 +79,7 @@ class Client(Connection):
         return self.close_code is None
 
     def vanish(self) -> None:
-        """The socket is gone, without a word."""
+        """Lose the socket, without a close frame."""
         self.close(1006, "")
 
     def raw(self, payload: bytes | str) -> None:
@@ -97,11 +97,11 @@ class Client(Connection):
         return decode_frames(data)
 
     def events(self) -> list[tuple[str, Any]]:
-        """As :meth:`read`, but only name and data, the data of double encoded frames decoded."""
+        """Read messages as :meth:`read` does; return only name and data, double encoded data decoded."""
         return [(message["event"], data_of(message)) for message in self.read()]
 
     def auth(self, channel: str, channel_data: str | None = None) -> str:
-        """What the application's auth endpoint would answer."""
+        """Return the ``auth`` that the application's auth endpoint would answer."""
         text = f"{self.socket_id}:{channel}" + ("" if channel_data is None else f":{channel_data}")
         return f"{self.app.settings.key}:{signature(self.app.settings.secret, text)}"
 
@@ -121,7 +121,7 @@ class Client(Connection):
         return self
 
     def sign_in_data(self, user: Any) -> dict[str, str]:
-        """What the application's user-auth endpoint would answer."""
+        """Return the data that the application's user-auth endpoint would answer."""
         user_data = user if isinstance(user, str) else json.dumps(user)
         text = f"{self.socket_id}::user::{user_data}"
         return {"auth": f"{self.app.settings.key}:{signature(self.app.settings.secret, text)}", "user_data": user_data}
@@ -132,7 +132,7 @@ class Client(Connection):
 
 
 class RecordingPeers(SingleNode):
-    """Notes what the node tells the others."""
+    """A backplane that notes the events and orders of its node."""
 
     def __init__(self, registry: MemoryRegistry) -> None:
         super().__init__(registry)
@@ -175,11 +175,11 @@ class Stage:
 
     @property
     def cache(self) -> EventCache:
-        """The app's last events."""
+        """Return the app's cache of last events."""
         return self.registry._apps[self.app.settings.id].cache
 
     def call_soon(self, callback: Callable[[], None]) -> None:
-        """As the loop's."""
+        """Call back in the next loop turn."""
         self._soon.append(callback)
 
     def turn(self) -> None:
@@ -190,7 +190,7 @@ class Stage:
                 callback()
 
     def open(self, app_id: str = "1", address: str | None = None) -> Client:
-        """A new connection, its hello still to be read; ``address``: where it is counted from, if it is."""
+        """Return a new connection that has not read its hello; ``address`` is the counted one, if any."""
         client = Client(self, self.node.by_id[app_id])
         if address is not None:
             client.app.counted_addresses[client.socket_id] = address
@@ -198,18 +198,18 @@ class Stage:
         return client
 
     def connect(self, app_id: str = "1") -> Client:
-        """A new connection that has read its hello."""
+        """Return a new connection that has read its hello."""
         client = self.open(app_id)
         client.writes.clear()
         return client
 
     def publish(self, channel: str, event: str = "e", data: str = "{}", socket_id: str | None = None) -> None:
-        """What the HTTP API does."""
+        """Publish as the HTTP API does."""
         publish(self.app, channel, event, data, socket_id)
 
 
 def data_of(message: Message) -> Any:
-    """The data of a frame, decoded once more if it is a string of JSON."""
+    """Return the data of a frame, decoded once more if it is a string of JSON."""
     data = message.get("data")
     if isinstance(data, str):
         try:
@@ -220,19 +220,19 @@ def data_of(message: Message) -> Any:
 
 
 def error_of(messages: list[Message]) -> tuple[int | None, str]:
-    """Code and text of the one error among some messages."""
+    """Return code and text of the one error among some messages."""
     (error,) = [message["data"] for message in messages if message["event"] == "pusher:error"]
     return error["code"], error["message"]
 
 
 def subscription_error_of(messages: list[Message]) -> Message:
-    """Data of the one subscription error among some messages, with its channel."""
+    """Return the data of the one subscription error among some messages, with its channel."""
     (error,) = [message for message in messages if message["event"] == "pusher:subscription_error"]
     found: Message = json.loads(error["data"])
     return found | {"channel": error["channel"]}
 
 
 def members_of(messages: list[Message]) -> Any:
-    """The member list in the one answer to a presence subscription."""
+    """Return the member list in the one answer to a presence subscription."""
     (answer,) = [m for m in messages if m["event"] == "pusher_internal:subscription_succeeded"]
     return json.loads(answer["data"])["presence"]

@@ -1,4 +1,4 @@
-"""Who may connect, over real sockets: each refusal is an error and a close frame with the same code."""
+"""Admission over real sockets: each refusal is an error and a close frame with the same code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is here: once per user, however many connections each has."""
+"""Members: each user once, with any number of connections."""
 
 from __future__ import annotations
 

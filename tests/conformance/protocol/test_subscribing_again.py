@@ -1,4 +1,4 @@
-"""Subscribing again: answered, but no more often than a client that starts anew could ask."""
+"""Repeated subscriptions: confirmed, but not more often than a new client could ask."""
 
 from __future__ import annotations
 

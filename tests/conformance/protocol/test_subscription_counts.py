@@ -1,4 +1,4 @@
-"""``subscription_count``: how many connections a channel has, if the app wants it told."""
+"""``subscription_count``: the number of a channel's connections, sent if the app wants it."""
 
 from __future__ import annotations
 
