@@ -1,4 +1,4 @@
-"""Where a client is behind proxies: what is believed, and what may be invented."""
+"""Client addresses behind proxies: believed headers, and headers that may be invented."""
 
 from __future__ import annotations
 

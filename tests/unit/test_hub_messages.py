@@ -1,4 +1,4 @@
-"""What hub and workers say to each other: read back as it was written, and nothing else is taken for it."""
+"""Messages between hub and workers: read back as they were written; other bytes are no message."""
 
 from __future__ import annotations
 

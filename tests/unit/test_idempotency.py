@@ -1,4 +1,4 @@
-"""Which requests were taken before, bounded in number and time; time is injected."""
+"""Idempotency keys that were taken before, bounded in number and time; time is injected."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_what_is_expired_is_dropped_and_nothing_stays_of_an_app_without_keys() -
 
 
 def test_the_memory_of_an_app_is_bounded() -> None:
-    """The longest keys, for ever: no more than the limit of them is kept, and some 4 MB."""
+    """Take the longest keys without end: only the limit of them is kept, some 4 MB."""
     clock = Clock()
     keys = IdempotencyKeys(clock)
 

@@ -1,4 +1,4 @@
-"""What other servers, queues and pages send: no JSON is so deep that anything but our own error comes of it."""
+"""JSON from other servers, queues and pages: at any depth it raises JsonError and no other error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong with one message costs nobody the stream that all share."""
+"""Faults in handling one message: the stream that all clients share stays open."""
 
 from __future__ import annotations
 

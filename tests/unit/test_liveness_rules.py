@@ -24,7 +24,7 @@ class Peer:
 
 
 @pytest.mark.parametrize(("interval", "timeout", "expected"), [(60, 30, 30), (20, 30, 20), (60, 120, 60)])
-def test_patience_is_the_shorter_of_the_two(interval: int, timeout: int, expected: int) -> None:
+def test_a_client_is_pinged_after_the_shorter_of_both_times(interval: int, timeout: int, expected: int) -> None:
     assert (
         ping_after(AppSettings(id="1", key="k", secret="s", ping_interval=interval, activity_timeout=timeout))
         == expected

@@ -1,4 +1,4 @@
-"""What concerns very many at once is done a slice at a time: in between the loop does what else there is to do."""
+"""Work on very many channels or connections, done a slice at a time so that the loop does other work in between."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from soundpost.wire.origins import OriginError, check_origins, origins
 from support.configuration import APP_TABLE, Directory
 
 Matcher = Callable[[str, str], bool]
-"""Whether a form lets an origin in."""
+"""Tell whether a form allows an origin."""
 
 
 def _app(form: str, origin: str) -> bool:

@@ -1,4 +1,4 @@
-"""What waited for a client's subscriptions is done in order, and a little at a time."""
+"""Messages that waited for a client's subscriptions are handled in order, a few at a time."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from soundpost.core.pending_subscriptions import AT_ONCE, PendingSubscriptions, 
 
 
 class Turns:
-    """A loop that turns when it is told to."""
+    """A loop that turns when :meth:`turn` is called."""
 
     def __init__(self) -> None:
         self._soon: list[Callable[[], None]] = []
@@ -18,7 +18,7 @@ class Turns:
         self._soon.append(callback)
 
     def turn(self) -> bool:
-        """Run what is due; whether there was any."""
+        """Run the callbacks that are due; return whether there were any."""
         due, self._soon = self._soon, []
         for callback in due:
             callback()

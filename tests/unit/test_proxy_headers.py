@@ -15,7 +15,7 @@ SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 
 
 def binary(command: int, family: int, rest: bytes, size: int | None = None) -> bytes:
-    """A header of version 2."""
+    """Return a header of version 2."""
     return SIGNATURE + bytes([command, family]) + (len(rest) if size is None else size).to_bytes(2, "big") + rest
 
 

@@ -1,4 +1,4 @@
-"""Events for other hosts: sent at once, or kept in their order, up to a size and an age."""
+"""The queue of events for other hosts: sent at once, or kept in order, up to a size and an age."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
 
 
 class Wire:
-    """What was sent, and who waits for the answer."""
+    """A connection that notes sent events and the callbacks that wait for answers."""
 
     def __init__(self) -> None:
         self.sent: list[str] = []
@@ -29,7 +29,7 @@ class Wire:
         self.waiting.append(then)
 
     def answer(self, value: Any = 1) -> None:
-        """Answer all that was sent up to now."""
+        """Answer all events sent up to now."""
         waiting, self.waiting = self.waiting, []
         for then in waiting:
             then(value)

@@ -1,4 +1,4 @@
-"""What nodes tell one another over Redis: read back as it was written, and nothing else is taken for it."""
+"""Messages on topics in Redis: read back as they were written; other bytes are no message."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_the_rest(number: int, order: bytes) -> None:
 @example(b"S2-", join_fields((b"1", b"\xff")))
 @example(b"S2~", b"x")
 def test_no_other_bytes_raise_or_are_half_read(kind: bytes, data: bytes) -> None:
-    """What is read at all is exactly what would be written of it."""
+    """Any bytes that are a message are exactly the bytes that would be written for it."""
     message = parse(kind + data)
     assert message is None or isinstance(message, Entered) or _again(message, kind == b"S2!") == kind + data
 

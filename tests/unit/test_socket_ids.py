@@ -111,7 +111,7 @@ def test_the_official_interface_refuses_all_but_an_empty_one(text: str) -> None:
 
 @pytest.mark.parametrize("text", NONE)
 def test_a_message_goes_to_everybody_instead(text: str) -> None:
-    """A browser's broken header, or what a queue brings, loses no event, and goes no further."""
+    """A broken socket id, of a browser's header or a queue, loses no event and is not passed on."""
     for message in (
         Message(("a",), "b", "{}", text),
         Message.from_dict({"c": ["a"], "n": "b", "d": "{}", "s": text, "i": "7"}),
