@@ -33,8 +33,8 @@ class LogThrottle:
     ) -> None:
         """Log a warning, unless one of its kind was logged within the last ``silence`` seconds.
 
-        ``message`` is a format for ``args``. ``kind`` must come from a bounded set: the id of an app will do, text from a
-        client will not. The line ends with the traceback of ``error``.
+        ``message`` is a format for ``args``. ``kind`` must come from a bounded set: the id of an app will do, text from
+        a client will not. The line ends with the traceback of ``error``.
         """
         now = self._clock()
         if now < self._silent_until.get(kind, now):

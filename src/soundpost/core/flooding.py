@@ -47,7 +47,7 @@ def takes_junk(connection: Connection) -> bool:
     return False
 
 
-def takes_waste(connection: Connection) -> bool:
+def takes_rate_limited_junk(connection: Connection) -> bool:
     """Count a control frame or an oversized message, also against the app's rate limit; return whether to answer."""
     return takes_junk(connection) and (not connection.app.settings.rate_limiting.enabled or within_rate(connection))
 

@@ -29,7 +29,7 @@ def refuse(connection: Connection, payload: bytes) -> None:
 
     A subscription gets a ``pusher:subscription_error``, every other message a ``pusher:error``.
     """
-    if not flooding.takes_waste(connection):
+    if not flooding.takes_rate_limited_junk(connection):
         return
     error = _refusal(connection.app.settings, payload)
     _warn(connection, f"refused a message of {len(payload)} bytes", str(error))

@@ -34,7 +34,7 @@ class SharedChannel:
         "last_until",
         "members",
         "name",
-        "own",
+        "own_members",
         "shares",
         "syncing",
         "topic",
@@ -50,7 +50,7 @@ class SharedChannel:
         self.shares: dict[PeersHandler, Share] = {}
         self.count = 0
         """Number of subscriptions on this host."""
-        self.own: dict[str, tuple[Member, int]] = {}
+        self.own_members: dict[str, tuple[Member, int]] = {}
         """Members on this host with their number of connections, including those whose join is under way."""
         self.members = Members() if kind_of(name).is_presence else None
         """Members on all hosts, as last heard; None on channels without members."""
@@ -68,7 +68,7 @@ class SharedChannel:
     @property
     def is_wanted(self) -> bool:
         """Tell whether the channel has subscribers here, or subscriptions on their way."""
-        return bool(self.count or self.own or self.waiting)
+        return bool(self.count or self.own_members or self.waiting)
 
     @property
     def stated_count(self) -> int:
@@ -107,7 +107,7 @@ class SharedChannel:
 
     def leave(self, user_id: str) -> None:
         """Remove a member, and tell the subscribers; ignored for a user with connections on this host."""
-        if self.members is not None and user_id in self.members and user_id not in self.own:
+        if self.members is not None and user_id in self.members and user_id not in self.own_members:
             member = self.members.leave(user_id)
             if member is not None:
                 self.deliver(messages.member_removed(self.name, member.id_json))
@@ -153,16 +153,16 @@ class SharedChannel:
             del self.shares[node]
         return True
 
-    def claim(self, newcomer: Member) -> None:
+    def count_member(self, newcomer: Member) -> None:
         """Count one more connection of a member on this host, present or about to be."""
-        member, times = self.own.get(newcomer.id, (newcomer, 0))
-        self.own[newcomer.id] = (member, times + 1)
+        member, times = self.own_members.get(newcomer.id, (newcomer, 0))
+        self.own_members[newcomer.id] = (member, times + 1)
 
-    def waive(self, user_id: str) -> bool:
+    def uncount_member(self, user_id: str) -> bool:
         """Count one connection of a member less; return whether it was the last on this host."""
-        member, times = self.own[user_id]
+        member, times = self.own_members[user_id]
         if times > 1:
-            self.own[user_id] = (member, times - 1)
+            self.own_members[user_id] = (member, times - 1)
             return False
-        del self.own[user_id]
+        del self.own_members[user_id]
         return True

@@ -67,7 +67,7 @@ class Channels:
         channel.syncing = True
         self._redis.subscribe(channel.bucket, channel.topic)
         users: list[str | bytes] = []
-        for user_id, (member, _) in channel.own.items():
+        for user_id, (member, _) in channel.own_members.items():
             users += [user_id, topic_messages.member_blob(member)]
         if channel.waiting:
             users = []  # the channel may be full: they ask one by one

@@ -167,7 +167,7 @@ class RedisRegistry:
         known = entry.channels.get(name)
         channel = known or self._channels.open(entry, name)
         if newcomer is not None:
-            channel.claim(newcomer)
+            channel.count_member(newcomer)
         if channel.waiting is None:
             self._join(node, entry, channel, newcomer, then)
             return
@@ -186,7 +186,7 @@ class RedisRegistry:
         then: Callable[[ChannelSnapshot | None], None],
     ) -> None:
         if newcomer is None or (
-            channel.own[newcomer.id][1] > 1 and channel.members is not None and newcomer.id in channel.members
+            channel.own_members[newcomer.id][1] > 1 and channel.members is not None and newcomer.id in channel.members
         ):
             self._joined(node, channel, newcomer, then)
         else:
@@ -212,7 +212,7 @@ class RedisRegistry:
         else:  # without Redis there is only this host's list
             is_full = channel.is_full_for(newcomer.id, entry.app.max_presence_members)
         if is_full:
-            channel.waive(newcomer.id)
+            channel.uncount_member(newcomer.id)
             then(None)
             self._channels.close_if_empty(entry, channel)
             return
@@ -265,7 +265,7 @@ class RedisRegistry:
 
     def _uncount(self, entry: AppEntry, channel: SharedChannel, user_id: str | None) -> None:
         self._counts.subscriptions_changed(channel)
-        if user_id is not None and channel.waive(user_id):
+        if user_id is not None and channel.uncount_member(user_id):
             gone = partial(self._member_left, entry, channel, user_id)
             self._redis.run(LEAVE, channel.bucket, channel.name, user_id, then=gone)
         self._channels.close_if_empty(entry, channel)
