@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from conformance.protocol.stage import APP, Stage
-from soundpost.asgi.state import State
+from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.server.server import Server
 
@@ -16,19 +16,19 @@ def daemon() -> Server:
     return Server(Settings(apps=(APP,)))
 
 
-def embedded() -> State:
-    return State(ServerSettings(), [APP])
+def embedded() -> EmbeddedRuntime:
+    return EmbeddedRuntime(ServerSettings(), [APP])
 
 
 @pytest.mark.parametrize("start", [daemon, embedded])
 async def test_of_many_slow_clients_one_is_logged(
-    start: Callable[[], Server | State], caplog: pytest.LogCaptureFixture
+    start: Callable[[], Server | EmbeddedRuntime], caplog: pytest.LogCaptureFixture
 ) -> None:
     server = start()
     stage = Stage()
 
     for _ in range(100):
-        server.overflowed(stage.connect())
+        server.close_slow_client(stage.connect())
 
     assert server.overflows == 100
     (record,) = caplog.records

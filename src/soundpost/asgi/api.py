@@ -9,9 +9,10 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from soundpost.asgi.connection import Receive, Send
-from soundpost.asgi.state import State
+from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.server.api.requests import ApiError, Later, Request, Response
 from soundpost.server.api.router import Router
+from soundpost.server.connections.peer import GONE
 
 log = logging.getLogger("soundpost.api")
 
@@ -20,14 +21,14 @@ _LONGEST_NUMBER: Final = 18
 
 
 async def answer(
-    state: State, scope: Mapping[str, Any], prefix: str, max_size: int, receive: Receive, send: Send
+    runtime: EmbeddedRuntime, scope: Mapping[str, Any], prefix: str, max_size: int, receive: Receive, send: Send
 ) -> None:
     """Answer one request; a publish once its events are on their way to the clients."""
     try:
         body = await _body(scope, receive, max_size)
         if body is None:
             return
-        response = await _respond(state, request_of(scope, body), prefix)
+        response = await _respond(runtime, request_of(scope, body), prefix)
     except ApiError as error:
         response = error.response()
     except Exception:
@@ -65,17 +66,23 @@ def query_of(scope: Mapping[str, Any]) -> bytes:
     return bytes(scope.get("query_string") or b"")
 
 
-async def _respond(state: State, request: Request, prefix: str) -> Response:
-    response = Router(state.node, prefix, None, state.notices).respond(request)
+def client_address_of(scope: Mapping[str, Any]) -> str:
+    """Return the client's address, or :data:`GONE` where the ASGI server does not tell it."""
+    client = scope.get("client")
+    return str(client[0]) if client and client[0] else GONE
+
+
+async def _respond(runtime: EmbeddedRuntime, request: Request, prefix: str) -> Response:
+    response = Router(runtime.node, prefix, None, runtime.notices).respond(request)
     if isinstance(response, Later):
         if response.response is None:
-            ready = state.loop.create_future()
+            ready = runtime.loop.create_future()
             response.then(lambda: ready.set_result(None))
             await ready
         assert response.response is not None
         response = response.response
-    sent: asyncio.Future[None] = state.loop.create_future()
-    state.node.after_sending(lambda: sent.set_result(None))
+    sent: asyncio.Future[None] = runtime.loop.create_future()
+    runtime.node.after_sending(lambda: sent.set_result(None))
     await sent
     return response
 

@@ -14,7 +14,7 @@ import msgspec
 
 from soundpost.asgi import api
 from soundpost.asgi.connection import Receive, Send
-from soundpost.asgi.state import State
+from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.asgi.uvicorn_fairness import make_uvicorn_fair
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.config.load import load
@@ -61,7 +61,7 @@ class App:
             self.apps = tuple(_usable(_converted(each, AppSettings, "apps")) for each in apps)
             self.settings = _converted(server or {}, ServerSettings, "server")
         self._app = app
-        self._state: State | None = None
+        self._runtime: EmbeddedRuntime | None = None
         for each in self.apps:
             _servers[each.id] = self
 
@@ -78,38 +78,38 @@ class App:
         if kind not in _KINDS:
             raise ValueError(f"soundpost.asgi serves HTTP and WebSocket, not connections of the type {kind!r}")
         scope = {**scope, "headers": list(scope.get("headers") or ())}  # any iterable, which is read more than once
-        state = self.start()
+        runtime = self.start()
         if kind == "websocket":
             make_uvicorn_fair(receive)  # mounted below a framework, this is the first that is known of the server
             request = api.request_of(scope)
             origin = request.headers().get(b"origin")  # several are joined, and match no origin, as at the server
             text = None if origin is None else origin.decode("latin-1")
-            await state.websocket(request, prefix, text, receive, send)
+            await runtime.websocket(request, prefix, text, api.client_address_of(scope), receive, send)
         else:
-            await api.answer(state, scope, prefix, self.settings.max_request_size, receive, send)
+            await api.answer(runtime, scope, prefix, self.settings.max_request_size, receive, send)
 
-    def start(self) -> State:
+    def start(self) -> EmbeddedRuntime:
         """Begin to serve in the running event loop, unless it does. Raises RuntimeError if it serves in another."""
         loop = asyncio.get_running_loop()
-        if self._state is not None and self._state.loop is not loop:
-            if self._state.loop.is_running():
+        if self._runtime is not None and self._runtime.loop is not loop:
+            if self._runtime.loop.is_running():
                 raise RuntimeError("an embedded server serves in one event loop: another one has it already")
-            self._state = None
-        if self._state is None or self._state.stopping:
-            self._state = State(self.settings, self.apps)
-        return self._state
+            self._runtime = None
+        if self._runtime is None or self._runtime.stopping:
+            self._runtime = EmbeddedRuntime(self.settings, self.apps)
+        return self._runtime
 
     @property
-    def state(self) -> State | None:
+    def state(self) -> EmbeddedRuntime | None:
         """What it is in the event loop it serves in; None if it does not serve."""
-        state = self._state
-        return None if state is None or state.stopping or state.loop.is_closed() else state
+        runtime = self._runtime
+        return None if runtime is None or runtime.stopping or runtime.loop.is_closed() else runtime
 
     async def stop(self) -> None:
         """Close every connection with 4200: pusher-js connects again at once."""
-        if self._state is not None and self._state.loop is asyncio.get_running_loop():
-            await self._state.stop()
-            self._state = None
+        if self._runtime is not None and self._runtime.loop is asyncio.get_running_loop():
+            await self._runtime.stop()
+            self._runtime = None
 
     async def _lifespan(self, scope: Any, receive: Receive, send: Send) -> None:
         self.start()

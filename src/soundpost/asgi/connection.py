@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from soundpost.core import liveness, oversized, protocol
 from soundpost.core.connection import Connection
 from soundpost.server.connections.fair_queue import SLICE
+from soundpost.server.runtime import Runtime
 from soundpost.wire import codes, frames, messages
 from soundpost.wire.frames import frame_payloads
 
 if TYPE_CHECKING:
-    from soundpost.asgi.state import State
     from soundpost.core.app import App
 
 Message = dict[str, Any]
@@ -35,11 +35,12 @@ class AsgiConnection(Connection):
     """One client."""
 
     __slots__ = (
+        "_address",
         "_closing",
         "_end",
         "_given_up",
+        "_runtime",
         "_send",
-        "_state",
         "_task",
         "_waiting",
         "_waiting_bytes",
@@ -49,9 +50,10 @@ class AsgiConnection(Connection):
         "slot",
     )
 
-    def __init__(self, app: App, state: State, send: Send) -> None:
+    def __init__(self, app: App, runtime: Runtime, send: Send, address: str) -> None:
         super().__init__(app)
-        self._state = state
+        self._runtime = runtime
+        self._address = address
         self._send = send
         self._waiting: deque[tuple[str, int]] = deque()  # texts, and how many bytes of memory each takes
         self._waiting_bytes = 0
@@ -60,18 +62,18 @@ class AsgiConnection(Connection):
         self._closing = False
         self._end: Message | None = None
         self._given_up = False
-        self.last_seen = state.wheel.now
+        self.last_seen = runtime.wheel.now
         self.pinged_at = -1
         self.slot = -1
 
     async def serve(self, receive: Receive) -> None:
         """Greet the client, then act on what it sends until one side closes. The handshake is done."""
         self._task = asyncio.current_task()
-        self._state.wheel.add(self, liveness.ping_after(self.app.settings))
+        self._runtime.wheel.add(self, liveness.ping_after(self.app.settings))
         try:
             self.app.node.opened(self)
-            if self._state.stopping:
-                self._state.send_away(self)
+            if self._runtime.stopping:
+                self._runtime.send_away(self)
             left = SLICE
             while not self._closing:
                 message = await receive()
@@ -83,18 +85,18 @@ class AsgiConnection(Connection):
                     left = SLICE
                     await asyncio.sleep(0)
             if self._writer is not None:
-                await asyncio.wait([self._writer], timeout=self._state.close_timeout)
+                await asyncio.wait([self._writer], timeout=self._runtime.close_timeout)
         except asyncio.CancelledError:
             if not self._given_up or self._task is None or self._task.uncancel():
                 raise
         finally:
-            self._state.wheel.remove(self)
+            self._runtime.wheel.remove(self)
             self._leave()
             if self._writer is not None:
                 self._writer.cancel()
 
     def _take(self, message: Message) -> None:
-        self.last_seen = self._state.wheel.now
+        self.last_seen = self._runtime.wheel.now
         text = message.get("text")
         if text is None:
             self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
@@ -121,14 +123,11 @@ class AsgiConnection(Connection):
             self._waiting.append(text)
             self._waiting_bytes += text[1] + _QUEUED
         if self._writer is None:
-            self._writer = self._state.loop.create_task(self._send_waiting())
+            self._writer = self._runtime.loop.create_task(self._send_waiting())
         if self._waiting_bytes > self.app.settings.max_output_buffer:
-            for observer in self.app.node.observers:
-                observer.output_overflowed(self)
-            self._state.overflowed(self)
             self._waiting.clear()
             self._waiting_bytes = 0
-            self.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")
+            self._runtime.close_slow_client(self)
 
     async def _send_waiting(self) -> None:
         try:
@@ -153,8 +152,13 @@ class AsgiConnection(Connection):
         self._end = {"type": "websocket.close", "code": code, "reason": fitting}
         self._leave()
         if self._writer is None:
-            self._writer = self._state.loop.create_task(self._send_waiting())
-        self._state.wheel.add(self, self._state.close_timeout)
+            self._writer = self._runtime.loop.create_task(self._send_waiting())
+        self._runtime.wheel.add(self, self._runtime.close_timeout)
+
+    @property
+    def address(self) -> str:
+        """The client's address, as the ASGI server gives it."""
+        return self._address
 
     @property
     def is_open(self) -> bool:
@@ -164,7 +168,7 @@ class AsgiConnection(Connection):
     def _leave(self) -> None:
         if not self._closing:
             self._closing = True
-            self._state.loop.call_soon(self.app.node.closed, self)
+            self._runtime.loop.call_soon(self.app.node.closed, self)
 
     # Liveness
 

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 from soundpost.asgi.app import server_of
-from soundpost.asgi.state import State
+from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
@@ -27,11 +27,11 @@ class EmbeddedDriver:
 
     def send(self, messages: Sequence[Message]) -> None:
         """Publish them; from another thread than the server's, wait until its loop has them."""
-        state = self._state(messages[0])
-        if _running_loop() is state.loop:
-            self._publish(state, messages)
+        runtime = self._runtime(messages[0])
+        if _running_loop() is runtime.loop:
+            self._publish(runtime, messages)
             return
-        done = _handed_over(state, lambda: self._publish(state, messages))
+        done = _handed_over(runtime, lambda: self._publish(runtime, messages))
         try:
             done.result(self._settings.timeout)
         except FutureTimeoutError:
@@ -40,11 +40,11 @@ class EmbeddedDriver:
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """The same, without blocking the event loop."""
-        state = self._state(messages[0])
-        if _running_loop() is state.loop:
-            self._publish(state, messages)
+        runtime = self._runtime(messages[0])
+        if _running_loop() is runtime.loop:
+            self._publish(runtime, messages)
             return
-        done = asyncio.wrap_future(_handed_over(state, lambda: self._publish(state, messages)))
+        done = asyncio.wrap_future(_handed_over(runtime, lambda: self._publish(runtime, messages)))
         try:
             await asyncio.wait_for(done, self._settings.timeout)
         except TimeoutError:
@@ -56,31 +56,31 @@ class EmbeddedDriver:
     async def aclose(self) -> None:
         """Nothing is open."""
 
-    def _state(self, message: Message) -> State:
+    def _runtime(self, message: Message) -> EmbeddedRuntime:
         server = server_of(self._settings.app_id)
         if server is None:
             raise BroadcastError(
                 f"event {message}: this process has no embedded server for app {self._settings.app_id!r}: add one "
                 "(soundpost.asgi.App), or publish over HTTP with the driver 'soundpost', as from other processes"
             )
-        state = server.state
-        if state is not None and state.pid != os.getpid():
+        runtime = server.state
+        if runtime is not None and runtime.pid != os.getpid():
             raise BroadcastError(
-                f"event {message}: the embedded server is in process {state.pid}, from which this one ({os.getpid()}) "
-                "was forked: publish over HTTP with the driver 'soundpost', as from other processes",
+                f"event {message}: the embedded server is in process {runtime.pid}, from which this one "
+                f"({os.getpid()}) was forked: publish over HTTP with the driver 'soundpost', as from other processes",
                 404,
             )
-        if state is None and _running_loop() is not None:
-            state = server.start()
-        if state is None:
+        if runtime is None and _running_loop() is not None:
+            runtime = server.start()
+        if runtime is None:
             raise BroadcastError(
                 f"event {message}: the embedded server does not serve yet: start it with the application "
                 "(lifespan=sp.lifespan), or publish over HTTP with the driver 'soundpost', as from other processes"
             )
-        return state
+        return runtime
 
-    def _publish(self, state: State, messages: Sequence[Message]) -> None:
-        app = state.node.by_id[self._settings.app_id]
+    def _publish(self, runtime: EmbeddedRuntime, messages: Sequence[Message]) -> None:
+        app = runtime.node.by_id[self._settings.app_id]
         for message in messages:
             try:
                 publish_event(app, message.name, message.data, list(message.channels), message.excluded)
@@ -94,7 +94,7 @@ class EmbeddedDriver:
         )
 
 
-def _handed_over(state: State, action: Callable[[], None]) -> Future[None]:
+def _handed_over(runtime: EmbeddedRuntime, action: Callable[[], None]) -> Future[None]:
     done: Future[None] = Future()
 
     def act() -> None:
@@ -107,7 +107,7 @@ def _handed_over(state: State, action: Callable[[], None]) -> Future[None]:
         else:
             done.set_result(None)
 
-    state.loop.call_soon_threadsafe(act)
+    runtime.loop.call_soon_threadsafe(act)
     return done
 
 

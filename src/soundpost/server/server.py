@@ -1,4 +1,4 @@
-"""The daemon: one listener, one node, one timer wheel; how it starts and stops."""
+"""The server of one process: WebSockets and the HTTP API on one port, from start to stop."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache, partial
+from typing import ClassVar
 
-from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
-from soundpost.core.node import Node
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.errors import ProxyHeaderError
@@ -31,25 +30,27 @@ from soundpost.server.connections.open_files import places_for_websockets, raise
 from soundpost.server.connections.open_sockets import Occupant, OpenSockets
 from soundpost.server.connections.peer import peer_address, shown
 from soundpost.server.connections.proxied_connection import ProxiedConnection
-from soundpost.server.connections.timer_wheel import TimerWheel
 from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import speaks_no_tls
 from soundpost.server.playground.routes import Playground
-from soundpost.wire import codes
+from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
 from soundpost.wire.compression import Deflater
 
 log = logging.getLogger("soundpost.server")
 
 _RESERVED_FILES = 64  # descriptors that are not clients' sockets
-_LATE = 5  # seconds behind which the process must have been stopped, or its machine
 _DRAIN_STEP = 0.1  # seconds between two groups of clients that are sent away
-_HOUSEKEEPING = 5  # seconds between rounds of Node.housekeep
 
 
-class Server:
+class Server(Runtime):
     """One process that serves WebSockets and the API on one port."""
+
+    # A later loop belongs to a process that was stopped, or whose machine was. What clients sent meanwhile is still to
+    # be read: with all ticks made up for, they would be pinged and given up in one go.
+    max_catch_up: ClassVar[float] = 5
+    slow_client_hint: ClassVar[str] = "; soundpost status counts them"
 
     def __init__(
         self,
@@ -59,33 +60,26 @@ class Server:
         observers: Iterable[Observer] = (),
         peers: Peers | None = None,
     ) -> None:
-        self.settings: ServerSettings = settings.server
-        self.prefix = normal_prefix(settings.server.path)
-        self.loop = asyncio.get_running_loop()
-        self.wheel = TimerWheel()
-        self.fair_queue = FairQueue(self.loop.call_soon)
-        self.lingering = Lingering()
-        self.node = Node(
+        own = settings.server
+        super().__init__(
             settings.apps,
-            peers=peers or SingleNode(MemoryRegistry(settings.apps, call_soon=self.loop.call_soon)),
-            call_soon=self.loop.call_soon,
             deliver=deliver,
-            compress=Deflater(self.settings.compression_threshold).frame if self.settings.compression else None,
+            close_timeout=own.close_timeout,
+            peers=peers,
+            compress=Deflater(own.compression_threshold).frame if own.compression else None,
             observers=observers,
         )
+        self.settings: ServerSettings = own
+        self.prefix = normal_prefix(own.path)
+        self.fair_queue = FairQueue(self.loop.call_soon)
+        self.lingering = Lingering()
         page = Playground(settings.apps[0], self.prefix, self.node, self.settings.hostname) if playground else None
-        self.notices = LogThrottle(log)
         self.router = Router(self.node, self.prefix, page, self.notices, lambda: not self.draining)
         self.port = 0
         """The port that is listened on; 0 on a Unix socket."""
-        self.open_websockets = 0
-        self.overflows = 0
-        """How many slow clients were closed with 4100."""
         self.http_connections: set[HttpConnection] = set()
         self.draining = False
         """It is about to stop: load balancers are to look elsewhere."""
-        self.stopping = False
-        """Whoever comes now is sent away."""
         self._hurry = asyncio.Event()
         self.stopped = False
         """Nothing is answered any more: what would be published now could not reach anybody."""
@@ -97,7 +91,6 @@ class Server:
         self._silent_beyond: set[Occupant] = set()
         self._certificate: Certificate | None = None
         self._listeners: list[asyncio.Server] = []
-        self._clock: asyncio.TimerHandle | None = None
 
     @property
     def open_sockets(self) -> int:
@@ -125,7 +118,7 @@ class Server:
             # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
             listener = await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
             self._listeners.append(listener)
-        self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
+        self.start_clock()
         # What exists now stays: it need not be looked at again. Connections are freed by reference counts, cycles
         # are rare, so full collections, which stop the loop, are too.
         gc.collect()
@@ -149,8 +142,7 @@ class Server:
         while (self.open_websockets or self._answering()) and time.monotonic() < deadline:  # noqa: ASYNC110 - at the end
             await asyncio.sleep(0.02)
         self.stopped = True
-        if self._clock is not None:
-            self._clock.cancel()
+        self.stop_clock()
 
     def hurry(self) -> None:
         """Stop faster: everybody is sent away at once."""
@@ -169,9 +161,7 @@ class Server:
             if sent == len(clients) or not self.open_websockets:
                 break
             await self._pause(_DRAIN_STEP)
-        for state in self.node.by_id.values():  # who came meanwhile, by way of an upgrade that was under way
-            for connection in list(state.connections.values()):
-                self.send_away(connection)
+        self.send_all_away()  # those who came meanwhile, by way of an upgrade that was under way
 
     def _answering(self) -> bool:
         """Whether requests are still under way; connections without one are closed."""
@@ -185,10 +175,6 @@ class Server:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._hurry.wait()
-
-    def send_away(self, connection: Connection) -> None:
-        """Have a client connect to a server that goes on."""
-        connection.close(codes.GENERIC_RECONNECT, "Server is going down: reconnect")
 
     def read_certificate_anew(self) -> None:
         """Read the certificate now if its files have changed; the clock does so within a few seconds."""
@@ -270,40 +256,11 @@ class Server:
                 silence=60,
             )
 
-    def overflowed(self, connection: Connection) -> None:
-        """A slow client is closed."""
-        self.overflows += 1
-        self.notices.warn(
-            f"overflowed {connection.app.settings.id}",
-            "closed socket %s of app %s from %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) "
-            "waited. No further ones are logged within a minute; soundpost status counts them",
-            connection.socket_id,
-            connection.app.settings.id,
-            shown(connection.address),
-            connection.app.settings.max_output_buffer,
-            silence=60,
-        )
-
-    def _tick(self, due: float) -> None:
-        """Once a second; late ticks are made up for, so that the wheel keeps the time.
-
-        But not those of a process that was stopped: what clients sent meanwhile is still to be read, and they would
-        all be pinged and given up in one go.
-        """
-        now = self.loop.time()
-        if now - due > _LATE:
-            due = now
-        while due <= now:
-            due += 1
-            self.wheel.tick()
-            self.node.every_second()
-            if self.wheel.now % _HOUSEKEEPING == 0:
-                self.node.housekeep()
+    def _after_tick(self) -> None:
         self._limit_silent_sockets()
         self._look_for_descriptors()
         if self._certificate is not None:
             self._certificate.look()
-        self._clock = self.loop.call_at(due, self._tick, due)
 
     def _capacity(self, open_files: int) -> int:
         possible = max(1, open_files - _RESERVED_FILES)

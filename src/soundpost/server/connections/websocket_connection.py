@@ -116,10 +116,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         limit = self.app.settings.max_output_buffer
         waiting = len(self._blocked) + transport.get_write_buffer_size()
         if waiting > limit:
-            for observer in self.app.node.observers:
-                observer.output_overflowed(self)
-            self._server.overflowed(self)
-            self.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")
+            self._server.close_slow_client(self)
         elif waiting > limit // 2:
             transport.pause_reading()  # what it asks for would only add to it
 
@@ -160,7 +157,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                 self._blocked += frame
         self._leave()
         if self._transport is not None:
-            self._server.wheel.add(self, self._server.settings.close_timeout)
+            self._server.wheel.add(self, self._server.close_timeout)
 
     @property
     def address(self) -> str:

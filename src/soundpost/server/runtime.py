@@ -1,0 +1,119 @@
+"""The runtime of a server in one event loop, shared by ``soundpost start`` and the server embedded in ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Final
+
+from soundpost.backplane import Registry, SingleNode
+from soundpost.core.app_settings import AppSettings
+from soundpost.core.connection import Connection
+from soundpost.core.node import Deliver, Node
+from soundpost.core.notices import Notices
+from soundpost.core.observer import Observer
+from soundpost.core.peers import Peers
+from soundpost.server.connections.peer import shown
+from soundpost.server.connections.timer_wheel import TimerWheel
+from soundpost.wire import codes
+
+log = logging.getLogger("soundpost.server")
+
+HOUSEKEEPING_INTERVAL: Final = 5
+"""Seconds between two rounds of a node's housekeeping."""
+
+
+class Runtime:
+    """A node in the running event loop, with its timers, its warnings and the rules for its WebSockets."""
+
+    max_catch_up: ClassVar[float] = 1
+    """Seconds of missed ticks that a late loop makes up for. A later one goes on from the current time."""
+    slow_client_hint: ClassVar[str] = ""
+    """The end of the warning about slow clients."""
+
+    def __init__(
+        self,
+        apps: Iterable[AppSettings],
+        *,
+        deliver: Deliver,
+        close_timeout: int,
+        peers: Peers | None = None,
+        compress: Callable[[bytes], bytes] | None = None,
+        observers: Iterable[Observer] = (),
+    ) -> None:
+        """``close_timeout``: seconds a client has to answer a close frame. Without ``peers`` the node is alone."""
+        apps = tuple(apps)
+        self.loop = asyncio.get_running_loop()
+        self.wheel = TimerWheel()
+        self.node = Node(
+            apps,
+            peers=peers or SingleNode(Registry(apps, call_soon=self.loop.call_soon)),
+            call_soon=self.loop.call_soon,
+            deliver=deliver,
+            compress=compress,
+            observers=observers,
+        )
+        self.notices = Notices(log)
+        self.close_timeout = close_timeout
+        self.open_websockets = 0
+        self.overflows = 0
+        """The number of slow clients that were closed with 4100."""
+        self.stopping = False
+        """True once every new client is sent away."""
+        self._clock: asyncio.TimerHandle | None = None
+
+    def start_clock(self) -> None:
+        """Begin to tick, once a second."""
+        self._clock = self.loop.call_later(1, self._tick, self.loop.time() + 1)
+
+    def stop_clock(self) -> None:
+        """Tick no more."""
+        if self._clock is not None:
+            self._clock.cancel()
+
+    def send_away(self, connection: Connection) -> None:
+        """Close a connection with 4200: pusher-js reconnects at once, to a server that goes on."""
+        connection.close(codes.GENERIC_RECONNECT, "Server is going down: reconnect")
+
+    def send_all_away(self) -> None:
+        """Close every connection with 4200."""
+        for app in self.node.by_id.values():
+            for connection in list(app.connections.values()):
+                self.send_away(connection)
+
+    def close_slow_client(self, connection: Connection) -> None:
+        """Close a client with 4100, as more than ``max_output_buffer`` bytes wait for it; log one a minute per app."""
+        for observer in self.node.observers:
+            observer.output_overflowed(connection)
+        self.overflows += 1
+        settings = connection.app.settings
+        self.notices.warn(
+            f"overflowed {settings.id}",
+            "closed socket %s of app %s from %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) "
+            "waited. No further ones are logged within a minute%s",
+            connection.socket_id,
+            settings.id,
+            shown(connection.address),
+            settings.max_output_buffer,
+            self.slow_client_hint,
+            silence=60,
+        )
+        connection.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")
+
+    def _tick(self, due: float) -> None:
+        """Do what is due each second; missed ticks are made up for within limits, so that the wheel keeps the time."""
+        now = self.loop.time()
+        if now - due >= self.max_catch_up:
+            due = now
+        while due <= now:
+            due += 1
+            self.wheel.tick()
+            self.node.every_second()
+            if self.wheel.now % HOUSEKEEPING_INTERVAL == 0:
+                self.node.every_few_seconds()
+        self._after_tick()
+        self._clock = self.loop.call_at(due, self._tick, due)
+
+    def _after_tick(self) -> None:
+        """Do what else is due each second; missed ticks are not made up for."""
