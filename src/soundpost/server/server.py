@@ -32,7 +32,7 @@ from soundpost.server.connections.peer import peer_address, shown
 from soundpost.server.connections.proxied_connection import ProxiedConnection
 from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
-from soundpost.server.connections.wrong_protocol import speaks_no_tls
+from soundpost.server.connections.wrong_protocol import WrongProtocol
 from soundpost.server.playground.routes import Playground
 from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
@@ -77,6 +77,7 @@ class Server(Runtime):
         self.router = Router(self.node, self.prefix, page, self.notices, lambda: not self.draining)
         self.port = 0
         """The port that is listened on; 0 on a Unix socket."""
+        self.wrong_protocol: WrongProtocol
         self.http_connections: set[HttpConnection] = set()
         self.draining = False
         """It is about to stop: load balancers are to look elsewhere."""
@@ -114,6 +115,8 @@ class Server(Runtime):
         if sockets is None:
             (sockets,) = listening_sockets(settings)
         self.port = port_of(sockets)
+        place = f"port {self.port}" if self.port else f"socket {settings.unix_socket}"
+        self.wrong_protocol = WrongProtocol(self.notices, place, has_tls=self._certificate is not None)
         for sock in sockets:
             # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
             listener = await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
@@ -182,7 +185,7 @@ class Server(Runtime):
             self._certificate.read_anew()
 
     def _explain_tls(self, fault: ProxyHeaderError | None) -> bytes:
-        return speaks_no_tls(self, fault).response().encode(keep_alive=False)
+        return self.wrong_protocol.explain_missing_tls(fault).response().encode(keep_alive=False)
 
     def counted_address(self, transport: asyncio.BaseTransport) -> str:
         """Under which address a socket is counted: a client's network, or a proxy's own address."""

@@ -13,7 +13,6 @@ from soundpost.server.api.requests import ApiError, Later, Request, Response
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
 from soundpost.server.connections.peer import GONE, peer_address, shown
 from soundpost.server.connections.upgrade import Upgrade, begin_upgrade
-from soundpost.server.connections.wrong_protocol import contradicts, speaks_otherwise
 from soundpost.wire.client_address import client_address
 from soundpost.wire.frames import CLOSE
 from soundpost.wire.handshake import wants_websocket
@@ -140,7 +139,7 @@ class HttpConnection(asyncio.Protocol):
         peer = self.peer
         address = client_address(peer, headers, self._server.trusted_proxies, counted)
         if address is None:
-            contradicts(self._server, peer, headers)
+            self._server.wrong_protocol.warn_of_contradiction(peer, headers)
             return GONE
         return None if address == peer else address
 
@@ -234,7 +233,7 @@ class HttpConnection(asyncio.Protocol):
             return
         except httptools.HttpParserError as error:
             if not self._ending:
-                known = speaks_otherwise(self._server, self.transport, data)
+                known = self._server.wrong_protocol.explain_bytes(self.transport, data)
                 self._refuse(known or ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}"))
             return
         settings = self._server.settings

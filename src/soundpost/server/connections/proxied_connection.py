@@ -10,7 +10,6 @@ from soundpost.server.api.requests import Request
 from soundpost.server.connections.http_connection import HttpConnection
 from soundpost.server.connections.peer import GONE, peer_address
 from soundpost.server.connections.tls import Handshake
-from soundpost.server.connections.wrong_protocol import has_no_header, is_not_trusted
 from soundpost.wire.proxy_protocol import ProxyHeader, read_proxy_header
 
 if TYPE_CHECKING:
@@ -34,13 +33,13 @@ class ProxiedConnection(HttpConnection):
         if self._is_gone(address):
             return
         if not self._server.trusted_proxies.trusts(address):
-            self._refuse(is_not_trusted(self._server, address))
+            self._refuse(self._server.wrong_protocol.explain_untrusted_proxy(address))
             return
         handshake = transport.get_extra_info("ssl_object")
         if isinstance(handshake, Handshake):
             self._header = handshake.header
             if handshake.fault is not None:
-                self._refuse(has_no_header(self._server, address, handshake.fault))
+                self._refuse(self._server.wrong_protocol.explain_missing_header(address, handshake.fault))
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the header, or behind it."""
@@ -49,9 +48,7 @@ class ProxiedConnection(HttpConnection):
             try:
                 self._header = read_proxy_header(self._beginning)
             except ProxyHeaderError as error:
-                address = peer_address(self.transport)
-                if not self._is_gone(address):
-                    self._refuse(has_no_header(self._server, address, error))
+                self._refuse(self._server.wrong_protocol.explain_missing_header(peer_address(self.transport), error))
                 return
             if self._header is None:
                 return

@@ -1,7 +1,7 @@
-"""Connections that speak what their port does not, and what a proxy in front took away or added.
+"""Clients that speak another protocol than their port expects, and upgrades or paths that a proxy spoilt.
 
-The commonest faults of an installation behind a proxy. Each is said to the client as far as it can hear it, and to the
-log in words, not for every connection.
+These are the commonest faults of an installation behind a proxy. The client gets an answer as far as it can read one,
+the log a warning with the way out, not for every connection.
 """
 
 from __future__ import annotations
@@ -21,88 +21,95 @@ if TYPE_CHECKING:
     from soundpost.errors import HandshakeError, ProxyHeaderError
     from soundpost.log_throttle import LogThrottle
     from soundpost.server.api.requests import Request
-    from soundpost.server.server import Server
 
 _MINUTE: Final = 60
 _TLS_HANDSHAKE: Final = 0x16
 
 
-def speaks_otherwise(server: Server, transport: asyncio.BaseTransport, data: bytes) -> ApiError | None:
-    """What to answer to bytes that are no HTTP request, if it is known what they are."""
-    if data[:1] and data[0] == _TLS_HANDSHAKE and server.settings.tls.certificate is None:
-        server.notices.warn(
-            "TLS to a plain port",
-            "a client speaks TLS to the plain %s (from %s): it was told to use https, wss or forceTLS here. Give it "
-            "the port on which a proxy terminates TLS (443 as a rule), or serve TLS here (server.tls.certificate). An "
-            "application on this machine publishes to http://, without TLS",
-            _place(server),
-            shown(peer_address(transport)),
+class WrongProtocol:
+    """Answers and warnings for connections that speak another protocol than their listener expects."""
+
+    def __init__(self, notices: Notices, place: str, *, has_tls: bool) -> None:
+        """``place``: the listener as log lines name it, such as ``port 8080``."""
+        self._notices = notices
+        self._place = place
+        self._has_tls = has_tls
+
+    def explain_bytes(self, transport: asyncio.BaseTransport, data: bytes) -> ApiError | None:
+        """Return the answer to bytes that are no HTTP request; None if their protocol is not recognised."""
+        if data[:1] and data[0] == _TLS_HANDSHAKE and not self._has_tls:
+            self._notices.warn(
+                "TLS to a plain port",
+                "a client speaks TLS to the plain %s (from %s): it was told to use https, wss or forceTLS here. Give "
+                "it the port on which a proxy terminates TLS (443 as a rule), or serve TLS here "
+                "(server.tls.certificate). An application on this machine publishes to http://, without TLS",
+                self._place,
+                shown(peer_address(transport)),
+            )
+            return ApiError(400, "TLS on a plain HTTP port: use http:// (ws://) here, or the port that has TLS")
+        if data.startswith(tuple(beginning[:6] for beginning in BEGINNINGS)):
+            self._notices.warn(
+                "PROXY header",
+                "the proxy at %s begins connections to %s with a PROXY header, which is not expected here: set "
+                "server.proxy_protocol (SOUNDPOST_SERVER_PROXY_PROTOCOL=true), or switch it off in the proxy",
+                shown(peer_address(transport)),
+                self._place,
+            )
+            return ApiError(400, "A PROXY header is not expected on this port (server.proxy_protocol)")
+        return None
+
+    def explain_missing_tls(self, fault: ProxyHeaderError | None) -> ApiError:
+        """Return the answer, sent without TLS, to plain HTTP on a port with TLS.
+
+        ``fault``: the reason if the connection lacks a PROXY header that is expected first.
+        """
+        if fault is not None:
+            return self.explain_missing_header(GONE, fault)
+        self._notices.warn(
+            "HTTP to a TLS port",
+            "a client speaks plain HTTP to %s, which has TLS (server.tls.certificate): a proxy in front needs "
+            "'proxy_pass https://…', a client https, wss or forceTLS. If the proxy is to terminate TLS, remove "
+            "server.tls.certificate (SOUNDPOST_SERVER_TLS_CERTIFICATE)",
+            self._place,
         )
-        return ApiError(400, "TLS on a plain HTTP port: use http:// (ws://) here, or the port that has TLS")
-    if data.startswith(tuple(beginning[:6] for beginning in BEGINNINGS)):
-        server.notices.warn(
-            "PROXY header",
-            "the proxy at %s begins connections to %s with a PROXY header, which is not expected here: set "
-            "server.proxy_protocol (SOUNDPOST_SERVER_PROXY_PROTOCOL=true), or switch it off in the proxy",
-            shown(peer_address(transport)),
-            _place(server),
+        return ApiError(400, "Plain HTTP on a TLS port: use https:// (wss://) here")
+
+    def explain_missing_header(self, peer: str, error: ProxyHeaderError) -> ApiError:
+        """Return the answer to a connection from ``peer`` that lacks the PROXY header expected of all."""
+        self._notices.warn(
+            "no PROXY header",
+            "refused a connection to %s from %s: %s. The proxy must send one ('proxy_protocol on;' in Nginx's stream "
+            "server, 'send-proxy' or 'send-proxy-v2' in HAProxy), or set server.proxy_protocol = false here",
+            self._place,
+            shown(peer),
+            error,
         )
-        return ApiError(400, "A PROXY header is not expected on this port (server.proxy_protocol)")
-    return None
+        return ApiError(400, "Connections to this port must begin with a PROXY header (server.proxy_protocol)")
 
+    def explain_untrusted_proxy(self, peer: str) -> ApiError:
+        """Return the answer to a peer that is not trusted to send a PROXY header, where one is expected."""
+        self._notices.warn(
+            "untrusted PROXY header",
+            "refused a connection to %s from %s: with server.proxy_protocol only trusted proxies may connect. If that "
+            "is one, add its address to server.trusted_proxies (SOUNDPOST_SERVER_TRUSTED_PROXIES)",
+            self._place,
+            shown(peer),
+        )
+        return ApiError(400, "Only trusted proxies may connect to this port (server.trusted_proxies)")
 
-def speaks_no_tls(server: Server, fault: ProxyHeaderError | None) -> ApiError:
-    """What to answer, without TLS, to plain HTTP on a port with TLS; or to something else where a header is missing."""
-    if fault is not None:
-        return has_no_header(server, GONE, fault)
-    server.notices.warn(
-        "HTTP to a TLS port",
-        "a client speaks plain HTTP to %s, which has TLS (server.tls.certificate): a proxy in front needs "
-        "'proxy_pass https://…', a client https, wss or forceTLS. If the proxy is to terminate TLS, remove "
-        "server.tls.certificate (SOUNDPOST_SERVER_TLS_CERTIFICATE)",
-        _place(server),
-    )
-    return ApiError(400, "Plain HTTP on a TLS port: use https:// (wss://) here")
-
-
-def has_no_header(server: Server, peer: str, error: ProxyHeaderError) -> ApiError:
-    """What to answer to a connection without the PROXY header that all must have here."""
-    server.notices.warn(
-        "no PROXY header",
-        "refused a connection to %s from %s: %s. The proxy must send one ('proxy_protocol on;' in Nginx's stream "
-        "server, 'send-proxy' or 'send-proxy-v2' in HAProxy), or set server.proxy_protocol = false here",
-        _place(server),
-        shown(peer),
-        error,
-    )
-    return ApiError(400, "Connections to this port must begin with a PROXY header (server.proxy_protocol)")
-
-
-def is_not_trusted(server: Server, peer: str) -> ApiError:
-    """What to answer to a peer that may not say where its clients are, though all must say it here."""
-    server.notices.warn(
-        "untrusted PROXY header",
-        "refused a connection to %s from %s: with server.proxy_protocol only trusted proxies may connect. If that is "
-        "one, add its address to server.trusted_proxies (SOUNDPOST_SERVER_TRUSTED_PROXIES)",
-        _place(server),
-        shown(peer),
-    )
-    return ApiError(400, "Only trusted proxies may connect to this port (server.trusted_proxies)")
-
-
-def contradicts(server: Server, peer: str, headers: Mapping[bytes, bytes]) -> None:
-    """Log that the headers a trusted proxy sent on name different clients: one is the proxy's, another the client's."""
-    said = "; ".join(
-        f"{name.decode().title()}: {headers[name][:100].decode('latin-1')!a}" for name in HEADERS if name in headers
-    )
-    server.notices.warn(
-        "contradictory headers",
-        "a request by way of %s says in different headers that it comes from different clients (%s): none is believed. "
-        "Say which one your proxy sets: server.client_ip_header (SOUNDPOST_SERVER_CLIENT_IP_HEADER), such as "
-        "X-Forwarded-For; and have the proxy clear the others",
-        shown(peer),
-        said,
-    )
+    def warn_of_contradiction(self, peer: str, headers: Mapping[bytes, bytes]) -> None:
+        """Log that a trusted proxy sent headers that name different clients: one is its own, another the client's."""
+        found = "; ".join(
+            f"{name.decode().title()}: {headers[name][:100].decode('latin-1')!a}" for name in HEADERS if name in headers
+        )
+        self._notices.warn(
+            "contradictory headers",
+            "a request by way of %s says in different headers that it comes from different clients (%s): none is "
+            "believed. Say which one your proxy sets: server.client_ip_header (SOUNDPOST_SERVER_CLIENT_IP_HEADER), "
+            "such as X-Forwarded-For; and have the proxy clear the others",
+            shown(peer),
+            found,
+        )
 
 
 def upgrade_is_lost(notices: LogThrottle, request: Request, error: HandshakeError) -> ApiError:
@@ -150,7 +157,3 @@ def path_is_wrong(notices: LogThrottle, request: Request, prefix: str) -> str:
             silence=_MINUTE,
         )
     return reason
-
-
-def _place(server: Server) -> str:
-    return f"port {server.port}" if server.port else f"socket {server.settings.unix_socket}"
