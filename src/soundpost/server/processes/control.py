@@ -22,8 +22,8 @@ from msgspec import Struct
 
 from soundpost.errors import JsonError, SoundpostError
 from soundpost.server.processes.control_peer import Peer, listens, peer_of
-from soundpost.server.processes.daemon import Supervision
 from soundpost.server.processes.status import Status
+from soundpost.server.processes.supervision import Supervision
 from soundpost.wire.json_text import reader
 
 log = logging.getLogger("soundpost.server")

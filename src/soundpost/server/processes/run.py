@@ -14,10 +14,11 @@ from soundpost.config.settings import ServerSettings, Settings
 from soundpost.server.connections.listening import Listening
 from soundpost.server.processes import sd_notify
 from soundpost.server.processes.control import Control, control_name
-from soundpost.server.processes.daemon import STOPS, Daemon, Ending, Supervision
+from soundpost.server.processes.daemon import Daemon
 from soundpost.server.processes.logs import set_up_logging, stderr
 from soundpost.server.processes.loop_watchdog import Heartbeat
 from soundpost.server.processes.single_process import SingleProcess
+from soundpost.server.processes.supervision import STOPS, Ending, Supervision
 from soundpost.server.processes.workers import Workers
 from soundpost.server.server import normal_prefix
 
@@ -39,8 +40,8 @@ def run(
     """
     count = number_of_workers(settings.server)
     set_up_logging(debug=debug, process="" if count == 1 else "parent")
-    if uvloop.run(_serve(settings, count, debug, playground, on_ready, load)) == "to be executed anew":
-        _execute_anew()
+    if uvloop.run(_serve(settings, count, debug, playground, on_ready, load)) == "exec":
+        _execute_again()
 
 
 def number_of_workers(settings: ServerSettings) -> int:
@@ -63,7 +64,7 @@ async def _serve(
     supervision = Supervision(daemon, load)
     capacity = await supervision.start()
     if capacity is None:
-        return "stopped"
+        return "stop"
     control = Control(supervision, control_name(daemon.port, settings.server.unix_socket))
     await control.start()
     heartbeat = Heartbeat()
@@ -74,7 +75,7 @@ async def _serve(
     finally:
         heartbeat.stop()
         control.stop()
-    if ending == "to be executed anew":  # another SIGHUP is to wait until there is a handler again
+    if ending == "exec":  # another SIGHUP is to wait until there is a handler again
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # from now on they wait for the handlers of the next process
@@ -83,7 +84,7 @@ async def _serve(
     return ending
 
 
-def _execute_anew() -> None:
+def _execute_again() -> None:
     """Become the same command again, with the code and configuration there are now; the process id stays."""
     stderr().drain(1)
     for stream in (sys.stdout, sys.stderr):

@@ -15,8 +15,10 @@ from soundpost.core.observer import Observer
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listening_sockets, port_of
 from soundpost.server.connections.tls import check_certificate
+from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.scaling import redis_backplane
+from soundpost.server.processes.socket_activation import hand_on
 from soundpost.server.processes.status import Status
 from soundpost.server.server import Server
 
@@ -42,17 +44,6 @@ class SingleProcess:
         """Seconds a restart takes at most."""
         return self.settings.server.shutdown_timeout + _START
 
-    def sockets_for(self, settings: Settings) -> list[socket.socket]:
-        """Listening sockets for a successor with these settings: the same, if it listens where this one does.
-
-        Raises StartError for settings with which it could not start.
-        """
-        ours, theirs = self.settings.server, settings.server
-        check_certificate(theirs.tls)
-        if (ours.port, ours.unix_socket) != (theirs.port, theirs.unix_socket):
-            return listening_sockets(theirs)[0]
-        return self.sockets if ours.host == theirs.host else []  # another address cannot be bound while this one is
-
     async def start(self) -> int:
         """Serve; give how many sockets may be open. Raises StartError."""
         if self.backplane is not None:
@@ -77,6 +68,11 @@ class SingleProcess:
         """Stop faster."""
         self._server.hurry()
 
+    def begin_restart(self, settings: Settings) -> Restart:
+        """Leave listening sockets for the successor. Raises StartError for settings with which it could not start."""
+        hand_on(self._sockets_for(settings))
+        return Restart("restarting", None)
+
     def reload(self, apps: tuple[AppSettings, ...]) -> None:
         """Take other apps: connections of those that stay are not touched."""
         self.settings = msgspec.structs.replace(self.settings, apps=apps)
@@ -87,3 +83,14 @@ class SingleProcess:
     def status(self) -> Status:
         """How it is doing."""
         return Status.of(self, self._registry.load(), [], draining=self._server.draining)
+
+    def _sockets_for(self, settings: Settings) -> list[socket.socket]:
+        """Listening sockets for a successor with these settings: the same, if it listens where this one does.
+
+        Raises StartError for settings with which it could not start.
+        """
+        ours, theirs = self.settings.server, settings.server
+        check_certificate(theirs.tls)
+        if (ours.port, ours.unix_socket) != (theirs.port, theirs.unix_socket):
+            return listening_sockets(theirs)[0]
+        return self.sockets if ours.host == theirs.host else []  # another address cannot be bound while this one is

@@ -21,7 +21,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
-from soundpost.server.processes.drain_time import drain_time
+from soundpost.server.processes.daemon import Restart, drain_time
 from soundpost.server.processes.scaling import redis_backplane
 from soundpost.server.processes.status import Status, WorkerStatus
 from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, how_it_ended
@@ -32,7 +32,7 @@ _LONG_ENOUGH: Final = 10  # seconds of life after which a death is not taken for
 _GRACE: Final = 3  # seconds beyond its own limits that a worker has to end
 _LONGEST_WAIT: Final = 30  # seconds between two starts of a worker that dies again and again
 _TIME_TO_START: Final = 30  # seconds until a new worker must listen, or the old one stays
-KEPT: Final = ("host", "port", "unix_socket", "workers", "path")
+_KEPT: Final = ("host", "port", "unix_socket", "workers", "path")
 """Settings of ``[server]`` that a restart leaves as they are, as all of ``[scaling]``: they are the parent's."""
 
 
@@ -118,13 +118,18 @@ class Workers:
 
     # Restart and reload
 
-    async def restart(self, settings: Settings) -> None:
+    def begin_restart(self, settings: Settings) -> Restart:
+        """Return the replacement of all workers, to be awaited."""
+        message = f"restarting the workers one after the other{_not_restarted(self.settings, settings)}"
+        return Restart(message, self._replace_all(settings))
+
+    async def _replace_all(self, settings: Settings) -> None:
         """Put new processes, with new code and settings, in the place of the workers, one after the other.
 
         A new one listens on the sockets of the one before it, so that no connection is refused, before that one sends
         its clients away. Raises StartError if a new one cannot start: what is there goes on.
         """
-        kept = {name: getattr(self.settings.server, name) for name in KEPT}
+        kept = {name: getattr(self.settings.server, name) for name in _KEPT}
         server = msgspec.structs.replace(settings.server, **kept)
         settings = msgspec.structs.replace(settings, server=server, scaling=self.settings.scaling)
         self._hub.registry.reconfigure(settings.apps)  # before the first that has them asks
@@ -282,3 +287,10 @@ async def _ended(worker: WorkerProcess) -> None:
 def _websockets(settings: ServerSettings) -> int | None:
     """How many WebSockets all workers together may have open, where that is configured."""
     return None if settings.max_connections is None else places_for_websockets(settings.max_connections)
+
+
+def _not_restarted(now: Settings, then: Settings) -> str:
+    changed = [name for name in _KEPT if getattr(now.server, name) != getattr(then.server, name)]
+    if now.scaling != then.scaling:
+        changed.append("[scaling]")
+    return f". Not applied, as it needs a stop and a start: {', '.join(changed)}" if changed else ""

@@ -1,0 +1,222 @@
+"""Supervision of a daemon: signals, ``soundpost restart``, ``reload`` and ``status``, restarts of a whole cluster.
+
+SIGTERM and SIGINT stop the daemon, a second one hurries it; SIGHUP restarts it, with new code and configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from soundpost.config.settings import Settings
+from soundpost.core.app_settings import AppSettings
+from soundpost.errors import SoundpostError, StartError
+from soundpost.server.connections.tls import check_certificate
+from soundpost.server.processes import sd_notify
+from soundpost.server.processes.daemon import Daemon, drain_time
+from soundpost.server.processes.status import Status
+
+if TYPE_CHECKING:
+    from soundpost.backplane.redis import RedisBackplane
+
+log = logging.getLogger("soundpost.server")
+
+STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+Ending = Literal["stop", "exec"]
+"""The end of a process: it exits, or executes the same command again."""
+
+
+class Supervision:
+    """Has a daemon do what it is told, from its start to its end. ``load`` reads the configuration anew."""
+
+    def __init__(self, daemon: Daemon, load: Callable[[], Settings] | None) -> None:
+        self._daemon = daemon
+        self._load = load
+        self._loop = asyncio.get_running_loop()
+        self._end: asyncio.Future[Ending] = self._loop.create_future()
+        self._ending: Ending = "stop"
+        self._starting: asyncio.Task[int] | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
+        self._turn: asyncio.Task[None] | None = None
+        self._hung_up = False
+        for number in STOPS:
+            self._loop.add_signal_handler(number, self._stop, number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # blocked while the process became another program
+        self._terminals = [file for file in range(3) if os.isatty(file)]
+        self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
+        if daemon.backplane is not None:
+            daemon.backplane.registry.on_restart = partial(self._take_turn, daemon.backplane)
+
+    async def start(self) -> int | None:
+        """Start the daemon; give how many sockets may be open, None if it was told to stop meanwhile.
+
+        Raises StartError.
+        """
+        self._starting = asyncio.ensure_future(self._daemon.start())
+        try:
+            capacity = await self._starting
+        except asyncio.CancelledError:
+            if not self._end.done():
+                raise
+            return None
+        self._starting = None
+        if self._hung_up:
+            self._hang_up()
+        return capacity
+
+    @property
+    def ending(self) -> Ending:
+        """How it ends, as far as is known."""
+        return self._ending
+
+    async def until_the_end(self) -> Ending:
+        """Wait until it has ended, or is to be replaced by itself."""
+        return await self._end
+
+    def status(self) -> Status:
+        """How the daemon is doing."""
+        return self._daemon.status()
+
+    def reload(self) -> str:
+        """Read apps and certificate anew; say which apps changed. Raises SoundpostError: then all is as before."""
+        self._refuse_during_restart()
+        settings = self._read()
+        check_certificate(self._daemon.settings.server.tls)
+        before = {app.id: app for app in self._daemon.settings.apps}
+        after = {app.id: app for app in settings.apps}
+        self._daemon.reload(settings.apps)
+        said = f"apps reloaded: {_changes(before, after)}{_not_reloaded(self._daemon.settings, settings)}"
+        log.warning("%s", said)
+        return said
+
+    def restart(self) -> str:
+        """Begin to put new code and a newly read configuration in place of what runs; say how.
+
+        Raises SoundpostError if the configuration is wrong, or a restart is under way: then all is as before.
+        """
+        try:
+            return self._begin_restart()
+        except SoundpostError as error:
+            log.error("not restarted: %s", error)
+            raise
+
+    def restart_all(self) -> str:
+        """Have all hosts of the cluster restart, one after the other. Raises SoundpostError."""
+        backplane = self._daemon.backplane
+        if backplane is None:
+            return self.restart()
+        if not backplane.registry.reaches_all:
+            raise StartError("Redis is away: without it the other hosts cannot be told. Restart each on its own")
+        backplane.registry.restart_all()
+        return "all hosts restart, one after the other"
+
+    def _read(self) -> Settings:
+        if self._load is None:
+            raise StartError("this server has no configuration to read anew: its credentials were made for this run")
+        return self._load()
+
+    def _refuse_during_restart(self) -> None:
+        replacing = self._restarting is not None and not self._restarting.done()
+        if replacing or self._ending == "exec":
+            raise StartError("a restart is under way already")
+
+    def _begin_restart(self) -> str:
+        self._refuse_during_restart()
+        if self._starting is not None:
+            raise StartError("the server is only just starting")
+        if self._stopping is not None:
+            raise StartError("the server is stopping")
+        restart = self._daemon.begin_restart(self._read())
+        sd_notify.notify_reloading()
+        if restart.replacement is None:
+            self._ending = "exec"
+            self._stop_with(self._daemon.stop())
+        else:
+            self._restarting = asyncio.ensure_future(self._replace(restart.replacement))
+        return restart.message
+
+    async def _replace(self, replacement: Coroutine[Any, Any, None]) -> None:
+        """Wait until new workers have taken the place of the old ones."""
+        try:
+            await replacement
+        except StartError as error:
+            log.error("not restarted: %s", error)
+        else:
+            if self._stopping is None:
+                log.warning("restarted: all workers are new")
+        if self._stopping is None:
+            sd_notify.notify("READY=1")
+
+    def _take_turn(self, backplane: RedisBackplane) -> None:
+        """Another host, or this one, said that all are to restart."""
+        if self._turn is None or self._turn.done():
+            self._turn = asyncio.ensure_future(self._restart_in_turn(backplane))
+
+    async def _restart_in_turn(self, backplane: RedisBackplane) -> None:
+        await backplane.take_turn(self._daemon.time_to_restart)
+        with suppress(SoundpostError):  # the log has it
+            self.restart()
+        if self._restarting is not None:
+            await self._restarting
+        if self._stopping is None:  # else it ends by itself, when the next process has had time to start
+            await backplane.end_turn()
+
+    def _hang_up(self) -> None:
+        """SIGHUP: told to restart; unless it comes since the terminal this was started in is gone."""
+        if not all(map(os.isatty, self._terminals)):
+            self._stop(signal.SIGTERM)
+            return
+        self._hung_up = self._starting is not None
+        if not self._hung_up:
+            with suppress(SoundpostError):  # the log has it
+                self.restart()
+
+    def _stop(self, number: signal.Signals) -> None:
+        sd_notify.notify("STOPPING=1")
+        self._ending = "stop"
+        if self._starting is not None:
+            self._stopped_early(self._starting)
+        elif self._stopping is not None:
+            self._daemon.hurry()
+        elif number == signal.SIGINT:
+            self._stop_with(self._daemon.stop())
+        else:
+            in_cluster = self._daemon.backplane is not None and self._daemon.backplane.hosts > 1
+            seconds = drain_time(self._daemon.settings, others_serve=in_cluster)
+            self._stop_with(self._daemon.stop(seconds, self._daemon.settings.server.drain_delay))
+
+    def _stopped_early(self, starting: asyncio.Task[int]) -> None:
+        starting.cancel()
+        if not self._end.done():
+            self._end.set_result("stop")
+
+    def _stop_with(self, stop: Coroutine[Any, Any, None]) -> None:
+        self._stopping = asyncio.ensure_future(stop)
+        self._stopping.add_done_callback(self._stopped)
+
+    def _stopped(self, stopping: asyncio.Task[None]) -> None:
+        if not self._end.done():
+            error = stopping.exception()
+            if error is None:
+                self._end.set_result(self._ending)
+            else:
+                self._end.set_exception(error)
+
+
+def _changes(before: dict[str, AppSettings], after: dict[str, AppSettings]) -> str:
+    changed = [app_id for app_id in before.keys() & after.keys() if before[app_id] != after[app_id]]
+    lists = {"new": after.keys() - before.keys(), "changed": changed, "gone": before.keys() - after.keys()}
+    return "; ".join(f"{word}: {', '.join(sorted(ids))}" for word, ids in lists.items() if ids) or "nothing changed"
+
+
+def _not_reloaded(now: Settings, then: Settings) -> str:
+    if now.server == then.server and now.scaling == then.scaling:
+        return ""
+    return ". [server] and [scaling] have changed too: those need a restart"
