@@ -73,7 +73,7 @@ def client_address_of(scope: Mapping[str, Any]) -> str:
 
 
 async def _respond(runtime: EmbeddedRuntime, request: Request, prefix: str) -> Response:
-    response = Router(runtime.node, prefix, None, runtime.notices).respond(request)
+    response = Router(runtime.node, prefix, runtime.notices).respond(request)
     if isinstance(response, Later):
         if response.response is None:
             ready = runtime.loop.create_future()

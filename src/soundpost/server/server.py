@@ -73,8 +73,14 @@ class Server(Runtime):
         self.prefix = normal_prefix(own.path)
         self.fair_queue = FairQueue(self.loop.call_soon)
         self.lingering = Lingering()
-        page = Playground(settings.apps[0], self.prefix, self.node, self.settings.hostname) if playground else None
-        self.router = Router(self.node, self.prefix, page, self.notices, lambda: not self.draining)
+        page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None
+        self.router = Router(
+            self.node,
+            self.prefix,
+            self.notices,
+            mounts={} if page is None else {"/playground": page.respond},
+            is_ready=lambda: not self.draining,
+        )
         self.port = 0
         """The port that is listened on; 0 on a Unix socket."""
         self.wrong_protocol: WrongProtocol

@@ -1,8 +1,8 @@
-"""Which route answers a request."""
+"""Routing of HTTP requests: the API's routes, health checks, and what is mounted beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
@@ -14,12 +14,13 @@ from soundpost.server.api import channels, events, users
 from soundpost.server.api.authentication import authenticate
 from soundpost.server.api.requests import ApiError, Later, Request, Response
 from soundpost.server.connections.wrong_protocol import path_hint, upgrade_is_lost
-from soundpost.server.playground.routes import Playground
 from soundpost.wire import handshake
 
 Answer = Response | Later
 Route = Callable[[Request, App, dict[str, str]], Answer]
 NamedRoute = Callable[[Request, App, dict[str, str], str], Answer]
+Mounted = Callable[[Request, str], Answer]
+"""The handler of all paths below one; it gets the path without the server's prefix. Raises ApiError."""
 
 _APP_ROUTES: Final[dict[tuple[str, bytes], Route]] = {
     ("events", b"POST"): events.post_event,
@@ -45,14 +46,16 @@ class Router:
         self,
         node: Node,
         prefix: str,
-        playground: Playground | None,
         notices: LogThrottle,
+        *,
+        mounts: Mapping[str, Mounted] | None = None,
         is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``mounts``: handlers by the beginning of the path; ``is_ready``: whether the server wants new clients."""
         self._node = node
         self._prefix = prefix
-        self._playground = playground
         self._notices = notices
+        self._mounts = mounts or {}
         self._is_ready = is_ready
 
     def respond(self, request: Request) -> Answer:
@@ -69,8 +72,9 @@ class Router:
             return self._app_route(request, self._app_by_key(request), path[1:].split("/"))
         if path in ("/up", "/up/ready"):
             return self._health(request, path)
-        if self._playground is not None and path.startswith("/playground"):
-            return self._playground.respond(request, path)
+        for beginning, mounted in self._mounts.items():
+            if path.startswith(beginning):
+                return mounted(request, path)
         if path.startswith("/app/"):
             self._explain_missing_upgrade(request)
         raise ApiError(404, f"Not found: there is nothing at {request.path[:200]!a}{path_hint(request.path)}")
