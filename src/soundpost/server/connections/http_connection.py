@@ -7,11 +7,10 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-import httptools
-
 from soundpost.server.api.requests import ApiError, Later, Request, Response
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
 from soundpost.server.connections.peer import GONE, peer_address, shown
+from soundpost.server.connections.request_reader import RequestReader
 from soundpost.server.connections.upgrade import Upgrade, begin_upgrade
 from soundpost.wire.client_address import client_address
 from soundpost.wire.frames import CLOSE
@@ -23,10 +22,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.api")
 
 _CLOSE_FRAME: Final = 0x80 | CLOSE
-_CHUNK_OVERHEAD: Final = 8  # times its own size is what a body in chunks of one byte takes at most
 _ON_ITS_WAY: Final = 1  # seconds that a client's first request may take to come, before it is not waited for
 _SMALL_READ: Final = 2_048  # bytes of requests that are parsed at once, without waiting for a turn
-_STEP: Final = 512  # bytes of larger reads that the parser gets at a time: it cannot be stopped between two requests
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -34,26 +31,16 @@ class HttpConnection(asyncio.Protocol):
     """Reads requests with llhttp; answers them in order, publishes after their events were sent."""
 
     __slots__ = (
-        "_announced",
         "_asks_no_more",
-        "_began",
         "_blocked",
-        "_body",
-        "_body_size",
         "_ending",
         "_has_asked",
-        "_headers",
-        "_idempotency_key",
-        "_in_body",
-        "_in_request",
         "_is_application",
         "_is_queued",
-        "_parser",
+        "_reader",
         "_replay",
         "_responses",
         "_server",
-        "_size",
-        "_target",
         "_unread",
         "_upgrade_request",
         "over_capacity",
@@ -66,7 +53,7 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._parser = httptools.HttpRequestParser(self)
+        self._reader = RequestReader(self, server.settings, server.wheel)
         self._responses: list[bytes | Later] = []  # in the order of the requests
         self._upgrade_request: Request | None = None
         self._replay = b""  # the head of a request with an upgrade nobody here wants, without it
@@ -74,19 +61,9 @@ class HttpConnection(asyncio.Protocol):
         self._is_application = False
         self._ending = False  # the last answer is given: what still comes in is ignored
         self._asks_no_more = False
-        self._in_request = True  # a connection that never sends anything is as late as a slow request
-        self._in_body = False
-        self._began = server.wheel.now
-        self._size = 0  # of the request that is coming in: all its bytes, as far as they are known to be its own
-        self._body_size = 0
-        self._announced = 0  # bytes of the body, if the head says so
         self._unread = bytearray()  # came, and is still to be parsed
         self._is_queued = False  # it waits for its turn to go on parsing
         self._blocked = False  # the client does not read its answers
-        self._target = b""
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._idempotency_key: bytes | None = None
-        self._body: bytes | bytearray = b""
         self.over_capacity = False
         """There was no room for it when it came: it is refused, those who came before it are served."""
         self.upgrade: Upgrade | None = None
@@ -109,7 +86,7 @@ class HttpConnection(asyncio.Protocol):
         self._server.wheel.remove(self)
         self._server.lingering.forget(self)
         self._ending = True
-        del self._parser
+        self._reader.close()
 
     def eof_received(self) -> bool:
         """The client asks no more: close, once it has its answers (TLS cannot stay half open)."""
@@ -183,7 +160,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_queued = False
         steps = SLICE
         while self._unread and steps and len(self._responses) < SLICE and not self._ending:
-            size = max(_STEP, self._announced - self._body_size) if self._in_body else _STEP
+            size = self._reader.next_size()
             data = bytes(self._unread[:size])
             del self._unread[:size]
             self._feed(data)
@@ -216,111 +193,34 @@ class HttpConnection(asyncio.Protocol):
         self.transport.abort()
 
     def _feed(self, data: bytes) -> None:
-        """Parse; what is to be parsed anew, without an upgrade that nobody here wants, becomes unread again."""
-        self._size += len(data)
+        """Read requests; what is to be read again, without an upgrade that nobody here wants, becomes unread again."""
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as at:
-            rest = data[at.args[0] :]
-            if self._upgrade_request is None:
-                self._parser = httptools.HttpRequestParser(self)
-                head, self._replay = self._replay, b""
-                self._unread[:0] = head + rest
-            elif not self._ending:
-                rest += self._unread
-                self._unread.clear()
-                begin_upgrade(self._server, self, self._upgrade_request, rest)
-            return
-        except httptools.HttpParserError as error:
+            rest = self._reader.feed(data)
+        except ApiError as error:
             if not self._ending:
-                known = self._server.wrong_protocol.explain_bytes(self.transport, data)
-                self._refuse(known or ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}"))
+                self.refuse(self._server.wrong_protocol.explain_bytes(self.transport, data) or error)
             return
-        settings = self._server.settings
-        if not self._in_body:
-            self._check_head_size(self._size)
-        elif self._size > settings.max_head_size + _CHUNK_OVERHEAD * settings.max_request_size:
-            self._check_body_size(self._size)  # it is not body: endless trailers, which the parser would collect
+        if rest is None:
+            return
+        if self._upgrade_request is None:
+            self._reader.read_on()
+            head, self._replay = self._replay, b""
+            self._unread[:0] = head + rest
+        elif not self._ending:
+            rest += self._unread
+            self._unread.clear()
+            begin_upgrade(self._server, self, self._upgrade_request, rest)
 
-    # The parser's side
+    # Called by the reader
 
-    def on_message_begin(self) -> None:
-        """A request's first byte."""
-        if not self._in_request:
-            self._in_request = True
-            self._began = self._server.wheel.now
-
-    def on_url(self, url: bytes) -> None:
-        """The request target, or a part of it."""
-        self._target += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header; what comes after the body is of no interest."""
-        if not self._in_body:
-            self._headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole: refuse too large a body before it comes."""
-        self._in_body = True
-        head_size = len(self._target)
-        waits = False
-        hosts = 0
-        for name, value in self._headers:
-            size = len(name)
-            head_size += size + len(value) + 4
-            if size == 4:
-                hosts += name.lower() == b"host"
-            elif size == 14 and name.lower() == b"content-length":
-                self._announced = int(value)
-                self._check_body_size(self._announced)
-            elif size == 6 and name.lower() == b"expect" and value.lower() == b"100-continue":
-                waits = True
-            elif size == 15 and name.lower() == b"idempotency-key":
-                key = self._idempotency_key
-                self._idempotency_key = value if key is None else key + b", " + value
-        self._check_head_size(head_size)
-        if hosts != 1 and not self._ending and (hosts or self._parser.get_http_version() not in ("0.9", "1.0")):
-            what = "two Host headers" if hosts else "no Host header"
-            self._refuse(ApiError(400, f"The request has {what}: HTTP/1.1 requires exactly one (RFC 9112, 3.2)"))
-        if waits and not self._ending:
-            self._responses.append(_CONTINUE)  # after the answers to what was asked before
-
-    def on_body(self, body: bytes) -> None:
-        """A part of the body."""
-        self._body_size += len(body)
-        self._check_body_size(self._body_size)
-        if not self._ending:
-            if not self._body:
-                self._body = body
-                return
-            if isinstance(self._body, bytes):
-                self._body = bytearray(self._body)
-            self._body += body
-
-    def on_message_complete(self) -> None:
-        """A request is whole."""
-        parser = self._parser
-        version = parser.get_http_version()
-        request = Request(
-            parser.get_method(),
-            _origin_form(self._target),
-            version,
-            self._headers,
-            bytes(self._body),
-            parser.should_keep_alive() and version == "1.1",  # 1.0 would need to be told
-            self._idempotency_key,
-        )
-        self._target, self._headers, self._body = b"", [], b""
-        self._idempotency_key = None
-        self._size = self._body_size = self._announced = 0
-        self._in_request = self._in_body = False
-        self._began = self._server.wheel.now
+    def request_read(self, request: Request, wants_upgrade: bool) -> None:
+        """Answer a request, or take note that it asks for a WebSocket."""
         if self._ending:
             return
         if not self._has_asked:
             self._has_asked = True
             self._server.sockets.asked(self)
-        if not parser.should_upgrade() or request.method == b"CONNECT":
+        if not wants_upgrade or request.method == b"CONNECT":
             self._answer(request)
         elif wants_websocket(request.headers()):
             self._upgrade_request = request
@@ -328,26 +228,22 @@ class HttpConnection(asyncio.Protocol):
             # Java's HttpClient offers h2c with every request. The parser takes no body after an upgrade.
             self._replay = request.head_without(b"upgrade", b"expect")
 
-    def _check_head_size(self, size: int) -> None:
-        limit = self._server.settings.max_head_size
-        if size > limit and not self._ending:
-            self._refuse(ApiError(431, f"Request head over {limit} bytes (max_head_size)"))
+    def continue_expected(self) -> None:
+        """Answer ``100 Continue``, after the answers to earlier requests."""
+        if not self._ending:
+            self._responses.append(_CONTINUE)
 
-    def _check_body_size(self, size: int) -> None:
-        limit = self._server.settings.max_request_size
-        if size > limit and not self._ending:
-            self._refuse(
-                ApiError(
-                    413, f"Payload too large: a body of {size} bytes or more, {limit} are allowed (max_request_size)"
-                )
-            )
+    def refuse(self, error: ApiError) -> None:
+        """Answer for the last time, unless that is done."""
+        if not self._ending:
+            self.finish(error.response())
 
     # Answers
 
     def _answer(self, request: Request) -> None:
         if self.over_capacity:
             self._server.warn_of_capacity(self.client(request))
-            self._refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
+            self.refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
         try:
             response = self._server.router.respond(request)
@@ -380,19 +276,16 @@ class HttpConnection(asyncio.Protocol):
             self._responses[self._responses.index(later)] = _encoded(later.response, request)
             self._server.node.after_sending(self._send_responses)
 
-    def _refuse(self, error: ApiError) -> None:
-        self.finish(error.response())
-
     @property
     def is_busy(self) -> bool:
         """Whether a request is coming in, or on its way to a new connection, or its answer is not sent yet."""
         return (
-            self._size > 0
+            self._reader.size > 0
             or bool(self._unread)
             or bool(self._responses)
             or self.upgrade is not None
             or self.transport.get_write_buffer_size() > 0
-            or (self._in_request and self._server.wheel.now - self._began <= _ON_ITS_WAY)
+            or (self._reader.in_request and self._server.wheel.now - self._reader.began <= _ON_ITS_WAY)
         )
 
     def close_if_idle(self) -> None:
@@ -457,7 +350,7 @@ class HttpConnection(asyncio.Protocol):
         self._server.http_connections.discard(self)
         self._server.sockets.kept(self)
         self._ending = True
-        del self._parser  # it holds our methods: the two would wait for the garbage collector together
+        self._reader.close()
         self.transport.set_protocol(protocol)
         self.transport.resume_reading()
 
@@ -471,15 +364,15 @@ class HttpConnection(asyncio.Protocol):
             return 0
         if self._is_queued:
             return 1  # it waits for us, not we for it
-        limit = settings.request_timeout if self._in_request else settings.keep_alive_timeout
-        left = self._began + limit - now
+        limit = settings.request_timeout if self._reader.in_request else settings.keep_alive_timeout
+        left = self._reader.began + limit - now
         if left > 0:
             return min(left, settings.request_timeout)
-        if not self._in_request:
+        if not self._reader.in_request:
             self._ending = True
             self.transport.close()
             return settings.close_timeout  # time to read what is still on its way
-        self._refuse(ApiError(408, f"The request was not complete after {limit} s (request_timeout)"))
+        self.refuse(ApiError(408, f"The request was not complete after {limit} s (request_timeout)"))
         return settings.close_timeout
 
 
@@ -491,14 +384,3 @@ def _is_little(data: bytes) -> bool:
 def _encoded(response: Response, request: Request) -> bytes:
     data = response.encode(keep_alive=request.keep_alive)
     return data[: data.index(b"\r\n\r\n") + 4] if request.method == b"HEAD" else data
-
-
-def _origin_form(target: bytes) -> bytes:
-    """``/path?query`` of a request target, also of one that names scheme and host."""
-    if target.startswith(b"/"):
-        return target
-    try:
-        url = httptools.parse_url(target)
-    except httptools.HttpParserInvalidURLError:
-        return target
-    return (url.path or b"/") + (b"?" + url.query if url.query else b"")

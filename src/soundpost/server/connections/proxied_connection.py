@@ -33,13 +33,13 @@ class ProxiedConnection(HttpConnection):
         if self._is_gone(address):
             return
         if not self._server.trusted_proxies.trusts(address):
-            self._refuse(self._server.wrong_protocol.explain_untrusted_proxy(address))
+            self.refuse(self._server.wrong_protocol.explain_untrusted_proxy(address))
             return
         handshake = transport.get_extra_info("ssl_object")
         if isinstance(handshake, Handshake):
             self._header = handshake.header
             if handshake.fault is not None:
-                self._refuse(self._server.wrong_protocol.explain_missing_header(address, handshake.fault))
+                self.refuse(self._server.wrong_protocol.explain_missing_header(address, handshake.fault))
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the header, or behind it."""
@@ -48,7 +48,7 @@ class ProxiedConnection(HttpConnection):
             try:
                 self._header = read_proxy_header(self._beginning)
             except ProxyHeaderError as error:
-                self._refuse(self._server.wrong_protocol.explain_missing_header(peer_address(self.transport), error))
+                self.refuse(self._server.wrong_protocol.explain_missing_header(peer_address(self.transport), error))
                 return
             if self._header is None:
                 return
