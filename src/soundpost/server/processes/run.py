@@ -13,7 +13,8 @@ import uvloop
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.server.connections.listening import Listening
 from soundpost.server.processes import sd_notify
-from soundpost.server.processes.control import Control, control_name
+from soundpost.server.processes.control import ControlServer
+from soundpost.server.processes.control_paths import control_name
 from soundpost.server.processes.daemon import Daemon
 from soundpost.server.processes.logs import set_up_logging, stderr
 from soundpost.server.processes.loop_watchdog import Heartbeat
@@ -65,7 +66,7 @@ async def _serve(
     capacity = await supervision.start()
     if capacity is None:
         return "stop"
-    control = Control(supervision, control_name(daemon.port, settings.server.unix_socket))
+    control = ControlServer(supervision, control_name(daemon.port, settings.server.unix_socket))
     await control.start()
     heartbeat = Heartbeat()
     on_ready(_listening(settings.server, daemon.port, capacity))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
+import msgspec
 from msgspec import Struct
 
 from soundpost import __version__
@@ -77,3 +78,8 @@ class Status(Struct, frozen=True):
             workers=workers,
             redis=redis,
         )
+
+
+def as_json(value: Any) -> bytes:
+    """Return indented JSON, for ``--json``."""
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)

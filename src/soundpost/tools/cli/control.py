@@ -12,7 +12,7 @@ from soundpost.defaults import DEFAULT_PORT
 from soundpost.errors import ConfigurationError, RequestError
 
 if TYPE_CHECKING:
-    from soundpost.server.processes.control import Command, Reply
+    from soundpost.server.processes.control_messages import Command, ControlReply
 
 USUAL_PORT: Final = str(DEFAULT_PORT)
 PortOption = Annotated[
@@ -21,10 +21,9 @@ PortOption = Annotated[
 ConfigOption = Annotated[Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml")]
 
 
-def ask(command: Command, port: int | None, config: Path | None) -> Reply:
-    """Send a command to the server and return the reply. Raises RequestError without a server, or for a refusal."""
-    from soundpost.server.processes.control import ask as ask_server
-    from soundpost.server.processes.control import names
+def ask(command: Command, port: int | None, config: Path | None) -> ControlReply:
+    """What the server says. Raises RequestError if there is none, or if it says no."""
+    from soundpost.server.processes.control_client import ask_server, running_servers
 
     name = _name(port, config)
     try:
@@ -32,7 +31,7 @@ def ask(command: Command, port: int | None, config: Path | None) -> Reply:
     except OSError as error:
         raise RequestError(0, f"{_words(name)} does not answer: {error}") from None
     if reply is None:
-        others = f"; there are others, on the ports {', '.join(running)}" if (running := names()) else ""
+        others = f"; there are others, on the ports {', '.join(running)}" if (running := running_servers()) else ""
         raise RequestError(
             0,
             f"{_words(name)} does not run on this machine, or not as this user{others}. Name its port with --port, and "
@@ -44,13 +43,13 @@ def ask(command: Command, port: int | None, config: Path | None) -> Reply:
 
 
 def _name(port: int | None, config: Path | None) -> str:
-    """Return the name of the meant server: by option, by configuration, or the only one. Raises RequestError."""
-    from soundpost.server.processes.control import names
+    """That of the server that is meant: as said, as configured here, or the only one. Raises RequestError."""
+    from soundpost.server.processes.control_client import running_servers
 
     name = str(port) if port is not None else _configured(config)
     if name is not None:
         return name
-    running = names()
+    running = running_servers()
     if len(running) > 1 and USUAL_PORT not in running:
         raise RequestError(0, f"several servers run here, on the ports {', '.join(running)}: choose one with --port")
     return running[0] if len(running) == 1 else USUAL_PORT
@@ -59,7 +58,7 @@ def _name(port: int | None, config: Path | None) -> str:
 def _configured(config: Path | None) -> str | None:
     """Return the configured server's name; None without one, or if the configuration has a mistake."""
     from soundpost.config import load
-    from soundpost.server.processes.control import control_name
+    from soundpost.server.processes.control_paths import control_name
 
     try:
         loaded = load(environ=os.environ, directory=Path.cwd(), config_file=config)

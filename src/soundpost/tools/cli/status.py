@@ -29,7 +29,7 @@ def status(
     soundpost status
     soundpost status --json | jq .connections
     """
-    from soundpost.server.processes.control import as_json
+    from soundpost.server.processes.status import as_json
 
     reply = ask("status", port, config)
     found = reply.status

@@ -1,0 +1,38 @@
+"""The messages of the control socket: a request is a line of JSON, and so is its reply."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from soundpost.server.processes.status import Status
+from soundpost.wire.json_text import reader
+
+Command = Literal["status", "reload", "restart", "restart all"]
+MAX_REQUEST: Final = 10_000
+"""Bytes of a request."""
+MAX_REPLY: Final = 1_048_576
+"""Bytes of a reply."""
+TIMEOUT: Final = 5.0
+"""Seconds for a request, and for its reply."""
+
+
+class ControlRequest(Struct, forbid_unknown_fields=True):
+    """A request to a server."""
+
+    do: Command
+
+
+class ControlReply(Struct):
+    """A server's reply."""
+
+    ok: bool
+    said: str = ""
+    status: Status | None = None
+    user: str = ""
+    """The user whose server it is, where that is not the asker's; known by the kernel, not from the server."""
+
+
+read_request: Final = reader(ControlRequest)
+read_reply: Final = reader(ControlReply)
