@@ -12,7 +12,8 @@ import pytest
 
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
-from soundpost.server.api.requests import Later, Request, Response
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import Request, Response
 from soundpost.server.connections.http_connection import HttpConnection
 from soundpost.server.server import Server
 from soundpost.wire.frames import TEXT
@@ -54,7 +55,7 @@ class ActedOn(Observer):
     def message_received(self, connection: Connection, payload: bytes) -> None:
         self.order.append(connection.socket_id)
 
-    def respond(self, request: Request) -> Response | Later:
+    def respond(self, request: Request) -> Response | PendingResponse:
         self.order.append(request.path)
         return self._respond(request)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.server.api.requests import OK, ApiError, Later, Request, Response, json_response
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import OK, ApiError, Request, Response, json_response
 
 
 def request(target: bytes = b"/", headers: list[tuple[bytes, bytes]] | None = None) -> Request:
@@ -62,23 +63,23 @@ def test_an_error_is_json_with_its_reason() -> None:
 
 
 def test_a_later_answer_that_needs_a_further_one_waits_for_it() -> None:
-    inner = Later(lambda answer: json_response(answer))
-    outer = Later(lambda answer: inner)
+    inner = PendingResponse(lambda answer: json_response(answer))
+    outer = PendingResponse(lambda answer: inner)
     told: list[Response | None] = []
     outer.then(lambda: told.append(outer.response))
 
-    outer.settle(None)
+    outer.resolve(None)
     assert (outer.response, told) == (None, [])
-    inner.settle([1])
+    inner.resolve([1])
 
     assert told == [Response(body=b"[1]")]
 
 
 def test_a_later_answer_takes_over_one_that_is_there() -> None:
-    inner = Later(lambda answer: json_response(answer))
-    inner.settle([1])
-    outer = Later(lambda answer: inner)
+    inner = PendingResponse(lambda answer: json_response(answer))
+    inner.resolve([1])
+    outer = PendingResponse(lambda answer: inner)
 
-    outer.settle(None)
+    outer.resolve(None)
 
     assert outer.response == Response(body=b"[1]")

@@ -10,7 +10,8 @@ from urllib.parse import quote
 
 from soundpost.asgi.connection import Receive, Send
 from soundpost.asgi.runtime import EmbeddedRuntime
-from soundpost.server.api.requests import ApiError, Later, Request, Response
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import ApiError, Request, Response
 from soundpost.server.api.router import Router
 from soundpost.server.connections.peer import GONE
 
@@ -74,7 +75,7 @@ def client_address_of(scope: Mapping[str, Any]) -> str:
 
 async def _respond(runtime: EmbeddedRuntime, request: Request, prefix: str) -> Response:
     response = Router(runtime.node, prefix, runtime.notices).respond(request)
-    if isinstance(response, Later):
+    if isinstance(response, PendingResponse):
         if response.response is None:
             ready = runtime.loop.create_future()
             response.then(lambda: ready.set_result(None))

@@ -7,7 +7,8 @@ from typing import Final
 from soundpost.backplane.attributes import answered
 from soundpost.core.app import App
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, UsersQuery
-from soundpost.server.api.requests import ApiError, Later, Request, Response, ask, json_response
+from soundpost.server.api.pending_response import PendingResponse, ask_nodes
+from soundpost.server.api.requests import ApiError, Request, Response, json_response
 from soundpost.wire import channel_names
 
 ATTRIBUTES: Final = ("user_count", "subscription_count", "cache")
@@ -19,27 +20,29 @@ def attributes(info: str) -> list[str]:
     return [name for name in ATTRIBUTES if name in asked]
 
 
-def get_channels(request: Request, app: App, query: dict[str, str]) -> Later:
+def get_channels(request: Request, app: App, query: dict[str, str]) -> PendingResponse:
     """All occupied channels, or those whose names begin with ``filter_by_prefix``."""
     prefix = query.get("filter_by_prefix", "")
     asked = attributes(query.get("info", ""))
     if "user_count" in asked and not prefix.startswith("presence-"):
         raise ApiError(400, "info=user_count needs filter_by_prefix=presence-…: other channels have no users")
-    return ask(
+    return ask_nodes(
         app,
         ChannelsQuery(app.settings.id, prefix, asked),
         lambda channels: Response(body=b'{"channels":%b}' % channels),
     )
 
 
-def get_channel(request: Request, app: App, query: dict[str, str], name: str) -> Later:
+def get_channel(request: Request, app: App, query: dict[str, str], name: str) -> PendingResponse:
     """One channel, occupied or not."""
     _check_name(app, name)
     asked = ["occupied", *attributes(query.get("info", ""))]
-    return ask(app, ChannelQuery(app.settings.id, [name], asked), lambda channels: json_response(answered(channels[0])))
+    return ask_nodes(
+        app, ChannelQuery(app.settings.id, [name], asked), lambda channels: json_response(answered(channels[0]))
+    )
 
 
-def get_channel_users(request: Request, app: App, query: dict[str, str], name: str) -> Later:
+def get_channel_users(request: Request, app: App, query: dict[str, str], name: str) -> PendingResponse:
     """The users of a presence channel, ids as their applications wrote them."""
     _check_name(app, name)
     if not channel_names.kind_of(name).is_presence:
@@ -48,12 +51,12 @@ def get_channel_users(request: Request, app: App, query: dict[str, str], name: s
     def users(ids: list[bytes]) -> Response:
         return Response(body=b'{"users":[%b]}' % b",".join([b'{"id":%b}' % user_id for user_id in ids]))
 
-    return ask(app, UsersQuery(app.settings.id, name), users)
+    return ask_nodes(app, UsersQuery(app.settings.id, name), users)
 
 
-def get_connections(request: Request, app: App, query: dict[str, str]) -> Later:
+def get_connections(request: Request, app: App, query: dict[str, str]) -> PendingResponse:
     """How many connections the app has (Reverb's addition to the API)."""
-    return ask(app, ConnectionsQuery(app.settings.id), lambda count: json_response({"connections": count}))
+    return ask_nodes(app, ConnectionsQuery(app.settings.id), lambda count: json_response({"connections": count}))
 
 
 def _check_name(app: App, name: str) -> None:

@@ -15,7 +15,8 @@ from soundpost.core.publishing import publish
 from soundpost.errors import JsonError, JsonShapeError
 from soundpost.server.api.channels import ATTRIBUTES, attributes
 from soundpost.server.api.idempotency import publish_once, request_key
-from soundpost.server.api.requests import OK, ApiError, Later, Request, Response, ask, json_response
+from soundpost.server.api.pending_response import PendingResponse, ask_nodes
+from soundpost.server.api.requests import OK, ApiError, Request, Response, json_response
 from soundpost.wire import channel_names
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.json_text import reader
@@ -56,7 +57,7 @@ _read_event: Final[Callable[[bytes], Event]] = reader(Event)
 _read_batch: Final[Callable[[bytes], Batch]] = reader(Batch)
 
 
-def post_event(request: Request, app: App, query: dict[str, str]) -> Response | Later:
+def post_event(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     """Publish one event to one or more channels."""
     event = _read(_read_event, request.body)
     key = None if request.idempotency_key is None else request_key(request.idempotency_key, query)
@@ -70,8 +71,8 @@ def publish_event(
     channels: list[str],
     socket_id: str | None = None,
     info: str | None = None,
-    key: IdempotencyKey | None = None,
-) -> Response | Later:
+    key: RequestKey | None = None,
+) -> Response | PendingResponse:
     """Check an event against the app's limits and publish it, with a key once only. Raises ApiError."""
     settings = app.settings
     _check_socket_id(socket_id)
@@ -96,18 +97,18 @@ def publish_event(
     return _answer_event(app, channels, info)
 
 
-def _answer_event(app: App, channels: list[str], info: str | None) -> Response | Later:
+def _answer_event(app: App, channels: list[str], info: str | None) -> Response | PendingResponse:
     """What is said of an event that was published."""
     if info is None:
         return OK if app.node.peers.reaches_all else json_response(_LOCALLY)
-    return ask(
+    return ask_nodes(
         app,
         ChannelQuery(app.settings.id, channels, attributes(info)),
         lambda infos: json_response({"channels": dict(zip(channels, map(answered, infos), strict=True))} | _reach(app)),
     )
 
 
-def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | Later:
+def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     """Publish several events, each to one channel: all of them, or none if one is not right."""
     batch = _read(_read_batch, request.body).batch
     settings = app.settings
@@ -131,7 +132,7 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
     return _answer_batch(app, batch)
 
 
-def _answer_batch(app: App, batch: list[BatchEvent]) -> Response | Later:
+def _answer_batch(app: App, batch: list[BatchEvent]) -> Response | PendingResponse:
     """What is said of a batch that was published."""
     if all(event.info is None for event in batch):
         return OK if app.node.peers.reaches_all else json_response(_LOCALLY)
@@ -143,7 +144,7 @@ def _answer_batch(app: App, batch: list[BatchEvent]) -> Response | Later:
         return json_response({"batch": found} | _reach(app))
 
     every = [name for name in ATTRIBUTES if any(name in names for names in asked)]
-    return ask(app, ChannelQuery(app.settings.id, [event.channel for event in batch], every), response)
+    return ask_nodes(app, ChannelQuery(app.settings.id, [event.channel for event in batch], every), response)
 
 
 def _reach(app: App) -> dict[str, Any]:

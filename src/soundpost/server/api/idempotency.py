@@ -11,8 +11,9 @@ from typing import Final
 
 from soundpost.core import publishing
 from soundpost.core.app import App
-from soundpost.core.peers import IdempotencyKey, Reception
-from soundpost.server.api.requests import ApiError, Later, Response
+from soundpost.core.peers import Reception, RequestKey
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import ApiError, Response
 
 MAX_KEY_LENGTH: Final = 64
 _PRINTABLE: Final = re.compile(rb"[ -~]+")
@@ -40,14 +41,14 @@ def publish_once(
     app: App,
     request: IdempotencyKey,
     events: Iterable[tuple[str, str, str, str | None]],
-    answer: Callable[[], Response | Later],
-) -> Later:
+    answer: Callable[[], Response | PendingResponse],
+) -> PendingResponse:
     """Publish events (arguments of :func:`soundpost.core.publishing.publish`) that were checked, unless that is done.
 
     Either way ``answer`` gives the answer; a key that stands for another request is refused.
     """
 
-    def make(reception: Reception) -> Response | Later:
+    def make(reception: Reception) -> Response | PendingResponse:
         if reception == "different":
             raise ApiError(
                 422,
@@ -56,6 +57,6 @@ def publish_once(
             )
         return answer()
 
-    later = Later(make)
-    publishing.publish_once(app, request, events, later.settle)
-    return later
+    pending = PendingResponse(make)
+    publishing.publish_once(app, request, events, pending.resolve)
+    return pending

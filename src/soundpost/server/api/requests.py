@@ -1,20 +1,13 @@
-"""An HTTP request as a route sees it, and what it answers."""
+"""HTTP requests as routes get them, and the responses and errors that routes give."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
-from soundpost.core.app import App
-from soundpost.core.peers import Query
 from soundpost.errors import SoundpostError
 from soundpost.wire.json_text import encode
-
-log = logging.getLogger("soundpost.api")
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
@@ -117,54 +110,6 @@ class Response(NamedTuple):
 
 
 OK: Final = Response()
-
-
-class Later:
-    """A response that needs an answer from the other nodes first, unless they have given it already.
-
-    ``make`` makes it of the answer; or makes one that needs a further answer.
-    """
-
-    __slots__ = ("_make", "_then", "response")
-
-    def __init__(self, make: Callable[[Any], Response | Later]) -> None:
-        self._make = make
-        self._then: Callable[[], None] | None = None
-        self.response: Response | None = None
-
-    def settle(self, answer: Any) -> None:
-        """The other nodes have answered."""
-        try:
-            made = self._make(answer)
-        except ApiError as error:
-            made = error.response()
-        except Exception:
-            log.exception("a request could not be answered")
-            made = ApiError(500, "Internal server error: its log has the reason").response()
-        if isinstance(made, Later):
-            if made.response is None:
-                made.then(partial(self._follow, made))
-                return
-            made = made.response
-        self.response = made
-        if self._then is not None:
-            self._then()
-
-    def _follow(self, other: Later) -> None:
-        self.response = other.response
-        if self._then is not None:
-            self._then()
-
-    def then(self, callback: Callable[[], None]) -> None:
-        """Call back once there is a response."""
-        self._then = callback
-
-
-def ask(app: App, query: Query, make: Callable[[Any], Response]) -> Later:
-    """Ask all nodes, and make the response from their answer; ``make`` may raise ApiError."""
-    later = Later(make)
-    app.node.peers.ask(query, later.settle)
-    return later
 
 
 def json_response(value: Any, status: int = 200) -> Response:

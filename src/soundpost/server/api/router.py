@@ -12,11 +12,12 @@ from soundpost.errors import HandshakeError
 from soundpost.log_throttle import LogThrottle
 from soundpost.server.api import channels, events, users
 from soundpost.server.api.authentication import authenticate
-from soundpost.server.api.requests import ApiError, Later, Request, Response
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import ApiError, Request, Response
 from soundpost.server.connections.wrong_protocol import path_hint, upgrade_is_lost
 from soundpost.wire import handshake
 
-Answer = Response | Later
+Answer = Response | PendingResponse
 Route = Callable[[Request, App, dict[str, str]], Answer]
 NamedRoute = Callable[[Request, App, dict[str, str], str], Answer]
 Mounted = Callable[[Request, str], Answer]

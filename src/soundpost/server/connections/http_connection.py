@@ -7,7 +7,8 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Final, cast
 
-from soundpost.server.api.requests import ApiError, Later, Request, Response
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import ApiError, Request, Response
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
 from soundpost.server.connections.peer import GONE, peer_address, shown
 from soundpost.server.connections.request_reader import RequestReader
@@ -54,7 +55,7 @@ class HttpConnection(asyncio.Protocol):
     def __init__(self, server: Server) -> None:
         self._server = server
         self._reader = RequestReader(self, server.settings, server.wheel)
-        self._responses: list[bytes | Later] = []  # in the order of the requests
+        self._responses: list[bytes | PendingResponse] = []  # in the order of the requests
         self._upgrade_request: Request | None = None
         self._replay = b""  # the head of a request with an upgrade nobody here wants, without it
         self._has_asked = False
@@ -262,7 +263,7 @@ class HttpConnection(asyncio.Protocol):
             request.keep_alive = False
         if not request.keep_alive:
             self._ending = True
-        if not isinstance(response, Later):
+        if not isinstance(response, PendingResponse):
             self._responses.append(_encoded(response, request))
         elif response.response is not None:
             self._responses.append(_encoded(response.response, request))
@@ -270,7 +271,7 @@ class HttpConnection(asyncio.Protocol):
             self._responses.append(response)
             response.then(partial(self._answer_later, response, request))
 
-    def _answer_later(self, later: Later, request: Request) -> None:
+    def _answer_later(self, later: PendingResponse, request: Request) -> None:
         """The other nodes have answered: send this response, and those that waited behind it."""
         if later.response is not None and later in self._responses:
             self._responses[self._responses.index(later)] = _encoded(later.response, request)
@@ -323,7 +324,7 @@ class HttpConnection(asyncio.Protocol):
         """Write what is answered; after the last answer wait for the client to close, for a while."""
         ready: list[bytes] = []
         for response in self._responses:
-            if isinstance(response, Later):
+            if isinstance(response, PendingResponse):
                 break
             ready.append(response)
         del self._responses[: len(ready)]

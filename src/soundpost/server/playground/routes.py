@@ -18,7 +18,8 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.node import Node
 from soundpost.errors import JsonError
 from soundpost.server.api.events import publish_event
-from soundpost.server.api.requests import ApiError, Later, Request, Response, json_response
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import ApiError, Request, Response, json_response
 from soundpost.wire import channel_names, signatures, socket_id
 from soundpost.wire.json_text import encode, reader
 from soundpost.wire.origins import is_of_host, origin_of
@@ -69,7 +70,7 @@ class Playground:
         self._prefix = prefix
         self._state = node.by_id[app.id]
 
-    def respond(self, request: Request, path: str) -> Response | Later:
+    def respond(self, request: Request, path: str) -> Response | PendingResponse:
         """Answer a request. Raises ApiError."""
         host = request.headers().get(b"host", b"").decode("latin-1")
         if not self._is_own_name(host):
@@ -134,7 +135,7 @@ class Playground:
         answer["auth"] = f"{self._app.key}:{signatures.sign(self._app.secret, text)}"
         return json_response(answer)
 
-    def _publish(self, body: PublishBody) -> Response | Later:
+    def _publish(self, body: PublishBody) -> Response | PendingResponse:
         return publish_event(self._state, body.event, bytes(body.data).decode(), [body.channel])
 
 
