@@ -14,7 +14,7 @@ from support.harness import TIMEOUT, until
 
 PROGRAM = """
 import asyncio, re, sys, time, uvloop
-from soundpost.server.processes.loop_watchdog import Heartbeat
+from soundpost.server.processes.loop_watchdog import LoopWatchdog
 from soundpost.server.processes.logs import set_up_logging
 
 def stand_still():
@@ -26,7 +26,7 @@ def burn():
 
 async def main():
     set_up_logging(debug=False, process="")
-    heartbeat = Heartbeat(look_every=0.2, patience=5)
+    heartbeat = LoopWatchdog(check_interval=0.2, max_missed=5)
     print("ready", flush=True)
     loop = asyncio.get_running_loop()
     while True:

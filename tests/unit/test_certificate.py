@@ -75,13 +75,13 @@ def shown(certificate: Certificate) -> bytes:
 
 def look(certificate: Certificate, times: int) -> None:
     for _ in range(times):
-        certificate.look()
+        certificate.reload_if_changed()
 
 
 def test_one_that_is_the_same_is_not_read(certificate: Certificate, caplog: pytest.LogCaptureFixture) -> None:
     before = shown(certificate)
     look(certificate, 5)
-    certificate.read_anew()
+    certificate.reload()
     assert shown(certificate) == before
     assert not caplog.messages
 
@@ -117,7 +117,7 @@ def test_one_that_cannot_be_used_is_said_once(
     files.renew()
     files.put_chain()
     look(certificate, 5)
-    certificate.read_anew()
+    certificate.reload()
     assert shown(certificate) == before
     assert [record.levelno for record in caplog.records] == [logging.ERROR]
     files.put_key()
@@ -130,7 +130,7 @@ def test_when_told_to_it_is_read_at_once(files: Files, certificate: Certificate)
     files.renew()
     files.put_chain()
     files.put_key()
-    certificate.read_anew()
+    certificate.reload()
     assert shown(certificate) != before
 
 

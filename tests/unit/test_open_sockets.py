@@ -11,10 +11,10 @@ from soundpost.server.connections.open_sockets import OpenSockets
 class Connection:
     """Holds a socket."""
 
-    def __init__(self, sockets: OpenSockets, address: str = "a", *, may_go: bool = True) -> None:
+    def __init__(self, sockets: OpenSockets, address: str = "a", *, is_evictable: bool = True) -> None:
         self.counted_address = address
         self._sockets = sockets
-        self.may_go = may_go
+        self.is_evictable = is_evictable
         self.is_dropped = False
         self.peer = "an address"
 
@@ -71,7 +71,7 @@ def test_answered_then_silent_then_asked_and_never_an_application() -> None:
 
 def test_what_is_under_way_is_not_dropped() -> None:
     sockets = OpenSockets(1, lambda address: None)
-    busy = Connection(sockets, may_go=False)
+    busy = Connection(sockets, is_evictable=False)
     assert sockets.opened(busy)
     assert not sockets.opened(Connection(sockets))
     assert not busy.is_dropped

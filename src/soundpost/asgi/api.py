@@ -13,7 +13,7 @@ from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Request, Response
 from soundpost.server.api.router import Router
-from soundpost.server.connections.peer import GONE
+from soundpost.server.connections.peer import UNKNOWN_ADDRESS
 
 log = logging.getLogger("soundpost.api")
 
@@ -68,9 +68,9 @@ def query_of(scope: Mapping[str, Any]) -> bytes:
 
 
 def client_address_of(scope: Mapping[str, Any]) -> str:
-    """Return the client's address, or :data:`GONE` where the ASGI server does not tell it."""
+    """Return the client's address, or :data:`UNKNOWN_ADDRESS` where the ASGI server does not tell it."""
     client = scope.get("client")
-    return str(client[0]) if client and client[0] else GONE
+    return str(client[0]) if client and client[0] else UNKNOWN_ADDRESS
 
 
 async def _respond(runtime: EmbeddedRuntime, request: Request, prefix: str) -> Response:

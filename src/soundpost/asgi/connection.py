@@ -36,9 +36,9 @@ class AsgiConnection(Connection):
 
     __slots__ = (
         "_address",
+        "_cancelled",
+        "_close_message",
         "_closing",
-        "_end",
-        "_given_up",
         "_runtime",
         "_send",
         "_task",
@@ -60,8 +60,8 @@ class AsgiConnection(Connection):
         self._writer: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
         self._closing = False
-        self._end: Message | None = None
-        self._given_up = False
+        self._close_message: Message | None = None
+        self._cancelled = False
         self.last_seen = runtime.wheel.now
         self.pinged_at = -1
         self.slot = -1
@@ -79,7 +79,7 @@ class AsgiConnection(Connection):
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
                     break
-                self._take(message)
+                self._handle(message)
                 left -= 1
                 if not left:  # what has come already is received without a pause: others have their turn
                     left = SLICE
@@ -87,7 +87,7 @@ class AsgiConnection(Connection):
             if self._writer is not None:
                 await asyncio.wait([self._writer], timeout=self._runtime.close_timeout)
         except asyncio.CancelledError:
-            if not self._given_up or self._task is None or self._task.uncancel():
+            if not self._cancelled or self._task is None or self._task.uncancel():
                 raise
         finally:
             self._runtime.wheel.remove(self)
@@ -95,7 +95,7 @@ class AsgiConnection(Connection):
             if self._writer is not None:
                 self._writer.cancel()
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         self.last_seen = self._runtime.wheel.now
         text = message.get("text")
         if text is None:
@@ -135,8 +135,8 @@ class AsgiConnection(Connection):
                 text, size = self._waiting.popleft()
                 await self._send({"type": "websocket.send", "text": text})
                 self._waiting_bytes = max(0, self._waiting_bytes - size - _QUEUED)
-            if self._end is not None:
-                await self._send(self._end)
+            if self._close_message is not None:
+                await self._send(self._close_message)
         except Exception:  # servers raise what they like once the client is gone
             self._waiting.clear()
         finally:
@@ -149,7 +149,7 @@ class AsgiConnection(Connection):
         if self._closing:
             return
         fitting = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
-        self._end = {"type": "websocket.close", "code": code, "reason": fitting}
+        self._close_message = {"type": "websocket.close", "code": code, "reason": fitting}
         self._leave()
         if self._writer is None:
             self._writer = self._runtime.loop.create_task(self._send_waiting())
@@ -176,7 +176,7 @@ class AsgiConnection(Connection):
         """Ping, give up, or end the wait for a client that does not answer a close frame."""
         if self._closing:
             if self._task is not None:
-                self._given_up = True
+                self._cancelled = True
                 self._task.cancel()
             return 0
         return liveness.check(self, self.app.settings, now)

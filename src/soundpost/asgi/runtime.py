@@ -17,7 +17,7 @@ from soundpost.core.peers import Admission
 from soundpost.errors import ProtocolError
 from soundpost.log_throttle import LogThrottle
 from soundpost.server.api.requests import Request
-from soundpost.server.connections.upgrade import admit, full
+from soundpost.server.connections.upgrade import app_for, no_room_error
 from soundpost.server.runtime import Runtime
 from soundpost.wire import messages
 from soundpost.wire.frames import frame_payload
@@ -52,9 +52,9 @@ class EmbeddedRuntime(Runtime):
             return
         await send({"type": "websocket.accept"})
         try:
-            app = admit(self.node, prefix, request, origin, self.notices)
+            app = app_for(self.node, prefix, request, origin, self.notices)
             if self._max_websockets is not None and self.open_websockets >= self._max_websockets:
-                raise full("server_full")
+                raise no_room_error("server_full")
             await self._admit(app)
         except ProtocolError as error:
             await _refuse(send, error)
@@ -70,7 +70,7 @@ class EmbeddedRuntime(Runtime):
         self.node.peers.admit(app.settings.id, admission.set_result)
         admitted = await admission
         if admitted != "admitted":
-            raise full(admitted)
+            raise no_room_error(admitted)
 
     async def stop(self) -> None:
         """Close every connection with 4200 (pusher-js reconnects at once); wait for them to go, for a while."""

@@ -148,7 +148,7 @@ class Server(Runtime):
             listener.close()
         await self._drain(drain_time)
         deadline = time.monotonic() + self.settings.shutdown_timeout
-        while (self.open_websockets or self._answering()) and time.monotonic() < deadline:  # noqa: ASYNC110 - at the end
+        while (self.open_websockets or self._has_open_requests()) and time.monotonic() < deadline:  # noqa: ASYNC110 - at the end
             await asyncio.sleep(0.02)
         self.stopped = True
         self.stop_clock()
@@ -159,7 +159,7 @@ class Server(Runtime):
 
     async def _drain(self, seconds: float) -> None:
         """Send all clients away, some at a time, in the order in which they came."""
-        clients = [connection for state in self.node.by_id.values() for connection in state.connections.values()]
+        clients = [connection for app in self.node.by_id.values() for connection in app.connections.values()]
         steps, sent = max(1, round(seconds / _DRAIN_STEP)), 0
         for step in range(1, steps + 1):
             upto = math.ceil(len(clients) * step / steps)
@@ -172,7 +172,7 @@ class Server(Runtime):
             await self._pause(_DRAIN_STEP)
         self.send_all_away()  # those who came meanwhile, by way of an upgrade that was under way
 
-    def _answering(self) -> bool:
+    def _has_open_requests(self) -> bool:
         """Whether requests are still under way; connections without one are closed."""
         for connection in list(self.http_connections):
             connection.close_if_idle()
@@ -185,10 +185,10 @@ class Server(Runtime):
                 async with asyncio.timeout(seconds):
                     await self._hurry.wait()
 
-    def read_certificate_anew(self) -> None:
+    def reload_certificate(self) -> None:
         """Read the certificate now if its files have changed; the clock does so within a few seconds."""
         if self._certificate is not None:
-            self._certificate.read_anew()
+            self._certificate.reload()
 
     def _explain_tls(self, fault: ProxyHeaderError | None) -> bytes:
         return self.wrong_protocol.explain_missing_tls(fault).response().encode(keep_alive=False)
@@ -197,7 +197,7 @@ class Server(Runtime):
         """Under which address a socket is counted: a client's network, or a proxy's own address."""
         return self._counted_address(peer_address(transport))
 
-    def lost(self, connection: Connection) -> None:
+    def websocket_lost(self, connection: Connection) -> None:
         """A WebSocket's socket is gone."""
         self.sockets.count -= 1
         self.open_websockets -= 1
@@ -232,7 +232,7 @@ class Server(Runtime):
 
     def _limit_silent_sockets(self) -> None:
         """Close the sockets of an address that ask nothing and are more than it may have WebSockets of any app."""
-        limits = [state.settings.max_connections_per_ip for state in self.node.by_id.values()]
+        limits = [app.settings.max_connections_per_ip for app in self.node.by_id.values()]
         known = [limit for limit in limits if limit is not None]
         if not known or len(known) < len(limits):
             self._silent_beyond = set()
@@ -269,7 +269,7 @@ class Server(Runtime):
         self._limit_silent_sockets()
         self._look_for_descriptors()
         if self._certificate is not None:
-            self._certificate.look()
+            self._certificate.reload_if_changed()
 
     def _capacity(self, open_files: int) -> int:
         possible = max(1, open_files - _RESERVED_FILES)

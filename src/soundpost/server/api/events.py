@@ -24,7 +24,7 @@ from soundpost.wire.json_text import reader
 T = TypeVar("T")
 
 
-class Event(Struct):
+class ApiEvent(Struct):
     """The body of a publish; ``data`` is a string, JSON or not."""
 
     name: str
@@ -35,7 +35,7 @@ class Event(Struct):
     info: str | None = None
 
 
-class BatchEvent(Struct):
+class ApiBatchEvent(Struct):
     """One event of a batch."""
 
     name: str
@@ -45,16 +45,16 @@ class BatchEvent(Struct):
     info: str | None = None
 
 
-class Batch(Struct):
+class ApiBatch(Struct):
     """The body of a batch."""
 
-    batch: list[BatchEvent]
+    batch: list[ApiBatchEvent]
 
 
-_LOCALLY: Final = {"delivered": "local"}
+_LOCAL_ONLY: Final = {"delivered": "local"}
 """The clients of this host have the event; for those of others it waits."""
-_read_event: Final[Callable[[bytes], Event]] = reader(Event)
-_read_batch: Final[Callable[[bytes], Batch]] = reader(Batch)
+_read_event: Final[Callable[[bytes], ApiEvent]] = reader(ApiEvent)
+_read_batch: Final[Callable[[bytes], ApiBatch]] = reader(ApiBatch)
 
 
 def post_event(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
@@ -100,7 +100,7 @@ def publish_event(
 def _answer_event(app: App, channels: list[str], info: str | None) -> Response | PendingResponse:
     """What is said of an event that was published."""
     if info is None:
-        return OK if app.node.peers.reaches_all else json_response(_LOCALLY)
+        return OK if app.node.peers.reaches_all else json_response(_LOCAL_ONLY)
     return ask_nodes(
         app,
         ChannelQuery(app.settings.id, channels, attributes(info)),
@@ -132,10 +132,10 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
     return _answer_batch(app, batch)
 
 
-def _answer_batch(app: App, batch: list[BatchEvent]) -> Response | PendingResponse:
+def _answer_batch(app: App, batch: list[ApiBatchEvent]) -> Response | PendingResponse:
     """What is said of a batch that was published."""
     if all(event.info is None for event in batch):
-        return OK if app.node.peers.reaches_all else json_response(_LOCALLY)
+        return OK if app.node.peers.reaches_all else json_response(_LOCAL_ONLY)
     asked = [attributes(event.info or "") for event in batch]
 
     def response(infos: list[dict[str, Any]]) -> Response:
@@ -148,7 +148,7 @@ def _answer_batch(app: App, batch: list[BatchEvent]) -> Response | PendingRespon
 
 
 def _reach(app: App) -> dict[str, Any]:
-    return {} if app.node.peers.reaches_all else _LOCALLY
+    return {} if app.node.peers.reaches_all else _LOCAL_ONLY
 
 
 def _read(read: Callable[[bytes], T], body: bytes) -> T:
@@ -160,7 +160,7 @@ def _read(read: Callable[[bytes], T], body: bytes) -> T:
         raise ApiError(400, f"The body is not valid JSON: {error}") from None
 
 
-def _channels_of(event: Event) -> list[str]:
+def _channels_of(event: ApiEvent) -> list[str]:
     if event.channels is not None:
         channels = list(dict.fromkeys(event.channels))
     else:

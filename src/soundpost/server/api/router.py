@@ -35,9 +35,9 @@ _NAMED_ROUTES: Final[dict[tuple[str, str, bytes], NamedRoute]] = {
     ("users", "terminate_connections", b"POST"): users.terminate_connections,
 }
 _HEALTH: Final = Response(body=b'{"health":"OK"}')
-_ALONE: Final = Response(body=b'{"health":"OK","delivered":"local"}')
+_HEALTH_ALONE: Final = Response(body=b'{"health":"OK","delivered":"local"}')
 """Redis is away: this host serves its own clients, and no other could do better."""
-_DRAINING: Final = Response(503, b'{"health":"draining"}')
+_HEALTH_DRAINING: Final = Response(503, b'{"health":"draining"}')
 
 
 class Router:
@@ -112,8 +112,8 @@ class Router:
         if path == "/up":
             return _HEALTH
         if not self._is_ready():
-            return _DRAINING
-        return _HEALTH if self._node.peers.reaches_all else _ALONE
+            return _HEALTH_DRAINING
+        return _HEALTH if self._node.peers.reaches_all else _HEALTH_ALONE
 
     def _without_prefix(self, path: str) -> str:
         if not self._prefix:

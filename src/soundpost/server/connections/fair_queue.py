@@ -23,7 +23,7 @@ _TURN: Final = 0.002
 """Seconds of a loop turn that work from this queue may take."""
 
 
-class Worker(Protocol):
+class QueuedConnection(Protocol):
     """A connection with work left."""
 
     def work(self) -> None:
@@ -41,9 +41,9 @@ class FairQueue:
     ) -> None:
         self._call_soon = call_soon
         self._clock = clock
-        self._waiting: deque[Worker] = deque()
+        self._waiting: deque[QueuedConnection] = deque()
         self._deadline = 0.0
-        self._turns = False  # the end of this turn will be noticed
+        self._turn_has_begun = False  # the end of this turn will be noticed
 
     def __len__(self) -> int:
         """Return how many connections wait."""
@@ -51,34 +51,34 @@ class FairQueue:
 
     def has_time(self) -> bool:
         """Return whether work that has just come may begin in this loop turn, or has to queue."""
-        if not self._turns:
+        if not self._turn_has_begun:
             self._begin_turn()
         return self._clock() < self._deadline
 
-    def add(self, worker: Worker) -> None:
+    def add(self, connection: QueuedConnection) -> None:
         """Queue a connection with work left; it must not be queued already."""
-        self._waiting.append(worker)
-        if not self._turns:
+        self._waiting.append(connection)
+        if not self._turn_has_begun:
             self._begin_turn()
 
     def _begin_turn(self) -> None:
-        self._turns = True
+        self._turn_has_begun = True
         self._deadline = self._clock() + _TURN
         self._call_soon(self._serve)
 
     def _serve(self) -> None:
         """Serve the queue in a turn of its own, after what was read in this one."""
-        self._turns = False
+        self._turn_has_begun = False
         waiting = self._waiting
         if not waiting:
             return
         self._begin_turn()
         while waiting:
-            worker = waiting.popleft()
+            connection = waiting.popleft()
             try:
-                worker.work()
+                connection.work()
             except Exception:
                 log.exception("a connection is dropped: what it sent could not be handled")
-                worker.abort()
+                connection.abort()
             if self._clock() >= self._deadline:
                 return

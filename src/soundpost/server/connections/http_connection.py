@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, cast
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Request, Response
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
-from soundpost.server.connections.peer import GONE, peer_address, shown
+from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address, shown
 from soundpost.server.connections.request_reader import RequestReader
 from soundpost.server.connections.upgrade import Upgrade, begin_upgrade
 from soundpost.wire.client_address import client_address
@@ -102,14 +102,14 @@ class HttpConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has read them."""
         self._blocked = False
-        self._go_on()
+        self._resume()
 
     @property
     def peer(self) -> str:
         """The address of its other end, be it a proxy's; empty on a Unix socket."""
         return peer_address(self.transport)
 
-    def told(self, request: Request) -> str | None:
+    def forwarded_address(self, request: Request) -> str | None:
         """Where the client of a request is, if that is not where the connection comes from: a trusted proxy says so."""
         headers, counted = request.headers(), self._server.client_ip_headers
         if headers.keys().isdisjoint(counted):
@@ -118,13 +118,13 @@ class HttpConnection(asyncio.Protocol):
         address = client_address(peer, headers, self._server.trusted_proxies, counted)
         if address is None:
             self._server.wrong_protocol.warn_of_contradiction(peer, headers)
-            return GONE
+            return UNKNOWN_ADDRESS
         return None if address == peer else address
 
-    def client(self, request: Request) -> str:
+    def client_ip(self, request: Request) -> str:
         """Where the client of a request is."""
-        told = self.told(request)
-        return self.peer if told is None else told
+        forwarded = self.forwarded_address(request)
+        return self.peer if forwarded is None else forwarded
 
     def data_received(self, data: bytes) -> None:
         """Bytes of requests."""
@@ -168,9 +168,9 @@ class HttpConnection(asyncio.Protocol):
             steps -= 1
         if self._responses:
             self._server.node.after_sending(self._send_responses)
-        self._go_on()
+        self._resume()
 
-    def _go_on(self) -> None:
+    def _resume(self) -> None:
         """Parse further or read on, unless that has to wait: for a turn, for answers, for the client to read them."""
         if self._ending:
             self._unread.clear()
@@ -243,14 +243,14 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer(self, request: Request) -> None:
         if self.over_capacity:
-            self._server.warn_of_capacity(self.client(request))
+            self._server.warn_of_capacity(self.client_ip(request))
             self.refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
         try:
             response = self._server.router.respond(request)
         except ApiError as error:
             if error.status in (401, 403) and log.isEnabledFor(logging.INFO):
-                log.info("%d to %s: %a", error.status, shown(self.client(request)), error.message[:2000])
+                log.info("%d to %s: %a", error.status, shown(self.client_ip(request)), error.message[:2000])
             response = error.response()
         except Exception:
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
@@ -269,12 +269,12 @@ class HttpConnection(asyncio.Protocol):
             self._responses.append(_encoded(response.response, request))
         else:
             self._responses.append(response)
-            response.then(partial(self._answer_later, response, request))
+            response.then(partial(self._answer_pending, response, request))
 
-    def _answer_later(self, later: PendingResponse, request: Request) -> None:
+    def _answer_pending(self, pending: PendingResponse, request: Request) -> None:
         """The other nodes have answered: send this response, and those that waited behind it."""
-        if later.response is not None and later in self._responses:
-            self._responses[self._responses.index(later)] = _encoded(later.response, request)
+        if pending.response is not None and pending in self._responses:
+            self._responses[self._responses.index(pending)] = _encoded(pending.response, request)
             self._server.node.after_sending(self._send_responses)
 
     @property
@@ -301,7 +301,7 @@ class HttpConnection(asyncio.Protocol):
         return self._server.counted_address(self.transport)
 
     @property
-    def may_go(self) -> bool:
+    def is_evictable(self) -> bool:
         """Return whether another may have its socket: it is not about to become a WebSocket."""
         return self.upgrade is None
 
@@ -340,7 +340,7 @@ class HttpConnection(asyncio.Protocol):
             self._server.wheel.add(self, self._server.settings.close_timeout)
             self._server.sockets.answered(self)
         if self._unread:
-            self._go_on()
+            self._resume()
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """The transport becomes another protocol's, once what was asked before is answered."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-MOST: Final = 16 * 1024 * 1024
+MAX_READ: Final = 16 * 1024 * 1024
 """Bytes of one client that are read past; then its socket is not read from any more, and dropped in time."""
 
 
@@ -21,7 +21,7 @@ class Lingering:
     def may_read_on(self, connection: object, size: int) -> bool:
         """Count so many bytes; return whether more may be read."""
         read = self._read[connection] = self._read.get(connection, 0) + size
-        return read < MOST
+        return read < MAX_READ
 
     def forget(self, connection: object) -> None:
         """Forget a connection whose socket is gone."""

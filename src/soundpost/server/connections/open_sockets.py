@@ -31,7 +31,7 @@ class Occupant(Protocol):
         """Under which address it counts: asked for when addresses matter, which is seldom."""
 
     @property
-    def may_go(self) -> bool:
+    def is_evictable(self) -> bool:
         """Return whether nothing is under way that would be lost."""
 
 
@@ -118,7 +118,7 @@ class OpenSockets:
         crowded = len(own) * len(self._by_address) > len(self._silent)
         for candidates in (self._answered, own if crowded else {}, self._silent, self._asked):
             for occupant in candidates:
-                if occupant is not newcomer and occupant.may_go:
+                if occupant is not newcomer and occupant.is_evictable:
                     self._on_eviction(occupant.peer)
                     self.evict(occupant)
                     return True

@@ -8,17 +8,17 @@ from typing import Final
 
 from soundpost.wire.client_address import normal_address
 
-GONE: Final = "an unknown address"
+UNKNOWN_ADDRESS: Final = "an unknown address"
 
 
 def peer_address(transport: asyncio.BaseTransport) -> str:
-    """The address of a connection's other end; empty on a Unix socket, :data:`GONE` if it cannot be known any more.
+    """Return the address of a connection's other end; empty on a Unix socket, UNKNOWN_ADDRESS once the peer is gone.
 
     Not ``get_extra_info("peername")``: uvloop would keep the answer, 150 bytes for each connection.
     """
     known = transport.get_extra_info("socket")
     if known is None:
-        return GONE
+        return UNKNOWN_ADDRESS
     if known.family == socket.AF_UNIX:
         return ""
     try:
@@ -28,7 +28,7 @@ def peer_address(transport: asyncio.BaseTransport) -> str:
         finally:
             sock.detach()
     except OSError:
-        return GONE
+        return UNKNOWN_ADDRESS
     return normal_address(host) or host
 
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from soundpost.errors import ProxyHeaderError
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.http_connection import HttpConnection
-from soundpost.server.connections.peer import GONE, peer_address
-from soundpost.server.connections.tls import Handshake
+from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address
+from soundpost.server.connections.tls import TlsObject
 from soundpost.wire.proxy_protocol import ProxyHeader, read_proxy_header
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ProxiedConnection(HttpConnection):
-    """Reads the header first. On TLS it came before, and :class:`Handshake` has read it."""
+    """Reads the header first. On TLS it came before, and :class:`TlsObject` has read it."""
 
     __slots__ = ("_beginning", "_header")
 
@@ -30,13 +30,15 @@ class ProxiedConnection(HttpConnection):
         """A proxy connected, or somebody who is none."""
         super().connection_made(transport)
         address = peer_address(transport)
-        if self._is_gone(address):
+        if address == UNKNOWN_ADDRESS:  # a port scan or a health check that only connects: nobody is there to be told
+            self._ending = True
+            self.transport.abort()
             return
         if not self._server.trusted_proxies.trusts(address):
             self.refuse(self._server.wrong_protocol.explain_untrusted_proxy(address))
             return
         handshake = transport.get_extra_info("ssl_object")
-        if isinstance(handshake, Handshake):
+        if isinstance(handshake, TlsObject):
             self._header = handshake.header
             if handshake.fault is not None:
                 self.refuse(self._server.wrong_protocol.explain_missing_header(address, handshake.fault))
@@ -68,9 +70,9 @@ class ProxiedConnection(HttpConnection):
         """The proxy's client, unless it has none or speaks for itself."""
         return self._source or super().peer
 
-    def told(self, request: Request) -> str | None:
+    def forwarded_address(self, request: Request) -> str | None:
         """What a proxy before that one says, or what the header says."""
-        return super().told(request) or self._source
+        return super().forwarded_address(request) or self._source
 
     @property
     def _source(self) -> str | None:

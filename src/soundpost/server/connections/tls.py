@@ -22,7 +22,7 @@ Explain = Callable[[ProxyHeaderError | None], bytes]
 """Gives the answer to somebody who does not speak TLS; whether that is due to a PROXY header nobody understands."""
 
 
-class _Entrance:
+class _Entry:
     """What comes in before TLS does: a PROXY header, if one is expected; or plain HTTP, which is turned away."""
 
     def __init__(
@@ -35,7 +35,7 @@ class _Entrance:
         self.header: ProxyHeader | None = None
         self.fault: ProxyHeaderError | None = None
 
-    def lets_in(self) -> bool:
+    def admits_tls(self) -> bool:
         """Whether TLS may have what has come in."""
         data = self._incoming.read()
         if self._turned_away:
@@ -61,13 +61,13 @@ class _Entrance:
         return True
 
 
-class Handshake(ssl.SSLObject):
+class TlsObject(ssl.SSLObject):
     """A connection's TLS, once it is let in.
 
     Nobody else can see what comes before: the loop gives all it reads to TLS.
     """
 
-    entrance: _Entrance | None = None
+    entry: _Entry | None = None
     header: ProxyHeader | None = None
     """The PROXY header."""
     fault: ProxyHeaderError | None = None
@@ -75,13 +75,13 @@ class Handshake(ssl.SSLObject):
 
     def do_handshake(self) -> None:
         """As that of any ``SSLObject``."""
-        entrance = self.entrance
-        if entrance is not None:
-            if not entrance.lets_in():
+        entry = self.entry
+        if entry is not None:
+            if not entry.admits_tls():
                 raise ssl.SSLWantReadError
-            del self.entrance
-            if entrance.header is not None or entrance.fault is not None:
-                self.header, self.fault = entrance.header, entrance.fault
+            del self.entry
+            if entry.header is not None or entry.fault is not None:
+                self.header, self.fault = entry.header, entry.fault
         super().do_handshake()
 
 
@@ -101,31 +101,31 @@ class Certificate(ssl.SSLContext):
         self._tls = tls
         self._explain = explain
         self._expects_header = expects_header
-        self._read = self._seen = self._marks()
+        self._read = self._seen = self._fingerprints()
         self._current = _context(tls)
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any) -> ssl.SSLObject:
         """The TLS of a new connection."""
         made = self._current.wrap_bio(incoming, outgoing, *args, **options)
-        assert isinstance(made, Handshake)
-        made.entrance = _Entrance(incoming, outgoing, self._explain, expects_header=self._expects_header)
+        assert isinstance(made, TlsObject)
+        made.entry = _Entry(incoming, outgoing, self._explain, expects_header=self._expects_header)
         return made
 
-    def look(self) -> None:
+    def reload_if_changed(self) -> None:
         """Read the files anew if they have changed, and were the same when they were last looked at: call it often.
 
         Two files are not written at once; what does not fit together yet may do so a moment later.
         """
-        seen, self._seen = self._seen, self._marks()
+        seen, self._seen = self._seen, self._fingerprints()
         if seen == self._seen != self._read:
-            self.read_anew()
+            self.reload()
 
-    def read_anew(self) -> None:
+    def reload(self) -> None:
         """Read the files anew if they have changed. If they cannot be used, what was read before stays in use."""
-        marks = self._marks()
-        if marks == self._read:
+        fingerprints = self._fingerprints()
+        if fingerprints == self._read:
             return
-        self._read = marks
+        self._read = fingerprints
         try:
             self._current = _context(self._tls)
         except StartError as error:
@@ -133,9 +133,9 @@ class Certificate(ssl.SSLContext):
         else:
             log.warning("the certificate %s was read anew: it is used from now on", self._tls.certificate)
 
-    def _marks(self) -> list[tuple[int, ...]]:
+    def _fingerprints(self) -> list[tuple[int, ...]]:
         """By which changed files are known."""
-        return [_mark(file) for file in (self._tls.certificate, self._tls.key) if file is not None]
+        return [_fingerprint(file) for file in (self._tls.certificate, self._tls.key) if file is not None]
 
 
 def check_certificate(tls: TlsSettings) -> None:
@@ -144,7 +144,7 @@ def check_certificate(tls: TlsSettings) -> None:
         _context(tls)
 
 
-def _mark(file: str) -> tuple[int, ...]:
+def _fingerprint(file: str) -> tuple[int, ...]:
     try:
         found = os.stat(file)  # noqa: PTH116 - twice a second, for ever
     except OSError:
@@ -156,7 +156,7 @@ def _context(tls: TlsSettings) -> ssl.SSLContext:
     assert tls.certificate is not None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = _VERSIONS[tls.minimum_version]
-    context.sslobject_class = Handshake
+    context.sslobject_class = TlsObject
     try:
         context.load_cert_chain(tls.certificate, tls.key, (lambda: tls.passphrase or ""))
     except (OSError, ssl.SSLError) as error:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from soundpost.server.connections.peer import GONE, peer_address
+from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address
 
 if TYPE_CHECKING:
     import ssl
@@ -66,15 +66,15 @@ class TlsConnection(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """The address of its other end."""
-        return GONE if self._transport is None else peer_address(self._transport)
+        return UNKNOWN_ADDRESS if self._transport is None else peer_address(self._transport)
 
     @property
     def counted_address(self) -> str:
         """Under which address it counts among the sockets that are open."""
-        return GONE if self._transport is None else self._server.counted_address(self._transport)
+        return UNKNOWN_ADDRESS if self._transport is None else self._server.counted_address(self._transport)
 
     @property
-    def may_go(self) -> bool:
+    def is_evictable(self) -> bool:
         """Nothing has been asked."""
         return True
 

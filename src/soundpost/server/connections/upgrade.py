@@ -37,7 +37,7 @@ _MINUTE: Final = 60
 class Upgrade:
     """A WebSocket about to open: nothing is in its way but the app's number of connections, which all nodes share."""
 
-    __slots__ = ("_app", "_compressed", "_counted", "_http", "_response", "_server", "_told", "early")
+    __slots__ = ("_app", "_compressed", "_counted", "_forwarded_address", "_http", "_response", "_server", "early")
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Upgrade:
         app: App,
         response: bytes,
         compressed: bool,
-        told: str | None,
+        forwarded_address: str | None,
         early: bytes,
     ) -> None:
         self._server = server
@@ -54,7 +54,7 @@ class Upgrade:
         self._app = app
         self._response = response
         self._compressed = compressed
-        self._told = told
+        self._forwarded_address = forwarded_address
         self._counted: str | None = None
         self.early = early
         """Bytes that have come already and belong to the WebSocket."""
@@ -64,9 +64,9 @@ class Upgrade:
         app = self._app
         if app.settings.max_connections_per_ip is not None:
             self._counted = subnet_of(self._address) or None
-        app.node.peers.admit(app.settings.id, self.settle, self._counted)
+        app.node.peers.admit(app.settings.id, self.admitted, self._counted)
 
-    def settle(self, admission: Admission) -> None:
+    def admitted(self, admission: Admission) -> None:
         """Open it, or say who is full."""
         http, app = self._http, self._app
         http.upgrade = None
@@ -75,7 +75,7 @@ class Upgrade:
                 app.node.peers.release(app.settings.id, self._counted)
             return
         if admission != "admitted":
-            error = full(admission, self._address)
+            error = no_room_error(admission, self._address)
             self._server.notices.warn(
                 f"{admission} {app.settings.id}",
                 "app %s: refused a client from %s with %d: %s. No further ones are logged within a minute",
@@ -87,7 +87,7 @@ class Upgrade:
             )
             _refuse(http, self._response, error)
             return
-        connection = WebSocketConnection(app, self._server, http.transport, self._told)
+        connection = WebSocketConnection(app, self._server, http.transport, self._forwarded_address)
         if self._counted is not None:
             app.counted_addresses[connection.socket_id] = self._counted
         connection.takes_compressed = self._compressed
@@ -98,7 +98,7 @@ class Upgrade:
 
     @property
     def _address(self) -> str:
-        return self._http.peer if self._told is None else self._told
+        return self._http.peer if self._forwarded_address is None else self._forwarded_address
 
 
 def begin_upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
@@ -116,16 +116,16 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         log.info("asked for a WebSocket %s", _circumstances(server, http, request))
     try:
         if http.over_capacity or server.full_for_websockets:
-            server.warn_of_capacity(http.client(request))
-            raise full("server_full")
-        app = admit(
+            server.warn_of_capacity(http.client_ip(request))
+            raise no_room_error("server_full")
+        app = app_for(
             server.node, server.prefix, request, None if origin is None else origin.decode("latin-1"), server.notices
         )
     except ProtocolError as error:
-        log.info("refused a client from %s with %d: %a", shown(http.client(request)), error.code, str(error))
+        log.info("refused a client from %s with %d: %a", shown(http.client_ip(request)), error.code, str(error))
         _refuse(http, response, error)
         return
-    http.upgrade = Upgrade(server, http, app, response, compressed, http.told(request), early)
+    http.upgrade = Upgrade(server, http, app, response, compressed, http.forwarded_address(request), early)
     http.upgrade.ask()
 
 
@@ -137,14 +137,14 @@ def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None
 
 def _circumstances(server: Server, http: HttpConnection, request: Request) -> str:
     """What makes it plain in the log which way a request came."""
-    headers, peer, client = request.headers(), http.peer, http.client(request)
+    headers, peer, client = request.headers(), http.peer, http.client_ip(request)
     way = "" if client == peer else f" by way of {shown(peer)}"
     scheme = {True: ", https", False: ", http", None: ""}[is_secure(peer, headers, server.trusted_proxies)]
     host, origin = (headers.get(name, b"none").decode("latin-1")[:100] for name in (b"host", b"origin"))
     return f"from {shown(client)}{way}{scheme}; Host: {host!a}, Origin: {origin!a}, {request.path[:100]!a}"
 
 
-def full(admission: Admission, address: str = "") -> ProtocolError:
+def no_room_error(admission: Admission, address: str = "") -> ProtocolError:
     """What a client is told for whom there is no room."""
     if admission == "app_full":
         return ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
@@ -155,7 +155,7 @@ def full(admission: Admission, address: str = "") -> ProtocolError:
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
-def admit(node: Node, prefix: str, request: Request, origin: str | None, notices: LogThrottle) -> App:
+def app_for(node: Node, prefix: str, request: Request, origin: str | None, notices: LogThrottle) -> App:
     """The app a client may connect to. Raises ProtocolError with the close code for one that may not.
 
     A refused origin is logged, for it is most often a page of the operator's own.

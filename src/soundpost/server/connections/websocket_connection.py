@@ -12,7 +12,7 @@ from soundpost.core import flooding, liveness, oversized, protocol
 from soundpost.core.connection import Connection
 from soundpost.errors import FrameError
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
-from soundpost.server.connections.peer import GONE, peer_address
+from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address
 from soundpost.wire import codes, frames, messages
 from soundpost.wire.compression import unpack
 from soundpost.wire.frames import COMPRESSED, FrameReader, Message, read_single
@@ -32,14 +32,14 @@ class _State(Enum):
     OPEN = 0
     CLOSING = 1
     """Our close frame is sent: only the client's matters, to let the socket go sooner."""
-    DEAF = 2
+    DISCARDING = 2
     """The client cannot be understood: what still comes in is thrown away unread."""
-    DONE = 3
+    FLUSHING = 3
     """The client has ended its side too: the socket goes as soon as what waits is sent."""
 
 
 _OPEN: Final = _State.OPEN
-_NOT_READ: Final = (_State.DEAF, _State.DONE)
+_NOT_READ: Final = (_State.DISCARDING, _State.FLUSHING)
 
 
 class WebSocketConnection(Connection, asyncio.Protocol):
@@ -47,30 +47,32 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
     __slots__ = (
         "_blocked",
-        "_left",
+        "_forwarded_address",
         "_reader",
+        "_sends_control_frames",
         "_server",
         "_state",
-        "_told",
         "_transport",
-        "_uses_control_frames",
+        "_unhandled",
         "fd",
         "last_seen",
         "pinged_at",
         "slot",
     )
 
-    def __init__(self, app: App, server: Server, transport: asyncio.Transport, told: str | None = None) -> None:
-        """``told``: where the client is, if a proxy said so; else the kernel knows."""
+    def __init__(
+        self, app: App, server: Server, transport: asyncio.Transport, forwarded_address: str | None = None
+    ) -> None:
+        """``forwarded_address``: the client's, if a trusted proxy gave it; else the kernel is asked."""
         super().__init__(app)
-        self._told = told
+        self._forwarded_address = forwarded_address
         self._server = server
         self._transport: asyncio.Transport | None = transport
         self._reader: FrameReader | None = None
-        self._left: Iterator[Message | int] | None = None
+        self._unhandled: Iterator[Message | int] | None = None
         """Frames that have been read and are still to be acted on, while the connection waits for its turn."""
         self._state = _OPEN
-        self._uses_control_frames = False
+        self._sends_control_frames = False
         self._blocked: bytearray | None = None
         """Output that waits until the transport takes more, in one buffer: what is counted is what is held. None while
         nothing has to wait."""
@@ -143,7 +145,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._state is _OPEN and transport.get_extra_info("sslcontext") is None:
             self.fd = transport.get_extra_info("socket").fileno()
         self._end_output()
-        self._read_on()
+        self._resume_reading()
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and leave the node; the socket goes when the client has answered, or in a while."""
@@ -162,9 +164,9 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     @property
     def address(self) -> str:
         """Where the client is."""
-        if self._told is not None:
-            return self._told
-        return GONE if self._transport is None else peer_address(self._transport)
+        if self._forwarded_address is not None:
+            return self._forwarded_address
+        return UNKNOWN_ADDRESS if self._transport is None else peer_address(self._transport)
 
     @property
     def is_open(self) -> bool:
@@ -202,10 +204,10 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._reader is None:
             self._reader = FrameReader(oversized.most_read(self.app.settings), self.takes_compressed)
         came = self._reader.frames(data)
-        if self._left is not None:  # a transport may still deliver what it had when it was told to pause
-            self._left = chain(self._left, came)
+        if self._unhandled is not None:  # a transport may still deliver what it had when it was told to pause
+            self._unhandled = chain(self._unhandled, came)
             return
-        self._left = came
+        self._unhandled = came
         if self._server.fair_queue.has_time():
             self.work()
         else:
@@ -220,9 +222,9 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         """Act on a slice of the frames that came."""
         left = SLICE
         try:
-            for message in self._left or ():
+            for message in self._unhandled or ():
                 if isinstance(message, Message):
-                    self._take(message)
+                    self._handle(message)
                 elif self._state is _OPEN:
                     flooding.count_fragment(self, message)
                 if self._state in _NOT_READ:
@@ -232,27 +234,31 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                     if self._state is _OPEN:
                         self._wait_for_turn()
                         return
-                    self._ignore()  # who still sends so much is not about to answer our close frame
+                    self._discard_input()  # who still sends so much is not about to answer our close frame
                     break
         except FrameError as error:
-            self._break_off(error)
-        self._left = None
+            self._fail_connection(error)
+        self._unhandled = None
         if self._state in _NOT_READ or (self._reader is not None and self._reader.idle):
             self._reader = None
-        self._read_on()
+        self._resume_reading()
 
-    def _read_on(self) -> None:
+    def _resume_reading(self) -> None:
         """Read again, unless the connection waits for its turn or for much output to be read."""
         blocked = 0 if self._blocked is None else len(self._blocked)
-        if self._transport is not None and self._left is None and blocked <= self.app.settings.max_output_buffer // 2:
+        if (
+            self._transport is not None
+            and self._unhandled is None
+            and blocked <= self.app.settings.max_output_buffer // 2
+        ):
             self._transport.resume_reading()
 
-    def _take(self, message: Message) -> None:
+    def _handle(self, message: Message) -> None:
         if message.opcode & COMPRESSED:
             message = unpack(message, oversized.most_read(self.app.settings))
         opcode, payload = message
         if opcode == frames.CLOSE:
-            self._take_close(payload)
+            self._handle_close(payload)
         elif self._state is not _OPEN:
             return
         elif opcode == frames.TEXT:
@@ -261,20 +267,20 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             else:
                 oversized.refuse(self, payload)
         elif opcode in (frames.PING, frames.PONG):
-            self._uses_control_frames = True
-            if flooding.takes_rate_limited_junk(self) and opcode == frames.PING:
+            self._sends_control_frames = True
+            if flooding.takes_waste(self) and opcode == frames.PING:
                 self.write(frames.encode_frame(frames.PONG, payload))
         else:
             self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
 
-    def _take_close(self, payload: bytes) -> None:
+    def _handle_close(self, payload: bytes) -> None:
         """The client's close frame, first or in answer to ours: both sides are done."""
         code, reason = frames.parse_close(payload)
         self.close(code, reason)
-        self._state = _State.DONE
+        self._state = _State.FLUSHING
         self._end_output()
 
-    def _break_off(self, error: FrameError) -> None:
+    def _fail_connection(self, error: FrameError) -> None:
         """Close after bytes that cannot be understood; what follows them cannot either, and is read past.
 
         Closing the socket at once, while the client still sends, would lose the close frame on its way.
@@ -282,20 +288,20 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._state is _OPEN:
             reason = oversized.close_reason(self) if error.code == frames.TOO_BIG else error.reason
             self.close(error.code, reason)
-        self._ignore()
+        self._discard_input()
 
-    def _ignore(self) -> None:
+    def _discard_input(self) -> None:
         """Read past whatever still comes."""
-        self._state = _State.DEAF
+        self._state = _State.DISCARDING
         self._end_output()
 
     def _end_output(self) -> None:
         """Once our close frame is sent, end our side, or both if the client has ended its own."""
         if self._transport is None or self._blocked is not None:
             return
-        if self._state is _State.DONE:
+        if self._state is _State.FLUSHING:
             self._transport.close()
-        elif self._state is _State.DEAF and self._transport.can_write_eof():
+        elif self._state is _State.DISCARDING and self._transport.can_write_eof():
             self._transport.write_eof()
 
     def eof_received(self) -> bool:
@@ -303,16 +309,16 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._blocked is None or self._transport is None or not self._transport.can_write_eof():
             return False
         self.close(frames.NORMAL_CLOSURE, "")
-        self._state = _State.DONE
+        self._state = _State.FLUSHING
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone. The descriptor is still ours until this returns, and must be forgotten by then."""
-        self._transport = self._blocked = self._left = None
+        self._transport = self._blocked = self._unhandled = None
         self._server.wheel.remove(self)
         if self._state is not _OPEN:
             self._server.lingering.forget(self)
-        self._server.lost(self)
+        self._server.websocket_lost(self)
         if self._state is _OPEN:
             self._leave()
 
@@ -327,7 +333,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
     def ping(self) -> None:
         """With a WebSocket ping for clients that use those themselves, else with a ``pusher:ping``."""
-        self.send(_WS_PING if self._uses_control_frames else messages.PING)
+        self.send(_WS_PING if self._sends_control_frames else messages.PING)
 
     def give_up(self) -> None:
         """The client did not answer a ping."""

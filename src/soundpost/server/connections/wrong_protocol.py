@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from soundpost.server.api.requests import ApiError
-from soundpost.server.connections.peer import GONE, peer_address, shown
+from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address, shown
 from soundpost.wire import codes
 from soundpost.wire.client_address import HEADERS
 from soundpost.wire.proxy_protocol import BEGINNINGS
@@ -64,7 +64,7 @@ class WrongProtocol:
         ``fault``: the reason if the connection lacks a PROXY header that is expected first.
         """
         if fault is not None:
-            return self.explain_missing_header(GONE, fault)
+            return self.explain_missing_header(UNKNOWN_ADDRESS, fault)
         self._notices.warn(
             "HTTP to a TLS port",
             "a client speaks plain HTTP to %s, which has TLS (server.tls.certificate): a proxy in front needs "

@@ -68,7 +68,7 @@ class Playground:
         self._app = app
         self._hostname = None if hostname is None else hostname.lower()
         self._prefix = prefix
-        self._state = node.by_id[app.id]
+        self._core_app = node.by_id[app.id]
 
     def respond(self, request: Request, path: str) -> Response | PendingResponse:
         """Answer a request. Raises ApiError."""
@@ -136,7 +136,7 @@ class Playground:
         return json_response(answer)
 
     def _publish(self, body: PublishBody) -> Response | PendingResponse:
-        return publish_event(self._state, body.event, bytes(body.data).decode(), [body.channel])
+        return publish_event(self._core_app, body.event, bytes(body.data).decode(), [body.channel])
 
 
 def _is_address(name: str) -> bool:

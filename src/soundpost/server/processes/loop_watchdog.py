@@ -19,27 +19,27 @@ from soundpost.server.processes.sd_notify import notify, watchdog_interval
 
 log = logging.getLogger("soundpost.server")
 
-_LOOK_EVERY: Final = 5.0
-_PATIENCE: Final = 6
+_CHECK_INTERVAL: Final = 5.0
+_MAX_MISSED: Final = 6
 """Looks in a row at a loop that has not turned."""
-_LAST_WORDS: Final = 2.0
+_DUMP_TIMEOUT: Final = 2.0
 _EXIT_STATUS: Final = 70  # EX_SOFTWARE of sysexits(3)
 
 
-class Heartbeat:
+class LoopWatchdog:
     """Watches over the running loop until :meth:`stop`. Times in seconds."""
 
-    def __init__(self, look_every: float = _LOOK_EVERY, patience: int = _PATIENCE) -> None:
-        self._look_every = look_every
-        self._patience = patience
+    def __init__(self, check_interval: float = _CHECK_INTERVAL, max_missed: int = _MAX_MISSED) -> None:
+        self._check_interval = check_interval
+        self._max_missed = max_missed
         self._loop = asyncio.get_running_loop()
         self._beats = 0
         self._stopped = threading.Event()
         interval = watchdog_interval()
-        self._period = min(1.0, look_every / 2) if interval is None else min(interval, look_every / 2)
-        self._tells = interval is not None
+        self._period = min(1.0, check_interval / 2) if interval is None else min(interval, check_interval / 2)
+        self._notifies = interval is not None
         self._timer = self._loop.call_soon(self._beat)
-        threading.Thread(target=self._watch, name="soundpost-heartbeat", daemon=True).start()
+        threading.Thread(target=self._watch, name="soundpost-watchdog", daemon=True).start()
 
     def stop(self) -> None:
         """Watch no more."""
@@ -48,27 +48,27 @@ class Heartbeat:
 
     def _beat(self) -> None:
         self._beats += 1
-        if self._tells:
+        if self._notifies:
             notify("WATCHDOG=1")
         self._timer = self._loop.call_later(self._period, self._beat)
 
     def _watch(self) -> None:
         last, still = 0, 0
-        while not self._stopped.wait(self._look_every):
+        while not self._stopped.wait(self._check_interval):
             beats = self._beats
             still = still + 1 if beats == last else 0
             last = beats
-            if still >= self._patience:
+            if still >= self._max_missed:
                 log.critical(
                     "the event loop has stood still for %.0f s: this process ends, to be started anew. It was doing:",
-                    still * self._look_every,
+                    still * self._check_interval,
                 )
-                saying = threading.Thread(target=_say_what_it_does, daemon=True)
-                saying.start()
-                saying.join(_LAST_WORDS)  # no longer: nobody may be reading stderr
+                dumping = threading.Thread(target=_dump_stacks, daemon=True)
+                dumping.start()
+                dumping.join(_DUMP_TIMEOUT)  # no longer: nobody may be reading stderr
                 os._exit(_EXIT_STATUS)
 
 
-def _say_what_it_does() -> None:
-    stderr().drain(_LAST_WORDS)
+def _dump_stacks() -> None:
+    stderr().drain(_DUMP_TIMEOUT)
     faulthandler.dump_traceback(sys.stderr)

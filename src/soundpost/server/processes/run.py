@@ -17,7 +17,7 @@ from soundpost.server.processes.control import ControlServer
 from soundpost.server.processes.control_paths import control_name
 from soundpost.server.processes.daemon import Daemon
 from soundpost.server.processes.logs import set_up_logging, stderr
-from soundpost.server.processes.loop_watchdog import Heartbeat
+from soundpost.server.processes.loop_watchdog import LoopWatchdog
 from soundpost.server.processes.single_process import SingleProcess
 from soundpost.server.processes.supervision import STOPS, Ending, Supervision
 from soundpost.server.processes.workers import Workers
@@ -68,13 +68,13 @@ async def _serve(
         return "stop"
     control = ControlServer(supervision, control_name(daemon.port, settings.server.unix_socket))
     await control.start()
-    heartbeat = Heartbeat()
+    watchdog = LoopWatchdog()
     on_ready(_listening(settings.server, daemon.port, capacity))
     sd_notify.notify(f"READY=1\nSTATUS=serving at {settings.server.unix_socket or f'port {daemon.port}'}")
     try:
-        ending = await supervision.until_the_end()
+        ending = await supervision.wait()
     finally:
-        heartbeat.stop()
+        watchdog.stop()
         control.stop()
     if ending == "exec":  # another SIGHUP is to wait until there is a handler again
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)

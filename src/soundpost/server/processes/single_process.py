@@ -18,7 +18,7 @@ from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.scaling import redis_backplane
-from soundpost.server.processes.socket_activation import hand_on
+from soundpost.server.processes.socket_activation import make_inheritable
 from soundpost.server.processes.status import Status
 from soundpost.server.server import Server
 
@@ -70,7 +70,7 @@ class SingleProcess:
 
     def begin_restart(self, settings: Settings) -> Restart:
         """Leave listening sockets for the successor. Raises StartError for settings with which it could not start."""
-        hand_on(self._sockets_for(settings))
+        make_inheritable(self._sockets_for(settings))
         return Restart("restarting", None)
 
     def reload(self, apps: tuple[AppSettings, ...]) -> None:
@@ -78,7 +78,7 @@ class SingleProcess:
         self.settings = msgspec.structs.replace(self.settings, apps=apps)
         self._registry.reconfigure(apps)
         self._server.node.reconfigure(apps)
-        self._server.read_certificate_anew()
+        self._server.reload_certificate()
 
     def status(self) -> Status:
         """How it is doing."""

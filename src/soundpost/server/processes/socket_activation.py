@@ -15,7 +15,7 @@ _OURS: Final = "_SOUNDPOST_SOCKETS"
 _FIRST_OF_SYSTEMD: Final = 3
 
 
-def hand_on(sockets: Iterable[socket.socket]) -> None:
+def make_inheritable(sockets: Iterable[socket.socket]) -> None:
     """Have what this process becomes by ``exec`` inherit copies of listening sockets, if any."""
     files = []
     for sock in sockets:

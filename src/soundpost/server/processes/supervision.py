@@ -76,7 +76,7 @@ class Supervision:
         """How it ends, as far as is known."""
         return self._ending
 
-    async def until_the_end(self) -> Ending:
+    async def wait(self) -> Ending:
         """Wait until it has ended, or is to be replaced by itself."""
         return await self._end
 
@@ -92,9 +92,9 @@ class Supervision:
         before = {app.id: app for app in self._daemon.settings.apps}
         after = {app.id: app for app in settings.apps}
         self._daemon.reload(settings.apps)
-        said = f"apps reloaded: {_changes(before, after)}{_not_reloaded(self._daemon.settings, settings)}"
-        log.warning("%s", said)
-        return said
+        message = f"apps reloaded: {_changes(before, after)}{_not_reloaded(self._daemon.settings, settings)}"
+        log.warning("%s", message)
+        return message
 
     def restart(self) -> str:
         """Begin to put new code and a newly read configuration in place of what runs; say how.
@@ -155,7 +155,7 @@ class Supervision:
             sd_notify.notify("READY=1")
 
     def _take_turn(self, backplane: RedisBackplane) -> None:
-        """Another host, or this one, said that all are to restart."""
+        """Restart when it is the turn of this host: this host or another one asked all to restart."""
         if self._turn is None or self._turn.done():
             self._turn = asyncio.ensure_future(self._restart_in_turn(backplane))
 
@@ -182,7 +182,7 @@ class Supervision:
         sd_notify.notify("STOPPING=1")
         self._ending = "stop"
         if self._starting is not None:
-            self._stopped_early(self._starting)
+            self._cancel_start(self._starting)
         elif self._stopping is not None:
             self._daemon.hurry()
         elif number == signal.SIGINT:
@@ -192,7 +192,7 @@ class Supervision:
             seconds = drain_time(self._daemon.settings, others_serve=in_cluster)
             self._stop_with(self._daemon.stop(seconds, self._daemon.settings.server.drain_delay))
 
-    def _stopped_early(self, starting: asyncio.Task[int]) -> None:
+    def _cancel_start(self, starting: asyncio.Task[int]) -> None:
         starting.cancel()
         if not self._end.done():
             self._end.set_result("stop")

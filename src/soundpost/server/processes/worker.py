@@ -79,7 +79,7 @@ class Worker:
         self._apps = apps
         if self._server is not None:
             self._server.node.reconfigure(apps)
-            self._server.read_certificate_anew()
+            self._server.reload_certificate()
 
     def _receive(self, message: Message) -> None:
         if isinstance(message, Configuration):

@@ -27,13 +27,13 @@ class WorkerProcess:
     def __init__(self, number: int, sockets: list[socket.socket]) -> None:
         self.number = number
         self.sockets = sockets
-        self.places = [(sock.family, sock.getsockname()) for sock in sockets]
+        self.addresses = [(sock.family, sock.getsockname()) for sock in sockets]
         self.process: asyncio.subprocess.Process | None = None
         self.link: HubLink
         self.end: WorkerEnd
         self.capacity = 0
         """Sockets the process may open; 0 until it listens."""
-        self.listens: asyncio.Future[None]
+        self.ready: asyncio.Future[None]
         """Done when it listens; StartError if it could not."""
         self.fault = ""
         """Why it could not start, in its own words."""
@@ -46,7 +46,7 @@ class WorkerProcess:
     def successor(self) -> WorkerProcess:
         """One to take its place, on the same sockets. Raises OSError."""
         waits = any(sock.fileno() < 0 for sock in self.sockets)  # to be started again, with its sockets closed
-        return WorkerProcess(self.number, listen_again(self.places) if waits else self.sockets)
+        return WorkerProcess(self.number, listen_again(self.addresses) if waits else self.sockets)
 
     def __str__(self) -> str:
         return f"worker {self.number}" + ("" if self.process is None else f" (process {self.process.pid})")
@@ -66,8 +66,8 @@ class WorkerProcess:
         self.capacity = self.unanswered = 0
         self.fault = ""
         self.began = time.monotonic()
-        self.listens = loop.create_future()
-        self.listens.add_done_callback(lambda future: future.cancelled() or future.exception())  # somebody looked
+        self.ready = loop.create_future()
+        self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())  # somebody looked
         self.link = link = HubLink(lambda message: receive(self, message), lambda: hub.remove(end))
         self.end = end = hub.add(link.send)
         await loop.create_connection(lambda: link, sock=ours)
@@ -94,8 +94,8 @@ class WorkerProcess:
         assert self.process is not None
         status = await self.process.wait()
         self.link.close()
-        if not self.listens.done():
-            self.listens.set_exception(StartError(self.fault or f"{self} {how_it_ended(status)} before it listened"))
+        if not self.ready.done():
+            self.ready.set_exception(StartError(self.fault or f"{self} {exit_reason(status)} before it listened"))
         return status
 
     @property
@@ -131,7 +131,7 @@ class WorkerProcess:
             self.signal(signal.SIGKILL)
             await self.process.wait()
 
-    def hangs(self) -> str:
+    def hang_reason(self) -> str:
         """Why the process is of no use any more, if so; one more ping will have gone unanswered when this is asked
         again."""
         if self.unanswered >= _MAX_UNANSWERED:
@@ -142,7 +142,7 @@ class WorkerProcess:
         return ""
 
 
-def how_it_ended(status: int) -> str:
+def exit_reason(status: int) -> str:
     """An exit status in words."""
     if status >= 0:
         return f"ended with exit status {status} (the lines it wrote before this have the reason)"

@@ -24,7 +24,7 @@ from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.processes.daemon import Restart, drain_time
 from soundpost.server.processes.scaling import redis_backplane
 from soundpost.server.processes.status import Status, WorkerStatus
-from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, how_it_ended
+from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, exit_reason
 
 log = logging.getLogger("soundpost.workers")
 
@@ -55,9 +55,9 @@ class Workers:
         self._workers = [WorkerProcess(number, own) for number, own in enumerate(sockets, 1)]
         self.port = port_of(sockets[0])
         self._stopping = self._started = False
-        self._passing: set[WorkerProcess] = set()
+        self._in_transition: set[WorkerProcess] = set()
         """In a restart: the one that is about to take a place, or the one that has lost it."""
-        self._keepers: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
         """Start all workers; give how many sockets they may open. Raises StartError if one cannot start."""
@@ -66,9 +66,9 @@ class Workers:
                 await self.backplane.start()
             for worker in self._workers:
                 await self._spawn(worker, self.settings)
-                self._keep(worker)
-            self._do(self._watch())
-            await asyncio.gather(*(asyncio.shield(worker.listens) for worker in self._workers))
+                self._keep_alive(worker)
+            self._start_task(self._watch())
+            await asyncio.gather(*(asyncio.shield(worker.ready) for worker in self._workers))
         except OSError as error:
             await self.stop()
             raise StartError(f"cannot start the workers: {error}") from None
@@ -89,15 +89,15 @@ class Workers:
         """Have the workers send their clients away, after ``delay`` seconds and over ``drain_time`` seconds, and end;
         those that do not are killed."""
         self._stopping = True
-        for worker in self._passing:  # one that starts need not any more, one that goes may go faster
+        for worker in self._in_transition:  # one that starts need not any more, one that goes may go faster
             worker.signal(signal.SIGTERM)
-        everybody = [*self._workers, *self._passing]
+        everybody = [*self._workers, *self._in_transition]
         for worker in everybody:
             worker.close_sockets()
         limit = self._limit(drain_time + delay)
         await asyncio.gather(*(worker.retire(Retire(drain_time, delay), limit) for worker in everybody))
-        for keeper in self._keepers:
-            keeper.cancel()
+        for task in self._tasks:
+            task.cancel()
         if self.backplane is not None:
             await self.backplane.stop()
 
@@ -151,7 +151,7 @@ class Workers:
             new = old.successor()
         except OSError as error:
             raise StartError(f"{old} cannot be replaced: {error}") from None
-        with self._pass(new):
+        with self._transition(new):
             await self._start_new(new, settings)
             if self._stopping:
                 return
@@ -159,19 +159,19 @@ class Workers:
         if self.settings is not settings:
             self.settings = settings
             self._hub.reconfigure(settings.apps)
-        self._keep(new)
+        self._keep_alive(new)
         if old.sockets is not new.sockets:
             old.close_sockets()
         seconds = drain_time(settings, others_serve=True)
-        with self._pass(old):
+        with self._transition(old):
             await old.retire(Retire(seconds, 0), self._limit(seconds))
 
     async def _start_new(self, new: WorkerProcess, settings: Settings) -> None:
         try:
             await self._spawn(new, settings)
-            waiting = self._do(_ended(new))
+            waiting = self._start_task(_ended(new))
             async with asyncio.timeout(_TIME_TO_START):
-                await asyncio.shield(new.listens)
+                await asyncio.shield(new.ready)
             waiting.cancel()
         except (OSError, StartError) as error:  # TimeoutError is an OSError
             new.signal(signal.SIGKILL)
@@ -181,12 +181,12 @@ class Workers:
             raise StartError(f"worker {new.number} could not be replaced: {reason}. The old one goes on") from None
 
     @contextmanager
-    def _pass(self, worker: WorkerProcess) -> Iterator[None]:
-        self._passing.add(worker)
+    def _transition(self, worker: WorkerProcess) -> Iterator[None]:
+        self._in_transition.add(worker)
         try:
             yield
         finally:
-            self._passing.discard(worker)
+            self._in_transition.discard(worker)
 
     def _limit(self, time_to_drain: float) -> float:
         return time_to_drain + self.settings.server.shutdown_timeout + _GRACE
@@ -197,22 +197,22 @@ class Workers:
         configuration = Configuration(worker.number, settings, self._playground, self._debug)
         await worker.spawn(self._hub, configuration, self._receive)
 
-    def _keep(self, worker: WorkerProcess) -> None:
-        self._do(self._look_after(worker))
+    def _keep_alive(self, worker: WorkerProcess) -> None:
+        self._start_task(self._restart_on_death(worker))
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.ensure_future(work)
-        self._keepers.add(task)
-        task.add_done_callback(self._keepers.discard)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _look_after(self, worker: WorkerProcess) -> None:
+    async def _restart_on_death(self, worker: WorkerProcess) -> None:
         """Start a worker anew whenever it dies."""
         while True:
             status = await worker.wait()
             if self._stopping or worker.retired or not self._started:
                 return
-            ended = f"could not start: {worker.fault}" if worker.fault else how_it_ended(status)
+            ended = f"could not start: {worker.fault}" if worker.fault else exit_reason(status)
             long_enough = time.monotonic() - worker.began >= _LONG_ENOUGH
             worker.deaths = 1 if long_enough else worker.deaths + 1
             wait = 0 if worker.deaths == 1 else min(2 ** (worker.deaths - 2), _LONGEST_WAIT)
@@ -248,7 +248,7 @@ class Workers:
             worker.close_sockets()
         await asyncio.sleep(seconds)
         if own and not worker.retired:
-            worker.sockets = listen_again(worker.places)
+            worker.sockets = listen_again(worker.addresses)
 
     # What the workers say
 
@@ -258,7 +258,7 @@ class Workers:
         elif isinstance(message, Ready):
             worker.end.has_observers = message.has_observers
             worker.capacity = message.capacity
-            worker.listens.set_result(None)
+            worker.ready.set_result(None)
             if self._started:
                 log.warning("%s serves now", worker)
         elif isinstance(message, Failed):
@@ -272,7 +272,7 @@ class Workers:
             await asyncio.sleep(PING_INTERVAL)
             self._hub.housekeep()
             for worker in filter(lambda worker: worker.runs, self._workers):
-                reason = worker.hangs()
+                reason = worker.hang_reason()
                 if reason:
                     log.error("%s hangs: %s; it is killed", worker, reason)
                     worker.signal(signal.SIGKILL)
