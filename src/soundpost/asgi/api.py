@@ -1,4 +1,4 @@
-"""The HTTP API over ASGI: a request is collected, routed as the daemon does, and answered."""
+"""The HTTP API over ASGI, with the routes of the standalone server."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from soundpost.server.connections.peer import UNKNOWN_ADDRESS
 log = logging.getLogger("soundpost.api")
 
 _LONGEST_NUMBER: Final = 18
-"""Digits of a Content-Length that are read: it is too large with fewer."""
+"""Digits of a Content-Length that are read: a number with so many is too large in any case."""
 
 
 async def answer(
     runtime: EmbeddedRuntime, scope: Mapping[str, Any], prefix: str, max_size: int, receive: Receive, send: Send
 ) -> None:
-    """Answer one request; a publish once its events are on their way to the clients."""
+    """Answer one request; answer a publish once its events are on their way to the clients."""
     try:
         body = await _body(scope, receive, max_size)
         if body is None:
@@ -42,7 +42,7 @@ async def answer(
 
 
 def request_of(scope: Mapping[str, Any], body: bytes = b"") -> Request:
-    """A request as routes take it. What ASGI lets a server leave out may be missing, or None."""
+    """Return the request for the routes. Optional keys of the ASGI scope may be missing, or None."""
     headers = [(bytes(name), bytes(value)) for name, value in scope["headers"]]
     keys = [value for name, value in headers if name.lower() == b"idempotency-key"]
     method = (scope.get("method") or "GET").encode("latin-1", errors="replace")
@@ -55,7 +55,7 @@ def request_of(scope: Mapping[str, Any], body: bytes = b"") -> Request:
 
 
 def path_of(scope: Mapping[str, Any]) -> bytes:
-    """The path as it was sent; as it may have been sent, where the server keeps only what it has made of it."""
+    """Return the path as it was sent; encode the decoded path where the ASGI server gives no ``raw_path``."""
     raw = scope.get("raw_path")
     if raw:
         return bytes(raw).partition(b"?")[0]  # some leave the query in it
@@ -63,7 +63,7 @@ def path_of(scope: Mapping[str, Any]) -> bytes:
 
 
 def query_of(scope: Mapping[str, Any]) -> bytes:
-    """The query as it was sent."""
+    """Return the query as it was sent."""
     return bytes(scope.get("query_string") or b"")
 
 
@@ -89,7 +89,7 @@ async def _respond(runtime: EmbeddedRuntime, request: Request, prefix: str) -> R
 
 
 async def _body(scope: Mapping[str, Any], receive: Receive, max_size: int) -> bytes | None:
-    """The body; None if the client is gone before it is whole. Raises ApiError for a larger one."""
+    """Return the body; None if the client is gone before the end. Raises ApiError for more than ``max_size`` bytes."""
     announced = next(
         (bytes(value) for name, value in scope["headers"] if bytes(name).lower() == b"content-length"), b"0"
     )

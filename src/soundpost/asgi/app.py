@@ -1,4 +1,4 @@
-"""The ASGI application: what is Soundpost's goes to the server, the rest to the application it is wrapped around."""
+"""The ASGI application of the embedded server, alone or wrapped around another application."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _servers: WeakValueDictionary[str, App] = WeakValueDictionary()
 
 
 class App:
-    """An embedded server.
+    """An embedded server, as an ASGI application.
 
-    Mounted (``app.mount("/", App())``) it answers everything below; around an ``app`` (``App(app)``, or as a
-    middleware) it takes ``/app/…`` and ``/apps/…``, and leaves the rest to it. ``apps`` and ``server`` are ``[[apps]]``
-    and ``[server]`` as in ``soundpost.toml``; without ``apps`` it is configured as ``soundpost start`` is: by that
-    file, ``.env`` and the environment. Raises ConfigurationError.
+    A mounted one (``app.mount("/", App())``) answers all requests below its path. One around another ``app``
+    (``App(app)``, or a middleware) answers ``/app/…`` and ``/apps/…`` and leaves the rest to that application. ``apps``
+    and ``server`` are ``[[apps]]`` and ``[server]`` of ``soundpost.toml``. Without ``apps`` the configuration is that
+    of ``soundpost start``: the file, ``.env`` and the environment. Raises ConfigurationError.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class App:
             _servers[each.id] = self
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Serve a connection."""
+        """Serve one ASGI scope: lifespan, HTTP request or WebSocket."""
         kind = scope["type"]
         if kind == "lifespan":
             await self._lifespan(scope, receive, send)
@@ -89,7 +89,7 @@ class App:
             await api.answer(runtime, scope, prefix, self.settings.max_request_size, receive, send)
 
     def start(self) -> EmbeddedRuntime:
-        """Begin to serve in the running event loop, unless it does. Raises RuntimeError if it serves in another."""
+        """Serve in the running event loop; return the runtime. Raises RuntimeError if it serves in another loop."""
         loop = asyncio.get_running_loop()
         if self._runtime is not None and self._runtime.loop is not loop:
             if self._runtime.loop.is_running():
@@ -101,12 +101,12 @@ class App:
 
     @property
     def state(self) -> EmbeddedRuntime | None:
-        """What it is in the event loop it serves in; None if it does not serve."""
+        """The runtime in the event loop that is served; None before the start and after the end."""
         runtime = self._runtime
         return None if runtime is None or runtime.stopping or runtime.loop.is_closed() else runtime
 
     async def stop(self) -> None:
-        """Close every connection with 4200: pusher-js connects again at once."""
+        """Close every connection with 4200: pusher-js reconnects at once."""
         if self._runtime is not None and self._runtime.loop is asyncio.get_running_loop():
             await self._runtime.stop()
             self._runtime = None
@@ -128,12 +128,15 @@ class App:
 
 
 def server_of(app_id: str) -> App | None:
-    """The embedded server in this process that has an app; None if there is none."""
+    """Return the embedded server of this process that has an app; None if there is none."""
     return _servers.get(app_id)
 
 
 def apps_of(settings: BroadcastSettings, options: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The apps of the connections with the driver ``embedded``, with further options. Raises ConfigurationError."""
+    """Return the apps of the connections with the driver ``embedded``, with ``options`` added.
+
+    Raises ConfigurationError.
+    """
     connections = [each for each in settings.connections.values() if each.driver == "embedded"]
     if not connections:
         raise ConfigurationError(

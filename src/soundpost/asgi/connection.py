@@ -1,7 +1,7 @@
-"""A client's WebSocket as ASGI shows it: whole messages in and out, through awaitables.
+"""A client's WebSocket over ASGI: whole messages in and out, through awaitables.
 
-What is to be sent waits in a queue that a task empties while there is something in it, so that a client that reads
-slowly holds up nobody else.
+Each connection has a queue of messages to send and, while the queue is not empty, a task that sends them, so that a
+client that reads slowly holds up no other.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Message], Awaitable[None]]
 
 MAX_REASON: Final = 123
-"""Bytes of a close frame's reason."""
+"""Bytes of a close frame's reason (RFC 6455, 5.5)."""
 _QUEUED: Final = 128
 """Bytes that a message in the queue takes besides its text."""
 
 
 class AsgiConnection(Connection):
-    """One client."""
+    """A client's connection."""
 
     __slots__ = (
         "_address",
@@ -67,7 +67,7 @@ class AsgiConnection(Connection):
         self.slot = -1
 
     async def serve(self, receive: Receive) -> None:
-        """Greet the client, then act on what it sends until one side closes. The handshake is done."""
+        """Greet the client, then act on its messages until one side closes. The handshake must be done."""
         self._task = asyncio.current_task()
         self._runtime.wheel.add(self, liveness.ping_after(self.app.settings))
         try:
@@ -112,11 +112,11 @@ class AsgiConnection(Connection):
     # Writing
 
     def write(self, data: bytes) -> None:
-        """Send whole frames, in order; a client for which too much waits is closed with 4100."""
+        """Send whole frames, in order; close a client for which too much waits with 4100."""
         self.write_texts([(payload.decode(), len(payload)) for payload in frame_payloads(data)])
 
     def write_texts(self, texts: Iterable[tuple[str, int]]) -> None:
-        """The same with texts, and how many bytes each has."""
+        """Send texts, each given with its size in bytes; close a client for which too much waits with 4100."""
         if self._closing:
             return
         for text in texts:
@@ -145,7 +145,7 @@ class AsgiConnection(Connection):
     # Closing
 
     def close(self, code: int, reason: str) -> None:
-        """Close with this code once what waits is sent, or a while later at the latest; leave the node at once."""
+        """Leave the node at once; send a close frame after what waits, within ``close_timeout`` seconds."""
         if self._closing:
             return
         fitting = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
@@ -162,7 +162,7 @@ class AsgiConnection(Connection):
 
     @property
     def is_open(self) -> bool:
-        """Whether what the client sent is still to be acted on."""
+        """True until the connection is closed: messages of the client are acted on."""
         return not self._closing
 
     def _leave(self) -> None:
@@ -173,7 +173,7 @@ class AsgiConnection(Connection):
     # Liveness
 
     def on_time(self, now: int) -> int:
-        """Ping, give up, or end the wait for a client that does not answer a close frame."""
+        """Ping or give up a silent client; end the wait for one that does not answer a close frame."""
         if self._closing:
             if self._task is not None:
                 self._cancelled = True
@@ -182,16 +182,16 @@ class AsgiConnection(Connection):
         return liveness.check(self, self.app.settings, now)
 
     def ping(self) -> None:
-        """With a ``pusher:ping``; WebSocket pings are the ASGI server's own affair."""
+        """Send a ``pusher:ping``; WebSocket pings are the ASGI server's own affair."""
         self.send(messages.PING)
 
     def give_up(self) -> None:
-        """The client did not answer a ping."""
+        """Close with 4201: the client did not answer a ping."""
         self.end(codes.PONG_NOT_RECEIVED, "Pong reply not received in time")
 
 
 def deliver(connections: Iterable[Connection], data: bytes) -> None:
-    """Write the same frames to many connections; what is in them is decoded once."""
+    """Write the same frames to many connections; decode them once."""
     texts = [(payload.decode(), len(payload)) for payload in frame_payloads(data)]
     for connection in connections:
         cast("AsgiConnection", connection).write_texts(texts)

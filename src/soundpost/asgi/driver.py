@@ -1,4 +1,4 @@
-"""The driver ``embedded``: publishes to the server in this process, from any thread, without a way over the network."""
+"""The driver ``embedded``: publishing to the server in this process, from any thread, without a network."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from soundpost.server.api.requests import ApiError
 
 
 class EmbeddedDriver:
-    """Hands messages over to the event loop that the server runs in."""
+    """A driver that hands messages to the event loop of the embedded server."""
 
     blocks = False
 
@@ -26,7 +26,7 @@ class EmbeddedDriver:
         self._settings = settings
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Publish them; from another thread than the server's, wait until its loop has them."""
+        """Publish messages; from another thread wait until the server's loop has them. Raises BroadcastError."""
         runtime = self._runtime(messages[0])
         if _running_loop() is runtime.loop:
             self._publish(runtime, messages)
@@ -39,7 +39,7 @@ class EmbeddedDriver:
             raise self._stuck(messages) from None
 
     async def asend(self, messages: Sequence[Message]) -> None:
-        """The same, without blocking the event loop."""
+        """Publish messages without blocking the event loop. Raises BroadcastError."""
         runtime = self._runtime(messages[0])
         if _running_loop() is runtime.loop:
             self._publish(runtime, messages)
@@ -51,10 +51,10 @@ class EmbeddedDriver:
             raise self._stuck(messages) from None
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no connection is open."""
 
     def _runtime(self, message: Message) -> EmbeddedRuntime:
         server = server_of(self._settings.app_id)

@@ -1,7 +1,7 @@
-"""How processes that serve the same apps find out: an embedded server in each reaches only its own clients.
+"""Detection of several processes with an embedded server for the same apps: each would reach only its own clients.
 
-However they were started: the workers of Gunicorn, uvicorn, Hypercorn or Granian have one parent, as have the instances
-that a supervisor or systemd starts. The first locks a file in the folder for temporary files, the others see that.
+The workers of Gunicorn, uvicorn, Hypercorn or Granian have one parent, and so have the instances that a supervisor or
+systemd starts. The first process locks a file in the folder for temporary files; the others find the file locked.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from soundpost.core.app_settings import AppSettings
 class Claim:
     """A process's claim to be the only one among its parent's children that serves these apps.
 
-    The lock is POSIX's: a process that was forked from this one does not have it, and it ends with the process. Where
-    there are no such locks (Windows), or the file cannot be made, every claim holds; in tests too, which pytest-xdist
-    runs in several processes.
+    The lock is a POSIX record lock: forked processes do not inherit it, and the kernel drops it when the process ends.
+    Every claim holds where there are no such locks (Windows), where the file cannot be made, and under pytest, as
+    pytest-xdist runs tests in several processes.
     """
 
     def __init__(self, apps: Iterable[AppSettings]) -> None:
@@ -31,7 +31,7 @@ class Claim:
         self._file: int | None = None
 
     def contender(self) -> int | None:
-        """Return the process that has claimed the same before; None if nobody has, and this one does now."""
+        """Return the id of the process that has the claim; None if this process has it, or just got it."""
         if self._file is not None or "pytest" in sys.modules:
             return None
         try:
@@ -52,7 +52,7 @@ class Claim:
         return None
 
     def release(self) -> None:
-        """Give it up, for another process to serve them."""
+        """Give up the claim, so that another process can have it."""
         if self._file is not None:
             with suppress(OSError):
                 self._path().unlink()

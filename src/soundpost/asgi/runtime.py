@@ -1,4 +1,4 @@
-"""The runtime of an embedded server in one event loop: its WebSockets, its end, other processes like it."""
+"""The runtime of an embedded server in one event loop."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from soundpost.wire.frames import frame_payload
 log = logging.getLogger("soundpost.server")
 
 _HANDING_OVER: Final = 3
-"""Seconds for which a worker that ends, and the one in its place, may both be there."""
+"""Seconds for which an old worker of the ASGI server and its replacement may both run."""
 
 
 class EmbeddedRuntime(Runtime):
@@ -73,7 +73,7 @@ class EmbeddedRuntime(Runtime):
             raise no_room_error(admitted)
 
     async def stop(self) -> None:
-        """Close every connection with 4200 (pusher-js reconnects at once); wait for them to go, for a while."""
+        """Close every connection with 4200, and wait up to ``shutdown_timeout`` seconds for the clients to go."""
         self.stopping = True
         self.node.outbox.flush()
         self.send_all_away()
@@ -89,7 +89,7 @@ class EmbeddedRuntime(Runtime):
             self._look_for_others()
 
     def _look_for_others(self) -> None:
-        """Say so if another process has clients of the same apps."""
+        """Log a warning if another process has an embedded server for the same apps."""
         other = None if self._claim is None else self._claim.contender()
         if other is not None:
             log.warning(

@@ -1,6 +1,6 @@
-"""Fairness under uvicorn: what a client sends at once is parsed a piece at a time, in turn with what others send.
+"""Fairness under uvicorn: the input of one client is parsed a piece at a time, in turn with that of others.
 
-uvicorn by itself parses all that a loop turn has read from a client, up to 8 MB, before it calls an application.
+uvicorn by itself parses all that a loop turn has read from a client, up to 8 MB, before it calls the application.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 def make_uvicorn_fair(receive: object) -> None:
-    """Wrap the connections that uvicorn accepts from now on, if ``receive`` is uvicorn's own for a lifespan or a
-    WebSocket. Nothing is done for other servers."""
+    """Wrap all further connections of uvicorn, if ``receive`` (of a lifespan or a WebSocket) is uvicorn's.
+
+    Other ASGI servers are left alone.
+    """
     config: Any = getattr(getattr(receive, "__self__", None), "config", None)
     if type(config).__module__ != "uvicorn.config":
         return
@@ -29,9 +31,10 @@ def make_uvicorn_fair(receive: object) -> None:
 
 
 class FairProtocol(asyncio.Protocol):
-    """Between a transport and uvicorn's protocol for it (HTTP, after an upgrade WebSocket), which ``options`` are for.
+    """A protocol between a transport and uvicorn's own protocol (HTTP, after an upgrade WebSocket).
 
-    While uvicorn will not read, or the client does not read what it is answered, nothing is parsed.
+    Nothing is parsed while uvicorn has paused reading, or the client does not read its answers. ``options`` are those
+    of ``protocol_class``.
     """
 
     def __init__(self, protocol_class: type[asyncio.Protocol], queue: FairQueue, **options: Any) -> None:
@@ -44,16 +47,16 @@ class FairProtocol(asyncio.Protocol):
         self._blocked = False  # the client does not read
         self._transport: asyncio.Transport
 
-    # What the transport tells
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Tell uvicorn, with a transport whose reading this protocol controls."""
+        """Pass the event on, with a transport whose reading this protocol controls."""
         self._transport = cast("asyncio.Transport", transport)
         self.inner.connection_made(cast("asyncio.Transport", _Transport(self, self._transport)))
 
     def data_received(self, data: bytes) -> None:
         """Have a small read parsed if this loop turn has time left; put other reads in the queue."""
-        if not self._waiting and len(data) == self._piece(data) and self._may_go_on and self._queue.has_time():
+        if not self._waiting and len(data) == self._piece(data) and self._may_parse and self._queue.has_time():
             self.inner.data_received(data)
             return
         self._waiting += data
@@ -61,7 +64,7 @@ class FairProtocol(asyncio.Protocol):
         self._enqueue()
 
     def eof_received(self) -> bool | None:
-        """Tell uvicorn; everything before was parsed, as nothing is read while something waits."""
+        """Pass the event on; all earlier input was parsed, as nothing is read while something waits."""
         return self.inner.eof_received()
 
     def pause_writing(self) -> None:
@@ -70,17 +73,17 @@ class FairProtocol(asyncio.Protocol):
         self.inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Parse again, as the client reads."""
         self._blocked = False
         self._enqueue()
         self.inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell uvicorn; what waits is dropped, as it could not be answered."""
+        """Pass the event on; drop input that waits, as it could not be answered."""
         self._waiting.clear()
         self.inner.connection_lost(exc)
 
-    # What uvicorn tells
+    # Called by uvicorn
 
     def pause(self) -> None:
         """Parse and read no more."""
@@ -88,23 +91,23 @@ class FairProtocol(asyncio.Protocol):
         self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Go on with what waits, then with reading."""
+        """Parse what waits, then read again."""
         self._paused = False
         self._enqueue()
 
     def upgraded(self, protocol: asyncio.Protocol) -> None:
-        """Go on with uvicorn's protocol for WebSockets."""
+        """Replace uvicorn's protocol for HTTP by its protocol for WebSockets."""
         self.inner = protocol
         self._is_http = False
 
-    # In turn
+    # Queue
 
     @property
-    def _may_go_on(self) -> bool:
+    def _may_parse(self) -> bool:
         return not self._paused and not self._blocked
 
     def _piece(self, data: bytes | bytearray) -> int:
-        """How many bytes to have parsed at once: PIECE at most, and no more than one whole request."""
+        """Return how many bytes to parse at once: PIECE at most, and no more than one whole request head."""
         if self._is_http:
             end = data.find(_END_OF_HEAD, 0, PIECE) + len(_END_OF_HEAD)
             if end >= len(_END_OF_HEAD):
@@ -117,28 +120,28 @@ class FairProtocol(asyncio.Protocol):
             self._queue.add(self)
 
     def work(self) -> None:
-        """Have a piece parsed; read on when nothing waits any more."""
+        """Have a piece parsed; read again when nothing waits any more."""
         self._queued = False
-        if self._waiting and self._may_go_on:
+        if self._waiting and self._may_parse:
             size = self._piece(self._waiting)
             piece = bytes(self._waiting[:size])
             del self._waiting[:size]
             self.inner.data_received(piece)
         if self._transport.is_closing():
             self._waiting.clear()
-        elif self._waiting and self._may_go_on:
+        elif self._waiting and self._may_parse:
             self._enqueue()
-        elif self._may_go_on:
+        elif self._may_parse:
             self._transport.resume_reading()
 
     def abort(self) -> None:
-        """Drop the connection: uvicorn could not handle what came."""
+        """Drop the connection: uvicorn could not handle the input."""
         self._waiting.clear()
         self._transport.abort()
 
 
 class _Transport:
-    """A transport as uvicorn sees it: reading is paused and resumed by way of the protocol before it."""
+    """A transport for uvicorn that pauses and resumes reading through :class:`FairProtocol`."""
 
     def __init__(self, protocol: FairProtocol, transport: asyncio.Transport) -> None:
         self._protocol = protocol
@@ -150,9 +153,9 @@ class _Transport:
         return getattr(self._transport, name)
 
     def set_protocol(self, protocol: asyncio.Protocol) -> None:
-        """Hand the connection over to the protocol for WebSockets."""
+        """Hand the connection to the protocol for WebSockets."""
         self._protocol.upgraded(protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return the protocol that has the connection."""
+        """Return uvicorn's protocol, which has the connection."""
         return self._protocol.inner

@@ -1,1 +1,1 @@
-"""The server: asyncio I/O around the core. One port for WebSockets and the HTTP API."""
+"""The server that ``soundpost start`` runs: asyncio I/O around the core, one port for WebSockets and the HTTP API."""

@@ -1,1 +1,1 @@
-"""The HTTP API: https://pusher.com/docs/channels/library_auth_reference/rest-api/"""
+"""The HTTP API of Pusher Channels: https://pusher.com/docs/channels/library_auth_reference/rest-api/"""

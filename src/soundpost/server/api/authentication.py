@@ -1,4 +1,4 @@
-"""Who an API request is from: signature, timestamp, body digest.
+"""Authentication of API requests: signature, timestamp, body digest.
 
 Source: https://pusher.com/docs/channels/library_auth_reference/rest-api/#authentication
 """
@@ -22,9 +22,10 @@ _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signatur
 
 
 def authenticate(request: Request, app: App, prefix: str, now: float | None = None) -> dict[str, str]:
-    """Check that a request is the app's own; return its query parameters by name.
+    """Check that a request is signed with the app's secret; return its query parameters by name.
 
-    ``now`` in seconds since 1970. Raises ApiError: 401 for what does not add up, 403 for a disabled app.
+    ``now`` in seconds since 1970. Raises ApiError: 401 for a wrong signature, timestamp or digest, 403 for a disabled
+    app.
     """
     try:
         return _authenticated(request, app, prefix, time.time() if now is None else now)
@@ -54,7 +55,7 @@ def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[
 
 
 def _warn(request: Request, app: App, error: ApiError) -> None:
-    """Tell the operator of a publisher that is refused, without what it sent: that may be a secret in a wrong place."""
+    """Log that a publisher is refused, without the values it sent: one may be a secret in a wrong place."""
     reason = _SENT.sub("…", error.message).rstrip(".")
     _notices.warn(
         f"{error.status} {app.settings.id}",
@@ -69,7 +70,7 @@ def _warn(request: Request, app: App, error: ApiError) -> None:
 
 
 def _check_signature(request: Request, app: App, prefix: str, pairs: list[tuple[str, str]], signature: str) -> None:
-    """SDKs sign the path as they wrote it: with or without our prefix, percent-encoded or not."""
+    """Check the signature of the path as SDKs write it: with or without the prefix, percent-encoded or not."""
     method = request.method.decode("latin-1")
     text = signatures.request_text(method, request.path, pairs)
     if signatures.verify(app.settings.secret, text, signature):

@@ -1,4 +1,4 @@
-"""``GET /apps/{id}/channels…``: which channels are occupied, and by whom."""
+"""The routes ``GET /apps/{id}/channels…`` and ``/connections``: occupied channels, their users, connections."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ ATTRIBUTES: Final = ("user_count", "subscription_count", "cache")
 
 
 def attributes(info: str) -> list[str]:
-    """The known attributes in an ``info`` parameter: names with commas in between."""
+    """Return the known attributes in an ``info`` parameter, which has names with commas in between."""
     asked = [name.strip() for name in info.split(",")]
     return [name for name in ATTRIBUTES if name in asked]
 
 
 def get_channels(request: Request, app: App, query: dict[str, str]) -> PendingResponse:
-    """All occupied channels, or those whose names begin with ``filter_by_prefix``."""
+    """Answer with all occupied channels, or those whose names begin with ``filter_by_prefix``."""
     prefix = query.get("filter_by_prefix", "")
     asked = attributes(query.get("info", ""))
     if "user_count" in asked and not prefix.startswith("presence-"):
@@ -34,7 +34,7 @@ def get_channels(request: Request, app: App, query: dict[str, str]) -> PendingRe
 
 
 def get_channel(request: Request, app: App, query: dict[str, str], name: str) -> PendingResponse:
-    """One channel, occupied or not."""
+    """Answer with the attributes of one channel, occupied or not."""
     _check_name(app, name)
     asked = ["occupied", *attributes(query.get("info", ""))]
     return ask_nodes(
@@ -43,7 +43,7 @@ def get_channel(request: Request, app: App, query: dict[str, str], name: str) ->
 
 
 def get_channel_users(request: Request, app: App, query: dict[str, str], name: str) -> PendingResponse:
-    """The users of a presence channel, ids as their applications wrote them."""
+    """Answer with the users of a presence channel, ids as JSON as the application wrote them."""
     _check_name(app, name)
     if not channel_names.kind_of(name).is_presence:
         raise ApiError(400, f"{name} is not a presence channel: only those have users")
@@ -55,7 +55,7 @@ def get_channel_users(request: Request, app: App, query: dict[str, str], name: s
 
 
 def get_connections(request: Request, app: App, query: dict[str, str]) -> PendingResponse:
-    """How many connections the app has (Reverb's addition to the API)."""
+    """Answer with the number of the app's connections (Reverb's addition to the API)."""
     return ask_nodes(app, ConnectionsQuery(app.settings.id), lambda count: json_response({"connections": count}))
 
 

@@ -1,4 +1,4 @@
-"""``POST /apps/{id}/events`` and ``/batch_events``: publishing."""
+"""The routes ``POST /apps/{id}/events`` and ``/batch_events``: publishing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 class ApiEvent(Struct):
-    """The body of a publish; ``data`` is a string, JSON or not."""
+    """The body of ``POST /events``; ``data`` is a string, JSON or not."""
 
     name: str
     data: str
@@ -46,13 +46,13 @@ class ApiBatchEvent(Struct):
 
 
 class ApiBatch(Struct):
-    """The body of a batch."""
+    """The body of ``POST /batch_events``."""
 
     batch: list[ApiBatchEvent]
 
 
 _LOCAL_ONLY: Final = {"delivered": "local"}
-"""The clients of this host have the event; for those of others it waits."""
+"""A note in the answer while Redis is away: clients of this host have the event, for those of others it waits."""
 _read_event: Final[Callable[[bytes], ApiEvent]] = reader(ApiEvent)
 _read_batch: Final[Callable[[bytes], ApiBatch]] = reader(ApiBatch)
 
@@ -98,7 +98,7 @@ def publish_event(
 
 
 def _answer_event(app: App, channels: list[str], info: str | None) -> Response | PendingResponse:
-    """What is said of an event that was published."""
+    """Build the answer to the publish of an event."""
     if info is None:
         return OK if app.node.peers.reaches_all else json_response(_LOCAL_ONLY)
     return ask_nodes(
@@ -109,7 +109,7 @@ def _answer_event(app: App, channels: list[str], info: str | None) -> Response |
 
 
 def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
-    """Publish several events, each to one channel: all of them, or none if one is not right."""
+    """Publish several events, each to one channel: all of them, or none if one is invalid."""
     batch = _read(_read_batch, request.body).batch
     settings = app.settings
     if not batch:
@@ -133,7 +133,7 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
 
 
 def _answer_batch(app: App, batch: list[ApiBatchEvent]) -> Response | PendingResponse:
-    """What is said of a batch that was published."""
+    """Build the answer to the publish of a batch."""
     if all(event.info is None for event in batch):
         return OK if app.node.peers.reaches_all else json_response(_LOCAL_ONLY)
     asked = [attributes(event.info or "") for event in batch]

@@ -1,4 +1,4 @@
-"""Requests with an ``Idempotency-Key``: published once, answered as often as they are sent.
+"""Publishing with an ``Idempotency-Key``: once only, however often the request is sent.
 
 Source: https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -19,10 +19,10 @@ MAX_KEY_LENGTH: Final = 64
 _PRINTABLE: Final = re.compile(rb"[ -~]+")
 
 
-def request_key(header: bytes, query: dict[str, str]) -> IdempotencyKey:
-    """The key in an ``Idempotency-Key`` header, with or without quotes, and the digest in an authenticated ``query``.
+def request_key(header: bytes, query: dict[str, str]) -> RequestKey:
+    """Return the key of an ``Idempotency-Key`` header (quotes are optional) with the body's digest from the ``query``.
 
-    Raises ApiError for what is no key.
+    The query must be authenticated. Raises ApiError for an invalid key.
     """
     key = header.strip()
     if len(key) > 1 and key.startswith(b'"') and key.endswith(b'"'):
@@ -43,9 +43,10 @@ def publish_once(
     events: Iterable[tuple[str, str, str, str | None]],
     answer: Callable[[], Response | PendingResponse],
 ) -> PendingResponse:
-    """Publish events (arguments of :func:`soundpost.core.publishing.publish`) that were checked, unless that is done.
+    """Publish events (arguments of :func:`soundpost.core.publishing.publish`), unless the same request did so before.
 
-    Either way ``answer`` gives the answer; a key that stands for another request is refused.
+    ``answer`` builds the answer in both cases; a key that was sent with another body is refused. The events must have
+    been checked.
     """
 
     def make(reception: Reception) -> Response | PendingResponse:

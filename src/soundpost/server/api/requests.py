@@ -13,10 +13,10 @@ _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus
 
 
 class Request:
-    """A whole request. ``path`` and ``query`` are as sent, still percent-encoded.
+    """A whole HTTP request. ``path`` and ``query`` are as sent, still percent-encoded.
 
-    ``idempotency_key`` is the header of that name: known here so that nobody has to look for it among the headers.
-    ``is_signed``: an application's signature was found right.
+    ``idempotency_key`` is the value of that header, found while the head was read: a look-up among the headers costs
+    more. ``is_signed`` is true once an application's signature was verified.
     """
 
     __slots__ = (
@@ -55,7 +55,7 @@ class Request:
         self.is_signed = False
 
     def headers(self) -> dict[bytes, bytes]:
-        """Header values by lower-case name; several of one name are joined by commas."""
+        """Return header values by lower-case name; several of one name are joined by commas."""
         if self._by_name is not None:
             return self._by_name
         found: dict[bytes, bytes] = {}
@@ -66,14 +66,14 @@ class Request:
         return found
 
     def head_without(self, *names: bytes) -> bytes:
-        """The request line and headers as bytes again, without those of the given lower-case names."""
+        """Return request line and headers as bytes, without the headers of the given lower-case names."""
         target = self.path + ("?" + self.query if self.query else "")
         lines = [self.method + b" " + target.encode("latin-1") + b" HTTP/" + self.http_version.encode("latin-1")]
         lines += [name + b": " + value for name, value in self._headers if name.lower() not in names]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
     def parameters(self) -> list[tuple[str, str]]:
-        """The query's parameters, decoded, in order."""
+        """Return the query's parameters, decoded, in order."""
         pairs: list[tuple[str, str]] = []
         for part in self.query.split("&"):
             name, _, value = part.partition("=")
@@ -85,7 +85,7 @@ class Request:
 
 
 class Response(NamedTuple):
-    """Status, body and what goes with them."""
+    """An HTTP response."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -93,7 +93,7 @@ class Response(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
     def encode(self, *, keep_alive: bool) -> bytes:
-        """The bytes to send."""
+        """Return the bytes to send."""
         if self.status == 200 and not self.headers and keep_alive:
             return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n%b" % (
                 self.content_type,
@@ -113,12 +113,12 @@ OK: Final = Response()
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """A JSON answer."""
+    """Return a response with ``value`` as JSON."""
     return Response(status, encode(value))
 
 
 class ApiError(SoundpostError):
-    """Ends a request with a status and a reason that a person can act on."""
+    """An error that ends a request with a status and a reason that a person can act on."""
 
     def __init__(self, status: int, message: str, headers: tuple[tuple[str, str], ...] = ()) -> None:
         super().__init__(message)
@@ -127,5 +127,5 @@ class ApiError(SoundpostError):
         self.headers = headers
 
     def response(self) -> Response:
-        """``{"error": "…"}``."""
+        """Return the response ``{"error": "…"}``."""
         return Response(self.status, encode({"error": self.message}), headers=self.headers)

@@ -1,4 +1,4 @@
-"""Routing of HTTP requests: the API's routes, health checks, and what is mounted beside them."""
+"""Routing of HTTP requests: the routes of the API, health checks, mounted handlers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Answer = Response | PendingResponse
 Route = Callable[[Request, App, dict[str, str]], Answer]
 NamedRoute = Callable[[Request, App, dict[str, str], str], Answer]
 Mounted = Callable[[Request, str], Answer]
-"""The handler of all paths below one; it gets the path without the server's prefix. Raises ApiError."""
+"""A handler of all paths with a common beginning, called with the path without the server's prefix. Raises ApiError."""
 
 _APP_ROUTES: Final[dict[tuple[str, bytes], Route]] = {
     ("events", b"POST"): events.post_event,
@@ -36,12 +36,12 @@ _NAMED_ROUTES: Final[dict[tuple[str, str, bytes], NamedRoute]] = {
 }
 _HEALTH: Final = Response(body=b'{"health":"OK"}')
 _HEALTH_ALONE: Final = Response(body=b'{"health":"OK","delivered":"local"}')
-"""Redis is away: this host serves its own clients, and no other could do better."""
+"""Health while Redis is away: this host serves its own clients, and no other could do better."""
 _HEALTH_DRAINING: Final = Response(503, b'{"health":"draining"}')
 
 
 class Router:
-    """Finds the app and the route of a request, and checks its signature in between."""
+    """The router of HTTP requests: finds the app, checks the signature, calls the route."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Router:
         self._is_ready = is_ready
 
     def respond(self, request: Request) -> Answer:
-        """Answer a request. Raises ApiError for what it cannot do."""
+        """Answer a request. Raises ApiError for one that cannot be answered."""
         path = self._without_prefix(request.path)
         if path.startswith("/apps/"):
             app_id, _, rest = path[6:].partition("/")
@@ -106,7 +106,7 @@ class Router:
         return app
 
     def _health(self, request: Request, path: str) -> Response:
-        """``/up``: the process lives. ``/up/ready``: it wants clients; not while it drains."""
+        """Answer ``/up`` (the process lives) or ``/up/ready`` (the server takes new clients: not while it drains)."""
         if request.method not in (b"GET", b"HEAD"):
             raise _not_allowed(request, [b"GET"])
         if path == "/up":
@@ -127,7 +127,7 @@ class Router:
         raise ApiError(404, f"Not found: paths begin with {self._prefix} on this server{hint}")
 
     def _explain_missing_upgrade(self, request: Request) -> None:
-        """A plain request to a WebSocket address: most often a proxy took the upgrade out."""
+        """Answer a plain request to a WebSocket address: a proxy took the upgrade out, as a rule."""
         try:
             handshake.accept(request.method, request.http_version, request.headers())
         except HandshakeError as error:

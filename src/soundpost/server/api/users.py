@@ -1,4 +1,4 @@
-"""``POST /apps/{id}/users/{user}/terminate_connections``."""
+"""The route ``POST /apps/{id}/users/{user}/terminate_connections``."""
 
 from __future__ import annotations
 
