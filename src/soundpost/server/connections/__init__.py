@@ -1,1 +1,1 @@
-"""Sockets: HTTP, WebSockets, TLS, listening, and the fan-out to them."""
+"""Clients' connections: listening, TLS, HTTP, WebSockets, and the fan-out of events."""

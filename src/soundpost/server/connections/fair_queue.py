@@ -1,7 +1,7 @@
-"""Fair queueing of what clients send: each connection gets a small slice of work, in turn (round robin).
+"""Fair queueing of clients' input: each connection gets a small slice of work, in turn (round robin).
 
-A client may send more in one read than the loop can act on in a second. What exceeds a slice waits here, its
-connection's reading paused, so that everybody else is served in between.
+A client may send more in one read than the loop can handle in a second. Input beyond a slice waits, with reading
+paused, so that all other clients are served in between.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import Final, Protocol
 log = logging.getLogger("soundpost.server")
 
 SLICE: Final = 8
-"""Frames or requests of one connection that are acted on before others have their turn."""
+"""Frames or requests of one connection that are handled before others have their turn."""
 LARGE_READ: Final = 65_536
-"""Bytes of one read that is likely to be followed by more in the same loop turn: libuv reads a socket up to 32 times a
-turn, 256 kB each."""
+"""Bytes of a read after which more is likely in the same loop turn: libuv reads a socket up to 32 times a turn, 256 kB
+each."""
 _TURN: Final = 0.002
 """Seconds of a loop turn that work from this queue may take."""
 
 
 class QueuedConnection(Protocol):
-    """A connection with work left."""
+    """A connection with input that is still to be handled."""
 
     def work(self) -> None:
-        """Do a slice of the work; queue again if more is left."""
+        """Handle a slice of the input; queue again if more is left."""
 
     def abort(self) -> None:
         """Drop the connection."""
 
 
 class FairQueue:
-    """Connections with work left, served a slice each, a few milliseconds a loop turn. ``clock`` in seconds."""
+    """A queue of connections with work left, served a slice each, for 2 ms a loop turn. ``clock`` in seconds."""
 
     def __init__(
         self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float] = time.perf_counter

@@ -1,4 +1,4 @@
-"""A connection that speaks HTTP: API requests with keep-alive and pipelining, until one asks for a WebSocket."""
+"""HTTP connections: requests with keep-alive and pipelining, until one asks for a WebSocket."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class HttpConnection(asyncio.Protocol):
-    """Reads requests with llhttp; answers them in order, publishes after their events were sent."""
+    """An HTTP connection. Requests are answered in order, a publish after its events were sent."""
 
     __slots__ = (
         "_asks_no_more",
@@ -66,22 +66,22 @@ class HttpConnection(asyncio.Protocol):
         self._is_queued = False  # it waits for its turn to go on parsing
         self._blocked = False  # the client does not read its answers
         self.over_capacity = False
-        """There was no room for it when it came: it is refused, those who came before it are served."""
+        """True if there was no room for the connection: its first request is refused."""
         self.upgrade: Upgrade | None = None
-        """The WebSocket it is about to become, once that is admitted."""
+        """The WebSocket that the connection is about to become; None before that is asked for."""
         self.slot = -1
 
     # The transport's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
+        """Count the connection, and wait for its first request."""
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         self._server.http_connections.add(self)
         self.over_capacity = not self._server.sockets.opened(self)
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Forget the connection: its socket is gone."""
         self._server.sockets.closed(self)
         self._server.http_connections.discard(self)
         self._server.wheel.remove(self)
@@ -90,27 +90,27 @@ class HttpConnection(asyncio.Protocol):
         self._reader.close()
 
     def eof_received(self) -> bool:
-        """The client asks no more: close, once it has its answers (TLS cannot stay half open)."""
+        """Close once all requests are answered; return whether some are not (TLS cannot stay half open)."""
         self._asks_no_more = bool(self._responses or self._unread) and self.transport.can_write_eof()
         return self._asks_no_more
 
     def pause_writing(self) -> None:
-        """A client that does not read its answers may ask no more questions."""
+        """Read no further requests: the client does not read its answers."""
         self._blocked = True
         self.transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """It has read them."""
+        """Read requests again: the client has read its answers."""
         self._blocked = False
         self._resume()
 
     @property
     def peer(self) -> str:
-        """The address of its other end, be it a proxy's; empty on a Unix socket."""
+        """The address of the connection's other end, be it a proxy's; empty on a Unix socket."""
         return peer_address(self.transport)
 
     def forwarded_address(self, request: Request) -> str | None:
-        """Where the client of a request is, if that is not where the connection comes from: a trusted proxy says so."""
+        """Return the client's address if a trusted proxy gives another one than the peer's in headers, else None."""
         headers, counted = request.headers(), self._server.client_ip_headers
         if headers.keys().isdisjoint(counted):
             return None
@@ -122,12 +122,12 @@ class HttpConnection(asyncio.Protocol):
         return None if address == peer else address
 
     def client_ip(self, request: Request) -> str:
-        """Where the client of a request is."""
+        """Return the address of the client: as a trusted proxy gives it, else the peer's."""
         forwarded = self.forwarded_address(request)
         return self.peer if forwarded is None else forwarded
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of requests."""
+        """Take bytes of requests: handle few at once, queue many."""
         if self.upgrade is not None:
             self.upgrade.early += data
             self.transport.pause_reading()
@@ -140,7 +140,7 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.close()
             elif len(data) >= LARGE_READ:
                 self.transport.pause_reading()
-                if self._server.lingering.may_read_on(self, len(data)):
+                if self._server.lingering.may_read_more(self, len(data)):
                     self._wait_for_turn()
             return
         if len(data) <= _SMALL_READ and not self._unread and _is_little(data):
@@ -157,7 +157,7 @@ class HttpConnection(asyncio.Protocol):
             self.work()
 
     def work(self) -> None:
-        """Parse some of what came, and answer it."""
+        """Parse some of the unread bytes, and answer the requests in them."""
         self._is_queued = False
         steps = SLICE
         while self._unread and steps and len(self._responses) < SLICE and not self._ending:
@@ -171,7 +171,7 @@ class HttpConnection(asyncio.Protocol):
         self._resume()
 
     def _resume(self) -> None:
-        """Parse further or read on, unless that has to wait: for a turn, for answers, for the client to read them."""
+        """Parse or read on, unless that must wait: for a turn, for answers, for the client to read answers."""
         if self._ending:
             self._unread.clear()
         if self._is_queued or self._blocked or self.upgrade is not None or self.transport.get_protocol() is not self:
@@ -190,11 +190,11 @@ class HttpConnection(asyncio.Protocol):
             self._server.fair_queue.add(self)
 
     def abort(self) -> None:
-        """Drop the socket and what waits for it."""
+        """Drop the socket and all output that waits."""
         self.transport.abort()
 
     def _feed(self, data: bytes) -> None:
-        """Read requests; what is to be read again, without an upgrade that nobody here wants, becomes unread again."""
+        """Feed the reader. A head with an upgrade that is not granted becomes unread again, without the upgrade."""
         try:
             rest = self._reader.feed(data)
         except ApiError as error:
@@ -215,7 +215,7 @@ class HttpConnection(asyncio.Protocol):
     # Called by the reader
 
     def request_read(self, request: Request, wants_upgrade: bool) -> None:
-        """Answer a request, or take note that it asks for a WebSocket."""
+        """Answer a request, or note that it asks for a WebSocket."""
         if self._ending:
             return
         if not self._has_asked:
@@ -235,7 +235,7 @@ class HttpConnection(asyncio.Protocol):
             self._responses.append(_CONTINUE)
 
     def refuse(self, error: ApiError) -> None:
-        """Answer for the last time, unless that is done."""
+        """Answer with an error, as the last answer, unless the last one is given."""
         if not self._ending:
             self.finish(error.response())
 
@@ -272,14 +272,14 @@ class HttpConnection(asyncio.Protocol):
             response.then(partial(self._answer_pending, response, request))
 
     def _answer_pending(self, pending: PendingResponse, request: Request) -> None:
-        """The other nodes have answered: send this response, and those that waited behind it."""
+        """Send a response that other nodes were asked for, and those that waited behind it."""
         if pending.response is not None and pending in self._responses:
             self._responses[self._responses.index(pending)] = _encoded(pending.response, request)
             self._server.node.after_sending(self._send_responses)
 
     @property
     def is_busy(self) -> bool:
-        """Whether a request is coming in, or on its way to a new connection, or its answer is not sent yet."""
+        """True while a request comes in, or may be on its way to a new connection, or its answer is not sent yet."""
         return (
             self._reader.size > 0
             or bool(self._unread)
@@ -290,38 +290,38 @@ class HttpConnection(asyncio.Protocol):
         )
 
     def close_if_idle(self) -> None:
-        """Let it go, unless a request is under way: that one is answered first, as the last."""
+        """Close, unless a request is under way: that one is answered first, as the last."""
         if not self.is_busy and not self._ending:
             self._ending = True
             self.transport.close()
 
     @property
     def counted_address(self) -> str:
-        """Under which address it counts among the sockets that are open: its client's, or a proxy's."""
+        """The address under which the socket is counted: the client's network, or a proxy's own address."""
         return self._server.counted_address(self.transport)
 
     @property
     def is_evictable(self) -> bool:
-        """Return whether another may have its socket: it is not about to become a WebSocket."""
+        """True unless the connection is about to become a WebSocket: its socket may go to a newcomer."""
         return self.upgrade is None
 
     @property
     def is_open(self) -> bool:
-        """Whether it can still be answered."""
+        """True while an answer can still be given."""
         return not self._ending and not self.transport.is_closing()
 
     def finish(self, response: Response) -> None:
-        """Answer for the last time."""
+        """Send the last answer, then close."""
         self.finish_with(response.encode(keep_alive=False))
 
     def finish_with(self, data: bytes) -> None:
-        """Send the last bytes, then let the client read them: closing while it still sends would lose them."""
+        """Send the last bytes, then wait for the client to close: closing while it still sends would lose them."""
         self._responses.append(data)
         self._ending = True
         self._server.node.after_sending(self._send_responses)
 
     def _send_responses(self) -> None:
-        """Write what is answered; after the last answer wait for the client to close, for a while."""
+        """Write the answers that are ready; after the last one give the client ``close_timeout`` seconds to close."""
         ready: list[bytes] = []
         for response in self._responses:
             if isinstance(response, PendingResponse):
@@ -343,7 +343,7 @@ class HttpConnection(asyncio.Protocol):
             self._resume()
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
-        """The transport becomes another protocol's, once what was asked before is answered."""
+        """Give the transport to another protocol, after the answers to earlier requests."""
         if self._responses:
             self._server.node.outbox.flush()
             self._send_responses()
@@ -358,7 +358,7 @@ class HttpConnection(asyncio.Protocol):
     # Time
 
     def on_time(self, now: int) -> int:
-        """Close what takes too long: a request to arrive, an idle client, one that does not go."""
+        """Close a client that is late: with a request, with the next one (keep-alive), or with closing its side."""
         settings = self._server.settings
         if self._ending:
             self.transport.abort()
@@ -378,7 +378,7 @@ class HttpConnection(asyncio.Protocol):
 
 
 def _is_little(data: bytes) -> bool:
-    """Return whether so few requests, headers and chunks are in some bytes that they need not wait for a turn."""
+    """Return whether bytes have so few requests, headers and chunks that they need not wait for a turn."""
     return data.count(b"\r\n\r\n") <= 2 and data.count(b"\n") <= 64
 
 

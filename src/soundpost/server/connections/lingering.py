@@ -1,7 +1,7 @@
-"""Reading past what a client still sends after it has been told to go.
+"""Lingering close: discarding what a client still sends after the last answer or close frame.
 
-Closing or ignoring its socket at once would lose the reason on its way: a client that writes without reading hears it
-only once it has written everything.
+Closing the socket at once would lose the reason on its way: a client that writes without reading sees the reason only
+once it has written everything.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from __future__ import annotations
 from typing import Final
 
 MAX_READ: Final = 16 * 1024 * 1024
-"""Bytes of one client that are read past; then its socket is not read from any more, and dropped in time."""
+"""Bytes of one client that are discarded; then its socket is not read any more, and dropped after a timeout."""
 
 
 class Lingering:
-    """Counts what clients send after their end."""
+    """A count of the bytes that clients send after their end."""
 
     def __init__(self) -> None:
         self._read: dict[object, int] = {}
 
-    def may_read_on(self, connection: object, size: int) -> bool:
-        """Count so many bytes; return whether more may be read."""
+    def may_read_more(self, connection: object, size: int) -> bool:
+        """Count ``size`` bytes; return whether more may be read."""
         read = self._read[connection] = self._read.get(connection, 0) + size
         return read < MAX_READ
 

@@ -1,4 +1,4 @@
-"""The sockets a server listens on: a list for each process, all on the same port."""
+"""Listening sockets: a list for each process, all on the same port."""
 
 from __future__ import annotations
 
@@ -19,22 +19,21 @@ SPREADS: Final = sys.platform == "linux"  # elsewhere SO_REUSEPORT does not spre
 
 
 class Listening(NamedTuple):
-    """Where a server can be reached."""
+    """The address at which a server can be reached."""
 
     host: str
     port: int
     tls: bool
     path: str
     capacity: int
-    """How many sockets may be open at a time."""
+    """The number of sockets that may be open at a time."""
 
 
 def listening_sockets(settings: ServerSettings, processes: int = 1) -> list[list[socket.socket]]:
-    """Sockets bound to every address of the host, or to the Unix socket, a list for each process.
+    """Return sockets bound to every address of the host, or to the Unix socket, a list for each process.
 
-    The kernel spreads connections over the processes. Port 0 takes a free one, the same for all. Sockets that were
-    handed to this process are taken as they are (:mod:`soundpost.server.processes.socket_activation`). Raises
-    StartError with what is in the way.
+    The kernel spreads connections over the processes. Port 0 takes a free one, the same for all. Inherited sockets are
+    taken as they are (:mod:`soundpost.server.processes.socket_activation`). Raises StartError with what is in the way.
     """
     handed = inherited_sockets()
     if handed:
@@ -51,31 +50,31 @@ def listening_sockets(settings: ServerSettings, processes: int = 1) -> list[list
         if not spreads:
             return [[sock.dup() for sock in first] for _ in range(processes - 1)] + [first]
         # Another program on this port would have been noticed by now; from here on it is shared.
-        places = [(sock.family, sock.getsockname()) for sock in first]
+        addresses = [(sock.family, sock.getsockname()) for sock in first]
         for sock in first:
             sock.close()
-        return [[_bound(family, address, shared=True) for family, address in places] for _ in range(processes)]
+        return [[_bound(family, address, shared=True) for family, address in addresses] for _ in range(processes)]
     except OSError as error:
         for sock in first:
             sock.close()
-        raise StartError(_why_not(error, host, port)) from None
+        raise StartError(_bind_error(error, host, port)) from None
 
 
 def port_of(sockets: Iterable[socket.socket]) -> int:
-    """The port that is listened on; 0 on a Unix socket."""
+    """Return the port that sockets listen on; 0 for a Unix socket."""
     return next((int(sock.getsockname()[1]) for sock in sockets if sock.family != socket.AF_UNIX), 0)
 
 
-def listen_again(places: Iterable[tuple[int, Any]]) -> list[socket.socket]:
-    """Sockets for one of several processes, whose own were closed meanwhile; ``places``: family and address of each.
+def listen_again(addresses: Iterable[tuple[int, Any]]) -> list[socket.socket]:
+    """Return new sockets in place of closed ones, for one of several processes. Raises OSError.
 
-    Raises OSError.
+    ``addresses``: family and address of each socket.
     """
-    return [_bound(family, address, shared=True) for family, address in places]
+    return [_bound(family, address, shared=True) for family, address in addresses]
 
 
 def _unix_socket(path: Path) -> socket.socket:
-    """A socket at a path. One that a killed server left is taken away; one that somebody listens on is not."""
+    """Return a socket at a path. Replace one that a killed server left, but none that a process listens on."""
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if path.is_socket():
@@ -121,7 +120,7 @@ def _bound(family: int, address: tuple[Any, ...], *, shared: bool = False, liste
     return sock
 
 
-def _why_not(error: OSError, host: str, port: int) -> str:
+def _bind_error(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
             f"port {port} on {host} is in use by another process: stop that one, or choose another port with --port "

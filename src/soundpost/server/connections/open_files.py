@@ -6,12 +6,12 @@ import resource
 
 
 def places_for_websockets(capacity: int) -> int:
-    """How many of so many connections WebSockets may take: the rest is for applications that publish."""
+    """Return how many of ``capacity`` connections WebSockets may take; the rest is for applications that publish."""
     return capacity - min(64, capacity // 20)
 
 
 def raise_open_files_limit() -> int:
-    """Raise the soft limit as far as the hard one allows; return what may be open now."""
+    """Raise the soft limit as far as the hard one allows; return how many files may be open now."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
         # macOS calls the hard limit unlimited but takes no more than this.

@@ -1,13 +1,12 @@
-"""The sockets of clients, WebSockets and others: how many there are, how many may be, and which are the first to go.
+"""A limit of open sockets, and the eviction of clients that hold one without use.
 
-Whoever holds a socket without asking anything must not keep out those who do: where there is no room, a newcomer takes
-the place of one that
+Idle clients must not keep others out: where there is no room, a newcomer takes the place of a socket that
 
-1. has had its last answer and does not go,
-2. has not finished a request yet: the newcomer's own address first, if it has more of those than others have,
-3. has asked something, but nothing that only an application can ask.
+1. has had its last answer and is not closed by its client,
+2. has not finished a request yet: first of the newcomer's own address, if that has more of those than others have,
+3. has finished requests, but none that is signed by an application.
 
-WebSockets and applications that have signed a request stay. If nobody is left to go, the newcomer is refused.
+WebSockets stay, and so do applications that have signed a request. If no socket can go, the newcomer is refused.
 """
 
 from __future__ import annotations
@@ -17,33 +16,33 @@ from typing import Protocol
 
 
 class Occupant(Protocol):
-    """A connection that holds a socket and is no WebSocket yet."""
+    """A connection that has a socket and is no WebSocket yet."""
 
     def abort(self) -> None:
-        """Drop the socket and what waits for it."""
+        """Drop the socket and all output that waits."""
 
     @property
     def peer(self) -> str:
-        """The address of its other end."""
+        """The address of the connection's other end."""
 
     @property
     def counted_address(self) -> str:
-        """Under which address it counts: asked for when addresses matter, which is seldom."""
+        """The address under which the socket is counted, computed only when addresses matter."""
 
     @property
     def is_evictable(self) -> bool:
-        """Return whether nothing is under way that would be lost."""
+        """True if nothing under way would be lost with the socket."""
 
 
 class OpenSockets:
-    """Counts sockets, and finds room. ``capacity``: how many may be open; ``on_eviction`` is told who makes room."""
+    """All open sockets, at most ``capacity``. ``on_eviction`` is called with the address of each that has to go."""
 
     def __init__(self, capacity: int, on_eviction: Callable[[str], None]) -> None:
         self.capacity = capacity
         self.count = 0
-        """Sockets that are open, of all kinds."""
+        """The number of open sockets of all kinds."""
         self._on_eviction = on_eviction
-        self._new: dict[Occupant, None] = {}  # no request finished yet, and nobody has asked for the address
+        self._new: dict[Occupant, None] = {}  # no request finished yet, and the address not looked up yet
         self._silent: dict[Occupant, str] = {}  # the older ones, and from which address, the oldest first
         self._by_address: dict[str, dict[Occupant, None]] = {}  # the same ones
         self._asked: dict[Occupant, None] = {}  # the oldest first
@@ -57,17 +56,17 @@ class OpenSockets:
         return self.count - len(self._going) <= self.capacity or self._make_room(occupant)
 
     def asked(self, occupant: Occupant) -> None:
-        """It has finished its first request."""
+        """Note that a connection has finished its first request."""
         self.kept(occupant)
         self._asked[occupant] = None
 
     def answered(self, occupant: Occupant) -> None:
-        """It has had its last answer, and is to go."""
+        """Note that a connection has had its last answer."""
         self.kept(occupant)
         self._answered[occupant] = None
 
     def kept(self, occupant: Occupant) -> None:
-        """It is a WebSocket, or an application: it stays."""
+        """Note that a connection is to stay: it is a WebSocket, or has signed a request."""
         if occupant in self._new:
             del self._new[occupant]
             return
@@ -82,15 +81,15 @@ class OpenSockets:
             self._answered.pop(occupant, None)
 
     def closed(self, occupant: Occupant) -> None:
-        """Its socket is gone."""
+        """Forget a connection whose socket is gone."""
         self.count -= 1
         self.kept(occupant)
         self._going.discard(occupant)
 
     def silent_beyond(self, limit: int, counts: Callable[[str], bool]) -> list[Occupant]:
-        """The oldest of each address that has more than ``limit`` without a request, as many as are too many.
+        """Return the oldest sockets without a request of each address with more than ``limit`` of those.
 
-        ``counts``: whether an address is a client's, not a proxy's.
+        ``counts``: tells whether an address is a client's, not a proxy's.
         """
         self._look_up_addresses()
         return [
@@ -101,7 +100,7 @@ class OpenSockets:
         ]
 
     def evict(self, occupant: Occupant) -> None:
-        """Drop a socket."""
+        """Drop a socket to make room."""
         self.kept(occupant)
         self._going.add(occupant)
         occupant.abort()

@@ -1,4 +1,4 @@
-"""Where a connection comes from, asked of the kernel when somebody wants to know: nothing is kept for it."""
+"""The address of a connection's peer, asked of the kernel when needed: no memory is spent on keeping it."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def peer_address(transport: asyncio.BaseTransport) -> str:
 
 
 def shown(address: str) -> str:
-    """An address in a sentence."""
+    """Return an address as log lines show it: an empty one stands for a Unix socket."""
     return address or "a Unix socket"

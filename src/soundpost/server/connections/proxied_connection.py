@@ -1,4 +1,4 @@
-"""A connection that begins with a PROXY header, as ``server.proxy_protocol`` asks for."""
+"""Connections that begin with a PROXY header, as ``server.proxy_protocol`` demands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ProxiedConnection(HttpConnection):
-    """Reads the header first. On TLS it came before, and :class:`TlsObject` has read it."""
+    """An HTTP connection behind a PROXY header. With TLS the header comes first, and :class:`TlsObject` has read it."""
 
     __slots__ = ("_beginning", "_header")
 
@@ -27,7 +27,7 @@ class ProxiedConnection(HttpConnection):
         self._header: ProxyHeader | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A proxy connected, or somebody who is none."""
+        """Refuse a peer that is no trusted proxy; take the header that came before TLS."""
         super().connection_made(transport)
         address = peer_address(transport)
         if address == UNKNOWN_ADDRESS:  # a port scan or a health check that only connects: nobody is there to be told
@@ -44,7 +44,7 @@ class ProxiedConnection(HttpConnection):
                 self.refuse(self._server.wrong_protocol.explain_missing_header(address, handshake.fault))
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the header, or behind it."""
+        """Take bytes of the header, or of requests behind it."""
         if self._header is None and not self._ending:
             self._beginning += data
             try:
@@ -67,11 +67,11 @@ class ProxiedConnection(HttpConnection):
 
     @property
     def peer(self) -> str:
-        """The proxy's client, unless it has none or speaks for itself."""
+        """The address in the header; the proxy's own if the header has none (a health check)."""
         return self._source or super().peer
 
     def forwarded_address(self, request: Request) -> str | None:
-        """What a proxy before that one says, or what the header says."""
+        """Return the address in a request's headers (of a proxy further in front), or else in the PROXY header."""
         return super().forwarded_address(request) or self._source
 
     @property

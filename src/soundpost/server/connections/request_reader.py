@@ -1,4 +1,4 @@
-"""Reading of HTTP/1.1 requests from bytes, by llhttp, within the limits of head and body."""
+"""Parsing of HTTP/1.1 requests by llhttp, within the limits for head and body."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _STEP: Final = 512  # bytes of larger reads that the parser gets at a time: it c
 
 
 class RequestReceiver(Protocol):
-    """The receiver of what a reader has read. Everything is told in the midst of :meth:`RequestReader.feed`."""
+    """The receiver of requests, called within :meth:`RequestReader.feed`."""
 
     def request_read(self, request: Request, wants_upgrade: bool) -> None:
-        """Take a whole request; nothing is read behind one that wants an upgrade."""
+        """Take a whole request. No bytes are parsed behind one with an upgrade."""
 
     def continue_expected(self) -> None:
-        """Have the client send its body: it waits for ``100 Continue``."""
+        """Send ``100 Continue``: the client waits for it before it sends the body."""
 
     def refuse(self, error: ApiError) -> None:
-        """Answer for the last time. May come several times, and for requests behind the last one."""
+        """Answer with an error, as the last answer. Further calls may follow, and are to be ignored."""
 
 
 class RequestReader:
-    """Reads the requests of one connection; its ``on_…`` methods are called by llhttp."""
+    """A reader of the requests of one connection. llhttp calls the ``on_…`` methods."""
 
     __slots__ = (
         "_announced",
@@ -53,13 +53,12 @@ class RequestReader:
         self._wheel = wheel
         self._parser = httptools.HttpRequestParser(self)
         self.in_request = True
-        """True while a request comes in; and for a new connection: one that never sends anything is as late as a slow
-        request."""
+        """True while a request comes in, and for a new connection: silence is as late as a slow request."""
         self.in_body = False
         self.began = wheel.now
-        """The second, by the timer wheel, in which the request began, or the wait for it."""
+        """Seconds of the timer wheel at which the request began, or the wait for it."""
         self.size = 0
-        """Bytes of the request that is coming in, as far as they are known to be its own."""
+        """Bytes of the request that comes in, as far as they are known to belong to it."""
         self._body_size = 0
         self._announced = 0  # bytes of the body, if the head says so
         self._target = b""
@@ -68,7 +67,7 @@ class RequestReader:
         self._body: bytes | bytearray = b""
 
     def feed(self, data: bytes) -> bytes | None:
-        """Parse; return the bytes behind a request that wants an upgrade, else None.
+        """Parse bytes; return those behind a request with an upgrade, None if there was none.
 
         Raises ApiError for bytes that are no HTTP request.
         """
@@ -86,21 +85,21 @@ class RequestReader:
         return None
 
     def next_size(self) -> int:
-        """Return how many of the bytes that wait to :meth:`feed` next."""
+        """Return how many bytes to :meth:`feed` next."""
         return max(_STEP, self._announced - self._body_size) if self.in_body else _STEP
 
     def read_on(self) -> None:
-        """Read HTTP behind a request whose upgrade is not granted."""
+        """Parse HTTP again behind a request whose upgrade is not granted."""
         self._parser = httptools.HttpRequestParser(self)
 
     def close(self) -> None:
-        """Let go of parser and receiver: all three would wait for the garbage collector together."""
+        """Drop parser and receiver: a cycle of the three would wait for the garbage collector."""
         del self._parser, self._receiver
 
     # Called by llhttp
 
     def on_message_begin(self) -> None:
-        """Take note of a request's first byte."""
+        """Note the first byte of a request."""
         if not self.in_request:
             self.in_request = True
             self.began = self._wheel.now
@@ -110,12 +109,12 @@ class RequestReader:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header; what comes after the body is of no interest."""
+        """Take one header; ignore trailers, which come after the body."""
         if not self.in_body:
             self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """Check the head: too large a body is refused before it comes."""
+        """Check the head, and refuse too large a body before it comes."""
         self.in_body = True
         head_size = len(self._target)
         waits = False

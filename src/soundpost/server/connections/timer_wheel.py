@@ -1,7 +1,7 @@
-"""One timer for all connections: a wheel of one-second slots.
+"""A timer wheel: one timer for all connections, with slots of one second.
 
-A timer per connection would cost more memory than the connection; here it costs a set entry. Seconds are exact
-enough: the shortest interval the protocol knows is ten of them.
+A timer per connection would cost more memory than the connection; a wheel costs a set entry. Seconds are exact enough,
+as the protocol's shortest interval is ten seconds.
 """
 
 from __future__ import annotations
@@ -12,37 +12,37 @@ SLOTS: Final = 128
 
 
 class Timed(Protocol):
-    """Something that wants to be looked at from time to time."""
+    """An object with a timeout."""
 
     slot: int
-    """The wheel's own note of where it is; -1: nowhere."""
+    """The slot of the wheel, for the wheel's own use; -1 without a timeout."""
 
     def on_time(self, now: int) -> int:
-        """Look at it; return in how many seconds to look again, 0 for never."""
+        """Do what is due; return the seconds until the next call, 0 for none."""
 
 
 class TimerWheel:
-    """Calls ``on_time`` of what was added, about when it asked for it. ``now`` counts seconds."""
+    """A wheel that calls ``on_time`` of each object when its timeout is over. ``now`` counts seconds."""
 
     def __init__(self) -> None:
         self.now = 0
         self._slots: list[set[Timed]] = [set() for _ in range(SLOTS)]
 
     def add(self, timed: Timed, seconds: int) -> None:
-        """Look at something in so many seconds; longer ones than a turn of the wheel are looked at earlier."""
+        """Set or change the timeout of an object; a timeout of more than 127 s ends early."""
         if timed.slot >= 0:
             self._slots[timed.slot].discard(timed)
         timed.slot = (self.now + max(1, min(seconds, SLOTS - 1))) % SLOTS
         self._slots[timed.slot].add(timed)
 
     def remove(self, timed: Timed) -> None:
-        """Forget something."""
+        """Cancel an object's timeout."""
         if timed.slot >= 0:
             self._slots[timed.slot].discard(timed)
             timed.slot = -1
 
     def tick(self) -> None:
-        """A second has passed."""
+        """Advance by a second, and call what is due."""
         self.now += 1
         index = self.now % SLOTS
         due, self._slots[index] = self._slots[index], set()

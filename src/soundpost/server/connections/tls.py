@@ -1,4 +1,4 @@
-"""Direct TLS: a certificate that may change while the server runs, and what comes before TLS or instead of it."""
+"""TLS: a certificate that may change while the server runs, and input before TLS or instead of TLS."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3
 
 
 Explain = Callable[[ProxyHeaderError | None], bytes]
-"""Gives the answer to somebody who does not speak TLS; whether that is due to a PROXY header nobody understands."""
+"""A function that returns the answer to a client without TLS, given the fault of its PROXY header, if any."""
 
 
 class _Entry:
-    """What comes in before TLS does: a PROXY header, if one is expected; or plain HTTP, which is turned away."""
+    """The input before TLS: a PROXY header, if one is expected; plain HTTP, which is turned away."""
 
     def __init__(
         self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, explain: Explain, *, expects_header: bool
@@ -36,7 +36,7 @@ class _Entry:
         self.fault: ProxyHeaderError | None = None
 
     def admits_tls(self) -> bool:
-        """Whether TLS may have what has come in."""
+        """Return whether the input so far is for TLS."""
         data = self._incoming.read()
         if self._turned_away:
             return False
@@ -62,19 +62,19 @@ class _Entry:
 
 
 class TlsObject(ssl.SSLObject):
-    """A connection's TLS, once it is let in.
+    """The TLS of a connection, with a look at the input before its handshake.
 
-    Nobody else can see what comes before: the loop gives all it reads to TLS.
+    The loop gives all input to TLS, so that no other object could see a PROXY header.
     """
 
     entry: _Entry | None = None
     header: ProxyHeader | None = None
-    """The PROXY header."""
+    """The PROXY header; None if none was expected."""
     fault: ProxyHeaderError | None = None
-    """Why there is none, where one was expected."""
+    """The reason why the expected PROXY header is missing."""
 
     def do_handshake(self) -> None:
-        """As that of any ``SSLObject``."""
+        """Shake hands once the input before TLS is dealt with. Raises SSLWantReadError until then."""
         entry = self.entry
         if entry is not None:
             if not entry.admits_tls():
@@ -86,18 +86,18 @@ class TlsObject(ssl.SSLObject):
 
 
 class Certificate(ssl.SSLContext):
-    """What connections get for their TLS: the context of the certificate as it was last read.
+    """An SSL context that gives each new connection the certificate as it was last read.
 
-    The loop has taken one context for all connections to come; this one hands each to the newest. Connections that are
-    open keep theirs.
+    The loop takes one context for all connections, so this one wraps another that is replaced when the files change.
+    Open connections keep their certificate.
     """
 
     def __new__(cls, *args: Any, **options: Any) -> Self:
-        """Of the server's side; never used for itself."""
+        """Create a context for servers, which is never used itself."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
     def __init__(self, tls: TlsSettings, explain: Explain, *, expects_header: bool = False) -> None:
-        """Read it. Raises StartError."""
+        """Read the certificate. Raises StartError."""
         self._tls = tls
         self._explain = explain
         self._expects_header = expects_header
@@ -105,23 +105,23 @@ class Certificate(ssl.SSLContext):
         self._current = _context(tls)
 
     def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *args: Any, **options: Any) -> ssl.SSLObject:
-        """The TLS of a new connection."""
+        """Return the TLS of a new connection."""
         made = self._current.wrap_bio(incoming, outgoing, *args, **options)
         assert isinstance(made, TlsObject)
         made.entry = _Entry(incoming, outgoing, self._explain, expects_header=self._expects_header)
         return made
 
     def reload_if_changed(self) -> None:
-        """Read the files anew if they have changed, and were the same when they were last looked at: call it often.
+        """Reload if the files have changed, and are the same as at the previous call: call this every second.
 
-        Two files are not written at once; what does not fit together yet may do so a moment later.
+        Two files are not written at the same time: certificate and key may not fit together for a moment.
         """
         seen, self._seen = self._seen, self._fingerprints()
         if seen == self._seen != self._read:
             self.reload()
 
     def reload(self) -> None:
-        """Read the files anew if they have changed. If they cannot be used, what was read before stays in use."""
+        """Read the files again if they have changed; if they cannot be used, the previous certificate stays in use."""
         fingerprints = self._fingerprints()
         if fingerprints == self._read:
             return
@@ -134,12 +134,12 @@ class Certificate(ssl.SSLContext):
             log.warning("the certificate %s was read anew: it is used from now on", self._tls.certificate)
 
     def _fingerprints(self) -> list[tuple[int, ...]]:
-        """By which changed files are known."""
+        """Return device, inode, time and size of each file, to notice a change."""
         return [_fingerprint(file) for file in (self._tls.certificate, self._tls.key) if file is not None]
 
 
 def check_certificate(tls: TlsSettings) -> None:
-    """Raises StartError for files that cannot be used."""
+    """Raise StartError if the files cannot be used."""
     if tls.certificate is not None:
         _context(tls)
 

@@ -1,4 +1,4 @@
-"""A connection whose TLS handshake is still to come: it counts, and has to make room, as any other."""
+"""Connections before the end of their TLS handshake, counted and evicted like all others."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 
 class TlsConnection(asyncio.Protocol):
-    """Waits for the first bytes, shakes hands, hands over to the connection that ``make`` makes.
+    """A connection that waits for the first bytes, shakes hands, and hands over to the connection that ``make`` makes.
 
-    Not the loop's own TLS listener: sockets that are silent before or in the handshake would belong to nobody.
+    The loop's own TLS listener would not do: its sockets are not counted while they are silent before or in the
+    handshake.
     """
 
     __slots__ = ("_context", "_early", "_is_over", "_make", "_server", "_task", "_transport", "slot")
@@ -34,13 +35,13 @@ class TlsConnection(asyncio.Protocol):
         self.slot = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A client connected."""
+        """Count the connection, and wait for its first bytes."""
         self._transport = cast("asyncio.Transport", transport)
         self._server.sockets.opened(self)
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def data_received(self, data: bytes) -> None:
-        """The first bytes; or, from TLS, what a client sends right behind its handshake."""
+        """Begin the handshake at the first bytes; keep those that come right behind the handshake."""
         self._early += data
         if self._task is None and self._transport is not None:
             self._transport.pause_reading()
@@ -48,34 +49,34 @@ class TlsConnection(asyncio.Protocol):
             self._task = self._server.loop.create_task(self._shake_hands(self._transport))
 
     def eof_received(self) -> None:
-        """The client has ended already."""
+        """Note that the client has ended its side already."""
         self._is_over = True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone already."""
+        """Note that the client is gone."""
         self._is_over = True
         if self._task is None:
             self._server.wheel.remove(self)
             self._server.sockets.closed(self)
 
     def on_time(self, now: int) -> int:
-        """Nothing has come in time."""
+        """Drop a client that sent nothing in time."""
         self.abort()
         return 0
 
     @property
     def peer(self) -> str:
-        """The address of its other end."""
+        """The address of the connection's other end."""
         return UNKNOWN_ADDRESS if self._transport is None else peer_address(self._transport)
 
     @property
     def counted_address(self) -> str:
-        """Under which address it counts among the sockets that are open."""
+        """The address under which the socket is counted: the client's network, or a proxy's own address."""
         return UNKNOWN_ADDRESS if self._transport is None else self._server.counted_address(self._transport)
 
     @property
     def is_evictable(self) -> bool:
-        """Nothing has been asked."""
+        """True: no request has come yet."""
         return True
 
     def abort(self) -> None:
@@ -116,7 +117,7 @@ class TlsConnection(asyncio.Protocol):
 
 
 def _feed(raw: asyncio.Transport, data: bytes) -> None:
-    """Give TLS what was read before it was there."""
+    """Give TLS the bytes that were read before it began."""
     protocol = raw.get_protocol()
     if raw.is_closing() or isinstance(protocol, TlsConnection):  # the handshake could not begin
         return

@@ -1,6 +1,6 @@
-"""From an HTTP request to a WebSocket: who may connect.
+"""The upgrade of an HTTP request to a WebSocket, and its refusal.
 
-A refused client gets its WebSocket, an error and a close frame with the reason's code: browsers hide the status of
+A refused client gets a WebSocket, an error and a close frame with the reason's code: browsers hide the status of
 a failed handshake, and pusher-js would try for ever.
 """
 
@@ -35,7 +35,7 @@ _MINUTE: Final = 60
 
 
 class Upgrade:
-    """A WebSocket about to open: nothing is in its way but the app's number of connections, which all nodes share."""
+    """A WebSocket about to open, once all nodes have counted it against ``max_connections``."""
 
     __slots__ = ("_app", "_compressed", "_counted", "_forwarded_address", "_http", "_response", "_server", "early")
 
@@ -57,17 +57,17 @@ class Upgrade:
         self._forwarded_address = forwarded_address
         self._counted: str | None = None
         self.early = early
-        """Bytes that have come already and belong to the WebSocket."""
+        """Bytes for the WebSocket that have come already."""
 
     def ask(self) -> None:
-        """Ask whether there is room for it."""
+        """Ask all nodes for room."""
         app = self._app
         if app.settings.max_connections_per_ip is not None:
             self._counted = subnet_of(self._address) or None
         app.node.peers.admit(app.settings.id, self.admitted, self._counted)
 
     def admitted(self, admission: Admission) -> None:
-        """Open it, or say who is full."""
+        """Open the WebSocket, or refuse the client."""
         http, app = self._http, self._app
         http.upgrade = None
         if not http.is_open:
@@ -102,7 +102,7 @@ class Upgrade:
 
 
 def begin_upgrade(server: Server, http: HttpConnection, request: Request, early: bytes) -> None:
-    """Answer an upgrade request; ``early`` are bytes that came along with it."""
+    """Answer an upgrade request; ``early`` are bytes that came with it."""
     headers = request.headers()
     compressed = server.settings.compression and compression.accepts(headers.get(b"sec-websocket-extensions", b""))
     extension = compression.RESPONSE if compressed else b""
@@ -136,7 +136,7 @@ def _refuse(http: HttpConnection, response: bytes, error: ProtocolError) -> None
 
 
 def _circumstances(server: Server, http: HttpConnection, request: Request) -> str:
-    """What makes it plain in the log which way a request came."""
+    """Return the address, proxy, scheme, host and origin of a request for the log."""
     headers, peer, client = request.headers(), http.peer, http.client_ip(request)
     way = "" if client == peer else f" by way of {shown(peer)}"
     scheme = {True: ", https", False: ", http", None: ""}[is_secure(peer, headers, server.trusted_proxies)]
@@ -145,7 +145,7 @@ def _circumstances(server: Server, http: HttpConnection, request: Request) -> st
 
 
 def no_room_error(admission: Admission, address: str = "") -> ProtocolError:
-    """What a client is told for whom there is no room."""
+    """Return the error for a client that was not admitted."""
     if admission == "app_full":
         return ProtocolError(codes.OVER_QUOTA, "Application is over connection quota (max_connections)")
     if admission == "address_full":
@@ -156,9 +156,9 @@ def no_room_error(admission: Admission, address: str = "") -> ProtocolError:
 
 
 def app_for(node: Node, prefix: str, request: Request, origin: str | None, notices: LogThrottle) -> App:
-    """The app a client may connect to. Raises ProtocolError with the close code for one that may not.
+    """Return the app a client may connect to. Raises ProtocolError with the close code if it may not.
 
-    A refused origin is logged, for it is most often a page of the operator's own.
+    A refused origin is logged: as a rule it is a page of the operator's own.
     """
     if not request.path.startswith(f"{prefix}/app/"):
         raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(notices, request, prefix)}")

@@ -1,4 +1,4 @@
-"""A client's WebSocket: bytes in, messages to the core; frames from the core, bytes out."""
+"""WebSocket connections: bytes in, messages to the core; frames from the core, bytes out."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
 _PIECE: Final = 16_384
-"""Bytes of blocked output that the transport gets at a time: all of them count as waiting until the last is sent."""
+"""Bytes of blocked output that the transport gets at a time; they count as waiting until the last is sent."""
 
 
 class _State(Enum):
-    """What a connection is still good for."""
+    """The state of a connection."""
 
     OPEN = 0
     CLOSING = 1
-    """Our close frame is sent: only the client's matters, to let the socket go sooner."""
+    """The server has sent its close frame, and waits for the client's."""
     DISCARDING = 2
-    """The client cannot be understood: what still comes in is thrown away unread."""
+    """The client sent invalid bytes: further input is discarded."""
     FLUSHING = 3
-    """The client has ended its side too: the socket goes as soon as what waits is sent."""
+    """Both sides have closed: the socket closes once all output is sent."""
 
 
 _OPEN: Final = _State.OPEN
@@ -43,7 +43,7 @@ _NOT_READ: Final = (_State.DISCARDING, _State.FLUSHING)
 
 
 class WebSocketConnection(Connection, asyncio.Protocol):
-    """One client. Also the transport's protocol: one object per connection, not two."""
+    """A client's WebSocket, and at the same time the transport's protocol: one object for each connection, not two."""
 
     __slots__ = (
         "_blocked",
@@ -63,24 +63,23 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     def __init__(
         self, app: App, server: Server, transport: asyncio.Transport, forwarded_address: str | None = None
     ) -> None:
-        """``forwarded_address``: the client's, if a trusted proxy gave it; else the kernel is asked."""
+        """``forwarded_address``: the client's address if a trusted proxy gave it; else the kernel is asked."""
         super().__init__(app)
         self._forwarded_address = forwarded_address
         self._server = server
         self._transport: asyncio.Transport | None = transport
         self._reader: FrameReader | None = None
         self._unhandled: Iterator[Message | int] | None = None
-        """Frames that have been read and are still to be acted on, while the connection waits for its turn."""
+        """Frames that are read and not yet handled, while the connection waits for its turn."""
         self._state = _OPEN
         self._sends_control_frames = False
         self._blocked: bytearray | None = None
-        """Output that waits until the transport takes more, in one buffer: what is counted is what is held. None while
-        nothing has to wait."""
+        """Output that waits until the transport takes more, in one buffer; None while no output has to wait."""
         self.last_seen = server.wheel.now
         self.pinged_at = -1
         self.slot = -1
         self.fd = -1
-        """Where :func:`soundpost.server.connections.delivery.deliver` may write; -1: only through :meth:`write`."""
+        """The descriptor that :mod:`soundpost.server.connections.delivery` writes to; -1 if only :meth:`write` may."""
         if transport.get_extra_info("sslcontext") is None:
             # Nothing is held back unless the kernel takes no more: pause_writing then says so exactly.
             transport.set_write_buffer_limits(high=0)
@@ -95,7 +94,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self.pause_writing()
 
     def open(self, handshake: bytes) -> None:
-        """Answer the handshake, greet the client and watch over it from now on."""
+        """Answer the handshake, greet the client, and begin to ping it when it is silent."""
         self._server.open_websockets += 1
         self._server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
@@ -105,7 +104,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     # Writing
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write whole frames; a client for which too much waits is closed with 4100."""
+        """Write whole frames; close a client for which too much waits with 4100."""
         transport = self._transport
         if self._state is not _OPEN or transport is None:
             return
@@ -123,13 +122,13 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             transport.pause_reading()  # what it asks for would only add to it
 
     def pause_writing(self) -> None:
-        """The transport takes no more: what comes next waits here."""
+        """Keep further output: the transport takes no more."""
         if self._blocked is None:
             self._blocked = bytearray()
         self.fd = -1
 
     def resume_writing(self) -> None:
-        """The transport is empty again: give it what waits, in pieces, until it takes no more."""
+        """Give the transport the output that waits, in pieces, until it takes no more."""
         waiting, self._blocked = self._blocked, None
         transport = self._transport
         if transport is None:
@@ -148,7 +147,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._resume_reading()
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame and leave the node; the socket goes when the client has answered, or in a while."""
+        """Send a close frame and leave the node; wait ``close_timeout`` seconds for the answer, then drop the socket."""
         if self._state is not _OPEN:
             return
         if self._transport is not None:
@@ -163,23 +162,23 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
     @property
     def address(self) -> str:
-        """Where the client is."""
+        """The client's address; empty on a Unix socket."""
         if self._forwarded_address is not None:
             return self._forwarded_address
         return UNKNOWN_ADDRESS if self._transport is None else peer_address(self._transport)
 
     @property
     def is_open(self) -> bool:
-        """Whether what the client sent is still to be acted on."""
+        """True until the connection is closed: messages of the client are acted on."""
         return self._state is _OPEN
 
     def abort(self) -> None:
-        """Drop the socket and what waits for it."""
+        """Drop the socket and all output that waits."""
         if self._transport is not None:
             self._transport.abort()
 
     def _leave(self) -> None:
-        """Stop acting and writing; the node is told when no delivery can be under way."""
+        """Stop reading and writing; tell the node in a later loop turn, when no delivery can be under way."""
         if self._state is _OPEN:
             self._state = _State.CLOSING
         self.fd = -1
@@ -188,7 +187,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     # Reading
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
+        """Take bytes from the client: hand a single text frame to the core at once, read others frame by frame."""
         self.last_seen = self._server.wheel.now
         if self._state is _OPEN and self._reader is None:
             payload = read_single(data, self.app.settings.max_message_size)
@@ -198,7 +197,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._state in _NOT_READ:
             if len(data) >= LARGE_READ and self._transport is not None:
                 self._transport.pause_reading()
-                if self._server.lingering.may_read_on(self, len(data)):
+                if self._server.lingering.may_read_more(self, len(data)):
                     self._wait_for_turn()
             return
         if self._reader is None:
@@ -219,7 +218,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self._server.fair_queue.add(self)
 
     def work(self) -> None:
-        """Act on a slice of the frames that came."""
+        """Handle a slice of the frames that came."""
         left = SLICE
         try:
             for message in self._unhandled or ():
@@ -244,7 +243,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._resume_reading()
 
     def _resume_reading(self) -> None:
-        """Read again, unless the connection waits for its turn or for much output to be read."""
+        """Read again, unless frames wait for their turn or too much output waits for the client."""
         blocked = 0 if self._blocked is None else len(self._blocked)
         if (
             self._transport is not None
@@ -274,14 +273,14 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")
 
     def _handle_close(self, payload: bytes) -> None:
-        """The client's close frame, first or in answer to ours: both sides are done."""
+        """Answer the client's close frame, unless it is the answer to the server's: both sides have closed."""
         code, reason = frames.parse_close(payload)
         self.close(code, reason)
         self._state = _State.FLUSHING
         self._end_output()
 
     def _fail_connection(self, error: FrameError) -> None:
-        """Close after bytes that cannot be understood; what follows them cannot either, and is read past.
+        """Close after invalid bytes, and discard what follows (RFC 6455, 7.1.7).
 
         Closing the socket at once, while the client still sends, would lose the close frame on its way.
         """
@@ -291,12 +290,12 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._discard_input()
 
     def _discard_input(self) -> None:
-        """Read past whatever still comes."""
+        """Discard all further input."""
         self._state = _State.DISCARDING
         self._end_output()
 
     def _end_output(self) -> None:
-        """Once our close frame is sent, end our side, or both if the client has ended its own."""
+        """End the output after the close frame; close the socket if the client has closed too."""
         if self._transport is None or self._blocked is not None:
             return
         if self._state is _State.FLUSHING:
@@ -305,7 +304,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self._transport.write_eof()
 
     def eof_received(self) -> bool:
-        """The client sends no more: the transport closes, once what waits is sent (TLS cannot stay half open)."""
+        """Close once all output is sent; return whether some waits (TLS cannot stay half open)."""
         if self._blocked is None or self._transport is None or not self._transport.can_write_eof():
             return False
         self.close(frames.NORMAL_CLOSURE, "")
@@ -313,7 +312,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone. The descriptor is still ours until this returns, and must be forgotten by then."""
+        """Forget the socket. Its descriptor is valid until this returns, and must not be used afterwards."""
         self._transport = self._blocked = self._unhandled = None
         self._server.wheel.remove(self)
         if self._state is not _OPEN:
@@ -325,16 +324,16 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     # Liveness
 
     def on_time(self, now: int) -> int:
-        """Ping, give up, or end the wait for a client that does not answer a close frame."""
+        """Ping or give up a silent client; end the wait for one that does not answer a close frame."""
         if self._state is not _OPEN:
             self.abort()
             return 0
         return liveness.check(self, self.app.settings, now)
 
     def ping(self) -> None:
-        """With a WebSocket ping for clients that use those themselves, else with a ``pusher:ping``."""
+        """Send a WebSocket ping to clients that use those themselves, else a ``pusher:ping``."""
         self.send(_WS_PING if self._sends_control_frames else messages.PING)
 
     def give_up(self) -> None:
-        """The client did not answer a ping."""
+        """Close with 4201: the client did not answer a ping."""
         self.end(codes.PONG_NOT_RECEIVED, "Pong reply not received in time")

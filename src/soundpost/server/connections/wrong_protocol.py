@@ -29,7 +29,7 @@ _TLS_HANDSHAKE: Final = 0x16
 class WrongProtocol:
     """Answers and warnings for connections that speak another protocol than their listener expects."""
 
-    def __init__(self, notices: Notices, place: str, *, has_tls: bool) -> None:
+    def __init__(self, notices: LogThrottle, place: str, *, has_tls: bool) -> None:
         """``place``: the listener as log lines name it, such as ``port 8080``."""
         self._notices = notices
         self._place = place
@@ -113,7 +113,7 @@ class WrongProtocol:
 
 
 def upgrade_is_lost(notices: LogThrottle, request: Request, error: HandshakeError) -> ApiError:
-    """What to answer to a request for a WebSocket that is none any more; logged if it was one before a proxy had it."""
+    """Return the answer to a request for a WebSocket without a valid upgrade; log it if a proxy took that out."""
     headers = request.headers()
     if any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers):
         notices.warn(
@@ -131,7 +131,7 @@ def upgrade_is_lost(notices: LogThrottle, request: Request, error: HandshakeErro
 
 
 def path_hint(path: str) -> str:
-    """Return what a path that leads nowhere was meant to be; empty if nothing is known."""
+    """Return a hint for a path that was not found; empty if none is known."""
     if "//" in path:
         return (
             "; a proxy made two slashes of one: its own path and that of proxy_pass both end with one ('location /ws/' "
@@ -145,7 +145,7 @@ def path_hint(path: str) -> str:
 
 
 def path_is_wrong(notices: LogThrottle, request: Request, prefix: str) -> str:
-    """Why a WebSocket does not open at a path; logged if a proxy may have made it."""
+    """Return the reason why no WebSocket opens at a path; log it if a proxy may have changed the path."""
     reason = f"WebSocket connections go to {prefix}/app/KEY, not {request.path[:60]}{path_hint(request.path)}"
     if "/app/" in request.path:
         notices.warn(
