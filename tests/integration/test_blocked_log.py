@@ -102,7 +102,7 @@ def read_on(file: int, into: list[bytes]) -> threading.Thread:
 
 def test_what_is_left_out_is_counted_and_the_rest_comes_in_order() -> None:
     reading, writing = full_pipe()
-    stream = QueuedStream(writing, most=1_000)
+    stream = QueuedStream(writing, max_waiting=1_000)
     lines = [f"line {number}\n" for number in range(500)]
     for line in lines:
         stream.write(line)

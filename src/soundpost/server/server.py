@@ -82,14 +82,14 @@ class Server(Runtime):
             is_ready=lambda: not self.draining,
         )
         self.port = 0
-        """The port that is listened on; 0 on a Unix socket."""
+        """The port that the server listens on; 0 for a Unix socket."""
         self.wrong_protocol: WrongProtocol
         self.http_connections: set[HttpConnection] = set()
         self.draining = False
-        """It is about to stop: load balancers are to look elsewhere."""
+        """True once the server is about to stop: ``/up/ready`` tells load balancers."""
         self._hurry = asyncio.Event()
         self.stopped = False
-        """Nothing is answered any more: what would be published now could not reach anybody."""
+        """True once no request is answered any more: a publish could reach no client."""
         self.capacity = self._capacity(raise_open_files_limit())
         self.sockets = OpenSockets(self.capacity, self._warn_of_eviction)
         self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
@@ -101,16 +101,16 @@ class Server(Runtime):
 
     @property
     def open_sockets(self) -> int:
-        """Sockets of clients, of all kinds."""
+        """The number of open sockets of clients, of all kinds."""
         return self.sockets.count
 
     @property
     def full_for_websockets(self) -> bool:
-        """No further WebSocket can be served."""
+        """True if no further WebSocket can be served."""
         return self.open_websockets >= places_for_websockets(self.capacity)
 
     async def start(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, on ``sockets`` that are bound already or as configured. Raises StartError with what is in the way."""
+        """Listen on ``sockets``, bound already, or as configured. Raises StartError with what is in the way."""
         settings = self.settings
         if settings.tls.certificate is not None:
             self._certificate = Certificate(settings.tls, self._explain_tls, expects_header=settings.proxy_protocol)
@@ -135,11 +135,11 @@ class Server(Runtime):
         gc.set_threshold(50_000, 20, 100)
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
-        """Take no more connections, send those there are away, answer what was asked, wait for all to go.
+        """Stop listening, send all clients away, answer the requests that are under way, wait for clients to go.
 
-        For ``delay`` seconds only ``/up/ready`` says so. Then clients are closed with 4200, upon which pusher-js
-        reconnects at once, spread over ``drain_time`` seconds; until it is their turn they are served as ever.
-        :meth:`hurry` cuts it short.
+        For ``delay`` seconds only ``/up/ready`` changes its answer. Then clients are closed with 4200, upon which
+        pusher-js reconnects at once, spread over ``drain_time`` seconds; until their turn they are served as before.
+        The wait ends after ``shutdown_timeout`` seconds; :meth:`hurry` cuts delay and drain short.
         """
         self.draining = True
         await self._pause(delay)
@@ -154,7 +154,7 @@ class Server(Runtime):
         self.stop_clock()
 
     def hurry(self) -> None:
-        """Stop faster: everybody is sent away at once."""
+        """Send all clients away at once, in a stop that is under way."""
         self._hurry.set()
 
     async def _drain(self, seconds: float) -> None:
@@ -173,20 +173,20 @@ class Server(Runtime):
         self.send_all_away()  # those who came meanwhile, by way of an upgrade that was under way
 
     def _has_open_requests(self) -> bool:
-        """Whether requests are still under way; connections without one are closed."""
+        """Close idle connections; return whether requests are still under way."""
         for connection in list(self.http_connections):
             connection.close_if_idle()
         return any(connection.is_busy for connection in self.http_connections)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, unless there is hurry."""
+        """Wait, until :meth:`hurry` at the latest."""
         if seconds and not self._hurry.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await self._hurry.wait()
 
     def reload_certificate(self) -> None:
-        """Read the certificate now if its files have changed; the clock does so within a few seconds."""
+        """Read the certificate again if its files have changed; else the clock does so within seconds."""
         if self._certificate is not None:
             self._certificate.reload()
 
@@ -194,16 +194,16 @@ class Server(Runtime):
         return self.wrong_protocol.explain_missing_tls(fault).response().encode(keep_alive=False)
 
     def counted_address(self, transport: asyncio.BaseTransport) -> str:
-        """Under which address a socket is counted: a client's network, or a proxy's own address."""
+        """Return the address under which a socket is counted: a client's network, or a proxy's own address."""
         return self._counted_address(peer_address(transport))
 
     def websocket_lost(self, connection: Connection) -> None:
-        """A WebSocket's socket is gone."""
+        """Count a WebSocket whose socket is gone."""
         self.sockets.count -= 1
         self.open_websockets -= 1
 
     def warn_of_capacity(self, address: str) -> None:
-        """A client at an address is refused, as there is no room for it."""
+        """Log that a client is refused, as there is no room."""
         self.notices.warn(
             "full",
             "over capacity: refused a client from %s, as %d sockets are open and %d are possible (max_connections and "
@@ -231,7 +231,7 @@ class Server(Runtime):
         return address if self.trusted_proxies.trusts(address) else subnet_of(address)
 
     def _limit_silent_sockets(self) -> None:
-        """Close the sockets of an address that ask nothing and are more than it may have WebSockets of any app."""
+        """Close the oldest silent sockets of addresses that have more than ``max_connections_per_ip`` of those."""
         limits = [app.settings.max_connections_per_ip for app in self.node.by_id.values()]
         known = [limit for limit in limits if limit is not None]
         if not known or len(known) < len(limits):
@@ -252,7 +252,7 @@ class Server(Runtime):
         self._silent_beyond = set(beyond)
 
     def _look_for_descriptors(self) -> None:
-        """Say so when no file can be opened any more: the loop turns clients away then without a word."""
+        """Log when no file can be opened any more: the loop then turns clients away without a log line."""
         try:
             os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
@@ -291,6 +291,6 @@ def _client_ip_headers(setting: str) -> tuple[bytes, ...]:
 
 
 def normal_prefix(path: str) -> str:
-    """A path prefix with one slash in front and none behind; empty for none."""
+    """Return a path prefix with one slash in front and none behind; empty for none."""
     path = path.strip("/")
     return f"/{path}" if path else ""

@@ -147,7 +147,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._resume_reading()
 
     def close(self, code: int, reason: str) -> None:
-        """Send a close frame and leave the node; wait ``close_timeout`` seconds for the answer, then drop the socket."""
+        """Send a close frame and leave the node; drop the socket without an answer within ``close_timeout`` seconds."""
         if self._state is not _OPEN:
             return
         if self._transport is not None:

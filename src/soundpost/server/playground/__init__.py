@@ -1,1 +1,1 @@
-"""The playground: a page to try the server in. It signs on the server's side; the secret never reaches a browser."""
+"""The playground: a page to try the server with. The server signs for the page; the secret never reaches a browser."""

@@ -1,7 +1,7 @@
-"""What the playground page asks of the server: its files, its configuration, signatures, publishing.
+"""The routes of the playground page: its files, its configuration, signatures, publishing.
 
-It signs and publishes for everybody who reaches it. A page of another site must not: not by a request across sites, and
-not under a name of its own that it has point to this machine (DNS rebinding).
+The playground signs and publishes for everybody who reaches it, but not for pages of other sites: neither by requests
+across sites, nor under a host name of their own that points to this machine (DNS rebinding).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _HEADERS: Final = (
 
 
 class AuthBody(Struct):
-    """Who wants to subscribe to what."""
+    """A request for the signature of a subscription."""
 
     socket_id: str
     channel_name: str
@@ -61,17 +61,17 @@ class PublishBody(Struct):
 
 
 class Playground:
-    """Answers for ``/playground`` and what is below it."""
+    """The handler of ``/playground`` and the paths below."""
 
     def __init__(self, app: AppSettings, prefix: str, node: Node, hostname: str | None = None) -> None:
-        """``hostname``: the name under which clients reach the server; addresses and localhost are right anyway."""
+        """``hostname``: the name under which clients reach the server; IP addresses and localhost are accepted."""
         self._app = app
         self._hostname = None if hostname is None else hostname.lower()
         self._prefix = prefix
         self._core_app = node.by_id[app.id]
 
     def respond(self, request: Request, path: str) -> Response | PendingResponse:
-        """Answer a request. Raises ApiError."""
+        """Answer a request; ``path`` is without the server's prefix. Raises ApiError."""
         host = request.headers().get(b"host", b"").decode("latin-1")
         if not self._is_own_name(host):
             raise ApiError(

@@ -1,1 +1,1 @@
-"""Processes: one or several workers, signals, control socket, restart, drain."""
+"""The processes of a server: one or several workers, signals, control socket, restart, drain."""

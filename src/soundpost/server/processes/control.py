@@ -1,7 +1,7 @@
-"""The control socket of a server, by which ``soundpost status``, ``reload`` and ``restart`` reach it.
+"""The server's end of the control socket, for ``soundpost status``, ``reload`` and ``restart``.
 
-A Unix socket that only its user (and root) may use, named by the port, or by the path of the Unix socket that is
-listened on.
+The control socket is a Unix socket that only the server's user (and root) may use. Its name comes from the port, or
+from the path of the Unix socket that the server listens on.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ log = logging.getLogger("soundpost.server")
 
 
 class ControlServer:
-    """Listens on the control socket, and has requests carried out."""
+    """A listener on the control socket that has requests carried out."""
 
     def __init__(self, supervision: Supervision, name: str) -> None:
         self._supervision = supervision
@@ -42,7 +42,7 @@ class ControlServer:
         self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen, in the first folder that can be written to; if there is none, do without."""
+        """Listen in the first folder that can be written to; if there is none, log a warning."""
         fault: OSError | None = None
         for folder in folders():
             try:

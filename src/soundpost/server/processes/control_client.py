@@ -24,9 +24,9 @@ from soundpost.server.processes.control_peer import Peer, listens, peer_of
 
 
 def ask_server(command: Command, name: str) -> ControlReply | None:
-    """Ask a server by its :func:`control_name`; return None if this user has none of that name.
+    """Ask the server with a :func:`control_name`; return None if none is found.
 
-    Raises OSError for one that does not answer, and when several users have one, or one is not what it seems.
+    Raises OSError if the server does not answer, if several users have one, or if the socket is another program's.
     """
     impostor = ""
     with ExitStack() as stack:

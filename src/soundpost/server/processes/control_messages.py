@@ -11,11 +11,11 @@ from soundpost.wire.json_text import reader
 
 Command = Literal["status", "reload", "restart", "restart all"]
 MAX_REQUEST: Final = 10_000
-"""Bytes of a request."""
+"""The maximum size of a request in bytes."""
 MAX_REPLY: Final = 1_048_576
-"""Bytes of a reply."""
+"""The maximum size of a reply in bytes."""
 TIMEOUT: Final = 5.0
-"""Seconds for a request, and for its reply."""
+"""Seconds until a request, or its reply, must have come."""
 
 
 class ControlRequest(Struct, forbid_unknown_fields=True):
@@ -31,7 +31,7 @@ class ControlReply(Struct):
     said: str = ""
     status: Status | None = None
     user: str = ""
-    """The user whose server it is, where that is not the asker's; known by the kernel, not from the server."""
+    """The user of the server, if not the asker's own; known from the kernel, not from the server."""
 
 
 read_request: Final = reader(ControlRequest)

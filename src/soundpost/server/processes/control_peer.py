@@ -1,8 +1,8 @@
-"""Who is at the other end of a control socket, and whether that is the server that is meant.
+"""The process at the other end of a control socket, and the check that it is the server that is meant.
 
-A path proves nothing: another user may have put a socket there. The kernel says whose process listens on it. One of
-this user, or of root, is believed. Root believes one of another user too, as a server under Supervisor is, if that
-process has the port open, or the Unix socket, by which the server is named.
+A path proves nothing: another user may have put a socket there. The kernel tells whose process listens. A process of
+this user, or of root, is trusted. For root a process of another user (as under Supervisor) is trusted too, if it
+listens on the port, or on the Unix socket, that the control socket is named after.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _ACCEPTS: Final = 0x10000
 
 
 class Peer(NamedTuple):
-    """A process that listens on a Unix socket; ``pid`` is 0 where the kernel does not tell it."""
+    """A process that listens on a Unix socket; ``pid`` is 0 where the kernel does not give it."""
 
     uid: int
     pid: int
 
     @property
     def user(self) -> str:
-        """The name of its user."""
+        """The name of the process' user; the number if that has no name."""
         try:
             return pwd.getpwuid(self.uid).pw_name
         except KeyError:
@@ -40,12 +40,12 @@ class Peer(NamedTuple):
 
     @property
     def is_trusted(self) -> bool:
-        """Return whether it is of this user, or of root."""
+        """True for a process of this user, or of root."""
         return self.uid in (os.geteuid(), 0)
 
 
 def peer_of(sock: socket.socket) -> Peer:
-    """Return who listens at the other end of a connected socket. Raises OSError."""
+    """Return the process that listens at the other end of a connected socket. Raises OSError."""
     if sys.platform == "linux":
         pid, uid, _ = _UCRED.unpack(sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
         return Peer(uid, pid)
@@ -54,7 +54,7 @@ def peer_of(sock: socket.socket) -> Peer:
 
 
 def listens(peer: Peer, port: int | None, is_socket: Callable[[Path], bool]) -> bool:
-    """Return whether a process listens on a TCP port, or, for None, on a Unix socket whose path is the one meant."""
+    """Return whether a process listens on a TCP port; without one, on a Unix socket that ``is_socket`` accepts."""
     process = Path(f"/proc/{peer.pid}")
     try:
         if process.stat().st_uid != peer.uid:

@@ -21,7 +21,7 @@ class Restart(NamedTuple):
     message: str
     """The answer to who asked for it."""
     replacement: Coroutine[Any, Any, None] | None
-    """The replacement of all workers, to be awaited; None if the process is to stop and to be executed again.
+    """The replacement of all workers, to be awaited; None if the process is to stop and to execute itself again.
 
     Raises StartError if a new worker cannot start.
     """
@@ -45,7 +45,7 @@ class Daemon(Protocol):
         """Send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end."""
 
     def hurry(self) -> None:
-        """Send all clients away at once: a stop is under way, and is to be faster."""
+        """Send all clients away at once, in a stop that is under way."""
 
     def begin_restart(self, settings: Settings) -> Restart:
         """Begin a restart with new settings. Raises StartError for settings with which no server could start."""
@@ -54,14 +54,13 @@ class Daemon(Protocol):
         """Serve other apps, without touching the connections of apps that stay."""
 
     def status(self) -> Status:
-        """Return the answer to ``soundpost status``."""
+        """Return the status for ``soundpost status``."""
 
 
 def drain_time(settings: Settings, *, others_serve: bool) -> float:
-    """Return the seconds over which clients are sent away.
+    """Return the seconds over which clients are sent away in a stop or restart.
 
-    Without a setting there are 10 where others take the clients, and 0 where nobody does: clients would only come back
-    later.
+    The default is 10 where other servers take the clients, and 0 where none does: clients would only come back later.
     """
     wanted = settings.server.drain_time
     if wanted is not None:

@@ -1,4 +1,4 @@
-"""``--debug``: the stream of messages, readable, as it happens."""
+"""The output of ``--debug``: a line for each message, as it happens."""
 
 from __future__ import annotations
 
@@ -18,34 +18,34 @@ _AUTH: Final = re.compile(r'("auth"\s*:\s*")[^"]+')
 
 
 class MessageStream(Observer):
-    """Prints a line per message. Signatures are not shown."""
+    """An observer that prints a line for each message, without signatures."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or stderr()
 
     def connection_opened(self, connection: Connection) -> None:
-        """A client connected."""
+        """Print that a client connected."""
         self._line("opened", connection.socket_id, f"app {connection.app.settings.id} from {shown(connection.address)}")
 
     def connection_closed(self, connection: Connection) -> None:
-        """A client left."""
+        """Print that a client left."""
         self._line("closed", connection.socket_id)
 
     def message_received(self, connection: Connection, payload: bytes) -> None:
-        """What a client said."""
+        """Print a message of a client."""
         self._line("received", connection.socket_id, _readable(payload))
 
     def message_sent(self, connection: Connection, frame: bytes) -> None:
-        """What a client alone was told."""
+        """Print a message to one client."""
         self._line("sent", connection.socket_id, _readable(frame_payload(frame)))
 
     def event_queued(self, channel: Channel, frame: bytes) -> None:
-        """What all subscribers of a channel are told."""
+        """Print a message to all subscribers of a channel."""
         count = len(channel.subscribers)
         self._line("broadcast", f"{channel.name} ({count})", _readable(frame_payload(frame)))
 
     def output_overflowed(self, connection: Connection) -> None:
-        """A client was too slow."""
+        """Print that a client was too slow."""
         self._line("overflowed", connection.socket_id)
 
     def _line(self, what: str, who: str, text: str = "") -> None:

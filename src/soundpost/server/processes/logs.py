@@ -1,4 +1,4 @@
-"""Where log lines go, and how they look: to stderr, by a thread of its own, for who reads stderr may stop reading."""
+"""Logging to stderr, by a thread of its own: a reader of stderr that stops reading must not stop the server."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from functools import cache
 from typing import Final
 
 _STDERR: Final = 2
-_MOST: Final = 1_000_000
-_AT_THE_END: Final = 1.0
+_MAX_WAITING: Final = 1_000_000
+_EXIT_TIMEOUT: Final = 1.0
 
 
 def set_up_logging(*, debug: bool, process: str = "") -> None:
     """Log to stderr: warnings and worse, and that Redis is connected; with ``debug`` more.
 
-    ``process`` says which of several it is.
+    ``process`` is the name of this process among several, such as ``worker 2``.
     """
     name = f" [{process}]" if process else ""
     logging.basicConfig(
@@ -33,22 +33,22 @@ def set_up_logging(*, debug: bool, process: str = "") -> None:
 
 @cache
 def stderr() -> QueuedStream:
-    """The stream to stderr; what waits in it is written at the end, within a second."""
+    """Return the stream to stderr; at the exit of the process the rest is written, within a second."""
     stream = QueuedStream(_STDERR)
-    atexit.register(stream.drain, _AT_THE_END)
+    atexit.register(stream.drain, _EXIT_TIMEOUT)
     return stream
 
 
 class QueuedStream(io.TextIOBase):
-    """Writes to a file from a thread: who writes never waits, also if nobody reads the file (a full pipe, Ctrl-S).
+    """A stream that writes to a file from a thread, so that writers never wait for a reader (a full pipe, Ctrl-S).
 
-    What does not fit into the queue is left out, and how many times is said once there is room again.
+    Text that does not fit into the queue is left out; once there is room again a line gives the number of such texts.
     """
 
-    def __init__(self, file: int, most: int = _MOST) -> None:
-        """``file``: a descriptor; ``most``: characters that may wait."""
+    def __init__(self, file: int, max_waiting: int = _MAX_WAITING) -> None:
+        """``file``: a descriptor; ``max_waiting``: the number of characters that may wait."""
         self._file = file
-        self._most = most
+        self._max_waiting = max_waiting
         self._waiting: list[str] = []
         self._size = 0  # characters that wait, or are being written
         self._left_out = 0
@@ -56,9 +56,9 @@ class QueuedStream(io.TextIOBase):
         self._thread: threading.Thread | None = None
 
     def write(self, text: str, /) -> int:
-        """Have a text written; return at once."""
+        """Queue a text; return at once."""
         with self._changed:
-            if self._size and self._size + len(text) > self._most:
+            if self._size and self._size + len(text) > self._max_waiting:
                 self._left_out += 1
             else:
                 self._waiting.append(text)
@@ -77,7 +77,7 @@ class QueuedStream(io.TextIOBase):
         """Do nothing: the thread writes as soon as it can."""
 
     def drain(self, seconds: float) -> None:
-        """Wait until all is written, for so long at most."""
+        """Wait until all is written, for ``seconds`` at most."""
         with self._changed:
             self._changed.wait_for(lambda: self._size == 0, seconds)
 

@@ -1,7 +1,7 @@
-"""Ends a process whose event loop stands still, so that whoever supervises it starts it anew.
+"""A watchdog that ends a process whose event loop hangs, so that its supervisor starts it again.
 
-A thread looks whether the loop still turns; systemd, if it watches, hears of it as well. A process that was stopped
-(SIGSTOP, a laptop's lid) is not taken for one that hangs: its thread was stopped, too.
+A thread checks that the loop still turns, and systemd gets its keep-alive (``WatchdogSec=``). A process that was
+suspended (SIGSTOP, a laptop's lid) is not taken for a hanging one: its thread was suspended, too.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ log = logging.getLogger("soundpost.server")
 
 _CHECK_INTERVAL: Final = 5.0
 _MAX_MISSED: Final = 6
-"""Looks in a row at a loop that has not turned."""
+"""Checks in a row in which the loop has not turned."""
 _DUMP_TIMEOUT: Final = 2.0
 _EXIT_STATUS: Final = 70  # EX_SOFTWARE of sysexits(3)
 
 
 class LoopWatchdog:
-    """Watches over the running loop until :meth:`stop`. Times in seconds."""
+    """A watchdog of the running loop, until :meth:`stop`. ``check_interval`` in seconds."""
 
     def __init__(self, check_interval: float = _CHECK_INTERVAL, max_missed: int = _MAX_MISSED) -> None:
         self._check_interval = check_interval
@@ -42,7 +42,7 @@ class LoopWatchdog:
         threading.Thread(target=self._watch, name="soundpost-watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """End the watch."""
         self._stopped.set()
         self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""Run a server until it is told to stop: in this process, or with several workers."""
+"""Running a server until a signal stops it, in this process or with several workers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ def run(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then return. Raises StartError.
 
-    ``load`` reads the configuration anew, for SIGHUP and ``soundpost reload``; without it there is none to read.
+    ``load`` reads the configuration again, for SIGHUP, ``soundpost reload`` and ``restart``, which fail without it.
+    ``on_ready`` is called with the address once the server listens.
     """
     count = number_of_workers(settings.server)
     set_up_logging(debug=debug, process="" if count == 1 else "parent")
@@ -46,7 +47,7 @@ def run(
 
 
 def number_of_workers(settings: ServerSettings) -> int:
-    """How many processes serve: as configured, or one for each core this process may use."""
+    """Return how many processes serve: as configured, or one for each core this process may use."""
     if settings.workers != "auto":
         return settings.workers
     if hasattr(os, "sched_getaffinity"):
@@ -86,7 +87,7 @@ async def _serve(
 
 
 def _execute_again() -> None:
-    """Become the same command again, with the code and configuration there are now; the process id stays."""
+    """Execute the same command again, with the new code and configuration; the process id stays."""
     stderr().drain(1)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -1,4 +1,4 @@
-"""Whether this host acts as one with others, or serves alone."""
+"""The choice between a cluster over Redis and a host that serves alone."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def redis_backplane(settings: Settings, *, max_connections: int | None = None) -> RedisBackplane | None:
-    """This host's place in a cluster, as configured; None, and nothing imported for it, if it serves alone.
+    """Return the backplane of a cluster, as configured; None, without importing it, if the host serves alone.
 
-    Raises StartError for what is configured wrongly.
+    Raises StartError for a wrong configuration.
     """
     if settings.scaling.redis is None:
         return None

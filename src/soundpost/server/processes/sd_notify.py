@@ -1,4 +1,4 @@
-"""What is told to systemd: readiness, signs of life, the end (``Type=notify``, ``WatchdogSec=``).
+"""Notifications to systemd: readiness, keep-alive, stop (``Type=notify``, ``WatchdogSec=``).
 
 Source: https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
@@ -12,7 +12,7 @@ from contextlib import suppress
 
 
 def notify(text: str) -> None:
-    """Tell the service manager, if there is one that listens; never raises."""
+    """Send a notification to the service manager, if one listens. Never raises."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
@@ -23,12 +23,12 @@ def notify(text: str) -> None:
 
 
 def notify_reloading() -> None:
-    """A restart begins; READY=1 is to follow."""
+    """Notify that a restart begins; READY=1 must follow."""
     notify(f"RELOADING=1\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}")
 
 
 def watchdog_interval() -> float | None:
-    """Seconds between signs of life, half of what the service manager waits for; None if it waits for none."""
+    """Return the seconds between keep-alives, half of ``WatchdogSec=``; None if the service manager expects none."""
     with suppress(ValueError):
         if os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid()):
             return int(os.environ["WATCHDOG_USEC"]) / 2_000_000 if "WATCHDOG_USEC" in os.environ else None

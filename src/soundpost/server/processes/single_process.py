@@ -1,4 +1,4 @@
-"""One process that does everything: the daemon without workers."""
+"""A daemon without workers: one process does everything."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _START: Final = 5  # seconds that the next process takes to start, at most
 
 
 class SingleProcess:
-    """See :class:`soundpost.server.processes.daemon.Daemon`."""
+    """A daemon of one process; see :class:`soundpost.server.processes.daemon.Daemon`."""
 
     def __init__(self, settings: Settings, *, playground: bool, debug: bool) -> None:
         self.settings = settings
@@ -41,11 +41,11 @@ class SingleProcess:
 
     @property
     def time_to_restart(self) -> float:
-        """Seconds a restart takes at most."""
+        """Seconds a restart takes at most, including the start of the next process."""
         return self.settings.server.shutdown_timeout + _START
 
     async def start(self) -> int:
-        """Serve; give how many sockets may be open. Raises StartError."""
+        """Serve; return how many sockets may be open. Raises StartError."""
         if self.backplane is not None:
             await self.backplane.start()
         try:
@@ -57,7 +57,7 @@ class SingleProcess:
         return self._server.capacity
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
-        """After ``delay`` seconds send all clients away, over ``drain_time`` seconds, and end."""
+        """Send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end."""
         for sock in self.sockets:  # the server has its own
             sock.close()
         await self._server.stop(drain_time, delay)
@@ -65,7 +65,7 @@ class SingleProcess:
             await self.backplane.stop()
 
     def hurry(self) -> None:
-        """Stop faster."""
+        """Send all clients away at once, in a stop that is under way."""
         self._server.hurry()
 
     def begin_restart(self, settings: Settings) -> Restart:
@@ -74,20 +74,20 @@ class SingleProcess:
         return Restart("restarting", None)
 
     def reload(self, apps: tuple[AppSettings, ...]) -> None:
-        """Take other apps: connections of those that stay are not touched."""
+        """Serve other apps, without touching the connections of apps that stay."""
         self.settings = msgspec.structs.replace(self.settings, apps=apps)
         self._registry.reconfigure(apps)
         self._server.node.reconfigure(apps)
         self._server.reload_certificate()
 
     def status(self) -> Status:
-        """How it is doing."""
+        """Return the status for ``soundpost status``."""
         return Status.of(self, self._registry.load(), [], draining=self._server.draining)
 
     def _sockets_for(self, settings: Settings) -> list[socket.socket]:
-        """Listening sockets for a successor with these settings: the same, if it listens where this one does.
+        """Return listening sockets for a successor with these settings: the same, if the address is the same.
 
-        Raises StartError for settings with which it could not start.
+        Raises StartError for settings with which the successor could not start.
         """
         ours, theirs = self.settings.server, settings.server
         check_certificate(theirs.tls)

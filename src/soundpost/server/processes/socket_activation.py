@@ -1,6 +1,6 @@
-"""Listening sockets that a process is handed: by its predecessor, when it is restarted in place, or by systemd.
+"""Listening sockets that a process inherits: from its predecessor, in a restart by ``exec``, or from systemd.
 
-While they stay open no connection is refused: who connects meanwhile waits in the kernel's queue. Source for systemd:
+As the sockets stay open no connection is refused: new clients wait in the kernel's queue. Source for systemd:
 https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html
 """
 
@@ -16,7 +16,7 @@ _FIRST_OF_SYSTEMD: Final = 3
 
 
 def make_inheritable(sockets: Iterable[socket.socket]) -> None:
-    """Have what this process becomes by ``exec`` inherit copies of listening sockets, if any."""
+    """Have the program that this process executes next inherit copies of listening sockets."""
     files = []
     for sock in sockets:
         file = os.dup(sock.fileno())
@@ -27,7 +27,7 @@ def make_inheritable(sockets: Iterable[socket.socket]) -> None:
 
 
 def inherited_sockets() -> list[socket.socket]:
-    """The sockets this process was handed; an empty list for most processes."""
+    """Return the sockets that this process has inherited; an empty list for most processes."""
     mine = str(os.getpid())
     pid, _, files = os.environ.pop(_OURS, "").partition(":")
     if pid == mine and files:

@@ -1,4 +1,4 @@
-"""What a server says of itself when it is asked: ``soundpost status``."""
+"""The status of a running server, for ``soundpost status``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _BEGAN: Final = time.time()
 
 
 class AppStatus(Struct, frozen=True):
-    """An app on this host."""
+    """The status of an app on this host."""
 
     id: str
     connections: int
@@ -27,7 +27,7 @@ class AppStatus(Struct, frozen=True):
 
 
 class WorkerStatus(Struct, frozen=True):
-    """A worker process."""
+    """The status of a worker process."""
 
     number: int
     pid: int
@@ -35,15 +35,15 @@ class WorkerStatus(Struct, frozen=True):
 
 
 class RedisStatus(Struct, frozen=True):
-    """The cluster, as this host sees it."""
+    """The status of the cluster, as this host sees it."""
 
     state: Literal["connected", "away"]
     hosts: int
-    """How many there are, this one among them."""
+    """The number of hosts, this one included."""
 
 
 class Status(Struct, frozen=True):
-    """How a server is doing. Times are in seconds since 1970."""
+    """The status of a server. Times are in seconds since 1970."""
 
     version: str
     pid: int
@@ -59,7 +59,7 @@ class Status(Struct, frozen=True):
 
     @classmethod
     def of(cls, daemon: Daemon, load: dict[str, Load], workers: list[WorkerStatus], *, draining: bool) -> Status:
-        """The status of a running daemon."""
+        """Return the status of a running daemon."""
         server, backplane = daemon.settings.server, daemon.backplane
         known = {app.id for app in daemon.settings.apps}
         redis = None

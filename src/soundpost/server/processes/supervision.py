@@ -29,11 +29,11 @@ log = logging.getLogger("soundpost.server")
 
 STOPS: Final = (signal.SIGINT, signal.SIGTERM)
 Ending = Literal["stop", "exec"]
-"""The end of a process: it exits, or executes the same command again."""
+"""The end of a process: exit, or execution of the same command again."""
 
 
 class Supervision:
-    """Has a daemon do what it is told, from its start to its end. ``load`` reads the configuration anew."""
+    """The supervision of a daemon from start to end. ``load`` reads the configuration again."""
 
     def __init__(self, daemon: Daemon, load: Callable[[], Settings] | None) -> None:
         self._daemon = daemon
@@ -55,10 +55,7 @@ class Supervision:
             daemon.backplane.registry.on_restart = partial(self._take_turn, daemon.backplane)
 
     async def start(self) -> int | None:
-        """Start the daemon; give how many sockets may be open, None if it was told to stop meanwhile.
-
-        Raises StartError.
-        """
+        """Start the daemon; return how many sockets may be open, None after a signal to stop. Raises StartError."""
         self._starting = asyncio.ensure_future(self._daemon.start())
         try:
             capacity = await self._starting
@@ -73,19 +70,19 @@ class Supervision:
 
     @property
     def ending(self) -> Ending:
-        """How it ends, as far as is known."""
+        """The end of the process, as far as is known: a later signal may change it."""
         return self._ending
 
     async def wait(self) -> Ending:
-        """Wait until it has ended, or is to be replaced by itself."""
+        """Wait until the daemon has stopped; return the end of the process."""
         return await self._end
 
     def status(self) -> Status:
-        """How the daemon is doing."""
+        """Return the status of the daemon."""
         return self._daemon.status()
 
     def reload(self) -> str:
-        """Read apps and certificate anew; say which apps changed. Raises SoundpostError: then all is as before."""
+        """Read apps and certificate again; return which apps changed. Raises SoundpostError, with nothing changed."""
         self._refuse_during_restart()
         settings = self._read()
         check_certificate(self._daemon.settings.server.tls)
@@ -97,9 +94,9 @@ class Supervision:
         return message
 
     def restart(self) -> str:
-        """Begin to put new code and a newly read configuration in place of what runs; say how.
+        """Begin a restart with the new code and configuration; return what happens, in words.
 
-        Raises SoundpostError if the configuration is wrong, or a restart is under way: then all is as before.
+        Raises SoundpostError, with nothing changed, for a wrong configuration, or if a restart is under way.
         """
         try:
             return self._begin_restart()
@@ -108,7 +105,7 @@ class Supervision:
             raise
 
     def restart_all(self) -> str:
-        """Have all hosts of the cluster restart, one after the other. Raises SoundpostError."""
+        """Have all hosts of the cluster restart, one after the other; return that in words. Raises SoundpostError."""
         backplane = self._daemon.backplane
         if backplane is None:
             return self.restart()
@@ -169,7 +166,7 @@ class Supervision:
             await backplane.end_turn()
 
     def _hang_up(self) -> None:
-        """SIGHUP: told to restart; unless it comes since the terminal this was started in is gone."""
+        """Restart upon SIGHUP; stop if the signal comes because the terminal is gone."""
         if not all(map(os.isatty, self._terminals)):
             self._stop(signal.SIGTERM)
             return

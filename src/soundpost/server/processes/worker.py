@@ -1,9 +1,8 @@
-"""A worker process: ``python -m soundpost.server.processes.worker VERSION LINK SOCKET…``, started by
-:mod:`soundpost.server.processes.workers`.
+"""The program of a worker process: ``python -m soundpost.server.processes.worker VERSION LINK SOCKET…``.
 
-Its arguments are the version of the hub's language, and numbers of open files: the stream to the hub, and the sockets
-to listen on. What to serve comes as the first message of the hub; when that stream ends the hub is gone, and the worker
-goes too.
+The parent (:mod:`soundpost.server.processes.workers`) starts it. Arguments are the version of the hub's protocol, the
+descriptor of the stream to the hub, and the descriptors of listening sockets. The hub's first message is the
+configuration; when the stream ends, the worker ends too.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from soundpost.server.server import Server
 
 
 class Worker:
-    """Serves what the hub says, until it is told to stop or the hub is gone."""
+    """A worker, which serves until the hub stops it or is gone."""
 
     def __init__(self, sockets: list[socket.socket]) -> None:
         self._sockets = sockets
@@ -40,7 +39,7 @@ class Worker:
         self._peers = HubPeers(self._link.send, self._link.flush)
 
     async def run(self, stream: socket.socket) -> None:
-        """Serve. ``stream`` leads to the hub."""
+        """Serve until the end. ``stream`` leads to the hub."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop_at_once)
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # the parent's affair

@@ -1,4 +1,4 @@
-"""One worker as its parent sees it: the sockets it listens on, its process, the link to it."""
+"""A worker process in the view of its parent: its sockets, the process, the link to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_UNREAD: Final = 256 * 1024 * 1024  # bytes waiting for a worker that does n
 
 
 class WorkerProcess:
-    """A worker's process, once :meth:`spawn` has started it; :meth:`spawn` it again when it has ended."""
+    """A worker's process; :meth:`spawn` starts it, and again when it has ended."""
 
     def __init__(self, number: int, sockets: list[socket.socket]) -> None:
         self.number = number
@@ -32,19 +32,19 @@ class WorkerProcess:
         self.link: HubLink
         self.end: WorkerEnd
         self.capacity = 0
-        """Sockets the process may open; 0 until it listens."""
+        """The number of sockets the process may open; 0 until it listens."""
         self.ready: asyncio.Future[None]
-        """Done when it listens; StartError if it could not."""
+        """Done once the process listens; StartError if it could not."""
         self.fault = ""
-        """Why it could not start, in its own words."""
+        """The reason why the process could not start, in its own words."""
         self.unanswered = 0
         self.deaths = 0  # in a row, each soon after its start
         self.began = 0.0
         self.retired = False
-        """It has been told to end: nobody starts it again."""
+        """True once the process was told to end: it is not started again."""
 
     def successor(self) -> WorkerProcess:
-        """One to take its place, on the same sockets. Raises OSError."""
+        """Return a worker process to take the place of this one, on the same sockets. Raises OSError."""
         waits = any(sock.fileno() < 0 for sock in self.sockets)  # to be started again, with its sockets closed
         return WorkerProcess(self.number, listen_again(self.addresses) if waits else self.sockets)
 
@@ -52,14 +52,14 @@ class WorkerProcess:
         return f"worker {self.number}" + ("" if self.process is None else f" (process {self.process.pid})")
 
     def close_sockets(self) -> None:
-        """Close those it listens on, on this side."""
+        """Close the parent's copies of the listening sockets."""
         for sock in self.sockets:
             sock.close()
 
     async def spawn(
         self, hub: Hub, configuration: Configuration, receive: Callable[[WorkerProcess, Message], None]
     ) -> None:
-        """Start a process. Raises OSError."""
+        """Start a process; ``receive`` is called with each of its messages. Raises OSError."""
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         files = [theirs.fileno(), *(sock.fileno() for sock in self.sockets)]
@@ -90,7 +90,7 @@ class WorkerProcess:
         link.send(configuration)
 
     async def wait(self) -> int:
-        """Wait until the process has ended; give its exit status, negative for a signal."""
+        """Wait until the process has ended; return its exit status, negative for a signal."""
         assert self.process is not None
         status = await self.process.wait()
         self.link.close()
@@ -100,13 +100,12 @@ class WorkerProcess:
 
     @property
     def runs(self) -> bool:
-        """Whether there is a process."""
+        """True while the process runs."""
         return self.process is not None and self.process.returncode is None
 
     @property
     def has_sockets_of_its_own(self) -> bool:
-        """Whether the kernel spreads connections over its sockets and those of the others, rather than all listening
-        on the same."""
+        """True if each worker has sockets of its own, over which the kernel spreads connections (SO_REUSEPORT)."""
         return all(
             sock.family != socket.AF_UNIX and sock.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT)
             for sock in self.sockets
@@ -118,7 +117,7 @@ class WorkerProcess:
             self.process.send_signal(number)
 
     async def retire(self, how: Retire, limit: float) -> None:
-        """Have it send its clients away and end; kill it after ``limit`` seconds."""
+        """Have the process send its clients away and end; kill it after ``limit`` seconds."""
         self.retired = True
         if not self.runs:
             return
@@ -132,8 +131,7 @@ class WorkerProcess:
             await self.process.wait()
 
     def hang_reason(self) -> str:
-        """Why the process is of no use any more, if so; one more ping will have gone unanswered when this is asked
-        again."""
+        """Return the reason why the process counts as hanging, empty if it does not; count one more unanswered ping."""
         if self.unanswered >= _MAX_UNANSWERED:
             return f"it has not answered for {self.unanswered * PING_INTERVAL} s"
         if self.link.waiting > _MAX_UNREAD:
@@ -143,7 +141,7 @@ class WorkerProcess:
 
 
 def exit_reason(status: int) -> str:
-    """An exit status in words."""
+    """Return an exit status in words."""
     if status >= 0:
         return f"ended with exit status {status} (the lines it wrote before this have the reason)"
     name = signal.Signals(-status).name

@@ -1,5 +1,4 @@
-"""Several processes behind one port: the parent starts them, connects them, starts anew what dies, and replaces them
-one after the other when it is to be restarted."""
+"""The parent of several worker processes behind one port: start, restart after a death, replacement, stop."""
 
 from __future__ import annotations
 
@@ -33,11 +32,11 @@ _GRACE: Final = 3  # seconds beyond its own limits that a worker has to end
 _LONGEST_WAIT: Final = 30  # seconds between two starts of a worker that dies again and again
 _TIME_TO_START: Final = 30  # seconds until a new worker must listen, or the old one stays
 _KEPT: Final = ("host", "port", "unix_socket", "workers", "path")
-"""Settings of ``[server]`` that a restart leaves as they are, as all of ``[scaling]``: they are the parent's."""
+"""Settings of ``[server]`` that a restart does not change, like all of ``[scaling]``: they are the parent's."""
 
 
 class Workers:
-    """The parent of the workers, and their hub."""
+    """A daemon with workers: their parent, and the hub between them."""
 
     def __init__(self, settings: Settings, count: int, *, playground: bool, debug: bool) -> None:
         self.settings = settings
@@ -56,11 +55,11 @@ class Workers:
         self.port = port_of(sockets[0])
         self._stopping = self._started = False
         self._in_transition: set[WorkerProcess] = set()
-        """In a restart: the one that is about to take a place, or the one that has lost it."""
+        """Workers that are about to take a place in a restart, or have lost theirs."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> int:
-        """Start all workers; give how many sockets they may open. Raises StartError if one cannot start."""
+        """Start all workers; return how many sockets they may open. Raises StartError if one cannot start."""
         try:
             if self.backplane is not None:
                 await self.backplane.start()
@@ -81,13 +80,15 @@ class Workers:
 
     @property
     def time_to_restart(self) -> float:
-        """Seconds a restart takes at most."""
+        """Seconds a restart takes at most, for all workers one after the other."""
         one = _TIME_TO_START + self._limit(drain_time(self.settings, others_serve=True))
         return len(self._workers) * one
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
-        """Have the workers send their clients away, after ``delay`` seconds and over ``drain_time`` seconds, and end;
-        those that do not are killed."""
+        """Have the workers send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end.
+
+        Workers that do not end in time are killed.
+        """
         self._stopping = True
         for worker in self._in_transition:  # one that starts need not any more, one that goes may go faster
             worker.signal(signal.SIGTERM)
@@ -102,12 +103,12 @@ class Workers:
             await self.backplane.stop()
 
     def hurry(self) -> None:
-        """Stop faster."""
+        """Have the workers send all clients away at once, in a stop that is under way."""
         for worker in self._workers:
             worker.signal(signal.SIGTERM)
 
     def status(self) -> Status:
-        """How they are doing."""
+        """Return the status for ``soundpost status``."""
         registry = self._hub.registry
         workers = [
             WorkerStatus(worker.number, worker.process.pid, registry.connections_of(worker.end))
@@ -124,10 +125,10 @@ class Workers:
         return Restart(message, self._replace_all(settings))
 
     async def _replace_all(self, settings: Settings) -> None:
-        """Put new processes, with new code and settings, in the place of the workers, one after the other.
+        """Replace the workers by new processes, with new code and settings, one after the other.
 
-        A new one listens on the sockets of the one before it, so that no connection is refused, before that one sends
-        its clients away. Raises StartError if a new one cannot start: what is there goes on.
+        A new worker listens on the sockets of the old one before that sends its clients away, so that no connection is
+        refused. Raises StartError if a new worker cannot start: the old ones go on.
         """
         kept = {name: getattr(self.settings.server, name) for name in _KEPT}
         server = msgspec.structs.replace(settings.server, **kept)
@@ -141,7 +142,7 @@ class Workers:
             self._hub.registry.reconfigure(self.settings.apps)
 
     def reload(self, apps: tuple[AppSettings, ...]) -> None:
-        """Take other apps: connections of those that stay are not touched."""
+        """Serve other apps, without touching the connections of apps that stay."""
         self.settings = msgspec.structs.replace(self.settings, apps=apps)
         self._hub.reconfigure(apps)
 
@@ -191,7 +192,7 @@ class Workers:
     def _limit(self, time_to_drain: float) -> float:
         return time_to_drain + self.settings.server.shutdown_timeout + _GRACE
 
-    # One worker's life
+    # One worker from start to end
 
     async def _spawn(self, worker: WorkerProcess, settings: Settings) -> None:
         configuration = Configuration(worker.number, settings, self._playground, self._debug)
@@ -207,7 +208,7 @@ class Workers:
         return task
 
     async def _restart_on_death(self, worker: WorkerProcess) -> None:
-        """Start a worker anew whenever it dies."""
+        """Start a worker again whenever it dies."""
         while True:
             status = await worker.wait()
             if self._stopping or worker.retired or not self._started:
@@ -250,7 +251,7 @@ class Workers:
         if own and not worker.retired:
             worker.sockets = listen_again(worker.addresses)
 
-    # What the workers say
+    # Messages of the workers
 
     def _receive(self, worker: WorkerProcess, message: Message) -> None:
         if isinstance(message, Pong):
@@ -267,7 +268,7 @@ class Workers:
             worker.end.handle(message)
 
     async def _watch(self) -> None:
-        """Look after the workers, and do what the registry need not do at once."""
+        """Ping the workers, kill those that hang, and have the hub do its housekeeping."""
         while True:
             await asyncio.sleep(PING_INTERVAL)
             self._hub.housekeep()
@@ -285,7 +286,7 @@ async def _ended(worker: WorkerProcess) -> None:
 
 
 def _websockets(settings: ServerSettings) -> int | None:
-    """How many WebSockets all workers together may have open, where that is configured."""
+    """Return how many WebSockets all workers together may have open; None if ``max_connections`` is not set."""
     return None if settings.max_connections is None else places_for_websockets(settings.max_connections)
 
 
