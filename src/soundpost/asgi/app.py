@@ -77,12 +77,15 @@ class App:
             return
         if kind not in _KINDS:
             raise ValueError(f"soundpost.asgi serves HTTP and WebSocket, not connections of the type {kind!r}")
-        scope = {**scope, "headers": list(scope.get("headers") or ())}  # any iterable, which is read more than once
+        scope = {
+            **scope,
+            "headers": list(scope.get("headers") or ()),
+        }  # may be an iterator
         runtime = self.start()
         if kind == "websocket":
-            make_uvicorn_fair(receive)  # mounted below a framework, this is the first that is known of the server
+            make_uvicorn_fair(receive)  # below a framework no lifespan comes before
             request = api.request_of(scope)
-            origin = request.headers().get(b"origin")  # several are joined, and match no origin, as at the server
+            origin = request.headers().get(b"origin")  # several are joined, and match no origin
             text = None if origin is None else origin.decode("latin-1")
             await runtime.websocket(request, prefix, text, api.client_address_of(scope), receive, send)
         else:

@@ -55,7 +55,7 @@ class AsgiConnection(Connection):
         self._runtime = runtime
         self._address = address
         self._send = send
-        self._waiting: deque[tuple[str, int]] = deque()  # texts, and how many bytes of memory each takes
+        self._waiting: deque[tuple[str, int]] = deque()  # texts, each with its size in bytes
         self._waiting_bytes = 0
         self._writer: asyncio.Task[None] | None = None
         self._task: asyncio.Task[Any] | None = None
@@ -81,7 +81,7 @@ class AsgiConnection(Connection):
                     break
                 self._handle(message)
                 left -= 1
-                if not left:  # what has come already is received without a pause: others have their turn
+                if not left:  # input that has come already is received without a pause
                     left = SLICE
                     await asyncio.sleep(0)
             if self._writer is not None:

@@ -47,8 +47,8 @@ _DRAIN_STEP = 0.1  # seconds between two groups of clients that are sent away
 class Server(Runtime):
     """One process that serves WebSockets and the API on one port."""
 
-    # A later loop belongs to a process that was stopped, or whose machine was. What clients sent meanwhile is still to
-    # be read: with all ticks made up for, they would be pinged and given up in one go.
+    # A later loop belongs to a process that was suspended. Input that clients sent meanwhile is still to be read: with
+    # all ticks made up for, clients would be pinged and given up at once.
     max_catch_up: ClassVar[float] = 5
     slow_client_hint: ClassVar[str] = "; soundpost status counts them"
 
@@ -128,8 +128,8 @@ class Server(Runtime):
             listener = await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
             self._listeners.append(listener)
         self.start_clock()
-        # What exists now stays: it need not be looked at again. Connections are freed by reference counts, cycles
-        # are rare, so full collections, which stop the loop, are too.
+        # Objects that exist now stay: the collector need not look at them again. Connections are freed by reference
+        # counts; cycles are rare, and so are full collections, which stop the loop.
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
@@ -163,14 +163,14 @@ class Server(Runtime):
         steps, sent = max(1, round(seconds / _DRAIN_STEP)), 0
         for step in range(1, steps + 1):
             upto = math.ceil(len(clients) * step / steps)
-            self.node.outbox.flush()  # what was published is theirs still
+            self.node.outbox.flush()  # clients still get what was published before
             for connection in clients[sent:upto]:
                 self.send_away(connection)
             sent = upto
             if sent == len(clients) or not self.open_websockets:
                 break
             await self._pause(_DRAIN_STEP)
-        self.send_all_away()  # those who came meanwhile, by way of an upgrade that was under way
+        self.send_all_away()  # clients whose upgrade was under way
 
     def _has_open_requests(self) -> bool:
         """Close idle connections; return whether requests are still under way."""
@@ -239,7 +239,7 @@ class Server(Runtime):
             return
         beyond = self.sockets.silent_beyond(max(known), lambda address: not self.trusted_proxies.trusts(address))
         for occupant in beyond:
-            if occupant in self._silent_beyond:  # a second ago it was too: what it asks is not on its way
+            if occupant in self._silent_beyond:  # a second ago, too: no request is on its way
                 self.notices.warn(
                     "silent",
                     "%s has more than %d sockets open that ask nothing (max_connections_per_ip): the oldest go. "

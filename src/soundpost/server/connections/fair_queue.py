@@ -43,7 +43,7 @@ class FairQueue:
         self._clock = clock
         self._waiting: deque[QueuedConnection] = deque()
         self._deadline = 0.0
-        self._turn_has_begun = False  # the end of this turn will be noticed
+        self._turn_has_begun = False  # _serve is scheduled for the next turn
 
     def __len__(self) -> int:
         """Return how many connections wait."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.api")
 
 _CLOSE_FRAME: Final = 0x80 | CLOSE
-_ON_ITS_WAY: Final = 1  # seconds that a client's first request may take to come, before it is not waited for
+_ON_ITS_WAY: Final = 1  # seconds for which a first request may be on its way; a stop does not wait longer
 _SMALL_READ: Final = 2_048  # bytes of requests that are parsed at once, without waiting for a turn
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -57,13 +57,13 @@ class HttpConnection(asyncio.Protocol):
         self._reader = RequestReader(self, server.settings, server.wheel)
         self._responses: list[bytes | PendingResponse] = []  # in the order of the requests
         self._upgrade_request: Request | None = None
-        self._replay = b""  # the head of a request with an upgrade nobody here wants, without it
+        self._replay = b""  # head of a request whose upgrade is not granted, without the upgrade
         self._has_asked = False
         self._is_application = False
-        self._ending = False  # the last answer is given: what still comes in is ignored
+        self._ending = False  # the last answer is given: further input is ignored
         self._asks_no_more = False
-        self._unread = bytearray()  # came, and is still to be parsed
-        self._is_queued = False  # it waits for its turn to go on parsing
+        self._unread = bytearray()  # received, still to be parsed
+        self._is_queued = False  # in the fair queue, to parse more
         self._blocked = False  # the client does not read its answers
         self.over_capacity = False
         """True if there was no room for the connection: its first request is refused."""
@@ -71,11 +71,11 @@ class HttpConnection(asyncio.Protocol):
         """The WebSocket that the connection is about to become; None before that is asked for."""
         self.slot = -1
 
-    # The transport's side
+    # Called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection, and wait for its first request."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's does not inherit from it
         self._server.http_connections.add(self)
         self.over_capacity = not self._server.sockets.opened(self)
         self._server.wheel.add(self, self._server.settings.request_timeout)
@@ -136,7 +136,7 @@ class HttpConnection(asyncio.Protocol):
             self.transport.abort()  # its client, or the proxy in front, turns to another server
             return
         if self._ending:
-            if data[0] == _CLOSE_FRAME:  # of a refused WebSocket: the client has seen why
+            if data[0] == _CLOSE_FRAME:  # of a refused WebSocket: the client has the reason
                 self.transport.close()
             elif len(data) >= LARGE_READ:
                 self.transport.pause_reading()
@@ -364,7 +364,7 @@ class HttpConnection(asyncio.Protocol):
             self.transport.abort()
             return 0
         if self._is_queued:
-            return 1  # it waits for us, not we for it
+            return 1  # the server is late, not the client
         limit = settings.request_timeout if self._reader.in_request else settings.keep_alive_timeout
         left = self._reader.began + limit - now
         if left > 0:

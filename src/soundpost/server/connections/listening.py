@@ -49,7 +49,7 @@ def listening_sockets(settings: ServerSettings, processes: int = 1) -> list[list
             first.append(_bound(family, (address[0], port or _port(first), *address[2:]), listen=not spreads))
         if not spreads:
             return [[sock.dup() for sock in first] for _ in range(processes - 1)] + [first]
-        # Another program on this port would have been noticed by now; from here on it is shared.
+        # A port that another program holds was noticed by now; from here on the processes share it.
         addresses = [(sock.family, sock.getsockname()) for sock in first]
         for sock in first:
             sock.close()
@@ -83,7 +83,7 @@ def _unix_socket(path: Path) -> socket.socket:
                     raise StartError(f"another process listens on {path}: stop that one, or choose another unix_socket")
             path.unlink()
         sock.bind(str(path))
-        path.chmod(0o666)  # who may reach it is said by its folder, as with other servers
+        path.chmod(0o666)  # access is limited by the folder, as with other servers
         sock.listen(BACKLOG)
     except OSError as error:
         sock.close()

@@ -43,11 +43,11 @@ class OpenSockets:
         """The number of open sockets of all kinds."""
         self._on_eviction = on_eviction
         self._new: dict[Occupant, None] = {}  # no request finished yet, and the address not looked up yet
-        self._silent: dict[Occupant, str] = {}  # the older ones, and from which address, the oldest first
-        self._by_address: dict[str, dict[Occupant, None]] = {}  # the same ones
-        self._asked: dict[Occupant, None] = {}  # the oldest first
+        self._silent: dict[Occupant, str] = {}  # no request finished yet, with the address; the oldest first
+        self._by_address: dict[str, dict[Occupant, None]] = {}  # those of _silent
+        self._asked: dict[Occupant, None] = {}  # requests finished, the oldest first
         self._answered: dict[Occupant, None] = {}
-        self._going: set[Occupant] = set()  # dropped; the loop says so a moment later
+        self._going: set[Occupant] = set()  # evicted; connection_lost comes a moment later
 
     def opened(self, occupant: Occupant) -> bool:
         """Count a newcomer; return whether there is room for it."""

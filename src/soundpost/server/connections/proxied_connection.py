@@ -30,7 +30,7 @@ class ProxiedConnection(HttpConnection):
         """Refuse a peer that is no trusted proxy; take the header that came before TLS."""
         super().connection_made(transport)
         address = peer_address(transport)
-        if address == UNKNOWN_ADDRESS:  # a port scan or a health check that only connects: nobody is there to be told
+        if address == UNKNOWN_ADDRESS:  # a port scan or a health check, gone already
             self._ending = True
             self.transport.abort()
             return

@@ -10,7 +10,7 @@ from soundpost.config.settings import ServerSettings
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.server.connections.timer_wheel import TimerWheel
 
-_CHUNK_OVERHEAD: Final = 8  # times its own size is what a body in chunks of one byte takes at most
+_CHUNK_OVERHEAD: Final = 8  # times its own size: the most that a body in chunks of one byte takes
 _STEP: Final = 512  # bytes of larger reads that the parser gets at a time: it cannot be stopped between two requests
 
 
@@ -60,7 +60,7 @@ class RequestReader:
         self.size = 0
         """Bytes of the request that comes in, as far as they are known to belong to it."""
         self._body_size = 0
-        self._announced = 0  # bytes of the body, if the head says so
+        self._announced = 0  # bytes of the body, by Content-Length
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._idempotency_key: bytes | None = None
@@ -81,7 +81,7 @@ class RequestReader:
         if not self.in_body:
             self._check_head_size(self.size)
         elif self.size > self._settings.max_head_size + _CHUNK_OVERHEAD * self._settings.max_request_size:
-            self._check_body_size(self.size)  # it is not body: endless trailers, which the parser would collect
+            self._check_body_size(self.size)  # endless trailers, which the parser would collect
         return None
 
     def next_size(self) -> int:

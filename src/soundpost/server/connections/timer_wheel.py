@@ -48,7 +48,7 @@ class TimerWheel:
         due, self._slots[index] = self._slots[index], set()
         for timed in due:
             if timed.slot != index:
-                continue  # removed by one looked at before it
+                continue  # removed by an object called before it
             timed.slot = -1
             again = timed.on_time(self.now)
             if again:

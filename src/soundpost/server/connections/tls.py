@@ -56,7 +56,7 @@ class _Entry:
         self._turned_away = data[:1].isalpha() or (self.fault is not None and not data.startswith(_HANDSHAKE))
         if self._turned_away:
             self._outgoing.write(self._explain(self.fault))
-            return False  # the loop sends that, and waits for more until the time for a handshake is up
+            return False  # the loop sends the answer, and drops the connection when the time for a handshake is up
         self._incoming.write(data)
         return True
 

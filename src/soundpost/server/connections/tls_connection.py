@@ -28,7 +28,7 @@ class TlsConnection(asyncio.Protocol):
         self._server = server
         self._context = context
         self._make = make
-        self._early = bytearray()  # what came for TLS; later, what came behind the handshake
+        self._early = bytearray()  # input for TLS; later, input behind the handshake
         self._is_over = False
         self._transport: asyncio.Transport | None = None
         self._task: asyncio.Task[None] | None = None
@@ -121,7 +121,7 @@ def _feed(raw: asyncio.Transport, data: bytes) -> None:
     protocol = raw.get_protocol()
     if raw.is_closing() or isinstance(protocol, TlsConnection):  # the handshake could not begin
         return
-    protocol = cast("asyncio.BufferedProtocol", protocol)  # uvloop's is one without saying so
+    protocol = cast("asyncio.BufferedProtocol", protocol)  # uvloop's does not inherit from it
     while data:
         buffer = memoryview(protocol.get_buffer(len(data)))
         size = min(len(buffer), len(data))

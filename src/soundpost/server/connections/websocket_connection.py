@@ -88,9 +88,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         else:
             transport.set_write_buffer_limits(high=_PIECE)  # uvloop's TLS transport takes 0 for "always paused"
             paused = transport.get_write_buffer_size() >= _PIECE
-        if (
-            paused
-        ):  # answers to what was asked over HTTP before wait in it still: the old protocol was told, we were not
+        if paused:  # by answers to earlier HTTP requests: only the old protocol was told
             self.pause_writing()
 
     def open(self, handshake: bytes) -> None:
@@ -119,7 +117,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if waiting > limit:
             self._server.close_slow_client(self)
         elif waiting > limit // 2:
-            transport.pause_reading()  # what it asks for would only add to it
+            transport.pause_reading()  # further answers would only add to the output
 
     def pause_writing(self) -> None:
         """Keep further output: the transport takes no more."""
@@ -133,12 +131,12 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        self.last_seen = self._server.wheel.now  # the client reads, though it may not have been read from
+        self.last_seen = self._server.wheel.now  # the client reads, though its own input may wait unread
         while waiting:
             piece = bytes(waiting[:_PIECE])
             del waiting[:_PIECE]
             transport.write(piece)
-            if self._blocked is not None:  # by pause_writing, in the middle of this
+            if self._blocked is not None:  # pause_writing was called within write
                 self._blocked = waiting
                 return
         if self._state is _OPEN and transport.get_extra_info("sslcontext") is None:
@@ -233,7 +231,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                     if self._state is _OPEN:
                         self._wait_for_turn()
                         return
-                    self._discard_input()  # who still sends so much is not about to answer our close frame
+                    self._discard_input()  # a client that still sends so much is not about to answer the close frame
                     break
         except FrameError as error:
             self._fail_connection(error)

@@ -89,7 +89,7 @@ class Playground:
             if path == "/playground/config.json":
                 return self._config()
         elif request.method == b"POST":
-            # Another site's page cannot send this header without asking first, and is never answered yes.
+            # A page of another site would need a CORS preflight for this header, which is never granted.
             if b"x-soundpost-playground" not in request.headers():
                 raise ApiError(403, "This address is for the playground page only")
             origin = request.headers().get(b"origin")

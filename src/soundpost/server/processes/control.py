@@ -63,7 +63,7 @@ class ControlServer:
             return
         self._listener.close()
         with suppress(OSError):
-            if self._path.stat().st_ino == self._inode:  # not that of who listens on the port by now
+            if self._path.stat().st_ino == self._inode:  # not the socket of a successor on the same port
                 self._path.unlink()
 
     def _reply(self, line: bytes) -> ControlReply:

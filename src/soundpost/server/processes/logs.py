@@ -27,7 +27,7 @@ def set_up_logging(*, debug: bool, process: str = "") -> None:
         format=f"%(asctime)s %(levelname)s{name} %(name)s: %(message)s",
         stream=stderr(),
     )
-    # That Redis is back is good news, but whoever was told that it is away waits for it.
+    # A reader who was warned that Redis is away waits for the news that it is back.
     logging.getLogger("soundpost.redis").setLevel(logging.INFO)
 
 
@@ -99,7 +99,7 @@ class QueuedStream(io.TextIOBase):
         while data:
             try:
                 data = data[os.write(self._file, data) :]
-            except BlockingIOError:  # whoever shares the terminal with us has made it so
+            except BlockingIOError:  # made non-blocking by a program on the same terminal
                 select.select([], [self._file], [])
             except OSError:
-                return  # nobody reads it any more
+                return  # the reader is gone

@@ -77,11 +77,11 @@ async def _serve(
     finally:
         watchdog.stop()
         control.stop()
-    if ending == "exec":  # another SIGHUP is to wait until there is a handler again
+    if ending == "exec":  # a further SIGHUP must wait for the handler of the next process
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # from now on they wait for the handlers of the next process
-        await asyncio.sleep(0.01)  # what came before that is handled now
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # held back for the handlers of the next process
+        await asyncio.sleep(0.01)  # signals that came earlier are handled now
         ending = supervision.ending
     return ending
 

@@ -48,7 +48,7 @@ class Supervision:
         self._hung_up = False
         for number in STOPS:
             self._loop.add_signal_handler(number, self._stop, number)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # blocked while the process became another program
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # blocked during exec
         self._terminals = [file for file in range(3) if os.isatty(file)]
         self._loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         if daemon.backplane is not None:
@@ -162,7 +162,7 @@ class Supervision:
             self.restart()
         if self._restarting is not None:
             await self._restarting
-        if self._stopping is None:  # else it ends by itself, when the next process has had time to start
+        if self._stopping is None:  # else the turn ends by itself, once the next process has had time to start
             await backplane.end_turn()
 
     def _hang_up(self) -> None:

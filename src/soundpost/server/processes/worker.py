@@ -33,7 +33,7 @@ class Worker:
         self._stop = asyncio.Event()
         self._retire = Retire(0, 0)
         self._server: Server | None = None
-        self._apps: list[AppSettings] | None = None  # other ones than in the configuration, since a reload
+        self._apps: list[AppSettings] | None = None  # replace those of the configuration after a reload
         self._configuration: asyncio.Future[Configuration] = asyncio.get_running_loop().create_future()
         self._link = HubLink(self._receive, self._stop_at_once)
         self._peers = HubPeers(self._link.send, self._link.flush)

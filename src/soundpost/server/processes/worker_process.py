@@ -45,7 +45,7 @@ class WorkerProcess:
 
     def successor(self) -> WorkerProcess:
         """Return a worker process to take the place of this one, on the same sockets. Raises OSError."""
-        waits = any(sock.fileno() < 0 for sock in self.sockets)  # to be started again, with its sockets closed
+        waits = any(sock.fileno() < 0 for sock in self.sockets)  # for its next start, with its sockets closed
         return WorkerProcess(self.number, listen_again(self.addresses) if waits else self.sockets)
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ class WorkerProcess:
         self.fault = ""
         self.began = time.monotonic()
         self.ready = loop.create_future()
-        self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())  # somebody looked
+        self.ready.add_done_callback(lambda future: future.cancelled() or future.exception())  # marked as retrieved
         self.link = link = HubLink(lambda message: receive(self, message), lambda: hub.remove(end))
         self.end = end = hub.add(link.send)
         await loop.create_connection(lambda: link, sock=ours)

@@ -27,7 +27,7 @@ from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProce
 
 log = logging.getLogger("soundpost.workers")
 
-_LONG_ENOUGH: Final = 10  # seconds of life after which a death is not taken for a part of a series
+_LONG_ENOUGH: Final = 10  # seconds of life after which a death does not count as one in a row
 _GRACE: Final = 3  # seconds beyond its own limits that a worker has to end
 _LONGEST_WAIT: Final = 30  # seconds between two starts of a worker that dies again and again
 _TIME_TO_START: Final = 30  # seconds until a new worker must listen, or the old one stays
@@ -90,7 +90,7 @@ class Workers:
         Workers that do not end in time are killed.
         """
         self._stopping = True
-        for worker in self._in_transition:  # one that starts need not any more, one that goes may go faster
+        for worker in self._in_transition:  # a new one is not needed any more, an old one may end faster
             worker.signal(signal.SIGTERM)
         everybody = [*self._workers, *self._in_transition]
         for worker in everybody:
@@ -133,7 +133,7 @@ class Workers:
         kept = {name: getattr(self.settings.server, name) for name in _KEPT}
         server = msgspec.structs.replace(settings.server, **kept)
         settings = msgspec.structs.replace(settings, server=server, scaling=self.settings.scaling)
-        self._hub.registry.reconfigure(settings.apps)  # before the first that has them asks
+        self._hub.registry.reconfigure(settings.apps)  # before the first new worker asks for apps
         try:
             for index in range(len(self._workers)):
                 if not self._stopping:
