@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from soundpost.config.settings import ServerSettings
 from soundpost.errors import StartError
-from soundpost.server.processes.socket_activation import inherited_sockets
+from soundpost.server.connections.socket_activation import inherited_sockets
 
 BACKLOG: Final = 4096
 SPREADS: Final = sys.platform == "linux"  # elsewhere SO_REUSEPORT does not spread connections: one socket is shared
@@ -33,7 +33,7 @@ def listening_sockets(settings: ServerSettings, processes: int = 1) -> list[list
     """Return sockets bound to every address of the host, or to the Unix socket, a list for each process.
 
     The kernel spreads connections over the processes. Port 0 takes a free one, the same for all. Inherited sockets are
-    taken as they are (:mod:`soundpost.server.processes.socket_activation`). Raises StartError with what is in the way.
+    taken as they are (:mod:`soundpost.server.connections.socket_activation`). Raises StartError with the obstacle.
     """
     handed = inherited_sockets()
     if handed:

@@ -242,12 +242,10 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
     def _resume_reading(self) -> None:
         """Read again, unless frames wait for their turn or too much output waits for the client."""
+        if self._transport is None or self._unhandled is not None:
+            return
         blocked = 0 if self._blocked is None else len(self._blocked)
-        if (
-            self._transport is not None
-            and self._unhandled is None
-            and blocked <= self.app.settings.max_output_buffer // 2
-        ):
+        if blocked <= self.app.settings.max_output_buffer // 2:
             self._transport.resume_reading()
 
     def _handle(self, message: Message) -> None:

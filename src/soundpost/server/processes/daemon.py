@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
+from soundpost.server.processes.status import Status
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis import RedisBackplane
-    from soundpost.server.processes.status import Status
 
 _DRAIN_TIME_WHERE_OTHERS_SERVE: Final = 10.0
 

@@ -14,11 +14,11 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listening_sockets, port_of
+from soundpost.server.connections.socket_activation import make_inheritable
 from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.scaling import redis_backplane
-from soundpost.server.processes.socket_activation import make_inheritable
 from soundpost.server.processes.status import Status
 from soundpost.server.server import Server
 
@@ -82,7 +82,8 @@ class SingleProcess:
 
     def status(self) -> Status:
         """Return the status for ``soundpost status``."""
-        return Status.of(self, self._registry.load(), [], draining=self._server.draining)
+        hosts = None if self.backplane is None else self.backplane.hosts
+        return Status.of(self.settings, self.port, hosts, self._registry.load(), [], draining=self._server.draining)
 
     def _sockets_for(self, settings: Settings) -> list[socket.socket]:
         """Return listening sockets for a successor with these settings: the same, if the address is the same.

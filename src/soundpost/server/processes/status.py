@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from soundpost import __version__
 from soundpost.backplane.registry import Load
-
-if TYPE_CHECKING:
-    from soundpost.server.processes.daemon import Daemon
+from soundpost.config.settings import Settings
 
 _BEGAN: Final = time.time()
 
@@ -58,19 +56,26 @@ class Status(Struct, frozen=True):
     redis: RedisStatus | None
 
     @classmethod
-    def of(cls, daemon: Daemon, load: dict[str, Load], workers: list[WorkerStatus], *, draining: bool) -> Status:
-        """Return the status of a running daemon."""
-        server, backplane = daemon.settings.server, daemon.backplane
-        known = {app.id for app in daemon.settings.apps}
-        redis = None
-        if backplane is not None:
-            redis = RedisStatus("connected" if backplane.hosts else "away", backplane.hosts)
+    def of(
+        cls,
+        settings: Settings,
+        port: int,
+        hosts: int | None,
+        load: dict[str, Load],
+        workers: list[WorkerStatus],
+        *,
+        draining: bool,
+    ) -> Status:
+        """Return the status of a server. ``hosts``: those of the cluster, 0 while Redis is away, None without one."""
+        server = settings.server
+        known = {app.id for app in settings.apps}
+        redis = None if hosts is None else RedisStatus("connected" if hosts else "away", hosts)
         return cls(
             version=__version__,
             pid=os.getpid(),
             started_at=_BEGAN,
             host=server.host,
-            port=daemon.port,
+            port=port,
             unix_socket=server.unix_socket,
             draining=draining,
             connections=sum(each.connections for each in load.values()),

@@ -115,7 +115,8 @@ class Workers:
             for worker in self._workers
             if worker.process is not None
         ]
-        return Status.of(self, registry.load(), workers, draining=self._stopping)
+        hosts = None if self.backplane is None else self.backplane.hosts
+        return Status.of(self.settings, self.port, hosts, registry.load(), workers, draining=self._stopping)
 
     # Restart and reload
 
