@@ -22,7 +22,7 @@ from support.operated import CALM, operated
 
 
 class Served:
-    """Where a server's certificate and key are; made by an authority of its own."""
+    """The files of a server's certificate and key, made by an authority of its own."""
 
     def __init__(self, folder: Path) -> None:
         self._authority = Authority(folder)

@@ -1,4 +1,4 @@
-"""More sockets than there may be: those that ask nothing make room; applications and WebSockets stay."""
+"""More sockets than allowed: silent ones make room; applications and WebSockets stay."""
 
 from __future__ import annotations
 

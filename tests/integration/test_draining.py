@@ -1,4 +1,4 @@
-"""A server that is told to stop: who is sent away when, who is still served, what the load balancer sees."""
+"""A server that stops: clients that are sent away in turn, or still served, and the health for load balancers."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_it_waits_for_a_request_that_is_half_there_when_all_clients_are_gone() -
 
 
 def test_a_client_that_has_just_connected_is_answered() -> None:
-    """It was in the kernel's queue, its request is on the way."""
+    """The connection was in the kernel's queue, its request is on the way."""
     with running_server(shutdown_timeout=20) as server, RawSocket(server.port) as late, server.connect() as client:
         os.kill(server.pid, signal.SIGTERM)
         leaving = Leaving([client])

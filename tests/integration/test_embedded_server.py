@@ -1,4 +1,4 @@
-"""The server inside an application, under a real uvicorn: raw clients get what the daemon's get."""
+"""The embedded server under a real uvicorn: raw clients get the same bytes as from ``soundpost start``."""
 
 from __future__ import annotations
 

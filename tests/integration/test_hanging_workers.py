@@ -1,4 +1,4 @@
-"""A worker that stands still is of no use: its parent (this process, with short times) kills it and starts another."""
+"""A worker that hangs is killed and started again by its parent (this process, with short times)."""
 
 from __future__ import annotations
 

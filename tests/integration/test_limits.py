@@ -112,7 +112,7 @@ def test_what_waits_for_a_slow_client_takes_no_more_memory_than_it_has_bytes(tic
 
 
 def test_a_client_that_does_not_read_is_not_read_from(ticked: TickedServer) -> None:
-    """What it asks for would only add to what waits for it."""
+    """Requests of a client that does not read would only add to its output."""
     with connect_with_small_buffer(ticked) as slow:
         connection = ticked.run(lambda: next(iter(ticked.server.node.by_id["1"].connections.values())))
         frame, written = encode_frame(TEXT, b"x" * 20_000), 0

@@ -1,4 +1,4 @@
-"""Where the playground is, and where it is not; who may ask it to sign and to publish."""
+"""The address of the playground, and the pages that may ask it to sign and to publish."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def greeted(client: RawSocket, before: bytes = b"", **headers: str) -> str:
 
 
 def came_from(server: RunningServer, socket_id: str) -> str:
-    """Where the server takes a client to be."""
+    """Return the client's address in the view of the server."""
     (line,) = server.wait_for_log(rf"opened +{socket_id.replace('.', '[.]')} ")
     return line.rpartition(" from ")[2]
 

@@ -1,4 +1,4 @@
-"""``soundpost reload``: other apps, and nobody else notices."""
+"""``soundpost reload``: other apps are served, and clients of the rest notice nothing."""
 
 from __future__ import annotations
 

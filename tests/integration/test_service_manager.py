@@ -1,4 +1,4 @@
-"""What systemd is told, and what it hands over: readiness, signs of life, restarts, sockets."""
+"""Notifications to systemd, and sockets from it: readiness, keep-alive, restarts, socket activation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that cannot start. A command's output ends when all its processes have: none of them is left behind."""
+"""Workers that cannot start: the command ends, and leaves no process behind."""
 
 from __future__ import annotations
 

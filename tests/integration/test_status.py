@@ -1,4 +1,4 @@
-"""``soundpost status``, and the socket by which a server is asked."""
+"""``soundpost status`` and the control socket."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def control_socket(server: Operated) -> Path:
 
 
 def answer(server: Operated, request: bytes) -> bytes:
-    """What a request to the socket is answered with; nothing if it is not."""
+    """Return the answer to a request on the socket; empty if there is none."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(20)
         client.connect(str(control_socket(server)))

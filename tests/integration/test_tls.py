@@ -1,4 +1,4 @@
-"""Direct TLS: https and wss on the one port, and what a wrong certificate says."""
+"""TLS: https and wss on one port, and the error for a wrong certificate."""
 
 from __future__ import annotations
 

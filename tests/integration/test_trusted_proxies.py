@@ -1,4 +1,4 @@
-"""Behind an HTTP proxy: who the client is, in what is logged and limited; host names, path prefixes, Unix sockets."""
+"""Behind an HTTP proxy: the client's address in logs and limits; host names, path prefixes, Unix sockets."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def hello(client: RawSocket, target: str = "/app/app-key?protocol=7", **headers:
 
 
 def code(port: int, source: str = "", **headers: str) -> int:
-    """What a client is told that connects: 0 for a hello."""
+    """Return the error code that a new client gets, 0 for a hello."""
     with RawSocket(port, source=source) as client:
         client.handshake(**headers)
         event = client.read_event()
@@ -52,7 +52,7 @@ def code(port: int, source: str = "", **headers: str) -> int:
 
 
 def opened(server: RunningServer, socket_id: str) -> str:
-    """From where, as the stream of messages shows it."""
+    """Return the client's address, as the stream of messages shows it."""
     (line,) = server.wait_for_log(rf"opened +{socket_id.replace('.', '[.]')} ")
     return line.rpartition(" from ")[2]
 

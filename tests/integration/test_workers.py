@@ -202,7 +202,7 @@ def test_a_user_is_reached_and_cut_off_on_every_worker(server: RunningServer, ev
 
 
 def outcomes(stack: ExitStack, server: RunningServer, app: AppSettings, count: int) -> list[str | int]:
-    """What comes of so many connections that are opened together: "admitted", or the code of the error."""
+    """Open connections together; return "admitted", or the code of the error, for each."""
     clients = [stack.enter_context(RawSocket(server.port)) for _ in range(count)]
     for client in clients:
         client.send(upgrade_request(f"/app/{app.key}?protocol=7"))

@@ -1,4 +1,4 @@
-"""Who an API request is from, with an injected clock."""
+"""Authentication of API requests, with an injected clock."""
 
 from __future__ import annotations
 

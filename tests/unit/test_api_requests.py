@@ -1,4 +1,4 @@
-"""Requests as routes see them, and responses as they leave."""
+"""HTTP requests for routes, their responses, and responses that wait for other nodes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A certificate's files, looked at now and then."""
+"""Reload of a certificate whose files change."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HTTP: Final = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 
 
 class Files:
-    """Where a certificate and its key are, renewed at will."""
+    """The files of a certificate and its key, renewed at will."""
 
     def __init__(self, folder: Path) -> None:
         self._authority = Authority(folder)
@@ -57,7 +57,7 @@ def certificate(files: Files) -> Certificate:
 
 
 def shown(certificate: Certificate) -> bytes:
-    """What a client is shown."""
+    """Return the certificate that a client is shown."""
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()

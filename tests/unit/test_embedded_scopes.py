@@ -1,4 +1,4 @@
-"""What ASGI servers say of a connection, in all the ways they may say it: the embedded server has no failure for it."""
+"""ASGI scopes in all forms that the specification allows: the embedded server fails for none."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def http(**changes: Any) -> dict[str, Any]:
 
 
 async def answered(scope: dict[str, Any], *messages: dict[str, Any], app: Any = None) -> list[dict[str, Any]]:
-    """What the server sends for a scope and these messages."""
+    """Return what the server sends for a scope and these messages."""
     sent: list[dict[str, Any]] = []
     waiting = list(messages) or [{"type": "http.request", "body": b""}]
     served = App(app, apps=[APP])

@@ -1,4 +1,4 @@
-"""Fair queueing: whose turn it is, and how long a turn of the loop lasts. Time and turns are injected."""
+"""Fair queueing: order of turns, and length of a loop turn. Time and turns are injected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who makes room where there is none."""
+"""Eviction of open sockets where there is no room."""
 
 from __future__ import annotations
 

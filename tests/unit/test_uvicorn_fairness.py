@@ -1,4 +1,4 @@
-"""What stands between a transport and uvicorn's protocol: pieces, in turn, while both sides can go on."""
+"""Fairness under uvicorn: input is parsed in pieces, in turn, while both sides can go on."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Inner(asyncio.Protocol):
 
 
 class Transport:
-    """Whether it reads, closes, was aborted."""
+    """A transport that knows whether it reads, closes, was aborted."""
 
     def __init__(self) -> None:
         self.reads = True

@@ -1,4 +1,4 @@
-"""A process whose loop stands still ends itself, with what it was doing; one that was stopped does not."""
+"""The watchdog ends a process whose loop hangs, with its stack in the log, but no process that was suspended."""
 
 from __future__ import annotations
 
