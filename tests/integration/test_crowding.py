@@ -194,9 +194,9 @@ def test_an_address_has_no_more_silent_sockets_than_it_may_have_websockets() -> 
         others = [stack.enter_context(RawSocket(ticked.port, source="127.0.0.3")) for _ in range(3)]
         proxied = [stack.enter_context(RawSocket(ticked.port)) for _ in range(10)]
         ticked.until(lambda: ticked.server.open_sockets == 23)
-        ticked.run(ticked.server._limit_silent_sockets)
+        ticked.run(ticked.server._after_tick)
         assert ticked.run(lambda: ticked.server.open_sockets) == 23  # what they ask may be on its way
-        ticked.run(ticked.server._limit_silent_sockets)
+        ticked.run(ticked.server._after_tick)
         ticked.until(lambda: ticked.server.open_sockets == 16)
         assert [client.has_input() for client in others + proxied] == [False] * 13
         for client in silent[:7]:

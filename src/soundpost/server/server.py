@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import math
-import os
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -26,10 +24,10 @@ from soundpost.server.connections.fair_queue import FairQueue
 from soundpost.server.connections.http_connection import HttpConnection
 from soundpost.server.connections.lingering import Lingering
 from soundpost.server.connections.listening import BACKLOG, listening_sockets, port_of
-from soundpost.server.connections.open_files import places_for_websockets, raise_open_files_limit
-from soundpost.server.connections.open_sockets import Occupant, OpenSockets
-from soundpost.server.connections.peer import peer_address, shown
+from soundpost.server.connections.open_files import places_for_websockets
+from soundpost.server.connections.peer import peer_address
 from soundpost.server.connections.proxied_connection import ProxiedConnection
+from soundpost.server.connections.socket_limits import SocketLimits
 from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import WrongProtocol
@@ -38,9 +36,6 @@ from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
 from soundpost.wire.compression import Deflater
 
-log = logging.getLogger("soundpost.server")
-
-_RESERVED_FILES = 64  # descriptors that are not clients' sockets
 _DRAIN_STEP = 0.1  # seconds between two groups of clients that are sent away
 
 
@@ -90,12 +85,11 @@ class Server(Runtime):
         self._hurry = asyncio.Event()
         self.stopped = False
         """True once no request is answered any more: a publish could reach no client."""
-        self.capacity = self._capacity(raise_open_files_limit())
-        self.sockets = OpenSockets(self.capacity, self._warn_of_eviction)
         self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
+        self.limits = SocketLimits(self.settings.max_connections, self.trusted_proxies, self.notices)
+        self.sockets = self.limits.sockets
         self.client_ip_headers = _client_ip_headers(self.settings.client_ip_header)
         self._counted_address = lru_cache(1024)(self._address_or_network)
-        self._silent_beyond: set[Occupant] = set()
         self._certificate: Certificate | None = None
         self._listeners: list[asyncio.Server] = []
 
@@ -107,7 +101,7 @@ class Server(Runtime):
     @property
     def full_for_websockets(self) -> bool:
         """True if no further WebSocket can be served."""
-        return self.open_websockets >= places_for_websockets(self.capacity)
+        return self.open_websockets >= places_for_websockets(self.limits.capacity)
 
     async def start(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen on ``sockets``, bound already, or as configured. Raises StartError with what is in the way."""
@@ -202,87 +196,24 @@ class Server(Runtime):
         self.sockets.count -= 1
         self.open_websockets -= 1
 
-    def warn_of_capacity(self, address: str) -> None:
-        """Log that a client is refused, as there is no room."""
-        self.notices.warn(
-            "full",
-            "over capacity: refused a client from %s, as %d sockets are open and %d are possible (max_connections and "
-            "the limit of open files; %d are for WebSockets). No further ones are logged within a minute",
-            shown(address),
-            self.open_sockets,
-            self.capacity,
-            places_for_websockets(self.capacity),
-            silence=60,
-        )
-
-    def _warn_of_eviction(self, address: str) -> None:
-        self.notices.warn(
-            "eviction",
-            "over capacity: as %d sockets are open and %d are possible (max_connections and the limit of open files), "
-            "those go first that have not asked anything, or not signed it: one from %s was closed. No further ones "
-            "are logged within a minute",
-            self.open_sockets,
-            self.capacity,
-            shown(address),
-            silence=60,
-        )
+    def _max_connections_per_ip(self) -> int | None:
+        """Return the largest limit of all apps; None if an app has none."""
+        largest = 0
+        for app in self.node.by_id.values():
+            limit = app.settings.max_connections_per_ip
+            if limit is None:
+                return None
+            largest = max(largest, limit)
+        return largest or None
 
     def _address_or_network(self, address: str) -> str:
         return address if self.trusted_proxies.trusts(address) else subnet_of(address)
 
-    def _limit_silent_sockets(self) -> None:
-        """Close the oldest silent sockets of addresses that have more than ``max_connections_per_ip`` of those."""
-        limits = [app.settings.max_connections_per_ip for app in self.node.by_id.values()]
-        known = [limit for limit in limits if limit is not None]
-        if not known or len(known) < len(limits):
-            self._silent_beyond = set()
-            return
-        beyond = self.sockets.silent_beyond(max(known), lambda address: not self.trusted_proxies.trusts(address))
-        for occupant in beyond:
-            if occupant in self._silent_beyond:  # a second ago, too: no request is on its way
-                self.notices.warn(
-                    "silent",
-                    "%s has more than %d sockets open that ask nothing (max_connections_per_ip): the oldest go. "
-                    "No further ones are logged within a minute",
-                    shown(occupant.peer),
-                    max(known),
-                    silence=60,
-                )
-                self.sockets.evict(occupant)
-        self._silent_beyond = set(beyond)
-
-    def _look_for_descriptors(self) -> None:
-        """Log when no file can be opened any more: the loop then turns clients away without a log line."""
-        try:
-            os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
-        except OSError as error:
-            self.notices.warn(
-                "descriptors",
-                "no file can be opened, so that nobody can connect: %s, with %d sockets of clients open. Raise the "
-                "limit of open files (ulimit -n, LimitNOFILE, minfds) or set max_connections lower",
-                error.strerror,
-                self.open_sockets,
-                silence=60,
-            )
-
     def _after_tick(self) -> None:
-        self._limit_silent_sockets()
-        self._look_for_descriptors()
+        self.limits.evict_silent(self._max_connections_per_ip())
+        self.limits.check_descriptors()
         if self._certificate is not None:
             self._certificate.reload_if_changed()
-
-    def _capacity(self, open_files: int) -> int:
-        possible = max(1, open_files - _RESERVED_FILES)
-        wanted = self.settings.max_connections
-        if wanted is not None and wanted > possible:
-            log.warning(
-                "max_connections is %d, but only %d files may be open: at most %d connections will be accepted. "
-                "Raise the limit (ulimit -n, LimitNOFILE, minfds).",
-                wanted,
-                open_files,
-                possible,
-            )
-        return min(wanted or possible, possible)
 
 
 def _client_ip_headers(setting: str) -> tuple[bytes, ...]:

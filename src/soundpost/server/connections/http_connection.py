@@ -243,7 +243,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _answer(self, request: Request) -> None:
         if self.over_capacity:
-            self._server.warn_of_capacity(self.client_ip(request))
+            self._server.limits.warn_of_capacity(self.client_ip(request))
             self.refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
         try:

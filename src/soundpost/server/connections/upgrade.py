@@ -116,7 +116,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         log.info("asked for a WebSocket %s", _circumstances(server, http, request))
     try:
         if http.over_capacity or server.full_for_websockets:
-            server.warn_of_capacity(http.client_ip(request))
+            server.limits.warn_of_capacity(http.client_ip(request))
             raise no_room_error("server_full")
         app = app_for(
             server.node, server.prefix, request, None if origin is None else origin.decode("latin-1"), server.notices

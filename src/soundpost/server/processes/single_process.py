@@ -54,7 +54,7 @@ class SingleProcess:
             if self.backplane is not None:
                 await self.backplane.stop()
             raise
-        return self._server.capacity
+        return self._server.limits.capacity
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end."""

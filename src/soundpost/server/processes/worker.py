@@ -64,7 +64,7 @@ class Worker:
         self._server = server
         if self._apps is not None:
             server.node.reconfigure(self._apps)
-        self._link.send(Ready(server.capacity, bool(observers)))
+        self._link.send(Ready(server.limits.capacity, bool(observers)))
         await self._stop.wait()
         await server.stop(self._retire.drain_time, self._retire.delay)
 
