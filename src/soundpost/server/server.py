@@ -82,7 +82,7 @@ class Server(Runtime):
         self.http_connections: set[HttpConnection] = set()
         self.draining = False
         """True once the server is about to stop: ``/up/ready`` tells load balancers."""
-        self._hurry = asyncio.Event()
+        self._stop_at_once = asyncio.Event()
         self.stopped = False
         """True once no request is answered any more: a publish could reach no client."""
         self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
@@ -133,7 +133,7 @@ class Server(Runtime):
 
         For ``delay`` seconds only ``/up/ready`` changes its answer. Then clients are closed with 4200, upon which
         pusher-js reconnects at once, spread over ``drain_time`` seconds; until their turn they are served as before.
-        The wait ends after ``shutdown_timeout`` seconds; :meth:`hurry` cuts delay and drain short.
+        The wait ends after ``shutdown_timeout`` seconds; :meth:`stop_now` cuts delay and drain short.
         """
         self.draining = True
         await self._pause(delay)
@@ -147,9 +147,9 @@ class Server(Runtime):
         self.stopped = True
         self.stop_clock()
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""
-        self._hurry.set()
+        self._stop_at_once.set()
 
     async def _drain(self, seconds: float) -> None:
         """Send all clients away, some at a time, in the order in which they came."""
@@ -173,11 +173,11 @@ class Server(Runtime):
         return any(connection.is_busy for connection in self.http_connections)
 
     async def _pause(self, seconds: float) -> None:
-        """Wait, until :meth:`hurry` at the latest."""
-        if seconds and not self._hurry.is_set():
+        """Wait, until :meth:`stop_now` at the latest."""
+        if seconds and not self._stop_at_once.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._hurry.wait()
+                    await self._stop_at_once.wait()
 
     def reload_certificate(self) -> None:
         """Read the certificate again if its files have changed; else the clock does so within seconds."""

@@ -162,7 +162,7 @@ class RequestReader:
             version,
             self._headers,
             bytes(self._body),
-            parser.should_keep_alive() and version == "1.1",  # 1.0 would need to be told
+            parser.should_keep_alive() and version == "1.1",  # 1.0 would need a header
             self._idempotency_key,
         )
         self._target, self._headers, self._body = b"", [], b""

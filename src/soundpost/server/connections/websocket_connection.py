@@ -88,7 +88,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         else:
             transport.set_write_buffer_limits(high=_PIECE)  # uvloop's TLS transport takes 0 for "always paused"
             paused = transport.get_write_buffer_size() >= _PIECE
-        if paused:  # by answers to earlier HTTP requests: only the old protocol was told
+        if paused:  # by answers to earlier HTTP requests: only the old protocol was paused
             self.pause_writing()
 
     def open(self, handshake: bytes) -> None:
@@ -201,7 +201,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._reader is None:
             self._reader = FrameReader(oversized.most_read(self.app.settings), self.takes_compressed)
         came = self._reader.frames(data)
-        if self._unhandled is not None:  # a transport may still deliver what it had when it was told to pause
+        if self._unhandled is not None:  # a paused transport may still deliver input it had already
             self._unhandled = chain(self._unhandled, came)
             return
         self._unhandled = came

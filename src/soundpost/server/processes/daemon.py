@@ -44,7 +44,7 @@ class Daemon(Protocol):
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end."""
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""
 
     def begin_restart(self, settings: Settings) -> Restart:

@@ -64,9 +64,9 @@ class SingleProcess:
         if self.backplane is not None:
             await self.backplane.stop()
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""
-        self._server.hurry()
+        self._server.stop_now()
 
     def begin_restart(self, settings: Settings) -> Restart:
         """Leave listening sockets for the successor. Raises StartError for settings with which it could not start."""

@@ -1,6 +1,6 @@
 """Supervision of a daemon: signals, ``soundpost restart``, ``reload`` and ``status``, restarts of a whole cluster.
 
-SIGTERM and SIGINT stop the daemon, a second one hurries it; SIGHUP restarts it, with new code and configuration.
+SIGTERM and SIGINT stop the daemon, a second one at once; SIGHUP restarts it, with new code and configuration.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ class Supervision:
         if self._starting is not None:
             self._cancel_start(self._starting)
         elif self._stopping is not None:
-            self._daemon.hurry()
+            self._daemon.stop_now()
         elif number == signal.SIGINT:
             self._stop_with(self._daemon.stop())
         else:

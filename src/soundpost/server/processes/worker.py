@@ -72,7 +72,7 @@ class Worker:
         self._retire = Retire(0, 0)
         self._stop.set()
         if self._server is not None:
-            self._server.hurry()
+            self._server.stop_now()
 
     def _reconfigure(self, apps: list[AppSettings]) -> None:
         self._apps = apps

@@ -92,17 +92,17 @@ class Workers:
         self._stopping = True
         for worker in self._in_transition:  # a new one is not needed any more, an old one may end faster
             worker.signal(signal.SIGTERM)
-        everybody = [*self._workers, *self._in_transition]
-        for worker in everybody:
+        all_workers = [*self._workers, *self._in_transition]
+        for worker in all_workers:
             worker.close_sockets()
         limit = self._limit(drain_time + delay)
-        await asyncio.gather(*(worker.retire(Retire(drain_time, delay), limit) for worker in everybody))
+        await asyncio.gather(*(worker.retire(Retire(drain_time, delay), limit) for worker in all_workers))
         for task in self._tasks:
             task.cancel()
         if self.backplane is not None:
             await self.backplane.stop()
 
-    def hurry(self) -> None:
+    def stop_now(self) -> None:
         """Have the workers send all clients away at once, in a stop that is under way."""
         for worker in self._workers:
             worker.signal(signal.SIGTERM)
