@@ -11,7 +11,7 @@ from soundpost.backplane import Registry, SingleNode
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Deliver, Node
-from soundpost.core.notices import Notices
+from soundpost.core.notices import MINUTE, Notices
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.server.connections.peer import shown
@@ -97,7 +97,7 @@ class Runtime:
             shown(connection.address),
             settings.max_output_buffer,
             self.slow_client_hint,
-            silence=60,
+            silence=MINUTE,
         )
         connection.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")
 

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from soundpost.core.app import App
-from soundpost.log_throttle import LogThrottle
+from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire import signatures
 
@@ -65,7 +65,7 @@ def _warn(request: Request, app: App, error: ApiError) -> None:
         ascii(request.path[:100]),
         error.status,
         "".join(char if char.isprintable() else "…" for char in reason[:300]),
-        silence=60,
+        silence=MINUTE,
     )
 
 

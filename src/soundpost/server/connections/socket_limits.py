@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Final
 
-from soundpost.core.notices import Notices
+from soundpost.core.notices import MINUTE, Notices
 from soundpost.server.connections.open_files import places_for_websockets, raise_open_files_limit
 from soundpost.server.connections.open_sockets import Occupant, OpenSockets
 from soundpost.server.connections.peer import shown
@@ -39,7 +39,7 @@ class SocketLimits:
             self.sockets.count,
             self.capacity,
             places_for_websockets(self.capacity),
-            silence=60,
+            silence=MINUTE,
         )
 
     def evict_silent(self, limit: int | None) -> None:
@@ -59,7 +59,7 @@ class SocketLimits:
                     "No further ones are logged within a minute",
                     shown(occupant.peer),
                     limit,
-                    silence=60,
+                    silence=MINUTE,
                 )
                 self.sockets.evict(occupant)
         self._silent_beyond = set(beyond)
@@ -75,7 +75,7 @@ class SocketLimits:
                 "limit of open files (ulimit -n, LimitNOFILE, minfds) or set max_connections lower",
                 error.strerror,
                 self.sockets.count,
-                silence=60,
+                silence=MINUTE,
             )
 
     def _warn_of_eviction(self, address: str) -> None:
@@ -87,7 +87,7 @@ class SocketLimits:
             self.sockets.count,
             self.capacity,
             shown(address),
-            silence=60,
+            silence=MINUTE,
         )
 
 

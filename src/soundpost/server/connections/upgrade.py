@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from soundpost.core.app import App
 from soundpost.core.node import Node
+from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
 from soundpost.log_throttle import LogThrottle
@@ -31,7 +32,6 @@ log = logging.getLogger("soundpost.server")
 
 PROTOCOLS: Final = ("5", "6", "7")
 _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
-_MINUTE: Final = 60
 
 
 class Upgrade:
@@ -83,7 +83,7 @@ class Upgrade:
                 shown(self._address),
                 error.code,
                 error,
-                silence=_MINUTE,
+                silence=MINUTE,
             )
             _refuse(http, self._response, error)
             return
@@ -180,7 +180,7 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, notic
             "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
             ", ".join(settings.allowed_origins) or "none",
             "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
-            silence=_MINUTE,
+            silence=MINUTE,
         )
         raise ProtocolError(
             codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from soundpost.core.notices import MINUTE
 from soundpost.server.api.requests import ApiError
 from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address, shown
 from soundpost.wire import codes
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from soundpost.log_throttle import LogThrottle
     from soundpost.server.api.requests import Request
 
-_MINUTE: Final = 60
 _TLS_HANDSHAKE: Final = 0x16
 
 
@@ -125,7 +125,7 @@ def upgrade_is_lost(notices: LogThrottle, request: Request, error: HandshakeErro
             request.path,
             headers.get(b"host", b"none").decode("latin-1"),
             error,
-            silence=_MINUTE,
+            silence=MINUTE,
         )
     return ApiError(error.status, str(error), error.headers)
 
@@ -154,6 +154,6 @@ def path_is_wrong(notices: LogThrottle, request: Request, prefix: str) -> str:
             codes.PATH_NOT_FOUND,
             reason.encode("ascii", "backslashreplace").decode(),
             request.headers().get(b"host", b"none").decode("latin-1"),
-            silence=_MINUTE,
+            silence=MINUTE,
         )
     return reason
