@@ -15,7 +15,6 @@ from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.peers import Admission
 from soundpost.errors import ProtocolError
-from soundpost.log_throttle import LogThrottle
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.upgrade import app_for, no_room_error
 from soundpost.server.runtime import Runtime

@@ -7,13 +7,13 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
 
-from soundpost.backplane import Registry, SingleNode
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Deliver, Node
-from soundpost.core.notices import MINUTE, Notices
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
+from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.connections.peer import shown
 from soundpost.server.connections.timer_wheel import TimerWheel
 from soundpost.wire import codes
@@ -48,13 +48,13 @@ class Runtime:
         self.wheel = TimerWheel()
         self.node = Node(
             apps,
-            peers=peers or SingleNode(Registry(apps, call_soon=self.loop.call_soon)),
+            peers=peers or SingleNode(MemoryRegistry(apps, call_soon=self.loop.call_soon)),
             call_soon=self.loop.call_soon,
             deliver=deliver,
             compress=compress,
             observers=observers,
         )
-        self.notices = Notices(log)
+        self.notices = LogThrottle(log)
         self.close_timeout = close_timeout
         self.open_websockets = 0
         self.overflows = 0
@@ -111,7 +111,7 @@ class Runtime:
             self.wheel.tick()
             self.node.every_second()
             if self.wheel.now % HOUSEKEEPING_INTERVAL == 0:
-                self.node.every_few_seconds()
+                self.node.housekeep()
         self._after_tick()
         self._clock = self.loop.call_at(due, self._tick, due)
 

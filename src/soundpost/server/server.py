@@ -17,7 +17,6 @@ from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.errors import ProxyHeaderError
-from soundpost.log_throttle import LogThrottle
 from soundpost.server.api.router import Router
 from soundpost.server.connections.delivery import deliver
 from soundpost.server.connections.fair_queue import FairQueue

@@ -71,7 +71,7 @@ def publish_event(
     channels: list[str],
     socket_id: str | None = None,
     info: str | None = None,
-    key: RequestKey | None = None,
+    key: IdempotencyKey | None = None,
 ) -> Response | PendingResponse:
     """Check an event against the app's limits and publish it, with a key once only. Raises ApiError."""
     settings = app.settings

@@ -11,7 +11,7 @@ from typing import Final
 
 from soundpost.core import publishing
 from soundpost.core.app import App
-from soundpost.core.peers import Reception, RequestKey
+from soundpost.core.peers import IdempotencyKey, Reception
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Response
 
@@ -19,7 +19,7 @@ MAX_KEY_LENGTH: Final = 64
 _PRINTABLE: Final = re.compile(rb"[ -~]+")
 
 
-def request_key(header: bytes, query: dict[str, str]) -> RequestKey:
+def request_key(header: bytes, query: dict[str, str]) -> IdempotencyKey:
     """Return the key of an ``Idempotency-Key`` header (quotes are optional) with the body's digest from the ``query``.
 
     The query must be authenticated. Raises ApiError for an invalid key.

@@ -30,9 +30,7 @@ class ProxiedConnection(HttpConnection):
         """Refuse a peer that is no trusted proxy; take the header that came before TLS."""
         super().connection_made(transport)
         address = peer_address(transport)
-        if address == UNKNOWN_ADDRESS:  # a port scan or a health check, gone already
-            self._ending = True
-            self.transport.abort()
+        if self._is_gone(address):
             return
         if not self._server.trusted_proxies.trusts(address):
             self.refuse(self._server.wrong_protocol.explain_untrusted_proxy(address))
@@ -50,7 +48,9 @@ class ProxiedConnection(HttpConnection):
             try:
                 self._header = read_proxy_header(self._beginning)
             except ProxyHeaderError as error:
-                self.refuse(self._server.wrong_protocol.explain_missing_header(peer_address(self.transport), error))
+                address = peer_address(self.transport)
+                if not self._is_gone(address):
+                    self.refuse(self._server.wrong_protocol.explain_missing_header(address, error))
                 return
             if self._header is None:
                 return
@@ -59,8 +59,8 @@ class ProxiedConnection(HttpConnection):
             super().data_received(data)
 
     def _is_gone(self, address: str) -> bool:
-        """Drop a connection whose other end is gone: a port scan or a health check, whom nobody can tell anything."""
-        if address == GONE:
+        """Drop a connection whose other end is gone, such as a port scan or a health check; return True then."""
+        if address == UNKNOWN_ADDRESS:
             self._ending = True
             self.transport.abort()
         return self._ending

@@ -6,7 +6,7 @@ import logging
 import os
 from typing import Final
 
-from soundpost.core.notices import MINUTE, Notices
+from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.connections.open_files import places_for_websockets, raise_open_files_limit
 from soundpost.server.connections.open_sockets import Occupant, OpenSockets
 from soundpost.server.connections.peer import shown
@@ -20,7 +20,7 @@ _RESERVED_FILES: Final = 64  # descriptors that are not clients' sockets
 class SocketLimits:
     """The limits of clients' open sockets, with a log line for each that is met."""
 
-    def __init__(self, max_connections: int | None, trusted_proxies: TrustedProxies, notices: Notices) -> None:
+    def __init__(self, max_connections: int | None, trusted_proxies: TrustedProxies, notices: LogThrottle) -> None:
         """``max_connections``: the setting; without one the limit of open files counts."""
         self._trusted_proxies = trusted_proxies
         self._notices = notices

@@ -13,10 +13,9 @@ from urllib.parse import unquote
 
 from soundpost.core.app import App
 from soundpost.core.node import Node
-from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
-from soundpost.log_throttle import LogThrottle
+from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.peer import shown
 from soundpost.server.connections.websocket_connection import WebSocketConnection

@@ -263,7 +263,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                 oversized.refuse(self, payload)
         elif opcode in (frames.PING, frames.PONG):
             self._sends_control_frames = True
-            if flooding.takes_waste(self) and opcode == frames.PING:
+            if flooding.takes_rate_limited_junk(self) and opcode == frames.PING:
                 self.write(frames.encode_frame(frames.PONG, payload))
         else:
             self.close(frames.UNSUPPORTED_DATA, "Binary messages are not supported: send text")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from soundpost.core.notices import MINUTE
+from soundpost.log_throttle import MINUTE
 from soundpost.server.api.requests import ApiError
 from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address, shown
 from soundpost.wire import codes
