@@ -49,15 +49,6 @@ _BELOW_THE_SERVER: Final = tuple(f"soundpost.server.{folder}." for folder in ("a
 COMMANDS: Final = ("soundpost.__main__", "soundpost.django.management.commands.", "soundpost.flask.commands")
 """Modules outside of ``tools`` that may import ``tools``: they start the command line."""
 
-KNOWN_VIOLATIONS: Final = frozenset(
-    {
-        ("soundpost.broadcasting.authorization.limits", "asgi"),
-        ("soundpost.server.api.router", "server.playground"),
-        ("soundpost.server.playground.routes", "soundpost"),
-    }
-)
-"""Imports against the rules that are still there. Delete an entry with the import; add none."""
-
 Kind = Literal["run time", "type checking"]
 
 
@@ -78,14 +69,9 @@ def test_imports_run_one_way(kind: Kind) -> None:
     wrong = [
         f"{each.importer} imports {each.imported}"
         for each in imports()
-        if each.kind == kind and is_against_the_rules(each) and violation_of(each) not in KNOWN_VIOLATIONS
+        if each.kind == kind and is_against_the_rules(each)
     ]
     assert wrong == []
-
-
-def test_every_known_violation_is_still_there() -> None:
-    needed = {violation_of(each) for each in imports() if is_against_the_rules(each)}
-    assert needed >= KNOWN_VIOLATIONS, f"delete from KNOWN_VIOLATIONS: {KNOWN_VIOLATIONS - needed}"
 
 
 def test_no_circle_at_run_time() -> None:
@@ -117,11 +103,6 @@ def is_against_the_rules(each: Import) -> bool:
     if in_playground(each.imported) and each.importer.startswith(_BELOW_THE_SERVER):
         return True
     return importer != imported and imported not in MAY_IMPORT[importer]
-
-
-def violation_of(each: Import) -> tuple[str, str]:
-    """Return the entry that would excuse an import: the importing module and the imported part."""
-    return each.importer, "server.playground" if in_playground(each.imported) else part_of(each.imported)
 
 
 def in_playground(module: str) -> bool:

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -16,6 +15,7 @@ from soundpost.asgi import api
 from soundpost.asgi.connection import Receive, Send
 from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.asgi.uvicorn_fairness import make_uvicorn_fair
+from soundpost.broadcasting import embedded_servers
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.config.load import load
 from soundpost.config.settings import ServerSettings
@@ -27,7 +27,6 @@ log = logging.getLogger("soundpost.server")
 
 _KINDS: Final = ("http", "websocket")
 _MINE: Final = ("/app/", "/apps/")
-_servers: WeakValueDictionary[str, App] = WeakValueDictionary()
 
 
 class App:
@@ -62,8 +61,7 @@ class App:
             self.settings = _converted(server or {}, ServerSettings, "server")
         self._app = app
         self._runtime: EmbeddedRuntime | None = None
-        for each in self.apps:
-            _servers[each.id] = self
+        embedded_servers.add_server(self)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope: lifespan, HTTP request or WebSocket."""
@@ -132,7 +130,8 @@ class App:
 
 def server_of(app_id: str) -> App | None:
     """Return the embedded server of this process that has an app; None if there is none."""
-    return _servers.get(app_id)
+    server = embedded_servers.server_of(app_id)
+    return server if isinstance(server, App) else None
 
 
 def apps_of(settings: BroadcastSettings, options: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,8 +6,9 @@ The server would refuse a larger one, or end the browser's connection: out of th
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from soundpost.broadcasting.embedded_servers import AppLimits, server_of
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import RouteError
 
@@ -15,27 +16,9 @@ _DRIVERS_WITHOUT: Final = ("reverb",)
 """Drivers whose servers have no limits for ``user_info`` and ids, only for whole messages."""
 
 
-class AppLimits(Protocol):
-    """The limits of an app, as a server or an application is configured with them."""
-
-    @property
-    def max_message_size(self) -> int:
-        """Bytes in a message from a browser."""
-
-    @property
-    def max_user_info_size(self) -> int:
-        """Bytes in the JSON of ``user_info``."""
-
-    @property
-    def max_user_id_length(self) -> int:
-        """Characters in a user id."""
-
-
 def app_limits(connection: ConnectionSettings) -> AppLimits:
     """Return the limits of a connection's app: of an embedded server itself, of other servers as configured here."""
     if connection.driver == "embedded":
-        from soundpost.asgi.app import server_of  # loaded already, if there is one
-
         server = server_of(connection.app_id)
         if server is not None:
             return next(app for app in server.apps if app.id == connection.app_id)

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-import soundpost
+from soundpost import __version__
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.node import Node
 from soundpost.errors import JsonError
@@ -116,7 +116,7 @@ class Playground:
                 "app_id": self._app.id,
                 "key": self._app.key,
                 "path": self._prefix,
-                "version": soundpost.__version__,
+                "version": __version__,
                 "activity_timeout": self._app.activity_timeout,
             }
         )

@@ -22,7 +22,7 @@ ConfigOption = Annotated[Path | None, typer.Option(help="Configuration file.", s
 
 
 def ask(command: Command, port: int | None, config: Path | None) -> ControlReply:
-    """What the server says. Raises RequestError if there is none, or if it says no."""
+    """Return the server's reply to a command. Raises RequestError if no server runs, or if it refuses."""
     from soundpost.server.processes.control_client import ask_server, running_servers
 
     name = _name(port, config)
@@ -43,7 +43,7 @@ def ask(command: Command, port: int | None, config: Path | None) -> ControlReply
 
 
 def _name(port: int | None, config: Path | None) -> str:
-    """That of the server that is meant: as said, as configured here, or the only one. Raises RequestError."""
+    """Return a server's name: its port as given, as configured here, or of the only server. Raises RequestError."""
     from soundpost.server.processes.control_client import running_servers
 
     name = str(port) if port is not None else _configured(config)
