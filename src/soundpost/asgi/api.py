@@ -74,7 +74,7 @@ def client_address_of(scope: Mapping[str, Any]) -> str:
 
 
 async def _respond(runtime: EmbeddedRuntime, request: Request, prefix: str) -> Response:
-    response = Router(runtime.node, prefix, runtime.notices).respond(request)
+    response = Router(runtime.node, prefix, runtime.log_throttle).respond(request)
     if isinstance(response, PendingResponse):
         if response.response is None:
             ready = runtime.loop.create_future()

@@ -51,7 +51,7 @@ class EmbeddedRuntime(Runtime):
             return
         await send({"type": "websocket.accept"})
         try:
-            app = app_for(self.node, prefix, request, origin, self.notices)
+            app = app_for(self.node, prefix, request, origin, self.log_throttle)
             if self._max_websockets is not None and self.open_websockets >= self._max_websockets:
                 raise no_room_error("server_full")
             await self._admit(app)

@@ -29,8 +29,6 @@ class Runtime:
 
     max_catch_up: ClassVar[float] = 1
     """Seconds of missed ticks that a late loop makes up for. A later one goes on from the current time."""
-    slow_client_hint: ClassVar[str] = ""
-    """The end of the warning about slow clients."""
 
     def __init__(
         self,
@@ -54,7 +52,7 @@ class Runtime:
             compress=compress,
             observers=observers,
         )
-        self.notices = LogThrottle(log)
+        self.log_throttle = LogThrottle(log)
         self.close_timeout = close_timeout
         self.open_websockets = 0
         self.overflows = 0
@@ -88,15 +86,14 @@ class Runtime:
             observer.output_overflowed(connection)
         self.overflows += 1
         settings = connection.app.settings
-        self.notices.warn(
+        self.log_throttle.warn(
             f"overflowed {settings.id}",
             "closed socket %s of app %s from %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) "
-            "waited. No further ones are logged within a minute%s",
+            "waited. No further ones are logged within a minute",
             connection.socket_id,
             settings.id,
             shown(connection.address),
             settings.max_output_buffer,
-            self.slow_client_hint,
             silence=MINUTE,
         )
         connection.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")

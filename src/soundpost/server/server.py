@@ -44,7 +44,6 @@ class Server(Runtime):
     # A later loop belongs to a process that was suspended. Input that clients sent meanwhile is still to be read: with
     # all ticks made up for, clients would be pinged and given up at once.
     max_catch_up: ClassVar[float] = 5
-    slow_client_hint: ClassVar[str] = "; soundpost status counts them"
 
     def __init__(
         self,
@@ -71,7 +70,7 @@ class Server(Runtime):
         self.router = Router(
             self.node,
             self.prefix,
-            self.notices,
+            self.log_throttle,
             mounts={} if page is None else {"/playground": page.respond},
             is_ready=lambda: not self.draining,
         )
@@ -85,7 +84,7 @@ class Server(Runtime):
         self.stopped = False
         """True once no request is answered any more: a publish could reach no client."""
         self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
-        self.limits = SocketLimits(self.settings.max_connections, self.trusted_proxies, self.notices)
+        self.limits = SocketLimits(self.settings.max_connections, self.trusted_proxies, self.log_throttle)
         self.sockets = self.limits.sockets
         self.client_ip_headers = _client_ip_headers(self.settings.client_ip_header)
         self._counted_address = lru_cache(1024)(self._address_or_network)
@@ -115,7 +114,7 @@ class Server(Runtime):
             (sockets,) = listening_sockets(settings)
         self.port = port_of(sockets)
         place = f"port {self.port}" if self.port else f"socket {settings.unix_socket}"
-        self.wrong_protocol = WrongProtocol(self.notices, place, has_tls=self._certificate is not None)
+        self.wrong_protocol = WrongProtocol(self.log_throttle, place, has_tls=self._certificate is not None)
         for sock in sockets:
             # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
             listener = await self.loop.create_server(make, sock=sock, backlog=BACKLOG)

@@ -17,7 +17,7 @@ from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire import signatures
 
 _SENT: Final = re.compile(r"'.*'|\".*\"|[0-9a-fA-F]{32,}", re.DOTALL)
-_notices: Final = LogThrottle(logging.getLogger("soundpost.api"))
+_log_throttle: Final = LogThrottle(logging.getLogger("soundpost.api"))
 _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 
@@ -57,7 +57,7 @@ def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[
 def _warn(request: Request, app: App, error: ApiError) -> None:
     """Log that a publisher is refused, without the values it sent: one may be a secret in a wrong place."""
     reason = _SENT.sub("…", error.message).rstrip(".")
-    _notices.warn(
+    _log_throttle.warn(
         f"{error.status} {app.settings.id}",
         "app %s: refused %s %s with %d: %s. No further ones are logged within a minute",
         app.settings.id,

@@ -47,7 +47,7 @@ class Router:
         self,
         node: Node,
         prefix: str,
-        notices: LogThrottle,
+        log_throttle: LogThrottle,
         *,
         mounts: Mapping[str, Mounted] | None = None,
         is_ready: Callable[[], bool] = lambda: True,
@@ -55,7 +55,7 @@ class Router:
         """``mounts``: handlers by the beginning of the path; ``is_ready``: whether the server wants new clients."""
         self._node = node
         self._prefix = prefix
-        self._notices = notices
+        self._log_throttle = log_throttle
         self._mounts = mounts or {}
         self._is_ready = is_ready
 
@@ -131,7 +131,7 @@ class Router:
         try:
             handshake.accept(request.method, request.http_version, request.headers())
         except HandshakeError as error:
-            raise upgrade_is_lost(self._notices, request, error) from None
+            raise upgrade_is_lost(self._log_throttle, request, error) from None
 
 
 def _not_allowed(request: Request, known: list[bytes]) -> ApiError:

@@ -20,10 +20,10 @@ _RESERVED_FILES: Final = 64  # descriptors that are not clients' sockets
 class SocketLimits:
     """The limits of clients' open sockets, with a log line for each that is met."""
 
-    def __init__(self, max_connections: int | None, trusted_proxies: TrustedProxies, notices: LogThrottle) -> None:
+    def __init__(self, max_connections: int | None, trusted_proxies: TrustedProxies, log_throttle: LogThrottle) -> None:
         """``max_connections``: the setting; without one the limit of open files counts."""
         self._trusted_proxies = trusted_proxies
-        self._notices = notices
+        self._log_throttle = log_throttle
         self.capacity = _capacity(max_connections, raise_open_files_limit())
         """The number of sockets that may be open."""
         self.sockets = OpenSockets(self.capacity, self._warn_of_eviction)
@@ -31,7 +31,7 @@ class SocketLimits:
 
     def warn_of_capacity(self, address: str) -> None:
         """Log that a client is refused, as there is no room."""
-        self._notices.warn(
+        self._log_throttle.warn(
             "full",
             "over capacity: refused a client from %s, as %d sockets are open and %d are possible (max_connections and "
             "the limit of open files; %d are for WebSockets). No further ones are logged within a minute",
@@ -53,7 +53,7 @@ class SocketLimits:
         beyond = self.sockets.silent_beyond(limit, lambda address: not self._trusted_proxies.trusts(address))
         for occupant in beyond:
             if occupant in self._silent_beyond:  # a second ago, too: no request is on its way
-                self._notices.warn(
+                self._log_throttle.warn(
                     "silent",
                     "%s has more than %d sockets open that ask nothing (max_connections_per_ip): the oldest go. "
                     "No further ones are logged within a minute",
@@ -69,7 +69,7 @@ class SocketLimits:
         try:
             os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
-            self._notices.warn(
+            self._log_throttle.warn(
                 "descriptors",
                 "no file can be opened, so that nobody can connect: %s, with %d sockets of clients open. Raise the "
                 "limit of open files (ulimit -n, LimitNOFILE, minfds) or set max_connections lower",
@@ -79,7 +79,7 @@ class SocketLimits:
             )
 
     def _warn_of_eviction(self, address: str) -> None:
-        self._notices.warn(
+        self._log_throttle.warn(
             "eviction",
             "over capacity: as %d sockets are open and %d are possible (max_connections and the limit of open files), "
             "those go first that have not asked anything, or not signed it: one from %s was closed. No further ones "

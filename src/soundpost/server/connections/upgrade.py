@@ -75,7 +75,7 @@ class Upgrade:
             return
         if admission != "admitted":
             error = no_room_error(admission, self._address)
-            self._server.notices.warn(
+            self._server.log_throttle.warn(
                 f"{admission} {app.settings.id}",
                 "app %s: refused a client from %s with %d: %s. No further ones are logged within a minute",
                 app.settings.id,
@@ -108,7 +108,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     try:
         response = handshake.accept(request.method, request.http_version, headers, extension)
     except HandshakeError as error:
-        http.finish(upgrade_is_lost(server.notices, request, error).response())
+        http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
         return
     origin = headers.get(b"origin")
     if log.isEnabledFor(logging.INFO):
@@ -118,7 +118,11 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
             server.limits.warn_of_capacity(http.client_ip(request))
             raise no_room_error("server_full")
         app = app_for(
-            server.node, server.prefix, request, None if origin is None else origin.decode("latin-1"), server.notices
+            server.node,
+            server.prefix,
+            request,
+            None if origin is None else origin.decode("latin-1"),
+            server.log_throttle,
         )
     except ProtocolError as error:
         log.info("refused a client from %s with %d: %a", shown(http.client_ip(request)), error.code, str(error))
@@ -154,13 +158,13 @@ def no_room_error(admission: Admission, address: str = "") -> ProtocolError:
     return ProtocolError(codes.OVER_CAPACITY, "Over capacity: the server has as many connections as it may open")
 
 
-def app_for(node: Node, prefix: str, request: Request, origin: str | None, notices: LogThrottle) -> App:
+def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_throttle: LogThrottle) -> App:
     """Return the app a client may connect to. Raises ProtocolError with the close code if it may not.
 
     A refused origin is logged: as a rule it is a page of the operator's own.
     """
     if not request.path.startswith(f"{prefix}/app/"):
-        raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(notices, request, prefix)}")
+        raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(log_throttle, request, prefix)}")
     key = unquote(request.path[len(prefix) + 5 :])
     app = node.by_key.get(key)
     if app is None:
@@ -170,7 +174,7 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, notic
         raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
     _check_versions(dict(request.parameters()))
     if not settings.allows_origin(origin):
-        notices.warn(
+        log_throttle.warn(
             f"origin {settings.id}",
             "app %s: refused a page with %d: %s. allowed_origins has %.500s. If the page is yours, add its host "
             "(SOUNDPOST_APP_ALLOWED_ORIGINS)%s. No further ones are logged within a minute",

@@ -29,16 +29,16 @@ _TLS_HANDSHAKE: Final = 0x16
 class WrongProtocol:
     """Answers and warnings for connections that speak another protocol than their listener expects."""
 
-    def __init__(self, notices: LogThrottle, place: str, *, has_tls: bool) -> None:
+    def __init__(self, log_throttle: LogThrottle, place: str, *, has_tls: bool) -> None:
         """``place``: the listener as log lines name it, such as ``port 8080``."""
-        self._notices = notices
+        self._log_throttle = log_throttle
         self._place = place
         self._has_tls = has_tls
 
     def explain_bytes(self, transport: asyncio.BaseTransport, data: bytes) -> ApiError | None:
         """Return the answer to bytes that are no HTTP request; None if their protocol is not recognised."""
         if data[:1] and data[0] == _TLS_HANDSHAKE and not self._has_tls:
-            self._notices.warn(
+            self._log_throttle.warn(
                 "TLS to a plain port",
                 "a client speaks TLS to the plain %s (from %s): it was told to use https, wss or forceTLS here. Give "
                 "it the port on which a proxy terminates TLS (443 as a rule), or serve TLS here "
@@ -48,7 +48,7 @@ class WrongProtocol:
             )
             return ApiError(400, "TLS on a plain HTTP port: use http:// (ws://) here, or the port that has TLS")
         if data.startswith(tuple(beginning[:6] for beginning in BEGINNINGS)):
-            self._notices.warn(
+            self._log_throttle.warn(
                 "PROXY header",
                 "the proxy at %s begins connections to %s with a PROXY header, which is not expected here: set "
                 "server.proxy_protocol (SOUNDPOST_SERVER_PROXY_PROTOCOL=true), or switch it off in the proxy",
@@ -65,7 +65,7 @@ class WrongProtocol:
         """
         if fault is not None:
             return self.explain_missing_header(UNKNOWN_ADDRESS, fault)
-        self._notices.warn(
+        self._log_throttle.warn(
             "HTTP to a TLS port",
             "a client speaks plain HTTP to %s, which has TLS (server.tls.certificate): a proxy in front needs "
             "'proxy_pass https://…', a client https, wss or forceTLS. If the proxy is to terminate TLS, remove "
@@ -76,7 +76,7 @@ class WrongProtocol:
 
     def explain_missing_header(self, peer: str, error: ProxyHeaderError) -> ApiError:
         """Return the answer to a connection from ``peer`` that lacks the PROXY header expected of all."""
-        self._notices.warn(
+        self._log_throttle.warn(
             "no PROXY header",
             "refused a connection to %s from %s: %s. The proxy must send one ('proxy_protocol on;' in Nginx's stream "
             "server, 'send-proxy' or 'send-proxy-v2' in HAProxy), or set server.proxy_protocol = false here",
@@ -88,7 +88,7 @@ class WrongProtocol:
 
     def explain_untrusted_proxy(self, peer: str) -> ApiError:
         """Return the answer to a peer that is not trusted to send a PROXY header, where one is expected."""
-        self._notices.warn(
+        self._log_throttle.warn(
             "untrusted PROXY header",
             "refused a connection to %s from %s: with server.proxy_protocol only trusted proxies may connect. If that "
             "is one, add its address to server.trusted_proxies (SOUNDPOST_SERVER_TRUSTED_PROXIES)",
@@ -102,7 +102,7 @@ class WrongProtocol:
         found = "; ".join(
             f"{name.decode().title()}: {headers[name][:100].decode('latin-1')!a}" for name in HEADERS if name in headers
         )
-        self._notices.warn(
+        self._log_throttle.warn(
             "contradictory headers",
             "a request by way of %s says in different headers that it comes from different clients (%s): none is "
             "believed. Say which one your proxy sets: server.client_ip_header (SOUNDPOST_SERVER_CLIENT_IP_HEADER), "
@@ -112,11 +112,11 @@ class WrongProtocol:
         )
 
 
-def upgrade_is_lost(notices: LogThrottle, request: Request, error: HandshakeError) -> ApiError:
+def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: HandshakeError) -> ApiError:
     """Return the answer to a request for a WebSocket without a valid upgrade; log it if a proxy took that out."""
     headers = request.headers()
     if any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers):
-        notices.warn(
+        log_throttle.warn(
             "upgrade",
             "a client asked for a WebSocket at %.100a (Host: %.100a) and cannot get one: %s. Browsers try for ever. "
             "If a proxy is in front: Nginx needs 'proxy_http_version 1.1;', 'proxy_set_header Upgrade $http_upgrade;' "
@@ -144,11 +144,11 @@ def path_hint(path: str) -> str:
     return ""
 
 
-def path_is_wrong(notices: LogThrottle, request: Request, prefix: str) -> str:
+def path_is_wrong(log_throttle: LogThrottle, request: Request, prefix: str) -> str:
     """Return the reason why no WebSocket opens at a path; log it if a proxy may have changed the path."""
     reason = f"WebSocket connections go to {prefix}/app/KEY, not {request.path[:60]}{path_hint(request.path)}"
     if "/app/" in request.path:
-        notices.warn(
+        log_throttle.warn(
             "path",
             "refused a WebSocket with %d: %s (Host: %.100a). No further ones are logged within a minute",
             codes.PATH_NOT_FOUND,
