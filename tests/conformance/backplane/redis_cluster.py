@@ -6,19 +6,21 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane import SingleNode
+from soundpost.backplane.redis.connection import Then
 from soundpost.backplane.redis.login import Address, Login
-from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.redis import Command, Redis
 from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.servers import Plain
 from soundpost.backplane.redis.topic_messages import EventMessage, parse
 from support.redis_process import shared_redis
 from support.redis_relay import Relay
 
-ROUNDS = 5
+MAX_ROUNDS = 100
 """Number of times that one message can lead to another between the nodes."""
 
 
@@ -47,15 +49,27 @@ class Host:
         )
         self.events = 0
         """Number of events that have come from other hosts."""
+        self.messages = 0
+        """Number of commands sent to Redis, and of answers and messages that came from there, pings left out."""
         self._take, self.redis.on_message = self.redis.on_message, self._count
+        self._send, self.redis.send = self.redis.send, self._count_command  # type: ignore[method-assign]
         observers = [] if setup.observer is None else [setup.observer()]
         self.stage = Stage(*setup.apps, peers=SingleNode(self.registry), observers=observers)
         self.task = asyncio.ensure_future(self.redis.keep_connected())
 
     def _count(self, topic: bytes, data: bytes) -> None:
+        self.messages += 1
         message = parse(data)
         self.events += isinstance(message, EventMessage) and message.origin != self.redis.origin
         self._take(topic, data)
+
+    def _count_command(self, bucket: bytes, command: Command, then: Then) -> None:
+        def answered(answer: Any) -> None:
+            self.messages += 1
+            then(answer)
+
+        self.messages += 1
+        self._send(bucket, command, answered)
 
     async def flows(self) -> None:
         """Wait until it is connected, and events flow."""
@@ -85,11 +99,15 @@ class RedisCluster(Cluster):
 
     async def settle(self) -> None:
         await self._bury()
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
+            before = sum(host.messages for host in self._hosts.values())
             for node, host in self._hosts.items():
                 node.turn()
                 if node not in self._held:
                     await host.ping()
+            if sum(host.messages for host in self._hosts.values()) == before:
+                return
+        raise AssertionError(f"the nodes have not come to rest in {MAX_ROUNDS} rounds")
 
     async def progress(self, choice: int) -> None:
         host = list(self._hosts.values())[choice % len(self._hosts)]
