@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from soundpost.backplane.hub_messages import (
     PublishOnce,
     Snapshot,
     Terminate,
+    checksum,
     encode,
 )
 from soundpost.core.peers import IdempotencyKey, OutgoingEvent
@@ -60,3 +62,34 @@ def test_it_is_logged_now_and_again(caplog: pytest.LogCaptureFixture) -> None:
             assert reader.feed(b"\x00\x00\x00\x01\xc1") == []
     assert len(caplog.records) == 1
     assert "cannot be read" in caplog.text
+
+
+class Inner(msgspec.Struct, array_like=True):
+    name: str
+
+
+class Outer(msgspec.Struct, tag="outer"):
+    """A message."""
+
+    inner: list[Inner]
+
+
+class Other(msgspec.Struct, tag="other"):
+    pass
+
+
+class Third(msgspec.Struct, tag="third"):
+    pass
+
+
+def outer_of(inner: type) -> type[msgspec.Struct]:
+    """Make the message again, with other words about it and other parts in it."""
+    return msgspec.defstruct("Outer", [("inner", list[inner])], tag="outer", namespace={"__doc__": "Words."})  # type: ignore[valid-type]
+
+
+def test_the_protocol_changes_with_every_form_that_is_sent_and_with_nothing_else() -> None:
+    before = checksum(Outer | Other)
+    assert before == checksum(outer_of(Inner) | Other)
+    assert before != checksum(Outer | Other | Third)
+    larger = msgspec.defstruct("Inner", [("name", str), ("size", int)], array_like=True)
+    assert before != checksum(outer_of(larger) | Other)
