@@ -1,4 +1,4 @@
-"""``docs/flask.md``, ``docs/pusher-sdk.md`` and ``docs/typescript.md``: their examples run."""
+"""The examples of ``docs/flask.md``, ``docs/litestar.md``, ``docs/pusher-sdk.md`` and ``docs/typescript.md`` run."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import msgspec
@@ -54,6 +55,31 @@ def test_the_configuration_page_has_every_option_and_variable() -> None:
 def test_the_index_has_every_page() -> None:
     listed = re.findall(r"^- \[[^]]+\]\((\w[^)#]*)\): ", INDEX.read_text(), re.MULTILINE)
     assert sorted(listed) == sorted({page.name for page in INDEX.parent.glob("*.md")} - {INDEX.name})
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
+def test_the_files_that_pages_for_contributors_name_are_there(page: str) -> None:
+    package = ROOT / "src/soundpost"
+    folders = (ROOT, ROOT / "tests", package, package / "backplane/redis", package / "tools", package / "broadcasting")
+    named = re.findall(r"`([a-z_]+/[a-z_/]*\w+\.(?:py|c|toml))`", (ROOT / page).read_text())
+    named = [name for name in named if "NAME" not in name]
+    assert len(named) > 10
+    assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
+
+
+def test_the_public_names_are_there() -> None:
+    rows = re.findall(
+        r"^\| (`soundpost[^|]*) \| ([^|]*) \|$",
+        (ROOT / "docs/public-api.md").read_text().partition("### Commands")[0],
+        re.MULTILINE,
+    )
+    assert len(rows) > 8
+    for packages, names in rows:
+        modules = [import_module(name) for name in re.findall(r"`(soundpost[a-z_.]*)`", packages)]
+        if "`soundpost.testing`" in packages:
+            modules.append(import_module("soundpost.testing.plugin"))
+        for name in re.findall(r"`(\w+)`", names):
+            assert any(hasattr(module, name) for module in modules), f"{packages}: {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from soundpost.backplane.redis.login import Login
 from soundpost.broadcasting.settings import ConnectionSettings, parse_app_url, settings_from
 from soundpost.client import ChannelAuth, with_secret
 from soundpost.config.credentials import Credentials
-from soundpost.config.options import Setting
+from soundpost.config.options import OPTIONS, Option, Setting
 from soundpost.config.settings import ScalingSettings, ServerSettings, Settings, TlsSettings
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import SoundpostError
@@ -107,6 +108,23 @@ def test_what_holds_a_secret_does_not_show_it(thing: object) -> None:
     assert SECRET not in repr(thing)
     assert SECRET not in str(thing)
     assert SECRET not in f"{(thing, [thing])}"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [each for each in OPTIONS.values() if each.is_secret and each.keys[0] != "public"],
+    ids=lambda each: each.name,
+)
+def test_no_secret_option_is_shown(option: Option) -> None:
+    value: Any = f"redis://:{SECRET}@h" if option.name == "redis" else SECRET
+    section, *names = option.keys
+    for name in reversed(names):
+        value = {name: value}
+    if section == "app":
+        settings = msgspec.convert({"id": "1", "key": "k", "secret": "s", **value}, AppSettings)
+        assert SECRET not in repr(settings)
+    else:
+        assert SECRET not in repr(msgspec.convert({section: value}, Settings))
 
 
 def in_connections(value: Any) -> object:

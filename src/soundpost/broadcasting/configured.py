@@ -37,7 +37,10 @@ class Configured:
         return self._settings
 
     def configure(self, settings: BroadcastSettings | Mapping[str, Any] | None = None, /, **more: Any) -> None:
-        """Set the settings: an object, a mapping or keywords, as :func:`settings_from`. Raises ConfigurationError."""
+        """Set the settings: a mapping or keywords such as ``url``, or ``app_id``, ``key``, ``secret`` and ``host``.
+
+        docs/broadcasting.md lists all keywords. Raises ConfigurationError.
+        """
         if not isinstance(settings, BroadcastSettings):
             settings = settings_from({**(settings or {}), **more})
         elif more:

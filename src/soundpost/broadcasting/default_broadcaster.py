@@ -8,7 +8,7 @@ from soundpost.broadcasting.settings import BroadcastSettings
 
 
 class DefaultBroadcaster(Protocol):
-    """A broadcaster as an event needs one."""
+    """The methods of a broadcaster that an event calls to broadcast itself."""
 
     @property
     def settings(self) -> BroadcastSettings:

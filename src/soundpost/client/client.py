@@ -31,8 +31,8 @@ class Client:
     raises RequestError when no server answers, ConnectionRefused when the server refuses the connection.
 
     Iterating over the client gives the events of all channels that are not read by themselves, and those of the
-    connection (``pusher:error``, ``channel`` None). Up to 1,000 events wait for each reader; ``EventQueue`` drops
-    events of a reader further behind.
+    connection (``pusher:error``, ``channel`` None). Up to 1,000 events wait for each reader. If more wait, the
+    oldest are dropped, and the reader's ``missed`` counts them.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class Client:
     async def sign_in(self, auth: Authenticate | None = None) -> User:
         """Sign in, now and after every reconnection, and return the user, with the events sent to it.
 
-        Without ``auth`` the client's own is asked. Raises RequestError with the status of the application's refusal,
-        and ProtocolError when the server refuses; after a wrong signature the server also ends the connection. Reverb
-        has no sign-in.
+        Without ``auth`` the client's own is asked. Raises ConfigurationError if the client has none, RequestError with
+        the status of the application's refusal, and ProtocolError when the server refuses; after a wrong signature the
+        server also ends the connection. Reverb has no sign-in.
         """
         if auth is None:
             if not isinstance(self._auth, KnowsUser):

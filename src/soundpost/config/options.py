@@ -90,5 +90,5 @@ OPTIONS: Final[dict[Keys, Option]] = {
 
 
 def section(name: str) -> dict[str, Option]:
-    """Return the options of ``server``, ``scaling`` or ``app`` by their dotted names."""
+    """Return the options of a section (``server``, ``scaling``, ``app``, ``public``) by their dotted names."""
     return {option.name: option for option in OPTIONS.values() if option.keys[0] == name}

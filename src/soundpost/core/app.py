@@ -70,12 +70,12 @@ class App:
             )
 
     def add_membership(self, connection: Connection, user_id: str) -> None:
-        """Count one more presence channel of a connection that is a user's."""
+        """Note that a connection joined one more presence channel as this user."""
         connections = self.member_connections.setdefault(user_id, {})
         connections[connection] = connections.get(connection, 0) + 1
 
     def remove_membership(self, connection: Connection, user_id: str) -> None:
-        """Count one presence channel of a connection less."""
+        """Note that a connection left one presence channel that it had joined as this user."""
         connections = self.member_connections[user_id]
         connections[connection] -= 1
         if not connections[connection]:

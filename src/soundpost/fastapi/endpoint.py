@@ -21,9 +21,10 @@ class DependencyEndpoint(AuthEndpoint):
     """Calls channel routes as path operations."""
 
     def decide_channel(self, request: AuthRequest, ctx: Context, match: RouteMatch) -> Steps[tuple[Any, Any]]:
-        """Return the user and the route's true result, from one private request. Raises Denied.
+        """Return the user and what the channel route returned. Raises Denied unless that is truthy.
 
-        Only for a route with guests or guards the user is found by requests of their own beforehand.
+        Route and user dependency run in one internal request. For a route with guests or guards, the user is found by a
+        request of its own before.
         """
         route = match.route
         if route.permission is not None:

@@ -70,7 +70,7 @@ class Soundpost(BaseExtension):
 
 
 async def _body(content_length: str | None) -> bytes:
-    """Return the body, read no further than ``MAX_BODY`` bytes and a little more."""
+    """Return the body. No more is read than the 10 kB that an auth request may have, and a little beyond."""
     if announces_overlong_body(content_length):
         return OVERLONG_BODY
     if content_length is not None:

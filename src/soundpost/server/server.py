@@ -80,7 +80,7 @@ class Server(Runtime):
         self.http_connections: set[HttpConnection] = set()
         self.draining = False
         """True once the server is about to stop: ``/up/ready`` tells load balancers."""
-        self._stop_at_once = asyncio.Event()
+        self._stop_now = asyncio.Event()
         self.stopped = False
         """True once no request is answered any more: a publish could reach no client."""
         self.trusted_proxies = TrustedProxies(self.settings.trusted_proxies)
@@ -140,14 +140,14 @@ class Server(Runtime):
             listener.close()
         await self._drain(drain_time)
         deadline = time.monotonic() + self.settings.shutdown_timeout
-        while (self.open_websockets or self._has_open_requests()) and time.monotonic() < deadline:  # noqa: ASYNC110 - at the end
+        while (self.open_websockets or self._close_idle_connections()) and time.monotonic() < deadline:  # noqa: ASYNC110 - at the end
             await asyncio.sleep(0.02)
         self.stopped = True
         self.stop_clock()
 
     def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""
-        self._stop_at_once.set()
+        self._stop_now.set()
 
     async def _drain(self, seconds: float) -> None:
         """Send all clients away, some at a time, in the order in which they came."""
@@ -164,7 +164,7 @@ class Server(Runtime):
             await self._pause(_DRAIN_STEP)
         self.send_all_away()  # clients whose upgrade was under way
 
-    def _has_open_requests(self) -> bool:
+    def _close_idle_connections(self) -> bool:
         """Close idle connections; return whether requests are still under way."""
         for connection in list(self.http_connections):
             connection.close_if_idle()
@@ -172,10 +172,10 @@ class Server(Runtime):
 
     async def _pause(self, seconds: float) -> None:
         """Wait, until :meth:`stop_now` at the latest."""
-        if seconds and not self._stop_at_once.is_set():
+        if seconds and not self._stop_now.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
-                    await self._stop_at_once.wait()
+                    await self._stop_now.wait()
 
     def reload_certificate(self) -> None:
         """Read the certificate again if its files have changed; else the clock does so within seconds."""
@@ -190,7 +190,7 @@ class Server(Runtime):
         return self._counted_address(peer_address(transport))
 
     def websocket_lost(self, connection: Connection) -> None:
-        """Count a WebSocket whose socket is gone."""
+        """Stop counting a WebSocket whose socket is gone."""
         self.sockets.count -= 1
         self.open_websockets -= 1
 

@@ -94,7 +94,10 @@ def origins(forms: tuple[str, ...]) -> Origins:
 
 
 def check_origins(given: Iterable[str]) -> tuple[str, ...]:
-    """Return the forms in a list. Raise OriginError for no list of texts, and for a form that can never match."""
+    """Return origins, as ``allowed_origins`` has them, as a tuple.
+
+    Raise OriginError for anything but a list of texts, and for an origin that can never match.
+    """
     if isinstance(given, str):
         raise OriginError(f"{given!r} is one text where a list is meant: write [{given!r}]")
     forms = tuple(given)

@@ -211,7 +211,7 @@ class _SendQueue:
 
 
 class _Retries:
-    """The attempts to send some messages, from a moment on and for so many seconds, and their lines in the log."""
+    """The attempts to send some messages, until ``keep_trying`` seconds after ``since``, and their lines in the log."""
 
     def __init__(
         self,

@@ -74,7 +74,10 @@ def will_run() -> bool:
 
 
 def _may_end_at_once(hooks: _Hooks) -> bool:
-    """Tell whether this process may end by ``os._exit``: as a fork, or as a child of RQ or Celery that is none."""
+    """Tell whether this process may end without running hooks.
+
+    So do uWSGI and mod_wsgi, a job of RQ, a child of Celery's pool, and every fork but a worker of Gunicorn.
+    """
     if any(name in sys.modules for name in _EMBEDDING):
         return True
     if "RQ_JOB_ID" in os.environ or _is_child_of("billiard.process"):

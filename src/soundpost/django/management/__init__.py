@@ -1,1 +1,1 @@
-"""Management commands."""
+"""The package of ``manage.py soundpost``."""

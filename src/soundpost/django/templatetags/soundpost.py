@@ -37,7 +37,7 @@ def soundpost(context: Any, nonce: str = "") -> Any:
 
 
 def auth_url(name: str) -> str:
-    """Return the URL of ``auth`` or ``user-auth``: as in ``AUTH_PATH``, as in the URLconf, or as Echo expects it."""
+    """Return the URL of ``auth`` or ``user-auth``: from ``SOUNDPOST["AUTH_PATH"]``, the URLconf, or Echo's default."""
     path = own_settings().auth_path
     if path is not None:
         return f"{path.rstrip('/')}/{name}"

@@ -59,7 +59,7 @@ class Upgrade:
         """Bytes for the WebSocket that have come already."""
 
     def ask(self) -> None:
-        """Ask all nodes for room."""
+        """Ask the backplane to admit the connection; :meth:`admitted` gets the answer."""
         app = self._app
         if app.settings.max_connections_per_ip is not None:
             self._counted = subnet_of(self._address) or None

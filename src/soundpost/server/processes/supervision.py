@@ -1,6 +1,7 @@
 """Supervision of a daemon: signals, ``soundpost restart``, ``reload`` and ``status``, restarts of a whole cluster.
 
-SIGTERM and SIGINT stop the daemon, a second one at once; SIGHUP restarts it, with new code and configuration.
+SIGTERM stops the daemon after ``drain_delay`` and ``drain_time``, SIGINT without them; a second signal ends the wait.
+SIGHUP restarts the daemon with new code and configuration.
 """
 
 from __future__ import annotations

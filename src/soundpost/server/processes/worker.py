@@ -35,13 +35,13 @@ class Worker:
         self._server: Server | None = None
         self._apps: list[AppSettings] | None = None  # replace those of the configuration after a reload
         self._configuration: asyncio.Future[Configuration] = asyncio.get_running_loop().create_future()
-        self._link = HubLink(self._receive, self._stop_at_once)
+        self._link = HubLink(self._receive, self._stop_now)
         self._peers = HubPeers(self._link.send, self._link.flush)
 
     async def run(self, stream: socket.socket) -> None:
         """Serve until the end. ``stream`` leads to the hub."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop_at_once)
+        loop.add_signal_handler(signal.SIGTERM, self._stop_now)
         loop.add_signal_handler(signal.SIGINT, lambda: None)  # the parent's affair
         await loop.create_connection(lambda: self._link, sock=stream)
         stopped = asyncio.ensure_future(self._stop.wait())
@@ -68,7 +68,7 @@ class Worker:
         await self._stop.wait()
         await server.stop(self._retire.drain_time, self._retire.delay)
 
-    def _stop_at_once(self) -> None:
+    def _stop_now(self) -> None:
         self._retire = Retire(0, 0)
         self._stop.set()
         if self._server is not None:

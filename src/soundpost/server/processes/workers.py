@@ -104,7 +104,7 @@ class Workers:
 
     def stop_now(self) -> None:
         """Have the workers send all clients away at once, in a stop that is under way."""
-        for worker in self._workers:
+        for worker in (*self._workers, *self._in_transition):
             worker.signal(signal.SIGTERM)
 
     def status(self) -> Status:

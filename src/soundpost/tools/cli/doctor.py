@@ -73,7 +73,7 @@ def doctor(
     """Find out why browsers do not connect, or events do not arrive.
 
     Walks as a browser does (name, port, TLS, WebSocket, hello, subscription), then as a backend does (signed request,
-    clock), then lets an event go all the way round, and stops each walk at its first fault, with the reason and what to
+    clock), then lets an event go all the way round. Each check stops at its first fault, with the reason and what to
     do. Runs on the server, where it uses the configuration there, or anywhere. Changes nothing; the event it publishes
     goes to a channel of its own.
 

@@ -1,1 +1,1 @@
-"""Management commands."""
+"""The command ``manage.py soundpost``."""
