@@ -22,7 +22,7 @@ def start(code: str, port: int, deliver: str = "background") -> subprocess.Popen
     url = f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{port}/apps/{DEFAULT_APP.id}"
     return subprocess.Popen(
         [sys.executable, "-c", CONFIGURE + textwrap.dedent(code)],
-        env={**os.environ, "URL": url, "DELIVER": deliver},
+        env={**os.environ, "URL": url, "DELIVER": deliver, "PYTHONWARNINGS": "ignore:This process:DeprecationWarning"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -86,7 +86,12 @@ def started(code: str, port: int) -> subprocess.Popen[str]:
     url = f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{port}/apps/{DEFAULT_APP.id}"
     return subprocess.Popen(
         [sys.executable, "-c", CONFIGURE + textwrap.dedent(code)],
-        env={**os.environ, "URL": url, "DELIVER": "background"},
+        env={
+            **os.environ,
+            "URL": url,
+            "DELIVER": "background",
+            "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -93,6 +95,27 @@ def test_a_message_in_many_small_writes_is_one(server: RunningServer) -> None:
             client.send(frame[start : start + 700])
         assert client.read_event()["event"] == "pusher_internal:subscription_succeeded"
         answered(client)
+
+
+def test_no_request_sees_the_context_of_another_client_s(server: RunningServer) -> None:
+    upload = b"POST /around HTTP/1.1\r\nHost: x\r\nUser: ann\r\nContent-Length: 3000000\r\n\r\n"
+    with RawSocket(server.port) as ann, RawSocket(server.port) as other:
+        for _ in range(3):
+            sending = threading.Thread(target=ann.send, args=[upload + b"x" * 3_000_000])
+            sending.start()
+            for _ in range(100):
+                other.send(b"POST /around HTTP/1.1\r\nHost: x\r\nContent-Length: 2000\r\n\r\n" + b"x" * 2_000)
+                assert other.read_response().headers["context-user"] == "nobody"
+            sending.join()
+            assert ann.read_response().status == 200
+
+
+def test_a_request_whose_client_says_no_more_is_answered(server: RunningServer) -> None:
+    for size in (2, 5_000, 200_000):
+        with RawSocket(server.port) as client:
+            client.send(b"POST /around HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+            client.socket.shutdown(socket.SHUT_WR)
+            assert client.read_response().body == b"x" * size
 
 
 def test_clients_that_vanish_in_the_middle_are_forgotten(server: RunningServer) -> None:

@@ -39,6 +39,7 @@ def environment(port: int, **more: str) -> dict[str, str]:
         "PYTHONPATH": str(TESTS),
         "SOUNDPOST_URL": f"http://{DEFAULT_APP.key}:{DEFAULT_APP.secret}@127.0.0.1:{port}/apps/{DEFAULT_APP.id}",
         "SOUNDPOST_DELIVER": "background",
+        "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",  # from Python 3.12 on: os.fork beside threads
         **more,
     }
 

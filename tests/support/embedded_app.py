@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from contextvars import ContextVar
 from typing import Any
 
 import msgspec
@@ -28,10 +29,16 @@ broadcaster = Broadcaster(
 )
 
 
+USER: ContextVar[str] = ContextVar("USER", default="nobody")
+
+
 async def around(request: Request) -> Response:
+    """Answer, with the user of the context in a header, and then set that user to the request's."""
+    headers = {"Context-User": USER.get()}
+    USER.set(request.headers.get("User", "nobody"))
     if request.method == "POST":
-        return Response(await request.body())
-    return PlainTextResponse("the application around it" + request.url.query)
+        return Response(await request.body(), headers=headers)
+    return PlainTextResponse("the application around it" + request.url.query, headers=headers)
 
 
 def in_a_child(channel: str, name: str, data: Any) -> str:

@@ -216,7 +216,9 @@ def test_a_refusal_is_logged_once_a_minute_without_what_was_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(authentication, "_notices", LogThrottle(logging.getLogger("soundpost.api"), lambda: clock[0]))
+    monkeypatch.setattr(
+        authentication, "_log_throttle", LogThrottle(logging.getLogger("soundpost.api"), lambda: clock[0])
+    )
 
     for seconds in (0, 1, 59):
         clock[0] = seconds

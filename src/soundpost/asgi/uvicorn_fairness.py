@@ -1,118 +1,187 @@
-"""Fairness under uvicorn: the input of one client is parsed a piece at a time, in turn with that of others.
+"""Fairness under uvicorn: the input of one client is parsed a piece at a time, in turn with the input of others.
 
-uvicorn by itself parses all that a loop turn has read from a client, up to 8 MB, before it calls the application.
+uvicorn by itself parses everything that a loop turn has read from a client, up to 8 MB, before it calls an application.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Callable
+from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, Final, cast
 
 from soundpost.server.connections.fair_queue import FairQueue
 
 PIECE: Final = 1_024
-"""Bytes of one client that uvicorn parses before others have their turn: 146 of the smallest frames, some 1 ms."""
+"""Bytes of a WebSocket that uvicorn parses before others have their turn: 146 of the smallest frames, some 1 ms."""
+LARGE_PIECE: Final = 16_384
+"""Bytes of a request's body that uvicorn parses at once."""
+CHUNKED_PIECE: Final = 4_096
+"""Bytes that uvicorn parses at once if neither a length nor a blank line says where a request may end."""
+MAX_UNREAD: Final = 1_048_576
+"""Bytes of output that a WebSocket's client may leave unread before its next frames are parsed."""
 _END_OF_HEAD: Final = b"\r\n\r\n"
+_CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,15})[ \t]*\r\n", re.IGNORECASE)
+_TRANSFER_ENCODING: Final = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
+
+CallSoon = Callable[[Callable[[], None]], object]
+"""The type of a loop's ``call_soon``."""
 
 
 def make_uvicorn_fair(receive: object) -> None:
-    """Wrap all further connections of uvicorn, if ``receive`` (of a lifespan or a WebSocket) is uvicorn's.
+    """Wrap the connections that uvicorn accepts from now on; do nothing under other servers.
 
-    Other ASGI servers are left alone.
+    ``receive`` is the callable that the application got for a lifespan or a WebSocket.
     """
     config: Any = getattr(getattr(receive, "__self__", None), "config", None)
     if type(config).__module__ != "uvicorn.config":
         return
-    protocol = config.http_protocol_class
-    if getattr(protocol, "func", None) is not FairProtocol:
-        queue = FairQueue(asyncio.get_running_loop().call_soon)
-        config.http_protocol_class = partial(FairProtocol, protocol, queue)
+    if not isinstance(config.http_protocol_class, _FairProtocols):
+        config.http_protocol_class = _FairProtocols(config.http_protocol_class)
+
+
+class _FairProtocols:
+    """The protocols of a uvicorn server: makes a :class:`FairProtocol` around each."""
+
+    def __init__(self, protocol_class: type[asyncio.Protocol]) -> None:
+        self._protocol_class = protocol_class
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._call_soon: CallSoon
+        self._queue: FairQueue
+
+    def __call__(self, **options: Any) -> FairProtocol:
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            # In a context of its own: nothing of one request may be seen in the next one.
+            self._call_soon = partial(loop.call_soon, context=Context())
+            self._queue = FairQueue(self._call_soon)
+        return FairProtocol(self._protocol_class, self._queue, self._call_soon, **options)
 
 
 class FairProtocol(asyncio.Protocol):
-    """A protocol between a transport and uvicorn's own protocol (HTTP, after an upgrade WebSocket).
+    """A protocol between a transport and uvicorn's protocol (HTTP, or WebSocket after an upgrade).
 
-    Nothing is parsed while uvicorn has paused reading, or the client does not read its answers. ``options`` are those
-    of ``protocol_class``.
+    ``options`` are the arguments of uvicorn's protocol. Nothing is parsed while uvicorn has paused reading, nor for a
+    WebSocket whose client does not read what it is sent.
     """
 
-    def __init__(self, protocol_class: type[asyncio.Protocol], queue: FairQueue, **options: Any) -> None:
+    def __init__(
+        self, protocol_class: type[asyncio.Protocol], queue: FairQueue, call_soon: CallSoon, **options: Any
+    ) -> None:
         self.inner = protocol_class(**options)
+        self.is_lost = False
+        """True once the transport has lost its connection."""
+        self._has_ended = False  # uvicorn knows that it is lost
         self._queue = queue
+        self._call_soon = call_soon
         self._queued = False
         self._waiting = bytearray()
-        self._is_http = True
+        self._body_left = 0  # bytes of a request's body that are still to come
         self._paused = False  # by uvicorn
-        self._blocked = False  # the client does not read
+        self._write_paused = False
+        self._has_eof = False  # which uvicorn is told once it has parsed what came before
+        self._lost_by: Exception | None = None
+        self._context = copy_context()
         self._transport: asyncio.Transport
 
-    # Called by the transport
+    # What the transport reports
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Pass the event on, with a transport whose reading this protocol controls."""
+        """Give uvicorn a transport whose reading this protocol controls."""
         self._transport = cast("asyncio.Transport", transport)
         self.inner.connection_made(cast("asyncio.Transport", _Transport(self, self._transport)))
 
     def data_received(self, data: bytes) -> None:
         """Have a small read parsed if this loop turn has time left; put other reads in the queue."""
-        if not self._waiting and len(data) == self._piece(data) and self._may_parse and self._queue.has_time():
-            self.inner.data_received(data)
+        if not self._waiting and self._may_parse and self._size(data) == len(data) and self._queue.has_time():
+            self._parse(data)
             return
         self._waiting += data
         self._transport.pause_reading()
         self._enqueue()
 
     def eof_received(self) -> bool | None:
-        """Pass the event on; all earlier input was parsed, as nothing is read while something waits."""
+        """Report the end of input after what came before. With TLS one read may bring both."""
+        if self._waiting:
+            self._has_eof = True
+            return False
         return self.inner.eof_received()
 
     def pause_writing(self) -> None:
-        """Parse no more until the client reads."""
-        self._blocked = True
+        """Report that the client reads slowly."""
+        self._write_paused = True
         self.inner.pause_writing()
 
     def resume_writing(self) -> None:
-        """Parse again, as the client reads."""
-        self._blocked = False
+        """Report that the client has read, and go on parsing."""
+        self._write_paused = False
         self._enqueue()
         self.inner.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass the event on; drop input that waits, as it could not be answered."""
-        self._waiting.clear()
-        self.inner.connection_lost(exc)
+        """Report the loss after what came before, which is parsed as it would be without this protocol."""
+        self.is_lost = True
+        self._lost_by = exc
+        if self._waiting:
+            self._enqueue()
+        else:
+            self._end()
 
-    # Called by uvicorn
+    # What uvicorn asks of the transport
 
     def pause(self) -> None:
         """Parse and read no more."""
         self._paused = True
-        self._transport.pause_reading()
+        if not self.is_lost:
+            self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Parse what waits, then read again."""
+        """Go on with waiting input, then with reading."""
         self._paused = False
         self._enqueue()
 
-    def upgraded(self, protocol: asyncio.Protocol) -> None:
-        """Replace uvicorn's protocol for HTTP by its protocol for WebSockets."""
-        self.inner = protocol
-        self._is_http = False
+    # In turn
 
-    # Queue
+    @property
+    def _is_http(self) -> bool:
+        """True before an upgrade: uvicorn's protocols for HTTP have the cycle of the last request."""
+        return hasattr(self.inner, "cycle")
 
     @property
     def _may_parse(self) -> bool:
-        return not self._paused and not self._blocked
+        if self.is_lost:
+            return True
+        if self._paused:
+            return False
+        return not self._write_paused or self._is_http or self._transport.get_write_buffer_size() <= MAX_UNREAD
 
-    def _piece(self, data: bytes | bytearray) -> int:
-        """Return how many bytes to parse at once: PIECE at most, and no more than one whole request head."""
-        if self._is_http:
-            end = data.find(_END_OF_HEAD, 0, PIECE) + len(_END_OF_HEAD)
-            if end >= len(_END_OF_HEAD):
-                return end
-        return min(len(data), PIECE)
+    def _size(self, data: bytes | bytearray) -> int:
+        """Return how many bytes to have parsed at once: of HTTP no more than one request, or a part of its body.
+
+        A body without Content-Length is parsed up to the next blank line, where a request may end.
+        """
+        if not self._is_http:
+            return min(len(data), PIECE)
+        if self._body_left:
+            return min(len(data), self._body_left, LARGE_PIECE)
+        end = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        if end < len(_END_OF_HEAD):
+            return min(len(data), CHUNKED_PIECE)
+        if end < len(data) <= PIECE and len(data) - end <= _body_size(data[:end]):
+            return len(data)  # with its small body
+        return end
+
+    def _parse(self, data: bytes) -> None:
+        """Have uvicorn parse input, in a context of this connection: requests begin with a copy of it."""
+        if self._body_left:
+            self._body_left -= len(data)
+        elif self._is_http:
+            head, end, body = data.partition(_END_OF_HEAD)
+            self._body_left = _body_size(head + end) - len(body) if end else 0
+        self._context.copy().run(self.inner.data_received, data)
 
     def _enqueue(self) -> None:
         if not self._queued:
@@ -120,28 +189,60 @@ class FairProtocol(asyncio.Protocol):
             self._queue.add(self)
 
     def work(self) -> None:
-        """Have a piece parsed; read again when nothing waits any more."""
+        """Have a piece parsed; resume reading, or report the end, when no input waits any more."""
         self._queued = False
+        if self._transport.is_closing() and not self._has_eof and not self.is_lost:  # by uvicorn
+            self._waiting.clear()
+            return
         if self._waiting and self._may_parse:
-            size = self._piece(self._waiting)
+            size = self._size(self._waiting)
             piece = bytes(self._waiting[:size])
             del self._waiting[:size]
-            self.inner.data_received(piece)
-        if self._transport.is_closing():
-            self._waiting.clear()
-        elif self._waiting and self._may_parse:
+            self._parse(piece)
+            if not self._waiting:
+                self._call_soon(self._go_on)  # a turn later, when a request that was parsed has begun
+                return
+        if self._waiting and self._may_parse:
             self._enqueue()
-        elif self._may_parse:
+        else:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Read on, or report the end, unless input waits."""
+        if self._waiting or self._has_ended:
+            return
+        if self.is_lost:
+            self._end()
+        elif self._has_eof:
+            self._has_eof = False
+            self.inner.eof_received()
+        elif self._may_parse and not self._transport.is_closing():
             self._transport.resume_reading()
 
-    def abort(self) -> None:
-        """Drop the connection: uvicorn could not handle the input."""
+    def _end(self) -> None:
+        self._has_ended = True
         self._waiting.clear()
-        self._transport.abort()
+        if self._has_eof:
+            self.inner.eof_received()
+        self.inner.connection_lost(self._lost_by)
+
+    def abort(self) -> None:
+        """Drop the connection: uvicorn could not handle its input."""
+        self._waiting.clear()
+        if not self.is_lost:
+            self._transport.abort()
+        elif not self._has_ended:
+            self._end()
+
+
+def _body_size(head: bytes | bytearray) -> int:
+    """Return the Content-Length in a request's head; 0 without one, and for a body in chunks."""
+    found = _CONTENT_LENGTH.search(head)
+    return 0 if found is None or _TRANSFER_ENCODING.search(head) else int(found[1])
 
 
 class _Transport:
-    """A transport for uvicorn that pauses and resumes reading through :class:`FairProtocol`."""
+    """A transport as uvicorn sees it: reading is paused and resumed by way of the protocol in between."""
 
     def __init__(self, protocol: FairProtocol, transport: asyncio.Transport) -> None:
         self._protocol = protocol
@@ -152,10 +253,15 @@ class _Transport:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def write(self, data: bytes) -> None:
+        """Write, unless the connection is lost: what came before may still be answered then, to nobody."""
+        if not self._protocol.is_lost:
+            self._transport.write(data)
+
     def set_protocol(self, protocol: asyncio.Protocol) -> None:
-        """Hand the connection to the protocol for WebSockets."""
-        self._protocol.upgraded(protocol)
+        """Hand the connection over to the protocol for WebSockets."""
+        self._protocol.inner = protocol
 
     def get_protocol(self) -> asyncio.BaseProtocol:
-        """Return uvicorn's protocol, which has the connection."""
+        """Return the protocol that has the connection."""
         return self._protocol.inner

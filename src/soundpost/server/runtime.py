@@ -103,14 +103,17 @@ class Runtime:
         now = self.loop.time()
         if now - due >= self.max_catch_up:
             due = now
+        ticks = 0
         while due <= now:
             due += 1
+            ticks += 1
+        self._clock = self.loop.call_at(due, self._tick, due)  # first: a fault below does not stop the clock
+        for _ in range(ticks):
             self.wheel.tick()
             self.node.every_second()
             if self.wheel.now % HOUSEKEEPING_INTERVAL == 0:
                 self.node.housekeep()
         self._after_tick()
-        self._clock = self.loop.call_at(due, self._tick, due)
 
     def _after_tick(self) -> None:
         """Do what else is due each second; missed ticks are not made up for."""
