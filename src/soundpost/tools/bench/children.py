@@ -78,13 +78,14 @@ class Child:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            async with asyncio.timeout(_END_TIMEOUT):
-                await self._process.wait()
-        except TimeoutError:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_END_TIMEOUT):
+                    await self._process.wait()
+        finally:  # when this is cancelled, too: an event loop must not end before the pipes of its children
             with suppress(ProcessLookupError):
                 self._process.kill()
             await self._process.wait()
-        await self._reader
+            await self._reader
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
