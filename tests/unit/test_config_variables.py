@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soundpost.config import PublicAddress, TlsSettings
+from soundpost.config import BackendAddress, TlsSettings
 from soundpost.config.options import OPTIONS
 from soundpost.core.app_settings import RateLimiting
 from soundpost.errors import ConfigurationError
@@ -87,7 +87,7 @@ def test_a_laravel_project_serves_its_reverb_credentials(directory: Directory) -
     app = loaded.settings.apps[0]
     assert (app.id, app.key, app.secret) == ("748201", "laravel-key", "laravel-secret")
     assert loaded.settings.server.hostname == "localhost"
-    assert loaded.public == PublicAddress(host="localhost", port=8080, scheme="http")
+    assert loaded.backend == BackendAddress(host="localhost", port=8080, scheme="http")
     assert loaded.sources == (".env",)
     assert not loaded.generated
     assert loaded.warnings == [".env: line 7 is not NAME=value; it is left out"]
@@ -121,7 +121,7 @@ def test_all_of_reverbs_names(directory: Directory) -> None:
     server, app = loaded.settings.server, loaded.settings.apps[0]
     assert (server.host, server.port, server.path, server.hostname) == ("127.0.0.1", 6001, "/ws", "ws.example.com")
     assert server.max_request_size == 10_000
-    assert loaded.public == PublicAddress(host="ws.example.com", port=443, scheme="https")
+    assert loaded.backend == BackendAddress(host="ws.example.com", port=443, scheme="https")
     assert (app.id, app.key, app.secret, app.allowed_origins) == ("1", "k", "s", ("example.com",))
     assert (app.max_message_size, app.ping_interval, app.activity_timeout, app.max_connections) == (500, 20, 25, 100)
     assert app.accept_client_events_from == "none"
@@ -238,7 +238,7 @@ def test_variables_of_a_kubernetes_service_of_our_name_are_left_alone(directory:
     }
     loaded = directory.load({**APP, **links})
     assert loaded.settings.server.port == 8080
-    assert loaded.public == PublicAddress()
+    assert loaded.backend == BackendAddress()
     assert [warning.split("=")[0] for warning in loaded.warnings] == [
         "environment: SOUNDPOST_SERVER_PORT",
         "environment: REVERB_PORT",

@@ -45,7 +45,7 @@ def in_application(environ: dict[str, str], option: str) -> Any:
 
 
 def in_server(directory: Directory, environ: dict[str, str], option: str) -> Any:
-    return getattr(directory.load({**APP, **environ}).public, option)
+    return getattr(directory.load({**APP, **environ}).backend, option)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_what_kubernetes_says_of_a_service_is_no_setting_in_either(
     if prefix == "SOUNDPOST":
         links["SOUNDPOST_PUBLIC_PORT"] = text
     loaded = directory.load({**APP, **links})
-    assert (loaded.public.port, loaded.settings.server.port) == (None, 8080)
+    assert (loaded.backend.port, loaded.settings.server.port) == (None, 8080)
     settings = settings_from_environment({**APP, **links})
     assert (settings.connection().port, settings.public.port) == (8080, None)
 
@@ -128,7 +128,14 @@ def test_files_are_read_alike(directory: Directory, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", [*APPLICATION.values(), *PUBLIC.values()])
 def test_the_server_takes_no_variable_of_an_application_for_a_mistake(directory: Directory, name: str) -> None:
-    texts = {"PORT": "443", "SCHEME": "https", "SIZE": "5", "LENGTH": "5", "ORIGINS": "https://example.com"}
+    texts = {
+        "PORT": "443",
+        "SCHEME": "https",
+        "SIZE": "5",
+        "LENGTH": "5",
+        "ORIGINS": "https://example.com",
+        "URL": "https://example.com",
+    }
     loaded = directory.load({**APP, name: texts.get(name.rpartition("_")[2], "x")})
     assert not [warning for warning in loaded.warnings if "is no setting" in warning]
 

@@ -10,18 +10,17 @@ from typing import Final
 import msgspec
 
 from soundpost.config.apps_section import build_apps, generated, lack_credentials, nested, with_variables
-from soundpost.config.dotenv_file import read_dotenv
 from soundpost.config.options import OPTIONS, Setting, Values
-from soundpost.config.settings import PublicAddress, ScalingSettings, ServerSettings, Settings
+from soundpost.config.settings import BackendAddress, PublicAddress, ScalingSettings, ServerSettings, Settings
 from soundpost.config.toml_file import TomlFile
 from soundpost.config.values import from_toml
 from soundpost.config.variables import read_variables
+from soundpost.environment.dotenv_file import read_dotenv
+from soundpost.environment.toml_document import FILE_NAME, is_file
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted_url
-from soundpost.wire.addresses import is_loopback_host
+from soundpost.wire.addresses import is_loopback_host, parse_public_url
 
-FILE_NAME: Final = "soundpost.toml"
-"""Name of the configuration file in the directory where the server starts."""
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
 """Hosts that mean this machine."""
 
@@ -33,8 +32,10 @@ class Loaded:
     settings: Settings
     generated: bool
     """True if no app was configured: the only app has credentials generated for this run."""
+    backend: BackendAddress
+    """The configured address to which applications publish; used by snippets and ``soundpost trigger``."""
     public: PublicAddress
-    """The configured address at which clients reach the server; used by snippets and ``soundpost trigger``."""
+    """The configured address at which browsers connect, with the parts of ``server.public_url``."""
     sources: tuple[str, ...]
     """The files that values came from."""
     warnings: list[str]
@@ -58,7 +59,7 @@ def load(
     values = _command_line(overrides or {}, warnings)
     _fill(values, read_variables(environ, "environment", warnings))
     dotenv: dict[str, str] = {}
-    if (directory / ".env").is_file():
+    if is_file(directory / ".env"):
         dotenv = read_dotenv(directory / ".env", environ, warnings)
         from_dotenv = read_variables(dotenv, ".env", warnings)
         sources += [".env"] if from_dotenv else []
@@ -77,11 +78,11 @@ def load(
     if fresh:
         apps = [generated(apps[0] if apps else {})]
     server = _server(values, fresh)
-    public = msgspec.convert(nested(_only(values, "public")), PublicAddress)
+    backend = msgspec.convert(nested(_only(values, "backend")), BackendAddress)
     _warn_of_mixed_ports(values, server, warnings)
     scaling = msgspec.convert(nested(_only(values, "scaling")), ScalingSettings)
     settings = Settings(server=server, scaling=scaling, apps=build_apps(apps, places, warnings))
-    return Loaded(settings, fresh, public, tuple(sources), warnings)
+    return Loaded(settings, fresh, backend, _public(values, server), tuple(sources), warnings)
 
 
 def _command_line(overrides: Mapping[str, object], warnings: list[str]) -> Values:
@@ -102,8 +103,10 @@ def _command_line(overrides: Mapping[str, object], warnings: list[str]) -> Value
 
 def _fill(values: Values, lower: Values) -> None:
     """Add the values of a source that ranks ``lower``, where no source before it has one."""
+    has_public_url = ("server", "public_url") in values
     for keys, setting in lower.items():
-        values.setdefault(keys, setting)
+        if not (has_public_url and keys[0] == "public"):  # parts of an older address
+            values.setdefault(keys, setting)
 
 
 def _only(values: Values, section: str) -> Values:
@@ -112,7 +115,7 @@ def _only(values: Values, section: str) -> Values:
 
 def _toml_file(config_file: Path | None, directory: Path, variables: Mapping[str, str]) -> TomlFile | None:
     path = config_file or directory / FILE_NAME
-    if config_file is None and not path.exists():
+    if config_file is None and not is_file(path):
         return None
     return TomlFile(path, str(config_file or FILE_NAME), variables.get)
 
@@ -135,9 +138,15 @@ def _server(values: Values, fresh: bool) -> ServerSettings:
     )
 
 
+def _public(values: Values, server: ServerSettings) -> PublicAddress:
+    url = parse_public_url(server.public_url) if server.public_url else None
+    parts = {} if url is None else {name: part for name, part in url._asdict().items() if part is not None}
+    return msgspec.convert({**parts, **nested(_only(values, "public"))}, PublicAddress)
+
+
 def _warn_of_mixed_ports(values: Values, server: ServerSettings, warnings: list[str]) -> None:
     """Warn of a ``SOUNDPOST_PORT`` that was probably meant as the port to listen on: a common mistake."""
-    host, port = values.get(("public", "host")), values.get(("public", "port"))
+    host, port = values.get(("backend", "host")), values.get(("backend", "port"))
     if port is None or port.value == server.port or (host is not None and host.value not in LOCAL_HOSTS):
         return
     listening = "REVERB_SERVER_PORT" if "REVERB_" in port.place else "SOUNDPOST_SERVER_PORT"

@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from soundpost.config.settings import PublicAddress, ScalingSettings, ServerSettings
+from soundpost.config.settings import BackendAddress, PublicAddress, ScalingSettings, ServerSettings
 from soundpost.core.app_settings import AppSettings
 from soundpost.environment import PREFIX
 
 Keys = tuple[str, ...]
-"""Section and name of an option: ``("server", "tls", "key")``, ``("app", "secret")``, ``("public", "host")``."""
+"""Section and name of an option: ``("server", "tls", "key")``, ``("app", "secret")``, ``("backend", "host")``."""
 
 _SECRETS: Final = {
     ("app", "secret"),
@@ -39,8 +39,12 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable: ``SOUNDPOST_SERVER_PORT``; ``SOUNDPOST_PORT`` in the section ``public``."""
-        parts = self.keys[1:] if self.keys[0] == "public" else self.keys
+        """The environment variable: ``SOUNDPOST_SERVER_PORT``; ``SOUNDPOST_PORT`` in the section ``backend``.
+
+        ``public_url`` has the same variable for the server and for applications: ``SOUNDPOST_PUBLIC_URL``.
+        """
+        without_section = self.keys[0] == "backend" or self.keys == ("server", "public_url")
+        parts = self.keys[1:] if without_section else self.keys
         return PREFIX + "_".join(parts).upper()
 
     @property
@@ -80,6 +84,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "server": ServerSettings,
     "scaling": ScalingSettings,
     "app": AppSettings,
+    "backend": BackendAddress,
     "public": PublicAddress,
 }
 
@@ -90,5 +95,5 @@ OPTIONS: Final[dict[Keys, Option]] = {
 
 
 def section(name: str) -> dict[str, Option]:
-    """Return the options of a section (``server``, ``scaling``, ``app``, ``public``) by their dotted names."""
+    """Return the options of a section (``server``, ``scaling``, ``app``, ``backend`` or ``public``) by dotted names."""
     return {option.name: option for option in OPTIONS.values() if option.keys[0] == name}

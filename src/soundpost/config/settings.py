@@ -63,6 +63,9 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Processes that share the port and act as one; ``auto``: one for each core."""
     hostname: str | None = None
     """The host name by which clients reach the server; used by snippets, the playground and ``soundpost deploy``."""
+    public_url: str | None = None
+    """The address at which browsers connect, such as ``https://ws.example.com``: behind a proxy, the proxy's. Used by
+    ``soundpost deploy``, ``soundpost doctor``, snippets, and the pages of applications. None: the server's own."""
     max_request_size: Positive = 262_144
     """Bytes in the body of an API request; a larger body is answered 413."""
     max_head_size: Positive = 16_384
@@ -123,9 +126,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     apps: tuple[AppSettings, ...] = ()
 
 
+class BackendAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The address to which applications publish: ``SOUNDPOST_HOST/PORT/SCHEME/PATH``, or Laravel's
+    ``REVERB_HOST/PORT/SCHEME``. The server never listens on it."""
+
+    host: str | None = None
+    port: Port | None = None
+    scheme: Literal["http", "https"] | None = None
+    path: PathPrefix | None = None
+
+
 class PublicAddress(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The address to which applications publish and browsers connect: ``SOUNDPOST_HOST/PORT/SCHEME/PATH``, or Laravel's
-    ``REVERB_HOST/PORT/SCHEME``. Often a proxy has it, with port 443. The server never listens on it."""
+    """The address at which browsers connect: ``SOUNDPOST_PUBLIC_HOST/PORT/SCHEME/PATH``, each in place of the same part
+    of ``server.public_url``. None stands for a part that nothing says."""
 
     host: str | None = None
     port: Port | None = None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from soundpost.config.interpolation import UnsetVariableError, interpolate
 from soundpost.config.options import Option, Setting, Values, section
 from soundpost.config.values import from_toml
+from soundpost.environment.interpolation import UnsetVariableError, interpolate
+from soundpost.environment.toml_document import read_toml
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.suggestions import did_you_mean
@@ -29,7 +29,7 @@ class TomlFile:
         self._shown = shown
         self._lookup = lookup
         self._holds_secrets = False
-        document = _parse(path, shown)
+        document = read_toml(path, shown)
         for key, value in document.items():
             if key in ("server", "scaling"):
                 self.values |= self._section(key, value, f"{shown}: [{key}]")
@@ -91,21 +91,6 @@ class TomlFile:
                 f"{self._shown}: its secrets are open to other users of this machine (mode {mode:o}): "
                 f"chmod 600 {self._shown}"
             )
-
-
-def _parse(path: Path, shown: str) -> dict[str, Any]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-        return tomllib.loads(text)
-    except FileNotFoundError:
-        raise ConfigurationError(f"{shown}: there is no such file: 'soundpost init' writes one") from None
-    except OSError as error:
-        raise ConfigurationError(f"{shown}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConfigurationError(f"{shown}: not UTF-8 (line {line}): TOML must be") from None
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{shown}: not valid TOML: {error}") from None
 
 
 def _flat(table: dict[str, Any], options: dict[str, Option], place: str, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -12,13 +13,17 @@ from soundpost.config.options import Option
 from soundpost.environment import EMPTY, NULL, truth, unquoted
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
-from soundpost.wire.addresses import AddressError, host_of, path_of
+from soundpost.wire.addresses import AddressError, host_of, parse_public_url, path_of
 from soundpost.wire.client_address import TrustedProxies
 from soundpost.wire.origins import OriginError, check_origins
 
 _WHOLE_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,20}|auto", re.ASCII)
-_HOSTS: Final = {("server", "host"), ("server", "hostname"), ("public", "host")}
-_PATHS: Final = {("server", "path"), ("public", "path")}
+_ADDRESSES: Final[dict[tuple[str, ...], Callable[[str], str]]] = {
+    **dict.fromkeys((("server", "host"), ("server", "hostname"), ("backend", "host"), ("public", "host")), host_of),
+    **dict.fromkeys((("server", "path"), ("backend", "path"), ("public", "path")), path_of),
+    ("server", "public_url"): lambda text: parse_public_url(text).url,
+}
+"""Options with a host, a path or a URL, and the function that checks it."""
 
 
 def from_text(option: Option, text: str, place: str) -> Any:
@@ -75,12 +80,9 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
         _check_origins(converted, place)
     if option.keys == ("server", "trusted_proxies"):
         _check_proxies(converted, place)
-    if converted:
+    if converted and option.keys in _ADDRESSES:
         try:
-            if option.keys in _HOSTS:
-                return host_of(converted)
-            if option.keys in _PATHS:
-                return path_of(converted)
+            return _ADDRESSES[option.keys](converted)
         except AddressError as error:
             raise ConfigurationError(f"{place}={error}") from None
     return converted

@@ -30,12 +30,15 @@ APPLICATION: Final = {
 """The variables of an application, by its settings. Each may end in ``_FILE`` and name a file with the value."""
 
 PUBLIC: Final = {
+    "url": "SOUNDPOST_PUBLIC_URL",
     "host": "SOUNDPOST_PUBLIC_HOST",
     "port": "SOUNDPOST_PUBLIC_PORT",
     "scheme": "SOUNDPOST_PUBLIC_SCHEME",
     "path": "SOUNDPOST_PUBLIC_PATH",
 }
-"""The variables of an application for the address of its browsers, by the settings below ``public``."""
+"""The variables of an application for the address of its browsers, by the settings below ``public``.
+
+``url`` has all parts in one; the others win over their part of it."""
 
 REVERB: Final = {
     "REVERB_APP_ID": ("SOUNDPOST_APP_ID",),

@@ -41,13 +41,13 @@ def value_from_file(environ: Mapping[str, str], name: str, place: str = "environ
     return text
 
 
-def value_of(environ: Mapping[str, str], *names: str) -> str:
+def value_of(environ: Mapping[str, str], *names: str, place: str = "environment: ") -> str:
     """Return the value of the first of these variables that has one, directly or in a file; empty if none has.
 
-    Raises ConfigurationError.
+    ``place`` begins the messages. Raises ConfigurationError.
     """
     for name in names:
-        value = value_from_file(environ, name) or plain_value(environ, name)
+        value = value_from_file(environ, name, place) or plain_value(environ, name)
         if value:
             return value
     return ""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address, ip_address
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from soundpost.redaction import redacted
+from soundpost.redaction import redacted, redacted_url
 
 _PATH: Final = re.compile(r"/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?", re.ASCII)
 _NAME: Final = re.compile(r"[^\s\x00-\x1f\x7f/?#@\\\[\]:%<>\"'{}|^`,;=&*()$!]+")
 _IDENTIFIER: Final = re.compile(r"[-A-Za-z0-9._~!$'()*,;=@]+", re.ASCII)
+
+
+UNSPECIFIED: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
+"""Addresses on which a server listens to all networks, each with the one by which its own machine reaches it."""
 
 
 class AddressError(ValueError):
@@ -101,6 +105,53 @@ def split_url(url: str) -> SplitResult:
         raise AddressError("its host or port is none: a port is a number from 1 to 65535")
     host_of(parts.hostname or "")
     return parts
+
+
+class PublicUrl(NamedTuple):
+    """The parts of the address at which browsers connect; ``path`` is None for a URL that says none."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str | None
+
+    @property
+    def url(self) -> str:
+        """Return the URL, without the scheme's usual port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        usual = {"http": 80, "https": 443}[self.scheme]
+        return f"{self.scheme}://{host}{'' if self.port == usual else f':{self.port}'}{self.path or ''}"
+
+
+def parse_public_url(text: Any) -> PublicUrl:
+    """Return the parts of a URL such as ``https://ws.example.com:8443/path``; ``wss`` means https, ``ws`` http.
+
+    Raises AddressError for anything that browsers cannot connect to.
+    """
+    if not isinstance(text, str):
+        raise AddressError(f"{redacted(text)}: an address such as 'https://ws.example.com' is expected")
+    try:
+        if "://" not in text:
+            raise AddressError("an address such as 'https://ws.example.com' is expected")
+        parts = split_url(text)
+        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+        if "@" in parts.netloc:
+            raise AddressError("browsers are told this address: leave out user name and password")
+        if scheme not in ("http", "https"):
+            raise AddressError("an address such as 'https://ws.example.com' is expected")
+        if parts.query or parts.fragment or text.rstrip().endswith(("?", "#")):
+            raise AddressError("leave out what follows the path")
+        host = host_of(parts.hostname or "")
+        if host in UNSPECIFIED:
+            raise AddressError("a server listens there, and no browser can connect to it: write the name of your site")
+        return PublicUrl(scheme, host, parts.port or {"http": 80, "https": 443}[scheme], path_of(parts.path) or None)
+    except AddressError as error:
+        raise AddressError(f"{redacted_url(text)!r}: {error}") from None
+
+
+def reachable_host(host: str) -> str:
+    """Return the host by which programs of the same machine reach a server that listens on ``host``."""
+    return UNSPECIFIED.get(host, host)
 
 
 def identifier_fault(text: str) -> str | None:

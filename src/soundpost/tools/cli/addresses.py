@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-from soundpost.config import Loaded, ServerSettings
-
-_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
+from soundpost.config import BackendAddress, Loaded, PublicAddress, ServerSettings
+from soundpost.wire.addresses import reachable_host
 
 
 class ServerAddress(NamedTuple):
@@ -33,24 +32,25 @@ def local_address(server: ServerSettings, port: int | None = None) -> ServerAddr
     """Return the address for programs on the server's machine; ``port`` replaces a configured port of 0."""
     is_tls = server.tls.certificate is not None
     # A certificate is for a name, not for 127.0.0.1.
-    host = server.hostname if is_tls and server.hostname else _ANYWHERE.get(server.host, server.host)
+    host = server.hostname if is_tls and server.hostname else reachable_host(server.host)
     return ServerAddress("https" if is_tls else "http", host, server.port if port is None else port, server.path)
 
 
 def published_address(loaded: Loaded) -> ServerAddress:
     """Return the address that applications publish to: ``SOUNDPOST_HOST/PORT/SCHEME/PATH``, else the server's own."""
-    return _said(loaded, local_address(loaded.settings.server))
+    return _replaced(local_address(loaded.settings.server), loaded.backend)
 
 
 def browser_address(loaded: Loaded, port: int | None = None) -> ServerAddress:
-    """Return the address that browsers connect to: as published, else under the server's host name."""
+    """Return the address that browsers connect to: the public one, else the published one under the host name."""
     local = local_address(loaded.settings.server, port)
-    return _said(loaded, local._replace(host=loaded.settings.server.hostname or local.host))
+    published = _replaced(local._replace(host=loaded.settings.server.hostname or local.host), loaded.backend)
+    return _replaced(published, loaded.public)
 
 
-def _said(loaded: Loaded, own: ServerAddress) -> ServerAddress:
-    public = loaded.public
-    port = public.port or (443 if public.scheme == "https" and not own.is_tls else own.port)
-    scheme = public.scheme or ("https" if port == 443 else own.scheme)
-    path = own.path if public.path is None else f"/{public.path.strip('/')}".rstrip("/")
-    return ServerAddress(scheme, public.host or own.host, port, path)
+def _replaced(own: ServerAddress, said: BackendAddress | PublicAddress) -> ServerAddress:
+    """Return ``own`` with the parts that are ``said`` in their place."""
+    port = said.port or (443 if said.scheme == "https" and not own.is_tls else own.port)
+    scheme = said.scheme or ("https" if port == 443 else own.scheme)
+    path = own.path if said.path is None else f"/{said.path.strip('/')}".rstrip("/")
+    return ServerAddress(scheme, said.host or own.host, port, path)

@@ -27,13 +27,13 @@ def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loade
 
 def server_name_of(loaded: Loaded, option: str | None, *, needed: bool = True) -> str | None:
     """Return the name that browsers connect to. Raises ConfigurationError if ``needed`` and not known."""
-    for name in (option, loaded.settings.server.hostname, loaded.public.host):
+    for name in (option, loaded.public.host, loaded.settings.server.hostname, loaded.backend.host):
         if name and (name == option or name not in LOCAL_HOSTS):
             return name
     if needed:
         raise ConfigurationError(
-            "nothing says under which name browsers connect: give --server-name ws.example.com, or set hostname under "
-            "[server]"
+            "nothing says under which name browsers connect: give --server-name ws.example.com, or set "
+            'public_url = "https://ws.example.com" under [server]'
         )
     return None
 
@@ -42,7 +42,10 @@ def tls_port_of(loaded: Loaded, option: int | None) -> int:
     """Return the port that browsers connect to."""
     if option is not None:
         return option
-    return loaded.public.port if loaded.public.scheme == "https" and loaded.public.port else 443
+    for address in (loaded.public, loaded.backend):
+        if address.scheme == "https" and address.port:
+            return address.port
+    return 443
 
 
 def plan_for(loaded: Loaded, name: str | None, connections: int | None, **more: object) -> DeployPlan:

@@ -157,7 +157,7 @@ def _app(loaded: Loaded, plan: CheckPlan) -> AppSettings | None:
 
 def _published(loaded: Loaded) -> BaseUrl | None:
     """Return the URL that applications publish to; None for a server on a Unix socket only."""
-    is_told = loaded.public.host is not None or loaded.settings.server.unix_socket is None
+    is_told = loaded.backend.host is not None or loaded.settings.server.unix_socket is None
     return _place_of(published_address(loaded)) if is_told else None
 
 

@@ -78,7 +78,7 @@ def resolve(options: TargetOptions, needs: tuple[str, ...]) -> Target:
     if not loaded.generated:
         app_id, key, secret = _app(options, loaded)
         return _filled(options, options.url or _address(options, loaded).url, app_id, key, secret)
-    host = options.host or loaded.public.host
+    host = options.host or loaded.backend.host
     elsewhere = options.url is not None or (host is not None and host not in LOCAL_HOSTS)
     running = None if elsewhere else find_running(options.port, loaded.settings.server.port)
     if running is not None:

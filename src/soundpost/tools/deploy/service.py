@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from soundpost.config.load import FILE_NAME
+from soundpost.environment.toml_document import FILE_NAME
 from soundpost.errors import ConfigurationError
 
 USER: Final = "soundpost"

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from dotenv.parser import parse_stream
 
-from soundpost.config.interpolation import interpolate
+from soundpost.environment.interpolation import interpolate
 from soundpost.tools.doctor.findings import FaultFound
 
 _OURS: Final = re.compile(r"(\w+_)?(REVERB|SOUNDPOST|PUSHER)_\w+|BROADCAST_(CONNECTION|DRIVER)|APP_(ENV|URL)")

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from io import StringIO
 from pathlib import Path
 
-from dotenv.parser import parse_stream
-
-from soundpost.config.interpolation import interpolate
+from soundpost.environment.interpolation import interpolate
 
 
 def read_dotenv(path: Path, environ: Mapping[str, str], warnings: list[str]) -> dict[str, str]:
@@ -21,6 +19,8 @@ def read_dotenv(path: Path, environ: Mapping[str, str], warnings: list[str]) -> 
     except OSError as error:
         warnings.append(f"{path.name}: cannot be read ({error.strerror}); its settings are not used")
         return {}
+    from dotenv.parser import parse_stream  # for the few that have such a file
+
     variables: dict[str, str] = {}
     for binding in parse_stream(StringIO(text)):
         if binding.error:
