@@ -1,12 +1,14 @@
 """``settings.SOUNDPOST``: a dictionary, an address (``http://KEY:SECRET@HOST:PORT/apps/ID``), or nothing.
 
-The environment completes the settings (``SOUNDPOST_APP_ID`` …).
+The environment (``SOUNDPOST_APP_ID`` …) completes the settings, then ``.env``, then ``soundpost.toml``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from os import PathLike
+from pathlib import Path
 from typing import Any, Final
 
 from django.conf import settings
@@ -66,7 +68,16 @@ def broadcast_settings() -> BroadcastSettings:
         "debug": settings.DEBUG,
         "trusted_origins": [each for each in settings.CSRF_TRUSTED_ORIGINS if each not in useless],
     }
-    return settings_over_environment(given, public, WHERE, defaults=defaults)
+    return settings_over_environment(given, public, WHERE, defaults=defaults, directory=_project_folder())
+
+
+def _project_folder() -> Path | None:
+    """Return ``settings.BASE_DIR``, where ``startproject`` puts ``manage.py``; None if the project has no such setting.
+
+    ``.env`` and ``soundpost.toml`` are looked for there, whatever the working directory of a web server is.
+    """
+    folder = getattr(settings, "BASE_DIR", None)
+    return Path(folder) if isinstance(folder, str | PathLike) else None
 
 
 def useless_origins() -> dict[str, str]:
@@ -92,7 +103,12 @@ def _given() -> dict[str, Any]:
 
 def _check_names(given: Mapping[str, Any]) -> None:
     """Raise ConfigurationError for an unknown name; the message has names in upper case, as the settings do."""
-    known = {"url", *_OWN, *(each.name for kind in (ConnectionSettings, BroadcastSettings) for each in fields(kind))}
+    known = {
+        "url",
+        "public_url",
+        *_OWN,
+        *(each.name for kind in (ConnectionSettings, BroadcastSettings) for each in fields(kind)),
+    }
     for name in given:
         if name not in known:
             near = nearest(name, known)

@@ -141,8 +141,9 @@ class BroadcastSettings:
             return found
         if not self.connections:
             raise ConfigurationError(
-                "Soundpost is not configured: set SOUNDPOST_APP_ID, SOUNDPOST_APP_KEY and SOUNDPOST_APP_SECRET "
-                "(soundpost init prints them), or call soundpost.configure(…)"
+                "Soundpost is not configured: the environment, .env and soundpost.toml in the working directory have "
+                "no credentials. 'soundpost init' writes a soundpost.toml there. Or set SOUNDPOST_APP_ID, "
+                "SOUNDPOST_APP_KEY and SOUNDPOST_APP_SECRET, or call soundpost.configure(…)"
             )
         raise ConfigurationError(f"no connection is named {name!r}: {listed(self.connections)}")
 

@@ -29,7 +29,7 @@ from soundpost.broadcasting.settings.values import (
 from soundpost.environment import truth
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
-from soundpost.wire.addresses import AddressError, host_of, identifier_fault, path_of, port_of
+from soundpost.wire.addresses import AddressError, host_of, identifier_fault, parse_public_url, path_of, port_of
 
 LIMITS: Final = ("max_message_size", "max_user_info_size", "max_user_id_length")
 """Settings of a connection that repeat limits of the server's app."""
@@ -41,14 +41,15 @@ def settings_from(given: Mapping[str, Any], place: str = "soundpost.configure") 
     """Return settings from names and values as an application writes them; names in any case.
 
     ``given`` has either ``connections``, or the settings of one connection (``url``, or ``app_id``, ``key``,
-    ``secret``, ``host`` …) beside the others. Raises ConfigurationError that begins with ``place`` and names the
-    setting.
+    ``secret``, ``host`` …) beside the others. ``public_url`` is short for ``public={"url": …}``. Raises
+    ConfigurationError that begins with ``place`` and names the setting.
     """
     given = lower_names(given, place)
+    public_url = given.pop("public_url", None)
     connections = given.pop("connections", None)
     own_names = {each.name for each in fields(BroadcastSettings)} - {"connections"}
     single_names = {each.name for each in fields(ConnectionSettings)} | {"url"}
-    refuse_unknown(given, own_names | single_names | {"connections"}, place)
+    refuse_unknown(given, own_names | single_names | {"connections", "public_url"}, place)
     single = {name: value for name, value in given.items() if name in single_names}
     own = {name: value for name, value in given.items() if name in own_names}
     if connections is not None and single:
@@ -62,7 +63,7 @@ def settings_from(given: Mapping[str, Any], place: str = "soundpost.configure") 
     if connections is None:
         connections = {default: single}
     own["default"] = default
-    own["public"] = public_settings(own.get("public", {}), place)
+    own["public"] = public_settings(own.get("public") or {}, place, url=public_url)
     own["trusted_origins"] = as_origins(own.get("trusted_origins", ()), f"{place}: 'trusted_origins'")
     for name in ("after_commit", "debug"):
         if name in own:
@@ -77,13 +78,23 @@ def settings_from(given: Mapping[str, Any], place: str = "soundpost.configure") 
     return settings
 
 
-def public_settings(given: Any, place: str) -> PublicSettings:
-    """Return the public address from names and values. Raises ConfigurationError, which begins with ``place``."""
+def public_settings(given: Any, place: str, *, url: Any = None) -> PublicSettings:
+    """Return the public address from names and values. Raises ConfigurationError, which begins with ``place``.
+
+    ``given`` has the parts ``host``, ``port``, ``scheme`` or ``tls``, and ``path``, or all in one ``url``, whose parts
+    the others replace. ``url`` is used where ``given`` has none.
+    """
     if isinstance(given, PublicSettings):
         return given
     values = lower_names(given, f"{place}: 'public'")
+    url = values.pop("url", None) or url
+    if url is not None:
+        parts = as_address(parse_public_url, url, f"{place}: public_url")
+        has_scheme = "scheme" in values or "tls" in values
+        own = {"host": parts.host, "port": parts.port, "path": parts.path}
+        values = {**own, **({} if has_scheme else {"scheme": parts.scheme}), **values}
     scheme = values.pop("scheme", None)
-    known = sorted(each.name for each in fields(PublicSettings))
+    known = sorted((*(each.name for each in fields(PublicSettings)), "url"))
     refuse_unknown(values, known, f"{place}: 'public'", otherwise=f": {', '.join(known)}")
     if scheme is not None and "tls" not in values:
         if scheme not in ("http", "https"):

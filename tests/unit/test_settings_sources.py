@@ -1,0 +1,251 @@
+"""Server, command line and applications read the same places, in the same order.
+
+The order is: code or command line, environment, ``.env``, ``soundpost.toml``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from soundpost.broadcasting.settings import (
+    BroadcastSettings,
+    PublicSettings,
+    settings_from,
+    settings_from_environment,
+    settings_over_environment,
+)
+from soundpost.errors import ConfigurationError
+from soundpost.tools.cli.addresses import browser_address, published_address
+from support.configuration import APP_TABLE, Directory
+
+SECOND_APP = APP_TABLE.replace("1", "2")
+PUBLIC_URL = 'public_url = "https://ws.example.com"\n'
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Directory:
+    """The working directory of an application whose environment says nothing."""
+    monkeypatch.chdir(tmp_path)
+    return Directory(tmp_path)
+
+
+def credentials(settings: BroadcastSettings) -> tuple[str, str, str]:
+    connection = settings.connection()
+    return connection.app_id, connection.key, connection.secret
+
+
+class TestAnApplication:
+    def test_a_plain_script_beside_soundpost_toml_is_configured(self, folder: Directory) -> None:
+        folder.toml("[server]\nport = 9000\n" + APP_TABLE)
+        settings = settings_from_environment()
+        assert credentials(settings) == ("1", "key-1", "secret-1")
+        assert settings.connection().base_url == "http://127.0.0.1:9000"
+
+    def test_a_plain_script_beside_dotenv_is_configured(self, folder: Directory) -> None:
+        folder.dotenv(
+            "SOUNDPOST_APP_ID=1\nREVERB_APP_KEY=key-1\nSOUNDPOST_APP_SECRET='secret-1'\nSOUNDPOST_PORT=9000\n"
+        )
+        settings = settings_from_environment()
+        assert credentials(settings) == ("1", "key-1", "secret-1")
+        assert settings.connection().port == 9000
+
+    def test_each_source_wins_over_the_next(self, folder: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.toml("[server]\nport = 1\npath = '/toml'\nhost = '10.0.0.1'\n" + APP_TABLE)
+        folder.dotenv("SOUNDPOST_PORT=2\nSOUNDPOST_PATH=/dotenv\n")
+        monkeypatch.setenv("SOUNDPOST_PORT", "3")
+        assert settings_from_environment().connection().base_url == "http://10.0.0.1:3/dotenv"
+        framework = settings_over_environment({"port": 4}, {}, "settings")
+        assert framework.connection().base_url == "http://10.0.0.1:4/dotenv"
+
+    def test_a_url_is_not_mixed_with_a_lower_source(self, folder: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.toml("[server]\nport = 9000\npath = '/toml'\n" + APP_TABLE)
+        monkeypatch.setenv("SOUNDPOST_URL", "https://k:s@example.com/apps/9")
+        settings = settings_from_environment()
+        assert credentials(settings) == ("9", "k", "s")
+        assert settings.connection().base_url == "https://example.com:443"
+
+    def test_credentials_win_over_a_url_below_them(self, folder: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.dotenv("SOUNDPOST_URL=https://k:s@example.com/apps/9\n")
+        for name in ("ID", "KEY", "SECRET"):
+            monkeypatch.setenv(f"SOUNDPOST_APP_{name}", name.lower())
+        settings = settings_from_environment()
+        assert credentials(settings) == ("id", "key", "secret")
+        assert settings.connection().host == "127.0.0.1"
+
+    def test_an_app_of_the_environment_is_looked_up_in_the_file(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder.toml("[server]\nport = 9000\n" + APP_TABLE + SECOND_APP)
+        monkeypatch.setenv("SOUNDPOST_APP_ID", "2")
+        assert credentials(settings_from_environment()) == ("2", "key-2", "secret-2")
+
+    def test_a_file_without_the_app_is_for_another_server(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder.toml(f"[server]\nport = 9000\n{PUBLIC_URL}" + APP_TABLE)
+        monkeypatch.setenv("SOUNDPOST_APP_ID", "7")
+        monkeypatch.setenv("SOUNDPOST_APP_KEY", "k")
+        monkeypatch.setenv("SOUNDPOST_APP_SECRET", "s")
+        settings = settings_from_environment()
+        assert settings.connection().base_url == "http://127.0.0.1:8080"
+        assert settings.public == PublicSettings()
+
+    def test_a_file_without_apps_configures_no_application(self, folder: Directory) -> None:
+        folder.toml("[server]\nport = 9000\n")
+        assert settings_from_environment().connections == {}
+
+    def test_limits_of_the_app_are_the_application_s_too(self, folder: Directory) -> None:
+        folder.toml(APP_TABLE + "max_user_info_size = 2048\nmax_message_size = 100\n")
+        connection = settings_from_environment().connection()
+        assert (connection.max_user_info_size, connection.max_message_size) == (2048, 100)
+
+    @pytest.mark.parametrize(
+        ("server", "base_url"),
+        [
+            ('host = "0.0.0.0"', "http://127.0.0.1:8080"),
+            ('host = "::"', "http://[::1]:8080"),
+            ('host = "10.0.0.5"\nport = 9000\npath = "ws/"', "http://10.0.0.5:9000/ws"),
+            ("port = 0", "http://127.0.0.1:8080"),
+            ('tls = { certificate = "c.pem" }\nport = 8443', "https://127.0.0.1:8443"),
+            ('hostname = "ws.example.com"\ntls = { certificate = "c.pem" }', "https://ws.example.com:8080"),
+            ('hostname = "ws.example.com"', "http://127.0.0.1:8080"),
+        ],
+    )
+    def test_the_address_is_where_this_machine_reaches_the_server(
+        self, folder: Directory, server: str, base_url: str
+    ) -> None:
+        folder.toml(f"[server]\n{server}\n{APP_TABLE}")
+        assert settings_from_environment().connection().base_url == base_url
+        if "port = 0" not in server:
+            assert published_address(folder.load()).url == base_url
+
+    def test_references_to_variables_are_filled(self, folder: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.toml(APP_TABLE.replace("secret-1", "${MY_SECRET}").replace("key-1", "${MY_KEY:-usual}"))
+        folder.dotenv("MY_SECRET=from-dotenv\n")
+        assert credentials(settings_from_environment()) == ("1", "usual", "from-dotenv")
+
+    def test_an_unset_reference_is_a_missing_value(self, folder: Directory) -> None:
+        folder.toml(APP_TABLE.replace("secret-1", "${MY_SECRET}"))
+        assert settings_from_environment().connection().missing() == ["secret"]
+
+    def test_options_that_only_the_server_knows_are_not_checked(self, folder: Directory) -> None:
+        folder.toml('[server]\nworkers = "many"\nnew = 1\n[scaling]\nredis = "${REDIS_URL}"\n' + APP_TABLE)
+        assert credentials(settings_from_environment()) == ("1", "key-1", "secret-1")
+
+    @pytest.mark.parametrize("text", ["[server", "[[apps]]\nid = \n", "\x00"])
+    def test_a_broken_file_that_is_needed_is_an_error(self, folder: Directory, text: str) -> None:
+        folder.toml(text)
+        with pytest.raises(ConfigurationError, match=r"^soundpost\.toml: not valid TOML"):
+            settings_from_environment()
+
+    def test_a_broken_file_that_is_not_needed_is_left_alone(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder.toml("[server")
+        monkeypatch.setenv("SOUNDPOST_URL", "https://k:s@example.com/apps/9")
+        assert credentials(settings_from_environment()) == ("9", "k", "s")
+
+    @pytest.mark.parametrize("text", ["apps = 1", "apps = [1, 2]", "server = 5", '[[apps]]\nid = "1"\nkey = "k"'])
+    def test_strange_documents_configure_nothing_whole(self, folder: Directory, text: str) -> None:
+        folder.toml(text)
+        settings = settings_from_environment()
+        assert settings.connections == {} or settings.connection().missing()
+
+    def test_a_wrong_value_is_named_with_its_file(self, folder: Directory) -> None:
+        folder.toml("[server]\nport = 99999\n" + APP_TABLE)
+        with pytest.raises(ConfigurationError, match=r"soundpost\.toml.* 99999 is no port"):
+            settings_from_environment()
+
+    def test_a_working_directory_that_is_gone_has_no_files(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone = tmp_path / "release-1"
+        gone.mkdir()
+        monkeypatch.chdir(gone)
+        gone.rmdir()
+        assert settings_from_environment().connections == {}
+
+
+class TestPublicUrl:
+    def test_server_and_application_say_the_same(self, folder: Directory) -> None:
+        folder.toml(f"[server]\n{PUBLIC_URL}" + APP_TABLE)
+        browser = settings_from_environment().browser()
+        assert browser.base_url == "https://ws.example.com:443" == browser_address(folder.load()).url
+
+    @pytest.mark.parametrize("source", ["toml", "environment", "dotenv", "framework", "configure"])
+    @pytest.mark.parametrize(
+        ("url", "base_url"),
+        [
+            ("https://ws.example.com", "https://ws.example.com:443"),
+            ("wss://ws.example.com/", "https://ws.example.com:443"),
+            ("https://example.com:8443/realtime/", "https://example.com:8443/realtime"),
+            ("http://10.0.0.5:8080", "http://10.0.0.5:8080"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+        ],
+    )
+    def test_forms(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch, source: str, url: str, base_url: str
+    ) -> None:
+        folder.toml(f'[server]\npublic_url = "{url}"\n{APP_TABLE}' if source == "toml" else APP_TABLE)
+        if source == "environment":
+            monkeypatch.setenv("SOUNDPOST_PUBLIC_URL", url)
+        if source == "dotenv":
+            folder.dotenv(f"SOUNDPOST_PUBLIC_URL={url}\n")
+        settings = settings_from_environment()
+        if source == "framework":
+            settings = settings_over_environment({"public_url": url}, {}, "settings")
+        if source == "configure":
+            settings = settings_from({"app_id": "1", "key": "k", "secret": "s", "public_url": url})
+        assert settings.browser().base_url == base_url
+
+    @pytest.mark.parametrize(
+        ("url", "fault"),
+        [
+            ("ws.example.com", "an address such as 'https://ws.example.com' is expected"),
+            ("ftp://ws.example.com", "an address such as 'https://ws.example.com' is expected"),
+            ("https://", "a host name or address"),
+            ("https://user:hidden@ws.example.com", "leave out user name and password"),
+            ("https://ws.example.com/?a=1", "leave out what follows the path"),
+            ("https://ws.example.com/#x", "leave out what follows the path"),
+            ("https://ws.example.com:0", "a port is a number from 1 to 65535"),
+            ("https://ws.example.com:99999", "a port is a number from 1 to 65535"),
+            ("http://0.0.0.0:8080", "no browser can connect to it"),
+            ("https://ws.example.com/a b", "white space"),
+            ("https://ws.example.com/../x", "is no path that stays as it is"),
+        ],
+    )
+    def test_faults_are_named_alike(self, folder: Directory, url: str, fault: str) -> None:
+        folder.toml(f'[server]\npublic_url = "{url}"\n{APP_TABLE}')
+        with pytest.raises(ConfigurationError) as of_the_application:
+            settings_from_environment()
+        for message in (folder.error(), str(of_the_application.value)):
+            assert "public_url" in message
+            assert fault in message
+            assert "hidden" not in message
+
+    def test_single_variables_replace_parts_of_it(self, folder: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.toml(f"[server]\n{PUBLIC_URL}" + APP_TABLE)
+        monkeypatch.setenv("SOUNDPOST_PUBLIC_PORT", "8443")
+        assert settings_from_environment().browser().base_url == "https://ws.example.com:8443"
+        assert browser_address(folder.load({"SOUNDPOST_PUBLIC_PORT": "8443"})).url == "https://ws.example.com:8443"
+
+    def test_a_url_replaces_single_variables_of_lower_sources(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        folder.toml(APP_TABLE).dotenv("SOUNDPOST_PUBLIC_HOST=old.example.com\nSOUNDPOST_PUBLIC_PORT=8443\n")
+        monkeypatch.setenv("SOUNDPOST_PUBLIC_URL", "https://new.example.com")
+        assert settings_from_environment().browser().base_url == "https://new.example.com:443"
+        loaded = folder.load({"SOUNDPOST_PUBLIC_URL": "https://new.example.com"})
+        assert browser_address(loaded).url == "https://new.example.com:443"
+
+    def test_without_a_path_it_has_that_of_the_server(self, folder: Directory) -> None:
+        folder.toml(f"[server]\npath = '/ws'\n{PUBLIC_URL}" + APP_TABLE)
+        assert settings_from_environment().browser().base_url == "https://ws.example.com:443/ws"
+        assert browser_address(folder.load()).url == "https://ws.example.com:443/ws"
+
+    def test_the_application_itself_publishes_inside(self, folder: Directory) -> None:
+        folder.toml(f"[server]\n{PUBLIC_URL}" + APP_TABLE)
+        assert settings_from_environment().connection().base_url == "http://127.0.0.1:8080"
+        assert published_address(folder.load()).url == "http://127.0.0.1:8080"
