@@ -1,0 +1,108 @@
+"""The wheel and the source distribution, built as a release builds them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from email import message_from_string
+from email.message import Message
+from pathlib import Path, PurePosixPath
+from typing import Final, NamedTuple
+
+import pytest
+
+import soundpost
+
+ROOT: Final = Path(__file__).parents[2]
+OF_GIT: Final = frozenset({".gitignore"})
+"""Files of the repository that mean something to Git only."""
+INFORMATION: Final = f"soundpost-{soundpost.__version__}.dist-info/"
+"""Folder in the wheel that tells what the package is."""
+WARNING: Final = re.compile(r"^(warning|WARNING)\b|[a-z]Warning\b|experimental")
+
+
+class Built(NamedTuple):
+    """A wheel and a source distribution, and what was printed while they were built."""
+
+    wheel: Path
+    sdist: Path
+    output: str
+
+    def files_of_wheel(self) -> set[str]:
+        with zipfile.ZipFile(self.wheel) as archive:
+            return set(archive.namelist())
+
+    def files_of_sdist(self) -> set[str]:
+        """Return the files below the one folder of the source distribution."""
+        with tarfile.open(self.sdist) as archive:
+            files = [PurePosixPath(each.name) for each in archive.getmembers() if each.isfile()]
+        return {str(each.relative_to(each.parts[0])) for each in files}
+
+    def metadata(self) -> Message:
+        with zipfile.ZipFile(self.wheel) as archive:
+            return message_from_string(archive.read(f"{INFORMATION}METADATA").decode())
+
+
+@pytest.fixture(scope="module")
+def repository_files() -> list[str]:
+    """Return the files that are, or are about to be, in the repository."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return [name for name in listed if (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="module")
+def built(repository_files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Build both in a copy of the repository: the sdist there, the wheel from the sdist alone."""
+    source = tmp_path_factory.mktemp("source")
+    for name in repository_files:
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    command = [sys.executable, "-m", "build", "--no-isolation", "."]
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    done = subprocess.run(command, cwd=source, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    assert done.returncode == 0, done.stdout
+    (wheel,), (sdist,) = (source / "dist").glob("*.whl"), (source / "dist").glob("*.tar.gz")
+    return Built(wheel, sdist, done.stdout)
+
+
+def test_the_build_has_no_warning(built: Built) -> None:
+    assert [line for line in built.output.splitlines() if WARNING.search(line)] == []
+
+
+def test_the_sdist_has_every_file_of_the_repository(built: Built, repository_files: list[str]) -> None:
+    """What is missing belongs into ``MANIFEST.in``."""
+    made = {name for name in built.files_of_sdist() if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg"}
+    assert built.files_of_sdist() - made == set(repository_files) - OF_GIT
+
+
+def test_scripts_of_the_sdist_can_be_run(built: Built, repository_files: list[str]) -> None:
+    with tarfile.open(built.sdist) as archive:
+        modes = {PurePosixPath(*PurePosixPath(each.name).parts[1:]): each.mode for each in archive.getmembers()}
+    scripts = [PurePosixPath(name) for name in repository_files if os.access(ROOT / name, os.X_OK)]
+    assert PurePosixPath("scripts/start") in scripts
+    assert [str(each) for each in scripts if not modes[each] & 0o100] == []
+
+
+def test_the_wheel_has_the_package_and_nothing_else(built: Built, repository_files: list[str]) -> None:
+    package = {name.removeprefix("src/") for name in repository_files if name.startswith("src/")}
+    files = {name for name in built.files_of_wheel() if not name.startswith(INFORMATION)}
+    compiled = {name for name in files if name.startswith("soundpost/server/connections/_fanout.")} - package
+    assert files - compiled == {name for name in package if not name.endswith(".c")}
+    assert {"soundpost/py.typed", "soundpost/server/playground/static/index.html"} <= files
+    assert f"{INFORMATION}licenses/LICENSE" in built.files_of_wheel()
+
+
+def test_one_wheel_is_for_all_versions_of_python(built: Built) -> None:
+    assert "-cp311-abi3-" in built.wheel.name
+
+
+def test_the_page_of_the_package_is_the_readme(built: Built) -> None:
+    metadata = built.metadata()
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload() == (ROOT / "README.md").read_text()
