@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import pytest
 
 import soundpost
+from soundpost.documentation import SITE
 
 ROOT: Final = Path(__file__).parents[2]
 OF_GIT: Final = frozenset({".gitignore"})
@@ -100,6 +101,14 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Built, repository_fil
 
 def test_one_wheel_is_for_all_versions_of_python(built: Built) -> None:
     assert "-cp311-abi3-" in built.wheel.name
+
+
+def test_the_addresses_of_the_project_are_those_of_the_documentation(built: Built) -> None:
+    addresses = dict(each.split(", ") for each in built.metadata().get_all("Project-URL", []))
+    assert addresses["Documentation"] == SITE
+    source = addresses["Source"]
+    assert addresses["Issues"] == f"{source}/issues"
+    assert addresses["Changelog"] == f"{source}/blob/main/CHANGELOG.md"
 
 
 def test_the_page_of_the_package_is_the_readme(built: Built) -> None:
