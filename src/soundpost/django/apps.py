@@ -11,6 +11,7 @@ from django.core.signals import setting_changed
 from soundpost.broadcasting import broadcast
 from soundpost.django.autodiscovery import autodiscover
 from soundpost.django.settings import broadcast_settings
+from soundpost.django.static_files import add_static_files
 from soundpost.django.transactions import DjangoTransactions
 from soundpost.errors import ConfigurationError
 
@@ -32,6 +33,7 @@ class SoundpostConfig(AppConfig):
         broadcast.transactions = DjangoTransactions()
         with suppress(ConfigurationError):
             broadcast.prepare()
+        add_static_files()
         setting_changed.connect(_reconfigure, dispatch_uid="soundpost.settings")
         autodiscover()
 

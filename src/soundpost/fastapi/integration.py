@@ -12,13 +12,14 @@ from fastapi import APIRouter, Request
 from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.broadcasting.authorization.patterns import Pattern
 from soundpost.broadcasting.authorization.routes import ChannelRoute, RouteKind
+from soundpost.broadcasting.browser import LIBRARIES
 from soundpost.fastapi.dispatch import Dispatcher, route_errors
 from soundpost.fastapi.endpoint import DependencyEndpoint
 from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import PROVIDED
 from soundpost.starlette import integration
 from soundpost.starlette.integration import AUTH, USER_AUTH
-from soundpost.starlette.requests import auth_handlers
+from soundpost.starlette.requests import auth_handlers, library_handler
 
 
 class DependencyRoutes(ChannelRoutes):
@@ -54,10 +55,11 @@ class Soundpost(integration.Soundpost):
         return DependencyRoutes()
 
     def router(self, *, user: Callable[..., Any], url_prefix: str = "/broadcasting") -> APIRouter:
-        """Return a router with ``auth`` and ``user-auth`` for laravel-echo and pusher-js, and ``config``.
+        """Return a router with ``auth`` and ``user-auth`` for laravel-echo, ``config``, and the browser libraries.
 
         ``user`` is a dependency that returns the user, or None for nobody; an HTTPException means nobody, too.
-        ``url_prefix`` is the path before the routes. ``config`` answers with the options of ``new Echo(…)``.
+        ``url_prefix`` is the path before the routes. ``config`` answers with the options of ``new Echo(…)``,
+        ``pusher.min.js`` and ``echo.iife.js`` with the libraries.
         """
         dispatcher = Dispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)
@@ -68,6 +70,10 @@ class Soundpost(integration.Soundpost):
         router.add_api_route("/auth", auth, methods=methods, name=AUTH, response_model=None)
         router.add_api_route("/user-auth", user_auth, methods=methods, name=USER_AUTH, response_model=None)
         router.add_api_route("/config", self.config, methods=["GET"], response_model=None)
+        for library in LIBRARIES:
+            router.add_api_route(
+                f"/{library.file}", library_handler(library.file), methods=["GET"], response_model=None
+            )
         return router
 
     @asynccontextmanager

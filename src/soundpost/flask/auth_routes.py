@@ -1,4 +1,4 @@
-"""The auth routes of Flask, ``/broadcasting/auth`` and ``/broadcasting/user-auth``, as a blueprint."""
+"""The routes of Flask below ``/broadcasting``: ``auth``, ``user-auth`` and the browser libraries, as a blueprint."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from flask import Blueprint, Response, current_app, request
 
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse
 from soundpost.broadcasting.authorization.body import MAX_BODY, encoded_again
+from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
+from soundpost.broadcasting.browser import LIBRARIES, library_text
 
 
 def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Blueprint:
-    """Return the routes ``soundpost.auth`` and ``soundpost.user_auth``.
+    """Return the routes ``soundpost.auth``, ``soundpost.user_auth``, and those of pusher-js and laravel-echo.
 
     ``user`` returns the current request's user, by the name of a guard or None.
     """
@@ -27,6 +29,8 @@ def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Bl
     def user_auth() -> Response:
         return _response(endpoint.user(_auth_request(user)))
 
+    for library in LIBRARIES:
+        routes.add_url_rule(f"/{library.file}", "library", _library, defaults={"file": library.file})
     return routes
 
 
@@ -56,6 +60,10 @@ def _auth_request(user: Callable[[str | None], Any]) -> AuthRequest:
         user=user,
         request=request._get_current_object(),  # type: ignore[attr-defined]
     )
+
+
+def _library(file: str) -> Response:
+    return current_app.response_class(library_text(file), 200, LIBRARY_HEADERS)
 
 
 def _response(answer: AuthResponse) -> Response:

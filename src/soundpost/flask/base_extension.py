@@ -16,7 +16,7 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
-from soundpost.broadcasting.browser import echo_options, echo_script
+from soundpost.broadcasting.browser import echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import RouteError
 from soundpost.flask.config import URL_PREFIX, settings_of
@@ -45,8 +45,19 @@ class ExtensionState:
         settings = self.own_settings if self.own_settings.connections else self.broadcast.settings
         return settings if "SOUNDPOST_DEBUG" in self.app.config else replace(settings, debug=self.app.debug)
 
-    def echo_script(self, request_host: str | None, nonce: str, auth: str, user_auth: str, csrf: Any) -> Markup:
-        """Return HTML for a page: the options of laravel-echo, and a script that sends ``X-Socket-ID``."""
+    def echo_script(
+        self,
+        request_host: str | None,
+        nonce: str,
+        auth: str,
+        user_auth: str,
+        csrf: Any,
+        libraries: bool,
+    ) -> Markup:
+        """Return HTML for a page: the options of laravel-echo, and a script that sends ``X-Socket-ID``.
+
+        With ``libraries`` the page loads pusher-js and laravel-echo too, from the path of ``auth``.
+        """
         options = echo_options(
             self.settings,
             request_host=request_host,
@@ -54,7 +65,8 @@ class ExtensionState:
             user_auth_endpoint=user_auth,
             csrf_token=csrf,
         )
-        return Markup(echo_script(options, nonce=nonce))
+        urls = versioned(auth.removesuffix("auth")) if libraries else []
+        return Markup(echo_script(options, nonce=nonce, libraries=urls))
 
 
 class BaseExtension:

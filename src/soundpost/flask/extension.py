@@ -43,15 +43,17 @@ class Soundpost(BaseExtension):
         return logged_in_user()
 
 
-def echo_script(nonce: str = "") -> Markup:
+def echo_script(nonce: str = "", libraries: bool = False) -> Markup:
     """Return HTML for a template, ``{{ soundpost() }}``: Echo's options, and a script that sends ``X-Socket-ID``.
 
     The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is the
-    nonce of a Content-Security-Policy.
+    nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js and laravel-echo too, and
+    ``Soundpost.connect()`` returns an Echo.
     """
     state = cast(ExtensionState, current_app.extensions["soundpost"])
     host = request.host if request else None
-    return state.echo_script(host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), csrf_token())
+    urls = (url_for("soundpost.auth"), url_for("soundpost.user_auth"))
+    return state.echo_script(host, nonce, *urls, csrf_token(), libraries)
 
 
 def _enter_socket_id() -> None:

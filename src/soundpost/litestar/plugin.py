@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from litestar import Request, Response, Router, route
+from litestar import Request, Response, Router, get, route
 from litestar.config.app import AppConfig
 from litestar.di import Provide
 from litestar.exceptions import NotAuthorizedException, NotFoundException, PermissionDeniedException
 from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.handlers import HTTPRouteHandler
 from litestar.plugins import InitPlugin
 
 from soundpost.broadcasting import Broadcaster
@@ -17,7 +18,8 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.body import MAX_BODY, OVERLONG_BODY
-from soundpost.broadcasting.browser import echo_options
+from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
+from soundpost.broadcasting.browser import LIBRARIES, Html, echo_options, echo_script, library_text, versioned
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 
@@ -71,6 +73,15 @@ class SoundpostPlugin(InitPlugin):
             user_auth_endpoint=f"{self._url_prefix}/user-auth",
         )
 
+    def echo_script(self, request: AnyRequest, *, nonce: str = "", libraries: bool = False) -> Html:
+        """Return HTML for a template: the options, and a script that sends ``X-Socket-ID`` with the page's requests.
+
+        ``nonce`` is the nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js and
+        laravel-echo too, and ``Soundpost.connect()`` returns an Echo. Raises ConfigurationError.
+        """
+        urls = versioned(self._url_prefix) if libraries else []
+        return Html(echo_script(self.echo_options(request), nonce=nonce, libraries=urls))
+
     def _routes(self) -> Router:
         options: dict[str, Any] = {
             "opt": {"exclude_from_csrf": True},  # the endpoint looks at Origin instead
@@ -88,7 +99,8 @@ class SoundpostPlugin(InitPlugin):
         async def user_auth(request: AnyRequest) -> Response[str]:
             return _response(await self._endpoint.auser(await self._auth_request(request)))
 
-        return Router(self._url_prefix, route_handlers=[auth, user_auth])
+        libraries = [_library(each.file) for each in LIBRARIES]
+        return Router(self._url_prefix, route_handlers=[auth, user_auth, *libraries])
 
     async def _auth_request(self, request: AnyRequest) -> AuthRequest:
         return AuthRequest(
@@ -107,6 +119,17 @@ async def _body(request: AnyRequest) -> bytes:
         return await request.body()
     except RequestEntityTooLarge:
         return OVERLONG_BODY
+
+
+def _library(file: str) -> HTTPRouteHandler:
+    """Return the route that answers with a JavaScript library of the package."""
+    headers = {name: value for name, value in LIBRARY_HEADERS.items() if name != "Content-Type"}
+
+    @get(f"/{file}", include_in_schema=False)
+    async def library() -> Response[str]:
+        return Response(library_text(file), media_type="text/javascript", headers=headers)
+
+    return library
 
 
 def _response(answer: AuthResponse) -> Response[str]:

@@ -17,6 +17,8 @@ from soundpost.broadcasting.authorization.body import (
     encoded_again,
     read_limited,
 )
+from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
+from soundpost.broadcasting.browser import LIBRARIES, library_text
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.flask.base_extension import BaseExtension, ExtensionState
 
@@ -50,6 +52,8 @@ class Soundpost(BaseExtension):
         async def user_auth() -> Response:
             return _response(await user(await self._auth_request()))
 
+        for library in LIBRARIES:
+            routes.add_url_rule(f"/{library.file}", "library", _library, defaults={"file": library.file})
         return routes
 
     async def _auth_request(self) -> AuthRequest:
@@ -85,15 +89,20 @@ async def _body(content_length: str | None) -> bytes:
     return body
 
 
-def echo_script(nonce: str = "") -> Markup:
+def echo_script(nonce: str = "", libraries: bool = False) -> Markup:
     """Return HTML for a template, ``{{ soundpost() }}``: Echo's options, and a script that sends ``X-Socket-ID``.
 
     The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is the
-    nonce of a Content-Security-Policy.
+    nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js and laravel-echo too, and
+    ``Soundpost.connect()`` returns an Echo.
     """
     state = cast(ExtensionState, current_app.extensions["soundpost"])
     host = request.host if request else None
-    return state.echo_script(host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), None)
+    return state.echo_script(host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), None, libraries)
+
+
+async def _library(file: str) -> Response:
+    return Response(library_text(file), headers=LIBRARY_HEADERS)
 
 
 def _response(answer: AuthResponse) -> Response:

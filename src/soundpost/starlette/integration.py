@@ -19,11 +19,11 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
-from soundpost.broadcasting.browser import echo_options, echo_script
+from soundpost.broadcasting.browser import LIBRARIES, Html, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
 from soundpost.starlette.request_broadcaster import RequestBroadcaster
-from soundpost.starlette.requests import auth_handlers
+from soundpost.starlette.requests import auth_handlers, library_handler
 from soundpost.values.proxies import unproxied
 
 if TYPE_CHECKING:
@@ -38,16 +38,6 @@ USER_AUTH: Final = "soundpost_user_auth"
 
 Lifespan = Callable[[Any], AbstractAsyncContextManager[Any]]
 FindUser = Callable[[Request], Any]
-
-
-class Html(str):
-    """HTML that templates insert without escaping."""
-
-    __slots__ = ()
-
-    def __html__(self) -> str:
-        """Return the HTML itself, as Jinja asks for it."""
-        return self
 
 
 class Soundpost:
@@ -99,11 +89,11 @@ class Soundpost:
     # Auth routes
 
     def routes(self, *, user: FindUser, url_prefix: str = "/broadcasting") -> list[Route]:
-        """Return the routes ``auth`` and ``user-auth`` for laravel-echo and pusher-js, and ``config``.
+        """Return the routes ``auth`` and ``user-auth`` for laravel-echo, ``config``, and the browser libraries.
 
         ``user`` returns the user of a request, or None for nobody; it may be a coroutine function. An HTTPException
         with 401 or 403 means nobody, too. ``url_prefix`` is the path before the routes. ``config`` answers with
-        :meth:`echo_options`.
+        :meth:`echo_options`, ``pusher.min.js`` and ``echo.iife.js`` with the libraries.
         """
         endpoint = AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
         auth, user_auth = auth_handlers(endpoint, partial(_find_user, user))
@@ -111,6 +101,7 @@ class Soundpost:
             Route(f"{url_prefix}/auth", auth, methods=["GET", "POST"], name=AUTH),
             Route(f"{url_prefix}/user-auth", user_auth, methods=["GET", "POST"], name=USER_AUTH),
             Route(f"{url_prefix}/config", self.config, methods=["GET"]),
+            *(Route(f"{url_prefix}/{each.file}", library_handler(each.file), methods=["GET"]) for each in LIBRARIES),
         ]
 
     # The page
@@ -124,12 +115,15 @@ class Soundpost:
             user_auth_endpoint=_path_of(request, USER_AUTH, "/broadcasting/user-auth"),
         )
 
-    def echo_script(self, request: Request) -> Html:
+    def echo_script(self, request: Request, *, nonce: str = "", libraries: bool = False) -> Html:
         """Return HTML for a template: the options, and a script that sends ``X-Socket-ID`` with the page's requests.
 
-        Raises ConfigurationError.
+        ``nonce`` is the nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js and
+        laravel-echo too, and ``Soundpost.connect()`` returns an Echo. Raises ConfigurationError.
         """
-        return Html(echo_script(self.echo_options(request)))
+        options = self.echo_options(request)
+        urls = versioned(options["authEndpoint"].removesuffix("auth")) if libraries else []
+        return Html(echo_script(options, nonce=nonce, libraries=urls))
 
     async def config(self, request: Request) -> Response:
         """Answer a request with the options as JSON, for pages that are served as files."""

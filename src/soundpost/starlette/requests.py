@@ -1,4 +1,4 @@
-"""Auth requests and responses of Starlette, and the handlers of the auth routes."""
+"""Auth requests and responses of Starlette, and the handlers of the auth routes and of the browser libraries."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse
 from soundpost.broadcasting.authorization.body import read_limited
+from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
+from soundpost.broadcasting.browser import library_text
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -28,6 +30,15 @@ def auth_handlers(endpoint: AuthEndpoint, find_user: Callable[[Request, str | No
         return _response(await endpoint.auser(await _auth_request(request, find_user)))
 
     return auth, user_auth
+
+
+def library_handler(file: str) -> Handler:
+    """Return the handler that answers with a JavaScript library of the package."""
+
+    async def library(request: Request) -> Response:
+        return Response(library_text(file), headers=LIBRARY_HEADERS)
+
+    return library
 
 
 async def _auth_request(request: Request, find_user: Callable[[Request, str | None], Any]) -> AuthRequest:

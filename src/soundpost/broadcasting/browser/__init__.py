@@ -4,5 +4,7 @@ Options at run time, not at build time: a page that was built once works whereve
 """
 
 from soundpost.broadcasting.browser.echo_options import echo_options, echo_script, page_script
+from soundpost.broadcasting.browser.html import Html
+from soundpost.broadcasting.browser.libraries import HEADERS, LIBRARIES, library_text, versioned
 
-__all__ = ["echo_options", "echo_script", "page_script"]
+__all__ = ["HEADERS", "LIBRARIES", "Html", "echo_options", "echo_script", "library_text", "page_script", "versioned"]

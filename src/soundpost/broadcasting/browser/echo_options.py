@@ -6,6 +6,7 @@ Source: https://laravel.com/docs/broadcasting#client-side-installation
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -67,15 +68,18 @@ def is_internal(host: str) -> bool:
     return host in _UNSPECIFIED or ("." not in host and ":" not in host) or is_loopback_url(f"//{_bracketed(host)}")
 
 
-def echo_script(options: dict[str, Any], *, nonce: str = "") -> str:
+def echo_script(options: dict[str, Any], *, nonce: str = "", libraries: Iterable[str] = ()) -> str:
     """Return HTML with the options and the script that reads them: ``window.Soundpost.options``.
 
     ``nonce`` is the nonce of a Content-Security-Policy which allows no other inline scripts; empty: no nonce.
+    ``libraries`` are URLs of scripts that are loaded before: those of pusher-js and laravel-echo.
     """
     text = json.dumps(options).translate(_FOR_HTML)
     attribute = f' nonce="{escape(nonce)}"' if nonce else ""
+    loaded = "".join(f'<script{attribute} src="{escape(url)}"></script>\n' for url in libraries)
     return (
-        f'<script id="{CONFIG_ID}" type="application/json">{text}</script>\n<script{attribute}>{page_script()}</script>'
+        f'{loaded}<script id="{CONFIG_ID}" type="application/json">{text}</script>\n'
+        f"<script{attribute}>{page_script()}</script>"
     )
 
 

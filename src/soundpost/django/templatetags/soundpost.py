@@ -6,22 +6,26 @@ from typing import Any
 
 from django import template
 from django.middleware.csrf import get_token
+from django.templatetags.static import static
 from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
 from soundpost.broadcasting import broadcast
-from soundpost.broadcasting.browser import echo_options, echo_script
+from soundpost.broadcasting.browser import LIBRARIES, echo_options, echo_script
 from soundpost.django.settings import own_settings
+from soundpost.django.static_files import STATIC_PREFIX
 
 register = template.Library()
 
 
 @register.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]
-def soundpost(context: Any, nonce: str = "") -> Any:
+def soundpost(context: Any, nonce: str = "", libraries: bool = False) -> Any:
     """Return HTML with ``window.Soundpost.options`` for ``new Echo(…)``, and a script that sends ``X-Socket-ID``.
 
-    ``nonce`` is the nonce of the page's Content-Security-Policy: ``{% soundpost nonce=request.csp_nonce %}``.
+    ``nonce`` is the nonce of the page's Content-Security-Policy: ``{% soundpost nonce=request.csp_nonce %}``. With
+    ``libraries``, ``{% soundpost libraries=True %}``, the page loads pusher-js and laravel-echo too, which are static
+    files of the app, and ``Soundpost.connect()`` returns an Echo.
     """
     request = context.get("request")
     token = None if request is None else get_token(request)
@@ -33,7 +37,8 @@ def soundpost(context: Any, nonce: str = "") -> Any:
         csrf_token=token,
     )
     meta = "" if token is None else format_html('<meta name="csrf-token" content="{}">\n', token)
-    return mark_safe(meta + echo_script(options, nonce=str(nonce)))
+    urls = [static(f"{STATIC_PREFIX}/{each.file}") for each in LIBRARIES] if libraries else []
+    return mark_safe(meta + echo_script(options, nonce=str(nonce), libraries=urls))
 
 
 def auth_url(name: str) -> str:

@@ -7,13 +7,25 @@
     const socketId = () => (window.Echo && window.Echo.socketId ? window.Echo.socketId() : undefined);
     const isSameOrigin = (url) => new URL(url, location.href).origin === location.origin;
 
+    const notLoaded = (library, file) =>
+        new Error(
+            `${library} is not loaded: add a script tag with src="…/${file}" before the script that calls ` +
+                'Soundpost.connect(), or let the tag that prints the options print it too: libraries=True',
+        );
+
     window.Soundpost = {
         options,
         socketId,
-        // An Echo with these options, on pages without a bundler: pusher-js and laravel-echo are loaded by <script>.
+        // An Echo with these options, on pages without a bundler: pusher-js and laravel-echo are loaded by script tags.
         connect(more) {
+            if (window.Echo && window.Echo.connector) return window.Echo;
             const Echo = window.Echo && window.Echo.default ? window.Echo.default : window.Echo;
-            window.Echo = new Echo(Object.assign({}, options, more));
+            const settings = Object.assign({}, options, more);
+            if (typeof Echo !== 'function') throw notLoaded('laravel-echo', 'echo.iife.js');
+            if (!settings.Pusher && !settings.client && typeof window.Pusher !== 'function') {
+                throw notLoaded('pusher-js', 'pusher.min.js');
+            }
+            window.Echo = new Echo(settings);
             return window.Echo;
         },
     };
