@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -326,3 +328,67 @@ def test_loading_the_plugin_loads_nothing_else(pytester: pytest.Pytester) -> Non
 def test_pytest_finds_it_by_itself_and_says_what_its_fixtures_give(pytester: pytest.Pytester) -> None:
     result = pytester.runpytest_subprocess("--fixtures")
     result.stdout.fnmatch_lines(["soundpost_fake*", "*instead of sending them*", "soundpost_server*"])
+
+
+CREDENTIALS_SEEN = """
+    import os
+    from soundpost import broadcast
+
+    def test_settings():
+        connection = broadcast.settings.connection()
+        assert (connection.app_id, connection.key, connection.secret) == ({expected})
+"""
+OF_TESTS = "'test', 'test-key', 'test-secret'"
+OWN = "'7', 'own-key', 'own-secret'"
+OWN_VARIABLES = {"SOUNDPOST_APP_ID": "7", "SOUNDPOST_APP_KEY": "own-key", "SOUNDPOST_APP_SECRET": "own-secret"}
+
+
+@pytest.fixture
+def nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith(("SOUNDPOST_", "REVERB_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_credentials_of_tests_where_none_are_configured(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(CREDENTIALS_SEEN.format(expected=OF_TESTS))
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_credentials_of_the_environment_stay(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in OWN_VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    pytester.makepyfile(CREDENTIALS_SEEN.format(expected=OWN))
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+@pytest.mark.usefixtures("nothing_set")
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        (".env", "\n".join(f"export {name}={value}" for name, value in OWN_VARIABLES.items())),
+        ("soundpost.toml", '[[apps]]\nid = "7"\nkey = "own-key"\nsecret = "own-secret"\n'),
+    ],
+)
+def test_no_credentials_of_tests_beside_a_file_with_credentials(
+    pytester: pytest.Pytester, file: str, text: str
+) -> None:
+    (pytester.path / file).write_text(text)
+    pytester.makepyfile("import os\n\ndef test_none():\n    assert 'SOUNDPOST_APP_ID' not in os.environ\n")
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_an_env_file_about_other_things_is_no_configuration(pytester: pytest.Pytester) -> None:
+    (pytester.path / ".env").write_text("DEBUG=1\nSOUNDPOST_PORT=9000\n")
+    pytester.makepyfile("import os\n\ndef test_some():\n    assert os.environ['SOUNDPOST_APP_ID'] == 'test'\n")
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_credentials_of_tests_can_be_turned_off(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\nsoundpost_test_credentials = false\n")
+    pytester.makepyfile("import os\n\ndef test_none():\n    assert 'SOUNDPOST_APP_ID' not in os.environ\n")
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)

@@ -1,10 +1,12 @@
-"""The pytest plugin: fixtures only, whose imports wait until a fixture is used."""
+"""The pytest plugin: fixtures, whose imports wait until a fixture is used, and credentials for tests that have none."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
@@ -13,6 +15,51 @@ if TYPE_CHECKING:
     from soundpost.broadcasting.fake import Fake
     from soundpost.testing.authorization import AuthorizationTester
     from soundpost.testing.server import LiveServer
+
+TEST_CREDENTIALS: Final = {
+    "SOUNDPOST_APP_ID": "test",
+    "SOUNDPOST_APP_KEY": "test-key",
+    "SOUNDPOST_APP_SECRET": "test-secret",
+}
+"""Environment variables of tests where no credentials are configured: auth endpoints can sign then."""
+_INI: Final = "soundpost_test_credentials"
+_CREDENTIALS: Final = tuple(
+    f"{prefix}{name}" for prefix in ("SOUNDPOST_", "REVERB_") for name in ("APP_ID", "APP_KEY", "APP_SECRET")
+)
+_CONFIGURED: Final = ("SOUNDPOST_URL", "SOUNDPOST_KEY", "SOUNDPOST_SECRET", *_CREDENTIALS)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of the configuration file that turns test credentials off."""
+    parser.addini(_INI, "set credentials of an app 'test' where none are configured", type="bool", default=True)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    """Set test credentials for this run, before the application is imported, if none are configured."""
+    if not early_config.getini(_INI) or _is_configured(Path.cwd()):
+        return
+    os.environ.update(TEST_CREDENTIALS)
+    early_config.add_cleanup(_remove_test_credentials)
+
+
+def _is_configured(directory: Path) -> bool:
+    """Tell whether the environment, ``.env`` or ``soundpost.toml`` of a directory has credentials."""
+    if any(name in os.environ for name in _CONFIGURED):
+        return True
+    if (directory / "soundpost.toml").is_file():
+        return True
+    try:
+        text = (directory / ".env").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    names = [line.removeprefix("export ").partition("=")[0].strip() for line in text.splitlines()]
+    return any(name in _CONFIGURED for name in names)
+
+
+def _remove_test_credentials() -> None:
+    for name in TEST_CREDENTIALS:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture
