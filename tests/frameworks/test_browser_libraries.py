@@ -78,14 +78,15 @@ def litestar() -> Fetch:
 
 
 def quart() -> Fetch:
-    app: Any = Quart("shop")
+    app = Quart("shop")
     soundpost.quart.Soundpost(app, url_prefix=PREFIX, **own())
+    asgi: Any = app
 
     @app.get("/")
     async def page() -> str:
         return await arender_template_string(TAG)
 
-    return TestClient(app).get
+    return TestClient(asgi).get
 
 
 def flask() -> Fetch:

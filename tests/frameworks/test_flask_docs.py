@@ -47,11 +47,6 @@ def run(project: Path, *arguments: str, port: int = 8080) -> subprocess.Complete
     )
 
 
-def test_the_tests_of_the_page_pass(project: Path) -> None:
-    done = run(project, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_app.py")
-    assert "2 passed" in done.stdout, done.stdout + done.stderr
-
-
 def test_the_application_of_the_page_publishes_and_shows_where_to_connect(project: Path, server: RunningServer) -> None:
     script = (
         "from app import app, OrderShipped\n"

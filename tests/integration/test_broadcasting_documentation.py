@@ -1,4 +1,4 @@
-"""The examples of docs/broadcasting.md and docs/testing.md run, and do what is said."""
+"""The examples of docs/broadcasting.md run, and do what is said."""
 
 from __future__ import annotations
 
@@ -8,12 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from soundpost.wire.signatures import channel_text, sign
 from support.harness import DEFAULT_APP, running_server
-
-pytest_plugins = ["pytester"]
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -56,13 +52,3 @@ def test_the_reference_of_broadcasting_is_a_program_that_works(tmp_path: Path) -
         ("private-orders.7", "OrderShipped", '{"order_id":7,"carrier":"UPS","eta":null}'),
         ("private-orders.8", "OrderShipped", '{"order_id":8,"carrier":"DHL","eta":null}'),
     ]
-
-
-def test_the_tests_of_the_testing_page_pass(pytester: pytest.Pytester) -> None:
-    count = 0
-    for example in examples("testing.md"):
-        name, _, text = example.removeprefix("# ").partition("\n")
-        pytester.path.joinpath(name).write_text(text)
-        count += text.count("def test_")
-    result = pytester.runpytest_subprocess("-o", "asyncio_mode=auto")
-    result.assert_outcomes(passed=count)

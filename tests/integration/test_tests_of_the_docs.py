@@ -1,0 +1,45 @@
+"""The tests that pages of the docs show pass when somebody copies them into an empty folder and sets nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from support.docs_project import DocsProject, count_of_tests
+
+ASYNCIO: Final = {
+    "pytest-asyncio": (),
+    "pytest-asyncio in auto mode": ("-o", "asyncio_mode=auto"),
+    "no pytest-asyncio": ("-p", "no:asyncio"),
+}
+
+
+def project_of(page: str, folder: Path) -> tuple[DocsProject, int]:
+    """Return the project of a page, and the number of its tests."""
+    project = DocsProject(folder)
+    files = project.add_page(page)
+    return project, sum(count_of_tests((folder / name).read_text()) for name in files)
+
+
+@pytest.mark.parametrize("plugins", ASYNCIO)
+def test_tests_of_the_testing_page_pass(tmp_path: Path, plugins: str) -> None:
+    project, count = project_of("testing.md", tmp_path)
+    project.run_pytest(*ASYNCIO[plugins], passed=count)
+
+
+@pytest.mark.parametrize("page", ["fastapi.md", "flask.md"])
+def test_tests_of_a_page_pass(tmp_path: Path, page: str) -> None:
+    project, count = project_of(page, tmp_path)
+    assert count >= 2
+    (tmp_path / "static").mkdir(exist_ok=True)
+    project.run_pytest(passed=count)
+
+
+def test_the_project_of_the_django_page_passes_its_own_tests(tmp_path: Path) -> None:
+    project = DocsProject(tmp_path)
+    project.start_django()
+    project.add_page("django.md", keep=["mysite/settings.py"])
+    project.run("manage.py", "makemigrations", "shop")
+    assert "Ran 2 tests" in project.run("manage.py", "test")
