@@ -21,6 +21,7 @@ from soundpost.broadcasting.authorization.body import MAX_BODY, request_values
 from soundpost.broadcasting.authorization.refusals import Misconfigured
 
 AUTH = "/broadcasting/auth"
+NO_KEY = "channels cannot be authorized: connection 'soundpost' has no key: set SOUNDPOST_APP_KEY"
 VALUES = {"socket_id": SOCKET_ID, "channel_name": "private-requests.7"}
 Post = Callable[[str, bytes, dict[str, str]], Answer]
 
@@ -243,3 +244,29 @@ class TestLog:
         declare(door.channels)
         assert door.ask("private-requests.7").status == 403
         assert [record.levelno for record in caplog.records if record.name == "soundpost.auth"] == [logging.WARNING]
+
+
+@pytest.mark.parametrize("debug", [True, False])
+@pytest.mark.parametrize("open_door", DOORS)
+def test_an_application_without_credentials_answers_500(
+    open_door: Open, debug: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    door = open_door(lambda: "ann", key="", debug=debug)
+    declare(door.channels)
+    for answer in (door.ask("private-requests.7"), door.sign_in()):
+        assert (answer.status, answer.message) == (500, NO_KEY if debug else "")
+    assert caplog.text.count(NO_KEY) == 2
+    assert door.ask("private-requests.8").status == 403  # a no stays a no
+
+
+def test_a_django_project_without_credentials_answers_500(caplog: pytest.LogCaptureFixture) -> None:
+    with django_state():
+        from django.test import Client, override_settings
+
+        from soundpost.broadcasting.authorization import channels
+
+        declare_in_django(channels)
+        with override_settings(DEBUG=True, SOUNDPOST={"APP_ID": "1", "SECRET": "s"}):
+            answer: Any = Client().post(AUTH, VALUES)
+    assert (answer.status_code, answer.json()) == (500, {"message": NO_KEY})
+    assert NO_KEY in caplog.text

@@ -145,11 +145,12 @@ def test_denied_channel_is_403_with_the_reason_for_developers_only(
     assert message(ask(channel, ann)) == ""
 
 
-def test_callback_that_fails_is_403_and_its_traceback_is_in_the_log(
+def test_callback_that_fails_is_500_and_its_traceback_is_in_the_log(
     ask: Ask, ann: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.ERROR, "soundpost.auth"):
-        assert message(ask("private-failing.now", ann)) == ""
+        answer = ask("private-failing.now", ann)
+    assert (answer.status_code, json.loads(answer.content)) == (500, {"message": ""})
     assert "a secret of the shop" in caplog.text
     assert "Traceback" in caplog.text
 

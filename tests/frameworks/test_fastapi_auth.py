@@ -259,7 +259,7 @@ def test_an_exception_that_the_application_answers_denies(sp: Soundpost, caplog:
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
-def test_a_failing_route_denies_and_its_traceback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failing_route_is_500_and_its_traceback_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     sp = make_soundpost(debug=False)
 
     @sp.channels.private("orders")
@@ -267,7 +267,7 @@ def test_a_failing_route_denies_and_its_traceback_is_logged(caplog: pytest.LogCa
         raise ValueError("password: hunter2")
 
     answer = ask(TestClient(make_app(sp)), "private-orders")
-    assert (answer.status_code, answer.json()) == (403, {"message": ""})
+    assert (answer.status_code, answer.json()) == (500, {"message": ""})
     (record,) = [record for record in caplog.records if record.name == "soundpost.auth"]
     assert record.exc_info is not None
     assert "hunter2" in str(record.exc_info[1])
@@ -282,7 +282,9 @@ def test_a_failure_after_the_answer_does_not_allow(sp: Soundpost, client: TestCl
     def orders(db: Annotated[None, Depends(session)]) -> bool:
         return True
 
-    assert "the commit failed" in reason(ask(client, "private-orders"))
+    answer = ask(client, "private-orders")
+    assert answer.status_code == 500
+    assert "the commit failed" in answer.json()["message"]
 
 
 def test_guests(sp: Soundpost, client: TestClient) -> None:

@@ -128,13 +128,13 @@ def test_aborts_and_denials_are_403_without_a_traceback(
     assert not any(record.exc_info for record in caplog.records)
 
 
-def test_a_route_that_fails_is_403_and_in_the_log(app: Flask, sp: Soundpost, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_route_that_fails_is_500_and_in_the_log(app: Flask, sp: Soundpost, caplog: pytest.LogCaptureFixture) -> None:
     @sp.channels.private("broken")
     def broken(user: str) -> bool:
         raise RuntimeError("oh no")
 
     app.config["SOUNDPOST_DEBUG"] = None
-    assert ask(app, "private-broken").status_code == 403
+    assert ask(app, "private-broken").status_code == 500
     assert any("oh no" in str(record.exc_info) for record in caplog.records)
 
 

@@ -105,7 +105,7 @@ def test_an_application_that_is_not_configured_starts_and_says_so_when_asked(
     def x(user: str) -> bool:
         return True
 
-    assert ask(app, "private-x").status_code == 403
+    assert ask(app, "private-x").status_code == 500
     assert "Soundpost is not configured" in caplog.text
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from quart import Quart, abort, render_template_string, request
+from werkzeug.exceptions import NotFound
 
 from frameworks.flask_apps import CREDENTIALS
 from soundpost import current_socket_id
@@ -57,7 +58,7 @@ async def ask(app: Quart, channel: str, user: str | None = "7", path: str = "/br
 @pytest.mark.parametrize("channel", ["private-orders.7", "private-orders.9", "presence-rooms.x", "private-no", ""])
 @pytest.mark.parametrize("user", ["7", None])
 async def test_answers_are_the_core_s_to_the_byte(app: Quart, sp: Soundpost, channel: str, user: str | None) -> None:
-    endpoint = AuthEndpoint(sp.channels, lambda: sp.broadcast.settings)
+    endpoint = AuthEndpoint(sp.channels, lambda: sp.broadcast.settings, denials=(NotFound,))
     form = f"socket_id=1.2&channel_name={channel}".encode()
     expected = await endpoint.achannel(AuthRequest({}, "", form, "localhost", lambda guard: user))
     answer = await ask(app, channel, user)

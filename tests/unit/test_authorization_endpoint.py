@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +17,7 @@ import pytest
 
 from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, AuthResponse, ChannelRoutes, Denied
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from
+from soundpost.errors import ConfigurationError
 from soundpost.wire.signatures import sign
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -173,7 +174,7 @@ class TestDenied:
         "error",
         [ValueError("s3cret"), KeyError("x"), StopIteration(), RecursionError(), AssertionError(), LookupError()],
     )
-    def test_a_route_that_fails_denies_and_leaks_nothing(
+    def test_a_route_that_fails_is_500_and_leaks_nothing(
         self, ask: Ask, routes: ChannelRoutes, caplog: pytest.LogCaptureFixture, error: Exception
     ) -> None:
         @routes.private("broken")
@@ -185,15 +186,15 @@ class TestDenied:
             raise error
 
         for channel in ("private-broken", "private-broken-too"):
-            assert ask(request(channel)) == AuthResponse(403, '{"message":""}')
-        assert caplog.text.count("denied, because a channel route failed") == 2
+            assert ask(request(channel)) == AuthResponse(500, '{"message":""}')
+        assert caplog.text.count("not authorized, because a channel route failed") == 2
         assert "Traceback" in caplog.text
 
-    def test_a_user_that_cannot_be_found_denies(self, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
+    def test_a_user_who_cannot_be_looked_up_is_a_failure(self, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
         def fails(guard: Any) -> Any:
             raise OSError("the database is away")
 
-        assert ask(AuthRequest({}, "", request().body, "h", fails)).status == 403
+        assert ask(AuthRequest({}, "", request().body, "h", fails)).status == 500
         assert "the database is away" in caplog.text
 
     def test_frameworks_have_denials_of_their_own(
@@ -226,13 +227,17 @@ class TestDebug:
             ("private-orders.8", User(7), "orders returned False"),
             ("private-orders.7", None, "nobody is logged in"),
             ("orders", User(7), "'orders' is no private or presence channel: it needs no authorization"),
-            ("private-encrypted-orders.7", User(7), "is an encrypted channel: set encryption_master_key"),
         ],
     )
     def test_why(self, ask: Ask, channel: str, user: Any, reason: str) -> None:
         answer = ask(request(channel, user))
         assert answer.status == 403
         assert reason in json.loads(answer.body)["message"]
+
+    def test_a_mistake_of_the_application(self, ask: Ask) -> None:
+        answer = ask(request("private-encrypted-orders.7", User(7)))
+        assert answer.status == 500
+        assert "is an encrypted channel: set encryption_master_key" in json.loads(answer.body)["message"]
 
     def test_what_failed(self, ask: Ask, routes: ChannelRoutes) -> None:
         routes.private("broken")(lambda user: user.nothing)
@@ -306,7 +311,7 @@ class TestUsers:
         assert json.loads(json.loads(ask(request("presence-bare", user)).body)["channel_data"])["user_id"] == user_id
 
     def test_a_user_without_an_id(self, ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
-        assert ask(request("presence-bare", object())).status == 403
+        assert ask(request("presence-bare", object())).status == 500
         assert "a user of type object has none of pk, id, user_id, sub, username: give the channel route user_id=" in (
             caplog.text
         )
@@ -326,7 +331,7 @@ class TestUsers:
         assert data == {"user_id": SOCKET_ID, "user_info": {"id": SOCKET_ID, "name": "guest"}}
         data = json.loads(json.loads(ask(request("presence-lobby")).body)["channel_data"])
         assert data["user_id"] == "7"
-        assert ask(request("presence-nameless", None)).status == 403
+        assert ask(request("presence-nameless", None)).status == 500
 
     def test_guards_are_asked_one_after_the_other(self, ask: Ask, routes: ChannelRoutes) -> None:
         asked: list[Any] = []
@@ -351,7 +356,7 @@ class TestUsers:
 
     def test_permissions(self, ask: Ask, endpoint: AuthEndpoint, routes: ChannelRoutes) -> None:
         routes.private("permitted", permission="shop.view")(lambda user: True)
-        assert ask(request("private-permitted")).status == 403, "nobody can tell"
+        assert ask(request("private-permitted")).status == 500, "nobody can tell"
         endpoint.check_permission = lambda user, permission: (user.id, permission) == (7, "shop.view")
         assert ask(request("private-permitted")).status == 200
         assert ask(request("private-permitted", User(8))).status == 403
@@ -417,10 +422,27 @@ class TestSignIn:
         assert ask(request(None, socket_id="x"), sign_in=True).status == 422
 
 
-def test_a_server_that_is_not_configured_denies(routes: ChannelRoutes, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("sign_in", [False, True])
+def test_a_server_that_is_not_configured_is_no_denial(
+    routes: ChannelRoutes, caplog: pytest.LogCaptureFixture, sign_in: bool
+) -> None:
     endpoint = AuthEndpoint(routes, BroadcastSettings)
-    assert endpoint.channel(request()) == AuthResponse(403, '{"message":""}')
+    ask = endpoint.user if sign_in else endpoint.channel
+    assert ask(request()) == AuthResponse(500, '{"message":""}')
     assert "Soundpost is not configured" in caplog.text
+
+
+@pytest.mark.parametrize("debug", [False, True])
+def test_settings_that_cannot_be_read_are_told_in_the_framework_s_debug_mode(
+    routes: ChannelRoutes, debug: bool
+) -> None:
+    def settings() -> BroadcastSettings:
+        raise ConfigurationError("'PORT': no port")
+
+    answer = AuthEndpoint(routes, settings).channel(replace(request(), debug=debug))
+    assert answer == AuthResponse(
+        500, json.dumps({"message": "'PORT': no port" if debug else ""}, separators=(",", ":"))
+    )
 
 
 async def test_blocking_routes_do_not_block_the_event_loop(endpoint: AuthEndpoint, routes: ChannelRoutes) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpResponse, HttpResponseNotAllowed
 from django.http.request import RawPostDataException
 
@@ -58,6 +59,7 @@ def _auth_request(request: Any, find_user: Callable[[Any, str | None], Any]) -> 
         host=request.get_host(),
         user=partial(find_user, request),
         request=request,
+        debug=settings.DEBUG,
     )
 
 

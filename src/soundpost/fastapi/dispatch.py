@@ -172,5 +172,7 @@ class _CapturedResponse:
             detail = read_object(self._body)["detail"]
         except (ValueError, TypeError, LookupError):
             detail = self._body.decode(errors="replace")[:500]
-        kind = Misconfigured if self._status == 422 or self._status >= 500 else Denied
-        return kind(f"a dependency or the route answered {self._status}: {detail}")
+        reason = f"a dependency or the route answered {self._status}: {detail}"
+        if self._status >= 500:
+            return Misconfigured(reason, 500)
+        return Misconfigured(reason) if self._status == 422 else Denied(reason)

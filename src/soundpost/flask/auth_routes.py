@@ -59,6 +59,7 @@ def _auth_request(user: Callable[[str | None], Any]) -> AuthRequest:
         host=request.host,
         user=user,
         request=request._get_current_object(),  # type: ignore[attr-defined]
+        debug=current_app.debug,
     )
 
 

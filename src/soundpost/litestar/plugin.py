@@ -110,6 +110,7 @@ class SoundpostPlugin(InitPlugin):
             host=request.headers.get("host", ""),
             user=lambda guard: self._user(request) if guard is None else None,
             request=request,
+            debug=request.app.debug,
         )
 
 

@@ -70,6 +70,7 @@ class Soundpost(BaseExtension):
             host=request.host,
             user=self._user,
             request=cast(Any, request)._get_current_object(),
+            debug=current_app.debug,
         )
 
 

@@ -49,6 +49,7 @@ async def _auth_request(request: Request, find_user: Callable[[Request, str | No
         host=request.headers.get("host", ""),
         user=partial(find_user, request),
         request=request,
+        debug=bool(getattr(request.app, "debug", False)),
     )
 
 

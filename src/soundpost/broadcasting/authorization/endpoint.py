@@ -1,6 +1,7 @@
 """``/broadcasting/auth`` and ``/broadcasting/user-auth`` for any framework: from a request's parts to a response.
 
-A denied channel is 403. The reason goes to the log ``soundpost.auth``, and to the browser in debug mode only.
+A denied channel is 403. A mistake or a failure of the application itself is 500: a wrong setting, a channel route that
+raises. The reason goes to the log ``soundpost.auth``, and to the browser in debug mode only.
 Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from soundpost.broadcasting.authorization.refusals import Misconfigured, RequestDenied, log_refusal
+from soundpost.broadcasting.authorization.refusals import Misconfigured, RequestDenied, log_refusal, refusal_status
 from soundpost.broadcasting.authorization.requests import AuthQuestion, AuthRequest, read_question
 from soundpost.broadcasting.authorization.responses import (
     AuthResponse,
@@ -51,32 +52,32 @@ class AuthEndpoint:
     """Tells whether a user has the permission that a route asks for; None: routes cannot ask."""
 
     def channel(self, request: AuthRequest) -> AuthResponse:
-        """Return the response to a subscription: 200 with a signature, 403, 413 or 422. Never raises."""
-        return self._run(self._channel(request))
+        """Return the response to a subscription: 200 with a signature, 403, 413, 422 or 500. Never raises."""
+        return self._run(self._channel(request), request)
 
     async def achannel(self, request: AuthRequest) -> AuthResponse:
         """Return the response to a subscription without blocking the event loop."""
-        return await self._arun(self._channel(request))
+        return await self._arun(self._channel(request), request)
 
     def user(self, request: AuthRequest) -> AuthResponse:
-        """Return the response to a sign-in: 200 with a signature, 403, 413 or 422. Never raises."""
-        return self._run(self._user(request))
+        """Return the response to a sign-in: 200 with a signature, 403, 413, 422 or 500. Never raises."""
+        return self._run(self._user(request), request)
 
     async def auser(self, request: AuthRequest) -> AuthResponse:
         """Return the response to a sign-in without blocking the event loop."""
-        return await self._arun(self._user(request))
+        return await self._arun(self._user(request), request)
 
-    def _run(self, steps: Steps[AuthResponse]) -> AuthResponse:
+    def _run(self, steps: Steps[AuthResponse], request: AuthRequest) -> AuthResponse:
         try:
             return run_steps(steps, self.run_async)
         except Exception as error:
-            return self._refusal(error)
+            return self._refusal(error, request)
 
-    async def _arun(self, steps: Steps[AuthResponse]) -> AuthResponse:
+    async def _arun(self, steps: Steps[AuthResponse], request: AuthRequest) -> AuthResponse:
         try:
             return await arun_steps(steps, self.run_sync)
         except Exception as error:
-            return self._refusal(error)
+            return self._refusal(error, request)
 
     def _channel(self, request: AuthRequest) -> Steps[AuthResponse]:
         question = self._question(request, needs_channel=True)
@@ -139,7 +140,7 @@ class AuthEndpoint:
         permission = match.route.permission
         if permission is not None:
             if self.check_permission is None:
-                raise Misconfigured(f"the route asks for the permission {permission!r}, which nothing here can check")
+                raise RouteError(f"the route asks for the permission {permission!r}, which nothing here can check")
             if user is None or not (yield Call(self.check_permission, user, permission)):
                 raise RequestDenied(f"the user has no permission {permission!r}")
         return user
@@ -167,21 +168,22 @@ class AuthEndpoint:
                 return made
         return value
 
-    def _refusal(self, error: Exception) -> AuthResponse:
+    def _refusal(self, error: Exception, request: AuthRequest) -> AuthResponse:
         reason = log_refusal(error, self.denials)
-        status = error.status if isinstance(error, RequestDenied) else 403
-        return refusal_response(status, reason if self._debug() else "")
+        status = refusal_status(error, self.denials)
+        return refusal_response(status, reason if self._debug(request) else "")
 
     def _connection(self) -> ConnectionSettings:
         """Return the connection whose app signs. Raises ConfigurationError if its credentials are incomplete."""
-        connection = self.settings().connection()
-        missing = connection.missing()
-        if missing:
-            raise ConfigurationError(f"channels cannot be authorized: the app's {', '.join(missing)} is not configured")
+        settings = self.settings()
+        connection = settings.connection()
+        missing = connection.missing_in_words(settings.default)
+        if missing is not None:
+            raise ConfigurationError(f"channels cannot be authorized: {missing}")
         return connection
 
-    def _debug(self) -> bool:
+    def _debug(self, request: AuthRequest) -> bool:
         try:
             return self.settings().debug
-        except SoundpostError:
-            return False
+        except SoundpostError:  # the settings are what is wrong
+            return request.debug

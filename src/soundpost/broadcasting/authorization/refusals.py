@@ -1,4 +1,4 @@
-"""Reasons to refuse an auth request: a plain no, or a mistake in the set-up, which somebody has to mend."""
+"""Reasons to refuse an auth request: a plain no, a mistake in the set-up, which somebody has to mend, or a failure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class RequestDenied(Denied):
 
 
 class Misconfigured(RequestDenied):
-    """A page, a proxy or a route is set up wrongly, logged as WARNING: no user will ever get through like this."""
+    """A page or a proxy is set up wrongly, or no route matches, logged as WARNING: no user will ever get through."""
 
 
 def log_refusal(error: Exception, denials: tuple[type[BaseException], ...]) -> str:
@@ -42,11 +42,18 @@ def log_refusal(error: Exception, denials: tuple[type[BaseException], ...]) -> s
         level = logging.WARNING if isinstance(error, Misconfigured) else logging.INFO
         log.log(level, "denied: %s", _one_line(reason))
     elif isinstance(error, SoundpostError):
-        log.error("denied: %s", _one_line(reason))
+        log.error("not authorized, because of a mistake in the application: %s", _one_line(reason))
     else:
-        log.error("denied, because a channel route failed", exc_info=error)
+        log.error("not authorized, because a channel route failed", exc_info=error)
         reason = f"the channel route failed: {type(error).__name__}: {error}"
     return reason
+
+
+def refusal_status(error: Exception, denials: tuple[type[BaseException], ...]) -> int:
+    """Return the HTTP status for a refused request: that of a denial, by default 403; 500 for mistakes and failures."""
+    if isinstance(error, RequestDenied):
+        return error.status
+    return 403 if isinstance(error, (Denied, *denials)) else 500
 
 
 def _one_line(reason: str) -> str:

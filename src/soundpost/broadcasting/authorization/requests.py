@@ -29,6 +29,8 @@ class AuthRequest:
     """Finds the user, by the name of a guard or None; may be a coroutine function."""
     request: Any = None
     """The framework's own request, which callbacks get in ``ctx``."""
+    debug: bool = False
+    """True if the framework is in debug mode, which counts if the settings of Soundpost cannot be read."""
 
 
 class AuthQuestion(NamedTuple):
