@@ -6,7 +6,7 @@ own, by its public interface alone: ``orders.{order_id:int}`` becomes the path `
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import quote
@@ -42,7 +42,8 @@ class Dispatcher:
 
     def __init__(self, channels: ChannelRoutes, user: Operation) -> None:
         self._channels = channels
-        self._user = user
+        self.user = user
+        """The dependency that returns the user."""
         self._private_apps: WeakKeyDictionary[FastAPI, tuple[FastAPI, object]] = WeakKeyDictionary()
 
     async def ask_channel(self, request: AuthRequest, ctx: Context, match: RouteMatch, user: Any) -> RequestOutcome:
@@ -65,6 +66,11 @@ class Dispatcher:
         if guard not in self._channels.guards:
             raise RouteError(f"no guard is called {guard!r}: decorate one with channels.guard({guard!r})")
         return await self._ask(request, f"/guards/{list(self._channels.guards).index(guard)}", RequestOutcome())
+
+    @property
+    def applications(self) -> Iterable[FastAPI]:
+        """The applications that have asked or checked channel routes."""
+        return self._private_apps.keys()
 
     def check(self, app: FastAPI) -> None:
         """Check that FastAPI can call all channel routes. Raises RouteError."""
@@ -95,7 +101,7 @@ class Dispatcher:
         # With the exception handlers of the application: exceptions that they answer deny, and are no failures.
         private = FastAPI(openapi_url=None, exception_handlers=dict(application.exception_handlers))
         private.add_middleware(_OriginalApplication)
-        user = required_user(self._user)
+        user = required_user(self.user)
         for number, route in enumerate(self._channels):
             path = f"/channels/{number}" + "".join(f"/{{{name}}}" for name in route.pattern.parameters)
             find_user = user_found_before if route.guests or route.guards else user

@@ -13,7 +13,7 @@ from soundpost.errors import RouteError
 from soundpost.fastapi.dispatch import Dispatcher
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class DependencyEndpoint(AuthEndpoint):
     """An endpoint that answers auth requests by channel routes with dependencies."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from soundpost.broadcasting.authorization import ChannelRoutes
+from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
 from soundpost.broadcasting.authorization.patterns import Pattern
 from soundpost.broadcasting.authorization.routes import ChannelRoute, RouteKind
 from soundpost.broadcasting.browser import LIBRARIES
@@ -63,7 +64,9 @@ class Soundpost(integration.Soundpost):
         """
         dispatcher = Dispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)
-        endpoint = DependencyEndpoint(self.channels, lambda: self.broadcast.settings, dispatcher=dispatcher)
+        endpoint = remember_endpoint(
+            DependencyEndpoint(self.channels, lambda: self.broadcast.settings, dispatcher=dispatcher)
+        )
         router = APIRouter(prefix=url_prefix, include_in_schema=False)
         auth, user_auth = auth_handlers(endpoint, _unused)
         methods = ["GET", "POST"]

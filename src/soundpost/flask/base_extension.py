@@ -16,6 +16,7 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
+from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
 from soundpost.broadcasting.browser import echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import RouteError
@@ -111,7 +112,7 @@ class BaseExtension:
 
     def _endpoint(self, state: ExtensionState, **options: Any) -> AuthEndpoint:
         denials = (Forbidden, NotFound, Unauthorized)
-        return AuthEndpoint(self.channels, lambda: state.settings, denials=denials, **options)
+        return remember_endpoint(AuthEndpoint(self.channels, lambda: state.settings, denials=denials, **options))
 
     def _url_prefix_for(self, app: App) -> str:
         return self._url_prefix or app.config.get(URL_PREFIX) or "/broadcasting"

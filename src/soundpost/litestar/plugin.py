@@ -18,6 +18,7 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.body import MAX_BODY, OVERLONG_BODY
+from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
 from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
 from soundpost.broadcasting.browser import LIBRARIES, Html, echo_options, echo_script, library_text, versioned
 from soundpost.broadcasting.settings import BroadcastSettings
@@ -52,7 +53,9 @@ class SoundpostPlugin(InitPlugin):
         self._user = user or (lambda request: request.scope.get("user"))
         self._url_prefix = url_prefix.rstrip("/")
         denials = (NotAuthorizedException, NotFoundException, PermissionDeniedException)
-        self._endpoint = AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=denials)
+        self._endpoint = remember_endpoint(
+            AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=denials)
+        )
         if settings is not None:
             self.broadcast.configure(settings)
 

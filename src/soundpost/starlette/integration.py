@@ -19,6 +19,7 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
+from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
 from soundpost.broadcasting.browser import LIBRARIES, Html, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
@@ -95,7 +96,9 @@ class Soundpost:
         with 401 or 403 means nobody, too. ``url_prefix`` is the path before the routes. ``config`` answers with
         :meth:`echo_options`, ``pusher.min.js`` and ``echo.iife.js`` with the libraries.
         """
-        endpoint = AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
+        endpoint = remember_endpoint(
+            AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
+        )
         auth, user_auth = auth_handlers(endpoint, partial(_find_user, user))
         return [
             Route(f"{url_prefix}/auth", auth, methods=["GET", "POST"], name=AUTH),

@@ -6,16 +6,20 @@ import asyncio
 import base64
 import copy
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlencode
 
-from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, AuthResponse
+from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, AuthResponse, channels
+from soundpost.broadcasting.authorization.known_endpoints import known_endpoints
 from soundpost.broadcasting.authorization.limits import app_limits
 from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
+from soundpost.documentation import page
+from soundpost.errors import RouteError
 
 SOCKET_ID: Final = "1234.5678"
 _SETTINGS: Final = BroadcastSettings(
@@ -32,20 +36,16 @@ _SETTINGS: Final = BroadcastSettings(
 
 
 class AuthorizationTester:
-    """A tester of an endpoint's channel routes, for any user; None is a guest.
+    """A tester of channel routes, for any user; None is a guest.
 
-    Channels are named in full: ``private-orders.7``. Callbacks may be synchronous or asynchronous. Asynchronous tests
-    use the methods with ``a``, so that callbacks run in the test's event loop. ``request`` is the framework's request
-    for callbacks, as ``ctx.request``.
+    The routes are those of ``endpoint``. Without one they are those of the newest application in this process that has
+    a route for the channel, or of :data:`soundpost.channels`. Channels are named in full: ``private-orders.7``.
+    Callbacks may be synchronous or asynchronous. Asynchronous tests use the methods with ``a``, so that callbacks run
+    in the test's event loop. ``request`` is the framework's request for callbacks, as ``ctx.request``.
     """
 
-    def __init__(self, endpoint: AuthEndpoint) -> None:
-        settings = _settings_like(endpoint)
-        routes = copy.copy(endpoint.routes)
-        routes.guards = {}  # the user is given
-        self._endpoint = replace(
-            endpoint, routes=routes, settings=lambda: settings, run_async=endpoint.run_async or _run_anywhere
-        )
+    def __init__(self, endpoint: AuthEndpoint | None = None) -> None:
+        self._endpoint = endpoint
 
     def assert_allowed(self, user: Any, channel: ChannelLike, *, request: Any = None) -> None:
         """Fail unless the user may subscribe; the AssertionError has the reason."""
@@ -76,10 +76,43 @@ class AuthorizationTester:
         return _member(await self._aask(user, channel, request), user, channel).get("user_info", {})
 
     def _ask(self, user: Any, channel: ChannelLike, request: Any) -> AuthResponse:
-        return self._endpoint.channel(_request(user, channel, request))
+        with self._question(user, channel, request) as (endpoint, question):
+            return endpoint.channel(question)
 
     async def _aask(self, user: Any, channel: ChannelLike, request: Any) -> AuthResponse:
-        return await self._endpoint.achannel(_request(user, channel, request))
+        with self._question(user, channel, request) as (endpoint, question):
+            return await endpoint.achannel(question)
+
+    @contextmanager
+    def _question(self, user: Any, channel: ChannelLike, request: Any) -> Iterator[tuple[AuthEndpoint, AuthRequest]]:
+        endpoint = _for_tests(self._endpoint or _endpoint_for(name_of(channel)))
+        if hasattr(endpoint, "dispatcher"):  # of FastAPI
+            from soundpost.testing.dependencies import acting_as
+
+            with acting_as(user, cast(Any, endpoint)) as made:
+                yield endpoint, _request(user, channel, request or made)
+        else:
+            endpoint.routes = copy.copy(endpoint.routes)
+            endpoint.routes.guards = {}  # the user is given
+            yield endpoint, _request(user, channel, request)
+
+
+def _endpoint_for(channel: str) -> AuthEndpoint:
+    """Return the endpoint whose routes a channel belongs to. Raises RouteError if no routes are known."""
+    known = [*known_endpoints(), AuthEndpoint(channels, lambda: _SETTINGS)]
+    found = next((each for each in known if each.routes.find(channel) is not None), None)
+    if found is None and not any(len(each.routes) for each in known):
+        raise RouteError(
+            f"{channel}: no channel routes are known. Import the module with them in the test, as it is imported when "
+            "your application starts; or return their AuthEndpoint from a fixture soundpost_auth_endpoint. See "
+            f"{page('testing', 'who-may-subscribe-soundpost_auth')}"
+        )
+    return found or max(known, key=lambda each: len(each.routes))
+
+
+def _for_tests(endpoint: AuthEndpoint) -> AuthEndpoint:
+    settings = _settings_like(endpoint)
+    return replace(endpoint, settings=lambda: settings, run_async=endpoint.run_async or _run_anywhere)
 
 
 def _settings_like(endpoint: AuthEndpoint) -> BroadcastSettings:

@@ -29,7 +29,7 @@ from soundpost.errors import ConfigurationError, RouteError, SoundpostError
 from soundpost.wire.channel_names import Kind, kind_of
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False, weakref_slot=True)
 class AuthEndpoint:
     """An endpoint that answers auth requests by channel routes, with settings for the framework it belongs to."""
 
