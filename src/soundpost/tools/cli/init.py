@@ -1,114 +1,184 @@
-"""Command ``soundpost init``: a ``soundpost.toml`` with fresh credentials."""
+"""Command ``soundpost init``: credentials for a project, and what its framework needs."""
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from soundpost.tools.setup.frameworks import Framework
+
 if TYPE_CHECKING:
-    from soundpost.config.credentials import Credentials
+    from soundpost.tools.setup.changes import ByHand
+    from soundpost.tools.setup.plan import Setup
 
 
 def init(
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists, credentials and all.")] = False,
-    config: Annotated[Path, typer.Option(help="File to write.")] = Path("soundpost.toml"),
+    framework: Annotated[
+        Framework | None,
+        typer.Option(help="Framework to set up; none: credentials only.", show_default="the one found in the folder"),
+    ] = None,
+    directory: Annotated[
+        Path, typer.Option(help="Folder of the project.", file_okay=False, exists=True, show_default="this folder")
+    ] = Path(),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Write without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a soundpost.toml that exists, credentials and all.")
+    ] = False,
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Write the credentials to this file, and set up no framework.", show_default=False),
+    ] = None,
 ) -> None:
-    """Write soundpost.toml with fresh credentials, and print the lines for backend and frontend.
+    """Set a project up: write soundpost.toml with fresh credentials, and add what its framework needs.
 
-    The file is readable by its owner only. A file that exists is left alone.
+    Looks for Django (manage.py), FastAPI, Starlette, Flask, Quart, Litestar and Laravel (composer.json). Shows each
+    file and asks once; where nobody can be asked, it writes at once. Files that exist only get insertions. What cannot
+    be inserted safely is printed. A second call finds nothing to do.
 
     \b
     [bold]Examples[/]
     soundpost init
+    soundpost init --dry-run
+    soundpost init --framework flask
     soundpost init --config /etc/soundpost/soundpost.toml
     """
-    from soundpost.config import ServerSettings
-    from soundpost.config.credentials import generate
-    from soundpost.core.app_settings import AppSettings
-    from soundpost.tools.cli.addresses import local_address
-    from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
+    if config is not None:
+        _only_credentials(config, force=force)
+        return
+    from soundpost.tools.setup.plan import plan_setup
+    from soundpost.tools.setup.project import find_project
 
-    credentials = generate()
-    _write(config, _file_text(credentials), replace=force)
-    app = AppSettings(id=credentials.id, key=credentials.key, secret=credentials.secret)
-    address = local_address(ServerSettings())
-    option = "" if config == Path("soundpost.toml") else f" --config {config}"
-    typer.echo(f"Wrote {config} (readable by you only). Start the server with: soundpost start{option}")
-    _warn_of_rivals(config, credentials.id)
-    typer.echo(f"\nBackend, .env\n\n{_indented(dotenv_lines(app, address, address))}")
-    typer.echo(f"\nFrontend\n\n{_indented(echo_snippet(app.key, address))}\n")
+    directory = directory.resolve()
+    setup = plan_setup(find_project(directory, framework), replace=force)
+    _show(setup, directory)
+    if not setup.changes.files:
+        _say_by_hand(setup.changes.by_hand)
+        if not setup.changes.by_hand:
+            typer.echo("Nothing to do: all of this is there already.")
+        return
+    if dry_run:
+        _say_by_hand(setup.changes.by_hand)
+        typer.echo("Nothing was written, because of --dry-run.")
+        return
+    if not yes and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("Write this?", default=True):
+        typer.echo("Nothing was written.")
+        raise typer.Exit(1)
+    _write(setup)
+    _finish(setup, directory)
 
 
-def _write(path: Path, text: str, *, replace: bool) -> None:
-    """Write ``path`` with mode 600. Raises ConfigurationError on failure, and for a file not to be replaced."""
-    import secrets
+def _only_credentials(config: Path, *, force: bool) -> None:
+    """Write the file with credentials, and nothing else. Raises ConfigurationError."""
+    from soundpost.tools.cli.invocation import soundpost_command
+    from soundpost.tools.setup.changes import Changes
+    from soundpost.tools.setup.credentials_file import already_there, plan_credentials
+    from soundpost.tools.setup.frameworks import Framework
+    from soundpost.tools.setup.plan import Setup
+    from soundpost.tools.setup.project import Project
 
+    change = plan_credentials(config, str(config), replace=force)
+    if change is None:
+        raise already_there(str(config))
+    _write(Setup(Project(Framework.NONE, Path()), Changes(files=[change]), config))
+    typer.echo(
+        f"Wrote {config} (readable by you only). Start the server with: {soundpost_command()} start --config {config}"
+    )
+    _warn_of_rivals(config, Path.cwd())
+
+
+def _show(setup: Setup, directory: Path) -> None:
+    """Print the project, the list of files, and the differences."""
+    from soundpost.tools.setup.frameworks import Framework
+    from soundpost.tools.setup.preview import differences, shown, summary
+
+    project, files = setup.project, setup.changes.files
+    if project.framework is not Framework.NONE:
+        place = f": {shown(project.files[0], directory)}" if project.files else ""
+        typer.secho(f"{project.framework.display_name}{place}", bold=True)
+    for line in summary(files, directory):
+        typer.echo(f"  {line}")
+    for change in files:
+        lines = list(differences(change, directory))
+        if lines:
+            typer.echo()
+        for line in lines:
+            colour = {"+": typer.colors.GREEN, "-": typer.colors.RED}.get(line[:1])
+            typer.secho(line, fg=colour)
+    if files:
+        typer.echo()
+    for note in setup.changes.notes:
+        typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
+
+
+def _write(setup: Setup) -> None:
+    """Write all files; one that cannot be written becomes lines for a person.
+
+    Raises ConfigurationError if that file is the one with the credentials.
+    """
     from soundpost.errors import ConfigurationError
+    from soundpost.tools.setup.changes import ByHand
+    from soundpost.tools.setup.preview import shown
+    from soundpost.tools.setup.source import UneditableError
+    from soundpost.tools.setup.writing import write
 
-    target = path.with_name(f".{path.name}.{secrets.token_hex(4)}") if replace else path
-    try:
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    for change in list(setup.changes.files):
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-            if replace:
-                target.replace(path)
-        except BaseException:
-            target.unlink()
-            raise
-    except FileExistsError:
-        raise ConfigurationError(
-            f"{path} exists already and was left as it is; --force replaces it, and its credentials with it"
-        ) from None
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}") from None
+            write(change)
+        except UneditableError as error:
+            place = shown(change.path, setup.project.directory)
+            if change.private:
+                raise ConfigurationError(f"{place}: {error}") from None
+            setup.changes.files.remove(change)
+            lines = change.by_hand.lines if change.by_hand else tuple(change.after.decode().splitlines())
+            setup.changes.by_hand.append(ByHand(place, str(error), lines))
 
 
-def _warn_of_rivals(config: Path, app_id: str) -> None:
+def _finish(setup: Setup, directory: Path) -> None:
+    """Print what was written, what is to be added by hand, and the next steps."""
+    from soundpost.tools.cli.invocation import soundpost_command
+    from soundpost.tools.setup.next_steps import next_steps
+    from soundpost.tools.setup.preview import shown
+
+    written = [shown(change.path, directory) for change in setup.changes.files]
+    if written:
+        typer.echo(f"Wrote {', '.join(written)}.")
+    _say_by_hand(setup.changes.by_hand)
+    if setup.credentials is not None:
+        _warn_of_rivals(setup.credentials, setup.project.directory)
+    typer.secho("\nNext", bold=True)
+    if setup.project.directory.resolve() != Path.cwd():
+        typer.echo(f"   cd {setup.project.directory}")
+    for line in next_steps(setup.project, soundpost_command()):
+        typer.echo(f"   {line}".rstrip())
+
+
+def _say_by_hand(found: list[ByHand]) -> None:
+    from soundpost.tools.setup.preview import by_hand
+
+    for each in found:
+        typer.echo()
+        for line in by_hand(each):
+            typer.echo(line)
+    if found:
+        typer.echo()
+
+
+def _warn_of_rivals(config: Path, directory: Path) -> None:
     """Warn if the environment or ``.env`` would replace the new credentials."""
     from soundpost.config import load
+    from soundpost.environment.toml_document import read_toml
     from soundpost.errors import ConfigurationError
 
     try:
-        loaded = load(environ=os.environ, directory=Path.cwd(), config_file=config)
-        problem = "" if any(app.id == app_id for app in loaded.settings.apps) else "\n".join(loaded.warnings)
+        ids = {app.get("id") for app in read_toml(config, str(config)).get("apps", ())}
+        loaded = load(environ=os.environ, directory=directory, config_file=config)
+        problem = "" if ids & {app.id for app in loaded.settings.apps} else "\n".join(loaded.warnings)
     except ConfigurationError as error:
         problem = str(error)
     if problem:
         typer.secho(f"warning: {problem}", fg=typer.colors.YELLOW, err=True)
-
-
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" if line else "" for line in text.splitlines())
-
-
-def _file_text(credentials: Credentials) -> str:
-    return f"""\
-# Soundpost. Environment variables win over this file: SOUNDPOST_SERVER_PORT, SOUNDPOST_APP_SECRET, …
-# "${{NAME}}" in a text is the environment variable of that name. Sizes are in bytes, times in seconds.
-
-[server]
-host = "0.0.0.0"
-port = 8080
-# path = "/ws"                  # prefix of every path
-# hostname = "ws.example.com"   # under which clients reach the server
-# max_request_size = 262144
-# playground = true             # a page to try the server with; it lets its visitors publish
-# tls = {{ certificate = "/etc/ssl/fullchain.pem", key = "/etc/ssl/privkey.pem" }}
-
-[[apps]]
-id = "{credentials.id}"
-key = "{credentials.key}"
-secret = "{credentials.secret}"
-# allowed_origins = ["example.com", "*.example.com"]
-# max_connections = 10000
-# max_message_size = 16384
-# activity_timeout = 30
-# ping_interval = 60
-# accept_client_events_from = "members"   # or "none"
-# subscription_count = false              # tell subscribers how many they are
-# rate_limiting = {{ enabled = true, max_attempts = 60, decay_seconds = 60, terminate_on_limit = false }}
-"""

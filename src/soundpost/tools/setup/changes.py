@@ -1,0 +1,69 @@
+"""Changes of a project's files: new files, insertions, and lines that a person must add."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from soundpost.tools.setup.source import UneditableError
+
+
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """Lines that a person must add to a file, and why."""
+
+    place: str
+    reason: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A file to write."""
+
+    path: Path
+    after: bytes = field(repr=False)
+    before: bytes | None = field(default=None, repr=False)
+    """The present bytes; None for a new file."""
+    encoding: str = "utf-8"
+    private: bool = False
+    """True for a file with secrets: readable by its owner only, and never shown."""
+    replaces: bool = False
+    """True for a new file in place of one that is there, which is thrown away."""
+    what: str = ""
+    """The file's purpose, for a new file: ``credentials``."""
+    by_hand: ByHand | None = None
+    """The same as lines for a person, in case that the file cannot be written."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """All that is to do in a project."""
+
+    files: list[Change] = field(default_factory=list)
+    by_hand: list[ByHand] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """Sentences about what was found, and what follows from it."""
+
+    def add(self, other: Changes) -> None:
+        """Add the changes of another one."""
+        self.files += other.files
+        self.by_hand += other.by_hand
+        self.notes += other.notes
+
+
+def editable(path: Path, directory: Path) -> Path:
+    """Return the file itself behind links. Raises UneditableError if insertions must not be written there."""
+    try:
+        real = path.resolve(strict=True)
+        mode = real.stat().st_mode
+    except (OSError, RuntimeError):
+        raise UneditableError("it cannot be found") from None
+    if not real.is_relative_to(directory.resolve()):
+        raise UneditableError(f"it is a link to {real}, outside of this folder")
+    if not stat.S_ISREG(mode):
+        raise UneditableError("it is no ordinary file")
+    if not mode & stat.S_IWUSR:
+        raise UneditableError("it is read-only")
+    return real

@@ -1,0 +1,247 @@
+"""Set-up of a Django project: settings, URLs, and a module for channel routes."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from soundpost.tools.setup.brackets import append, prepend
+from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
+from soundpost.tools.setup.django_settings import DjangoSettings, SettingsFile, module_file, settings_module
+from soundpost.tools.setup.names import (
+    add_import,
+    add_to_import,
+    bound_names,
+    dotted_name,
+    imported_as,
+    string_constants,
+)
+from soundpost.tools.setup.project import Project
+from soundpost.tools.setup.search import modules_with
+from soundpost.tools.setup.source import Insertion, PythonSource, UneditableError
+
+_LISTS: Final = {"INSTALLED_APPS": "soundpost.django", "MIDDLEWARE": "soundpost.django.SocketIdMiddleware"}
+_URLS: Final = "soundpost.django.urls"
+_SETTINGS_LINES: Final = tuple(f'{name} += ["{item}"]' for name, item in _LISTS.items())
+_URL_LINES: Final = (
+    "from django.urls import include, path",
+    "",
+    f'urlpatterns = [path("broadcasting/", include("{_URLS}")), *urlpatterns]',
+)
+_CHANNELS: Final = '''\
+"""Channel routes: who may subscribe to private and presence channels."""
+
+# from soundpost import channels
+#
+#
+# @channels.private("orders.{order_id:int}")
+# def order(user, order_id: int) -> bool:
+#     return user.is_staff  # the answer for the signed-in user
+'''
+
+
+def plan_django(project: Project) -> Changes:
+    """Return what the project needs; nothing for what it has already."""
+    module = settings_module(project.files[0]) if project.files else None
+    changes = Changes()
+    if module is None:
+        reason = "manage.py does not say which settings module it uses" if project.files else "there is no manage.py"
+        changes.by_hand += [ByHand("the settings", reason, _SETTINGS_LINES), ByHand("the URLs", reason, _URL_LINES)]
+        return changes
+    try:
+        settings = DjangoSettings(module, project.directory)
+    except UneditableError as error:
+        changes.by_hand += [
+            ByHand(f"the settings, {module}", str(error), _SETTINGS_LINES),
+            ByHand("the URLs", str(error), _URL_LINES),
+        ]
+        return changes
+    _plan_settings(settings, project.directory, changes)
+    _plan_urls(settings, project.directory, changes)
+    _plan_channels(settings, project.directory, changes)
+    return changes
+
+
+def credentials_in_settings(project: Project) -> bool:
+    """Tell whether the settings have credentials of their own, so that no other file needs any."""
+    settings = settings_of(project)
+    found = settings.definition("SOUNDPOST") if settings is not None else None
+    if found is None:
+        return False
+    if isinstance(found[1], ast.Dict):
+        return any(text.upper() in ("APP_ID", "URL", "CONNECTIONS") for text in string_constants(found[1]))
+    return True
+
+
+def settings_of(project: Project) -> DjangoSettings | None:
+    """Return the settings of a project; None if they cannot be read."""
+    module = settings_module(project.files[0]) if project.files else None
+    try:
+        return None if module is None else DjangoSettings(module, project.directory)
+    except UneditableError:
+        return None
+
+
+def _plan_settings(settings: DjangoSettings, directory: Path, changes: Changes) -> None:
+    """Add the changes of the modules that define the two lists; usually one module has both."""
+    insertions: dict[Path, list[Insertion]] = {}
+    lines: dict[Path, list[str]] = {}
+    files: dict[Path, SettingsFile] = {}
+    for name, item in _LISTS.items():
+        if settings.has_text(item):
+            continue
+        line = f'{name} += ["{item}"]'
+        found = settings.definition(name)
+        file = found[0] if found else settings.files[0]
+        try:
+            if found is None:
+                raise UneditableError(f"it sets no {name} that can be read without running it")
+            editable(file.path, directory)
+            insertions.setdefault(file.path, []).extend(_added(file, name, found[1], item))
+            lines.setdefault(file.path, []).append(line)
+            files[file.path] = file
+        except UneditableError as error:
+            changes.by_hand.append(ByHand(_shown(file.path, directory), str(error), (line,)))
+    for path, file in files.items():
+        _add(changes, directory, file.source, path, insertions[path], tuple(lines[path]))
+
+
+def _added(file: SettingsFile, name: str, value: ast.expr, item: str) -> list[Insertion]:
+    """Return the insertions that add a text to a list of the settings: into the list itself, or behind it."""
+    target = _literal(value) or _of_third_parties(file, value)
+    if target is not None:
+        try:
+            return append(file.source, target, _quoted(file.source, target, item))
+        except UneditableError:
+            pass  # a tuple without brackets
+    return [file.source.after(file.bindings(name)[-1], f'{name} = [*{name}, "{item}"]')]
+
+
+def _literal(value: ast.expr) -> ast.List | ast.Tuple | None:
+    """Return the last list or tuple in a sum, or the value itself."""
+    if isinstance(value, ast.List | ast.Tuple):
+        return value
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        return _literal(value.right) or _literal(value.left)
+    return None
+
+
+def _of_third_parties(file: SettingsFile, value: ast.expr) -> ast.List | ast.Tuple | None:
+    """Return the list ``THIRD_PARTY_APPS`` or the like in ``INSTALLED_APPS = DJANGO_APPS + THIRD_PARTY_APPS``."""
+    for node in ast.walk(value):
+        if isinstance(node, ast.Name) and "THIRD" in node.id.upper():
+            found = file.value(node.id)
+            if isinstance(found, ast.List | ast.Tuple):
+                return found
+    return None
+
+
+def _quoted(source: PythonSource, value: ast.List | ast.Tuple, item: str) -> str:
+    quote = "'" if value.elts and source.code(value.elts[-1]).startswith("'") else '"'
+    return f"{quote}{item}{quote}"
+
+
+def _plan_urls(settings: DjangoSettings, directory: Path, changes: Changes) -> None:
+    if any(_URLS in string_constants(source.tree) for _, source in modules_with(directory, _URLS)):
+        return
+    module = settings.text("ROOT_URLCONF")
+    path = module_file(directory, module) if module else None
+    if path is None:
+        reason = f"there is no module {module}" if module else "the settings name no ROOT_URLCONF as a plain text"
+        changes.by_hand.append(ByHand("the URLs", reason, _URL_LINES))
+        return
+    try:
+        source = PythonSource.read(editable(path, directory))
+        insertions = _url_insertions(source)
+    except UneditableError as error:
+        changes.by_hand.append(ByHand(_shown(path, directory), str(error), _URL_LINES))
+        return
+    _add(changes, directory, source, path, insertions, _URL_LINES)
+
+
+def _url_insertions(source: PythonSource) -> list[Insertion]:
+    """Return the insertions of the URL, as the first one: behind a pattern for all paths nothing is found."""
+    tree = source.tree
+    names = {name: imported_as(tree, "django.urls", name) for name in ("path", "include")}
+    imports = []
+    missing = [name for name, bound in names.items() if bound is None]
+    for name in missing:
+        if name in bound_names(tree) and imported_as(tree, "django.conf.urls", name) is None:
+            raise UneditableError(f"it uses the name {name} for something else")
+    if len(missing) == 2:
+        imports = [add_import(source, _URL_LINES[0])]
+    elif missing:
+        added = add_to_import(source, "django.urls", missing[0])
+        imports = [added or add_import(source, f"from django.urls import {missing[0]}")]
+    entry = f'{names["path"] or "path"}("broadcasting/", {names["include"] or "include"}("{_URLS}"))'
+    bindings = [each for each in tree.body if isinstance(each, ast.Assign | ast.AnnAssign) and _binds_patterns(each)]
+    if not bindings:
+        raise UneditableError("it has no urlpatterns that can be read without running it")
+    value = bindings[-1].value
+    target = _first_literal(value) if value is not None else None
+    if target is not None and dotted_name(target) is None:
+        return [*imports, *prepend(source, target, entry)]
+    return [*imports, source.after(bindings[-1], f"urlpatterns = [{entry}, *urlpatterns]")]
+
+
+def _binds_patterns(statement: ast.Assign | ast.AnnAssign) -> bool:
+    nodes = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    return any(dotted_name(node) == "urlpatterns" for node in nodes)
+
+
+def _first_literal(value: ast.expr) -> ast.List | None:
+    """Return the list at the beginning of a sum, or the value itself."""
+    if isinstance(value, ast.List):
+        return value
+    if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add):
+        return _first_literal(value.left)
+    return None
+
+
+def _plan_channels(settings: DjangoSettings, directory: Path, changes: Changes) -> None:
+    """Add ``channels.py`` to the first app of the project itself, if no app has one."""
+    folders = list(dict.fromkeys(own_apps(settings, directory)))
+    if not folders or any((folder / name).exists() for folder in folders for name in ("channels.py", "channels")):
+        return
+    path = folders[0] / "channels.py"
+    changes.files.append(Change(path, _CHANNELS.encode(), what="routes of private channels, an example in comments"))
+
+
+def own_apps(settings: DjangoSettings, directory: Path) -> Iterator[Path]:
+    """Yield the folders of the installed apps that are in the project."""
+    for file in settings.files:
+        for statement in file.source.tree.body:
+            if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+                continue
+            nodes = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            if any((dotted_name(node) or "").endswith("APPS") for node in nodes):
+                for text in string_constants(statement):
+                    folder = directory.joinpath(*text.partition(".apps.")[0].split("."))
+                    if (folder / "__init__.py").is_file() or (folder / "apps.py").is_file():
+                        yield folder
+
+
+def _add(
+    changes: Changes,
+    directory: Path,
+    source: PythonSource,
+    path: Path,
+    insertions: list[Insertion],
+    lines: tuple[str, ...],
+) -> None:
+    """Add a changed file; its lines for a person if it cannot be changed."""
+    place = _shown(path, directory)
+    try:
+        real = editable(path, directory)
+        after = source.with_insertions(insertions)
+    except UneditableError as error:
+        changes.by_hand.append(ByHand(place, str(error), lines))
+        return
+    by_hand = ByHand(place, "", lines)
+    changes.files.append(Change(real, after, before=source.data, encoding=source.encoding, by_hand=by_hand))
+
+
+def _shown(path: Path, directory: Path) -> str:
+    return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)

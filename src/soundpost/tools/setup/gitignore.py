@@ -1,0 +1,69 @@
+"""The line in ``.gitignore`` that keeps a file with secrets out of a repository."""
+
+from __future__ import annotations
+
+import re
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
+from soundpost.tools.setup.search import read_small
+from soundpost.tools.setup.source import UneditableError
+
+
+def plan_gitignore(path: Path) -> Changes:
+    """Return the line for the file at ``path``; nothing outside of a repository, or if the file is ignored already."""
+    repository = next((folder for folder in (path.parent, *path.parent.parents) if (folder / ".git").exists()), None)
+    if repository is None or _is_ignored(path, repository):
+        return Changes()
+    own, top = path.parent / ".gitignore", repository / ".gitignore"
+    file = top if top.exists() and not own.exists() else own
+    line = path.name
+    if not file.exists() and not file.is_symlink():
+        return Changes(files=[Change(file, f"{line}\n".encode(), what="keeps the credentials out of the repository")])
+    try:
+        real = editable(file, repository)
+        before = real.read_bytes()
+    except (UneditableError, OSError) as error:
+        reason = str(error) if isinstance(error, UneditableError) else "it cannot be read"
+        return Changes(by_hand=[ByHand(".gitignore", reason, (line,))])
+    by_hand = ByHand(".gitignore", "", (line,))
+    return Changes(files=[Change(real, _with_line(before, line), before=before, encoding="latin-1", by_hand=by_hand)])
+
+
+def _with_line(before: bytes, line: str) -> bytes:
+    """Return the file with one line more, in the form of the others: with their line break, and an end like theirs."""
+    line_break = b"\r\n" if b"\r\n" in before else b"\n"
+    if not before or before.endswith(b"\n"):
+        return before + line.encode() + line_break
+    return before + line_break + line.encode()
+
+
+def _is_ignored(path: Path, repository: Path) -> bool:
+    """Tell whether a pattern of the repository matches the file's name or path; the last pattern that matches decides.
+
+    Git itself is not asked: a repository's configuration can let git run programs.
+    """
+    folders = [folder for folder in reversed(path.parents) if folder.is_relative_to(repository)]
+    files = [repository / ".git" / "info" / "exclude", *(folder / ".gitignore" for folder in folders)]
+    ignored = False
+    for file in files:
+        base = repository if file.name == "exclude" else file.parent
+        for line in re.split(r"\r?\n", read_small(file).decode("utf-8", "replace")):
+            pattern = line.rstrip()
+            if not pattern or pattern.startswith("#"):
+                continue
+            negated = pattern.startswith("!")
+            if _matches(pattern.removeprefix("!"), path.relative_to(base)):
+                ignored = not negated
+    return ignored
+
+
+def _matches(pattern: str, path: Path) -> bool:
+    """Tell whether a pattern of ``.gitignore`` matches a file, or one of the folders around the file."""
+    is_folder = pattern.endswith("/")
+    pattern = pattern.rstrip("/").removeprefix("**/")
+    candidates = list(path.parents)[:-1] if is_folder else [path, *list(path.parents)[:-1]]
+    if "/" in pattern:
+        return any(fnmatchcase(each.as_posix(), pattern.lstrip("/")) for each in candidates)
+    return any(fnmatchcase(each.name, pattern) for each in candidates)

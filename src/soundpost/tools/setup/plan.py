@@ -1,0 +1,70 @@
+"""The whole plan of a project's set-up: its credentials, its code, and what keeps the credentials secret."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from soundpost.environment.toml_document import FILE_NAME
+from soundpost.tools.setup.application_files import plan_application
+from soundpost.tools.setup.changes import Changes
+from soundpost.tools.setup.credentials_file import plan_credentials
+from soundpost.tools.setup.django_files import credentials_in_settings, plan_django, settings_of
+from soundpost.tools.setup.frameworks import Framework
+from soundpost.tools.setup.gitignore import plan_gitignore
+from soundpost.tools.setup.laravel import plan_laravel
+from soundpost.tools.setup.preview import shown
+from soundpost.tools.setup.project import Project
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A project, and all that is to do in it."""
+
+    project: Project
+    changes: Changes
+    credentials: Path | None
+    """The file ``soundpost.toml``; None where another place has the credentials."""
+
+
+def plan_setup(project: Project, *, replace: bool = False) -> Setup:
+    """Return what a project needs; ``replace`` makes new credentials in any case. Raises ConfigurationError."""
+    changes = Changes()
+    if project.framework is Framework.LARAVEL:
+        changes.add(plan_laravel(project))
+        changes.add(plan_gitignore(project.directory / ".env"))
+        return Setup(project, changes, None)
+    path = _home(project) / FILE_NAME
+    wanted = project.framework is not Framework.DJANGO or replace or not credentials_in_settings(project)
+    if wanted:
+        file = plan_credentials(path, shown(path, project.directory), replace=replace)
+        changes.files += [file] if file is not None else []
+        changes.add(plan_gitignore(path))
+    else:
+        changes.notes.append(f"settings.SOUNDPOST has credentials already: no {FILE_NAME} is needed")
+    if project.framework is Framework.DJANGO:
+        changes.add(plan_django(project))
+    elif project.framework is not Framework.NONE:
+        changes.add(plan_application(project))
+    changes.notes += _notes(project)
+    return Setup(project, changes, path if wanted else None)
+
+
+def _home(project: Project) -> Path:
+    """Return the folder of ``soundpost.toml``: where the project's commands are called, in Django ``BASE_DIR``."""
+    settings = settings_of(project) if project.framework is Framework.DJANGO else None
+    base = settings.base_dir() if settings is not None else None
+    return base if base is not None and base.is_dir() else project.directory
+
+
+def _notes(project: Project) -> list[str]:
+    notes = []
+    for name in ("soundpost.py", "soundpost/__init__.py"):
+        if (project.directory / name).exists():
+            notes.append(f"{name} hides the package of the same name from your code: give it another name")
+    for sign in project.others[:1]:
+        notes.append(
+            f"{sign.framework.display_name} is here too, in {shown(sign.path, project.directory)}: "
+            f"set it up with --framework {sign.framework.value}"
+        )
+    return notes

@@ -1,0 +1,52 @@
+"""What is going to be written, for a person: a line for each file, and the differences."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from difflib import unified_diff
+from pathlib import Path
+from typing import Final
+
+from soundpost.redaction import REDACTED
+from soundpost.tools.setup.changes import ByHand, Change
+from soundpost.wire.printable import printable
+
+_SECRET: Final = re.compile(
+    r"(?i)(\w*(?:secret|passw|token|credential|(?:api|master|encryption|private)_?key)\w*[\"']?\s*[=:]\s*)(?=\S).*"
+)
+
+
+def summary(files: list[Change], directory: Path) -> Iterator[str]:
+    """Yield a line for each file: what happens to it, its path, and its purpose."""
+    paths = [shown(change.path, directory) for change in files]
+    width = max(map(len, paths), default=0)
+    for change, path in zip(files, paths, strict=True):
+        verb = "change" if change.before is not None else "replace" if change.replaces else "new"
+        yield f"{verb:<8} {path:<{width}}  {change.what}".rstrip()
+
+
+def differences(change: Change, directory: Path) -> Iterator[str]:
+    """Yield the lines of the unified diff of a file that is changed; texts that may be secret are not shown."""
+    if change.before is None:
+        return
+    before, after = (data.decode(change.encoding).splitlines() for data in (change.before, change.after))
+    path = shown(change.path, directory)
+    context = 0 if change.path.name.startswith(".env") else 2  # any line there may be a secret
+    for line in unified_diff(before, after, path, path, n=context, lineterm=""):
+        yield printable(_SECRET.sub(rf"\1{REDACTED}", line)).replace("\\t", "\t")
+
+
+def by_hand(each: ByHand) -> Iterator[str]:
+    """Yield the lines that a person must add, with the reason."""
+    yield f"Add by hand to {each.place}, as {each.reason}:" if each.reason else f"Add by hand to {each.place}:"
+    yield ""
+    yield from (f"    {line}".rstrip() for line in each.lines)
+
+
+def shown(path: Path, directory: Path) -> str:
+    """Return a path as it is seen from a folder."""
+    for base in (directory, directory.resolve()):
+        if path.is_relative_to(base):
+            return str(path.relative_to(base))
+    return str(path)

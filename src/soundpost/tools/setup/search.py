@@ -1,0 +1,81 @@
+"""Search of a project's files: breadth first, bounded, without links and without other people's code."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from soundpost.tools.setup.source import MAX_SIZE, PythonSource, UneditableError
+
+MAX_DEPTH: Final = 4
+MAX_ENTRIES: Final = 20_000
+"""Files and folders that are looked at, all in all."""
+_SKIPPED: Final = frozenset(
+    ("__pycache__", "node_modules", "site-packages", "vendor", "build", "dist", "migrations", "env", "venv")
+)
+_NO_CODE: Final = frozenset(("test", "tests", "doc", "docs", "example", "examples", "benchmarks"))
+"""Folders whose applications are not the project's own."""
+
+
+class FoundFile(NamedTuple):
+    """A file, and the number of folders between it and the place where the search began."""
+
+    path: Path
+    depth: int
+
+
+def files_below(directory: Path) -> Iterator[FoundFile]:
+    """Yield the files of a project, those in the upper folders first, in the order of their names."""
+    folders = deque([FoundFile(directory, 0)])
+    seen = 0
+    while folders:
+        folder, depth = folders.popleft()
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            continue
+        for entry in entries:
+            seen += 1
+            if seen > MAX_ENTRIES:
+                return
+            if entry.is_file():
+                yield FoundFile(Path(entry.path), depth)
+            elif depth < MAX_DEPTH and entry.is_dir(follow_symlinks=False) and _is_own(entry):
+                folders.append(FoundFile(Path(entry.path), depth + 1))
+
+
+def python_files(directory: Path) -> Iterator[FoundFile]:
+    """Yield the Python files of a project, without its tests."""
+    for found in files_below(directory):
+        name = found.path.name
+        if name.endswith(".py") and not name.startswith(("test_", "conftest.")) and not name.endswith("_test.py"):
+            yield found
+
+
+def modules_with(directory: Path, *words: str) -> Iterator[tuple[FoundFile, PythonSource]]:
+    """Yield the modules of a project that have one of the words; modules that Python cannot parse are left out."""
+    wanted = [word.encode() for word in words]
+    for found in python_files(directory):
+        data = read_small(found.path)
+        if any(word in data for word in wanted):
+            try:
+                yield found, PythonSource(data)
+            except UneditableError:
+                continue
+
+
+def read_small(path: Path) -> bytes:
+    """Return a file's bytes; nothing for a file that is too large for code, or cannot be read."""
+    try:
+        return path.read_bytes() if path.stat().st_size <= MAX_SIZE else b""
+    except OSError:
+        return b""
+
+
+def _is_own(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith(".") or entry.name in _SKIPPED or entry.name in _NO_CODE:
+        return False
+    return not Path(entry.path, "pyvenv.cfg").exists()
