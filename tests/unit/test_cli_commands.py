@@ -1,16 +1,14 @@
-"""Commands: help, version, exit codes, init."""
+"""Commands: help, version, exit codes."""
 
 from __future__ import annotations
 
 import re
-import stat
 import subprocess
 import sys
 
 import pytest
 
 import soundpost
-from soundpost.config import load
 from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
@@ -85,83 +83,3 @@ def test_a_missing_configuration_file_is_exit_code_1(command_line: CommandLine) 
     result = command_line.run("start", "--config", "none.toml")
     assert result.exit_code == 1
     assert result.stderr == "soundpost: none.toml: there is no such file: 'soundpost init' writes one\n"
-
-
-def test_init_writes_a_file_only_its_owner_can_read(command_line: CommandLine) -> None:
-    result = command_line.run("init")
-    file = command_line.directory / "soundpost.toml"
-    assert result.exit_code == 0
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    loaded = load(environ={}, directory=command_line.directory)
-    assert loaded.warnings == []
-    assert not loaded.generated
-    (app,) = loaded.settings.apps
-    for text in (
-        f"SOUNDPOST_APP_ID={app.id}",
-        f"SOUNDPOST_APP_SECRET={app.secret}",
-        "SOUNDPOST_PORT=8080",
-        f"REVERB_APP_KEY={app.key}",
-        'VITE_REVERB_HOST="${REVERB_HOST}"',
-        f"key: '{app.key}'",
-        "wsPort: 8080",
-    ):
-        assert text in result.stdout
-    assert [path.name for path in command_line.directory.iterdir()] == ["soundpost.toml"]
-
-
-def test_every_commented_option_of_init_is_a_valid_one(command_line: CommandLine) -> None:
-    command_line.run("init")
-    file = command_line.directory / "soundpost.toml"
-    text = file.read_text()
-    file.write_text(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE))
-    assert text.count("\n# ") > 10
-    app = load(environ={}, directory=command_line.directory).settings.apps[0]
-    assert app.rate_limiting.enabled
-    assert app.allowed_origins == ("example.com", "*.example.com")
-
-
-def test_init_never_overwrites(command_line: CommandLine) -> None:
-    file = command_line.directory / "soundpost.toml"
-    file.write_text("# mine\n")
-    result = command_line.run("init")
-    assert result.exit_code == 1
-    assert result.stderr == (
-        "soundpost: soundpost.toml exists already and was left as it is; "
-        "--force replaces it, and its credentials with it\n"
-    )
-    assert file.read_text() == "# mine\n"
-
-
-def test_init_does_not_write_through_a_link(command_line: CommandLine) -> None:
-    (command_line.directory / "soundpost.toml").symlink_to(command_line.directory / "elsewhere")
-    assert command_line.run("init").exit_code == 1
-    assert not (command_line.directory / "elsewhere").exists()
-
-
-def test_init_replaces_when_told_to_and_keeps_the_mode(command_line: CommandLine) -> None:
-    file = command_line.directory / "soundpost.toml"
-    file.write_text("# mine\n")
-    file.chmod(0o644)
-    assert command_line.run("init", "--force").exit_code == 0
-    assert "[[apps]]" in file.read_text()
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert [path.name for path in command_line.directory.iterdir()] == ["soundpost.toml"]
-
-
-def test_init_elsewhere(command_line: CommandLine) -> None:
-    result = command_line.run("init", "--config", "other.toml")
-    assert (command_line.directory / "other.toml").exists()
-    assert "soundpost start --config other.toml" in result.stdout
-
-
-def test_init_into_a_directory_that_is_not_there(command_line: CommandLine) -> None:
-    result = command_line.run("init", "--config", "none/soundpost.toml")
-    assert result.exit_code == 1
-    assert result.stderr == "soundpost: none/soundpost.toml cannot be written: No such file or directory\n"
-
-
-def test_init_says_so_when_other_credentials_will_win(command_line: CommandLine) -> None:
-    (command_line.directory / ".env").write_text("REVERB_APP_ID=77\n")
-    result = command_line.run("init")
-    assert result.exit_code == 0
-    assert "warning: .env: REVERB_APP_ID='77' takes the place of soundpost.toml: [[apps]] no. 1: id=" in result.stderr

@@ -65,11 +65,16 @@ def init(
         _say_by_hand(setup.changes.by_hand)
         typer.echo("Nothing was written, because of --dry-run.")
         return
-    if not yes and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("Write this?", default=True):
+    if not yes and is_terminal() and not typer.confirm("Write this?", default=True):
         typer.echo("Nothing was written.")
         raise typer.Exit(1)
     _write(setup)
     _finish(setup, directory)
+
+
+def is_terminal() -> bool:
+    """Tell whether a person can be asked."""
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _only_credentials(config: Path, *, force: bool) -> None:
@@ -171,12 +176,13 @@ def _say_by_hand(found: list[ByHand]) -> None:
 def _warn_of_rivals(config: Path, directory: Path) -> None:
     """Warn if the environment or ``.env`` would replace the new credentials."""
     from soundpost.config import load
-    from soundpost.environment.toml_document import read_toml
+    from soundpost.environment.toml_document import FILE_NAME, read_toml
     from soundpost.errors import ConfigurationError
 
     try:
         ids = {app.get("id") for app in read_toml(config, str(config)).get("apps", ())}
-        loaded = load(environ=os.environ, directory=directory, config_file=config)
+        usual = config == directory / FILE_NAME
+        loaded = load(environ=os.environ, directory=directory, config_file=None if usual else config)
         problem = "" if ids & {app.id for app in loaded.settings.apps} else "\n".join(loaded.warnings)
     except ConfigurationError as error:
         problem = str(error)

@@ -38,7 +38,7 @@ _CHANNELS: Final = '''\
 #
 # @channels.private("orders.{order_id:int}")
 # def order(user, order_id: int) -> bool:
-#     return user.is_staff  # the answer for the signed-in user
+#     return user.is_staff
 '''
 
 

@@ -1,0 +1,291 @@
+"""Command ``soundpost init``: what it asks, shows, writes and prints."""
+
+from __future__ import annotations
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from soundpost.config import load
+from soundpost.tools.setup import writing
+from support.command_line import CommandLine, command_line
+
+__all__ = ["command_line"]
+
+FLASK = "from flask import Flask\n\napp = Flask(__name__)\napp.secret_key = 'hidden'\n"
+
+
+def secret_in(directory: Path) -> str:
+    return load(environ={}, directory=directory).settings.apps[0].secret
+
+
+def test_a_folder_without_framework_gets_a_file_only_its_owner_can_read(command_line: CommandLine) -> None:
+    result = command_line.run("init")
+    file = command_line.directory / "soundpost.toml"
+    assert result.exit_code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    loaded = load(environ={}, directory=command_line.directory)
+    assert loaded.warnings == []
+    assert not loaded.generated
+    assert [path.name for path in command_line.directory.iterdir()] == ["soundpost.toml"]
+    assert loaded.settings.apps[0].secret not in result.output
+
+
+def test_few_lines_are_printed_and_none_about_other_frameworks(command_line: CommandLine) -> None:
+    output = command_line.run("init").stdout
+    assert len(output.splitlines()) < 20
+    assert 'publish("orders", "OrderPlaced", {"id": 7})' in output
+    assert not re.search(r"laravel|REVERB|django|flask", output, re.IGNORECASE)
+
+
+def test_the_printed_script_compiles(command_line: CommandLine) -> None:
+    output = command_line.run("init").stdout
+    script = re.findall(r"^ {8}((?:from soundpost|publish).*)$", output, re.MULTILINE)
+    assert len(script) == 2
+    compile("\n".join(script), "script", "exec")
+
+
+def test_every_commented_option_is_a_valid_one(command_line: CommandLine) -> None:
+    command_line.run("init")
+    file = command_line.directory / "soundpost.toml"
+    text = file.read_text()
+    file.write_text(re.sub(r"^# (\w+ = )", r"\1", text, flags=re.MULTILINE))
+    assert text.count("\n# ") > 10
+    app = load(environ={}, directory=command_line.directory).settings.apps[0]
+    assert app.rate_limiting.enabled
+    assert app.allowed_origins == ("example.com", "*.example.com")
+
+
+def test_a_file_without_credentials_is_left_alone(command_line: CommandLine) -> None:
+    file = command_line.directory / "soundpost.toml"
+    file.write_text("# mine\n")
+    result = command_line.run("init")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "soundpost: soundpost.toml exists already and was left as it is; "
+        "--force replaces it, and its credentials with it\n"
+    )
+    assert file.read_text() == "# mine\n"
+
+
+def test_a_second_call_has_nothing_to_do(command_line: CommandLine) -> None:
+    command_line.run("init")
+    before = (command_line.directory / "soundpost.toml").read_bytes()
+    result = command_line.run("init")
+    assert (result.exit_code, result.stdout) == (0, "Nothing to do: all of this is there already.\n")
+    assert (command_line.directory / "soundpost.toml").read_bytes() == before
+
+
+def test_a_link_is_not_written_through(command_line: CommandLine) -> None:
+    (command_line.directory / "soundpost.toml").symlink_to(command_line.directory / "elsewhere")
+    assert command_line.run("init").exit_code == 1
+    assert not (command_line.directory / "elsewhere").exists()
+
+
+def test_force_replaces_the_credentials_and_closes_the_file_to_others(command_line: CommandLine) -> None:
+    file = command_line.directory / "soundpost.toml"
+    file.write_text("# mine\n")
+    file.chmod(0o644)
+    assert command_line.run("init", "--force").exit_code == 0
+    assert "[[apps]]" in file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in command_line.directory.iterdir()] == ["soundpost.toml"]
+
+
+def test_another_file_gets_credentials_and_no_framework_is_set_up(command_line: CommandLine) -> None:
+    (command_line.directory / "app.py").write_text(FLASK)
+    result = command_line.run("init", "--config", "other.toml")
+    assert (command_line.directory / "other.toml").exists()
+    assert "soundpost start --config other.toml" in result.stdout
+    assert (command_line.directory / "app.py").read_text() == FLASK
+    result = command_line.run("init", "--config", "other.toml")
+    assert result.exit_code == 1
+    assert "other.toml exists already" in result.stderr
+
+
+def test_a_directory_that_is_not_there(command_line: CommandLine) -> None:
+    result = command_line.run("init", "--config", "none/soundpost.toml")
+    assert result.exit_code == 1
+    assert result.stderr == "soundpost: none/soundpost.toml: it cannot be written: No such file or directory\n"
+
+
+def test_other_credentials_that_will_win_are_told(command_line: CommandLine) -> None:
+    (command_line.directory / ".env").write_text("REVERB_APP_ID=77\n")
+    result = command_line.run("init")
+    assert result.exit_code == 0
+    assert "warning: .env: REVERB_APP_ID='77' takes the place of soundpost.toml: [[apps]] no. 1: id=" in result.stderr
+
+
+# A project
+
+
+def test_a_project_is_shown_and_written(command_line: CommandLine) -> None:
+    (command_line.directory / "app.py").write_text(FLASK)
+    result = command_line.run("init")
+    assert result.exit_code == 0
+    assert "Flask: app.py" in result.stdout
+    assert "+sp = Soundpost(app)" in result.stdout
+    assert "hidden" not in result.stdout
+    assert secret_in(command_line.directory) not in result.output
+    assert "flask soundpost start" in result.stdout
+    assert "sp = Soundpost(app)" in (command_line.directory / "app.py").read_text()
+
+
+def test_dry_run_writes_nothing(command_line: CommandLine) -> None:
+    (command_line.directory / "app.py").write_text(FLASK)
+    result = command_line.run("init", "--dry-run")
+    assert result.exit_code == 0
+    assert "+sp = Soundpost(app)" in result.stdout
+    assert "Nothing was written" in result.stdout
+    assert [path.name for path in command_line.directory.iterdir()] == ["app.py"]
+    assert (command_line.directory / "app.py").read_text() == FLASK
+
+
+@pytest.mark.parametrize(("answer", "written"), [("\n", True), ("y\n", True), ("n\n", False)])
+def test_a_person_is_asked_once(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool
+) -> None:
+    monkeypatch.setattr("soundpost.tools.cli.init.is_terminal", lambda: True)
+    result = command_line.run("init", stdin=answer)
+    assert result.stdout.count("Write this?") == 1
+    assert (command_line.directory / "soundpost.toml").exists() is written
+    assert result.exit_code == (0 if written else 1)
+    (command_line.directory / "soundpost.toml").unlink(missing_ok=True)
+    assert "Write this?" not in command_line.run("init", "--yes").stdout
+
+
+def test_a_file_that_cannot_be_written_becomes_lines_to_add(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (command_line.directory / "app.py").write_text(FLASK)
+    put = writing._put
+
+    def refuse(path: Path, *arguments: object, **more: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(writing, "_put", refuse)
+    result = command_line.run("init")
+    assert result.exit_code == 0
+    assert "Add by hand to app.py, as it cannot be written: Permission denied:" in result.stdout
+    assert "    sp = Soundpost(app)" in result.stdout
+    assert "Wrote soundpost.toml." in result.stdout
+    assert (command_line.directory / "app.py").read_text() == FLASK
+    monkeypatch.setattr(writing, "_put", put)
+    assert "Wrote app.py." in command_line.run("init").stdout
+
+
+def test_a_file_that_somebody_changes_meanwhile_is_left_alone(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = command_line.directory / "app.py"
+    file.write_text(FLASK)
+
+    def answer() -> bool:
+        file.write_text(f"{FLASK}# theirs\n")
+        return False
+
+    monkeypatch.setattr("soundpost.tools.cli.init.is_terminal", answer)
+    result = command_line.run("init")
+    assert "Add by hand to app.py, as somebody else has changed it meanwhile:" in result.stdout
+    assert file.read_text() == f"{FLASK}# theirs\n"
+
+
+def test_a_project_in_another_directory(command_line: CommandLine, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "shop.py").write_text(FLASK)
+    result = command_line.run("init", "--directory", str(project))
+    assert result.exit_code == 0
+    assert f"cd {project}" in result.stdout
+    assert "flask --app shop soundpost start" in result.stdout
+    assert sorted(path.name for path in project.iterdir()) == ["shop.py", "soundpost.toml"]
+    assert list(command_line.directory.iterdir()) == []
+
+
+def test_a_module_that_hides_the_package_is_told(command_line: CommandLine) -> None:
+    (command_line.directory / "soundpost.py").touch()
+    assert "soundpost.py hides the package" in command_line.run("init").stderr
+
+
+# A repository
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (None, "soundpost.toml\n"),
+        ("", "soundpost.toml\n"),
+        ("*.pyc\n", "*.pyc\nsoundpost.toml\n"),
+        ("*.pyc", "*.pyc\nsoundpost.toml"),
+        ("*.pyc\r\n", "*.pyc\r\nsoundpost.toml\r\n"),
+        ("# soundpost.toml\n", "# soundpost.toml\nsoundpost.toml\n"),
+        ("soundpost.toml\n!*.toml\n", "soundpost.toml\n!*.toml\nsoundpost.toml\n"),
+        ("other/soundpost.toml\nsoundpost.toml/\n", "other/soundpost.toml\nsoundpost.toml/\nsoundpost.toml\n"),
+        ("soundpost.toml\n", None),
+        ("/soundpost.toml", None),
+        ("*.toml\r\n", None),
+        ("**/soundpost.*\n", None),
+    ],
+)
+def test_the_credentials_stay_out_of_the_repository(
+    command_line: CommandLine, before: str | None, after: str | None
+) -> None:
+    (command_line.directory / ".git").mkdir()
+    file = command_line.directory / ".gitignore"
+    if before is not None:
+        file.write_bytes(before.encode())
+    result = command_line.run("init")
+    assert (".gitignore" in result.stdout) is (after is not None)
+    assert file.read_bytes().decode() == (before if after is None else after)
+    assert command_line.run("init").stdout.startswith("Nothing to do")
+
+
+def test_a_folder_in_a_repository_uses_the_file_at_its_top(command_line: CommandLine) -> None:
+    (command_line.directory / ".git").mkdir()
+    top = command_line.directory / ".gitignore"
+    top.write_text("*.pyc\n")
+    below = command_line.directory / "a" / "b"
+    below.mkdir(parents=True)
+    command_line.run("init", "--directory", str(below))
+    assert top.read_text() == "*.pyc\nsoundpost.toml\n"
+    top.write_text("/a/\n")
+    (below / "soundpost.toml").unlink()
+    command_line.run("init", "--directory", str(below))
+    assert top.read_text() == "/a/\n"
+
+
+# Laravel
+
+
+def laravel(directory: Path, env: str | None) -> None:
+    (directory / "composer.json").write_text('{"require": {"laravel/framework": "^12", "laravel/reverb": "^1"}}')
+    if env is not None:
+        (directory / ".env").write_bytes(env.encode("latin-1"))
+
+
+def test_laravel_gets_the_lines_that_its_env_lacks(command_line: CommandLine) -> None:
+    before = 'APP_NAME="Gr\xfc\xdfe"\r\nDB_PASSWORD=hidden\r\nREVERB_HOST=ws.example.com\r\nBROADCAST_CONNECTION=log'
+    laravel(command_line.directory, before)
+    result = command_line.run("init")
+    assert result.exit_code == 0
+    after = (command_line.directory / ".env").read_bytes().decode("latin-1")
+    assert after.startswith(f"{before}\r\n\r\nREVERB_APP_ID=")
+    assert after.endswith('VITE_REVERB_SCHEME="${REVERB_SCHEME}"\r\n')
+    assert after.count("REVERB_HOST=") == 2  # with VITE_REVERB_HOST
+    secret = re.findall(r"REVERB_APP_SECRET=(\w+)", after)[0]
+    assert secret not in result.output
+    assert "hidden" not in result.output
+    assert "note: events go to 'log': write BROADCAST_CONNECTION=reverb in .env" in result.stderr
+    assert not (command_line.directory / "soundpost.toml").exists()
+    app = load(environ={}, directory=command_line.directory).settings.apps[0]
+    assert app.secret == secret
+    assert command_line.run("init").stdout.endswith("Nothing to do: all of this is there already.\n")
+
+
+def test_laravel_without_env_is_told_how_to_get_one(command_line: CommandLine) -> None:
+    laravel(command_line.directory, None)
+    result = command_line.run("init")
+    assert result.exit_code == 1
+    assert result.stderr == "soundpost: there is no .env: copy .env.example to .env first\n"
