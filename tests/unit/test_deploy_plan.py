@@ -127,5 +127,6 @@ def test_what_nginx_conf_lacks_is_told_as_commands() -> None:
     assert "it is 768, 2512 are needed" in steps
     assert "sed -i 's/worker_connections .*;/worker_connections 2512;/' /etc/nginx/nginx.conf" in steps
     assert "worker_rlimit_nofile 3024;" in steps
+    assert "sed -i 's/worker_rlimit_nofile .*;/" in missing_directives("worker_rlimit_nofile 99;", 1_000)[2]
     enough = "worker_rlimit_nofile 9000;worker_shutdown_timeout 1h; events { worker_connections 4096; }"
     assert missing_directives(enough, 1_000) == []

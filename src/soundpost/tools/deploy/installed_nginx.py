@@ -13,6 +13,7 @@ from typing import Final
 from soundpost.tools.deploy.sizes import proxy_connections, proxy_open_files
 
 _NEW_HTTP2: Final = (1, 25, 1)
+_MAIN_FILE: Final = "/etc/nginx/nginx.conf"
 
 
 def version() -> str:
@@ -53,19 +54,30 @@ def main_file(root: Path) -> str:
 
 
 def missing_directives(text: str, connections: int) -> list[str]:
-    """Return commands that add to ``nginx.conf`` what ``connections`` need outside of ``http { … }``."""
-    wanted = proxy_connections(connections)
+    """Return commands that give ``nginx.conf`` what ``connections`` need outside of ``http { … }``.
+
+    Each command may be run again: it changes nothing the second time.
+    """
+    wanted, files = proxy_connections(connections), proxy_open_files(connections)
     words = re.sub(r"#.*", "", text).replace(";", " ; ").split()
     values = dict(itertools.pairwise(words))
     now = values.get("worker_connections", "512")
     steps = []
     if not now.isdigit() or int(now) < wanted:
         steps += [
-            f"# worker_connections in /etc/nginx/nginx.conf limits the clients: it is {now}, {wanted} are needed",
-            f"sed -i 's/worker_connections .*;/worker_connections {wanted};/' /etc/nginx/nginx.conf",
+            f"# worker_connections in {_MAIN_FILE} limits the clients: it is {now}, {wanted} are needed",
+            f"sed -i 's/worker_connections .*;/worker_connections {wanted};/' {_MAIN_FILE}",
         ]
-    if "worker_rlimit_nofile" not in values:
-        steps.append(f"sed -i '1i worker_rlimit_nofile {proxy_open_files(connections)};' /etc/nginx/nginx.conf")
+    limit = values.get("worker_rlimit_nofile")
+    if limit is None:
+        steps.append(_added("worker_rlimit_nofile", str(files)))
+    elif limit.isdigit() and int(limit) < files:
+        steps.append(f"sed -i 's/worker_rlimit_nofile .*;/worker_rlimit_nofile {files};/' {_MAIN_FILE}")
     if "worker_shutdown_timeout" not in values:
-        steps.append("sed -i '1i worker_shutdown_timeout 1h;' /etc/nginx/nginx.conf")
+        steps.append(_added("worker_shutdown_timeout", "1h"))
     return steps
+
+
+def _added(directive: str, value: str) -> str:
+    """Return a command that puts a directive at the top of ``nginx.conf``, if there is none."""
+    return f"grep -q '^{directive}' {_MAIN_FILE} || sed -i '1i {directive} {value};' {_MAIN_FILE}"

@@ -66,7 +66,8 @@ def preparation_steps(service: Service) -> list[str]:
     uid = _uid(service.user)
     if uid is None:
         steps.append(
-            f"useradd --system --create-home --home-dir {service.home} --shell /usr/sbin/nologin {service.user}"
+            f"getent passwd {service.user} || useradd --system --create-home --home-dir {service.home} "
+            f"--shell /usr/sbin/nologin {service.user}"
         )
     for path in (service.config, service.directory / ".env"):
         if path is not None and path.exists() and path.stat().st_uid != uid:
