@@ -13,7 +13,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address
 from soundpost.tools.cli.banner import Banner, trigger_command
 from soundpost.tools.cli.event_lines import EventLines
-from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
+from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet, laravel_lines, public_url, soundpost_lines
 from support.configuration import APP, Directory
 
 LOCAL = ServerAddress("http", "127.0.0.1", 8080, "")
@@ -36,6 +36,28 @@ def test_a_backend_publishes_to_the_server_while_browsers_use_the_proxy() -> Non
     assert {"SOUNDPOST_HOST=127.0.0.1", "SOUNDPOST_PORT=8080", "SOUNDPOST_SCHEME=http"} <= set(lines)
     assert {"REVERB_HOST=127.0.0.1", "REVERB_PORT=8080", "REVERB_SCHEME=http"} <= set(lines)
     assert {"VITE_REVERB_HOST=ws.example.com", "VITE_REVERB_PORT=443", "VITE_REVERB_SCHEME=https"} <= set(lines)
+    assert "SOUNDPOST_PUBLIC_URL=https://ws.example.com" in lines
+    assert "SOUNDPOST_PUBLIC_URL" not in dotenv_lines(SHOP, LOCAL, LOCAL), "the address of the server itself"
+
+
+def test_laravel_has_lines_of_its_own() -> None:
+    assert all(line.startswith(("SOUNDPOST_", "#")) for line in soundpost_lines(SHOP, LOCAL, PROXY).splitlines())
+    assert "SOUNDPOST_" not in laravel_lines(SHOP, LOCAL, PROXY)
+
+
+@pytest.mark.parametrize(
+    ("browser", "url"),
+    [
+        (PROXY, "https://ws.example.com"),
+        (PROXY._replace(path="/ws"), "https://ws.example.com/ws"),
+        (PROXY._replace(port=8443), "https://ws.example.com:8443"),
+        (ServerAddress("http", "a.example", 80, ""), "http://a.example"),
+        (ServerAddress("http", "a.example", 443, ""), "http://a.example:443"),
+        (ServerAddress("https", "2001:443::1", 443, ""), "https://[2001:443::1]"),
+    ],
+)
+def test_a_public_url_leaves_the_schemes_own_port_out(browser: ServerAddress, url: str) -> None:
+    assert public_url(browser) == url
 
 
 def test_printed_env_lines_configure_the_server_they_are_of(tmp_path: Path) -> None:

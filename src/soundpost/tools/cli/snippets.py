@@ -28,26 +28,34 @@ window.Echo = new Echo({{
 
 
 def dotenv_lines(app: AppSettings, backend: ServerAddress, browser: ServerAddress) -> str:
+    """Return all ``.env`` lines of an application, Soundpost's and Laravel's."""
+    return f"{soundpost_lines(app, backend, browser)}\n\n# The same for Laravel\n{laravel_lines(app, backend, browser)}"
+
+
+def soundpost_lines(app: AppSettings, backend: ServerAddress, browser: ServerAddress) -> str:
     """Return ``.env`` lines of an application that publishes to ``backend`` and whose pages connect to ``browser``.
 
     The two differ behind a proxy, whose port is 443 while the server's stays 8080.
     """
     path = f"\nSOUNDPOST_PATH={backend.path}" if backend.path else ""
+    public = f"\n# Where browsers connect: the proxy.\nSOUNDPOST_PUBLIC_URL={public_url(browser)}"
+    return f"""\
+SOUNDPOST_APP_ID={app.id}
+SOUNDPOST_APP_KEY={app.key}
+SOUNDPOST_APP_SECRET={app.secret}
+# Where your application publishes: the server itself, past any proxy.
+SOUNDPOST_HOST={backend.host}
+SOUNDPOST_PORT={backend.port}
+SOUNDPOST_SCHEME={backend.scheme}{path}{"" if backend == browser else public}"""
+
+
+def laravel_lines(app: AppSettings, backend: ServerAddress, browser: ServerAddress) -> str:
+    """Return ``.env`` lines of a Laravel application, whose frontend is built by Vite."""
     if backend == browser:
         vite = "\n".join(f'VITE_REVERB_{name}="${{REVERB_{name}}}"' for name in ("HOST", "PORT", "SCHEME"))
     else:
         vite = f"VITE_REVERB_HOST={browser.host}\nVITE_REVERB_PORT={browser.port}\nVITE_REVERB_SCHEME={browser.scheme}"
     return f"""\
-SOUNDPOST_APP_ID={app.id}
-SOUNDPOST_APP_KEY={app.key}
-SOUNDPOST_APP_SECRET={app.secret}
-# Where your application publishes to: the server itself, also when browsers reach it
-# through a proxy. (Where the server listens is SOUNDPOST_SERVER_HOST and _PORT.)
-SOUNDPOST_HOST={backend.host}
-SOUNDPOST_PORT={backend.port}
-SOUNDPOST_SCHEME={backend.scheme}{path}
-
-# The same for Laravel
 BROADCAST_CONNECTION=reverb
 REVERB_APP_ID={app.id}
 REVERB_APP_KEY={app.key}
@@ -55,6 +63,12 @@ REVERB_APP_SECRET={app.secret}
 REVERB_HOST={backend.host}
 REVERB_PORT={backend.port}
 REVERB_SCHEME={backend.scheme}
-# Where browsers connect: behind a proxy its public name, 443 and https.
 VITE_REVERB_APP_KEY="${{REVERB_APP_KEY}}"
 {vite}"""
+
+
+def public_url(browser: ServerAddress) -> str:
+    """Return the address at which browsers connect as ``public_url`` has it, without the scheme's own port."""
+    if browser.port != (443 if browser.is_tls else 80):
+        return browser.url
+    return browser.url.removesuffix(f":{browser.port}{browser.path}") + browser.path
