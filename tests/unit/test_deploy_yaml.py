@@ -67,8 +67,8 @@ def test_compose_with_nginx_opens_only_its_ports(configured: CommandLine) -> Non
     nginx = file["services"]["nginx"]
     assert nginx["ports"] == ["443:443", "80:80"]
     assert "/c/chain.pem:/c/chain.pem:ro" in nginx["volumes"]
-    configured.run("deploy", "compose", "--with-nginx", "--write")
-    text = (configured.directory / "nginx.conf").read_text()
+    configured.run("deploy", "compose", "--with-nginx", "--write", "--root", "image")
+    text = (configured.directory / "image/nginx.conf").read_text()
     assert "server soundpost:8080;" in text
     assert "worker_connections 20512;" in text
 

@@ -48,6 +48,7 @@ deploy = typer.Typer(
 @deploy.command()
 @with_option_groups
 def nginx(
+    context: typer.Context,
     *,
     front: FrontOptions,
     connections: ConnectionsOption = None,
@@ -83,7 +84,8 @@ def nginx(
     soundpost deploy nginx --server-name www.example.com --also-site
     soundpost deploy nginx --server-name ws.example.com --node 10.0.0.1:8080 --node 10.0.0.2:8080
     """
-    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_proxy
+    from soundpost.tools.cli.deploy_command import command_that_writes
+    from soundpost.tools.cli.deploy_plan import certificate_state, load_configuration, plan_of_proxy
     from soundpost.tools.deploy import installed_nginx
     from soundpost.tools.deploy import nginx as target
 
@@ -99,6 +101,9 @@ def nginx(
         ),
         ipv6=installed_nginx.has_ipv6() if ipv6 is None else ipv6,
         main_file=installed_nginx.main_file(output.root or Path("/")),
+        certificate=certificate_state(plan, output),
+        writes=output.write,
+        command=command_that_writes(context),
     )
     _output(target.deployment(plan, options), loaded, plan, output, Path("/"))
 
@@ -118,8 +123,6 @@ def caddy(
     from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_proxy
     from soundpost.tools.deploy import caddy as target
 
-    if bool(front.certificate) != bool(front.key):
-        raise typer.BadParameter("--certificate and --key go together")
     loaded = load_configuration(output.config)
     plan = plan_of_proxy(loaded, front, api, connections, nodes=tuple(node or ()))
     deployment = target.deployment(plan, target.CaddyOptions(also_site=also_site))
@@ -140,12 +143,12 @@ def supervisor(
     output: OutputOptions,
 ) -> None:
     """Supervisor: starts the server, and starts it again whenever it ends."""
-    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_service
     from soundpost.tools.deploy import supervisor as target
     from soundpost.tools.deploy.service import service_of
 
     loaded = load_configuration(output.config, needs_app=True)
-    plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
+    plan = plan_of_service(loaded, server_name, connections)
     deployment = target.deployment(plan, service_of(output.config, Path.cwd(), user), log=log)
     _output(deployment, loaded, plan, output, Path("/"))
 
@@ -160,12 +163,12 @@ def systemd(
     output: OutputOptions,
 ) -> None:
     """systemd: a unit with readiness, watchdog and little that the server may do."""
-    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_service
     from soundpost.tools.deploy import systemd as target
     from soundpost.tools.deploy.service import service_of
 
     loaded = load_configuration(output.config, needs_app=True)
-    plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
+    plan = plan_of_service(loaded, server_name, connections)
     deployment = target.deployment(plan, service_of(output.config, Path.cwd(), user))
     _output(deployment, loaded, plan, output, Path("/"))
 
@@ -179,17 +182,18 @@ def docker(
     output: OutputOptions,
 ) -> None:
     """Docker: an image that is small, not root, and knows whether it is healthy. --write puts it here."""
-    from soundpost.tools.cli.deploy_plan import load_configuration, plan_for, server_name_of
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_service
     from soundpost.tools.deploy import docker as target
 
     loaded = load_configuration(output.config)
-    plan = plan_for(loaded, server_name_of(loaded, server_name, needed=False), connections)
+    plan = plan_of_service(loaded, server_name, connections)
     _output(target.deployment(plan), loaded, plan, output, Path())
 
 
 @deploy.command()
 @with_option_groups
 def compose(
+    context: typer.Context,
     *,
     with_nginx: Annotated[
         bool, typer.Option("--with-nginx", help="Nginx with TLS too.", rich_help_panel=FRONT)
@@ -200,13 +204,21 @@ def compose(
     output: OutputOptions,
 ) -> None:
     """Docker Compose: the server with Redis, if wanted Nginx; secrets are files. --write puts it here."""
-    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_proxy
+    from soundpost.tools.cli.deploy_command import command_that_writes
+    from soundpost.tools.cli.deploy_plan import certificate_state, load_configuration, plan_of_proxy
     from soundpost.tools.deploy import compose as target
 
     loaded = load_configuration(output.config, needs_app=True)
     plan = plan_of_proxy(loaded, front, api, connections, name_needed=with_nginx)
-    deployment = target.deployment(plan, with_nginx=with_nginx, config=output.config)
-    _output(deployment, loaded, plan, output, Path())
+    options = target.ComposeOptions(
+        with_nginx=with_nginx,
+        config=output.config,
+        folder=output.root or Path(),
+        certificate=certificate_state(plan, output),
+        writes=output.write,
+        command=command_that_writes(context),
+    )
+    _output(target.deployment(plan, options), loaded, plan, output, Path())
 
 
 @deploy.command()

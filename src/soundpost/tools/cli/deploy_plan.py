@@ -8,8 +8,11 @@ from pathlib import Path
 from soundpost.config import Loaded, load
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.deploy_options import ApiOptions, FrontOptions
+from soundpost.tools.cli.addresses import ServerAddress, browser_address
+from soundpost.tools.cli.deploy_options import ApiOptions, FrontOptions, OutputOptions
+from soundpost.tools.cli.snippets import public_url
 from soundpost.tools.deploy import DeployPlan
+from soundpost.tools.deploy.certificates import CertificateState, state_of
 
 
 def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loaded:
@@ -55,6 +58,18 @@ def plan_for(loaded: Loaded, name: str | None, connections: int | None, **more: 
     return DeployPlan(settings=loaded.settings, server_name=name or "localhost", connections=wanted, **more)  # type: ignore[arg-type]
 
 
+def plan_of_service(loaded: Loaded, option: str | None, connections: int | None) -> DeployPlan:
+    """Return the plan for the server alone; ``option`` is the name that ``--server-name`` gives.
+
+    Browsers connect to the public address, or to the server itself if it serves TLS, or to a proxy on port 443.
+    """
+    name = server_name_of(loaded, option, needed=False)
+    if option is None and (loaded.public.host or loaded.settings.server.tls.certificate):
+        address = browser_address(loaded)
+        return plan_for(loaded, name, connections, scheme=address.scheme, tls_port=address.port)
+    return plan_for(loaded, name, connections)
+
+
 def plan_of_proxy(
     loaded: Loaded,
     front: FrontOptions,
@@ -66,9 +81,12 @@ def plan_of_proxy(
 ) -> DeployPlan:
     """Return the plan for a proxy in front of ``nodes``; empty means the server configured here.
 
-    Raises ConfigurationError if ``name_needed`` and nothing says under which name browsers connect.
+    Raises ConfigurationError if ``name_needed`` and nothing says under which name browsers connect, and for a
+    certificate without its key.
     """
-    return plan_for(
+    if bool(front.certificate) != bool(front.key):
+        raise ConfigurationError("--certificate and --key go together: give both, or none for Let's Encrypt's files")
+    plan = plan_for(
         loaded,
         server_name_of(loaded, front.server_name, needed=name_needed),
         connections,
@@ -80,3 +98,30 @@ def plan_of_proxy(
         api_is_internal=api.api == "internal",
         api_from=tuple(api.api_from or ()),
     )
+    _warn_of_other_address(loaded, plan)
+    return plan
+
+
+def address_of_browsers(loaded: Loaded, plan: DeployPlan) -> ServerAddress:
+    """Return the address at which browsers connect once the plan is carried out."""
+    return ServerAddress(plan.scheme, plan.server_name, plan.tls_port, browser_address(loaded).path)
+
+
+def _warn_of_other_address(loaded: Loaded, plan: DeployPlan) -> None:
+    """Warn if browsers are told another address than the one that the proxy serves."""
+    told, served = browser_address(loaded), address_of_browsers(loaded, plan)
+    if loaded.public.host and told != served:
+        loaded.warnings.append(
+            f"browsers are told {public_url(told)}, but this proxy serves {public_url(served)}: "
+            f'set public_url = "{public_url(served)}" under [server]'
+        )
+    if served.path != plan.prefix:
+        loaded.warnings.append(
+            f"browsers are told the path {served.path!r}, but the server's path is {plan.prefix!r}, and this proxy "
+            f'forwards paths unchanged: set path = "{served.path}" under [server]'
+        )
+
+
+def certificate_state(plan: DeployPlan, output: OutputOptions) -> CertificateState:
+    """Return the state of the certificate where the proxy runs: unknown for files below another root."""
+    return state_of(plan) if output.root is None else CertificateState.UNKNOWN

@@ -26,10 +26,15 @@ def deployment(plan: DeployPlan, options: CaddyOptions) -> Deployment:
     """Return the deployment of one file, which the Caddyfile imports."""
     site = _snippet(plan) if options.also_site else _site(plan)
     text = "\n\n".join(part for part in (_heading(plan), _global(plan, options), site) if part) + "\n"
-    steps = [f"# at the top of {_MAIN}: import {_FILE.name}"]
+    line = f"import {_FILE.name}"
+    steps = [f"grep -qx '{line}' {_MAIN} || sed -i '1i {line}' {_MAIN}"]
     if options.also_site:
         steps.append(f"# in the site of {plan.server_name}, before its other directives: import soundpost")
     steps.append(f"caddy validate --config {_MAIN} --adapter caddyfile && systemctl reload caddy")
+    if not (plan.certificate or options.also_site):
+        steps.append(
+            "# Caddy gets the certificate by itself, and renews it: ports 80 and 443 must be open to the world"
+        )
     if plan.unix_socket is not None:
         steps.append(f"# Soundpost listens on a Unix socket: applications publish to 127.0.0.1:{plan.backend.port}")
     return Deployment((ConfigFile(_FILE, text),), tuple(steps), plan.backend)

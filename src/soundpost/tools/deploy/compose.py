@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from soundpost.tools.deploy import docker, nginx
+from soundpost.tools.deploy.certificates import WEBROOT, CertificateState, certificate_steps
 from soundpost.tools.deploy.containers import (
     UID,
     config_file,
@@ -27,8 +29,27 @@ _NGINX_FILE: Final = Path("nginx.conf")
 _LETSENCRYPT: Final = "/etc/letsencrypt"
 
 
-def deployment(plan: DeployPlan, *, with_nginx: bool = False, config: Path | None = None) -> Deployment:
-    """Return ``compose.yaml``, its Dockerfile, its secrets as files and, with ``with_nginx``, ``nginx.conf``."""
+@dataclass(frozen=True, slots=True)
+class ComposeOptions:
+    """Options for Docker Compose alone."""
+
+    with_nginx: bool = False
+    config: Path | None = None
+    folder: Path = Path()
+    """Folder that the files go to."""
+    certificate: CertificateState = CertificateState.PRESENT
+    writes: bool = False
+    """True if the files are written, and not only shown."""
+    command: str = "soundpost deploy compose --with-nginx --write"
+    """Command that writes the files."""
+
+
+def deployment(plan: DeployPlan, options: ComposeOptions) -> Deployment:
+    """Return ``compose.yaml``, its Dockerfile, its secrets as files and, with ``with_nginx``, ``nginx.conf``.
+
+    As on a machine, ``nginx.conf`` serves plain HTTP only if it is written before the certificate is there.
+    """
+    with_nginx, config = options.with_nginx, options.config
     noted = warnings(plan)
     dockerfile = docker.text(plan)
     plan = in_container(plan)
@@ -38,18 +59,37 @@ def deployment(plan: DeployPlan, *, with_nginx: bool = False, config: Path | Non
     ]
     if with_nginx:
         in_front = dataclasses.replace(plan, nodes=(f"soundpost:{plan.server.port}",))
-        files.append(ConfigFile(_NGINX_FILE, nginx.container_file(in_front), of_other_target=True))
+        first, complete = nginx.container_files(in_front)
+        if options.writes and options.certificate is CertificateState.MISSING:
+            files.append(ConfigFile(_NGINX_FILE, first, of_other_target=True))
+        else:
+            files.append(ConfigFile(_NGINX_FILE, complete, of_other_target=True, earlier=first))
     files += [ConfigFile(Path(f"secrets/{name}"), value, private=True) for name, (_, value) in secrets(plan).items()]
     steps = ["docker compose up -d --build", "docker compose ps   # healthy?"]
     if os.getuid() == 0:
         owned = [f"secrets/{name}" for name in secrets(plan)] or [config_file(config)]
         steps.insert(0, f"chown {UID} {' '.join(owned)}   # the container's user; their mode stays 600")
-    if with_nginx:
-        steps.append("docker compose exec nginx nginx -s reload   # after a certificate was renewed")
-    else:
+    if not with_nginx:
         steps.append("# TLS for browsers: soundpost deploy nginx on this machine, or --with-nginx here")
+    elif options.certificate is CertificateState.MISSING:
+        steps = _steps_until_certificate(plan, options, steps)
     backend = BackendAddress("http", "soundpost" if with_nginx else "127.0.0.1", plan.server.port)
     return Deployment(tuple(files), tuple(steps), backend, noted)
+
+
+def _steps_until_certificate(plan: DeployPlan, options: ComposeOptions, start: list[str]) -> list[str]:
+    """Return the steps by which Nginx first answers certbot on plain HTTP, then has a certificate."""
+    compose = f"docker compose -f {options.folder.resolve() / _FILE}"
+    return [
+        f"# {plan.certificate_file} is not there yet, and Nginx does not start without it:",
+        f"# {_NGINX_FILE} serves plain HTTP until the certificate is there",
+        *([] if options.writes else [options.command]),
+        *start,
+        *certificate_steps(plan, f"{compose} exec -T nginx nginx -s reload"),
+        "# the same command again: now the file is complete",
+        options.command,
+        f"{compose} restart nginx",
+    ]
 
 
 def _text(plan: DeployPlan, with_nginx: bool, config: Path | None) -> str:
@@ -159,7 +199,7 @@ def _nginx(plan: DeployPlan) -> str:
     ports: ["{plan.tls_port}:{plan.tls_port}"{plain}]
     volumes:
       - "./{_NGINX_FILE}:/etc/nginx/nginx.conf:ro"
-      - "/var/www/html:/var/www/html:ro"  # certbot's webroot
+      - "{WEBROOT}:{WEBROOT}:ro"  # certbot's webroot
 {certificates}
     ulimits:
       nofile: {{soft: {files}, hard: {files}}}

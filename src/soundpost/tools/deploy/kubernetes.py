@@ -66,7 +66,10 @@ def deployment(plan: DeployPlan, options: KubernetesOptions, config: Path | None
     else:
         files.append(ConfigFile(_SECRET_FILE, _secret(plan), private=True))
         steps.append(f"kubectl apply -f {_SECRET_FILE}   # written by --write, mode 600: not for Git")
+    tls = "kubectl create secret tls soundpost-tls --cert=fullchain.pem --key=privkey.pem"
     steps += [
+        "# TLS: the two files of the certificate, or cert-manager (the annotation in the Ingress)",
+        f"{tls} --dry-run=client -o yaml | kubectl apply -f -",
         f"# the image {options.image}: soundpost deploy docker, then push it to where the cluster pulls from",
         f"kubectl apply -f {_FILE}",
         "kubectl rollout status deployment/soundpost",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from soundpost.tools.deploy.installed_nginx import missing_directives
+from soundpost.tools.deploy.certificates import WEBROOT, CertificateState, certbot_command
 from soundpost.tools.deploy.layout import block, comment
 from soundpost.tools.deploy.nginx_locations import (
     api_of_users,
@@ -16,13 +16,12 @@ from soundpost.tools.deploy.nginx_locations import (
     playground,
     proxy_settings,
 )
+from soundpost.tools.deploy.nginx_steps import LOCATIONS_FILE, RELOAD, steps, warnings
 from soundpost.tools.deploy.plan import ConfigFile, Deployment, DeployPlan
-from soundpost.tools.deploy.sizes import MOST_PER_ADDRESS, kernel_comment, proxy_connections, proxy_open_files
+from soundpost.tools.deploy.sizes import kernel_comment, proxy_connections, proxy_open_files
 
 _SITE: Final = Path("/etc/nginx/conf.d/soundpost.conf")
-_LOCATIONS: Final = Path("/etc/nginx/snippets/soundpost.conf")
 _WHOLE: Final = Path("/etc/nginx/nginx.conf")
-_WEBROOT: Final = "/var/www/html"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +37,33 @@ class NginxOptions:
     ipv6: bool = True
     main_file: str = ""
     """Present content of ``nginx.conf``; empty if unknown."""
+    certificate: CertificateState = CertificateState.PRESENT
+    writes: bool = False
+    """True if the files are written, and not only shown."""
+    command: str = "soundpost deploy nginx --write"
+    """Command that writes the files."""
 
 
 def deployment(plan: DeployPlan, options: NginxOptions) -> Deployment:
-    """Return the site's file, two files for ``also_site``, or a whole ``nginx.conf``."""
+    """Return the site's file, two files for ``also_site``, or a whole ``nginx.conf``.
+
+    Nginx does not start with a certificate that is not there. So what is written without one serves plain HTTP only,
+    for certbot, and is replaced once the certificate is there.
+    """
     files: tuple[ConfigFile, ...]
-    if options.whole:
-        files = (ConfigFile(_WHOLE, whole_file(plan, options)),)
-    elif options.also_site:
+    if options.also_site:
         files = (
             ConfigFile(_SITE, f"{_heading(plan)}\n\n{_upstream(plan)}\n{_inner_server(plan)}"),
-            ConfigFile(_LOCATIONS, _locations_file(plan)),
+            ConfigFile(LOCATIONS_FILE, _locations_file(plan)),
         )
     else:
-        files = (ConfigFile(_SITE, site_file(plan, options)),)
-    return Deployment(files, _steps(plan, options), plan.backend, _warnings(plan))
+        first, complete = _site_before_certificate(plan, options), site_file(plan, options)
+        path = _SITE
+        if options.whole:
+            path, first, complete = _WHOLE, _whole_file(plan, first), _whole_file(plan, complete)
+        is_first = options.writes and options.certificate is CertificateState.MISSING
+        files = (ConfigFile(path, first) if is_first else ConfigFile(path, complete, earlier=first),)
+    return Deployment(files, steps(plan, options), plan.backend, warnings(plan))
 
 
 def site_file(plan: DeployPlan, options: NginxOptions) -> str:
@@ -61,8 +72,20 @@ def site_file(plan: DeployPlan, options: NginxOptions) -> str:
     return "\n\n".join(part.strip("\n") for part in parts if part) + "\n"
 
 
-def whole_file(plan: DeployPlan, options: NginxOptions) -> str:
-    """Return a whole ``nginx.conf``."""
+def _site_before_certificate(plan: DeployPlan, options: NginxOptions) -> str:
+    """Return the content of ``http { … }`` while there is no certificate: certbot's answers on plain HTTP."""
+    heading = comment(
+        f"""\
+Soundpost behind Nginx, the first step: plain HTTP, so that certbot gets a certificate for {plan.server_name}.
+Nginx does not start with a certificate that is not there. Once {plan.certificate_file} is there,
+'soundpost deploy' with the same options writes this file again, complete."""
+    )
+    missing = f'return 503 "Nginx: {plan.server_name} has no certificate yet.\\n";'
+    return f"{heading}\n\n{_plain_http(plan, options, 'default_type text/plain;', missing)}".strip("\n") + "\n"
+
+
+def _whole_file(plan: DeployPlan, site: str) -> str:
+    """Return a whole ``nginx.conf`` around a site."""
     return "\n".join(
         [
             "worker_processes auto;",
@@ -75,7 +98,7 @@ def whole_file(plan: DeployPlan, options: NginxOptions) -> str:
             "",
             block("events", f"worker_connections {proxy_connections(plan.connections)};"),
             "",
-            block("http", "access_log off;", "server_tokens off;", "\n", site_file(plan, options)),
+            block("http", "access_log off;", "server_tokens off;", "\n", site),
             "",
         ]
     )
@@ -169,19 +192,28 @@ def _listen(port: int, options: NginxOptions, *, tls: bool) -> list[str]:
 
 
 def _redirect(plan: DeployPlan, options: NginxOptions) -> str:
+    port = "" if plan.tls_port == 443 else f":{plan.tls_port}"
+    return _plain_http(
+        plan,
+        options,
+        comment("308 keeps the method: 301 would make a GET of a POST to the API."),
+        f"return 308 https://$host{port}$request_uri;",
+    )
+
+
+def _plain_http(plan: DeployPlan, options: NginxOptions, *answer: str) -> str:
+    """Return the site on the port for plain HTTP, which answers certbot, and everybody else by ``answer``."""
     if plan.http_port == 0:
         return ""
-    port = "" if plan.tls_port == 443 else f":{plan.tls_port}"
     return block(
         "server",
         *_listen(plan.http_port, options, tls=False),
         f"server_name {plan.server_name};",
         "\n",
-        comment(f"certbot certonly --webroot -w {_WEBROOT} -d {plan.server_name}"),
-        f"location /.well-known/acme-challenge/ {{ root {_WEBROOT}; }}",
+        comment(certbot_command(plan, RELOAD)),
+        f"location /.well-known/acme-challenge/ {{ root {WEBROOT}; }}",
         "\n",
-        comment("308 keeps the method: 301 would make a GET of a POST to the API."),
-        f"location / {{ return 308 https://$host{port}$request_uri; }}",
+        block("location /", *answer),
     )
 
 
@@ -213,7 +245,7 @@ def _locations_file(plan: DeployPlan) -> str:
             comment(
                 f"Soundpost below the site that {plan.server_name} has already.\n"
                 f"In its server {{ … }} of port {plan.tls_port}, before other locations, put:\n"
-                f"  include {_LOCATIONS};"
+                f"  include {LOCATIONS_FILE};"
             ),
             "",
             locations(plan),
@@ -222,38 +254,8 @@ def _locations_file(plan: DeployPlan) -> str:
     )
 
 
-def _steps(plan: DeployPlan, options: NginxOptions) -> tuple[str, ...]:
-    steps = []
-    if options.also_site:
-        steps.append(f"# in the server {{ … }} of {plan.server_name}: include {_LOCATIONS};")
-    elif not Path(plan.certificate_file).exists():
-        steps += [
-            f"# {plan.certificate_file} is not on this machine: without it Nginx does not start. For Let's Encrypt:",
-            f"certbot certonly --standalone -d {plan.server_name}   # or --nginx, if Nginx has port 80 already",
-        ]
-    if not options.whole:
-        steps += missing_directives(options.main_file, plan.connections)
-    steps.append("nginx -t && systemctl reload nginx")
-    if plan.server.host in ("0.0.0.0", "::") and not plan.nodes and plan.unix_socket is None:
-        steps.append(
-            f'# so that nobody reaches port {plan.server.port} past Nginx: host = "127.0.0.1" under [server], '
-            "or a firewall"
-        )
-    return tuple(steps)
-
-
-def _warnings(plan: DeployPlan) -> tuple[str, ...]:
-    each = plan.connections / len(plan.upstreams)
-    if plan.unix_socket is None and each > MOST_PER_ADDRESS:
-        warning = (
-            f"{plan.connections:,} connections from one Nginx to {len(plan.upstreams)} address(es): TCP has ports for "
-            f"about {MOST_PER_ADDRESS:,} each: let the server listen on a Unix socket (server.unix_socket), or give "
-            "several addresses with --node"
-        )
-        return (warning,)
-    return ()
-
-
-def container_file(plan: DeployPlan) -> str:
-    """Return a whole ``nginx.conf`` for a container."""
-    return whole_file(plan, NginxOptions(http2_is_a_directive=True, ipv6=False))
+def container_files(plan: DeployPlan) -> tuple[str, str]:
+    """Return a whole ``nginx.conf`` for a container: before there is a certificate, and complete."""
+    options = NginxOptions(http2_is_a_directive=True, ipv6=False)
+    first, complete = _site_before_certificate(plan, options), site_file(plan, options)
+    return _whole_file(plan, first), _whole_file(plan, complete)

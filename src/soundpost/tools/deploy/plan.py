@@ -6,7 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.defaults import DEFAULT_PORT
@@ -39,6 +39,8 @@ class ConfigFile(NamedTuple):
     private: bool = False
     of_other_target: bool = False
     """True for a file of another target, which prints it."""
+    earlier: str = ""
+    """Text that an earlier step wrote in the same place, and that is replaced without ``--force``."""
 
     @property
     def is_printed(self) -> bool:
@@ -68,6 +70,8 @@ class DeployPlan:
     certificate: str = ""
     """PEM file with the whole chain; empty means certbot's file for the server name."""
     key: str = ""
+    scheme: Literal["http", "https"] = "https"
+    """Scheme by which browsers connect: always ``https`` to a proxy."""
     tls_port: int = 443
     http_port: int = 80
     """Port that redirects plain HTTP to https; 0 means none."""

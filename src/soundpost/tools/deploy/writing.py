@@ -30,14 +30,15 @@ def write(files: Sequence[ConfigFile], root: Path, *, force: bool) -> list[tuple
 
 
 def _is_there(file: ConfigFile, target: Path) -> bool | None:
-    """Tell whether the file exists as it would be written; None if nothing exists at the path."""
+    """Tell whether the file exists as it would be written; None if nothing, or an earlier step's text, is there."""
     if not target.exists() and not target.is_symlink():
         return None
     try:
         right_mode = not file.private or not target.stat().st_mode & 0o077
-        return right_mode and target.read_text(encoding="utf-8") == file.text
+        present = target.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
+    return None if file.earlier and present == file.earlier else right_mode and present == file.text
 
 
 def _put(file: ConfigFile, target: Path) -> None:

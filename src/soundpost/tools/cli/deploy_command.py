@@ -1,0 +1,29 @@
+"""Command line that writes the files of a ``soundpost deploy`` command, to run that command again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+import typer
+
+from soundpost.tools.cli.invocation import soundpost_command
+
+
+def command_that_writes(context: typer.Context) -> str:
+    """Return the command that runs in ``context`` with the options that were given, and with ``--write``."""
+    words = [soundpost_command(), *context.command_path.split()[1:]]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            words += _words(parameter.opts[0], parameter.secondary_opts, context.params[name])
+    return " ".join(words if "--write" in words else [*words, "--write"])
+
+
+def _words(option: str, opposites: Sequence[str], value: object) -> list[str]:
+    """Return an option as it is written on a command line."""
+    if isinstance(value, bool):
+        return [option] if value else list(opposites[:1])
+    values = value if isinstance(value, list | tuple) else [value]
+    return [word for each in values for word in (option, shlex.quote(str(each)))]
