@@ -4,9 +4,19 @@ from __future__ import annotations
 
 import re
 import stat
+from pathlib import Path
 
 import pytest
 
+from soundpost.broadcasting.browser.echo_options import echo_options
+from soundpost.broadcasting.settings.from_environment import settings_from_environment
+from soundpost.config import load
+from soundpost.errors import ConfigurationError
+from soundpost.tools.cli.invocation import soundpost_command
+from soundpost.tools.deploy import DeployPlan
+from soundpost.tools.deploy.certificates import state_of
+from soundpost.tools.deploy.nginx import NginxOptions, deployment
+from soundpost.tools.deploy.writing import write
 from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
@@ -40,11 +50,76 @@ def test_printed_is_the_configuration_and_beside_it_what_to_do(configured: Comma
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(("#", ";"))
     assert "9000" in result.stdout + result.stderr
-    assert "\nNext, once it is written (--write)\n" in result.stderr
-    assert "SOUNDPOST_PORT=9000" in result.stderr
-    assert "VITE_REVERB_HOST=ws.example.com" in result.stderr
-    assert "VITE_REVERB_PORT=443" in result.stderr
-    assert "VITE_REVERB_SCHEME=https" in result.stderr
+    assert "\nNext" in result.stderr
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_same_whole_env_file_is_printed_for_every_target(configured: CommandLine, target: str) -> None:
+    printed = configured.run("deploy", target).stderr.partition("Backend and frontend, .env\n\n")[2]
+    lines = {line.strip() for line in printed.splitlines()}
+    host = "soundpost" if target == "kubernetes" else "127.0.0.1"
+    assert {
+        "SOUNDPOST_APP_ID=123456",
+        "SOUNDPOST_APP_KEY=app-key",
+        f"SOUNDPOST_HOST={host}",
+        "SOUNDPOST_PORT=9000",
+        "SOUNDPOST_SCHEME=http",
+        "SOUNDPOST_PATH=/ws",
+        "SOUNDPOST_PUBLIC_URL=https://ws.example.com/ws",
+        f"REVERB_HOST={host}",
+        "REVERB_PORT=9000",
+        "VITE_REVERB_HOST=ws.example.com",
+        "VITE_REVERB_PORT=443",
+        "VITE_REVERB_SCHEME=https",
+    } <= lines
+
+
+def test_a_site_with_the_printed_env_lines_tells_browsers_the_public_address(configured: CommandLine) -> None:
+    printed = configured.run("deploy", "nginx").stderr.partition("Backend and frontend, .env\n\n")[2]
+    pairs = (line.strip().partition("=") for line in printed.splitlines())
+    settings = settings_from_environment({name: value for name, equals, value in pairs if equals})
+    options = echo_options(settings, request_host="127.0.0.1:8000")
+    assert (options["wsHost"], options["wssPort"], options["forceTLS"]) == ("ws.example.com", 443, True)
+    assert options["wsPath"] == "/ws"
+    assert [connection.port for connection in settings.connections.values()] == [9000]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_public_url_is_the_address_of_browsers_in_every_target(configured: CommandLine, target: str) -> None:
+    file = configured.directory / "soundpost.toml"
+    named = TOML.replace('hostname = "ws.example.com"', 'public_url = "https://live.example.org:8443/ws"')
+    file.write_text(named)
+    result = configured.run("deploy", target)
+    assert "SOUNDPOST_PUBLIC_URL=https://live.example.org:8443/ws" in result.stderr
+    assert "browsers are told" not in result.stderr
+    assert "public_url =" not in result.stderr
+
+
+def test_a_missing_public_url_is_a_step(configured: CommandLine) -> None:
+    step = '# so that pages and the doctor know the address: public_url = "https://ws.example.com/ws" in [server]'
+    assert step in configured.run("deploy", "nginx").stderr
+
+
+def test_another_public_url_than_the_proxy_serves_is_warned_of(configured: CommandLine) -> None:
+    file = configured.directory / "soundpost.toml"
+    file.write_text(TOML.replace("hostname", "public_url").replace("ws.example.com", "https://ws.example.com"))
+    result = configured.run("deploy", "caddy", "--server-name", "www.example.com")
+    assert (
+        "warning: browsers are told https://ws.example.com/ws, but this proxy serves https://www.example.com/ws: "
+        'set public_url = "https://www.example.com/ws" under [server]'
+    ) in result.stderr
+    file.write_text(TOML.replace("hostname", "public_url").replace("ws.example.com", "https://ws.example.com/live"))
+    result = configured.run("deploy", "nginx")
+    assert "browsers are told the path '/live', but the server's path is '/ws'" in result.stderr
+
+
+def test_a_service_without_a_proxy_has_its_public_url(configured: CommandLine) -> None:
+    file = configured.directory / "soundpost.toml"
+    file.write_text(TOML.replace("hostname", "public_url").replace("ws.example.com", "http://10.0.0.7:9000"))
+    assert "SOUNDPOST_PUBLIC_URL=http://10.0.0.7:9000/ws" in configured.run("deploy", "systemd").stderr
+    file.write_text(TOML.replace("port = 9000", 'port = 9000\ntls = { certificate = "/c.pem", key = "/k.pem" }'))
+    assert "VITE_REVERB_PORT" in (said := configured.run("deploy", "supervisor").stderr)
+    assert "SOUNDPOST_HOST=ws.example.com\n  SOUNDPOST_PORT=9000\n  SOUNDPOST_SCHEME=https" in said
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -117,6 +192,82 @@ def test_force_replaces_it(configured: CommandLine) -> None:
     }
 
 
+CERTBOT = (
+    "certbot certonly --webroot -w /var/www/html -d ws.example.com --keep-until-expiring "
+    "--deploy-hook 'systemctl reload nginx'"
+)
+
+
+def test_without_a_certificate_nginx_serves_plain_http_first(configured: CommandLine) -> None:
+    complete = configured.run("deploy", "nginx", "--no-ipv6")
+    lines = [line.strip() for line in complete.stderr.splitlines()]
+    command = next(line for line in lines if line.endswith("deploy nginx --no-ipv6 --write"))
+    order = [command, "nginx -t && systemctl reload nginx", CERTBOT, command, "nginx -t && systemctl reload nginx"]
+    assert [line for line in lines if line in order] == order
+    assert f"# {CERTBOT}" in complete.stdout
+    assert "ssl_certificate " in complete.stdout
+
+
+def test_the_file_for_plain_http_is_replaced_once_the_certificate_is_there(
+    configured: CommandLine, tmp_path: Path
+) -> None:
+    chain, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    plan = DeployPlan(settings=load(environ={}, directory=configured.directory).settings, server_name="ws.example.com",
+                      certificate=str(chain), key=str(key))  # fmt: skip
+    root = tmp_path / "root"
+
+    def written() -> str:
+        options = NginxOptions(certificate=state_of(plan), writes=True)
+        ((path, _),) = write(deployment(plan, options).files, root, force=False)
+        return path.read_text()
+
+    assert "ssl" not in written()
+    assert "listen 80;" in written()
+    assert "location /.well-known/acme-challenge/ { root /var/www/html; }" in written()
+    chain.touch()
+    assert "ssl" not in written()
+    key.touch()
+    assert f"ssl_certificate     {chain};" in written()
+    assert "listen 80;" in written()
+    chain.unlink()
+    with pytest.raises(ConfigurationError, match="--force replaces it"):
+        written()
+
+
+def test_a_certificate_of_another_authority_is_put_there_by_hand(configured: CommandLine) -> None:
+    said = configured.run("deploy", "nginx", "--certificate", "/no/chain.pem", "--key", "/no/key.pem").stderr
+    assert "# put the certificate with its whole chain into /no/chain.pem, the key into /no/key.pem" in said
+    assert "certbot" not in said
+    result = configured.run("deploy", "nginx", "--certificate", "/no/chain.pem")
+    assert (result.exit_code, "--certificate and --key go together" in result.stderr) == (1, True)
+
+
+def test_without_plain_http_the_name_is_proved_by_dns(configured: CommandLine) -> None:
+    said = configured.run("deploy", "nginx", "--http-port", "0").stderr
+    assert "certbot certonly --manual --preferred-challenges dns -d ws.example.com" in said
+
+
+def test_below_another_root_nginx_has_its_certificate_later(configured: CommandLine) -> None:
+    result = configured.run("deploy", "nginx", "--write", "--root", "image")
+    assert "certbot" not in result.stderr
+    assert "ssl_certificate " in (configured.directory / "image/etc/nginx/conf.d/soundpost.conf").read_text()
+
+
+def test_compose_with_nginx_gets_its_certificate_through_nginx(configured: CommandLine) -> None:
+    result = configured.run("deploy", "compose", "--with-nginx", "--write")
+    folder = configured.directory
+    assert "ssl_certificate " not in (folder / "nginx.conf").read_text()
+    lines = [line.strip() for line in result.stderr.splitlines()]
+    compose = f"docker compose -f {folder}/compose.yaml"
+    order = [
+        "docker compose up -d --build",
+        CERTBOT.replace("systemctl reload nginx", f"{compose} exec -T nginx nginx -s reload"),
+        f"{soundpost_command()} deploy compose --with-nginx --write",
+        f"{compose} restart nginx",
+    ]
+    assert [line for line in lines if line in order] == order
+
+
 def test_written_twice_is_no_error(configured: CommandLine) -> None:
     configured.run("deploy", "docker", "--write")
     result = configured.run("deploy", "docker", "--write")
@@ -175,7 +326,7 @@ def test_variables_of_this_shell_are_named_for_a_service_does_not_have_them(
 def test_wrong_usage_is_told(configured: CommandLine) -> None:
     assert configured.run("deploy", "nginx", "--also-site", "--whole").exit_code == 2
     assert configured.run("deploy", "nginx", "--api", "secret").exit_code == 2
-    assert configured.run("deploy", "caddy", "--certificate", "/c.pem").exit_code == 2
+    assert configured.run("deploy", "caddy", "--certificate", "/c.pem").exit_code == 1
     assert configured.run("deploy", "apache").exit_code == 2
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import typer
 
 from soundpost.config import Loaded
 from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import ServerAddress
-from soundpost.tools.cli.snippets import dotenv_lines
+from soundpost.tools.cli.deploy_plan import address_of_browsers
+from soundpost.tools.cli.snippets import dotenv_lines, public_url
 from soundpost.tools.deploy import Deployment, DeployPlan
 from soundpost.tools.deploy.writing import write as write_files
+
+_UNKNOWN: Final = "localhost"
 
 
 def output_deployment(
@@ -36,16 +40,23 @@ def output_deployment(
 
 
 def _say_next(deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, written: bool) -> None:
-    heading = "Next" if written else "Next, once it is written (--write)"
-    typer.echo(f"\n{heading}\n\n{_indented(deployment.steps)}", err=True)
+    browser = address_of_browsers(loaded, plan)
+    steps = list(deployment.steps)
+    if plan.server_name == _UNKNOWN:
+        browser = browser._replace(host="<name browsers connect to>")
+    elif not loaded.public.host:
+        steps.append(
+            f'# so that pages and the doctor know the address: public_url = "{public_url(browser)}" in [server]'
+        )
+    writing = any(step.endswith(" --write") for step in steps)
+    heading = "Next" if written or writing else "Next, once it is written (--write)"
+    typer.echo(f"\n{heading}\n\n{_indented(steps)}", err=True)
     app = loaded.settings.apps[0]
     if loaded.generated:
         app = AppSettings(id="<app id>", key="<app key>", secret="")
     # Not the secret itself: this is read over shoulders, and kept in logs.
     shown = AppSettings(id=app.id, key=app.key, secret=f"<secret of this app, as in {_where(loaded)}>")
     backend = ServerAddress(*deployment.backend, plan.prefix)
-    name = "<name browsers connect to>" if plan.server_name == "localhost" else plan.server_name
-    browser = ServerAddress("https", name, plan.tls_port, plan.prefix)
     lines = dotenv_lines(shown, backend, browser).splitlines()
     typer.echo(f"\nBackend and frontend, .env\n\n{_indented(lines)}\n", err=True)
 
