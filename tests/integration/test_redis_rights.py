@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from soundpost.config.settings import ScalingSettings
+from soundpost.documentation import page
 from support.fleet import running_fleet
 from support.harness import running_server, until
 from support.redis_process import RedisServer, running_redis
@@ -71,7 +72,7 @@ FULL = ["~{soundpost:*", "&{soundpost:*", "+@all"]
 def test_what_is_missing_is_named(redis: RedisServer, rules: list[str], named: str) -> None:
     with running_server(scaling=ScalingSettings(redis=user(redis, *rules))) as server:
         (line, *_) = server.wait_for_log(named)
-        assert "Rights in Redis" in line
+        assert page("scaling", "rights-in-redis") in line
         assert "pass@" not in line
         assert server.publish("x", "e").json() == {"delivered": "local"}
 
@@ -82,7 +83,7 @@ def test_a_host_that_may_not_publish_says_so_once(redis: RedisServer) -> None:
             server.publish(CHANNEL, f"e {number}")
         (line,) = server.wait_for_log("Redis refuses events")
         assert "PUBLISH on room" in line
-        assert "Rights in Redis" in line
+        assert page("scaling", "rights-in-redis") in line
 
 
 def test_a_replica_that_may_not_be_asked_for_its_role_is_told_by_what_it_refuses(redis: RedisServer) -> None:

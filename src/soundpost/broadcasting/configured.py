@@ -39,7 +39,7 @@ class Configured:
     def configure(self, settings: BroadcastSettings | Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Set the settings: a mapping or keywords such as ``url``, or ``app_id``, ``key``, ``secret`` and ``host``.
 
-        docs/broadcasting.md lists all keywords. Raises ConfigurationError.
+        The documentation lists all keywords on its page Broadcasting. Raises ConfigurationError.
         """
         if not isinstance(settings, BroadcastSettings):
             settings = settings_from({**(settings or {}), **more})

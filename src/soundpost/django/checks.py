@@ -18,6 +18,7 @@ from soundpost.django.autodiscovery import failures
 from soundpost.django.guards import SESSION
 from soundpost.django.middleware import SocketIdMiddleware
 from soundpost.django.settings import WHERE, broadcast_settings, own_settings, useless_origins
+from soundpost.documentation import page
 from soundpost.errors import ConfigurationError, RouteError
 
 Message = Any
@@ -32,7 +33,9 @@ def check_settings(**_: Any) -> list[Message]:
     except ConfigurationError as error:
         return [
             checks.Error(
-                str(error), hint=f"Correct it in {WHERE}; docs/django.md has all settings.", id="soundpost.E001"
+                str(error),
+                hint=f"Correct it in {WHERE}. All settings: {page('django', 'settings')}",
+                id="soundpost.E001",
             )
         ]
     return [*_incomplete(found), *_unreachable(found), *_useless_origins()]

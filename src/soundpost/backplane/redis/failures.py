@@ -10,10 +10,11 @@ from typing import Final
 import hiredis
 
 from soundpost.backplane.redis.login import Address, Login
+from soundpost.documentation import page
 
 _PROBE_TIMEOUT: Final = 1.0
 _LIMITED: Final = ("NOPERM", "can't access at least one", "can't run this command", "can't publish", "no permissions")
-_RIGHTS: Final = "what a user of Redis must be allowed is in docs/scaling.md, 'Rights in Redis'"
+_RIGHTS: Final = f"what a user of Redis must be allowed: {page('scaling', 'rights-in-redis')}"
 
 
 def refused(error: Exception, command: str, on: bytes | str = "") -> str:

@@ -16,6 +16,7 @@ from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.core.member import id_fault
+from soundpost.documentation import page
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.wire import messages
 
@@ -23,7 +24,7 @@ log = logging.getLogger("soundpost.redis")
 
 _MAX_SENDERS: Final = 100_000
 _MOST_SHOWN: Final = 200  # bytes of a message
-_NOT_TO_CLIENTS: Final = "Clients do not get it. See who may publish in this Redis (docs/scaling.md)"
+_NOT_TO_CLIENTS: Final = f"Clients do not get it. Who may publish in this Redis: {page('scaling', 'trust-in-redis')}"
 
 
 class Incoming:

@@ -1,6 +1,7 @@
 """HTTP/1.1 (RFC 9112) as far as publishing needs it: requests as bytes, and answers from bytes, without a socket.
 
-A general HTTP client takes five to ten times as much CPU for each request (docs/performance.md).
+A general HTTP client takes five to ten times as much CPU for each request. The page Performance
+of the documentation has the measurements.
 
 The limits below bound the cost of an answer, for all that read one; each is far above the answers of an API. The time
 that an answer may take is the caller's to bound. An answer beyond a limit is refused with NotHttpError.

@@ -1,4 +1,4 @@
-"""Report of a run, in the shape of ``--json`` (docs/bench.md)."""
+"""Report of a run, in the shape of ``--json``, which the documentation describes on its page about measuring."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def doctor(
     do. Runs on the server, where it uses the configuration there, or anywhere. Changes nothing; the event it publishes
     goes to a channel of its own.
 
-    Exit codes: 0 no fault, 1 a fault, 2 wrong usage. All faults: docs/doctor.md.
+    Exit codes: 0 no fault, 1 a fault, 2 wrong usage. All faults: https://soundpost.readthedocs.io/en/stable/doctor/
 
     \b
     [bold]Examples[/]

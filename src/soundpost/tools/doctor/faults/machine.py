@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from soundpost.documentation import page
 from soundpost.tools.doctor.faults.fault import Fault
 
 FAULTS: Final = (
@@ -17,7 +18,7 @@ FAULTS: Final = (
         "configuration-warning",
         "{reason}",
         "It works, but perhaps not as its author thinks.",
-        "See docs/configuration.md.",
+        f"All options: {page('configuration')}",
         "warning",
     ),
     Fault(
