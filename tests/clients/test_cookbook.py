@@ -1,0 +1,195 @@
+"""The recipes of the cookbook, copied into an empty folder and looked at in a browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from soundpost.client import SyncClient
+from soundpost.pusher import PusherError
+from support.browser import Browser
+from support.newcomer import PACKAGES, Newcomer, blocks_of, newcomer
+from support.pages import DOCS
+
+COOKBOOK: Final = DOCS / "cookbook"
+TWO_KEYS: Final = """
+[[apps]]
+id = "1"
+key = "old-key"
+secret = "${OLD_SECRET}"
+
+[[apps]]
+id = "2"
+key = "new-key"
+secret = "${NEW_SECRET}"
+"""
+
+
+@pytest.fixture
+def person(tmp_path: Path, browser: Browser) -> Iterator[Newcomer]:
+    with newcomer(tmp_path / "recipe") as found:
+        yield found
+        browser.reset()
+
+
+def cook(person: Newcomer, recipe: str) -> None:
+    """Copy the files of a recipe that is a Flask application, and start it as the cookbook says."""
+    files = [block for block in blocks_of(COOKBOOK / recipe) if block.place == "app.py" or block.language == "html"]
+    assert files
+    person.follow(*files, *blocks_of(COOKBOOK / "README.md"))
+
+
+def test_a_notification_reaches_its_user_alone(browser: Browser, person: Newcomer) -> None:
+    cook(person, "notifications.md")
+    ann, bob = (browser.open(f"{person.url}/login/{name}", profile=name) for name in ("ann", "bob"))
+    for name in ("ann", "bob"):
+        person.wait_for_subscribers(f"private-App.Models.User.{name}", 1)
+    ann.click("button")
+    bob.shows("#notifications li", "ann: Have a look at this.")
+    ann.count("#notifications li", 0)
+
+
+def test_people_come_online_and_leave(browser: Browser, person: Newcomer) -> None:
+    cook(person, "who-is-online.md")
+    ann = browser.open(f"{person.url}/login/ann", profile="ann")
+    ann.shows("#online li", "ann")
+    bob = browser.open(f"{person.url}/login/bob", profile="bob")
+    bob.count("#online li", 2)
+    ann.count("#online li", 2)
+    assert ann.texts("#online li") == ["ann", "bob"]
+    bob.close()
+    ann.count("#online li", 1)
+
+
+def test_who_types_is_seen_by_the_others(browser: Browser, person: Newcomer) -> None:
+    cook(person, "typing.md")
+    ann, bob = (browser.open(f"{person.url}/login/{name}", profile=name) for name in ("ann", "bob"))
+    person.wait_for_subscribers("presence-rooms.1", 2)
+    ann.fill("input", "Hello")
+    bob.shows("#typing", "ann is typing …")
+    bob.shows("#typing", "")
+    assert ann.text("#typing") == ""
+
+
+def test_what_a_page_has_missed_is_there_after_a_reconnect(browser: Browser, person: Newcomer) -> None:
+    cook(person, "missed-events.md")
+    page = browser.open(person.url)
+    page.shows("h1", "0")
+    person.wait_for_subscribers("score", 1)
+    httpx.post(f"{person.url}/goal")
+    page.shows("h1", "1")
+    start = person.end_realtime()
+    httpx.post(f"{person.url}/goal")
+    httpx.post(f"{person.url}/goal")
+    assert page.text("h1") == "1"
+    person.type(start)
+    page.shows("h1", "3")
+
+
+def test_every_subscription_gets_a_new_token(browser: Browser, person: Newcomer) -> None:
+    person.follow(*blocks_of(COOKBOOK / "expiring-tokens.md"))
+    for command in ("soundpost init", "soundpost start", "uvicorn main:app --reload"):
+        person.type(command)
+    page = browser.open(person.url)
+    page.shows("#state", "subscribed")
+    person.backend().trigger("private-inbox.ann", "Mail", {"subject": "Hello"})
+    page.shows("#state", "Hello")
+    person.type(person.end_realtime())
+    page.shows("#state", "subscribed")
+    asked = [each for each in browser.traffic() if each["url"].endswith("/token") and each.get("status") == 200]
+    assert len(asked) == 2
+    refused = httpx.post(
+        f"{person.url}/broadcasting/auth",
+        headers={"Authorization": "Bearer ann:1:00", "Sec-Fetch-Site": "same-origin"},
+        data={"socket_id": "1.2", "channel_name": "private-inbox.ann"},
+    )
+    assert refused.status_code == 403
+
+
+def test_htmx_fetches_again_when_the_event_comes(browser: Browser, person: Newcomer) -> None:
+    (person.folder / "static").mkdir(parents=True)
+    shutil.copy(PACKAGES / "htmx.org/dist/htmx.min.js", person.folder / "static")
+    cook(person, "htmx.md")
+    buyer, other = (browser.open(person.url) for _ in range(2))
+    person.wait_for_subscribers("stock", 2)
+    buyer.click("button")
+    for page in (buyer, other):
+        page.shows("#stock", "2 left")
+    fetched = [each for each in browser.traffic() if each["url"].endswith("/stock") and each.get("status") == 200]
+    assert len(fetched) == 1  # the buyer's window is left out
+
+
+def test_a_job_shows_how_far_it_is(browser: Browser, person: Newcomer) -> None:
+    cook(person, "progress.md")
+    page = browser.open(person.url)
+    page.shows("span", "100 %")
+    assert page.evaluate("document.querySelector('progress').value") == 100
+
+
+def test_tenants_do_not_see_each_other(browser: Browser, person: Newcomer) -> None:
+    cook(person, "tenants.md")
+    page = browser.open(f"{person.url}/login/ann")
+    page.shows("#state", "waiting")
+    other = browser.open(f"{person.url}/globex")
+    other.shows("#state", "not yours")
+    httpx.post(f"{person.url}/acme/paid/7")
+    page.shows("#state", "Invoice 7 is paid.")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "section", "channel", "keys", "told"),
+    [
+        ("tenants.md", "An app for each tenant", "invoices", ["globex-key"], {"number": 7}),
+        ("rotate-a-key.md", "A new key and secret, without a gap", "orders", ["old-key", "new-key"], {"id": 7}),
+    ],
+)
+def test_one_application_sends_to_several_apps(
+    recipe: str, section: str, channel: str, keys: list[str], told: dict[str, int], person: Newcomer
+) -> None:
+    blocks = {block.place: block for block in blocks_of(COOKBOOK / recipe, section)}
+    toml = blocks["soundpost.toml"].text if "soundpost.toml" in blocks else TWO_KEYS
+    (person.folder / "soundpost.toml").write_text(f"[server]\nport = {person.realtime}\n{toml}")
+    person.environ |= {"ACME_SECRET": "first", "GLOBEX_SECRET": "second", "OLD_SECRET": "old", "NEW_SECRET": "new"}
+    person.type("soundpost start")
+    send = blocks["send.py"]
+    person.follow(send._replace(text=send.text.replace('{"app_id"', f'{{"port": {person.realtime}, "app_id"')))
+    with ExitStack() as stack:
+        clients = [stack.enter_context(SyncClient(f"http://127.0.0.1:{person.realtime}", key)) for key in keys]
+        heard = [client.subscribe(channel) for client in clients]
+        person.type("python send.py")
+        assert [subscription.next(timeout=20).data for subscription in heard] == [told] * len(keys)
+
+
+def test_a_new_secret_is_valid_at_once_and_nobody_is_disconnected(person: Newcomer) -> None:
+    (reload,) = [block for block in blocks_of(COOKBOOK / "rotate-a-key.md") if block.language == "sh"]
+    person.type("soundpost init")
+    person.type("soundpost start")
+    old = person.backend()
+    with SyncClient(f"http://127.0.0.1:{person.realtime}", person.app()["key"]) as client:
+        orders = client.subscribe("orders")
+        file = person.folder / "soundpost.toml"
+        file.write_text(file.read_text().replace(person.app()["secret"], "a-secret-that-nobody-has-seen"))
+        person.follow(reload)
+        with pytest.raises(PusherError):
+            old.trigger("orders", "OrderPaid", {"id": 6})
+        person.backend().trigger("orders", "OrderPaid", {"id": 7})
+        assert orders.next(timeout=20).data == {"id": 7}
+
+
+def test_an_app_is_added_while_the_server_runs(person: Newcomer) -> None:
+    person.type("soundpost init")
+    person.type("soundpost start")
+    with SyncClient(f"http://127.0.0.1:{person.realtime}", person.app()["key"]) as client:
+        orders = client.subscribe("orders")
+        person.follow(*blocks_of(COOKBOOK / "add-an-app.md"))
+        assert "new: 2" in person.shown
+        with SyncClient(f"http://127.0.0.1:{person.realtime}", "another-key") as other:
+            other.subscribe("orders")
+        person.backend().trigger("orders", "OrderPaid", {"id": 7})
+        assert orders.next(timeout=20).data == {"id": 7}
