@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
-import msgspec
 import pytest
 
+from soundpost.client import SyncClient
 from soundpost.config.load import load
 from soundpost.config.options import OPTIONS
 from soundpost.environment import REVERB
-from support.harness import DEFAULT_APP, running_server
+from support.newcomer import newcomer
+from support.pages import anchors
 
 ROOT = Path(__file__).parents[2]
 INDEX = ROOT / "docs/README.md"
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 
 
 def examples(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
-def test_the_readme_s_backend_publishes() -> None:
+def test_what_the_readme_publishes_arrives(tmp_path: Path) -> None:
     (code,) = examples("README.md", "python")
-    app = msgspec.structs.replace(DEFAULT_APP, key="your-app-key", secret="your-app-secret")
-    with running_server(apps=[app]) as server, server.connect() as client:
-        client.subscribe("orders")
-        done = subprocess.run(
-            [sys.executable, "-c", code.replace("8080", str(server.port))], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-        assert client.read_event() == {"event": "OrderPlaced", "data": '{"id":7}', "channel": "orders"}
+    with newcomer(tmp_path) as person:
+        person.type("soundpost init")
+        person.type("soundpost start")
+        (tmp_path / "shop.py").write_text(code)
+        with SyncClient(f"http://127.0.0.1:{person.realtime}", person.app()["key"]) as client:
+            orders = client.subscribe("orders")
+            person.type("python shop.py")
+            event = orders.next(timeout=20)
+    assert (event.name, event.data) == ("OrderPlaced", {"id": 7, "customer": "Ann"})
+
+
+def test_the_home_page_begins_as_the_readme_does() -> None:
+    def blocks(page: str) -> list[str]:
+        return examples(page, "sh")[:1] + examples(page, "python") + examples(page, "js")
+
+    assert blocks("docs/README.md") == blocks("README.md")
 
 
 def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
@@ -53,8 +60,9 @@ def test_the_configuration_page_has_every_option_and_variable() -> None:
 
 
 def test_the_index_has_every_page() -> None:
-    listed = re.findall(r"^- \[[^]]+\]\((\w[^)#]*)\): ", INDEX.read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted({page.name for page in INDEX.parent.glob("*.md")} - {INDEX.name})
+    listed = re.findall(r"^- \[[^]]+\]\((\w[^)#]*)\)[:,] ", INDEX.read_text(), re.MULTILINE)
+    pages = {page.relative_to(INDEX.parent).as_posix() for page in INDEX.parent.rglob("*.md")}
+    assert sorted(listed) == sorted(pages - {INDEX.name})
 
 
 @pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md"])
@@ -84,13 +92,8 @@ def test_the_public_names_are_there() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
-    targets = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", page.read_text())
+    text = re.sub(r"^ *```.*?^ *```$", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    targets = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]+))?\)", text)
     found = [((page.parent / target) if target else page, anchor) for target, anchor in targets]
     assert [path for path, _ in found if not path.exists()] == []
     assert [(path, anchor) for path, anchor in found if anchor and anchor not in anchors(path)] == []
-
-
-def anchors(page: Path) -> set[str]:
-    """Return the anchors of a page's headings, as GitHub makes them."""
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
