@@ -36,7 +36,7 @@ def test_the_address_of_a_page_and_of_a_section() -> None:
 
 
 def addresses() -> Iterator[tuple[str, str, str]]:
-    """Yield the file, the page and the section (or "") of every address in the package, except those made at run time."""
+    """Yield file, page and section (or "") of every address in the package, except those that are made at run time."""
     for file in PACKAGE.rglob("*.py"):
         if file.name == "documentation.py":
             continue
