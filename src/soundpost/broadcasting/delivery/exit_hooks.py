@@ -105,7 +105,7 @@ def _is_child_of(library: str) -> bool:
 def _is_worker_of_gunicorn() -> bool:
     """Tell whether Gunicorn forked this very process to serve requests: workers of all classes handle SIGUSR1."""
     base: Any = sys.modules.get("gunicorn.workers.base")
-    if base is None:
+    if base is None or sys.platform == "win32":
         return False
     worker = getattr(signal.getsignal(signal.SIGUSR1), "__self__", None)
     return isinstance(worker, base.Worker) and worker.pid == os.getpid()

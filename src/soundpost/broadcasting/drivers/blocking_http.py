@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import sys
 import time
 from contextlib import suppress
 from errno import ECONNREFUSED
@@ -110,7 +111,7 @@ def _left(deadline: float) -> float:
 
 
 def _is_readable(connection: socket.socket) -> bool:
-    if not hasattr(select, "poll"):  # Windows
+    if sys.platform == "win32":
         return bool(select.select([connection], [], [], 0)[0])
     poll = select.poll()  # unlike select, it takes descriptors above 1,023
     poll.register(connection, select.POLLIN)

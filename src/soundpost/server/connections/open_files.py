@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-import resource
+import sys
+
+from soundpost.operating_system import require_posix
+
+if sys.platform == "win32":
+    require_posix()
+else:
+    import resource
 
 
 def places_for_websockets(capacity: int) -> int:

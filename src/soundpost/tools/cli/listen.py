@@ -117,7 +117,8 @@ async def _until_stopped(
 ) -> None:
     """Listen; SIGTERM ends it as cleanly as Ctrl-C does."""
     listening = asyncio.ensure_future(_listen(target, channels, auth, lines, count, verify=verify))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listening.cancel)
+    if sys.platform != "win32":  # where loops have no signal handlers, and processes end without SIGTERM
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listening.cancel)
     with suppress(asyncio.CancelledError):
         await listening
 

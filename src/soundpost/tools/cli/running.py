@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -93,6 +94,8 @@ def _directory() -> Path:
 
 
 def _read(path: Path) -> RunningServer | None:
+    if sys.platform == "win32":  # no server runs there
+        return None
     try:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_uid != os.geteuid():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-import resource
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+if sys.platform != "win32":
+    import resource
 
 _LISTENS = "0A"  # proc(5): the state TCP_LISTEN
 
@@ -14,7 +17,7 @@ _LISTENS = "0A"  # proc(5): the state TCP_LISTEN
 class KernelLimits(NamedTuple):
     """Limits in numbers; None where the kernel has none or does not tell."""
 
-    open_files: int
+    open_files: int | None
     whose: str
     conntrack: int | None
     local_ports: int | None
@@ -67,10 +70,12 @@ def _open_files_of(process: int, proc: Path) -> int | None:
     return None
 
 
-def _open_files_here() -> int:
-    """Return the hard limit of open files, to which the server raises its soft limit."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return 1_048_576 if hard == resource.RLIM_INFINITY else hard
+def _open_files_here() -> int | None:
+    """Return the hard limit of open files, to which the server raises its soft limit; None on Windows."""
+    if sys.platform != "win32":
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        return 1_048_576 if hard == resource.RLIM_INFINITY else hard
+    return None
 
 
 def _numbers(file: Path) -> list[int]:

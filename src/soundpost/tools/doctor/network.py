@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import os
 import socket
+import sys
 import time
 from typing import Final, NamedTuple
 
@@ -38,7 +39,7 @@ class OpenedConnection(NamedTuple):
 
 def look_up_addresses(base_url: BaseUrl) -> list[SocketAddress]:
     """Return all addresses of a base URL's host. Raises FaultFound."""
-    if base_url.unix_socket:
+    if base_url.unix_socket and sys.platform != "win32":
         return [SocketAddress(socket.AF_UNIX, base_url.unix_socket)]
     try:
         found = socket.getaddrinfo(base_url.host, base_url.port, type=socket.SOCK_STREAM)
@@ -70,7 +71,7 @@ def connect(base_url: BaseUrl, addresses: list[SocketAddress], timeout: float | 
             sock.close()
             failed.append((address, error))
             continue
-        if address.family != socket.AF_UNIX:
+        if not base_url.unix_socket:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return OpenedConnection(
             sock, address, time.monotonic() - began, [(each, _why(error)) for each, error in failed]
