@@ -92,7 +92,8 @@ def test_what_the_page_broadcasts_arrives(project: Path) -> None:
 def test_the_page_has_every_check_setting_and_command() -> None:
     package = ROOT / "src/soundpost/django"
     ids = r"soundpost\.[EW]\d+"
-    assert set(re.findall(ids, PAGE)) == set(re.findall(ids, (package / "checks.py").read_text()))
+    checks = "".join((package / name).read_text() for name in ("checks.py", "deployment_checks.py"))
+    assert set(re.findall(ids, PAGE)) == set(re.findall(ids, checks))
     assert [each.name.upper() for each in fields(OwnSettings) if f"| `{each.name.upper()}` |" not in PAGE] == []
     commands = run(ROOT, "tests/frameworks/django_site/manage.py", "soundpost", "--help")
     known = set(re.findall(r"^    (\w+) +\w", commands, re.MULTILINE))

@@ -315,3 +315,60 @@ def test_trigger_publishes_through_the_configured_connection() -> None:
     assert sent.assert_broadcast("said").data == "no JSON"
     with pytest.raises(CommandError, match="broken channel"), broadcast.fake():
         run("trigger", "broken channel", "x")
+
+
+# Surroundings
+
+
+def in_folder(folder: Path, **soundpost: Any) -> dict[str, str]:
+    """Return the findings of a project in a folder."""
+    return findings(BASE_DIR=folder, SOUNDPOST={**CREDENTIALS, **soundpost})
+
+
+@pytest.mark.parametrize(
+    ("app", "says"),
+    [
+        ('id = "1"\nkey = "app-key"\nsecret = "app-secret"', None),
+        ('id = "1"\nkey = "app-key"\nsecret = "s3cr3t-of-the-file"', "serves another key or secret"),
+        ('id = "2"\nkey = "other"\nsecret = "s3cr3t-of-the-file"', "serves the app '2', from soundpost.toml in"),
+    ],
+)
+def test_a_file_for_another_app_is_told(tmp_path: Path, app: str, says: str | None) -> None:
+    (tmp_path / "soundpost.toml").write_text(f"[[apps]]\n{app}\n")
+    found = in_folder(tmp_path)
+    assert list(found) == ([] if says is None else ["soundpost.W007"])
+    if says is not None:
+        assert says in found["soundpost.W007"]
+        assert "s3cr3t" not in found["soundpost.W007"]
+    assert in_folder(tmp_path, HOST="ws.internal.example") == {}, "the server is on another machine"
+
+
+@pytest.mark.parametrize(("text", "is_told"), [("from soundpost.asgi import App", False), ("", True)])
+def test_an_embedded_server_that_nobody_makes_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, is_told: bool
+) -> None:
+    package = tmp_path / "embedded_site"
+    package.mkdir()
+    for name, content in {"__init__": "", "asgi": text, "urls": "urlpatterns = []"}.items():
+        (package / f"{name}.py").write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [each for each in sys.modules if each.startswith("embedded_site")]:
+        monkeypatch.delitem(sys.modules, name)
+    found = findings(
+        ROOT_URLCONF="embedded_site.urls", SOUNDPOST={**CREDENTIALS, "DRIVER": "embedded", "AUTH_PATH": "/"}
+    )
+    assert list(found) == (["soundpost.W008"] if is_told else [])
+
+
+def test_a_queue_without_its_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "celery", None)
+    found = findings(SOUNDPOST={**CREDENTIALS, "DELIVER": "celery"})
+    assert "deliver='celery' needs the library celery, which is not installed here" in found["soundpost.E007"]
+
+
+@pytest.mark.parametrize(("secret", "is_told"), [("your-app-secret", True), ("qmZ8fK0sWc6v", False)])
+def test_the_secret_of_an_example_is_told_before_a_deployment(secret: str, is_told: bool) -> None:
+    with override_settings(SOUNDPOST={**CREDENTIALS, "SECRET": secret}):
+        found = [each.id for each in run_checks(tags=["soundpost"], include_deployment_checks=True)]
+        assert found == (["soundpost.W009"] if is_told else [])
+        assert run_checks(tags=["soundpost"]) == []

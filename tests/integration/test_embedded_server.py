@@ -293,10 +293,10 @@ def test_the_application_publishes_without_http(server: RunningServer, way: str)
         assert client.read_event()["event"] == other.read_event()["event"] == "end"
 
 
-def test_a_forked_process_is_told_where_the_embedded_server_is(server: RunningServer) -> None:
+def test_a_forked_process_publishes_to_the_site(server: RunningServer) -> None:
     error = publish_inside(server, "forked", "orders", "Shipped").json()["error"]
     assert f"event Shipped on orders: the embedded server is in process {server.pid}, from which this one" in error
-    assert "publish over HTTP with the driver 'soundpost'" in error
+    assert "the site did not take the event over HTTP: nothing listens at http://127.0.0.1:8000" in error
 
 
 @pytest.mark.parametrize("way", ["loop", "thread"])

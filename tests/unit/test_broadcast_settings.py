@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +263,25 @@ class TestEnvironment:
     def test_a_broadcaster_that_was_not_configured_reads_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SOUNDPOST_URL", "http://k:s@h:1/apps/1")
         assert Broadcaster().settings.connection().host == "h"
+
+
+def test_a_delivery_whose_library_is_missing_is_told_when_it_is_configured(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "rq", None)
+    broadcaster = Broadcaster()
+    broadcaster.configure(app_id="1", key="k", secret="s", deliver="rq")
+    message = "deliver='rq' needs the library rq, which is not installed here: pip install rq"
+    assert f"nothing can be broadcast: {message}" in caplog.text
+    with pytest.raises(ConfigurationError, match=re.escape(message)):
+        broadcaster.publish("orders", "Shipped")
+
+
+def test_the_site_s_address_is_for_processes_without_the_embedded_server() -> None:
+    settings = settings_from({**APP, "driver": "embedded", "site_url": "https://shop.example/live/"})
+    assert settings.connection().site_url == "https://shop.example/live"
+    assert settings_from_environment({"SOUNDPOST_URL": "http://k:s@h/apps/1"}).connection().site_url == (
+        "http://127.0.0.1:8000"
+    )
+    with pytest.raises(ConfigurationError, match="site_url 'shop': an address such as"):
+        settings_from({**APP, "site_url": "shop"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +16,9 @@ from soundpost.asgi import api
 from soundpost.asgi.connection import Receive, Send
 from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.asgi.uvicorn_fairness import make_uvicorn_fair
-from soundpost.broadcasting import embedded_servers
-from soundpost.broadcasting.settings import BroadcastSettings
-from soundpost.config.load import load
+from soundpost.broadcasting import broadcast, embedded_servers
+from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
+from soundpost.config.load import Loaded, load
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
@@ -27,6 +28,8 @@ log = logging.getLogger("soundpost.server")
 
 _KINDS: Final = ("http", "websocket")
 _MINE: Final = ("/app/", "/apps/")
+_IN_DJANGO: Final = "soundpost.django.settings"
+"""A module that is imported where Django is set up with this package among its apps."""
 
 
 class App:
@@ -34,8 +37,10 @@ class App:
 
     A mounted one (``app.mount("/", App())``) answers all requests below its path. One around another ``app``
     (``App(app)``, or a middleware) answers ``/app/…`` and ``/apps/…`` and leaves the rest to that application. ``apps``
-    and ``server`` are ``[[apps]]`` and ``[server]`` of ``soundpost.toml``. Without ``apps`` the configuration is that
-    of ``soundpost start``: the file, ``.env`` and the environment. Raises ConfigurationError.
+    and ``server`` are ``[[apps]]`` and ``[server]`` of ``soundpost.toml``. Without ``apps`` the server has the apps of
+    the application's connections with the driver ``embedded``, as in ``settings.SOUNDPOST`` of Django; if there are
+    none, it has the apps that ``soundpost start`` would have. Limits come from ``soundpost.toml`` and the environment.
+    Raises ConfigurationError.
     """
 
     def __init__(
@@ -46,13 +51,14 @@ class App:
         server: ServerSettings | Mapping[str, Any] | None = None,
     ) -> None:
         if apps is None:
-            loaded = load(environ=os.environ, directory=Path.cwd())
-            if loaded.generated:
+            loaded = load(environ=os.environ, directory=_project_folder())
+            own = _apps_of_application(loaded)
+            if not own and loaded.generated:
                 raise ConfigurationError(
                     "soundpost.asgi has no app: set SOUNDPOST_APP_ID, SOUNDPOST_APP_KEY and SOUNDPOST_APP_SECRET, "
                     "write a soundpost.toml (soundpost init), or give apps=[…]"
                 )
-            self.apps = loaded.settings.apps
+            self.apps = own or loaded.settings.apps
             self.settings = loaded.settings.server if server is None else _converted(server, ServerSettings, "server")
             if loaded.settings.scaling.redis is not None:
                 log.warning("an embedded server serves alone: scaling.redis is for 'soundpost start'")
@@ -115,17 +121,15 @@ class App:
     async def _lifespan(self, scope: Any, receive: Receive, send: Send) -> None:
         self.start()
         make_uvicorn_fair(receive)
-        if self._app is not None:
-            try:
-                await self._app(scope, receive, send)
-            finally:
+        try:
+            if self._app is None or not await _has_lifespan(self._app, scope, receive, send):
+                await receive()
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
                 await self.stop()
-            return
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        await self.stop()
-        await send({"type": "lifespan.shutdown.complete"})
+                await send({"type": "lifespan.shutdown.complete"})
+        finally:
+            await self.stop()
 
 
 def server_of(app_id: str) -> App | None:
@@ -145,10 +149,72 @@ def apps_of(settings: BroadcastSettings, options: Mapping[str, Any]) -> list[dic
             "no connection has the driver 'embedded': set it (driver='embedded', SOUNDPOST_BROADCAST_DRIVER=embedded), "
             "or leave the embedded server out"
         )
-    for each in connections:
-        if each.missing():
-            raise ConfigurationError(f"the embedded server has no {', no '.join(each.missing())}")
-    return [{"id": each.app_id, "key": each.key, "secret": each.secret, **options} for each in connections]
+    return [{**_app_of(each), **options} for each in connections]
+
+
+def _app_of(connection: ConnectionSettings) -> dict[str, Any]:
+    if connection.missing():
+        raise ConfigurationError(f"the embedded server has no {', no '.join(connection.missing())}")
+    return {"id": connection.app_id, "key": connection.key, "secret": connection.secret}
+
+
+async def _has_lifespan(app: Any, scope: Any, receive: Receive, send: Send) -> bool:
+    """Run an application's lifespan; return False for an application that has none, as Django's.
+
+    Such an application raises an exception before it has received or sent anything.
+    """
+    began = False
+
+    async def noted_receive() -> Any:
+        nonlocal began
+        began = True
+        return await receive()
+
+    async def noted_send(message: Any) -> None:
+        nonlocal began
+        began = True
+        await send(message)
+
+    try:
+        await app(scope, noted_receive, noted_send)
+    except Exception:
+        if began:
+            raise
+        return False
+    return True
+
+
+def _project_folder() -> Path:
+    """Return the folder with ``soundpost.toml`` and ``.env``: in Django ``BASE_DIR``, else the working directory."""
+    django: Any = sys.modules.get(_IN_DJANGO)
+    return (django.project_folder() if django is not None else None) or Path.cwd()
+
+
+def _apps_of_application(loaded: Loaded) -> tuple[AppSettings, ...]:
+    """Return the apps of the application's own connections with the driver ``embedded``, with the loaded limits.
+
+    Django's settings are the application's own also with another driver, which is a mistake most of the time. Raises
+    ConfigurationError for wrong or incomplete settings.
+    """
+    settings = broadcast.settings
+    if any(each.driver == "embedded" for each in settings.connections.values()):
+        found = apps_of(settings, {})
+    elif _IN_DJANGO in sys.modules and settings.connections and settings.connection().is_http:
+        connection = settings.connection()
+        found = [_app_of(connection)]
+        log.warning(
+            "the site has an embedded server, but its events go to %s: set SOUNDPOST['DRIVER'] = 'embedded'",
+            connection.base_url,
+        )
+    else:
+        return ()
+    limits = {each.id: each for each in loaded.settings.apps}
+    others = loaded.settings.apps[0] if loaded.generated else None  # limits that the environment sets for no named app
+    apps = []
+    for app in found:
+        like = limits.get(app["id"], others)
+        apps.append(_usable(AppSettings(**app) if like is None else msgspec.structs.replace(like, **app)))
+    return tuple(apps)
 
 
 def _is_mine(scope: Any, prefix: str) -> bool:

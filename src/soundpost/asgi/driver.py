@@ -1,4 +1,7 @@
-"""The driver ``embedded``: publishing to the server in this process, from any thread, without a network."""
+"""The driver ``embedded``: publishing to the server in this process, from any thread, without a network.
+
+Other processes of the application, such as commands, workers of queues and shells, publish over HTTP to the site.
+"""
 
 from __future__ import annotations
 
@@ -7,27 +10,40 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import replace
 
 from soundpost.asgi.app import server_of
 from soundpost.asgi.runtime import EmbeddedRuntime
+from soundpost.broadcasting.drivers.http import HttpDriver
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
 from soundpost.server.api.events import publish_event
 from soundpost.server.api.requests import ApiError
+from soundpost.wire.addresses import parse_public_url
 
 
 class EmbeddedDriver:
-    """A driver that hands messages to the event loop of the embedded server."""
-
-    blocks = False
+    """A driver that hands messages to the event loop of the embedded server; where there is none, to the site."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         self._settings = settings
+        self._site = HttpDriver(_site_settings(settings))
+
+    @property
+    def blocks(self) -> bool:
+        """True where this process has no embedded server, and messages go over the network."""
+        return self._runtime() is None
 
     def send(self, messages: Sequence[Message]) -> None:
         """Publish messages; from another thread wait until the server's loop has them. Raises BroadcastError."""
-        runtime = self._runtime(messages[0])
+        runtime = self._runtime()
+        if runtime is None:
+            try:
+                self._site.send(messages)
+            except BroadcastError as error:
+                raise self._refused_by_site(messages, error) from error
+            return
         if _running_loop() is runtime.loop:
             self._publish(runtime, messages)
             return
@@ -40,7 +56,13 @@ class EmbeddedDriver:
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Publish messages without blocking the event loop. Raises BroadcastError."""
-        runtime = self._runtime(messages[0])
+        runtime = self._runtime()
+        if runtime is None:
+            try:
+                await self._site.asend(messages)
+            except BroadcastError as error:
+                raise self._refused_by_site(messages, error) from error
+            return
         if _running_loop() is runtime.loop:
             self._publish(runtime, messages)
             return
@@ -51,33 +73,37 @@ class EmbeddedDriver:
             raise self._stuck(messages) from None
 
     def close(self) -> None:
-        """Do nothing: no connection is open."""
+        """Close the connections of threads to the site."""
+        self._site.close()
 
     async def aclose(self) -> None:
-        """Do nothing: no connection is open."""
+        """Close the connections of the running event loop to the site."""
+        await self._site.aclose()
 
-    def _runtime(self, message: Message) -> EmbeddedRuntime:
+    def _runtime(self) -> EmbeddedRuntime | None:
+        """Return the runtime that serves in this process; None in a process without one."""
         server = server_of(self._settings.app_id)
         if server is None:
-            raise BroadcastError(
-                f"event {message}: this process has no embedded server for app {self._settings.app_id!r}: add one "
-                "(soundpost.asgi.App), or publish over HTTP with the driver 'soundpost', as from other processes"
-            )
+            return None
         runtime = server.state
-        if runtime is not None and runtime.pid != os.getpid():
-            raise BroadcastError(
-                f"event {message}: the embedded server is in process {runtime.pid}, from which this one "
-                f"({os.getpid()}) was forked: publish over HTTP with the driver 'soundpost', as from other processes",
-                404,
-            )
         if runtime is None and _running_loop() is not None:
-            runtime = server.start()
-        if runtime is None:
-            raise BroadcastError(
-                f"event {message}: the embedded server does not serve yet: start it with the application "
-                "(lifespan=sp.lifespan), or publish over HTTP with the driver 'soundpost', as from other processes"
-            )
-        return runtime
+            return server.start()
+        return runtime if runtime is not None and runtime.pid == os.getpid() else None
+
+    def _refused_by_site(self, messages: Sequence[Message], error: BroadcastError) -> BroadcastError:
+        app, url = self._settings.app_id, self._settings.site_url
+        server = server_of(app)
+        if server is None:
+            here = f"this process has no embedded server for app {app!r}"
+        elif server.state is None:
+            here = "the embedded server does not serve yet"
+        else:
+            here = f"the embedded server is in process {server.state.pid}, from which this one was forked"
+        reason = (
+            f"{here}, and the site did not take the event over HTTP: {error.reason}. Is the site running at {url}, "
+            "with soundpost.asgi.App in it? Set site_url (SOUNDPOST_SITE_URL) if it is elsewhere"
+        )
+        return BroadcastError(f"event {messages[0]}: {reason}", error.status, reason=reason)
 
     def _publish(self, runtime: EmbeddedRuntime, messages: Sequence[Message]) -> None:
         app = runtime.node.by_id[self._settings.app_id]
@@ -92,6 +118,12 @@ class EmbeddedDriver:
             f"event {messages[0]}: the event loop of the embedded server did not take it within "
             f"{self._settings.timeout:g} s: something blocks it"
         )
+
+
+def _site_settings(settings: ConnectionSettings) -> ConnectionSettings:
+    """Return the settings of the connection by which other processes publish to the site."""
+    url = parse_public_url(settings.site_url)
+    return replace(settings, driver="soundpost", host=url.host, port=url.port, scheme=url.scheme, path=url.path or "")
 
 
 def _handed_over(runtime: EmbeddedRuntime, action: Callable[[], None]) -> Future[None]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from soundpost.broadcasting.delivery import Delivery, make_delivery
+from soundpost.broadcasting.delivery import Delivery, make_delivery, missing_library
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from, settings_from_environment
 from soundpost.per_process import PerProcess
+
+log = logging.getLogger("soundpost.broadcast")
 
 
 class Configured:
@@ -61,8 +64,11 @@ class Configured:
     def prepare(self) -> None:
         """Set the exit hooks of a background delivery; call in the main thread, which alone can set signal handlers.
 
-        Raises ConfigurationError.
+        Log a warning if a library is missing that the delivery needs. Raises ConfigurationError.
         """
+        missing = missing_library(self.settings.deliver)
+        if missing is not None:
+            log.warning("nothing can be broadcast: %s", missing)
         if self.settings.deliver == "background":
             self.delivery  # noqa: B018 - made by being asked for
 

@@ -1,4 +1,7 @@
-"""System checks: mistakes in settings and channel routes, and the way out."""
+"""System checks: mistakes in settings and channel routes, and the way out.
+
+Those about processes and files around the settings are in :mod:`soundpost.django.deployment_checks`.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from django.utils.module_loading import import_string
 
 from soundpost.broadcasting.authorization import channels
 from soundpost.broadcasting.browser.echo_options import is_internal
+from soundpost.broadcasting.delivery import check_delivery
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.django.autodiscovery import failures
 from soundpost.django.guards import SESSION
@@ -38,7 +42,7 @@ def check_settings(**_: Any) -> list[Message]:
                 id="soundpost.E001",
             )
         ]
-    return [*_incomplete(found), *_unreachable(found), *_useless_origins()]
+    return [*_incomplete(found), *_unreachable(found), *_useless_origins(), *_no_delivery(found)]
 
 
 def check_channels(**_: Any) -> list[Message]:
@@ -67,6 +71,17 @@ def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
             yield checks.Error(
                 f"{WHERE}: connection {name!r} has no {', no '.join(missing)}.", hint=way_out, id="soundpost.E002"
             )
+
+
+def _no_delivery(found: BroadcastSettings) -> Iterator[Message]:
+    try:
+        check_delivery(found.deliver)
+    except ConfigurationError as error:
+        yield checks.Error(
+            f"{WHERE}: {error}.",
+            hint="Install the library, or choose another way to send: 'DELIVER': 'now' or 'background'.",
+            id="soundpost.E007",
+        )
 
 
 def _useless_origins() -> Iterator[Message]:

@@ -68,10 +68,10 @@ def broadcast_settings() -> BroadcastSettings:
         "debug": settings.DEBUG,
         "trusted_origins": [each for each in settings.CSRF_TRUSTED_ORIGINS if each not in useless],
     }
-    return settings_over_environment(given, public, WHERE, defaults=defaults, directory=_project_folder())
+    return settings_over_environment(given, public, WHERE, defaults=defaults, directory=project_folder())
 
 
-def _project_folder() -> Path | None:
+def project_folder() -> Path | None:
     """Return ``settings.BASE_DIR``, where ``startproject`` puts ``manage.py``; None if the project has no such setting.
 
     ``.env`` and ``soundpost.toml`` are looked for there, whatever the working directory of a web server is.

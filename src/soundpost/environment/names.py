@@ -23,6 +23,7 @@ APPLICATION: Final = {
     "max_user_info_size": "SOUNDPOST_APP_MAX_USER_INFO_SIZE",
     "max_user_id_length": "SOUNDPOST_APP_MAX_USER_ID_LENGTH",
     "driver": "SOUNDPOST_BROADCAST_DRIVER",
+    "site_url": "SOUNDPOST_SITE_URL",
     "deliver": "SOUNDPOST_DELIVER",
     "on_error": "SOUNDPOST_ON_ERROR",
     "trusted_origins": "SOUNDPOST_TRUSTED_ORIGINS",

@@ -6,6 +6,6 @@ An application names a delivery in its settings (``deliver``); any class with th
 
 from __future__ import annotations
 
-from soundpost.broadcasting.delivery.delivery import Delivery, make_delivery
+from soundpost.broadcasting.delivery.delivery import Delivery, check_delivery, make_delivery, missing_library
 
-__all__ = ["Delivery", "make_delivery"]
+__all__ = ["Delivery", "check_delivery", "make_delivery", "missing_library"]

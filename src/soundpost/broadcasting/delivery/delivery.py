@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from importlib.util import find_spec
+from typing import Final, Protocol
 
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.loading import load
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import DELIVERIES
+from soundpost.errors import ConfigurationError
+
+_LIBRARIES: Final = ("celery", "rq", "dramatiq", "huey", "arq")
+"""Deliveries that are called like the library they need, which is no part of this package."""
 
 
 class Delivery(Protocol):
@@ -30,7 +35,25 @@ class Delivery(Protocol):
         """Have the messages that wait sent, within a few seconds."""
 
 
+def missing_library(name: str) -> str | None:
+    """Return a message about the library that a delivery needs and this Python lacks; None if nothing is missing."""
+    if name in _LIBRARIES and find_spec(name) is None:
+        return f"deliver={name!r} needs the library {name}, which is not installed here: pip install {name}"
+    return None
+
+
+def check_delivery(name: str) -> None:
+    """Check that the class of a delivery, and the library it needs, can be imported. Raises ConfigurationError."""
+    missing = missing_library(name)
+    if missing is not None:
+        raise ConfigurationError(missing)
+    load(DELIVERIES.get(name, name), "deliver")
+
+
 def make_delivery(name: str, drivers: Drivers) -> Delivery:
     """Return the delivery of this name, or of the class at ``module:Class``. Raises ConfigurationError."""
+    missing = missing_library(name)
+    if missing is not None:
+        raise ConfigurationError(missing)
     delivery: Delivery = load(DELIVERIES.get(name, name), "deliver")(drivers)
     return delivery

@@ -43,6 +43,8 @@ class ConnectionSettings:
     port: int = DEFAULT_PORT
     scheme: str = "http"
     path: str = ""
+    site_url: str = "http://127.0.0.1:8000"
+    """The site with the embedded server, as other processes of the application reach it (driver ``embedded``)."""
     encryption_master_key: str = field(default="", repr=False)
     """Master key of encrypted channels: 32 bytes in base64. Other channels need none."""
     connect_timeout: float = 1.0

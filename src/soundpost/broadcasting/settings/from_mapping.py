@@ -142,9 +142,11 @@ def _connection_settings(given: Any, place: str) -> ConnectionSettings:
     for name in CREDENTIALS:
         if isinstance(values.get(name), int) and not isinstance(values[name], bool):
             values[name] = str(values[name])
-    for name in (*CREDENTIALS, "scheme", "driver", "encryption_master_key"):
+    for name in (*CREDENTIALS, "scheme", "driver", "site_url", "encryption_master_key"):
         if name in values:
             values[name] = as_text(values[name], f"{place}: {name!r}")
+    if "site_url" in values:
+        values["site_url"] = as_address(parse_public_url, values["site_url"], f"{place}: site_url").url
     if "host" in values:
         values["host"] = as_address(host_of, values["host"], f"{place}: host")
     if "port" in values:
