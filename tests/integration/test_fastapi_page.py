@@ -9,16 +9,19 @@ from typing import Any, Final
 
 import httpx
 import pytest
+from sqlalchemy import create_engine, text
 
+from soundpost.wire.signatures import channel_text, sign
 from support.harness import DEFAULT_APP, RawSocket, running_server
 from support.uvicorn_process import running_uvicorn
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/fastapi.md").read_text()
 FILES: Final = dict(re.findall(r"```(?:python|html)\n(?:# |<!-- )([\w.]+)(?: -->)?\n(.*?)```", PAGE, re.DOTALL))
+APP: Final = DEFAULT_APP
 ENVIRON: Final = {
-    "SOUNDPOST_APP_ID": DEFAULT_APP.id,
-    "SOUNDPOST_APP_KEY": DEFAULT_APP.key,
-    "SOUNDPOST_APP_SECRET": DEFAULT_APP.secret,
+    "SOUNDPOST_APP_ID": APP.id,
+    "SOUNDPOST_APP_KEY": APP.key,
+    "SOUNDPOST_APP_SECRET": APP.secret,
 }
 
 
@@ -62,6 +65,34 @@ def test_an_order_is_shipped(folder: Path, application: str) -> None:
             with pytest.raises(httpx.HTTPStatusError, match="403"):
                 allow(site.url, other, "private-orders.7", cookies={"user_id": "2"})
             assert "Traceback" not in site.log()
+
+
+@pytest.mark.parametrize("application", ["orders", "orders_sync"])
+def test_an_event_waits_for_the_commit(folder: Path, application: str) -> None:
+    engine = create_engine(f"sqlite:///{folder}/orders.db")
+    with engine.begin() as connection:
+        connection.execute(text("create table orders (id integer primary key, status text)"))
+        connection.execute(text("insert into orders values (7, 'new')"))
+    with running_server() as server, server.connect() as asking, server.connect() as other:
+        environ = {**ENVIRON, "SOUNDPOST_PORT": str(server.port)}
+        with running_uvicorn(f"{application}:app", environ) as site:
+            for client in (asking, other):
+                auth = {
+                    "auth": f"{APP.key}:{sign(APP.secret, channel_text(client.socket_id, 'private-orders.7', None))}"
+                }
+                subscribe(client, "private-orders.7", auth)
+            headers = {"X-Socket-ID": asking.socket_id}
+            url = f"{site.url}/orders/7/ship"
+            assert httpx.post(url, params={"carrier": "unknown"}, headers=headers).status_code == 400
+            assert httpx.post(url, params={"carrier": "DHL"}, headers=headers).is_success
+            assert other.read_event() == {
+                "event": "OrderShipped",
+                "data": '{"order_id":7,"carrier":"DHL"}',
+                "channel": "private-orders.7",
+            }
+            assert not asking.has_input()
+    with engine.connect() as connection:
+        assert connection.execute(text("select status from orders")).scalar() == "shipped"
 
 
 def test_channel_routes(folder: Path) -> None:

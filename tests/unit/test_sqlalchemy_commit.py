@@ -271,3 +271,22 @@ def test_a_server_that_is_away_is_logged_and_not_raised(factory: Any, caplog: py
     assert "s3cret" not in caplog.text
     with Session() as unbound:
         assert not unbound.info
+
+
+async def test_asynchronous_calls_take_a_session_too(broadcaster: Broadcaster, tmp_path: Path) -> None:
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tmp_path / 'orders.db'}")
+    async with AsyncSession(engine) as session:
+        await session.execute(text("select 1"))
+        await broadcaster.apublish("orders", "kept", session=session)
+        await broadcaster.ato_user(7, "kept too", session=session)
+        assert sent(broadcaster) == []
+        await session.commit()
+        assert sent(broadcaster) == ["kept", "kept too"]
+        await session.execute(text("select 1"))
+        await broadcaster.apublish("orders", "dropped", session=session)
+        await session.rollback()
+        assert sent(broadcaster) == ["kept", "kept too"]
+    with broadcaster.fake() as fake:
+        await broadcaster.apublish("orders", "recorded", session=AsyncSession(engine))
+        assert fake.sent[0].pending
+    await engine.dispose()

@@ -81,14 +81,16 @@ class Broadcaster(Configured):
         via: str | Iterable[str] | None = None,
         queue: str | None = None,
         on_error: OnError | None = None,
+        session: Any = None,
     ) -> None:
         """Broadcast an event without blocking the event loop, with the options of ``broadcast(event)``.
 
-        No transaction is waited for: those of asynchronous code are not known.
+        With a ``session`` the event waits for its commit, and this call returns at once. No other transaction is waited
+        for: those of asynchronous code are not known.
         """
         _check_one_event("abroadcast", event, misplaced)
         options = self._send_options(event, queue, False, on_error)
-        await self._asend(self._messages(event, to_others, socket_id, via), event, options)
+        await self._asend(self._messages(event, to_others, socket_id, via), event, options, session)
 
     def prepared(
         self,
@@ -140,10 +142,11 @@ class Broadcaster(Configured):
         via: str | Iterable[str] | None = None,
         queue: str | None = None,
         on_error: OnError | None = None,
+        session: Any = None,
     ) -> None:
         """Broadcast an event without a class, as :meth:`publish`, without blocking the event loop."""
         messages = compose(channels, name, data, self._excluded(to_others, socket_id), self._connections(None, via))
-        await self._asend(messages, None, self._send_options(None, queue, False, on_error))
+        await self._asend(messages, None, self._send_options(None, queue, False, on_error), session)
 
     def to_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
         """Broadcast to all connections on which a user has signed in (``pusher.signin()``)."""
@@ -229,7 +232,10 @@ class Broadcaster(Configured):
         if session is not None or not self._gather(messages, options):
             self._dispatch(messages, options, session)
 
-    async def _asend(self, messages: list[Message], event: Any, options: SendOptions) -> None:
+    async def _asend(self, messages: list[Message], event: Any, options: SendOptions, session: Any = None) -> None:
+        if session is not None:
+            self._send(messages, event, options, session)  # notes the messages, and does not block
+            return
         if not messages or self._record(messages, event, options, None) or self._gather(messages, options):
             return
         await self._adispatch(messages, options)

@@ -18,7 +18,7 @@ class RequestBroadcaster:
     """A broadcaster for one request: ``to_others=True`` leaves out the browser that the request comes from.
 
     No middleware is needed. Methods take the options of :class:`soundpost.Broadcaster`: ``socket_id``, ``via``,
-    ``queue``, ``on_error``.
+    ``queue``, ``on_error``, and ``session``, a SQLAlchemy session whose commit the event waits for.
     """
 
     def __init__(self, broadcaster: Broadcaster, request: Request) -> None:
