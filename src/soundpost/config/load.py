@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from soundpost.config.application import ApplicationServer
 from soundpost.config.apps_section import build_apps, generated, lack_credentials, nested, with_variables
 from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.settings import BackendAddress, PublicAddress, ScalingSettings, ServerSettings, Settings
@@ -48,15 +49,18 @@ def load(
     directory: Path,
     config_file: Path | None = None,
     overrides: Mapping[str, object] | None = None,
+    application: ApplicationServer | None = None,
 ) -> Loaded:
     """Return the configuration of a server started in ``directory``.
 
     ``config_file`` replaces ``soundpost.toml`` in that directory, and must exist. ``overrides`` are the options of the
-    command line, ``{"server.port": 9000}``; None stands for an option not given. Raises ConfigurationError.
+    command line, ``{"server.port": 9000}``; None stands for an option not given. ``application`` is the application
+    that has called the command: its settings win over those outside. Raises ConfigurationError.
     """
     warnings: list[str] = []
     sources: list[str] = []
     values = _command_line(overrides or {}, warnings)
+    _fill(values, application.values() if application is not None else {})
     _fill(values, read_variables(environ, "environment", warnings))
     dotenv: dict[str, str] = {}
     if is_file(directory / ".env"):
@@ -64,6 +68,7 @@ def load(
         from_dotenv = read_variables(dotenv, ".env", warnings)
         sources += [".env"] if from_dotenv else []
         _fill(values, from_dotenv)
+    _fill(values, application.listening() if application is not None else {})
     file = _toml_file(config_file, directory, {**dotenv, **environ})
     app_values = {keys: setting for keys, setting in values.items() if keys[0] == "app"}
     apps: list[Values] = []
@@ -73,13 +78,16 @@ def load(
         _fill(values, file.values)
         apps = file.apps
     places = [file.app_place(number) for number in range(len(apps))] if file is not None and apps else [""]
-    apps = with_variables(apps, app_values, warnings)
+    apps = with_variables(apps, app_values, warnings if application is None else [])
     fresh = lack_credentials(apps) and not (file is not None and file.apps)
     if fresh:
         apps = [generated(apps[0] if apps else {})]
     server = _server(values, fresh)
     backend = msgspec.convert(nested(_only(values, "backend")), BackendAddress)
-    _warn_of_mixed_ports(values, server, warnings)
+    if application is None:
+        _warn_of_mixed_ports(values, server, warnings)
+    elif warning := application.other_port(server.port):
+        warnings.append(warning)
     scaling = msgspec.convert(nested(_only(values, "scaling")), ScalingSettings)
     settings = Settings(server=server, scaling=scaling, apps=build_apps(apps, places, warnings))
     return Loaded(settings, fresh, backend, _public(values, server), tuple(sources), warnings)

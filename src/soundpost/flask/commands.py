@@ -1,39 +1,44 @@
-"""Commands of Flask's command line: ``flask soundpost start | channels | events | trigger``."""
+"""Commands of Flask's command line, ``flask soundpost``: the application's server, channel routes, events."""
 
 from __future__ import annotations
 
-import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
-from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import JsonError, SoundpostError
-from soundpost.wire.addresses import is_loopback_url
+from soundpost.tools.cli.calling_application import CallingApplication
+from soundpost.tools.cli.framework_commands import COMMANDS, application_server, run_command
 from soundpost.wire.json_text import read_json
+
+if TYPE_CHECKING:
+    from soundpost.config.application import ApplicationServer
 
 
 def group() -> AppGroup:
     """Return the group of commands, for ``app.cli``."""
     commands = AppGroup("soundpost", help="Realtime: the server, channel routes, events.")
-    for command in (start, channels, events, trigger):
+    for command in (channels, events, trigger):
         commands.add_command(command)
+    for name, help in COMMANDS.items():
+        commands.add_command(_passed_on(name, help))
     return commands
 
 
-@click.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
-@click.argument("options", nargs=-1, type=click.UNPROCESSED)
-@with_appcontext
-def start(options: tuple[str, ...]) -> None:
-    """Start the server with this application's credentials; takes the options of 'soundpost start'."""
-    from soundpost.tools.cli.app import app as command_line
+def _passed_on(name: str, help: str) -> click.Command:
+    """Return a command that runs the command of ``soundpost`` with the same name, for the application's server."""
 
-    settings = current_app.extensions["soundpost"].settings
-    if settings.connections:
-        os.environ.update(_server_variables(settings.connection()))
-    command_line(["start", *options], prog_name="flask soundpost")
+    @click.command(name, help=help, context_settings={"ignore_unknown_options": True}, add_help_option=False)
+    @click.argument("options", nargs=-1, type=click.UNPROCESSED)
+    @with_appcontext
+    def command(options: tuple[str, ...]) -> None:
+        arguments = ["--framework", "flask", *options] if name == "init" and "--config" not in options else options
+        run_command(CallingApplication(_server(), Path.cwd()), [name, *arguments], "flask soundpost")
+
+    return command
 
 
 @click.command()
@@ -80,14 +85,9 @@ def trigger(channel: str, event: str, data: str) -> None:
     click.echo(f"Published {event} to {channel}")
 
 
-def _server_variables(connection: ConnectionSettings) -> dict[str, str]:
-    """Return environment variables for the server: the app, and for a server on this machine its port and path."""
-    variables = {
-        "SOUNDPOST_APP_ID": connection.app_id,
-        "SOUNDPOST_APP_KEY": connection.key,
-        "SOUNDPOST_APP_SECRET": connection.secret,
-    }
-    if is_loopback_url(connection.base_url):
-        variables["SOUNDPOST_SERVER_PORT"] = str(connection.port)
-        variables["SOUNDPOST_SERVER_PATH"] = connection.path
-    return {name: value for name, value in variables.items() if value}
+def _server() -> ApplicationServer | None:
+    """Return the server of the current application's settings. Raises ClickException."""
+    try:
+        return application_server("Flask", 'app.config["SOUNDPOST_…"]', current_app.extensions["soundpost"].settings)
+    except SoundpostError as error:
+        raise click.ClickException(str(error)) from None

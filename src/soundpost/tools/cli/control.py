@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -57,11 +56,11 @@ def _name(port: int | None, config: Path | None) -> str:
 
 def _configured(config: Path | None) -> str | None:
     """Return the configured server's name; None without one, or if the configuration has a mistake."""
-    from soundpost.config import load
     from soundpost.server.processes.control_paths import control_name
+    from soundpost.tools.cli.calling_application import load_here
 
     try:
-        loaded = load(environ=os.environ, directory=Path.cwd(), config_file=config)
+        loaded = load_here(config)
     except ConfigurationError:
         return None
     server = loaded.settings.server

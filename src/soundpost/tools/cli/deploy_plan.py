@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
-from soundpost.config import Loaded, load
+from soundpost.config import Loaded
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.addresses import ServerAddress, browser_address
+from soundpost.tools.cli.calling_application import load_here
 from soundpost.tools.cli.deploy_options import ApiOptions, FrontOptions, OutputOptions
 from soundpost.tools.cli.snippets import public_url
 from soundpost.tools.deploy import DeployPlan
@@ -17,7 +17,7 @@ from soundpost.tools.deploy.certificates import CertificateState, state_of
 
 def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loaded:
     """Return the configuration. Raises ConfigurationError; with ``needs_app`` also if no app is configured."""
-    loaded = load(environ=os.environ, directory=Path.cwd(), config_file=config)
+    loaded = load_here(config)
     if loaded.generated and needs_app:
         raise ConfigurationError(
             "no app is configured here, so the server would have other credentials at every start: "

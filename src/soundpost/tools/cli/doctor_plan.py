@@ -11,11 +11,12 @@ from urllib.parse import unquote, urlsplit
 
 import typer
 
-from soundpost.config import Loaded, load
+from soundpost.config import Loaded
 from soundpost.core.app_settings import AppSettings
 from soundpost.environment import plain_value
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address, published_address
+from soundpost.tools.cli.calling_application import load_here
 from soundpost.tools.cli.running import find_running
 from soundpost.tools.doctor import CheckPlan
 from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
@@ -101,7 +102,7 @@ def _place(url: str, option: str) -> BaseUrl:
 def _with_configuration(plan: CheckPlan, options: DoctorOptions) -> CheckPlan:
     """Return the plan, filled from the configuration here where options and files say nothing."""
     try:
-        loaded = load(environ=os.environ, directory=Path.cwd(), config_file=options.config)
+        loaded = load_here(options.config)
     except ConfigurationError:
         if options.url is None or options.config is not None:
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, cast
 
@@ -56,7 +55,7 @@ def start(
     soundpost start --workers auto --redis redis://10.0.0.5:6379
     SOUNDPOST_APP_ID=1 SOUNDPOST_APP_KEY=k SOUNDPOST_APP_SECRET=s soundpost start
     """
-    from soundpost.config import load
+    from soundpost.tools.cli.calling_application import loader
     from soundpost.tools.cli.running import withdraw
 
     overrides = {
@@ -69,12 +68,10 @@ def start(
         "server.playground": playground,
     }
 
-    def read() -> Loaded:
-        return load(environ=os.environ, directory=Path.cwd(), config_file=config, overrides=overrides)
-
     from soundpost.server.processes.logs import stderr
     from soundpost.server.processes.run import run
 
+    read = loader(config, overrides)
     loaded = read()
     for warning in loaded.warnings:
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, file=cast("IO[str]", stderr()))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,11 +70,14 @@ def resolve(options: TargetOptions, needs: tuple[str, ...]) -> Target:
     if all(getattr(options, name) for name in needs) and (options.url or options.host):
         return _filled(options, options.url or _address(options, None).url, "", "", "")
 
-    from soundpost.config.load import LOCAL_HOSTS, load
+    from soundpost.config.load import LOCAL_HOSTS
+    from soundpost.tools.cli.calling_application import app_id_here, load_here
     from soundpost.tools.cli.running import find_running
 
-    loaded = load(environ=os.environ, directory=Path.cwd(), config_file=options.config)
+    loaded = load_here(options.config)
     if not loaded.generated:
+        if options.app_id is None and options.key is None:
+            options = replace(options, app_id=app_id_here())
         app_id, key, secret = _app(options, loaded)
         return _filled(options, options.url or _address(options, loaded).url, app_id, key, secret)
     host = options.host or loaded.backend.host

@@ -1,29 +1,27 @@
-"""The command ``manage.py soundpost start | init | channels | events | trigger | listen``."""
+"""The command ``manage.py soundpost``: the server of the settings, channel routes, events."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 from django.utils.module_loading import autodiscover_modules
 
 from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.authorization import channels
-from soundpost.broadcasting.browser.echo_options import is_internal
-from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.django.autodiscovery import failures
+from soundpost.django.management.django_options import with_django_options_first
+from soundpost.django.settings import WHERE, project_folder
 from soundpost.errors import JsonError, SoundpostError
+from soundpost.tools.cli.calling_application import CallingApplication
+from soundpost.tools.cli.framework_commands import COMMANDS, application_server, run_command
 from soundpost.wire.json_text import read_json
 from soundpost.wire.socket_id import fault
 
-_PASSED_ON = {
-    "start": "the server, with the credentials of settings.SOUNDPOST, and the options of 'soundpost start'",
-    "init": "credentials to keep, in a file",
-    "listen": "print events as they come; with the options of 'soundpost listen'",
-}
+_PROGRAM: Final = "manage.py soundpost"
 
 
 class Command(BaseCommand):
@@ -35,7 +33,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: Any) -> None:
         """Add the subcommands with their arguments."""
         commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-        for name, help in _PASSED_ON.items():
+        for name, help in COMMANDS.items():
             # Any option is an argument here: the command line it is passed on to knows it.
             passed_on = commands.add_parser(name, help=help, prefix_chars="\0", add_help=False)
             passed_on.add_argument("arguments", nargs="*")
@@ -48,31 +46,30 @@ class Command(BaseCommand):
         trigger.add_argument("--via", help="connection to send it through")
         trigger.add_argument("--socket-id", help="connection that is not to get it")
 
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Run the command; Django's own options may stand anywhere, as with other commands."""
+        super().run_from_argv([*argv[:2], *with_django_options_first(argv[2:])])
+
     def handle(self, *, command: str, **options: Any) -> None:
         """Run a subcommand. Raises CommandError."""
         try:
-            getattr(self, f"_{command}")(options)
+            if command in COMMANDS:
+                self._pass_on(command, options["arguments"])
+            else:
+                getattr(self, f"_{command}")(options)
         except SoundpostError as error:
             raise CommandError(str(error)) from None
 
-    def _start(self, options: dict[str, Any]) -> None:
-        settings = broadcast.settings
-        if settings.connections:
-            _set_server_variables(settings.connection())
-        arguments = options["arguments"]
-        if "--dev" in arguments:
+    def _pass_on(self, command: str, arguments: list[str]) -> None:
+        """Run a command of ``soundpost`` for the server of the settings."""
+        directory = project_folder() or Path.cwd()
+        if command == "init":
+            run_command(CallingApplication(None, directory), _init_arguments(arguments, directory), _PROGRAM)
+            return
+        server = application_server("Django", WHERE, broadcast.settings)
+        if command == "start" and "--dev" in arguments:
             arguments = ["--host", "127.0.0.1", "--debug", *(each for each in arguments if each != "--dev")]
-        _command_line("start", arguments)
-
-    def _init(self, options: dict[str, Any]) -> None:
-        _command_line("init", options["arguments"])
-
-    def _listen(self, options: dict[str, Any]) -> None:
-        connection = broadcast.settings.connection()
-        target = ["--url", connection.base_url, "--key", connection.key, "--secret", connection.secret]
-        if "--auth-endpoint" in options["arguments"]:
-            target = target[:-2]
-        _command_line("listen", [*target, *options["arguments"]])
+        run_command(CallingApplication(server, directory), [command, *arguments], _PROGRAM)
 
     def _channels(self, _: dict[str, Any]) -> None:
         rows = [
@@ -119,17 +116,9 @@ class Command(BaseCommand):
             self.stdout.write("  ".join(cells).rstrip())
 
 
-def _command_line(command: str, arguments: list[str]) -> None:
-    from soundpost.tools.cli.app import app
-
-    app([command, *arguments], prog_name="manage.py soundpost")
-
-
-def _set_server_variables(connection: ConnectionSettings) -> None:
-    """Set environment variables for the server: the app, and for a server on this machine its port and path."""
-    os.environ.update(
-        SOUNDPOST_APP_ID=connection.app_id, SOUNDPOST_APP_KEY=connection.key, SOUNDPOST_APP_SECRET=connection.secret
-    )
-    if is_internal(connection.host) and connection.scheme == "http":
-        os.environ.setdefault("SOUNDPOST_SERVER_PORT", str(connection.port))
-        os.environ.setdefault("SOUNDPOST_SERVER_PATH", connection.path)
+def _init_arguments(arguments: list[str], directory: Path) -> list[str]:
+    """Return the arguments of ``init`` for this project."""
+    if any(each.partition("=")[0] in ("--config", "--framework", "--help", "-h") for each in arguments):
+        return ["init", *arguments]
+    manage = Path(sys.argv[0]).parent if Path(sys.argv[0]).name == "manage.py" else directory
+    return ["init", "--framework", "django", "--directory", str(manage), *arguments]

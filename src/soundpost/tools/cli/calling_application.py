@@ -1,0 +1,72 @@
+"""The application whose framework has called a command, and the configuration that it means to the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from soundpost.config import Loaded
+    from soundpost.config.application import ApplicationServer
+
+
+class CallingApplication(NamedTuple):
+    """An application, and the folder in which its settings look for ``.env`` and ``soundpost.toml``."""
+
+    server: ApplicationServer | None
+    """None if the settings name no server."""
+    directory: Path
+
+
+_calling: ContextVar[CallingApplication | None] = ContextVar("calling_application", default=None)
+
+
+@contextmanager
+def called_by(application: CallingApplication) -> Iterator[None]:
+    """Let the commands in a ``with`` block use an application's server."""
+    token = _calling.set(application)
+    try:
+        yield
+    finally:
+        _calling.reset(token)
+
+
+def load_here(config: Path | None = None) -> Loaded:
+    """Return the configuration for a command: that of the calling application, or else of the working directory.
+
+    ``config`` is an option of the command. Raises ConfigurationError.
+    """
+    return loader(config, {})()
+
+
+def loader(config: Path | None, overrides: Mapping[str, object]) -> Callable[[], Loaded]:
+    """Return a function that loads the configuration like :func:`load_here`, from any thread, as often as it is called.
+
+    ``config`` and ``overrides`` are options of the command.
+    """
+    from soundpost.config import load
+
+    calling = _calling.get()
+    application = None if calling is None else calling.server
+
+    def read() -> Loaded:
+        directory = Path.cwd() if calling is None else calling.directory
+        return load(
+            environ=os.environ,
+            directory=directory,
+            config_file=config,
+            overrides=overrides,
+            application=application,
+        )
+
+    return read
+
+
+def app_id_here() -> str | None:
+    """Return the id of the calling application's app; None without one."""
+    calling = _calling.get()
+    return None if calling is None or calling.server is None else calling.server.app["id"] or None

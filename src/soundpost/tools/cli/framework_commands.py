@@ -1,0 +1,56 @@
+"""Commands that a web framework's command line offers: they use the server of the application's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from soundpost.tools.cli.calling_application import CallingApplication, called_by
+
+if TYPE_CHECKING:
+    from soundpost.broadcasting.settings import BroadcastSettings
+    from soundpost.config.application import ApplicationServer
+
+COMMANDS: Final = {
+    "start": "the server of these settings; takes the options of 'soundpost start'",
+    "status": "how the server of these settings is doing",
+    "reload": "let the server read its apps again",
+    "restart": "restart the server with the code and configuration there are now",
+    "listen": "print events as they come; takes the options of 'soundpost listen'",
+    "doctor": "what is wrong with the addresses, the server and the app of these settings",
+    "deploy": "configurations for Nginx, Supervisor, systemd, Docker ...",
+    "types": "TypeScript types of events",
+    "init": "credentials in soundpost.toml, and what is missing in the project",
+}
+"""Commands of ``soundpost`` that frameworks offer too, with their help."""
+
+
+def application_server(name: str, place: str, settings: BroadcastSettings) -> ApplicationServer | None:
+    """Return the server of an application's default connection; None without a connection to a server.
+
+    ``name`` and ``place`` are the application and its settings in messages. Raises ConfigurationError.
+    """
+    from soundpost.broadcasting.browser.echo_options import is_internal
+    from soundpost.config.application import ApplicationServer
+
+    connection = settings.connection() if settings.connections else None
+    if connection is None or not connection.is_server:
+        return None
+    public = settings.public
+    scheme = None if public.tls is None else "https" if public.tls else "http"
+    return ApplicationServer(
+        name=name,
+        place=place,
+        app={"id": connection.app_id, "key": connection.key, "secret": connection.secret},
+        backend={part: getattr(connection, part) for part in ("host", "port", "scheme", "path")},
+        public={"host": public.host, "port": public.port, "scheme": scheme, "path": public.path},
+        is_here=is_internal(connection.host) and connection.scheme == "http",
+    )
+
+
+def run_command(application: CallingApplication, arguments: Sequence[str], prog_name: str) -> None:
+    """Run a command of ``soundpost`` for an application. Raises SystemExit with its exit code."""
+    from soundpost.tools.cli.app import app
+
+    with called_by(application):
+        app(list(arguments), prog_name=prog_name)
