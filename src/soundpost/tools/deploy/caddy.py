@@ -27,7 +27,12 @@ def deployment(plan: DeployPlan, options: CaddyOptions) -> Deployment:
     site = _snippet(plan) if options.also_site else _site(plan)
     text = "\n\n".join(part for part in (_heading(plan), _global(plan, options), site) if part) + "\n"
     line = f"import {_FILE.name}"
-    steps = [f"grep -qx '{line}' {_MAIN} || sed -i '1i {line}' {_MAIN}"]
+    if options.also_site:
+        steps = [f"# near the top of {_MAIN}, below its global options: {line}"]
+    elif _global(plan, options):
+        steps = [f"# at the very top of {_MAIN}, as it has global options: {line}"]
+    else:
+        steps = [f"grep -qx '{line}' {_MAIN} || echo '{line}' >> {_MAIN}"]
     if options.also_site:
         steps.append(f"# in the site of {plan.server_name}, before its other directives: import soundpost")
     steps.append(f"caddy validate --config {_MAIN} --adapter caddyfile && systemctl reload caddy")
