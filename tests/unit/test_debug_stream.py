@@ -74,3 +74,47 @@ def test_an_overflow_is_shown(stage: Stage, out: io.StringIO) -> None:
     MessageStream(out).output_overflowed(client)
 
     assert f"overflowed {client.socket_id}" in out.getvalue()
+
+
+def last_line(out: io.StringIO) -> str:
+    """Return the last line, without its time."""
+    return " ".join(out.getvalue().splitlines()[-1].split()[1:])
+
+
+def test_an_event_that_nobody_is_subscribed_to_is_shown(stage: Stage, out: io.StringIO) -> None:
+    stage.publish("private-todos.1", "Hello", '{"a":1}')
+
+    assert last_line(out) == 'published private-todos.1 (nobody is subscribed) Hello {"a":1}'
+
+
+def test_an_event_that_a_cache_channel_keeps_says_so(stage: Stage, out: io.StringIO) -> None:
+    stage.publish("cache-todos", "Hello", "{}")
+
+    assert last_line(out) == "published cache-todos (nobody is subscribed, kept for the next subscriber) Hello {}"
+
+
+def test_data_is_shown_as_it_would_be_pasted(stage: Stage, out: io.StringIO) -> None:
+    stage.connect().join("room")
+    stage.publish("room", "greeting", '{"text":"a \\"quoted\\" word","line":"1\\n2"}')
+    assert last_line(out) == 'broadcast room (1) greeting {"text":"a \\"quoted\\" word","line":"1\\n2"}'
+
+    stage.publish("room", "greeting", "no JSON at all")
+    assert last_line(out) == "broadcast room (1) greeting no JSON at all"
+
+
+def test_the_excluded_sender_is_not_counted(stage: Stage, out: io.StringIO) -> None:
+    sender, other = stage.connect().join("room"), stage.connect().join("room")
+    stage.publish("room", "greeting", "{}", sender.socket_id)
+    assert last_line(out) == "broadcast room (1) greeting {}"
+
+    other.vanish()
+    stage.turn()
+    stage.publish("room", "greeting", "{}", sender.socket_id)
+    assert last_line(out) == "broadcast room (nobody but the sender) greeting {}"
+
+
+def test_a_sender_elsewhere_takes_nothing_from_the_count(stage: Stage, out: io.StringIO) -> None:
+    stage.connect().join("room")
+    stage.publish("room", "greeting", "{}", stage.connect().socket_id)
+
+    assert last_line(out) == "broadcast room (1) greeting {}"

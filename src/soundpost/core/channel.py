@@ -62,7 +62,7 @@ class Channel:
             self._partly().setdefault(except_for, [0]).append(len(pending))
         pending.append(frame)
         for observer in self.app.node.observers:
-            observer.event_queued(self, frame)
+            observer.event_queued(self, frame, len(self.subscribers) - (except_for in self.subscribers))
 
     def flush(self) -> None:
         """Send all queued frames, joined, with one write per subscriber."""

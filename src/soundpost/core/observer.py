@@ -18,8 +18,10 @@ from soundpost.core.observer_events import (
 )
 
 if TYPE_CHECKING:
+    from soundpost.core.app import App
     from soundpost.core.channel import Channel
     from soundpost.core.connection import Connection
+    from soundpost.core.peers import OutgoingEvent
 
 
 class Observer:
@@ -58,8 +60,11 @@ class Observer:
     def message_sent(self, connection: Connection, frame: bytes) -> None:
         """Take note that a frame is sent to one connection alone."""
 
-    def event_queued(self, channel: Channel, frame: bytes) -> None:
-        """Take note that a frame goes to all subscribers of a channel at the end of this loop turn."""
+    def event_published(self, app: App, event: OutgoingEvent) -> None:
+        """Take note that an application's event was published on this node, whether anybody is subscribed or not."""
+
+    def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
+        """Take note that a frame goes to subscribers of a channel, on this node, at the end of this loop turn."""
 
     def output_overflowed(self, connection: Connection) -> None:
         """Take note that a slow client was closed with 4100, as too many bytes waited for it."""

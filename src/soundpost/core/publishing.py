@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from soundpost.core.app import App
 from soundpost.core.peers import IdempotencyKey, OutgoingEvent, Reception
@@ -11,7 +12,10 @@ from soundpost.wire import channel_names, messages
 
 def publish(app: App, channel: str, event: str, data: str, except_socket_id: str | None = None) -> None:
     """Deliver an event to all subscribers of a channel on all nodes, except one socket; a cache channel keeps it."""
-    app.node.peers.publish(app.settings.id, _outgoing(channel, event, data, except_socket_id))
+    outgoing = _outgoing(channel, event, data, except_socket_id)
+    app.node.peers.publish(app.settings.id, outgoing)
+    if app.node.observers:
+        _tell_observers(app, (outgoing,))
 
 
 def publish_once(
@@ -24,7 +28,24 @@ def publish_once(
 
     Each event has the arguments of :func:`publish`: channel, event name, data, excluded socket id.
     """
-    app.node.peers.publish_once(app.settings.id, key, [_outgoing(*event) for event in events], then)
+    outgoing = [_outgoing(*event) for event in events]
+    if app.node.observers:
+        then = partial(_tell_of_new, app, outgoing, then)
+    app.node.peers.publish_once(app.settings.id, key, outgoing, then)
+
+
+def _tell_of_new(
+    app: App, events: list[OutgoingEvent], then: Callable[[Reception], None], reception: Reception
+) -> None:
+    if reception == "new":
+        _tell_observers(app, events)
+    then(reception)
+
+
+def _tell_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
+    for observer in app.node.observers:
+        for event in events:
+            observer.event_published(app, event)
 
 
 def _outgoing(channel: str, event: str, data: str, except_socket_id: str | None) -> OutgoingEvent:

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from conformance.protocol.stage import Client, Stage, decode_frames
+from soundpost.core.app import App
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
+from soundpost.core.peers import IdempotencyKey, OutgoingEvent
+from soundpost.core.publishing import publish_once
 
-QUIET = {"message_received", "message_sent", "event_queued"}
+QUIET = {"message_received", "message_sent", "event_published", "event_queued"}
 
 
 class Recorder(Observer):
@@ -57,8 +60,11 @@ class Recorder(Observer):
     def message_sent(self, connection: Connection, frame: bytes) -> None:
         self.calls.append(("message_sent", decode_frames(frame)[0]["event"]))
 
-    def event_queued(self, channel: Channel, frame: bytes) -> None:
-        self.calls.append(("event_queued", channel.name, decode_frames(frame)[0]["event"]))
+    def event_published(self, app: App, event: OutgoingEvent) -> None:
+        self.calls.append(("event_published", event.channel, decode_frames(event.frame)[0]["event"]))
+
+    def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
+        self.calls.append(("event_queued", channel.name, decode_frames(frame)[0]["event"], recipients))
 
 
 @pytest.fixture
@@ -200,8 +206,24 @@ def test_an_event_is_one_call_however_many_get_it(recorder: Recorder, subscriber
     stage.publish("room", "e")
     stage.turn()
 
-    assert recorder.calls == [("event_queued", "room", "e")]
+    assert recorder.calls == [("event_queued", "room", "e", subscribers), ("event_published", "room", "e")]
     assert all(client.writes for client in clients)
+
+
+def test_an_event_without_subscribers_is_published(recorder: Recorder) -> None:
+    stage_for(recorder).publish("room", "e")
+
+    assert recorder.calls == [("event_published", "room", "e")]
+
+
+def test_a_request_that_is_sent_again_is_published_once(recorder: Recorder) -> None:
+    stage = stage_for(recorder)
+    receptions: list[str] = []
+    for _ in range(2):
+        publish_once(stage.app, IdempotencyKey("k", "digest"), [("room", "e", "{}", None)], receptions.append)
+
+    assert receptions == ["new", "repeated"]
+    assert recorder.calls == [("event_published", "room", "e")]
 
 
 def test_all_observers_are_called() -> None:

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 import re
 import time
-from typing import Final, TextIO
+from functools import partial
+from typing import Any, Final, TextIO
 
+from msgspec import Raw, Struct
+
+from soundpost.core.app import App
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
+from soundpost.core.peers import ChannelQuery, OutgoingEvent
+from soundpost.errors import JsonError
 from soundpost.server.connections.peer import shown
 from soundpost.server.processes.logs import stderr
 from soundpost.wire.frames import frame_payload
+from soundpost.wire.json_text import reader
+from soundpost.wire.printable import printable
 
 _CUT: Final = 400
-_AUTH: Final = re.compile(r'("auth"\s*:\s*")[^"]+')
+_AUTH: Final = re.compile(r'(\\*"auth\\*"\s*:\s*\\*")[^"\\]+')
+
+
+class _Message(Struct):
+    event: str
+    channel: str | None = None
+    data: Raw = Raw(b"")
+    user_id: str | None = None
+
+
+_read_message: Final = reader(_Message)
+_read_text: Final = reader(str)
 
 
 class MessageStream(Observer):
@@ -39,14 +58,26 @@ class MessageStream(Observer):
         """Print a message to one client."""
         self._line("sent", connection.socket_id, _readable(frame_payload(frame)))
 
-    def event_queued(self, channel: Channel, frame: bytes) -> None:
-        """Print a message to all subscribers of a channel."""
-        count = len(channel.subscribers)
-        self._line("broadcast", f"{channel.name} ({count})", _readable(frame_payload(frame)))
+    def event_published(self, app: App, event: OutgoingEvent) -> None:
+        """Print an application's event that nobody gets: on no node is anybody subscribed to its channel."""
+        query = ChannelQuery(app.settings.id, [event.channel], ["subscription_count"])
+        app.node.peers.ask(query, partial(self._print_unheard, app, event))
+
+    def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
+        """Print a message to subscribers of a channel, with their number on this node, without the excluded sender."""
+        shown_count = str(recipients) if recipients else "nobody but the sender"
+        self._line("broadcast", f"{channel.name} ({shown_count})", _readable(frame_payload(frame), channel.name))
 
     def output_overflowed(self, connection: Connection) -> None:
         """Print that a client was too slow."""
         self._line("overflowed", connection.socket_id)
+
+    def _print_unheard(self, app: App, event: OutgoingEvent, answer: list[dict[str, Any]]) -> None:
+        if not answer[0].get("subscription_count"):
+            who = "nobody is subscribed" if app.node.peers.reaches_all else "nobody on this host is subscribed"
+            kept = ", kept for the next subscriber" if event.keep else ""
+            message = _readable(frame_payload(event.frame), event.channel)
+            self._line("published", f"{event.channel} ({who}{kept})", message)
 
     def _line(self, what: str, who: str, text: str = "") -> None:
         now = time.time()
@@ -55,8 +86,19 @@ class MessageStream(Observer):
         self._out.write(f"{line}\n")
 
 
-def _readable(payload: bytes) -> str:
-    text = payload.decode(errors="replace").replace('\\"', '"')
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    text = _AUTH.sub(r"\1…", text)
+def _readable(payload: bytes, channel: str | None = None) -> str:
+    """Return a message in words: channel (unless it is ``channel``), event and data, ready to be pasted.
+
+    Data that is a JSON string is shown as the text in it. Anything but a message of the Pusher protocol is shown as is.
+    """
+    try:
+        message: _Message = _read_message(payload)
+        text = message.event if message.channel in (None, channel) else f"{message.channel} {message.event}"
+        data = bytes(message.data)
+        text += f" {_read_text(data)}" if data.startswith(b'"') else f" {data.decode()}" if data else ""
+        if message.user_id is not None:
+            text += f" (from user {message.user_id})"
+    except (JsonError, UnicodeError):
+        text = payload.decode(errors="replace")
+    text = _AUTH.sub(r"\1…", printable(text))
     return text if len(text) <= _CUT else f"{text[:_CUT]}… ({len(payload)} bytes)"
