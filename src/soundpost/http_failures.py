@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,8 @@ from soundpost.wire.foreign import object_in, title_in
 from soundpost.wire.printable import one_line
 
 _LONGEST_REASON: Final = 300
+_SIGNED_TEXT: Final = re.compile(r'\("(GET|POST|PUT|DELETE)(\\n|\n).*?"(?=, your_secret_key\))', re.DOTALL)
+"""The text to sign in a refusal by Soundpost, Reverb or Pusher: longer than a line, and of no use in one."""
 _HINTS: Final = {
     401: "; check that key and secret are this app's, and that the clock is right",
     404: "; check app id and path",
@@ -55,7 +58,7 @@ def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: b
         )
     if 200 <= status < 300:
         return RequestError(status, f"{where} answered {status}, but not with the JSON of a Pusher API")
-    reason = _one_line(_reason(body)) or "no reason given"
+    reason = _one_line(_SIGNED_TEXT.sub('("…"', _reason(body))).rstrip(".") or "no reason given"
     return RequestError(status, f"{where} answered {status}: {reason}{_HINTS.get(status, '')}")
 
 

@@ -309,7 +309,7 @@ def test_trigger_publishes_through_the_configured_connection() -> None:
     with broadcast.fake() as sent:
         out, _ = run("trigger", "private-orders.7", "Shipped", '{"id": 7}', "--socket-id", "1.2")
         run("trigger", "orders", "said", "no JSON")
-    assert out == "Published Shipped to private-orders.7\n"
+    assert out.startswith("Published Shipped to private-orders.7 at http://")
     assert sent.assert_broadcast("Shipped", on="private-orders.7").data == {"id": 7}
     assert sent.assert_broadcast("Shipped").excluded == "1.2"
     assert sent.assert_broadcast("said").data == "no JSON"

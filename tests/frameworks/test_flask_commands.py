@@ -110,7 +110,8 @@ def test_start_serves_the_application_s_app_and_trigger_publishes_to_it(flask: F
     server = flask.start("start", "--host", "127.0.0.1", "--port", "0")
     port = int(server.wait_for(r"listening on https?://127\.0\.0\.1:(\d+)")[1])
     done = flask.run("trigger", "orders", "Placed", '{"id": 7}', app=f"shop:create_app({port})")
-    assert done.stdout == "Published Placed to orders\n", done.stderr
+    assert done.stdout == f"Published Placed to orders at http://127.0.0.1:{port}: 0 subscribers\n", done.stderr
+    assert "Nobody is subscribed to orders" in done.stderr
 
 
 def test_trigger_says_in_one_line_what_went_wrong(flask: FlaskCommand) -> None:

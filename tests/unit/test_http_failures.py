@@ -34,6 +34,23 @@ def test_a_servers_reason_is_passed_on_with_a_hint() -> None:
     )
 
 
+def test_the_useful_end_of_a_reason_is_not_cut() -> None:
+    text = "POST\\\\n/apps/1/events\\\\n" + "auth_key=k&" * 30
+    reason = (
+        f'Invalid signature: you should have sent HmacSHA256Hex(\\"{text}\\", your_secret_key), but you sent \\"abc\\".'
+    )
+    message = str(answered(401, f'{{"error": "{reason} Either the secret is wrong, or a proxy changed the request."}}'))
+    assert 'HmacSHA256Hex("…", your_secret_key), but you sent "abc". Either the secret is wrong, or a proxy' in message
+    assert message.endswith(
+        "a proxy changed the request; check that key and secret are this app's, and that the clock is right"
+    )
+
+
+def test_a_reason_that_is_a_sentence_ends_once() -> None:
+    message = str(answered(404, '{"error": "No matching application for ID [2]."}'))
+    assert message == "http://ws.example.com answered 404: No matching application for ID [2]; check app id and path"
+
+
 @pytest.mark.parametrize("body", ['{"error": "No name"}', '{"message": "No name"}'])
 def test_a_reason_in_json(body: str) -> None:
     assert str(answered(400, body)) == "http://ws.example.com answered 400: No name"

@@ -13,6 +13,7 @@ from soundpost.errors import JsonError, SoundpostError
 from soundpost.tools.cli.calling_application import CallingApplication
 from soundpost.tools.cli.framework_commands import COMMANDS, application_server, run_command
 from soundpost.wire.json_text import read_json
+from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
     from soundpost.config.application import ApplicationServer
@@ -74,15 +75,21 @@ def events() -> None:
 @with_appcontext
 def trigger(channel: str, event: str, data: str) -> None:
     """Broadcast an event; DATA is JSON, or a text."""
+    from soundpost.tools.cli.reach import published_through
+
     try:
         value: Any = read_json(data)
     except JsonError:
         value = data
+    broadcaster = current_app.extensions["soundpost"].broadcast
     try:
-        current_app.extensions["soundpost"].broadcast.publish(channel, event, value)
+        broadcaster.publish(channel, event, value)
+        published, *remarks = published_through(broadcaster.settings.connection(), event, channel)
     except SoundpostError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"Published {event} to {channel}")
+    click.echo(printable(published))
+    for remark in remarks:
+        click.echo(printable(remark), err=True)
 
 
 def _server() -> ApplicationServer | None:

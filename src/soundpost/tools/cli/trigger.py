@@ -49,6 +49,7 @@ def trigger(
     """Publish an event, to this or any other server with the Pusher HTTP API.
 
     DATA is sent as it stands, as Pusher's SDKs send a string: clients that get JSON decode it, others see the text.
+    The answer says to which server the event went, and how many are subscribed to the channel there.
 
     \b
     [bold]Examples[/]
@@ -64,17 +65,22 @@ def trigger(
     )
     text = sys.stdin.read().removesuffix("\n") if data == "-" else data
     _check_encrypted(channel, text)
-    _publish(target, channel, event, text, socket_id, verify=not insecure)
-    typer.echo(printable(f"Published {event} to {channel}"))
+    published, *remarks = _publish(target, channel, event, text, socket_id, verify=not insecure)
+    typer.echo(printable(published))
+    for remark in remarks:
+        typer.secho(printable(remark), fg=typer.colors.YELLOW, err=True)
 
 
-def _publish(target: Target, channel: str, event: str, text: str, socket_id: str | None, *, verify: bool) -> None:
+def _publish(target: Target, channel: str, event: str, text: str, socket_id: str | None, *, verify: bool) -> list[str]:
+    """Publish an event; return what came of it in words, and remarks. Raises RequestError."""
     from soundpost.broadcasting.drivers.http import HttpDriver
     from soundpost.broadcasting.message import Message
+    from soundpost.tools.cli.reach import lines, publish
 
     driver = HttpDriver.at(target.base_url, target.app_id, target.key, target.secret, timeout=_TIMEOUT, verify=verify)
     try:
-        driver.send([Message((channel,), event, text, socket_id)])
+        reach = publish(driver, Message((channel,), event, text, socket_id))
+        return list(lines(event, channel, target.base_url, reach))
     except BroadcastError as error:
         raise RequestError(error.status, error.reason) from None  # the command line has named the event
     finally:

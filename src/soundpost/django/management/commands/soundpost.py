@@ -19,6 +19,7 @@ from soundpost.errors import JsonError, SoundpostError
 from soundpost.tools.cli.calling_application import CallingApplication
 from soundpost.tools.cli.framework_commands import COMMANDS, application_server, run_command
 from soundpost.wire.json_text import read_json
+from soundpost.wire.printable import printable
 from soundpost.wire.socket_id import fault
 
 _PROGRAM: Final = "manage.py soundpost"
@@ -95,6 +96,8 @@ class Command(BaseCommand):
             self.stderr.write("There are no events: they are found in events.py and models.py of installed apps.")
 
     def _trigger(self, options: dict[str, Any]) -> None:
+        from soundpost.tools.cli.reach import published_through
+
         text = sys.stdin.read() if options["data"] == "-" else options["data"]
         try:
             data: Any = read_json(text)
@@ -105,7 +108,10 @@ class Command(BaseCommand):
             raise CommandError(f"--socket-id: {wrong}")
         channel, event = options["channel"], options["event"]
         broadcast.publish(channel, event, data, via=options["via"], socket_id=options["socket_id"], on_error="raise")
-        self.stdout.write(f"Published {event} to {channel}")
+        published, *remarks = published_through(broadcast.settings.connection(options["via"]), event, channel)
+        self.stdout.write(printable(published))
+        for remark in remarks:
+            self.stderr.write(printable(remark))
 
     def _table(self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
         if not rows:
