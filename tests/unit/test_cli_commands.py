@@ -83,3 +83,41 @@ def test_a_missing_configuration_file_is_exit_code_1(command_line: CommandLine) 
     result = command_line.run("start", "--config", "none.toml")
     assert result.exit_code == 1
     assert result.stderr == "soundpost: none.toml: there is no such file: 'soundpost init' writes one\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(), *((name,) for name in COMMANDS), ("types",), ("deploy", "nginx"), ("deploy", "kubernetes")],
+)
+def test_help_has_no_types_of_python(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
+    help = command_line.run(*arguments, "--help").stdout
+    for foreign in ("<", "range", "list[", "x>=", "{", "Path]"):
+        assert foreign not in help.replace("[default: {}]", "").replace("'{}'", "").replace('\'{"hello"', ""), help
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("trigger", "soundpost trigger [OPTIONS] CHANNEL EVENT [DATA]"),
+        ("listen", "soundpost listen [OPTIONS] CHANNEL..."),
+        ("types", "soundpost types [OPTIONS] MODULES..."),
+        ("start", "soundpost start [OPTIONS]"),
+    ],
+)
+def test_the_usage_has_the_usual_form(command_line: CommandLine, command: str, usage: str) -> None:
+    assert f"Usage: {usage}\n" in re.sub(r" +\n", "\n", command_line.run(command, "--help").stdout)
+
+
+@pytest.mark.parametrize("columns", ["80", "60"])
+def test_paragraphs_of_help_are_wrapped_once(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    text = command_line.run("listen", "--help").stdout.partition("Private and presence")[2].partition("Examples")[0]
+    first, *others = [line.strip() for line in text.splitlines() if line.strip()]
+    for line, following in zip(["Private and presence" + first, *others], others, strict=False):
+        assert len(line) + len(following.split()[0]) + 2 >= int(columns) - 2, text
+
+
+def test_a_choice_is_shown_with_its_words(command_line: CommandLine) -> None:
+    assert "public|internal" in command_line.run("deploy", "nginx", "--help").stdout

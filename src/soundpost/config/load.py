@@ -11,6 +11,7 @@ import msgspec
 
 from soundpost.config.application import ApplicationServer
 from soundpost.config.apps_section import build_apps, generated, lack_credentials, nested, with_variables
+from soundpost.config.foreign_keys import warnings_of_foreign_variables
 from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.settings import BackendAddress, PublicAddress, ScalingSettings, ServerSettings, Settings
 from soundpost.config.toml_file import TomlFile
@@ -80,6 +81,8 @@ def load(
     places = [file.app_place(number) for number in range(len(apps))] if file is not None and apps else [""]
     apps = with_variables(apps, app_values, warnings if application is None else [])
     fresh = lack_credentials(apps) and not (file is not None and file.apps)
+    for source, variables in (("environment", environ), (".env", dotenv)):
+        warnings += warnings_of_foreign_variables(variables, source, has_app=not fresh)
     if fresh:
         apps = [generated(apps[0] if apps else {})]
     server = _server(values, fresh)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from soundpost.config.foreign_keys import advice_on_key
 from soundpost.config.options import Option, Setting, Values, section
 from soundpost.config.values import from_toml
 from soundpost.environment.interpolation import UnsetVariableError, interpolate
@@ -36,10 +37,7 @@ class TomlFile:
             elif key == "apps":
                 self.apps = self._apps(value)
             else:
-                hint = did_you_mean(
-                    key, ("server", "scaling", "apps"), otherwise="; it has [server], [scaling] and [[apps]]"
-                )
-                raise ConfigurationError(f"{shown}: unknown key '{key}'{hint}")
+                raise ConfigurationError(f"{shown}: unknown key '{key}'{_table_hint(key)}")
         self._check_mode(path)
 
     def _apps(self, value: Any) -> list[Values]:
@@ -106,10 +104,20 @@ def _flat(table: dict[str, Any], options: dict[str, Option], place: str, prefix:
             yield name, value
 
 
+def _table_hint(key: str) -> str:
+    advice = advice_on_key(key)
+    if advice:
+        return f": {advice}"
+    return did_you_mean(key, ("server", "scaling", "apps"), otherwise="; it has [server], [scaling] and [[apps]]")
+
+
 def _hint(key: str, name: str) -> str:
     for other, title in _TITLES.items():
         if other != name and key in section(other):
             return f"; it belongs to {title}"
+    advice = advice_on_key(key)
+    if advice:
+        return f": {advice}"
     known = list(section(name))
     tables = [option.partition(".")[0] for option in known if "." in option]
     return did_you_mean(key, known + tables, otherwise=f"; known are {', '.join(known)}")

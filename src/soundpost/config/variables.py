@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from msgspec import UNSET
 
+from soundpost.config.foreign_keys import advice_on_variable
 from soundpost.config.options import OPTIONS, Option, Setting, Values
 from soundpost.config.values import from_text
 from soundpost.environment import (
@@ -79,8 +80,9 @@ def _put_from_file(values: Values, option: Option, variables: Mapping[str, str],
 
 
 def _refuse_unknown(name: str, source: str, warnings: list[str]) -> None:
+    advice = advice_on_variable(name)
     near = nearest(name.removeprefix(PREFIX), _KNOWN)
-    hint = f"; did you mean {PREFIX}{near}?" if near else ""
+    hint = f": {advice}" if advice else f"; did you mean {PREFIX}{near}?" if near else ""
     if name.startswith(("SOUNDPOST_SERVER_", "SOUNDPOST_APP_")):
         raise ConfigurationError(f"{source}: unknown setting {name}{hint}")
     warnings.append(f"{source}: {name} is no setting of soundpost and has no effect{hint}")

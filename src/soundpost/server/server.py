@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import lru_cache, partial
 from typing import ClassVar
 
+from soundpost import __version__, documentation
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
@@ -30,7 +31,7 @@ from soundpost.server.connections.socket_limits import SocketLimits
 from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import WrongProtocol
-from soundpost.server.playground.routes import Playground
+from soundpost.server.playground.routes import Playground, refuse_without_playground
 from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
 from soundpost.wire.compression import Deflater
@@ -71,7 +72,8 @@ class Server(Runtime):
             self.node,
             self.prefix,
             self.log_throttle,
-            mounts={} if page is None else {"/playground": page.respond},
+            mounts={"/playground": refuse_without_playground if page is None else page.respond},
+            introduction=_introduction(self.prefix, playground=playground),
             is_ready=lambda: not self.draining,
         )
         self.port = 0
@@ -223,3 +225,12 @@ def normal_prefix(path: str) -> str:
     """Return a path prefix with one slash in front and none behind; empty for none."""
     path = path.strip("/")
     return f"/{path}" if path else ""
+
+
+def _introduction(prefix: str, *, playground: bool) -> str:
+    """Return what runs at this address, for people who open it in a browser."""
+    page = f" The playground is at {prefix}/playground." if playground else ""
+    return (
+        f"Soundpost {__version__} runs here: browsers connect to {prefix}/app/KEY, applications publish to "
+        f"{prefix}/apps/ID/events.{page} See {documentation.page('http-api')}"
+    )

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import pytest
 
 from conformance.protocol.stage import signature
+from soundpost import __version__
 from soundpost.core.app_settings import AppSettings
 from soundpost.wire.frames import CLOSE, parse_close
 from soundpost.wire.signatures import channel_text, md5, sign, user_text
@@ -380,3 +381,52 @@ def test_what_is_not_http_is_400(server: RunningServer, garbage: bytes) -> None:
 
     assert response.status == 400
     assert "HTTP/1.1" in json.loads(response.body)["error"]
+
+
+# Paths that people open in a browser
+
+
+def page(server: RunningServer, path: str, method: str = "GET") -> HttpResponse:
+    return http_request(server.port, f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+
+
+def test_the_root_says_what_runs_here_and_no_secret() -> None:
+    with running_server() as server:
+        response = page(server, "/")
+        text = json.loads(response.body)["error"]
+
+        assert response.status == 404
+        assert text.startswith(f"Soundpost {__version__} runs here: browsers connect to /app/KEY, ")
+        assert "playground" not in text
+        assert DEFAULT_APP.key not in text
+
+
+def test_the_root_has_the_prefix_of_all_paths() -> None:
+    with running_server(path="ws", playground=True) as server:
+        for path in ("/ws", "/ws/"):
+            assert b"connect to /ws/app/KEY" in page(server, path).body
+            assert b"/ws/playground" in page(server, path).body
+        assert b"runs here" not in page(server, "/").body
+        assert b"runs here" not in page(server, "/wsx").body
+
+
+def test_a_playground_that_is_off_says_how_to_switch_it_on(server: RunningServer) -> None:
+    for path in ("/playground", "/playground/", "/playground/config.json"):
+        response = page(server, path)
+        error = json.loads(response.body)["error"]
+        assert response.status == 404
+        assert "--playground" in error
+        assert "playground = true below [server]" in error
+
+
+@pytest.mark.parametrize(("path", "way"), [("/metrics", "status --json"), ("/admin/users", "soundpost status")])
+def test_pages_of_other_servers_lead_to_the_way_here(server: RunningServer, path: str, way: str) -> None:
+    response = page(server, path)
+    error = json.loads(response.body)["error"]
+    assert response.status == 404
+    assert error.startswith(f"Not found: there is nothing at '{path}': ")
+    assert way in error
+
+
+def test_any_other_path_is_just_not_found(server: RunningServer) -> None:
+    assert json.loads(page(server, "/metricsx").body)["error"] == "Not found: there is nothing at '/metricsx'"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
+from soundpost.config.foreign_keys import advice_on_path
 from soundpost.core.app import App
 from soundpost.core.node import Node
 from soundpost.errors import HandshakeError
@@ -50,13 +51,18 @@ class Router:
         log_throttle: LogThrottle,
         *,
         mounts: Mapping[str, Mounted] | None = None,
+        introduction: str = "",
         is_ready: Callable[[], bool] = lambda: True,
     ) -> None:
-        """``mounts``: handlers by the beginning of the path; ``is_ready``: whether the server wants new clients."""
+        """``mounts``: handlers by the beginning of the path; ``is_ready``: whether the server wants new clients.
+
+        ``introduction``: the sentence with which ``/`` is not found, for people who open it in a browser.
+        """
         self._node = node
         self._prefix = prefix
         self._log_throttle = log_throttle
         self._mounts = mounts or {}
+        self._introduction = introduction
         self._is_ready = is_ready
 
     def respond(self, request: Request) -> Answer:
@@ -73,12 +79,14 @@ class Router:
             return self._app_route(request, self._app_by_key(request), path[1:].split("/"))
         if path in ("/up", "/up/ready"):
             return self._health(request, path)
+        if path == "/" and self._introduction:
+            raise ApiError(404, self._introduction)
         for beginning, mounted in self._mounts.items():
             if path.startswith(beginning):
                 return mounted(request, path)
         if path.startswith("/app/"):
             self._explain_missing_upgrade(request)
-        raise ApiError(404, f"Not found: there is nothing at {request.path[:200]!a}{path_hint(request.path)}")
+        raise ApiError(404, f"Not found: there is nothing at {request.path[:200]!a}{_hint(path, request.path)}")
 
     def _app_route(self, request: Request, app: App, parts: list[str]) -> Answer:
         if len(parts) == 1:
@@ -120,6 +128,8 @@ class Router:
             return path
         if path.startswith(self._prefix + "/"):
             return path[len(self._prefix) :]
+        if path == self._prefix:
+            return "/"
         if path.startswith("/apps/"):
             # pusher-http-php publishes so where the prefix has no slash at its end: Guzzle takes it for a file's name.
             return path
@@ -132,6 +142,12 @@ class Router:
             handshake.accept(request.method, request.http_version, request.headers())
         except HandshakeError as error:
             raise upgrade_is_lost(self._log_throttle, request, error) from None
+
+
+def _hint(path: str, whole_path: str) -> str:
+    """Return where else to look, for a path of other servers or with a wrong prefix; empty if that is not known."""
+    advice = advice_on_path(path)
+    return f": {advice}" if advice else path_hint(whole_path)
 
 
 def _not_allowed(request: Request, known: list[bytes]) -> ApiError:

@@ -139,6 +139,15 @@ class Playground:
         return publish_event(self._core_app, body.event, bytes(body.data).decode(), [body.channel])
 
 
+def refuse_without_playground(request: Request, path: str) -> Response:
+    """Refuse ``/playground`` on a server that does not serve it, with the way to switch it on. Raises ApiError."""
+    raise ApiError(
+        404,
+        "The playground is switched off, because it publishes for everybody who reaches it. To switch it on, start the "
+        "server with --playground, or write playground = true below [server] in soundpost.toml",
+    )
+
+
 def _is_address(name: str) -> bool:
     if name.startswith("["):
         return True

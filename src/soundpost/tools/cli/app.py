@@ -9,7 +9,6 @@ import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from soundpost import SoundpostError, __version__
 from soundpost.tools.cli.bench import bench
@@ -18,6 +17,7 @@ from soundpost.tools.cli.doctor import doctor
 from soundpost.tools.cli.events import events
 from soundpost.tools.cli.init import init
 from soundpost.tools.cli.listen import listen
+from soundpost.tools.cli.plain_help import PlainCommand, PlainGroup
 from soundpost.tools.cli.restart import reload, restart
 from soundpost.tools.cli.start import start
 from soundpost.tools.cli.status import status
@@ -26,8 +26,18 @@ from soundpost.tools.cli.types import types
 from soundpost.wire.printable import printable
 
 
-class ErrorsInOneLine(TyperGroup):
+class ErrorsInOneLine(PlainGroup):
     """Group of commands whose errors are printed in one line on stderr, without a traceback."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that is called. An unknown one that other servers have is refused with the way here."""
+        if args and args[0] not in self.commands:
+            from soundpost.config.foreign_keys import advice_on_command
+
+            advice = advice_on_command(args[0])
+            if advice:
+                ctx.fail(f"There is no command {printable(args[0])!r}: {advice}.")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
@@ -57,9 +67,12 @@ app.command()(trigger)
 app.command()(listen)
 app.command()(bench)
 app.command()(doctor)
-app.add_typer(deploy)
+app.add_typer(deploy, cls=PlainGroup)
 app.command()(events)
 app.command()(types)
+for _group in (app, deploy):
+    for _command in _group.registered_commands:
+        _command.cls = PlainCommand
 
 
 def _print_version(wanted: bool) -> None:
