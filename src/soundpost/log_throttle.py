@@ -1,4 +1,4 @@
-"""Warnings that hostile or broken peers could repeat at will, kept to one line of each kind in a while."""
+"""Log lines that hostile or broken peers could repeat at will, kept to one of each kind in a while."""
 
 from __future__ import annotations
 
@@ -36,6 +36,21 @@ class LogThrottle:
         ``message`` is a format for ``args``. ``kind`` must come from a bounded set: the id of an app will do, text from
         a client will not. The line ends with the traceback of ``error``.
         """
+        self._log_once(logging.WARNING, kind, message, args, silence, error)
+
+    def inform(self, kind: str, message: str, *args: object, silence: float = _HOUR) -> None:
+        """Log a line at the level INFO as :meth:`warn` logs a warning."""
+        self._log_once(logging.INFO, kind, message, args, silence, None)
+
+    def _log_once(
+        self,
+        level: int,
+        kind: str,
+        message: str,
+        args: tuple[object, ...],
+        silence: float,
+        error: BaseException | None,
+    ) -> None:
         now = self._clock()
         if now < self._silent_until.get(kind, now):
             self._left_out[kind] = self._left_out.get(kind, 0) + 1
@@ -44,4 +59,4 @@ class LogThrottle:
         left_out = self._left_out.pop(kind, 0)
         if left_out:
             message, args = f"{message}%s", (*args, self._left_out_text.format(left_out))
-        self._log.warning(message, *args, exc_info=error)
+        self._log.log(level, message, *args, exc_info=error)

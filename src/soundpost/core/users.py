@@ -5,6 +5,7 @@ Source: https://pusher.com/docs/channels/using_channels/user-authentication/
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Final
 
@@ -14,11 +15,13 @@ from soundpost.core import subscriptions
 from soundpost.core.app import App
 from soundpost.core.connection import Connection, User
 from soundpost.core.member import id_fault
+from soundpost.documentation import page
 from soundpost.errors import JsonError
 from soundpost.wire import codes, messages, signatures
 from soundpost.wire.json_text import encode
 from soundpost.wire.messages import SignIn
 
+_WATCHLIST: Final = re.compile(r'"watchlist"\s*:\s*\[\s*[^]\s]')
 _ENDED_AT_ONCE: Final = 200
 """Number of connections closed in one loop turn."""
 
@@ -42,6 +45,8 @@ def sign_in(connection: Connection, request: SignIn) -> None:
             f'Connection is unauthorized: user_data needs an "id", a string or an integer of 64 bits: {error}',
         )
         return
+    if _WATCHLIST.search(request.user_data):
+        _tell_of_watchlist(connection.app)
     fault = _fault(connection, user)
     if fault is not None:
         connection.end(codes.UNAUTHORIZED, f"Connection is unauthorized: {fault}")
@@ -79,6 +84,16 @@ def _end(app: App, connections: list[Connection]) -> None:
     rest = connections[_ENDED_AT_ONCE:]
     if rest:
         app.node.call_soon(partial(_end, app, rest))
+
+
+def _tell_of_watchlist(app: App) -> None:
+    app.node.log_throttle.inform(
+        f"watchlist {app.settings.id}",
+        "app %s: a user signed in with a watchlist, which has no effect yet: no events are sent about the users on it. "
+        "Use a presence channel to see who is online. See %s. No further ones are logged within an hour",
+        app.settings.id,
+        page("not-supported"),
+    )
 
 
 def _read(user_data: str) -> tuple[User, str]:

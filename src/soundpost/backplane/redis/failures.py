@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import re
+import socket
 import ssl
 from typing import Final
 
@@ -13,6 +16,7 @@ from soundpost.backplane.redis.login import Address, Login
 from soundpost.documentation import page
 
 _PROBE_TIMEOUT: Final = 1.0
+_ERROR_NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
 _LIMITED: Final = ("NOPERM", "can't access at least one", "can't run this command", "can't publish", "no permissions")
 _RIGHTS: Final = f"what a user of Redis must be allowed: {page('scaling', 'rights-in-redis')}"
 
@@ -38,13 +42,25 @@ async def why(error: Exception, address: Address, login: Login) -> str:
             "scaling.ca_certificate (or ssl_ca_certs in the URL)"
         )
     if isinstance(error, ConnectionRefusedError) or (isinstance(error, OSError) and login.unix_socket is not None):
-        return str(error)
+        return in_words(error)
     other = await _speaks_otherwise(address, login)
     if other is not None:
         return other
     if isinstance(error, TimeoutError):
         return f"no answer within {login.connect_timeout:g} s (wrong address, a firewall, or a server that hangs)"
-    return f"TLS failed: {error}" if isinstance(error, ssl.SSLError) else str(error)
+    return f"TLS failed: {error}" if isinstance(error, ssl.SSLError) else in_words(error)
+
+
+def in_words(error: Exception) -> str:
+    """Return an error of the operating system without numbers and addresses; the text of any other error."""
+    if isinstance(error, socket.gaierror):
+        return f"the host name is not known ({error.strerror})"
+    if not isinstance(error, OSError) or isinstance(error, ssl.SSLError):
+        return str(error)
+    # asyncio puts the errors of several addresses of one name into one text.
+    numbers = [int(number) for number in _ERROR_NUMBER.findall(str(error))] or [error.errno or 0]
+    words = dict.fromkeys(os.strerror(number) for number in numbers if number)
+    return ", ".join(words) or str(error)
 
 
 async def _speaks_otherwise(address: Address, login: Login) -> str | None:

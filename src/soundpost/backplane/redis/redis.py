@@ -20,13 +20,16 @@ import hiredis
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
 from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.connection import RedisConnection, Then
-from soundpost.backplane.redis.failures import refused
+from soundpost.backplane.redis.failures import in_words, refused
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.scripts import ALL, BY_DIGEST, RESTART, Script
 from soundpost.backplane.redis.servers import Connected, RedisError, Servers
 from soundpost.backplane.redis.topic_messages import hello
 
 log = logging.getLogger("soundpost.redis")
+
+_NAMES_SERVER: Final = ("Redis at ", "sentinel ")
+"""Beginnings of reasons that name the server that failed, perhaps one of several."""
 
 BEAT_PERIOD: Final = 2.0
 """Seconds between two renewals of this node's lease."""
@@ -205,7 +208,7 @@ class Redis:
                 log.info("Redis at %s: connected, as node %s", self._servers, self.node.decode())
                 reason = await self._beat_until_lost()
             except (RedisError, ConnectionError, TimeoutError, hiredis.ReplyError) as error:
-                reason = self._fault or str(error) or f"no answer within {self._command_timeout:.0f} s"
+                reason = self._fault or in_words(error) or f"no answer within {self._command_timeout:.0f} s"
             except Exception:
                 log.exception("an error of ours in dealing with Redis")
                 reason = "an error of ours, see above"
@@ -214,8 +217,8 @@ class Redis:
             if reason != self._logged_reason:
                 self._logged_reason = reason
                 log.error(
-                    "Redis at %s: %s. This host serves alone until it is back; it is tried again and again",
-                    self._servers,
+                    "%s%s. This host serves alone until it is back; it is tried again and again",
+                    "" if reason.startswith(_NAMES_SERVER) else f"Redis at {self._servers}: ",
                     reason,
                 )
             wait = _FIRST_WAIT if self._loop.time() - began > _LONG_ENOUGH else min(2 * wait, _LONGEST_WAIT)

@@ -249,8 +249,8 @@ class HttpConnection(asyncio.Protocol):
         try:
             response = self._server.router.respond(request)
         except ApiError as error:
-            if error.status in (401, 403) and log.isEnabledFor(logging.INFO):
-                log.info("%d to %s: %a", error.status, shown(self.client_ip(request)), error.message[:2000])
+            if error.status in (401, 403) and log.isEnabledFor(logging.DEBUG):
+                log.debug("%d to %s: %a", error.status, shown(self.client_ip(request)), error.message[:2000])
             response = error.response()
         except Exception:
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))

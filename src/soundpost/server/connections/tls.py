@@ -131,7 +131,7 @@ class Certificate(ssl.SSLContext):
         except StartError as error:
             log.error("the certificate has changed, but the one before stays in use: %s", error)
         else:
-            log.warning("the certificate %s was read anew: it is used from now on", self._tls.certificate)
+            log.info("the certificate %s was read anew: it is used from now on", self._tls.certificate)
 
     def _fingerprints(self) -> list[tuple[int, ...]]:
         """Return device, inode, time and size of each file, to notice a change."""

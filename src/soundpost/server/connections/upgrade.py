@@ -111,8 +111,8 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
         return
     origin = headers.get(b"origin")
-    if log.isEnabledFor(logging.INFO):
-        log.info("asked for a WebSocket %s", _circumstances(server, http, request))
+    if log.isEnabledFor(logging.DEBUG):
+        log.debug("asked for a WebSocket %s", _circumstances(server, http, request))
     try:
         if http.over_capacity or server.full_for_websockets:
             server.limits.warn_of_capacity(http.client_ip(request))
@@ -125,7 +125,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
             server.log_throttle,
         )
     except ProtocolError as error:
-        log.info("refused a client from %s with %d: %a", shown(http.client_ip(request)), error.code, str(error))
+        log.debug("refused a client from %s with %d: %a", shown(http.client_ip(request)), error.code, str(error))
         _refuse(http, response, error)
         return
     http.upgrade = Upgrade(server, http, app, response, compressed, http.forwarded_address(request), early)

@@ -17,18 +17,17 @@ _EXIT_TIMEOUT: Final = 1.0
 
 
 def set_up_logging(*, debug: bool, process: str = "") -> None:
-    """Log to stderr: warnings and worse, and that Redis is connected; with ``debug`` more.
+    """Log to stderr: starts, stops and what else an operator waits for, warnings and worse; with ``debug`` more.
 
     ``process`` is the name of this process among several, such as ``worker 2``.
     """
     name = f" [{process}]" if process else ""
     logging.basicConfig(
-        level=logging.INFO if debug else logging.WARNING,
+        level=logging.INFO if debug else logging.WARNING,  # of libraries
         format=f"%(asctime)s %(levelname)s{name} %(name)s: %(message)s",
         stream=stderr(),
     )
-    # A reader who was warned that Redis is away waits for the news that it is back.
-    logging.getLogger("soundpost.redis").setLevel(logging.INFO)
+    logging.getLogger("soundpost").setLevel(logging.DEBUG if debug else logging.INFO)
 
 
 @cache

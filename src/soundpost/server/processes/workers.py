@@ -262,7 +262,7 @@ class Workers:
             worker.capacity = message.capacity
             worker.ready.set_result(None)
             if self._started:
-                log.warning("%s serves now", worker)
+                log.info("%s serves now", worker)
         elif isinstance(message, Failed):
             worker.fault = message.reason
         else:
