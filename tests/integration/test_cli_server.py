@@ -77,7 +77,7 @@ def test_a_stop_is_clean_and_leaves_nothing(sh: Shell, number: signal.Signals) -
     assert left.exists()
     assert server.stop(number) == 0
     assert not left.exists()
-    assert server.rest_of_err() == []
+    assert server.faults() == []
     done = sh.run("trigger", "orders", "shipped")
     assert done.returncode == 1
     assert done.stderr.startswith("soundpost: no app is configured here and no server")

@@ -334,4 +334,4 @@ def test_told_to_stop_while_its_workers_start_it_leaves_nothing_behind(workers: 
         process = server.shell.start("start", "--workers", "3")
         until(lambda: len(children(process.popen.pid)) >= workers, "workers are started")
         assert process.stop(number) == 0
-        assert process.rest_of_err() == [], "its workers hold the other ends of these pipes"
+        assert process.faults() == [], "its workers hold the other ends of these pipes"

@@ -138,7 +138,7 @@ def test_a_manager_that_is_gone_is_no_fault(manager: Manager) -> None:
         Path(manager.socket.getsockname()).unlink()
         server_under(manager, server, 1)
         assert server.process.stop() == 0
-        assert server.process.rest_of_err() == []
+        assert server.process.faults() == []
 
 
 # Sockets

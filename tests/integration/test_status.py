@@ -32,7 +32,7 @@ def server() -> Iterator[Operated]:
 
 
 def control_socket(server: Operated) -> Path:
-    return Path(server.shell.environ["XDG_RUNTIME_DIR"]) / "soundpost" / f"control-{server.port}.sock"
+    return Path(server.shell.environ["XDG_RUNTIME_DIR"]) / "soundpost" / f"control-{server.port}-127.0.0.1.sock"
 
 
 def answer(server: Operated, request: bytes) -> bytes:
@@ -60,7 +60,7 @@ def test_in_words_and_as_json(server: Operated) -> None:
     assert first.startswith(
         f"soundpost {__version__}, process {server.pid}, serving at 127.0.0.1:{server.port} for "
     ), first
-    assert lines == ["connections: 3", "app 1: 3 connections, 1 channels"]
+    assert lines == ["connections: 3", "app 1: 3 connections, 1 channel"]
 
     status = server.status()
     assert abs(status.pop("started_at") - server.shell.directory.stat().st_ctime) < 60
@@ -232,7 +232,7 @@ def test_garbage_is_refused(server: Operated, garbage: bytes) -> None:
     assert said == b"" or b'"ok":false' in said
     assert server.status()["pid"] == server.pid
     server.process.stop()
-    assert server.process.rest_of_err() == []
+    assert server.process.faults() == []
 
 
 def test_who_asks_and_says_nothing_more_holds_nobody_up(server: Operated) -> None:
@@ -241,7 +241,7 @@ def test_who_asks_and_says_nothing_more_holds_nobody_up(server: Operated) -> Non
         silent.sendall(b'{"do":')
         assert answer(server, b'{"do":"status"}\n').startswith(b'{"ok":true')
         server.process.stop()
-    assert server.process.rest_of_err() == []
+    assert server.process.faults() == []
 
 
 def test_without_a_place_for_it_the_server_does_without() -> None:
@@ -433,3 +433,38 @@ def test_a_free_port_is_that_of_the_status() -> None:
         server.start()
         port = server.process.out[-1].rpartition(":")[0].rpartition(":")[2].split()[0]
         assert json.loads(server.run("status", "--json", "--port", port).stdout)["port"] == int(port)
+
+
+# Two servers on one port
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_two_servers_on_one_port_are_told_apart_by_their_addresses() -> None:
+    with operated() as one, operated() as other:
+        other.shell.environ["XDG_RUNTIME_DIR"] = one.shell.environ["XDG_RUNTIME_DIR"]
+        other.port = one.port
+        one.configure()
+        other.configure(CALM.replace("127.0.0.1", "127.0.0.2"))
+        for server in (one, other):
+            server.start()
+        assert (one.status()["pid"], other.status()["pid"]) == (one.pid, other.pid)
+
+        done = one.run("status", "--port", str(one.port))
+        assert done.returncode == 1
+        assert f"at different addresses: {one.port} (127.0.0.1), {one.port} (127.0.0.2)" in done.stderr
+
+        other.process.stop()
+        done = other.run("restart")
+        assert done.returncode == 1
+        assert f"port {one.port} (127.0.0.2) does not run; another one does, at {one.port} (127.0.0.1)" in done.stderr
+
+
+def test_a_server_that_listens_elsewhere_than_configured_is_found(server: Operated) -> None:
+    server.configure("shutdown_timeout = 1\n")
+    assert server.status()["pid"] == server.pid
+
+
+def test_numbers_have_their_nouns(server: Operated) -> None:
+    client = server.connect()
+    client.subscribe("room")
+    assert server.run("status").stdout.splitlines()[2] == "app 1: 1 connection, 1 channel"

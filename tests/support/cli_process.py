@@ -64,6 +64,10 @@ class Process:
         self._err.put(None)
         return self.err
 
+    def faults(self) -> list[str]:
+        """All of stderr but for the lines of a log at the level INFO: nothing, if nothing was wrong."""
+        return [line for line in self.rest_of_err() if " INFO " not in line]
+
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal; the exit code."""
         self.popen.send_signal(number)

@@ -20,7 +20,20 @@ def test_version(command_line: CommandLine) -> None:
     assert result.stdout == f"soundpost {soundpost.__version__}\n"
 
 
-COMMANDS = ("bench", "deploy", "doctor", "events", "init", "listen", "reload", "restart", "start", "status", "trigger")
+COMMANDS = (
+    "bench",
+    "deploy",
+    "doctor",
+    "events",
+    "init",
+    "listen",
+    "reload",
+    "restart",
+    "start",
+    "status",
+    "stop",
+    "trigger",
+)
 
 
 @pytest.mark.parametrize("arguments", [(), *((name,) for name in COMMANDS), ("types",)])

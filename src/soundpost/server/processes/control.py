@@ -1,7 +1,7 @@
-"""The server's end of the control socket, for ``soundpost status``, ``reload`` and ``restart``.
+"""The server's end of the control socket, for ``soundpost status``, ``reload``, ``restart`` and ``stop``.
 
-The control socket is a Unix socket that only the server's user (and root) may use. Its name comes from the port, or
-from the path of the Unix socket that the server listens on.
+The control socket is a Unix socket that only the server's user (and root) may use. Its name comes from the port and
+address, or from the path of the Unix socket, that the server listens on.
 """
 
 from __future__ import annotations
@@ -36,6 +36,12 @@ class ControlServer:
 
     def __init__(self, supervision: Supervision, name: str) -> None:
         self._supervision = supervision
+        self._commands = {
+            "reload": supervision.reload,
+            "restart": supervision.restart,
+            "restart all": supervision.restart_all,
+            "stop": supervision.stop,
+        }
         self._name = name
         self._path: Path | None = None
         self._inode = 0
@@ -55,7 +61,9 @@ class ControlServer:
             loop = asyncio.get_running_loop()
             self._listener = await loop.create_server(lambda: _ControlConnection(self._reply), sock=sock)
             return
-        log.warning("soundpost status, reload and restart cannot reach this server: no socket for them (%s)", fault)
+        log.warning(
+            "soundpost status, reload, restart and stop cannot reach this server: no socket for them (%s)", fault
+        )
 
     def stop(self) -> None:
         """Listen no more."""
@@ -71,11 +79,9 @@ class ControlServer:
             request: ControlRequest = read_request(line)
             if request.do == "status":
                 return ControlReply(True, status=self._supervision.status())
-            if request.do == "reload":
-                return ControlReply(True, self._supervision.reload())
-            return ControlReply(
-                True, self._supervision.restart_all() if request.do == "restart all" else self._supervision.restart()
-            )
+            if request.do == "restart progress":
+                return ControlReply(True, done=self._supervision.restart_is_done())
+            return ControlReply(True, self._commands[request.do]())
         except SoundpostError as error:
             return ControlReply(False, str(error))
 

@@ -1,4 +1,4 @@
-"""The client of control sockets: ``soundpost status``, ``reload`` and ``restart`` ask a server of this machine."""
+"""The client of control sockets: ``soundpost status``, ``reload``, ``restart`` and ``stop`` ask a server here."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from soundpost.server.processes.control_messages import (
     ControlRequest,
     read_reply,
 )
-from soundpost.server.processes.control_paths import all_folders, control_name, short_path, socket_file
+from soundpost.server.processes.control_paths import all_folders, control_name, port_of_name, short_path, socket_file
 from soundpost.server.processes.control_peer import Peer, listens, peer_of
 
 
@@ -69,8 +69,7 @@ def running_servers() -> list[str]:
 def _is_believed(peer: Peer, name: str) -> bool:
     if peer.is_trusted:
         return True
-    port = int(name) if name.isdecimal() else None
-    return os.geteuid() == 0 and listens(peer, port, lambda path: control_name(0, str(path)) == name)
+    return os.geteuid() == 0 and listens(peer, port_of_name(name), lambda path: control_name(0, str(path)) == name)
 
 
 def _asked(sock: socket.socket, command: Command, user: str) -> ControlReply:

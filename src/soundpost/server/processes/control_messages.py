@@ -9,7 +9,8 @@ from msgspec import Struct
 from soundpost.server.processes.status import Status
 from soundpost.wire.json_text import reader
 
-Command = Literal["status", "reload", "restart", "restart all"]
+Command = Literal["status", "reload", "restart", "restart all", "restart progress", "stop"]
+"""``restart progress`` asks whether a restart is done; the reply is an error if it failed."""
 MAX_REQUEST: Final = 10_000
 """The maximum size of a request in bytes."""
 MAX_REPLY: Final = 1_048_576
@@ -30,6 +31,8 @@ class ControlReply(Struct):
     ok: bool
     said: str = ""
     status: Status | None = None
+    done: bool = True
+    """False while a restart is under way, for ``restart progress``."""
     user: str = ""
     """The user of the server, if not the asker's own; known from the kernel, not from the server."""
 

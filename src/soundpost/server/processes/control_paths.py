@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 _LONGEST_PATH: Final = 100  # bytes; the kernel takes 107, macOS 103
+_ALL_ADDRESSES: Final = ("0.0.0.0", "", "::")
 _FOLDER_OF_ROOT: Final = Path("/run/soundpost")
 
 
@@ -38,11 +39,28 @@ def _folders_of_others() -> Iterator[Path]:
                     yield path.parent
 
 
-def control_name(port: int, unix_socket: str | None) -> str:
-    """Return the name of a server's control socket: its port, or a hash of the path of its Unix socket."""
+def control_name(port: int, unix_socket: str | None, host: str = "0.0.0.0") -> str:
+    """Return the name of a server's control socket: its port and address, or a hash of the path of its Unix socket.
+
+    A server that listens on all addresses is named by its port alone: no other can have that.
+    """
     if unix_socket is None:
-        return str(port)
+        return str(port) if host in _ALL_ADDRESSES else f"{port}-{host}"
     return f"unix-{hashlib.sha256(os.fsencode(Path(unix_socket).absolute())).hexdigest()[:12]}"
+
+
+def port_of_name(name: str) -> int | None:
+    """Return the port in a control name; None for a server on a Unix socket."""
+    port = name.partition("-")[0]
+    return int(port) if port.isascii() and port.isdigit() else None
+
+
+def name_in_words(name: str) -> str:
+    """Return the server of a control name as messages call it: ``8080``, ``8080 (127.0.0.1)``."""
+    port, _, rest = name.partition("-")
+    if port_of_name(name) is None:
+        return name
+    return f"{port} ({rest})" if rest else port
 
 
 def socket_file(name: str) -> str:

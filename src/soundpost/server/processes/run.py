@@ -67,7 +67,7 @@ async def _serve(
     capacity = await supervision.start()
     if capacity is None:
         return "stop"
-    control = ControlServer(supervision, control_name(daemon.port, settings.server.unix_socket))
+    control = ControlServer(supervision, control_name(daemon.port, settings.server.unix_socket, settings.server.host))
     await control.start()
     watchdog = LoopWatchdog()
     on_ready(_listening(settings.server, daemon.port, capacity))

@@ -1,4 +1,4 @@
-"""Supervision of a daemon: signals, ``soundpost restart``, ``reload`` and ``status``, restarts of a whole cluster.
+"""Supervision of a daemon: signals, the commands that control a server, restarts of a whole cluster.
 
 SIGTERM stops the daemon after ``drain_delay`` and ``drain_time``, SIGINT without them; a second signal ends the wait.
 SIGHUP restarts the daemon with new code and configuration.
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.server")
 
 STOPS: Final = (signal.SIGINT, signal.SIGTERM)
+_RESTARTED: Final = "restarted: all workers are new"
 Ending = Literal["stop", "exec"]
 """The end of a process: exit, or execution of the same command again."""
 
@@ -47,6 +48,7 @@ class Supervision:
         self._restarting: asyncio.Task[None] | None = None
         self._turn: asyncio.Task[None] | None = None
         self._hung_up = False
+        self._restart_fault = ""
         for number in STOPS:
             self._loop.add_signal_handler(number, self._stop, number)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # blocked during exec
@@ -91,7 +93,7 @@ class Supervision:
         after = {app.id: app for app in settings.apps}
         self._daemon.reload(settings.apps)
         message = f"apps reloaded: {_changes(before, after)}{_not_reloaded(self._daemon.settings, settings)}"
-        log.warning("%s", message)
+        log.info("%s", message)
         return message
 
     def restart(self) -> str:
@@ -104,6 +106,24 @@ class Supervision:
         except SoundpostError as error:
             log.error("not restarted: %s", error)
             raise
+
+    def restart_is_done(self) -> bool:
+        """Tell whether no restart is under way. Raises StartError if the last one failed."""
+        if self._ending == "exec" or (self._restarting is not None and not self._restarting.done()):
+            return False
+        if self._restart_fault:
+            raise StartError(self._restart_fault)
+        return True
+
+    def stop(self) -> str:
+        """Stop as upon SIGTERM; return what happens, in words. Raises StartError if that is under way already."""
+        if self._stopping is not None and self._ending == "stop":
+            raise StartError("the server is stopping already")
+        self._refuse_during_restart()
+        sd_notify.notify("STOPPING=1")
+        message = self._drain()
+        log.info("soundpost stop: %s", message)
+        return f"{message}{_started_again_by(os.environ)}"
 
     def restart_all(self) -> str:
         """Have all hosts of the cluster restart, one after the other; return that in words. Raises SoundpostError."""
@@ -132,6 +152,8 @@ class Supervision:
         if self._stopping is not None:
             raise StartError("the server is stopping")
         restart = self._daemon.begin_restart(self._read())
+        self._restart_fault = ""
+        log.info("%s", restart.message)
         sd_notify.notify_reloading()
         if restart.replacement is None:
             self._ending = "exec"
@@ -145,10 +167,11 @@ class Supervision:
         try:
             await replacement
         except StartError as error:
-            log.error("not restarted: %s", error)
+            self._restart_fault = f"not restarted: {error}"
+            log.error("%s", self._restart_fault)
         else:
             if self._stopping is None:
-                log.warning("restarted: all workers are new")
+                log.info("%s", _RESTARTED)
         if self._stopping is None:
             sd_notify.notify("READY=1")
 
@@ -180,15 +203,25 @@ class Supervision:
         sd_notify.notify("STOPPING=1")
         self._ending = "stop"
         if self._starting is not None:
+            log.info("%s: the start is given up", number.name)
             self._cancel_start(self._starting)
         elif self._stopping is not None:
+            log.info("%s: all clients are sent away at once", number.name)
             self._daemon.stop_now()
         elif number == signal.SIGINT:
+            log.info("%s: stopping, all clients are sent away at once", number.name)
             self._stop_with(self._daemon.stop())
         else:
-            in_cluster = self._daemon.backplane is not None and self._daemon.backplane.hosts > 1
-            seconds = drain_time(self._daemon.settings, others_serve=in_cluster)
-            self._stop_with(self._daemon.stop(seconds, self._daemon.settings.server.drain_delay))
+            log.info("%s: %s", number.name, self._drain())
+
+    def _drain(self) -> str:
+        """Begin to stop as configured, without haste; return what happens, in words."""
+        in_cluster = self._daemon.backplane is not None and self._daemon.backplane.hosts > 1
+        seconds = drain_time(self._daemon.settings, others_serve=in_cluster)
+        delay = self._daemon.settings.server.drain_delay
+        self._stop_with(self._daemon.stop(seconds, delay))
+        over = f" over {seconds:g} s" if seconds else " at once"
+        return f"stopping, clients are sent away{over}{f', after {delay} s' if delay else ''}"
 
     def _cancel_start(self, starting: asyncio.Task[int]) -> None:
         starting.cancel()
@@ -203,9 +236,20 @@ class Supervision:
         if not self._end.done():
             error = stopping.exception()
             if error is None:
+                log.info("stopped" if self._ending == "stop" else "executing the new code")
                 self._end.set_result(self._ending)
             else:
                 self._end.set_exception(error)
+
+
+def _started_again_by(environ: Mapping[str, str]) -> str:
+    """Return who starts this server again when it ends, and how to stop it there; empty if nobody does."""
+    if "SUPERVISOR_ENABLED" in environ:
+        name = environ.get("SUPERVISOR_PROCESS_NAME", "soundpost")
+        return f". Supervisor may start it again: 'supervisorctl stop {name}' keeps it stopped"
+    if "NOTIFY_SOCKET" in environ:
+        return ". systemd may start it again: 'systemctl stop' and the name of its unit keep it stopped"
+    return ""
 
 
 def _changes(before: dict[str, AppSettings], after: dict[str, AppSettings]) -> str:

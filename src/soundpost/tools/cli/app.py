@@ -18,7 +18,7 @@ from soundpost.tools.cli.events import events
 from soundpost.tools.cli.init import init
 from soundpost.tools.cli.listen import listen
 from soundpost.tools.cli.plain_help import PlainCommand, PlainGroup
-from soundpost.tools.cli.restart import reload, restart
+from soundpost.tools.cli.restart import reload, restart, stop
 from soundpost.tools.cli.start import start
 from soundpost.tools.cli.status import status
 from soundpost.tools.cli.trigger import trigger
@@ -62,6 +62,7 @@ app.command()(start)
 app.command()(status)
 app.command()(restart)
 app.command()(reload)
+app.command()(stop)
 app.command()(init)
 app.command()(trigger)
 app.command()(listen)

@@ -11,6 +11,7 @@ from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
 from soundpost.suggestions import nearest
+from soundpost.tools.cli.status import counted
 from soundpost.wire.channel_names import SERVER_TO_USER, kind_of
 
 _REFUSED: Final = (400, 413, 422)
@@ -22,7 +23,7 @@ _MANY_CONNECTIONS: Final = 1_000
 class Reach(NamedTuple):
     """Who got an event."""
 
-    count: int | None = None
+    subscribers: int | None = None
     """The number of subscribers (of users, on a presence channel); None if the server does not say."""
     is_local: bool = False
     """True if the server could not reach the other hosts of its cluster."""
@@ -68,7 +69,7 @@ def lines(event: str, channel: str, url: str, reach: Reach) -> Iterator[str]:
             "The server cannot reach its Redis: clients of this server have the event. For clients of other hosts it "
             "waits until Redis is back"
         )
-    if reach.count == 0:
+    if reach.subscribers == 0:
         yield from _nobody(channel, reach)
 
 
@@ -97,10 +98,9 @@ def _nobody(channel: str, reach: Reach) -> Iterator[str]:
 
 
 def _counted(channel: str, reach: Reach) -> str:
-    if reach.count is None:
+    if reach.subscribers is None:
         return ""
-    word = "user" if kind_of(channel).is_presence else "subscriber"
-    return f": {reach.count:,} {word}{'' if reach.count == 1 else 's'}"
+    return f": {counted(reach.subscribers, 'user' if kind_of(channel).is_presence else 'subscriber')}"
 
 
 def _info(channel: str) -> str:

@@ -1,4 +1,4 @@
-"""Commands ``soundpost restart`` and ``soundpost reload``: new code and configuration, without a closed port."""
+"""Commands ``soundpost restart``, ``reload`` and ``stop``: orders to a server of this machine."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from soundpost.tools.cli.control import ConfigOption, PortOption, ask
+from soundpost.tools.cli.control import ConfigOption, PortOption, ask, ask_named, server_name
 from soundpost.wire.printable import printable
 
 
 def restart(
     port: PortOption = None,
     all: Annotated[bool, typer.Option("--all", help="All hosts of the cluster, one after the other.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when it is done; exit code 1 if it failed.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Restart a server of this machine with the code and configuration there are now; no connection is refused.
@@ -24,9 +25,47 @@ def restart(
     \b
     [bold]Examples[/]
     soundpost restart
+    soundpost restart --wait
     soundpost restart --all
     """
-    typer.echo(printable(ask("restart all" if all else "restart", port, config).said))
+    if all and wait:
+        raise typer.BadParameter("--wait watches the server of this machine: leave out --all")
+    name = server_name(port, config)
+    typer.echo(printable(ask_named("restart all" if all else "restart", name).said))
+    if wait:
+        from functools import partial
+
+        from soundpost.server.processes.control_client import ask_server
+        from soundpost.tools.cli.waiting import wait_for_restart
+
+        wait_for_restart(partial(ask_server, name=name))
+        typer.echo("restarted")
+
+
+def stop(
+    port: PortOption = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the server has ended.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Stop a server of this machine, as SIGTERM does: clients are sent away over drain_time seconds.
+
+    A server that systemd or Supervisor keeps is stopped by them: they would start it again.
+
+    \b
+    [bold]Examples[/]
+    soundpost stop
+    soundpost stop --wait
+    """
+    name = server_name(port, config)
+    typer.echo(printable(ask_named("stop", name).said))
+    if wait:
+        from functools import partial
+
+        from soundpost.server.processes.control_client import ask_server
+        from soundpost.tools.cli.waiting import wait_for_stop
+
+        wait_for_stop(partial(ask_server, name=name))
+        typer.echo("stopped")
 
 
 def reload(port: PortOption = None, config: ConfigOption = None) -> None:

@@ -50,14 +50,25 @@ def _lines(status: Status, user: str) -> list[str]:
         f"soundpost {status.version}, process {status.pid}{owner}, {state} at {place} for {duration}",
         f"connections: {status.connections:,}",
     ]
-    lines += [f"app {app.id}: {app.connections:,} connections, {app.channels:,} channels" for app in status.apps]
     lines += [
-        f"worker {worker.number}, process {worker.pid}: {worker.connections:,} connections" for worker in status.workers
+        f"app {app.id}: {counted(app.connections, 'connection')}, {counted(app.channels, 'channel')}"
+        for app in status.apps
+    ]
+    lines += [
+        f"worker {worker.number}, process {worker.pid}: {counted(worker.connections, 'connection')}"
+        for worker in status.workers
     ]
     if status.redis is not None:
         away = "Redis is away: this host serves alone"
-        lines.append(away if status.redis.state == "away" else f"cluster: {status.redis.hosts} hosts over Redis")
+        lines.append(
+            away if status.redis.state == "away" else f"cluster: {counted(status.redis.hosts, 'host')} over Redis"
+        )
     return lines
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: ``1 connection``, ``2,000 connections``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _duration(since: float) -> str:
@@ -65,4 +76,4 @@ def _duration(since: float) -> str:
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:
             return f"{seconds // size} {unit}"
-    return f"{seconds} seconds"
+    return counted(seconds, "second")

@@ -1,0 +1,53 @@
+"""Waiting until a server of this machine has restarted or stopped, for ``--wait``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+
+from soundpost.errors import RequestError
+
+if TYPE_CHECKING:
+    from soundpost.server.processes.control_messages import Command, ControlReply
+
+PAUSE: Final = 0.1
+"""Seconds between two questions."""
+LONGEST_SILENCE: Final = 15.0
+"""Seconds without an answer after which a restart has failed: the new code takes less to start."""
+
+Ask = Callable[["Command"], "ControlReply | None"]
+"""A question to one server; None if it does not run. Raises OSError if it does not answer."""
+
+
+def wait_for_restart(
+    ask: Ask, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Wait until a restart that has begun is done. Raises RequestError if it failed."""
+    heard = clock()
+    while True:
+        reply = None
+        with suppress(OSError):  # it executes itself again, just now
+            reply = ask("restart progress")
+        if reply is None:
+            if clock() - heard > LONGEST_SILENCE:
+                raise RequestError(
+                    0, f"the server has not come back within {LONGEST_SILENCE:g} s: its log has the reason"
+                )
+        elif not reply.ok:
+            raise RequestError(0, reply.said)
+        elif reply.done:
+            return
+        else:
+            heard = clock()
+        sleep(PAUSE)
+
+
+def wait_for_stop(ask: Ask, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait until a server that is stopping has ended."""
+    while True:
+        with suppress(OSError):  # it ends, just now
+            if ask("status") is None:
+                return
+        sleep(PAUSE)

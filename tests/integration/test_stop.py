@@ -1,0 +1,90 @@
+"""``soundpost stop`` and ``--wait``: orders whose end is waited for."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from support.operated import CALM, Operated, operated
+
+
+@pytest.fixture(params=[1, 2], ids=["one process", "workers"])
+def server(request: pytest.FixtureRequest) -> Iterator[Operated]:
+    with operated() as made:
+        made.configure(f"{CALM}workers = {request.param}\n")
+        made.start()
+        yield made
+
+
+def test_a_server_is_stopped_and_that_is_waited_for(server: Operated) -> None:
+    client = server.connect()
+    done = server.run("stop", "--wait")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "stopping, clients are sent away at once\nstopped\n"
+    assert server.process.exit_code() == 0
+    assert client.read_close_code() == 4200
+    log = server.process.rest_of_err()
+    assert [line.partition(": ")[2] for line in log[-2:]] == [
+        "soundpost stop: stopping, clients are sent away at once",
+        "stopped",
+    ]
+
+
+def test_a_stop_that_drains_says_for_how_long() -> None:
+    with operated() as server:
+        server.configure('host = "127.0.0.1"\ndrain_time = 600\ndrain_delay = 300\n')
+        server.start()
+        server.connect()
+        assert server.run("stop").stdout == "stopping, clients are sent away over 600 s, after 300 s\n"
+        done = server.run("stop")
+        assert (done.returncode, done.stderr) == (1, "soundpost: the server is stopping already\n")
+        assert server.process.stop(signal.SIGTERM) == 0
+        assert "SIGTERM: all clients are sent away at once" in "\n".join(server.process.rest_of_err())
+
+
+def test_without_a_server_nothing_is_stopped(server: Operated) -> None:
+    server.process.stop()
+    done = server.run("stop", "--wait")
+    assert done.returncode == 1
+    assert "does not run on this machine" in done.stderr
+
+
+def test_who_would_start_it_again_is_named() -> None:
+    with operated() as server:
+        server.shell.environ |= {"SUPERVISOR_ENABLED": "1", "SUPERVISOR_PROCESS_NAME": "realtime"}
+        server.configure()
+        server.start()
+        assert "'supervisorctl stop realtime' keeps it stopped" in server.run("stop").stdout
+
+
+def test_a_restart_is_waited_for(server: Operated) -> None:
+    before = server.status()
+    for _ in range(2):
+        done = server.run("restart", "--wait")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("restarting")
+        assert done.stdout.endswith("\nrestarted\n")
+    after = server.status()
+    assert after["pid"] == before["pid"]
+    workers = [worker["pid"] for worker in after["workers"]]
+    assert not set(workers) & {worker["pid"] for worker in before["workers"]}
+    assert workers or after["started_at"] > before["started_at"]
+
+
+def test_a_restart_that_cannot_begin_fails(server: Operated) -> None:
+    server.configure(f"{CALM}prot = 1\n")
+    done = server.run("restart", "--wait", "--port", str(server.port))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "unknown key 'prot'" in done.stderr
+
+
+def test_waiting_is_for_one_server(server: Operated) -> None:
+    assert server.run("restart", "--all", "--wait").returncode == 2
+
+
+def test_every_stop_is_one_line_of_the_log(server: Operated) -> None:
+    server.process.stop(signal.SIGINT)
+    lines = [line.partition(": ")[2] for line in server.process.rest_of_err()]
+    assert lines == ["SIGINT: stopping, all clients are sent away at once", "stopped"]
