@@ -87,6 +87,7 @@ def test_one_that_is_the_same_is_not_read(certificate: Certificate, caplog: pyte
 
 
 def test_a_changed_one_is_read_once(files: Files, certificate: Certificate, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     before = shown(certificate)
     files.renew()
     files.put_chain()
@@ -99,6 +100,7 @@ def test_a_changed_one_is_read_once(files: Files, certificate: Certificate, capl
 def test_a_pair_that_is_written_meanwhile_is_not_tried(
     files: Files, certificate: Certificate, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO)
     before = shown(certificate)
     files.renew()
     files.put_chain()
@@ -107,7 +109,7 @@ def test_a_pair_that_is_written_meanwhile_is_not_tried(
     files.put_key()
     look(certificate, 2)
     assert shown(certificate) != before
-    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert [record.levelno for record in caplog.records] == [logging.INFO]
 
 
 def test_one_that_cannot_be_used_is_said_once(
