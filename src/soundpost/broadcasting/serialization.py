@@ -18,6 +18,7 @@ from uuid import UUID
 
 from soundpost.broadcasting.unsendable import hint
 from soundpost.errors import PayloadError
+from soundpost.values.numpy_values import is_array, is_masked, is_scalar, python_value
 from soundpost.values.orm import is_orm_object
 from soundpost.values.proxies import unproxied
 from soundpost.values.serializers import serializer_of
@@ -26,6 +27,8 @@ from soundpost.wire.json_text import is_unicode
 
 _PLAIN: Final = (str, bool, int, float, type(None))
 _MAX_DEPTH: Final = 100
+_NUMPY_KINDS: Final = "biufUOmM"
+"""NumPy's codes of dtypes that JSON can have: booleans, numbers, texts, objects, times."""
 
 
 def to_json(value: Any, what: str) -> str:
@@ -101,6 +104,8 @@ class _Walk:
         return [made for _, made in pairs]
 
     def _object(self, value: Any, path: str, depth: int) -> Any:
+        if is_array(value) or is_scalar(value):
+            return self._of_numpy(value, path, depth)
         if is_orm_object(value):
             name = type(value).__name__
             raise self._error(
@@ -112,6 +117,8 @@ class _Walk:
             return self.plain(value.value, path, depth + 1)
         simple = _simple(value)
         if simple is not None:
+            if _is_no_value(value):
+                raise self._error(path, f"{value} has no form in JSON: send None, or leave the field out")
             return self.plain(simple, path, depth + 1)
         if hasattr(value, "model_dump"):  # pydantic: its own aliases and serialisers apply
             return self.plain(self.dumped(value, path), path, depth + 1)
@@ -123,6 +130,21 @@ class _Walk:
             path,
             f"{kind} has no form in JSON: give it one with register_serializer, or send its fields{hint(value)}",
         )
+
+    def _of_numpy(self, value: Any, path: str, depth: int) -> Any:
+        if is_masked(value):
+            raise self._error(path, "a masked element has no form in JSON: send None, or fill it by .filled(…)")
+        if is_array(value) and value.shape:
+            return [self.plain(each, f"{path}[{index}]", depth + 1) for index, each in enumerate(value)]
+        scalar = value[()] if is_array(value) else value
+        if not is_scalar(scalar):  # the element of an array of objects
+            return self.plain(scalar, path, depth + 1)
+        made = python_value(scalar)
+        if made is None:
+            raise self._error(path, "NaT has no form in JSON: send None, or leave the field out")
+        if scalar.dtype.kind not in _NUMPY_KINDS or (scalar.dtype.kind in "mM" and isinstance(made, int)):
+            raise self._error(path, f"numpy.{type(scalar).__name__} has no form in JSON: send a number or a text")
+        return self.plain(made, path, depth + 1)
 
     def dumped(self, model: Any, path: str) -> Any:
         self._look_into(model, path, 0)
@@ -185,6 +207,13 @@ def _simple(value: Any) -> Any:
     if isinstance(value, float):
         return float.__float__(value)
     return None
+
+
+def _is_no_value(value: Any) -> bool:
+    """Tell whether a value stands for none: pandas' ``NaT``, which is a datetime, or a Decimal that is no number."""
+    if isinstance(value, Decimal):
+        return not value.is_finite()
+    return isinstance(value, datetime) and value != value
 
 
 def _fields_dumped_as_they_are(model: Any) -> list[str]:

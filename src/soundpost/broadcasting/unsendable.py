@@ -29,6 +29,10 @@ def _call(value: Any) -> str:
         return _queryset(value)
     if kind.__module__.startswith("sqlalchemy."):
         return _sqlalchemy(value, kind)
+    if kind.__name__ == "NAType":  # of pandas
+        return "send None, or leave the field out"
+    if hasattr(value, "iterrows"):  # a table of pandas
+        return 'send its rows: ….to_dict("records")'
     if isinstance(value, Iterable):
         return "make it a list: list(…)"
     return ""

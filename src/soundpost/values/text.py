@@ -15,6 +15,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from soundpost.errors import PayloadError
+from soundpost.values.numpy_values import is_scalar, python_value
 from soundpost.values.orm import is_orm_object, primary_key
 from soundpost.values.proxies import unproxied
 from soundpost.values.serializers import serializer_of
@@ -93,6 +94,8 @@ def _whole(text: str, what: str) -> str:
 def _step(value: Any, what: str) -> Any:
     """Return the value that a value stands for, one step nearer to a text; ``_NONE`` for a value without a text."""
     value = unproxied(value)
+    if is_scalar(value) and not isinstance(value, str | float):
+        return python_value(value)
     if is_orm_object(value):
         key = primary_key(value)
         if key is None:
@@ -128,7 +131,7 @@ def _simple(value: Any, what: str) -> Any:
     if isinstance(value, UUID | PurePath):
         return str(value)
     if isinstance(value, date | time):
-        return value.isoformat()
+        return value.isoformat() if value == value else _NONE  # pandas' NaT, a datetime, equals nothing
     return _NONE
 
 

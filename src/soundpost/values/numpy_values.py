@@ -1,0 +1,45 @@
+"""Scalars and arrays of NumPy as values of Python, recognised by their classes, without importing NumPy."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+
+@lru_cache(maxsize=1_000)
+def _is_of_numpy(kind: Any, name: str) -> bool:
+    return any((each.__module__, each.__name__) == ("numpy", name) for each in kind.__mro__)
+
+
+def is_array(value: Any) -> bool:
+    """Tell whether a value is an array of NumPy, masked arrays and those of pandas' columns among them."""
+    kind: Any = type(value)
+    return _is_of_numpy(kind, "ndarray")
+
+
+def is_scalar(value: Any) -> bool:
+    """Tell whether a value is a scalar of NumPy: ``int64``, ``float32``, ``bool_``, ``datetime64`` and others."""
+    kind: Any = type(value)
+    return _is_of_numpy(kind, "generic")
+
+
+def is_masked(value: Any) -> bool:
+    """Tell whether a value is the constant that stands for a masked element, which has no value."""
+    return type(value).__name__ == "MaskedConstant"
+
+
+def python_value(scalar: Any) -> Any:
+    """Return a scalar as Python's own value: int, float, bool, str, bytes, date, datetime or timedelta.
+
+    Times are cut off at microseconds. The result is None for NaT ("not a time").
+    """
+    kind = scalar.dtype.kind
+    if kind == "f":  # the item of a longdouble is itself
+        return float(scalar)
+    value = scalar.item()
+    if kind in "mM" and isinstance(value, int):  # nanoseconds, of which Python's times know nothing
+        try:
+            value = scalar.astype(f"{scalar.dtype.name.partition('[')[0]}[us]").item()
+        except (TypeError, ValueError):
+            return value
+    return value
