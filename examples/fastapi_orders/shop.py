@@ -27,10 +27,14 @@ sp = Soundpost.from_env()
 app = FastAPI(lifespan=sp.lifespan)
 
 
-def current_user(login: Annotated[str, Cookie()] = "") -> str:
-    if login not in logins:
+def visitor(login: Annotated[str, Cookie()] = "") -> str | None:
+    return logins.get(login)
+
+
+def current_user(name: Annotated[str | None, Depends(visitor)]) -> str:
+    if name is None:
         raise HTTPException(401, "Log in first")
-    return logins[login]
+    return name
 
 
 User = Annotated[str, Depends(current_user)]
@@ -56,7 +60,9 @@ async def log_in(name: Annotated[str, Body(embed=True, pattern="^[a-z0-9]{1,20}$
 
 
 @app.get("/api/me")
-async def me(user: User) -> dict[str, object]:
+async def me(user: Annotated[str | None, Depends(visitor)]) -> dict[str, object] | None:
+    if user is None:
+        return None  # the page shows its login
     channel = COUNTER if user == COUNTER else f"customers.{user}"
     return {"name": user, "channel": channel, "serves": user == COUNTER, "steps": STEPS}
 

@@ -45,6 +45,12 @@ def item(number: int) -> str:
     return f'#orders [data-id="{number}"]'
 
 
+def test_a_first_visit_is_refused_nothing(people: Browser, shop: str) -> None:
+    page = people.open(shop, profile="somebody new")
+    page.count("#login:not([hidden])", 1)
+    assert [entry for entry in people.traffic() if entry.get("status", 200) >= 400] == []
+
+
 def test_customers_see_their_own_orders_move(people: Browser, shop: str) -> None:
     ann, bob, counter = (log_in(people, shop, name) for name in ("ann", "bob", "counter"))
     picture(log_in(people, shop, "carla"), "fastapi-orders-empty")

@@ -11,7 +11,7 @@ async function api(path, body) {
         headers: { 'Content-Type': 'application/json', ...(echo?.socketId() && { 'X-Socket-ID': echo.socketId() }) },
         body: body && JSON.stringify(body),
     });
-    if (!response.ok) throw Object.assign(new Error(response.statusText), { status: response.status });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${response.statusText}`);
     return response.json();
 }
 
@@ -41,9 +41,7 @@ async function load(me) {
 }
 
 async function start() {
-    const me = await api('me').catch((error) => {
-        if (error.status !== 401) throw error;
-    });
+    const me = await api('me'); // null before the login
     $('#login').hidden = Boolean(me);
     if (!me) return;
     $('#who').hidden = false;
