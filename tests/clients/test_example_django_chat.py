@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -101,6 +102,18 @@ def test_two_tabs_of_one_person(open_browser: Browser, chat: str) -> None:
     ann.close()
     bob.count("#members li", 1)
     assert bob.texts("#members li") == ["bob"]
+
+
+def test_names_of_rooms_stay_in_one_line_on_a_phone(open_browser: Browser, chat: str, tmp_path: Path) -> None:
+    page = enter(open_browser, chat, "ann", "a-room-with-quite-a-long-name-for-a-phone")
+    page.screenshot(tmp_path / "phone.png", 390, 760)
+    lines = page.evaluate(
+        "[...document.querySelectorAll('nav a, header h1')]"
+        ".map((each) => Math.round(each.scrollHeight / parseFloat(getComputedStyle(each).lineHeight)))"
+    )
+    assert set(lines) == {1}
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "the page is wider than the screen"
+    picture(page, "django-chat-phone", 390, 760)
 
 
 def test_a_guest_is_sent_to_the_login_and_a_strange_name_is_refused(open_browser: Browser, chat: str) -> None:
