@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -47,6 +48,13 @@ def running_example(name: str, **variables: str) -> Iterator[str]:
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(20)
+            left = [each for each in (port, soundpost_port) if is_listened_to(each)]
+            assert left == [], f"{name} has ended before its servers"
+
+
+def is_listened_to(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def picture(page: Page, name: str, width: int = 1000, height: int = 620) -> None:
