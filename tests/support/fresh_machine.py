@@ -19,12 +19,15 @@ from typing import Final
 import pytest
 
 from support.harness import until
+from support.machine_programs import ACME, APT, PYTHON, SYSTEMCTL
 
 REPOSITORY: Final = Path(__file__).parents[2]
 NAME: Final = "ws.example.com"
 """Name that leads to the machine."""
 _PROGRAMS: Final = ("unshare", "nsenter", "ip", "nginx", "caddy", "certbot", "supervisord", "curl", "openssl")
 _PATH: Final = "/machine/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT: Final = ("HOME=/root", "LANG=C.UTF-8")
+_AUTHORITY: Final = "/machine/acme/pki/authorities/local/root.crt"
 _START: Final = """\
 set -e
 mount --make-rprivate /
@@ -39,72 +42,15 @@ trap '' CHLD
 echo ready
 exec chroot root cat
 """
-_ACME: Final = """\
-{
-	admin off
-	skip_install_trust
-	auto_https disable_redirects
-	storage file_system /machine/acme
-	https_port 14000
-}
-https://acme.example.com:14000 {
-	tls internal
-	acme_server
-}
-"""
-# What the page's commands need of Debian's archive, of PyPI, and of systemd.
-_APT: Final = """\
-#!/bin/sh
-shift 2  # install -y
-for package; do [ "$package" = python3-venv ] || dpkg-query --show "$package" || exit; done
-"""
-_PYTHON: Final = """\
-#!/bin/sh
-[ "$1 $2" = "-m venv" ] || exec {python} "$@"
-{python} "$@" --without-pip || exit
-cat > "$3/bin/pip" <<'END'
-#!/bin/sh
-here=$(dirname "$(dirname "$0")")
-for folder in "$here"/lib/python*/site-packages; do printf '%s\\n' {sources} > "$folder/checkout.pth"; done
-printf '#!%s\\nfrom soundpost.tools.cli.app import main\\nmain()\\n' "$here/bin/python" > "$here/bin/soundpost"
-chmod 755 "$here/bin/soundpost"
-END
-chmod 755 "$3/bin/pip"
-"""
-_SYSTEMCTL: Final = """\
-#!/bin/sh
-case "$*" in
-    "reload nginx") exec nginx -s reload ;;
-    "reload caddy") exec caddy reload --config /etc/caddy/Caddyfile ;;
-    "restart supervisor")
-        supervisorctl pid >/dev/null 2>&1 && supervisorctl shutdown >/dev/null
-        while [ -S /var/run/supervisor.sock ]; do sleep 0.1; done
-        exec supervisord -c /etc/supervisor/supervisord.conf ;;
-esac
-echo "systemctl $*: no such service on this machine" >&2
-exit 1
-"""
 
 
 class FreshMachine:
     """A machine whose root directory is ``root``; :meth:`run` runs commands there, as root."""
 
     def __init__(self, init: int) -> None:
-        self._enter = [
-            *_as_root(),
-            "nsenter",
-            "-t",
-            str(init),
-            "-m",
-            "-n",
-            "-p",
-            "--root",
-            "--",
-            "env",
-            "-i",
-            "-C",
-            "/",
-        ]
+        self.init = init
+        inside = ("nsenter", "-t", str(init), "-m", "-n", "-p", "--root")
+        self._enter = [*_as_root(), *inside, "--", "env", "-i", "-C", "/", f"PATH={_PATH}", *_ENVIRONMENT]
         self._directory = "/root"
 
     def run(self, commands: str) -> str:
@@ -142,12 +88,48 @@ class FreshMachine:
         )
 
     def _command(self, command: tuple[str, ...]) -> list[str]:
-        return [*self._enter, f"PATH={_PATH}", "HOME=/root", "LANG=C.UTF-8", *command]
+        return [*self._enter, *command]
 
 
 @contextmanager
 def fresh_machine() -> Iterator[FreshMachine]:
-    """A machine, until the end of the test; the test is skipped where there can be none."""
+    """A machine with Nginx, Supervisor and an authority, until the end of the test.
+
+    The test is skipped where there can be none.
+    """
+    with _machine() as machine:
+        machine.write("/etc/hosts", f"127.0.0.1 localhost {NAME} www.example.com acme.example.com\n")
+        machine.write("/machine/Caddyfile", ACME)
+        machine.run("caddy start --config /machine/Caddyfile --adapter caddyfile >/machine/caddy.log 2>&1")
+        until(lambda: machine.succeeds(f"test -s {_AUTHORITY}"), "the authority has a certificate")
+        machine.run(f"cat {_AUTHORITY} >> /etc/ssl/certs/ca-certificates.crt\nnginx")
+        directory = "https://acme.example.com:14000/acme/local/directory"
+        until(lambda: machine.succeeds(f"curl -sf {directory}"), "the authority serves")
+        yield machine
+
+
+@contextmanager
+def machine_beside(other: FreshMachine, address: str, others_address: str) -> Iterator[FreshMachine]:
+    """A machine with Supervisor in a private network, to which the other one is connected too."""
+    with _machine() as machine:
+        outside = [*_as_root(), "nsenter", "-t", str(other.init), "-n", "--"]
+        link = f"machine{machine.init}"[-15:]
+        other.run(
+            "ip link show lan >/dev/null 2>&1 || ip link add lan type bridge\n"
+            f"ip addr replace {others_address}/24 dev lan\nip link set lan up"
+        )
+        peer = ("type", "veth", "peer", "name", "eth0", "netns", str(machine.init))
+        subprocess.run([*outside, "ip", "link", "add", link, *peer], check=True)
+        other.run(f"ip link set {link} master lan up")
+        machine.run(f"ip addr add {address}/24 dev eth0\nip link set eth0 up")
+        machine.write("/etc/hosts", f"127.0.0.1 localhost\n{others_address} {NAME}\n")
+        machine.write("/machine/authority.crt", other.run(f"cat {_AUTHORITY}"))
+        machine.run("cat /machine/authority.crt >> /etc/ssl/certs/ca-certificates.crt")
+        yield machine
+
+
+@contextmanager
+def _machine() -> Iterator[FreshMachine]:
     missing = [name for name in _PROGRAMS if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
@@ -165,7 +147,7 @@ def fresh_machine() -> Iterator[FreshMachine]:
             assert process.stdout is not None, "a pipe"
             assert process.stdout.readline() == "ready\n"
             machine = FreshMachine(_init_of(process.pid))
-            _furnish(machine)
+            _prepare(machine)
             yield machine
         finally:
             process.communicate()  # its first process reads to the end of the input, and all others end with it
@@ -181,15 +163,13 @@ def _init_of(pid: int) -> int:
     return _init_of(int(children[0])) if children else pid
 
 
-def _furnish(machine: FreshMachine) -> None:
-    """Start what is there before anybody follows the page: the authority, Nginx and Supervisor."""
+def _prepare(machine: FreshMachine) -> None:
+    """Take away what this machine has of a deployment, and start Supervisor, as its package does."""
     site = [path for path in sys.path if path.endswith("site-packages")]
-    machine.write("/machine/Caddyfile", _ACME)
     sources = " ".join([str(REPOSITORY / "src"), *site])
-    machine.write("/machine/bin/python3", _PYTHON.format(python=sys.executable, sources=sources), "755")
-    machine.write("/machine/bin/apt", _APT, "755")
-    machine.write("/machine/bin/systemctl", _SYSTEMCTL, "755")
-    machine.write("/etc/hosts", f"127.0.0.1 localhost {NAME} www.example.com acme.example.com\n")
+    machine.write("/machine/bin/python3", PYTHON.format(python=sys.executable, sources=sources), "755")
+    machine.write("/machine/bin/apt", APT, "755")
+    machine.write("/machine/bin/systemctl", SYSTEMCTL, "755")
     # Everybody on the machine may read this Python and this checkout.
     paths = (REPOSITORY, Path(sys.base_prefix), *map(Path, site))
     folders = {str(folder) for path in paths for folder in (path, *path.parents)}
@@ -203,13 +183,5 @@ def _furnish(machine: FreshMachine) -> None:
         "rm -rf /etc/letsencrypt/{live,archive,renewal,accounts} /etc/soundpost /opt/soundpost\n"
         "rm -f /etc/nginx/conf.d/soundpost.conf /etc/supervisor/conf.d/*.conf\n"
         "cat /machine/certbot.ini >> /etc/letsencrypt/cli.ini\n"
-        "caddy start --config /machine/Caddyfile --adapter caddyfile >/machine/caddy.log 2>&1\n"
-        "nginx\n"
         "supervisord -c /etc/supervisor/supervisord.conf"
-    )
-    root = "/machine/acme/pki/authorities/local/root.crt"
-    until(lambda: machine.succeeds(f"test -s {root}"), "the authority has a certificate")
-    machine.run(f"cat {root} >> /etc/ssl/certs/ca-certificates.crt")
-    until(
-        lambda: machine.succeeds("curl -sf https://acme.example.com:14000/acme/local/directory"), "the authority serves"
     )
