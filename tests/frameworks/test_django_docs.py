@@ -11,15 +11,14 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import pytest
 
+from soundpost.config import load
 from soundpost.django.settings import OwnSettings
-from support.harness import DEFAULT_APP, running_server
+from support.harness import running_server
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/django.md").read_text()
-APP: Final = msgspec.structs.replace(DEFAULT_APP, key="your-app-key", secret="your-app-secret")
 
 
 def run(directory: Path, *arguments: str, code: int = 0) -> str:
@@ -48,6 +47,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as stream:
             stream.write(text)
+    run(directory, "-m", "soundpost", "init")
     run(directory, "manage.py", "makemigrations", "shop")
     run(directory, "manage.py", "migrate", "--verbosity=0")
     return directory
@@ -56,6 +56,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_project_of_the_page_is_well_and_its_tests_pass(project: Path) -> None:
     assert "System check identified no issues" in run(project, "manage.py", "check")
     assert "Ran 2 tests" in run(project, "manage.py", "test", "--verbosity=1")
+
+
+def test_the_page_has_the_lines_that_init_adds(project: Path) -> None:
+    assert "Nothing to do" in run(project, "manage.py", "soundpost", "init")
+    assert (project / "soundpost.toml").exists()
 
 
 def test_its_page_tells_where_to_connect(project: Path) -> None:
@@ -76,15 +81,16 @@ def test_its_page_tells_where_to_connect(project: Path) -> None:
 
 def test_what_the_page_broadcasts_arrives(project: Path) -> None:
     (snippet,) = re.findall(r"```python\n(from django\.db import transaction.*?)```", PAGE, re.DOTALL)
-    with running_server(apps=[APP]) as server, server.connect() as client:
+    apps = load(environ={}, directory=project).settings.apps
+    with running_server(apps=apps) as server, server.connect(apps[0].id) as client:
         client.subscribe("orders")
-        settings = project / "mysite" / "settings.py"
-        before = settings.read_text()
-        settings.write_text(before.replace('"PORT": 8080', f'"PORT": {server.port}'))
+        toml = project / "soundpost.toml"
+        before = toml.read_text()
+        toml.write_text(before.replace("port = 8080", f"port = {server.port}"))
         try:
             sent = run(project, "manage.py", "shell", "-c", f"{snippet}\nbroadcast.publish('orders', 'Shipped', {{}})")
         finally:
-            settings.write_text(before)
+            toml.write_text(before)
         assert "not sent" not in sent
         assert client.read_event() == {"event": "Shipped", "channel": "orders", "data": "{}"}
 

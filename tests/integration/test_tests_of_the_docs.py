@@ -41,5 +41,6 @@ def test_the_project_of_the_django_page_passes_its_own_tests(tmp_path: Path) -> 
     project = DocsProject(tmp_path)
     project.start_django()
     project.add_page("django.md", keep=["mysite/settings.py"])
+    project.run("-m", "soundpost", "init")
     project.run("manage.py", "makemigrations", "shop")
     assert "Ran 2 tests" in project.run("manage.py", "test")

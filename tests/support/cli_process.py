@@ -91,8 +91,12 @@ class Shell:
 
     def start(self, *arguments: str) -> Process:
         """Run a command in the background; it is killed at the end of the test if it still runs."""
+        return self.start_python("-m", "soundpost", *arguments)
+
+    def start_python(self, *arguments: str) -> Process:
+        """Run Python with these arguments in the background, like :meth:`start`."""
         popen = subprocess.Popen(
-            [sys.executable, "-m", "soundpost", *arguments],
+            [sys.executable, *arguments],
             cwd=self.directory,
             env=self.environ,
             stdin=subprocess.DEVNULL,
@@ -106,8 +110,12 @@ class Shell:
 
     def run(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
+        return self.run_python("-m", "soundpost", *arguments, stdin=stdin)
+
+    def run_python(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """Run Python with these arguments to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "soundpost", *arguments],
+            [sys.executable, *arguments],
             cwd=self.directory,
             env=self.environ,
             input=stdin,
