@@ -57,9 +57,9 @@ def check_project(**_: Any) -> list[Message]:
 
 def _incomplete(found: BroadcastSettings) -> Iterator[Message]:
     way_out = (
-        "'manage.py soundpost init' prints credentials. Put them into the environment (SOUNDPOST_APP_ID, "
-        f"SOUNDPOST_APP_KEY, SOUNDPOST_APP_SECRET) or into {WHERE}; where no server is wanted: "
-        'SOUNDPOST = {"DRIVER": "log"}.'
+        "'manage.py soundpost init' writes credentials into soundpost.toml. Or set SOUNDPOST_APP_ID, SOUNDPOST_APP_KEY "
+        f"and SOUNDPOST_APP_SECRET in the environment, or APP_ID, KEY and SECRET in {WHERE}. Where no server is "
+        'wanted: SOUNDPOST = {"DRIVER": "log"}.'
     )
     if not found.connections:  # a warning: migrations and tests need none
         yield checks.Warning(

@@ -49,4 +49,6 @@ def _given(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
 def _check_complete(name: str, connection: ConnectionSettings) -> None:
     missing = connection.missing_in_words(name)
     if missing is not None:
-        raise ConfigurationError(f"{missing} in app.config or in the environment (soundpost init prints them)")
+        raise ConfigurationError(
+            f"{missing} in app.config or in the environment, or call soundpost init, which writes a soundpost.toml"
+        )

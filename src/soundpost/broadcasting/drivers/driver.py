@@ -36,7 +36,7 @@ def make_driver(name: str, settings: ConnectionSettings) -> Driver:
     """Return the driver of a connection called ``name``. Raises ConfigurationError."""
     missing = settings.missing_in_words(name)
     if missing is not None:
-        raise ConfigurationError(f"{missing} to what the server has (soundpost init prints it)")
+        raise ConfigurationError(f"{missing} to what the server has (soundpost init writes it into soundpost.toml)")
     if settings.is_http:
         from soundpost.broadcasting.drivers.http import HttpDriver
 
