@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 from pathlib import Path
@@ -254,6 +255,14 @@ def test_a_folder_in_a_repository_uses_the_file_at_its_top(command_line: Command
     (below / "soundpost.toml").unlink()
     command_line.run("init", "--directory", str(below))
     assert top.read_text() == "/a/\n"
+
+
+def test_a_pipe_is_not_read(command_line: CommandLine) -> None:
+    (command_line.directory / ".git").mkdir()
+    os.mkfifo(command_line.directory / ".gitignore")
+    os.mkfifo(command_line.directory / "app.py")
+    result = command_line.run("init")
+    assert "Add by hand to .gitignore, as it is no ordinary file:" in result.stdout
 
 
 # Laravel

@@ -68,6 +68,11 @@ def set_up(directory: Path, name: str, text: str, wanted: Framework | None = Non
             "app.config.update(B=2)\napp.secret_key = 'x'\nsp = Soundpost(app)\nprint()\napp.config['C'] = 1\n",
         ),
         (
+            "from quart import Quart\napp = Quart(__name__)\n@sp.user_loader\ndef f(sp): pass\n",
+            "from quart import Quart\nfrom soundpost.quart import Soundpost\napp = Quart(__name__)\n"
+            "sp = Soundpost(app)\n@sp.user_loader\ndef f(sp): pass\n",
+        ),
+        (
             "from flask import Flask\nclass Shop(Flask): pass\napp = Shop('shop')",
             "from flask import Flask\nfrom soundpost.flask import Soundpost\nclass Shop(Flask): pass\n"
             "app = Shop('shop')\nsp = Soundpost(app)",
@@ -102,7 +107,7 @@ def test_forms_of_applications(tmp_path: Path, before: str, after: str) -> None:
         ("app = FastAPI(on_startup=[f])\n", "on_startup would no longer be called"),
         ("app = FastAPI()\n@app.on_event('startup')\ndef f(): pass\n", "on_event in main.py would no longer"),
         ("class Shop(FastAPI): pass\napp = Shop()\n", "of a class of its own"),
-        ("sp = 1\napp = Flask(__name__)\n", "the name sp for something else"),
+        ("if 1:\n    sp = 1\napp = Flask(__name__)\n", "the name sp for something else"),
         ("app = Litestar([], plugins=found())\n", "plugins in line 2 is no list"),
     ],
 )
@@ -151,6 +156,20 @@ def test_the_nearest_application_counts(tmp_path: Path) -> None:
 
 def test_usual_names_come_first(tmp_path: Path) -> None:
     assert found(tmp_path, admin=FLASK, wsgi=FLASK, main=FLASK)[1] == ["main.py", "wsgi.py", "admin.py"]
+
+
+def test_a_package_is_imported_from_the_folder_above_it(tmp_path: Path) -> None:
+    for name in ("backend/app/__init__.py", "backend/app/api/__init__.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    changes = set_up(tmp_path, "backend/app/main.py", FASTAPI)
+    assert {change.path for change in changes.files} == {
+        tmp_path / "backend/soundpost.toml",
+        tmp_path / "backend/app/main.py",
+    }
+    (tmp_path / "backend/app/__init__.py").unlink()
+    assert find_project(tmp_path).directory == tmp_path
+    assert find_project(tmp_path / "backend/app").directory == tmp_path / "backend/app"
 
 
 def test_equally_likely_modules_are_not_edited(tmp_path: Path) -> None:

@@ -254,6 +254,16 @@ def test_urls_that_another_module_has_are_not_added_again(tmp_path: Path) -> Non
     assert "mysite/urls.py" not in names(set_up(tmp_path), tmp_path)
 
 
+def test_the_environment_names_the_settings_unless_they_are_another_project_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path, mysite__other=SETTINGS)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "mysite.other")
+    assert "mysite/other.py" in names(plan_setup(find_project(tmp_path)).changes, tmp_path)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "elsewhere.settings")
+    assert "mysite/settings.py" in names(plan_setup(find_project(tmp_path)).changes, tmp_path)
+
+
 def test_a_project_in_a_folder_below(tmp_path: Path) -> None:
     project(tmp_path / "backend")
     found = find_project(tmp_path)

@@ -63,7 +63,7 @@ def init(
         return
     if dry_run:
         _say_by_hand(setup.changes.by_hand)
-        typer.echo("Nothing was written, because of --dry-run.")
+        typer.echo("\nNothing was written, because of --dry-run.")
         return
     if not yes and is_terminal() and not typer.confirm("Write this?", default=True):
         typer.echo("Nothing was written.")
@@ -105,7 +105,7 @@ def _show(setup: Setup, directory: Path) -> None:
     if project.framework is not Framework.NONE:
         place = f": {shown(project.files[0], directory)}" if project.files else ""
         typer.secho(f"{project.framework.display_name}{place}", bold=True)
-    for line in summary(files, directory):
+    for line in summary(setup.changes, directory):
         typer.echo(f"  {line}")
     for change in files:
         lines = list(differences(change, directory))
@@ -169,8 +169,6 @@ def _say_by_hand(found: list[ByHand]) -> None:
         typer.echo()
         for line in by_hand(each):
             typer.echo(line)
-    if found:
-        typer.echo()
 
 
 def _warn_of_rivals(config: Path, directory: Path) -> None:

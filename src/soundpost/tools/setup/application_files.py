@@ -11,6 +11,7 @@ from soundpost.tools.setup.applications import Application, applications
 from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
 from soundpost.tools.setup.frameworks import Framework
 from soundpost.tools.setup.names import imported_modules
+from soundpost.tools.setup.preview import shown
 from soundpost.tools.setup.project import Project
 from soundpost.tools.setup.search import modules_with
 from soundpost.tools.setup.source import Insertion, PythonSource, UneditableError
@@ -70,7 +71,7 @@ def _is_set_up(directory: Path, framework: Framework) -> bool:
 def _insertions(project: Project, source: PythonSource, found: list[Application]) -> list[Insertion]:
     """Return the insertions for the application. Raises UneditableError."""
     if project.rivals:
-        others = ", ".join(str(path.relative_to(project.directory)) for path in project.rivals)
+        others = ", ".join(shown(path, project.directory) for path in project.rivals)
         raise UneditableError(f"the application may also be in {others}")
     if project.framework in (Framework.FASTAPI, Framework.STARLETTE):
         asgi_edits.check_lifecycle(project.directory)

@@ -95,9 +95,10 @@ class DjangoSettings:
 
 
 def settings_module(manage: Path) -> str | None:
-    """Return the name of the settings module: that of the environment, or the default in ``manage.py``."""
-    if os.environ.get(VARIABLE):
-        return os.environ[VARIABLE]
+    """Return the name of the settings module: that of the environment, else the default in ``manage.py``."""
+    told = os.environ.get(VARIABLE, "")
+    if told and module_file(manage.parent, told) is not None:  # else the variable is about another project
+        return told
     try:
         tree = PythonSource(read_small(manage)).tree
     except UneditableError:

@@ -9,17 +9,19 @@ from soundpost.tools.setup.source import Insertion, PythonSource, UneditableErro
 
 
 def bound_names(tree: ast.Module) -> set[str]:
-    """Return all names that a module binds or uses anywhere."""
+    """Return the names that a module binds at its top level, within blocks too."""
     found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)  # what is inside is bound elsewhere
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
         elif isinstance(node, ast.alias):
             found.add(node.asname or node.name.partition(".")[0])
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.add(node.name)
-        elif isinstance(node, ast.arg):
-            found.add(node.arg)
+        waiting += ast.iter_child_nodes(node)
     return found
 
 
@@ -103,6 +105,6 @@ def add_to_import(source: PythonSource, module: str, name: str) -> Insertion | N
 
 
 def check_unbound(source: PythonSource, name: str) -> None:
-    """Raise UneditableError if a module uses a name for something else already."""
+    """Raise UneditableError if a module binds a name already."""
     if name in bound_names(source.tree):
         raise UneditableError(f"it uses the name {name} for something else")

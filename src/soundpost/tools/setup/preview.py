@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.redaction import REDACTED
-from soundpost.tools.setup.changes import ByHand, Change
+from soundpost.tools.setup.changes import ByHand, Change, Changes
 from soundpost.wire.printable import printable
 
 _SECRET: Final = re.compile(
@@ -17,13 +17,19 @@ _SECRET: Final = re.compile(
 )
 
 
-def summary(files: list[Change], directory: Path) -> Iterator[str]:
-    """Yield a line for each file: what happens to it, its path, and its purpose."""
-    paths = [shown(change.path, directory) for change in files]
-    width = max(map(len, paths), default=0)
-    for change, path in zip(files, paths, strict=True):
-        verb = "change" if change.before is not None else "replace" if change.replaces else "new"
-        yield f"{verb:<8} {path:<{width}}  {change.what}".rstrip()
+def summary(changes: Changes, directory: Path) -> Iterator[str]:
+    """Yield a line for each file: what happens to it, its path, and its purpose, or the reason to leave it alone."""
+    rows = [(_verb(change), shown(change.path, directory), change.what) for change in changes.files]
+    rows += [("by hand", each.place, each.reason) for each in changes.by_hand]
+    width = max((len(place) for _, place, _ in rows), default=0)
+    for verb, place, what in rows:
+        yield f"{verb:<8} {place:<{width}}  {what}".rstrip()
+
+
+def _verb(change: Change) -> str:
+    if change.before is not None:
+        return "change"
+    return "replace" if change.replaces else "new"
 
 
 def differences(change: Change, directory: Path) -> Iterator[str]:

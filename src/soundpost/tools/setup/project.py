@@ -39,8 +39,8 @@ class Project:
         """The files that may as well be the one with the application as the first: neither depth nor name tells."""
         if not self.files:
             return ()
-        first = _likelihood(self.files[0], self.directory)[:2]
-        return tuple(path for path in self.files[1:] if _likelihood(path, self.directory)[:2] == first)
+        first = _likelihood(self.files[0])[:2]
+        return tuple(path for path in self.files[1:] if _likelihood(path)[:2] == first)
 
 
 def find_project(directory: Path, wanted: Framework | None = None) -> Project:
@@ -63,8 +63,8 @@ def find_project(directory: Path, wanted: Framework | None = None) -> Project:
         _check_the_only_one(directory, own)
         top = own[0].path.parent if own else directory
         return Project(wanted, top, tuple(sign.path for sign in own[:1]), others)
-    paths = sorted((sign.path for sign in own), key=lambda path: _likelihood(path, directory))
-    return Project(wanted, directory, tuple(paths), others)
+    paths = sorted((sign.path for sign in own), key=_likelihood)
+    return Project(wanted, _import_folder(paths[0], directory) if paths else directory, tuple(paths), others)
 
 
 def _signs(directory: Path) -> Iterator[Sign]:
@@ -90,10 +90,22 @@ _MAIN: Final = ("app", "main", "asgi", "wsgi", "application", "server", "__init_
 """Usual names of a module with the application, the most usual ones first."""
 
 
-def _likelihood(path: Path, directory: Path) -> tuple[int, int, str]:
+def _import_folder(path: Path, directory: Path) -> Path:
+    """Return the folder from which a module is imported: above the packages around it, but not above ``directory``.
+
+    Without a package around the module, that is ``directory`` itself.
+    """
+    folder = path.parent
+    if not (folder / "__init__.py").exists():
+        return directory
+    while folder != directory and (folder / "__init__.py").exists():
+        folder = folder.parent
+    return folder
+
+
+def _likelihood(path: Path) -> tuple[int, int, str]:
     """Return a key that sorts the likeliest module of the application first."""
-    depth = len(path.relative_to(directory).parts)
-    return depth, _MAIN.index(path.stem) if path.stem in _MAIN else len(_MAIN), str(path)
+    return len(path.parts), _MAIN.index(path.stem) if path.stem in _MAIN else len(_MAIN), str(path)
 
 
 def _check_the_only_one(directory: Path, signs: list[Sign]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,9 +69,10 @@ def modules_with(directory: Path, *words: str) -> Iterator[tuple[FoundFile, Pyth
 
 
 def read_small(path: Path) -> bytes:
-    """Return a file's bytes; nothing for a file that is too large for code, or cannot be read."""
+    """Return a file's bytes; nothing for one that is too large for code, is no ordinary file, or cannot be read."""
     try:
-        return path.read_bytes() if path.stat().st_size <= MAX_SIZE else b""
+        status = path.stat()
+        return path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_SIZE else b""
     except OSError:
         return b""
 
