@@ -13,7 +13,7 @@ import pytest
 
 from soundpost.client import SyncClient
 from soundpost.pusher import PusherError
-from support.browser import Browser
+from support.browser import Browser, Page
 from support.newcomer import PACKAGES, Newcomer, blocks_of, newcomer
 from support.pages import DOCS
 
@@ -43,6 +43,11 @@ def cook(person: Newcomer, recipe: str) -> None:
     files = [block for block in blocks_of(COOKBOOK / recipe) if block.place == "app.py" or block.language == "html"]
     assert files
     person.follow(*files, *blocks_of(COOKBOOK / "README.md"))
+
+
+def come_back(page: Page) -> None:
+    """Tell the page that the network is there again, so that it does not wait before it connects."""
+    page.evaluate("window.dispatchEvent(new Event('online'))")
 
 
 def test_a_notification_reaches_its_user_alone(browser: Browser, person: Newcomer) -> None:
@@ -89,6 +94,7 @@ def test_what_a_page_has_missed_is_there_after_a_reconnect(browser: Browser, per
     httpx.post(f"{person.url}/goal")
     assert page.text("h1") == "1"
     person.type(start)
+    come_back(page)
     page.shows("h1", "3")
 
 
@@ -101,6 +107,7 @@ def test_every_subscription_gets_a_new_token(browser: Browser, person: Newcomer)
     person.backend().trigger("private-inbox.ann", "Mail", {"subject": "Hello"})
     page.shows("#state", "Hello")
     person.type(person.end_realtime())
+    come_back(page)
     page.shows("#state", "subscribed")
     asked = [each for each in browser.traffic() if each["url"].endswith("/token") and each.get("status") == 200]
     assert len(asked) == 2
