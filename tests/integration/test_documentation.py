@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from soundpost.broadcasting.settings import settings_from_environment
 from soundpost.client import SyncClient
 from soundpost.config.load import load
 from soundpost.config.options import OPTIONS
-from soundpost.environment import REVERB
+from soundpost.environment import APPLICATION, PUBLIC, REVERB
+from support.harness import RunningServer
 from support.newcomer import newcomer
-from support.pages import anchors
+from support.pages import anchors, blocks
 
 ROOT = Path(__file__).parents[2]
 INDEX = ROOT / "docs/README.md"
@@ -25,7 +27,7 @@ def examples(page: str, language: str) -> list[str]:
 
 
 def test_what_the_readme_publishes_arrives(tmp_path: Path) -> None:
-    (code,) = examples("README.md", "python")
+    code = "\n\n".join(examples("README.md", "python"))
     with newcomer(tmp_path) as person:
         person.type("soundpost init")
         person.type("soundpost start")
@@ -38,10 +40,10 @@ def test_what_the_readme_publishes_arrives(tmp_path: Path) -> None:
 
 
 def test_the_home_page_begins_as_the_readme_does() -> None:
-    def blocks(page: str) -> list[str]:
-        return examples(page, "sh")[:1] + examples(page, "python") + examples(page, "js")
+    def first(page: str) -> list[str]:
+        return examples(page, "sh")[:1] + examples(page, "python")[:1] + examples(page, "js")
 
-    assert blocks("docs/README.md") == blocks("README.md")
+    assert first("docs/README.md") == first("README.md")
 
 
 def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
@@ -50,6 +52,45 @@ def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
     loaded = load(config_file=None, overrides={}, environ={"APP_SECRET": "s3cret"}, directory=tmp_path)
     assert [app.id for app in loaded.settings.apps] == ["1", "2"]
     assert loaded.settings.apps[0].secret == "s3cret"
+
+
+def test_the_example_of_settings_is_read_by_server_and_application(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (example,) = examples("docs/settings-sources.md", "toml")
+    (tmp_path / "soundpost.toml").write_text(example)
+    (tmp_path / ".env").write_text("APP_SECRET=s3cret")
+    monkeypatch.chdir(tmp_path)
+    server = load(config_file=None, overrides={}, environ={}, directory=tmp_path).settings
+    application = settings_from_environment()
+    assert (server.server.public_url, application.browser().host) == ("https://ws.example.com", "ws.example.com")
+    assert server.apps[0].secret == application.connection().secret == "s3cret"
+
+
+def test_pages_name_no_unknown_variable() -> None:
+    known = {*(option.variable for option in OPTIONS.values()), *APPLICATION.values(), *PUBLIC.values(), *REVERB}
+    known |= {"SOUNDPOST_KEY", "SOUNDPOST_SECRET"}  # Flask's short names
+    known |= {"SOUNDPOST_REDIS_URL", "REVERB_SCALING_ENABLED"}  # forms of scaling.redis
+    folders = [INDEX.parent / name for name in ("cookbook", "migration", "quickstart")]
+    pages = [INDEX.parent / "settings-sources.md", *(page for folder in folders for page in folder.glob("*.md"))]
+    named = {name for page in pages for name in re.findall(r"`((?:SOUNDPOST|REVERB)_[A-Z_]+)`", page.read_text())}
+    assert len(named) > 20
+    assert sorted(named - known) == []
+
+
+def test_the_code_of_the_migration_pages_runs(server: RunningServer, tmp_path: Path) -> None:
+    app = {"your-app-key": "app-key", "your-app-secret": "app-secret", "8080": str(server.port)}
+    with newcomer(tmp_path) as person, server.connect() as client:
+        client.subscribe("orders")
+        for page in sorted(INDEX.parent.glob("migration/*.md")):
+            for code in blocks(page, "python"):
+                if not code.startswith(("from", "import")):  # code of the library that is left
+                    continue
+                for name, value in app.items():
+                    code = code.replace(name, value)
+                (tmp_path / "example.py").write_text(code)
+                person.type("python example.py")
+        assert client.read_event()["event"] == "OrderPlaced"
 
 
 def test_the_configuration_page_has_every_option_and_variable() -> None:
