@@ -93,8 +93,9 @@ def flask(tmp_path: Path) -> Iterator[FlaskCommand]:
 def test_channels_lists_the_routes(flask: FlaskCommand) -> None:
     done = flask.run("channels")
     assert done.stdout.splitlines() == [
-        "private   orders.{order_id:int}  shop.order",
-        "presence  lobby  shop.lobby  guests too",
+        "PATTERN                KIND      GUARDS  CALLBACK",
+        "orders.{order_id:int}  private           shop.order",
+        "lobby                  presence  guests  shop.lobby",
     ]
 
 

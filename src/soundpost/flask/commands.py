@@ -9,6 +9,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
+from soundpost.broadcasting.authorization.route_table import table_of
 from soundpost.errors import JsonError, SoundpostError
 from soundpost.tools.cli.calling_application import CallingApplication
 from soundpost.tools.cli.framework_commands import COMMANDS, application_server, run_command
@@ -47,9 +48,8 @@ def _passed_on(name: str, help: str) -> click.Command:
 def channels() -> None:
     """List the channel routes."""
     routes = current_app.extensions["soundpost"].channels
-    for route in routes:
-        guests = "  guests too" if route.guests else ""
-        click.echo(f"{route.kind:<8}  {route.pattern.text}  {route.name}{guests}")
+    for line in table_of(routes):
+        click.echo(line)
     if not len(routes):
         click.echo("There are no channel routes: is the module with them imported?", err=True)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.authorization import channels
+from soundpost.broadcasting.authorization.route_table import table_of
 from soundpost.django.autodiscovery import failures
 from soundpost.django.management.django_options import with_django_options_first
 from soundpost.django.settings import WHERE, project_folder
@@ -73,12 +73,9 @@ class Command(BaseCommand):
         run_command(CallingApplication(server, directory), [command, *arguments], _PROGRAM)
 
     def _channels(self, _: dict[str, Any]) -> None:
-        rows = [
-            (route.pattern.text, route.kind, ", ".join(route.guards) or ("guests" if route.guests else ""), route.name)
-            for route in channels
-        ]
-        self._table(("PATTERN", "KIND", "GUARDS", "CALLBACK"), rows)
-        if not rows:
+        for line in table_of(channels):
+            self.stdout.write(line)
+        if not len(channels):
             self.stderr.write("There are no channel routes: they are in the channels.py of installed apps.")
         for module, error in failures.items():
             self.stderr.write(f"{module} failed, and has no routes: {error}")
@@ -112,14 +109,6 @@ class Command(BaseCommand):
         self.stdout.write(printable(published))
         for remark in remarks:
             self.stderr.write(printable(remark))
-
-    def _table(self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-        if not rows:
-            return
-        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-        for row in (head, *rows):
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width)
-            self.stdout.write("  ".join(cells).rstrip())
 
 
 def _init_arguments(arguments: list[str], directory: Path) -> list[str]:
