@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -216,6 +219,21 @@ def test_page_asks_nobody_else_and_never_learns_the_secret(
     paths = {urlsplit(entry["url"]).path for entry in traffic if entry.get("body")}
     assert {"/playground", "/playground/config.json", "/playground/auth", f"/app/{APP.key}"} <= paths
     assert SECRET not in json.dumps(traffic)
+
+
+def test_the_command_that_is_shown_is_one_that_the_shell_finds(open_playground: OpenPlayground, tmp_path: Path) -> None:
+    page = open_playground()
+    shown = page.text("#first-command")
+    assert shown == page.text("#code-shell")
+    name, arguments = shown.split(" trigger ")
+    assert arguments == """playground hello '{"text":"Hi"}'"""
+    subprocess.run([*shlex.split(name), "--version"], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, check=True)
+
+
+def test_other_machines_are_not_told_where_the_command_is(server: RunningServer) -> None:
+    url = f"http://127.0.0.1:{server.port}/playground/config.json"
+    assert httpx.get(url, headers={"Host": f"192.0.2.1:{server.port}"}).json()["command"] == "soundpost"
+    assert httpx.get(url).json()["command"] != "soundpost"
 
 
 def test_page_is_not_there_unless_asked_for() -> None:

@@ -12,7 +12,7 @@ from soundpost.broadcasting.browser.echo_options import echo_options
 from soundpost.broadcasting.settings.from_environment import settings_from_environment
 from soundpost.config import load
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.invocation import soundpost_command
+from soundpost.invocation import soundpost_command
 from soundpost.tools.deploy import DeployPlan
 from soundpost.tools.deploy.certificates import state_of
 from soundpost.tools.deploy.nginx import NginxOptions, deployment

@@ -17,10 +17,12 @@ from soundpost import __version__
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.node import Node
 from soundpost.errors import JsonError
+from soundpost.invocation import soundpost_command
 from soundpost.server.api.events import publish_event
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Request, Response, json_response
 from soundpost.wire import channel_names, signatures, socket_id
+from soundpost.wire.addresses import is_loopback_url
 from soundpost.wire.json_text import encode, reader
 from soundpost.wire.origins import is_of_host, origin_of
 
@@ -87,7 +89,7 @@ class Playground:
             if path == "/playground/":
                 return Response(308, b"", headers=(("Location", self._prefix + "/playground"),))
             if path == "/playground/config.json":
-                return self._config()
+                return self._config(host)
         elif request.method == b"POST":
             # A page of another site would need a CORS preflight for this header, which is never granted.
             if b"x-soundpost-playground" not in request.headers():
@@ -110,7 +112,8 @@ class Playground:
         name = page.host
         return name in ("localhost", self._hostname) or name.endswith(".localhost") or _is_address(name)
 
-    def _config(self) -> Response:
+    def _config(self, host: str) -> Response:
+        """Answer with what the page must know; only a browser on this machine is told the path of the command."""
         return json_response(
             {
                 "app_id": self._app.id,
@@ -118,6 +121,7 @@ class Playground:
                 "path": self._prefix,
                 "version": __version__,
                 "activity_timeout": self._app.activity_timeout,
+                "command": soundpost_command() if is_loopback_url(f"http://{host}") else "soundpost",
             }
         )
 

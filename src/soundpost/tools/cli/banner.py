@@ -11,8 +11,8 @@ from rich.text import Text
 from soundpost import __version__
 from soundpost.core.app_settings import AppSettings
 from soundpost.defaults import DEFAULT_PORT
+from soundpost.invocation import soundpost_command
 from soundpost.tools.cli.addresses import ServerAddress
-from soundpost.tools.cli.invocation import soundpost_command
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
 
 

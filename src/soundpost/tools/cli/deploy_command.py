@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 
-from soundpost.tools.cli.invocation import soundpost_command
+from soundpost.invocation import soundpost_command
 
 
 def command_that_writes(context: typer.Context) -> str:

@@ -79,7 +79,7 @@ def is_terminal() -> bool:
 
 def _only_credentials(config: Path, *, force: bool) -> None:
     """Write the file with credentials, and nothing else. Raises ConfigurationError."""
-    from soundpost.tools.cli.invocation import soundpost_command
+    from soundpost.invocation import soundpost_command
     from soundpost.tools.setup.changes import Changes
     from soundpost.tools.setup.credentials_file import already_there, plan_credentials
     from soundpost.tools.setup.frameworks import Framework
@@ -145,7 +145,7 @@ def _write(setup: Setup) -> None:
 
 def _finish(setup: Setup, directory: Path) -> None:
     """Print what was written, what is to be added by hand, and the next steps."""
-    from soundpost.tools.cli.invocation import soundpost_command
+    from soundpost.invocation import soundpost_command
     from soundpost.tools.setup.next_steps import next_steps
     from soundpost.tools.setup.preview import shown
 

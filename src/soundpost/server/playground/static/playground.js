@@ -439,6 +439,11 @@ async function start() {
     return showState('refused', { reason: `The settings of this page could not be loaded (${error.message}).` });
   }
   for (const name of ['app_id', 'key', 'version']) $(`config-${name}`).textContent = config[name];
+  if (config.command) {
+    for (const id of ['first-command', 'code-shell']) {
+      $(id).textContent = $(id).textContent.replace(/^soundpost/, () => config.command); // as the shell finds it
+    }
+  }
   showSnippets();
   const query = `protocol=7&client=playground&version=${encodeURIComponent(config.version)}&flash=false`;
   const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${config.path || ''}/app/${encodeURIComponent(config.key)}?${query}`;
