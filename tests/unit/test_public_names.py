@@ -48,6 +48,22 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         soundpost.broadcats  # noqa: B018 - asked for only
 
 
+def loaded_by(code: str) -> set[str]:
+    """Return the modules that a fresh interpreter loads for ``code``."""
+    script = f"import sys; before = set(sys.modules); {code}; print(*set(sys.modules) - before)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
 def test_nothing_is_loaded_before_it_is_used() -> None:
-    code = "import sys, soundpost; soundpost.__version__; print('soundpost.broadcasting' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+    loaded = loaded_by("import soundpost; soundpost.__version__")
+    assert {name for name in loaded if name.startswith("soundpost")} == {"soundpost", "soundpost.errors"}
+    assert {name.partition(".")[0] for name in loaded} - {"soundpost"} <= sys.stdlib_module_names
+    assert not loaded & {"asyncio", "logging", "socket", "inspect", "json"}
+
+
+def test_the_functions_load_msgspec_and_no_http_library() -> None:
+    loaded = loaded_by("import soundpost; soundpost.publish; soundpost.Event; soundpost.register_serializer")
+    others = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names
+    assert others <= {"soundpost", "msgspec", "typing_extensions"}
+    assert "asyncio" not in loaded
