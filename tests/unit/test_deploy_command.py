@@ -14,7 +14,7 @@ from soundpost.config import load
 from soundpost.errors import ConfigurationError
 from soundpost.invocation import soundpost_command
 from soundpost.tools.deploy import DeployPlan
-from soundpost.tools.deploy.certificates import state_of
+from soundpost.tools.deploy.certificates import renewal_steps, state_of
 from soundpost.tools.deploy.nginx import NginxOptions, deployment
 from soundpost.tools.deploy.writing import write
 from support.command_line import CommandLine, command_line
@@ -266,6 +266,54 @@ def test_compose_with_nginx_gets_its_certificate_through_nginx(configured: Comma
         f"{compose} restart nginx",
     ]
     assert [line for line in lines if line in order] == order
+
+
+def test_a_site_of_the_same_name_is_not_put_out_of_service(configured: CommandLine) -> None:
+    nginx = configured.directory / "root/etc/nginx"
+    (nginx / "sites-enabled").mkdir(parents=True)
+    (nginx / "sites-enabled/default").write_text("server { server_name _; }\n# server_name ws.example.com;\n")
+    (nginx / "sites-enabled/other").write_text("server { server_name www.ws.example.com; }\n")
+    command = ("deploy", "nginx", "--root", "root")
+    for _ in range(2):
+        assert configured.run(*command, "--write").exit_code == 0
+    (nginx / "conf.d/soundpost.conf").unlink()
+    (nginx / "sites-enabled/mine").write_text("server { server_name\n  example.com ws.example.com; }\n")
+    said = "ws.example.com has a site in Nginx already, in root/etc/nginx/sites-enabled/mine, which another one"
+    assert f"warning: {said}" in configured.run(*command).stderr
+    result = configured.run(*command, "--write")
+    assert (result.exit_code, said in result.stderr, "--also-site" in result.stderr) == (1, True, True)
+    assert not (nginx / "conf.d/soundpost.conf").exists()
+    for option in ("--also-site", "--force"):
+        assert configured.run(*command, "--write", option).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("renewal", "reason"),
+    [
+        ("authenticator = standalone\nrenew_hook = systemctl reload nginx\n", "as Nginx has port 80"),
+        ("authenticator = webroot\n", "nothing tells Nginx about a renewed certificate"),
+        ("authenticator = webroot\nrenew_hook = systemctl reload nginx\n", None),
+        ("authenticator = nginx\ninstaller = nginx\n", None),
+        (None, None),
+    ],
+)
+def test_a_certificate_that_would_not_be_renewed_is_noticed(
+    configured: CommandLine, tmp_path: Path, renewal: str | None, reason: str | None
+) -> None:
+    plan = DeployPlan(settings=load(environ={}, directory=configured.directory).settings, server_name="ws.example.com")
+    if renewal is not None:
+        (tmp_path / "renewal").mkdir()
+        (tmp_path / "renewal/ws.example.com.conf").write_text(renewal)
+    steps = renewal_steps(plan, "systemctl reload nginx", tmp_path)
+    if reason is None:
+        assert steps == []
+        return
+    assert reason in steps[0]
+    assert steps[-1] == CERTBOT.replace("--keep-until-expiring", "--force-renewal")
+    if "webroot" in str(renewal):
+        (tmp_path / "renewal-hooks/deploy").mkdir(parents=True)
+        (tmp_path / "renewal-hooks/deploy/reload").touch()
+        assert renewal_steps(plan, "systemctl reload nginx", tmp_path) == []
 
 
 def test_written_twice_is_no_error(configured: CommandLine) -> None:

@@ -85,7 +85,12 @@ def nginx(
     soundpost deploy nginx --server-name ws.example.com --node 10.0.0.1:8080 --node 10.0.0.2:8080
     """
     from soundpost.tools.cli.deploy_command import command_that_writes
-    from soundpost.tools.cli.deploy_plan import certificate_state, load_configuration, plan_of_proxy
+    from soundpost.tools.cli.deploy_plan import (
+        certificate_state,
+        load_configuration,
+        plan_of_proxy,
+        refuse_site_of_others,
+    )
     from soundpost.tools.deploy import installed_nginx
     from soundpost.tools.deploy import nginx as target
 
@@ -93,6 +98,10 @@ def nginx(
         raise typer.BadParameter("--also-site adds to a site, --whole is a file of its own: give one of them")
     loaded = load_configuration(output.config)
     plan = plan_of_proxy(loaded, front, api, connections, nodes=tuple(node or ()))
+    if not (also_site or whole):
+        refuse_site_of_others(
+            installed_nginx.sites_of(output.root or Path("/"), plan.server_name), loaded, plan, output
+        )
     options = target.NginxOptions(
         also_site=also_site,
         whole=whole,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from soundpost.config import Loaded
@@ -125,3 +126,16 @@ def _warn_of_other_address(loaded: Loaded, plan: DeployPlan) -> None:
 def certificate_state(plan: DeployPlan, output: OutputOptions) -> CertificateState:
     """Return the state of the certificate where the proxy runs: unknown for files below another root."""
     return state_of(plan) if output.root is None else CertificateState.UNKNOWN
+
+
+def refuse_site_of_others(files: Sequence[Path], loaded: Loaded, plan: DeployPlan, output: OutputOptions) -> None:
+    """Warn of a site that the name has in Nginx already. Raises ConfigurationError if another were to be written."""
+    if not files:
+        return
+    said = (
+        f"{plan.server_name} has a site in Nginx already, in {', '.join(map(str, files))}, which another one would put "
+        "out of service: --also-site adds Soundpost to that site"
+    )
+    if output.write and not output.force:
+        raise ConfigurationError(f"{said}; --force writes another one all the same")
+    loaded.warnings.append(said)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
-from contextlib import suppress
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
 from soundpost.tools.deploy.plan import DeployPlan
 
+LETSENCRYPT: Final = Path("/etc/letsencrypt")
+"""Folder of certbot."""
 WEBROOT: Final = "/var/www/html"
 """Folder from which Nginx answers certbot; certbot puts its files there."""
 
@@ -20,15 +22,16 @@ class CertificateState(Enum):
     PRESENT = auto()
     MISSING = auto()
     UNKNOWN = auto()
-    """The proxy runs elsewhere, as in an image."""
+    """The proxy runs elsewhere, as in an image, or the folder is closed to this user."""
 
 
 def state_of(plan: DeployPlan) -> CertificateState:
-    """Return whether certificate and key are on this machine. A file that may not be seen counts as missing."""
-    with suppress(OSError):
-        if Path(plan.certificate_file).exists() and Path(plan.key_file).exists():
-            return CertificateState.PRESENT
-    return CertificateState.MISSING
+    """Return the state of certificate and key on this machine."""
+    try:
+        there = Path(plan.certificate_file).exists() and Path(plan.key_file).exists()
+    except OSError:
+        return CertificateState.UNKNOWN
+    return CertificateState.PRESENT if there else CertificateState.MISSING
 
 
 def certbot_command(plan: DeployPlan, reload: str) -> str:
@@ -53,3 +56,27 @@ def certificate_steps(plan: DeployPlan, reload: str) -> list[str]:
         "# certbot's plugin for your DNS provider in place of --manual",
         f"{by_dns} --keep-until-expiring --deploy-hook {shlex.quote(reload)}",
     ]
+
+
+def renewal_steps(plan: DeployPlan, reload: str, folder: Path = LETSENCRYPT) -> list[str]:
+    """Return the steps without which certbot's renewal of a certificate would fail, or Nginx would not notice it.
+
+    A certificate of ``certbot --standalone`` cannot be renewed, as Nginx has port 80. Without a hook Nginx goes on with
+    the old certificate until it expires.
+    """
+    if plan.certificate or plan.http_port == 0:
+        return []
+    try:
+        text = (folder / "renewal" / f"{plan.server_name}.conf").read_text(encoding="utf-8", errors="replace")
+        has_hook = any((folder / "renewal-hooks/deploy").glob("*"))
+    except OSError:
+        return []
+    values = dict(re.findall(r"^(\w+) = (.+)$", text, re.MULTILINE))
+    if values.get("authenticator") == "standalone":
+        reason = "certbot cannot renew this certificate by --standalone, as Nginx has port 80"
+    elif not (has_hook or "renew_hook" in values or values.get("installer") == "nginx"):
+        reason = "nothing tells Nginx about a renewed certificate"
+    else:
+        return []
+    command = certbot_command(plan, reload).replace("--keep-until-expiring", "--force-renewal")
+    return [f"# {reason}:", f"mkdir -p {WEBROOT}", command]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.tools.deploy import docker, nginx
-from soundpost.tools.deploy.certificates import WEBROOT, CertificateState, certificate_steps
+from soundpost.tools.deploy.certificates import LETSENCRYPT, WEBROOT, CertificateState, certificate_steps
 from soundpost.tools.deploy.containers import (
     UID,
     config_file,
@@ -26,7 +26,6 @@ from soundpost.tools.deploy.sizes import open_files_limit, proxy_open_files
 
 _FILE: Final = Path("compose.yaml")
 _NGINX_FILE: Final = Path("nginx.conf")
-_LETSENCRYPT: Final = "/etc/letsencrypt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +184,8 @@ def _redis() -> str:
 def _nginx(plan: DeployPlan) -> str:
     files = proxy_open_files(plan.connections)
     plain = f', "{plan.http_port}:{plan.http_port}"' if plan.http_port else ""
-    if plan.certificate_file.startswith(f"{_LETSENCRYPT}/"):
-        certificates = f'      - "{_LETSENCRYPT}:{_LETSENCRYPT}:ro"  # all of it: live/ has links into archive/'
+    if plan.certificate_file.startswith(f"{LETSENCRYPT}/"):
+        certificates = f'      - "{LETSENCRYPT}:{LETSENCRYPT}:ro"  # all of it: live/ has links into archive/'
     else:
         certificates = "\n".join(
             f'      - "{path}:{path}:ro"' for path in dict.fromkeys((plan.certificate_file, plan.key_file))

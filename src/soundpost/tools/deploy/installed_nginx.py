@@ -53,6 +53,21 @@ def main_file(root: Path) -> str:
         return ""
 
 
+def sites_of(root: Path, name: str) -> list[Path]:
+    """Return the files of Nginx that have a site of this name, without Soundpost's own."""
+    folder = root / "etc/nginx"
+    found = []
+    for file in sorted((*folder.glob("sites-enabled/*"), *folder.glob("conf.d/*.conf"))):
+        try:
+            text = re.sub(r"#.*", "", file.read_text(encoding="utf-8", errors="replace"))
+        except OSError:
+            continue
+        names = " ".join(re.findall(r"\bserver_name\s+([^;]*);", text)).split()
+        if file.name != "soundpost.conf" and "upstream soundpost" not in text and name in names:
+            found.append(file)
+    return found
+
+
 def missing_directives(text: str, connections: int) -> list[str]:
     """Return commands that give ``nginx.conf`` what ``connections`` need outside of ``http { … }``.
 

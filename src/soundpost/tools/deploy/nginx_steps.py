@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from soundpost.tools.deploy.certificates import CertificateState, certificate_steps
+from soundpost.tools.deploy.certificates import CertificateState, certificate_steps, renewal_steps
 from soundpost.tools.deploy.installed_nginx import missing_directives
 from soundpost.tools.deploy.plan import DeployPlan
 from soundpost.tools.deploy.sizes import MOST_PER_ADDRESS
@@ -27,7 +27,7 @@ def steps(plan: DeployPlan, options: NginxOptions) -> tuple[str, ...]:
     elif options.certificate is CertificateState.UNKNOWN:
         found += [f"# Nginx starts only if {plan.certificate_file} is there", _TEST_AND_RELOAD]
     elif options.certificate is CertificateState.PRESENT:
-        found.append(_TEST_AND_RELOAD)
+        found += [_TEST_AND_RELOAD, *renewal_steps(plan, RELOAD)]
     else:
         found += _until_certificate(plan, options)
     if plan.server.host in ("0.0.0.0", "::") and not plan.nodes and plan.unix_socket is None:
