@@ -7,12 +7,14 @@ import stat
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from soundpost.broadcasting.browser.echo_options import echo_options
 from soundpost.broadcasting.settings.from_environment import settings_from_environment
 from soundpost.config import load
 from soundpost.errors import ConfigurationError
 from soundpost.invocation import soundpost_command
+from soundpost.tools.cli.app import app
 from soundpost.tools.deploy import DeployPlan
 from soundpost.tools.deploy.certificates import renewal_steps, state_of
 from soundpost.tools.deploy.nginx import NginxOptions, deployment
@@ -206,6 +208,18 @@ def test_without_a_certificate_nginx_serves_plain_http_first(configured: Command
     assert [line for line in lines if line in order] == order
     assert f"# {CERTBOT}" in complete.stdout
     assert "ssl_certificate " in complete.stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "command"),
+    [("manage.py soundpost", "python manage.py soundpost"), ("flask soundpost", "flask soundpost")],
+)
+def test_the_command_to_run_again_is_the_one_of_the_framework(
+    configured: CommandLine, program: str, command: str
+) -> None:
+    options = ("--api", "internal", "--api-from", "10.0.0.0/8", "--api-from", "::1", "--config", "soundpost.toml")
+    result = CliRunner().invoke(app, ["deploy", "nginx", *options], prog_name=program)
+    assert f"  {command} deploy nginx {' '.join(options)} --write\n" in result.stderr
 
 
 def test_the_file_for_plain_http_is_replaced_once_the_certificate_is_there(

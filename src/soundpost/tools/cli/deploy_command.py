@@ -12,13 +12,21 @@ from soundpost.invocation import soundpost_command
 
 def command_that_writes(context: typer.Context) -> str:
     """Return the command that runs in ``context`` with the options that were given, and with ``--write``."""
-    words = [soundpost_command(), *context.command_path.split()[1:]]
+    program = context.find_root().info_name or "soundpost"
+    words = [_program(program), *context.command_path.removeprefix(program).split()]
     for parameter in context.command.params:
         name = parameter.name or ""
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
             words += _words(parameter.opts[0], parameter.secondary_opts, context.params[name])
     return " ".join(words if "--write" in words else [*words, "--write"])
+
+
+def _program(name: str) -> str:
+    """Return the program as a shell finds it: ``soundpost``, or the one of a framework, such as ``manage.py``."""
+    if name == "soundpost":
+        return soundpost_command()
+    return f"python {name}" if name.startswith("manage.py") else name
 
 
 def _words(option: str, opposites: Sequence[str], value: object) -> list[str]:
