@@ -167,7 +167,8 @@ def test_django_s_commands_use_the_server_of_the_settings(project: Shell) -> Non
     assert "Published Placed to private-orders" in done(project.run_python("manage.py", "soundpost", *arguments))
     assert listener.exit_code() == 0
     assert "apps reloaded" in done(project.run_python("manage.py", "soundpost", "reload"))
-    server.stop()
+    assert "stopped" in done(project.run_python("manage.py", "soundpost", "stop", "--wait"))
+    assert server.exit_code() == 0
     assert not [line for line in server.rest_of_err() if "warning" in line]
 
 

@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "status": "how the server of these settings is doing",
     "reload": "let the server read its apps again",
     "restart": "restart the server with the code and configuration there are now",
+    "stop": "stop the server",
     "listen": "print events as they come; takes the options of 'soundpost listen'",
     "doctor": "what is wrong with the addresses, the server and the app of these settings",
     "deploy": "configurations for Nginx, Supervisor, systemd, Docker ...",
