@@ -142,6 +142,15 @@ def test_a_flask_application(project: Shell) -> None:
     listen_and_publish(project, server, port, ("-c", FLASK_CLIENT))
 
 
+@pytest.mark.parametrize("routes", ["", "True, []", "routes=[]", "routes=own"])
+def test_a_starlette_application_answers_browsers(project: Shell, routes: str) -> None:
+    text = f"from starlette.applications import Starlette\n\nown = []\napp = Starlette({routes})\n"
+    (project.directory / "main.py").write_text(text)
+    initialise(project)
+    client = FASTAPI_CLIENT.replace("fastapi", "starlette").replace("/ship", "/broadcasting/config")
+    assert done(project.run_python("-c", client)).split() == ["200", "403"]
+
+
 # Commands of a framework, with settings that name another server than the files do
 
 SETTINGS = {"APP_ID": "1", "KEY": "app-key", "SECRET": "app-secret"}

@@ -53,8 +53,16 @@ def set_up(directory: Path, name: str, text: str, wanted: Framework | None = Non
             "from starlette.applications import Starlette\n"
             "from soundpost.starlette import SocketIdMiddleware, Soundpost\nsp = Soundpost.from_env()\n"
             "app = Starlette(True, routes, lifespan=sp.lifespan)\napp.add_middleware(SocketIdMiddleware)\n"
-            "# Put your own function here: it returns the user of a request, who may then see private channels.\n"
+            "# Put your own function for 'user': it returns the user, who may then see private channels.\n"
             "app.routes[:0] = sp.routes(user=lambda request: None)\n",
+        ),
+        (
+            "from starlette.applications import Starlette\napp = Starlette(\n    routes=[\n        a,\n    ]\n)\n",
+            "from starlette.applications import Starlette\n"
+            "from soundpost.starlette import SocketIdMiddleware, Soundpost\nsp = Soundpost.from_env()\n"
+            "# Put your own function for 'user': it returns the user, who may then see private channels.\n"
+            "app = Starlette(\n    routes=[\n        *sp.routes(user=lambda request: None),\n        a,\n    ],\n"
+            "    lifespan=sp.lifespan,\n)\napp.add_middleware(SocketIdMiddleware)\n",
         ),
         (
             "from flask import Flask\napplication = Flask(__name__)\n\n\n@application.get('/')\ndef a(): return ''\n",

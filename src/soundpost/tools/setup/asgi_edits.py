@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.tools.setup.applications import Application
-from soundpost.tools.setup.brackets import append
+from soundpost.tools.setup.brackets import append, prepend
 from soundpost.tools.setup.names import add_import, check_unbound
 from soundpost.tools.setup.search import modules_with
 from soundpost.tools.setup.source import Insertion, PythonSource, UneditableError
 
 _MAKE: Final = "sp = Soundpost.from_env()"
 _USER: Final = "# Put your own dependency here: it returns the user, who may then see private channels."
+_REQUEST_USER: Final = "# Put your own function for 'user': it returns the user, who may then see private channels."
+_ROUTES: Final = "sp.routes(user=lambda request: None)"
 
 FASTAPI_LINES: Final = (
     "from soundpost.fastapi import Soundpost",
@@ -29,8 +31,9 @@ STARLETTE_LINES: Final = (
     "from soundpost.starlette import SocketIdMiddleware, Soundpost",
     "",
     _MAKE,
+    _REQUEST_USER,
     "app = Starlette(",
-    "    routes=[*sp.routes(user=lambda request: None)],  # put your own function here: it returns the user",
+    f"    routes=[*{_ROUTES}],",
     "    middleware=[Middleware(SocketIdMiddleware)],",
     "    lifespan=sp.lifespan,",
     ")",
@@ -52,9 +55,13 @@ def starlette(source: PythonSource, application: Application) -> list[Insertion]
     """Return the insertions for a Starlette application. Raises UneditableError."""
     made = _with_lifespan(source, application, "from soundpost.starlette import SocketIdMiddleware, Soundpost")
     name = application.name
-    user = "# Put your own function here: it returns the user of a request, who may then see private channels."
-    routes = f"{user}\n{name}.routes[:0] = sp.routes(user=lambda request: None)"
-    return [*made, source.after(application.statement, f"{name}.add_middleware(SocketIdMiddleware)\n{routes}")]
+    behind = f"{name}.add_middleware(SocketIdMiddleware)"
+    given = _keyword(application.call, "routes")
+    if isinstance(given, ast.List):
+        comment = source.before(application.statement, _REQUEST_USER)
+        return [*made, comment, *prepend(source, given, f"*{_ROUTES}"), source.after(application.statement, behind)]
+    behind = f"{behind}\n{_REQUEST_USER}\n{name}.routes[:0] = {_ROUTES}"
+    return [*made, source.after(application.statement, behind)]
 
 
 def litestar(source: PythonSource, application: Application) -> list[Insertion]:
