@@ -40,7 +40,7 @@ class LoopThread:
             )
         if not self._thread.is_alive():
             work.close()
-            raise RuntimeError("the client is used outside of its 'with' block")
+            raise RuntimeError("the client is not connected: use it in a 'with' block, or call connect() before")
         future = asyncio.run_coroutine_threadsafe(work, self._running.result())
         try:
             return future.result()

@@ -294,6 +294,9 @@ def test_in_a_transaction_that_django_s_test_case_opens_events_are_sent_at_once(
             def test_at_the_commit(self):
                 with transaction.atomic():
                     publish("orders", "waits", after_commit=after_commit)
+                    if after_commit is not False:
+                        with pytest.raises(TimeoutError, match="within 0.01 s; 1 event waits for a commit: leave the"):
+                            self.orders.next(timeout=0.01)
                     publish("orders", "does not", after_commit=False)
                 assert {{self.heard(), self.heard()}} == {{"waits", "does not"}}
 

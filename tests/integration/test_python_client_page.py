@@ -31,8 +31,8 @@ def _server() -> Iterator[RunningServer]:
 
 @pytest.mark.parametrize(
     ("number", "channel"),
-    [(0, "orders"), (1, "orders"), (2, "private-orders.1"), (3, "#server-to-user-your-token")],
-    ids=["asyncio", "blocking", "secret", "application"],
+    [(0, "orders"), (1, "orders"), (2, "orders"), (3, "private-orders.1"), (4, "#server-to-user-your-token")],
+    ids=["asyncio", "blocking", "subscription-events", "secret", "application"],
 )
 def test_the_programs_print_what_is_published(server: RunningServer, number: int, channel: str) -> None:
     def is_occupied() -> bool:
@@ -56,4 +56,4 @@ def test_the_programs_print_what_is_published(server: RunningServer, number: int
 
 
 def test_every_program_is_run() -> None:
-    assert len(PROGRAMS) == 4
+    assert len(PROGRAMS) == 5

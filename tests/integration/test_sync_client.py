@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import threading
 import pytest
 
 from soundpost.client import Event, Member, SyncClient, with_secret
-from soundpost.errors import ConnectionRefused, ProtocolError, RequestError, SubscriptionError
+from soundpost.errors import ConfigurationError, ConnectionRefused, ProtocolError, RequestError, SubscriptionError
 from support.cli_process import Process
 from support.harness import DEFAULT_APP, RunningServer
 
@@ -83,7 +84,7 @@ def test_errors_are_raised_where_they_belong(server: RunningServer, unused_tcp_p
         with pytest.raises(SubscriptionError):
             client.subscribe("private-a", auth=with_secret(KEY, "wrong"))
         assert client.subscribe("private-a").is_subscribed
-    with pytest.raises(RuntimeError, match="outside of its 'with' block"):
+    with pytest.raises(RuntimeError, match="not connected: use it in a 'with' block"):
         client.subscribe("private-a")
     with (
         pytest.raises(ConnectionRefused, match="4001"),
@@ -134,6 +135,33 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is shared where nothing is forked")
+def test_a_client_without_a_with_block(server: RunningServer) -> None:
+    client = SyncClient(f"http://127.0.0.1:{server.port}", DEFAULT_APP.key)
+    client.connect()
+    try:
+        orders = client.subscribe("orders")
+        server.publish("orders", "shipped")
+        assert orders.next(timeout=10).name == "shipped"
+    finally:
+        client.close()
+    with pytest.raises(RuntimeError, match="not connected"):
+        client.subscribe("orders")
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("127.0.0.1:8080", "has no scheme: write 'http://127.0.0.1:8080', or the same with https://"),
+        ("ws.example.com", "has no scheme: write 'http://ws.example.com'"),
+        ("ftp://ws.example.com", "begins with 'ftp': http, https, ws or wss is expected"),
+        ("", "has no scheme"),
+    ],
+)
+def test_an_address_of_another_form_is_told_with_the_right_one(address: str, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(says)), SyncClient(address, "key"):
+        pass
+
+
 def test_a_forked_process_is_told_that_the_client_is_not_its_own(server: RunningServer) -> None:
     """It may leave the block; the client's own process goes on with it."""
     code = f"""

@@ -120,7 +120,8 @@ async def test_members_are_kept_up_to_date(server: Server) -> None:
 
 
 async def test_after_a_reconnection_the_members_are_those_of_now(server: Server) -> None:
-    channel = Subscription(server.session.subscribe("presence-x"), server.session)
+    subscribed = server.session.subscribe("presence-x", subscription_events=True)
+    channel = Subscription(subscribed, server.session)
     await settle()
     await server.accept_members("presence-x", **{"7": None, "8": None})
     server.session.lost()
@@ -131,6 +132,29 @@ async def test_after_a_reconnection_the_members_are_those_of_now(server: Server)
     assert channel.is_subscribed
     assert list(channel.members) == ["7", "9"]
     assert (await channel.next()).name == "pusher:subscription_succeeded"
+
+
+async def test_events_about_the_subscription_come_on_wish_only(server: Server) -> None:
+    plain = Subscription(server.session.subscribe("presence-x"), server.session)
+    told = Subscription(server.session.subscribe("orders", subscription_events=True), server.session)
+    await settle()
+    for again in (False, True):
+        if again:
+            server.session.lost()
+            server.connect()
+            await settle()
+        await server.accept_members("presence-x", **{"7": None})
+        await server.say("pusher_internal:subscription_succeeded", "{}", "orders")
+    for channel in ("presence-x", "orders"):
+        await server.say("pusher_internal:subscription_count", '{"subscription_count":1}', channel)
+        await server.say("shipped", "{}", channel)
+    assert (await plain.next()).name == "shipped"
+    assert list(plain.members) == ["7"]
+    assert [(await told.next()).name for _ in range(3)] == [
+        "pusher:subscription_succeeded",
+        "pusher:subscription_count",
+        "shipped",
+    ]
 
 
 REFUSALS = [

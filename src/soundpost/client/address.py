@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 from soundpost import __version__
 from soundpost.errors import ConfigurationError
+from soundpost.redaction import redacted_url
 from soundpost.wire.addresses import AddressError, split_url
 
 PROTOCOL = 7
@@ -17,10 +18,20 @@ def socket_url(base_url: str, key: str) -> str:
 
     ``base_url`` may also begin with ``ws`` or ``wss``. Raises ConfigurationError.
     """
+    if "://" not in base_url:
+        shown = redacted_url(f"http://{base_url}")
+        raise ConfigurationError(
+            f"the server's address has no scheme: write {shown!r}, or the same with https:// if the server has a "
+            "certificate"
+        )
     try:
         parts = split_url(base_url)
     except AddressError as error:
         raise ConfigurationError(f"the server's address cannot be used: {error}") from None
+    if parts.scheme not in ("http", "https", "ws", "wss"):
+        raise ConfigurationError(
+            f"the server's address begins with {parts.scheme!r}: http, https, ws or wss is expected"
+        )
     scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
     query = f"protocol={PROTOCOL}&client=soundpost&version={__version__}"
     return f"{scheme}://{parts.netloc}{parts.path.rstrip('/')}/app/{quote(key, safe='')}?{query}"

@@ -27,6 +27,8 @@ class Channel:
         """True while the channel is subscribed to on the current socket."""
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """A future that is done when the server first accepts or refuses the subscription."""
+        self.gives_subscription_events = False
+        """True if readers also get ``pusher:subscription_succeeded`` and ``pusher:subscription_count``."""
         self.subscribing: asyncio.Task[None] | None = None
         self.own_events: EventQueue | None = None
         self._unclaimed = unclaimed
@@ -68,14 +70,14 @@ class Channel:
         return self.own_events
 
     async def accept(self, frame: Frame) -> None:
-        """Take the server's acceptance; of a renewed subscription, the acceptance is an event."""
+        """Take the server's acceptance, which is an event if the subscription is renewed and readers want to know."""
         self.subscribed = True
         if self.kind.is_presence:
             self.members.replace(frame.content())
-        if self.answer.done():
-            await self._put(frame)
-        else:
+        if not self.answer.done():
             self.answer.set_result(None)
+        elif self.gives_subscription_events:
+            await self._put(frame)
 
     async def receive(self, frame: Frame) -> None:
         """Take an event."""
@@ -83,6 +85,8 @@ class Channel:
             self.members.add(frame.content())
         elif frame.event == f"{INTERNAL}member_removed":
             self.members.remove(frame.content())
+        elif frame.event == f"{INTERNAL}subscription_count" and not self.gives_subscription_events:
+            return
         if self._encrypted is None or frame.is_protocol:
             await self._put(frame)
         else:

@@ -56,14 +56,22 @@ class Client:
             session=self._session,
         )
 
-    async def __aenter__(self) -> Client:
+    async def connect(self) -> None:
+        """Connect, as entering with ``async with`` does, with the same errors; :meth:`close` the client in the end."""
         await self._connection.open()
+
+    async def close(self) -> None:
+        """Close the connection, and end all iterations: for a client that was not entered with ``async with``."""
+        await self._connection.close()
+
+    async def __aenter__(self) -> Client:
+        await self.connect()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._connection.close()
+        await self.close()
 
     @property
     def socket_id(self) -> str:
@@ -83,14 +91,20 @@ class Client:
         """Number of events that were dropped from the client's own iteration, for want of a reader."""
         return self._session.events.missed
 
-    def subscribe(self, channel: str, *, auth: Authorize | None = None) -> Subscription:
+    def subscribe(
+        self, channel: str, *, auth: Authorize | None = None, subscription_events: bool = False
+    ) -> Subscription:
         """Subscribe to a channel, now and after every reconnection; ``auth`` replaces the client's for this channel.
 
         Await the subscription to know that the server accepted it, or iterate over its events; both raise the refusal.
         Without either, a refusal is an event ``pusher:subscription_error`` of the client. A channel that is subscribed
-        to already gives the same subscription. While the connection is lost, awaiting waits for the next one.
+        to already gives the same subscription. While the connection is lost, awaiting waits for the next one. With
+        ``subscription_events`` the events contain ``pusher:subscription_succeeded`` after every reconnection, and
+        ``pusher:subscription_count`` from servers that count.
         """
-        return Subscription(self._session.subscribe(text(channel, "a channel's name"), auth), self._session)
+        name = text(channel, "a channel's name")
+        found = self._session.subscribe(name, auth, subscription_events=subscription_events)
+        return Subscription(found, self._session)
 
     async def unsubscribe(self, channel: str) -> None:
         """Unsubscribe from a channel; do nothing if it is not subscribed to."""

@@ -76,11 +76,13 @@ class PusherSocket:
     ) -> PusherSocket:
         """Connect, and wait for ``pusher:connection_established``. ``max_message_size`` is in bytes.
 
-        Raises RequestError when no Pusher server answers, LostError when the server refuses the connection.
+        Raises RequestError when no Pusher server answers, LostError when the server refuses the connection,
+        ConfigurationError for an address of another form.
         """
+        url = socket_url(base_url, key)
         try:
             socket = await websockets.connect(
-                url := socket_url(base_url, key),
+                url,
                 ssl=_tls_context(verify) if url.startswith("wss:") else None,
                 proxy=None if is_loopback_url(base_url) else True,
                 ping_interval=None,  # the protocol has its own

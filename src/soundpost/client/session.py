@@ -33,8 +33,11 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: BaseException | None = None
 
-    def subscribe(self, name: str, auth: Authorize | None = None) -> Channel:
-        """Subscribe to a channel on this and all later sockets. Raises the error that ended the session."""
+    def subscribe(self, name: str, auth: Authorize | None = None, *, subscription_events: bool = False) -> Channel:
+        """Subscribe to a channel on this and all later sockets. Raises the error that ended the session.
+
+        With ``subscription_events`` readers get the events about the subscription itself too.
+        """
         if self._ended is not None:
             raise self._ended
         channel = self.channels.get(name)
@@ -42,6 +45,7 @@ class Session:
             channel = self.channels[name] = Channel(name, auth or self._auth, self.events)
             if self._socket is not None:
                 channel.subscribing = self._start(self._subscribe(channel, self._socket))
+        channel.gives_subscription_events |= subscription_events
         return channel
 
     async def unsubscribe(self, channel: Channel) -> None:

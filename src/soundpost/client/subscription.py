@@ -22,8 +22,8 @@ class Subscription:
     Awaiting gives the subscription itself. Awaiting and iterating raise SubscriptionError when the server or the
     application refuses, ConnectionRefused when the server refuses further connections. An iteration ends when the
     channel is unsubscribed or the client closed. Several readers of one channel share its events. After a reconnection
-    the channel is subscribed to again, which is an event ``pusher:subscription_succeeded``: events published meanwhile
-    are missing.
+    the channel is subscribed to again: events published meanwhile are missing. A subscription with
+    ``subscription_events=True`` then gives an event ``pusher:subscription_succeeded``.
     """
 
     def __init__(self, channel: Channel, session: Session) -> None:

@@ -42,24 +42,32 @@ class SyncClient:
         )
         self._thread = LoopThread("soundpost-client")
 
-    def __enter__(self) -> SyncClient:
+    def connect(self) -> None:
+        """Connect, as entering with ``with`` does, with the same errors; :meth:`close` the client in the end."""
         self._thread.start()
         try:
-            self._thread.run(self._client.__aenter__())
+            self._thread.run(self._client.connect())
         except BaseException:
             self._thread.stop()
             raise
+
+    def close(self) -> None:
+        """Close the connection, and end the thread: for a client that was not entered with ``with``."""
+        if self._thread.is_of_another_process:
+            return  # the connection stays the parent's
+        try:
+            self._thread.run(self._client.close())
+        finally:
+            self._thread.stop()
+
+    def __enter__(self) -> SyncClient:
+        self.connect()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._thread.is_of_another_process:
-            return  # the connection stays the parent's
-        try:
-            self._thread.run(self._client.__aexit__(None, None, None))
-        finally:
-            self._thread.stop()
+        self.close()
 
     @property
     def socket_id(self) -> str:
@@ -77,11 +85,16 @@ class SyncClient:
         """Number of events that were dropped from the client's own iteration, for want of a reader."""
         return self._client.missed
 
-    def subscribe(self, channel: str, *, auth: Authorize | None = None) -> SyncSubscription:
-        """Subscribe, now and after every reconnection, and wait for the answer. Raises SubscriptionError."""
+    def subscribe(
+        self, channel: str, *, auth: Authorize | None = None, subscription_events: bool = False
+    ) -> SyncSubscription:
+        """Subscribe, now and after every reconnection, and wait for the answer; the arguments are ``Client``'s.
+
+        Raises SubscriptionError.
+        """
 
         async def subscribe() -> Subscription:
-            return await self._client.subscribe(channel, auth=auth)
+            return await self._client.subscribe(channel, auth=auth, subscription_events=subscription_events)
 
         return SyncSubscription(self._thread.run(subscribe()), self._thread)
 

@@ -31,8 +31,13 @@ class DjangoTransactions:
         alias = _current_alias()
         if not connections[alias].in_atomic_block:
             return False
-        transaction.on_commit(send, using=alias, robust=True)
+        transaction.on_commit(_DeferredSend(send), using=alias, robust=True)
         return True
+
+    def waiting(self) -> int:
+        """Return the number of broadcasts of this thread that wait for a commit, over all databases."""
+        opened = connections.all(initialized_only=True)
+        return sum(isinstance(entry[1], _DeferredSend) for each in opened for entry in each.run_on_commit)
 
     def is_open(self) -> bool:
         """Tell whether an ``atomic`` block is open; in a ``TestCase``, always."""
@@ -42,6 +47,16 @@ class DjangoTransactions:
         """Tell whether a ``TestCase`` or pytest-django's ``db`` opened the transaction, which will be rolled back."""
         blocks = connections[_current_alias()].atomic_blocks
         return any(getattr(block, "_from_testcase", False) for block in blocks)
+
+
+class _DeferredSend:
+    """A function to call after the commit, which is told from other functions that wait."""
+
+    def __init__(self, send: Callable[[], None]) -> None:
+        self._send = send
+
+    def __call__(self) -> None:
+        self._send()
 
 
 def _current_alias() -> str:

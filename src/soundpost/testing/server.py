@@ -8,16 +8,17 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
 
-from soundpost.broadcasting import Broadcaster
+from soundpost.broadcasting import Broadcaster, broadcast
 from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings, PublicSettings
-from soundpost.client import Client, SyncClient, SyncSubscription, with_secret
+from soundpost.client import Client, ReceivedEvent, SyncClient, SyncSubscription, with_secret
 from soundpost.client.authorization import Authorize
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.loop_thread import LoopThread
 from soundpost.server.server import Server
+from soundpost.testing.transactions import waiting_in_words
 
 HOST: Final = "127.0.0.1"
 
@@ -44,6 +45,7 @@ class LiveServer:
         self._thread = LoopThread("soundpost-server")
         self._server: Server
         self._listener: SyncClient | None = None
+        self._broadcaster = broadcast
         self._gc_threshold = gc.get_threshold()
 
     @classmethod
@@ -53,7 +55,9 @@ class LiveServer:
         connection = own.connections.get(own.default)
         if connection is None or not connection.is_server or connection.missing():
             return cls()
-        return cls(connection.app_id, connection.key, connection.secret, connection.encryption_master_key)
+        server = cls(connection.app_id, connection.key, connection.secret, connection.encryption_master_key)
+        server._broadcaster = broadcaster
+        return server
 
     @property
     def url(self) -> str:
@@ -93,13 +97,13 @@ class LiveServer:
         """Return a client for ``with``, with the arguments of :meth:`client`."""
         return SyncClient(self.url, self.key, auth=auth or self._secret(user_id, user_info))
 
-    def listen(self, channel: ChannelLike, *, auth: Authorize | None = None) -> SyncSubscription:
+    def listen(self, channel: ChannelLike, *, auth: Authorize | None = None) -> Listener:
         """Return a subscription for synchronous tests: ``listen("orders.7").next(timeout=1)`` is the next event."""
         if self._listener is None:
             client = self.sync_client(user_id="listener")
             client.__enter__()
             self._listener = client
-        return self._listener.subscribe(name_of(channel), auth=auth)
+        return Listener(self._listener.subscribe(name_of(channel), auth=auth), self._broadcaster)
 
     def broadcast_settings(self, broadcaster: Broadcaster) -> BroadcastSettings:
         """Return an application's settings with all connections leading to this server, and failures raised at once."""
@@ -131,6 +135,21 @@ class LiveServer:
         self._server = Server(settings)
         await self._server.start()
         self.port = self._server.port
+
+
+class Listener(SyncSubscription):
+    """A subscription of a test, which names the events that wait for a commit where none comes."""
+
+    def __init__(self, subscription: SyncSubscription, broadcaster: Broadcaster) -> None:
+        super().__init__(subscription._subscription, subscription._thread)
+        self._broadcaster = broadcaster
+
+    def next(self, timeout: float | None = None) -> ReceivedEvent:
+        """Return the next event. Raises TimeoutError after ``timeout`` seconds, SubscriptionError after the last."""
+        try:
+            return super().next(timeout)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}{waiting_in_words(self._broadcaster)}") from None
 
 
 def _settings_of(broadcaster: Broadcaster) -> BroadcastSettings:

@@ -131,7 +131,7 @@ async def _listen(
     async with Client(target.base_url, target.key, auth=auth, verify=verify, on_status=_say) as client:
         for channel in channels:
             try:
-                _say(f"subscribed to {_described(await client.subscribe(channel))}")
+                _say(f"subscribed to {_described(await client.subscribe(channel, subscription_events=True))}")
             except SubscriptionError as error:
                 raise RequestError(error.status, f"{channel} was refused: {error}") from None
         _say(f"listening on {target.base_url} as socket {client.socket_id}; Ctrl-C ends it")
