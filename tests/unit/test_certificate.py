@@ -42,7 +42,7 @@ class Files:
         shutil.copyfile(self.new.key, self.key)
 
 
-def explain(fault: ProxyHeaderError | None) -> bytes:
+def explain(fault: ProxyHeaderError | None, data: bytes) -> bytes:
     return HTTP
 
 

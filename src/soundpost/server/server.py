@@ -184,8 +184,8 @@ class Server(Runtime):
         if self._certificate is not None:
             self._certificate.reload()
 
-    def _explain_tls(self, fault: ProxyHeaderError | None) -> bytes:
-        return self.wrong_protocol.explain_missing_tls(fault).response().encode(keep_alive=False)
+    def _explain_tls(self, fault: ProxyHeaderError | None, data: bytes) -> bytes:
+        return self.wrong_protocol.explain_missing_tls(fault, data).response().encode(keep_alive=False)
 
     def counted_address(self, transport: asyncio.BaseTransport) -> str:
         """Return the address under which a socket is counted: a client's network, or a proxy's own address."""

@@ -18,8 +18,11 @@ _HANDSHAKE: Final = b"\x16"
 _VERSIONS: Final = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 
-Explain = Callable[[ProxyHeaderError | None], bytes]
-"""A function that returns the answer to a client without TLS, given the fault of its PROXY header, if any."""
+Explain = Callable[[ProxyHeaderError | None, bytes], bytes]
+"""A function that returns the answer to a client without TLS.
+
+It is given the fault of the client's PROXY header, if any, and the client's first bytes.
+"""
 
 
 class _Entry:
@@ -55,7 +58,7 @@ class _Entry:
             return False
         self._turned_away = data[:1].isalpha() or (self.fault is not None and not data.startswith(_HANDSHAKE))
         if self._turned_away:
-            self._outgoing.write(self._explain(self.fault))
+            self._outgoing.write(self._explain(self.fault, data))
             return False  # the loop sends the answer, and drops the connection when the time for a handshake is up
         self._incoming.write(data)
         return True

@@ -19,7 +19,7 @@ from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.peer import shown
 from soundpost.server.connections.websocket_connection import WebSocketConnection
-from soundpost.server.connections.wrong_protocol import path_is_wrong, upgrade_is_lost
+from soundpost.server.connections.wrong_protocol import is_doctors, path_is_wrong, upgrade_is_lost
 from soundpost.wire import codes, compression, frames, handshake, messages
 from soundpost.wire.client_address import is_secure, subnet_of
 
@@ -174,17 +174,18 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
         raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
     _check_versions(dict(request.parameters()))
     if not settings.allows_origin(origin):
-        log_throttle.warn(
-            f"origin {settings.id}",
-            "app %s: refused a page with %d: %s. allowed_origins has %.500s. If the page is yours, add its host "
-            "(SOUNDPOST_APP_ALLOWED_ORIGINS)%s. No further ones are logged within a minute",
-            settings.id,
-            codes.UNAUTHORIZED,
-            "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
-            ", ".join(settings.allowed_origins) or "none",
-            "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
-            silence=MINUTE,
-        )
+        if not is_doctors(request.headers()):
+            log_throttle.warn(
+                f"origin {settings.id}",
+                "app %s: refused a page with %d: %s. allowed_origins has %.500s. If the page is yours, add its host "
+                "(SOUNDPOST_APP_ALLOWED_ORIGINS)%s. No further ones are logged within a minute",
+                settings.id,
+                codes.UNAUTHORIZED,
+                "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
+                ", ".join(settings.allowed_origins) or "none",
+                "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
+                silence=MINUTE,
+            )
         raise ProtocolError(
             codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"
         )

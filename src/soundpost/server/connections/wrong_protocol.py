@@ -1,7 +1,7 @@
 """Clients that speak another protocol than their port expects, and upgrades or paths that a proxy spoilt.
 
 These are the commonest faults of an installation behind a proxy. The client gets an answer as far as it can read one,
-the log a warning with the way out, not for every connection.
+the log a warning with the way out, not for every connection. Probes of ``soundpost doctor`` are answered without one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from soundpost.server.api.requests import ApiError
 from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address, shown
 from soundpost.wire import codes
 from soundpost.wire.client_address import HEADERS
+from soundpost.wire.doctor_mark import is_from_doctor
 from soundpost.wire.proxy_protocol import BEGINNINGS
 
 if TYPE_CHECKING:
@@ -38,14 +39,15 @@ class WrongProtocol:
     def explain_bytes(self, transport: asyncio.BaseTransport, data: bytes) -> ApiError | None:
         """Return the answer to bytes that are no HTTP request; None if their protocol is not recognised."""
         if data[:1] and data[0] == _TLS_HANDSHAKE and not self._has_tls:
-            self._log_throttle.warn(
-                "TLS to a plain port",
-                "a client speaks TLS to the plain %s (from %s): it was told to use https, wss or forceTLS here. Give "
-                "it the port on which a proxy terminates TLS (443 as a rule), or serve TLS here "
-                "(server.tls.certificate). An application on this machine publishes to http://, without TLS",
-                self._place,
-                shown(peer_address(transport)),
-            )
+            if not is_from_doctor(data):
+                self._log_throttle.warn(
+                    "TLS to a plain port",
+                    "a client speaks TLS to the plain %s (from %s): it was told to use https, wss or forceTLS here. "
+                    "Give it the port on which a proxy terminates TLS (443 as a rule), or serve TLS here "
+                    "(server.tls.certificate). An application on this machine publishes to http://, without TLS",
+                    self._place,
+                    shown(peer_address(transport)),
+                )
             return ApiError(400, "TLS on a plain HTTP port: use http:// (ws://) here, or the port that has TLS")
         if data.startswith(tuple(beginning[:6] for beginning in BEGINNINGS)):
             self._log_throttle.warn(
@@ -58,20 +60,21 @@ class WrongProtocol:
             return ApiError(400, "A PROXY header is not expected on this port (server.proxy_protocol)")
         return None
 
-    def explain_missing_tls(self, fault: ProxyHeaderError | None) -> ApiError:
-        """Return the answer, sent without TLS, to plain HTTP on a port with TLS.
+    def explain_missing_tls(self, fault: ProxyHeaderError | None, data: bytes) -> ApiError:
+        """Return the answer, sent without TLS, to plain HTTP on a port with TLS; ``data`` are its first bytes.
 
         ``fault``: the reason if the connection lacks a PROXY header that is expected first.
         """
         if fault is not None:
             return self.explain_missing_header(UNKNOWN_ADDRESS, fault)
-        self._log_throttle.warn(
-            "HTTP to a TLS port",
-            "a client speaks plain HTTP to %s, which has TLS (server.tls.certificate): a proxy in front needs "
-            "'proxy_pass https://…', a client https, wss or forceTLS. If the proxy is to terminate TLS, remove "
-            "server.tls.certificate (SOUNDPOST_SERVER_TLS_CERTIFICATE)",
-            self._place,
-        )
+        if not is_from_doctor(data):
+            self._log_throttle.warn(
+                "HTTP to a TLS port",
+                "a client speaks plain HTTP to %s, which has TLS (server.tls.certificate): a proxy in front needs "
+                "'proxy_pass https://…', a client https, wss or forceTLS. If the proxy is to terminate TLS, remove "
+                "server.tls.certificate (SOUNDPOST_SERVER_TLS_CERTIFICATE)",
+                self._place,
+            )
         return ApiError(400, "Plain HTTP on a TLS port: use https:// (wss://) here")
 
     def explain_missing_header(self, peer: str, error: ProxyHeaderError) -> ApiError:
@@ -115,7 +118,8 @@ class WrongProtocol:
 def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: HandshakeError) -> ApiError:
     """Return the answer to a request for a WebSocket without a valid upgrade; log it if a proxy took that out."""
     headers = request.headers()
-    if any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers):
+    asked = any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers)
+    if asked and not is_doctors(headers):
         log_throttle.warn(
             "upgrade",
             "a client asked for a WebSocket at %.100a (Host: %.100a) and cannot get one: %s. Browsers try for ever. "
@@ -128,6 +132,11 @@ def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: Handshak
             silence=MINUTE,
         )
     return ApiError(error.status, str(error), error.headers)
+
+
+def is_doctors(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether ``soundpost doctor`` sent a request, which tells its user what the log would."""
+    return is_from_doctor(headers.get(b"user-agent", b""))
 
 
 def path_hint(path: str) -> str:
@@ -147,7 +156,7 @@ def path_hint(path: str) -> str:
 def path_is_wrong(log_throttle: LogThrottle, request: Request, prefix: str) -> str:
     """Return the reason why no WebSocket opens at a path; log it if a proxy may have changed the path."""
     reason = f"WebSocket connections go to {prefix}/app/KEY, not {request.path[:60]}{path_hint(request.path)}"
-    if "/app/" in request.path:
+    if "/app/" in request.path and not is_doctors(request.headers()):
         log_throttle.warn(
             "path",
             "refused a WebSocket with %d: %s (Host: %.100a). No further ones are logged within a minute",

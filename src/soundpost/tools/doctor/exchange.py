@@ -13,9 +13,10 @@ from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.network import connect, look_up_addresses
 from soundpost.tools.doctor.tls import offers_only_h2, speaks_tls, start_tls
+from soundpost.wire.doctor_mark import DOCTOR
 from soundpost.wire.foreign import number_in
 
-USER_AGENT: Final = "Mozilla/5.0 (compatible; soundpost-doctor)"
+USER_AGENT: Final = f"Mozilla/5.0 (compatible; {DOCTOR})"
 _LONGEST_HEAD: Final = 65_536
 _LONGEST_BODY: Final = 65_536
 _H2_SETTINGS: Final = b"\x04"  # the type of the frame with which every HTTP/2 server begins

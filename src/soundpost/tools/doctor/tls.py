@@ -14,6 +14,7 @@ from soundpost.tools.doctor import timeouts
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.network import connect, look_up_addresses
+from soundpost.wire.doctor_mark import DOCTOR
 
 _NO_CHECK_TIME: Final = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, for which ssl has no name
 _NOT_YET_VALID, _EXPIRED = 9, 10
@@ -75,7 +76,7 @@ def expiry_warning(tls: ssl.SSLSocket, base_url: BaseUrl) -> FaultFound | None:
 def _context(*, verify: bool, protocol: str = "http/1.1") -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols([protocol])
+    context.set_alpn_protocols([protocol, DOCTOR])  # no server chooses the second one
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -119,7 +120,8 @@ def _plain_fault(base_url: BaseUrl) -> FaultFound:
     with suppress(FaultFound, OSError):
         sock = connect(base_url, look_up_addresses(base_url)).sock
         with sock:
-            sock.sendall(b"GET / HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % base_url.authority.encode())
+            lines = ("GET / HTTP/1.1", f"Host: {base_url.authority}", f"User-Agent: {DOCTOR}", "Connection: close")
+            sock.sendall("\r\n".join([*lines, "", ""]).encode())
             said = sock.recv(1000)
     if said.startswith(b"HTTP/"):
         return FaultFound("port-speaks-http", host=base_url.host, port=base_url.port)
