@@ -8,14 +8,35 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from support.cli_process import Shell, shell
-from support.configuration import APP_TABLE
 from support.doctor_env_cases import BACKEND, FRONTEND
 from support.doctor_stage import FORWARDED, Stage, stage
 from support.harness import RunningServer
+
+APP: Final = '[[apps]]\nid = "1"\nkey = "key-1"\nsecret = "river-8-lantern"\n'
+"""An app with a secret that no documentation shows."""
+
+
+MANAGE: Final = """\
+from pathlib import Path
+from soundpost.config.application import ApplicationServer
+from soundpost.tools.cli.calling_application import CallingApplication
+from soundpost.tools.cli.framework_commands import run_command
+
+server = ApplicationServer(
+    name="Django",
+    place="settings.SOUNDPOST",
+    app={{"id": "1", "key": "app-key", "secret": "app-secret"}},
+    backend={{"host": "127.0.0.1", "port": {port}, "scheme": "http", "path": ""}},
+    public={{}},
+    is_here=True,
+)
+run_command(CallingApplication(server, Path()), ["doctor"], "manage.py soundpost")
+"""
 
 
 @pytest.fixture(name="sh")
@@ -35,7 +56,7 @@ def _stage(tmp_path: Path, server: RunningServer, sh: Shell) -> Iterator[Stage]:
 
 def configure(sh: Shell, port: int, more: str = "") -> None:
     file = sh.directory / "soundpost.toml"
-    file.write_text(f'[server]\nhost = "127.0.0.1"\nport = {port}\n{more}\n{APP_TABLE}')
+    file.write_text(f'[server]\nhost = "127.0.0.1"\nport = {port}\n{more}\n{APP}')
     file.chmod(0o600)
 
 
@@ -84,7 +105,7 @@ def test_addresses_as_options(sh: Shell, on: Stage) -> None:
     steps = json.loads(done.stdout)
     assert {step["status"] for step in steps} <= {"ok", "skipped"}
     assert steps[-1]["check"] == "delivery"
-    assert set(steps[0]) == {"check", "name", "status", "code", "message", "fix"}
+    assert set(steps[0]) == {"check", "name", "status", "code", "message", "fix", "follows_from", "docs"}
 
 
 def test_the_whole_address_of_a_socket_will_do(sh: Shell, on: Stage) -> None:
@@ -170,6 +191,35 @@ def test_the_public_name_given_to_the_backend(sh: Shell, on: Stage) -> None:
     done = sh.run("doctor", "--json")
     codes = [step["code"] for step in json.loads(done.stdout) if step["status"] == "fault"]
     assert codes == ["public-address-in-backend"]
+
+
+def test_the_settings_of_an_application_are_examined(sh: Shell, on: Stage) -> None:
+    """As 'manage.py soundpost doctor' calls it: the folder has the configuration of another server."""
+    configure(sh, on.closed_port())
+    (sh.directory / "manage.py").write_text(MANAGE.format(port=on.server.port))
+    done = subprocess.run(
+        [sys.executable, "manage.py"], cwd=sh.directory, env=sh.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"As a backend: http://127.0.0.1:{on.server.port} (settings.SOUNDPOST)" in done.stdout
+    assert "the secret of app 1 in settings.SOUNDPOST is an example" in " ".join(done.stdout.split())
+    assert "arrived at all of them" in done.stdout
+
+
+def test_what_follows_from_a_fault_is_not_counted(sh: Shell, on: Stage) -> None:
+    configure(sh, on.closed_port())
+    done = sh.run("doctor")
+    text = " ".join(done.stdout.split())
+    assert text.count("follows from [server-not-running] above") == 2
+    assert text.endswith("1 fault found; the rest follows from it.")
+
+
+def test_the_address_in_the_documentation_is_told(sh: Shell, on: Stage) -> None:
+    configure(sh, on.closed_port())
+    address = "https://soundpost.readthedocs.io/en/stable/doctor/#server-not-running"
+    assert f"[server-not-running] {address}" in sh.run("doctor").stdout
+    (fault,) = [step for step in json.loads(sh.run("doctor", "--json").stdout) if step["status"] == "fault"]
+    assert fault["docs"] == address
 
 
 def test_too_few_open_files_of_this_shell(sh: Shell) -> None:

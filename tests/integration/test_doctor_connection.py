@@ -172,7 +172,7 @@ def test_facts_are_in_the_message(on: Stage) -> None:
     (step,) = examined(plan(place(port, "https"))).faults
     assert step.message == "the certificate is not for localhost, but for www.example.com, example.com"
     assert step.fix is not None
-    assert "certbot --nginx -d localhost" in step.fix
+    assert "certbot certonly --webroot -w /var/www/html -d localhost" in step.fix
 
 
 def test_an_untrusted_certificate_can_be_looked_past(on: Stage) -> None:

@@ -197,6 +197,17 @@ def test_the_right_prefix_is_told(on: Stage) -> None:
     assert "wsPath: '/broadcast/v1'" in (step.fix or "")
 
 
+def test_the_line_in_nginx_s_files_is_told(on: Stage) -> None:
+    wrong = on.closed_port()
+    on.file("nginx/conf.d/soundpost.conf", f"upstream soundpost {{\n    server 127.0.0.1:{wrong};\n}}\n")
+    wanted = both(place(on.proxy(upstream=wrong)), place(on.server.port), nginx=on.folder / "nginx")
+    (step,) = examined(wanted).faults
+    assert step.code == "proxy-wrong-upstream"
+    assert f"'server localhost:{on.server.port};' in the block 'upstream soundpost'" in (step.fix or "")
+    told = f"{on.folder}/nginx/conf.d/soundpost.conf, line 2: 'server 127.0.0.1:{wrong};'"
+    assert (step.fix or "").endswith(f"Another address is in {told}.")
+
+
 def test_a_server_behind_the_proxy_that_hangs_is_a_time_out(on: Stage) -> None:
     hangs = on.raw(lambda sock: time.sleep(4))
     forwarded = FORWARDED.replace("120s", "1s")

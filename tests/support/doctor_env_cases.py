@@ -9,7 +9,7 @@ APP_ENV=production
 BROADCAST_CONNECTION=reverb
 REVERB_APP_ID=1
 REVERB_APP_KEY=app-key
-REVERB_APP_SECRET=app-secret
+REVERB_APP_SECRET=river-8-lantern
 REVERB_HOST=127.0.0.1
 REVERB_PORT=8080
 REVERB_SCHEME=http
@@ -44,7 +44,7 @@ VITE_REVERB_SCHEME="${REVERB_SCHEME}"
 PYTHON: Final = """\
 SOUNDPOST_APP_ID=1
 SOUNDPOST_APP_KEY=app-key
-SOUNDPOST_APP_SECRET=app-secret
+SOUNDPOST_APP_SECRET=river-8-lantern
 SOUNDPOST_HOST=127.0.0.1
 SOUNDPOST_PORT=8080
 SOUNDPOST_SCHEME=http
@@ -81,8 +81,12 @@ def _both(old: str = "", new: str = "") -> dict[str, str]:
 
 
 CASES: Final = [
-    Case("env-secret-in-frontend", "`VITE_REVERB_APP_SECRET`", _both(new="VITE_REVERB_APP_SECRET=app-secret\n")),
-    Case("env-secret-in-frontend", "the secret under a name that does not tell", _both(new="VITE_TOKEN=app-secret\n")),
+    Case("env-secret-in-frontend", "`VITE_REVERB_APP_SECRET`", _both(new="VITE_REVERB_APP_SECRET=river-8-lantern\n")),
+    Case(
+        "env-secret-in-frontend",
+        "the secret under a name that does not tell",
+        _both(new="VITE_TOKEN=river-8-lantern\n"),
+    ),
     Case(
         "env-frontend-key-differs",
         "another `VITE_REVERB_APP_KEY`, in the frontend's own file",
@@ -146,15 +150,15 @@ CASES: Final = [
     Case(
         "env-quotes",
         "typographic quotes around the secret",
-        _both("REVERB_APP_SECRET=app-secret", "REVERB_APP_SECRET=“app-secret”"),
+        _both("REVERB_APP_SECRET=river-8-lantern", "REVERB_APP_SECRET=“river-8-lantern”"),
     ),
     Case("env-quotes", "one quote too few", _both("REVERB_HOST=127.0.0.1", 'REVERB_HOST="127.0.0.1')),
-    Case("env-quotes", "a space within quotes", _both("=app-secret", '=" app-secret"')),
+    Case("env-quotes", "a space within quotes", _both("=river-8-lantern", '=" river-8-lantern"')),
     Case("env-set-twice", "`REVERB_PORT` in two lines", _both(new="REVERB_PORT=8081\n")),
     Case(
         "env-credentials-differ",
         "another secret in the server's file",
-        {"app.env": BACKEND, "server.env": PYTHON.replace("app-secret", "old-secret")},
+        {"app.env": BACKEND, "server.env": PYTHON.replace("river-8-lantern", "old-secret")},
     ),
     Case(
         "env-credentials-missing",
@@ -198,7 +202,7 @@ WELL: Final = {
             "REVERB_SCHEME=http\n", "REVERB_SCHEME=https\n"
         )
     },
-    "secrets from files": {".env": PYTHON.replace("APP_SECRET=app-secret", "APP_SECRET_FILE=/run/secrets/app")},
+    "secrets from files": {".env": PYTHON.replace("APP_SECRET=river-8-lantern", "APP_SECRET_FILE=/run/secrets/app")},
     "a frontend's source": {"echo.js": ECHO},
     "a source without TLS needs no wssPort": {
         "echo.ts": "new Echo<'reverb'>({ broadcaster: 'reverb', wsPort: 8080, forceTLS: false })"

@@ -1,12 +1,13 @@
-"""The tables in docs/doctor.md, made of the faults and of how the tests set them up.
+"""The list of faults in docs/doctor.md, made of the faults and of how the tests set them up.
 
-``python tests/support/doctor_page.py`` writes them anew.
+``python tests/support/doctor_page.py`` writes it anew.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from importlib import import_module
 from pathlib import Path
 from typing import Final
@@ -36,7 +37,7 @@ def set_ups() -> dict[str, list[str]]:
     from support.doctor_env_cases import CASES
     from support.doctor_stage import SCENES
 
-    for module in ("connection", "proxy", "server", "machine"):
+    for module in ("connection", "proxy", "server", "machine", "addresses"):
         import_module(f"test_doctor_{module}")  # which registers its scenes
     found: dict[str, list[str]] = {}
     for code, words in [(each.code, each.set_up) for each in SCENES] + [(each.code, each.set_up) for each in CASES]:
@@ -47,33 +48,43 @@ def set_ups() -> dict[str, list[str]]:
     return found
 
 
-def tables() -> str:
-    """All faults, in Markdown."""
+def sections() -> str:
+    """All faults, in Markdown: a heading for each, whose anchor is the fault's id."""
     from soundpost.tools.doctor.faults import SECTIONS
 
     known = set_ups()
     lines: list[str] = []
     for heading, faults in SECTIONS.items():
-        lines += [f"### {heading}", "", "| set up in the tests | id | what is said | why, and what to do |"]
-        lines.append("|---|---|---|---|")
+        lines += [f"### {heading}", ""]
         for fault in faults:
-            code = f"`{fault.code}`" + (" (warning)" if fault.severity == "warning" else "")
-            cells = ["; ".join(known[fault.code]), code, _shown(fault.message), f"{fault.why} **{_shown(fault.fix)}**"]
-            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-        lines.append("")
+            warning = "Warning: " if fault.severity == "warning" else ""
+            lines += [f"#### `{fault.code}`", "", f"> {warning}{_shown(fault.message)}", ""]
+            lines += _wrapped(f"Why: {_shown(fault.why)}")
+            lines += _wrapped(f"What to do: {_shown(fault.fix)}")
+            for situation, fix in fault.other_fixes.items():
+                lines += _wrapped(f"What to do if {situation}: {_shown(fix)}")
+            lines += _wrapped(f"Set up in the tests: {'; '.join(known[fault.code])}.")
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _wrapped(paragraph: str) -> list[str]:
+    return [*textwrap.wrap(paragraph, 120, break_long_words=False, break_on_hyphens=False), ""]
+
+
 def _shown(template: str) -> str:
-    """Facts as words in italics."""
-    return re.sub(r"\{([a-z_]+)(:[^}]*)?\}", lambda match: f"*{match[1].replace('_', ' ')}*", template)
+    """Facts as words in italics; asterisks and brackets of the text itself stay what they are."""
+    *pairs, rest = re.split(r"\{([a-z_]+)(?::[^}]*)?\}", template)
+    texts, facts = [re.sub(r"([*<\[])", r"\\\1", text) for text in [*pairs[::2], rest]], pairs[1::2]
+    italic = [f"*{fact.replace('_', ' ')}*" for fact in facts]
+    shown = "".join(text + fact for text, fact in zip(texts, [*italic, ""], strict=True))
+    return re.sub(r"(\w\*)(\*\w)", r"\1 \2", shown)
 
 
 def written() -> str:
-    """The page with its tables as they should be."""
+    """The page with its list as it should be."""
     text = PAGE.read_text()
     head, _, rest = text.partition(BEGIN)
-    return f"{head}{BEGIN}\n\n{tables()}\n{END}{rest.partition(END)[2]}"
+    return f"{head}{BEGIN}\n\n{sections()}\n{END}{rest.partition(END)[2]}"
 
 
 if __name__ == "__main__":

@@ -195,7 +195,7 @@ class Stage:
     def file(self, name: str, text: str) -> Path:
         """A file in the stage's folder."""
         path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
 

@@ -10,6 +10,7 @@ from soundpost.tools.doctor.base_url import parse_base_url
 from soundpost.tools.doctor.contradictions import contradictions
 from soundpost.tools.doctor.dotenv import read_env_file
 from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.told_address import ToldAddress
 from support.doctor_env_cases import BACKEND, CASES, FRONTEND, LARAVEL, WELL, Case
 
 
@@ -17,7 +18,7 @@ def found(folder: Path, files: dict[str, str], url: str | None = None) -> list[F
     for name, text in files.items():
         (folder / name).write_text(text)
     read = tuple(read_env_file(folder / name, name) for name in files)
-    return contradictions(read, None if url is None else parse_base_url(url))
+    return contradictions(read, None if url is None else ToldAddress(parse_base_url(url), "--url"))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.code}: {case.set_up}")
@@ -43,7 +44,7 @@ def test_the_place_is_told_with_its_file(tmp_path: Path) -> None:
 def test_no_secret_is_told(tmp_path: Path) -> None:
     for case in CASES:
         for fault in found(tmp_path, case.files):
-            assert "app-secret" not in fault.message + fault.fix, case
+            assert "river-8-lantern" not in fault.message + fault.fix, case
 
 
 def test_localhost_is_well_until_a_public_address_is_given(tmp_path: Path) -> None:

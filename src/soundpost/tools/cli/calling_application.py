@@ -35,6 +35,11 @@ def called_by(application: CallingApplication) -> Iterator[None]:
         _calling.reset(token)
 
 
+def calling_application() -> CallingApplication | None:
+    """Return the application whose framework has called this command; None for a command of ``soundpost`` itself."""
+    return _calling.get()
+
+
 def load_here(config: Path | None = None) -> Loaded:
     """Return the configuration for a command: that of the calling application, or else of the working directory.
 

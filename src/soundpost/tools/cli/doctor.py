@@ -87,7 +87,8 @@ def doctor(
     soundpost doctor --env backend/.env --env frontend/.env --slow --connections 20000
     """
     from soundpost.errors import ConfigurationError
-    from soundpost.tools.cli.doctor_plan import DoctorOptions, plan_of
+    from soundpost.tools.cli.doctor_options import DoctorOptions
+    from soundpost.tools.cli.doctor_plan import plan_of
     from soundpost.tools.cli.doctor_report import TextReport, as_json
     from soundpost.tools.doctor import CheckPlan, Examination, examine
     from soundpost.tools.doctor.findings import FaultFound

@@ -43,17 +43,17 @@ def is_challenge(response: RawResponse) -> bool:
 
 
 def answered_by(response: RawResponse) -> str:
-    """Return the name of the program that wrote a response, fit to begin a sentence."""
+    """Return the name of the program that wrote a response."""
     if is_nginx_page(response):
         return "Nginx"
     if is_cloudflare(response):
         return "Cloudflare"
     server = response.headers.get("server", "").partition("/")[0]
     if is_page(response):
-        return f"A web page ({describe_page(response)})"
+        return f"a web page ({describe_page(response)})"
     if _error(response) is not None:
-        return "The server"
-    return one_line(server).capitalize() if server else "What is there"
+        return "the server"
+    return one_line(server).capitalize() if server else "what is there"
 
 
 def describe_page(response: RawResponse) -> str:

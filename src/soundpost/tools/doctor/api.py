@@ -11,7 +11,7 @@ from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse, fetch
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.plan import CheckPlan
-from soundpost.tools.doctor.refusals import proxy_fault
+from soundpost.tools.doctor.refusals import path_fault, proxy_fault
 from soundpost.wire.foreign import object_in, time_in
 from soundpost.wire.json_text import encode
 from soundpost.wire.signatures import TIMESTAMP_WINDOW, request_text, signed_query
@@ -73,15 +73,15 @@ class Api(NamedTuple):
             return shared
         status, text = response.status, response_text(response)
         if "No matching application" in text:
-            return FaultFound("app-id-unknown", app_id=plan.app_id)
+            return FaultFound("app-id-unknown", app_id=plan.app_id, told=plan.told("app_id"))
         if "is not the key of app" in text:
-            return FaultFound("app-key-mismatch", key=plan.key, app_id=plan.app_id)
+            return FaultFound("app-key-mismatch", key=plan.key, app_id=plan.app_id, told=plan.told("key"))
         if status == 403 and not is_page(response):
             return FaultFound("app-disabled") if "disabled" in text else self._other(response)
         prefix = _PREFIX.search(text)
         if prefix:
             right = prefix[1].rstrip(".,")
-            return FaultFound("path-prefix-wrong", asked=path, right=f"{right}/apps/{plan.app_id}", prefix=right)
+            return path_fault(path, f"{right}/apps/{plan.app_id}", right)
         if status in (404, 405) or is_page(response):
             return FaultFound(
                 "api-not-forwarded", url=base_url.url, asked=path, status=status, author=answered_by(response)
@@ -98,7 +98,7 @@ class Api(NamedTuple):
             return clock_fault("clock-skew", skew)
         if "ignature" in text:
             clock = "" if skew is None else f" (it is not the clock, which differs by {_seconds(skew)})"
-            return FaultFound("app-secret-wrong", app_id=self.plan.app_id, clock=clock)
+            return FaultFound("app-secret-wrong", app_id=self.plan.app_id, clock=clock, told=self.plan.told("secret"))
         return self._other(response)
 
     def _other(self, response: RawResponse) -> FaultFound:

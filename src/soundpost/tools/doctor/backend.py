@@ -20,7 +20,7 @@ def check_as_backend(
     ``outside`` is the base URL at which browsers get in, if they do.
     """
     api = Api(base_url, plan)
-    with Check("backend", examination, lambda found: backend_cause(found, plan, base_url)) as check:
+    with Check("backend", examination, base_url, lambda found: backend_cause(found, plan, base_url)) as check:
         open_in_steps(check, base_url, verify=plan.verify).close()
         with check.step("API") as step:
             accepted = api.request_channels()

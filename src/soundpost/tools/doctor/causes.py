@@ -6,10 +6,13 @@ from typing import Final
 
 from soundpost.tools.doctor.api import Api
 from soundpost.tools.doctor.base_url import BaseUrl
-from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.faults.connection import TOLD_BY_PUBLIC_VARIABLES, TOLD_BY_THE_SERVER
+from soundpost.tools.doctor.findings import FaultFound, one_line
+from soundpost.tools.doctor.hosts import is_this_machine
+from soundpost.tools.doctor.nginx_files import lines_about
 from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.pusher_connection import open_established
-from soundpost.tools.doctor.refusals import MAY_BE_AT_ANOTHER_PATH
+from soundpost.tools.doctor.refusals import MAY_BE_AT_ANOTHER_PATH, path_fault
 from soundpost.tools.doctor.tls import speaks_tls
 
 _UNREACHED: Final = {
@@ -23,9 +26,11 @@ _UNREACHED: Final = {
     "http-timeout": "there is no answer",
     "http-connection-closed": "there is no answer",
 }
+_NOT_THE_SERVER: Final = frozenset((*_UNREACHED, "dns-unknown", "dns-failed", "port-speaks-tls", "api-not-forwarded"))
 _BEHIND_A_PROXY: Final = ("bad-gateway", "http-connection-closed", "upgrade-ignored", "upgrade-refused")
 _REACHED_THE_APP: Final = ("origin-refused", "app-over-quota", "server-over-capacity", "app-disabled")
 _PREFIXES: Final = ("", "/ws", "/wss", "/socket", "/soundpost", "/reverb", "/websocket", "/realtime", "/broadcasting")
+_SHOWN_LINES: Final = 3
 _ANSWERED_BY_API: Final = ("app-secret-wrong", "clock-skew", "app-id-unknown", "app-key-mismatch", "app-disabled")
 
 
@@ -34,6 +39,8 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
     cause: FaultFound | None = None
     if found.code in _UNREACHED:
         cause = _other_port(found, plan, base_url)
+    if found.code == "app-key-unknown":
+        found = FaultFound(found.code, **{**found.facts, "hint": f"{plan.told('key')}{found.facts['hint']}"})
     if cause is None and found.code in _BEHIND_A_PROXY:
         cause = _behind_the_proxy(found, plan, base_url)
     asks_twice = found.code == "app-key-unknown" and base_url.path.endswith("/app")  # wsPath is what comes before /app
@@ -43,17 +50,32 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
 
 
 def backend_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
-    """Return the cause of a backend's fault if the backend uses a public address, else the fault itself."""
+    """Return the cause of a backend's fault if the backend uses another address than the server's, else the fault."""
     inside = plan.inside
     if (
         inside is None
         or inside.unix_socket
-        or not is_public(base_url, plan)
         or found.code in _ANSWERED_BY_API
+        or (inside.is_same_listener(base_url) and inside.scheme == base_url.scheme)
         or not Api(inside, plan).accepts_requests()
     ):
         return found
-    return FaultFound("public-address-in-backend", url=base_url.url, problem=found.message, **inside.facts)
+    if not is_public(base_url, plan) and found.code not in _NOT_THE_SERVER:
+        return found
+    facts = {
+        "url": base_url.url,
+        "problem": found.message,
+        "told": plan.backend_told or "as configured",
+        **inside.facts,
+    }
+    return FaultFound("public-address-in-backend" if is_public(base_url, plan) else "wrong-address-in-backend", **facts)
+
+
+def _situation(told: str) -> str:
+    """Return the situation for the place that tells browsers their address."""
+    if "SOUNDPOST_PUBLIC_" in told:
+        return TOLD_BY_PUBLIC_VARIABLES
+    return TOLD_BY_THE_SERVER if told.endswith((": public_url", ": [server]")) else ""
 
 
 def is_public(base_url: BaseUrl, plan: CheckPlan) -> bool:
@@ -67,24 +89,49 @@ def _other_port(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultF
     for port in plan.public_ports:
         other = base_url._replace(scheme="https", port=port)
         if port != base_url.port and _accepts_browsers(other, plan):
-            problem = _UNREACHED[found.code]
             return FaultFound(
-                "internal-port-in-browser", port=base_url.port, problem=problem, open=port, host=base_url.host
+                "internal-port-in-browser",
+                _situation(plan.public_told),
+                port=base_url.port,
+                problem=_UNREACHED[found.code],
+                open=port,
+                host=base_url.host,
+                right=other.url,
+                told=plan.public_told or "as configured",
             )
     return None
 
 
 def _behind_the_proxy(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound | None:
     """Return the fault of a proxy that reaches the server behind it at a wrong address or scheme."""
-    answered_by = found.facts.get("author", "The proxy")
+    answered_by = found.facts.get("author", "the proxy")
     for inside in dict.fromkeys((plan.backend, plan.inside)):
         if inside is None or inside.is_same_listener(base_url):
             continue
         if speaks_tls(inside):
             return FaultFound("proxy-http-to-tls-server")
         if found.code == "bad-gateway" and _accepts_browsers(inside, plan):
-            return FaultFound("proxy-wrong-upstream", author=answered_by, inside=inside.url.removesuffix(inside.path))
+            return FaultFound(
+                "proxy-wrong-upstream",
+                author=answered_by,
+                inside=inside.origin,
+                address=f"unix:{inside.unix_socket}" if inside.unix_socket else f"{inside.host}:{inside.port}",
+                scheme=inside.scheme,
+                host=inside.host,
+                seen=_seen_in_nginx(inside, plan, base_url),
+            )
     return None
+
+
+def _seen_in_nginx(inside: BaseUrl, plan: CheckPlan, base_url: BaseUrl) -> str:
+    """Return the lines of Nginx's configuration here with another address than the server's, as a sentence."""
+    if not is_this_machine(base_url.host):
+        return ""
+    right = {f"unix:{inside.unix_socket}"} if inside.unix_socket else {f"{inside.host}:{inside.port}"}
+    right |= {f"localhost:{inside.port}"} if inside.is_loopback and not inside.unix_socket else set()
+    wrong = [line for line in lines_about(base_url.host, plan.nginx) if line.address not in right]
+    shown = "; ".join(f"{line.file}, line {line.number}: '{one_line(line.text)}'" for line in wrong[:_SHOWN_LINES])
+    return f" Another address is in {shown}." if shown else ""
 
 
 def _other_path(plan: CheckPlan, base_url: BaseUrl) -> FaultFound | None:
@@ -92,12 +139,7 @@ def _other_path(plan: CheckPlan, base_url: BaseUrl) -> FaultFound | None:
     for prefix in dict.fromkeys([*known, base_url.path.removesuffix("/app"), *_PREFIXES]):
         other = base_url._replace(path=prefix)
         if prefix != base_url.path and _accepts_browsers(other, plan):
-            return FaultFound(
-                "path-prefix-wrong",
-                asked=base_url.socket_path(plan.key),
-                right=other.socket_path(plan.key),
-                prefix=prefix or "(empty)",
-            )
+            return path_fault(base_url.socket_path(plan.key), other.socket_path(plan.key), prefix)
     return None
 
 

@@ -7,28 +7,29 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.environment.placeholders import is_placeholder
 from soundpost.tools.doctor.dotenv import EnvFile, Value
 from soundpost.tools.doctor.env_settings import BUILT_IN, FRONTENDS, EnvSettings
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.hosts import is_loopback, is_unspecified
+from soundpost.tools.doctor.told_address import ToldAddress, app_url_in, public_url_in
 
-EnvCheck = Callable[[EnvSettings, BaseUrl | None], Iterator[FaultFound]]
+EnvCheck = Callable[[EnvSettings, ToldAddress | None], Iterator[FaultFound]]
 _OFF: Final = {"log": "written to the log", "null": "thrown away", "memory": "kept in memory"}
 _HOSTS: Final = ("SOUNDPOST_HOST", "REVERB_HOST", "SOUNDPOST_PUBLIC_HOST", *(f"{each}HOST" for each in FRONTENDS))
 _GROUPS: Final = (("SOUNDPOST_",), ("REVERB_",), ("SOUNDPOST_PUBLIC_",), *((each,) for each in FRONTENDS))
 _LISTENING: Final = ("SOUNDPOST_SERVER_", "REVERB_SERVER_")
 
 
-def contradictions(files: tuple[EnvFile, ...], public: BaseUrl | None) -> list[FaultFound]:
-    """Return all faults of these files together; ``public`` is the base URL given for browsers, if any."""
+def contradictions(files: tuple[EnvFile, ...], public: ToldAddress | None) -> list[FaultFound]:
+    """Return all faults of these files together; ``public`` is the address stated for browsers elsewhere, if any."""
     env = EnvSettings(tuple(file for file in files if not file.source))
     found = [oddity for file in files for oddity in file.oddities]
     found += [fault for check in _CHECKS for fault in check(env, public)]
     return found + [fault for file in files if file.source for fault in _in_source(file)]
 
 
-def _leaks(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _leaks(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     secrets = {value.text for value in env.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET")}
     for name, value in env.every():
         is_ours = re.search(r"(REVERB|SOUNDPOST|PUSHER)\w*SECRET", name) is not None
@@ -36,7 +37,16 @@ def _leaks(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
             yield FaultFound("env-secret-in-frontend", place=value.place)
 
 
-def _shapes(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _placeholders(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
+    for value in env.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET"):
+        if is_placeholder(value.text):
+            yield FaultFound("placeholder-secret", place=value.place)
+    url, place = app_url_in(env), env.named("SOUNDPOST_URL")
+    if url is not None and place is not None and is_placeholder(url.secret):
+        yield FaultFound("placeholder-secret", place=place.place)
+
+
+def _shapes(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     """Yield hosts, ports and schemes that are invalid."""
     for value in env.all_named(*_HOSTS):
         host = value.text.strip()
@@ -55,7 +65,7 @@ def _shapes(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
                 yield FaultFound("env-not-a-scheme", place=value.place, scheme=value.text.strip())
 
 
-def _credentials(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _credentials(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     given = {}
     for name in ("ID", "KEY", "SECRET"):
         first, *others = [*env.all_named(f"SOUNDPOST_APP_{name}", f"REVERB_APP_{name}"), None]
@@ -72,7 +82,7 @@ def _credentials(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFoun
             yield FaultFound("env-credentials-missing", place=one.place, missing=f"the app's {name.lower()}")
 
 
-def _key(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _key(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     frontend, backend = env.frontend("APP_KEY"), env.app("KEY")
     if frontend and backend and frontend.text != backend.text:
         yield FaultFound(
@@ -84,7 +94,7 @@ def _key(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
         )
 
 
-def _empty(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _empty(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     for name in ("APP_KEY", "HOST", "PORT"):
         value = env.present(*(prefix + name for prefix in FRONTENDS))
         if value is not None and not value.text.strip():
@@ -92,7 +102,7 @@ def _empty(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
             yield FaultFound("env-frontend-empty", place=value.place, hint=hint)
 
 
-def _frontend_port(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _frontend_port(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     port = env.frontend("PORT")
     if port is None or env.server_has_tls or env.frontend_scheme != "https" or not _is_set_for_tls(env):
         return
@@ -106,7 +116,7 @@ def _is_set_for_tls(env: EnvSettings) -> bool:
     return env.frontend("SCHEME") is not None or backend is None or backend.text.strip() == "https"
 
 
-def _no_scheme(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _no_scheme(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     scheme, port = env.backend("SCHEME"), env.frontend("PORT")
     if env.frontend("HOST") is None or env.present(*(f"{each}SCHEME" for each in FRONTENDS)) is not None:
         return
@@ -114,23 +124,23 @@ def _no_scheme(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]
         yield FaultFound("env-frontend-no-scheme", scheme="http", place=scheme.place)
 
 
-def _frontend_host(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _frontend_host(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     host = env.frontend("HOST") or env.public("HOST")
     if host is not None and is_loopback(host.text) and _is_production(env, public):
         yield FaultFound("env-frontend-localhost", place=host.place, host=host.text.strip())
 
 
-def _is_production(env: EnvSettings, public: BaseUrl | None) -> bool:
+def _is_production(env: EnvSettings, public: ToldAddress | None) -> bool:
     environment, page = env.named("APP_ENV", "DJANGO_ENV", "FLASK_ENV", "NODE_ENV"), env.named("APP_URL")
     if environment is not None:
         return environment.text.strip().lower() in ("production", "prod", "staging")
     page_host = urlsplit(page.text.strip()).hostname if page else None
     if page_host is not None:
         return not is_loopback(page_host) and not page_host.endswith((".test", ".local"))
-    return public is not None and not is_loopback(public.host)
+    return public is not None and not is_loopback(public.base_url.host)
 
 
-def _schemes_and_ports(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _schemes_and_ports(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     for (prefix,) in _GROUPS:
         scheme, port = env.named(f"{prefix}SCHEME"), env.named(f"{prefix}PORT")
         if scheme and port and (scheme.text.strip(), port.text.strip()) in (("https", "80"), ("http", "443")):
@@ -143,7 +153,7 @@ def _schemes_and_ports(env: EnvSettings, public: BaseUrl | None) -> Iterator[Fau
             )
 
 
-def _backend_scheme(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _backend_scheme(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     scheme, port = env.backend("SCHEME"), env.backend("PORT")
     if scheme is None or port is None or env.server_has_tls or scheme.text.strip() != "https":
         return
@@ -151,7 +161,7 @@ def _backend_scheme(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultF
         yield FaultFound("env-backend-https-internal-port", port=port.text.strip(), place=port.place)
 
 
-def _mixed_ports(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _mixed_ports(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     listening, port = env.named("SOUNDPOST_SERVER_PORT", "REVERB_SERVER_PORT"), env.backend("PORT")
     if listening is None or port is None or env.server_has_tls:
         return
@@ -165,7 +175,7 @@ def _mixed_ports(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFoun
         )
 
 
-def _driver(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _driver(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     if env.app("KEY") is None:
         return
     for name in ("SOUNDPOST_BROADCAST_DRIVER", "BROADCAST_CONNECTION", "BROADCAST_DRIVER"):
@@ -176,13 +186,15 @@ def _driver(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
             return
 
 
-def _public(env: EnvSettings, public: BaseUrl | None) -> Iterator[FaultFound]:
+def _public(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     """Yield settings of the browsers' address that contradict each other."""
-    given = {} if public is None else {"HOST": public.host, "PORT": str(public.port), "SCHEME": public.scheme}
+    url, place = public_url_in(env), env.public("URL")
     for name in ("HOST", "PORT", "SCHEME"):
         said = [value for value in (env.public(name), env.frontend(name)) if value is not None]
-        if name in given:
-            said.append(Value(given[name], "--url"))
+        if url is not None and place is not None and env.public(name) is None:
+            said.insert(0, Value(str(getattr(url, name.lower())), place.place))
+        if public is not None:
+            said.append(Value(str(getattr(public.base_url, name.lower())), public.told))
         for other in said[1:]:
             if not _same(name, said[0].text.strip(), other.text.strip()):
                 yield FaultFound(
@@ -212,6 +224,7 @@ def _in_source(file: EnvFile) -> Iterator[FaultFound]:
 
 _CHECKS: Final[tuple[EnvCheck, ...]] = (
     _leaks,
+    _placeholders,
     _shapes,
     _credentials,
     _key,

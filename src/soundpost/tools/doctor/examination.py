@@ -8,9 +8,12 @@ from typing import Final, Literal, Protocol, Self
 
 from msgspec import Struct
 
+from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.consequences import EarlierFault, cause_of
 from soundpost.tools.doctor.findings import FaultFound
 
-Status = Literal["ok", "fault", "warning", "skipped"]
+Status = Literal["ok", "fault", "warning", "follows", "skipped"]
+"""Result of a step. ``follows``: the step failed, and the reason is a fault that was found before."""
 Explain = Callable[[FaultFound], FaultFound]
 """Function that returns the cause behind a fault, or the fault itself."""
 
@@ -35,13 +38,18 @@ class Step(Struct, frozen=True, kw_only=True):
     """Stable id of the fault; None without one."""
     message: str
     fix: str | None = None
+    """Way out; None without a fault, and for a fault that follows from another one."""
+    follows_from: str | None = None
+    """Id of the fault that was found before and is the reason of this one."""
+    docs: str | None = None
+    """Address of the fault in the documentation."""
 
 
 class ExaminationListener(Protocol):
     """Listener that is called while an examination goes on."""
 
-    def check_began(self, check: str) -> None:
-        """Handle the beginning of a check."""
+    def check_began(self, check: str, base_url: BaseUrl | None) -> None:
+        """Handle the beginning of a check of ``base_url``."""
 
     def step_taken(self, step: Step) -> None:
         """Handle a finished step."""
@@ -52,17 +60,18 @@ class Examination:
 
     def __init__(self, listener: ExaminationListener | None = None) -> None:
         self.steps: list[Step] = []
+        self._earlier: list[EarlierFault] = []
         self._listener = listener
 
     @property
     def faults(self) -> list[Step]:
-        """Return the steps that found a fault; warnings are none."""
+        """Return the steps that found a fault; warnings, and what follows from a fault, are none."""
         return [step for step in self.steps if step.status == "fault"]
 
-    def begin(self, check: str) -> None:
-        """Begin a check."""
+    def begin(self, check: str, base_url: BaseUrl | None = None) -> None:
+        """Begin a check of ``base_url``."""
         if self._listener is not None:
-            self._listener.check_began(check)
+            self._listener.check_began(check, base_url)
 
     def add(self, step: Step) -> None:
         """Record a step."""
@@ -70,16 +79,27 @@ class Examination:
         if self._listener is not None:
             self._listener.step_taken(step)
 
-    def add_found(self, check: str, name: str, found: FaultFound) -> None:
-        """Record a fault or warning as a step."""
+    def add_found(
+        self, check: str, name: str, found: FaultFound, base_url: BaseUrl | None = None, explain: Explain | None = None
+    ) -> None:
+        """Record a fault or warning as a step: one that follows from an earlier fault as such, else its cause.
+
+        ``base_url`` is the address that the check examines. ``explain`` returns the cause behind a fault.
+        """
+        follows_from = cause_of(found.code, check, base_url, self._earlier)
+        told = found if follows_from is not None or explain is None else explain(found)
+        place = str(told.facts.get("place", ""))
+        self._earlier.append(EarlierFault(found.code, follows_from or told.code, base_url, place))
         self.add(
             Step(
                 check=check,
                 name=name,
-                status=found.fault.severity,
-                code=found.code,
-                message=found.message,
-                fix=found.fix,
+                status=told.fault.severity if follows_from is None else "follows",
+                code=told.code,
+                message=told.message,
+                fix=told.fix if follows_from is None else None,
+                follows_from=follows_from,
+                docs=told.fault.docs,
             )
         )
 
@@ -87,16 +107,20 @@ class Examination:
 class Check:
     """Steps that depend on each other; as a context manager the check ends at its first fault, without an exception.
 
-    ``explain`` may replace a fault by its cause before the fault is recorded.
+    ``base_url`` is the address that the check examines. ``explain`` may replace a fault by its cause before the fault
+    is recorded.
     """
 
-    def __init__(self, name: str, examination: Examination, explain: Explain | None = None) -> None:
+    def __init__(
+        self, name: str, examination: Examination, base_url: BaseUrl | None = None, explain: Explain | None = None
+    ) -> None:
         self.name = name
         self._examination = examination
+        self._base_url = base_url
         self._explain = explain
 
     def __enter__(self) -> Self:
-        self._examination.begin(self.name)
+        self._examination.begin(self.name, self._base_url)
         return self
 
     def __exit__(
@@ -122,10 +146,9 @@ class Check:
         if error is None and step.message:
             self._examination.add(Step(check=self.name, name=step.name, status="ok", message=step.message))
         if isinstance(error, FaultFound):
-            found = error if self._explain is None else self._explain(error)
-            self._examination.add_found(self.name, step.name, found)
+            self._examination.add_found(self.name, step.name, error, self._base_url, self._explain)
         for other in step.also_found:
-            self._examination.add_found(self.name, step.name, other)
+            self._examination.add_found(self.name, step.name, other, self._base_url)
 
 
 class ContinuingCheck(Check):

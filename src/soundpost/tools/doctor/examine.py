@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from soundpost.tools.doctor.backend import check_as_backend
-from soundpost.tools.doctor.browser import check_as_browser
+from soundpost.tools.doctor.browser import check_as_browser, with_likely_public
 from soundpost.tools.doctor.contradictions import contradictions
 from soundpost.tools.doctor.delivery_check import check_delivery
 from soundpost.tools.doctor.examination import Check, ContinuingCheck, Examination
@@ -18,6 +18,7 @@ def examine(plan: CheckPlan, examination: Examination) -> None:
         _check_env_files(plan, examination)
     if plan.settings is not None or plan.connections is not None:
         check_machine(plan, examination)
+    plan = with_likely_public(plan)
     browser_access = None
     if plan.public is not None and plan.key:
         browser_access = check_as_browser(plan, plan.public, examination)
@@ -37,7 +38,7 @@ def examine(plan: CheckPlan, examination: Examination) -> None:
 
 def _check_env_files(plan: CheckPlan, examination: Examination) -> None:
     with ContinuingCheck("env", examination) as check:
-        found = contradictions(plan.files, plan.given_public)
+        found = contradictions(plan.files, plan.stated_public)
         if plan.settings is not None:  # the rest of the app is in soundpost.toml
             found = [fault for fault in found if fault.code != "env-credentials-missing"]
         for file in plan.files:

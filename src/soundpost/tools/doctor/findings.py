@@ -13,14 +13,17 @@ _LONGEST: Final = 200
 
 
 class FaultFound(Exception):  # noqa: N818 - reads as the event it names
-    """Fault that was found. ``facts`` fill the templates of its entry; a missing fact raises KeyError."""
+    """Fault that was found. ``facts`` fill the templates of its entry; a missing fact raises KeyError.
 
-    def __init__(self, code: str, **facts: object) -> None:
+    ``situation`` chooses one of the entry's ``other_fixes``; empty for the usual way out.
+    """
+
+    def __init__(self, code: str, situation: str = "", /, **facts: object) -> None:
         self.fault: Fault = FAULTS[code]
         self.code = code
         self.facts = facts
         self.message = _filled(self.fault.message, facts)
-        self.fix = _filled(self.fault.fix, facts)
+        self.fix = _filled(self.fault.other_fixes[situation] if situation else self.fault.fix, facts)
         super().__init__(self.message)
 
 

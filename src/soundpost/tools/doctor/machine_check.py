@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -14,21 +16,27 @@ from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.causes import is_public
 from soundpost.tools.doctor.examination import ContinuingCheck, Examination
 from soundpost.tools.doctor.exchange import fetch
+from soundpost.tools.doctor.faults.machine import ANOTHER_SERVER_RUNS
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.kernel_limits import KernelLimits, read_limits
 from soundpost.tools.doctor.plan import CheckPlan
 
 _RESERVED: Final = 128  # files besides the connections: the server's own, and a reserve for the API
 _BACKLOG: Final = 4096
+_SHOWN_PORTS: Final = 8
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\] (?:Connect call failed \([^)]*\)|[^;:]*)")
 _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "AUTH")
 
 
 def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("/proc")) -> None:
     """Check that the server runs, that the kernel allows enough connections, and that Redis answers."""
-    with ContinuingCheck("machine", examination) as check:
+    with ContinuingCheck("machine", examination, plan.inside) as check:
         for doubt in plan.config_warnings:
             with check.step("Configuration"):
                 raise FaultFound("configuration-warning", reason=doubt)
+        for place in plan.placeholders:
+            with check.step("Credentials") as step:
+                step.also_found.append(FaultFound("placeholder-secret", place=place))
         inside = plan.inside
         if inside is not None:
             with check.step("Server") as step:
@@ -46,7 +54,10 @@ def _server(inside: BaseUrl) -> str:
     except FaultFound as found:
         if found.code == "tcp-refused":
             where = inside.unix_socket or f"{inside.host} port {inside.port}"
-            raise FaultFound("server-not-running", where=where) from None
+            others = _other_servers()
+            raise FaultFound(
+                "server-not-running", ANOTHER_SERVER_RUNS if others else "", where=where, others=others
+            ) from None
         if found.code.startswith(("tcp-", "dns-")):
             raise
         raise FaultFound("port-in-use", port=inside.port, host=inside.host, shown=found.message) from None
@@ -54,6 +65,19 @@ def _server(inside: BaseUrl) -> str:
         shown = f"it answers {response.status}: {response_text(response)}"
         raise FaultFound("port-in-use", port=inside.port, host=inside.host, shown=shown)
     return f"runs at {inside.url}"
+
+
+def _other_servers() -> str:
+    """Return the Soundpost servers of this user that run, as the end of a sentence; empty if none does."""
+    from soundpost.server.processes.control_client import running_servers
+
+    ports = [name for name in running_servers() if name.isdecimal()]
+    if not ports:
+        return ""
+    if len(ports) == 1:
+        return f"; a Soundpost server of yours runs on port {ports[0]}"
+    more = ", …" if len(ports) > _SHOWN_PORTS else ""
+    return f"; Soundpost servers of yours run on the ports {', '.join(ports[:_SHOWN_PORTS])}{more}"
 
 
 def _room(check: ContinuingCheck, plan: CheckPlan, found: KernelLimits) -> None:
@@ -114,5 +138,10 @@ def _redis(scaling: ScalingSettings) -> str:
         asyncio.run(connect())
     except SoundpostError as error:
         code = "redis-login-failed" if any(sign in str(error) for sign in _LOGIN) else "redis-unreachable"
-        raise FaultFound(code, reason=str(error)) from None
+        raise FaultFound(code, reason=_in_words(str(error))) from None
     return f"{servers} answers"
+
+
+def _in_words(reason: str) -> str:
+    """Return the text of an error without the numbers and tuples of Python's socket module."""
+    return _ERRNO.sub(lambda match: os.strerror(int(match[1])).lower(), reason)

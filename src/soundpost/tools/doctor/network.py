@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from soundpost.tools.doctor import timeouts
 from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.faults.connection import PORT_OF_A_PROXY
 from soundpost.tools.doctor.findings import FaultFound
 
 _NO_ROUTE: Final = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
@@ -80,13 +81,13 @@ def connect(base_url: BaseUrl, addresses: list[SocketAddress], timeout: float | 
 
 
 def _unreached(base_url: BaseUrl, address: SocketAddress, error: OSError, timeout: float) -> FaultFound:
+    where = base_url.host if base_url.host == str(address) else f"{base_url.host} ({address})"
     if error.errno in _REFUSED or (base_url.unix_socket and error.errno == errno.ENOENT):
-        return FaultFound("tcp-refused", host=base_url.host, port=base_url.port, address=address)
+        situation = PORT_OF_A_PROXY if base_url.port in (80, 443) else ""
+        return FaultFound("tcp-refused", situation, where=where, port=base_url.port)
     if isinstance(error, TimeoutError) and error.errno not in _NO_ROUTE:
-        return FaultFound(
-            "tcp-timeout", host=base_url.host, port=base_url.port, address=address, seconds=f"{timeout:g}"
-        )
-    return FaultFound("tcp-unreachable", host=base_url.host, address=address, reason=_why(error))
+        return FaultFound("tcp-timeout", where=where, port=base_url.port, address=address, seconds=f"{timeout:g}")
+    return FaultFound("tcp-unreachable", where=where, reason=_why(error))
 
 
 def _why(error: OSError) -> str:

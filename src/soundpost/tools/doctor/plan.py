@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
 
 from soundpost.config.settings import Settings
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.dotenv import EnvFile
+from soundpost.tools.doctor.told_address import ToldAddress
+
+
+class UnknownPublic(NamedTuple):
+    """Reason why the address for browsers is not known, and the address to try: that of a proxy, or None."""
+
+    reason: str
+    guess: BaseUrl | None
+    tried: str = ""
+    """Fault that was met at ``guess``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,10 +29,16 @@ class CheckPlan:
 
     public: BaseUrl | None = None
     """Base URL to which browsers connect."""
-    given_public: BaseUrl | None = None
-    """Same as ``public`` if given on the command line; settings in files are compared with it."""
+    public_told: str = ""
+    """Place that tells ``public``: ``--url``, ``.env: SOUNDPOST_PUBLIC_PORT``, ``soundpost.toml: public_url``."""
+    stated_public: ToldAddress | None = None
+    """Address for browsers on the command line or in the configuration; variables in files are compared with it."""
+    unknown_public: UnknownPublic | None = None
+    """Set if nothing says where browsers connect, and ``public`` is the server's own address."""
     backend: BaseUrl | None = None
     """Base URL to which applications publish."""
+    backend_told: str = ""
+    """Place that tells ``backend``."""
     inside: BaseUrl | None = None
     """Base URL at which the server configured here listens."""
     key: str = ""
@@ -39,10 +57,21 @@ class CheckPlan:
     config_warnings: tuple[str, ...] = ()
     """Warnings from reading the configuration."""
     files: tuple[EnvFile, ...] = ()
+    placeholders: tuple[str, ...] = ()
+    """Places, other than ``files``, whose secret is a well-known example."""
+    nginx: Path = Path("/etc/nginx")
+    """Folder of Nginx's configuration on this machine."""
+    credentials_told: Mapping[str, str] = field(default_factory=dict)
+    """Places that tell ``key``, ``app_id`` and ``secret``, as far as they are files or options."""
     public_ports: tuple[int, ...] = (443,)
     """Ports at which browsers usually find a server with TLS."""
     clock: Callable[[], float] = time.time
     """Clock that returns seconds since 1970."""
+
+    def told(self, credential: str) -> str:
+        """Return the place that tells a credential, as a part of a sentence; empty if it is not known."""
+        place = self.credentials_told.get(credential)
+        return f" ({place})" if place else ""
 
     @property
     def can_publish(self) -> bool:

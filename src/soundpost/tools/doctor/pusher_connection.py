@@ -10,6 +10,7 @@ from soundpost.tools.doctor import timeouts
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import open_connection
 from soundpost.tools.doctor.findings import FaultFound, one_line
+from soundpost.tools.doctor.refusals import path_fault
 from soundpost.tools.doctor.socket_session import (
     ConnectionClosedError,
     NothingReceivedError,
@@ -82,8 +83,7 @@ def refusal_fault(code: int, reason: str, base_url: BaseUrl, key: str, origin: s
         return FaultFound("origin-refused", origin=origin or "an unknown origin (none was sent)", host=host)
     if code == codes.PATH_NOT_FOUND:
         right = _right_path(reason).replace("KEY", quote(key, safe=""))
-        prefix = right.partition("/app/")[0] or "(empty)"
-        return FaultFound("path-prefix-wrong", asked=base_url.socket_path(key), right=right, prefix=prefix)
+        return path_fault(base_url.socket_path(key), right, right.partition("/app/")[0])
     if code in _CODES:
         return FaultFound(_CODES[code])
     return FaultFound("pusher-error", reason=one_line(reason) or "no reason given", close=code or "no code")

@@ -15,6 +15,7 @@ from soundpost.tools.doctor.answered_by import (
 )
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse
+from soundpost.tools.doctor.faults.proxy import NO_PATH
 from soundpost.tools.doctor.findings import FaultFound, one_line
 
 MAY_BE_AT_ANOTHER_PATH: Final = frozenset(
@@ -72,10 +73,15 @@ def proxy_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> FaultFo
         return FaultFound("login-required")
     if status == 403 and is_page(response):
         return FaultFound("forbidden", author=who, asked=asked)
-    if status == 503 and who == "The server":
+    if status == 503 and who == "the server":
         return FaultFound("server-over-capacity")
     codes = {429: "rate-limited", 502: "bad-gateway", 503: "service-unavailable", 504: "gateway-timeout"}
     return FaultFound(codes[status], author=who) if status in codes else None
+
+
+def path_fault(asked: str, right: str, prefix: str) -> FaultFound:
+    """Return the fault of the path ``asked``, where ``right`` is right; ``prefix`` is what stands before its /app."""
+    return FaultFound("path-prefix-wrong", "" if prefix else NO_PATH, asked=asked, right=right, prefix=prefix)
 
 
 def _redirect(base_url: BaseUrl, location: str) -> FaultFound:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from soundpost.tools.doctor import timeouts
 from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.faults.connection import PORT_OF_A_PROXY
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.network import connect, look_up_addresses
 from soundpost.wire.doctor_mark import DOCTOR
@@ -24,6 +25,7 @@ _WRONG_NAME: Final = (62, 64)
 _SOON: Final = 14  # days
 _PLAIN: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 _OLD: Final = ("UNSUPPORTED_PROTOCOL", "PROTOCOL_VERSION", "VERSION_TOO_LOW")
+_NGINX: Final = re.compile(rb"^Server: (nginx|openresty)", re.IGNORECASE | re.MULTILINE)
 _LEAD: Final = re.compile(r"^\[[^\]]*\]\s*|\s*\(_ssl\.c:\d+\)$")
 
 
@@ -124,7 +126,9 @@ def _plain_fault(base_url: BaseUrl) -> FaultFound:
             sock.sendall("\r\n".join([*lines, "", ""]).encode())
             said = sock.recv(1000)
     if said.startswith(b"HTTP/"):
-        return FaultFound("port-speaks-http", host=base_url.host, port=base_url.port)
+        is_proxy = base_url.port == 443 or _NGINX.search(said) is not None
+        situation = PORT_OF_A_PROXY if is_proxy else ""
+        return FaultFound("port-speaks-http", situation, host=base_url.host, port=base_url.port)
     return FaultFound(
         "port-not-http", host=base_url.host, port=base_url.port, shown=repr(one_line(said)) if said else "nothing"
     )

@@ -6,7 +6,21 @@ from typing import Final
 
 from soundpost.tools.doctor.faults.fault import Fault
 
+PORT_OF_A_PROXY: Final = "the port is a proxy's"
+TOLD_BY_PUBLIC_VARIABLES: Final = "a variable SOUNDPOST_PUBLIC_… tells the address"
+TOLD_BY_THE_SERVER: Final = "the server's own configuration tells the address"
+_CERTBOT: Final = "'certbot certonly --webroot -w /var/www/html -d {host}'"
+
 FAULTS: Final = (
+    Fault(
+        "public-address-unknown",
+        "nothing says where browsers connect: {reason}{tried}",
+        "Browsers reach such a server through a proxy only, which has a port and a scheme of its own. The doctor "
+        "examines the server itself instead.",
+        'Write public_url = "{guess}" under [server] in soundpost.toml (or SOUNDPOST_PUBLIC_URL), with the port if it '
+        "is not the usual one; then call the doctor again.",
+        "warning",
+    ),
     Fault(
         "mixed-content",
         "the page is {origin}, but it is to connect without TLS to {url}: browsers forbid that",
@@ -30,16 +44,19 @@ FAULTS: Final = (
     ),
     Fault(
         "tcp-refused",
-        "nothing listens on port {port} of {host} ({address}): connection refused",
+        "nothing listens on port {port} of {where}: connection refused",
         "The machine answered, and said that no program has this port open. So it is no firewall that drops packets: "
         "the program does not run, or listens on another port or on 127.0.0.1 only.",
-        "Start it (Soundpost: 'soundpost start'; Nginx: 'systemctl start nginx'), or correct the port. "
-        "'ss -ltnp' on the server shows who listens where; a program that listens on 127.0.0.1 is not reachable from "
-        "outside.",
+        "Start the server ('soundpost start'), or correct the port. 'ss -ltnp' on the server's machine shows who "
+        "listens where. A program that listens on 127.0.0.1 is not reachable from outside.",
+        other_fixes={
+            PORT_OF_A_PROXY: "Start the proxy (Nginx: 'systemctl start nginx'), and let it listen there: "
+            "'listen {port} ssl;'. 'ss -ltnp' on its machine shows who listens where."
+        },
     ),
     Fault(
         "tcp-timeout",
-        "port {port} of {host} ({address}) did not answer within {seconds} s, not even with a refusal",
+        "port {port} of {where} did not answer within {seconds} s, not even with a refusal",
         "Packets disappear: nearly always a firewall that drops them (the cloud provider's security group, ufw, "
         "iptables), a wrong address, or a machine that is off or overloaded. From the server itself its own public "
         "address is sometimes not reachable (hairpin NAT) while it is for everybody else.",
@@ -48,7 +65,7 @@ FAULTS: Final = (
     ),
     Fault(
         "tcp-unreachable",
-        "there is no way to {host} ({address}): {reason}",
+        "there is no way to {where}: {reason}",
         "A router, or this machine itself, says that the address cannot be reached: no route, or a network that is "
         "down.",
         "Check the address in DNS, and this machine's network (VPN, IPv6 that is only half set up).",
@@ -63,18 +80,28 @@ FAULTS: Final = (
     ),
     Fault(
         "internal-port-in-browser",
-        "browsers are sent to port {port}, where {problem}; but port {open} of {host} serves this app with TLS",
+        "browsers are sent to port {port} ({told}), where {problem}; port {open} of {host} serves this app with TLS",
         "The port on which the daemon listens (8080) was given to the browser. From outside there is only the port "
         "on which Nginx terminates TLS.",
         "Give the browser {open}: VITE_REVERB_PORT={open}, VITE_REVERB_SCHEME=https (wsPort and wssPort: {open}, "
         "forceTLS: true), and build the frontend again. The backend keeps the internal port.",
+        other_fixes={
+            TOLD_BY_PUBLIC_VARIABLES: "Remove the variables SOUNDPOST_PUBLIC_… ({told}), and say the whole address "
+            "once: SOUNDPOST_PUBLIC_URL={right}, or public_url under [server] in soundpost.toml. Then restart the "
+            "application. SOUNDPOST_PORT, for the backend, stays as it is.",
+            TOLD_BY_THE_SERVER: 'Write public_url = "{right}" under [server] in soundpost.toml (or '
+            "SOUNDPOST_PUBLIC_URL={right}); now the address comes from {told}. The server keeps its own port.",
+        },
     ),
     Fault(
         "port-speaks-http",
         "port {port} of {host} speaks plain HTTP, but is asked for https",
         "TLS was asked of a port that has none: the daemon's own port (8080), or 'listen 443' without 'ssl' in Nginx.",
-        "Either use scheme http for this address, or the port with TLS (443 of Nginx). In Nginx: 'listen 443 ssl;' "
-        "with ssl_certificate and ssl_certificate_key.",
+        "Use the scheme http for this address, or the port that has TLS (443 of Nginx).",
+        other_fixes={
+            PORT_OF_A_PROXY: "In Nginx: 'listen {port} ssl;' with ssl_certificate and ssl_certificate_key in the "
+            "server block, then 'nginx -t && systemctl reload nginx'. 'soundpost deploy nginx' prints the whole file."
+        },
     ),
     Fault(
         "port-speaks-tls",
@@ -141,20 +168,20 @@ FAULTS: Final = (
         "the certificate is not for {host}, but for {names}",
         "Another site's certificate: the name has no server block of its own, or the address is used in place of "
         "the name.",
-        "Connect by a name in the certificate, or get one for {host} ('certbot --nginx -d {host}').",
+        f"Connect by a name in the certificate, or get one for {{host}} ({_CERTBOT}).",
     ),
     Fault(
         "certificate-self-signed",
         "the certificate of {host} is self-signed: browsers do not trust it",
         "Nobody they know vouches for it. pusher-js shows no warning page: the connection just fails.",
-        "Get one from Let's Encrypt ('certbot --nginx -d {host}'); for development, mkcert makes one your own browser "
+        f"Get one from Let's Encrypt ({_CERTBOT}); for development, mkcert makes one your own browser "
         "trusts. To look past it here: --insecure.",
     ),
     Fault(
         "certificate-untrusted",
         "the certificate of {host} was issued by {issuer}, whom this machine does not trust",
         "A private certificate authority (a company's own, mkcert's), or a TLS-inspecting proxy on the way.",
-        "Get a public certificate ('certbot --nginx -d {host}'), or install that authority on every client; here it "
+        f"Get a public certificate ({_CERTBOT}), or install that authority on every client; here it "
         "is enough to set SSL_CERT_FILE to its file.",
     ),
     Fault(

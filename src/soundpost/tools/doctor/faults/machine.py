@@ -7,6 +7,8 @@ from typing import Final
 from soundpost.documentation import page
 from soundpost.tools.doctor.faults.fault import Fault
 
+ANOTHER_SERVER_RUNS: Final = "another Soundpost server of this user runs"
+
 FAULTS: Final = (
     Fault(
         "configuration-invalid",
@@ -23,16 +25,21 @@ FAULTS: Final = (
     ),
     Fault(
         "server-not-running",
-        "nothing listens on {where}, where the server configured here should be",
+        "nothing listens on {where}, where the server configured here should be{others}",
         "It was not started, or has ended.",
         "'soundpost start', or under Supervisor 'supervisorctl start soundpost', then look into its log.",
+        other_fixes={
+            ANOTHER_SERVER_RUNS: "Is the running server the one you mean? Then call the doctor where its settings are: "
+            "in the folder of its soundpost.toml, or as 'manage.py soundpost doctor' or 'flask soundpost doctor'. If "
+            "not: 'soundpost start'."
+        },
     ),
     Fault(
         "port-in-use",
         "port {port} of {host} is taken by something else than the server configured here: {shown}",
         "Another program has the port, so Soundpost cannot start on it.",
-        "'ss -ltnp' shows who it is. Stop it, or choose another port (SOUNDPOST_SERVER_PORT, and 'proxy_pass' in "
-        "Nginx).",
+        "'ss -ltnp' shows who it is. Stop it, or choose another port: SOUNDPOST_SERVER_PORT (port under [server]), in "
+        "Nginx the 'upstream' block or 'proxy_pass', for applications SOUNDPOST_PORT.",
     ),
     Fault(
         "open-files-too-low",

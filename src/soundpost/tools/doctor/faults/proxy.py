@@ -12,6 +12,8 @@ _THREE_LINES: Final = (
     "'soundpost deploy nginx' prints the whole file."
 )
 
+NO_PATH: Final = "the right path is none"
+
 FAULTS: Final = (
     Fault(
         "upgrade-header-lost",
@@ -38,6 +40,10 @@ FAULTS: Final = (
         "The path in front of /app differs between the browser's settings, the proxy and the server.",
         "Use the path '{prefix}' in the address: wsPath: '{prefix}' in laravel-echo, SOUNDPOST_PATH={prefix} for the "
         "backend, SOUNDPOST_SERVER_PATH if the proxy does not take it away.",
+        other_fixes={
+            NO_PATH: "Leave the path out: no wsPath in laravel-echo, no path in public_url (SOUNDPOST_PUBLIC_URL), no "
+            "SOUNDPOST_PUBLIC_PATH; no SOUNDPOST_PATH for the backend."
+        },
     ),
     Fault(
         "path-not-forwarded",
@@ -88,17 +94,21 @@ FAULTS: Final = (
     Fault(
         "bad-gateway",
         "{author} answers 502: it gets no answer from the server behind it",
-        "The server does not run, or 'proxy_pass' names the wrong port, or the wrong one of http:// and https://.",
-        "On the server: does 'curl -i http://127.0.0.1:8080/up' answer? If not, start Soundpost. If so, correct "
-        "'proxy_pass' to 'http://127.0.0.1:8080'. Nginx's reason is in /var/log/nginx/error.log.",
+        "The server does not run, or Nginx has a wrong port for it (in the 'upstream' block, or in 'proxy_pass'), or "
+        "the wrong one of http:// and https://.",
+        "On the server: does 'curl -i http://127.0.0.1:8080/up' answer? If not, start Soundpost. If so, correct Nginx: "
+        "'server 127.0.0.1:8080;' in the block 'upstream soundpost', or 'proxy_pass http://127.0.0.1:8080;' without "
+        "such a block. Nginx's reason is in /var/log/nginx/error.log.",
     ),
     Fault(
         "proxy-wrong-upstream",
         "{author} answers 502, while the server runs well at {inside}",
-        "'proxy_pass' names another port than the server has, or says https:// to a server without TLS; or Nginx is "
-        "in a container in which 127.0.0.1 is itself.",
-        "Set 'proxy_pass {inside};' in Nginx (in a container: the service's name in place of 127.0.0.1), and reload "
-        "it.",
+        "Nginx has another port for the server than the server's own: in the 'upstream' block, which 'soundpost deploy "
+        "nginx' writes, or in 'proxy_pass' itself. Or it says https:// to a server without TLS; or Nginx is in a "
+        "container in which 127.0.0.1 is itself.",
+        "In Nginx: 'server {address};' in the block 'upstream soundpost' (without such a block 'proxy_pass {inside};') "
+        "and 'proxy_pass {scheme}://…'; then 'nginx -t && systemctl reload nginx'. In a container: the service's name "
+        "in place of {host}.{seen}",
     ),
     Fault(
         "proxy-http-to-tls-server",

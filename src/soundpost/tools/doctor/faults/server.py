@@ -73,11 +73,19 @@ FAULTS: Final = (
     ),
     Fault(
         "public-address-in-backend",
-        "the backend publishes to {url}, which fails ({problem}), while the server answers it at {inside}",
+        "the backend publishes to {url} ({told}), which fails ({problem}), while the server answers it at {inside}",
         "The public address was given to the backend. It leads out of the machine and back in through the proxy, "
         "where redirects, challenges and firewalls wait.",
         "Let the backend publish inside: SOUNDPOST_HOST={host}, SOUNDPOST_PORT={port}, SOUNDPOST_SCHEME={scheme} "
         "(REVERB_HOST, REVERB_PORT, REVERB_SCHEME). Browsers keep the public address.",
+    ),
+    Fault(
+        "wrong-address-in-backend",
+        "the backend publishes to {url} ({told}), which fails ({problem}), while the server answers it at {inside}",
+        "Host, port or scheme of the backend are not those of the server.",
+        "Let the backend publish to the server: SOUNDPOST_HOST={host}, SOUNDPOST_PORT={port}, "
+        "SOUNDPOST_SCHEME={scheme} (REVERB_HOST, REVERB_PORT, REVERB_SCHEME). Where SOUNDPOST_URL says the address, "
+        "correct it there.",
     ),
     Fault(
         "backend-through-proxy",
@@ -95,10 +103,11 @@ FAULTS: Final = (
     ),
     Fault(
         "api-not-forwarded",
-        "{url} serves the WebSocket, but not the HTTP API: {asked} is answered with {status} by {author}",
-        "The proxy forwards /app, but not /apps, to which applications publish.",
-        "Let applications publish inside (http://127.0.0.1:8080; tell it to me with --backend-url). Or forward /apps "
-        "as well: 'location /apps { proxy_pass http://127.0.0.1:8080; }'.",
+        "there is no HTTP API at {url}: {asked} is answered with {status} by {author}",
+        "The proxy forwards /app, but not /apps, to which applications publish; or something else than Soundpost "
+        "answers there.",
+        "Let applications publish inside (http://127.0.0.1:8080; --backend-url tells it to the doctor). Or forward "
+        "/apps as well: 'location /apps/ { proxy_pass http://127.0.0.1:8080; }'.",
     ),
     Fault(
         "api-redirected",
@@ -108,13 +117,13 @@ FAULTS: Final = (
     ),
     Fault(
         "app-id-unknown",
-        "the server has no app with the id '{app_id}'",
+        "the server has no app with the id '{app_id}'{told}",
         "SOUNDPOST_APP_ID / REVERB_APP_ID of the backend is another than the server's, or another server answers.",
         "Compare it with 'id' in the server's soundpost.toml or .env.",
     ),
     Fault(
         "app-key-mismatch",
-        "the key '{key}' is not that of app {app_id}",
+        "the key '{key}'{told} is not that of app {app_id}",
         "Id and key belong to different apps.",
         "Take id, key and secret from one and the same app.",
     ),
@@ -127,7 +136,7 @@ FAULTS: Final = (
     ),
     Fault(
         "app-secret-wrong",
-        "the signature was refused: the secret is not that of app {app_id}{clock}",
+        "the signature was refused: the secret{told} is not that of app {app_id}{clock}",
         "Key and id are right, the secret is not.",
         "Copy SOUNDPOST_APP_SECRET / REVERB_APP_SECRET from the server to the backend again, without quotes and "
         "spaces; restart both (Laravel: 'php artisan config:clear').",

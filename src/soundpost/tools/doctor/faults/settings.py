@@ -22,6 +22,13 @@ FAULTS: Final = (
         "frontend again. The browser needs the key only.",
     ),
     Fault(
+        "placeholder-secret",
+        "{place} is an example out of documentation, which everybody knows",
+        "With the secret anybody can publish and read private channels.",
+        "Make new credentials ('soundpost init' does), and give them to server and backend.",
+        "warning",
+    ),
+    Fault(
         "env-frontend-key-differs",
         "{place} is '{frontend}', but the app's key is '{backend}' ({other})",
         "The browser would be refused with 4001.",
@@ -133,7 +140,7 @@ FAULTS: Final = (
         "env-public-differs",
         "{place} sends browsers to {first}, {other} to {second}",
         "Two settings for one thing: where browsers connect.",
-        "Make them the same.",
+        "Make them the same; then build the frontend again, for its values are built in.",
     ),
     Fault(
         "env-wss-port-missing",

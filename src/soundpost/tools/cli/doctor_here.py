@@ -1,0 +1,181 @@
+"""What the configuration of this folder says to the doctor: addresses, the app, the server's machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from soundpost.config import Loaded, ServerSettings
+from soundpost.config.application import ApplicationServer
+from soundpost.config.load import LOCAL_HOSTS
+from soundpost.core.app_settings import AppSettings
+from soundpost.environment.placeholders import is_placeholder
+from soundpost.environment.toml_document import FILE_NAME
+from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address, published_address
+from soundpost.tools.cli.calling_application import calling_application
+from soundpost.tools.cli.running import find_running
+from soundpost.tools.doctor import CheckPlan
+from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
+from soundpost.tools.doctor.env_settings import EnvSettings
+from soundpost.tools.doctor.hosts import is_loopback, is_unspecified
+from soundpost.tools.doctor.plan import UnknownPublic
+from soundpost.tools.doctor.told_address import ToldAddress, app_url_in, backend_in, places_of, public_in
+from soundpost.wire.addresses import is_loopback_host
+
+_OF_APPLICATIONS: Final = ("SOUNDPOST_PUBLIC_", "SOUNDPOST_BROADCAST_", "SOUNDPOST_URL", "SOUNDPOST_DELIVER")
+"""Settings of an application, which the server does not know."""
+_PARTS: Final = ("URL", "HOST", "PORT", "SCHEME")
+
+
+class PublicHere(NamedTuple):
+    """Address for browsers by the configuration here."""
+
+    address: ToldAddress
+    is_stated: bool
+    """True if a setting for it says the address: ``public_url``, or ``SOUNDPOST_PUBLIC_…``."""
+    is_known: bool
+    """True if the address can be right: false for the own address of a server that listens on loopback only, while the
+    configuration speaks of another name, or of none at all."""
+
+
+def public_here(loaded: Loaded, here: EnvSettings, config: Path | None) -> PublicHere:
+    """Return the address for browsers; ``here`` are the variables of environment and ``.env``."""
+    address = _place_of(browser_address(loaded))
+    public = loaded.public
+    if any(part is not None for part in (public.host, public.port, public.scheme, public.path)):
+        told = places_of(here.public(part) for part in _PARTS) or _configured_public(config)
+        is_known = public.host is not None or not _is_behind_a_proxy(loaded)
+        return PublicHere(ToldAddress(address, told), is_stated=is_known, is_known=is_known)
+    frontend = public_in(here)
+    if frontend is not None:
+        return PublicHere(frontend, is_stated=False, is_known=True)
+    told = _published_places(here) if loaded.backend.host is not None else ""
+    told = told or f"{config or FILE_NAME}: [server]"
+    return PublicHere(ToldAddress(address, told), is_stated=False, is_known=not _is_behind_a_proxy(loaded))
+
+
+def _configured_public(config: Path | None) -> str:
+    application = _application()
+    if application is not None and any(application.public.values()):
+        return application.place
+    return f"{config or FILE_NAME}: public_url"
+
+
+def _application() -> ApplicationServer | None:
+    """Return the server of the application whose command this is; None without one."""
+    calling = calling_application()
+    return None if calling is None else calling.server
+
+
+def unknown_public(loaded: Loaded) -> UnknownPublic:
+    """Return why nobody knows where browsers connect, and the address that is worth a try."""
+    server = loaded.settings.server
+    where = "on a Unix socket" if server.unix_socket is not None else f"on {server.host}"
+    if server.hostname is None or is_loopback_host(server.hostname):
+        return UnknownPublic(f"the server listens {where} only", None)
+    guess = BaseUrl("https", server.hostname, 443, server.path)
+    return UnknownPublic(f"hostname is {server.hostname}, but the server listens {where} only", guess)
+
+
+def backend_here(loaded: Loaded, here: EnvSettings) -> ToldAddress | None:
+    """Return the address to which applications publish; None for a server on a Unix socket only."""
+    application = _application()
+    if application is not None:
+        return ToldAddress(_place_of(published_address(loaded)), application.place)
+    if app_url_in(here) is not None:
+        return backend_in(here)
+    if loaded.backend.host is None and loaded.settings.server.unix_socket is not None:
+        return None
+    told = _published_places(here) or "the server's own address"
+    return ToldAddress(_place_of(published_address(loaded)), told)
+
+
+def inside_of(server: ServerSettings) -> BaseUrl:
+    """Return the address at which the server listens, for programs of its machine."""
+    inside = _place_of(local_address(server))
+    if server.unix_socket is not None:
+        inside = inside._replace(host="localhost", port=80, unix_socket=server.unix_socket)
+    return inside
+
+
+def running_here(plan: CheckPlan, loaded: Loaded) -> CheckPlan:
+    """Return the plan, filled from the server that runs here with credentials for one run, if there is one."""
+    running = find_running(None, loaded.settings.server.port)
+    if running is None:
+        return plan
+    place = parse_base_url(running.url)
+    return replace(
+        plan,
+        public=place,
+        backend=place,
+        inside=place,
+        settings=loaded.settings,
+        key=running.key,
+        app_id=running.app_id,
+        secret=running.secret,
+    )
+
+
+def chosen_app(loaded: Loaded, app_id: str, key: str) -> AppSettings | None:
+    """Return the configured app with this id and key, of which either may be empty; None if there is none."""
+    for app in loaded.settings.apps:
+        if app_id in ("", app.id) and key in ("", app.key):
+            return app
+    return None
+
+
+def allowed_origin(app: AppSettings, public: BaseUrl) -> str | None:
+    """Return an origin that the app allows; None if it allows any, or patterns only."""
+    if "*" in app.allowed_origins:
+        return None
+    plain = [origin for origin in app.allowed_origins if "*" not in origin]
+    if not plain:
+        return None
+    return plain[0].rstrip("/") if "://" in plain[0] else f"{public.scheme}://{plain[0]}"
+
+
+def config_warnings(loaded: Loaded) -> tuple[str, ...]:
+    """Return the configuration's warnings, without those of settings that are an application's."""
+    return tuple(each for each in loaded.warnings if not any(name in each for name in _OF_APPLICATIONS))
+
+
+def tls_ports(loaded: Loaded) -> tuple[int, ...]:
+    """Return the ports at which browsers may find TLS: the usual one, and that of ``public_url``."""
+    url = loaded.settings.server.public_url
+    address = None if url is None else parse_base_url(url)
+    return (443,) if address is None or not address.is_tls else tuple(dict.fromkeys((address.port, 443)))
+
+
+def placeholders_in(loaded: Loaded, plan: CheckPlan) -> tuple[str, ...]:
+    """Return the places of secrets that are well-known examples, other than the files that are examined."""
+    application = _application()
+    own = "" if application is None else application.app["secret"]
+    in_files = {value.text for file in plan.files for value in file.values.values()}
+    return tuple(
+        f"the secret of app {app.id}" + (f" in {application.place}" if application and app.secret == own else "")
+        for app in loaded.settings.apps
+        if is_placeholder(app.secret) and app.secret not in in_files
+    )
+
+
+def _is_behind_a_proxy(loaded: Loaded) -> bool:
+    """Tell whether browsers need a proxy to reach the server, and nothing says the proxy's address.
+
+    A server on loopback without any name is one for development: its browsers are on the same machine.
+    """
+    server, told = loaded.settings.server, loaded.backend.host
+    if told is not None and told not in LOCAL_HOSTS:
+        return False
+    if server.unix_socket is not None:
+        return told is None
+    has_name = server.hostname is not None and not (is_loopback(server.hostname) or is_unspecified(server.hostname))
+    return has_name and is_loopback_host(server.host) and server.tls.certificate is None
+
+
+def _published_places(here: EnvSettings) -> str:
+    return places_of(here.backend(part) for part in ("HOST", "PORT", "SCHEME"))
+
+
+def _place_of(address: ServerAddress) -> BaseUrl:
+    return BaseUrl(address.scheme, address.host, address.port, address.path)
