@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,12 @@ from support.browser import Browser
 from support.harness import running_server, until
 from support.uvicorn_process import running_uvicorn
 
-PACKAGES = Path(__file__).parent / "node_modules"
-
 
 def test_a_button_in_one_window_changes_the_other(
     browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, code in FILES.items():
         (tmp_path / name).write_text(code)
-    (tmp_path / "static").mkdir()
-    for file in ("pusher-js/dist/web/pusher.min.js", "laravel-echo/dist/echo.iife.js"):
-        shutil.copy(PACKAGES / file, tmp_path / "static")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     with (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -55,17 +56,45 @@ useEchoNotification<InvoicePaid>('App.Models.User.7', (notification) => {
 """
 
 
-@pytest.mark.parametrize("framework", ["react", "vue"])
-def test_hooks_know_the_payloads(tmp_path: Path, framework: str) -> None:
-    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
-    (tmp_path / "events.d.ts").write_text(declarations(events_in(["support.shop_events"])))
-    (tmp_path / "component.ts").write_text(COMPONENT % {"framework": framework})
-    done = subprocess.run(
-        [str(NODE_MODULES / ".bin" / "tsc"), *OPTIONS, "events.d.ts", "component.ts"],
-        cwd=tmp_path,
+PAGE = (Path(__file__).parents[2] / "docs/typescript.md").read_text()
+
+
+def compiled(folder: Path, *files: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(NODE_MODULES / ".bin" / "tsc"), *OPTIONS, *files],
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=120,
         check=False,
     )
+
+
+@pytest.mark.parametrize("framework", ["react", "vue"])
+def test_the_code_of_the_page_compiles(tmp_path: Path, framework: str) -> None:
+    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    (events,) = re.findall(r"```ts\n(export interface.*?)```", PAGE, re.DOTALL)
+    (echo,) = re.findall(r"```ts\n(// echo\.ts.*?)```", PAGE, re.DOTALL)
+    hooks = "\n".join(re.findall(r"```tsx\n(.*?)```", PAGE, re.DOTALL))
+    package = f"@laravel/echo-{framework}"
+    (tmp_path / "events.d.ts").write_text(f"{events}\nexport {{}};\n")
+    (tmp_path / "echo.ts").write_text(echo.replace("@laravel/echo-react", package))
+    (tmp_path / "component.ts").write_text(
+        f"import {{ useEcho, useEchoPublic }} from '{package}';\n"
+        "declare function setEta(eta: string): void;\ndeclare function setBid(bid: string): void;\n"
+        f"const id = 7;\n{hooks}"
+    )
+    done = compiled(tmp_path, "events.d.ts", "echo.ts", "component.ts")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    without_type = hooks.replace("<Events['.price.tick']>", "")
+    (tmp_path / "component.ts").write_text((tmp_path / "component.ts").read_text().replace(hooks, without_type))
+    assert "'tick' is of type 'unknown'" in compiled(tmp_path, "events.d.ts", "component.ts").stdout
+
+
+@pytest.mark.parametrize("framework", ["react", "vue"])
+def test_hooks_know_the_payloads(tmp_path: Path, framework: str) -> None:
+    (tmp_path / "node_modules").symlink_to(NODE_MODULES)
+    (tmp_path / "events.d.ts").write_text(declarations(events_in(["support.shop_events"])))
+    (tmp_path / "component.ts").write_text(COMPONENT % {"framework": framework})
+    done = compiled(tmp_path, "events.d.ts", "component.ts")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -33,16 +33,37 @@ def say(request):
 """
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> DocsProject:
-    """The project of the page in embedded mode, with a command and a view that publish, beside another app's file."""
-    project = DocsProject(tmp_path_factory.mktemp("project"))
+SETTINGS = """
+import os
+
+SOUNDPOST = {
+    "DRIVER": "embedded",
+    "APP_ID": "1",
+    "KEY": "key-of-settings",
+    "SECRET": "secret-of-settings",
+    "SITE_URL": os.environ.get("SITE", "http://127.0.0.1:1"),
+}
+"""
+
+
+def embedded_project(folder: Path) -> DocsProject:
+    """Make the project of the page in embedded mode, beside a ``soundpost.toml`` of another app."""
+    project = DocsProject(folder)
     project.start_django()
     project.add_page("django.md", keep=["mysite/settings.py"])
-    folder = project.folder
     with (folder / "mysite/settings.py").open("a") as settings:
-        settings.write('SOUNDPOST["DRIVER"] = "embedded"\nSOUNDPOST["PUBLIC"] = {}\n')
-        settings.write('import os\nSOUNDPOST["SITE_URL"] = os.environ.get("SITE", "http://127.0.0.1:1")\n')
+        settings.write(SETTINGS)
+    (folder / "soundpost.toml").write_text(OTHER_APP)
+    project.run("manage.py", "makemigrations", "shop")
+    project.run("manage.py", "migrate", "--verbosity=0")
+    return project
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> DocsProject:
+    """The project with a command and a view that publish."""
+    project = embedded_project(tmp_path_factory.mktemp("project"))
+    folder = project.folder
     with (folder / "shop/views.py").open("a") as views:
         views.write(VIEW)
     with (folder / "shop/urls.py").open("a") as urls:
@@ -50,9 +71,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> DocsProject:
     commands = folder / "shop/management/commands"
     commands.mkdir(parents=True)
     (commands / "remind.py").write_text(COMMAND)
-    (folder / "soundpost.toml").write_text(OTHER_APP)
-    project.run("manage.py", "makemigrations", "shop")
-    project.run("manage.py", "migrate", "--verbosity=0")
     return project
 
 
@@ -66,7 +84,7 @@ def site(project: DocsProject, monkeypatch: pytest.MonkeyPatch) -> Iterator[Uvic
 
 
 def subscribed(site: UvicornProcess) -> RawSocket:
-    client: Any = RawSocket.open(site.port, "your-app-key")
+    client: Any = RawSocket.open(site.port, "key-of-settings")
     client.subscribe("news")
     return client  # type: ignore[no-any-return]
 
@@ -114,5 +132,15 @@ def test_without_the_driver_the_server_says_where_events_go(project: DocsProject
     )
     start = project if folder == "the project's" else DocsProject(tmp_path)
     said = start.run("-c", script, str(project.folder))
-    assert "['your-app-key']" in said
+    assert "['key-of-settings']" in said
     assert "its events go to http://127.0.0.1:8080: set SOUNDPOST['DRIVER'] = 'embedded'" in said
+
+
+def test_the_app_may_be_that_of_the_file(project: DocsProject) -> None:
+    script = (
+        "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'mysite.settings'\n"
+        "from django.conf import settings; settings.SOUNDPOST = {'DRIVER': 'embedded'}\n"
+        "from mysite.asgi import application\n"
+        "print([app.key for app in application.apps])\n"
+    )
+    assert project.run("-c", script) == "['key-of-the-file']\n"

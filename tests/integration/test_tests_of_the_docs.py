@@ -33,7 +33,6 @@ def test_tests_of_the_testing_page_pass(tmp_path: Path, plugins: str) -> None:
 def test_tests_of_a_page_pass(tmp_path: Path, page: str) -> None:
     project, count = project_of(page, tmp_path)
     assert count >= 2
-    (tmp_path / "static").mkdir(exist_ok=True)
     project.run_pytest(passed=count)
 
 
