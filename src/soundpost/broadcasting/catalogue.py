@@ -12,6 +12,7 @@ from importlib import import_module
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar, get_origin, get_type_hints
 
+from soundpost.annotations import annotations_of
 from soundpost.broadcasting.event import Broadcastable, UserNotification
 from soundpost.broadcasting.serialization import field_names
 from soundpost.errors import ConfigurationError, SoundpostError
@@ -128,7 +129,7 @@ def _hints(cls: type[Any]) -> Fields:
         hints: Fields = {}
         for each in reversed(cls.__mro__):
             names = vars(sys.modules.get(each.__module__, builtins))
-            for name, annotation in inspect.get_annotations(each).items():
+            for name, annotation in annotations_of(each).items():
                 hints[name] = _hint(annotation, names)
         return hints
 

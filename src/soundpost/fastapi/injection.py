@@ -11,6 +11,7 @@ from fastapi.security import SecurityScopes
 from starlette.background import BackgroundTasks as StarletteBackgroundTasks
 from starlette.requests import HTTPConnection
 
+from soundpost.annotations import signature_of
 from soundpost.errors import RouteError
 
 _DECLARATIONS: Final = (params.Param, params.Body, params.Depends)
@@ -30,7 +31,7 @@ def injectable(
     check_declared(callback, {*parameters, *provided})
     hints = _hints(callback)
     wanted = []
-    for parameter in inspect.signature(callback).parameters.values():
+    for parameter in signature_of(callback).parameters.values():
         annotation = hints.get(parameter.name, parameter.annotation)
         default = parameter.default
         if parameter.name in parameters:
@@ -49,7 +50,7 @@ def check_declared(callback: Callable[..., Any], given: Collection[str]) -> None
     NameError for an annotation that names nothing.
     """
     hints = _hints(callback)
-    for parameter in inspect.signature(callback).parameters.values():
+    for parameter in signature_of(callback).parameters.values():
         if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
             raise RouteError(f"its parameter '{parameter}' gets nothing here: name the parameters that are meant")
         if parameter.name not in given and not _is_declared(

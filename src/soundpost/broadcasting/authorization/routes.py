@@ -6,12 +6,12 @@ def order(user, order_id: int) -> bool: ...
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, get_type_hints
 
+from soundpost.annotations import signature_of
 from soundpost.broadcasting.authorization.patterns import Pattern
 from soundpost.errors import RouteError
 from soundpost.suggestions import did_you_mean
@@ -245,7 +245,7 @@ def bare_name(channel: str) -> tuple[str, RouteKind]:
 def _route(kind: RouteKind, pattern: Pattern, callback: Callable[..., Any], options: dict[str, Any]) -> ChannelRoute:
     name = options.pop("name", "") or callback_name(callback)
     guards = options.pop("guards", ())
-    signature = inspect.signature(callback)
+    signature = signature_of(callback)
     parameters = signature.parameters
     takes_any = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
     injects = options.pop("injects", False)
