@@ -62,10 +62,10 @@ def serves_tls(machine: FreshMachine) -> None:
     until(lambda: machine.succeeds("curl -sf https://ws.example.com/up"), "Nginx serves TLS", 2 * TIMEOUT)
 
 
-def served_certificate(machine: FreshMachine) -> str:
+def served_certificate(machine: FreshMachine, port: int = 443) -> str:
     """The fingerprint of the certificate that browsers are shown."""
     return machine.run(
-        "openssl s_client -connect 127.0.0.1:443 -servername ws.example.com </dev/null 2>/dev/null |"
+        f"openssl s_client -connect 127.0.0.1:{port} -servername ws.example.com </dev/null 2>/dev/null |"
         "openssl x509 -noout -fingerprint"
     )
 
@@ -171,6 +171,22 @@ server {{
         machine.run(command)
     machine.run("cd /etc/soundpost && soundpost doctor")
     assert machine.run("curl -s https://ws.example.com/page") == "mine"
+
+
+def test_without_a_proxy_the_server_has_the_certificate(machine: FreshMachine) -> None:
+    machine.run("nginx -s stop")
+    until(lambda: not machine.succeeds("curl -s http://localhost/"), "Nginx has left port 80")
+    without = re.search(r"### Without a proxy.*?```sh\n(.*?)```", PAGE, re.DOTALL)
+    assert without is not None
+    for command in (*commands(1), *without[1].splitlines(), *without[1].splitlines(), *commands(2)):
+        machine.run(command)
+    until(lambda: machine.succeeds("curl -sf https://ws.example.com:8443/up"), "the server speaks TLS", 2 * TIMEOUT)
+    said = machine.run(commands(5)[0])
+    assert "As a browser: https://ws.example.com:8443" in said
+    assert "As a backend: https://ws.example.com:8443" in said
+    before = served_certificate(machine, 8443)
+    machine.run("certbot renew --force-renewal --no-random-sleep-on-renew")
+    until(lambda: served_certificate(machine, 8443) != before, "the new certificate is used", 3 * TIMEOUT)
 
 
 def test_caddy_gets_its_certificate_by_itself(machine: FreshMachine) -> None:

@@ -59,6 +59,22 @@ def test_a_server_with_tls_of_its_own_is_reached_over_tls_by_its_name() -> None:
     assert DeployPlan(settings=settings, server_name="b.example.com").backend == ("https", "a.example.com", 8080)
 
 
+@pytest.mark.parametrize(
+    ("public_url", "host"),
+    [
+        ("https://ws.example.com:8443", "ws.example.com"),
+        ("https://ws.example.com", "127.0.0.1"),
+        (None, "127.0.0.1"),
+    ],
+)
+def test_the_certificate_is_for_the_public_name_if_browsers_connect_to_the_same_port(
+    public_url: str | None, host: str
+) -> None:
+    server = ServerSettings(public_url=public_url, port=8443, tls=TlsSettings(certificate="/c"))
+    assert DeployPlan(settings=Settings(server=server, apps=(APP,)), server_name="a").backend == ("https", host, 8443)
+    assert msgspec.structs.replace(server, tls=TlsSettings()).certificate_host is None
+
+
 def test_the_idle_timeout_is_longer_than_any_silence_of_any_app() -> None:
     patient = AppSettings(id="2", key="k", secret="s", activity_timeout=120, ping_interval=300)
     for apps, silence in (((APP,), 60), ((APP, patient), 300), ((patient, APP), 300)):

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from soundpost.core.app_settings import AppSettings, Positive
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.redaction import redacted_fields
+from soundpost.wire.addresses import parse_public_url
 
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -95,6 +96,17 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Serve the playground page, which signs and publishes for every visitor. None: serve it only with generated
     credentials, and then to this machine only."""
     tls: TlsSettings = TlsSettings()
+
+    @property
+    def certificate_host(self) -> str | None:
+        """The host name that the server's own certificate is for; None without TLS, or if nothing says the name.
+
+        The name is ``hostname``, or that of ``public_url`` if browsers connect to the server's own port.
+        """
+        if self.tls.certificate is None or self.hostname is not None or self.public_url is None:
+            return self.hostname if self.tls.certificate is not None else None
+        public = parse_public_url(self.public_url)
+        return public.host if public.port == self.port else None
 
 
 class ScalingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -32,7 +32,7 @@ def local_address(server: ServerSettings, port: int | None = None) -> ServerAddr
     """Return the address for programs on the server's machine; ``port`` replaces a configured port of 0."""
     is_tls = server.tls.certificate is not None
     # A certificate is for a name, not for 127.0.0.1.
-    host = server.hostname if is_tls and server.hostname else reachable_host(server.host)
+    host = server.certificate_host or reachable_host(server.host)
     return ServerAddress("https" if is_tls else "http", host, server.port if port is None else port, server.path)
 
 

@@ -21,7 +21,7 @@ ServerNameOption = Annotated[
     typer.Option(
         help="Name browsers connect to, such as ws.example.com.",
         rich_help_panel=FRONT,
-        show_default="server.hostname, or SOUNDPOST_HOST",
+        show_default="that of public_url, hostname, or SOUNDPOST_HOST",
     ),
 ]
 ListenOption = Annotated[

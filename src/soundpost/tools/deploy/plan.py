@@ -167,8 +167,8 @@ class DeployPlan:
             return BackendAddress("https" if self.speaks_tls else "http", host.strip("[]"), int(port))
         if self.server.unix_socket is not None or self.nodes:
             return BackendAddress("http", "127.0.0.1", self.server.port or DEFAULT_PORT)
-        if self.speaks_tls and self.server.hostname:  # a certificate is for a name, not for 127.0.0.1
-            return BackendAddress("https", self.server.hostname, self.server.port)
+        if self.server.certificate_host:  # a certificate is for a name, not for 127.0.0.1
+            return BackendAddress("https", self.server.certificate_host, self.server.port)
         return BackendAddress("https" if self.speaks_tls else "http", self._local_host.strip("[]"), self.server.port)
 
     @property
