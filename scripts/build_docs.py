@@ -2,6 +2,8 @@
 
     python scripts/build_docs.py [FOLDER]       # the site is in FOLDER/site; without FOLDER in build/docs/site
 
+``setup.py`` takes the README for PyPI from here, where its links lead to the site.
+
 On GitHub the pages link to files beside ``docs/``, such as the changelog, and the site needs all pages in one folder.
 So the pages are copied, and their links are changed to where the copies are.
 """
@@ -13,6 +15,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +63,25 @@ def pages() -> dict[Path, Path]:
     return found | {ROOT / name: Path(place) for name, place in _BESIDE.items()}
 
 
+def readme_for_pypi() -> str:
+    """Return ``README.md`` with links to the site in place of links to files of the repository."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    site, places = project["urls"]["Documentation"], pages()
+
+    def link(found: re.Match[str]) -> str:
+        return f"{found[1]}{site}{address(places[ROOT / found[2]])}{found[3]}"
+
+    return _with_links((ROOT / "README.md").read_text(encoding="utf-8"), link)
+
+
+def address(place: Path) -> str:
+    """Return the address of a file of the site, below the site's own: ``quickstart/django/``."""
+    if place.suffix != ".md":
+        return place.as_posix()
+    folder = place.parent if place.name == "README.md" else place.with_suffix("")
+    return f"{folder.as_posix()}/" if folder.name else ""
+
+
 def _linked(source: Path, places: dict[Path, Path]) -> str:
     def link(found: re.Match[str]) -> str:
         file = Path(os.path.normpath(source.parent / found[2]))
@@ -66,7 +89,12 @@ def _linked(source: Path, places: dict[Path, Path]) -> str:
             return found[0]
         return f"{found[1]}{os.path.relpath(places[file], places[source].parent)}{found[3]}"
 
-    parts = _CODE.split(source.read_text(encoding="utf-8"))
+    return _with_links(source.read_text(encoding="utf-8"), link)
+
+
+def _with_links(text: str, link: Callable[[re.Match[str]], str]) -> str:
+    """Return a page with each link between its files replaced by what ``link`` returns; code stays as it is."""
+    parts = _CODE.split(text)
     return "".join(part if part.lstrip().startswith("```") else _LINK.sub(link, part) for part in parts)
 
 

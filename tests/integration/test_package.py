@@ -111,7 +111,11 @@ def test_the_addresses_of_the_project_are_those_of_the_documentation(built: Buil
     assert addresses["Changelog"] == f"{source}/blob/main/CHANGELOG.md"
 
 
-def test_the_page_of_the_package_is_the_readme(built: Built) -> None:
+def test_the_page_of_the_package_is_the_readme_with_links_to_the_site(built: Built) -> None:
     metadata = built.metadata()
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert metadata.get_payload() == (ROOT / "README.md").read_text()
+    page = metadata.get_payload()
+    assert isinstance(page, str)
+    assert page.splitlines()[:10] == (ROOT / "README.md").read_text().splitlines()[:10]
+    assert f"]({SITE}quickstart/django/)" in page
+    assert "](docs/" not in page
