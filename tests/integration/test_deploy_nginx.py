@@ -305,6 +305,19 @@ def test_the_commands_for_nginx_conf_do_what_they_say(command_line: CommandLine)
     assert said == []
 
 
+def test_nginx_starts_in_its_container_before_there_is_a_certificate(command_line: CommandLine, tmp_path: Path) -> None:
+    (command_line.directory / "soundpost.toml").write_text(APP)
+    options = ("--server-name", "ws.example.com", "--certificate", "/no/chain.pem", "--key", "/no/key.pem")
+    ports = ("--http-port", str(free_port()), "--listen", str(free_port()))
+    result = command_line.run("deploy", "compose", "--with-nginx", "--write", *options, *ports)
+    assert result.exit_code == 0, result.stderr
+    file = tmp_path / "nginx.conf"
+    text = (command_line.directory / "nginx.conf").read_text().replace("access_log off;", temporary_paths(tmp_path), 1)
+    file.write_text(text)
+    said = nginx_test(file, "-g", f"pid {tmp_path}/nginx.pid; error_log {tmp_path}/error.log;")
+    assert [line for line in said.splitlines() if "exceed open file resource limit" not in line] == []
+
+
 def test_files_are_where_nginx_conf_includes_them() -> None:
     """Debian's, Fedora's and nginx.org's nginx.conf all include conf.d/*.conf within http { … }."""
     installed = Path("/etc/nginx/nginx.conf")

@@ -256,6 +256,13 @@ def test_a_certificate_of_another_authority_is_put_there_by_hand(configured: Com
     assert (result.exit_code, "--certificate and --key go together" in result.stderr) == (1, True)
 
 
+def test_a_certificate_that_cannot_be_looked_at_is_not_said_to_be_missing(configured: CommandLine) -> None:
+    unseen = f"/{'a' * 1000}"  # as in a folder that is closed to this user
+    said = configured.run("deploy", "nginx", "--certificate", unseen, "--key", unseen).stderr
+    assert "not there yet" not in said
+    assert f"# Nginx starts only if {unseen} is there" in said
+
+
 def test_without_plain_http_the_name_is_proved_by_dns(configured: CommandLine) -> None:
     said = configured.run("deploy", "nginx", "--http-port", "0").stderr
     assert "certbot certonly --manual --preferred-challenges dns -d ws.example.com" in said

@@ -28,10 +28,13 @@ class CertificateState(Enum):
 def state_of(plan: DeployPlan) -> CertificateState:
     """Return the state of certificate and key on this machine."""
     try:
-        there = Path(plan.certificate_file).exists() and Path(plan.key_file).exists()
+        for path in (plan.certificate_file, plan.key_file):
+            Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return CertificateState.MISSING
     except OSError:
         return CertificateState.UNKNOWN
-    return CertificateState.PRESENT if there else CertificateState.MISSING
+    return CertificateState.PRESENT
 
 
 def certbot_command(plan: DeployPlan, reload: str) -> str:
