@@ -15,6 +15,7 @@ from soundpost.config.foreign_keys import warnings_of_foreign_variables
 from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.settings import BackendAddress, PublicAddress, ScalingSettings, ServerSettings, Settings
 from soundpost.config.toml_file import TomlFile
+from soundpost.config.url_variable import values_of_url
 from soundpost.config.values import from_toml
 from soundpost.config.variables import read_variables
 from soundpost.environment.dotenv_file import read_dotenv
@@ -81,7 +82,14 @@ def load(
     places = [file.app_place(number) for number in range(len(apps))] if file is not None and apps else [""]
     apps = with_variables(apps, app_values, warnings if application is None else [])
     fresh = lack_credentials(apps) and not (file is not None and file.apps)
-    for source, variables in (("environment", environ), (".env", dotenv)):
+    both = (("environment", environ), (".env", dotenv))
+    if fresh:
+        of_url = next(filter(None, (values_of_url(variables, source) for source, variables in both)), {})
+        _fill(values, of_url)
+        url_app = _only(of_url, "app")
+        apps = [{**(apps[0] if apps else {}), **url_app}] if url_app else apps
+        fresh = not url_app
+    for source, variables in both:
         warnings += warnings_of_foreign_variables(variables, source, has_app=not fresh)
     if fresh:
         apps = [generated(apps[0] if apps else {})]

@@ -13,6 +13,7 @@ from soundpost.config.options import OPTIONS, Option, Setting, Values
 from soundpost.config.values import from_text
 from soundpost.environment import (
     APPLICATION,
+    FRAMEWORKS,
     PREFIX,
     PUBLIC,
     REVERB,
@@ -31,7 +32,7 @@ _REDIS_URL: Final = "SOUNDPOST_REDIS_URL"
 _KNOWN: Final = [name.removeprefix(PREFIX) for name in (*_OPTIONS, *_FILES, _REDIS_URL)]
 _APPLICATIONS_ONLY: Final = frozenset(
     name + suffix
-    for name in (*APPLICATION.values(), *PUBLIC.values())
+    for name in (*APPLICATION.values(), *PUBLIC.values(), *FRAMEWORKS)
     if name not in _OPTIONS
     for suffix in ("", "_FILE")
 )

@@ -41,6 +41,31 @@ PUBLIC: Final = {
 
 ``url`` has all parts in one; the others win over their part of it."""
 
+FRAMEWORKS: Final = frozenset(
+    f"{PREFIX}{name}"
+    for name in (
+        "AFTER_COMMIT",
+        "CONNECTIONS",
+        "CONNECT_TIMEOUT",
+        "DEBUG",
+        "DEFAULT",
+        "DRIVER",
+        "KEY",
+        "MAX_BATCH_SIZE",
+        "MAX_MESSAGE_SIZE",
+        "MAX_USER_ID_LENGTH",
+        "MAX_USER_INFO_SIZE",
+        "NOTIFICATION_CHANNEL",
+        "PUBLIC",
+        "QUEUE",
+        "SECRET",
+        "TIMEOUT",
+        "URL_PREFIX",
+        "VERIFY",
+    )
+)
+"""Settings that stand under these names in a framework's configuration, as in Flask's ``app.config``."""
+
 REVERB: Final = {
     "REVERB_APP_ID": ("SOUNDPOST_APP_ID",),
     "REVERB_APP_KEY": ("SOUNDPOST_APP_KEY",),

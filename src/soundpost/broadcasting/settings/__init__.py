@@ -4,7 +4,6 @@ Three addresses have three names. The server's own settings (``soundpost.toml``)
 ``port`` of a connection say where the application publishes to. ``public`` says where browsers connect.
 """
 
-from soundpost.broadcasting.settings.app_url import AppUrl, parse_app_url
 from soundpost.broadcasting.settings.classes import (
     DELIVERIES,
     DRIVERS,
@@ -18,6 +17,7 @@ from soundpost.broadcasting.settings.from_environment import (
     settings_over_environment,
 )
 from soundpost.broadcasting.settings.from_mapping import settings_from
+from soundpost.environment.app_url import AppUrl, parse_app_url
 
 __all__ = [
     "DELIVERIES",

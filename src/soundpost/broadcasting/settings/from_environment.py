@@ -12,11 +12,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
-from soundpost.broadcasting.settings.app_url import parse_app_url
 from soundpost.broadcasting.settings.classes import CREDENTIALS, BroadcastSettings, ConnectionSettings
 from soundpost.broadcasting.settings.from_files import lacks_credentials, values_in_toml
 from soundpost.broadcasting.settings.from_mapping import LIMITS, public_settings, settings_from
 from soundpost.environment import APPLICATION, PREFIX, PUBLIC, names_of, value_of
+from soundpost.environment.app_url import parse_app_url
 from soundpost.environment.dotenv_file import read_dotenv
 from soundpost.environment.toml_document import FILE_NAME, is_file
 from soundpost.errors import ConfigurationError

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
-from soundpost.broadcasting.settings.app_url import parse_app_url
 from soundpost.broadcasting.settings.classes import (
     CREDENTIALS,
     DELIVERIES,
@@ -27,6 +26,7 @@ from soundpost.broadcasting.settings.values import (
     refuse_unknown,
 )
 from soundpost.environment import truth
+from soundpost.environment.app_url import parse_app_url
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.wire.addresses import AddressError, host_of, identifier_fault, parse_public_url, path_of, port_of
