@@ -521,7 +521,7 @@ def test_other_methods_are_told_the_right_one(server: RunningServer, method: str
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("/", "there is nothing at"),
+        ("/", "runs here: browsers connect to /app/KEY"),
         ("/nowhere?x=1", "there is nothing at"),
         ("/apps/9/events", "No matching application for ID [9]."),
         ("/apps/", "No matching application for ID []."),
