@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -24,7 +22,6 @@ from soundpost.tools.doctor.plan import CheckPlan
 _RESERVED: Final = 128  # files besides the connections: the server's own, and a reserve for the API
 _BACKLOG: Final = 4096
 _SHOWN_PORTS: Final = 8
-_ERRNO: Final = re.compile(r"\[Errno (\d+)\] (?:Connect call failed \([^)]*\)|[^;:]*)")
 _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "AUTH")
 
 
@@ -70,8 +67,9 @@ def _server(inside: BaseUrl) -> str:
 def _other_servers() -> str:
     """Return the Soundpost servers of this user that run, as the end of a sentence; empty if none does."""
     from soundpost.server.processes.control_client import running_servers
+    from soundpost.server.processes.control_paths import name_in_words, port_of_name
 
-    ports = [name for name in running_servers() if name.isdecimal()]
+    ports = [name_in_words(name) for name in running_servers() if port_of_name(name) is not None]
     if not ports:
         return ""
     if len(ports) == 1:
@@ -138,10 +136,5 @@ def _redis(scaling: ScalingSettings) -> str:
         asyncio.run(connect())
     except SoundpostError as error:
         code = "redis-login-failed" if any(sign in str(error) for sign in _LOGIN) else "redis-unreachable"
-        raise FaultFound(code, reason=_in_words(str(error))) from None
+        raise FaultFound(code, reason=str(error)) from None
     return f"{servers} answers"
-
-
-def _in_words(reason: str) -> str:
-    """Return the text of an error without the numbers and tuples of Python's socket module."""
-    return _ERRNO.sub(lambda match: os.strerror(int(match[1])).lower(), reason)
