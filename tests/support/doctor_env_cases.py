@@ -186,6 +186,21 @@ CASES: Final = [
         {".env": PYTHON.replace("PUBLIC_HOST=ws.example.com", "PUBLIC_HOST=rt.example.com") + OWN_FRONTEND},
     ),
     Case(
+        "env-public-differs",
+        "`SOUNDPOST_PUBLIC_URL` and `VITE_REVERB_PORT` differ",
+        {".env": f"SOUNDPOST_PUBLIC_URL=https://ws.example.com:8443\n{OWN_FRONTEND}"},
+    ),
+    Case(
+        "placeholder-secret",
+        "`REVERB_APP_SECRET=your-app-secret`",
+        _both("APP_SECRET=river-8-lantern", "APP_SECRET=your-app-secret"),
+    ),
+    Case(
+        "placeholder-secret",
+        "`SOUNDPOST_URL` with the secret `changeme`",
+        {".env": "SOUNDPOST_URL=http://app-key:changeme@127.0.0.1:8080/apps/1\n"},
+    ),
+    Case(
         "env-wss-port-missing",
         "`new Echo` with wsPort, but without wssPort",
         {"echo.js": "\n".join(line for line in ECHO.splitlines() if "wssPort" not in line)},

@@ -37,10 +37,12 @@ def set_ups() -> dict[str, list[str]]:
     from support.doctor_env_cases import CASES
     from support.doctor_stage import SCENES
 
-    for module in ("connection", "proxy", "server", "machine", "addresses"):
-        import_module(f"test_doctor_{module}")  # which registers its scenes
+    modules = [f"test_doctor_{name}" for name in ("connection", "proxy", "server", "machine", "addresses")]
+    for module in modules:
+        import_module(module)  # which registers its scenes
+    scenes = sorted(SCENES, key=lambda each: modules.index(each.module))
     found: dict[str, list[str]] = {}
-    for code, words in [(each.code, each.set_up) for each in SCENES] + [(each.code, each.set_up) for each in CASES]:
+    for code, words in [(each.code, each.set_up) for each in scenes] + [(each.code, each.set_up) for each in CASES]:
         if words not in found.setdefault(code, []):
             found[code].append(words)
     for code, words in IN_UNIT_TESTS.items():

@@ -40,7 +40,7 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
     if found.code in _UNREACHED:
         cause = _other_port(found, plan, base_url)
     if found.code == "app-key-unknown":
-        found = FaultFound(found.code, **{**found.facts, "hint": f"{plan.told('key')}{found.facts['hint']}"})
+        found = FaultFound(found.code, **{**found.facts, "told": plan.told("key")})
     if cause is None and found.code in _BEHIND_A_PROXY:
         cause = _behind_the_proxy(found, plan, base_url)
     asks_twice = found.code == "app-key-unknown" and base_url.path.endswith("/app")  # wsPath is what comes before /app

@@ -9,7 +9,7 @@ from soundpost.tools.doctor.faults.fault import Fault
 FAULTS: Final = (
     Fault(
         "app-key-unknown",
-        "the server has no app with the key '{key}' (4001){hint}",
+        "the server has no app with the key '{key}'{told} (4001){hint}",
         "The key in the frontend is another than the server's: an old build, another environment, or a misspelling.",
         "Compare VITE_REVERB_APP_KEY (the key of laravel-echo) with SOUNDPOST_APP_KEY / REVERB_APP_KEY of the server; "
         "then build the frontend again, for the value is built in.",
