@@ -86,7 +86,7 @@ def _(on: Machine) -> Arguments:
 @deployment(
     "backend.env with a dead port, beside the server's soundpost.toml",
     "wrong-address-in-backend",
-    says=("backend.env: SOUNDPOST_PORT", "connection refused"),
+    says=("(backend.env: SOUNDPOST_PORT)", "of 127.0.0.1: connection refused"),
 )
 def _(on: Machine) -> Arguments:
     on.deployed(on.proxy())
@@ -174,21 +174,32 @@ def _(on: Machine) -> Arguments:
     return ()
 
 
-@deployment("public_url with a path that nobody has", "path-prefix-wrong", says=("/app/key-1",))
+@deployment(
+    "public_url with a path that nobody has", "path-prefix-wrong", says=("but at /app/key-1", "→ Leave the path out")
+)
 def _(on: Machine) -> Arguments:
     on.configure(f'public_url = "https://localhost:{on.proxy()}/nobody"')
     on.start()
     return ()
 
 
-@deployment("an old key in backend.env", "app-key-unknown", follow=("app-key-mismatch",))
+@deployment(
+    "an old key in backend.env",
+    "app-key-unknown",
+    follow=("app-key-mismatch",),
+    says=("'old-key' (backend.env: SOUNDPOST_APP_KEY) (4001)",),
+)
 def _(on: Machine) -> Arguments:
     on.deployed(on.proxy())
     on.file("backend.env", f"{CREDENTIALS.replace('key-1', 'old-key')}SOUNDPOST_PORT={on.port}\n")
     return ("--env", "backend.env")
 
 
-@deployment("another secret in backend.env", "app-secret-wrong")
+@deployment(
+    "another secret in backend.env",
+    "app-secret-wrong",
+    says=("the secret (backend.env: SOUNDPOST_APP_SECRET)",),
+)
 def _(on: Machine) -> Arguments:
     on.deployed(on.proxy())
     on.file("backend.env", f"{CREDENTIALS.replace(SECRET, 'pond-4-mirror')}SOUNDPOST_PORT={on.port}\n")
@@ -208,7 +219,12 @@ def _(on: Machine) -> Arguments:
     return ()
 
 
-@deployment("Redis is down", "redis-unreachable", follow=("delivered-locally",), says=(": connection refused",))
+@deployment(
+    "Redis is down",
+    "redis-unreachable",
+    follow=("delivered-locally",),
+    says=(": Connection refused [redis-unreachable]",),
+)
 def _(on: Machine) -> Arguments:
     on.deployed(on.proxy(), scaling=f'[scaling]\nredis = "redis://127.0.0.1:{on.on.closed_port()}"\n')
     return ()
@@ -224,7 +240,7 @@ def _(on: Machine) -> Arguments:
     "the server is started on another port than configured",
     "server-not-running",
     follow=("tcp-refused", "tcp-refused"),
-    says=("of yours run",),
+    says=("of yours run", "→ Is the running server the one you mean?"),
 )
 def _(on: Machine) -> Arguments:
     on.configure()
@@ -232,7 +248,12 @@ def _(on: Machine) -> Arguments:
     return ()
 
 
-@deployment("another web server has the port", "port-in-use", follow=("answered-by-web-page", "api-not-forwarded"))
+@deployment(
+    "another web server has the port",
+    "port-in-use",
+    follow=("answered-by-web-page", "api-not-forwarded"),
+    says=("there is no HTTP API at http://127.0.0.1:", "is answered with 404 by a web page"),
+)
 def _(on: Machine) -> Arguments:
     on.configure(f'public_url = "https://localhost:{on.proxy()}"')
     other = subprocess.Popen(
