@@ -107,8 +107,10 @@ def test_static_files_are_served_in_debug_mode(site: UvicornProcess) -> None:
 def test_a_command_without_a_site_says_where_it_looked(project: DocsProject) -> None:
     said = project.run("manage.py", "soundpost", "trigger", "news", "Told", "{}", code=1)
     assert "this process has no embedded server for app '1', and the site did not take the event over HTTP" in said
-    assert "nothing listens at http://127.0.0.1:1" in said
-    assert "Set site_url (SOUNDPOST_SITE_URL) if it is elsewhere" in said
+    assert (
+        "nothing listens at http://127.0.0.1:1 (connection refused). The site must run with soundpost.asgi.App" in said
+    )
+    assert "set site_url (SOUNDPOST_SITE_URL) if it is not at http://127.0.0.1:1" in said
 
 
 def test_the_site_has_a_lifespan_although_django_has_none(

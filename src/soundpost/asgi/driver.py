@@ -99,9 +99,10 @@ class EmbeddedDriver:
             here = "the embedded server does not serve yet"
         else:
             here = f"the embedded server is in process {server.state.pid}, from which this one was forked"
+        refusal = error.reason.removesuffix(": is the server running?")
         reason = (
-            f"{here}, and the site did not take the event over HTTP: {error.reason}. Is the site running at {url}, "
-            "with soundpost.asgi.App in it? Set site_url (SOUNDPOST_SITE_URL) if it is elsewhere"
+            f"{here}, and the site did not take the event over HTTP: {refusal}. The site must run with "
+            f"soundpost.asgi.App in it; set site_url (SOUNDPOST_SITE_URL) if it is not at {url}"
         )
         return BroadcastError(f"event {messages[0]}: {reason}", error.status, reason=reason)
 
