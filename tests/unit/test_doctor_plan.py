@@ -270,6 +270,7 @@ def test_an_application_s_example_secret_is_noted(tmp_path: Path, monkeypatch: p
     with called(tmp_path, secret="your-app-secret"):
         plan = Folder({}).plan(tmp_path, monkeypatch)
     assert plan.placeholders == ("the secret of app 5 in settings.SOUNDPOST",)
+    assert plan.public_told == "settings.SOUNDPOST"
 
 
 def test_nothing_to_examine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,8 +50,11 @@ def public_here(loaded: Loaded, here: EnvSettings, config: Path | None) -> Publi
     frontend = public_in(here)
     if frontend is not None:
         return PublicHere(frontend, is_stated=False, is_known=True)
-    told = _published_places(here) if loaded.backend.host is not None else ""
-    told = told or f"{config or FILE_NAME}: [server]"
+    application = _application()
+    if application is not None:
+        told = application.place
+    else:
+        told = (loaded.backend.host is not None and _published_places(here)) or f"{config or FILE_NAME}: [server]"
     return PublicHere(ToldAddress(address, told), is_stated=False, is_known=not _is_behind_a_proxy(loaded))
 
 
