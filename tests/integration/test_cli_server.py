@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -22,7 +24,10 @@ def _shell(tmp_path: Path) -> Iterator[Shell]:
         yield made
 
 
-def configure(sh: Shell, text: str = APP_TABLE) -> None:
+CONFIGURATION: Final = APP_TABLE.replace("secret-1", "9f86d081884c7d65")
+
+
+def configure(sh: Shell, text: str = CONFIGURATION) -> None:
     file = sh.directory / "soundpost.toml"
     file.write_text(text)
     file.chmod(0o600)
@@ -99,7 +104,7 @@ def test_with_a_configuration_no_secret_is_printed(sh: Shell) -> None:
     assert server.out[0].endswith("apps: 1")
     printed = "".join(server.out + server.rest_of_err())
     assert "key-1" not in printed
-    assert "secret" not in printed
+    assert "9f86d081884c7d65" not in printed
 
 
 def test_a_laravel_project_takes_it_in_reverbs_place(sh: Shell) -> None:
@@ -124,7 +129,7 @@ def test_warnings_come_before_the_server_does(sh: Shell) -> None:
     (sh.directory / "soundpost.toml").chmod(0o644)
     server, _ = sh.server()
     server.stop()
-    assert server.rest_of_err() == [
+    assert server.faults() == [
         (
             "warning: soundpost.toml: its secrets are open to other users of this machine (mode 644): "
             "chmod 600 soundpost.toml"
@@ -132,12 +137,38 @@ def test_warnings_come_before_the_server_does(sh: Shell) -> None:
     ]
 
 
+def test_a_placeholder_for_a_secret_is_warned_of_once(sh: Shell) -> None:
+    configure(sh, APP_TABLE.replace("secret-1", "your-app-secret"))
+    server, _ = sh.server("--workers", "2")
+    server.stop()
+    (warning,) = [line for line in server.rest_of_err() if " INFO " not in line]
+    assert warning.startswith("warning: the secret of app 1 is a placeholder that everybody knows")
+    assert "your-app-secret" not in warning
+
+
+def test_in_a_log_the_first_line_and_the_failure_of_a_start_have_the_time(sh: Shell) -> None:
+    configure(sh)
+    server, port = sh.server()
+    time = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}"
+    start = rf"{time} INFO soundpost.server: soundpost \S+  listening on http://\S+  apps: 1"
+    assert re.fullmatch(start, server.out[0])
+    done = sh.run("start", "--host", "127.0.0.1", "--port", str(port))
+    assert re.match(rf"{time} ERROR soundpost.server: port {port} on 127.0.0.1 is in use", done.stderr)
+
+
+def test_a_playground_that_others_reach_says_so(sh: Shell) -> None:
+    server = sh.start("start", "--host", "0.0.0.0", "--port", "0", "--playground")
+    line = server.wait_for("Others reach the playground too")[0]
+    assert line
+    assert "--host 127.0.0.1 keeps it to this machine" in server.out[-1]
+
+
 def test_a_port_in_use_is_one_message_and_exit_code_1(sh: Shell) -> None:
     _, port = sh.server()
     done = sh.run("start", "--host", "127.0.0.1", "--port", str(port))
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr.startswith(f"soundpost: port {port} on 127.0.0.1 is in use")
+    assert f" ERROR soundpost.server: port {port} on 127.0.0.1 is in use" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

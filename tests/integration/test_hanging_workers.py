@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -41,6 +42,7 @@ async def logged(caplog: pytest.LogCaptureFixture, text: str) -> str:
 async def test_a_worker_that_stands_still_is_killed_and_started_again(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, why: str
 ) -> None:
+    caplog.set_level(logging.INFO, "soundpost.workers")
     worker = workers._workers[0]
     assert worker.process is not None
     pid = worker.process.pid

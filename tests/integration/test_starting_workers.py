@@ -27,8 +27,8 @@ def test_a_worker_that_cannot_start_stops_the_start_with_the_reason_once(sh: She
 
     assert done.returncode == 1
     assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("soundpost: cannot use the certificate missing.pem: ")
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    assert "soundpost.server: cannot use the certificate missing.pem: " in line
 
 
 def test_a_port_in_use_is_said(sh: Shell) -> None:
@@ -40,8 +40,8 @@ def test_a_port_in_use_is_said(sh: Shell) -> None:
         done = sh.run("start", "--workers", "3", "--host", "127.0.0.1", "--port", str(port))
 
     assert done.returncode == 1
-    assert done.stderr.startswith(f"soundpost: port {port} on 127.0.0.1 is in use by another process")
-    assert done.stderr.count("\n") == 1
+    assert f"soundpost.server: port {port} on 127.0.0.1 is in use by another process" in done.stderr
+    assert done.stderr.count(" ERROR ") == 1
 
 
 def test_a_second_server_with_workers_does_not_share_the_port_of_the_first(sh: Shell) -> None:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Final
 
 _STDERR: Final = 2
+_FORMAT: Final = "%(asctime)s %(levelname)s{process} %(name)s: %(message)s"
 _MAX_WAITING: Final = 1_000_000
 _EXIT_TIMEOUT: Final = 1.0
 
@@ -24,10 +25,16 @@ def set_up_logging(*, debug: bool, process: str = "") -> None:
     name = f" [{process}]" if process else ""
     logging.basicConfig(
         level=logging.INFO if debug else logging.WARNING,  # of libraries
-        format=f"%(asctime)s %(levelname)s{name} %(name)s: %(message)s",
+        format=_FORMAT.format(process=name),
         stream=stderr(),
     )
     logging.getLogger("soundpost").setLevel(logging.DEBUG if debug else logging.INFO)
+
+
+def log_line(level: str, text: str) -> str:
+    """Return a line as the log has it, for what is not printed by a logger."""
+    record = logging.makeLogRecord({"levelname": level, "name": "soundpost.server", "msg": text})
+    return logging.Formatter(_FORMAT.format(process="")).format(record)
 
 
 @cache

@@ -12,6 +12,7 @@ from soundpost import __version__
 from soundpost.core.app_settings import AppSettings
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.invocation import soundpost_command
+from soundpost.server.processes.logs import log_line
 from soundpost.tools.cli.addresses import ServerAddress
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
 
@@ -22,17 +23,37 @@ class Banner:
     def __init__(self) -> None:
         self._console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
 
-    def configured(self, listening: str, apps: Iterable[AppSettings], playground: ServerAddress | None) -> None:
-        """Print the banner of a server with configured apps: addresses and app ids, no secrets."""
+    def configured(
+        self,
+        listening: str,
+        apps: Iterable[AppSettings],
+        playground: ServerAddress | None,
+        *,
+        others_reach_it: str | None = None,
+    ) -> None:
+        """Print the banner of a server with configured apps: addresses and app ids, no secrets.
+
+        Where the output is no terminal, it is part of a log: its first line has the time. ``others_reach_it`` is the
+        host by which other machines reach the playground.
+        """
         names = ", ".join(app.id if app.enabled else f"{app.id} (disabled)" for app in apps)
-        self._line(
-            ("soundpost ", "bold"),
-            (f"{__version__}  listening on ", ""),
-            (listening, "bold cyan"),
-            (f"  apps: {names}", ""),
-        )
+        if not self._console.is_terminal:
+            self._line((log_line("INFO", f"soundpost {__version__}  listening on {listening}  apps: {names}"), ""))
+        else:
+            self._line(
+                ("soundpost ", "bold"),
+                (f"{__version__}  listening on ", ""),
+                (listening, "bold cyan"),
+                (f"  apps: {names}", ""),
+            )
+            if playground is None:
+                self._line(
+                    ("No playground is served: start --playground adds it, a page to try the server with", "dim")
+                )
         if playground is not None:
             self._line(("playground: ", ""), (f"{playground.url}/playground", "cyan"))
+            if others_reach_it is not None:
+                self._line((open_playground(playground, others_reach_it), "yellow"))
         sys.stdout.flush()
 
     def first_run(
@@ -45,6 +66,7 @@ class Banner:
         playground: bool,
         announced: bool,
         here_only: bool,
+        others_reach_it: str | None = None,
     ) -> None:
         """Print the banner of a server with an app for this run: credentials, first event, settings."""
         self._line()
@@ -64,6 +86,8 @@ class Banner:
         if playground:
             self._heading("Playground")
             self._line((f"  {local.url}/playground", "bold cyan"))
+            if others_reach_it is not None:
+                self._line((f"  {open_playground(local, others_reach_it)}", "yellow"))
         self._heading("A first event, from a second shell")
         self._line((f"  {trigger_command(app, local, announced=announced)}", "green"))
         self._heading("Frontend")
@@ -83,6 +107,14 @@ class Banner:
 
     def _line(self, *parts: tuple[str, str]) -> None:
         self._console.print(Text.assemble(*parts))
+
+
+def open_playground(local: ServerAddress, host: str) -> str:
+    """Return a warning that other machines reach the playground at ``host``."""
+    return (
+        f"Others reach the playground too, at {local._replace(host=host).url}/playground, and it publishes for all of "
+        "them. --host 127.0.0.1 keeps it to this machine, --no-playground switches it off"
+    )
 
 
 def trigger_command(app: AppSettings, local: ServerAddress, *, announced: bool) -> str:

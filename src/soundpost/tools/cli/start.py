@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from soundpost.defaults import DEFAULT_PORT
+from soundpost.errors import StartError
+from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
     from soundpost.config import Loaded
@@ -68,12 +71,12 @@ def start(
         "server.playground": playground,
     }
 
-    from soundpost.server.processes.logs import stderr
+    from soundpost.server.processes.logs import log_line, stderr
     from soundpost.server.processes.run import run
 
     read = loader(config, overrides)
     loaded = read()
-    for warning in loaded.warnings:
+    for warning in (*loaded.warnings, *_placeholders(loaded.settings)):
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, file=cast("IO[str]", stderr()))
 
     announced: list[Path] = []
@@ -85,6 +88,11 @@ def start(
             on_ready=lambda listening: announced.extend(_tell(loaded, listening)),
             load=None if loaded.generated else lambda: _configured(read()),
         )
+    except StartError as error:
+        if stderr().isatty():
+            raise
+        stderr().write(f"{log_line('ERROR', printable(str(error)))}\n")
+        raise typer.Exit(1) from None
     finally:
         for file in announced:
             withdraw(file)
@@ -111,8 +119,10 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
     shown = ServerAddress("https" if listening.tls else "http", listening.host, listening.port, listening.path).url
     if server.unix_socket is not None:
         shown = f"unix:{server.unix_socket}"
+    here_only = server.unix_socket is not None or is_loopback_host(server.host)
+    others_reach_it = None if here_only or not server.playground else _host_for_others(server.host)
     if not loaded.generated:
-        Banner().configured(shown, apps, local if server.playground else None)
+        Banner().configured(shown, apps, local if server.playground else None, others_reach_it=others_reach_it)
         return []
     app = apps[0]
     file = None
@@ -126,6 +136,26 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
         browser,
         playground=bool(server.playground),
         announced=file is not None,
-        here_only=server.unix_socket is not None or is_loopback_host(server.host),
+        here_only=here_only,
+        others_reach_it=others_reach_it,
     )
     return [] if file is None else [file]
+
+
+def _host_for_others(host: str) -> str | None:
+    """Return the host by which other machines reach a server that listens at ``host``; None without a network."""
+    from soundpost.tools.cli.network_address import address_in_network
+
+    return address_in_network() if host in ("0.0.0.0", "::", "") else host
+
+
+def _placeholders(settings: Settings) -> Iterator[str]:
+    """Yield a warning for each app whose secret is an example of documentation."""
+    from soundpost.environment.placeholders import is_placeholder
+
+    for app in settings.apps:
+        if is_placeholder(app.secret):
+            yield (
+                f"the secret of app {app.id} is a placeholder that everybody knows: whoever knows it may publish and "
+                "subscribe as your application. 'openssl rand -hex 16' makes a new one"
+            )
