@@ -191,9 +191,10 @@ sent = []
 queue = PublishQueue(lambda publication, then: sent.append(then), lambda: 0.0)
 before = resident()
 size = int(sys.argv[1])
-first = 1_000_000  # numbers of one width: malloc leaves holes where blocks grow
+first = 1_000_000  # numbers of one width, and data made once: malloc leaves holes between blocks of other sizes
+payload = b"x" * size
 for number in range(first, first + (900_000 if size < 1_000 else 20_000)):
-    data = topic_messages.event(b"0123456789abcdef", number, None, b"%d" % number + b"x" * size)
+    data = topic_messages.event(b"0123456789abcdef", number, None, payload)
     queue.send(Publication(b"1:%d" % (number % 16), b"", (b"orders.%d" % number, data)), lambda taken: None)
 full = resident()
 queue.open()
