@@ -11,7 +11,7 @@ import pytest
 from soundpost.broadcasting.browser.echo_options import echo_script, page_script
 from soundpost.broadcasting.browser.libraries import FOLDER, LIBRARIES, Library, library_text, versioned
 
-CLIENTS: Final = Path(__file__).parents[1] / "clients"
+CLIENTS: Final = Path(__file__).parent
 LOCKED: Final = json.loads((CLIENTS / "package-lock.json").read_text())["packages"]
 
 
