@@ -275,7 +275,7 @@ def laravel(directory: Path, env: str | None) -> None:
 
 
 def test_laravel_gets_the_lines_that_its_env_lacks(command_line: CommandLine) -> None:
-    before = 'APP_NAME="Gr\xfc\xdfe"\r\nDB_PASSWORD=hidden\r\nREVERB_HOST=ws.example.com\r\nBROADCAST_CONNECTION=log'
+    before = 'APP_NAME="Gr\xfc\xdfe"\r\nREVERB_HOST=ws.example.com\r\nBROADCAST_CONNECTION=log\r\nSTRIPE=hidden'
     laravel(command_line.directory, before)
     result = command_line.run("init")
     assert result.exit_code == 0

@@ -116,6 +116,7 @@ def test_forms_of_applications(tmp_path: Path, before: str, after: str) -> None:
         ("app = FastAPI()\n@app.on_event('startup')\ndef f(): pass\n", "on_event in main.py would no longer"),
         ("class Shop(FastAPI): pass\napp = Shop()\n", "of a class of its own"),
         ("if 1:\n    sp = 1\napp = Flask(__name__)\n", "the name sp for something else"),
+        ("SoundpostPlugin = 1\napp = Litestar([])\n", "the name SoundpostPlugin for something else"),
         ("app = Litestar([], plugins=found())\n", "plugins in line 2 is no list"),
     ],
 )

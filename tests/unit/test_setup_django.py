@@ -91,6 +91,7 @@ def test_a_project_as_startproject_makes_it(tmp_path: Path) -> None:
             "A = ['shop']\nINSTALLED_APPS = A + list(B)",
             f"A = ['shop']\nINSTALLED_APPS = A + list(B)\nINSTALLED_APPS = [*INSTALLED_APPS, {APP}]",
         ),
+        ("INSTALLED_APPS = ['a'] + ['shop']", "INSTALLED_APPS = ['a'] + ['shop', 'soundpost.django']"),
         ("INSTALLED_APPS = A + ['shop']", "INSTALLED_APPS = A + ['shop', 'soundpost.django']"),
         (
             "THIRD_PARTY_APPS = ['x']\nINSTALLED_APPS = A + THIRD_PARTY_APPS",
@@ -156,6 +157,16 @@ def test_settings_in_a_package_of_which_one_module_takes_the_other_s_names(tmp_p
     )
     assert names(set_up(tmp_path), tmp_path)[:2] == ["soundpost.toml", "mysite/settings/base.py"]
     assert "soundpost" not in (tmp_path / "mysite/settings/local.py").read_text()
+
+
+def test_settings_that_take_the_names_of_a_module_in_the_package_above(tmp_path: Path) -> None:
+    project(
+        tmp_path,
+        manage=MANAGE.replace("mysite.settings", "mysite.deploy.live"),
+        mysite__deploy____init__="",
+        mysite__deploy__live="from ..settings import *\n",
+    )
+    assert "mysite/settings.py" in names(set_up(tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize(
