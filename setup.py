@@ -1,13 +1,10 @@
 """Build of the fan-out in C, and the page on PyPI; everything else about the package is in ``pyproject.toml``."""
 
 import os
-import sys
+import runpy
 import sysconfig
 
 from setuptools import Extension, setup
-
-sys.path.insert(0, "scripts")
-from build_docs import readme_for_pypi
 
 FAN_OUT = Extension(
     "soundpost.server.connections._fanout",
@@ -19,7 +16,7 @@ FAN_OUT = Extension(
 POSSIBLE = os.name == "posix" and not sysconfig.get_config_var("Py_GIL_DISABLED")
 
 setup(
-    long_description=readme_for_pypi(),
+    long_description=runpy.run_path("scripts/build_docs.py")["readme_for_pypi"](),
     long_description_content_type="text/markdown",
     ext_modules=[FAN_OUT] if POSSIBLE else [],
     options={"bdist_wheel": {"py_limited_api": "cp311"}} if POSSIBLE else {},
