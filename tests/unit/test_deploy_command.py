@@ -10,11 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 from soundpost.broadcasting.browser.echo_options import echo_options
+from soundpost.broadcasting.settings import settings_from
 from soundpost.broadcasting.settings.from_environment import settings_from_environment
 from soundpost.config import load
 from soundpost.errors import ConfigurationError
 from soundpost.invocation import soundpost_command
 from soundpost.tools.cli.app import app
+from soundpost.tools.cli.calling_application import CallingApplication, called_by
+from soundpost.tools.cli.framework_commands import application_server
 from soundpost.tools.deploy import DeployPlan
 from soundpost.tools.deploy.certificates import renewal_steps, state_of
 from soundpost.tools.deploy.nginx import NginxOptions, deployment
@@ -479,3 +482,17 @@ def test_the_image_has_no_setting_of_this_machine(configured: CommandLine) -> No
     assert "left out in the container" in result.stderr
     for line in ("USER 10001:10001", "STOPSIGNAL SIGTERM", "SOUNDPOST_SERVER_PATH=/ws", 'ENTRYPOINT ["soundpost"]'):
         assert line in result.stdout
+
+
+@pytest.mark.parametrize("target", ["supervisor", "systemd", "compose"])
+@pytest.mark.parametrize(("secret", "is_warned"), [(SECRET, False), ("s3cret-of-settings", True)])
+def test_an_app_that_only_the_application_s_settings_know_is_warned_of(
+    configured: CommandLine, target: str, secret: str, is_warned: bool
+) -> None:
+    settings = settings_from({"app_id": "123456", "key": "app-key", "secret": secret, "port": 9000})
+    server = application_server("Django", "settings.SOUNDPOST", settings)
+    with called_by(CallingApplication(server, configured.directory)):
+        result = configured.run("deploy", target)
+    assert result.exit_code == 0, result.stderr
+    assert ("not settings.SOUNDPOST: write the id, key and secret of app 123456" in result.stderr) is is_warned
+    assert secret not in result.stdout + result.stderr

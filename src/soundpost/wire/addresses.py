@@ -159,8 +159,8 @@ def identifier_fault(text: str) -> str | None:
     wrong = "".join(sorted({character for character in text if not _IDENTIFIER.fullmatch(character)}))
     if wrong:
         return (
-            f"{wrong!r} cannot stand in an address: letters, digits and -._~ can. Choose another (soundpost init "
-            "prints fresh ones), and tell it to backend and browsers"
+            f"{wrong!r} cannot stand in an address: letters, digits and -._~ can. Choose another ('soundpost init' "
+            "makes fresh ones), and tell it to backend and browsers"
         )
     if text in (".", ".."):
         return "browsers leave out a part of a path that is '.' or '..': choose another"

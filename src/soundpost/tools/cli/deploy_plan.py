@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from soundpost.config import Loaded
+from soundpost.config import Loaded, load
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.addresses import ServerAddress, browser_address
-from soundpost.tools.cli.calling_application import load_here
+from soundpost.tools.cli.calling_application import calling_application, load_here
 from soundpost.tools.cli.deploy_options import ApiOptions, FrontOptions, OutputOptions
 from soundpost.tools.cli.snippets import public_url
 from soundpost.tools.deploy import DeployPlan
@@ -26,7 +27,25 @@ def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loade
         )
     if loaded.generated:
         loaded.warnings.append("no app is configured here: 'soundpost init' writes a soundpost.toml with credentials")
+    unknown = _unknown_to_the_service(loaded, config)
+    if unknown is not None:
+        loaded.warnings.append(unknown)
     return loaded
+
+
+def _unknown_to_the_service(loaded: Loaded, config: Path | None) -> str | None:
+    """Return a warning if the app is known from an application's settings only, which no service reads."""
+    calling = calling_application()
+    if calling is None or calling.server is None:
+        return None
+    service = load(environ=os.environ, directory=calling.directory, config_file=config)
+    app = loaded.settings.apps[0]
+    if any((each.id, each.key, each.secret) == (app.id, app.key, app.secret) for each in service.settings.apps):
+        return None
+    return (
+        f"the server that is deployed reads soundpost.toml, .env and its environment, but not {calling.server.place}: "
+        f"write the id, key and secret of app {app.id} into one of them"
+    )
 
 
 def server_name_of(loaded: Loaded, option: str | None, *, needed: bool = True) -> str | None:

@@ -18,8 +18,8 @@ FAULTS: Final = (
         "{place} puts the app's secret where every visitor can read it",
         "Variables of this name are built into the JavaScript that is sent to browsers. With the secret anybody can "
         "publish and read private channels.",
-        "Remove the variable, make a new secret ('soundpost init' prints one) for server and backend, and build the "
-        "frontend again. The browser needs the key only.",
+        "Remove the variable, make a new secret ('openssl rand -hex 16' prints one) for server and backend, and build "
+        "the frontend again. The browser needs the key only.",
     ),
     Fault(
         "placeholder-secret",
