@@ -13,12 +13,10 @@ from importlib.resources import files
 from typing import Any, Final
 
 from soundpost.broadcasting.settings import BroadcastSettings
-from soundpost.wire.addresses import is_loopback_url
+from soundpost.wire.addresses import UNSPECIFIED, is_loopback_url
 
 CONFIG_ID: Final = "soundpost-config"
 """Id of the HTML element with the options, which the script reads."""
-_UNSPECIFIED: Final = ("0.0.0.0", "::", "")
-"""Addresses on which a server listens to all networks, and which no browser can connect to."""
 _FOR_HTML: Final = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
 
@@ -65,7 +63,7 @@ def echo_options(
 
 def is_internal(host: str) -> bool:
     """Tell whether only this machine, or a private network, can reach a host."""
-    return host in _UNSPECIFIED or ("." not in host and ":" not in host) or is_loopback_url(f"//{_bracketed(host)}")
+    return host in UNSPECIFIED or ("." not in host and ":" not in host) or is_loopback_url(f"//{_bracketed(host)}")
 
 
 def echo_script(options: dict[str, Any], *, nonce: str = "", libraries: Iterable[str] = ()) -> str:

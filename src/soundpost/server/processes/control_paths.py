@@ -9,8 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from soundpost.wire.addresses import UNSPECIFIED
+
 _LONGEST_PATH: Final = 100  # bytes; the kernel takes 107, macOS 103
-_ALL_ADDRESSES: Final = ("0.0.0.0", "", "::")
 _FOLDER_OF_ROOT: Final = Path("/run/soundpost")
 
 
@@ -45,7 +46,7 @@ def control_name(port: int, unix_socket: str | None, host: str = "0.0.0.0") -> s
     A server that listens on all addresses is named by its port alone: no other can have that.
     """
     if unix_socket is None:
-        return str(port) if host in _ALL_ADDRESSES else f"{port}-{host}"
+        return str(port) if host in UNSPECIFIED else f"{port}-{host}"
     return f"unix-{hashlib.sha256(os.fsencode(Path(unix_socket).absolute())).hexdigest()[:12]}"
 
 

@@ -145,8 +145,9 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
 def _host_for_others(host: str) -> str | None:
     """Return the host by which other machines reach a server that listens at ``host``; None without a network."""
     from soundpost.tools.cli.network_address import address_in_network
+    from soundpost.wire.addresses import UNSPECIFIED
 
-    return address_in_network() if host in ("0.0.0.0", "::", "") else host
+    return address_in_network() if host in UNSPECIFIED else host
 
 
 def _placeholders(settings: Settings) -> Iterator[str]:

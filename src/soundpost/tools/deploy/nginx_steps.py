@@ -9,6 +9,7 @@ from soundpost.tools.deploy.certificates import CertificateState, certificate_st
 from soundpost.tools.deploy.installed_nginx import missing_directives
 from soundpost.tools.deploy.plan import DeployPlan
 from soundpost.tools.deploy.sizes import MOST_PER_ADDRESS
+from soundpost.wire.addresses import UNSPECIFIED
 
 if TYPE_CHECKING:
     from soundpost.tools.deploy.nginx import NginxOptions
@@ -30,7 +31,7 @@ def steps(plan: DeployPlan, options: NginxOptions) -> tuple[str, ...]:
         found += [_TEST_AND_RELOAD, *renewal_steps(plan, RELOAD)]
     else:
         found += _until_certificate(plan, options)
-    if plan.server.host in ("0.0.0.0", "::") and not plan.nodes and plan.unix_socket is None:
+    if plan.server.host in UNSPECIFIED and not plan.nodes and plan.unix_socket is None:
         found.append(
             f'# so that nobody reaches port {plan.server.port} past Nginx: host = "127.0.0.1" under [server], '
             "or a firewall"

@@ -11,8 +11,8 @@ from typing import Final, Literal, NamedTuple
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import reachable_host
 
-_ANYWHERE: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "[::1]"}
 _DRAIN_TIME: Final = 10  # seconds: the server's default
 _MARGIN: Final = 10  # seconds from the server's own limits to a SIGKILL
 _SILENCE: Final = 60  # seconds that a proxy adds to the longest silence; clients answer a ping within 30
@@ -173,7 +173,7 @@ class DeployPlan:
 
     @property
     def _local_host(self) -> str:
-        host = _ANYWHERE.get(self.server.host, self.server.host)
+        host = reachable_host(self.server.host)
         return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
