@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted_fields
-from soundpost.wire.addresses import split_url
+from soundpost.wire.addresses import USUAL_PORTS, AddressError, split_url
 
 
 class AppUrl(NamedTuple):
@@ -17,7 +18,7 @@ class AppUrl(NamedTuple):
 
     scheme: str
     host: str
-    port: int | None
+    port: int
     path: str
     app_id: str
     key: str
@@ -40,10 +41,22 @@ def parse_app_url(url: str) -> AppUrl | None:
     return AppUrl(
         parts.scheme,
         parts.hostname,
-        parts.port,
+        parts.port or USUAL_PORTS[parts.scheme],
         path,
         unquote(app_id),
         unquote(parts.username),
         unquote(parts.password),
         bool(parts.query or parts.fragment),
     )
+
+
+def app_url_setting(url: str, place: str) -> AppUrl:
+    """Return the parts of a URL that a setting has. Raises ConfigurationError, which begins with ``place``."""
+    form = f"{place}: expected http://KEY:SECRET@HOST:PORT/apps/APP_ID (https in the open)"
+    try:
+        parts = parse_app_url(url)
+    except AddressError as error:
+        raise ConfigurationError(f"{form}: {error}; / ? # @ in a secret are written %2F %3F %23 %40") from None
+    if parts is None or parts.has_query:
+        raise ConfigurationError(form)
+    return parts

@@ -13,7 +13,8 @@ _PATH: Final = re.compile(r"/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?", re.ASC
 _NAME: Final = re.compile(r"[^\s\x00-\x1f\x7f/?#@\\\[\]:%<>\"'{}|^`,;=&*()$!]+")
 _IDENTIFIER: Final = re.compile(r"[-A-Za-z0-9._~!$'()*,;=@]+", re.ASCII)
 
-
+USUAL_PORTS: Final = {"http": 80, "https": 443}
+"""Ports of URLs that name none, by their schemes."""
 UNSPECIFIED: Final = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}
 """Addresses on which a server listens to all networks, each with the one by which its own machine reaches it."""
 
@@ -119,8 +120,8 @@ class PublicUrl(NamedTuple):
     def url(self) -> str:
         """Return the URL, without the scheme's usual port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        usual = {"http": 80, "https": 443}[self.scheme]
-        return f"{self.scheme}://{host}{'' if self.port == usual else f':{self.port}'}{self.path or ''}"
+        port = "" if self.port == USUAL_PORTS[self.scheme] else f":{self.port}"
+        return f"{self.scheme}://{host}{port}{self.path or ''}"
 
 
 def parse_public_url(text: Any) -> PublicUrl:
@@ -144,7 +145,7 @@ def parse_public_url(text: Any) -> PublicUrl:
         host = host_of(parts.hostname or "")
         if host in UNSPECIFIED:
             raise AddressError("a server listens there, and no browser can connect to it: write the name of your site")
-        return PublicUrl(scheme, host, parts.port or {"http": 80, "https": 443}[scheme], path_of(parts.path) or None)
+        return PublicUrl(scheme, host, parts.port or USUAL_PORTS[scheme], path_of(parts.path) or None)
     except AddressError as error:
         raise AddressError(f"{redacted_url(text)!r}: {error}") from None
 

@@ -23,6 +23,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
+from soundpost.wire.addresses import USUAL_PORTS
+
 _ORIGIN: Final = re.compile(
     r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/:@?#\\\[\],]+)(?::([1-9][0-9]{0,4}))?", re.ASCII
 )
@@ -30,7 +32,6 @@ _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]*", re.ASCII)
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?", re.ASCII)
 _WILD_LABEL: Final = re.compile(r"[a-z0-9_*-]+", re.ASCII)
 _PORT: Final = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
-_USUAL_PORTS: Final = {"http": 80, "https": 443}
 _FILE: Final = "file://"
 _ANY: Final = -1
 
@@ -60,7 +61,7 @@ def origin_of(text: str) -> Origin | None:
         host = address
     if port is not None and int(port) > 65535:
         return None
-    return Origin(scheme, host, _USUAL_PORTS.get(scheme) if port is None else int(port))
+    return Origin(scheme, host, USUAL_PORTS.get(scheme) if port is None else int(port))
 
 
 def is_of_host(origin: str, host: str) -> bool:
@@ -135,7 +136,7 @@ def _pattern(form: str) -> _Pattern | None:
     rest = rest.removesuffix("/")
     host, port = _split(form, rest, bare=not found)
     if port is None:
-        number = _USUAL_PORTS.get(scheme) if found else _ANY
+        number = USUAL_PORTS.get(scheme) if found else _ANY
     elif port == "*":
         number = _ANY
     elif _PORT.fullmatch(port) and int(port) <= 65535:

@@ -26,10 +26,10 @@ from soundpost.broadcasting.settings.values import (
     refuse_unknown,
 )
 from soundpost.environment import truth
-from soundpost.environment.app_url import parse_app_url
+from soundpost.environment.app_url import app_url_setting
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
-from soundpost.wire.addresses import AddressError, host_of, identifier_fault, parse_public_url, path_of, port_of
+from soundpost.wire.addresses import host_of, identifier_fault, parse_public_url, path_of, port_of
 
 LIMITS: Final = ("max_message_size", "max_user_info_size", "max_user_id_length")
 """Settings of a connection that repeat limits of the server's app."""
@@ -170,17 +170,11 @@ def _connection_settings(given: Any, place: str) -> ConnectionSettings:
 
 
 def _from_url(url: str, place: str) -> dict[str, Any]:
-    form = f"{place}: expected http://KEY:SECRET@HOST:PORT/apps/APP_ID (https in the open)"
-    try:
-        parts = parse_app_url(url)
-    except AddressError as error:
-        raise ConfigurationError(f"{form}: {error}; / ? # @ in a secret are written %2F %3F %23 %40") from None
-    if parts is None or parts.has_query:
-        raise ConfigurationError(form)
+    parts = app_url_setting(url, place)
     return {
         "scheme": parts.scheme,
         "host": parts.host,
-        "port": parts.port or (443 if parts.scheme == "https" else 80),
+        "port": parts.port,
         "key": parts.key,
         "secret": parts.secret,
         "app_id": parts.app_id,

@@ -53,7 +53,7 @@ def backend_in(env: EnvSettings) -> ToldAddress | None:
     said = {name: text_of(each) for name, each in values.items()}
     host = said["HOST"] or (url.host if url else "127.0.0.1")
     scheme = said["SCHEME"] or (url.scheme if url else "https" if said["PORT"] == "443" else "http")
-    port = said["PORT"] or (str(url.port or "") if url else "443" if scheme == "https" else env.server_port)
+    port = said["PORT"] or (str(url.port) if url else "443" if scheme == "https" else env.server_port)
     address = _checked(scheme, host, port, said["PATH"] or (url.path if url else ""))
     places = [value if url else None, values["HOST"], values["PORT"], values["SCHEME"]]
     return None if address is None else ToldAddress(address, places_of(places))
