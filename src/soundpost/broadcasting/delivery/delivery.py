@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.loading import load
@@ -44,16 +44,18 @@ def missing_library(name: str) -> str | None:
 
 def check_delivery(name: str) -> None:
     """Check that the class of a delivery, and the library it needs, can be imported. Raises ConfigurationError."""
-    missing = missing_library(name)
-    if missing is not None:
-        raise ConfigurationError(missing)
-    load(DELIVERIES.get(name, name), "deliver")
+    _class_of(name)
 
 
 def make_delivery(name: str, drivers: Drivers) -> Delivery:
     """Return the delivery of this name, or of the class at ``module:Class``. Raises ConfigurationError."""
+    delivery: Delivery = _class_of(name)(drivers)
+    return delivery
+
+
+def _class_of(name: str) -> Any:
+    """Return the class of a delivery. Raises ConfigurationError."""
     missing = missing_library(name)
     if missing is not None:
         raise ConfigurationError(missing)
-    delivery: Delivery = load(DELIVERIES.get(name, name), "deliver")(drivers)
-    return delivery
+    return load(DELIVERIES.get(name, name), "deliver")
