@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import ServerAddress
+from soundpost.wire.addresses import PublicUrl
 
 
 def echo_snippet(key: str, browser: ServerAddress) -> str:
@@ -69,6 +70,4 @@ VITE_REVERB_APP_KEY="${{REVERB_APP_KEY}}"
 
 def public_url(browser: ServerAddress) -> str:
     """Return the address at which browsers connect as ``public_url`` has it, without the scheme's own port."""
-    if browser.port != (443 if browser.is_tls else 80):
-        return browser.url
-    return browser.url.removesuffix(f":{browser.port}{browser.path}") + browser.path
+    return PublicUrl(*browser).url
