@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from soundpost.config import Loaded
@@ -18,11 +18,12 @@ class CallingApplication(NamedTuple):
     """An application, and the folder in which its settings look for ``.env`` and ``soundpost.toml``."""
 
     server: ApplicationServer | None
-    """None if the settings name no server."""
+    """None if the settings name no server, and for a command of ``soundpost`` itself."""
     directory: Path
 
 
-_calling: ContextVar[CallingApplication | None] = ContextVar("calling_application", default=None)
+_NONE: Final = CallingApplication(None, Path())
+_calling: ContextVar[CallingApplication] = ContextVar("calling_application", default=_NONE)
 
 
 @contextmanager
@@ -35,8 +36,8 @@ def called_by(application: CallingApplication) -> Iterator[None]:
         _calling.reset(token)
 
 
-def calling_application() -> CallingApplication | None:
-    """Return the application whose framework has called this command; None for a command of ``soundpost`` itself."""
+def calling_application() -> CallingApplication:
+    """Return the application whose framework has called this command; one without a server if none has."""
     return _calling.get()
 
 
@@ -56,16 +57,14 @@ def loader(config: Path | None, overrides: Mapping[str, object]) -> Callable[[],
     from soundpost.config import load
 
     calling = _calling.get()
-    application = None if calling is None else calling.server
 
     def read() -> Loaded:
-        directory = Path.cwd() if calling is None else calling.directory
         return load(
             environ=os.environ,
-            directory=directory,
+            directory=calling.directory,
             config_file=config,
             overrides=overrides,
-            application=application,
+            application=calling.server,
         )
 
     return read
@@ -73,5 +72,5 @@ def loader(config: Path | None, overrides: Mapping[str, object]) -> Callable[[],
 
 def app_id_here() -> str | None:
     """Return the id of the calling application's app; None without one."""
-    calling = _calling.get()
-    return None if calling is None or calling.server is None else calling.server.app["id"] or None
+    server = _calling.get().server
+    return None if server is None else server.app["id"] or None

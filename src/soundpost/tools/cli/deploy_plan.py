@@ -36,7 +36,7 @@ def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loade
 def _unknown_to_the_service(loaded: Loaded, config: Path | None) -> str | None:
     """Return a warning if the app is known from an application's settings only, which no service reads."""
     calling = calling_application()
-    if calling is None or calling.server is None:
+    if calling.server is None:
         return None
     service = load(environ=os.environ, directory=calling.directory, config_file=config)
     app = loaded.settings.apps[0]

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from soundpost.config import Loaded, ServerSettings
-from soundpost.config.application import ApplicationServer
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.core.app_settings import AppSettings
 from soundpost.environment.placeholders import is_placeholder
@@ -50,7 +49,7 @@ def public_here(loaded: Loaded, here: EnvSettings, config: Path | None) -> Publi
     frontend = public_in(here)
     if frontend is not None:
         return PublicHere(frontend, is_stated=False, is_known=True)
-    application = _application()
+    application = calling_application().server
     if application is not None:
         told = application.place
     else:
@@ -59,16 +58,10 @@ def public_here(loaded: Loaded, here: EnvSettings, config: Path | None) -> Publi
 
 
 def _configured_public(config: Path | None) -> str:
-    application = _application()
+    application = calling_application().server
     if application is not None and any(application.public.values()):
         return application.place
     return f"{config or FILE_NAME}: public_url"
-
-
-def _application() -> ApplicationServer | None:
-    """Return the server of the application whose command this is; None without one."""
-    calling = calling_application()
-    return None if calling is None else calling.server
 
 
 def unknown_public(loaded: Loaded) -> UnknownPublic:
@@ -83,7 +76,7 @@ def unknown_public(loaded: Loaded) -> UnknownPublic:
 
 def backend_here(loaded: Loaded, here: EnvSettings) -> ToldAddress | None:
     """Return the address to which applications publish; None for a server on a Unix socket only."""
-    application = _application()
+    application = calling_application().server
     if application is not None:
         return ToldAddress(_place_of(published_address(loaded)), application.place)
     if app_url_in(here) is not None:
@@ -152,7 +145,7 @@ def tls_ports(loaded: Loaded) -> tuple[int, ...]:
 
 def placeholders_in(loaded: Loaded, plan: CheckPlan) -> tuple[str, ...]:
     """Return the places of secrets that are well-known examples, other than the files that are examined."""
-    application = _application()
+    application = calling_application().server
     own = "" if application is None else application.app["secret"]
     in_files = {value.text for file in plan.files for value in file.values.values()}
     return tuple(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 
 import typer
 
@@ -44,8 +43,7 @@ from soundpost.tools.doctor.told_address import (
 
 def plan_of(options: DoctorOptions) -> CheckPlan:
     """Return the plan. Raises BadParameter, and ConfigurationError for a configuration that cannot be used."""
-    calling = calling_application()
-    folder = Path() if calling is None else calling.directory
+    folder = calling_application().directory
     files = tuple(read_env_file(path) for path in options.env)
     named = named_settings(options, EnvSettings(files))
     if not files and options.url is None and (folder / ".env").is_file():
