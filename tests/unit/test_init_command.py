@@ -293,6 +293,20 @@ def test_laravel_gets_the_lines_that_its_env_lacks(command_line: CommandLine) ->
     assert command_line.run("init").stdout.endswith("Nothing to do: all of this is there already.\n")
 
 
+def test_an_env_that_cannot_be_written_is_not_shown(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    laravel(command_line.directory, "APP_NAME=Gr\xfc\xdfe\nSTRIPE=hidden\n")
+
+    def refuse(path: Path, *arguments: object, **more: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(writing, "_put", refuse)
+    result = command_line.run("init")
+    assert result.exit_code == 0
+    assert "Add by hand to .env, as it cannot be written: Permission denied:" in result.stdout
+    assert "    REVERB_HOST=" in result.stdout
+    assert "hidden" not in result.output
+
+
 def test_laravel_without_env_is_told_how_to_get_one(command_line: CommandLine) -> None:
     laravel(command_line.directory, None)
     result = command_line.run("init")
