@@ -14,10 +14,11 @@ from soundpost.tools.setup.names import (
     add_import,
     add_to_import,
     bound_names,
-    dotted_name,
     imported_as,
     string_constants,
+    targets,
 )
+from soundpost.tools.setup.preview import shown
 from soundpost.tools.setup.project import Project
 from soundpost.tools.setup.search import modules_with
 from soundpost.tools.setup.source import Insertion, PythonSource, UneditableError
@@ -103,7 +104,7 @@ def _plan_settings(settings: DjangoSettings, directory: Path, changes: Changes) 
             lines.setdefault(file.path, []).append(line)
             files[file.path] = file
         except UneditableError as error:
-            changes.by_hand.append(ByHand(_shown(file.path, directory), str(error), (line,)))
+            changes.by_hand.append(ByHand(shown(file.path, directory), str(error), (line,)))
     for path, file in files.items():
         _add(changes, directory, file.source, path, insertions[path], tuple(lines[path]))
 
@@ -156,7 +157,7 @@ def _plan_urls(settings: DjangoSettings, directory: Path, changes: Changes) -> N
         source = PythonSource.read(editable(path, directory))
         insertions = _url_insertions(source)
     except UneditableError as error:
-        changes.by_hand.append(ByHand(_shown(path, directory), str(error), _URL_LINES))
+        changes.by_hand.append(ByHand(shown(path, directory), str(error), _URL_LINES))
         return
     _add(changes, directory, source, path, insertions, _URL_LINES)
 
@@ -176,19 +177,16 @@ def _url_insertions(source: PythonSource) -> list[Insertion]:
         added = add_to_import(source, "django.urls", missing[0])
         imports = [added or add_import(source, f"from django.urls import {missing[0]}")]
     entry = f'{names["path"] or "path"}("broadcasting/", {names["include"] or "include"}("{_URLS}"))'
-    bindings = [each for each in tree.body if isinstance(each, ast.Assign | ast.AnnAssign) and _binds_patterns(each)]
+    bindings = [
+        each for each in tree.body if isinstance(each, ast.Assign | ast.AnnAssign) and "urlpatterns" in targets(each)
+    ]
     if not bindings:
         raise UneditableError("it has no urlpatterns that can be read without running it")
     value = bindings[-1].value
     target = _first_literal(value) if value is not None else None
-    if target is not None and dotted_name(target) is None:
+    if target is not None:
         return [*imports, *prepend(source, target, entry)]
     return [*imports, source.after(bindings[-1], f"urlpatterns = [{entry}, *urlpatterns]")]
-
-
-def _binds_patterns(statement: ast.Assign | ast.AnnAssign) -> bool:
-    nodes = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-    return any(dotted_name(node) == "urlpatterns" for node in nodes)
 
 
 def _first_literal(value: ast.expr) -> ast.List | None:
@@ -202,21 +200,18 @@ def _first_literal(value: ast.expr) -> ast.List | None:
 
 def _plan_channels(settings: DjangoSettings, directory: Path, changes: Changes) -> None:
     """Add ``channels.py`` to the first app of the project itself, if no app has one."""
-    folders = list(dict.fromkeys(own_apps(settings, directory)))
+    folders = list(dict.fromkeys(_own_apps(settings, directory)))
     if not folders or any((folder / name).exists() for folder in folders for name in ("channels.py", "channels")):
         return
     path = folders[0] / "channels.py"
     changes.files.append(Change(path, _CHANNELS.encode(), what="routes of private channels, an example in comments"))
 
 
-def own_apps(settings: DjangoSettings, directory: Path) -> Iterator[Path]:
+def _own_apps(settings: DjangoSettings, directory: Path) -> Iterator[Path]:
     """Yield the folders of the installed apps that are in the project."""
     for file in settings.files:
         for statement in file.source.tree.body:
-            if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-                continue
-            nodes = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            if any((dotted_name(node) or "").endswith("APPS") for node in nodes):
+            if any(name.endswith("APPS") for name in targets(statement)):
                 for text in string_constants(statement):
                     folder = directory.joinpath(*text.partition(".apps.")[0].split("."))
                     if (folder / "__init__.py").is_file() or (folder / "apps.py").is_file():
@@ -232,7 +227,7 @@ def _add(
     lines: tuple[str, ...],
 ) -> None:
     """Add a changed file; its lines for a person if it cannot be changed."""
-    place = _shown(path, directory)
+    place = shown(path, directory)
     try:
         real = editable(path, directory)
         after = source.with_insertions(insertions)
@@ -241,7 +236,3 @@ def _add(
         return
     by_hand = ByHand(place, "", lines)
     changes.files.append(Change(real, after, before=source.data, encoding=source.encoding, by_hand=by_hand))
-
-
-def _shown(path: Path, directory: Path) -> str:
-    return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
