@@ -12,7 +12,7 @@ import typer
 from soundpost.tools.setup.frameworks import Framework
 
 if TYPE_CHECKING:
-    from soundpost.tools.setup.changes import ByHand
+    from soundpost.tools.setup.changes import ByHand, Changes
     from soundpost.tools.setup.plan import Setup
 
 
@@ -68,7 +68,7 @@ def init(
     if not yes and is_terminal() and not typer.confirm("Write this?", default=True):
         typer.echo("Nothing was written.")
         raise typer.Exit(1)
-    _write(setup)
+    _write(setup.changes, setup.project.directory)
     _finish(setup, directory)
 
 
@@ -82,14 +82,11 @@ def _only_credentials(config: Path, *, force: bool) -> None:
     from soundpost.invocation import soundpost_command
     from soundpost.tools.setup.changes import Changes
     from soundpost.tools.setup.credentials_file import already_there, plan_credentials
-    from soundpost.tools.setup.frameworks import Framework
-    from soundpost.tools.setup.plan import Setup
-    from soundpost.tools.setup.project import Project
 
     change = plan_credentials(config, str(config), replace=force)
     if change is None:
         raise already_there(str(config))
-    _write(Setup(Project(Framework.NONE, Path()), Changes(files=[change]), config))
+    _write(Changes(files=[change]), Path())
     typer.echo(
         f"Wrote {config} (readable by you only). Start the server with: {soundpost_command()} start --config {config}"
     )
@@ -120,10 +117,11 @@ def _show(setup: Setup, directory: Path) -> None:
         typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
 
 
-def _write(setup: Setup) -> None:
+def _write(changes: Changes, directory: Path) -> None:
     """Write all files; one that cannot be written becomes lines for a person.
 
-    Raises ConfigurationError if that file is the one with the credentials.
+    Messages have paths as seen from ``directory``. Raises ConfigurationError if the file with the credentials cannot be
+    written.
     """
     from soundpost.errors import ConfigurationError
     from soundpost.tools.setup.changes import ByHand
@@ -131,16 +129,16 @@ def _write(setup: Setup) -> None:
     from soundpost.tools.setup.source import UneditableError
     from soundpost.tools.setup.writing import write
 
-    for change in list(setup.changes.files):
+    for change in list(changes.files):
         try:
             write(change)
         except UneditableError as error:
-            place = shown(change.path, setup.project.directory)
+            place = shown(change.path, directory)
             if change.private:
                 raise ConfigurationError(f"{place}: {error}") from None
-            setup.changes.files.remove(change)
+            changes.files.remove(change)
             lines = change.by_hand.lines if change.by_hand else tuple(change.after.decode().splitlines())
-            setup.changes.by_hand.append(ByHand(place, str(error), lines))
+            changes.by_hand.append(ByHand(place, str(error), lines))
 
 
 def _finish(setup: Setup, directory: Path) -> None:

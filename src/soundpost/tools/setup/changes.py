@@ -34,7 +34,7 @@ class Change:
     what: str = ""
     """The file's purpose, for a new file: ``credentials``."""
     by_hand: ByHand | None = None
-    """The same as lines for a person, in case that the file cannot be written."""
+    """Lines to add by hand if the file cannot be written; None for a new file, of which all lines are."""
 
 
 @dataclass(slots=True)

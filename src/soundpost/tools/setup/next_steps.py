@@ -36,20 +36,20 @@ class _Steps(NamedTuple):
     send: str
 
 
-def next_steps(project: Project, command: str, start_options: str = "") -> Iterator[str]:
-    """Yield the lines; ``command`` calls ``soundpost``, ``start_options`` follow ``start``."""
+def next_steps(project: Project, command: str) -> Iterator[str]:
+    """Yield the lines; ``command`` calls ``soundpost``."""
     if project.framework is Framework.NONE:
-        yield from _script(command, start_options)
+        yield from _script(command)
     elif project.framework is Framework.LARAVEL:
-        yield from _numbered(_Steps((f"{command} start{start_options}", "php artisan serve", "npm run dev"), (), ""))
+        yield from _numbered(_Steps((f"{command} start", "php artisan serve", "npm run dev"), (), ""))
     else:
-        yield from _numbered(_steps(project, command, start_options))
+        yield from _numbered(_steps(project, command))
     yield f"All the rest: {documentation.page(_PAGES[project.framework])}"
 
 
-def _script(command: str, start_options: str) -> Iterator[str]:
+def _script(command: str) -> Iterator[str]:
     yield "1. Start the server, and in a second shell wait for events:"
-    yield f"     {command} start{start_options}"
+    yield f"     {command} start"
     yield f"     {command} listen orders"
     yield "2. Send one, from any script in this folder:"
     yield "     from soundpost import publish"
@@ -68,8 +68,8 @@ def _numbered(steps: _Steps) -> Iterator[str]:
         yield f"     {steps.send}"
 
 
-def _steps(project: Project, command: str, start_options: str) -> _Steps:
-    start, send = f"{command} start{start_options}", f"{command} {_TRIGGER}"
+def _steps(project: Project, command: str) -> _Steps:
+    start, send = f"{command} start", f"{command} {_TRIGGER}"
     module, name = _application(project)
     match project.framework:
         case Framework.DJANGO:

@@ -1,4 +1,4 @@
-"""What is going to be written, for a person: a line for each file, and the differences."""
+"""Preview of changes for a person: a line for each file, and the differences."""
 
 from __future__ import annotations
 
