@@ -21,6 +21,7 @@ from soundpost.tools.cli.addresses import browser_address, published_address
 from support.configuration import APP_TABLE, Directory
 
 SECOND_APP = APP_TABLE.replace("1", "2")
+TLS = 'tls = { certificate = "c.pem" }\nport = 8443\n'
 PUBLIC_URL = 'public_url = "https://ws.example.com"\n'
 
 
@@ -108,9 +109,11 @@ class TestAnApplication:
             ('host = "::"', "http://[::1]:8080"),
             ('host = "10.0.0.5"\nport = 9000\npath = "ws/"', "http://10.0.0.5:9000/ws"),
             ("port = 0", "http://127.0.0.1:8080"),
-            ('tls = { certificate = "c.pem" }\nport = 8443', "https://127.0.0.1:8443"),
+            (TLS, "https://127.0.0.1:8443"),
             ('hostname = "ws.example.com"\ntls = { certificate = "c.pem" }', "https://ws.example.com:8080"),
             ('hostname = "ws.example.com"', "http://127.0.0.1:8080"),
+            (f'{TLS}public_url = "https://ws.example.com:8443"', "https://ws.example.com:8443"),
+            (f'{TLS}public_url = "https://ws.example.com"', "https://127.0.0.1:8443"),
         ],
     )
     def test_the_address_is_where_this_machine_reaches_the_server(

@@ -9,7 +9,7 @@ from msgspec import Meta, Struct
 from soundpost.core.app_settings import AppSettings, Positive
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.redaction import redacted_fields
-from soundpost.wire.addresses import parse_public_url
+from soundpost.wire.addresses import certificate_host
 
 Proxy = Annotated[str, Meta(description="an address, a network such as 10.0.0.0/8, or *")]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -99,14 +99,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def certificate_host(self) -> str | None:
-        """The host name that the server's own certificate is for; None without TLS, or if nothing says the name.
-
-        The name is ``hostname``, or that of ``public_url`` if browsers connect to the server's own port.
-        """
-        if self.tls.certificate is None or self.hostname is not None or self.public_url is None:
-            return self.hostname if self.tls.certificate is not None else None
-        public = parse_public_url(self.public_url)
-        return public.host if public.port == self.port else None
+        """The host name that the server's own certificate is for; None without TLS, or if nothing says the name."""
+        return None if self.tls.certificate is None else certificate_host(self.hostname, self.public_url, self.port)
 
 
 class ScalingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

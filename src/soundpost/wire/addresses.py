@@ -155,6 +155,18 @@ def reachable_host(host: str) -> str:
     return UNSPECIFIED.get(host, host)
 
 
+def certificate_host(hostname: str | None, public_url: Any, port: int) -> str | None:
+    """Return the name that the certificate of a server on ``port`` is for; None if nothing says the name.
+
+    The name is ``hostname``, or that of ``public_url`` if browsers connect to the server's own port. Raises
+    AddressError for a ``public_url`` that is no such URL.
+    """
+    if hostname or not public_url:
+        return hostname or None
+    public = parse_public_url(public_url)
+    return public.host if public.port == port else None
+
+
 def identifier_fault(text: str) -> str | None:
     """Return the fault of an app's id or key, which stands unescaped in paths and queries; None for a valid one."""
     wrong = "".join(sorted({character for character in text if not _IDENTIFIER.fullmatch(character)}))

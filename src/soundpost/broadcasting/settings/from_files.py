@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from soundpost.broadcasting.settings.from_mapping import LIMITS
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.environment.interpolation import UnsetVariableError, interpolate
 from soundpost.environment.toml_document import read_toml
-from soundpost.wire.addresses import reachable_host
+from soundpost.wire.addresses import AddressError, certificate_host, port_of, reachable_host
 
 _APP: Final = {"app_id": "id", "key": "key", "secret": "secret"}
 """Credentials by their names in an application's settings, with their keys in ``[[apps]]``."""
@@ -62,8 +63,9 @@ def _address(server: Mapping[str, Any]) -> dict[str, Any]:
     tls = server.get("tls")
     if isinstance(tls, dict) and tls.get("certificate"):
         found = {"port": DEFAULT_PORT, **found, "scheme": "https"}
-        if server.get("hostname"):  # a certificate is for a name, not for 127.0.0.1
-            found["host"] = server["hostname"]
+        with suppress(AddressError):  # settings_from() says what is wrong
+            name = certificate_host(server.get("hostname"), server.get("public_url"), port_of(found["port"]))
+            found |= {"host": name} if name else {}  # a certificate is for a name, not for 127.0.0.1
     if server.get("public_url"):
         found["public_url"] = server["public_url"]
     return found
