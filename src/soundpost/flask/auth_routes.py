@@ -10,8 +10,7 @@ from flask import Blueprint, Response, current_app, request
 
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse
 from soundpost.broadcasting.authorization.body import MAX_BODY, encoded_again
-from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
-from soundpost.broadcasting.browser import LIBRARIES, library_text
+from soundpost.broadcasting.browser import LIBRARIES, LIBRARY_HEADERS, library_text
 
 
 def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Blueprint:

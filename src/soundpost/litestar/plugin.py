@@ -19,8 +19,15 @@ from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequ
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.body import MAX_BODY, OVERLONG_BODY
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
-from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
-from soundpost.broadcasting.browser import LIBRARIES, Html, echo_options, echo_script, library_text, versioned
+from soundpost.broadcasting.browser import (
+    LIBRARIES,
+    LIBRARY_HEADERS,
+    Html,
+    echo_options,
+    echo_script,
+    library_text,
+    versioned,
+)
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 

@@ -17,8 +17,7 @@ from soundpost.broadcasting.authorization.body import (
     encoded_again,
     read_limited,
 )
-from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
-from soundpost.broadcasting.browser import LIBRARIES, library_text
+from soundpost.broadcasting.browser import LIBRARIES, LIBRARY_HEADERS, library_text
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.flask.base_extension import BaseExtension, ExtensionState
 

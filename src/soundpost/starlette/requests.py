@@ -11,8 +11,7 @@ from starlette.responses import Response
 
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse
 from soundpost.broadcasting.authorization.body import read_limited
-from soundpost.broadcasting.browser import HEADERS as LIBRARY_HEADERS
-from soundpost.broadcasting.browser import library_text
+from soundpost.broadcasting.browser import LIBRARY_HEADERS, library_text
 
 Handler = Callable[[Request], Awaitable[Response]]
 

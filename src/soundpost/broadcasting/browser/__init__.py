@@ -5,6 +5,15 @@ Options at run time, not at build time: a page that was built once works whereve
 
 from soundpost.broadcasting.browser.echo_options import echo_options, echo_script, page_script
 from soundpost.broadcasting.browser.html import Html
-from soundpost.broadcasting.browser.libraries import HEADERS, LIBRARIES, library_text, versioned
+from soundpost.broadcasting.browser.libraries import LIBRARIES, LIBRARY_HEADERS, library_text, versioned
 
-__all__ = ["HEADERS", "LIBRARIES", "Html", "echo_options", "echo_script", "library_text", "page_script", "versioned"]
+__all__ = [
+    "LIBRARIES",
+    "LIBRARY_HEADERS",
+    "Html",
+    "echo_options",
+    "echo_script",
+    "library_text",
+    "page_script",
+    "versioned",
+]
