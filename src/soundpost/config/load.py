@@ -11,8 +11,8 @@ import msgspec
 
 from soundpost.config.application import ApplicationServer
 from soundpost.config.apps_section import build_apps, generated, lack_credentials, nested, with_variables
-from soundpost.config.foreign_keys import warnings_of_foreign_variables
 from soundpost.config.options import OPTIONS, Setting, Values
+from soundpost.config.other_servers import warnings_of_unread_variables
 from soundpost.config.settings import BackendAddress, PublicAddress, ScalingSettings, ServerSettings, Settings
 from soundpost.config.toml_file import TomlFile
 from soundpost.config.url_variable import values_of_url
@@ -90,7 +90,7 @@ def load(
         apps = [{**(apps[0] if apps else {}), **url_app}] if url_app else apps
         fresh = not url_app
     for source, variables in both:
-        warnings += warnings_of_foreign_variables(variables, source, has_app=not fresh)
+        warnings += warnings_of_unread_variables(variables, source, has_app=not fresh)
     if fresh:
         apps = [generated(apps[0] if apps else {})]
     server = _server(values, fresh)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from soundpost.config.foreign_keys import advice_on_key
 from soundpost.config.options import Option, Setting, Values, section
+from soundpost.config.other_servers import advice_on_key
 from soundpost.config.values import from_toml
 from soundpost.environment.interpolation import UnsetVariableError, interpolate
 from soundpost.environment.toml_document import read_toml

@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from msgspec import UNSET
 
-from soundpost.config.foreign_keys import advice_on_variable
 from soundpost.config.options import OPTIONS, Option, Setting, Values
+from soundpost.config.other_servers import advice_on_variable
 from soundpost.config.values import from_text
 from soundpost.environment import (
     APPLICATION,

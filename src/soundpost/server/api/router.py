@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
 
-from soundpost.config.foreign_keys import advice_on_path
+from soundpost.config.other_servers import advice_on_path
 from soundpost.core.app import App
 from soundpost.core.node import Node
 from soundpost.errors import HandshakeError

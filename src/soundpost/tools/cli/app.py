@@ -32,7 +32,7 @@ class ErrorsInOneLine(PlainGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that is called. An unknown one that other servers have is refused with the way here."""
         if args and args[0] not in self.commands:
-            from soundpost.config.foreign_keys import advice_on_command
+            from soundpost.config.other_servers import advice_on_command
 
             advice = advice_on_command(args[0])
             if advice:

@@ -1,4 +1,4 @@
-"""What other servers have and Soundpost lacks, or calls otherwise: each name that people try leads to the way here."""
+"""Names of other servers that people try here: each leads to the way to the same end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from soundpost.config import foreign_keys
+from soundpost.config import other_servers
 from soundpost.config.options import section
 from soundpost.documentation import page
 from support.command_line import CommandLine, command_line
@@ -66,10 +66,10 @@ def test_tables_that_are_not_there(directory: Directory) -> None:
     assert "unknown key 'webhooks': the server sends no" in directory.toml("[[webhooks]]\nurl = ''\n").error()
 
 
-def test_no_option_of_ours_is_called_foreign() -> None:
+def test_no_option_of_ours_is_taken_for_another_servers() -> None:
     for name in ("server", "scaling", "app", "public"):
         for option in section(name):
-            assert foreign_keys.advice_on_key(option) == ""
+            assert other_servers.advice_on_key(option) == ""
 
 
 def test_variables_that_are_not_there(directory: Directory) -> None:

@@ -172,7 +172,7 @@ def advice_on_path(path: str) -> str:
     return f"{advice}. See {page('not-supported')}" if advice else ""
 
 
-def warnings_of_foreign_variables(variables: Mapping[str, str], source: str, *, has_app: bool) -> Iterator[str]:
+def warnings_of_unread_variables(variables: Mapping[str, str], source: str, *, has_app: bool) -> Iterator[str]:
     """Yield warnings of variables of other servers that have no effect here.
 
     ``source`` begins each warning. Pusher's variables are an application's too: they count only for a server that has
