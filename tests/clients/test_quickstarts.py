@@ -19,7 +19,7 @@ PAGES: Final = {
     "fastapi": "notes.html",
     "flask": "templates/notes.html",
 }
-"""Where each framework has the page."""
+"""Files of the page, by framework."""
 
 
 @pytest.fixture

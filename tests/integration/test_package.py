@@ -77,7 +77,7 @@ def test_the_build_has_no_warning(built: Built) -> None:
 
 
 def test_the_sdist_has_every_file_of_the_repository(built: Built, repository_files: list[str]) -> None:
-    """What is missing belongs into ``MANIFEST.in``."""
+    """Name the files that the sdist lacks: they belong into ``MANIFEST.in``."""
     made = {name for name in built.files_of_sdist() if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg"}
     assert built.files_of_sdist() - made == set(repository_files) - OF_GIT
 

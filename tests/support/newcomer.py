@@ -72,7 +72,7 @@ class Newcomer:
         self.site = free_port()
         self.realtime = free_port()
         self.shown = ""
-        """What the commands have printed."""
+        """Output of the commands."""
         self._processes: list[tuple[str, subprocess.Popen[bytes]]] = []
         clean = clean_environment()
         path = os.pathsep.join([str(Path(sys.executable).parent), clean.get("PATH", "")])

@@ -1,4 +1,4 @@
-"""What Windows lacks is taken from this Python: a stand-in for tests, and a plugin (``pytest -p support.windows``).
+"""A Python without what Windows lacks: a stand-in for tests, and a plugin (``pytest -p support.windows``).
 
 Modules and attributes that CPython does not have on Windows are gone, event loops handle no signals, and
 ``sys.platform`` is ``win32``. What cannot be shown so: Windows' own event loop, paths and console. On Windows itself

@@ -1,4 +1,4 @@
-"""What the server's log shows: what an operator waits for, always; every client that comes and goes, with --debug."""
+"""The server's log: news that an operator waits for, always; every client that comes and goes, with --debug."""
 
 from __future__ import annotations
 

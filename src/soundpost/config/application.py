@@ -1,4 +1,4 @@
-"""What an application's settings say about its server: the app, the address it publishes to, and the public one."""
+"""The server that an application's settings name: its app, the address to publish to, and the public address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the configuration of this folder says to the doctor: addresses, the app, the server's machine."""
+"""Facts for the doctor from the configuration of this folder: addresses, the app, the server's machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the doctor's caller names: options and files. It wins over all that is found here."""
+"""Addresses and credentials that the doctor's caller names by options and files, which win over this folder's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who got an event that a command published: subscribers as the server counts them, and the way out for nobody."""
+"""Subscribers that got an event of a command, as the server counts them, and the way out if nobody got it."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _MANY_CONNECTIONS: Final = 1_000
 
 
 class Reach(NamedTuple):
-    """Who got an event."""
+    """Subscribers that got an event, as far as the server tells."""
 
     subscribers: int | None = None
-    """The number of subscribers (of users, on a presence channel); None if the server does not say."""
+    """Number of subscribers (of users, on a presence channel); None if the server does not say."""
     is_local: bool = False
     """True if the server could not reach the other hosts of its cluster."""
     suggestion: str = ""
     """A channel with subscribers whose name is like that of a channel without."""
     any_channels: bool | None = None
-    """Whether any channel has subscribers; None if that is not known."""
+    """True if any channel has subscribers; None if that is not known."""
 
 
 def publish(driver: HttpDriver, message: Message) -> Reach:
