@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 import typer
 
 from soundpost.config import Loaded
 from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import ServerAddress
-from soundpost.tools.cli.deploy_plan import address_of_browsers
+from soundpost.tools.cli.deploy_plan import UNKNOWN_NAME, address_of_browsers
 from soundpost.tools.cli.snippets import dotenv_lines, public_url
 from soundpost.tools.deploy import Deployment, DeployPlan
 from soundpost.tools.deploy.writing import write as write_files
-
-_UNKNOWN: Final = "localhost"
 
 
 def output_deployment(
@@ -42,7 +39,7 @@ def output_deployment(
 def _say_next(deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, written: bool) -> None:
     browser = address_of_browsers(loaded, plan)
     steps = list(deployment.steps)
-    if plan.server_name == _UNKNOWN:
+    if plan.server_name == UNKNOWN_NAME:
         browser = browser._replace(host="<name browsers connect to>")
     elif not loaded.public.host:
         steps.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from soundpost.config import Loaded, load
 from soundpost.config.load import LOCAL_HOSTS
@@ -15,6 +16,9 @@ from soundpost.tools.cli.deploy_options import ApiOptions, FrontOptions, OutputO
 from soundpost.tools.cli.snippets import public_url
 from soundpost.tools.deploy import DeployPlan
 from soundpost.tools.deploy.certificates import CertificateState, state_of
+
+UNKNOWN_NAME: Final = "localhost"
+"""Server name of a plan if nothing says under which name browsers connect."""
 
 
 def load_configuration(config: Path | None, *, needs_app: bool = False) -> Loaded:
@@ -75,7 +79,7 @@ def plan_for(loaded: Loaded, name: str | None, connections: int | None, **more: 
     """Return the plan; ``more`` are fields that only some commands set."""
     wanted = loaded.settings.server.max_connections or 10_000 if connections is None else connections
     more.setdefault("tls_port", tls_port_of(loaded, None))
-    return DeployPlan(settings=loaded.settings, server_name=name or "localhost", connections=wanted, **more)  # type: ignore[arg-type]
+    return DeployPlan(settings=loaded.settings, server_name=name or UNKNOWN_NAME, connections=wanted, **more)  # type: ignore[arg-type]
 
 
 def plan_of_service(loaded: Loaded, option: str | None, connections: int | None) -> DeployPlan:
