@@ -47,7 +47,7 @@ def settings_from_environment(environ: Mapping[str, str] | None = None) -> Broad
         given, place = _completed({"public": {}}, Path())
     else:
         given, place = _values(environ, _ENVIRONMENT), _ENVIRONMENT
-    if len(given) == 1:
+    if given.keys() == {"public"}:
         return BroadcastSettings(public=public_settings(given["public"], place))
     return settings_from(given, place)
 
@@ -79,20 +79,17 @@ def settings_over_environment(
 def _completed(given: Mapping[str, Any], directory: Path) -> tuple[dict[str, Any], str]:
     """Return ``given`` with the values from outside that it lacks, and their sources for messages."""
     environ = os.environ
-    values, places = _over(given, _values(environ, _ENVIRONMENT)), [_ENVIRONMENT]
+    values = _over(given, _values(environ, _ENVIRONMENT))
+    lower: dict[str, dict[str, Any]] = {}
     dotenv: dict[str, str] = {}
     if is_file(directory / ".env"):
         dotenv = read_dotenv(directory / ".env", environ, [])
-        lower = _values(dotenv, ".env")
-        if len(lower) > 1 or lower["public"]:
-            places.append(".env")
-        values = _over(values, lower)
+        lower[".env"] = _values(dotenv, ".env")
+        values = _over(values, lower[".env"])
     if is_file(directory / FILE_NAME) and "connections" not in given:
-        lower = _values_in_toml(directory / FILE_NAME, {**dotenv, **environ}, values)
-        if len(lower) > 1 or lower["public"]:
-            places.append(FILE_NAME)
-        values = _over(values, lower)
-    return values, " and ".join(places)
+        lower[FILE_NAME] = _values_in_toml(directory / FILE_NAME, {**dotenv, **environ}, values)
+        values = _over(values, lower[FILE_NAME])
+    return values, " and ".join([_ENVIRONMENT, *(place for place, found in lower.items() if found != {"public": {}})])
 
 
 def _values_in_toml(path: Path, variables: Mapping[str, str], higher: Mapping[str, Any]) -> dict[str, Any]:
