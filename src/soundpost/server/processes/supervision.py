@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.server")
 
 STOPS: Final = (signal.SIGINT, signal.SIGTERM)
-_RESTARTED: Final = "restarted: all workers are new"
 Ending = Literal["stop", "exec"]
 """The end of a process: exit, or execution of the same command again."""
 
@@ -171,7 +170,7 @@ class Supervision:
             log.error("%s", self._restart_fault)
         else:
             if self._stopping is None:
-                log.info("%s", _RESTARTED)
+                log.info("restarted: all workers are new")
         if self._stopping is None:
             sd_notify.notify("READY=1")
 
