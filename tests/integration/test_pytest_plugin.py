@@ -368,6 +368,17 @@ def test_credentials_of_the_environment_stay(pytester: pytest.Pytester, monkeypa
 
 
 @pytest.mark.usefixtures("nothing_set")
+def test_credentials_in_files_that_the_environment_names_stay(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in OWN_VARIABLES.items():
+        (pytester.path / name).write_text(value)
+        monkeypatch.setenv(f"{name}_FILE", str(pytester.path / name))
+    pytester.makepyfile(CREDENTIALS_SEEN.format(expected=OWN))
+    pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+@pytest.mark.usefixtures("nothing_set")
 @pytest.mark.parametrize(
     ("file", "text"),
     [

@@ -26,7 +26,11 @@ _INI: Final = "soundpost_test_credentials"
 _CREDENTIALS: Final = tuple(
     f"{prefix}{name}" for prefix in ("SOUNDPOST_", "REVERB_") for name in ("APP_ID", "APP_KEY", "APP_SECRET")
 )
-_CONFIGURED: Final = ("SOUNDPOST_URL", "SOUNDPOST_KEY", "SOUNDPOST_SECRET", *_CREDENTIALS)
+_CONFIGURED: Final = tuple(
+    f"{name}{suffix}"
+    for name in ("SOUNDPOST_URL", "SOUNDPOST_KEY", "SOUNDPOST_SECRET", *_CREDENTIALS)
+    for suffix in ("", "_FILE")
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
