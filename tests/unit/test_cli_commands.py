@@ -128,6 +128,7 @@ def test_paragraphs_of_help_are_wrapped_once(
     monkeypatch.setenv("COLUMNS", columns)
     text = command_line.run("listen", "--help").stdout.partition("Private and presence")[2].partition("Examples")[0]
     first, *others = [line.strip() for line in text.splitlines() if line.strip()]
+    assert others, text
     for line, following in zip(["Private and presence" + first, *others], others, strict=False):
         assert len(line) + len(following.split()[0]) + 2 >= int(columns) - 2, text
 
