@@ -56,6 +56,11 @@ def port_of_name(name: str) -> int | None:
     return int(port) if port.isascii() and port.isdigit() else None
 
 
+def has_address(name: str) -> bool:
+    """Tell whether the server of a control name listens on a port of one address alone."""
+    return port_of_name(name) is not None and "-" in name
+
+
 def name_in_words(name: str) -> str:
     """Return the server of a control name as messages call it: ``8080``, ``8080 (127.0.0.1)``."""
     port, _, rest = name.partition("-")

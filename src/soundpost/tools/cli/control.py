@@ -46,7 +46,7 @@ def server_name(port: int | None, config: Path | None) -> str:
     Raises RequestError if that leaves a choice.
     """
     from soundpost.server.processes.control_client import running_servers
-    from soundpost.server.processes.control_paths import name_in_words, port_of_name
+    from soundpost.server.processes.control_paths import has_address, name_in_words, port_of_name
 
     running = running_servers()
     if port is not None:
@@ -56,7 +56,7 @@ def server_name(port: int | None, config: Path | None) -> str:
         if configured in running or port_of_name(configured) is None:
             return configured
         at_port = [name for name in running if port_of_name(name) == port_of_name(configured)]
-        if at_port and _has_address(configured) and any(map(_has_address, at_port)):
+        if at_port and has_address(configured) and any(map(has_address, at_port)):
             raise RequestError(
                 0,
                 f"the server at port {name_in_words(configured)} does not run; another one does, at "
@@ -118,10 +118,6 @@ def _configured(config: Path | None) -> str | None:
     if loaded.generated or (server.port == 0 and server.unix_socket is None):
         return None
     return control_name(server.port, server.unix_socket, server.host)
-
-
-def _has_address(name: str) -> bool:
-    return "-" in name
 
 
 def _words(name: str) -> str:
