@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from soundpost.tools.cli.control import ConfigOption, PortOption, ask, ask_named, server_name
 from soundpost.wire.printable import printable
+
+if TYPE_CHECKING:
+    from soundpost.tools.cli.waiting import Ask
 
 
 def restart(
@@ -33,12 +37,9 @@ def restart(
     name = server_name(port, config)
     typer.echo(printable(ask_named("restart all" if all else "restart", name).said))
     if wait:
-        from functools import partial
-
-        from soundpost.server.processes.control_client import ask_server
         from soundpost.tools.cli.waiting import wait_for_restart
 
-        wait_for_restart(partial(ask_server, name=name))
+        wait_for_restart(_asking(name))
         typer.echo("restarted")
 
 
@@ -59,12 +60,9 @@ def stop(
     name = server_name(port, config)
     typer.echo(printable(ask_named("stop", name).said))
     if wait:
-        from functools import partial
-
-        from soundpost.server.processes.control_client import ask_server
         from soundpost.tools.cli.waiting import wait_for_stop
 
-        wait_for_stop(partial(ask_server, name=name))
+        wait_for_stop(_asking(name))
         typer.echo("stopped")
 
 
@@ -76,3 +74,10 @@ def reload(port: PortOption = None, config: ConfigOption = None) -> None:
     soundpost reload
     """
     typer.echo(printable(ask("reload", port, config).said))
+
+
+def _asking(name: str) -> Ask:
+    """Return the function that asks the server with a control name."""
+    from soundpost.server.processes.control_client import ask_server
+
+    return partial(ask_server, name=name)
