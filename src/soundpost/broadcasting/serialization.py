@@ -18,7 +18,7 @@ from uuid import UUID
 
 from soundpost.broadcasting.unsendable import hint
 from soundpost.errors import PayloadError
-from soundpost.values.numpy_values import is_array, is_masked, is_scalar, python_value
+from soundpost.values.numpy_values import is_array, is_masked, is_of_numpy, is_scalar, python_value
 from soundpost.values.orm import is_orm_object
 from soundpost.values.proxies import unproxied
 from soundpost.values.serializers import serializer_of
@@ -104,7 +104,7 @@ class _Walk:
         return [made for _, made in pairs]
 
     def _object(self, value: Any, path: str, depth: int) -> Any:
-        if is_array(value) or is_scalar(value):
+        if is_of_numpy(value):
             return self._of_numpy(value, path, depth)
         if is_orm_object(value):
             name = type(value).__name__

@@ -7,20 +7,28 @@ from typing import Any
 
 
 @lru_cache(maxsize=1_000)
-def _is_of_numpy(kind: Any, name: str) -> bool:
-    return any((each.__module__, each.__name__) == ("numpy", name) for each in kind.__mro__)
+def _base(kind: Any) -> str:
+    """Return the class of NumPy that a class inherits from, ``ndarray`` or ``generic``; empty for neither."""
+    names = (each.__name__ for each in kind.__mro__ if each.__module__ == "numpy")
+    return next((name for name in names if name in ("ndarray", "generic")), "")
+
+
+def is_of_numpy(value: Any) -> bool:
+    """Tell whether a value is an array or a scalar of NumPy."""
+    kind: Any = type(value)
+    return _base(kind) != ""
 
 
 def is_array(value: Any) -> bool:
     """Tell whether a value is an array of NumPy, masked arrays and those of pandas' columns among them."""
     kind: Any = type(value)
-    return _is_of_numpy(kind, "ndarray")
+    return _base(kind) == "ndarray"
 
 
 def is_scalar(value: Any) -> bool:
     """Tell whether a value is a scalar of NumPy: ``int64``, ``float32``, ``bool_``, ``datetime64`` and others."""
     kind: Any = type(value)
-    return _is_of_numpy(kind, "generic")
+    return _base(kind) == "generic"
 
 
 def is_masked(value: Any) -> bool:
