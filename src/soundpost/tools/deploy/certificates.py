@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
 
-from soundpost.tools.deploy.plan import DeployPlan
+from soundpost.tools.deploy.plan import ConfigFile, DeployPlan
 
 LETSENCRYPT: Final = Path("/etc/letsencrypt")
 """Folder of certbot."""
@@ -58,6 +59,36 @@ def certificate_steps(plan: DeployPlan, reload: str) -> list[str]:
         "# --http-port 0: nothing answers certbot on port 80, so DNS proves the name. For renewals by itself, take",
         "# certbot's plugin for your DNS provider in place of --manual",
         f"{by_dns} --keep-until-expiring --deploy-hook {shlex.quote(reload)}",
+    ]
+
+
+def file_by_state(path: Path, first: str, complete: str, state: CertificateState, *, writes: bool) -> ConfigFile:
+    """Return a proxy's file: ``first``, which needs no certificate, if the file is written before there is one.
+
+    Else the file is ``complete``, and replaces ``first`` where that was written before.
+    """
+    if writes and state is CertificateState.MISSING:
+        return ConfigFile(path, first)
+    return ConfigFile(path, complete, earlier=first)
+
+
+def steps_until_certificate(
+    plan: DeployPlan, file: str, start: Sequence[str], reload: str, complete: Sequence[str], *, written: bool
+) -> list[str]:
+    """Return the steps from a file that serves plain HTTP only, to the complete one.
+
+    ``file`` is the file in words. ``start`` makes Nginx serve the file, and ``reload`` the renewed certificate. The
+    commands ``complete`` write the complete file and make Nginx serve it; the first of them writes the first file too,
+    unless that is ``written`` already.
+    """
+    return [
+        f"# {plan.certificate_file} is not there yet, and Nginx does not start without it:",
+        f"# {file} serves plain HTTP until the certificate is there",
+        *([] if written else complete[:1]),
+        *start,
+        *certificate_steps(plan, reload),
+        "# the same command again: now the file is complete",
+        *complete,
     ]
 
 

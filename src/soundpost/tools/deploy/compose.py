@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from soundpost.tools.deploy import docker, nginx
-from soundpost.tools.deploy.certificates import LETSENCRYPT, WEBROOT, CertificateState, certificate_steps
+from soundpost.tools.deploy.certificates import (
+    LETSENCRYPT,
+    WEBROOT,
+    CertificateState,
+    file_by_state,
+    steps_until_certificate,
+)
 from soundpost.tools.deploy.containers import (
     UID,
     config_file,
@@ -59,10 +65,8 @@ def deployment(plan: DeployPlan, options: ComposeOptions) -> Deployment:
     if with_nginx:
         in_front = dataclasses.replace(plan, nodes=(f"soundpost:{plan.server.port}",))
         first, complete = nginx.container_files(in_front)
-        if options.writes and options.certificate is CertificateState.MISSING:
-            files.append(ConfigFile(_NGINX_FILE, first, of_other_target=True))
-        else:
-            files.append(ConfigFile(_NGINX_FILE, complete, of_other_target=True, earlier=first))
+        file = file_by_state(_NGINX_FILE, first, complete, options.certificate, writes=options.writes)
+        files.append(file._replace(of_other_target=True))
     files += [ConfigFile(Path(f"secrets/{name}"), value, private=True) for name, (_, value) in secrets(plan).items()]
     steps = ["docker compose up -d --build", "docker compose ps   # healthy?"]
     if os.getuid() == 0:
@@ -71,24 +75,12 @@ def deployment(plan: DeployPlan, options: ComposeOptions) -> Deployment:
     if not with_nginx:
         steps.append("# TLS for browsers: soundpost deploy nginx on this machine, or --with-nginx here")
     elif options.certificate is CertificateState.MISSING:
-        steps = _steps_until_certificate(plan, options, steps)
+        compose = f"docker compose -f {options.folder.resolve() / _FILE}"
+        reload = f"{compose} exec -T nginx nginx -s reload"
+        finish = (options.command, f"{compose} restart nginx")
+        steps = steps_until_certificate(plan, str(_NGINX_FILE), steps, reload, finish, written=options.writes)
     backend = BackendAddress("http", "soundpost" if with_nginx else "127.0.0.1", plan.server.port)
     return Deployment(tuple(files), tuple(steps), backend, noted)
-
-
-def _steps_until_certificate(plan: DeployPlan, options: ComposeOptions, start: list[str]) -> list[str]:
-    """Return the steps by which Nginx first answers certbot on plain HTTP, then has a certificate."""
-    compose = f"docker compose -f {options.folder.resolve() / _FILE}"
-    return [
-        f"# {plan.certificate_file} is not there yet, and Nginx does not start without it:",
-        f"# {_NGINX_FILE} serves plain HTTP until the certificate is there",
-        *([] if options.writes else [options.command]),
-        *start,
-        *certificate_steps(plan, f"{compose} exec -T nginx nginx -s reload"),
-        "# the same command again: now the file is complete",
-        options.command,
-        f"{compose} restart nginx",
-    ]
 
 
 def _text(plan: DeployPlan, with_nginx: bool, config: Path | None) -> str:

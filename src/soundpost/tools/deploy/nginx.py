@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from soundpost.tools.deploy.certificates import WEBROOT, CertificateState, certbot_command
+from soundpost.tools.deploy.certificates import WEBROOT, CertificateState, certbot_command, file_by_state
 from soundpost.tools.deploy.layout import block, comment
 from soundpost.tools.deploy.nginx_locations import (
     api_of_users,
@@ -61,8 +61,7 @@ def deployment(plan: DeployPlan, options: NginxOptions) -> Deployment:
         path = _SITE
         if options.whole:
             path, first, complete = _WHOLE, _whole_file(plan, first), _whole_file(plan, complete)
-        is_first = options.writes and options.certificate is CertificateState.MISSING
-        files = (ConfigFile(path, first) if is_first else ConfigFile(path, complete, earlier=first),)
+        files = (file_by_state(path, first, complete, options.certificate, writes=options.writes),)
     return Deployment(files, steps(plan, options), plan.backend, warnings(plan))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from soundpost.tools.deploy.certificates import CertificateState, certificate_steps, renewal_steps
+from soundpost.tools.deploy.certificates import CertificateState, renewal_steps, steps_until_certificate
 from soundpost.tools.deploy.installed_nginx import missing_directives
 from soundpost.tools.deploy.plan import DeployPlan
 from soundpost.tools.deploy.sizes import MOST_PER_ADDRESS
@@ -30,31 +30,14 @@ def steps(plan: DeployPlan, options: NginxOptions) -> tuple[str, ...]:
     elif options.certificate is CertificateState.PRESENT:
         found += [_TEST_AND_RELOAD, *renewal_steps(plan, RELOAD)]
     else:
-        found += _until_certificate(plan, options)
+        complete = (options.command, _TEST_AND_RELOAD)
+        found += steps_until_certificate(plan, "the file", [_TEST_AND_RELOAD], RELOAD, complete, written=options.writes)
     if plan.server.host in UNSPECIFIED and not plan.nodes and plan.unix_socket is None:
         found.append(
             f'# so that nobody reaches port {plan.server.port} past Nginx: host = "127.0.0.1" under [server], '
             "or a firewall"
         )
     return tuple(found)
-
-
-def _until_certificate(plan: DeployPlan, options: NginxOptions) -> list[str]:
-    """Return the steps from the file that serves plain HTTP only to the complete one."""
-    first = [
-        f"# {plan.certificate_file} is not there yet, and Nginx does not start without it:",
-        "# the file serves plain HTTP until the certificate is there",
-    ]
-    if not options.writes:
-        first.append(options.command)
-    return [
-        *first,
-        _TEST_AND_RELOAD,
-        *certificate_steps(plan, RELOAD),
-        "# the same command again: now the file is complete",
-        options.command,
-        _TEST_AND_RELOAD,
-    ]
 
 
 def warnings(plan: DeployPlan) -> tuple[str, ...]:
