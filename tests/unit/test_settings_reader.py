@@ -112,7 +112,12 @@ def test_files_are_read_alike(directory: Directory, tmp_path: Path) -> None:
     file = tmp_path / "secret"
     environ = {**APP, "SOUNDPOST_APP_SECRET": "", "SOUNDPOST_APP_SECRET_FILE": f'"{file}"'}
     both = {**environ, "SOUNDPOST_APP_SECRET": "s"}
-    for content, reason in ((None, "cannot be read: No such file"), (b"", "is empty"), (b"\xff", "it is not text")):
+    for content, reason in (
+        (None, "cannot be read: No such file"),
+        (b"", "is empty"),
+        (b"\xff", "it is not text"),
+        (b"s" * 100_001, "more than"),
+    ):
         if content is not None:
             file.write_bytes(content)
         assert reason in directory.error(environ)

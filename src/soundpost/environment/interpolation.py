@@ -6,7 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-_REFERENCE: Final = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_REFERENCE: Final = re.compile(r"\$(\$)?\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]{0,1000}))?\}")
+
+
+MAX_SIZE: Final = 1_000_000
+"""Characters that references may add to a text, all in all."""
 
 
 class UnsetVariableError(Exception):
@@ -16,14 +20,20 @@ class UnsetVariableError(Exception):
 def interpolate(text: str, lookup: Callable[[str], str | None]) -> str:
     """Return ``text`` with ``${NAME}`` and ``${NAME:-default}`` replaced; ``$${`` stands for ``${`` itself.
 
-    ``lookup`` returns the value of a variable, or None. Raises UnsetVariableError for None without a default.
+    ``lookup`` returns the value of a variable, or None. A default has at most 1,000 characters. References that would
+    add more than ``MAX_SIZE`` characters stay as they are. Raises UnsetVariableError for None without a default.
     """
+    added = 0
 
     def replace(match: re.Match[str]) -> str:
+        nonlocal added
         escaped, name, default = match.groups()
         if escaped:
             return match[0][1:]
         value = lookup(name)
+        added += len(value or "")
+        if added > MAX_SIZE:
+            return match[0]
         if value or (value is not None and default is None):
             return value
         if default is None:

@@ -26,6 +26,8 @@ def read_toml(path: Path, shown: str) -> dict[str, Any]:
         raise ConfigurationError(f"{shown}: not UTF-8 (line {line}): TOML must be") from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{shown}: not valid TOML: {error}") from None
+    except (ValueError, RecursionError):
+        raise ConfigurationError(f"{shown}: a number in it is too long, or its tables are nested too deeply") from None
 
 
 def is_file(path: Path) -> bool:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from soundpost.environment.service_links import is_service_port
 from soundpost.environment.text import EMPTY, NULL, unquoted
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
+
+_MAX_SIZE: Final = 100_000
+"""Characters of a value in a file, at most."""
 
 
 def plain_value(environ: Mapping[str, str], name: str) -> str:
@@ -32,12 +36,17 @@ def value_from_file(environ: Mapping[str, str], name: str, place: str = "environ
     if plain_value(environ, name):
         raise ConfigurationError(f"{place}both {name} and {name}_FILE are set: keep one of them")
     try:
-        text = Path(path).read_text(encoding="utf-8").strip()
+        with Path(path).open(encoding="utf-8") as file:
+            text = file.read(_MAX_SIZE + 1).strip()
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigurationError(f"{place}{name}_FILE={redacted(path)}: the file cannot be read: {reason}") from None
     if not text:
         raise ConfigurationError(f"{place}{name}_FILE={redacted(path)}: the file is empty")
+    if len(text) > _MAX_SIZE:
+        raise ConfigurationError(
+            f"{place}{name}_FILE={redacted(path)}: the file has more than {_MAX_SIZE:,} characters, and so no secret"
+        )
     return text
 
 

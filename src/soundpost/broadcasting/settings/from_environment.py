@@ -82,13 +82,16 @@ def _completed(given: Mapping[str, Any], directory: Path) -> tuple[dict[str, Any
     values = _over(given, _values(environ, _ENVIRONMENT))
     lower: dict[str, dict[str, Any]] = {}
     dotenv: dict[str, str] = {}
+    faults: list[str] = []
     if is_file(directory / ".env"):
-        dotenv = read_dotenv(directory / ".env", environ, [])
+        dotenv = read_dotenv(directory / ".env", environ, faults)
         lower[".env"] = _values(dotenv, ".env")
         values = _over(values, lower[".env"])
     if is_file(directory / FILE_NAME) and "connections" not in given:
         lower[FILE_NAME] = _values_in_toml(directory / FILE_NAME, {**dotenv, **environ}, values)
         values = _over(values, lower[FILE_NAME])
+    if faults and "connections" not in values and "driver" not in values and lacks_credentials(values):
+        log.warning("no credentials were found, perhaps because of this: %s", "; ".join(faults[:3]))
     return values, " and ".join([_ENVIRONMENT, *(place for place, found in lower.items() if found != {"public": {}})])
 
 

@@ -56,7 +56,7 @@ def as_limit(value: Any, place: str) -> int:
     """Return a whole number from 1 up, also from a text. Raises ConfigurationError."""
     try:
         limit = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         limit = 0
     if limit < 1:
         raise ConfigurationError(f"{place}: {redacted(value)} is no limit: a number from 1 up")
