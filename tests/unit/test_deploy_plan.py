@@ -64,6 +64,7 @@ def test_a_server_with_tls_of_its_own_is_reached_over_tls_by_its_name() -> None:
     [
         ("https://ws.example.com:8443", "ws.example.com"),
         ("https://ws.example.com", "127.0.0.1"),
+        ("", "127.0.0.1"),
         (None, "127.0.0.1"),
     ],
 )

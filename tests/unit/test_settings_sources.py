@@ -16,6 +16,7 @@ from soundpost.broadcasting.settings import (
     settings_from_environment,
     settings_over_environment,
 )
+from soundpost.environment.interpolation import interpolate
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.addresses import browser_address, published_address
 from support.configuration import APP_TABLE, Directory
@@ -93,6 +94,17 @@ class TestAnApplication:
         assert settings.connection().base_url == "http://127.0.0.1:8080"
         assert settings.public == PublicSettings()
 
+    @pytest.mark.parametrize("app", ["", "[[apps]]\nmax_connections = 5\n"])
+    def test_a_file_without_an_id_has_the_address_for_an_app_of_the_environment(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch, app: str
+    ) -> None:
+        folder.toml(f"[server]\nport = 9000\npath = '/ws'\n{PUBLIC_URL}{app}")
+        for name in ("ID", "KEY", "SECRET"):
+            monkeypatch.setenv(f"SOUNDPOST_APP_{name}", name.lower())
+        settings = settings_from_environment()
+        assert settings.connection().base_url == "http://127.0.0.1:9000/ws"
+        assert settings.browser().host == "ws.example.com"
+
     def test_a_file_without_apps_configures_no_application(self, folder: Directory) -> None:
         folder.toml("[server]\nport = 9000\n")
         assert settings_from_environment().connections == {}
@@ -124,6 +136,12 @@ class TestAnApplication:
         if "port = 0" not in server:
             assert published_address(folder.load()).url == base_url
 
+    def test_a_scheme_may_have_capital_letters(self, folder: Directory) -> None:
+        folder.toml(APP_TABLE)
+        folder.dotenv("SOUNDPOST_SCHEME=HTTP\nSOUNDPOST_PUBLIC_SCHEME=HTTPS\n")
+        settings = settings_from_environment()
+        assert (settings.connection().scheme, settings.browser().scheme) == ("http", "https")
+
     def test_references_to_variables_are_filled(self, folder: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
         folder.toml(APP_TABLE.replace("secret-1", "${MY_SECRET}").replace("key-1", "${MY_KEY:-usual}"))
         folder.dotenv("MY_SECRET=from-dotenv\n")
@@ -142,6 +160,37 @@ class TestAnApplication:
         folder.toml(text)
         with pytest.raises(ConfigurationError, match=r"^soundpost\.toml: not valid TOML"):
             settings_from_environment()
+
+    @pytest.mark.parametrize("text", ["a = " + "[" * 50_000, f"a = {'9' * 5_000}"])
+    def test_a_file_beyond_the_limits_of_the_parser_is_an_error_too(self, folder: Directory, text: str) -> None:
+        folder.toml(text)
+        with pytest.raises(ConfigurationError, match=r"^soundpost\.toml: a number in it is too long, or its tables"):
+            settings_from_environment()
+
+    def test_a_limit_without_end_is_no_limit(self, folder: Directory) -> None:
+        folder.toml(APP_TABLE + "max_message_size = inf\n")
+        with pytest.raises(ConfigurationError, match=r"'max_message_size': inf is no limit"):
+            settings_from_environment()
+
+    def test_references_cannot_double_a_value_again_and_again(self) -> None:
+        long = "x" * 600_000
+        assert interpolate("${A}${A}", {"A": long}.get) == long + "${A}"
+
+    def test_defaults_that_never_end_are_read_in_no_time(self, folder: Directory) -> None:
+        folder.toml(APP_TABLE)
+        folder.dotenv("A=" + "${A:-" * 100_000 + "\nSOUNDPOST_APP_SECRET=s\n")
+        assert credentials(settings_from_environment()) == ("1", "key-1", "s")
+
+    def test_a_dotenv_that_cannot_be_read_is_named_if_credentials_are_missing(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        folder.dotenv("what is this\n")
+        assert settings_from_environment().connections == {}
+        assert ".env: line 1 is not NAME=value" in caplog.text
+        caplog.clear()
+        folder.toml(APP_TABLE)
+        assert settings_from_environment().connection().key == "key-1"
+        assert caplog.text == ""
 
     def test_a_broken_file_that_is_not_needed_is_left_alone(
         self, folder: Directory, monkeypatch: pytest.MonkeyPatch

@@ -22,15 +22,17 @@ def values_in_toml(path: Path, lookup: Callable[[str], str | None], app_id: str 
     """Return the values of a ``soundpost.toml`` that an application needs, in the form for ``settings_from``.
 
     They are the credentials and limits of the app with ``app_id``, by default of the first app, the address at which
-    this machine reaches the server, and ``public_url``. The rest is the server's, and not even checked. The result is
-    empty if the file has no such app: it is for another server. ``lookup`` returns the variable of a ``${NAME}``; a
-    value with an unset variable is left out. Raises ConfigurationError for a file that cannot be read.
+    this machine reaches the server, and ``public_url``. The rest is the server's, and not even checked. A first app
+    without an id is the one with ``app_id``, as for the server. The result is empty if the file has other apps only: it
+    is for another server. ``lookup`` returns the variable of a ``${NAME}``; a value with an unset variable is left out.
+    Raises ConfigurationError for a file that cannot be read.
     """
     document = read_toml(path, path.name)
     server, apps = document.get("server"), document.get("apps")
     tables = [each for each in apps if isinstance(each, dict)] if isinstance(apps, list) else []
     filled = [_filled(each, lookup) for each in tables] or [{}]
-    app = next((each for each in filled if app_id in (None, each.get("id"))), None)
+    first = filled[0] if app_id is None or "id" not in filled[0] else None
+    app = first if app_id is None else next((each for each in filled if each.get("id") == app_id), first)
     if app is None:
         return {}
     found = {name: app[key] for name, key in _APP.items() if key in app}

@@ -94,6 +94,7 @@ def public_settings(given: Any, place: str, *, url: Any = None) -> PublicSetting
         own = {"host": parts.host, "port": parts.port, "path": parts.path}
         values = {**own, **({} if has_scheme else {"scheme": parts.scheme}), **values}
     scheme = values.pop("scheme", None)
+    scheme = scheme.lower() if isinstance(scheme, str) else scheme
     known = sorted((*(each.name for each in fields(PublicSettings)), "url"))
     refuse_unknown(values, known, f"{place}: 'public'", otherwise=f": {', '.join(known)}")
     if scheme is not None and "tls" not in values:
@@ -145,6 +146,8 @@ def _connection_settings(given: Any, place: str) -> ConnectionSettings:
     for name in (*CREDENTIALS, "scheme", "driver", "site_url", "encryption_master_key"):
         if name in values:
             values[name] = as_text(values[name], f"{place}: {name!r}")
+    if "scheme" in values:
+        values["scheme"] = values["scheme"].lower()
     if "site_url" in values:
         values["site_url"] = as_address(parse_public_url, values["site_url"], f"{place}: site_url").url
     if "host" in values:
