@@ -81,6 +81,20 @@ def last_line(out: io.StringIO) -> str:
     return " ".join(out.getvalue().splitlines()[-1].split()[1:])
 
 
+def test_no_node_is_asked_about_a_channel_with_subscribers_here(
+    stage: Stage, out: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.connect().join("room")
+    asked: list[object] = []
+    monkeypatch.setattr(stage.peers, "ask", lambda query, then: asked.append(query))
+    stage.publish("room", "greeting", "{}")
+    stage.turn()
+    assert last_line(out) == "broadcast room (1) greeting {}"
+    assert asked == []
+    stage.publish("elsewhere", "greeting", "{}")
+    assert len(asked) == 1
+
+
 def test_an_event_that_nobody_is_subscribed_to_is_shown(stage: Stage, out: io.StringIO) -> None:
     stage.publish("private-todos.1", "Hello", '{"a":1}')
 

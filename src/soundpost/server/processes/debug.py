@@ -60,6 +60,9 @@ class MessageStream(Observer):
 
     def event_published(self, app: App, event: OutgoingEvent) -> None:
         """Print an application's event that nobody gets: on no node is anybody subscribed to its channel."""
+        channel = app.channels.get(event.channel)
+        if channel is not None and channel.subscribers:
+            return  # no other node need be asked
         query = ChannelQuery(app.settings.id, [event.channel], ["subscription_count"])
         app.node.peers.ask(query, partial(self._print_unheard, app, event))
 
