@@ -153,7 +153,7 @@ def test_a_starlette_application_answers_browsers(project: Shell, routes: str) -
 
 # Commands of a framework, with settings that name another server than the files do
 
-SETTINGS = {"APP_ID": "1", "KEY": "app-key", "SECRET": "app-secret"}
+SETTINGS = {"APP_ID": "1", "KEY": "app-key", "SECRET": "0123456789abcdef"}
 
 
 def test_django_s_commands_use_the_server_of_the_settings(project: Shell) -> None:

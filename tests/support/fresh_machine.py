@@ -37,6 +37,7 @@ mkdir upper work root
 mount -t overlay overlay -o lowerdir=/,upperdir=upper,workdir=work root
 mount -t proc proc root/proc
 mount --rbind /dev root/dev
+mount -o remount,bind,ro root/dev
 ip link set lo up
 trap '' CHLD
 echo ready
