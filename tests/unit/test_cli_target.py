@@ -94,6 +94,20 @@ def test_an_app_is_chosen_by_id_or_key(command_line: CommandLine) -> None:
     assert resolve(TargetOptions(key="key-2"), ALL) == target("http://127.0.0.1:8080", 2)
 
 
+@pytest.mark.parametrize("file", [".env", "environment"])
+def test_an_app_is_chosen_by_its_variable(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    write(command_line, APP_TABLE + APP_TABLE.replace("1", "2"))
+    if file == ".env":
+        write(command_line, "SOUNDPOST_APP_ID=2\n", file)
+    else:
+        monkeypatch.setenv("SOUNDPOST_APP_ID", "2")
+    assert resolve(TargetOptions(), ALL) == target("http://127.0.0.1:8080", 2)
+    assert resolve(TargetOptions(app_id="1"), ALL) == target("http://127.0.0.1:8080", 1)
+    assert resolve(TargetOptions(key="key-1"), ALL) == target("http://127.0.0.1:8080", 1)
+
+
 def test_an_app_that_is_not_configured_is_refused_with_those_that_are(command_line: CommandLine) -> None:
     write(command_line, APP_TABLE + APP_TABLE.replace("1", "2"))
     with pytest.raises(ConfigurationError, match="no configured app has this --app-id; configured are the apps 1, 2"):

@@ -65,11 +65,17 @@ def test_app_variables_apply_to_the_app_with_the_same_id(directory: Directory) -
 
 def test_another_app_id_in_the_environment_replaces_the_first_and_says_so(directory: Directory) -> None:
     directory.toml(APP_TABLE)
-    loaded = directory.load({"SOUNDPOST_APP_ID": "9"})
-    assert [(app.id, app.key) for app in loaded.settings.apps] == [("9", "key-1")]
+    loaded = directory.load({"SOUNDPOST_APP_ID": "9", "SOUNDPOST_APP_KEY": "key-9"})
+    assert [(app.id, app.key) for app in loaded.settings.apps] == [("9", "key-9")]
     assert loaded.warnings == [
         "environment: SOUNDPOST_APP_ID='9' takes the place of soundpost.toml: [[apps]] no. 1: id='1'"
     ]
+
+
+def test_the_id_of_no_app_in_the_file_is_an_error(directory: Directory) -> None:
+    directory.toml(APP_TABLE + APP_TABLE.replace("1", "2"))
+    message = "environment: SOUNDPOST_APP_ID='9': soundpost.toml has no app with the id '9'; it has 1 and 2"
+    assert directory.error({"SOUNDPOST_APP_ID": "9"}) == message
 
 
 def test_app_variables_make_an_app_where_the_file_has_none(directory: Directory) -> None:

@@ -19,7 +19,7 @@ from soundpost.broadcasting.settings import (
 from soundpost.environment.interpolation import interpolate
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.addresses import browser_address, published_address
-from support.configuration import APP_TABLE, Directory
+from support.configuration import APP, APP_TABLE, Directory
 
 SECOND_APP = APP_TABLE.replace("1", "2")
 TLS = 'tls = { certificate = "c.pem" }\nport = 8443\n'
@@ -82,6 +82,45 @@ class TestAnApplication:
         folder.toml("[server]\nport = 9000\n" + APP_TABLE + SECOND_APP)
         monkeypatch.setenv("SOUNDPOST_APP_ID", "2")
         assert credentials(settings_from_environment()) == ("2", "key-2", "secret-2")
+
+    @pytest.mark.parametrize("source", ["environment", ".env"])
+    def test_the_server_s_own_variables_move_the_application_too(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch, source: str
+    ) -> None:
+        folder.toml("[server]\nport = 9000\npath = '/toml'\n" + APP_TABLE)
+        variables = {"SOUNDPOST_SERVER_PORT": "9001", "REVERB_SERVER_HOST": "0.0.0.0", "SOUNDPOST_SERVER_PATH": "ws"}
+        if source == ".env":
+            folder.dotenv("".join(f"{name}={value}\n" for name, value in variables.items()))
+        for name, value in variables.items() if source == "environment" else ():
+            monkeypatch.setenv(name, value)
+        loaded = folder.load(variables if source == "environment" else {})
+        assert settings_from_environment().connection().base_url == "http://127.0.0.1:9001/ws"
+        assert published_address(loaded).url == "http://127.0.0.1:9001/ws"
+
+    def test_the_server_s_own_variables_count_without_a_file(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name, value in {
+            **APP,
+            "SOUNDPOST_SERVER_PORT": "9001",
+            "SOUNDPOST_SERVER_TLS_CERTIFICATE": "c.pem",
+        }.items():
+            monkeypatch.setenv(name, value)
+        assert settings_from_environment().connection().base_url == "https://127.0.0.1:9001"
+        monkeypatch.setenv("SOUNDPOST_PORT", "9002")
+        assert settings_from_environment().connection().base_url == "https://127.0.0.1:9002"
+
+    def test_the_server_s_own_variables_alone_configure_no_application(
+        self, folder: Directory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SOUNDPOST_SERVER_PORT", "9001")
+        assert settings_from_environment().connections == {}
+
+    def test_the_id_of_no_app_in_the_file_is_an_error(self, folder: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.toml(APP_TABLE + SECOND_APP)
+        monkeypatch.setenv("SOUNDPOST_APP_ID", "9")
+        with pytest.raises(ConfigurationError, match=r"^soundpost\.toml has no app with the id '9'; it has 1 and 2$"):
+            settings_from_environment()
 
     def test_a_file_without_the_app_is_for_another_server(
         self, folder: Directory, monkeypatch: pytest.MonkeyPatch

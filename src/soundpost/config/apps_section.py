@@ -11,6 +11,7 @@ from soundpost.config.credentials import generate
 from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.core.app_settings import AppSettings
 from soundpost.environment import names_of
+from soundpost.environment.toml_document import no_such_app
 from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import identifier_fault
 
@@ -18,15 +19,20 @@ _CREDENTIALS: Final = (("app", "id"), ("app", "key"), ("app", "secret"))
 
 
 def with_variables(apps: list[Values], variables: Values, warnings: list[str]) -> list[Values]:
-    """Return the file's ``apps``; ``variables`` replace values of the app with their id, or of the first app."""
+    """Return the file's ``apps``; ``variables`` replace values of the app with their id, or of the first app.
+
+    Raises ConfigurationError for the id of no app in the file, unless a key comes with it.
+    """
     if not variables:
         return apps
     if not apps:
         return [variables]
     wanted = variables.get(("app", "id"))
-    ids = [app[("app", "id")].value if ("app", "id") in app else None for app in apps]
+    ids = [app["app", "id"].value if ("app", "id") in app else "" for app in apps]
     index = ids.index(wanted.value) if wanted is not None and wanted.value in ids else 0
-    if wanted is not None and ids[index] not in (None, wanted.value):
+    if wanted is not None and ("app", "key") not in variables and "" not in ids and wanted.value not in ids:
+        raise ConfigurationError(f"{wanted.place}={wanted.value!r}: {no_such_app(wanted.value, ids)}")
+    if wanted is not None and ids[index] not in ("", wanted.value):
         replaced = apps[index]["app", "id"]
         warnings.append(f"{wanted.place}={wanted.value!r} takes the place of {replaced.place}={replaced.value!r}")
     return [{**app, **variables} if number == index else app for number, app in enumerate(apps)]

@@ -33,6 +33,8 @@ class Loaded:
     """The loaded configuration, its sources, and warnings."""
 
     settings: Settings
+    app_id: str | None
+    """The id of the app that variables or an application's settings name; None if the first app is meant."""
     generated: bool
     """True if no app was configured: the only app has credentials generated for this run."""
     backend: BackendAddress
@@ -101,7 +103,16 @@ def load(
         warnings.append(warning)
     scaling = msgspec.convert(nested(_only(values, "scaling")), ScalingSettings)
     settings = Settings(server=server, scaling=scaling, apps=build_apps(apps, places, warnings))
-    return Loaded(settings, fresh, backend, _public(values, server), tuple(sources), warnings)
+    app_id = app_values.get(("app", "id"))
+    return Loaded(
+        settings,
+        None if app_id is None else app_id.value,
+        fresh,
+        backend,
+        _public(values, server),
+        tuple(sources),
+        warnings,
+    )
 
 
 def _command_line(overrides: Mapping[str, object], warnings: list[str]) -> Values:

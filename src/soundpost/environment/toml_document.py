@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,11 @@ def read_toml(path: Path, shown: str) -> dict[str, Any]:
         raise ConfigurationError(f"{shown}: not valid TOML: {error}") from None
     except (ValueError, RecursionError):
         raise ConfigurationError(f"{shown}: a number in it is too long, or its tables are nested too deeply") from None
+
+
+def no_such_app(app_id: str, ids: Iterable[str]) -> str:
+    """Return the reason why a file with apps of these ``ids`` does not configure the app with ``app_id``."""
+    return f"soundpost.toml has no app with the id {app_id!r}; it has {' and '.join(ids)}"
 
 
 def is_file(path: Path) -> bool:

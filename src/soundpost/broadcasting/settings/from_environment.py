@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from soundpost.broadcasting.settings.classes import CREDENTIALS, BroadcastSettings, ConnectionSettings
-from soundpost.broadcasting.settings.from_files import lacks_credentials, values_in_toml
+from soundpost.broadcasting.settings.from_files import Lookup, app_in, ids_in, lacks_credentials, server_in
 from soundpost.broadcasting.settings.from_mapping import LIMITS, public_settings, settings_from
 from soundpost.environment import APPLICATION, PREFIX, PUBLIC, names_of, value_of
 from soundpost.environment.app_url import parse_app_url
 from soundpost.environment.dotenv_file import read_dotenv
-from soundpost.environment.toml_document import FILE_NAME, is_file
+from soundpost.environment.toml_document import FILE_NAME, is_file, no_such_app, read_toml
 from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import AddressError
 
@@ -87,32 +87,47 @@ def _completed(given: Mapping[str, Any], directory: Path) -> tuple[dict[str, Any
         dotenv = read_dotenv(directory / ".env", environ, faults)
         lower[".env"] = _values(dotenv, ".env")
         values = _over(values, lower[".env"])
-    if is_file(directory / FILE_NAME) and "connections" not in given:
-        lower[FILE_NAME] = _values_in_toml(directory / FILE_NAME, {**dotenv, **environ}, values)
+    if "connections" not in given:
+        lower[FILE_NAME] = _values_of_server(directory / FILE_NAME, environ, dotenv, values)
         values = _over(values, lower[FILE_NAME])
     if faults and "connections" not in values and "driver" not in values and lacks_credentials(values):
         log.warning("no credentials were found, perhaps because of this: %s", "; ".join(faults[:3]))
     return values, " and ".join([_ENVIRONMENT, *(place for place, found in lower.items() if found != {"public": {}})])
 
 
-def _values_in_toml(path: Path, variables: Mapping[str, str], higher: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of a ``soundpost.toml`` that complete those of ``higher`` sources.
+def _values_of_server(
+    path: Path, environ: Mapping[str, str], dotenv: Mapping[str, str], higher: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what the server's own settings say to an application that ``higher`` sources configure in part.
 
-    Raises ConfigurationError if the file cannot be read, but is needed.
+    They are a ``soundpost.toml`` at ``path``, and the variables of ``[server]``. Raises ConfigurationError if the file
+    cannot be read, but is needed.
     """
-    try:
-        found = values_in_toml(path, variables.get, _app_id_in(higher))
-    except ConfigurationError as error:
-        if lacks_credentials(higher):
-            raise
-        log.debug("%s; it is not needed, as other sources have credentials", error)
-        found = {}
+    lookup: Lookup = {**dotenv, **environ}.get
+    document = _document(path, is_needed=lacks_credentials(higher))
+    app_id = _app_id_in(higher)
+    app = app_in(document, lookup, app_id)
+    if app is None and lacks_credentials(higher):
+        raise ConfigurationError(no_such_app(app_id or "", ids_in(document, lookup)))
+    found = server_in({} if app is None else document, lookup, (environ, dotenv))
     url = found.pop("public_url", None)
-    if not any(name in values for values in (higher, found) for name in ("url", *CREDENTIALS)):
+    if not any(name in values for values in (higher, app or {}) for name in ("url", *CREDENTIALS)):
         found = {}  # the address of a server that makes its own credentials at each start
     if higher.get("scheme") == "https" and found.get("scheme") != "https":
         found.pop("port", None)  # the server's own port, but a proxy has the certificate
-    return {**found, "public": {"url": url} if url else {}}
+    return {**(app or {}), **found, "public": {"url": url} if url else {}}
+
+
+def _document(path: Path, *, is_needed: bool) -> dict[str, Any]:
+    if not is_file(path):
+        return {}
+    try:
+        return read_toml(path, path.name)
+    except ConfigurationError as error:
+        if is_needed:
+            raise
+        log.debug("%s; it is not needed, as other sources have credentials", error)
+        return {}
 
 
 def _app_id_in(values: Mapping[str, Any]) -> str | None:

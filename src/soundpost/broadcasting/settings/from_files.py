@@ -2,44 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, Final
 
 from soundpost.broadcasting.settings.classes import CREDENTIALS
 from soundpost.broadcasting.settings.from_mapping import LIMITS
 from soundpost.defaults import DEFAULT_PORT
+from soundpost.environment import names_of, plain_value
 from soundpost.environment.interpolation import UnsetVariableError, interpolate
-from soundpost.environment.toml_document import read_toml
 from soundpost.wire.addresses import AddressError, certificate_host, port_of, reachable_host
 
+Lookup = Callable[[str], str | None]
+"""Function that returns the value of a variable; None for one that is not set."""
 _APP: Final = {"app_id": "id", "key": "key", "secret": "secret"}
 """Credentials by their names in an application's settings, with their keys in ``[[apps]]``."""
 
 
-def values_in_toml(path: Path, lookup: Callable[[str], str | None], app_id: str | None) -> dict[str, Any]:
-    """Return the values of a ``soundpost.toml`` that an application needs, in the form for ``settings_from``.
+def app_in(document: Mapping[str, Any], lookup: Lookup, app_id: str | None) -> dict[str, Any] | None:
+    """Return credentials and limits of the app with ``app_id`` in a ``soundpost.toml``, by default of the first app.
 
-    They are the credentials and limits of the app with ``app_id``, by default of the first app, the address at which
-    this machine reaches the server, and ``public_url``. The rest is the server's, and not even checked. A first app
-    without an id is the one with ``app_id``, as for the server. The result is empty if the file has other apps only: it
-    is for another server. ``lookup`` returns the variable of a ``${NAME}``; a value with an unset variable is left out.
-    Raises ConfigurationError for a file that cannot be read.
+    A first app without an id is the one with ``app_id``, as for the server. None: the file has other apps only, and is
+    for another server. ``lookup`` returns the variable of a ``${NAME}``; a value with an unset variable is left out.
     """
-    document = read_toml(path, path.name)
-    server, apps = document.get("server"), document.get("apps")
-    tables = [each for each in apps if isinstance(each, dict)] if isinstance(apps, list) else []
-    filled = [_filled(each, lookup) for each in tables] or [{}]
+    filled = _apps(document, lookup) or [{}]
     first = filled[0] if app_id is None or "id" not in filled[0] else None
     app = first if app_id is None else next((each for each in filled if each.get("id") == app_id), first)
     if app is None:
-        return {}
+        return None
     found = {name: app[key] for name, key in _APP.items() if key in app}
-    found |= {name: app[name] for name in LIMITS if name in app}
-    if isinstance(server, dict):
-        found |= _address(_filled(server, lookup))
-    return found
+    return found | {name: app[name] for name in LIMITS if name in app}
+
+
+def ids_in(document: Mapping[str, Any], lookup: Lookup) -> list[str]:
+    """Return the ids of the apps in a ``soundpost.toml``."""
+    return [str(each["id"]) for each in _apps(document, lookup) if "id" in each]
+
+
+def server_in(document: Mapping[str, Any], lookup: Lookup, sources: Iterable[Mapping[str, str]]) -> dict[str, Any]:
+    """Return the address at which this machine reaches the server, and ``public_url``, for ``settings_from``.
+
+    The server's own variables in ``sources``, of which earlier ones win, replace keys of ``[server]``. Other keys are
+    not even checked.
+    """
+    table = document.get("server")
+    server = _filled(table, lookup) if isinstance(table, dict) else {}
+    for key in ("host", "port", "path", "hostname", "tls.certificate"):
+        variables = names_of(f"SOUNDPOST_SERVER_{key.replace('.', '_').upper()}")
+        value = next(filter(None, (plain_value(source, name) for source in sources for name in variables)), None)
+        if value is not None:
+            server |= {"tls": {"certificate": value}} if "." in key else {key: value}
+    return _address(server)
 
 
 def lacks_credentials(values: Mapping[str, Any]) -> bool:
@@ -47,7 +60,12 @@ def lacks_credentials(values: Mapping[str, Any]) -> bool:
     return "url" not in values and not all(values.get(name) for name in CREDENTIALS)
 
 
-def _filled(table: Mapping[str, Any], lookup: Callable[[str], str | None]) -> dict[str, Any]:
+def _apps(document: Mapping[str, Any], lookup: Lookup) -> list[dict[str, Any]]:
+    apps = document.get("apps")
+    return [_filled(each, lookup) for each in apps if isinstance(each, dict)] if isinstance(apps, list) else []
+
+
+def _filled(table: Mapping[str, Any], lookup: Lookup) -> dict[str, Any]:
     filled = {}
     for key, value in table.items():
         try:
@@ -58,7 +76,7 @@ def _filled(table: Mapping[str, Any], lookup: Callable[[str], str | None]) -> di
 
 
 def _address(server: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: server[name] for name in ("port", "path") if server.get(name)}
+    found = {name: server[name] for name in ("port", "path") if server.get(name) not in (None, "", 0, "0")}
     host = server.get("host")
     if isinstance(host, str):
         found["host"] = reachable_host(host)

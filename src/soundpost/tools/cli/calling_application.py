@@ -68,9 +68,3 @@ def loader(config: Path | None, overrides: Mapping[str, object]) -> Callable[[],
         )
 
     return read
-
-
-def app_id_here() -> str | None:
-    """Return the id of the calling application's app; None without one."""
-    server = _calling.get().server
-    return None if server is None else server.app["id"] or None

@@ -9,7 +9,7 @@ import typer
 
 from soundpost.config import Loaded
 from soundpost.errors import ConfigurationError
-from soundpost.tools.cli.calling_application import app_id_here, calling_application, load_here
+from soundpost.tools.cli.calling_application import calling_application, load_here
 from soundpost.tools.cli.doctor_here import (
     allowed_origin,
     backend_here,
@@ -96,7 +96,7 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettin
     if loaded.generated:
         return _without_server(plan, options, here, loaded, is_named=is_named)
     is_app_named = bool(plan.app_id or plan.key)
-    app = chosen_app(loaded, plan.app_id if is_app_named else app_id_here() or "", plan.key)
+    app = chosen_app(loaded, plan.app_id if is_app_named else loaded.app_id or "", plan.key)
     if app is None and options.url is not None:
         return plan
     if app is not None:

@@ -71,13 +71,13 @@ def resolve(options: TargetOptions, needs: tuple[str, ...]) -> Target:
         return _filled(options, options.url or _address(options, None).url, "", "", "")
 
     from soundpost.config.load import LOCAL_HOSTS
-    from soundpost.tools.cli.calling_application import app_id_here, load_here
+    from soundpost.tools.cli.calling_application import load_here
     from soundpost.tools.cli.running import find_running
 
     loaded = load_here(options.config)
     if not loaded.generated:
         if options.app_id is None and options.key is None:
-            options = replace(options, app_id=app_id_here())
+            options = replace(options, app_id=loaded.app_id)
         app_id, key, secret = _app(options, loaded)
         return _filled(options, options.url or _address(options, loaded).url, app_id, key, secret)
     host = options.host or loaded.backend.host
