@@ -282,3 +282,17 @@ def test_a_project_in_a_folder_below(tmp_path: Path) -> None:
     project(tmp_path / "other")
     with pytest.raises(ConfigurationError, match="backend and other are both Django projects"):
         find_project(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["path", "link", "long"])
+def test_an_app_outside_of_the_project_gets_no_file(tmp_path: Path, form: str) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "__init__.py").touch()
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (inside / "linked").symlink_to(outside)
+    app = {"path": str(outside), "link": "linked", "long": "a" * 5_000}[form]
+    project(inside, mysite__settings=SETTINGS.replace('"shop"', f'"{app}"'))
+    set_up(inside)
+    assert [path.name for path in outside.iterdir()] == ["__init__.py"]

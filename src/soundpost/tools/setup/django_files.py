@@ -7,9 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from soundpost.environment.toml_document import is_file
 from soundpost.tools.setup.brackets import append, prepend
 from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
-from soundpost.tools.setup.django_settings import DjangoSettings, SettingsFile, module_file, settings_module
+from soundpost.tools.setup.django_settings import (
+    DjangoSettings,
+    SettingsFile,
+    module_file,
+    package_folder,
+    settings_module,
+)
 from soundpost.tools.setup.names import (
     add_import,
     add_to_import,
@@ -213,9 +220,16 @@ def _own_apps(settings: DjangoSettings, directory: Path) -> Iterator[Path]:
         for statement in file.source.tree.body:
             if any(name.endswith("APPS") for name in targets(statement)):
                 for text in string_constants(statement):
-                    folder = directory.joinpath(*text.partition(".apps.")[0].split("."))
-                    if (folder / "__init__.py").is_file() or (folder / "apps.py").is_file():
+                    folder = package_folder(directory, text.partition(".apps.")[0])
+                    if folder is not None and _is_own_app(folder, directory):
                         yield folder
+
+
+def _is_own_app(folder: Path, directory: Path) -> bool:
+    """Tell whether an app is in the project itself, and not behind a link to somewhere else."""
+    if not any(is_file(folder / name) for name in ("__init__.py", "apps.py")):
+        return False
+    return folder.resolve().is_relative_to(directory.resolve())
 
 
 def _add(

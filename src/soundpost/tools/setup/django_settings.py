@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from soundpost.environment.toml_document import is_file
 from soundpost.tools.setup.names import dotted_name, string_constants, targets
 from soundpost.tools.setup.search import read_small
 from soundpost.tools.setup.source import PythonSource, UneditableError
@@ -113,14 +114,16 @@ def settings_module(manage: Path) -> str | None:
 
 def module_file(directory: Path, module: str) -> Path | None:
     """Return the file of a module below ``directory``."""
-    parts = module.split(".")
-    if not all(part.isidentifier() for part in parts):
+    folder = package_folder(directory, module)
+    if folder is None:
         return None
-    folder = directory.joinpath(*parts)
-    for path in (folder.with_suffix(".py"), folder / "__init__.py"):
-        if path.is_file():
-            return path
-    return None
+    return next((path for path in (folder.with_suffix(".py"), folder / "__init__.py") if is_file(path)), None)
+
+
+def package_folder(directory: Path, package: str) -> Path | None:
+    """Return the folder that a dotted name means below ``directory``; None for a text that is no dotted name."""
+    parts = package.split(".")
+    return directory.joinpath(*parts) if all(part.isidentifier() for part in parts) else None
 
 
 def _absolute(module: str, path: Path, statement: ast.ImportFrom) -> str:
