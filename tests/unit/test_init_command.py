@@ -228,6 +228,8 @@ def test_a_module_that_hides_the_package_is_told(command_line: CommandLine) -> N
         ("/soundpost.toml", None),
         ("*.toml\r\n", None),
         ("**/soundpost.*\n", None),
+        ("*/soundpost.toml\n", "*/soundpost.toml\nsoundpost.toml\n"),
+        ("**/**/soundpost.toml\n", None),
     ],
 )
 def test_the_credentials_stay_out_of_the_repository(
@@ -255,6 +257,56 @@ def test_a_folder_in_a_repository_uses_the_file_at_its_top(command_line: Command
     (below / "soundpost.toml").unlink()
     command_line.run("init", "--directory", str(below))
     assert top.read_text() == "/a/\n"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_ignored"),
+    [
+        ("/a/*.toml", False),
+        ("*/soundpost.toml", False),
+        ("a/*/soundpost.toml", True),
+        ("a/**/soundpost.toml", True),
+        ("a/b/**/soundpost.toml", True),
+        ("a/**", True),
+        ("a/*", True),
+        ("**/**/" * 5_000 + "c", False),
+    ],
+)
+def test_a_star_does_not_cross_folders_for_git(command_line: CommandLine, pattern: str, is_ignored: bool) -> None:
+    (command_line.directory / ".git").mkdir()
+    top = command_line.directory / ".gitignore"
+    top.write_text(f"{pattern}\n")
+    below = command_line.directory / "a" / "b"
+    below.mkdir(parents=True)
+    command_line.run("init", "--directory", str(below))
+    assert top.read_text() == f"{pattern}\n{'' if is_ignored else 'soundpost.toml' + chr(10)}"
+
+
+def test_credentials_are_not_read_from_a_pipe(command_line: CommandLine) -> None:
+    os.mkfifo(command_line.directory / "soundpost.toml")
+    result = command_line.run("init")
+    assert result.exit_code == 1
+    assert "soundpost.toml exists already" in result.stderr
+
+
+def test_names_of_files_do_not_reach_the_terminal_as_they_are(command_line: CommandLine) -> None:
+    (command_line.directory / "a\x1b]0;x\x07.py").write_text(FLASK)
+    result = command_line.run("init")
+    assert "a\\u001b]0;x\\u0007.py" in result.stdout
+    assert "\x1b" not in result.output
+
+
+def test_lines_beside_a_change_do_not_show_secrets(command_line: CommandLine) -> None:
+    secrets = (
+        "STRIPE_KEY = 'hidden'",
+        "SENTRY_DSN = 'https://hidden@example.com'",
+        "DATABASE_URL = 'redis://:hidden@h'",
+    )
+    for secret in secrets:
+        (command_line.directory / "app.py").write_text(f"from flask import Flask\n{secret}\napp = Flask(__name__)\n")
+        result = command_line.run("init", "--dry-run")
+        assert "+sp = Soundpost(app)" in result.stdout
+        assert "hidden" not in result.output
 
 
 def test_a_pipe_is_not_read(command_line: CommandLine) -> None:

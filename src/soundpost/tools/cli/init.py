@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from soundpost.tools.setup.frameworks import Framework
+from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
     from soundpost.tools.setup.changes import ByHand, Changes
@@ -101,7 +102,7 @@ def _show(setup: Setup, directory: Path) -> None:
     project, files = setup.project, setup.changes.files
     if project.framework is not Framework.NONE:
         place = f": {shown(project.files[0], directory)}" if project.files else ""
-        typer.secho(f"{project.framework.display_name}{place}", bold=True)
+        typer.secho(printable(f"{project.framework.display_name}{place}"), bold=True)
     for line in summary(setup.changes, directory):
         typer.echo(f"  {line}")
     for change in files:
@@ -114,7 +115,7 @@ def _show(setup: Setup, directory: Path) -> None:
     if files:
         typer.echo()
     for note in setup.changes.notes:
-        typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
+        typer.secho(printable(f"note: {note}"), fg=typer.colors.YELLOW, err=True)
 
 
 def _write(changes: Changes, directory: Path) -> None:
@@ -149,15 +150,15 @@ def _finish(setup: Setup, directory: Path) -> None:
 
     written = [shown(change.path, directory) for change in setup.changes.files]
     if written:
-        typer.echo(f"Wrote {', '.join(written)}.")
+        typer.echo(printable(f"Wrote {', '.join(written)}."))
     _say_by_hand(setup.changes.by_hand)
     if setup.credentials is not None:
         _warn_of_rivals(setup.credentials, setup.project.directory)
     typer.secho("\nNext", bold=True)
     if setup.project.directory.resolve() != Path.cwd():
-        typer.echo(f"   cd {setup.project.directory}")
+        typer.echo(printable(f"   cd {setup.project.directory}"))
     for line in next_steps(setup.project, soundpost_command()):
-        typer.echo(f"   {line}".rstrip())
+        typer.echo(printable(f"   {line}".rstrip()))
 
 
 def _say_by_hand(found: list[ByHand]) -> None:

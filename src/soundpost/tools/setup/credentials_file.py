@@ -20,7 +20,7 @@ def plan_credentials(path: Path, shown: str, *, replace: bool) -> Change | None:
     """
     is_there = path.exists() or path.is_symlink()
     if is_there and not replace:
-        if path.exists() and read_toml(path, shown).get("apps"):
+        if path.is_file() and read_toml(path, shown).get("apps"):
             return None
         raise already_there(shown)
     return Change(path, _text(generate()).encode(), private=True, replaces=is_there, what=WHAT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -65,5 +66,15 @@ def _matches(pattern: str, path: Path) -> bool:
     pattern = pattern.rstrip("/").removeprefix("**/")
     candidates = list(path.parents)[:-1] if is_folder else [path, *list(path.parents)[:-1]]
     if "/" in pattern:
-        return any(fnmatchcase(each.as_posix(), pattern.lstrip("/")) for each in candidates)
+        parts = re.sub(r"(\*\*/)+", "**/", pattern.lstrip("/")).split("/")
+        return any(_match_parts(parts, each.parts) for each in candidates)
     return any(fnmatchcase(each.name, pattern) for each in candidates)
+
+
+def _match_parts(patterns: Sequence[str], parts: Sequence[str]) -> bool:
+    """Tell whether each pattern matches one part of a path; ``**`` matches any number of parts."""
+    if not patterns or not parts:
+        return not patterns and not parts
+    if patterns[0] == "**":
+        return any(_match_parts(patterns[1:] or ["*"], parts[skipped:]) for skipped in range(len(parts)))
+    return fnmatchcase(parts[0], patterns[0]) and _match_parts(patterns[1:], parts[1:])

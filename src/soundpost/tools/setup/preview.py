@@ -13,7 +13,7 @@ from soundpost.tools.setup.changes import ByHand, Change, Changes
 from soundpost.wire.printable import printable
 
 _SECRET: Final = re.compile(
-    r"(?i)(\w*(?:secret|passw|token|credential|(?:api|master|encryption|private)_?key)\w*[\"']?\s*[=:]\s*)(?=\S).*"
+    r"(?i)((?:\w*(?:secret|passw|token|credential|dsn|key)\w*|\w*_url)[\"']?\s*[=:]\s*)(?=\S).*"
 )
 
 
@@ -23,7 +23,7 @@ def summary(changes: Changes, directory: Path) -> Iterator[str]:
     rows += [("by hand", each.place, each.reason) for each in changes.by_hand]
     width = max((len(place) for _, place, _ in rows), default=0)
     for verb, place, what in rows:
-        yield f"{verb:<8} {place:<{width}}  {what}".rstrip()
+        yield printable(f"{verb:<8} {place:<{width}}  {what}".rstrip())
 
 
 def _verb(change: Change) -> str:
@@ -45,7 +45,8 @@ def differences(change: Change, directory: Path) -> Iterator[str]:
 
 def by_hand(each: ByHand) -> Iterator[str]:
     """Yield the lines that a person must add, with the reason."""
-    yield f"Add by hand to {each.place}, as {each.reason}:" if each.reason else f"Add by hand to {each.place}:"
+    reason = f", as {each.reason}" if each.reason else ""
+    yield printable(f"Add by hand to {each.place}{reason}:")
     yield ""
     yield from (f"    {line}".rstrip() for line in each.lines)
 

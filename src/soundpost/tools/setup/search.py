@@ -42,7 +42,7 @@ def files_below(directory: Path) -> Iterator[FoundFile]:
             seen += 1
             if seen > MAX_ENTRIES:
                 return
-            if entry.is_file():
+            if _is_file(entry):
                 yield FoundFile(Path(entry.path), depth)
             elif depth < MAX_DEPTH and entry.is_dir(follow_symlinks=False) and _is_own(entry):
                 folders.append(FoundFile(Path(entry.path), depth + 1))
@@ -72,9 +72,18 @@ def read_small(path: Path) -> bytes:
     """Return a file's bytes; nothing for one that is too large for code, is no ordinary file, or cannot be read."""
     try:
         status = path.stat()
-        return path.read_bytes() if stat.S_ISREG(status.st_mode) and status.st_size <= MAX_SIZE else b""
+        # The kernel's files in /proc say 0 bytes, and some of them never end.
+        return path.read_bytes() if stat.S_ISREG(status.st_mode) and 0 < status.st_size <= MAX_SIZE else b""
     except OSError:
         return b""
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    """Tell whether an entry is a file; False for a link into a folder closed to this process."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return False
 
 
 def _is_own(entry: os.DirEntry[str]) -> bool:

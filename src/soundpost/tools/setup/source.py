@@ -60,6 +60,8 @@ class PythonSource:
     def read(cls, path: Path) -> PythonSource:
         """Return the module in a file. Raises UneditableError."""
         try:
+            if not path.stat().st_size:  # as the kernel's files in /proc say, and some of them never end
+                return cls(b"")
             with path.open("rb") as file:
                 return cls(file.read(MAX_SIZE + 1))
         except OSError as error:
