@@ -71,6 +71,8 @@ def test_values_are_sent_as_python_s_own(value: Any, expected: str) -> None:
         (NAT, r"rows\[0\]\.v: NaT has no form in JSON: send None"),
         (Decimal("NaN"), r"rows\[0\]\.v: NaN has no form in JSON"),
         (Decimal("-Infinity"), r"rows\[0\]\.v: -Infinity has no form in JSON"),
+        (np.timedelta64(5), r"rows\[0\]\.v: numpy\.timedelta64 has no form in JSON"),
+        (np.timedelta64(5, "M"), r"rows\[0\]\.v: numpy\.timedelta64 has no form in JSON"),
         (np.complex64(1), r"rows\[0\]\.v: numpy\.complex64 has no form in JSON: send a number or a text"),
         (np.bytes_(b"x"), r"rows\[0\]\.v: numpy\.bytes_ has no form"),
         (np.array([(1,)], dtype=[("a", "i4")]), r"rows\[0\]\.v\[0\]: numpy\.void has no form"),

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
+
+_NO_LENGTH: Final = ("", "M]", "Y]")
+"""Ends of the names of dtypes for spans of time whose length is not known: without a unit, months, years."""
 
 
 @lru_cache(maxsize=1_000)
@@ -39,13 +42,16 @@ def is_masked(value: Any) -> bool:
 def python_value(scalar: Any) -> Any:
     """Return a scalar as Python's own value: int, float, bool, str, bytes, date, datetime or timedelta.
 
-    Times are cut off at microseconds. The result is None for NaT ("not a time").
+    Times are cut off at microseconds. The result is None for NaT ("not a time"), and an int for a time that Python
+    cannot have: spans of months, of years or without a unit, and years before 1 or after 9999.
     """
     kind = scalar.dtype.kind
     if kind == "f":  # the item of a longdouble is itself
         return float(scalar)
     value = scalar.item()
     if kind in "mM" and isinstance(value, int):  # nanoseconds, of which Python's times know nothing
+        if kind == "m" and scalar.dtype.name.partition("[")[2] in _NO_LENGTH:
+            return value
         try:
             value = scalar.astype(f"{scalar.dtype.name.partition('[')[0]}[us]").item()
         except (TypeError, ValueError):
