@@ -110,6 +110,7 @@ def test_pages_load_the_libraries_from_the_application(door: Callable[[], Fetch]
         assert answer.text == library_text(library.file)
         assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
         assert answer.headers["Cache-Control"] == "public, max-age=86400"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
 PROJECT: Final = """

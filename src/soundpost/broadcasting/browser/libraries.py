@@ -28,7 +28,11 @@ LIBRARIES: Final = (
 """The libraries, in the order in which a page loads them. The files are npm's, without their source map lines."""
 FOLDER: Final = Path(str(files("soundpost.broadcasting.browser"))) / "static" / "vendor"
 """The folder with the files, and with their licences in ``LICENSES``."""
-LIBRARY_HEADERS: Final = {"Content-Type": "text/javascript; charset=utf-8", "Cache-Control": "public, max-age=86400"}
+LIBRARY_HEADERS: Final = {
+    "Content-Type": "text/javascript; charset=utf-8",
+    "Cache-Control": "public, max-age=86400",
+    "X-Content-Type-Options": "nosniff",
+}
 """Headers of an HTTP response with a library. URLs of :func:`versioned` change with the library's version."""
 
 
