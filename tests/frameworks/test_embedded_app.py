@@ -86,6 +86,12 @@ def test_pages_connect_where_they_came_from(client: TestClient) -> None:
         assert (options["wsPort"], options["wssPort"], options["forceTLS"]) == (*ports, False)
 
 
+@pytest.mark.parametrize("port", ["\xb2", "9" * 5_000, "-1", "x", "0"])
+def test_a_port_that_is_none_is_left_out(sp: Soundpost, port: str) -> None:
+    options = echo_options(sp.broadcast.settings, request_host=f"shop.example:{port}")
+    assert (options["wsPort"], options["wssPort"]) == (80, 443)
+
+
 def test_a_public_address_wins() -> None:
     settings = settings_from(
         {"driver": "embedded", "app_id": "1", "key": "k", "secret": "s", "public": {"host": "ws.example", "tls": True}}

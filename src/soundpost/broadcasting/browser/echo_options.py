@@ -17,6 +17,8 @@ from soundpost.wire.addresses import UNSPECIFIED, is_loopback_url
 
 CONFIG_ID: Final = "soundpost-config"
 """Id of the HTML element with the options, which the script reads."""
+_DIGITS: Final = 5
+"""Digits of a port, at most."""
 _FOR_HTML: Final = {ord("<"): "\\u003C", ord(">"): "\\u003E", ord("&"): "\\u0026"}
 
 
@@ -90,7 +92,8 @@ def page_script() -> str:
 def _ports(host: str) -> tuple[int, int]:
     """Return the ports for ws and wss from a request's host; without a port, the page's scheme decides: 80 or 443."""
     port = host[len(_without_port(host)) :].rpartition(":")[2]
-    return (int(port), int(port)) if port.isdigit() else (80, 443)
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= _DIGITS else 0
+    return (number, number) if number else (80, 443)
 
 
 def _bracketed(host: str) -> str:
