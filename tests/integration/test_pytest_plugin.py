@@ -383,6 +383,7 @@ def test_credentials_in_files_that_the_environment_names_stay(
     ("file", "text"),
     [
         (".env", "\n".join(f"export {name}={value}" for name, value in OWN_VARIABLES.items())),
+        (".env", "\ufeffSOUNDPOST_APP_SECRET_FILE=/run/secrets/app"),
         ("soundpost.toml", '[[apps]]\nid = "7"\nkey = "own-key"\nsecret = "own-secret"\n'),
     ],
 )
@@ -392,6 +393,13 @@ def test_no_credentials_of_tests_beside_a_file_with_credentials(
     (pytester.path / file).write_text(text)
     pytester.makepyfile("import os\n\ndef test_none():\n    assert 'SOUNDPOST_APP_ID' not in os.environ\n")
     pytester.runpytest_subprocess("-p", "no:asyncio").assert_outcomes(passed=1)
+
+
+@pytest.mark.usefixtures("nothing_set")
+def test_a_pipe_is_no_configuration(pytester: pytest.Pytester) -> None:
+    os.mkfifo(pytester.path / ".env")
+    pytester.makepyfile(CREDENTIALS_SEEN.format(expected=OF_TESTS))
+    pytester.runpytest_subprocess("-p", "no:asyncio", timeout=30).assert_outcomes(passed=1)
 
 
 @pytest.mark.usefixtures("nothing_set")

@@ -8,6 +8,7 @@ import pytest
 
 from soundpost.errors import RequestError
 from soundpost.server.processes.control_messages import Command, ControlReply
+from soundpost.server.processes.status import Status
 from soundpost.tools.cli.waiting import LONGEST_SILENCE, PAUSE, wait_for_restart, wait_for_stop
 
 Played = ControlReply | OSError | None
@@ -75,3 +76,34 @@ def test_a_stop_is_over_when_nobody_listens() -> None:
     server = Server(DONE, TimeoutError(), ConnectionResetError(), None)
     wait_for_stop(server.ask, sleep=server.sleep)
     assert server.asked == ["status"] * 4
+
+
+def test_a_server_that_is_started_again_has_not_stopped_for_good() -> None:
+    first, second = (
+        ControlReply(
+            True,
+            status=Status(
+                version="1",
+                pid=pid,
+                started_at=0,
+                host="127.0.0.1",
+                port=1,
+                unix_socket=None,
+                draining=False,
+                connections=0,
+                apps=[],
+                workers=[],
+                redis=None,
+            ),
+        )
+        for pid in (7, 8)
+    )
+    server = Server(first, first, TimeoutError(), second)
+    with pytest.raises(RequestError, match="process 8 serves in its place"):
+        wait_for_stop(server.ask, sleep=server.sleep)
+
+
+def test_another_user_s_server_is_not_waited_for() -> None:
+    server = Server(DONE, PermissionError())
+    wait_for_stop(server.ask, sleep=server.sleep)
+    assert server.asked == ["status"] * 2

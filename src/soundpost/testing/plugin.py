@@ -53,8 +53,9 @@ def _is_configured(directory: Path) -> bool:
         return True
     if (directory / "soundpost.toml").is_file():
         return True
+    dotenv = directory / ".env"
     try:
-        text = (directory / ".env").read_text(encoding="utf-8", errors="replace")
+        text = dotenv.read_text(encoding="utf-8-sig", errors="replace") if dotenv.is_file() else ""
     except OSError:
         return False
     names = [line.removeprefix("export ").partition("=")[0].strip() for line in text.splitlines()]

@@ -45,9 +45,24 @@ def wait_for_restart(
 
 
 def wait_for_stop(ask: Ask, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Wait until a server that is stopping has ended."""
+    """Wait until a server that is stopping has ended. Raises RequestError if another one takes its place."""
+    pid = None
     while True:
-        with suppress(OSError):  # it ends, just now
-            if ask("status") is None:
+        try:
+            reply = ask("status")
+        except PermissionError:  # only another user's server is left
+            return
+        except OSError:  # it ends, just now
+            pass
+        else:
+            if reply is None:
                 return
+            if reply.status is not None:
+                pid = pid or reply.status.pid
+                if reply.status.pid != pid:
+                    raise RequestError(
+                        0,
+                        f"the server has ended, but process {reply.status.pid} serves in its place: whoever keeps it "
+                        "running, such as systemd or Supervisor, has to stop it",
+                    )
         sleep(PAUSE)
