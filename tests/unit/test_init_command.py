@@ -116,7 +116,7 @@ def test_other_credentials_that_will_win_are_told(command_line: CommandLine) -> 
     (command_line.directory / ".env").write_text("REVERB_APP_ID=77\n")
     result = command_line.run("init")
     assert result.exit_code == 0
-    assert "warning: .env: REVERB_APP_ID='77' takes the place of soundpost.toml: [[apps]] no. 1: id=" in result.stderr
+    assert "warning: .env: REVERB_APP_ID='77': soundpost.toml has no app with the id '77'; it has " in result.stderr
 
 
 # A project
