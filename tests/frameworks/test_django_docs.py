@@ -15,7 +15,10 @@ import pytest
 
 from soundpost.config import load
 from soundpost.django.settings import OwnSettings
+from support.docs_project import DocsProject
 from support.harness import running_server
+from support.newcomer import blocks_of
+from support.pages import DOCS
 
 ROOT: Final = Path(__file__).parents[2]
 PAGE: Final = (ROOT / "docs/django.md").read_text()
@@ -36,17 +39,9 @@ def run(directory: Path, *arguments: str, code: int = 0) -> str:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """``startproject``, ``startapp``, and the page's blocks added to the files that their first lines name."""
     directory = tmp_path_factory.mktemp("project")
-    run(directory, "-m", "django", "startproject", "mysite", ".")
-    run(directory, "manage.py", "startapp", "shop")
-    for name in ("shop/models.py", "shop/views.py", "shop/tests.py", "mysite/urls.py"):
-        (directory / name).write_text("")
-    found = re.findall(r"```(?:python|html)\n(?:# |<!-- )(\S+)[^\n]*\n(.*?)```", PAGE, re.DOTALL)
-    assert len(found) >= 10
-    for name, text in found:
-        file = directory / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a") as stream:
-            stream.write(text)
+    made = DocsProject(directory)
+    made.start_django()
+    made.add_page("django.md", keep=["mysite/settings.py"])
     run(directory, "-m", "soundpost", "init")
     run(directory, "manage.py", "makemigrations", "shop")
     run(directory, "manage.py", "migrate", "--verbosity=0")
@@ -58,7 +53,12 @@ def test_the_project_of_the_page_is_well_and_its_tests_pass(project: Path) -> No
     assert "Ran 2 tests" in run(project, "manage.py", "test", "--verbosity=1")
 
 
-def test_the_page_has_the_lines_that_init_adds(project: Path) -> None:
+def test_the_page_has_the_entries_that_init_adds(project: Path) -> None:
+    rows = re.findall(r"^\| `(mysite/\w+\.py)` \| `(\w+)` \| `(.+)` \|$", PAGE, re.MULTILINE)
+    assert len(rows) == 3
+    for file, _, entry in rows:
+        assert entry in (project / file).read_text().replace("'", '"')
+        assert not any(entry in block.text for block in blocks_of(DOCS / "django.md") if block.place == file)
     assert "Nothing to do" in run(project, "manage.py", "soundpost", "init")
     assert (project / "soundpost.toml").exists()
 

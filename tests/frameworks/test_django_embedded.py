@@ -27,6 +27,7 @@ class Command(BaseCommand):
 VIEW = """
 
 def say(request):
+    from django.http import HttpResponse
     from soundpost import publish
     publish("news", "Said", {"from": "a view"})
     return HttpResponse(status=204)
@@ -54,6 +55,7 @@ def embedded_project(folder: Path) -> DocsProject:
     with (folder / "mysite/settings.py").open("a") as settings:
         settings.write(SETTINGS)
     (folder / "soundpost.toml").write_text(OTHER_APP)
+    project.run("-m", "soundpost", "init")
     project.run("manage.py", "makemigrations", "shop")
     project.run("manage.py", "migrate", "--verbosity=0")
     return project

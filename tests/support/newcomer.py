@@ -35,6 +35,9 @@ _SITES: Final = {
     "npx vite preview": "npx vite preview --host 127.0.0.1 --port {port}",
 }
 """Commands of the pages that serve a site, and how they are started on another port."""
+_SUPERUSER: Final = "python manage.py createsuperuser --username "
+PASSWORD: Final = "orange-lamp-42"
+"""The password that the newcomer types when ``createsuperuser`` asks for one."""
 _STARTED: Final = ("python prices.py",)
 """Programs that run until somebody ends them."""
 _TIME: Final = 60
@@ -110,6 +113,9 @@ class Newcomer:
             self._start(_SITES[command].format(port=self.site), self.url)
         elif command in _STARTED:
             self._start(command, "")
+        elif command.startswith(_SUPERUSER):
+            self.environ["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
+            self._run(f"{command} --email someone@example.com --noinput")
         else:
             self._run(command)
             if command == "soundpost init":
