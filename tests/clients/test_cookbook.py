@@ -42,7 +42,7 @@ def cook(person: Newcomer, recipe: str) -> None:
     """Copy the files of a recipe that is a Flask application, and start it as the cookbook says."""
     files = [block for block in blocks_of(COOKBOOK / recipe) if block.place == "app.py" or block.language == "html"]
     assert files
-    person.follow(*files, *blocks_of(COOKBOOK / "README.md"))
+    person.follow(*files, *blocks_of(COOKBOOK / "README.md", "In Flask"))
 
 
 def come_back(page: Page) -> None:

@@ -1,0 +1,147 @@
+"""The recipes of the cookbook in Django: a project with a login, the files of the recipe, and a look in a browser."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import httpx
+import pytest
+
+from support.browser import Browser, Page
+from support.newcomer import PACKAGES, PASSWORD, Block, Newcomer, blocks_of, newcomer
+from support.pages import DOCS
+
+COOKBOOK: Final = DOCS / "cookbook"
+TAGS: Final = "{% load soundpost %}{% soundpost libraries=True %}"
+VIEWS: Final = """
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.urls import path
+
+urlpatterns = [
+    path("", lambda request: render(request, "shop/score.html")),
+    path("goal", lambda request: HttpResponse()),
+]
+"""
+
+
+@pytest.fixture
+def person(tmp_path: Path, browser: Browser) -> Iterator[Newcomer]:
+    with newcomer(tmp_path / "recipe") as found:
+        yield found
+        browser.reset()
+
+
+@pytest.fixture
+def project(person: Newcomer) -> Newcomer:
+    """A newcomer who has made a project with a login."""
+    person.follow(*blocks_of(DOCS / "django.md", "1. Install it"))
+    return person
+
+
+def cook(person: Newcomer, recipe: str, *more: Block) -> None:
+    """Copy the files of a recipe, and start the project as the cookbook says."""
+    person.follow(*blocks_of(COOKBOOK / recipe, "In Django"), *more)
+    person.follow(*blocks_of(COOKBOOK / "README.md", "In Django"))
+
+
+def page_of(recipe: str, place: str, at: str, replaced: Mapping[str, str]) -> Block:
+    """Return a page of a recipe as a file of the Django project, with texts replaced as the recipe says."""
+    (page,) = [block for block in blocks_of(COOKBOOK / recipe) if block.place == place]
+    text = page.text
+    for old, new in replaced.items():
+        assert old in text
+        text = text.replace(old, new)
+    return page._replace(place=at, text=text)
+
+
+def log_in(browser: Browser, person: Newcomer, name: str) -> Page:
+    """Open the site in a window of its own, where the login of the admin asks for the name."""
+    page = browser.open(person.url, profile=name)
+    page.fill("[name=username]", name)
+    page.fill("[name=password]", PASSWORD)
+    page.click("[type=submit]")
+    return page
+
+
+def test_a_notification_reaches_its_user_alone(browser: Browser, project: Newcomer) -> None:
+    cook(project, "notifications.md")
+    ann, bob = (log_in(browser, project, name) for name in ("ann", "bob"))
+    for key in (1, 2):
+        project.wait_for_subscribers(f"private-App.Models.User.{key}", 1)
+    ann.click("button")
+    bob.shows("#notifications li", "ann: Have a look at this.")
+    ann.count("#notifications li", 0)
+
+
+def test_people_come_online_and_leave(browser: Browser, project: Newcomer) -> None:
+    old = "{{ soundpost(libraries=True) }}"
+    page = page_of("who-is-online.md", "templates/home.html", "shop/templates/shop/home.html", {old: TAGS})
+    cook(project, "who-is-online.md", page)
+    ann = log_in(browser, project, "ann")
+    ann.shows("#online li", "ann")
+    bob = log_in(browser, project, "bob")
+    bob.count("#online li", 2)
+    ann.count("#online li", 2)
+    assert ann.texts("#online li") == ["ann", "bob"]
+    bob.close()
+    ann.count("#online li", 1)
+
+
+def test_htmx_sends_the_token_and_fetches_again(browser: Browser, project: Newcomer) -> None:
+    static = project.folder / "shop/static/shop"
+    static.mkdir(parents=True)
+    shutil.copy(PACKAGES / "htmx.org/dist/htmx.min.js", static)
+    cook(project, "htmx.md")
+    buyer, other = (browser.open(project.url) for _ in range(2))
+    project.wait_for_subscribers("stock", 2)
+    buyer.click("button")
+    for page in (buyer, other):
+        page.shows("#stock", "2 left")
+    fetched = [each for each in browser.traffic() if each["url"].endswith("/stock") and each.get("status") == 200]
+    assert len(fetched) == 1  # the buyer's window is left out
+
+
+def test_every_subscription_gets_a_new_token(browser: Browser, project: Newcomer) -> None:
+    (get_token,) = [
+        block for block in blocks_of(COOKBOOK / "expiring-tokens.md", "In Django") if block.language == "js"
+    ]
+    old = "const getToken = async () => (await fetch('/token', { method: 'POST' })).json();"
+    page = page_of(
+        "expiring-tokens.md",
+        "page.html",
+        "shop/templates/shop/page.html",
+        {"<!-- soundpost -->": TAGS, old: get_token.text},
+    )
+    cook(project, "expiring-tokens.md", page)
+    ann = log_in(browser, project, "ann")
+    ann.shows("#state", "subscribed")
+    project.backend().trigger("private-inbox.ann", "Mail", {"subject": "Hello"})
+    ann.shows("#state", "Hello")
+    project.type(project.end_realtime())
+    ann.evaluate("window.dispatchEvent(new Event('online'))")
+    ann.shows("#state", "subscribed")
+    asked = [each for each in browser.traffic() if each["url"].endswith("/token") and each.get("status") == 200]
+    assert len(asked) == 2
+    refused = httpx.post(
+        f"{project.url}/broadcasting/auth",
+        headers={"Authorization": "Bearer ann:1:00"},
+        data={"socket_id": "1.2", "channel_name": "private-inbox.ann"},
+    )
+    assert refused.status_code == 403
+
+
+def test_a_page_of_django_scores_a_goal_with_the_token(browser: Browser, project: Newcomer) -> None:
+    (line,) = [each for each in (COOKBOOK / "missed-events.md").read_text().splitlines() if "X-CSRFToken" in each]
+    fetch = line.strip().strip("`.")
+    views = Block("python", VIEWS, "shop/urls.py", added=False)
+    page = Block("html", TAGS, "shop/templates/shop/score.html", added=False)
+    project.follow(views, page)
+    project.type("python manage.py migrate")
+    project.type("python manage.py runserver")
+    shown = browser.open(project.url)
+    assert httpx.post(f"{project.url}/goal").status_code == 403
+    assert shown.evaluate(f"{fetch}.then((answer) => answer.status)") == 200
