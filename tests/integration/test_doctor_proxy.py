@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import msgspec
 
 from soundpost.tools.doctor import CheckPlan
+from soundpost.tools.doctor.base_url import BaseUrl
 from support.doctor_stage import (
     FORWARDED,
     PAGE,
+    SCENES,
     Scene,
     Stage,
     assert_named,
@@ -126,6 +129,32 @@ def _(on: Stage) -> CheckPlan:
     return both(place(port), place(on.server.port))
 
 
+@scene("unix-socket-closed", "a Unix socket in a folder with mode 700, and an Nginx of another user")
+def _(on: Stage) -> CheckPlan:
+    folder = on.folder / "run"
+    folder.mkdir()
+    path = folder / "soundpost.sock"
+    on.start(unix_socket=str(path))
+    folder.chmod(0o700)
+    for parent in folder.parents:
+        if str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    on.file("nginx/nginx.conf", "user nobody;\n")
+    upstream = f"unix:{path}" if os.geteuid() == 0 else f"127.0.0.1:{on.closed_port()}"  # not root: one user for all
+    proxy = on.nginx(f"location / {{ proxy_pass http://{upstream}; {FORWARDED} }}")
+    inside = BaseUrl("http", "localhost", 80, unix_socket=str(path))
+    return plan(place(proxy), inside=inside, nginx=on.folder / "nginx")
+
+
+@scene("path-not-forwarded", "the file of `soundpost deploy nginx`, and a server that has another path since")
+def _(on: Stage) -> CheckPlan:
+    text = "Nginx: Soundpost is at /app/ and /apps/ of this server.\\n"
+    other = f'default_type text/plain; return 404 "{text}";'
+    server = on.start(path="/realtime")
+    locations = f"location /app/ {{ proxy_pass http://UPSTREAM; {FORWARDED} }} location / {{ {other} }}"
+    return plan(place(on.nginx(locations, upstream=server.port), path="/realtime"))
+
+
 @scene("proxy-http-to-tls-server", "an Nginx with proxy_pass http:// to a server with a certificate of its own")
 def _(on: Stage) -> CheckPlan:
     files = on.certificate()
@@ -228,3 +257,31 @@ def test_a_connection_that_lives_until_the_ping_is_well(on: Stage) -> None:
     examination = examined(plan(place(on.proxy(upstream=on.start(app=app).port)), slow=True))
     assert not examination.faults
     assert examination.steps[-1].message.endswith("until the server's ping")
+
+
+def test_a_closed_socket_names_folder_user_and_command(on: Stage) -> None:
+    (scene,) = [each for each in SCENES if each.code == "unix-socket-closed"]
+    (step,) = examined(scene.build(on)).faults
+    assert "the user nobody, who may not reach" in step.message
+    assert f"{on.folder}/run has the mode 700" in step.message
+    assert f"'chmod o+x {on.folder}/run'" in (step.fix or "")
+    assert "/var/log/nginx/error.log" in (step.fix or "")
+
+
+def test_a_wrong_upstream_of_a_unix_socket_is_corrected_by_its_path(on: Stage) -> None:
+    path = on.folder / "soundpost.sock"
+    on.start(unix_socket=str(path))
+    for parent in path.parents:
+        if str(parent).startswith("/tmp/"):
+            parent.chmod(0o755)
+    inside = BaseUrl("http", "localhost", 80, unix_socket=str(path))
+    (step,) = examined(plan(place(on.proxy(upstream=on.closed_port())), inside=inside)).faults
+    assert step.code == "proxy-wrong-upstream"
+    assert f"'proxy_pass http://unix:{path};'" in (step.fix or "")
+    assert f"'server unix:{path};'" in (step.fix or "")
+
+
+def test_our_own_file_for_another_path_is_written_again(on: Stage) -> None:
+    scene = next(each for each in SCENES if "deploy nginx" in each.set_up)
+    (step,) = examined(scene.build(on)).faults
+    assert "'soundpost deploy nginx --write --force && nginx -t && systemctl reload nginx'" in (step.fix or "")

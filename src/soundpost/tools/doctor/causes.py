@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from soundpost.tools.doctor.api import Api
@@ -13,6 +14,7 @@ from soundpost.tools.doctor.nginx_files import lines_about
 from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.pusher_connection import open_established
 from soundpost.tools.doctor.refusals import MAY_BE_AT_ANOTHER_PATH, path_fault
+from soundpost.tools.doctor.socket_rights import closed_to, nginx_user
 from soundpost.tools.doctor.tls import speaks_tls
 
 _UNREACHED: Final = {
@@ -111,16 +113,34 @@ def _behind_the_proxy(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> 
         if speaks_tls(inside):
             return FaultFound("proxy-http-to-tls-server")
         if found.code == "bad-gateway" and _accepts_browsers(inside, plan):
-            return FaultFound(
+            closed = _closed_socket(answered_by, inside, plan, base_url)
+            return closed or FaultFound(
                 "proxy-wrong-upstream",
                 author=answered_by,
-                inside=inside.origin,
+                inside=inside.url,
+                passed=f"http://{inside.url}" if inside.unix_socket else inside.origin,
                 address=f"unix:{inside.unix_socket}" if inside.unix_socket else f"{inside.host}:{inside.port}",
                 scheme=inside.scheme,
                 host=inside.host,
                 seen=_seen_in_nginx(inside, plan, base_url),
             )
     return None
+
+
+def _closed_socket(answered_by: object, inside: BaseUrl, plan: CheckPlan, base_url: BaseUrl) -> FaultFound | None:
+    """Return the fault of a Unix socket that Nginx on this machine has no right to."""
+    user = nginx_user(plan.nginx) if inside.unix_socket and is_this_machine(base_url.host) else None
+    closed = None if user is None else closed_to(user, Path(inside.unix_socket))
+    if user is None or closed is None:
+        return None
+    return FaultFound(
+        "unix-socket-closed",
+        author=answered_by,
+        user=user.name,
+        socket=inside.unix_socket,
+        closed=closed,
+        command=closed.command,
+    )
 
 
 def _seen_in_nginx(inside: BaseUrl, plan: CheckPlan, base_url: BaseUrl) -> str:

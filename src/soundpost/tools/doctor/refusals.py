@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from soundpost.tools.doctor.answered_by import (
@@ -15,13 +16,15 @@ from soundpost.tools.doctor.answered_by import (
 )
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse
-from soundpost.tools.doctor.faults.proxy import NO_PATH
+from soundpost.tools.doctor.faults.proxy import FILE_OF_ANOTHER_PATH, NO_PATH
 from soundpost.tools.doctor.findings import FaultFound, one_line
 
 MAY_BE_AT_ANOTHER_PATH: Final = frozenset(
     {"path-not-forwarded", "answered-by-web-page", "upgrade-ignored", "upgrade-refused", "path-prefix-wrong"}
 )
 """Faults after which the server may be found under another path."""
+_OUR_NGINX: Final = re.compile(r"Nginx: Soundpost is at \S*/app/ ")
+"""Answer of the file that ``soundpost deploy nginx`` writes, to every other path than the server's."""
 _CLOUDFLARE: Final = {
     520: "the server behind it gave an answer it could not read",
     521: "the server behind it refuses connections: it is down, or blocks Cloudflare's addresses",
@@ -50,6 +53,8 @@ def upgrade_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> Fault
         return FaultFound("upgrade-header-lost")
     if status == 404 and is_nginx_page(response):
         return FaultFound("path-not-forwarded", asked=asked)
+    if status == 404 and _OUR_NGINX.match(text):
+        return FaultFound("path-not-forwarded", FILE_OF_ANOTHER_PATH, asked=asked)
     if is_page(response) and (status in (200, 404, 405, 419, 500) or status < 400):
         return FaultFound("answered-by-web-page", asked=asked, page=describe_page(response))
     if status < 300:

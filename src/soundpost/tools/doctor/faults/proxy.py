@@ -13,6 +13,7 @@ _THREE_LINES: Final = (
 )
 
 NO_PATH: Final = "the right path is none"
+FILE_OF_ANOTHER_PATH: Final = "Nginx has the file that 'soundpost deploy nginx' wrote for another path"
 
 FAULTS: Final = (
     Fault(
@@ -51,6 +52,10 @@ FAULTS: Final = (
         "The site has no location for /app, or the name belongs to another server block than the one that was edited.",
         "Add 'location /app { proxy_pass http://127.0.0.1:8080; … }' to the server block with this server_name "
         "('soundpost deploy nginx' prints it), then 'nginx -t && systemctl reload nginx'.",
+        other_fixes={
+            FILE_OF_ANOTHER_PATH: "Write Nginx's file again, for the path that is configured now: 'soundpost deploy "
+            "nginx --write --force && nginx -t && systemctl reload nginx'."
+        },
     ),
     Fault(
         "answered-by-web-page",
@@ -106,9 +111,18 @@ FAULTS: Final = (
         "Nginx has another port for the server than the server's own: in the 'upstream' block, which 'soundpost deploy "
         "nginx' writes, or in 'proxy_pass' itself. Or it says https:// to a server without TLS; or Nginx is in a "
         "container in which 127.0.0.1 is itself.",
-        "In Nginx: 'server {address};' in the block 'upstream soundpost' (without such a block 'proxy_pass {inside};') "
+        "In Nginx: 'server {address};' in the block 'upstream soundpost' (without such a block 'proxy_pass {passed};') "
         "and 'proxy_pass {scheme}://…'; then 'nginx -t && systemctl reload nginx'. In a container: the service's name "
         "in place of {host}.{seen}",
+    ),
+    Fault(
+        "unix-socket-closed",
+        "{author} answers 502: it runs as the user {user}, who may not reach the server's socket {socket}: {closed}",
+        "Nginx opens the Unix socket as the user of its workers, who needs the right to pass every folder above the "
+        "socket, and to write to the socket.",
+        "'{command}'. Where systemd makes the folder: 'RuntimeDirectoryMode=0755' in the server's service. To let in "
+        "Nginx alone: 'chgrp {user}' and 'chmod g+x' for the folder. Nginx's reason is in /var/log/nginx/error.log "
+        "('Permission denied').",
     ),
     Fault(
         "proxy-http-to-tls-server",
