@@ -6,9 +6,12 @@ the faults, the ids of what follows from them, the ids of warnings, and the exit
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -270,6 +273,72 @@ def _(on: Machine) -> Arguments:
     return ()
 
 
+@deployment(
+    "the path was changed after the start",
+    "configuration-not-loaded",
+    follow=("path-prefix-wrong", "api-not-forwarded"),
+    says=("still has another configuration than the one here: it answers 404", "→ 'soundpost restart --wait'"),
+)
+def _(on: Machine) -> Arguments:
+    on.configure()
+    on.start()
+    on.configure('path = "/ws"')
+    return ()
+
+
+@deployment(
+    "the path was changed after the start of workers",
+    "configuration-not-loaded",
+    follow=("path-prefix-wrong", "api-not-forwarded"),
+    says=("→ Stop the server and start it again",),
+)
+def _(on: Machine) -> Arguments:
+    on.configure()
+    on.start("--workers", "2")
+    on.configure('path = "/ws"')
+    return ()
+
+
+@deployment(
+    "a soundpost.toml of another folder, for the port of a server that runs",
+    "server-has-other-apps",
+    follow=("app-key-unknown", "app-id-unknown"),
+    says=("does not have the app 2 as it is configured here", "started in /", "→ 'soundpost reload'", "another port"),
+)
+def _(on: Machine) -> Arguments:
+    on.configure()
+    on.start()
+    toml = on.sh.directory / "soundpost.toml"
+    toml.write_text(toml.read_text().replace('id = "1"\nkey = "key-1"', 'id = "2"\nkey = "key-2"'))
+    return ()
+
+
+@deployment(
+    "the secret was changed after the start",
+    "server-has-other-apps",
+    follow=("app-secret-wrong",),
+    says=("the secret is not that of app 1", "→ 'soundpost reload'"),
+)
+def _(on: Machine) -> Arguments:
+    on.deployed(on.proxy())
+    toml = on.sh.directory / "soundpost.toml"
+    toml.write_text(toml.read_text().replace(SECRET, "pond-4-mirror"))
+    return ()
+
+
+@deployment(
+    "a server that a signal has stopped",
+    "server-hangs",
+    follow=("http-timeout", "http-timeout"),
+    says=("takes connections at port", "it was stopped by a signal (SIGSTOP)", "→ 'kill -CONT "),
+)
+def _(on: Machine) -> Arguments:
+    on.deployed(on.proxy())
+    assert on.server is not None
+    on.server.popen.send_signal(signal.SIGSTOP)
+    return ()
+
+
 @deployment("a name that does not exist", "dns-unknown")
 def _(on: Machine) -> Arguments:
     on.configure('public_url = "https://ws.nowhere.invalid"')
@@ -298,10 +367,28 @@ def test_the_verdict(machine: Machine, set_up: SetUp) -> None:
     _assert_quiet(machine)
 
 
+def test_a_worker_that_hangs_is_named_and_no_proxy_is_blamed(machine: Machine) -> None:
+    machine.configure()
+    machine.start("--workers", "2")
+    assert machine.server is not None
+    parent = machine.server.popen.pid
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    (worker, *_) = [int(child) for child in children if b"soundpost" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        verdict, text = examined(machine, ())
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGCONT)
+    assert verdict.faults == ("worker-hangs",), text
+    assert "proxy" not in text
+
+
 def _assert_quiet(machine: Machine) -> None:
     """Check that the doctor's attempts left no warning in the server's log, but for signatures and Redis."""
     if machine.server is None:
         return
+    machine.server.popen.send_signal(signal.SIGCONT)
     machine.server.stop()
     lines = [line for line in machine.server.rest_of_err() if "WARNING" in line]
     assert [line for line in lines if "Redis" not in line and "/apps/" not in line] == []

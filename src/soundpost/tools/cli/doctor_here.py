@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import msgspec
+
 from soundpost.config import Loaded, ServerSettings
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.core.app_settings import AppSettings
@@ -106,7 +108,7 @@ def running_here(plan: CheckPlan, loaded: Loaded) -> CheckPlan:
         public=place,
         backend=place,
         inside=place,
-        settings=loaded.settings,
+        settings=msgspec.structs.replace(loaded.settings, apps=()),  # they are made up anew for each run
         key=running.key,
         app_id=running.app_id,
         secret=running.secret,

@@ -29,6 +29,7 @@ _ANSWERED_BY_ANOTHER: Final = _NOT_BEHIND_THE_PROXY | {
     "api-redirected",
     "api-refused",
 }
+_NOT_THE_SERVER_HERE: Final = ("server-not-running", "port-in-use", "configuration-not-loaded")
 _NO_API_EITHER: Final = frozenset(("api-not-forwarded", "api-redirected", "api-refused", "path-prefix-wrong"))
 _WRONG_PORT_OR_SCHEME: Final = frozenset(
     (
@@ -44,10 +45,22 @@ _WRONG_PORT_OR_SCHEME: Final = frozenset(
 )
 _WRONG_ADDRESS: Final = _WRONG_PORT_OR_SCHEME | {"dns-unknown"}
 _WRONG_CREDENTIALS: Final = frozenset(("app-key-unknown", "app-id-unknown", "app-key-mismatch", "app-secret-wrong"))
+_NOT_ANSWERED: Final = _NOT_BEHIND_THE_PROXY | {
+    "tls-timeout",
+    "no-connection-established",
+    "subscription-failed",
+    "no-pong",
+    "event-not-delivered",
+    "nodes-not-clustered",
+}
+"""Faults that show where a server, or a worker of it, hangs."""
 _NOT_JOINED: Final = frozenset(("delivered-locally", "nodes-not-clustered", "event-not-delivered"))
 _FOLLOW: Final = {
     "redis-unreachable": _NOT_JOINED,
     "redis-login-failed": _NOT_JOINED,
+    "server-hangs": _NOT_ANSWERED,
+    "worker-hangs": _NOT_ANSWERED,
+    "server-has-other-apps": _WRONG_CREDENTIALS | {"app-disabled"},
     "app-key-unknown": frozenset(("app-key-mismatch", "app-id-unknown")),
     "env-credentials-differ": _WRONG_CREDENTIALS,
     "env-quotes": _WRONG_CREDENTIALS | _WRONG_ADDRESS,
@@ -98,7 +111,7 @@ def _is_the_same(code: str, check: str, base_url: BaseUrl | None, before: Earlie
 
 def _comes_of_the_server(code: str, check: str, base_url: BaseUrl | None, before: EarlierFault) -> bool:
     """Tell whether the server of this machine is missing where a walk arrives, directly or behind a proxy."""
-    if before.found not in ("server-not-running", "port-in-use") or base_url is None:
+    if before.found not in _NOT_THE_SERVER_HERE or base_url is None:
         return False
     if base_url.is_same_listener(before.base_url):
         return True

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from soundpost.tools.doctor import timeouts
 from soundpost.tools.doctor.backend import check_as_backend
 from soundpost.tools.doctor.browser import check_as_browser, with_likely_public
 from soundpost.tools.doctor.contradictions import contradictions
@@ -11,6 +14,9 @@ from soundpost.tools.doctor.idle_check import check_idle_connection
 from soundpost.tools.doctor.machine_check import check_machine
 from soundpost.tools.doctor.plan import CheckPlan
 
+_SHORT: Final = 2.0
+"""Seconds to wait for what a server that hangs will not say."""
+
 
 def examine(plan: CheckPlan, examination: Examination) -> None:
     """Run every check for which ``plan`` has the addresses and credentials."""
@@ -18,6 +24,13 @@ def examine(plan: CheckPlan, examination: Examination) -> None:
         _check_env_files(plan, examination)
     if plan.settings is not None or plan.connections is not None:
         check_machine(plan, examination)
+    hangs = any(step.code in ("server-hangs", "worker-hangs") for step in examination.steps)
+    with timeouts.at_most(_SHORT if hangs else timeouts.ANSWER):
+        _check_ways(plan, examination)
+
+
+def _check_ways(plan: CheckPlan, examination: Examination) -> None:
+    """Run the checks from browser and backend to the server."""
     plan = with_likely_public(plan)
     browser_access = None
     if plan.public is not None and plan.key:

@@ -9,19 +9,15 @@ from typing import Final
 
 from soundpost.config.settings import ScalingSettings
 from soundpost.errors import SoundpostError
-from soundpost.tools.doctor.answered_by import response_text
-from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.causes import is_public
 from soundpost.tools.doctor.examination import ContinuingCheck, Examination
-from soundpost.tools.doctor.exchange import fetch
-from soundpost.tools.doctor.faults.machine import ANOTHER_SERVER_RUNS
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.kernel_limits import KernelLimits, read_limits
 from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.server_here import check_server
 
 _RESERVED: Final = 128  # files besides the connections: the server's own, and a reserve for the API
 _BACKLOG: Final = 4096
-_SHOWN_PORTS: Final = 8
 _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "AUTH")
 
 
@@ -37,45 +33,11 @@ def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("
         inside = plan.inside
         if inside is not None:
             with check.step("Server") as step:
-                step.message = _server(inside)
+                step.message = check_server(plan, inside)
         _room(check, plan, read_limits(None if inside is None or inside.unix_socket else inside.port, proc))
         if plan.settings is not None and plan.settings.scaling.redis is not None:
             with check.step("Redis") as step:
                 step.message = _redis(plan.settings.scaling)
-
-
-def _server(inside: BaseUrl) -> str:
-    """Return a message for a server that runs. Raises FaultFound."""
-    try:
-        response = fetch(inside, "GET", f"{inside.path}/up", verify=False)
-    except FaultFound as found:
-        if found.code == "tcp-refused":
-            where = inside.unix_socket or f"{inside.host} port {inside.port}"
-            others = _other_servers()
-            raise FaultFound(
-                "server-not-running", ANOTHER_SERVER_RUNS if others else "", where=where, others=others
-            ) from None
-        if found.code.startswith(("tcp-", "dns-")):
-            raise
-        raise FaultFound("port-in-use", port=inside.port, host=inside.host, shown=found.message) from None
-    if response.status not in (200, 503) or not response.body.lstrip().startswith(b"{"):
-        shown = f"it answers {response.status}: {response_text(response)}"
-        raise FaultFound("port-in-use", port=inside.port, host=inside.host, shown=shown)
-    return f"runs at {inside.url}"
-
-
-def _other_servers() -> str:
-    """Return the Soundpost servers of this user that run, as the end of a sentence; empty if none does."""
-    from soundpost.server.processes.control_client import running_servers
-    from soundpost.server.processes.control_paths import name_in_words, port_of_name
-
-    ports = [name_in_words(name) for name in running_servers() if port_of_name(name) is not None]
-    if not ports:
-        return ""
-    if len(ports) == 1:
-        return f"; a Soundpost server of yours runs on port {ports[0]}"
-    more = ", …" if len(ports) > _SHOWN_PORTS else ""
-    return f"; Soundpost servers of yours run on the ports {', '.join(ports[:_SHOWN_PORTS])}{more}"
 
 
 def _room(check: ContinuingCheck, plan: CheckPlan, found: KernelLimits) -> None:

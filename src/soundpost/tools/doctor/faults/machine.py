@@ -8,6 +8,9 @@ from soundpost.documentation import page
 from soundpost.tools.doctor.faults.fault import Fault
 
 ANOTHER_SERVER_RUNS: Final = "another Soundpost server of this user runs"
+SERVER_HAS_WORKERS: Final = "the server has workers"
+SERVER_IS_STOPPED: Final = "a signal has stopped the server"
+WORKERS_ARE_STOPPED: Final = "a signal has stopped workers"
 
 FAULTS: Final = (
     Fault(
@@ -30,9 +33,47 @@ FAULTS: Final = (
         "'soundpost start', or under Supervisor 'supervisorctl start soundpost', then look into its log.",
         other_fixes={
             ANOTHER_SERVER_RUNS: "Is the running server the one you mean? Then call the doctor where its settings are: "
-            "in the folder of its soundpost.toml, or as 'manage.py soundpost doctor' or 'flask soundpost doctor'. If "
-            "not: 'soundpost start'."
+            "in the folder of its soundpost.toml, or as 'manage.py soundpost doctor' or 'flask soundpost doctor'. Was "
+            "the port changed here since its start? Then 'soundpost restart --wait --port' with the port that it has "
+            "now (with workers: stop it, and start it again). If it is another server: 'soundpost start'."
         },
+    ),
+    Fault(
+        "server-hangs",
+        "the server{process} takes connections at {where}, but did not answer within {seconds} s{state}",
+        "A process that a signal has stopped, a deadlock, or a disk or swap that does not answer. The kernel still "
+        "takes connections for it.",
+        "Look into its log, and at its CPU ('top'). Then 'systemctl restart soundpost', or 'supervisorctl restart "
+        "soundpost'; a process that does not end by it: 'kill -KILL'.",
+        other_fixes={SERVER_IS_STOPPED: "'kill -CONT {pid}' lets it go on."},
+    ),
+    Fault(
+        "worker-hangs",
+        "{which} of the server gave no answer: the connections of a worker that hangs wait in vain",
+        "A worker that a signal has stopped, or that is busy for long. The server replaces a worker that does not "
+        "answer for half a minute.",
+        "Call the doctor again in a minute. If it stays: look into the server's log, and call 'soundpost restart "
+        "--wait'.",
+        other_fixes={WORKERS_ARE_STOPPED: "'kill -CONT {pids}' lets them go on; 'soundpost restart' replaces them."},
+    ),
+    Fault(
+        "configuration-not-loaded",
+        "the server that runs at {where}{process} still has another configuration than the one here: {shown}",
+        "A server reads its configuration when it starts, restarts or reloads; since then the configuration was "
+        "changed.",
+        "'soundpost restart --wait'. Is it another Soundpost? Then give this one another port (port under [server]).",
+        other_fixes={
+            SERVER_HAS_WORKERS: "Stop the server and start it again ('systemctl restart soundpost', or 'supervisorctl "
+            "restart soundpost'): with workers, 'soundpost restart' does not change address and path."
+        },
+    ),
+    Fault(
+        "server-has-other-apps",
+        "the server that runs at {inside}{process} does not have the app {app_id} as it is configured here: {reason}",
+        "The configuration was changed after the server read it, or another Soundpost has the port, with apps of its "
+        "own.",
+        "'soundpost reload' lets the server read its apps again. Is it another server, of another folder? Then give "
+        "this one another port: port under [server] (SOUNDPOST_SERVER_PORT).",
     ),
     Fault(
         "port-in-use",
