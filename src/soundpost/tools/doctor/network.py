@@ -86,7 +86,7 @@ def _unreached(base_url: BaseUrl, address: SocketAddress, error: OSError, timeou
         situation = PORT_OF_A_PROXY if base_url.port in (80, 443) else ""
         return FaultFound("tcp-refused", situation, where=where, port=base_url.port)
     if isinstance(error, TimeoutError) and error.errno not in _NO_ROUTE:
-        return FaultFound("tcp-timeout", where=where, port=base_url.port, seconds=f"{timeout:g}")
+        return FaultFound("tcp-timeout", where=where, port=base_url.port, seconds=f"{timeout:g}", address=address)
     return FaultFound("tcp-unreachable", where=where, reason=_why(error))
 
 
