@@ -6,9 +6,23 @@ import socket
 import ssl
 import time
 
+import pytest
+
 from soundpost.tools.doctor import CheckPlan
 from soundpost.tools.doctor.base_url import parse_base_url
-from support.doctor_stage import Scene, Stage, assert_named, examined, impatient_stage, place, plan, scene, scenes_of
+from support.doctor_stage import (
+    Scene,
+    Stage,
+    assert_named,
+    both,
+    codes,
+    examined,
+    impatient_stage,
+    place,
+    plan,
+    scene,
+    scenes_of,
+)
 
 __all__ = ["impatient_stage"]
 
@@ -182,3 +196,29 @@ def test_an_untrusted_certificate_can_be_looked_past(on: Stage) -> None:
 
 def test_trust_is_the_system_s(on: Stage) -> None:
     assert ssl.get_default_verify_paths().openssl_cafile_env == "SSL_CERT_FILE"
+
+
+def renewed(on: Stage, days: int) -> CheckPlan:
+    """An Nginx with a certificate that ends in so many days, while certbot's file has a new one, without a hook."""
+    old = on.authority.certificate("localhost", days=(-80, days))
+    live = on.file("letsencrypt/live/localhost/fullchain.pem", on.certificate().chain.read_text())
+    on.file("letsencrypt/renewal/localhost.conf", "[renewalparams]\nauthenticator = webroot\n")
+    on.file("nginx/conf.d/soundpost.conf", f"server {{ server_name localhost; ssl_certificate {live}; }}")
+    public = place(on.proxy(tls=old), "https")
+    return both(public, nginx=on.folder / "nginx", letsencrypt=on.folder / "letsencrypt")
+
+
+@pytest.mark.parametrize(("days", "code"), [(-1, "certificate-expired"), (5, "certificate-expires-soon")])
+def test_a_renewed_certificate_that_nginx_has_not_read(on: Stage, days: int, code: str) -> None:
+    examination = examined(renewed(on, days))
+    found = [step for step in examination.steps if step.code == code]
+    assert found[0].fix is not None
+    assert found[0].fix.startswith("'systemctl reload nginx': ")
+    assert f"{on.folder}/letsencrypt/live/localhost/fullchain.pem on this machine has a newer" in found[0].fix
+    assert "--deploy-hook 'systemctl reload nginx'" in found[0].fix
+
+
+def test_a_warning_about_one_certificate_is_given_once(on: Stage) -> None:
+    public = place(on.proxy(tls=on.authority.certificate("localhost", days=(-80, 5))), "https")
+    examination = examined(both(public))
+    assert codes(examination) == ["certificate-expires-soon"]

@@ -21,7 +21,7 @@ def check_as_backend(
     """
     api = Api(base_url, plan)
     with Check("backend", examination, base_url, lambda found: backend_cause(found, plan, base_url)) as check:
-        open_in_steps(check, base_url, verify=plan.verify).close()
+        open_in_steps(check, base_url, plan).close()
         with check.step("API") as step:
             accepted = api.request_channels()
             step.message = f"{base_url.path}/apps/{plan.app_id} takes the signature"

@@ -40,7 +40,7 @@ def check_as_browser(plan: CheckPlan, base_url: BaseUrl, examination: Examinatio
         if _is_mixed(plan.origin, base_url):
             with check.step("Address"):
                 raise FaultFound("mixed-content", origin=plan.origin, url=base_url.url)
-        sock = open_in_steps(check, base_url, verify=plan.verify)
+        sock = open_in_steps(check, base_url, plan)
         with check.step("WebSocket") as step:
             session = open_session(sock, base_url, plan.key, plan.origin)
             step.message = f"{base_url.socket_path(plan.key)} was upgraded"

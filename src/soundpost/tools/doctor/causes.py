@@ -14,6 +14,7 @@ from soundpost.tools.doctor.nginx_files import lines_about
 from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.pusher_connection import open_established
 from soundpost.tools.doctor.refusals import MAY_BE_AT_ANOTHER_PATH, path_fault
+from soundpost.tools.doctor.renewed_certificate import with_renewed_file
 from soundpost.tools.doctor.socket_rights import closed_to, nginx_user
 from soundpost.tools.doctor.tls import speaks_tls
 
@@ -39,6 +40,7 @@ _ANSWERED_BY_API: Final = ("app-secret-wrong", "clock-skew", "app-id-unknown", "
 def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
     """Return the cause of a browser's fault if the server is found elsewhere, else the fault itself."""
     cause: FaultFound | None = None
+    found = with_renewed_file(found, plan, base_url)
     if found.code in _UNREACHED:
         cause = _other_port(found, plan, base_url)
     if found.code == "app-key-unknown":
@@ -54,6 +56,7 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
 def backend_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
     """Return the cause of a backend's fault if the backend uses another address than the server's, else the fault."""
     inside = plan.inside
+    found = with_renewed_file(found, plan, base_url)
     if (
         inside is None
         or inside.unix_socket

@@ -8,10 +8,12 @@ from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.examination import Check
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.network import connect, is_private, look_up_addresses
+from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.renewed_certificate import with_renewed_file
 from soundpost.tools.doctor.tls import description, expiry_warning, start_tls
 
 
-def open_in_steps(check: Check, base_url: BaseUrl, *, verify: bool) -> socket.socket:
+def open_in_steps(check: Check, base_url: BaseUrl, plan: CheckPlan) -> socket.socket:
     """Take the steps DNS, TCP and TLS, and return the open socket. The check ends at the first fault."""
     with check.step("DNS") as step:
         addresses = look_up_addresses(base_url)
@@ -31,10 +33,10 @@ def open_in_steps(check: Check, base_url: BaseUrl, *, verify: bool) -> socket.so
         check.skip("TLS", "not asked for (http)")
         return opened.sock
     with check.step("TLS") as step:
-        tls = start_tls(opened.sock, base_url, verify=verify)
+        tls = start_tls(opened.sock, base_url, verify=plan.verify)
         step.message = (
-            description(tls) if verify else f"{tls.version()}; the certificate was not looked at (--insecure)"
+            description(tls) if plan.verify else f"{tls.version()}; the certificate was not looked at (--insecure)"
         )
         soon = expiry_warning(tls, base_url)
-        step.also_found += [] if soon is None else [soon]
+        step.also_found += [] if soon is None else [with_renewed_file(soon, plan, base_url)]
     return tls

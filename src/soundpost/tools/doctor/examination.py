@@ -87,6 +87,8 @@ class Examination:
         ``base_url`` is the address that the check examines. ``explain`` returns the cause behind a fault.
         """
         follows_from = cause_of(found.code, check, base_url, self._earlier)
+        if follows_from is not None and found.fault.severity == "warning" and follows_from == found.code:
+            return  # said before, of the same address
         told = found if follows_from is not None or explain is None else explain(found)
         place = str(told.facts.get("place", ""))
         self._earlier.append(EarlierFault(found.code, follows_from or told.code, base_url, place))

@@ -11,6 +11,7 @@ _FILES: Final = ("nginx.conf", "conf.d/*.conf", "sites-enabled/*", "snippets/*.c
 _UPSTREAM: Final = re.compile(r"^\s*upstream\s+(\S+)\s*\{")
 _SERVER: Final = re.compile(r"^\s*server\s+([^\s;{]+)[^;{]*;")
 _PASS: Final = re.compile(r"^\s*(?:location\b.*\{\s*)?proxy_pass\s+https?://([^\s;/$]+)")
+_CERTIFICATE: Final = re.compile(r"\bssl_certificate\s+([^\s;$]+)\s*;")
 _COMMENT: Final = re.compile(r"(?:^|\s)#.*")
 _LONGEST: Final = 1_000_000  # bytes of a file
 
@@ -30,7 +31,17 @@ def lines_about(name: str, folder: Path) -> list[NginxLine]:
 
     Files that this user may not read are left out.
     """
-    found: list[NginxLine] = []
+    return [line for path, lines in _files_about(name, folder) for line in _addresses(path, lines)]
+
+
+def certificates_of(name: str, folder: Path) -> list[Path]:
+    """Return the files of certificates that the site ``name`` has by Nginx's configuration."""
+    lines = [line for _, lines in _files_about(name, folder) for line in lines]
+    return [folder / match[1] for line in lines for match in _CERTIFICATE.finditer(line)]
+
+
+def _files_about(name: str, folder: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Yield the files that speak of a site, with their lines, without comments."""
     for path in sorted({path.resolve() for pattern in _FILES for path in folder.glob(pattern)}):
         try:
             text = path.read_bytes()[:_LONGEST].decode(errors="replace")
@@ -38,8 +49,7 @@ def lines_about(name: str, folder: Path) -> list[NginxLine]:
             continue
         lines = [_COMMENT.sub("", line) for line in text.split("\n")]
         if _speaks_of(name, lines):
-            found += _addresses(path, lines)
-    return found
+            yield path, lines
 
 
 def _speaks_of(name: str, lines: list[str]) -> bool:

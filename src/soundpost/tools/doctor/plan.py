@@ -61,6 +61,8 @@ class CheckPlan:
     """Places, other than ``files``, whose secret is a well-known example."""
     nginx: Path = Path("/etc/nginx")
     """Folder of Nginx's configuration on this machine."""
+    letsencrypt: Path = Path("/etc/letsencrypt")
+    """Folder of certbot on this machine."""
     credentials_told: Mapping[str, str] = field(default_factory=dict)
     """Places that tell ``key``, ``app_id`` and ``secret``, as far as they are files or options."""
     public_ports: tuple[int, ...] = (443,)

@@ -9,6 +9,11 @@ from soundpost.tools.doctor.faults.fault import Fault
 PORT_OF_A_PROXY: Final = "the port is a proxy's"
 TOLD_BY_PUBLIC_VARIABLES: Final = "a variable SOUNDPOST_PUBLIC_… tells the address"
 TOLD_BY_THE_SERVER: Final = "the server's own configuration tells the address"
+RENEWED: Final = "a newer certificate is in its file on this machine"
+_RELOAD: Final = (
+    "'systemctl reload nginx': {file} on this machine has a newer certificate, until {until}, which Nginx has not "
+    "read.{hook} With certbot's --deploy-hook this happens by itself."
+)
 _CERTBOT: Final = "'certbot certonly --webroot -w /var/www/html -d {host}'"
 
 FAULTS: Final = (
@@ -156,6 +161,7 @@ FAULTS: Final = (
         "the certificate of {host} expired on {date}",
         "It was not renewed, or it was and the server still has the old one in memory.",
         "Renew it ('certbot renew') and reload what serves it ('systemctl reload nginx').",
+        other_fixes={RENEWED: _RELOAD},
     ),
     Fault(
         "certificate-not-yet-valid",
@@ -196,6 +202,7 @@ FAULTS: Final = (
         "Automatic renewal happens 30 days before the end, so it seems to have stopped.",
         "Try 'certbot renew --dry-run', and see whether its timer runs ('systemctl list-timers').",
         "warning",
+        other_fixes={RENEWED: _RELOAD},
     ),
     Fault(
         "http-timeout",
