@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 from typing import Any
+from urllib.error import HTTPError
 
+import msgspec
 import pytest
 import yaml
 
+from soundpost.config import load
+from soundpost.config.settings import ServerSettings, Settings
+from soundpost.core.app_settings import AppSettings, RateLimiting
+from soundpost.environment.toml_document import FILE_NAME
 from soundpost.tools.deploy.containers import PRIVATE_NETWORKS
+from soundpost.tools.deploy.docker import MOUNTED
 from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
@@ -50,6 +62,7 @@ def test_compose_has_the_server_and_redis(configured: CommandLine) -> None:
         "SOUNDPOST_APP_KEY": "app-key",
         "SOUNDPOST_APP_ALLOWED_ORIGINS": "a.example,b.example",
         "SOUNDPOST_SERVER_HOSTNAME": "ws.example.com",
+        "SOUNDPOST_SERVER_PATH": "/ws",
         "SOUNDPOST_SERVER_DRAIN_TIME": "20",
         "SOUNDPOST_SERVER_TRUSTED_PROXIES": PRIVATE_NETWORKS,
         "SOUNDPOST_APP_SECRET_FILE": "/run/secrets/app_secret",
@@ -94,6 +107,127 @@ def test_several_apps_come_in_their_file(configured: CommandLine) -> None:
     (container,) = objects["Deployment"]["spec"]["template"]["spec"]["containers"]
     assert container["args"] == ["start", "--config", "/run/secrets/soundpost/soundpost.toml"]
     assert "--from-file=soundpost.toml=soundpost.toml" in configured.run("deploy", "kubernetes").stderr
+
+
+_OF_THIS_MACHINE = {"host", "port", "unix_socket", "tls", "playground"}
+
+
+def other_than_default(field: msgspec.structs.FieldInfo) -> Any:
+    """Return a valid value of a setting that is not its default."""
+    names = {
+        "path": "/ws",
+        "public_url": "https://ws.example.com/ws",
+        "trusted_proxies": ("10.0.0.1", "10.1.0.0/16"),
+        "client_ip_header": "Forwarded",
+        "workers": 3,
+        "prefix": "shop",
+        "allowed_origins": ("a.example", "https://b.example:8443"),
+        "accept_client_events_from": "none",
+        "rate_limiting": RateLimiting(enabled=True, max_attempts=7, decay_seconds=8, terminate_on_limit=True),
+    }
+    if field.name in names:
+        return names[field.name]
+    if isinstance(field.default, bool):
+        return not field.default
+    return "ws.example.com" if field.type == str | None else (field.default or 0) + 77
+
+
+def table(head: str, struct: Any) -> str:
+    """Return a table of TOML with the settings that have a value."""
+    values = {name: value for name, value in msgspec.to_builtins(struct).items() if value is not None}
+    limits = values.pop("rate_limiting", {})
+    values.pop("tls", None)
+    values |= {f"rate_limiting.{name}": value for name, value in limits.items()}
+    return "\n".join([head, *(f"{name} = {json.dumps(value)}" for name, value in values.items())])
+
+
+@pytest.mark.parametrize("target", ["compose", "kubernetes"])
+@pytest.mark.parametrize("apps", [1, 2])
+def test_a_container_has_every_setting(configured: CommandLine, target: str, apps: int) -> None:
+    def changed(struct: Any) -> Any:
+        fields = [each for each in msgspec.structs.fields(struct) if each.name not in _OF_THIS_MACHINE]
+        return msgspec.structs.replace(
+            struct, **{each.name: other_than_default(each) for each in fields if not each.required}
+        )
+
+    server = changed(ServerSettings())
+    app = changed(AppSettings(id="1", key="app-key", secret="app-secret"))
+    settings = Settings(server=server, apps=(app, msgspec.structs.replace(app, id="2", key="key-2"))[:apps])
+    configure(configured, "\n".join([table("[server]", server), *(table("[[apps]]", app) for app in settings.apps)]))
+    if target == "compose":
+        environment = compose(configured)["services"]["soundpost"]["environment"]
+    else:
+        (container,) = kubernetes(configured)["Deployment"]["spec"]["template"]["spec"]["containers"]
+        environment = {each["name"]: each["value"] for each in container["env"]}
+    environment = {name: value for name, value in environment.items() if not name.endswith("_FILE")}
+    environment |= {"SOUNDPOST_APP_SECRET": "app-secret"} if apps == 1 else {}
+    (folder := configured.directory / "inside").mkdir()
+    file = configured.directory / "soundpost.toml" if apps == 2 else None
+    loaded = load(environ=environment, directory=folder, config_file=file).settings
+    header = server.client_ip_header
+    assert loaded.apps == settings.apps
+    assert msgspec.structs.replace(loaded.server, playground=None, client_ip_header=header) == server
+
+
+def test_a_list_without_entries_stays_one_in_a_container(configured: CommandLine) -> None:
+    configure(configured, SERVER + "trusted_proxies = []\n" + APP)
+    said = compose(configured)["services"]["soundpost"]["environment"]["SOUNDPOST_SERVER_TRUSTED_PROXIES"]
+    (folder := configured.directory / "inside").mkdir()
+    found = load(environ={"SOUNDPOST_SERVER_TRUSTED_PROXIES": said}, directory=folder)
+    assert found.settings.server.trusted_proxies == ()
+
+
+def test_the_public_address_in_a_container_has_the_path_of_the_server(configured: CommandLine) -> None:
+    for said in ("https://ws.example.com", "https://ws.example.com/"):
+        configure(configured, SERVER.replace("drain_time", f'public_url = "{said}"\ndrain_time') + APP)
+        environment = compose(configured)["services"]["soundpost"]["environment"]
+        assert environment["SOUNDPOST_PUBLIC_URL"] == "https://ws.example.com/ws"
+
+
+@pytest.mark.parametrize("place", [FILE_NAME, "environment", "secret"])
+def test_the_image_asks_for_its_health_below_the_path_of_the_configuration(
+    configured: CommandLine, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = APP + APP.replace("123456", "2").replace("app-key", "key-2")
+    configure(configured, two)
+    dockerfile = configured.run("deploy", "docker").stdout
+    ((_, flag, program),) = [
+        json.loads(line.partition("CMD ")[2]) for line in dockerfile.splitlines() if line.startswith("    CMD ")
+    ]
+    assert flag == "-c"
+    with health_server("/ws/up") as port:
+        monkeypatch.setenv("SOUNDPOST_SERVER_PORT", str(port))
+        if place == "environment":
+            monkeypatch.setenv("SOUNDPOST_SERVER_PATH", "/ws")
+        elif place == "secret":
+            (configured.directory / "secret.toml").write_text('[server]\npath = "ws"\n' + two)
+            program = program.replace(MOUNTED, "secret.toml")
+        else:
+            configure(configured, '[server]\npath = "ws"\n' + two)
+        exec(program, {})
+        monkeypatch.setenv("SOUNDPOST_SERVER_PATH", "/other")
+        with pytest.raises(HTTPError):
+            exec(program, {})
+
+
+@contextmanager
+def health_server(path: str) -> Iterator[int]:
+    """Run a server that knows one path; give its port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path == path else 404)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
 
 
 def test_a_dollar_is_a_dollar_in_compose(configured: CommandLine) -> None:

@@ -93,7 +93,7 @@ def _text(plan: DeployPlan, with_nginx: bool, config: Path | None) -> str:
     user = UID if os.getuid() == 0 else os.getuid()
     group = UID if os.getuid() == 0 else os.getgid()
     granted = [*names, *(["soundpost_toml"] if has_several_apps(plan) else [])]
-    command = '    command: ["start", "--config", "/run/secrets/soundpost_toml"]' if has_several_apps(plan) else ""
+    command = f'    command: ["start", "--config", "{docker.MOUNTED}"]' if has_several_apps(plan) else ""
     if with_nginx:
         ports = (
             f"    # For other containers of this network: http://soundpost:{plan.server.port}\n"

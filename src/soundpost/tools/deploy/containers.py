@@ -15,10 +15,13 @@ from soundpost.config.settings import ScalingSettings, ServerSettings, TlsSettin
 from soundpost.core.app_settings import AppSettings
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.tools.deploy.plan import DeployPlan
+from soundpost.wire.addresses import parse_public_url
 
+_EMPTY: Final = "(empty)"
+"""Word for a list without entries: a variable without a text counts as not set."""
 UID: Final = 10_001
 """User id of the server in its image."""
-_LEFT_OUT: Final = {("app", "id"), ("app", "key"), ("server", "host"), ("server", "port"), ("server", "path")}
+_LEFT_OUT: Final = {("app", "id"), ("app", "key"), ("server", "host"), ("server", "port")}
 
 
 def in_container(plan: DeployPlan) -> DeployPlan:
@@ -49,10 +52,12 @@ def variables(plan: DeployPlan) -> dict[str, str]:
         if keys[0] == "app" and has_several_apps(plan):
             continue
         value, default = _at(values, keys), _at(defaults, keys)
-        if value != default and value is not None:
+        if value != default:
             found[option.variable] = _text(value)
     if has_several_apps(plan):
         del found["SOUNDPOST_APP_ID"], found["SOUNDPOST_APP_KEY"]
+    if plan.server.public_url is not None:
+        found["SOUNDPOST_PUBLIC_URL"] = _with_path(plan.server.public_url, plan.prefix)
     if not plan.server.playground:
         found.pop("SOUNDPOST_SERVER_PLAYGROUND", None)
     found.setdefault("SOUNDPOST_SERVER_TRUSTED_PROXIES", PRIVATE_NETWORKS)
@@ -120,7 +125,13 @@ def _at(values: dict[str, Any], keys: tuple[str, ...]) -> Any:
     return value
 
 
+def _with_path(public_url: str, prefix: str) -> str:
+    """Return the public address with the server's path if it has none of its own, as whoever reads it elsewhere."""
+    parsed = parse_public_url(public_url)
+    return public_url if parsed.path or not prefix else f"{public_url.rstrip('/')}{prefix}"
+
+
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(value) or _EMPTY if isinstance(value, tuple) else str(value)

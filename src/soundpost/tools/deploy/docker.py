@@ -13,6 +13,8 @@ from soundpost.tools.deploy.sizes import open_files_limit
 
 FILE: Final = Path("Dockerfile")
 IMAGE: Final = f"soundpost:{__version__}"
+MOUNTED: Final = "/run/secrets/soundpost_toml"
+"""File with several apps in a container of Compose."""
 
 
 def deployment(plan: DeployPlan) -> Deployment:
@@ -39,9 +41,10 @@ def text(plan: DeployPlan) -> str:
     unset = "".join(f" \\\n    {name}=null" for name in variables_left_out(plan))
     plan = in_container(plan)
     check = (
-        "import os, urllib.request as r; e = os.environ; "
-        "r.urlopen('http://127.0.0.1:' + e['SOUNDPOST_SERVER_PORT'] + e.get('SOUNDPOST_SERVER_PATH', '') + '/up', "
-        "timeout=4)"
+        "import os, pathlib as p, urllib.request as r; from soundpost.config import load; "
+        f"f = p.Path('{MOUNTED}'); "
+        "s = load(environ=os.environ, directory=p.Path(), config_file=f if f.is_file() else None).settings.server; "
+        "r.urlopen(f'http://127.0.0.1:{s.port}{s.path}/up', timeout=4)"
     )
     path = f" \\\n    SOUNDPOST_SERVER_PATH={plan.prefix}" if plan.prefix else ""
     return f"""\
@@ -70,7 +73,8 @@ WORKDIR /etc/soundpost
 USER {UID}:{UID}
 EXPOSE {plan.server.port}
 
-# It runs. Whether it wants clients at the moment is another question, for load balancers: /up/ready.
+# It runs. The path is that of the configuration, as the server reads it. Whether it wants clients at the moment is
+# another question, for load balancers: /up/ready.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=20s --retries=3 \\
     CMD ["python", "-c", {quoted(check)}]
 

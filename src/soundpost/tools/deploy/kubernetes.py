@@ -106,8 +106,6 @@ def _deployment(plan: DeployPlan, options: KubernetesOptions, replicas: int) -> 
         "SOUNDPOST_SERVER_PORT": str(plan.server.port),
         "SOUNDPOST_SERVER_DRAIN_DELAY": str(max(plan.server.drain_delay, _LOOK_ELSEWHERE)),
     }
-    if plan.prefix:
-        environment["SOUNDPOST_SERVER_PATH"] = plan.prefix
     for name, (variable, _) in secrets(plan).items():
         environment[variable] = f"/run/secrets/soundpost/{name}"
     lines = "\n".join(
