@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from soundpost import __version__
@@ -60,7 +61,8 @@ def test_in_words_and_as_json(server: Operated) -> None:
     assert first.startswith(
         f"soundpost {__version__}, process {server.pid}, serving at 127.0.0.1:{server.port} for "
     ), first
-    assert lines == ["connections: 3", "app 1: 3 connections, 1 channel"]
+    file = server.shell.directory.resolve() / "soundpost.toml"
+    assert lines == ["connections: 3", "app 1: 3 connections, 1 channel", f"configuration: {file}"]
 
     status = server.status()
     assert abs(status.pop("started_at") - server.shell.directory.stat().st_ctime) < 60
@@ -75,6 +77,7 @@ def test_in_words_and_as_json(server: Operated) -> None:
         "apps": [{"id": "1", "connections": 3, "channels": 1}],
         "workers": [],
         "redis": None,
+        "configuration": str(file),
     }
 
 
@@ -135,10 +138,13 @@ def test_without_a_server_it_says_so() -> None:
         for command in ("status", "restart", "reload"):
             done = server.run(command, "--port", str(server.port))
             assert (done.returncode, done.stdout) == (1, "")
-            assert done.stderr.startswith(
-                f"soundpost: the server at port {server.port} does not run on this machine, or not as this user"
-            )
-            assert "Name its port with --port, and be its user, or root (sudo -u soundpost" in done.stderr
+            said = f"soundpost: the server at port {server.port} does not run"
+            if os.geteuid() == 0:
+                assert re.match(rf"{said}: start it[.\n]", done.stderr)
+                assert "sudo" not in done.stderr
+            else:
+                assert done.stderr.startswith(f"{said} as this user: start it. A server of another user answers to ")
+                assert " to root: sudo " in done.stderr
 
 
 def test_a_server_that_is_configured_here_and_does_not_run_is_not_taken_for_another(server: Operated) -> None:
@@ -147,7 +153,7 @@ def test_a_server_that_is_configured_here_and_does_not_run_is_not_taken_for_anot
         other.configure()
         done = other.run("restart")
         assert done.returncode == 1
-        assert re.search(rf"there are others, on the ports ([0-9]+, )*{server.port}\b", done.stderr)
+        assert re.search(rf"Other servers run on the ports ([0-9]+, )*{server.port}\b", done.stderr)
 
 
 def test_of_several_servers_one_is_to_be_chosen(server: Operated) -> None:
@@ -171,7 +177,7 @@ def test_a_killed_server_leaves_nothing_in_the_way(server: Operated) -> None:
     assert control_socket(server).exists()
     done = server.run("status", "--port", str(server.port))
     assert done.returncode == 1
-    assert "does not run on this machine" in done.stderr
+    assert "does not run" in done.stderr
     server.start()
     assert server.status()["pid"] == server.pid
     server.process.stop()
@@ -253,7 +259,7 @@ def test_without_a_place_for_it_the_server_does_without() -> None:
         server.start()
         assert "cannot reach this server: no socket for them" in server.said("no socket")
         server.connect(DEFAULT_APP).socket.close()
-        assert "does not run on this machine" in server.run("status").stderr
+        assert "does not run" in server.run("status").stderr
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs a short name for a long path")
@@ -462,6 +468,58 @@ def test_two_servers_on_one_port_are_told_apart_by_their_addresses() -> None:
 def test_a_server_that_listens_elsewhere_than_configured_is_found(server: Operated) -> None:
     server.configure("shutdown_timeout = 1\n")
     assert server.status()["pid"] == server.pid
+
+
+@pytest.mark.parametrize("command", ["restart", "stop", "reload"])
+def test_an_order_is_not_for_the_server_of_another_folder_with_other_apps(server: Operated, command: str) -> None:
+    with operated() as other:
+        other.shell.environ["XDG_RUNTIME_DIR"] = server.shell.environ["XDG_RUNTIME_DIR"]
+        other.port = server.port
+        other.configure(apps=[msgspec.structs.replace(DEFAULT_APP, id="77", key="other-key")])
+        done = other.run(command)
+        assert done.returncode == 1
+        file = server.shell.directory.resolve() / "soundpost.toml"
+        assert done.stderr == (
+            f"soundpost: the server at port {server.port} is another one than that of this folder: it was started with "
+            f"{file} and serves app 1, but the configuration here has app 77. Nothing was done. To {command} that "
+            f"server, change into its folder. To {command} it all the same, give --port {server.port}\n"
+        )
+        assert server.status()["pid"] == server.pid
+        assert other.status()["apps"][0]["id"] == "1", "who only asks is answered"
+        assert other.run(command, "--port", str(server.port)).returncode == 0
+
+
+def test_the_server_of_this_folder_is_known_though_its_apps_were_changed(server: Operated) -> None:
+    server.configure(apps=[msgspec.structs.replace(DEFAULT_APP, id="77", key="other-key")])
+    assert "new: 77; gone: 1" in server.run("reload").stdout
+    server.configure(apps=[msgspec.structs.replace(DEFAULT_APP, id="78", key="third-key")])
+    assert server.run("restart", "--wait").stdout.endswith("restarted\n")
+    assert server.status()["apps"][0]["id"] == "78"
+
+
+def test_the_same_apps_in_another_folder_are_the_same_server(server: Operated) -> None:
+    with operated() as other:
+        other.shell.environ["XDG_RUNTIME_DIR"] = server.shell.environ["XDG_RUNTIME_DIR"]
+        other.port = server.port
+        other.configure()
+        assert other.run("reload").returncode == 0
+
+
+@pytest.mark.parametrize("address", ["unix_socket", "port"])
+def test_the_server_of_this_folder_is_found_though_its_address_was_changed(server: Operated, address: str) -> None:
+    before, later = server.port, free_port()
+    line = f'unix_socket = "{server.shell.directory}/s.sock"' if address == "unix_socket" else f"port = {later}"
+    server.configure(f"{CALM}{line}\n")
+    assert server.status()["port"] == before
+    done = server.run("restart", "--wait")
+    assert (done.returncode, done.stdout) == (0, "restarting\nrestarted\n")
+    assert done.stderr == (
+        f"the server at port {before} is that of this configuration, which has another address by now\n"
+    )
+    status = server.status()
+    assert status["pid"] == server.pid
+    assert (status["port"] == later) is (address == "port")
+    assert (status["unix_socket"] is not None) is (address == "unix_socket")
 
 
 def test_numbers_have_their_nouns(server: Operated) -> None:

@@ -74,7 +74,7 @@ def test_a_long_drain_is_no_silence() -> None:
 
 def test_a_stop_is_over_when_nobody_listens() -> None:
     server = Server(DONE, TimeoutError(), ConnectionResetError(), None)
-    wait_for_stop(server.ask, sleep=server.sleep)
+    wait_for_stop(server.ask, clock=server.clock, sleep=server.sleep)
     assert server.asked == ["status"] * 4
 
 
@@ -107,3 +107,16 @@ def test_another_user_s_server_is_not_waited_for() -> None:
     server = Server(DONE, PermissionError())
     wait_for_stop(server.ask, sleep=server.sleep)
     assert server.asked == ["status"] * 2
+
+
+def test_a_server_that_hangs_while_it_stops_is_not_waited_for() -> None:
+    server = Server(DONE, TimeoutError())
+    with pytest.raises(RequestError, match="has not answered for 15 s, but has not ended"):
+        wait_for_stop(server.ask, clock=server.clock, sleep=server.sleep)
+    assert server.now == pytest.approx(LONGEST_SILENCE, abs=3 * PAUSE)
+
+
+def test_a_long_drain_before_the_end_is_no_silence() -> None:
+    server = Server(*[DONE] * 1_000, None)
+    wait_for_stop(server.ask, clock=server.clock, sleep=server.sleep)
+    assert server.now > LONGEST_SILENCE

@@ -32,9 +32,12 @@ log = logging.getLogger("soundpost.server")
 
 
 class ControlServer:
-    """A listener on the control socket that has requests carried out."""
+    """A listener on the control socket that has requests carried out.
 
-    def __init__(self, supervision: Supervision, name: str) -> None:
+    ``configuration`` is the path of the server's configuration file, by which commands know their own server.
+    """
+
+    def __init__(self, supervision: Supervision, name: str, configuration: str = "") -> None:
         self._supervision = supervision
         self._commands = {
             "reload": supervision.reload,
@@ -43,6 +46,7 @@ class ControlServer:
             "stop": supervision.stop,
         }
         self._name = name
+        self._configuration = configuration
         self._path: Path | None = None
         self._inode = 0
         self._listener: asyncio.Server | None = None
@@ -78,7 +82,8 @@ class ControlServer:
         try:
             request: ControlRequest = read_request(line)
             if request.do == "status":
-                return ControlReply(True, status=self._supervision.status())
+                status = msgspec.structs.replace(self._supervision.status(), configuration=self._configuration)
+                return ControlReply(True, status=status)
             if request.do == "restart progress":
                 return ControlReply(True, done=self._supervision.restart_is_done())
             return ControlReply(True, self._commands[request.do]())

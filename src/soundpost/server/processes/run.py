@@ -34,15 +34,17 @@ def run(
     playground: bool = False,
     on_ready: OnReady,
     load: Load | None = None,
+    configuration: str = "",
 ) -> None:
     """Serve until SIGINT or SIGTERM, then return. Raises StartError.
 
     ``load`` reads the configuration again, for SIGHUP, ``soundpost reload`` and ``restart``, which fail without it.
-    ``on_ready`` is called with the address once the server listens.
+    ``on_ready`` is called with the address once the server listens. ``configuration`` is the path of the configuration
+    file, for ``soundpost status``.
     """
     count = number_of_workers(settings.server)
     set_up_logging(debug=debug, process="" if count == 1 else "parent")
-    if uvloop.run(_serve(settings, count, debug, playground, on_ready, load)) == "exec":
+    if uvloop.run(_serve(settings, count, debug, playground, on_ready, load, configuration)) == "exec":
         _execute_again()
 
 
@@ -56,7 +58,13 @@ def number_of_workers(settings: ServerSettings) -> int:
 
 
 async def _serve(
-    settings: Settings, count: int, debug: bool, playground: bool, on_ready: OnReady, load: Load | None
+    settings: Settings,
+    count: int,
+    debug: bool,
+    playground: bool,
+    on_ready: OnReady,
+    load: Load | None,
+    configuration: str,
 ) -> Ending:
     daemon: Daemon
     if count == 1:
@@ -67,7 +75,8 @@ async def _serve(
     capacity = await supervision.start()
     if capacity is None:
         return "stop"
-    control = ControlServer(supervision, control_name(daemon.port, settings.server.unix_socket, settings.server.host))
+    name = control_name(daemon.port, settings.server.unix_socket, settings.server.host)
+    control = ControlServer(supervision, name, configuration)
     await control.start()
     watchdog = LoopWatchdog()
     on_ready(_listening(settings.server, daemon.port, capacity))

@@ -54,6 +54,8 @@ class Status(Struct, frozen=True):
     apps: list[AppStatus]
     workers: list[WorkerStatus]
     redis: RedisStatus | None
+    configuration: str = ""
+    """The path of the configuration file that the server reads, or would read; empty if it does not say."""
 
     @classmethod
     def of(

@@ -68,3 +68,10 @@ def loader(config: Path | None, overrides: Mapping[str, object]) -> Callable[[],
         )
 
     return read
+
+
+def configuration_file(config: Path | None = None) -> Path:
+    """Return the path of the configuration file of :func:`load_here`, whether the file is there or not."""
+    from soundpost.environment.toml_document import FILE_NAME
+
+    return (config or _calling.get().directory / FILE_NAME).resolve()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from soundpost.tools.cli.control import ConfigOption, PortOption, ask, ask_named, server_name
+from soundpost.tools.cli.control import ConfigOption, PortOption, ask
+from soundpost.tools.cli.own_server import name_after_restart, server_name
 from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
+    from soundpost.server.processes.control_messages import Command, ControlReply
     from soundpost.tools.cli.waiting import Ask
 
 
@@ -34,12 +35,13 @@ def restart(
     """
     if all and wait:
         raise typer.BadParameter("--wait watches the server of this machine: leave out --all")
-    name = server_name(port, config)
-    typer.echo(printable(ask_named("restart all" if all else "restart", name).said))
+    name = server_name(port, config, order="restart")
+    later = name_after_restart(name, config) if wait else name
+    typer.echo(printable(ask("restart all" if all else "restart", name).said))
     if wait:
         from soundpost.tools.cli.waiting import wait_for_restart
 
-        wait_for_restart(_asking(name))
+        wait_for_restart(_asking(name, later))
         typer.echo("restarted")
 
 
@@ -57,8 +59,8 @@ def stop(
     soundpost stop
     soundpost stop --wait
     """
-    name = server_name(port, config)
-    typer.echo(printable(ask_named("stop", name).said))
+    name = server_name(port, config, order="stop")
+    typer.echo(printable(ask("stop", name).said))
     if wait:
         from soundpost.tools.cli.waiting import wait_for_stop
 
@@ -73,11 +75,15 @@ def reload(port: PortOption = None, config: ConfigOption = None) -> None:
     [bold]Examples[/]
     soundpost reload
     """
-    typer.echo(printable(ask("reload", port, config).said))
+    typer.echo(printable(ask("reload", server_name(port, config, order="reload")).said))
 
 
-def _asking(name: str) -> Ask:
-    """Return the function that asks the server with a control name."""
+def _asking(*names: str) -> Ask:
+    """Return the function that asks the server with one of these control names."""
     from soundpost.server.processes.control_client import ask_server
 
-    return partial(ask_server, name=name)
+    def ask_any(command: Command) -> ControlReply | None:
+        replies = (ask_server(command, name) for name in dict.fromkeys(names))
+        return next((reply for reply in replies if reply is not None), None)
+
+    return ask_any

@@ -58,7 +58,7 @@ def start(
     soundpost start --workers auto --redis redis://10.0.0.5:6379
     SOUNDPOST_APP_ID=1 SOUNDPOST_APP_KEY=k SOUNDPOST_APP_SECRET=s soundpost start
     """
-    from soundpost.tools.cli.calling_application import loader
+    from soundpost.tools.cli.calling_application import configuration_file, loader
     from soundpost.tools.cli.running import withdraw
 
     overrides = {
@@ -87,6 +87,7 @@ def start(
             playground=bool(loaded.settings.server.playground),
             on_ready=lambda listening: announced.extend(_tell(loaded, listening)),
             load=None if loaded.generated else lambda: _configured(read()),
+            configuration=str(configuration_file(config)),
         )
     except StartError as error:
         if stderr().isatty():

@@ -9,6 +9,7 @@ import typer
 
 from soundpost.errors import RequestError
 from soundpost.tools.cli.control import ConfigOption, PortOption, ask
+from soundpost.tools.cli.own_server import server_name
 from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def status(
     """
     from soundpost.server.processes.status import as_json
 
-    reply = ask("status", port, config)
+    reply = ask("status", server_name(port, config))
     found = reply.status
     if found is None:
         raise RequestError(0, f"the server says nothing of itself: {reply.said}")
@@ -63,7 +64,7 @@ def _lines(status: Status, user: str) -> list[str]:
         lines.append(
             away if status.redis.state == "away" else f"cluster: {counted(status.redis.hosts, 'host')} over Redis"
         )
-    return lines
+    return [*lines, f"configuration: {status.configuration}"] if status.configuration else lines
 
 
 def counted(number: int, noun: str) -> str:

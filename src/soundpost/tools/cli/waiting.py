@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PAUSE: Final = 0.1
 """Seconds between two questions."""
 LONGEST_SILENCE: Final = 15.0
-"""Seconds without an answer after which a restart has failed: the new code takes less to start."""
+"""Seconds without an answer after which a restart or a stop has failed: the new code takes less to start."""
 
 Ask = Callable[["Command"], "ControlReply | None"]
 """A question to one server; None if it does not run. Raises OSError if it does not answer."""
@@ -44,17 +44,31 @@ def wait_for_restart(
         sleep(PAUSE)
 
 
-def wait_for_stop(ask: Ask, *, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Wait until a server that is stopping has ended. Raises RequestError if another one takes its place."""
+def wait_for_stop(
+    ask: Ask, *, clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Wait until a server that is stopping has ended.
+
+    Raises RequestError for one that runs on and says nothing, and if another one takes its place.
+    """
     pid = None
+    heard = clock()
     while True:
         try:
             reply = ask("status")
         except PermissionError:  # only another user's server is left
             return
-        except OSError:  # it ends, just now
-            pass
+        except ConnectionError:  # it ends, just now
+            heard = clock()
+        except OSError:
+            if clock() - heard > LONGEST_SILENCE:
+                raise RequestError(
+                    0,
+                    f"the server has not answered for {LONGEST_SILENCE:g} s, but has not ended: it hangs. End its "
+                    "process with kill -9, or let systemd or Supervisor do so",
+                ) from None
         else:
+            heard = clock()
             if reply is None:
                 return
             if reply.status is not None:
