@@ -91,7 +91,7 @@ def test_with_workers() -> None:
         assert [worker["number"] for worker in status["workers"]] == [1, 2]
         assert sum(worker["connections"] for worker in status["workers"]) == 10
         lines = server.run("status").stdout.splitlines()
-        assert [line.partition(", process")[0] for line in lines[3:]] == ["worker 1", "worker 2"]
+        assert [line.partition(", process")[0] for line in lines[3:-1]] == ["worker 1", "worker 2"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ from soundpost.tools.cli.framework_commands import application_server
 from soundpost.tools.deploy import DeployPlan
 from soundpost.tools.deploy.certificates import renewal_steps, state_of
 from soundpost.tools.deploy.nginx import NginxOptions, deployment
-from soundpost.tools.deploy.writing import write
+from soundpost.tools.deploy.plan import ConfigFile
+from soundpost.tools.deploy.writing import is_unedited, with_checksum, write
 from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
@@ -178,7 +180,8 @@ def test_a_file_that_exists_is_left_alone(configured: CommandLine) -> None:
     result = configured.run("deploy", "compose", "--write")
     assert result.exit_code == 1
     assert result.stderr.endswith(
-        "soundpost: Dockerfile: there already, with another text; nothing was written. --force replaces it\n"
+        "soundpost: Dockerfile: there already, with another text that was not written here or was edited since; "
+        "nothing was written. --force replaces it\n"
     )
     assert mine.read_text() == "FROM mine\n"
     assert not (configured.directory / "compose.yaml").exists()
@@ -246,9 +249,47 @@ def test_the_file_for_plain_http_is_replaced_once_the_certificate_is_there(
     key.touch()
     assert f"ssl_certificate     {chain};" in written()
     assert "listen 80;" in written()
-    chain.unlink()
+    (file,) = (path for path in root.rglob("*") if path.is_file())
+    file.write_text(file.read_text().replace("listen 80;", "listen 81;"))
     with pytest.raises(ConfigurationError, match="--force replaces it"):
         written()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_file_that_nobody_edited_is_replaced_after_a_change_of_the_settings(
+    configured: CommandLine, target: str
+) -> None:
+    root = configured.directory / "root"
+    command = ("deploy", target, "--write", "--root", str(root))
+    assert configured.run(*command).exit_code == 0
+    before = {path: path.read_text() for path in root.rglob("*") if path.is_file()}
+    configured.directory.joinpath("soundpost.toml").write_text(TOML.replace("port = 9000", "port = 9001\ndrain_time = 60"))
+    result = configured.run(*command)
+    assert result.exit_code == 0, result.stderr
+    changed = [path for path, text in before.items() if path.read_text() != text]
+    assert changed
+    for path in changed:
+        assert f"Wrote {path}\n" in result.stdout
+    changed[0].write_text("# by hand\n" + changed[0].read_text())
+    assert configured.run(*command).exit_code == 1
+    assert configured.run(*command, "--force").exit_code == 0
+    assert configured.run(*command).exit_code == 0
+
+
+@pytest.mark.parametrize("edit", [lambda text: text + "\n", lambda text: text.replace("0", "1", 1), str.upper])
+def test_an_edited_file_is_not_taken_for_a_written_one(edit: Callable[[str], str]) -> None:
+    text = with_checksum(ConfigFile(Path("a"), "; listen 80\n"))
+    assert text.splitlines()[1].startswith("; Written by soundpost deploy")
+    assert is_unedited(text)
+    assert not is_unedited(edit(text))
+    assert not is_unedited("; listen 80\n")
+    assert not is_unedited("")
+
+
+def test_a_printed_file_that_was_put_there_by_hand_is_as_it_should_be(configured: CommandLine) -> None:
+    (configured.directory / "Dockerfile").write_text(configured.run("deploy", "docker").stdout)
+    result = configured.run("deploy", "docker", "--write")
+    assert (result.exit_code, result.stdout) == (0, "Dockerfile is as it should be\n")
 
 
 def test_a_certificate_of_another_authority_is_put_there_by_hand(configured: CommandLine) -> None:

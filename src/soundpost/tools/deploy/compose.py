@@ -67,7 +67,10 @@ def deployment(plan: DeployPlan, options: ComposeOptions) -> Deployment:
         first, complete = nginx.container_files(in_front)
         file = file_by_state(_NGINX_FILE, first, complete, options.certificate, writes=options.writes)
         files.append(file._replace(of_other_target=True))
-    files += [ConfigFile(Path(f"secrets/{name}"), value, private=True) for name, (_, value) in secrets(plan).items()]
+    files += [
+        ConfigFile(Path(f"secrets/{name}"), value, private=True, takes_comments=False)
+        for name, (_, value) in secrets(plan).items()
+    ]
     steps = ["docker compose up -d --build", "docker compose ps   # healthy?"]
     if os.getuid() == 0:
         owned = [f"secrets/{name}" for name in secrets(plan)] or [config_file(config)]

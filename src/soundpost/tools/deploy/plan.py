@@ -42,6 +42,9 @@ class ConfigFile(NamedTuple):
     earlier: str = ""
     """Text that an earlier step wrote in the same place, and that is replaced without ``--force``."""
 
+    takes_comments: bool = True
+    """False for a file that is nothing but a value."""
+
     @property
     def is_printed(self) -> bool:
         """Tell whether the file is printed when nothing is written."""

@@ -1,27 +1,39 @@
-"""Writing of a deployment's files."""
+"""Writing of a deployment's files.
+
+The last line of each file has a checksum of the lines before it. A file that nobody has edited since is replaced.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from soundpost.errors import ConfigurationError
 from soundpost.tools.deploy.plan import ConfigFile
+
+_CHECKSUM: Final = re.compile(
+    r"[#;] Written by soundpost deploy, which replaces it as long as it is not edited: sha256 ([0-9a-f]{64})\n"
+)
 
 
 def write(files: Sequence[ConfigFile], root: Path, *, force: bool) -> list[tuple[Path, bool]]:
     """Write files below ``root``, all or none. Return the path of each, and True if written, False if up to date.
 
-    A file that exists with another text is replaced with ``force`` only. Raises ConfigurationError.
+    A file that exists with another text is replaced if it was written here and not edited, else with ``force`` only.
+    Raises ConfigurationError.
     """
     targets = [(file, root / str(file.path).lstrip("/")) for file in files]
     states = [(file, target, _is_there(file, target)) for file, target in targets]
     in_the_way = [str(target) for _, target, there in states if there is False]
     if in_the_way and not force:
         raise ConfigurationError(
-            f"{', '.join(in_the_way)}: there already, with another text; nothing was written. --force replaces it"
+            f"{', '.join(in_the_way)}: there already, with another text that was not written here or was edited since; "
+            "nothing was written. --force replaces it"
         )
     for file, target, there in states:
         if not there:
@@ -29,8 +41,30 @@ def write(files: Sequence[ConfigFile], root: Path, *, force: bool) -> list[tuple
     return [(target, not there) for _, target, there in states]
 
 
+def with_checksum(file: ConfigFile) -> str:
+    """Return the text of a file as it is written: with its checksum, if the file may have comments."""
+    if not file.takes_comments:
+        return file.text
+    sign = ";" if file.text.startswith(";") else "#"
+    return (
+        f"{file.text}{sign} Written by soundpost deploy, which replaces it as long as it is not edited: sha256 "
+        f"{_checksum(file.text)}\n"
+    )
+
+
+def is_unedited(text: str) -> bool:
+    """Tell whether a file's text was written here, and not edited since."""
+    before, _, last = text.removesuffix("\n").rpartition("\n")
+    found = _CHECKSUM.fullmatch(f"{last}\n")
+    return found is not None and found[1] == _checksum(f"{before}\n")
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def _is_there(file: ConfigFile, target: Path) -> bool | None:
-    """Tell whether the file exists as it would be written; None if nothing, or an earlier step's text, is there."""
+    """Tell whether the file exists as it would be written; None if nothing, or a text from here, is there."""
     if not target.exists() and not target.is_symlink():
         return None
     try:
@@ -38,7 +72,9 @@ def _is_there(file: ConfigFile, target: Path) -> bool | None:
         present = target.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
-    return None if file.earlier and present == file.earlier else right_mode and present == file.text
+    if right_mode and present in (file.text, with_checksum(file)):
+        return True
+    return None if is_unedited(present) or (file.earlier and present == file.earlier) else False
 
 
 def _put(file: ConfigFile, target: Path) -> None:
@@ -49,7 +85,7 @@ def _put(file: ConfigFile, target: Path) -> None:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if file.private else 0o644)
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(file.text)
+                stream.write(with_checksum(file))
             temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
