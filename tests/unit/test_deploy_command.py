@@ -56,13 +56,25 @@ def test_printed_is_the_configuration_and_beside_it_what_to_do(configured: Comma
     result = configured.run("deploy", target)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith(("#", ";"))
-    assert "9000" in result.stdout + result.stderr
+    assert "9000" in result.stdout + result.stderr + env_lines(configured, target)
     assert "\nNext" in result.stderr
+
+
+def env_lines(configured: CommandLine, *command: str) -> str:
+    """Return the .env lines that a target prints, or that the command that it names prints."""
+    said = configured.run("deploy", *command).stderr
+    named = re.search(r"The \.env lines of your application: .*?(deploy env.*)", said)
+    if named is None:
+        return said.partition("Backend and frontend, .env\n\n")[2]
+    assert "SOUNDPOST_APP_ID" not in said, "once is enough"
+    result = configured.run(*named[1].split())
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_same_whole_env_file_is_printed_for_every_target(configured: CommandLine, target: str) -> None:
-    printed = configured.run("deploy", target).stderr.partition("Backend and frontend, .env\n\n")[2]
+    printed = env_lines(configured, target)
     lines = {line.strip() for line in printed.splitlines()}
     host = "soundpost" if target == "kubernetes" else "127.0.0.1"
     assert {
@@ -82,7 +94,7 @@ def test_the_same_whole_env_file_is_printed_for_every_target(configured: Command
 
 
 def test_a_site_with_the_printed_env_lines_tells_browsers_the_public_address(configured: CommandLine) -> None:
-    printed = configured.run("deploy", "nginx").stderr.partition("Backend and frontend, .env\n\n")[2]
+    printed = env_lines(configured, "nginx")
     pairs = (line.strip().partition("=") for line in printed.splitlines())
     settings = settings_from_environment({name: value for name, equals, value in pairs if equals})
     options = echo_options(settings, request_host="127.0.0.1:8000")
@@ -97,7 +109,7 @@ def test_public_url_is_the_address_of_browsers_in_every_target(configured: Comma
     named = TOML.replace('hostname = "ws.example.com"', 'public_url = "https://live.example.org:8443/ws"')
     file.write_text(named)
     result = configured.run("deploy", target)
-    assert "SOUNDPOST_PUBLIC_URL=https://live.example.org:8443/ws" in result.stderr
+    assert "SOUNDPOST_PUBLIC_URL=https://live.example.org:8443/ws" in env_lines(configured, target)
     assert "browsers are told" not in result.stderr
     assert "public_url =" not in result.stderr
 
@@ -123,10 +135,45 @@ def test_another_public_url_than_the_proxy_serves_is_warned_of(configured: Comma
 def test_a_service_without_a_proxy_has_its_public_url(configured: CommandLine) -> None:
     file = configured.directory / "soundpost.toml"
     file.write_text(TOML.replace("hostname", "public_url").replace("ws.example.com", "http://10.0.0.7:9000"))
-    assert "SOUNDPOST_PUBLIC_URL=http://10.0.0.7:9000/ws" in configured.run("deploy", "systemd").stderr
+    assert "SOUNDPOST_PUBLIC_URL=http://10.0.0.7:9000/ws" in env_lines(configured, "systemd")
     file.write_text(TOML.replace("port = 9000", 'port = 9000\ntls = { certificate = "/c.pem", key = "/k.pem" }'))
-    assert "VITE_REVERB_PORT" in (said := configured.run("deploy", "supervisor").stderr)
-    assert "SOUNDPOST_HOST=ws.example.com\n  SOUNDPOST_PORT=9000\n  SOUNDPOST_SCHEME=https" in said
+    assert "VITE_REVERB_PORT" in (said := env_lines(configured, "supervisor"))
+    assert "SOUNDPOST_HOST=ws.example.com\nSOUNDPOST_PORT=9000\nSOUNDPOST_SCHEME=https" in said
+
+
+def test_the_env_lines_of_a_proxy_are_those_of_its_options(configured: CommandLine) -> None:
+    said = env_lines(configured, "nginx", "--server-name", "www.example.com", "--listen", "8443")
+    assert "SOUNDPOST_PUBLIC_URL=https://www.example.com:8443/ws" in said
+    said = env_lines(configured, "caddy", "--node", "10.0.0.1:8080", "--node", "10.0.0.2:8080")
+    assert "SOUNDPOST_HOST=10.0.0.1\nSOUNDPOST_PORT=8080" in said
+    assert "SOUNDPOST_PUBLIC_URL=https://ws.example.com/ws" in said
+
+
+def test_the_secret_is_to_be_filled_in_unless_it_is_asked_for(configured: CommandLine) -> None:
+    said = configured.run("deploy", "env").stdout
+    file = configured.directory / "soundpost.toml"
+    assert said.startswith(
+        f"# Fill the secret in: it is in {file}. 'soundpost deploy env --show-secret' prints it.\n"
+        "SOUNDPOST_APP_ID=123456\n"
+    )
+    assert said.count("_APP_SECRET=<secret of app 123456>\n") == 2
+    assert SECRET not in said
+    said = configured.run("deploy", "env", "--show-secret").stdout
+    assert said.count(f"_APP_SECRET={SECRET}\n") == 2
+    assert "Fill" not in said
+    file.write_text(TOML.replace(SECRET, "with space $HOME #1"))
+    (configured.directory / "site").mkdir()
+    (configured.directory / "site/.env").write_text(configured.run("deploy", "env", "--show-secret").stdout)
+    (app_there,) = load(environ={}, directory=configured.directory / "site").settings.apps
+    assert app_there.secret == "with space $HOME #1"
+
+
+def test_what_laravel_has_no_variable_for_is_said(configured: CommandLine) -> None:
+    said = configured.run("deploy", "env").stdout
+    assert "write wsPath: '/ws' in resources/js/echo.js" in said
+    assert "Laravel publishes without /ws" in said
+    (configured.directory / "soundpost.toml").write_text(TOML.replace('path = "/ws"', ""))
+    assert "wsPath" not in configured.run("deploy", "env").stdout
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -263,7 +310,8 @@ def test_a_file_that_nobody_edited_is_replaced_after_a_change_of_the_settings(
     command = ("deploy", target, "--write", "--root", str(root))
     assert configured.run(*command).exit_code == 0
     before = {path: path.read_text() for path in root.rglob("*") if path.is_file()}
-    configured.directory.joinpath("soundpost.toml").write_text(TOML.replace("port = 9000", "port = 9001\ndrain_time = 60"))
+    changed_toml = TOML.replace("port = 9000", "port = 9001\ndrain_time = 60")
+    configured.directory.joinpath("soundpost.toml").write_text(changed_toml)
     result = configured.run(*command)
     assert result.exit_code == 0, result.stderr
     changed = [path for path, text in before.items() if path.read_text() != text]
@@ -424,7 +472,7 @@ def test_without_credentials_the_env_lines_have_places_for_them(command_line: Co
     result = command_line.run("deploy", "nginx", "--server-name", "ws.example.com")
     assert result.exit_code == 0
     assert "warning: no app is configured here" in result.stderr
-    assert "SOUNDPOST_APP_KEY=<app key>" in result.stderr
+    assert "SOUNDPOST_APP_KEY=<app key>" in env_lines(command_line, "nginx", "--server-name", "ws.example.com")
 
 
 def test_variables_of_this_shell_are_named_for_a_service_does_not_have_them(

@@ -14,8 +14,10 @@ from soundpost.tools.cli.deploy_options import (
     AlsoSiteOption,
     ApiOption,
     ApiOptions,
+    ConfigOption,
     ConnectionsOption,
     FrontOptions,
+    ListenOption,
     NodeOption,
     OutputOptions,
     ServerNameOption,
@@ -34,7 +36,8 @@ deploy = typer.Typer(
     help="""Print a configuration for Nginx, Supervisor, systemd, Caddy, Docker, Compose or Kubernetes.
 
     It is made from the settings of the server, complete and commented. --write puts it where it belongs, and leaves
-    files alone that exist. What to do next, and the .env lines of backend and frontend, come on standard error.
+    files alone that it has not written or that were edited. What to do next comes on standard error. The command env
+    prints the .env lines of backend and frontend.
 
     \b
     [bold]Examples[/]
@@ -196,7 +199,7 @@ def docker(
 
     loaded = load_configuration(output.config)
     plan = plan_of_service(loaded, server_name, connections)
-    _output(target.deployment(plan), loaded, plan, output, Path())
+    _output(target.deployment(plan), loaded, plan, output, Path(), in_container=True)
 
 
 @deploy.command()
@@ -227,7 +230,7 @@ def compose(
         writes=output.write,
         command=command_that_writes(context),
     )
-    _output(target.deployment(plan, options), loaded, plan, output, Path())
+    _output(target.deployment(plan, options), loaded, plan, output, Path(), in_container=True)
 
 
 @deploy.command()
@@ -256,13 +259,52 @@ def kubernetes(
     defaults = target.KubernetesOptions()
     options = target.KubernetesOptions(image or defaults.image, replicas, autoscale, ingress_class)
     deployment = target.deployment(plan, options, output.config)
-    _output(deployment, loaded, plan, output, Path())
+    _output(deployment, loaded, plan, output, Path(), in_container=True)
+
+
+@deploy.command()
+def env(
+    *,
+    server_name: ServerNameOption = None,
+    listen: ListenOption = None,
+    node: NodeOption = None,
+    show_secret: Annotated[bool, typer.Option("--show-secret", help="Print the secret too.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Lines for the .env of an application: where it publishes, where browsers connect; for Laravel too.
+
+    \b
+    [bold]Examples[/]
+    soundpost deploy env
+    soundpost deploy env --show-secret >> /srv/site/.env
+    """
+    from soundpost.tools.cli.addresses import ServerAddress
+    from soundpost.tools.cli.deploy_output import env_lines
+    from soundpost.tools.cli.deploy_plan import load_configuration, plan_of_application
+
+    loaded = load_configuration(config)
+    plan = plan_of_application(loaded, server_name, listen, tuple(node or ()))
+    typer.echo(env_lines(loaded, plan, ServerAddress(*plan.backend, plan.prefix), show_secret=show_secret))
 
 
 def _output(
-    deployment: Deployment, loaded: Loaded, plan: DeployPlan, output: OutputOptions, default_root: Path
+    deployment: Deployment,
+    loaded: Loaded,
+    plan: DeployPlan,
+    output: OutputOptions,
+    default_root: Path,
+    *,
+    in_container: bool = False,
 ) -> None:
     from soundpost.tools.cli.deploy_output import output_deployment
 
-    root = output.root or default_root
-    output_deployment(deployment, loaded, plan, write=output.write, force=output.force, root=root)
+    output_deployment(
+        deployment,
+        loaded,
+        plan,
+        write=output.write,
+        force=output.force,
+        root=output.root or default_root,
+        config=output.config,
+        in_container=in_container,
+    )

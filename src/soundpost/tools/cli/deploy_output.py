@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
+import msgspec
 import typer
 
 from soundpost.config import Loaded
 from soundpost.core.app_settings import AppSettings
 from soundpost.tools.cli.addresses import ServerAddress
-from soundpost.tools.cli.deploy_plan import UNKNOWN_NAME, address_of_browsers
+from soundpost.tools.cli.calling_application import calling_application
+from soundpost.tools.cli.deploy_plan import UNKNOWN_NAME, address_of_browsers, command_for_env_lines
 from soundpost.tools.cli.snippets import dotenv_lines, public_url
 from soundpost.tools.deploy import Deployment, DeployPlan
 from soundpost.tools.deploy.writing import write as write_files
 
+_PLAIN: Final = re.compile(r"[-A-Za-z0-9_.:/+=@]+")
+
 
 def output_deployment(
-    deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, write: bool, force: bool, root: Path
+    deployment: Deployment,
+    loaded: Loaded,
+    plan: DeployPlan,
+    *,
+    write: bool,
+    force: bool,
+    root: Path,
+    config: Path | None,
+    in_container: bool,
 ) -> None:
-    """Print or write the files, and print the next steps on standard error."""
+    """Print or write the files, and print the next steps on standard error.
+
+    ``in_container`` tells that only this target knows where applications publish. ``config`` is the option.
+    """
     for warning in (*loaded.warnings, *deployment.warnings):
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
     if write:
@@ -34,32 +51,52 @@ def output_deployment(
         if others:
             typer.echo(f"--write also writes {', '.join(others)}", err=True)
     _say_next(deployment, loaded, plan, written=write)
+    if in_container:
+        backend = ServerAddress(*deployment.backend, plan.prefix)
+        lines = env_lines(loaded, plan, backend, show_secret=False).splitlines()
+        typer.echo(f"\nBackend and frontend, .env\n\n{_indented(lines)}\n", err=True)
+    else:
+        command = command_for_env_lines(loaded, plan, config)
+        typer.echo(f"\nThe .env lines of your application: {command}\n", err=True)
 
 
 def _say_next(deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, written: bool) -> None:
     browser = address_of_browsers(loaded, plan)
     steps = list(deployment.steps)
-    if plan.server_name == UNKNOWN_NAME:
-        browser = browser._replace(host="<name browsers connect to>")
-    elif not loaded.public.host:
+    if plan.server_name != UNKNOWN_NAME and not loaded.public.host:
         steps.append(
             f'# so that pages and the doctor know the address: public_url = "{public_url(browser)}" in [server]'
         )
     writing = any(step.endswith(" --write") for step in steps)
     heading = "Next" if written or writing else "Next, once it is written (--write)"
     typer.echo(f"\n{heading}\n\n{_indented(steps)}", err=True)
+
+
+def env_lines(loaded: Loaded, plan: DeployPlan, backend: ServerAddress, *, show_secret: bool) -> str:
+    """Return the ``.env`` lines of an application; without ``show_secret`` with a place for the secret."""
+    browser = address_of_browsers(loaded, plan)
+    if plan.server_name == UNKNOWN_NAME:
+        browser = browser._replace(host="<name browsers connect to>")
     app = loaded.settings.apps[0]
     if loaded.generated:
-        app = AppSettings(id="<app id>", key="<app key>", secret="")
+        app = AppSettings(id="<app id>", key="<app key>", secret="<app secret>")
+        return dotenv_lines(app, backend, browser)
+    if show_secret:
+        secret = app.secret if _PLAIN.fullmatch(app.secret) else f"'{app.secret}'"
+        return dotenv_lines(msgspec.structs.replace(app, secret=secret), backend, browser)
     # Not the secret itself: this is read over shoulders, and kept in logs.
-    shown = AppSettings(id=app.id, key=app.key, secret=f"<secret of this app, as in {_where(loaded)}>")
-    backend = ServerAddress(*deployment.backend, plan.prefix)
-    lines = dotenv_lines(shown, backend, browser).splitlines()
-    typer.echo(f"\nBackend and frontend, .env\n\n{_indented(lines)}\n", err=True)
+    place = _where(loaded)
+    shown = msgspec.structs.replace(app, secret=f"<secret of app {app.id}>")
+    fill_in = f"# Fill the secret in: it is in {place}. 'soundpost deploy env --show-secret' prints it."
+    return f"{fill_in}\n{dotenv_lines(shown, backend, browser)}"
 
 
 def _where(loaded: Loaded) -> str:
-    return loaded.sources[-1] if loaded.sources else "soundpost.toml"
+    """Return the place of the credentials: the last file that values came from."""
+    if not loaded.sources:
+        application = calling_application().server
+        return application.place if application is not None else "the environment"
+    return str((calling_application().directory / loaded.sources[-1]).absolute())
 
 
 def _indented(lines: list[str] | tuple[str, ...]) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from soundpost.config import Loaded, load
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.errors import ConfigurationError
+from soundpost.invocation import soundpost_command
 from soundpost.tools.cli.addresses import ServerAddress, browser_address
 from soundpost.tools.cli.calling_application import calling_application, load_here
 from soundpost.tools.cli.deploy_options import ApiOptions, FrontOptions, OutputOptions
@@ -124,6 +127,27 @@ def plan_of_proxy(
     )
     _warn_of_other_address(loaded, plan)
     return plan
+
+
+def plan_of_application(
+    loaded: Loaded, server_name: str | None, listen: int | None, nodes: tuple[str, ...]
+) -> DeployPlan:
+    """Return the plan for an application beside the server, or beside ``nodes``; the options are those of a proxy."""
+    if server_name is None and listen is None:
+        return replace(plan_of_service(loaded, None, None), nodes=nodes)
+    name = server_name_of(loaded, server_name, needed=False)
+    return plan_for(loaded, name, None, tls_port=tls_port_of(loaded, listen), nodes=nodes)
+
+
+def command_for_env_lines(loaded: Loaded, plan: DeployPlan, config: Path | None) -> str:
+    """Return the command that prints the ``.env`` lines for a server, or a proxy, of this plan."""
+    words = [soundpost_command(), "deploy", "env"]
+    usual = address_of_browsers(loaded, plan_of_application(loaded, None, None, ()))
+    if address_of_browsers(loaded, plan) != usual:
+        words += ["--server-name", plan.server_name, "--listen", str(plan.tls_port)]
+    for node in plan.nodes:
+        words += ["--node", node]
+    return " ".join([*words, *(["--config", shlex.quote(str(config))] if config is not None else [])])
 
 
 def address_of_browsers(loaded: Loaded, plan: DeployPlan) -> ServerAddress:

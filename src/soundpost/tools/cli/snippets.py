@@ -56,6 +56,12 @@ def laravel_lines(app: AppSettings, backend: ServerAddress, browser: ServerAddre
         vite = "\n".join(f'VITE_REVERB_{name}="${{REVERB_{name}}}"' for name in ("HOST", "PORT", "SCHEME"))
     else:
         vite = f"VITE_REVERB_HOST={browser.host}\nVITE_REVERB_PORT={browser.port}\nVITE_REVERB_SCHEME={browser.scheme}"
+    hints = []
+    if browser.path:
+        hints.append(f"# Laravel has no variable for the path: write wsPath: '{browser.path}' in resources/js/echo.js")
+    if backend.path:
+        hints.append(f"# Laravel publishes without {backend.path}: Soundpost takes that too, but not through a proxy")
+    path = "".join(f"\n{hint}" for hint in hints)
     return f"""\
 BROADCAST_CONNECTION=reverb
 REVERB_APP_ID={app.id}
@@ -65,7 +71,7 @@ REVERB_HOST={backend.host}
 REVERB_PORT={backend.port}
 REVERB_SCHEME={backend.scheme}
 VITE_REVERB_APP_KEY="${{REVERB_APP_KEY}}"
-{vite}"""
+{vite}{path}"""
 
 
 def public_url(browser: ServerAddress) -> str:
