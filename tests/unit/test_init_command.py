@@ -59,16 +59,60 @@ def test_every_commented_option_is_a_valid_one(command_line: CommandLine) -> Non
     assert app.allowed_origins == ("example.com", "*.example.com")
 
 
-def test_a_file_without_credentials_is_left_alone(command_line: CommandLine) -> None:
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"[server]\nport = 9000\n",
+        b"[server]\r\nport = 9000  # mine\r\n",
+        b"[server]\nport = 9000",
+        b"\xef\xbb\xbf# mine\n",
+        b"",
+    ],
+)
+def test_a_file_without_an_app_gets_one_at_its_end(command_line: CommandLine, before: bytes) -> None:
+    file = command_line.directory / "soundpost.toml"
+    file.write_bytes(before)
+    file.chmod(0o644)
+    result = command_line.run("init")
+    after = file.read_bytes()
+    assert result.exit_code == 0
+    assert after.startswith(before)
+    assert after.count(b"\r\n") == (after.count(b"\n") if b"\r\n" in before else 0)
+    assert load(environ={}, directory=command_line.directory).warnings == []
+    assert "change   soundpost.toml  an app with credentials" in result.stdout
+    assert "+[[apps]]" in result.stdout
+    assert secret_in(command_line.directory) not in result.output
+    assert "mine" not in result.output
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600, "it has a secret now"
+    assert command_line.run("init").stdout == "Nothing to do: all of this is there already.\n"
+
+
+def test_a_file_shared_with_a_group_stays_so_when_it_gets_an_app(command_line: CommandLine) -> None:
     file = command_line.directory / "soundpost.toml"
     file.write_text("# mine\n")
+    file.chmod(0o640)
+    assert command_line.run("init").exit_code == 0
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+
+
+def test_the_preview_of_an_app_does_not_write_it(command_line: CommandLine) -> None:
+    file = command_line.directory / "soundpost.toml"
+    file.write_text("# mine\n")
+    assert "+[[apps]]" in command_line.run("init", "--dry-run").stdout
+    assert file.read_text() == "# mine\n"
+
+
+@pytest.mark.parametrize("text", ["apps = []\n", "[apps]\n"])
+def test_a_file_to_which_no_app_can_be_added_is_left_alone(command_line: CommandLine, text: str) -> None:
+    file = command_line.directory / "soundpost.toml"
+    file.write_text(text)
     result = command_line.run("init")
     assert result.exit_code == 1
     assert result.stderr == (
-        "soundpost: soundpost.toml exists already and was left as it is; "
-        "--force replaces it, and its credentials with it\n"
+        "soundpost: soundpost.toml has no app, and none was added, as its 'apps' is no [[apps]]. Correct that, or "
+        "write soundpost.toml anew with --force\n"
     )
-    assert file.read_text() == "# mine\n"
+    assert file.read_text() == text
 
 
 def test_a_second_call_has_nothing_to_do(command_line: CommandLine) -> None:
@@ -286,7 +330,7 @@ def test_credentials_are_not_read_from_a_pipe(command_line: CommandLine) -> None
     os.mkfifo(command_line.directory / "soundpost.toml")
     result = command_line.run("init")
     assert result.exit_code == 1
-    assert "soundpost.toml exists already" in result.stderr
+    assert "soundpost.toml has no app, and none was added, as it is no ordinary file" in result.stderr
 
 
 def test_names_of_files_do_not_reach_the_terminal_as_they_are(command_line: CommandLine) -> None:

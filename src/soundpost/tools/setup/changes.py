@@ -28,7 +28,7 @@ class Change:
     """The present bytes; None for a new file."""
     encoding: str = "utf-8"
     private: bool = False
-    """True for a file with secrets: readable by its owner only, and never shown."""
+    """True for a file with secrets: closed to others, and of the file only what is inserted is shown."""
     replaces: bool = False
     """True for a new file in place of one that is there, which is thrown away."""
     what: str = ""

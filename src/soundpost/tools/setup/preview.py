@@ -38,7 +38,8 @@ def differences(change: Change, directory: Path) -> Iterator[str]:
         return
     before, after = (data.decode(change.encoding).splitlines() for data in (change.before, change.after))
     path = shown(change.path, directory)
-    context = 0 if change.path.name.startswith(".env") else 2  # any line there may be a secret
+    is_secret = change.private or change.path.name.startswith(".env")
+    context = 0 if is_secret else 2  # any line there may be a secret
     for line in unified_diff(before, after, path, path, n=context, lineterm=""):
         yield printable(_SECRET.sub(rf"\1{REDACTED}", line)).replace("\\t", "\t")
 

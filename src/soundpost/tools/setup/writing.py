@@ -15,7 +15,7 @@ def write(change: Change) -> None:
     """Write a file. Raises UneditableError, and leaves the file as it is."""
     try:
         if change.before is not None:
-            _insert(change.path, change.before, change.after)
+            _insert(change, change.before)
         elif change.replaces:
             _put(change.path, change.after, mode=0o600)
         else:
@@ -37,11 +37,15 @@ def _create(change: Change) -> None:
         raise
 
 
-def _insert(path: Path, before: bytes, after: bytes) -> None:
+def _insert(change: Change, before: bytes) -> None:
+    path = change.path
     if path.read_bytes() != before:
         raise UneditableError("somebody else has changed it meanwhile")
     status = path.stat()
-    _put(path, after, mode=status.st_mode & 0o7777, owner=(status.st_uid, status.st_gid))
+    mode = status.st_mode & 0o7777
+    if change.private and mode & 0o007:
+        mode = 0o600
+    _put(path, change.after, mode=mode, owner=(status.st_uid, status.st_gid))
 
 
 def _put(path: Path, data: bytes, *, mode: int, owner: tuple[int, int] | None = None) -> None:
