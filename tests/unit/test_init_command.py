@@ -34,6 +34,16 @@ def test_a_folder_without_framework_gets_a_file_only_its_owner_can_read(command_
     assert loaded.settings.apps[0].secret not in result.output
 
 
+def test_only_this_machine_reaches_the_server_and_its_playground(command_line: CommandLine) -> None:
+    command_line.run("init")
+    assert load(environ={}, directory=command_line.directory).settings.server.host == "127.0.0.1"
+    file = command_line.directory / "soundpost.toml"
+    opened = re.sub(r"^host = .*", 'host = "0.0.0.0"', file.read_text(), flags=re.MULTILINE)
+    assert opened != file.read_text(), "docs/deployment.md changes the line in this way"
+    file.write_text(opened)
+    assert load(environ={}, directory=command_line.directory).settings.server.host == "0.0.0.0"
+
+
 def test_few_lines_are_printed_and_none_about_other_frameworks(command_line: CommandLine) -> None:
     output = command_line.run("init").stdout
     assert len(output.splitlines()) < 20

@@ -69,7 +69,7 @@ def _text(credentials: Credentials) -> str:
 # "${{NAME}}" in a text is the environment variable of that name. Sizes are in bytes, times in seconds.
 
 [server]
-host = "0.0.0.0"
+host = "127.0.0.1"              # only this machine, and a proxy on it; "0.0.0.0": other machines too
 port = 8080
 # path = "/ws"                  # prefix of every path
 # public_url = "https://ws.example.com"   # where browsers connect, if a proxy is in front
