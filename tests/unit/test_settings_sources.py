@@ -11,7 +11,6 @@ import pytest
 
 from soundpost.broadcasting.settings import (
     BroadcastSettings,
-    PublicSettings,
     settings_from,
     settings_from_environment,
     settings_over_environment,
@@ -122,16 +121,19 @@ class TestAnApplication:
         with pytest.raises(ConfigurationError, match=r"^soundpost\.toml has no app with the id '9'; it has 1 and 2$"):
             settings_from_environment()
 
-    def test_a_file_without_the_app_is_for_another_server(
+    def test_whole_credentials_of_another_app_leave_the_server_as_it_is(
         self, folder: Directory, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         folder.toml(f"[server]\nport = 9000\n{PUBLIC_URL}" + APP_TABLE)
-        monkeypatch.setenv("SOUNDPOST_APP_ID", "7")
-        monkeypatch.setenv("SOUNDPOST_APP_KEY", "k")
-        monkeypatch.setenv("SOUNDPOST_APP_SECRET", "s")
+        variables = {"SOUNDPOST_APP_ID": "7", "SOUNDPOST_APP_KEY": "k", "SOUNDPOST_APP_SECRET": "s"}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
         settings = settings_from_environment()
-        assert settings.connection().base_url == "http://127.0.0.1:8080"
-        assert settings.public == PublicSettings()
+        assert credentials(settings) == ("7", "k", "s")
+        assert (
+            settings.connection().base_url == "http://127.0.0.1:9000" == published_address(folder.load(variables)).url
+        )
+        assert settings.browser().host == "ws.example.com"
 
     @pytest.mark.parametrize("app", ["", "[[apps]]\nmax_connections = 5\n"])
     def test_a_file_without_an_id_has_the_address_for_an_app_of_the_environment(

@@ -109,7 +109,7 @@ def _values_of_server(
     app = app_in(document, lookup, app_id)
     if app is None and lacks_credentials(higher):
         raise ConfigurationError(no_such_app(app_id or "", ids_in(document, lookup)))
-    found = server_in({} if app is None else document, lookup, (environ, dotenv))
+    found = server_in(document, lookup, (environ, dotenv))
     url = found.pop("public_url", None)
     if not any(name in values for values in (higher, app or {}) for name in ("url", *CREDENTIALS)):
         found = {}  # the address of a server that makes its own credentials at each start

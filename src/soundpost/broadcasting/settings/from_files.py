@@ -22,8 +22,8 @@ _APP: Final = {"app_id": "id", "key": "key", "secret": "secret"}
 def app_in(document: Mapping[str, Any], lookup: Lookup, app_id: str | None) -> dict[str, Any] | None:
     """Return credentials and limits of the app with ``app_id`` in a ``soundpost.toml``, by default of the first app.
 
-    A first app without an id is the one with ``app_id``, as for the server. None: the file has other apps only, and is
-    for another server. ``lookup`` returns the variable of a ``${NAME}``; a value with an unset variable is left out.
+    A first app without an id is the one with ``app_id``, as for the server. None: the file has other apps only.
+    ``lookup`` returns the variable of a ``${NAME}``; a value with an unset variable is left out.
     """
     filled = _apps(document, lookup) or [{}]
     first = filled[0] if app_id is None or "id" not in filled[0] else None
