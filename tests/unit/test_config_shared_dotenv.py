@@ -109,3 +109,13 @@ def test_quotes_that_end_are_fine(directory: Directory) -> None:
     text = "SOUNDPOST_APP_ID='1'\nSOUNDPOST_APP_KEY=\"k\" # the key\nSOUNDPOST_APP_SECRET=a\"b'c\n"
     (app,) = directory.dotenv(text).load().settings.apps
     assert (app.id, app.key, app.secret) == ("1", "k", "a\"b'c")
+
+
+@pytest.mark.parametrize(("app_id", "is_warned"), [("1", False), ("5", True)])
+def test_a_url_of_an_app_that_the_server_does_not_have_is_warned_of(
+    directory: Directory, app_id: str, is_warned: bool
+) -> None:
+    directory.toml(APP_TABLE).dotenv(f"SOUNDPOST_URL=http://k:hidden@127.0.0.1:7000/apps/{app_id}\n")
+    warnings = directory.load().warnings
+    assert any("SOUNDPOST_URL names app '5', which this server does not have" in each for each in warnings) is is_warned
+    assert not any("hidden" in each for each in warnings)

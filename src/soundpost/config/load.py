@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -103,6 +103,8 @@ def load(
         warnings.append(warning)
     scaling = msgspec.convert(nested(_only(values, "scaling")), ScalingSettings)
     settings = Settings(server=server, scaling=scaling, apps=build_apps(apps, places, warnings))
+    if application is None:
+        warnings += _warnings_of_another_url(both, settings)
     app_id = app_values.get(("app", "id"))
     return Loaded(
         settings,
@@ -113,6 +115,23 @@ def load(
         tuple(sources),
         warnings,
     )
+
+
+def _warnings_of_another_url(sources: Iterable[tuple[str, Mapping[str, str]]], settings: Settings) -> Iterator[str]:
+    """Yield a warning if applications here publish to an app of ``SOUNDPOST_URL`` that this server does not have."""
+    for source, variables in sources:
+        try:
+            app = values_of_url(variables, source).get(("app", "id"))
+        except ConfigurationError as error:
+            yield str(error)
+            continue
+        if app is not None:
+            if app.value not in (each.id for each in settings.apps):
+                yield (
+                    f"{app.place} names app {app.value!r}, which this server does not have: applications here publish "
+                    "to that app, wherever it is"
+                )
+            return
 
 
 def _command_line(overrides: Mapping[str, object], warnings: list[str]) -> Values:
