@@ -173,6 +173,26 @@ def test_other_credentials_that_will_win_are_told(command_line: CommandLine) -> 
     assert "warning: .env: REVERB_APP_ID='77': soundpost.toml has no app with the id '77'; it has " in result.stderr
 
 
+@pytest.mark.parametrize("place", [".env", "the environment"])
+@pytest.mark.parametrize("prefix", ["SOUNDPOST", "REVERB"])
+def test_credentials_of_the_environment_or_of_env_are_enough(
+    command_line: CommandLine, place: str, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {f"{prefix}_APP_ID": "77", f"{prefix}_APP_KEY": "key-77", f"{prefix}_APP_SECRET": "hush-77"}
+    if place == ".env":
+        (command_line.directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    for name, value in values.items() if place != ".env" else ():
+        monkeypatch.setenv(name, value)
+    result = command_line.run("init")
+    assert result.exit_code == 0
+    assert result.stderr == f"note: {place} (app 77) has credentials already, so no soundpost.toml is needed\n"
+    assert not (command_line.directory / "soundpost.toml").exists()
+    (command_line.directory / "app.py").write_text(FLASK)
+    assert command_line.run("init", "--yes").exit_code == 0
+    assert "soundpost" in (command_line.directory / "app.py").read_text()
+    assert not (command_line.directory / "soundpost.toml").exists()
+
+
 # A project
 
 

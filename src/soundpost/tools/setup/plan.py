@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from soundpost.config import load
 from soundpost.environment.toml_document import FILE_NAME
+from soundpost.errors import ConfigurationError
 from soundpost.tools.setup.application_files import plan_application
 from soundpost.tools.setup.changes import Changes
 from soundpost.tools.setup.credentials_file import plan_credentials
@@ -35,19 +38,35 @@ def plan_setup(project: Project, *, replace: bool = False) -> Setup:
         changes.add(plan_gitignore(project.directory / ".env"))
         return Setup(project, changes, None)
     path = _home(project) / FILE_NAME
-    wanted = project.framework is not Framework.DJANGO or replace or not credentials_in_settings(project)
-    if wanted:
+    place = "" if replace else _other_place(project, path)
+    if not place:
         file = plan_credentials(path, shown(path, project.directory), replace=replace)
         changes.files += [file] if file is not None else []
         changes.add(plan_gitignore(path))
     else:
-        changes.notes.append(f"settings.SOUNDPOST has credentials already: no {FILE_NAME} is needed")
+        changes.notes.append(f"{place} has credentials already, so no {FILE_NAME} is needed")
     if project.framework is Framework.DJANGO:
         changes.add(plan_django(project))
     elif project.framework is not Framework.NONE:
         changes.add(plan_application(project))
     changes.notes += _notes(project)
-    return Setup(project, changes, path if wanted else None)
+    return Setup(project, changes, None if place else path)
+
+
+def _other_place(project: Project, path: Path) -> str:
+    """Return the place that has credentials already, if that is not the file ``soundpost.toml``; empty without one."""
+    if project.framework is Framework.DJANGO and credentials_in_settings(project):
+        return "settings.SOUNDPOST"
+    if path.exists() or path.is_symlink():
+        return ""
+    try:
+        loaded = load(environ=os.environ, directory=path.parent)
+    except ConfigurationError:
+        return ""
+    if loaded.generated:
+        return ""
+    place = shown(path.parent / ".env", project.directory) if loaded.sources else "the environment"
+    return f"{place} (app {loaded.settings.apps[0].id})"
 
 
 def _home(project: Project) -> Path:
