@@ -137,6 +137,18 @@ def test_warnings_come_before_the_server_does(sh: Shell) -> None:
     ]
 
 
+def test_applications_of_the_folder_that_publish_to_another_port_are_told(sh: Shell) -> None:
+    configure(sh)
+    port = free_port()
+    server = sh.start("start", "--host", "127.0.0.1", "--port", str(port))
+    server.wait_for("listening on")
+    server.stop()
+    (warning,) = server.faults()
+    assert warning.startswith(
+        f"warning: applications in this folder publish to port 8080, but this server listens on {port}"
+    )
+
+
 def test_a_placeholder_for_a_secret_is_warned_of_once(sh: Shell) -> None:
     configure(sh, APP_TABLE.replace("secret-1", "your-app-secret"))
     server, _ = sh.server("--workers", "2")
@@ -153,7 +165,7 @@ def test_in_a_log_the_first_line_and_the_failure_of_a_start_have_the_time(sh: Sh
     start = rf"{time} INFO soundpost.server: soundpost \S+  listening on http://\S+  apps: 1"
     assert re.fullmatch(start, server.out[0])
     done = sh.run("start", "--host", "127.0.0.1", "--port", str(port))
-    assert re.match(rf"{time} ERROR soundpost.server: port {port} on 127.0.0.1 is in use", done.stderr)
+    assert re.match(rf"{time} ERROR soundpost.server: port {port} on 127.0.0.1 is in use", done.stderr.splitlines()[-1])
 
 
 def test_a_playground_that_others_reach_says_so(sh: Shell) -> None:

@@ -76,7 +76,7 @@ def start(
 
     read = loader(config, overrides)
     loaded = read()
-    for warning in (*loaded.warnings, *_placeholders(loaded.settings)):
+    for warning in (*loaded.warnings, *_unheard(loaded, config), *_placeholders(loaded.settings)):
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, file=cast("IO[str]", stderr()))
 
     announced: list[Path] = []
@@ -97,6 +97,17 @@ def start(
     finally:
         for file in announced:
             withdraw(file)
+
+
+def _unheard(loaded: Loaded, config: Path | None) -> Iterator[str]:
+    """Yield a warning if applications in this folder publish to another address than this server has."""
+    from soundpost.tools.cli.calling_application import calling_application, loader
+    from soundpost.tools.cli.unheard_applications import unheard_applications
+
+    if config is None and calling_application().server is None:  # a calling application warns for itself
+        warning = unheard_applications(loaded, loader(None, {}))
+        if warning is not None:
+            yield warning
 
 
 def _configured(loaded: Loaded) -> Settings:
