@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import typer
 
+from soundpost.errors import ConfigurationError
+from soundpost.tools.cli import doctor_plan
+from soundpost.tools.cli.doctor import doctor
+from soundpost.tools.doctor import CheckPlan
 from support.cli_process import Shell, shell
 from support.doctor_env_cases import BACKEND, FRONTEND
 from support.doctor_stage import FORWARDED, Stage, stage
@@ -255,3 +260,17 @@ def test_help_has_examples(sh: Shell) -> None:
     done = sh.run("doctor", "--help")
     assert done.returncode == 0
     assert "soundpost doctor --url https://ws.example.com" in " ".join(done.stdout.split())
+
+
+def test_a_configuration_of_another_user_asks_for_rights(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process: root, as which tests may run, reads every file."""
+
+    def closed(options: object) -> CheckPlan:
+        raise ConfigurationError(f"cannot read soundpost.toml in {tmp_path}: Permission denied")
+
+    monkeypatch.setattr(doctor_plan, "plan_of", closed)
+    with pytest.raises(typer.Exit):
+        doctor()
+    assert "sudo soundpost doctor" in " ".join(capsys.readouterr().out.split())

@@ -12,11 +12,12 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
-from soundpost.config.settings import ScalingSettings
+from soundpost.config.settings import ScalingSettings, Settings
 from soundpost.core.app_settings import AppSettings
-from soundpost.tools.doctor import CheckPlan
+from soundpost.tools.doctor import CheckPlan, Examination
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.dotenv import read_env_file
+from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.hosts import same_host
 from support.doctor_stage import (
     FORWARDED,
@@ -356,6 +357,50 @@ def test_a_path_without_a_slash_is_none_where_the_api_answers_without_it(on: Sta
     )
     file = read_env_file(on.file(".env", LARAVEL_UNDER_A_PATH.format(path="/realtime")))
     assert codes(examined(replace(both(place(port, path="/realtime")), files=(file,)))) == []
+
+
+def refused_origin(on: Stage, *configured: str) -> str:
+    """The way out for a page that the server refuses, while the configuration here allows these."""
+    server = on.start(app=app(allowed_origins=("shop.example.com",)))
+    settings = Settings(apps=(app(allowed_origins=configured),))
+    wanted = both(place(server.port), origin="https://www.example.com", settings=settings)
+    (step,) = examined(wanted).faults
+    return step.fix or ""
+
+
+def test_the_whole_list_of_origins_is_told(on: Stage) -> None:
+    fix = refused_origin(on, "shop.example.com")
+    assert 'allowed_origins = ["shop.example.com", "www.example.com"] of app 1' in fix
+    assert "SOUNDPOST_APP_ALLOWED_ORIGINS=shop.example.com,www.example.com" in fix
+    assert "'soundpost reload'" in fix
+
+
+def test_an_origin_that_the_server_has_not_read_yet(on: Stage) -> None:
+    assert refused_origin(on, "shop.example.com", "www.example.com").startswith("The configuration here allows")
+
+
+@pytest.mark.parametrize(
+    ("place_of_secret", "told"),
+    [
+        ("settings.SOUNDPOST", "to settings.SOUNDPOST again"),
+        (".env: REVERB_APP_SECRET", "'php artisan config:clear'"),
+        ("", "configuration again"),
+    ],
+)
+def test_a_wrong_secret_is_corrected_where_it_is_told(on: Stage, place_of_secret: str, told: str) -> None:
+    wanted = both(place(on.server.port), secret="old-secret", credentials_told={"secret": place_of_secret})
+    (step,) = examined(wanted).faults
+    assert told in (step.fix or "")
+    assert ("REVERB" in (step.fix or "")) == ("REVERB" in place_of_secret)
+
+
+def test_ways_out_name_the_command_that_was_called(on: Stage) -> None:
+    examination = Examination(command="manage.py soundpost")
+    examination.add_found("machine", "Server", FaultFound("server-not-running", where="port 8080", others=""))
+    (step,) = examination.faults
+    assert (step.fix or "").startswith(
+        "'manage.py soundpost start', or under Supervisor 'supervisorctl start soundpost'"
+    )
 
 
 HOSTS = ["localhost", "LOCALHOST", "localhost.", "127.0.0.1", "127.1.2.3", "::1", "0.0.0.0", "::", "::ffff:127.0.0.1"]

@@ -20,6 +20,8 @@ class CallingApplication(NamedTuple):
     server: ApplicationServer | None
     """None if the settings name no server, and for a command of ``soundpost`` itself."""
     directory: Path
+    program: str = "soundpost"
+    """Name by which the commands are called: ``manage.py soundpost``."""
 
 
 _NONE: Final = CallingApplication(None, Path())

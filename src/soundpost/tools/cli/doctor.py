@@ -87,10 +87,12 @@ def doctor(
     soundpost doctor --env backend/.env --env frontend/.env --slow --connections 20000
     """
     from soundpost.errors import ConfigurationError
+    from soundpost.tools.cli.calling_application import calling_application
     from soundpost.tools.cli.doctor_options import DoctorOptions
     from soundpost.tools.cli.doctor_plan import plan_of
     from soundpost.tools.cli.doctor_report import TextReport, as_json
     from soundpost.tools.doctor import CheckPlan, Examination, examine
+    from soundpost.tools.doctor.faults.machine import NOT_READABLE
     from soundpost.tools.doctor.findings import FaultFound
 
     options = DoctorOptions(
@@ -111,9 +113,10 @@ def doctor(
     try:
         plan = plan_of(options)
     except ConfigurationError as error:
-        unusable = FaultFound("configuration-invalid", reason=error)
+        situation = NOT_READABLE if "Permission denied" in str(error) else ""
+        unusable = FaultFound("configuration-invalid", situation, reason=error)
     report = None if json else TextReport(plan)
-    examination = Examination(report)
+    examination = Examination(report, command=calling_application().program)
     if unusable is not None:
         examination.begin("machine")
         examination.add_found("machine", "Configuration", unusable)

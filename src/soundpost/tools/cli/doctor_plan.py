@@ -101,6 +101,9 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettin
         return plan
     if app is not None:
         plan = replace(plan, key=plan.key or app.key, app_id=plan.app_id or app.id, secret=plan.secret or app.secret)
+        application = calling_application().server
+        if application is not None and not is_app_named:
+            plan = replace(plan, credentials_told=dict.fromkeys(("key", "app_id", "secret"), application.place))
     inside = inside_of(loaded.settings.server)
     if is_named and options.config is None and not _is_examined(plan, options, inside, is_known=app is not None):
         return plan

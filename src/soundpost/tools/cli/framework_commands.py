@@ -53,5 +53,5 @@ def run_command(application: CallingApplication, arguments: Sequence[str], prog_
     """Run a command of ``soundpost`` for an application. Raises SystemExit with its exit code."""
     from soundpost.tools.cli.app import app
 
-    with called_by(application):
+    with called_by(application._replace(program=prog_name)):
         app(list(arguments), prog_name=prog_name)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from soundpost.tools.doctor.answered_by import answered_by, is_page, response_text
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse, fetch
+from soundpost.tools.doctor.faults.server import TOLD_BY_REVERB_VARIABLES
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.refusals import path_fault, proxy_fault
@@ -98,7 +99,15 @@ class Api(NamedTuple):
             return clock_fault("clock-skew", skew)
         if "ignature" in text:
             clock = "" if skew is None else f" (it is not the clock, which differs by {_seconds(skew)})"
-            return FaultFound("app-secret-wrong", app_id=self.plan.app_id, clock=clock, told=self.plan.told("secret"))
+            place = self.plan.credentials_told.get("secret", "")
+            return FaultFound(
+                "app-secret-wrong",
+                TOLD_BY_REVERB_VARIABLES if "REVERB_" in place else "",
+                app_id=self.plan.app_id,
+                clock=clock,
+                told=self.plan.told("secret"),
+                to=f" to {place}" if place else "",
+            )
         return self._other(response)
 
     def _other(self, response: RawResponse) -> FaultFound:

@@ -8,6 +8,7 @@ from typing import Final
 from soundpost.tools.doctor.api import Api
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.faults.connection import TOLD_BY_PUBLIC_VARIABLES, TOLD_BY_THE_SERVER
+from soundpost.tools.doctor.faults.server import ORIGIN_IS_CONFIGURED, ORIGINS_KNOWN
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.hosts import is_this_machine
 from soundpost.tools.doctor.nginx_files import lines_about
@@ -45,12 +46,27 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
         cause = _other_port(found, plan, base_url)
     if found.code == "app-key-unknown":
         found = FaultFound(found.code, **{**found.facts, "told": plan.told("key")})
+    if found.code == "origin-refused":
+        found = _refused_origin(found, plan)
     if cause is None and found.code in _BEHIND_A_PROXY:
         cause = _behind_the_proxy(found, plan, base_url)
     asks_twice = found.code == "app-key-unknown" and base_url.path.endswith("/app")  # wsPath is what comes before /app
     if cause is None and (found.code in MAY_BE_AT_ANOTHER_PATH or asks_twice):
         cause = _other_path(plan, base_url)
     return cause or found
+
+
+def _refused_origin(found: FaultFound, plan: CheckPlan) -> FaultFound:
+    """Return the refusal with the whole list of origins that the app needs, if the app is configured here."""
+    apps = () if plan.settings is None else plan.settings.apps
+    app = next((each for each in apps if each.key == plan.key), None)
+    if app is None:
+        return found
+    host = str(found.facts["host"])
+    origins = [*app.allowed_origins, host]
+    listed, joined = ", ".join(f'"{origin}"' for origin in origins), ",".join(origins)
+    situation = ORIGIN_IS_CONFIGURED if {host, "*"} & set(app.allowed_origins) else ORIGINS_KNOWN
+    return FaultFound(found.code, situation, **{**found.facts, "app_id": app.id, "listed": listed, "joined": joined})
 
 
 def backend_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:

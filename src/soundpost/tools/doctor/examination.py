@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Literal, Protocol, Self
@@ -26,6 +27,7 @@ TITLES: Final = {
     "idle": "A connection on which nothing is said",
 }
 """Ids of the checks in their order, each with a heading for people."""
+_OWN_COMMAND: Final = re.compile(r"'soundpost (?=(?:start|reload|restart|deploy|doctor|init)\b)")
 
 
 class Step(Struct, frozen=True, kw_only=True):
@@ -56,9 +58,13 @@ class ExaminationListener(Protocol):
 
 
 class Examination:
-    """Record of steps; a ``listener`` is called for each at once."""
+    """Record of steps; a ``listener`` is called for each at once.
 
-    def __init__(self, listener: ExaminationListener | None = None) -> None:
+    ``command`` stands for ``soundpost`` in ways out: ``manage.py soundpost``.
+    """
+
+    def __init__(self, listener: ExaminationListener | None = None, command: str = "soundpost") -> None:
+        self._command = command
         self.steps: list[Step] = []
         self._earlier: list[EarlierFault] = []
         self._listener = listener
@@ -99,7 +105,7 @@ class Examination:
                 status=told.fault.severity if follows_from is None else "follows",
                 code=told.code,
                 message=told.message,
-                fix=told.fix if follows_from is None else None,
+                fix=_OWN_COMMAND.sub(f"'{self._command} ", told.fix) if follows_from is None else None,
                 follows_from=follows_from,
                 docs=told.fault.docs,
             )

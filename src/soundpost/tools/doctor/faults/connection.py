@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from soundpost.documentation import page
 from soundpost.tools.doctor.faults.fault import Fault
 
 PORT_OF_A_PROXY: Final = "the port is a proxy's"
@@ -14,6 +15,7 @@ _RELOAD: Final = (
     "'systemctl reload nginx': {file} on this machine has a newer certificate, until {until}, which Nginx has not "
     "read.{hook} With certbot's --deploy-hook this happens by itself."
 )
+_STEP: Final = "3-nginx-and-tls"
 _CERTBOT: Final = "'certbot certonly --webroot -w /var/www/html -d {host}'"
 
 FAULTS: Final = (
@@ -180,8 +182,9 @@ FAULTS: Final = (
         "certificate-self-signed",
         "the certificate of {host} is self-signed: browsers do not trust it",
         "Nobody they know vouches for it. pusher-js shows no warning page: the connection just fails.",
-        f"Get one from Let's Encrypt ({_CERTBOT}); for development, mkcert makes one your own browser "
-        "trusts. To look past it here: --insecure.",
+        "Get one from Let's Encrypt: 'soundpost deploy nginx --write' writes Nginx's file, and prints the steps to the "
+        f"certificate, to its renewals (--deploy-hook) and to the reload, in their order: {page('deployment', _STEP)} "
+        "For development, mkcert makes one that your own browser trusts. To look past it here: --insecure.",
     ),
     Fault(
         "certificate-untrusted",

@@ -8,6 +8,7 @@ from soundpost.documentation import page
 from soundpost.tools.doctor.faults.fault import Fault
 
 ANOTHER_SERVER_RUNS: Final = "another Soundpost server of this user runs"
+NOT_READABLE: Final = "this user may not read the file"
 SERVER_HAS_WORKERS: Final = "the server has workers"
 SERVER_IS_STOPPED: Final = "a signal has stopped the server"
 WORKERS_ARE_STOPPED: Final = "a signal has stopped workers"
@@ -18,6 +19,10 @@ FAULTS: Final = (
         "the configuration cannot be used: {reason}",
         "The server would not start with it.",
         "Correct what it names.",
+        other_fixes={
+            NOT_READABLE: "Call it as root ('sudo soundpost doctor'), or as the server's user ('sudo -u soundpost "
+            "soundpost doctor'): the file holds secrets, and only they may read it."
+        },
     ),
     Fault(
         "configuration-warning",

@@ -6,6 +6,10 @@ from typing import Final
 
 from soundpost.tools.doctor.faults.fault import Fault
 
+ORIGINS_KNOWN: Final = "the app is configured here"
+ORIGIN_IS_CONFIGURED: Final = "the configuration was changed since the server read it"
+TOLD_BY_REVERB_VARIABLES: Final = "a variable REVERB_… tells the secret"
+
 FAULTS: Final = (
     Fault(
         "app-key-unknown",
@@ -38,8 +42,14 @@ FAULTS: Final = (
         "origin-refused",
         "the server does not take connections from pages of {origin} (4009)",
         "allowed_origins of the app does not have the page's address.",
-        'Add it: allowed_origins = ["{host}"] of the app, or SOUNDPOST_APP_ALLOWED_ORIGINS={host}. A host alone is for '
-        "any scheme and port; '*.example.com' is for subdomains.",
+        'Add "{host}" to allowed_origins of the app, beside those that are there (SOUNDPOST_APP_ALLOWED_ORIGINS), '
+        "then 'soundpost reload'. A host alone is for any scheme and port; '*.example.com' is for subdomains.",
+        other_fixes={
+            ORIGINS_KNOWN: "allowed_origins = [{listed}] of app {app_id} (or SOUNDPOST_APP_ALLOWED_ORIGINS={joined}), "
+            "then 'soundpost reload'. A host alone is for any scheme and port; '*.example.com' is for subdomains.",
+            ORIGIN_IS_CONFIGURED: "The configuration here allows {host} already: 'soundpost reload' lets the server "
+            "read it.",
+        },
     ),
     Fault(
         "pusher-error",
@@ -138,8 +148,12 @@ FAULTS: Final = (
         "app-secret-wrong",
         "the signature was refused: the secret{told} is not that of app {app_id}{clock}",
         "Key and id are right, the secret is not.",
-        "Copy SOUNDPOST_APP_SECRET / REVERB_APP_SECRET from the server to the backend again, without quotes and "
-        "spaces; restart both (Laravel: 'php artisan config:clear').",
+        "Copy the secret of the app from the server's configuration{to} again, without quotes and spaces; then restart "
+        "the application.",
+        other_fixes={
+            TOLD_BY_REVERB_VARIABLES: "Copy the secret of the app from the server's configuration to REVERB_APP_SECRET "
+            "again, without quotes and spaces; then 'php artisan config:clear', and restart queue workers."
+        },
     ),
     Fault(
         "clock-skew",
