@@ -39,7 +39,7 @@ def test_a_fault_is_told_well(fault: Fault) -> None:
     assert re.fullmatch(r"[a-z0-9.]+(-[a-z0-9.]+)*", fault.code)
     assert not fault.message.endswith("."), "it is part of a line"
     assert fault.why.endswith(".")
-    assert fault.fix.endswith((".", ".{seen}", "…", "'", "/"))
+    assert fault.fix.endswith((".", ".{seen}", ".{log}", "…", "'", "/"))
     assert not facts_of(fault.why), "it is the same wherever it is found"
     for situation, fix in fault.other_fixes.items():
         assert not situation.endswith(".")

@@ -396,7 +396,7 @@ def test_a_wrong_secret_is_corrected_where_it_is_told(on: Stage, place_of_secret
 
 def test_ways_out_name_the_command_that_was_called(on: Stage) -> None:
     examination = Examination(command="manage.py soundpost")
-    examination.add_found("machine", "Server", FaultFound("server-not-running", where="port 8080", others=""))
+    examination.add_found("machine", "Server", FaultFound("server-not-running", where="port 8080", others="", log=""))
     (step,) = examination.faults
     assert (step.fix or "").startswith(
         "'manage.py soundpost start', or under Supervisor 'supervisorctl start soundpost'"

@@ -145,6 +145,14 @@ def tls_ports(loaded: Loaded) -> tuple[int, ...]:
     return (443,) if address is None or not address.is_tls else tuple(dict.fromkeys((address.port, 443)))
 
 
+def server_files(loaded: Loaded, config: Path | None) -> tuple[Path, ...]:
+    """Return the files that the server reads at its start."""
+    folder, tls = calling_application().directory, loaded.settings.server.tls
+    names = [source for source in loaded.sources if source in (FILE_NAME, ".env")]
+    names += [str(each) for each in (config, tls.certificate, tls.key) if each is not None]
+    return tuple((folder / name).absolute() for name in names)
+
+
 def placeholders_in(loaded: Loaded, plan: CheckPlan) -> tuple[str, ...]:
     """Return the places of secrets that are well-known examples, other than the files that are examined."""
     application = calling_application().server

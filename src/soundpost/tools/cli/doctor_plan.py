@@ -19,6 +19,7 @@ from soundpost.tools.cli.doctor_here import (
     placeholders_in,
     public_here,
     running_here,
+    server_files,
     tls_ports,
     unknown_public,
 )
@@ -119,6 +120,7 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettin
         settings=loaded.settings,
         origin=plan.origin or (None if app is None else allowed_origin(app, plan.public or inside)),
         config_warnings=config_warnings(loaded),
+        server_files=server_files(loaded, options.config),
         public_ports=tls_ports(loaded),
         placeholders=placeholders_in(loaded, plan),
     )

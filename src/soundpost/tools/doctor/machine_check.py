@@ -14,7 +14,9 @@ from soundpost.tools.doctor.examination import ContinuingCheck, Examination
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.kernel_limits import KernelLimits, read_limits
 from soundpost.tools.doctor.plan import CheckPlan
-from soundpost.tools.doctor.server_here import check_server
+from soundpost.tools.doctor.server_here import check_server, server_process
+from soundpost.tools.doctor.service_files import may_read, service_here
+from soundpost.tools.doctor.socket_rights import user_of_process
 
 _RESERVED: Final = 128  # files besides the connections: the server's own, and a reserve for the API
 _BACKLOG: Final = 4096
@@ -30,6 +32,9 @@ def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("
         for place in plan.placeholders:
             with check.step("Credentials") as step:
                 step.also_found.append(FaultFound("placeholder-secret", place=place))
+        for unreadable in _unreadable(plan):
+            with check.step("Files") as step:
+                step.also_found.append(unreadable)
         inside = plan.inside
         if inside is not None:
             with check.step("Server") as step:
@@ -38,6 +43,20 @@ def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("
         if plan.settings is not None and plan.settings.scaling.redis is not None:
             with check.step("Redis") as step:
                 step.message = _redis(plan.settings.scaling)
+
+
+def _unreadable(plan: CheckPlan) -> list[FaultFound]:
+    """Return a warning for each file that the server's user may not read, though this user may."""
+    process = None if plan.inside is None else server_process(plan.inside)
+    user = "" if process is None else user_of_process(process)
+    if not user:
+        service = service_here(plan.server_files, plan.etc)
+        user = "" if service is None else service.user
+    return [
+        FaultFound("file-unreadable", file=file, user=user)
+        for file in plan.server_files
+        if user and not may_read(user, file)
+    ]
 
 
 def _room(check: ContinuingCheck, plan: CheckPlan, found: KernelLimits) -> None:

@@ -59,6 +59,10 @@ class CheckPlan:
     files: tuple[EnvFile, ...] = ()
     placeholders: tuple[str, ...] = ()
     """Places, other than ``files``, whose secret is a well-known example."""
+    server_files: tuple[Path, ...] = ()
+    """Files that the server reads at its start: configuration, certificate, key."""
+    etc: Path = Path("/etc")
+    """Folder of Supervisor's and systemd's files on this machine."""
     nginx: Path = Path("/etc/nginx")
     """Folder of Nginx's configuration on this machine."""
     letsencrypt: Path = Path("/etc/letsencrypt")

@@ -23,6 +23,7 @@ from soundpost.tools.doctor.faults.machine import (
 from soundpost.tools.doctor.findings import FaultFound
 from soundpost.tools.doctor.kernel_limits import listening_process
 from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.service_files import service_here
 
 if TYPE_CHECKING:
     from soundpost.server.processes.status import Status
@@ -68,7 +69,7 @@ def _without_answer(found: FaultFound, plan: CheckPlan, inside: BaseUrl) -> Faul
         where = inside.unix_socket or f"{inside.host} port {inside.port}"
         others = _other_servers()
         situation = ANOTHER_SERVER_RUNS if others else ""
-        return FaultFound("server-not-running", situation, where=where, others=_in_words(others))
+        return FaultFound("server-not-running", situation, where=where, others=_in_words(others), log=_log(plan))
     if found.code.startswith(("tcp-", "dns-")):
         return found
     if not _is_soundpost(plan, inside):
@@ -80,7 +81,7 @@ def _without_answer(found: FaultFound, plan: CheckPlan, inside: BaseUrl) -> Faul
 
 def _hanging(plan: CheckPlan, inside: BaseUrl) -> FaultFound:
     """Return the fault of a server that takes connections and does not answer: a worker of it hangs, or all do."""
-    process = _process(inside)
+    process = server_process(inside)
     is_stopped = process is not None and _is_stopped(process)
     status = None if is_stopped else _status(plan)
     for number in range(1, _MORE_ATTEMPTS + 1 if status is not None and status.workers else 1):
@@ -137,7 +138,7 @@ def _is_soundpost(plan: CheckPlan, inside: BaseUrl) -> bool:
     running = running_servers()
     if _control_name(plan) in running or (not inside.unix_socket and inside.port in map(port_of_name, running)):
         return True
-    process = _process(inside)
+    process = server_process(inside)
     with suppress(OSError):
         return process is not None and b"soundpost" in Path(f"/proc/{process}/cmdline").read_bytes()
     return False
@@ -165,7 +166,7 @@ def _status(plan: CheckPlan) -> Status | None:
     return None if reply is None else reply.status
 
 
-def _process(inside: BaseUrl) -> int | None:
+def server_process(inside: BaseUrl) -> int | None:
     """Return the process that listens at an address of this machine; None if this user may not see it."""
     if sys.platform == "win32":
         return None
@@ -182,7 +183,7 @@ def _process(inside: BaseUrl) -> int | None:
 
 def _process_shown(inside: BaseUrl) -> str:
     """Return process and folder of the server, as a part of a sentence; empty if this user may not see them."""
-    process = _process(inside)
+    process = server_process(inside)
     if process is None:
         return ""
     folder = ""
@@ -196,6 +197,12 @@ def _is_stopped(process: int) -> bool:
     with suppress(OSError, IndexError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
     return False
+
+
+def _log(plan: CheckPlan) -> str:
+    """Return where the log of the server's service is, as a sentence; empty without such a service."""
+    service = service_here(plan.server_files, plan.etc)
+    return "" if service is None else f" The log of its service: '{service.log}'."
 
 
 def _other_servers() -> list[str]:

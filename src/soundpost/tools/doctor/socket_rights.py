@@ -1,4 +1,4 @@
-"""Rights to a Unix socket on this machine: whether the user of Nginx's workers may reach the server."""
+"""Rights of other users on this machine: whether the user of Nginx's workers may reach a Unix socket."""
 
 from __future__ import annotations
 
@@ -90,6 +90,13 @@ def user_of(name: str) -> UserGroups | None:
         return None
     groups = {group.gr_gid for group in grp.getgrall() if name in group.gr_mem}
     return UserGroups(name, entry.pw_uid, frozenset({entry.pw_gid, *groups}))
+
+
+def user_of_process(process: int) -> str:
+    """Return the name of a process' user; empty if it is not known."""
+    with suppress(OSError):
+        return _name(Path(f"/proc/{process}").stat().st_uid)
+    return ""
 
 
 def _name(uid: int) -> str:

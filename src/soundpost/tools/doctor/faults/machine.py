@@ -32,15 +32,22 @@ FAULTS: Final = (
         "warning",
     ),
     Fault(
+        "file-unreadable",
+        "the user {user}, as whom the server runs, may not read {file}",
+        "The server reads it at its next start or restart, which would fail.",
+        "'chown {user} {file}' (its mode stays 600), and let the user pass every folder above it.",
+        "warning",
+    ),
+    Fault(
         "server-not-running",
         "nothing listens on {where}, where the server configured here should be{others}",
         "It was not started, or has ended.",
-        "'soundpost start', or under Supervisor 'supervisorctl start soundpost', then look into its log.",
+        "'soundpost start', or under Supervisor 'supervisorctl start soundpost', then look into its log.{log}",
         other_fixes={
             ANOTHER_SERVER_RUNS: "Is the running server the one you mean? Then call the doctor where its settings are: "
             "in the folder of its soundpost.toml, or as 'manage.py soundpost doctor' or 'flask soundpost doctor'. Was "
             "the port changed here since its start? Then 'soundpost restart --wait --port' with the port that it has "
-            "now (with workers: stop it, and start it again). If it is another server: 'soundpost start'."
+            "now (with workers: stop it, and start it again).{log} If it is another server: 'soundpost start'."
         },
     ),
     Fault(
