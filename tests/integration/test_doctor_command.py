@@ -211,6 +211,35 @@ def test_the_settings_of_an_application_are_examined(sh: Shell, on: Stage) -> No
     assert "arrived at all of them" in done.stdout
 
 
+def test_a_server_embedded_in_a_site_is_examined_at_the_site_s_address(sh: Shell, on: Stage) -> None:
+    (sh.directory / "manage.py").write_text(
+        MANAGE.format(port=on.closed_port()).replace(
+            "is_here=True,", f'is_here=False, site_url="http://127.0.0.1:{on.server.port}",'
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "manage.py"], cwd=sh.directory, env=sh.environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert f"As a browser: http://127.0.0.1:{on.server.port} (settings.SOUNDPOST: the site's address)" in done.stdout
+    assert "arrived at all of them" in done.stdout
+
+
+def test_a_site_that_does_not_run_is_to_be_started(sh: Shell, on: Stage) -> None:
+    (sh.directory / "manage.py").write_text(
+        MANAGE.format(port=8080).replace(
+            "is_here=True,", f'is_here=False, site_url="http://127.0.0.1:{on.closed_port()}",'
+        )
+    )
+    done = subprocess.run(
+        [sys.executable, "manage.py"], cwd=sh.directory, env=sh.environ, capture_output=True, text=True, check=False
+    )
+    text = " ".join(done.stdout.split())
+    assert done.returncode == 1, text
+    assert "Start the site, in which the server is embedded" in text
+    assert "8080" not in text
+
+
 def test_what_follows_from_a_fault_is_not_counted(sh: Shell, on: Stage) -> None:
     configure(sh, on.closed_port())
     done = sh.run("doctor")

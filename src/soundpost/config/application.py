@@ -28,6 +28,8 @@ class ApplicationServer:
     """``host``, ``port``, ``scheme`` and ``path`` of the address that browsers connect to, as far as it is set."""
     is_here: bool
     """True if the server is on this machine, without a proxy: then its port is the one to publish to."""
+    site_url: str = ""
+    """Address of the site in which the server is embedded; empty for a server of its own."""
 
     def __repr__(self) -> str:
         return f"ApplicationServer({self.name})"

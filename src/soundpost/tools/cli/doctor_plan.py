@@ -8,6 +8,7 @@ from dataclasses import replace
 import typer
 
 from soundpost.config import Loaded
+from soundpost.config.application import ApplicationServer
 from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.calling_application import calling_application, load_here
 from soundpost.tools.cli.doctor_here import (
@@ -26,7 +27,7 @@ from soundpost.tools.cli.doctor_here import (
 from soundpost.tools.cli.doctor_named import named_settings
 from soundpost.tools.cli.doctor_options import DoctorOptions
 from soundpost.tools.doctor import CheckPlan
-from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.base_url import BaseUrl, parse_base_url
 from soundpost.tools.doctor.dotenv import read_env_file
 from soundpost.tools.doctor.env_settings import EnvSettings
 from soundpost.tools.doctor.findings import FaultFound
@@ -96,15 +97,17 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettin
     is_named = plan.public is not None or plan.backend is not None
     if loaded.generated:
         return _without_server(plan, options, here, loaded, is_named=is_named)
+    application = calling_application().server
     is_app_named = bool(plan.app_id or plan.key)
     app = chosen_app(loaded, plan.app_id if is_app_named else loaded.app_id or "", plan.key)
     if app is None and options.url is not None:
         return plan
     if app is not None:
         plan = replace(plan, key=plan.key or app.key, app_id=plan.app_id or app.id, secret=plan.secret or app.secret)
-        application = calling_application().server
         if application is not None and not is_app_named:
             plan = replace(plan, credentials_told=dict.fromkeys(("key", "app_id", "secret"), application.place))
+    if application is not None and application.site_url:
+        return _of_embedded_server(plan, options, here, loaded, application)
     inside = inside_of(loaded.settings.server)
     if is_named and options.config is None and not _is_examined(plan, options, inside, is_known=app is not None):
         return plan
@@ -124,6 +127,16 @@ def _with_configuration(plan: CheckPlan, options: DoctorOptions, here: EnvSettin
         public_ports=tls_ports(loaded),
         placeholders=placeholders_in(loaded, plan),
     )
+
+
+def _of_embedded_server(
+    plan: CheckPlan, options: DoctorOptions, here: EnvSettings, loaded: Loaded, application: ApplicationServer
+) -> CheckPlan:
+    """Return the plan for a server that is embedded in the application's site: no other server runs here."""
+    site = ToldAddress(parse_base_url(application.site_url), f"{application.place}: the site's address")
+    public = public_here(loaded, here, options.config)
+    plan = _with_addresses(plan, public.address if public.is_stated else site, site)
+    return replace(plan, is_embedded=True, placeholders=placeholders_in(loaded, plan))
 
 
 def _without_server(

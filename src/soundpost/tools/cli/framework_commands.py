@@ -45,6 +45,7 @@ def application_server(name: str, place: str, settings: BroadcastSettings) -> Ap
         app={"id": connection.app_id, "key": connection.key, "secret": connection.secret},
         backend={part: getattr(connection, part) for part in ("host", "port", "scheme", "path")},
         public={"host": public.host, "port": public.port, "scheme": scheme, "path": public.path},
+        site_url=connection.site_url if connection.driver == "embedded" else "",
         is_here=is_internal(connection.host) and connection.scheme == "http",
     )
 

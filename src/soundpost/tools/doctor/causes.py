@@ -7,7 +7,7 @@ from typing import Final
 
 from soundpost.tools.doctor.api import Api
 from soundpost.tools.doctor.base_url import BaseUrl
-from soundpost.tools.doctor.faults.connection import TOLD_BY_PUBLIC_VARIABLES, TOLD_BY_THE_SERVER
+from soundpost.tools.doctor.faults.connection import PORT_OF_THE_SITE, TOLD_BY_PUBLIC_VARIABLES, TOLD_BY_THE_SERVER
 from soundpost.tools.doctor.faults.server import ORIGIN_IS_CONFIGURED, ORIGINS_KNOWN
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.hosts import is_this_machine
@@ -41,7 +41,7 @@ _ANSWERED_BY_API: Final = ("app-secret-wrong", "clock-skew", "app-id-unknown", "
 def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
     """Return the cause of a browser's fault if the server is found elsewhere, else the fault itself."""
     cause: FaultFound | None = None
-    found = with_renewed_file(found, plan, base_url)
+    found = _of_the_site(with_renewed_file(found, plan, base_url), plan)
     if found.code in _UNREACHED:
         cause = _other_port(found, plan, base_url)
     if found.code == "app-key-unknown":
@@ -54,6 +54,13 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
     if cause is None and (found.code in MAY_BE_AT_ANOTHER_PATH or asks_twice):
         cause = _other_path(plan, base_url)
     return cause or found
+
+
+def _of_the_site(found: FaultFound, plan: CheckPlan) -> FaultFound:
+    """Return the fault with the way out for a server that is embedded in a site."""
+    if not plan.is_embedded or found.code != "tcp-refused":
+        return found
+    return FaultFound(found.code, PORT_OF_THE_SITE, **found.facts)
 
 
 def _refused_origin(found: FaultFound, plan: CheckPlan) -> FaultFound:
@@ -72,7 +79,7 @@ def _refused_origin(found: FaultFound, plan: CheckPlan) -> FaultFound:
 def backend_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
     """Return the cause of a backend's fault if the backend uses another address than the server's, else the fault."""
     inside = plan.inside
-    found = with_renewed_file(found, plan, base_url)
+    found = _of_the_site(with_renewed_file(found, plan, base_url), plan)
     if (
         inside is None
         or inside.unix_socket

@@ -41,6 +41,8 @@ class CheckPlan:
     """Place that tells ``backend``."""
     inside: BaseUrl | None = None
     """Base URL at which the server configured here listens."""
+    is_embedded: bool = False
+    """True if the server is embedded in the application's site."""
     key: str = ""
     app_id: str = ""
     secret: str = field(default="", repr=False)

@@ -8,6 +8,7 @@ from soundpost.documentation import page
 from soundpost.tools.doctor.faults.fault import Fault
 
 PORT_OF_A_PROXY: Final = "the port is a proxy's"
+PORT_OF_THE_SITE: Final = "the server is embedded in a site"
 TOLD_BY_PUBLIC_VARIABLES: Final = "a variable SOUNDPOST_PUBLIC_… tells the address"
 TOLD_BY_THE_SERVER: Final = "the server's own configuration tells the address"
 RENEWED: Final = "a newer certificate is in its file on this machine"
@@ -58,7 +59,9 @@ FAULTS: Final = (
         "listens where. A program that listens on 127.0.0.1 is not reachable from outside.",
         other_fixes={
             PORT_OF_A_PROXY: "Start the proxy (Nginx: 'systemctl start nginx'), and let it listen there: "
-            "'listen {port} ssl;'. 'ss -ltnp' on its machine shows who listens where."
+            "'listen {port} ssl;'. 'ss -ltnp' on its machine shows who listens where.",
+            PORT_OF_THE_SITE: "Start the site, in which the server is embedded, or correct its address "
+            "(SOUNDPOST_SITE_URL, in settings site_url or 'SITE_URL').",
         },
     ),
     Fault(
