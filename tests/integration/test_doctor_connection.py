@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
+from email.utils import formatdate
 
 import pytest
 
@@ -222,3 +223,24 @@ def test_a_warning_about_one_certificate_is_given_once(on: Stage) -> None:
     public = place(on.proxy(tls=on.authority.certificate("localhost", days=(-80, 5))), "https")
     examination = examined(both(public))
     assert codes(examination) == ["certificate-expires-soon"]
+
+
+def test_a_clock_that_is_days_ahead_lets_a_certificate_seem_expired(on: Stage) -> None:
+    """The certificate ended yesterday by this machine's clock; by the server's clock it is five days ago."""
+    files = on.authority.certificate("localhost", days=(-80, -1))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(files.chain, files.key)
+    date = formatdate(time.time() - 5 * 86_400, usegmt=True)
+
+    def serve(sock: socket.socket) -> None:
+        with context.wrap_socket(sock, server_side=True) as tls:
+            tls.recv(65_536)
+            tls.sendall(f"HTTP/1.1 200 OK\r\nDate: {date}\r\nContent-Length: 2\r\n\r\n{{}}".encode())
+
+    examination = examined(both(place(on.raw(serve), "https")))
+    assert [(step.code, step.follows_from) for step in examination.steps if step.code] == [
+        ("clock-skew", None),
+        ("certificate-expired", "clock-skew"),
+    ]
+    (step,) = examination.faults
+    assert step.message.startswith("the certificate of localhost seems expired: this machine's clock is ahead of")

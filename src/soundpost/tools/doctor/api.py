@@ -114,9 +114,13 @@ class Api(NamedTuple):
         return FaultFound("api-refused", url=self.base_url.url, status=response.status, shown=response_text(response))
 
 
-def clock_fault(code: str, skew: float) -> FaultFound:
-    """Return the fault ``clock-skew`` or ``clock-drift`` for a measured ``skew`` in seconds."""
-    return FaultFound(code, is_ahead="is ahead of" if skew > 0 else "is behind", skew=_seconds(skew))
+def clock_fault(code: str, skew: float, refused: str = "the signature was refused") -> FaultFound:
+    """Return the fault ``clock-skew`` or ``clock-drift`` for a measured ``skew`` in seconds.
+
+    ``refused`` is the beginning of the sentence: what does not work.
+    """
+    is_ahead = "is ahead of" if skew > 0 else "is behind"
+    return FaultFound(code, is_ahead=is_ahead, skew=_seconds(skew), refused=refused)
 
 
 def _seconds(skew: float) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from soundpost.tools.doctor.api import Api
+from soundpost.tools.doctor.api import Api, clock_fault
 from soundpost.tools.doctor.base_url import BaseUrl
+from soundpost.tools.doctor.exchange import fetch
 from soundpost.tools.doctor.faults.connection import PORT_OF_THE_SITE, TOLD_BY_PUBLIC_VARIABLES, TOLD_BY_THE_SERVER
 from soundpost.tools.doctor.faults.server import ORIGIN_IS_CONFIGURED, ORIGINS_KNOWN
 from soundpost.tools.doctor.findings import FaultFound, one_line
@@ -18,6 +20,8 @@ from soundpost.tools.doctor.refusals import MAY_BE_AT_ANOTHER_PATH, path_fault
 from soundpost.tools.doctor.renewed_certificate import with_renewed_file
 from soundpost.tools.doctor.socket_rights import closed_to, nginx_user
 from soundpost.tools.doctor.tls import speaks_tls
+from soundpost.wire.foreign import time_in
+from soundpost.wire.signatures import TIMESTAMP_WINDOW
 
 _UNREACHED: Final = {
     "tcp-refused": "nothing listens",
@@ -41,7 +45,7 @@ _ANSWERED_BY_API: Final = ("app-secret-wrong", "clock-skew", "app-id-unknown", "
 def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
     """Return the cause of a browser's fault if the server is found elsewhere, else the fault itself."""
     cause: FaultFound | None = None
-    found = _of_the_site(with_renewed_file(found, plan, base_url), plan)
+    found = _of_the_site(_of_the_clock(found, plan, base_url) or with_renewed_file(found, plan, base_url), plan)
     if found.code in _UNREACHED:
         cause = _other_port(found, plan, base_url)
     if found.code == "app-key-unknown":
@@ -54,6 +58,25 @@ def browser_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> Faul
     if cause is None and (found.code in MAY_BE_AT_ANOTHER_PATH or asks_twice):
         cause = _other_path(plan, base_url)
     return cause or found
+
+
+def _of_the_clock(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound | None:
+    """Return the fault of a clock that is wrong, if the certificate is valid at the time that the server tells."""
+    if found.code not in ("certificate-expired", "certificate-not-yet-valid"):
+        return None
+    try:
+        response = fetch(base_url, "GET", f"{base_url.path}/up", verify=False)
+    except FaultFound:
+        return None
+    there = time_in(response.headers.get("date", ""))
+    if there is None or abs(plan.clock() - there) <= TIMESTAMP_WINDOW:
+        return None
+    day, end = datetime.fromtimestamp(there, UTC).date().isoformat(), str(found.facts["date"])
+    is_expired = found.code == "certificate-expired"
+    if (day > end) if is_expired else (day < end):
+        return None
+    seems = "expired" if is_expired else "not yet valid"
+    return clock_fault("clock-skew", plan.clock() - there, f"the certificate of {base_url.host} seems {seems}")
 
 
 def _of_the_site(found: FaultFound, plan: CheckPlan) -> FaultFound:
@@ -79,7 +102,7 @@ def _refused_origin(found: FaultFound, plan: CheckPlan) -> FaultFound:
 def backend_cause(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> FaultFound:
     """Return the cause of a backend's fault if the backend uses another address than the server's, else the fault."""
     inside = plan.inside
-    found = _of_the_site(with_renewed_file(found, plan, base_url), plan)
+    found = _of_the_site(_of_the_clock(found, plan, base_url) or with_renewed_file(found, plan, base_url), plan)
     if (
         inside is None
         or inside.unix_socket

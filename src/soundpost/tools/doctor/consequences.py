@@ -30,6 +30,7 @@ _ANSWERED_BY_ANOTHER: Final = _NOT_BEHIND_THE_PROXY | {
     "api-refused",
 }
 _NOT_THE_SERVER_HERE: Final = ("server-not-running", "port-in-use", "configuration-not-loaded")
+_ENDED: Final = ("certificate-expired", "certificate-not-yet-valid")
 _NO_API_EITHER: Final = frozenset(("api-not-forwarded", "api-redirected", "api-refused", "path-prefix-wrong"))
 _WRONG_PORT_OR_SCHEME: Final = frozenset(
     (
@@ -141,6 +142,11 @@ def _comes_of_scheme_and_port(code: str, check: str, base_url: BaseUrl | None, b
     return check == ("browser" if is_public else "backend")
 
 
+def _has_the_same_clock(code: str, check: str, base_url: BaseUrl | None, before: EarlierFault) -> bool:
+    """Tell whether one wrong clock breaks certificates and signatures."""
+    return before.cause == "clock-skew" and code in ("clock-skew", "clock-drift", *_ENDED)
+
+
 _Rule = Callable[[str, str, BaseUrl | None, EarlierFault], bool]
 _RULES: Final[tuple[_Rule, ...]] = (
     _is_the_same,
@@ -148,4 +154,5 @@ _RULES: Final[tuple[_Rule, ...]] = (
     _has_no_api_either,
     _is_in_the_table,
     _comes_of_scheme_and_port,
+    _has_the_same_clock,
 )

@@ -157,7 +157,7 @@ FAULTS: Final = (
     ),
     Fault(
         "clock-skew",
-        "the signature was refused: this machine's clock {is_ahead} that of the server by {skew}, 600 s are allowed",
+        "{refused}: this machine's clock {is_ahead} that of the server by {skew}, 600 s are allowed",
         "Signed requests carry the time, so that nobody can repeat them later.",
         "Set both clocks by NTP: 'timedatectl set-ntp true'.",
     ),
