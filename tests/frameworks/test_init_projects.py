@@ -192,7 +192,8 @@ def test_django_is_told_when_the_server_listens_elsewhere(project: Shell) -> Non
     server.stop()
     assert [line for line in server.rest_of_err() if "warning" in line] == [
         f"warning: Django publishes to port {port}, but this server listens on {other}, so that no event arrives: set "
-        f"the port in settings.SOUNDPOST to {other}, or let the server listen on {port}"
+        f"the port in settings.SOUNDPOST, or port under [server] in soundpost.toml, to {other}, or let the "
+        f"server listen on {port}"
     ]
 
 

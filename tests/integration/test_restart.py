@@ -134,6 +134,15 @@ def test_a_port_in_use_changes_nothing(server: Operated) -> None:
     server.connect().socket.close()
 
 
+def test_a_port_of_another_soundpost_is_said_to_be_that(server: Operated) -> None:
+    done = server.run("start")
+    assert done.returncode == 1
+    assert (
+        f"port {server.port} on 127.0.0.1 is in use by another process, a Soundpost server ('soundpost status --port "
+        f"{server.port}' says which): stop that one"
+    ) in done.stderr
+
+
 def test_another_port_is_taken(server: Operated) -> None:
     before, port = server.port, free_port()
     server.configure(f"{CALM}port = {port}\n")

@@ -58,5 +58,6 @@ class ApplicationServer:
             return None
         return (
             f"{self.name} publishes to port {published}, but this server listens on {port}, so that no event arrives: "
-            f"set the port in {self.place} to {port}, or let the server listen on {published}"
+            f"set the port in {self.place}, or port under [server] in soundpost.toml, to {port}, "
+            f"or let the server listen on {published}"
         )

@@ -219,7 +219,7 @@ class Redis:
                 log.error(
                     "%s%s. This host serves alone until it is back; it is tried again and again",
                     "" if reason.startswith(_NAMES_SERVER) else f"Redis at {self._servers}: ",
-                    reason,
+                    reason.rstrip("."),
                 )
             wait = _FIRST_WAIT if self._loop.time() - began > _LONG_ENOUGH else min(2 * wait, _LONGEST_WAIT)
             await asyncio.sleep(wait * random.uniform(0.5, 1))

@@ -57,6 +57,7 @@ def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[
 def _warn(request: Request, app: App, error: ApiError) -> None:
     """Log that a publisher is refused, without the values it sent: one may be a secret in a wrong place."""
     reason = _SENT.sub("…", error.message).rstrip(".")
+    reason = reason.replace("HmacSHA256Hex(…", "HmacSHA256Hex(…, your_secret_key), but you sent …")
     _log_throttle.warn(
         f"{error.status} {app.settings.id}",
         "app %s: refused %s %s with %d: %s. No further ones are logged within a minute",

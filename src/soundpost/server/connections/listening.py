@@ -120,11 +120,20 @@ def _bound(family: int, address: tuple[Any, ...], *, shared: bool = False, liste
     return sock
 
 
+def _soundpost_at(port: int) -> str:
+    """Return that a server of ours has a port, in words; empty if none that this user may ask has it."""
+    from soundpost.server.processes.control_client import running_servers
+    from soundpost.server.processes.control_paths import port_of_name
+
+    ours = port in map(port_of_name, running_servers())
+    return f", a Soundpost server ('soundpost status --port {port}' says which)" if ours else ""
+
+
 def _bind_error(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"port {port} on {host} is in use by another process: stop that one, or choose another port with --port "
-            "(what holds it: ss -ltnp)"
+            f"port {port} on {host} is in use by another process{_soundpost_at(port)}: stop that one, or choose another "
+            "port with --port (what holds it: ss -ltnp)"
         )
     if error.errno == errno.EACCES:
         return f"this user may not listen on port {port}: use a port from 1024 up, such as 8080, behind a proxy"

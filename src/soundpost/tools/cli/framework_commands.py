@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from soundpost.errors import ConfigurationError
 from soundpost.tools.cli.calling_application import CallingApplication, called_by
 
 if TYPE_CHECKING:
@@ -48,6 +49,27 @@ def application_server(name: str, place: str, settings: BroadcastSettings) -> Ap
         site_url=connection.site_url if connection.driver == "embedded" else "",
         is_here=is_internal(connection.host) and connection.scheme == "http",
     )
+
+
+def arguments_for_embedded(
+    command: str, arguments: Sequence[str], settings: BroadcastSettings, place: str
+) -> list[str]:
+    """Return the arguments of a command; for a site that is the server itself, with the site's address.
+
+    Raises ConfigurationError for commands that only a server in a process of its own has.
+    """
+    connection = settings.connection() if settings.connections else None
+    asks_for_help = not {"--help", "-h"}.isdisjoint(arguments)
+    if connection is None or connection.driver != "embedded" or asks_for_help:
+        return list(arguments)
+    if command in ("start", "status", "reload", "restart", "stop"):
+        raise ConfigurationError(
+            f"the driver in {place} is 'embedded': the site itself is the server, at {connection.site_url}. It "
+            f"starts, restarts and stops with the site. So there is no '{command}'; 'soundpost listen' and "
+            "'soundpost doctor' ask the site. A server in a process of its own needs the driver 'soundpost'"
+        )
+    named = any(each.partition("=")[0] in ("--url", "--host", "--port") for each in arguments)
+    return ["--url", connection.site_url, *arguments] if command == "listen" and not named else list(arguments)
 
 
 def run_command(application: CallingApplication, arguments: Sequence[str], prog_name: str) -> None:

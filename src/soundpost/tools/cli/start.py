@@ -40,6 +40,7 @@ def start(
         Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml, if there is one")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show every message as it comes and goes.")] = False,
+    dev: Annotated[bool, typer.Option("--dev", help="For development: --host 127.0.0.1 --debug.")] = False,
     playground: Annotated[
         bool | None,
         typer.Option("--playground/--no-playground", help="Serve the playground page.", show_default="first runs only"),
@@ -62,7 +63,7 @@ def start(
     from soundpost.tools.cli.running import withdraw
 
     overrides = {
-        "server.host": host,
+        "server.host": "127.0.0.1" if dev and host is None else host,
         "server.port": port,
         "server.path": path,
         "server.workers": workers,
@@ -83,7 +84,7 @@ def start(
     try:
         run(
             loaded.settings,
-            debug=debug,
+            debug=debug or dev,
             playground=bool(loaded.settings.server.playground),
             on_ready=lambda listening: announced.extend(_tell(loaded, listening)),
             load=None if loaded.generated else lambda: _configured(read()),

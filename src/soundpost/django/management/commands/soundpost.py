@@ -17,7 +17,12 @@ from soundpost.django.management.django_options import with_django_options_first
 from soundpost.django.settings import WHERE, project_folder
 from soundpost.errors import JsonError, SoundpostError
 from soundpost.tools.cli.calling_application import CallingApplication
-from soundpost.tools.cli.framework_commands import COMMANDS, application_server, run_command
+from soundpost.tools.cli.framework_commands import (
+    COMMANDS,
+    application_server,
+    arguments_for_embedded,
+    run_command,
+)
 from soundpost.wire.json_text import read_json
 from soundpost.wire.printable import printable
 from soundpost.wire.socket_id import fault
@@ -68,8 +73,7 @@ class Command(BaseCommand):
             run_command(CallingApplication(None, directory), _init_arguments(arguments, directory), _PROGRAM)
             return
         server = application_server("Django", WHERE, broadcast.settings)
-        if command == "start" and "--dev" in arguments:
-            arguments = ["--host", "127.0.0.1", "--debug", *(each for each in arguments if each != "--dev")]
+        arguments = arguments_for_embedded(command, arguments, broadcast.settings, WHERE)
         run_command(CallingApplication(server, directory), [command, *arguments], _PROGRAM)
 
     def _channels(self, _: dict[str, Any]) -> None:
