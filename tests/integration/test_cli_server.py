@@ -69,6 +69,14 @@ def test_a_first_run_prints_what_works(sh: Shell) -> None:
     assert "Nobody is subscribed to a" in done.stderr
 
 
+def test_for_development_it_listens_to_this_machine_and_shows_messages(sh: Shell) -> None:
+    sh.environ |= {"SOUNDPOST_APP_ID": "1", "SOUNDPOST_APP_KEY": "k", "SOUNDPOST_APP_SECRET": "s3cret-of-this-app"}
+    server = sh.start("start", "--dev", "--port", "0")
+    port = server.wait_for(r"listening on http://127\.0\.0\.1:(\d+)")[1]
+    assert sh.run("trigger", "orders", "shipped", "--port", port).returncode == 0
+    server.wait_for("shipped", err=True)
+
+
 def test_a_second_shell_needs_no_arguments(sh: Shell) -> None:
     sh.server()
     assert sh.run("trigger", "orders", "shipped").returncode == 0

@@ -198,7 +198,7 @@ SECRET_SENT = "the-secret-in-a-wrong-place"
     [
         (signed(auth_key=SECRET_SENT), {}, "is not the key of app 1"),
         (signed(auth_key=f"a'{SECRET_SENT}'\n"), {}, "is not the key of app 1"),
-        (signed(secret=SECRET_SENT), {}, "Invalid signature"),
+        (signed(secret=SECRET_SENT), {}, "sent HmacSHA256Hex(…, your_secret_key), but you sent …. Either the secret"),
         (signed(auth_signature=SECRET_SENT), {}, "Invalid signature"),
         (signed(auth_version=SECRET_SENT), {}, "is unknown: use 1.0"),
         (signed(auth_timestamp=SECRET_SENT), {}, "is not a number of seconds"),

@@ -132,8 +132,8 @@ def _soundpost_at(port: int) -> str:
 def _bind_error(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"port {port} on {host} is in use by another process{_soundpost_at(port)}: stop that one, or choose another "
-            "port with --port (what holds it: ss -ltnp)"
+            f"port {port} on {host} is in use by another process{_soundpost_at(port)}: stop that one, or choose "
+            "another port with --port (what holds it: ss -ltnp)"
         )
     if error.errno == errno.EACCES:
         return f"this user may not listen on port {port}: use a port from 1024 up, such as 8080, behind a proxy"
