@@ -191,6 +191,11 @@ CASES: Final = [
         {".env": f"SOUNDPOST_PUBLIC_URL=https://ws.example.com:8443\n{OWN_FRONTEND}"},
     ),
     Case(
+        "secret-not-filled-in",
+        "the printed lines with `<secret-of-app-1>`",
+        _both("APP_SECRET=river-8-lantern", "APP_SECRET=<secret-of-app-1>"),
+    ),
+    Case(
         "placeholder-secret",
         "`REVERB_APP_SECRET=your-app-secret`",
         _both("APP_SECRET=river-8-lantern", "APP_SECRET=your-app-secret"),

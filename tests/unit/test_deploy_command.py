@@ -156,7 +156,7 @@ def test_the_secret_is_to_be_filled_in_unless_it_is_asked_for(configured: Comman
         f"# Fill the secret in: it is in {file}. 'soundpost deploy env --show-secret' prints it.\n"
         "SOUNDPOST_APP_ID=123456\n"
     )
-    assert said.count("_APP_SECRET=<secret of app 123456>\n") == 2
+    assert said.count("_APP_SECRET=<secret-of-app-123456>\n") == 2
     assert SECRET not in said
     said = configured.run("deploy", "env", "--show-secret").stdout
     assert said.count(f"_APP_SECRET={SECRET}\n") == 2

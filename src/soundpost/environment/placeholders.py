@@ -66,3 +66,8 @@ def is_placeholder(value: str) -> bool:
     if len(words) > 1 and (words[0] in _BEGINNINGS or "".join(words[:2]) in _BEGINNINGS):
         return True
     return joined.startswith("your") and joined.removeprefix("your").removeprefix("app") in ("key", "secret")
+
+
+def is_place_of_secret(value: str) -> bool:
+    """Tell whether a value is what ``soundpost deploy`` prints in place of an app's secret."""
+    return value.strip().startswith(("<secret-of-app-", "<secret of this app"))

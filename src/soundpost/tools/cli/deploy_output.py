@@ -86,7 +86,7 @@ def env_lines(loaded: Loaded, plan: DeployPlan, backend: ServerAddress, *, show_
         return dotenv_lines(msgspec.structs.replace(app, secret=secret), backend, browser)
     # Not the secret itself: this is read over shoulders, and kept in logs.
     place = _where(loaded)
-    shown = msgspec.structs.replace(app, secret=f"<secret of app {app.id}>")
+    shown = msgspec.structs.replace(app, secret=f"<secret-of-app-{app.id}>")
     fill_in = f"# Fill the secret in: it is in {place}. 'soundpost deploy env --show-secret' prints it."
     return f"{fill_in}\n{dotenv_lines(shown, backend, browser)}"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 from urllib.parse import urlsplit
 
-from soundpost.environment.placeholders import is_placeholder
+from soundpost.environment.placeholders import is_place_of_secret, is_placeholder
 from soundpost.tools.doctor.dotenv import EnvFile, Value
 from soundpost.tools.doctor.env_settings import BUILT_IN, FRONTENDS, EnvSettings
 from soundpost.tools.doctor.findings import FaultFound
@@ -39,7 +39,9 @@ def _leaks(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]
 
 def _placeholders(env: EnvSettings, public: ToldAddress | None) -> Iterator[FaultFound]:
     for value in env.all_named("SOUNDPOST_APP_SECRET", "REVERB_APP_SECRET", "PUSHER_APP_SECRET"):
-        if is_placeholder(value.text):
+        if is_place_of_secret(value.text):
+            yield FaultFound("secret-not-filled-in", place=value.place)
+        elif is_placeholder(value.text):
             yield FaultFound("placeholder-secret", place=value.place)
     url, place = app_url_in(env), env.named("SOUNDPOST_URL")
     if url is not None and place is not None and is_placeholder(url.secret):

@@ -29,6 +29,13 @@ FAULTS: Final = (
         "warning",
     ),
     Fault(
+        "secret-not-filled-in",
+        "{place} has the place that 'soundpost deploy' leaves for the secret, and no secret",
+        "The server refuses what is published with it (401).",
+        "Write the app's secret there. 'soundpost deploy env --show-secret', called where the server's soundpost.toml "
+        "is, prints it.",
+    ),
+    Fault(
         "env-frontend-key-differs",
         "{place} is '{frontend}', but the app's key is '{backend}' ({other})",
         "The browser would be refused with 4001.",
