@@ -17,6 +17,7 @@ from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.template import Context, Template
 from django.test import RequestFactory, override_settings
+from django.test.utils import setup_test_environment, teardown_test_environment
 
 from frameworks.django_process import django_state
 from soundpost import broadcast
@@ -96,6 +97,26 @@ def test_the_environment_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
         assert broadcast.settings.connection().app_id == "9"
         assert broadcast.settings.deliver == "background"
         assert broadcast.settings.debug
+
+
+@pytest.mark.parametrize(
+    ("soundpost", "ids"),
+    [({}, set()), ({"HOST": "10.0.0.5"}, {"W003"}), ({"APP_ID": "1"}, {"E002"}), (CREDENTIALS, set())],
+    ids=["nothing", "no credentials", "a part", "all"],
+)
+def test_a_test_runner_of_django_brings_credentials_where_there_are_none(
+    soundpost: Any, ids: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "soundpost.testing.plugin")
+    assert {each.removeprefix("soundpost.") for each in findings(SOUNDPOST=soundpost)} == ids
+    with override_settings(SOUNDPOST=soundpost):
+        assert broadcast.settings.connection().app_id == soundpost.get("APP_ID", "test")
+    teardown_test_environment()
+    try:
+        with override_settings(SOUNDPOST=soundpost):
+            assert "test" not in [each.app_id for each in broadcast.settings.connections.values()]
+    finally:
+        setup_test_environment()
 
 
 def test_wrong_settings_fail_where_they_are_needed_and_nowhere_else() -> None:

@@ -12,6 +12,7 @@ from soundpost.broadcasting import broadcast
 from soundpost.django.autodiscovery import autodiscover
 from soundpost.django.settings import broadcast_settings
 from soundpost.django.static_files import add_static_files
+from soundpost.django.test_runner import lacks_credentials
 from soundpost.django.transactions import DjangoTransactions
 from soundpost.errors import ConfigurationError
 
@@ -33,6 +34,8 @@ class SoundpostConfig(AppConfig):
         broadcast.transactions = DjangoTransactions()
         with suppress(ConfigurationError):
             broadcast.prepare()
+            if lacks_credentials(broadcast.settings):
+                broadcast.configure_from(broadcast_settings)  # read again: a test runner may bring credentials
         add_static_files()
         setting_changed.connect(_reconfigure, dispatch_uid="soundpost.settings")
         autodiscover()

@@ -19,6 +19,7 @@ from soundpost.broadcasting.settings import (
     ConnectionSettings,
     settings_over_environment,
 )
+from soundpost.django.test_runner import credentials_of_tests
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.suggestions import nearest
@@ -68,7 +69,13 @@ def broadcast_settings() -> BroadcastSettings:
         "debug": settings.DEBUG,
         "trusted_origins": [each for each in settings.CSRF_TRUSTED_ORIGINS if each not in useless],
     }
-    return settings_over_environment(given, public, WHERE, defaults=defaults, directory=project_folder())
+    found = settings_over_environment(given, public, WHERE, defaults=defaults, directory=project_folder())
+    of_tests = credentials_of_tests(found)
+    if not of_tests:
+        return found
+    return settings_over_environment(
+        {**given, **of_tests}, public, WHERE, defaults=defaults, directory=project_folder()
+    )
 
 
 def project_folder() -> Path | None:

@@ -18,6 +18,7 @@ from soundpost.broadcasting.authorization.known_endpoints import known_endpoints
 from soundpost.broadcasting.authorization.limits import app_limits
 from soundpost.broadcasting.channels import ChannelLike, name_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
+from soundpost.defaults import TEST_APP
 from soundpost.documentation import page
 from soundpost.errors import RouteError
 
@@ -25,9 +26,9 @@ SOCKET_ID: Final = "1234.5678"
 _SETTINGS: Final = BroadcastSettings(
     connections={
         "soundpost": ConnectionSettings(
-            app_id="test",
-            key="test-key",
-            secret="test-secret",
+            app_id=TEST_APP["app_id"],
+            key=TEST_APP["key"],
+            secret=TEST_APP["secret"],
             encryption_master_key=base64.b64encode(bytes(32)).decode(),
         )
     },

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from soundpost.defaults import TEST_APP
+
 if TYPE_CHECKING:
     from soundpost.broadcasting.authorization import AuthEndpoint
     from soundpost.broadcasting.fake import Fake
@@ -17,9 +19,9 @@ if TYPE_CHECKING:
     from soundpost.testing.server import LiveServer
 
 TEST_CREDENTIALS: Final = {
-    "SOUNDPOST_APP_ID": "test",
-    "SOUNDPOST_APP_KEY": "test-key",
-    "SOUNDPOST_APP_SECRET": "test-secret",
+    "SOUNDPOST_APP_ID": TEST_APP["app_id"],
+    "SOUNDPOST_APP_KEY": TEST_APP["key"],
+    "SOUNDPOST_APP_SECRET": TEST_APP["secret"],
 }
 """Environment variables of tests where no credentials are configured: auth endpoints can sign then."""
 _INI: Final = "soundpost_test_credentials"
