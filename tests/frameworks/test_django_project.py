@@ -334,6 +334,10 @@ def test_trigger_publishes_through_the_configured_connection() -> None:
     assert sent.assert_broadcast("Shipped", on="private-orders.7").data == {"id": 7}
     assert sent.assert_broadcast("Shipped").excluded == "1.2"
     assert sent.assert_broadcast("said").data == "no JSON"
+    with broadcast.fake() as sent:
+        _, err = run("trigger", "notes", "NoteAdded", "{text: x}")
+    assert sent.assert_broadcast("NoteAdded").data == "{text: x}"
+    assert err.startswith("DATA is no JSON, so it was sent as a text: ")
     with pytest.raises(CommandError, match="broken channel"), broadcast.fake():
         run("trigger", "broken channel", "x")
 

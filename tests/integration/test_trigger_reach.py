@@ -41,6 +41,19 @@ def test_subscribers_are_counted(sh: Shell) -> None:
     assert sh.run("trigger", "presence-room", "x").stdout == f"Published x to presence-room at {url}: 1 user\n"
 
 
+@pytest.mark.parametrize(
+    ("data", "is_told"),
+    [("{text: x}", True), ('["a"', True), (" {'a': 1}", True), ('{"a": 1}', False), ("Hello", False), ("", False)],
+)
+def test_data_that_was_meant_as_json_is_told(sh: Shell, data: str, is_told: bool) -> None:
+    with misbehaving(answering(COUNTED)) as server:
+        out, err = trigger(sh, server, data)
+        assert out == "Published shipped to orders at URL: 2 subscribers\n"
+        assert err.startswith("DATA is no JSON, so it was sent as a text: ") is is_told
+        assert err.count("\n") == int(is_told)
+        assert bodies(server)[0]["data"] == data
+
+
 def test_nobody_is_told_with_the_channel_that_was_probably_meant(sh: Shell) -> None:
     _, port = sh.server()
     sh.listener("private-orders.1", "--port", str(port))

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 
 from soundpost.broadcasting.authorization.route_table import table_of
-from soundpost.errors import JsonError, SoundpostError
+from soundpost.errors import SoundpostError
 from soundpost.tools.cli.calling_application import CallingApplication
 from soundpost.tools.cli.framework_commands import COMMANDS, application_server, run_command
-from soundpost.wire.json_text import read_json
 from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
@@ -75,12 +74,10 @@ def events() -> None:
 @with_appcontext
 def trigger(channel: str, event: str, data: str) -> None:
     """Broadcast an event; DATA is JSON, or a text."""
+    from soundpost.tools.cli.event_data import read_data
     from soundpost.tools.cli.reach import published_through
 
-    try:
-        value: Any = read_json(data)
-    except JsonError:
-        value = data
+    value, faults = read_data(data)
     broadcaster = current_app.extensions["soundpost"].broadcast
     try:
         broadcaster.publish(channel, event, value)
@@ -88,7 +85,7 @@ def trigger(channel: str, event: str, data: str) -> None:
     except SoundpostError as error:
         raise click.ClickException(str(error)) from None
     click.echo(printable(published))
-    for remark in remarks:
+    for remark in (*faults, *remarks):
         click.echo(printable(remark), err=True)
 
 

@@ -57,6 +57,8 @@ def trigger(
     date | soundpost trigger clock tick -
     soundpost trigger orders shipped --url https://example.com --config app.toml
     """
+    from soundpost.tools.cli.event_data import read_data
+
     wrong = None if socket_id is None else fault(socket_id)
     if wrong is not None:
         raise typer.BadParameter(wrong, param_hint="--socket-id")
@@ -67,7 +69,7 @@ def trigger(
     _check_encrypted(channel, text)
     published, *remarks = _publish(target, channel, event, text, socket_id, verify=not insecure)
     typer.echo(printable(published))
-    for remark in remarks:
+    for remark in (*read_data(text)[1], *remarks):
         typer.secho(printable(remark), fg=typer.colors.YELLOW, err=True)
 
 

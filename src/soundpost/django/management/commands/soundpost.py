@@ -15,7 +15,7 @@ from soundpost.broadcasting.authorization.route_table import table_of
 from soundpost.django.autodiscovery import failures
 from soundpost.django.management.django_options import with_django_options_first
 from soundpost.django.settings import WHERE, project_folder
-from soundpost.errors import JsonError, SoundpostError
+from soundpost.errors import SoundpostError
 from soundpost.tools.cli.calling_application import CallingApplication
 from soundpost.tools.cli.framework_commands import (
     COMMANDS,
@@ -23,7 +23,6 @@ from soundpost.tools.cli.framework_commands import (
     arguments_for_embedded,
     run_command,
 )
-from soundpost.wire.json_text import read_json
 from soundpost.wire.printable import printable
 from soundpost.wire.socket_id import fault
 
@@ -94,16 +93,16 @@ class Command(BaseCommand):
         for line in found:
             self.stdout.write(line)
         if not found:
-            self.stderr.write("There are no events: they are found in events.py and models.py of installed apps.")
+            self.stderr.write(
+                "There are no events. They are found in events.py and models.py of installed apps, and in modules that "
+                "one of these or channels.py imports. Events in views.py are not found: move them to events.py."
+            )
 
     def _trigger(self, options: dict[str, Any]) -> None:
+        from soundpost.tools.cli.event_data import read_data
         from soundpost.tools.cli.reach import published_through
 
-        text = sys.stdin.read() if options["data"] == "-" else options["data"]
-        try:
-            data: Any = read_json(text)
-        except JsonError:
-            data = text.removesuffix("\n")
+        data, faults = read_data(sys.stdin.read().removesuffix("\n") if options["data"] == "-" else options["data"])
         wrong = None if options["socket_id"] is None else fault(options["socket_id"])
         if wrong is not None:
             raise CommandError(f"--socket-id: {wrong}")
@@ -111,7 +110,7 @@ class Command(BaseCommand):
         broadcast.publish(channel, event, data, via=options["via"], socket_id=options["socket_id"], on_error="raise")
         published, *remarks = published_through(broadcast.settings.connection(options["via"]), event, channel)
         self.stdout.write(printable(published))
-        for remark in remarks:
+        for remark in (*faults, *remarks):
             self.stderr.write(printable(remark))
 
 
