@@ -33,6 +33,7 @@ PAGE = """
 TAGS = {
     "all": "{{ soundpost(libraries=True) }}",
     "no-echo": "{{ soundpost() }}<script src='/broadcasting/pusher.min.js'></script>",
+    "neither": "{{ soundpost() }}",
     "no-pusher": "{{ soundpost() }}<script src='/broadcasting/echo.iife.js'></script>",
 }
 
@@ -64,12 +65,18 @@ def running_site(server: RunningServer) -> Iterator[str]:
         (
             "no-echo",
             'laravel-echo is not loaded: add a script tag with src="…/echo.iife.js" before the script that calls '
-            "Soundpost.connect(), or let the tag that prints the options print it too: libraries=True",
+            "Soundpost.connect(), or let the tag that prints the options print this too: libraries=True",
         ),
         (
             "no-pusher",
             'pusher-js is not loaded: add a script tag with src="…/pusher.min.js" before the script that calls '
-            "Soundpost.connect(), or let the tag that prints the options print it too: libraries=True",
+            "Soundpost.connect(), or let the tag that prints the options print this too: libraries=True",
+        ),
+        (
+            "neither",
+            'pusher-js and laravel-echo are not loaded: add a script tag with src="…/pusher.min.js" and '
+            'one with src="…/echo.iife.js" before the script that calls Soundpost.connect(), or let the tag '
+            "that prints the options print this too: libraries=True",
         ),
     ],
 )

@@ -7,10 +7,11 @@
     const socketId = () => (window.Echo && window.Echo.socketId ? window.Echo.socketId() : undefined);
     const isSameOrigin = (url) => new URL(url, location.href).origin === location.origin;
 
-    const notLoaded = (library, file) =>
+    const notLoaded = (missing) =>
         new Error(
-            `${library} is not loaded: add a script tag with src="…/${file}" before the script that calls ` +
-                'Soundpost.connect(), or let the tag that prints the options print it too: libraries=True',
+            `${missing.map(([library]) => library).join(' and ')} ${missing.length > 1 ? 'are' : 'is'} not loaded: add a ` +
+                `script tag with ${missing.map(([, file]) => `src="…/${file}"`).join(' and one with ')} before the ` +
+                'script that calls Soundpost.connect(), or let the tag that prints the options print this too: libraries=True',
         );
 
     window.Soundpost = {
@@ -21,10 +22,12 @@
             if (window.Echo && window.Echo.connector) return window.Echo;
             const Echo = window.Echo && window.Echo.default ? window.Echo.default : window.Echo;
             const settings = Object.assign({}, options, more);
-            if (typeof Echo !== 'function') throw notLoaded('laravel-echo', 'echo.iife.js');
+            const missing = [];
             if (!settings.Pusher && !settings.client && typeof window.Pusher !== 'function') {
-                throw notLoaded('pusher-js', 'pusher.min.js');
+                missing.push(['pusher-js', 'pusher.min.js']);
             }
+            if (typeof Echo !== 'function') missing.push(['laravel-echo', 'echo.iife.js']);
+            if (missing.length) throw notLoaded(missing);
             window.Echo = new Echo(settings);
             return window.Echo;
         },
