@@ -79,7 +79,18 @@ def test_for_development_it_listens_to_this_machine_and_shows_messages(sh: Shell
 
 def test_a_second_shell_needs_no_arguments(sh: Shell) -> None:
     sh.server()
-    assert sh.run("trigger", "orders", "shipped").returncode == 0
+    done = sh.run("trigger", "orders", "shipped")
+    assert done.returncode == 0
+    assert done.stderr.count("credentials are for its run only, and applications do not have them") == 1
+    assert " init, then start the server again" in done.stderr
+
+
+def test_an_application_that_has_the_credentials_is_not_warned_of_their_end(sh: Shell) -> None:
+    configure(sh)
+    _, port = sh.server()
+    done = sh.run("trigger", "orders", "shipped", "--port", str(port))
+    assert done.returncode == 0
+    assert "for its run only" not in done.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -117,8 +118,9 @@ def test_an_app_that_is_not_configured_is_refused_with_those_that_are(command_li
 @pytest.mark.usefixtures("command_line")
 def test_a_server_that_runs_here_needs_no_options() -> None:
     announce(8080, "http://127.0.0.1:8080", "1", "key-1", "secret-1")
-    assert resolve(TargetOptions(), ALL) == target("http://127.0.0.1:8080")
-    assert resolve(TargetOptions(host="127.0.0.1", port=8080), ALL) == target("http://127.0.0.1:8080")
+    expected = replace(target("http://127.0.0.1:8080"), for_this_run=True)
+    assert resolve(TargetOptions(), ALL) == expected
+    assert resolve(TargetOptions(host="127.0.0.1", port=8080), ALL) == expected
 
 
 @pytest.mark.usefixtures("command_line")

@@ -59,6 +59,8 @@ class Target:
     app_id: str
     key: str
     secret: str = field(repr=False)
+    for_this_run: bool = False
+    """True if the credentials are those that a running server made for its run, which applications do not have."""
 
 
 def resolve(options: TargetOptions, needs: tuple[str, ...]) -> Target:
@@ -84,7 +86,8 @@ def resolve(options: TargetOptions, needs: tuple[str, ...]) -> Target:
     elsewhere = options.url is not None or (host is not None and host not in LOCAL_HOSTS)
     running = None if elsewhere else find_running(options.port, loaded.settings.server.port)
     if running is not None:
-        return _filled(options, running.url, running.app_id, running.key, running.secret)
+        target = _filled(options, running.url, running.app_id, running.key, running.secret)
+        return replace(target, for_this_run=target.secret == running.secret)
     target = _filled(options, options.url or _address(options, loaded).url, "", "", "")
     missing = [name for name in needs if not getattr(target, name)]
     if missing:

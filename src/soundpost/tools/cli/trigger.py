@@ -68,6 +68,7 @@ def trigger(
     text = sys.stdin.read().removesuffix("\n") if data == "-" else data
     _check_encrypted(channel, text)
     published, *remarks = _publish(target, channel, event, text, socket_id, verify=not insecure)
+    remarks += [_for_this_run()] if target.for_this_run else []
     typer.echo(printable(published))
     for remark in (*read_data(text)[1], *remarks):
         typer.secho(printable(remark), fg=typer.colors.YELLOW, err=True)
@@ -87,6 +88,15 @@ def _publish(target: Target, channel: str, event: str, text: str, socket_id: str
         raise RequestError(error.status, error.reason) from None  # the command line has named the event
     finally:
         driver.close()
+
+
+def _for_this_run() -> str:
+    from soundpost.invocation import soundpost_command
+
+    return (
+        "This server's credentials are for its run only, and applications do not have them. To keep some: "
+        f"{soundpost_command()} init, then start the server again"
+    )
 
 
 def _check_encrypted(channel: str, data: str) -> None:
