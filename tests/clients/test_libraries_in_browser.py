@@ -39,9 +39,10 @@ TAGS = {
 
 
 @contextmanager
-def running_site(server: RunningServer) -> Iterator[str]:
+def running_site(server: RunningServer, *, key: str = "") -> Iterator[str]:
     app = Flask("page")
-    settings = {"app_id": server.app().id, "key": server.app().key, "secret": server.app().secret, "port": server.port}
+    known = server.app()
+    settings = {"app_id": known.id, "key": key or known.key, "secret": known.secret, "port": server.port}
     Soundpost(app, broadcaster=Broadcaster(settings_from(settings)))
 
     @app.get("/<tags>")
@@ -85,4 +86,31 @@ def test_a_page_without_a_bundler(server: RunningServer, browser: Browser, tags:
     with running_site(server) as url:
         browser.open(f"{url}/{tags}").shows("#state", shown)
         assert browser.complaints() == []
+        browser.reset()
+
+
+def test_a_page_that_the_server_does_not_take_says_why(server: RunningServer, browser: Browser) -> None:
+    browser.reset()
+    with running_site(server, key="another-key") as url:
+        page = browser.open(f"{url}/all")
+        page.shows("#state", "disconnected")
+        assert browser.complaints() == [
+            f"Soundpost: the server at 127.0.0.1:{server.port} does not take this page, which does not try again. "
+            "4001: Application does not exist: no app has the key 'another-key'. Is the page's key that of another "
+            "server or folder? It comes from the application's settings. Call 'soundpost doctor' in the application's "
+            "folder."
+        ]
+        browser.reset()
+
+
+def test_a_page_that_the_server_sends_away_says_so_once(server: RunningServer, browser: Browser) -> None:
+    browser.reset()
+    with running_site(server) as url:
+        page = browser.open(f"{url}/all")
+        page.shows("#state", "connected")
+        page.evaluate("Echo.connector.pusher.send_event('pusher:signin', {auth: 'wrong', user_data: '{\"id\":\"1\"}'})")
+        page.shows("#state", "disconnected")
+        (complaint,) = browser.complaints()
+        assert "does not try again. 4009: " in complaint
+        assert "another server or folder" not in complaint
         browser.reset()

@@ -14,6 +14,30 @@
                 'script that calls Soundpost.connect(), or let the tag that prints the options print this too: libraries=True',
         );
 
+    // Say once why the server does not want this page: with codes from 4000 to 4099 pusher-js gives up, without a word.
+    const reportRefusal = (echo, settings) => {
+        const connection = echo.connector && echo.connector.pusher && echo.connector.pusher.connection;
+        if (!connection) return;
+        let reported = false;
+        connection.bind('connected', () => {
+            reported = false;
+        });
+        connection.bind('error', (event) => {
+            const data = (event && (event.data || (event.error && event.error.data))) || {};
+            if (reported || !(data.code >= 4000 && data.code < 4100)) return;
+            reported = true;
+            const port = settings.forceTLS ? settings.wssPort : settings.wsPort;
+            const hint =
+                data.code === 4001
+                    ? `Is the page's key that of another server or folder? It comes from the application's settings. `
+                    : '';
+            console.error(
+                `Soundpost: the server at ${settings.wsHost}:${port} does not take this page, which does not try ` +
+                    `again. ${data.code}: ${data.message}. ${hint}Call 'soundpost doctor' in the application's folder.`,
+            );
+        });
+    };
+
     window.Soundpost = {
         options,
         socketId,
@@ -29,6 +53,7 @@
             if (typeof Echo !== 'function') missing.push(['laravel-echo', 'echo.iife.js']);
             if (missing.length) throw notLoaded(missing);
             window.Echo = new Echo(settings);
+            reportRefusal(window.Echo, settings);
             return window.Echo;
         },
     };
