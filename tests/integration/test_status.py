@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from soundpost import __version__
+from soundpost.core.app_settings import AppSettings
 from support.harness import DEFAULT_APP, until
 from support.operated import CALM, Operated, operated
 from support.redis_process import free_port, running_redis
@@ -74,11 +75,22 @@ def test_in_words_and_as_json(server: Operated) -> None:
         "unix_socket": None,
         "draining": False,
         "connections": 3,
-        "apps": [{"id": "1", "connections": 3, "channels": 1}],
+        "apps": [{"id": "1", "connections": 3, "channels": 1, "enabled": True}],
         "workers": [],
         "redis": None,
         "configuration": str(file),
     }
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_disabled_app_is_called_so(workers: int) -> None:
+    with operated() as server:
+        other = AppSettings(id="2", key="key-2", secret="secret-2", enabled=False)
+        server.configure(f"{CALM}workers = {workers}\n", apps=[DEFAULT_APP, other])
+        server.start()
+        lines = server.run("status").stdout.splitlines()
+        assert lines[2:4] == ["app 1: 0 connections, 0 channels", "app 2 (disabled): 0 connections, 0 channels"]
+        assert [app["enabled"] for app in server.status()["apps"]] == [True, False]
 
 
 def test_with_workers() -> None:

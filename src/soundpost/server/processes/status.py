@@ -22,6 +22,8 @@ class AppStatus(Struct, frozen=True):
     id: str
     connections: int
     channels: int
+    enabled: bool = True
+    """False for an app that is configured, but refuses connections."""
 
 
 class WorkerStatus(Struct, frozen=True):
@@ -70,7 +72,7 @@ class Status(Struct, frozen=True):
     ) -> Status:
         """Return the status of a server. ``hosts``: those of the cluster, 0 while Redis is away, None without one."""
         server = settings.server
-        known = {app.id for app in settings.apps}
+        known = {app.id: app.enabled for app in settings.apps}
         redis = None if hosts is None else RedisStatus("connected" if hosts else "away", hosts)
         return cls(
             version=__version__,
@@ -81,7 +83,11 @@ class Status(Struct, frozen=True):
             unix_socket=server.unix_socket,
             draining=draining,
             connections=sum(each.connections for each in load.values()),
-            apps=[AppStatus(app_id, *each) for app_id, each in load.items() if app_id in known or each.connections],
+            apps=[
+                AppStatus(app_id, *each, enabled=known.get(app_id, True))
+                for app_id, each in load.items()
+                if app_id in known or each.connections
+            ],
             workers=workers,
             redis=redis,
         )

@@ -52,7 +52,8 @@ def _lines(status: Status, user: str) -> list[str]:
         f"connections: {status.connections:,}",
     ]
     lines += [
-        f"app {app.id}: {counted(app.connections, 'connection')}, {counted(app.channels, 'channel')}"
+        f"app {app.id}{'' if app.enabled else ' (disabled)'}: "
+        f"{counted(app.connections, 'connection')}, {counted(app.channels, 'channel')}"
         for app in status.apps
     ]
     lines += [
