@@ -6,7 +6,9 @@ import io
 
 import pytest
 
-from conformance.protocol.stage import Stage
+from conformance.protocol.stage import APP, Stage
+from soundpost.core.app_settings import AppSettings
+from soundpost.core.publishing import publish
 from soundpost.server.processes.debug import MessageStream
 
 
@@ -41,6 +43,37 @@ def test_a_line_per_message(stage: Stage, out: io.StringIO) -> None:
     ):
         assert what in line
         assert text in line
+
+
+def test_with_several_apps_each_line_names_its_app(out: io.StringIO) -> None:
+    other = AppSettings(id="2", key="key-2", secret="secret-2")
+    stage = Stage(APP, other, observers=[MessageStream(out)])
+    for app_id in ("1", "2"):
+        client = stage.connect(app_id).join("room")
+        for channel in ("room", "nobody"):
+            publish(stage.node.by_id[app_id], channel, "greeting", "{}")
+        MessageStream(out).output_overflowed(client)
+        client.vanish()
+        stage.turn()
+
+    lines = out.getvalue().splitlines()
+    kinds = ["opened", "sent", "received", "sent", "published", "broadcast", "overflowed", "closed"]
+    for number, app_id in enumerate(("1", "2")):
+        shown = [line.split() for line in lines[number * len(kinds) : (number + 1) * len(kinds)]]
+        assert sorted(words[1] for words in shown) == sorted(kinds)
+        assert {" ".join(words[2:4]) for words in shown} == {f"app {app_id}"}
+        assert all(" ".join(words).count(f"app {app_id}") == 1 for words in shown)
+
+
+def test_a_line_of_an_app_that_is_no_longer_served_names_it(out: io.StringIO) -> None:
+    other = AppSettings(id="2", key="key-2", secret="secret-2")
+    stage = Stage(APP, other, observers=[MessageStream(out)])
+    stage.connect("2")
+    stage.node.reconfigure([APP])
+    stage.turn()
+    assert "app 2" in out.getvalue().splitlines()[-1]
+    stage.connect("1")
+    assert "app 1 from" in out.getvalue().splitlines()[-2], "the only one is named once"
 
 
 @pytest.mark.parametrize("form", ['"auth":"{}"', '"auth" : "{}"', '\\"auth\\":\\"{}\\"'])

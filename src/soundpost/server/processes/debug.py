@@ -37,26 +37,28 @@ _read_text: Final = reader(str)
 
 
 class MessageStream(Observer):
-    """An observer that prints a line for each message, without signatures."""
+    """An observer that prints a line for each message, without signatures; with several apps the line names its app."""
 
     def __init__(self, out: TextIO | None = None) -> None:
         self._out = out or stderr()
 
     def connection_opened(self, connection: Connection) -> None:
         """Print that a client connected."""
-        self._line("opened", connection.socket_id, f"app {connection.app.settings.id} from {shown(connection.address)}")
+        app = connection.app
+        of_app = "" if _is_one_of_several(app) else f"app {app.settings.id} "
+        self._line(app, "opened", connection.socket_id, f"{of_app}from {shown(connection.address)}")
 
     def connection_closed(self, connection: Connection) -> None:
         """Print that a client left."""
-        self._line("closed", connection.socket_id)
+        self._line(connection.app, "closed", connection.socket_id)
 
     def message_received(self, connection: Connection, payload: bytes) -> None:
         """Print a message of a client."""
-        self._line("received", connection.socket_id, _readable(payload))
+        self._line(connection.app, "received", connection.socket_id, _readable(payload))
 
     def message_sent(self, connection: Connection, frame: bytes) -> None:
         """Print a message to one client."""
-        self._line("sent", connection.socket_id, _readable(frame_payload(frame)))
+        self._line(connection.app, "sent", connection.socket_id, _readable(frame_payload(frame)))
 
     def event_published(self, app: App, event: OutgoingEvent) -> None:
         """Print an application's event that nobody gets: on no node is anybody subscribed to its channel."""
@@ -69,24 +71,32 @@ class MessageStream(Observer):
     def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
         """Print a message to subscribers of a channel, with their number on this node, without the excluded sender."""
         shown_count = str(recipients) if recipients else "nobody but the sender"
-        self._line("broadcast", f"{channel.name} ({shown_count})", _readable(frame_payload(frame), channel.name))
+        self._line(
+            channel.app, "broadcast", f"{channel.name} ({shown_count})", _readable(frame_payload(frame), channel.name)
+        )
 
     def output_overflowed(self, connection: Connection) -> None:
         """Print that a client was too slow."""
-        self._line("overflowed", connection.socket_id)
+        self._line(connection.app, "overflowed", connection.socket_id)
 
     def _print_unheard(self, app: App, event: OutgoingEvent, answer: list[dict[str, Any]]) -> None:
         if not answer[0].get("subscription_count"):
             who = "nobody is subscribed" if app.node.peers.reaches_all else "nobody on this host is subscribed"
             kept = ", kept for the next subscriber" if event.keep else ""
             message = _readable(frame_payload(event.frame), event.channel)
-            self._line("published", f"{event.channel} ({who}{kept})", message)
+            self._line(app, "published", f"{event.channel} ({who}{kept})", message)
 
-    def _line(self, what: str, who: str, text: str = "") -> None:
+    def _line(self, app: App, what: str, who: str, text: str = "") -> None:
         now = time.time()
+        of_app = f"app {app.settings.id:<8} " if _is_one_of_several(app) else ""
         stamp = time.strftime("%H:%M:%S", time.localtime(now))
-        line = f"{stamp}.{int(now % 1 * 1000):03d}  {what:<10} {who:<28} {text}".rstrip()
+        line = f"{stamp}.{int(now % 1 * 1000):03d}  {what:<10} {of_app}{who:<28} {text}".rstrip()
         self._out.write(f"{line}\n")
+
+
+def _is_one_of_several(app: App) -> bool:
+    """Tell whether a line must say to which app it belongs; an app that was removed at a reload counts too."""
+    return list(app.node.by_id) != [app.settings.id]
 
 
 def _readable(payload: bytes, channel: str | None = None) -> str:
