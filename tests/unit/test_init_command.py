@@ -218,6 +218,84 @@ def test_dry_run_writes_nothing(command_line: CommandLine) -> None:
     assert (command_line.directory / "app.py").read_text() == FLASK
 
 
+BROKEN = "from fastapi import FastAPI\napp = FastAPI(\nx = 1\n"
+
+
+def test_a_module_with_a_syntax_error_is_told_with_the_way_out(command_line: CommandLine) -> None:
+    main = command_line.directory / "main.py"
+    main.write_text(BROKEN)
+    result = command_line.run("init")
+    assert "Correct main.py, which could not be read: it has a syntax error in line 2." in result.stdout
+    assert "from soundpost import publish" not in result.stdout
+    assert main.read_text() == BROKEN
+    again = command_line.run("init")
+    assert again.stdout == ""
+    assert again.stderr == (
+        "note: main.py could not be read, as it has a syntax error in line 2: correct it, and call init again\n"
+    )
+    main.write_text(BROKEN.replace("(\nx", "()\nx"))
+    assert "Wrote main.py." in command_line.run("init").stdout
+
+
+@pytest.mark.parametrize("text", ["# flask\nx = (\n", "import flasks\nx = (\n"])
+def test_a_syntax_error_elsewhere_is_not_of_interest(command_line: CommandLine, text: str) -> None:
+    (command_line.directory / "other.py").write_text(text)
+    result = command_line.run("init")
+    assert "other.py" not in result.output
+    assert "from soundpost import publish" in result.stdout
+
+
+FASTAPI = "from fastapi import FastAPI\napp = FastAPI()\n"
+
+
+def test_of_several_modules_none_is_chosen_at_random(command_line: CommandLine) -> None:
+    for name in ("a.py", "b.py"):
+        (command_line.directory / name).write_text(FASTAPI)
+    printed = command_line.run("init").stdout
+    assert "uvicorn MODULE:app --reload" in printed
+    assert "# MODULE is a or b: the one that you serve" in printed
+    (command_line.directory / "b.py").write_text(f"from soundpost.fastapi import Soundpost\n{FASTAPI}")
+    assert "uvicorn b:app --reload" in command_line.run("init", "--force").stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        (f"{FASTAPI}api = FastAPI()\n", "uvicorn main:APP --reload"),
+        ("from flask import Flask\napp = Flask('a')\napi = Flask('b')\n", "flask --app main:APP run"),
+    ],
+)
+def test_of_several_applications_none_is_chosen_at_random(command_line: CommandLine, text: str, command: str) -> None:
+    (command_line.directory / "main.py").write_text(text)
+    printed = command_line.run("init").stdout
+    assert command in printed
+    assert "# APP is app or api: the one that you serve" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (f"import spacy as sp\n{FASTAPI}", "sp_"),
+        (f"from soundpost.fastapi import Soundpost\nlive = Soundpost.from_env()\n{FASTAPI}", "live"),
+        (FASTAPI, "sp"),
+    ],
+)
+def test_the_line_for_a_page_has_the_name_of_the_extension(command_line: CommandLine, text: str, name: str) -> None:
+    (command_line.directory / "main.py").write_text(text)
+    assert f"{{{{ {name}.echo_script(request" in command_line.run("init").stdout
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ()])
+@pytest.mark.parametrize("text", [FASTAPI, f"sp = 1\n{FASTAPI}"])
+def test_no_two_lines_are_empty_one_after_the_other(
+    command_line: CommandLine, text: str, options: tuple[str, ...]
+) -> None:
+    (command_line.directory / "main.py").write_text(text)
+    printed = command_line.run("init", *options).stdout
+    assert "\n\n\n" not in printed
+    assert printed.rstrip("\n") + "\n" == printed
+
+
 @pytest.mark.parametrize(("answer", "written"), [("\n", True), ("y\n", True), ("n\n", False)])
 def test_a_person_is_asked_once(
     command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, answer: str, written: bool

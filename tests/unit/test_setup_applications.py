@@ -133,6 +133,38 @@ def test_what_cannot_be_edited_safely_is_left_for_a_person(tmp_path: Path, text:
     assert (tmp_path / "main.py").read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        (
+            "import spacy as sp\nfrom fastapi import FastAPI\napp = FastAPI()\n",
+            ["sp_ = Soundpost.from_env()", "app = FastAPI(lifespan=sp_.lifespan)"],
+        ),
+        (
+            "from flask import Flask\nsp = sp_ = 1\napp = Flask(__name__)\n",
+            ["from soundpost.flask import Soundpost", "sp__ = Soundpost(app)"],
+        ),
+        (
+            "from flask import Flask\nclass Soundpost: pass\napp = Flask(__name__)\n",
+            ["from soundpost.flask import Soundpost as Soundpost_", "sp = Soundpost_(app)"],
+        ),
+        (
+            "from litestar import Litestar\nSoundpostPlugin = 1\napp = Litestar([])\n",
+            ["from soundpost.litestar import SoundpostPlugin as SoundpostPlugin_"],
+        ),
+    ],
+)
+def test_the_lines_to_add_take_names_that_are_free(tmp_path: Path, text: str, lines: list[str]) -> None:
+    (left,) = set_up(tmp_path, "main.py", text).by_hand
+    assert set(lines) <= set(left.lines)
+
+
+def test_a_module_that_cannot_be_parsed_is_likelier_than_one_further_below(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("from flask import Flask\napp = Flask(\n")
+    (left,) = set_up(tmp_path, "tools/mock.py", FLASK).by_hand
+    assert (left.place, left.reason) == ("tools/mock.py", "the application may be in main.py")
+
+
 def test_a_framework_that_is_named_but_not_there(tmp_path: Path) -> None:
     (left,) = set_up(tmp_path, "notes.txt", "", Framework.FLASK).by_hand
     assert (left.place, left.reason) == ("the module with your application", "no Flask application was found here")
@@ -184,7 +216,7 @@ def test_a_package_is_imported_from_the_folder_above_it(tmp_path: Path) -> None:
 def test_equally_likely_modules_are_not_edited(tmp_path: Path) -> None:
     (tmp_path / "admin.py").write_text(FLASK)
     (left,) = set_up(tmp_path, "shop.py", FLASK).by_hand
-    assert (left.place, left.reason) == ("admin.py", "the application may also be in shop.py")
+    assert (left.place, left.reason) == ("admin.py or shop.py", "each of them makes an application")
 
 
 def test_other_people_s_code_and_tests_do_not_count(tmp_path: Path) -> None:

@@ -59,16 +59,18 @@ def init(
     _show(setup, directory)
     if not setup.changes.files:
         _say_by_hand(setup.changes.by_hand)
-        if not setup.changes.by_hand:
+        if not setup.changes.by_hand and not setup.project.unread:
             typer.echo("Nothing to do: all of this is there already.")
         return
     if dry_run:
         _say_by_hand(setup.changes.by_hand)
         typer.echo("\nNothing was written, because of --dry-run.")
         return
-    if not yes and is_terminal() and not typer.confirm("Write this?", default=True):
-        typer.echo("Nothing was written.")
-        raise typer.Exit(1)
+    if not yes and is_terminal():
+        typer.echo()
+        if not typer.confirm("Write this?", default=True):
+            typer.echo("Nothing was written.")
+            raise typer.Exit(1)
     _write(setup.changes, setup.project.directory)
     _finish(setup, directory)
 
@@ -112,8 +114,6 @@ def _show(setup: Setup, directory: Path) -> None:
         for line in lines:
             colour = {"+": typer.colors.GREEN, "-": typer.colors.RED}.get(line[:1])
             typer.secho(line, fg=colour)
-    if files:
-        typer.echo()
     for note in setup.changes.notes:
         typer.secho(printable(f"note: {note}"), fg=typer.colors.YELLOW, err=True)
 
@@ -150,6 +150,7 @@ def _finish(setup: Setup, directory: Path) -> None:
 
     written = [shown(change.path, directory) for change in setup.changes.files]
     if written:
+        typer.echo()
         typer.echo(printable(f"Wrote {', '.join(written)}."))
     _say_by_hand(setup.changes.by_hand)
     if setup.credentials is not None:

@@ -10,7 +10,7 @@ from soundpost.tools.setup import asgi_edits, flask_edits
 from soundpost.tools.setup.applications import Application, applications
 from soundpost.tools.setup.changes import ByHand, Change, Changes, editable
 from soundpost.tools.setup.frameworks import Framework
-from soundpost.tools.setup.names import imported_modules
+from soundpost.tools.setup.names import imported_modules, with_free_names
 from soundpost.tools.setup.preview import shown
 from soundpost.tools.setup.project import Project
 from soundpost.tools.setup.search import modules_with
@@ -48,13 +48,14 @@ def plan_application(project: Project) -> Changes:
         reason = f"no {framework.display_name} application was found here"
         return Changes(by_hand=[ByHand("the module with your application", reason, lines)])
     path = project.files[0]
-    place = str(path.relative_to(project.directory))
+    place = " or ".join(shown(each, project.directory) for each in (path, *project.rivals))
     try:
         real = editable(path, project.directory)
         source = PythonSource.read(real)
         found = [each for each in applications(source.tree) if each.framework is framework]
         if not any(each.name for each in found):
             lines = _FACTORY_LINES.get(framework, lines)
+        lines = with_free_names(lines, source.tree)
         after = source.with_insertions(_insertions(project, source, found))
     except UneditableError as error:
         return Changes(by_hand=[ByHand(place, str(error), lines)])
@@ -70,9 +71,10 @@ def _is_set_up(directory: Path, framework: Framework) -> bool:
 
 def _insertions(project: Project, source: PythonSource, found: list[Application]) -> list[Insertion]:
     """Return the insertions for the application. Raises UneditableError."""
+    if project.unread:
+        raise UneditableError(f"the application may be in {shown(project.unread[0].path, project.directory)}")
     if project.rivals:
-        others = ", ".join(shown(path, project.directory) for path in project.rivals)
-        raise UneditableError(f"the application may also be in {others}")
+        raise UneditableError("each of them makes an application")
     if project.framework in (Framework.FASTAPI, Framework.STARLETTE):
         asgi_edits.check_lifecycle(project.directory)
     return _EDITS[project.framework](source, _only(found))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 
 from soundpost.tools.setup.source import Insertion, PythonSource, UneditableError
 
@@ -102,6 +103,25 @@ def add_to_import(source: PythonSource, module: str, name: str) -> Insertion | N
         alone = not source.text[source.line_start(start) : start].strip()
         return Insertion(start, f"{name},\n{source.indent(start)}" if alone else f"{name}, ")
     return None
+
+
+def free_name(tree: ast.Module, name: str) -> str:
+    """Return a name that a module does not bind: ``name``, or one with an underscore more."""
+    taken = bound_names(tree)
+    while name in taken:
+        name += "_"
+    return name
+
+
+def with_free_names(lines: Iterable[str], tree: ast.Module) -> tuple[str, ...]:
+    """Return lines to add to a module in which names of Soundpost do not replace names of the module."""
+    found = list(lines)
+    for name in ("sp", "Soundpost", "SocketIdMiddleware", "SoundpostPlugin"):
+        free = free_name(tree, name)
+        if free != name:
+            word = re.compile(rf"\b{name}\b")
+            found = [word.sub(f"{name} as {free}" if "import" in line else free, line) for line in found]
+    return tuple(found)
 
 
 def check_unbound(source: PythonSource, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -9,6 +10,8 @@ from typing import Final, NamedTuple
 from soundpost import documentation
 from soundpost.tools.setup.applications import applications
 from soundpost.tools.setup.frameworks import Framework
+from soundpost.tools.setup.names import dotted_name, free_name, imported_modules, targets
+from soundpost.tools.setup.preview import shown
 from soundpost.tools.setup.project import Project
 from soundpost.tools.setup.source import PythonSource, UneditableError
 
@@ -16,6 +19,8 @@ _LISTEN: Final = (
     "<script>Soundpost.connect().channel('orders').listen('OrderPlaced', (order) => console.log(order))</script>"
 )
 _TRIGGER: Final = "trigger orders OrderPlaced '{\"id\": 7}'"
+_MODULE: Final = "MODULE"
+_NAME: Final = "APP"
 _PAGES: Final = {
     Framework.DJANGO: "django",
     Framework.FASTAPI: "fastapi",
@@ -28,6 +33,25 @@ _PAGES: Final = {
 }
 
 
+class _Application(NamedTuple):
+    """The application's module and variable as a command line needs them, and the extension's variable."""
+
+    module: str = "main"
+    name: str = "app"
+    extension: str = "sp"
+    choices: tuple[str, ...] = ()
+    """A line that says what to put in place of ``MODULE`` or ``APP``, if that is not known."""
+
+
+class _Module(NamedTuple):
+    """A module that makes applications: its dotted name, their variables, and the variable of the extension."""
+
+    module: str
+    names: tuple[str, ...]
+    extension: str
+    has_extension: bool
+
+
 class _Steps(NamedTuple):
     """Commands that start the server and the application, lines for a page, and a command that sends an event."""
 
@@ -38,6 +62,9 @@ class _Steps(NamedTuple):
 
 def next_steps(project: Project, command: str) -> Iterator[str]:
     """Yield the lines; ``command`` calls ``soundpost``."""
+    if project.unread:
+        yield from _correct_first(project, command)
+        return
     if project.framework is Framework.NONE:
         yield from _script(command)
     elif project.framework is Framework.LARAVEL:
@@ -45,6 +72,14 @@ def next_steps(project: Project, command: str) -> Iterator[str]:
     else:
         yield from _numbered(_steps(project, command))
     yield f"All the rest: {documentation.page(_PAGES[project.framework])}"
+
+
+def _correct_first(project: Project, command: str) -> Iterator[str]:
+    path, reason = project.unread[0]
+    name = shown(path, project.directory)
+    yield f"1. Correct {name}, which could not be read: {reason}."
+    yield f"2. Then add what {name} needs, and see the next steps:"
+    yield f"     {command} init"
 
 
 def _script(command: str) -> Iterator[str]:
@@ -70,7 +105,7 @@ def _numbered(steps: _Steps) -> Iterator[str]:
 
 def _steps(project: Project, command: str) -> _Steps:
     start, send = f"{command} start", f"{command} {_TRIGGER}"
-    module, name = _application(project)
+    module, name, extension, choices = _application(project)
     match project.framework:
         case Framework.DJANGO:
             manage = "python manage.py"
@@ -80,34 +115,56 @@ def _steps(project: Project, command: str) -> _Steps:
                 f"{manage} soundpost {_TRIGGER}",
             )
         case Framework.FLASK:
-            flask = "flask" if module in ("app", "wsgi") else f"flask --app {module}"
+            place = f"{module}:{name}" if name == _NAME else module
+            flask = "flask" if place in ("app", "wsgi") else f"flask --app {place}"
             return _Steps(
-                (f"{flask} soundpost start", f"{flask} run"),
+                (f"{flask} soundpost start", f"{flask} run", *choices),
                 ("{{ soundpost(libraries=True) }}", _LISTEN),
                 f"{flask} soundpost {_TRIGGER}",
             )
         case Framework.QUART:
             quart = f"quart --app {module}:{name} run"
-            return _Steps((start, quart), ("{{ soundpost(libraries=True) }}", _LISTEN), send)
+            return _Steps((start, quart, *choices), ("{{ soundpost(libraries=True) }}", _LISTEN), send)
         case Framework.LITESTAR:
-            return _Steps((start, f"litestar --app {module}:{name} run"), (), send)
+            return _Steps((start, f"litestar --app {module}:{name} run", *choices), (), send)
         case _:
-            page = ("{{ sp.echo_script(request, libraries=True) }}", _LISTEN)
-            return _Steps((start, f"uvicorn {module}:{name} --reload"), page, send)
+            page = (f"{{{{ {extension}.echo_script(request, libraries=True) }}}}", _LISTEN)
+            return _Steps((start, f"uvicorn {module}:{name} --reload", *choices), page, send)
 
 
-def _application(project: Project) -> tuple[str, str]:
-    """Return the dotted module and the variable of the application."""
+def _application(project: Project) -> _Application:
     if not project.files or project.framework is Framework.DJANGO:
-        return "main", "app"
-    path = project.files[0].relative_to(project.directory).with_suffix("")
-    parts = path.parts[:-1] if path.name == "__init__" else path.parts
-    return ".".join(parts) or "app", _variable(project.files[0], project.framework)
+        return _Application()
+    candidates = [_read(path, project) for path in (project.files[0], *project.rivals)]
+    candidates = [each for each in candidates if each.has_extension] or candidates
+    first = candidates[0]
+    if len(candidates) > 1:
+        modules = " or ".join(each.module for each in candidates)
+        return _Application(_MODULE, "app", first.extension, (f"# {_MODULE} is {modules}: the one that you serve",))
+    if len(first.names) > 1:
+        names = " or ".join(first.names)
+        return _Application(first.module, _NAME, first.extension, (f"# {_NAME} is {names}: the one that you serve",))
+    return _Application(first.module, next(iter(first.names), "app"), first.extension)
 
 
-def _variable(path: Path, framework: Framework) -> str:
+def _read(path: Path, project: Project) -> _Module:
+    place = path.relative_to(project.directory).with_suffix("")
+    parts = place.parts[:-1] if place.name == "__init__" else place.parts
+    module = ".".join(parts) or "app"
     try:
-        found = applications(PythonSource.read(path).tree)
+        tree = PythonSource.read(path).tree
     except UneditableError:
-        return "app"
-    return next((each.name for each in found if each.framework is framework and each.name), "app")
+        return _Module(module, ("app",), "sp", has_extension=False)
+    names = tuple(each.name for each in applications(tree) if each.framework is project.framework and each.name)
+    has_extension = f"soundpost.{project.framework.value}" in imported_modules(tree)
+    return _Module(module, names, _extension(tree) or free_name(tree, "sp"), has_extension)
+
+
+def _extension(tree: ast.Module) -> str:
+    """Return the variable of ``Soundpost(…)`` or ``Soundpost.from_env()``; empty without one."""
+    for statement in tree.body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign) and isinstance(statement.value, ast.Call):
+            called = dotted_name(statement.value.func) or ""
+            if called.partition(".")[0].rstrip("_") == "Soundpost":
+                return next(iter(targets(statement)), "")
+    return ""

@@ -81,6 +81,10 @@ def _notes(project: Project) -> list[str]:
     for name in ("soundpost.py", "soundpost/__init__.py"):
         if (project.directory / name).exists():
             notes.append(f"{name} hides the package of the same name from your code: give it another name")
+    for path, reason in project.unread[:1]:
+        notes.append(
+            f"{shown(path, project.directory)} could not be read, as {reason}: correct it, and call init again"
+        )
     for sign in project.others[:1]:
         notes.append(
             f"{sign.framework.display_name} is here too, in {shown(sign.path, project.directory)}: "

@@ -11,7 +11,7 @@ from typing import Final
 from soundpost.errors import ConfigurationError
 from soundpost.tools.setup.applications import PACKAGES, applications
 from soundpost.tools.setup.frameworks import Framework
-from soundpost.tools.setup.search import files_below, modules_with, read_small
+from soundpost.tools.setup.search import UnreadModule, files_below, modules_with, read_small
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Project:
     files: tuple[Path, ...] = ()
     others: tuple[Sign, ...] = ()
     """Signs of other frameworks, further below."""
+    unread: tuple[UnreadModule, ...] = ()
+    """Modules that cannot be parsed, and are likelier to have the application than the files found."""
 
     @property
     def rivals(self) -> tuple[Path, ...]:
@@ -50,7 +52,8 @@ def find_project(directory: Path, wanted: Framework | None = None) -> Project:
     """
     if wanted is Framework.NONE:
         return Project(wanted, directory)
-    signs = list(_signs(directory))
+    unread: list[UnreadModule] = []
+    signs = list(_signs(directory, unread))
     if wanted is None:
         nearest = min((sign.depth for sign in signs), default=0)
         kinds = sorted({sign.framework for sign in signs if sign.depth == nearest})
@@ -64,16 +67,23 @@ def find_project(directory: Path, wanted: Framework | None = None) -> Project:
         top = own[0].path.parent if own else directory
         return Project(wanted, top, tuple(sign.path for sign in own[:1]), others)
     paths = sorted((sign.path for sign in own), key=_likelihood)
-    return Project(wanted, _import_folder(paths[0], directory) if paths else directory, tuple(paths), others)
+    unread = [each for each in unread if not paths or _likelihood(each.path)[:2] < _likelihood(paths[0])[:2]]
+    return Project(
+        wanted,
+        _import_folder(paths[0], directory) if paths else directory,
+        tuple(paths),
+        others,
+        tuple(sorted(unread, key=lambda each: _likelihood(each.path))),
+    )
 
 
-def _signs(directory: Path) -> Iterator[Sign]:
+def _signs(directory: Path, unread: list[UnreadModule]) -> Iterator[Sign]:
     for found in files_below(directory):
         if found.path.name == "manage.py" and b"DJANGO_SETTINGS_MODULE" in read_small(found.path):
             yield Sign(Framework.DJANGO, found.path, found.depth)
         elif found.path.name == "composer.json" and _is_laravel(found.path):
             yield Sign(Framework.LARAVEL, found.path, found.depth)
-    for found, source in modules_with(directory, *PACKAGES):
+    for found, source in modules_with(directory, *PACKAGES, unread=unread):
         for framework in sorted({application.framework for application in applications(source.tree)}):
             yield Sign(framework, found.path, found.depth)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections import deque
 from collections.abc import Iterator
@@ -26,6 +27,13 @@ class FoundFile(NamedTuple):
 
     path: Path
     depth: int
+
+
+class UnreadModule(NamedTuple):
+    """A module that cannot be parsed, and the reason: ``it has a syntax error in line 2``."""
+
+    path: Path
+    reason: str
 
 
 def files_below(directory: Path) -> Iterator[FoundFile]:
@@ -56,16 +64,23 @@ def python_files(directory: Path) -> Iterator[FoundFile]:
             yield found
 
 
-def modules_with(directory: Path, *words: str) -> Iterator[tuple[FoundFile, PythonSource]]:
-    """Yield the modules of a project that have one of the words; modules that Python cannot parse are left out."""
+def modules_with(
+    directory: Path, *words: str, unread: list[UnreadModule] | None = None
+) -> Iterator[tuple[FoundFile, PythonSource]]:
+    """Yield the modules of a project that have one of the words.
+
+    Modules that Python cannot parse are left out; those that import from one of the words are added to ``unread``.
+    """
+    imports = re.compile(rb"^\s*(?:from|import)\s+(?:%s)\b" % b"|".join(word.encode() for word in words), re.MULTILINE)
     wanted = [word.encode() for word in words]
     for found in python_files(directory):
         data = read_small(found.path)
         if any(word in data for word in wanted):
             try:
                 yield found, PythonSource(data)
-            except UneditableError:
-                continue
+            except UneditableError as error:
+                if unread is not None and imports.search(data):
+                    unread.append(UnreadModule(found.path, str(error)))
 
 
 def read_small(path: Path) -> bytes:
