@@ -193,6 +193,23 @@ def test_credentials_of_the_environment_or_of_env_are_enough(
     assert not (command_line.directory / "soundpost.toml").exists()
 
 
+@pytest.mark.parametrize("place", [".env", "the environment"])
+def test_a_file_without_an_app_gets_none_beside_other_credentials(
+    command_line: CommandLine, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"SOUNDPOST_APP_ID": "77", "SOUNDPOST_APP_KEY": "key-77", "SOUNDPOST_APP_SECRET": "hush-77"}
+    if place == ".env":
+        (command_line.directory / ".env").write_text("".join(f"{name}={value}\n" for name, value in values.items()))
+    for name, value in values.items() if place != ".env" else ():
+        monkeypatch.setenv(name, value)
+    file = command_line.directory / "soundpost.toml"
+    file.write_text("[server]\nport = 9000\n")
+    result = command_line.run("init")
+    assert result.exit_code == 0
+    assert result.stderr == f"note: {place} (app 77) has credentials already, so soundpost.toml needs no app\n"
+    assert file.read_text() == "[server]\nport = 9000\n"
+
+
 # A project
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soundpost.config import load
-from soundpost.environment.toml_document import FILE_NAME
+from soundpost.environment.toml_document import FILE_NAME, is_file, read_toml
 from soundpost.errors import ConfigurationError
 from soundpost.tools.setup.application_files import plan_application
 from soundpost.tools.setup.changes import Changes
@@ -44,7 +44,8 @@ def plan_setup(project: Project, *, replace: bool = False) -> Setup:
         changes.files += [file] if file is not None else []
         changes.add(plan_gitignore(path))
     else:
-        changes.notes.append(f"{place} has credentials already, so no {FILE_NAME} is needed")
+        rest = f"{FILE_NAME} needs no app" if path.exists() else f"no {FILE_NAME} is needed"
+        changes.notes.append(f"{place} has credentials already, so {rest}")
     if project.framework is Framework.DJANGO:
         changes.add(plan_django(project))
     elif project.framework is not Framework.NONE:
@@ -57,15 +58,14 @@ def _other_place(project: Project, path: Path) -> str:
     """Return the place that has credentials already, if that is not the file ``soundpost.toml``; empty without one."""
     if project.framework is Framework.DJANGO and credentials_in_settings(project):
         return "settings.SOUNDPOST"
-    if path.exists() or path.is_symlink():
-        return ""
     try:
         loaded = load(environ=os.environ, directory=path.parent)
+        has_apps = is_file(path) and bool(read_toml(path, FILE_NAME).get("apps"))
     except ConfigurationError:
         return ""
-    if loaded.generated:
+    if loaded.generated or has_apps:
         return ""
-    place = shown(path.parent / ".env", project.directory) if loaded.sources else "the environment"
+    place = shown(path.parent / ".env", project.directory) if ".env" in loaded.sources else "the environment"
     return f"{place} (app {loaded.settings.apps[0].id})"
 
 
