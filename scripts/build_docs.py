@@ -5,7 +5,8 @@
 ``setup.py`` takes the README for PyPI from here, where its links lead to the site.
 
 On GitHub the pages link to files beside ``docs/``, such as the changelog, and the site needs all pages in one folder.
-So the pages are copied, and their links are changed to where the copies are.
+So the pages are copied, and their links are changed to where the copies are. Links to other files of the repository,
+such as the code of an example, lead to GitHub.
 """
 
 from __future__ import annotations
@@ -65,8 +66,7 @@ def pages() -> dict[Path, Path]:
 
 def readme_for_pypi() -> str:
     """Return ``README.md`` with links to the site in place of links to files of the repository."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    site, places = project["urls"]["Documentation"], pages()
+    site, places = _urls()["Documentation"], pages()
 
     def link(found: re.Match[str]) -> str:
         return f"{found[1]}{site}{address(places[ROOT / found[2]])}{found[3]}"
@@ -82,11 +82,20 @@ def address(place: Path) -> str:
     return f"{folder.as_posix()}/" if folder.name else ""
 
 
+def _urls() -> dict[str, str]:
+    """Return the addresses of the project."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    urls: dict[str, str] = project["urls"]
+    return urls
+
+
 def _linked(source: Path, places: dict[Path, Path]) -> str:
     def link(found: re.Match[str]) -> str:
         file = Path(os.path.normpath(source.parent / found[2]))
         if file not in places:
-            return found[0]
+            kind = "tree" if file.is_dir() else "blob"
+            on_github = f"{found[1]}{_urls()['Source']}/{kind}/main/{file.relative_to(ROOT).as_posix()}{found[3]}"
+            return on_github if file.exists() else found[0]  # Zensical names what is nowhere
         return f"{found[1]}{os.path.relpath(places[file], places[source].parent)}{found[3]}"
 
     return _with_links(source.read_text(encoding="utf-8"), link)

@@ -63,6 +63,29 @@ def test_the_pages_load_nothing_from_other_sites(site: Path) -> None:
     assert [page for page in site.rglob("*.css") if re.search(r"url\(['\"]?https?:|@import", page.read_text())] == []
 
 
+def test_no_link_of_a_page_leads_nowhere(site: Path) -> None:
+    dead = []
+    for page in site.rglob("*.html"):
+        for link in re.findall(r"""<(?:a|img|script)\b[^>]*?\b(?:href|src)=["']?([^"'\s>#?]+)""", page.read_text()):
+            if "://" not in link and not link.startswith(("mailto:", "data:", "/")):
+                target = page.parent / link
+                if not (target / "index.html").is_file() and not target.is_file():
+                    dead.append(f"{page.relative_to(site)}: {link}")
+    assert dead == []
+
+
+def test_links_to_code_lead_to_the_repository(tmp_path: Path) -> None:
+    build_docs().collect(tmp_path / "docs")
+    targets = {
+        link
+        for page in (tmp_path / "docs/examples").glob("*.md")
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+    }
+    assert "https://github.com/soundpost/soundpost/blob/main/examples/fastapi_orders/shop.py" in targets
+    beside = {link.partition("#")[0] for link in targets if "://" not in link}
+    assert [link for link in beside if not (tmp_path / "docs/examples" / link).exists()] == []
+
+
 def test_one_address_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (configuration()["site_url"], project["urls"]["Documentation"]) == (SITE, SITE)
