@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,10 +70,8 @@ def test_an_order_is_shipped(folder: Path, application: str) -> None:
 
 @pytest.mark.parametrize("application", ["orders", "orders_sync"])
 def test_an_event_waits_for_the_commit(folder: Path, application: str) -> None:
+    subprocess.run([sys.executable, "create_tables.py"], cwd=folder, check=True)
     engine = create_engine(f"sqlite:///{folder}/orders.db")
-    with engine.begin() as connection:
-        connection.execute(text("create table orders (id integer primary key, status text)"))
-        connection.execute(text("insert into orders values (7, 'new')"))
     with running_server() as server, server.connect() as asking, server.connect() as other:
         environ = {**ENVIRON, "SOUNDPOST_PORT": str(server.port)}
         with running_uvicorn(f"{application}:app", environ) as site:
