@@ -77,8 +77,8 @@ def test_the_page_has_every_command(project: Path) -> None:
 
 
 def test_the_sdk_s_examples_publish(tmp_path: Path) -> None:
-    app = msgspec.structs.replace(DEFAULT_APP, key="your-app-key", secret="your-app-secret")
-    with running_server(apps=[app]) as server, server.connect() as listener:
+    app = msgspec.structs.replace(DEFAULT_APP, id="your-app-id", key="your-app-key", secret="your-app-secret")
+    with running_server(apps=[app]) as server, server.connect(app.id) as listener:
         listener.subscribe("orders")
         for number, code in enumerate(blocks("docs/pusher-sdk.md", "python"), 7):
             done = run(tmp_path, "-c", code.replace("8080", str(server.port)))

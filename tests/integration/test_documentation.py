@@ -79,7 +79,7 @@ def test_pages_name_no_unknown_variable() -> None:
 
 
 def test_the_code_of_the_migration_pages_runs(server: RunningServer, tmp_path: Path) -> None:
-    app = {"your-app-key": "app-key", "your-app-secret": "app-secret", "8080": str(server.port)}
+    app = {"your-app-id": "1", "your-app-key": "app-key", "your-app-secret": "app-secret", "8080": str(server.port)}
     with newcomer(tmp_path) as person, server.connect() as client:
         client.subscribe("orders")
         for page in sorted(INDEX.parent.glob("migration/*.md")):
