@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -67,11 +70,12 @@ def test_a_page_that_vite_builds(framework: str, sections: list[str], browser: B
 def test_the_prices_of_a_script_arrive(browser: Browser, person: Newcomer) -> None:
     set_up, prices, start, listen = blocks_of(DOCS / "quickstart/script.md")[:4]
     person.follow(set_up, prices, start)
-    person.write(
-        listen._replace(
-            text=listen.text.replace("your-app-key", person.app()["key"]).replace("8080", str(person.realtime))
-        )
-    )
+    placeholder = listen._replace(text=listen.text.replace("8080", str(person.realtime)))
+    person.write(placeholder)
+    arguments = [sys.executable, "listen.py"]
+    done = subprocess.run(arguments, cwd=person.folder, env=person.environ, capture_output=True, text=True, check=False)
+    assert re.fullmatch("Application does not exist: no app has the key 'your-app-key' .*\n", done.stderr)
+    person.write(placeholder._replace(text=placeholder.text.replace("your-app-key", person.app()["key"])))
     lines = person.lines("python", "-u", "listen.py")
     assert next(lines).startswith("PriceTick {'symbol': 'EURUSD', 'bid': 1.08")
 

@@ -26,7 +26,7 @@ from support.harness import until
 from support.redis_process import free_port
 
 PACKAGES: Final = Path(__file__).parents[1] / "clients/node_modules"
-_INSTALLS: Final = re.compile(r"mkdir |python3 -m venv |\. \.venv/|pip install |npm (?:init|install) ")
+_INSTALLS: Final = re.compile(r"mkdir |cd live$|python3 -m venv |\. \.venv/|pip install |npm (?:init|install) ")
 _REALTIME: Final = re.compile(r"(?:(?:python manage\.py|flask) )?soundpost start\b")
 _SITES: Final = {
     "python manage.py runserver": "python manage.py runserver --noreload 127.0.0.1:{port}",
