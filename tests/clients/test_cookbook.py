@@ -171,10 +171,14 @@ def test_one_application_sends_to_several_apps(
         heard = [client.subscribe(channel) for client in clients]
         person.type("python send.py")
         assert [subscription.next(timeout=20).data for subscription in heard] == [told] * len(keys)
+        for block in blocks.values():
+            if block.language == "sh":  # how many old pages are open
+                person.follow(block)
+                assert "app 1: 1 connection" in person.shown
 
 
 def test_a_new_secret_is_valid_at_once_and_nobody_is_disconnected(person: Newcomer) -> None:
-    (reload,) = [block for block in blocks_of(COOKBOOK / "rotate-a-key.md") if block.language == "sh"]
+    (reload,) = blocks_of(COOKBOOK / "rotate-a-key.md", "A new secret, at once")
     person.type("soundpost init")
     person.type("soundpost start")
     old = person.backend()
