@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -67,7 +68,7 @@ def _not_running(name: str) -> str:
     from soundpost.server.processes.control_client import running_servers
 
     running = running_servers()
-    is_root = os.geteuid() == 0
+    is_root = sys.platform != "win32" and os.geteuid() == 0
     said = [f"{in_words(name)} does not run{'' if is_root else ' as this user'}: start it"]
     if not is_root:
         said.append(f"A server of another user answers to that user and to root: sudo {soundpost_command()} status")

@@ -82,14 +82,12 @@ def _user_of_workers(proc: Path) -> str:
 
 def user_of(name: str) -> UserGroups | None:
     """Return a user of this machine by its name; None without one."""
-    if sys.platform == "win32":
-        return None
-    try:
-        entry = pwd.getpwnam(name)
-    except KeyError:
-        return None
-    groups = {group.gr_gid for group in grp.getgrall() if name in group.gr_mem}
-    return UserGroups(name, entry.pw_uid, frozenset({entry.pw_gid, *groups}))
+    if sys.platform != "win32":
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            groups = {group.gr_gid for group in grp.getgrall() if name in group.gr_mem}
+            return UserGroups(name, entry.pw_uid, frozenset({entry.pw_gid, *groups}))
+    return None
 
 
 def user_of_process(process: int) -> str:
