@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from soundpost.config.settings import Settings
-from soundpost.tools.deploy.certificates import renewal_steps
-from soundpost.tools.deploy.nginx_steps import RELOAD
-from soundpost.tools.deploy.plan import DeployPlan
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.faults.connection import RENEWED
 from soundpost.tools.doctor.findings import FaultFound
@@ -41,11 +38,20 @@ def with_renewed_file(found: FaultFound, plan: CheckPlan, base_url: BaseUrl) -> 
     newer = [each for each in _files(base_url.host, plan) if each.until > max(str(found.facts["date"]), today)]
     if not newer:
         return found
-    deploy_plan = DeployPlan(settings=plan.settings or Settings(), server_name=base_url.host)
-    steps = renewal_steps(deploy_plan, RELOAD, plan.letsencrypt)
+    steps = _renewal_steps(plan, base_url.host)
     hook = f" No hook tells Nginx about renewals; this command adds one: {steps[-1]}." if steps else ""
     facts = {**found.facts, "file": newer[0].path, "until": newer[0].until, "hook": hook}
     return FaultFound(found.code, RENEWED, **facts)
+
+
+def _renewal_steps(plan: CheckPlan, name: str) -> list[str]:
+    """Return the commands that certbot lacks to renew a site's certificate."""
+    # Not on Windows, where the doctor runs, but no server is deployed.
+    from soundpost.tools.deploy.certificates import renewal_steps
+    from soundpost.tools.deploy.nginx_steps import RELOAD
+    from soundpost.tools.deploy.plan import DeployPlan
+
+    return renewal_steps(DeployPlan(settings=plan.settings or Settings(), server_name=name), RELOAD, plan.letsencrypt)
 
 
 def _files(name: str, plan: CheckPlan) -> Iterator[CertificateFile]:

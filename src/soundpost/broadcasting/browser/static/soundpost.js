@@ -24,7 +24,7 @@
         });
         connection.bind('error', (event) => {
             const data = (event && (event.data || (event.error && event.error.data))) || {};
-            if (reported || !(data.code >= 4000 && data.code < 4100)) return;
+            if (reported || Math.floor(data.code / 100) !== 40) return;
             reported = true;
             const port = settings.forceTLS ? settings.wssPort : settings.wsPort;
             const hint =
