@@ -16,10 +16,10 @@ SECRET: Final = "river-8-lantern"
 APP: Final = f'[[apps]]\nid = "1"\nkey = "key-1"\nsecret = "{SECRET}"\n'
 CREDENTIALS: Final = f"SOUNDPOST_APP_ID=1\nSOUNDPOST_APP_KEY=key-1\nSOUNDPOST_APP_SECRET={SECRET}\n"
 AHEAD: Final = (
-    "import sys, time; real = time.time; time.time = lambda: real() + 3600; "
+    "import sys, time; real = time.time; time.time = lambda: real() + 3650; "
     "sys.argv[0] = 'soundpost'; from soundpost.tools.cli.app import main; main()"
 )
-"""The command line in a process whose clock is an hour ahead."""
+"""The command line in a process whose clock is an hour and 50 s ahead: "36…" s also after a slow request."""
 
 
 class Verdict(NamedTuple):
