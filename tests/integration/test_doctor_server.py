@@ -328,7 +328,7 @@ def test_what_a_proxy_changed_is_told(on: Stage) -> None:
 
 
 def test_the_skew_of_the_clock_is_measured(on: Stage) -> None:
-    (step,) = examined(both(place(on.server.port), clock=lambda: time.time() + 3600)).faults
+    (step,) = examined(both(place(on.server.port), clock=lambda: time.time() + 3650)).faults
     assert "is ahead of that of the server by 36" in step.message
 
 
