@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import pytest
 
 from support.cli_process import TIMEOUT, Shell, shell
 from support.configuration import APP_TABLE
+from support.redis_process import free_port
 
 
 @pytest.fixture(name="sh")
@@ -31,12 +31,6 @@ def configure(sh: Shell, text: str = CONFIGURATION) -> None:
     file = sh.directory / "soundpost.toml"
     file.write_text(text)
     file.chmod(0o600)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_the_printed_command_sends_an_event_from_a_second_shell(sh: Shell) -> None:
