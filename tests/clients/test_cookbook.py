@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Final
 
 import httpx
@@ -13,11 +10,21 @@ import pytest
 
 from soundpost.client import SyncClient
 from soundpost.pusher import PusherError
-from support.browser import Browser, Page
-from support.newcomer import PACKAGES, Newcomer, blocks_of, newcomer
-from support.pages import DOCS
+from support.browser import Browser
+from support.newcomer import Newcomer, blocks_of
+from support.recipes import (
+    COOKBOOK,
+    buy_one_of_three,
+    come_back,
+    copy_htmx,
+    lose_the_server,
+    person,
+    post_expired_token,
+    see_people_come_and_leave,
+)
 
-COOKBOOK: Final = DOCS / "cookbook"
+__all__ = ["person"]
+
 TWO_KEYS: Final = """
 [[apps]]
 id = "1"
@@ -31,23 +38,11 @@ secret = "${NEW_SECRET}"
 """
 
 
-@pytest.fixture
-def person(tmp_path: Path, browser: Browser) -> Iterator[Newcomer]:
-    with newcomer(tmp_path / "recipe") as found:
-        yield found
-        browser.reset()
-
-
 def cook(person: Newcomer, recipe: str) -> None:
     """Copy the files of a recipe that is a Flask application, and start it as the cookbook says."""
     files = [block for block in blocks_of(COOKBOOK / recipe) if block.place == "app.py" or block.language == "html"]
     assert files
     person.follow(*files, *blocks_of(COOKBOOK / "README.md", "In Flask"))
-
-
-def come_back(page: Page) -> None:
-    """Tell the page that the network is there again, so that it does not wait before it connects."""
-    page.evaluate("window.dispatchEvent(new Event('online'))")
 
 
 def test_a_notification_reaches_its_user_alone(browser: Browser, person: Newcomer) -> None:
@@ -62,14 +57,7 @@ def test_a_notification_reaches_its_user_alone(browser: Browser, person: Newcome
 
 def test_people_come_online_and_leave(browser: Browser, person: Newcomer) -> None:
     cook(person, "who-is-online.md")
-    ann = browser.open(f"{person.url}/login/ann", profile="ann")
-    ann.shows("#online li", "ann")
-    bob = browser.open(f"{person.url}/login/bob", profile="bob")
-    bob.count("#online li", 2)
-    ann.count("#online li", 2)
-    assert ann.texts("#online li") == ["ann", "bob"]
-    bob.close()
-    ann.count("#online li", 1)
+    see_people_come_and_leave(lambda name: browser.open(f"{person.url}/login/{name}", profile=name))
 
 
 def test_who_types_is_seen_by_the_others(browser: Browser, person: Newcomer) -> None:
@@ -103,33 +91,14 @@ def test_every_subscription_gets_a_new_token(browser: Browser, person: Newcomer)
     for command in ("soundpost init", "soundpost start", "uvicorn main:app --reload"):
         person.type(command)
     page = browser.open(person.url)
-    page.shows("#state", "subscribed")
-    person.backend().trigger("private-inbox.ann", "Mail", {"subject": "Hello"})
-    page.shows("#state", "Hello")
-    person.type(person.end_realtime())
-    come_back(page)
-    page.shows("#state", "subscribed")
-    asked = [each for each in browser.traffic() if each["url"].endswith("/token") and each.get("status") == 200]
-    assert len(asked) == 2
-    refused = httpx.post(
-        f"{person.url}/broadcasting/auth",
-        headers={"Authorization": "Bearer ann:1:00", "Sec-Fetch-Site": "same-origin"},
-        data={"socket_id": "1.2", "channel_name": "private-inbox.ann"},
-    )
-    assert refused.status_code == 403
+    lose_the_server(browser, person, page)
+    assert post_expired_token(person, {"Sec-Fetch-Site": "same-origin"}) == 403
 
 
 def test_htmx_fetches_again_when_the_event_comes(browser: Browser, person: Newcomer) -> None:
-    (person.folder / "static").mkdir(parents=True)
-    shutil.copy(PACKAGES / "htmx.org/dist/htmx.min.js", person.folder / "static")
+    copy_htmx(person.folder / "static")
     cook(person, "htmx.md")
-    buyer, other = (browser.open(person.url) for _ in range(2))
-    person.wait_for_subscribers("stock", 2)
-    buyer.click("button")
-    for page in (buyer, other):
-        page.shows("#stock", "2 left")
-    fetched = [each for each in browser.traffic() if each["url"].endswith("/stock") and each.get("status") == 200]
-    assert len(fetched) == 1  # the buyer's window is left out
+    buy_one_of_three(browser, person)
 
 
 def test_a_job_shows_how_far_it_is(browser: Browser, person: Newcomer) -> None:

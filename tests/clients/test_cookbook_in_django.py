@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Final
 
 import httpx
 import pytest
 
 from support.browser import Browser, Page
-from support.newcomer import PACKAGES, PASSWORD, Block, Newcomer, blocks_of, newcomer
+from support.newcomer import PASSWORD, Block, Newcomer, blocks_of
 from support.pages import DOCS
+from support.recipes import (
+    COOKBOOK,
+    buy_one_of_three,
+    copy_htmx,
+    lose_the_server,
+    person,
+    post_expired_token,
+    see_people_come_and_leave,
+)
 
-COOKBOOK: Final = DOCS / "cookbook"
+__all__ = ["person"]
+
 TAGS: Final = "{% load soundpost %}{% soundpost libraries=True %}"
 VIEWS: Final = """
 from django.http import HttpResponse
@@ -26,13 +34,6 @@ urlpatterns = [
     path("goal", lambda request: HttpResponse()),
 ]
 """
-
-
-@pytest.fixture
-def person(tmp_path: Path, browser: Browser) -> Iterator[Newcomer]:
-    with newcomer(tmp_path / "recipe") as found:
-        yield found
-        browser.reset()
 
 
 @pytest.fixture
@@ -81,28 +82,13 @@ def test_people_come_online_and_leave(browser: Browser, project: Newcomer) -> No
     old = "{{ soundpost(libraries=True) }}"
     page = page_of("who-is-online.md", "templates/home.html", "shop/templates/shop/home.html", {old: TAGS})
     cook(project, "who-is-online.md", page)
-    ann = log_in(browser, project, "ann")
-    ann.shows("#online li", "ann")
-    bob = log_in(browser, project, "bob")
-    bob.count("#online li", 2)
-    ann.count("#online li", 2)
-    assert ann.texts("#online li") == ["ann", "bob"]
-    bob.close()
-    ann.count("#online li", 1)
+    see_people_come_and_leave(lambda name: log_in(browser, project, name))
 
 
 def test_htmx_sends_the_token_and_fetches_again(browser: Browser, project: Newcomer) -> None:
-    static = project.folder / "shop/static/shop"
-    static.mkdir(parents=True)
-    shutil.copy(PACKAGES / "htmx.org/dist/htmx.min.js", static)
+    copy_htmx(project.folder / "shop/static/shop")
     cook(project, "htmx.md")
-    buyer, other = (browser.open(project.url) for _ in range(2))
-    project.wait_for_subscribers("stock", 2)
-    buyer.click("button")
-    for page in (buyer, other):
-        page.shows("#stock", "2 left")
-    fetched = [each for each in browser.traffic() if each["url"].endswith("/stock") and each.get("status") == 200]
-    assert len(fetched) == 1  # the buyer's window is left out
+    buy_one_of_three(browser, project)
 
 
 def test_every_subscription_gets_a_new_token(browser: Browser, project: Newcomer) -> None:
@@ -117,21 +103,8 @@ def test_every_subscription_gets_a_new_token(browser: Browser, project: Newcomer
         {"<!-- soundpost -->": TAGS, old: get_token.text},
     )
     cook(project, "expiring-tokens.md", page)
-    ann = log_in(browser, project, "ann")
-    ann.shows("#state", "subscribed")
-    project.backend().trigger("private-inbox.ann", "Mail", {"subject": "Hello"})
-    ann.shows("#state", "Hello")
-    project.type(project.end_realtime())
-    ann.evaluate("window.dispatchEvent(new Event('online'))")
-    ann.shows("#state", "subscribed")
-    asked = [each for each in browser.traffic() if each["url"].endswith("/token") and each.get("status") == 200]
-    assert len(asked) == 2
-    refused = httpx.post(
-        f"{project.url}/broadcasting/auth",
-        headers={"Authorization": "Bearer ann:1:00"},
-        data={"socket_id": "1.2", "channel_name": "private-inbox.ann"},
-    )
-    assert refused.status_code == 403
+    lose_the_server(browser, project, log_in(browser, project, "ann"))
+    assert post_expired_token(project, {}) == 403
 
 
 def test_a_page_of_django_scores_a_goal_with_the_token(browser: Browser, project: Newcomer) -> None:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
-import pytest
-
 from support.browser import Browser
-from support.newcomer import PASSWORD, Newcomer, blocks_of, newcomer
+from support.newcomer import PASSWORD, Newcomer, blocks_of
+from support.newcomer_in_browser import person
 from support.pages import DOCS
+
+__all__ = ["person"]
 
 PAGE: Final = DOCS / "django.md"
 SECTIONS: Final = ("1. Install it", "2. Say what happens", "3. Say who may know", "4. Show it", "5. Start it")
 ADDRESS: Final = "http://127.0.0.1:8000"
 PACKED: Final = "Your order is being packed."
-
-
-@pytest.fixture
-def person(tmp_path: Path, browser: Browser) -> Iterator[Newcomer]:
-    with newcomer(tmp_path / "live") as found:
-        yield found
-        complaints = [each for each in browser.complaints() if "favicon" not in each]
-        browser.reset()
-    assert complaints == []
 
 
 def test_the_shop_of_the_page_is_seen_in_two_windows(browser: Browser, person: Newcomer) -> None:

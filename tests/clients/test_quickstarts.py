@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 
 from support.browser import Browser, Page
-from support.newcomer import Block, Newcomer, blocks_of, newcomer
+from support.newcomer import Block, Newcomer, blocks_of
+from support.newcomer_in_browser import person
 from support.pages import DOCS
+
+__all__ = ["person"]
 
 FRAMEWORKS: Final = ("django", "fastapi", "flask")
 VITE: Final = DOCS / "quickstart/vite.md"
@@ -23,15 +24,6 @@ PAGES: Final = {
     "flask": "templates/notes.html",
 }
 """Files of the page, by framework."""
-
-
-@pytest.fixture
-def person(tmp_path: Path, browser: Browser) -> Iterator[Newcomer]:
-    with newcomer(tmp_path / "live") as found:
-        yield found
-        complaints = [each for each in browser.complaints() if "favicon" not in each]
-        browser.reset()
-    assert complaints == []
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -22,6 +22,10 @@ def secret_in(directory: Path) -> str:
     return load(environ={}, directory=directory).settings.apps[0].secret
 
 
+def refuse_to_write(path: Path, *arguments: object, **more: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
 def test_a_folder_without_framework_gets_a_file_only_its_owner_can_read(command_line: CommandLine) -> None:
     result = command_line.run("init")
     file = command_line.directory / "soundpost.toml"
@@ -331,11 +335,7 @@ def test_a_file_that_cannot_be_written_becomes_lines_to_add(
 ) -> None:
     (command_line.directory / "app.py").write_text(FLASK)
     put = writing._put
-
-    def refuse(path: Path, *arguments: object, **more: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(writing, "_put", refuse)
+    monkeypatch.setattr(writing, "_put", refuse_to_write)
     result = command_line.run("init")
     assert result.exit_code == 0
     assert "Add by hand to app.py, as it cannot be written: Permission denied:" in result.stdout
@@ -516,11 +516,7 @@ def test_laravel_gets_the_lines_that_its_env_lacks(command_line: CommandLine) ->
 
 def test_an_env_that_cannot_be_written_is_not_shown(command_line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
     laravel(command_line.directory, "APP_NAME=Gr\xfc\xdfe\nSTRIPE=hidden\n")
-
-    def refuse(path: Path, *arguments: object, **more: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(writing, "_put", refuse)
+    monkeypatch.setattr(writing, "_put", refuse_to_write)
     result = command_line.run("init")
     assert result.exit_code == 0
     assert "Add by hand to .env, as it cannot be written: Permission denied:" in result.stdout
