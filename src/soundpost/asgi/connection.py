@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from soundpost.core import liveness, oversized, protocol
+from soundpost.core import liveness, oversized, protocol, resumption
 from soundpost.core.connection import Connection
 from soundpost.server.connections.fair_queue import SLICE
 from soundpost.server.runtime import Runtime
@@ -141,6 +141,13 @@ class AsgiConnection(Connection):
             self._waiting.clear()
         finally:
             self._writer = None
+        if self.reading is not None:
+            resumption.read_on(self)
+
+    @property
+    def has_room(self) -> bool:
+        """True if no output waits."""
+        return self._writer is None
 
     # Closing
 

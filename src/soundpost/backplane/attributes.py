@@ -24,12 +24,19 @@ _read_event: Final[Callable[[bytes], _Event]] = reader(_Event)
 
 
 def channel_attributes(
-    name: str, asked: Iterable[str], *, subscriptions: int, users: int, last: bytes | None = None, ttl: int = 0
+    name: str,
+    asked: Iterable[str],
+    *,
+    subscriptions: int,
+    users: int,
+    last: bytes | None = None,
+    ttl: int = 0,
+    position: str | None = None,
 ) -> dict[str, Any]:
     """Return those of the asked attributes that apply to a channel, occupied or not.
 
     ``last`` is the frame of a cache channel's last event, kept for ``ttl`` more seconds. It becomes ``cache``, the JSON
-    of an object; None without an event.
+    of an object; None without an event. ``position`` is the end of the channel's history; None if it keeps none.
     """
     found: dict[str, Any] = {}
     for attribute in asked:
@@ -41,6 +48,8 @@ def channel_attributes(
             found["user_count"] = users
         elif attribute == "cache" and kind_of(name).is_cache:
             found["cache"] = None if last is None else _cached(last, ttl)
+        elif attribute == "position" and position is not None:
+            found["position"] = position
     return found
 
 

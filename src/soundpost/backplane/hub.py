@@ -14,6 +14,7 @@ from soundpost.backplane.hub_messages import (
     ChannelFull,
     EventMessage,
     GetSnapshot,
+    HistoryLost,
     Join,
     KnownRequest,
     Leave,
@@ -141,13 +142,15 @@ class WorkerEnd:
 
     def _join(self, message: Join) -> None:
         newcomer = None if message.user_id is None else Member(message.user_id, message.info)
-        self._registry.join(self, message.app_id, message.channel, newcomer, partial(self._answer, message.number))
+        then = partial(self._answer, message.number)
+        self._registry.join(self, message.app_id, message.channel, newcomer, then, message.history)
 
     def _answer(self, number: int, snapshot: ChannelSnapshot | None) -> None:
         self._send(ChannelFull(number) if snapshot is None else Snapshot(number, *snapshot))
 
     def _get_snapshot(self, message: GetSnapshot) -> None:
-        self._registry.snapshot(message.app_id, message.channel, partial(self._answer, message.number))
+        then = partial(self._answer, message.number)
+        self._registry.snapshot(message.app_id, message.channel, then, message.history)
 
     def _leave(self, message: Leave) -> None:
         self._registry.leave(self, message.app_id, message.channel, message.user_id)
@@ -183,9 +186,15 @@ class WorkerEnd:
         """Tell the worker whether published events reach all nodes there are."""
         self._send(Reachability(reaches_all))
 
-    def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
+    def deliver_event(
+        self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, kept: bool = False
+    ) -> None:
         """Send the worker an event for the channel's subscribers, except one socket."""
-        self._send(EventMessage(app_id, channel, frame, except_socket_id))
+        self._send(EventMessage(app_id, channel, frame, except_socket_id, kept))
+
+    def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
+        """Tell the worker of a gap in a channel's history."""
+        self._send(HistoryLost(app_id, channel, reason, position))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have the worker close all connections of a user."""

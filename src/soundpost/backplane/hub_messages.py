@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.history import HistoryRequest, HistoryState
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import Admission, IdempotencyKey, OutgoingEvent, Query
 from soundpost.log_throttle import MINUTE, LogThrottle
@@ -65,6 +66,7 @@ class Snapshot(_Numbered):
 
     presence: bytes | None
     cached: bytes | None
+    history: HistoryState | None = None
 
 
 class ChannelFull(_Numbered):
@@ -113,6 +115,16 @@ class EventMessage(_Message):
     channel: str
     frame: bytes
     except_socket_id: str | None
+    kept: bool = False
+
+
+class HistoryLost(_Message):
+    """News of a gap in a channel's history; see :meth:`soundpost.core.peers.PeersHandler.lose_history`."""
+
+    app_id: str
+    channel: str
+    reason: str
+    position: str
 
 
 class Observed(_Message):
@@ -162,6 +174,7 @@ class Join(_Numbered):
     channel: str
     user_id: str | int | None
     info: bytes
+    history: HistoryRequest | None = None
 
 
 class GetSnapshot(_Numbered):
@@ -169,6 +182,7 @@ class GetSnapshot(_Numbered):
 
     app_id: str
     channel: str
+    history: HistoryRequest | None = None
 
 
 class Leave(_Message):
@@ -227,6 +241,7 @@ FromHub = (
     | Propagated
     | Reachability
     | EventMessage
+    | HistoryLost
     | Observed
     | Ping
     | Terminate
@@ -236,7 +251,15 @@ FromWorker = (
 )
 Message = FromHub | FromWorker
 
-_SETTINGS: Final = ("Settings", "ServerSettings", "TlsSettings", "ScalingSettings", "AppSettings", "RateLimiting")
+_SETTINGS: Final = (
+    "Settings",
+    "ServerSettings",
+    "TlsSettings",
+    "ScalingSettings",
+    "AppSettings",
+    "HistorySettings",
+    "RateLimiting",
+)
 
 
 def checksum(messages: Any) -> int:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
+
+import msgspec
 
 from soundpost.backplane.hub_messages import (
     Admit,
@@ -13,6 +16,7 @@ from soundpost.backplane.hub_messages import (
     ChannelFull,
     EventMessage,
     GetSnapshot,
+    HistoryLost,
     Join,
     KnownRequest,
     Leave,
@@ -30,16 +34,22 @@ from soundpost.backplane.hub_messages import (
     Terminate,
 )
 from soundpost.backplane.publish_barrier import PublishBarrier
+from soundpost.core.history import HistoryPage, HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import (
     Admission,
     ChannelSnapshot,
+    HistoryQuery,
     IdempotencyKey,
     OutgoingEvent,
     PeersHandler,
     Query,
     Reception,
 )
+
+
+def _take_page(then: Callable[[HistoryPage], None], answer: Any) -> None:
+    then(msgspec.convert(answer, HistoryPage))
 
 
 class HubPeers:
@@ -71,18 +81,29 @@ class HubPeers:
         self._send(Release(app_id, address))
 
     def join(
-        self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]
+        self,
+        app_id: str,
+        channel: str,
+        newcomer: Member | None,
+        then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None = None,
     ) -> None:
         """Count a subscription."""
         number = self._ask(then)
         if newcomer is None:
-            self._send(Join(number, app_id, channel, None, b""))
+            self._send(Join(number, app_id, channel, None, b"", history))
         else:
-            self._send(Join(number, app_id, channel, newcomer.user_id, newcomer.info_json))
+            self._send(Join(number, app_id, channel, newcomer.user_id, newcomer.info_json, history))
 
-    def snapshot(self, app_id: str, channel: str, then: Callable[[ChannelSnapshot], None]) -> None:
+    def snapshot(
+        self,
+        app_id: str,
+        channel: str,
+        then: Callable[[ChannelSnapshot], None],
+        history: HistoryRequest | None = None,
+    ) -> None:
         """Read the state that a subscriber of the channel is sent."""
-        self._send(GetSnapshot(self._ask(then), app_id, channel))
+        self._send(GetSnapshot(self._ask(then), app_id, channel, history))
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
         """Stop counting a subscription."""
@@ -110,6 +131,8 @@ class HubPeers:
         self._send(PublishOnce(number, app_id, key, events))
 
     def _deliver(self, app_id: str, event: OutgoingEvent) -> None:
+        if event.id is not None:  # the hub has sent it, with its position
+            return
         self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
 
     def after_publishes(self, then: Callable[[], None]) -> None:
@@ -122,6 +145,8 @@ class HubPeers:
 
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
         """Have the hub answer a query."""
+        if isinstance(query, HistoryQuery):
+            then = partial(_take_page, then)
         self._send(Ask(self._ask(then), query))
 
     def _ask(self, then: Callable[[Any], None]) -> int:
@@ -137,7 +162,9 @@ class HubPeers:
     def handle(self, message: Message) -> None:
         """Handle a message from the hub."""
         if isinstance(message, EventMessage):
-            self._node.deliver_event(message.app_id, message.channel, message.frame, message.except_socket_id)
+            self._node.deliver_event(
+                message.app_id, message.channel, message.frame, message.except_socket_id, message.kept
+            )
         elif isinstance(message, Published):
             self._waiting.pop(message.number)(None)
             if message.propagated:
@@ -145,7 +172,7 @@ class HubPeers:
         elif isinstance(message, Propagated):
             self._barrier.end()
         elif isinstance(message, Snapshot):
-            self._waiting.pop(message.number)(ChannelSnapshot(message.presence, message.cached))
+            self._waiting.pop(message.number)(ChannelSnapshot(message.presence, message.cached, message.history))
         elif isinstance(message, ChannelFull):
             self._waiting.pop(message.number)(None)
         elif isinstance(message, Admitted):
@@ -159,6 +186,8 @@ class HubPeers:
             self.reaches_all = message.reaches_all
         elif isinstance(message, Terminate):
             self._node.terminate(message.app_id, message.user_id)
+        elif isinstance(message, HistoryLost):
+            self._node.lose_history(message.app_id, message.channel, message.reason, message.position)
         elif isinstance(message, Observed):
             self._node.observe(message.event)
         elif isinstance(message, Ping):

@@ -9,6 +9,7 @@ from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.members import Members
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.history import HistoryRules
 from soundpost.core.peers import PeersHandler
 from soundpost.wire.channel_names import kind_of
 
@@ -60,6 +61,7 @@ class AppEntry:
 
     def __init__(self, app: AppSettings, clock: Callable[[], float]) -> None:
         self.app = app
+        self.history_rules = HistoryRules(app.history)
         self.connections: dict[PeersHandler, int] = {}
         """Number of connections by node."""
         self.addresses = Addresses()
@@ -68,3 +70,8 @@ class AppEntry:
         self.cache = EventCache(clock)
         self.counts_due: set[ChannelEntry] = set()
         """Large channels whose subscription count changed since the last announcement."""
+
+    def configure(self, app: AppSettings) -> None:
+        """Take other settings."""
+        self.app = app
+        self.history_rules = HistoryRules(app.history)

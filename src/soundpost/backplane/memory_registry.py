@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from soundpost.backplane.attributes import channel_attributes, json_members
+from soundpost.backplane.history_store import HistoryStore
 from soundpost.backplane.memory_channels import AppEntry, ChannelEntry, Share
 from soundpost.backplane.registry import COUNT_AT_ONCE, Load
 from soundpost.backplane.slices import at_once, json_in_slices
+from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.observer_events import (
     ChannelOccupied,
@@ -30,6 +33,8 @@ from soundpost.core.peers import (
     ChannelSnapshot,
     ChannelsQuery,
     ConnectionsQuery,
+    HistoryDeletion,
+    HistoryQuery,
     OutgoingEvent,
     PeersHandler,
     Query,
@@ -51,12 +56,16 @@ class MemoryRegistry:
         apps: Iterable[AppSettings],
         *,
         max_connections: int | None = None,
+        history: HistoryStore | None = None,
         clock: Callable[[], float] = time.monotonic,
         call_soon: CallSoon = at_once,
     ) -> None:
         self._call_soon = call_soon
         self._clock = clock
         self._apps = {app.id: AppEntry(app, clock) for app in apps}
+        self.history = history or HistoryStore(ServerSettings().max_history_size)
+        for app in self._apps.values():
+            self.history.configure(app.app.id, app.app.max_history_size)
         self._max_connections = max_connections
         self._connections = 0
         self._nodes: dict[PeersHandler, None] = {}
@@ -70,7 +79,14 @@ class MemoryRegistry:
             if entry is None:
                 self._apps[app.id] = AppEntry(app, self._clock)
             else:
-                entry.app = app
+                changed = entry.app.history != app.history
+                entry.configure(app)
+                if changed:
+                    kept = self.history.channels_of(app.id)
+                    self.history.forget_channels(
+                        app.id, [name for name in kept if entry.history_rules.of(name) is None]
+                    )
+            self.history.configure(app.id, app.max_history_size)
 
     def load(self) -> dict[str, Load]:
         """Return the load of each app, by app id."""
@@ -131,6 +147,7 @@ class MemoryRegistry:
         name: str,
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None = None,
     ) -> None:
         """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full."""
         entry = self._apps[app_id]
@@ -153,14 +170,16 @@ class MemoryRegistry:
             share.users[newcomer.id] = share.users.get(newcomer.id, 0) + 1
         share.count += 1
         channel.count += 1
-        then(self._snapshot(entry, channel))
+        then(self._snapshot(entry, channel, history))
         if entry.app.subscription_count:
             self._count_changed(entry, channel, node)
 
-    def snapshot(self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None]) -> None:
+    def snapshot(
+        self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None], history: HistoryRequest | None = None
+    ) -> None:
         """Read the state that a subscriber of the channel is sent."""
         entry = self._apps[app_id]
-        then(self._snapshot(entry, entry.channels.get(name) or ChannelEntry(name)))
+        then(self._snapshot(entry, entry.channels.get(name) or ChannelEntry(name), history))
 
     def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
         """Stop counting a subscription and tell the other subscribers of a member who left."""
@@ -212,24 +231,34 @@ class MemoryRegistry:
         elif entry.app.subscription_count:
             self._count_changed(entry, channel, reporter)
 
-    def _snapshot(self, entry: AppEntry, channel: ChannelEntry) -> ChannelSnapshot:
+    def _snapshot(self, entry: AppEntry, channel: ChannelEntry, history: HistoryRequest | None) -> ChannelSnapshot:
         cached = entry.cache.get(channel.name) if len(entry.cache) else None
         presence = None if channel.members is None else channel.members.as_json_string()
-        return ChannelSnapshot(presence, cached)
+        if history is None or entry.history_rules.of(channel.name) is None:
+            return ChannelSnapshot(presence, cached)
+        state = self.history.state(entry.app.id, channel.name, history, cached)
+        return ChannelSnapshot(presence, cached, state)
 
     # Events
 
     def publish(self, node: PeersHandler, app_id: str, event: OutgoingEvent, then: Callable[[bool], None]) -> None:
         """Deliver an event to the other nodes that have subscribers of its channel; ``then`` gets True."""
         entry = self._apps[app_id]
-        name, frame = event.channel, event.frame
+        name, frame, excluded = event.channel, event.frame, event.except_socket_id
+        sender: PeersHandler | None = node
+        is_kept = False
+        if event.id is not None:
+            sender = None
+            rule = entry.history_rules.of(name)
+            if rule is not None:
+                frame, is_kept = self.history.add(app_id, rule, event).frame, True
         if event.keep:
             entry.cache.put(name, frame, ttl=entry.app.cache_ttl, max_channels=entry.app.max_cached_channels)
         channel = entry.channels.get(name)
         if channel is not None:
             for share in channel.shares:
-                if share.node is not node:
-                    share.node.deliver_event(app_id, name, frame, event.except_socket_id)
+                if share.node is not sender:
+                    share.node.deliver_event(app_id, name, frame, excluded, is_kept)
         then(True)
 
     def _deliver(self, app_id: str, channel: ChannelEntry, frame: bytes) -> None:
@@ -253,6 +282,7 @@ class MemoryRegistry:
 
     def housekeep(self) -> None:
         """Announce counts of large channels and drop expired events."""
+        self.history.drop_expired()
         for entry in self._apps.values():
             entry.cache.drop_expired()
             due, entry.counts_due = entry.counts_due, set()
@@ -273,28 +303,33 @@ class MemoryRegistry:
 
         def make(names: Sequence[str], then: Callable[[bytes], None]) -> None:
             occupied = [name for name in names if name.startswith(query.prefix) and name in entry.channels]
-            then(json_members({name: _attributes(entry, name, query.attributes) for name in occupied}))
+            then(json_members({name: self._attributes(entry, name, query.attributes) for name in occupied}))
 
         json_in_slices(list(entry.channels), make, then, self._call_soon)
 
-    def _answer(self, query: ChannelQuery | UsersQuery | ConnectionsQuery) -> Any:
+    def _answer(self, query: ChannelQuery | UsersQuery | ConnectionsQuery | HistoryQuery | HistoryDeletion) -> Any:
         entry = self._apps[query.app_id]
+        if isinstance(query, HistoryQuery):
+            return self.history.page(query)
+        if isinstance(query, HistoryDeletion):
+            return self.history.delete(query.app_id, query.channel)
         if isinstance(query, ConnectionsQuery):
             return sum(entry.connections.values())
         if isinstance(query, UsersQuery):
             channel = entry.channels.get(query.channel)
             return [] if channel is None or channel.members is None else channel.members.ids_json
-        return [_attributes(entry, name, query.attributes) for name in query.names]
+        return [self._attributes(entry, name, query.attributes) for name in query.names]
 
-
-def _attributes(entry: AppEntry, name: str, asked: list[str]) -> dict[str, Any]:
-    channel = entry.channels.get(name)
-    last = entry.cache.get(name) if "cache" in asked else None
-    return channel_attributes(
-        name,
-        asked,
-        subscriptions=0 if channel is None else channel.count,
-        users=0 if channel is None or channel.members is None else len(channel.members),
-        last=last,
-        ttl=0 if last is None else entry.cache.seconds_left(name),
-    )
+    def _attributes(self, entry: AppEntry, name: str, asked: list[str]) -> dict[str, Any]:
+        channel = entry.channels.get(name)
+        last = entry.cache.get(name) if "cache" in asked else None
+        has_history = "position" in asked and entry.history_rules.of(name) is not None
+        return channel_attributes(
+            name,
+            asked,
+            subscriptions=0 if channel is None else channel.count,
+            users=0 if channel is None or channel.members is None else len(channel.members),
+            last=last,
+            ttl=0 if last is None else entry.cache.seconds_left(name),
+            position=self.history.head if has_history else None,
+        )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import Admission, ChannelSnapshot, OutgoingEvent, PeersHandler, Query
 
@@ -68,10 +69,13 @@ class Registry(Protocol):
         name: str,
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None = None,
     ) -> None:
         """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full."""
 
-    def snapshot(self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None]) -> None:
+    def snapshot(
+        self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None], history: HistoryRequest | None = None
+    ) -> None:
         """Read the state that a subscriber of the channel is sent."""
 
     def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
@@ -80,6 +84,7 @@ class Registry(Protocol):
     def publish(self, node: PeersHandler, app_id: str, event: OutgoingEvent, then: Callable[[bool], None]) -> None:
         """Deliver an event to all nodes except ``node``, which delivers it itself.
 
+        An event with an id is kept in its channel's history; it is delivered to ``node`` too, with its position.
         ``then`` gets True once the event has its place in the order of all nodes, False if the event waits until other
         hosts can be reached.
         """

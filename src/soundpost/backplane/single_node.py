@@ -8,6 +8,7 @@ from typing import Any
 from soundpost.backplane.idempotency import IdempotencyKeys
 from soundpost.backplane.publish_barrier import PublishBarrier
 from soundpost.backplane.registry import Registry
+from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import (
     Admission,
@@ -48,22 +49,34 @@ class SingleNode:
         self._registry.release(self._node, app_id, address)
 
     def join(
-        self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]
+        self,
+        app_id: str,
+        channel: str,
+        newcomer: Member | None,
+        then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None = None,
     ) -> None:
         """Count a subscription."""
-        self._registry.join(self._node, app_id, channel, newcomer, then)
+        self._registry.join(self._node, app_id, channel, newcomer, then, history)
 
-    def snapshot(self, app_id: str, channel: str, then: Callable[[ChannelSnapshot], None]) -> None:
+    def snapshot(
+        self,
+        app_id: str,
+        channel: str,
+        then: Callable[[ChannelSnapshot], None],
+        history: HistoryRequest | None = None,
+    ) -> None:
         """Read the state that a subscriber of the channel is sent."""
-        self._registry.snapshot(app_id, channel, then)
+        self._registry.snapshot(app_id, channel, then, history)
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
         """Stop counting a subscription."""
         self._registry.leave(self._node, app_id, channel, user_id)
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
-        """Deliver an event to this node's clients first, then to the other hosts."""
-        self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
+        """Deliver an event to this node's clients first, then to the other hosts; the registry orders kept events."""
+        if event.id is None:
+            self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
         self._barrier.begin()
         self._registry.publish(self._node, app_id, event, self._acknowledge)
 

@@ -67,6 +67,8 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     public_url: str | None = None
     """The address at which browsers connect, such as ``https://ws.example.com``: behind a proxy, the proxy's. Used by
     ``soundpost deploy``, ``soundpost doctor``, snippets, and the pages of applications. None: the server's own."""
+    max_history_size: Positive = 134_217_728
+    """Bytes of all kept events in one process; beyond them the oldest are forgotten."""
     max_request_size: Positive = 262_144
     """Bytes in the body of an API request; a larger body is answered 413."""
     max_head_size: Positive = 16_384

@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core.channel import Channel
+from soundpost.core.history import HistoryRules
 from soundpost.wire import codes
 from soundpost.wire.channel_names import Kind
 
@@ -26,6 +27,7 @@ class App:
     def __init__(self, node: Node, settings: AppSettings) -> None:
         self.node = node
         self.settings = settings
+        self.history_rules = HistoryRules(settings.history)
         self.connections: dict[str, Connection] = {}
         """Connections by socket id."""
         self.counted_addresses: dict[str, str] = {}
@@ -40,6 +42,11 @@ class App:
         """Connections of members by user id, each with its number of presence channels, pending ones included."""
         self.closed_with: tuple[int, str] | None = None
         """Close code and message for all connections, if a reload has disabled or removed the app."""
+
+    def configure(self, settings: AppSettings) -> None:
+        """Serve with other settings from now on."""
+        self.settings, self.closed_with = settings, None
+        self.history_rules = HistoryRules(settings.history)
 
     def channel(self, name: str, kind: Kind) -> Channel:
         """Return the channel of this name; make it if it has no subscribers here yet."""

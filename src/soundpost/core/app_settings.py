@@ -27,6 +27,19 @@ class RateLimiting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     """Close the connection with 4100, after which the client may come back, instead of refusing the message."""
 
 
+class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[apps.history]]``: channels that keep their last events, so that clients can resume."""
+
+    channels: Annotated[tuple[Text, ...], Meta(min_length=1)]
+    """Patterns of channel names; ``*`` stands for any characters. The first entry that matches counts."""
+    events: Positive = 100
+    """Largest number of kept events of one channel."""
+    age: Positive = 600
+    """Seconds that an event is kept."""
+    rewind: Annotated[int, Meta(ge=0)] = 0
+    """Largest number of kept events that a first subscription may ask for; 0: none."""
+
+
 class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Credentials and limits of one app. Sizes are in bytes, times in seconds, names in characters."""
 
@@ -78,6 +91,11 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Largest number of kept events; beyond it the event kept longest is forgotten."""
     max_output_buffer: Positive = 1_048_576
     """Bytes that may wait for one slow client; beyond them the connection is closed with 4100."""
+    history: tuple[HistorySettings, ...] = ()
+    """Channels that keep their last events. None of them by default."""
+    max_history_size: Positive | None = None
+    """Bytes of all kept events of the app in one process; beyond them the oldest are forgotten. None: only the limit
+    of the process counts."""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for an origin that no page can have."""

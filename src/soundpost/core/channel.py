@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.core.connection import Connection
     from soundpost.core.pending_subscriptions import PendingSubscription
+    from soundpost.core.resumption import Replays
 
 MAX_WRITE: Final = 65_536
 """Bytes joined into one write, so that a burst does not overrun the socket buffers of quick clients."""
@@ -19,7 +20,19 @@ MAX_WRITE: Final = 65_536
 class Channel:
     """One channel of one app on this node. A channel exists while it has subscribers here."""
 
-    __slots__ = ("_compressing", "_partial", "_pending", "app", "kind", "name", "pending_subscribers", "subscribers")
+    __slots__ = (
+        "_compressing",
+        "_kept",
+        "_partial",
+        "_pending",
+        "app",
+        "kind",
+        "name",
+        "pending_subscribers",
+        "replays",
+        "resumable",
+        "subscribers",
+    )
 
     def __init__(self, app: App, name: str, kind: Kind) -> None:
         self.app = app
@@ -29,8 +42,13 @@ class Channel:
         """Subscribers, each with its user id on presence channels."""
         self.pending_subscribers: dict[Connection, PendingSubscription] | None = None
         """Connections whose subscription is pending; None if there are none, which saves memory."""
+        self.resumable: set[Connection] | None = None
+        """Subscribers that can resume; None if there are none."""
+        self.replays: Replays | None = None
+        """Subscribers that still read the history; None if there are none."""
         self._compressing = 0  # number of subscribers that take compressed frames
         self._pending: list[bytes] | None = None
+        self._kept: list[int] | None = None  # indexes of the pending frames that the history has
         # Connections that do not get all pending frames: the index of the first frame that is for them,
         # then the indexes of later ones that are not.
         self._partial: dict[Connection, list[int]] | None = None
@@ -48,26 +66,46 @@ class Channel:
         """Remove a subscriber; return its user id."""
         self._compressing -= connection.takes_compressed
         user_id = self.subscribers.pop(connection)
+        if self.resumable is not None:
+            self.resumable.discard(connection)
+        if self.replays is not None:
+            self.replays.end(connection)
         if user_id is not None:
             self.app.remove_membership(connection, user_id)
         return user_id
 
-    def queue(self, frame: bytes, except_for: Connection | None = None) -> None:
-        """Send a frame to all subscribers, except one, at the end of this loop turn."""
+    def queue(self, frame: bytes, except_for: Connection | None = None, kept: bool = False) -> None:
+        """Send a frame to all subscribers, except one, at the end of this loop turn.
+
+        A frame that the history has (``kept``) does not go to subscribers that still read the history.
+        """
         pending = self._pending
         if pending is None:
             pending = self._pending = []
             self.app.node.outbox.mark(self)
         if except_for is not None and except_for in self.subscribers:
             self._partly().setdefault(except_for, [0]).append(len(pending))
+        if kept:
+            if self._kept is None:
+                self._kept = []
+            self._kept.append(len(pending))
         pending.append(frame)
         for observer in self.app.node.observers:
             observer.event_queued(self, frame, len(self.subscribers) - (except_for in self.subscribers))
 
+    def skip_kept(self, connection: Connection) -> None:
+        """Do not send a subscriber the queued frames that the history has: it has read them there."""
+        if self._kept:
+            self._partly().setdefault(connection, [0]).extend(self._kept)
+
     def flush(self) -> None:
         """Send all queued frames, joined, with one write per subscriber."""
+        if self.replays is not None and self._kept:
+            for connection in self.replays.readers:
+                self.skip_kept(connection)
         pending, self._pending = self._pending, None
         partial, self._partial = self._partial, None
+        self._kept = None
         if pending is None:
             return
         compress = self.app.node.compress if self._compressing else None

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.core.channel import Channel
     from soundpost.core.pending_subscriptions import PendingSubscriptions
+    from soundpost.core.resumption import ReadingHistory
     from soundpost.core.token_bucket import TokenBucket
 
 
@@ -42,6 +43,7 @@ class Connection(ABC):
         "junk_bucket",
         "message_bucket",
         "pending_subscriptions",
+        "reading",
         "socket_id",
         "subscription_bucket",
         "takes_compressed",
@@ -56,6 +58,8 @@ class Connection(ABC):
         self.channels: list[Channel] = []
         self.pending_subscriptions: PendingSubscriptions | None = None
         """Subscriptions that the backplane has not confirmed yet; None if there are none."""
+        self.reading: ReadingHistory | None = None
+        """Histories that the client reads, and its allowance; None before the client resumes."""
         self.user: User | None = None
         """The signed-in user; None before a sign-in."""
         self.client_event_bucket: TokenBucket | None = None
@@ -80,6 +84,15 @@ class Connection(ABC):
     @property
     def is_open(self) -> bool:
         """Tell whether the client may still act; False from the moment the transport is closed."""
+        return True
+
+    @property
+    def has_room(self) -> bool:
+        """Tell whether no output waits for the client.
+
+        Once the output that waits has left, the transport calls :func:`soundpost.core.resumption.read_on` if
+        :attr:`reading` is set.
+        """
         return True
 
     def send(self, frame: bytes) -> None:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from soundpost.core import subscriptions, users
+from soundpost.core import resumption, subscriptions, users
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
@@ -65,7 +65,7 @@ class Node:
         before, self.by_id, self.by_key = self.by_id, {}, {}
         for settings in apps:
             app = before.pop(settings.id, None) or App(self, settings)
-            app.settings, app.closed_with = settings, None
+            app.configure(settings)
             self.by_id[settings.id] = self.by_key[settings.key] = app
             if not settings.enabled:
                 app.end_all(codes.APP_DISABLED, "Application is disabled")
@@ -120,12 +120,21 @@ class Node:
 
     # PeersHandler: from the backplane
 
-    def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
+    def deliver_event(
+        self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, kept: bool = False
+    ) -> None:
         """Deliver an event to the channel's subscribers on this node, except one socket."""
         app = self.by_id.get(app_id)
         found = None if app is None else app.channels.get(channel)
         if app is not None and found is not None and found.subscribers:
-            found.queue(frame, None if except_socket_id is None else app.connections.get(except_socket_id))
+            found.queue(frame, None if except_socket_id is None else app.connections.get(except_socket_id), kept)
+
+    def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
+        """Tell the channel's subscribers that can resume of a gap."""
+        app = self.by_id.get(app_id)
+        found = None if app is None else app.channels.get(channel)
+        if found is not None:
+            resumption.tell_gap(found, reason, position)
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on this node."""

@@ -66,6 +66,12 @@ class Observer:
     def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
         """Take note that a frame goes to subscribers of a channel, on this node, at the end of this loop turn."""
 
+    def subscription_resumed(self, connection: Connection, channel: Channel, following: int) -> None:
+        """Take note that a client goes on in a channel's history, and is sent ``following`` events it had missed."""
+
+    def gap_told(self, connection: Connection, channel: Channel, reason: str) -> None:
+        """Take note that a client was told that it missed events which are not kept any more."""
+
     def output_overflowed(self, connection: Connection) -> None:
         """Take note that a slow client was closed with 4100, as too many bytes waited for it."""
 

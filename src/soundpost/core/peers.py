@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from soundpost.core.history import HistoryRequest, HistoryState
 from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
 
@@ -25,6 +26,8 @@ class ChannelSnapshot(NamedTuple):
     """Members, as ``data`` of ``subscription_succeeded`` (a JSON string); None on channels without members."""
     cached: bytes | None
     """Frame of a cache channel's last event; None if there is none."""
+    history: HistoryState | None = None
+    """Place of the subscriber in the channel's history; None if it did not ask, or the channel keeps none."""
 
 
 class IdempotencyKey(NamedTuple):
@@ -52,6 +55,8 @@ class OutgoingEvent(Struct, frozen=True, array_like=True, gc=False):
     """Socket id of the one connection that does not get the event; None if all get it."""
     keep: bool
     """True if the channel is a cache channel, which keeps its last event."""
+    id: str | None = None
+    """Identity of an event that the channel's history keeps, at most 24 characters; None if it is not kept."""
 
 
 class ChannelsQuery(Struct, frozen=True, tag="channels"):
@@ -86,7 +91,33 @@ class ConnectionsQuery(Struct, frozen=True, tag="connections"):
     app_id: str
 
 
-Query = ChannelsQuery | ChannelQuery | UsersQuery | ConnectionsQuery
+class HistoryQuery(Struct, frozen=True, tag="history"):
+    """Query for kept events of a channel. Answer: a :class:`soundpost.core.history.HistoryPage`.
+
+    The channel must have history. ``after`` is a position, or empty for all kept events.
+    """
+
+    app_id: str
+    channel: str
+    after: str
+    most: int
+    """Largest number of events in the page."""
+    max_bytes: int
+    """Bytes of frames after which the page takes no further event."""
+    newest_first: bool = False
+
+
+class HistoryDeletion(Struct, frozen=True, tag="delete_history"):
+    """Order to forget the kept events of a channel. Answer: the position behind the last of them.
+
+    Whoever resumes from an earlier position is told of a gap.
+    """
+
+    app_id: str
+    channel: str
+
+
+Query = ChannelsQuery | ChannelQuery | UsersQuery | ConnectionsQuery | HistoryQuery | HistoryDeletion
 
 
 class PeersHandler(Protocol):
@@ -99,13 +130,19 @@ class PeersHandler(Protocol):
     def has_observers(self) -> bool:
         """Tell whether the node wants :meth:`observe` to be called."""
 
-    def deliver_event(self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None) -> None:
+    def deliver_event(
+        self, app_id: str, channel: str, frame: bytes, except_socket_id: str | None, kept: bool = False
+    ) -> None:
         """Deliver a frame to the channel's subscribers on this node, except one socket.
 
         Called at most once per event. An event that another node publishes after this node's subscription was confirmed
-        is delivered, as long as the nodes can reach each other.
+        is delivered, as long as the nodes can reach each other. ``kept``: the channel's history has the event, so
+        subscribers that still read the history get it from there.
         """
-        # Four plain arguments, not an OutgoingEvent: called per node for every event and every member notice.
+        # Plain arguments, not an OutgoingEvent: called per node for every event and every member notice.
+
+    def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
+        """Tell the channel's subscribers that can resume of a gap; ``position`` is where they go on."""
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on this node."""
@@ -138,15 +175,26 @@ class Peers(Protocol):
         """Stop counting a connection that was admitted with this address."""
 
     def join(
-        self, app_id: str, channel: str, newcomer: Member | None, then: Callable[[ChannelSnapshot | None], None]
+        self,
+        app_id: str,
+        channel: str,
+        newcomer: Member | None,
+        then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None = None,
     ) -> None:
         """Count a subscription; on a presence channel ``newcomer`` is the user. Answer None: the channel is full.
 
         From the answer on, every event that others publish to the channel is delivered to this node. The snapshot has
-        the members and the last event up to that moment.
+        the members, the last event and the place in the history up to that moment.
         """
 
-    def snapshot(self, app_id: str, channel: str, then: Callable[[ChannelSnapshot], None]) -> None:
+    def snapshot(
+        self,
+        app_id: str,
+        channel: str,
+        then: Callable[[ChannelSnapshot], None],
+        history: HistoryRequest | None = None,
+    ) -> None:
         """Read the state that a subscriber of the channel is sent, without counting a subscription."""
 
     def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
@@ -154,6 +202,8 @@ class Peers(Protocol):
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
         """Deliver an event to all subscribers of its channel at the moment, on all nodes, at most once.
+
+        An event with an id gets its position and its order from the backplane, for this node's own clients too.
 
         If B is published after :meth:`after_publishes` called back for A, on any node, every subscriber gets A before
         B. Events of one node to one channel keep their order.

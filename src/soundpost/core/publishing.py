@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import os
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable
 from functools import partial
+from hashlib import blake2b
+
+from msgspec.structs import replace
 
 from soundpost.core.app import App
 from soundpost.core.peers import IdempotencyKey, OutgoingEvent, Reception
 from soundpost.wire import channel_names, messages
 
 
-def publish(app: App, channel: str, event: str, data: str, except_socket_id: str | None = None) -> None:
-    """Deliver an event to all subscribers of a channel on all nodes, except one socket; a cache channel keeps it."""
+def publish(
+    app: App, channel: str, event: str, data: str, except_socket_id: str | None = None, ephemeral: bool = False
+) -> None:
+    """Deliver an event to all subscribers of a channel on all nodes, except one socket.
+
+    A cache channel keeps it, and so does the channel's history unless the event is ``ephemeral``.
+    """
     outgoing = _outgoing(channel, event, data, except_socket_id)
+    if app.history_rules and not ephemeral and app.history_rules.of(channel) is not None:
+        outgoing = replace(outgoing, id=_new_id())
     app.node.peers.publish(app.settings.id, outgoing)
     if app.node.observers:
         _tell_observers(app, (outgoing,))
@@ -21,14 +33,20 @@ def publish(app: App, channel: str, event: str, data: str, except_socket_id: str
 def publish_once(
     app: App,
     key: IdempotencyKey,
-    events: Iterable[tuple[str, str, str, str | None]],
+    events: Iterable[tuple[str, str, str, str | None, bool]],
     then: Callable[[Reception], None],
 ) -> None:
     """Deliver the events of a request, unless its idempotency key was taken before.
 
-    Each event has the arguments of :func:`publish`: channel, event name, data, excluded socket id.
+    Each event has the arguments of :func:`publish`: channel, event name, data, excluded socket id, ephemeral.
     """
-    outgoing = [_outgoing(*event) for event in events]
+    rules = app.history_rules
+    outgoing = []
+    for index, (channel, event, data, except_socket_id, ephemeral) in enumerate(events):
+        made = _outgoing(channel, event, data, except_socket_id)
+        if rules and not ephemeral and rules.of(channel) is not None:
+            made = replace(made, id=_id_of(key, index))
+        outgoing.append(made)
     if app.node.observers:
         then = partial(_tell_of_new, app, outgoing, then)
     app.node.peers.publish_once(app.settings.id, key, outgoing, then)
@@ -51,3 +69,14 @@ def _tell_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
 def _outgoing(channel: str, event: str, data: str, except_socket_id: str | None) -> OutgoingEvent:
     frame = messages.event(event, channel, data)
     return OutgoingEvent(channel, frame, except_socket_id, channel_names.kind_of(channel).is_cache)
+
+
+def _new_id() -> str:
+    """Return an id for an event, which no other event has."""
+    return urlsafe_b64encode(os.urandom(12)).decode()
+
+
+def _id_of(key: IdempotencyKey, index: int) -> str:
+    """Return the id of one event of a request: the same when the request is sent again, to whichever host."""
+    text = f"{key.key}\0{key.digest}\0{index}".encode()
+    return urlsafe_b64encode(blake2b(text, digest_size=12).digest()).decode()

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies
+from soundpost.core import error_replies, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
+from soundpost.core.history import LOST_PLACE, HistoryRequest
 from soundpost.core.member import Member, id_fault
 from soundpost.core.peers import ChannelSnapshot
 from soundpost.core.pending_subscriptions import PendingSubscription, resume
@@ -17,6 +18,7 @@ from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
 from soundpost.wire.messages import Subscribe
+from soundpost.wire.positions import PositionError, parse_position
 
 _MINUTE: Final = 60
 
@@ -45,14 +47,16 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
     channel = app.channels.get(name)
     if channel is not None and connection in channel.subscribers:
         if channel.subscribers[connection] == user_id:
-            _confirm_again(connection, channel)
+            _confirm_again(connection, channel, request)
             return
         leave(connection, channel)  # the connection comes back as another user
         _note_repetition(connection)
     _check_repetitions(connection, name)
     _check_limit(connection, name)
+    history = _history_request(connection, request)
     subscription = PendingSubscription(connection, app.channel(name, kind), user_id)
-    app.node.peers.join(app.settings.id, name, newcomer, partial(_complete, subscription, _confirm))
+    then = partial(_complete, subscription, partial(_confirm, request))
+    app.node.peers.join(app.settings.id, name, newcomer, then, history)
 
 
 def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
@@ -131,31 +135,93 @@ def _complete(
     resume(connection)
 
 
-def _confirm_again(connection: Connection, channel: Channel) -> None:
+def _confirm_again(connection: Connection, channel: Channel, request: Subscribe) -> None:
     """Confirm a subscription that the connection has already, with the channel's current state."""
     _note_repetition(connection)
     _check_repetitions(connection, channel.name)
+    history = _history_request(connection, request)
 
     def confirm(snapshot: ChannelSnapshot) -> None:
         if connection in channel.subscribers:
-            channel.flush()  # the snapshot has the frames that wait here: sent after it, they would snapshot new
-            _confirm(connection, channel, snapshot)
+            channel.flush()  # the snapshot has the frames that wait here: sent after it, they would seem new
+            if channel.replays is not None:
+                channel.replays.end(connection)  # the client says anew where it goes on
+            _confirm(request, connection, channel, snapshot)
 
-    channel.app.node.peers.snapshot(channel.app.settings.id, channel.name, confirm)
+    channel.app.node.peers.snapshot(channel.app.settings.id, channel.name, confirm, history)
 
 
-def _confirm(connection: Connection, channel: Channel, snapshot: ChannelSnapshot) -> None:
-    """Send ``subscription_succeeded``, and a cache channel's last event or ``cache_miss``."""
-    if snapshot.presence is None:
-        connection.send(messages.subscription_succeeded(channel.name))
-    else:
-        connection.send(messages.subscription_succeeded(channel.name, snapshot.presence))
+def _confirm(request: Subscribe, connection: Connection, channel: Channel, snapshot: ChannelSnapshot) -> None:
+    """Send ``subscription_succeeded``, then what the client missed, or a cache channel's last event."""
+    history = snapshot.history
+    data = b'"{}"' if snapshot.presence is None else snapshot.presence
+    if history is None or request.resume is None:
+        more = b',"gap":"unknown"' if _asked_in_vain(request) else b""
+        connection.send(messages.subscription_succeeded(channel.name, data, more))
+        _send_cached(connection, channel, snapshot)
+        return
+    if channel.resumable is None:
+        channel.resumable = set()
+    channel.resumable.add(connection)
+    resumed = history.following if request.resume and history.gap is None else None
+    more = messages.resumption(history.position, resumed, history.gap)
+    connection.send(messages.subscription_succeeded(channel.name, data, more))
+    for observer in channel.app.node.observers:
+        if history.gap is not None:
+            observer.gap_told(connection, channel, history.gap)
+        elif resumed is not None:
+            observer.subscription_resumed(connection, channel, resumed)
+    if history.following:
+        resumption.begin(connection, channel, history.position, request.was)
+    elif resumed is None:
+        _send_cached(connection, channel, snapshot)
+
+
+def _send_cached(connection: Connection, channel: Channel, snapshot: ChannelSnapshot) -> None:
+    """Send a cache channel's last event, or ``cache_miss``."""
     if snapshot.cached is not None:
         connection.send(snapshot.cached)
     elif channel.kind.is_cache:
         connection.send(messages.cache_miss(channel.name))
         for observer in channel.app.node.observers:
             observer.cache_miss(channel)
+
+
+def _asked_in_vain(request: Subscribe) -> bool:
+    """Tell whether a client has a position in the history of a channel that keeps none any more."""
+    return request.resume not in (None, "", LOST_PLACE)
+
+
+def _history_request(connection: Connection, request: Subscribe) -> HistoryRequest | None:
+    """Return what a client asks of a channel's history; None if it cannot resume, or the channel keeps no history.
+
+    Raises SubscriptionError for a text that is no position, and for a rewind that is not allowed.
+    """
+    after, name = request.resume, request.channel
+    if after is None:
+        return None
+    if after not in ("", LOST_PLACE):
+        try:
+            parse_position(after)
+        except PositionError as error:
+            raise SubscriptionError(
+                name, codes.INVALID_MESSAGE, f"resume: {error}", type="InvalidPosition", status=400
+            ) from None
+    rules = connection.app.history_rules
+    rule = rules.of(name) if rules else None
+    if rule is None:
+        return None
+    if request.rewind > rule.rewind:
+        raise SubscriptionError(
+            name,
+            codes.INVALID_MESSAGE,
+            f"rewind: {request.rewind} events asked for, at most {rule.rewind} are allowed (rewind of the history)",
+            type="LimitReached",
+            status=400,
+        )
+    if after and connection.subscription_bucket is not None and not resumption.may_replay_again(connection):
+        return HistoryRequest(after, limited=True)
+    return HistoryRequest(after, request.rewind)
 
 
 def _verify(connection: Connection, request: Subscribe) -> None:

@@ -33,6 +33,13 @@ class Subscribe(msgspec.Struct):
     channel: str
     auth: str | None = None
     channel_data: str | None = None
+    resume: str | None = None
+    """Position after which the client goes on; empty to begin with what is new, ``?`` if it has lost its place. None:
+    the client cannot resume."""
+    rewind: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Number of kept events that the client wants first."""
+    was: Annotated[list[str], msgspec.Meta(max_length=4)] = []
+    """Earlier socket ids of the client, whose own events it does not want back."""
 
 
 class Unsubscribe(msgspec.Struct):
@@ -109,9 +116,30 @@ def error(code: int | None, message: str) -> bytes:
     return text_frame(b'{"event":"pusher:error","data":' + encode({"code": code, "message": message}) + b"}")
 
 
-def subscription_succeeded(channel: str, data: bytes = b'"{}"') -> bytes:
-    """Return the frame for ``subscription_succeeded``; ``data`` is a JSON string of the members, or of ``{}``."""
-    return _internal(b"pusher_internal:subscription_succeeded", channel, data)
+def subscription_succeeded(channel: str, data: bytes = b'"{}"', more: bytes = b"") -> bytes:
+    """Return the frame for ``subscription_succeeded``; ``data`` is a JSON string of the members, or of ``{}``.
+
+    ``more`` are further fields for a client that can resume, see :func:`resumption`.
+    """
+    return _internal(b"pusher_internal:subscription_succeeded", channel, data, more)
+
+
+def resumption(position: str, resumed: int | None = None, gap: str | None = None) -> bytes:
+    """Return fields of ``subscription_succeeded`` for a client that can resume.
+
+    ``resumed`` is the number of events that follow after the client's own position, ``gap`` the reason why some are
+    missing; a first subscription has neither.
+    """
+    outcome = "" if resumed is None else f',"resumed":{resumed}'
+    if gap is not None:
+        outcome = f',"gap":"{gap}"'
+    return f'{outcome},"position":"{position}"'.encode()
+
+
+def gap(channel: str, reason: str, position: str) -> bytes:
+    """Return the frame for ``soundpost:gap``: events of a channel are missing, and ``position`` is behind them."""
+    data = encode(f'{{"reason":"{reason}"}}')
+    return _internal(b"soundpost:gap", channel, data, f',"position":"{position}"'.encode())
 
 
 def subscription_error(channel: str, type: str, message: str, status: int) -> bytes:
@@ -162,8 +190,8 @@ def client_event(name: str, channel: str, data: bytes, user_id: str | None) -> b
     )
 
 
-def _internal(name: bytes, channel: str, data: bytes) -> bytes:
-    return text_frame(b'{"event":"%b","data":%b,"channel":%b}' % (name, data, encode(channel)))
+def _internal(name: bytes, channel: str, data: bytes, more: bytes = b"") -> bytes:
+    return text_frame(b'{"event":"%b","data":%b,"channel":%b%b}' % (name, data, encode(channel), more))
 
 
 PING: Final = text_frame(b'{"event":"pusher:ping","data":"{}"}')

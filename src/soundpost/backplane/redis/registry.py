@@ -26,6 +26,7 @@ from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
 from soundpost.backplane.registry import Load
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import Admission, ChannelSnapshot, OutgoingEvent, PeersHandler, Query
 
@@ -161,6 +162,7 @@ class RedisRegistry:
         name: str,
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None = None,
     ) -> None:
         """Count a subscription, once other hosts' events for the channel come here. Answer None: channel full."""
         entry = self._apps[app_id]
@@ -235,7 +237,9 @@ class RedisRegistry:
             channel.remove(node, user_id)
             self._uncount(self._apps[channel.app_id], channel, user_id)
 
-    def snapshot(self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None]) -> None:
+    def snapshot(
+        self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None], history: HistoryRequest | None = None
+    ) -> None:
         """Read the state that a subscriber of the channel is sent."""
         channel = self._apps[app_id].channels.get(name)
         then(ChannelSnapshot(None, None) if channel is None else channel.snapshot(self._clock()))

@@ -90,7 +90,7 @@ def publish_event(
             "channels: an event for an encrypted channel can go to that channel alone, its data is encrypted for it",
         )
     if key is not None:
-        events = [(channel, name, data, socket_id) for channel in channels]
+        events = [(channel, name, data, socket_id, False) for channel in channels]
         return publish_once(app, key, events, partial(_answer_event, app, channels, info))
     for channel in channels:
         publish(app, channel, name, data, socket_id)
@@ -125,7 +125,7 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
         _check_socket_id(event.socket_id)
     if request.idempotency_key is not None:
         key = request_key(request.idempotency_key, query)
-        events = [(event.channel, event.name, event.data, event.socket_id) for event in batch]
+        events = [(event.channel, event.name, event.data, event.socket_id, False) for event in batch]
         return publish_once(app, key, events, partial(_answer_batch, app, batch))
     for event in batch:
         publish(app, event.channel, event.name, event.data, event.socket_id)

@@ -40,7 +40,7 @@ def request_key(header: bytes, query: dict[str, str]) -> IdempotencyKey:
 def publish_once(
     app: App,
     request: IdempotencyKey,
-    events: Iterable[tuple[str, str, str, str | None]],
+    events: Iterable[tuple[str, str, str, str | None, bool]],
     answer: Callable[[], Response | PendingResponse],
 ) -> PendingResponse:
     """Publish events (arguments of :func:`soundpost.core.publishing.publish`), unless the same request did so before.

@@ -8,7 +8,7 @@ from enum import Enum
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from soundpost.core import flooding, liveness, oversized, protocol
+from soundpost.core import flooding, liveness, oversized, protocol, resumption
 from soundpost.core.connection import Connection
 from soundpost.errors import FrameError
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
@@ -143,6 +143,13 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self.fd = transport.get_extra_info("socket").fileno()
         self._end_output()
         self._resume_reading()
+        if self.reading is not None:
+            resumption.read_on(self)
+
+    @property
+    def has_room(self) -> bool:
+        """True if no output waits."""
+        return self._blocked is None
 
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and leave the node; drop the socket without an answer within ``close_timeout`` seconds."""

@@ -1,0 +1,95 @@
+"""History: the kept events of a channel, and what nodes and backplane say to one another about them.
+
+The backplane keeps the events and gives each its offset; a node hands them to clients that resume.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final, Literal
+
+from msgspec import Struct
+
+from soundpost.core.app_settings import HistorySettings
+
+GapReason = Literal["age", "number", "generation", "deleted", "limited", "unknown"]
+"""Cause of a gap: events too old to be kept, too many of them, another generation, a deleted history, too many
+replays for one client, or a place that cannot be known."""
+
+LOST_PLACE: Final = "?"
+"""Position of a client that does not know what it had."""
+_REMEMBERED: Final = 10_000
+"""Largest number of channel names whose rule is remembered."""
+
+
+class HistoryRequest(Struct, frozen=True, array_like=True, gc=False):
+    """Place from which a subscriber goes on in a channel's history."""
+
+    after: str
+    """A position; empty to begin with what is new; ``?`` for a client that has lost its place."""
+    rewind: int = 0
+    """Number of kept events that a subscriber without a position wants first."""
+    limited: bool = False
+    """True if the client has had too many replays: it gets none, and is told of a gap."""
+
+
+class HistoryState(Struct, frozen=True, array_like=True, gc=False):
+    """Place of a subscriber in a channel's history, at the moment of its subscription."""
+
+    position: str
+    """The position that the subscriber's next event comes after."""
+    gap: GapReason | None = None
+    """Reason why events are missing after the requested position; None if none are."""
+    following: int = 0
+    """Number of kept events that the subscriber is sent before new ones."""
+
+
+class KeptEvent(Struct, frozen=True, array_like=True, gc=False):
+    """One event of a history."""
+
+    offset: int
+    frame: bytes
+    """WebSocket text frame as subscribers got it, with its position."""
+    except_socket_id: str | None = None
+    """Socket id of the one connection that does not get the event."""
+
+
+class HistoryPage(Struct, frozen=True, array_like=True, gc=False):
+    """Some events of a history, in one piece."""
+
+    position: str
+    """The position behind the last event of the page; without events, or newest first, that of the history's end."""
+    events: list[KeptEvent]
+    whole: bool
+    """True if no event follows that is kept already."""
+    gap: GapReason | None = None
+    """Reason why the page does not begin right after the requested position; None if it does."""
+
+
+class HistoryRules:
+    """The settings of an app's histories by channel name; names that were asked for are remembered."""
+
+    def __init__(self, settings: Iterable[HistorySettings]) -> None:
+        self._rules = [(_matcher(rule.channels), rule) for rule in settings]
+        self._known: dict[str, HistorySettings | None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def of(self, channel: str) -> HistorySettings | None:
+        """Return the settings of a channel's history; None if the channel keeps none."""
+        try:
+            return self._known[channel]
+        except KeyError:
+            pass
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
+        rule = next((rule for matches, rule in self._rules if matches(channel)), None)
+        self._known[channel] = rule
+        return rule
+
+
+def _matcher(patterns: Iterable[str]) -> Callable[[str], object]:
+    alternatives = "|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in patterns)
+    return re.compile(alternatives, re.DOTALL).fullmatch
