@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Final
 
+import msgspec
+from msgspec import Struct
+
 from soundpost.backplane.channel_history import ChannelHistory
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.history import LOST_PLACE, GapReason, HistoryPage, HistoryRequest, HistoryState, KeptEvent
 from soundpost.core.peers import HistoryQuery, OutgoingEvent
 from soundpost.wire.positions import Position, parse_position, position_of, with_position
+
+log = logging.getLogger("soundpost.server")
 
 _MICROSECONDS: Final = 1_000_000
 _EMPTY_CHANNELS: Final = 10_000
@@ -24,6 +30,26 @@ _EXPIRED_AT_ONCE: Final = 5_000
 def microseconds() -> int:
     """Return the time of day in microseconds since 1970."""
     return time.time_ns() // 1_000
+
+
+class _ChannelState(Struct, array_like=True):
+    """The history of a channel, as one process hands it to the next."""
+
+    floor: int
+    reason: GapReason
+    age: int
+    events: list[KeptEvent]
+
+
+class _AppState(Struct, array_like=True):
+    floor: int
+    channels: dict[str, _ChannelState]
+
+
+class _State(Struct, array_like=True):
+    generation: str
+    top: int
+    apps: dict[str, _AppState]
 
 
 class AppHistory:
@@ -190,6 +216,46 @@ class HistoryStore:
     def channels_of(self, app_id: str) -> list[str]:
         """Return the names of an app's remembered channels."""
         return list(self._app(app_id).channels)
+
+    # From one process to the next
+
+    def as_bytes(self) -> bytes:
+        """Return everything that is kept, for :meth:`take_over` of the next process."""
+        apps = {
+            app_id: _AppState(
+                app.floor,
+                {
+                    name: _ChannelState(channel.floor, channel.reason, channel.age, channel.events)
+                    for name, channel in app.channels.items()
+                },
+            )
+            for app_id, app in self._apps.items()
+        }
+        return msgspec.msgpack.encode(_State(self.generation, self.top, apps))
+
+    def take_over(self, data: bytes) -> None:
+        """Go on with what another process has kept. What cannot be read is a new generation: clients have a gap."""
+        try:
+            state = msgspec.msgpack.decode(data, type=_State)
+        except msgspec.DecodeError as error:
+            log.warning("the history of the process before cannot be read, clients are told of a gap: %s", error)
+            return
+        self.generation, self.top = state.generation, state.top
+        for app_id, kept in state.apps.items():
+            app = self._app(app_id)
+            app.floor = kept.floor
+            for name, old in kept.channels.items():
+                channel = app.channels[name] = ChannelHistory(old.floor, old.reason)
+                channel.age = old.age
+                size = sum([channel.append(event) for event in old.events])
+                app.size += size
+                self.size += size
+                if channel.events:
+                    channel.is_queued = True
+                    app.expiry.append((channel.events[0].offset + channel.age, name))
+                else:
+                    app.empty[name] = None
+            heapify(app.expiry)
 
     # Subscribers and readers
 

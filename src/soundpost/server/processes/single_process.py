@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from soundpost.backplane import MemoryRegistry, SingleNode
+from soundpost.backplane.history_store import HistoryStore
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
@@ -18,6 +19,7 @@ from soundpost.server.connections.socket_activation import make_inheritable
 from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
+from soundpost.server.processes.handover import hand_over, taken_over
 from soundpost.server.processes.scaling import redis_backplane
 from soundpost.server.processes.status import Status
 from soundpost.server.server import Server
@@ -32,7 +34,12 @@ class SingleProcess:
         self.settings = settings
         self.backplane = redis_backplane(settings)
         loop = asyncio.get_running_loop()
-        own = MemoryRegistry(settings.apps, call_soon=loop.call_soon)
+        self._history = HistoryStore(settings.server.max_history_size)
+        own = MemoryRegistry(settings.apps, history=self._history, call_soon=loop.call_soon)
+        self._is_restarting = False
+        inherited = taken_over()
+        if "history" in inherited:
+            self._history.take_over(inherited["history"])
         self._registry = own if self.backplane is None else self.backplane.registry
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
@@ -63,6 +70,8 @@ class SingleProcess:
         await self._server.stop(drain_time, delay)
         if self.backplane is not None:
             await self.backplane.stop()
+        if self._is_restarting:
+            hand_over({"history": self._history.as_bytes()})
 
     def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""
@@ -71,6 +80,7 @@ class SingleProcess:
     def begin_restart(self, settings: Settings) -> Restart:
         """Leave listening sockets for the successor. Raises StartError for settings with which it could not start."""
         make_inheritable(self._sockets_for(settings))
+        self._is_restarting = True
         return Restart("restarting", None)
 
     def reload(self, apps: tuple[AppSettings, ...]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from soundpost.backplane.history_store import HistoryStore
 from soundpost.backplane.hub import Hub
 from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ping, Pong, Ready, Retire
 from soundpost.backplane.memory_registry import MemoryRegistry
@@ -45,9 +46,10 @@ class Workers:
         limit = _websockets(settings.server)
         self.backplane = redis_backplane(settings, max_connections=limit)
         if self.backplane is None:
-            self._hub = Hub(
-                MemoryRegistry(settings.apps, max_connections=limit, call_soon=asyncio.get_running_loop().call_soon)
-            )
+            history = HistoryStore(settings.server.max_history_size)
+            call_soon = asyncio.get_running_loop().call_soon
+            registry = MemoryRegistry(settings.apps, max_connections=limit, history=history, call_soon=call_soon)
+            self._hub = Hub(registry)
         else:
             self._hub = Hub(self.backplane.registry)
         sockets = listening_sockets(settings.server, count)
