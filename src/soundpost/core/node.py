@@ -91,6 +91,7 @@ class Node:
         if connection.app.connections.pop(connection.socket_id, None) is None:
             return
         connection.app.unauthorized.pop(connection, None)
+        resumption.forget_former_ids(connection)
         subscriptions.leave_all(connection)
         users.sign_out(connection)
         app = connection.app
@@ -127,7 +128,7 @@ class Node:
         app = self.by_id.get(app_id)
         found = None if app is None else app.channels.get(channel)
         if app is not None and found is not None and found.subscribers:
-            found.queue(frame, None if except_socket_id is None else app.connections.get(except_socket_id), kept)
+            found.queue(frame, None if except_socket_id is None else app.connection_of(except_socket_id), kept)
 
     def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
         """Tell the channel's subscribers that can resume of a gap."""

@@ -25,6 +25,8 @@ PIECE: Final = 65_536
 _MOST: Final = 1_000
 """Largest number of events that a reader is sent at a time."""
 _MINUTE: Final = 60
+_FORMER_IDS: Final = 16
+"""Largest number of earlier socket ids that are noted for one client."""
 REPLAYS_AGAIN: Final = 10
 """Replays a minute of channels that a connection had been subscribed to before."""
 
@@ -132,9 +134,11 @@ class Replays:
 class ReadingHistory:
     """The histories that one connection reads."""
 
-    __slots__ = ("allowance", "waiting")
+    __slots__ = ("allowance", "former_ids", "waiting")
 
     def __init__(self) -> None:
+        self.former_ids: set[str] = set()
+        """Earlier socket ids of the client."""
         self.waiting: dict[Channel, Reader] = {}
         """Readers whose next piece waits until the client has taken the last one."""
         self.allowance: TokenBucket | None = None
@@ -167,6 +171,25 @@ def may_replay_again(connection: Connection) -> bool:
     if reading.allowance is None:
         reading.allowance = TokenBucket(REPLAYS_AGAIN, now)
     return reading.allowance.take(REPLAYS_AGAIN, _MINUTE, now)
+
+
+def note_former_ids(connection: Connection, socket_ids: Iterable[str]) -> None:
+    """Note earlier socket ids of a client: it does not get events that were published with one of them."""
+    former = reading_of(connection).former_ids
+    for socket_id in socket_ids:
+        if len(former) < _FORMER_IDS:
+            former.add(socket_id)
+            connection.app.former_connections[socket_id] = connection
+
+
+def forget_former_ids(connection: Connection) -> None:
+    """Forget the earlier socket ids of a client that is gone."""
+    if connection.reading is None:
+        return
+    connections = connection.app.former_connections
+    for socket_id in connection.reading.former_ids:
+        if connections.get(socket_id) is connection:
+            del connections[socket_id]
 
 
 def begin(connection: Connection, channel: Channel, after: str, was: Iterable[str]) -> None:

@@ -163,6 +163,8 @@ def _confirm(request: Subscribe, connection: Connection, channel: Channel, snaps
     if channel.resumable is None:
         channel.resumable = set()
     channel.resumable.add(connection)
+    if request.was:
+        resumption.note_former_ids(connection, request.was)
     resumed = history.following if request.resume and history.gap is None else None
     more = messages.resumption(history.position, resumed, history.gap)
     connection.send(messages.subscription_succeeded(channel.name, data, more))

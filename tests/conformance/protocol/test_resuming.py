@@ -116,6 +116,20 @@ def test_an_own_event_does_not_come_back_after_a_reconnect(stage: Stage) -> None
     assert [message["event"] for message in without] == [SUCCEEDED, "mine", "other"]
 
 
+def test_an_own_event_that_arrives_late_does_not_come_either(stage: Stage) -> None:
+    client = connect(stage)
+    (answer,) = subscribe(client, "news", resume="")
+    client.vanish()
+    back = connect(stage)
+    subscribe(back, "news", resume=answer["position"], was=[client.socket_id])
+    publish(stage, "news", "mine", socket_id=client.socket_id)
+    publish(stage, "news", "other")
+    assert [message["event"] for message in back.read()] == ["other"]
+    back.vanish()
+    stage.turn()
+    assert stage.app.former_connections == {}
+
+
 def test_rewind_begins_with_the_last_events(stage: Stage) -> None:
     publish(stage, "long", *"abcdef")
     answer, *events = subscribe(connect(stage), "long", resume="", rewind=2)
