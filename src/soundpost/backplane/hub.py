@@ -19,6 +19,7 @@ from soundpost.backplane.hub_messages import (
     KnownRequest,
     Leave,
     Message,
+    NoticeMessage,
     Observed,
     Propagated,
     Publish,
@@ -33,6 +34,7 @@ from soundpost.backplane.hub_messages import (
 from soundpost.backplane.idempotency import IdempotencyKeys
 from soundpost.backplane.registry import Registry
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import ChannelSnapshot
@@ -153,7 +155,7 @@ class WorkerEnd:
         self._registry.snapshot(message.app_id, message.channel, then, message.history)
 
     def _leave(self, message: Leave) -> None:
-        self._registry.leave(self, message.app_id, message.channel, message.user_id)
+        self._registry.leave(self, message.app_id, message.channel, message.user_id, message.linger)
 
     def _publish(self, message: Publish) -> None:
         publication = Publication(self._send, message.number)
@@ -195,6 +197,10 @@ class WorkerEnd:
     def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
         """Tell the worker of a gap in a channel's history."""
         self._send(HistoryLost(app_id, channel, reason, position))
+
+    def deliver_notice(self, app_id: str, channel: str, notice: MemberNotice) -> None:
+        """Send the worker a notice of a large presence channel, to be gathered with others."""
+        self._send(NoticeMessage(app_id, channel, notice))
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have the worker close all connections of a user."""

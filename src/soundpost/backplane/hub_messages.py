@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.history import HistoryRequest, HistoryState
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import Admission, IdempotencyKey, OutgoingEvent, Query
@@ -127,6 +128,14 @@ class HistoryLost(_Message):
     position: str
 
 
+class NoticeMessage(_Message):
+    """A notice of a large presence channel for the worker's clients, to be gathered with others."""
+
+    app_id: str
+    channel: str
+    notice: MemberNotice
+
+
 class Observed(_Message):
     """An event for the worker's observers."""
 
@@ -186,11 +195,12 @@ class GetSnapshot(_Numbered):
 
 
 class Leave(_Message):
-    """News that a subscription has ended."""
+    """News that a subscription has ended; on presence channels the user stays a member for ``linger`` seconds."""
 
     app_id: str
     channel: str
     user_id: str | None
+    linger: float = 0
 
 
 class Publish(_Numbered):
@@ -242,6 +252,7 @@ FromHub = (
     | Reachability
     | EventMessage
     | HistoryLost
+    | NoticeMessage
     | Observed
     | Ping
     | Terminate

@@ -21,6 +21,7 @@ from soundpost.backplane.hub_messages import (
     KnownRequest,
     Leave,
     Message,
+    NoticeMessage,
     Observed,
     Ping,
     Pong,
@@ -105,9 +106,9 @@ class HubPeers:
         """Read the state that a subscriber of the channel is sent."""
         self._send(GetSnapshot(self._ask(then), app_id, channel, history))
 
-    def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
+    def leave(self, app_id: str, channel: str, user_id: str | None, linger: float = 0) -> None:
         """Stop counting a subscription."""
-        self._send(Leave(app_id, channel, user_id))
+        self._send(Leave(app_id, channel, user_id, linger))
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
         """Send an event to the hub. This worker's clients get it when the hub has put it in order."""
@@ -165,6 +166,8 @@ class HubPeers:
             self._node.deliver_event(
                 message.app_id, message.channel, message.frame, message.except_socket_id, message.kept
             )
+        elif isinstance(message, NoticeMessage):
+            self._node.deliver_notice(message.app_id, message.channel, message.notice)
         elif isinstance(message, Published):
             self._waiting.pop(message.number)(None)
             if message.propagated:

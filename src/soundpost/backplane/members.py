@@ -44,11 +44,26 @@ class Members:
         if user_id in self._by_id:
             self._connections[user_id] += 1
             return False
-        self._by_id[user_id] = newcomer
         self._connections[user_id] = 1
-        self._id_parts[user_id] = _inside_string(newcomer.id_json)
-        self._hash_parts[user_id] = _inside_string(encode(user_id) + b":" + newcomer.info_json)
+        self._put(newcomer)
         return True
+
+    def renew(self, member: Member) -> bool:
+        """Replace the id and info of a member by those of its new connection, unless it has others; return whether.
+
+        The member keeps its place in the list.
+        """
+        user_id = member.id
+        if self._connections[user_id] > 1 or self._by_id[user_id] == member:
+            return False
+        self._put(member)
+        return True
+
+    def _put(self, member: Member) -> None:
+        user_id = member.id
+        self._by_id[user_id] = member
+        self._id_parts[user_id] = _inside_string(member.id_json)
+        self._hash_parts[user_id] = _inside_string(encode(user_id) + b":" + member.info_json)
 
     def leave(self, user_id: str, connections: int = 1) -> Member | None:
         """Stop counting connections of a user; return the member if they were its last, else None."""

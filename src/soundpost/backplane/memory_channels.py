@@ -7,6 +7,7 @@ from typing import Final
 
 from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.event_cache import EventCache
+from soundpost.backplane.ghosts import Ghosts
 from soundpost.backplane.members import Members
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRules
@@ -68,6 +69,7 @@ class AppEntry:
         self.channels: dict[str, ChannelEntry] = {}
         """Occupied channels by name."""
         self.cache = EventCache(clock)
+        self.ghosts = Ghosts(clock)
         self.counts_due: set[ChannelEntry] = set()
         """Large channels whose subscription count changed since the last announcement."""
 
@@ -75,3 +77,7 @@ class AppEntry:
         """Take other settings."""
         self.app = app
         self.history_rules = HistoryRules(app.history)
+
+    def known_channel(self, name: str) -> ChannelEntry | None:
+        """Return a channel that is occupied, or has members whose grace is not over; else None."""
+        return self.channels.get(name) or self.ghosts.channels.get(name)

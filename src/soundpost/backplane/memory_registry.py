@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from soundpost.backplane.attributes import channel_attributes, json_members
+from soundpost.backplane.ghosts import Graces
 from soundpost.backplane.history_store import HistoryStore
 from soundpost.backplane.memory_channels import AppEntry, ChannelEntry, Share
 from soundpost.backplane.registry import COUNT_AT_ONCE, Load
 from soundpost.backplane.slices import at_once, json_in_slices
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.gathered_notices import GATHERED_ABOVE, MemberNotice
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.observer_events import (
@@ -26,7 +28,7 @@ from soundpost.core.observer_events import (
     MemberRemoved,
     SubscriptionCountChanged,
 )
-from soundpost.core.outbox import CallSoon
+from soundpost.core.outbox import CallLater, CallSoon, never
 from soundpost.core.peers import (
     Admission,
     ChannelQuery,
@@ -40,6 +42,7 @@ from soundpost.core.peers import (
     Query,
     UsersQuery,
 )
+from soundpost.core.presence_grace import SENT_AWAY
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 
@@ -48,7 +51,7 @@ class MemoryRegistry:
     """The state that all nodes of a host share; see :class:`soundpost.backplane.registry.Registry`.
 
     ``max_connections`` is the limit of all apps together, ``clock`` is in seconds. Long answers are made a slice at a
-    time; between two slices ``call_soon`` lets the loop do other work.
+    time; between two slices ``call_soon`` lets the loop do other work. ``call_later`` is the loop's.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class MemoryRegistry:
         history: HistoryStore | None = None,
         clock: Callable[[], float] = time.monotonic,
         call_soon: CallSoon = at_once,
+        call_later: CallLater = never,
     ) -> None:
         self._call_soon = call_soon
         self._clock = clock
@@ -66,6 +70,7 @@ class MemoryRegistry:
         self.history = history or HistoryStore(ServerSettings().max_history_size)
         for app in self._apps.values():
             self.history.configure(app.app.id, app.app.max_history_size)
+        self.graces = Graces(self._apps, clock, call_soon, call_later, self._uncount_ghost)
         self._max_connections = max_connections
         self._connections = 0
         self._nodes: dict[PeersHandler, None] = {}
@@ -74,6 +79,7 @@ class MemoryRegistry:
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Take other apps, or other settings. An app that is gone is kept until its connections have left."""
+        apps = tuple(apps)
         for app in apps:
             entry = self._apps.get(app.id)
             if entry is None:
@@ -87,6 +93,7 @@ class MemoryRegistry:
                         app.id, [name for name in kept if entry.history_rules.of(name) is None]
                     )
             self.history.configure(app.id, app.max_history_size)
+        self.graces.end_of_gone_apps({app.id for app in apps if app.enabled})
 
     def load(self) -> dict[str, Load]:
         """Return the load of each app, by app id."""
@@ -133,7 +140,8 @@ class MemoryRegistry:
             self._connections -= 1
 
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
-        """Close all connections of a user on the other nodes that have connections of the app."""
+        """Close all connections of a user on the other nodes that have connections of the app; end its graces."""
+        self.graces.end_of_user(app_id, user_id)
         for other, connections in self._apps[app_id].connections.items():
             if connections and other is not node:
                 other.terminate(app_id, user_id)
@@ -151,7 +159,7 @@ class MemoryRegistry:
     ) -> None:
         """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full."""
         entry = self._apps[app_id]
-        channel = entry.channels.get(name) or ChannelEntry(name)
+        channel = entry.known_channel(name) or ChannelEntry(name)
         members = channel.members
         if newcomer is not None and channel.is_full_for(newcomer.id, entry.app.max_presence_members):
             then(None)
@@ -159,9 +167,13 @@ class MemoryRegistry:
         if not channel.count:
             entry.channels[name] = channel
             node.observe(ChannelOccupied(app_id, name))
-        if members is not None and newcomer is not None and members.enter(newcomer):
-            self._deliver(app_id, channel, messages.member_added(name, newcomer.id_json, newcomer.info_json))
-            node.observe(MemberAdded(app_id, name, newcomer.id))
+        if members is not None and newcomer is not None:
+            if members.enter(newcomer):
+                frame = messages.member_added(name, newcomer.id_json, newcomer.info_json)
+                self._notify(app_id, channel, MemberNotice(newcomer.id, True, frame))
+                node.observe(MemberAdded(app_id, name, newcomer.id))
+            else:
+                entry.ghosts.take_back(channel, newcomer)
         share = channel.share_of(node)
         if share is None:
             share = Share(node, has_users=members is not None)
@@ -179,9 +191,9 @@ class MemoryRegistry:
     ) -> None:
         """Read the state that a subscriber of the channel is sent."""
         entry = self._apps[app_id]
-        then(self._snapshot(entry, entry.channels.get(name) or ChannelEntry(name), history))
+        then(self._snapshot(entry, entry.known_channel(name) or ChannelEntry(name), history))
 
-    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
+    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float = 0) -> None:
         """Stop counting a subscription and tell the other subscribers of a member who left."""
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
@@ -195,12 +207,15 @@ class MemoryRegistry:
         share.count -= 1
         if not share.count:
             channel.shares.remove(share)
-        self._uncount(entry, channel, {} if user_id is None else {user_id: 1}, 1, node)
+        users = {} if user_id is None else {user_id: 1}
+        if linger and users:
+            self.graces.begin(entry, channel, users, linger)
+        self._uncount(entry, channel, users, 1, node)
 
     def remove_node(self, node: PeersHandler) -> None:
-        """Remove a node that is gone, and all it had. Another node reports what has become of its channels."""
+        """Remove a node that is gone, and all it had but members, who have a grace. Another node reports changes."""
         self._nodes.pop(node, None)
-        heir = next((other for other in self._nodes if other.has_observers), None)
+        heir = self._reporter()
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
             entry.addresses.forget(node)
@@ -208,21 +223,23 @@ class MemoryRegistry:
                 share = channel.share_of(node)
                 if share is not None:
                     channel.shares.remove(share)
+                    if share.users:
+                        self.graces.begin(entry, channel, share.users, SENT_AWAY)
                     self._uncount(entry, channel, share.users, share.count, heir)
+
+    def _reporter(self) -> PeersHandler | None:
+        """Return a node that reports changes for which no node is responsible."""
+        return next((node for node in self._nodes if node.has_observers), None)
+
+    def _uncount_ghost(self, entry: AppEntry, channel: ChannelEntry, user_id: str) -> None:
+        self._uncount_members(entry, channel, {user_id: 1}, self._reporter())
 
     def _uncount(
         self, entry: AppEntry, channel: ChannelEntry, users: dict[str, int], count: int, reporter: PeersHandler | None
     ) -> None:
-        app_id, members = entry.app.id, channel.members
+        app_id = entry.app.id
         channel.count -= count
-        if members is not None:
-            for user_id, connections in users.items():
-                member = members.leave(user_id, connections)
-                if member is None:
-                    continue
-                self._deliver(app_id, channel, messages.member_removed(channel.name, member.id_json))
-                if reporter is not None:
-                    reporter.observe(MemberRemoved(app_id, channel.name, user_id))
+        self._uncount_members(entry, channel, users, reporter)
         if not channel.count:
             del entry.channels[channel.name]
             entry.counts_due.discard(channel)
@@ -230,6 +247,21 @@ class MemoryRegistry:
                 reporter.observe(ChannelVacated(app_id, channel.name))
         elif entry.app.subscription_count:
             self._count_changed(entry, channel, reporter)
+
+    def _uncount_members(
+        self, entry: AppEntry, channel: ChannelEntry, users: dict[str, int], reporter: PeersHandler | None
+    ) -> None:
+        app_id, members = entry.app.id, channel.members
+        if members is None:
+            return
+        for user_id, connections in users.items():
+            member = members.leave(user_id, connections)
+            if member is None:
+                continue
+            frame = messages.member_removed(channel.name, member.id_json)
+            self._notify(app_id, channel, MemberNotice(user_id, False, frame))
+            if reporter is not None:
+                reporter.observe(MemberRemoved(app_id, channel.name, user_id))
 
     def _snapshot(self, entry: AppEntry, channel: ChannelEntry, history: HistoryRequest | None) -> ChannelSnapshot:
         cached = entry.cache.get(channel.name) if len(entry.cache) else None
@@ -265,6 +297,14 @@ class MemoryRegistry:
         for share in channel.shares:
             share.node.deliver_event(app_id, channel.name, frame, None)
 
+    def _notify(self, app_id: str, channel: ChannelEntry, notice: MemberNotice) -> None:
+        """Tell a channel's subscribers of a member; where members are many, notices are gathered."""
+        if channel.members is not None and len(channel.members) > GATHERED_ABOVE:
+            for share in channel.shares:
+                share.node.deliver_notice(app_id, channel.name, notice)
+        else:
+            self._deliver(app_id, channel, notice.frame)
+
     # Subscription counts
 
     def _count_changed(self, entry: AppEntry, channel: ChannelEntry, reporter: PeersHandler | None) -> None:
@@ -281,8 +321,9 @@ class MemoryRegistry:
             reporter.observe(SubscriptionCountChanged(entry.app.id, channel.name, channel.count))
 
     def housekeep(self) -> None:
-        """Announce counts of large channels and drop expired events."""
+        """Announce counts of large channels, drop expired events, end graces."""
         self.history.drop_expired()
+        self.graces.end_due()
         for entry in self._apps.values():
             entry.cache.drop_expired()
             due, entry.counts_due = entry.counts_due, set()
@@ -316,12 +357,12 @@ class MemoryRegistry:
         if isinstance(query, ConnectionsQuery):
             return sum(entry.connections.values())
         if isinstance(query, UsersQuery):
-            channel = entry.channels.get(query.channel)
+            channel = entry.known_channel(query.channel)
             return [] if channel is None or channel.members is None else channel.members.ids_json
         return [self._attributes(entry, name, query.attributes) for name in query.names]
 
     def _attributes(self, entry: AppEntry, name: str, asked: list[str]) -> dict[str, Any]:
-        channel = entry.channels.get(name)
+        channel = entry.known_channel(name)
         last = entry.cache.get(name) if "cache" in asked else None
         has_history = "position" in asked and entry.history_rules.of(name) is not None
         return channel_attributes(

@@ -52,7 +52,10 @@ class Registry(Protocol):
         """Take a new node of this host."""
 
     def remove_node(self, node: PeersHandler) -> None:
-        """Remove a node that is gone, and all its connections and subscriptions."""
+        """Remove a node that is gone, and all its connections and subscriptions.
+
+        Its members stay for :data:`soundpost.core.presence_grace.SENT_AWAY` seconds.
+        """
 
     def admit(
         self, node: PeersHandler, app_id: str, then: Callable[[Admission], None], address: str | None = None
@@ -78,8 +81,11 @@ class Registry(Protocol):
     ) -> None:
         """Read the state that a subscriber of the channel is sent."""
 
-    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
-        """Stop counting a subscription and tell the other subscribers of a member who left."""
+    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float = 0) -> None:
+        """Stop counting a subscription and tell the other subscribers of a member who left.
+
+        The user stays a member for ``linger`` seconds, and has never left if it joins again within them.
+        """
 
     def publish(self, node: PeersHandler, app_id: str, event: OutgoingEvent, then: Callable[[bool], None]) -> None:
         """Deliver an event to all nodes except ``node``, which delivers it itself.

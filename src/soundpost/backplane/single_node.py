@@ -69,9 +69,9 @@ class SingleNode:
         """Read the state that a subscriber of the channel is sent."""
         self._registry.snapshot(app_id, channel, then, history)
 
-    def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
+    def leave(self, app_id: str, channel: str, user_id: str | None, linger: float = 0) -> None:
         """Stop counting a subscription."""
-        self._registry.leave(self._node, app_id, channel, user_id)
+        self._registry.leave(self._node, app_id, channel, user_id, linger)
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
         """Deliver an event to this node's clients first, then to the other hosts; the registry orders kept events."""

@@ -42,6 +42,8 @@ class App:
         """Connections that must still sign in or join a private channel, with their time of opening, oldest first."""
         self.member_connections: dict[str, dict[Connection, int]] = {}
         """Connections of members by user id, each with its number of presence channels, pending ones included."""
+        self.graces: dict[Connection, float] = {}
+        """Seconds that members stay, by connection that the server closes; see :mod:`.presence_grace`."""
         self.closed_with: tuple[int, str] | None = None
         """Close code and message for all connections, if a reload has disabled or removed the app."""
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from soundpost.core.gathered_notices import GATHER_SECONDS, GatheredNotices
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.core.connection import Connection
+    from soundpost.core.gathered_notices import MemberNotice
     from soundpost.core.pending_subscriptions import PendingSubscription
     from soundpost.core.resumption import Replays
 
@@ -22,6 +25,7 @@ class Channel:
 
     __slots__ = (
         "_compressing",
+        "_gathered",
         "_kept",
         "_partial",
         "_pending",
@@ -52,6 +56,7 @@ class Channel:
         # Connections that do not get all pending frames: the index of the first frame that is for them,
         # then the indexes of later ones that are not.
         self._partial: dict[Connection, list[int]] | None = None
+        self._gathered: GatheredNotices | None = None
 
     def add(self, connection: Connection, user_id: str | None) -> None:
         """Add a subscriber, who does not get the frames queued before."""
@@ -61,6 +66,8 @@ class Channel:
         self._compressing += connection.takes_compressed
         if self._pending:
             self._partly()[connection] = [len(self._pending)]
+        if self._gathered is not None:
+            self._gathered.add_newcomer(connection)
 
     def remove(self, connection: Connection) -> str | None:
         """Remove a subscriber; return its user id."""
@@ -79,6 +86,8 @@ class Channel:
 
         A frame that the history has (``kept``) does not go to subscribers that still read the history.
         """
+        if self._gathered is not None:
+            self.send_gathered()  # an event stays behind the notices of those who came before it
         pending = self._pending
         if pending is None:
             pending = self._pending = []
@@ -97,6 +106,31 @@ class Channel:
         """Do not send a subscriber the queued frames that the history has: it has read them there."""
         if self._kept:
             self._partly().setdefault(connection, [0]).extend(self._kept)
+
+    def gather(self, notice: MemberNotice) -> None:
+        """Send a notice with all further ones of the next 50 ms, or with the next event."""
+        if self._gathered is None:
+            self._gathered = gathered = GatheredNotices()
+            self.app.node.call_later(GATHER_SECONDS, partial(self._send_in_time, gathered))
+        self._gathered.append(notice)
+
+    def _send_in_time(self, gathered: GatheredNotices) -> None:
+        if self._gathered is gathered:
+            self.send_gathered()
+
+    def send_gathered(self) -> None:
+        """Send the gathered notices, at the end of this loop turn; newcomers are not told what their list has."""
+        gathered, self._gathered = self._gathered, None
+        if gathered is None:
+            return
+        newcomers = [connection for connection in gathered.newcomers if connection in self.subscribers]
+        for connections, frames in gathered.for_newcomers(newcomers):
+            self._send(connections, frames, frames)
+        for frame in gathered.for_all():
+            self.queue(frame)
+        if self._pending is not None:
+            for connection in newcomers:
+                self._partly()[connection] = [len(self._pending)]
 
     def flush(self) -> None:
         """Send all queued frames, joined, with one write per subscriber."""

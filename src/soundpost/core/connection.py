@@ -6,6 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
+from soundpost.core import presence_grace
 from soundpost.wire import messages
 
 if TYPE_CHECKING:
@@ -104,4 +105,5 @@ class Connection(ABC):
     def end(self, code: int, message: str) -> None:
         """Send a ``pusher:error``, then close with the same code: old clients read the one, new clients the other."""
         self.send(messages.error(code, message))
+        presence_grace.note_close(self, code)
         self.close(code, message)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from soundpost.core import presence_grace
 from soundpost.core.connection import Connection
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.log_throttle import MINUTE
@@ -71,5 +72,6 @@ def within_rate(connection: Connection) -> bool:
     connection.send(messages.error(codes.CLIENT_EVENT_REJECTED, "Rate limit exceeded"))
     if limit.terminate_on_limit:
         # Not 4301: pusher-js takes 43xx as a close code for permanent.
+        presence_grace.note_close(connection, codes.OVER_CAPACITY)
         connection.close(codes.OVER_CAPACITY, "Rate limit exceeded")
     return False

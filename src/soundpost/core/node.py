@@ -11,9 +11,10 @@ from soundpost.core import resumption, subscriptions, users
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
+from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.observer import Observer, notify
 from soundpost.core.observer_events import ObserverEvent
-from soundpost.core.outbox import CallSoon, Outbox
+from soundpost.core.outbox import CallLater, CallSoon, Outbox, never
 from soundpost.core.peers import Peers
 from soundpost.log_throttle import LogThrottle
 from soundpost.wire import codes, messages
@@ -31,7 +32,7 @@ def write_each(connections: Iterable[Connection], data: bytes) -> None:
 class Node:
     """The state of one process.
 
-    ``clock`` is in seconds, ``call_soon`` is the loop's, ``deliver`` writes to many connections.
+    ``clock`` is in seconds, ``call_soon`` and ``call_later`` are the loop's, ``deliver`` writes to many connections.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Node:
         peers: Peers,
         call_soon: CallSoon,
         deliver: Deliver = write_each,
+        call_later: CallLater = never,
         compress: Callable[[bytes], bytes] | None = None,
         observers: Iterable[Observer] = (),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
         self.call_soon = call_soon
+        self.call_later = call_later
         self.log_throttle = LogThrottle(logging.getLogger("soundpost.protocol"), clock)
         self.peers = peers
         self.deliver = deliver
@@ -136,6 +139,13 @@ class Node:
         found = None if app is None else app.channels.get(channel)
         if found is not None:
             resumption.tell_gap(found, reason, position)
+
+    def deliver_notice(self, app_id: str, channel: str, notice: MemberNotice) -> None:
+        """Deliver a notice of a large presence channel to its subscribers here, gathered with further ones."""
+        app = self.by_id.get(app_id)
+        found = None if app is None else app.channels.get(channel)
+        if found is not None and found.subscribers:
+            found.gather(notice)
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on this node."""

@@ -11,6 +11,12 @@ from typing import Protocol
 
 CallSoon = Callable[[Callable[[], None]], object]
 """A loop's ``call_soon``: call back in the next loop turn."""
+CallLater = Callable[[float, Callable[[], None]], object]
+"""A loop's ``call_later``: call back after some seconds."""
+
+
+def never(seconds: float, callback: Callable[[], None]) -> None:
+    """Do not call back: a ``call_later`` for code without a loop."""
 
 
 class Flushable(Protocol):

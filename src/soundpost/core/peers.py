@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from msgspec import Struct
 
+from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.history import HistoryRequest, HistoryState
 from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
@@ -144,6 +145,9 @@ class PeersHandler(Protocol):
     def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
         """Tell the channel's subscribers that can resume of a gap; ``position`` is where they go on."""
 
+    def deliver_notice(self, app_id: str, channel: str, notice: MemberNotice) -> None:
+        """Deliver a notice of a large presence channel to its subscribers on this node, gathered with further ones."""
+
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on this node."""
 
@@ -197,8 +201,11 @@ class Peers(Protocol):
     ) -> None:
         """Read the state that a subscriber of the channel is sent, without counting a subscription."""
 
-    def leave(self, app_id: str, channel: str, user_id: str | None) -> None:
-        """Stop counting a subscription that was counted by :meth:`join`."""
+    def leave(self, app_id: str, channel: str, user_id: str | None, linger: float = 0) -> None:
+        """Stop counting a subscription that was counted by :meth:`join`.
+
+        The user stays a member for ``linger`` seconds, and has never left if it joins again within them.
+        """
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
         """Deliver an event to all subscribers of its channel at the moment, on all nodes, at most once.

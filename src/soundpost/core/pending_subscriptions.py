@@ -25,7 +25,7 @@ AT_ONCE: Final = 8
 class PendingSubscription:
     """One subscription, from the client's request to the backplane's answer."""
 
-    __slots__ = ("abandoned", "channel", "connection", "user_id")
+    __slots__ = ("abandoned", "channel", "connection", "linger", "user_id")
 
     def __init__(self, connection: Connection, channel: Channel, user_id: str | None) -> None:
         self.connection = connection
@@ -33,6 +33,8 @@ class PendingSubscription:
         self.user_id = user_id
         self.abandoned = False
         """True once the client is gone."""
+        self.linger = 0.0
+        """Seconds that the member stays once the client is gone."""
         if channel.pending_subscribers is None:
             channel.pending_subscribers = {}
         channel.pending_subscribers[connection] = self

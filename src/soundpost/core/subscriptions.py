@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies, resumption
+from soundpost.core import error_replies, presence_grace, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.history import LOST_PLACE, HistoryRequest
@@ -93,22 +93,24 @@ def leave(connection: Connection, channel: Channel) -> None:
 
 
 def leave_all(connection: Connection) -> None:
-    """Remove a connection from all its channels."""
+    """Remove a connection that is gone from all its channels; its members may have a grace."""
+    linger = presence_grace.take_grace(connection)
     left, connection.channels = connection.channels, []
     for channel in left:
-        _leave(connection, channel)
+        _leave(connection, channel, linger)
     pending = connection.pending_subscriptions
     if pending is not None:
         pending.waiting.clear()
         for subscription in pending.by_channel.values():
             subscription.abandoned = True
+            subscription.linger = linger
 
 
-def _leave(connection: Connection, channel: Channel) -> None:
+def _leave(connection: Connection, channel: Channel, linger: float = 0) -> None:
     user_id = channel.remove(connection)
     app = channel.app
     app.forget_if_empty(channel)
-    app.node.peers.leave(app.settings.id, channel.name, user_id)
+    app.node.peers.leave(app.settings.id, channel.name, user_id, linger)
 
 
 def _complete(
@@ -123,7 +125,7 @@ def _complete(
     if subscription.abandoned:
         app.forget_if_empty(channel)
         if snapshot is not None:
-            app.node.peers.leave(app.settings.id, channel.name, subscription.user_id)
+            app.node.peers.leave(app.settings.id, channel.name, subscription.user_id, subscription.linger)
         return
     if snapshot is None:
         app.forget_if_empty(channel)
@@ -143,6 +145,7 @@ def _confirm_again(connection: Connection, channel: Channel, request: Subscribe)
 
     def confirm(snapshot: ChannelSnapshot) -> None:
         if connection in channel.subscribers:
+            channel.send_gathered()
             channel.flush()  # the snapshot has the frames that wait here: sent after it, they would seem new
             if channel.replays is not None:
                 channel.replays.end(connection)  # the client says anew where it goes on

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import ClassVar, Final
 
 from soundpost.backplane import MemoryRegistry, SingleNode
+from soundpost.core import presence_grace
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.node import Deliver, Node
@@ -46,8 +47,10 @@ class Runtime:
         self.wheel = TimerWheel()
         self.node = Node(
             apps,
-            peers=peers or SingleNode(MemoryRegistry(apps, call_soon=self.loop.call_soon)),
+            peers=peers
+            or SingleNode(MemoryRegistry(apps, call_soon=self.loop.call_soon, call_later=self.loop.call_later)),
             call_soon=self.loop.call_soon,
+            call_later=self.loop.call_later,
             deliver=deliver,
             compress=compress,
             observers=observers,
@@ -72,6 +75,7 @@ class Runtime:
 
     def send_away(self, connection: Connection) -> None:
         """Close a connection with 4200: pusher-js reconnects at once, to a server that goes on."""
+        presence_grace.note_close(connection, codes.GENERIC_RECONNECT)
         connection.close(codes.GENERIC_RECONNECT, "Server is going down: reconnect")
 
     def send_all_away(self) -> None:
@@ -96,6 +100,7 @@ class Runtime:
             settings.max_output_buffer,
             silence=MINUTE,
         )
+        presence_grace.note_close(connection, codes.OVER_CAPACITY)
         connection.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")
 
     def _tick(self, due: float) -> None:

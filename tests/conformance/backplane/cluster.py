@@ -87,7 +87,11 @@ class Cluster(ABC):
 
     @abstractmethod
     async def lose(self, node: Stage) -> None:
-        """Let a node die without a word. The others have noticed it after the next :meth:`settle`."""
+        """Let a node die without a word, and its members' grace end: the others have noticed after :meth:`settle`."""
+
+    @abstractmethod
+    async def end_graces(self) -> None:
+        """Let so much time pass that all graces are over."""
 
     @abstractmethod
     async def add(self) -> Stage:

@@ -80,7 +80,10 @@ class HubCluster(Cluster):
     def __init__(self, setup: Setup) -> None:
         self.nodes = []
         self._setup = setup
-        self._hub = Hub(MemoryRegistry(setup.apps, max_connections=setup.server_max_connections, clock=lambda: 0.0))
+        self._now = 0.0
+        self._hub = Hub(
+            MemoryRegistry(setup.apps, max_connections=setup.server_max_connections, clock=lambda: self._now)
+        )
         self._spokes: dict[Stage, Spoke] = {}
 
     async def settle(self) -> None:
@@ -108,8 +111,17 @@ class HubCluster(Cluster):
             stream.held = False
 
     async def lose(self, node: Stage) -> None:
+        await self.lose_with_grace(node)
+        await self.end_graces()
+
+    async def lose_with_grace(self, node: Stage) -> None:
+        """Let a worker die without a word; its members' grace begins."""
         self.nodes.remove(node)
         self._hub.remove(self._spokes.pop(node).end)
+
+    async def end_graces(self) -> None:
+        self._now += 60
+        self._hub.housekeep()
 
     async def add(self) -> Stage:
         spoke = Spoke(self._setup, self._hub)

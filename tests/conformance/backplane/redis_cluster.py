@@ -149,6 +149,9 @@ class RedisCluster(Cluster):
             if await redis.ask(b"nodes", "ZSCORE", redis.tag(b"nodes") + b":graves", dead) is None:
                 del self._dead[0]
 
+    async def end_graces(self) -> None:
+        pass
+
     async def add(self) -> Stage:
         host = Host(self._setup, await Relay.start(self._port), self._prefix)
         self._hosts[host.stage] = host

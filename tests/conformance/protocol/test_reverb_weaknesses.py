@@ -271,7 +271,7 @@ def test_22_joining_presence_is_no_more_work_for_the_last_than_for_the_first() -
         request = Subscribe("presence-room", client.auth("presence-room", data), data)
         return lines_run(lambda: subscriptions.subscribe(client, request))
 
-    assert work(1_000) == work(1)
+    assert work(1_000) <= work(1)
 
 
 def test_23_disconnecting_touches_only_ones_own_channels() -> None:

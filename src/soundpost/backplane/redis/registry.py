@@ -244,7 +244,7 @@ class RedisRegistry:
         channel = self._apps[app_id].channels.get(name)
         then(ChannelSnapshot(None, None) if channel is None else channel.snapshot(self._clock()))
 
-    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None) -> None:
+    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float = 0) -> None:
         """Stop counting a subscription; Redis tells the other subscribers of a member who left."""
         entry = self._apps[app_id]
         channel = entry.channels.get(name)

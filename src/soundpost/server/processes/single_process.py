@@ -35,7 +35,7 @@ class SingleProcess:
         self.backplane = redis_backplane(settings)
         loop = asyncio.get_running_loop()
         self._history = HistoryStore(settings.server.max_history_size)
-        own = MemoryRegistry(settings.apps, history=self._history, call_soon=loop.call_soon)
+        own = MemoryRegistry(settings.apps, history=self._history, call_soon=loop.call_soon, call_later=loop.call_later)
         self._is_restarting = False
         inherited = taken_over()
         if "history" in inherited:

@@ -46,9 +46,14 @@ class Workers:
         limit = _websockets(settings.server)
         self.backplane = redis_backplane(settings, max_connections=limit)
         if self.backplane is None:
-            history = HistoryStore(settings.server.max_history_size)
-            call_soon = asyncio.get_running_loop().call_soon
-            registry = MemoryRegistry(settings.apps, max_connections=limit, history=history, call_soon=call_soon)
+            loop = asyncio.get_running_loop()
+            registry = MemoryRegistry(
+                settings.apps,
+                max_connections=limit,
+                history=HistoryStore(settings.server.max_history_size),
+                call_soon=loop.call_soon,
+                call_later=loop.call_later,
+            )
             self._hub = Hub(registry)
         else:
             self._hub = Hub(self.backplane.registry)

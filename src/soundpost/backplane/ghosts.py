@@ -1,0 +1,169 @@
+"""Ghosts: members of presence channels whose connection is gone, and who stay for the seconds of their grace.
+
+A ghost counts as one more connection of its user, so that lists, limits and answers need no rule of their own. A user
+who joins again takes the ghost's place, and nobody is told. When the grace is over the ghost leaves as a connection
+would. A ghost is no subscription: it does not keep its channel occupied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from soundpost.core.member import Member
+from soundpost.core.outbox import CallLater, CallSoon
+
+if TYPE_CHECKING:
+    from soundpost.backplane.memory_channels import AppEntry, ChannelEntry
+
+_AT_ONCE: Final = 500
+"""Number of ghosts that leave in one loop turn: some 5 ms."""
+
+
+class Ghosts:
+    """The ghosts of one app. ``clock`` is in seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.channels: dict[str, ChannelEntry] = {}
+        """Channels with ghosts, by name."""
+        self._until: dict[tuple[str, str], float] = {}  # end of the grace, by channel name and user id
+        self._ends: list[tuple[float, str, str]] = []  # heap of ends; those that are not in _until are void
+        self._numbers: dict[str, int] = {}  # number of ghosts by channel name
+
+    def __len__(self) -> int:
+        return len(self._until)
+
+    def __iter__(self) -> Iterator[tuple[ChannelEntry, str, float]]:
+        for (name, user_id), until in self._until.items():
+            yield self.channels[name], user_id, until
+
+    @property
+    def next_end(self) -> float | None:
+        """Return the time when the next grace is over; None if there is no ghost."""
+        while self._ends:
+            until, name, user_id = self._ends[0]
+            if self._until.get((name, user_id)) == until:
+                return until
+            heappop(self._ends)
+        return None
+
+    def add(self, channel: ChannelEntry, user_id: str, seconds: float) -> bool:
+        """Let a member stay for some seconds at least; return whether it is a new ghost."""
+        until, key = self._clock() + seconds, (channel.name, user_id)
+        before = self._until.get(key)
+        if before is None or before < until:
+            self._until[key] = until
+            heappush(self._ends, (until, *key))
+        if before is None:
+            self.channels[channel.name] = channel
+            self._numbers[channel.name] = self._numbers.get(channel.name, 0) + 1
+        return before is None
+
+    def take_back(self, channel: ChannelEntry, newcomer: Member) -> None:
+        """Have a member who has just joined take the place of its ghost, if there is one, with its new info."""
+        if (channel.name, newcomer.id) in self._until and channel.members is not None:
+            self._forget(channel.name, newcomer.id)
+            channel.members.leave(newcomer.id)
+            channel.members.renew(newcomer)
+
+    def pop_due(self) -> tuple[ChannelEntry, str] | None:
+        """Remove and return a ghost whose grace is over; None if there is none."""
+        until = self.next_end
+        if until is None or until > self._clock():
+            return None
+        _, name, user_id = heappop(self._ends)
+        return self._forget(name, user_id), user_id
+
+    def pop_of(self, user_id: str | None) -> list[tuple[ChannelEntry, str]]:
+        """Remove and return the ghosts of a user; with None those of all users."""
+        keys = [key for key in self._until if user_id in (None, key[1])]
+        return [(self._forget(*key), key[1]) for key in keys]
+
+    def _forget(self, name: str, user_id: str) -> ChannelEntry:
+        del self._until[name, user_id]
+        self._numbers[name] -= 1
+        if self._numbers[name]:
+            return self.channels[name]
+        del self._numbers[name]
+        return self.channels.pop(name)
+
+
+class GraceEnd(NamedTuple):
+    """A ghost as another process takes it over."""
+
+    app_id: str
+    channel: str
+    user_id: str | int
+    """Id as the application wrote it."""
+    info: bytes
+    """``user_info`` as JSON."""
+    seconds: float
+    """Seconds until the grace is over."""
+
+
+class Graces:
+    """The graces of all apps of a registry: begins them, and ends them in time.
+
+    ``call_soon`` and ``call_later`` are the loop's; ``leave`` removes a ghost from its channel's members.
+    """
+
+    def __init__(
+        self,
+        apps: Mapping[str, AppEntry],
+        clock: Callable[[], float],
+        call_soon: CallSoon,
+        call_later: CallLater,
+        leave: Callable[[AppEntry, ChannelEntry, str], None],
+    ) -> None:
+        self._apps = apps
+        self._clock = clock
+        self._call_soon = call_soon
+        self._call_later = call_later
+        self._leave = leave
+        self._timer: float | None = None  # time for which the earliest timer is set
+
+    def begin(self, entry: AppEntry, channel: ChannelEntry, users: dict[str, int], seconds: float) -> None:
+        """Give one connection of each user, who are about to leave with so many, to a ghost."""
+        for user_id in users:
+            if entry.ghosts.add(channel, user_id, seconds):
+                users[user_id] -= 1
+        self._set_timer(entry.ghosts.next_end)
+
+    def end_due(self) -> None:
+        """End the graces that are over, some in each loop turn."""
+        left = _AT_ONCE
+        for entry in list(self._apps.values()):
+            while left and (due := entry.ghosts.pop_due()) is not None:
+                self._leave(entry, *due)
+                left -= 1
+        if left:
+            ends = [end for entry in self._apps.values() if (end := entry.ghosts.next_end) is not None]
+            self._set_timer(min(ends, default=None))
+        else:
+            self._call_soon(self.end_due)
+
+    def end_of_user(self, app_id: str, user_id: str) -> None:
+        """End the graces of a user."""
+        entry = self._apps[app_id]
+        for ghost in entry.ghosts.pop_of(user_id):
+            self._leave(entry, *ghost)
+
+    def end_of_gone_apps(self, served: set[str]) -> None:
+        """End all graces of apps that are not served."""
+        for app_id, entry in self._apps.items():
+            if app_id not in served:
+                for ghost in entry.ghosts.pop_of(None):
+                    self._leave(entry, *ghost)
+
+    def _set_timer(self, end: float | None) -> None:
+        if end is not None and (self._timer is None or end < self._timer):
+            self._timer = end
+            self._call_later(max(0.0, end - self._clock()), partial(self._on_time, end))
+
+    def _on_time(self, until: float) -> None:
+        if self._timer == until:
+            self._timer = None
+            self.end_due()

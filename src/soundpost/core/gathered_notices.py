@@ -1,0 +1,81 @@
+"""Member notices of a large presence channel, gathered for a moment so that they are sent with few writes.
+
+Where n users join within a second, a notice each would be n writes to each of n members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from soundpost.core.connection import Connection
+
+GATHER_SECONDS: Final = 0.05
+"""Seconds that a notice of a large channel waits for further ones."""
+GATHERED_ABOVE: Final = 500
+"""Largest number of members whose notices are sent at once; above, notices are gathered."""
+
+
+class MemberNotice(Struct, frozen=True, array_like=True, gc=False):
+    """The notice that a user has joined or left a presence channel."""
+
+    user_id: str
+    is_added: bool
+    """True for ``member_added``, False for ``member_removed``."""
+    frame: bytes
+    """WebSocket text frame that subscribers get."""
+
+
+class GatheredNotices:
+    """Notices in their order, and the subscribers whose member list has some of the notices already."""
+
+    __slots__ = ("_notices", "newcomers")
+
+    def __init__(self) -> None:
+        self._notices: list[MemberNotice] = []
+        self.newcomers: dict[Connection, int] = {}
+        """Subscribers that came meanwhile, each with the index of the first notice that is for it."""
+
+    def append(self, notice: MemberNotice) -> None:
+        """Add the latest notice."""
+        self._notices.append(notice)
+
+    def add_newcomer(self, connection: Connection) -> None:
+        """Note a new subscriber, whose member list has everything up to now."""
+        self.newcomers[connection] = len(self._notices)
+
+    def for_all(self) -> list[bytes]:
+        """Return the frames for subscribers that were there before the first notice."""
+        return [notice.frame for notice in settled(self._notices)]
+
+    def for_newcomers(self, connections: Iterable[Connection]) -> Iterator[tuple[list[Connection], list[bytes]]]:
+        """Return the frames for subscribers that came meanwhile, together for those with the same ones."""
+        groups: dict[int, list[Connection]] = {}
+        for connection in connections:
+            groups.setdefault(self.newcomers[connection], []).append(connection)
+        for start, group in groups.items():
+            frames = [notice.frame for notice in settled(self._notices[start:])]
+            if frames:
+                yield group, frames
+
+
+def settled(notices: list[MemberNotice]) -> list[MemberNotice]:
+    """Return the notices without those of users who came and went again.
+
+    A user who went and came again is told as both, in this order: the info may be new.
+    """
+    if all(notice.is_added for notice in notices):
+        return notices
+    left: list[MemberNotice | None] = []
+    added: dict[str, int] = {}  # index of a user's arrival that is not taken back
+    for notice in notices:
+        if notice.is_added:
+            added[notice.user_id] = len(left)
+        elif notice.user_id in added:
+            left[added.pop(notice.user_id)] = None
+            continue
+        left.append(notice)
+    return [notice for notice in left if notice is not None]
