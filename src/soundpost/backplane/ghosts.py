@@ -7,16 +7,21 @@ would. A ghost is no subscription: it does not keep its channel occupied.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from soundpost.core.member import Member
 from soundpost.core.outbox import CallLater, CallSoon
 
 if TYPE_CHECKING:
     from soundpost.backplane.memory_channels import AppEntry, ChannelEntry
+
+log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 500
 """Number of ghosts that leave in one loop turn: some 5 ms."""
@@ -91,8 +96,8 @@ class Ghosts:
         return self.channels.pop(name)
 
 
-class GraceEnd(NamedTuple):
-    """A ghost as another process takes it over."""
+class Ghost(NamedTuple):
+    """A ghost as the next process takes it over in a restart."""
 
     app_id: str
     channel: str
@@ -157,6 +162,36 @@ class Graces:
             if app_id not in served:
                 for ghost in entry.ghosts.pop_of(None):
                     self._leave(entry, *ghost)
+
+    def as_bytes(self, since: float) -> bytes:
+        """Return all ghosts for :meth:`take_over`.
+
+        ``since`` is the time of the clock from which nobody could come back: what has passed since is not counted.
+        """
+        return msgspec.msgpack.encode(
+            [
+                Ghost(app_id, channel.name, channel.members[user_id].user_id, channel.members[user_id].info_json, end)
+                for app_id, entry in self._apps.items()
+                for channel, user_id, until in entry.ghosts
+                if channel.members is not None and (end := until - since) > 0
+            ]
+        )
+
+    def take_over(self, data: bytes) -> None:
+        """Take the ghosts of the process before the restart; apps that are not served any more have none."""
+        try:
+            ghosts = msgspec.msgpack.decode(data, type=list[Ghost])
+        except msgspec.DecodeError as error:
+            log.warning("the members of the process before the restart cannot be read, they leave at once: %s", error)
+            return
+        for app_id, name, user_id, info, seconds in ghosts:
+            entry = self._apps.get(app_id)
+            channel = None if entry is None or not entry.app.enabled else entry.channel(name)
+            if entry is not None and channel is not None and channel.members is not None:
+                member = Member(user_id, info)
+                channel.members.enter(member)
+                entry.ghosts.add(channel, member.id, seconds)
+                self._set_timer(entry.ghosts.next_end)
 
     def _set_timer(self, end: float | None) -> None:
         if end is not None and (self._timer is None or end < self._timer):

@@ -33,6 +33,9 @@ class Members:
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._by_id
 
+    def __getitem__(self, user_id: str) -> Member:
+        return self._by_id[user_id]
+
     @property
     def ids_json(self) -> list[bytes]:
         """Return the user ids as JSON, in order of arrival."""
@@ -54,7 +57,8 @@ class Members:
         The member keeps its place in the list.
         """
         user_id = member.id
-        if self._connections[user_id] > 1 or self._by_id[user_id] == member:
+        known = self._by_id[user_id]
+        if self._connections[user_id] > 1 or (known.id_json, known.info_json) == (member.id_json, member.info_json):
             return False
         self._put(member)
         return True

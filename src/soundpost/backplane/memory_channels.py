@@ -78,6 +78,10 @@ class AppEntry:
         self.app = app
         self.history_rules = HistoryRules(app.history)
 
+    def channel(self, name: str) -> ChannelEntry:
+        """Return a channel; a new one if it has neither subscribers nor ghosts."""
+        return self.known_channel(name) or ChannelEntry(name)
+
     def known_channel(self, name: str) -> ChannelEntry | None:
         """Return a channel that is occupied, or has members whose grace is not over; else None."""
         return self.channels.get(name) or self.ghosts.channels.get(name)

@@ -159,7 +159,7 @@ class MemoryRegistry:
     ) -> None:
         """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full."""
         entry = self._apps[app_id]
-        channel = entry.known_channel(name) or ChannelEntry(name)
+        channel = entry.channel(name)
         members = channel.members
         if newcomer is not None and channel.is_full_for(newcomer.id, entry.app.max_presence_members):
             then(None)
@@ -191,7 +191,7 @@ class MemoryRegistry:
     ) -> None:
         """Read the state that a subscriber of the channel is sent."""
         entry = self._apps[app_id]
-        then(self._snapshot(entry, entry.known_channel(name) or ChannelEntry(name), history))
+        then(self._snapshot(entry, entry.channel(name), history))
 
     def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float = 0) -> None:
         """Stop counting a subscription and tell the other subscribers of a member who left."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from typing import Final
 
 import msgspec
@@ -37,9 +38,12 @@ class SingleProcess:
         self._history = HistoryStore(settings.server.max_history_size)
         own = MemoryRegistry(settings.apps, history=self._history, call_soon=loop.call_soon, call_later=loop.call_later)
         self._is_restarting = False
+        self._graces = own.graces
         inherited = taken_over()
         if "history" in inherited:
             self._history.take_over(inherited["history"])
+        if "graces" in inherited:
+            self._graces.take_over(inherited["graces"])
         self._registry = own if self.backplane is None else self.backplane.registry
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
@@ -65,13 +69,14 @@ class SingleProcess:
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end."""
+        began = time.monotonic()
         for sock in self.sockets:  # the server has its own
             sock.close()
         await self._server.stop(drain_time, delay)
         if self.backplane is not None:
             await self.backplane.stop()
         if self._is_restarting:
-            hand_over({"history": self._history.as_bytes()})
+            hand_over({"history": self._history.as_bytes(), "graces": self._graces.as_bytes(since=began)})
 
     def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""
