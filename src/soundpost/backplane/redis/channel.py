@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from soundpost.backplane.members import Members
+from soundpost.core.gathered_notices import GATHERED_ABOVE, MemberNotice
 from soundpost.core.member import Member
 from soundpost.core.peers import ChannelSnapshot, PeersHandler
 from soundpost.wire import messages
@@ -103,14 +104,28 @@ class SharedChannel:
         """Add a member of this or another host, and tell the subscribers if the member is new to them."""
         if self.members is not None and member.id not in self.members:
             self.members.enter(member)
-            self.deliver(messages.member_added(self.name, member.id_json, member.info_json))
+            frame = messages.member_added(self.name, member.id_json, member.info_json)
+            self._notify(MemberNotice(member.id, True, frame))
+
+    def renew(self, member: Member) -> None:
+        """Take the new info of a member who is back within its grace; nobody is told."""
+        if self.members is not None and member.id in self.members:
+            self.members.renew(member)
 
     def leave(self, user_id: str) -> None:
         """Remove a member, and tell the subscribers; ignored for a user with connections on this host."""
         if self.members is not None and user_id in self.members and user_id not in self.own_members:
             member = self.members.leave(user_id)
             if member is not None:
-                self.deliver(messages.member_removed(self.name, member.id_json))
+                self._notify(MemberNotice(user_id, False, messages.member_removed(self.name, member.id_json)))
+
+    def _notify(self, notice: MemberNotice) -> None:
+        """Tell the nodes of this host of a member; where members are many, notices are gathered."""
+        if self.members is not None and len(self.members) > GATHERED_ABOVE:
+            for node in self.shares:
+                node.deliver_notice(self.app_id, self.name, notice)
+        else:
+            self.deliver(notice.frame)
 
     def replace_members(self, members: list[Member]) -> None:
         """Take all members from Redis, and tell the subscribers of the differences."""
@@ -120,6 +135,7 @@ class SharedChannel:
         for user_id in [id for id in self.members if id not in present]:
             self.leave(user_id)
         for member in members:
+            self.renew(member)
             self.enter(member)
 
     def is_full_for(self, user_id: str, max_members: int) -> bool:

@@ -49,6 +49,8 @@ class Incoming:
         self._asks_order = False
         self.on_restart: Callable[[], None] = lambda: None
         """Called when all hosts are to restart."""
+        self.on_terminate: Callable[[AppEntry, str], None]
+        """Called when a user's connections are closed."""
         redis.on_message = self._receive
 
     def _receive(self, topic: bytes, data: bytes) -> None:
@@ -91,7 +93,7 @@ class Incoming:
             pass  # this host has just left the channel
         elif isinstance(message, topic_messages.EventMessage):
             self._receive_event(channel, message)
-        elif isinstance(message, topic_messages.Entered):
+        elif isinstance(message, (topic_messages.Entered, topic_messages.Renewed)):
             self._receive_entered(channel, message)
         elif isinstance(message, topic_messages.Left):
             self._channels.apply_change(channel, message.version, partial(channel.leave, message.user_id))
@@ -112,20 +114,24 @@ class Incoming:
         if event.origin != self._redis.origin and self._is_new(channel.bucket, event.origin, event.number):
             channel.deliver(event.frame, event.except_socket_id)
 
-    def _receive_entered(self, channel: SharedChannel, entered: topic_messages.Entered) -> None:
+    def _receive_entered(
+        self, channel: SharedChannel, entered: topic_messages.Entered | topic_messages.Renewed
+    ) -> None:
         app, member = self._apps[channel.app_id].app, entered.member
         if id_fault(member.id, app.max_user_id_length) or len(member.info_json) > app.max_user_info_size:
             self._drop(
                 "member", channel.topic, member.id_json, "have a member beyond the limits of its app", _NOT_TO_CLIENTS
             )
             return
-        self._channels.apply_change(channel, entered.version, partial(channel.enter, member))
+        apply = channel.enter if isinstance(entered, topic_messages.Entered) else channel.renew
+        self._channels.apply_change(channel, entered.version, partial(apply, member))
 
     def _receive_terminate(self, message: topic_messages.Terminate) -> None:
         if message.origin == self._redis.origin or message.app_id not in self._apps:
             return
         if self._is_new(CONTROL, message.origin, message.number):
             self._apps[message.app_id].terminate(message.user_id)
+            self.on_terminate(self._apps[message.app_id], message.user_id)
 
     def _receive_restart(self, topic: bytes, message: topic_messages.Restart) -> None:
         """Restart if Redis has the order: to write the order takes more than the right to publish."""

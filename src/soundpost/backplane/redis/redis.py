@@ -17,10 +17,12 @@ from typing import Any, Final
 
 import hiredis
 
+from soundpost.backplane.redis import grace_scripts
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
 from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.connection import RedisConnection, Then
 from soundpost.backplane.redis.failures import in_words, refused
+from soundpost.backplane.redis.graces import Graces
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.scripts import ALL, BY_DIGEST, RESTART, Script
 from soundpost.backplane.redis.servers import Connected, RedisError, Servers
@@ -79,6 +81,7 @@ class Redis:
         self._logged_reason = ""
         """Reason why Redis is away, as last logged; empty while Redis is up."""
         self.burials = Burials(self)
+        self.graces = Graces(self, self._loop.call_later)
         self._connected: Connected | None = None
         self.on_up: Callable[[], None]
         """Called when connected, as a new node."""
@@ -225,10 +228,14 @@ class Redis:
             await asyncio.sleep(wait * random.uniform(0.5, 1))
 
     async def stop(self) -> None:
-        """Take back all that this node stated, so that no other node has to wait for the lease to end."""
+        """Take back all that this node stated, so that no other node has to wait for the lease to end.
+
+        Members stay for a grace, in which their users may come back on other nodes.
+        """
         if self.up:
             with contextlib.suppress(ConnectionError, TimeoutError, hiredis.ReplyError):
                 async with asyncio.timeout(self._command_timeout):
+                    await self.graces.begin_all(self._stated_buckets)
                     await self.burials.bury_at_once(self.node, self._stated_buckets)
         self.drop()
 
@@ -241,7 +248,7 @@ class Redis:
         self._stated_buckets = set()
         async with asyncio.timeout(self._command_timeout):
             for connection in self._connections.connections:
-                for script in ALL:
+                for script in (*ALL, *grace_scripts.ALL):
                     await self._load(connection, script)
             self.up = True
             await self.burials.register()
@@ -270,6 +277,7 @@ class Redis:
                 return f"no answer for {self._command_timeout:.0f} s"
             if is_new and beats:
                 return "this host was silent for so long that the others took it for dead"
+            self.graces.begin_sweep()
             since, beats = since or now, beats + 1
             back = sum(end - LEASE * 1000 >= since for node, end in living.items())
             if not flows and (back >= self.known or self._loop.time() > deadline):
@@ -323,6 +331,7 @@ class Redis:
         """Close all connections at once."""
         was_up, self.up = self.up, False
         self.burials.cancel()
+        self.graces.cancel()
         if self._connected is not None:
             for connection in self._connections.connections:
                 connection.close()

@@ -19,6 +19,7 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.incoming import Incoming
+from soundpost.backplane.redis.lingering import Lingering
 from soundpost.backplane.redis.observer_events import Change, parse_change
 from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
 from soundpost.backplane.redis.queries import Queries
@@ -29,6 +30,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import Admission, ChannelSnapshot, OutgoingEvent, PeersHandler, Query
+from soundpost.core.presence_grace import SENT_AWAY
 
 _KEEP: Final = KEEP.digest.encode()
 
@@ -62,7 +64,9 @@ class RedisRegistry:
         self.on_restart: Callable[[], None] = lambda: None
         """Called when all hosts are to restart."""
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._queue.open, self._on_down
-        redis.burials.on_changes = self._report_burial
+        redis.burials.on_changes = redis.graces.on_changes = self._report_burial
+        self._lingering = Lingering(redis, self._uncount_held, self._report_changes, loop.call_later)
+        self._incoming.on_terminate = self._lingering.end_of_user
 
     @property
     def reaches_all(self) -> bool:
@@ -210,7 +214,8 @@ class RedisRegistry:
             is_full = answer[0] is None
             self._report_changes(entry.app.id, answer[2])
             if not is_full:
-                self._channels.apply_change(channel, int(answer[1]), partial(channel.enter, newcomer))
+                apply = channel.renew if answer[3] else channel.enter
+                self._channels.apply_change(channel, int(answer[1]), partial(apply, newcomer))
         else:  # without Redis there is only this host's list
             is_full = channel.is_full_for(newcomer.id, entry.app.max_presence_members)
         if is_full:
@@ -235,7 +240,7 @@ class RedisRegistry:
             then(channel.snapshot(self._clock()))
         else:  # the node died meanwhile
             channel.remove(node, user_id)
-            self._uncount(self._apps[channel.app_id], channel, user_id)
+            self._uncount(self._apps[channel.app_id], channel, user_id, SENT_AWAY)
 
     def snapshot(
         self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None], history: HistoryRequest | None = None
@@ -249,7 +254,7 @@ class RedisRegistry:
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
         if channel is not None and channel.remove(node, user_id):
-            self._uncount(entry, channel, user_id)
+            self._uncount(entry, channel, user_id, linger)
 
     def remove_node(self, node: PeersHandler) -> None:
         """Remove a node of this host that is gone, and all it had."""
@@ -265,11 +270,16 @@ class RedisRegistry:
                 users = [user_id for user_id, times in share.users.items() for _ in range(times)]
                 for user_id in users or repeat(None, share.count):
                     channel.remove(node, user_id)
-                    self._uncount(entry, channel, user_id)
+                    self._uncount(entry, channel, user_id, SENT_AWAY)
 
-    def _uncount(self, entry: AppEntry, channel: SharedChannel, user_id: str | None) -> None:
+    def _uncount_held(self, channel: SharedChannel, user_id: str) -> None:
+        self._uncount(self._apps[channel.app_id], channel, user_id)
+
+    def _uncount(self, entry: AppEntry, channel: SharedChannel, user_id: str | None, linger: float = 0) -> None:
         self._counts.subscriptions_changed(channel)
-        if user_id is not None and channel.uncount_member(user_id):
+        if user_id is not None and linger:
+            self._lingering.begin(channel, user_id, linger)
+        elif user_id is not None and channel.uncount_member(user_id):
             gone = partial(self._member_left, entry, channel, user_id)
             self._redis.run(LEAVE, channel.bucket, channel.name, user_id, then=gone)
         self._channels.close_if_empty(entry, channel)
@@ -314,6 +324,7 @@ class RedisRegistry:
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
         """Close all connections of a user on all other nodes, of this and other hosts."""
         self._apps[app_id].terminate(user_id, node)
+        self._lingering.end_of_user(self._apps[app_id], user_id)
         self._number += 1
         data = topic_messages.terminate(self._redis.origin, self._number, app_id, user_id)
         self._queue.send(Publication(CONTROL, b"", (b"", data)), lambda sent: None)

@@ -132,12 +132,22 @@ if redis.call('HEXISTS', base .. 'where:' .. channel, user) == 0
     and redis.call('HLEN', base .. 'where:' .. channel) >= limit then
   return {false, '0', changes}
 end
-local is_new = enter(node, channel, user, blob)
-return {1, version_of(channel), changes}
+local renewed = 0
+-- A user who comes back takes the place of its ghost, see grace_scripts.py; the info may be new.
+if not enter(node, channel, user, blob) and redis.call('SREM', base .. 'users:~:' .. channel, user) == 1 then
+  redis.call('ZREM', base .. 'linger', channel .. '\\0' .. user)
+  local nodes = redis.call('HINCRBY', base .. 'where:' .. channel, user, -1)
+  if nodes == 1 and redis.call('HGET', base .. 'members:' .. channel, user) ~= blob then
+    redis.call('HSET', base .. 'members:' .. channel, user, blob)
+    announce(channel, '=', next_version(channel), blob)
+    renewed = 1
+  end
+end
+return {1, version_of(channel), changes, renewed}
 """)
 """Add a user to a channel that the node has stated. Arguments: CHANNEL USER BLOB LIMIT.
 
-Answer: 1 (nil: the channel is full), version, changes."""
+Answer: 1 (nil: the channel is full), version, changes, 1 if the info of a user that came back is new."""
 
 LEAVE: Final = Script("""
 leave(node, ARGV[3], ARGV[4])

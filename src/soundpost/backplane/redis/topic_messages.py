@@ -48,6 +48,13 @@ class Entered(NamedTuple):
     member: Member
 
 
+class Renewed(NamedTuple):
+    """News that a user, back within its grace, has a new info."""
+
+    version: int
+    member: Member
+
+
 class Left(NamedTuple):
     """News that a user has left a presence channel."""
 
@@ -86,7 +93,7 @@ class Hello(NamedTuple):
     nodes: int
 
 
-Message = EventMessage | Entered | Left | Forgotten | Counted | Terminate | Restart | Hello
+Message = EventMessage | Entered | Renewed | Left | Forgotten | Counted | Terminate | Restart | Hello
 
 
 def join_fields(fields: Sequence[bytes]) -> bytes:
@@ -152,6 +159,9 @@ def parse(data: bytes) -> Message | None:
         if kind == b"+":
             version, blob = split_fields(data, 2, _BEGIN)
             return Entered(_number(version), member_of(blob))
+        if kind == b"=":
+            version, blob = split_fields(data, 2, _BEGIN)
+            return Renewed(_number(version), member_of(blob))
         if kind == b"-":
             version, user_id = split_fields(data, 2, _BEGIN)
             return Left(_number(version), user_id.decode())

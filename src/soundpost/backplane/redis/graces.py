@@ -1,0 +1,116 @@
+"""The ends of members' graces in Redis: any host that lives ends those that are over, of hosts that are gone too."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Protocol
+
+from soundpost.backplane.redis.buckets import CONTROL
+from soundpost.backplane.redis.burials import LEASE, Commands
+from soundpost.backplane.redis.grace_scripts import DUE_GRACES, LINGER_ALL, NOTE_GRACE, SWEEP
+from soundpost.backplane.redis.observer_events import Change
+from soundpost.core.presence_grace import SENT_AWAY
+
+log = logging.getLogger("soundpost.redis")
+
+_USERS_AT_ONCE: Final = 200
+"""Users removed by one script: Redis does nothing else meanwhile."""
+_CHANNELS_AT_ONCE: Final = 200
+_MAX_NOTED: Final = 1_000
+_LATE: Final = 0.005  # seconds after a grace is over that it is looked for
+
+
+class CallLater(Protocol):
+    """A loop's ``call_later``."""
+
+    def __call__(self, delay: float, callback: Callable[[], Any], /) -> asyncio.TimerHandle:
+        """Call back after some seconds."""
+
+
+class Graces:
+    """The graces in Redis as one host sees to their ends."""
+
+    def __init__(self, commands: Commands, call_later: CallLater) -> None:
+        self._commands = commands
+        self._call_later = call_later
+        self._noted: set[tuple[bytes, int]] = set()  # bucket and second of ends that were noted
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self.on_changes: Callable[[bytes, list[Change]], None]
+        """Take the changes that ends of graces made in a bucket."""
+
+    def note(self, bucket: bytes, seconds: float) -> None:
+        """Note in Redis that a grace in a bucket is over after so many seconds, for whichever host is alive then."""
+        # One note for a second is enough: a sweep notes what it finds too early.
+        noted = bucket, int(asyncio.get_running_loop().time() + seconds)
+        if noted not in self._noted:
+            if len(self._noted) >= _MAX_NOTED:
+                self._noted.clear()
+            self._noted.add(noted)
+            self._begin(self._note(bucket, int(seconds * 1000)))
+
+    async def begin_all(self, buckets: Iterable[bytes], seconds: float = SENT_AWAY) -> None:
+        """Let all members of this node stay for some seconds: it is about to end. Raise as :class:`Commands` does."""
+        milliseconds = int(seconds * 1000)
+        for bucket in buckets:
+            start, channels, users = 0, 1, 0
+            while start < channels:
+                end = start + _CHANNELS_AT_ONCE
+                channels, more = await self._commands.ask_script(LINGER_ALL, bucket, milliseconds, start, end)
+                start, users = end, users + more
+            if users:
+                await self._note(bucket, milliseconds)
+
+    def begin_sweep(self) -> None:
+        """End the graces that are over, in a task of its own."""
+        self._begin(self.sweep())
+
+    async def sweep(self) -> None:
+        """End the graces that are over. Raise as :class:`Commands` does."""
+        due, wait = await self._commands.ask_script(DUE_GRACES, CONTROL, int(LEASE * 1000))
+        for note in due:
+            await self._sweep(note.rpartition(b" ")[0])
+            await self._commands.ask(CONTROL, "ZREM", self._commands.tag(CONTROL) + b":lingering", note)
+        if wait >= 0:
+            self._wake_in(wait)
+
+    async def _sweep(self, bucket: bytes) -> None:
+        removed, wait = _USERS_AT_ONCE, -1
+        while removed == _USERS_AT_ONCE:
+            removed, wait, changes = await self._commands.ask_script(SWEEP, bucket, _USERS_AT_ONCE)
+            self.on_changes(bucket, changes)
+        if wait >= 0:
+            await self._note(bucket, wait)
+
+    def cancel(self) -> None:
+        """Stop: Redis is away, or this node ends. Other hosts end the graces."""
+        for task in self._tasks:
+            task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _note(self, bucket: bytes, milliseconds: int) -> None:
+        self._wake_in(await self._commands.ask_script(NOTE_GRACE, CONTROL, milliseconds, bucket))
+
+    def _wake_in(self, milliseconds: int) -> None:
+        """Sweep after so many milliseconds, or earlier."""
+        loop = asyncio.get_running_loop()
+        seconds = milliseconds / 1000 + _LATE
+        if self._timer is not None and not self._timer.cancelled():
+            if loop.time() < self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = self._call_later(seconds, self.begin_sweep)
+
+    def _begin(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.debug("graces of members could not be ended; the next round does: %s", task.exception())
