@@ -1,0 +1,142 @@
+"""A process of raw clients: ``python -m support.resumption.crowd``, told what to do in lines of JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvloop
+
+from support.resumption import lines
+from support.resumption.raw_client import Plan, RawClient
+from support.resumption.stories import Handed, Told
+
+LOOK_SECONDS = 0.5
+
+
+class Crowd:
+    """All clients of this process. Each method without an underscore is a command."""
+
+    def __init__(self) -> None:
+        self._clients: list[RawClient] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._activity_timeout = 3.0
+
+    async def connect(self, plans: list[dict[str, Any]], activity_timeout: float) -> int:
+        """Add clients; how many there are when all are subscribed. ``activity_timeout``: seconds of silence."""
+        self._activity_timeout = activity_timeout
+        new = [RawClient(plan) for plan in msgspec.convert(plans, list[Plan])]
+        self._clients += new
+        self._tasks += [asyncio.create_task(client.run()) for client in new]
+        if len(self._tasks) == len(new):
+            self._tasks.append(asyncio.create_task(self._look_after()))
+        await self.settle(60)
+        gc.freeze()
+        return len(self._clients)
+
+    async def settle(self, seconds: float) -> int:
+        """Wait until all are subscribed, at most so long; how many are not."""
+        deadline = time.monotonic() + seconds
+        while away := sum(not client.is_subscribed for client in self._clients):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.02)
+        return away
+
+    async def reach(self, events: dict[str, str], seconds: float) -> int:
+        """Wait until the newest event of each story is the one named for its channel; how many stories are behind."""
+        deadline = time.monotonic() + seconds
+        while behind := sum(self._is_behind(client, events) for client in self._clients):
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.05)
+        return behind
+
+    def cut(self) -> int:
+        """End all connections without a word."""
+        return self._each(RawClient.cut)
+
+    def reload(self, positions: dict[str, str]) -> int:
+        """Replace all pages by new ones that were rendered from these positions."""
+        for client in self._clients:
+            client.reload(positions)
+        return len(self._clients)
+
+    def stall(self, stalled: bool) -> int:
+        """Stop reading, or go on."""
+        for client in self._clients:
+            client.stall(stalled)
+        return len(self._clients)
+
+    async def churn(self, seconds: float) -> int:
+        """Unsubscribe from the first channel, and subscribe again after a while."""
+        for client in self._clients:
+            client.leave(client.plan.channels[0])
+        await asyncio.sleep(seconds)
+        for client in self._clients:
+            client.join(client.plan.channels[0])
+        return len(self._clients)
+
+    def sockets(self) -> list[str]:
+        """The newest socket id of each client."""
+        return [client.pages[-1][-1] for client in self._clients if client.pages[-1]]
+
+    def delivered(self) -> int:
+        """How many events all were handed so far."""
+        return sum(len(story.entries) for client in self._clients for story in client.stories.values())
+
+    def tell(self) -> str:
+        """Write what all have to tell into a file; its path."""
+        ends: Counter[str] = Counter()
+        for client in self._clients:
+            ends.update(client.ends)
+        told = Told(
+            [story for client in self._clients for story in client.stories.values()],
+            {client.plan.name: client.pages for client in self._clients},
+            [away for client in self._clients for away in client.away],
+            dict(ends),
+            sum(client.dropped for client in self._clients),
+        )
+        with tempfile.NamedTemporaryFile(prefix="soundpost-stories-", suffix=".json", delete=False) as file:
+            file.write(msgspec.json.encode(told))
+        return str(Path(file.name))
+
+    def _each(self, do: Any) -> int:
+        for client in self._clients:
+            do(client)
+        return len(self._clients)
+
+    def _is_behind(self, client: RawClient, events: dict[str, str]) -> int:
+        behind = 0
+        for channel, story in client.stories.items():
+            if channel in events:
+                # Some come after it: those of hosts that were away.
+                newest = [entry.event for entry in story.entries[-400:] if isinstance(entry, Handed)]
+                behind += events[channel] not in newest
+        return behind
+
+    async def _look_after(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for client in self._clients:
+                client.look_after(self._activity_timeout)
+
+
+async def main() -> None:
+    """Do what is asked until standard input ends."""
+    crowd = Crowd()
+
+    def command(name: str) -> Any:
+        return getattr(crowd, name)
+
+    await lines.answer_lines(command)
+
+
+if __name__ == "__main__":
+    uvloop.run(main())

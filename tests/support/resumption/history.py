@@ -1,0 +1,80 @@
+"""Whether the history that the HTTP API gives is what was acknowledged, in the order that clients saw."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from support.resumption.judge import Truth
+from support.resumption.order import Order
+from support.resumption.stories import Began, Gap, Handed, Kept, Publication, Rendered, Resumed, Story
+from support.resumption.verdict import Verdict
+
+
+def truths(
+    publications: Iterable[Publication], stories: Iterable[Story], histories: Iterable[Kept]
+) -> dict[str, Truth]:
+    """What is known of each channel that has a story or a history."""
+    seen: dict[str, list[tuple[float, str, str]]] = {}
+    for story in stories:
+        found = seen.setdefault(story.channel, [])
+        for entry in story.entries:
+            if isinstance(entry, Handed):
+                if entry.position is not None:
+                    found.append((entry.at, entry.position, entry.event))
+            elif isinstance(entry, Began | Gap | Rendered | Resumed) and entry.position is not None:
+                found.append((entry.at, entry.position, ""))
+    for kept in histories:
+        seen.setdefault(kept.channel, []).extend((float("inf"), position, event) for position, event in kept.events)
+    by_channel: dict[str, list[Publication]] = {channel: [] for channel in seen}
+    for publication in publications:
+        if publication.channel in by_channel:
+            by_channel[publication.channel].append(publication)
+    return {channel: Truth(by_channel[channel], Order(channel, found)) for channel, found in seen.items()}
+
+
+def judged_history(kept: Kept, truth: Truth, *, may_be_lost: bool) -> Verdict:
+    """The verdict on a history. ``may_be_lost``: what broke may have taken events that were acknowledged with it."""
+    verdict, order = Verdict(), truth.order
+    for fault in order.faults:
+        _fault(verdict, fault)
+    places = [order.place(position) for position, _ in kept.events]
+    for (before, after), (position, _) in zip(pairwise(places), kept.events[1:], strict=True):
+        if after <= before:
+            _fault(verdict, f"the history of {kept.channel} goes back to {position}")
+    _compare(verdict, kept, truth)
+    if not may_be_lost:
+        if truth.vanished:
+            _fault(verdict, f"{kept.channel}: acknowledged and kept nowhere: {_some(e.event for e in truth.vanished)}")
+        if order.generations > 1:
+            _fault(verdict, f"{kept.channel} has had {order.generations} generations")
+    ephemeral = {each.event for each in truth.published.values() if each.is_ephemeral}
+    if found := [event for _, event in kept.events if event in ephemeral]:
+        _fault(verdict, f"the history of {kept.channel} has what is not to be kept: {_some(found)}")
+    return verdict
+
+
+def _compare(verdict: Verdict, kept: Kept, truth: Truth) -> None:
+    """The history must be the end of the order, as far back as it may reach."""
+    order = truth.order
+    if not kept.events:
+        if order.events and order.places[-1].generation == order.generations - 1:
+            _fault(verdict, f"the history of {kept.channel} is empty, but {order.events[-1]} had a position in it")
+        return
+    first = order.slots[order.place(kept.events[0][0])]
+    if [event for _, event in kept.events] != order.events[first:]:
+        absent = set(order.events[first:]) - {event for _, event in kept.events}
+        _fault(verdict, f"the history of {kept.channel} lacks what clients were given: {_some(sorted(absent))}")
+    begins_late = first > 0 and order.places[first - 1].generation == order.places[first].generation
+    if begins_late and len(kept.events) < kept.most:
+        _fault(verdict, f"the history of {kept.channel} keeps {len(kept.events)} of {kept.most} events")
+
+
+def _fault(verdict: Verdict, sentence: str) -> None:
+    verdict.faults += 1
+    verdict.note(sentence)
+
+
+def _some(events: Iterable[str]) -> str:
+    found = list(events)
+    return f"{len(found)} ({', '.join(found[:5])})"
