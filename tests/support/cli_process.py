@@ -58,6 +58,12 @@ class Process:
             if found:
                 return found
 
+    def err_so_far(self) -> list[str]:
+        """What is on stderr by now, without a wait."""
+        while not self._err.empty() and (line := self._err.get()) is not None:
+            self.err.append(line)
+        return self.err
+
     def rest_of_err(self) -> list[str]:
         """All of stderr, which must have ended or be about to."""
         while (line := self._err.get(timeout=TIMEOUT)) is not None:

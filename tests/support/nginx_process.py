@@ -60,6 +60,15 @@ def temporary_paths(folder: Path) -> str:
 def running_nginx(places: Sequence[int | Path], files: int = 1_024) -> Iterator[int]:
     """A load balancer before servers on these ports, or Unix sockets; its own port. ``files``: it may have open, two
     for each client."""
+    with nginx_process(places, files) as (port, _):
+        yield port
+
+
+@contextmanager
+def nginx_process(
+    places: Sequence[int | Path], files: int = 1_024
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+    """Run the load balancer; its port and its process, which reloads its configuration at SIGHUP."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="soundpost-nginx-") as folder:
@@ -80,7 +89,7 @@ def running_nginx(places: Sequence[int | Path], files: int = 1_024) -> Iterator[
 
         try:
             until(listens, "nginx listens")
-            yield port
+            yield port, process
         finally:
             process.terminate()
             process.wait(10)

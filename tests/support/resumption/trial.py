@@ -1,0 +1,223 @@
+"""A trial: clients on a stage, events that are published meanwhile, something that breaks, and the account of it all."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from support.harness import until
+from support.resumption.history import judged_history, truths
+from support.resumption.judge import judged
+from support.resumption.lines import Told as Lines
+from support.resumption.publisher import Mixture, Publisher, Publishing
+from support.resumption.raw_client import Plan
+from support.resumption.stages import ACTIVITY_TIMEOUT, BOARD, BRIEF, KEPT, LARGE, ORDERS, ROOM, SHORT, Stage
+from support.resumption.stages import channels_in_turn
+from support.resumption.stories import Kept, Publication, Story, Told
+from support.resumption.verdict import Verdict
+
+CHANNELS: Final = (*ORDERS, SHORT, BRIEF, ROOM, BOARD)
+BACK_SECONDS: Final = 40.0
+"""In which all clients must be subscribed again, and have the last events."""
+PAGE: Final = 500
+_decode_told: Final = msgspec.json.Decoder(Told).decode
+
+
+class Size(msgspec.Struct, frozen=True):
+    """How much goes on in a trial."""
+
+    steady: int = 60
+    """Clients that nothing is done to but what is done to servers."""
+    afflicted: int = 60
+    """Clients behind a proxy that breaks connections."""
+    stock: int = 12
+    """Clients without resumption."""
+    publishers: int = 4
+    rate: float = 120.0
+    """Requests a second, of all publishers."""
+    seed: str = ""
+
+
+class Account(msgspec.Struct):
+    """What came of a trial."""
+
+    events: int
+    """Acknowledged ones, one for each channel that they were published on."""
+    total: Verdict
+    generations: int
+    unanswered: int
+    """Events whose publishers gave them up."""
+    sent_again: int
+    away: list[float]
+    ends: dict[str, int]
+    refusals: dict[str, int]
+    behind: int
+    """Stories that did not reach the last event in time."""
+    dropped: int
+    complaints: list[str]
+    histories: int
+    """How many channels' histories were compared."""
+
+
+class Trial:
+    """``steady`` and ``afflicted`` are processes of clients, ``proxy`` the one between the afflicted and the servers,
+    ``answers`` the one between a publisher and the servers."""
+
+    def __init__(self, stage: Stage, size: Size) -> None:
+        self.stage = stage
+        self.size = size
+        self.stories: list[Told] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _start(self, stack: ExitStack) -> None:
+        stage, size = self.stage, self.size
+        self.proxy = stack.enter_context(Lines("support.resumption.cutting_proxy"))
+        self.answers = stack.enter_context(Lines("support.resumption.cutting_proxy"))
+        self.steady = stack.enter_context(Lines("support.resumption.crowd"))
+        self.afflicted = stack.enter_context(Lines("support.resumption.crowd"))
+        self.crowds = [self.steady, self.afflicted]
+        proxied = [self.proxy.do("listen", stage.client_ports)]
+        self._connect(self.steady, "steady", size.steady, stage.client_ports)
+        self._connect(self.steady, "stock", size.stock, stage.client_ports, resumes=False)
+        self._connect(self.afflicted, "afflicted", size.afflicted, proxied)
+        self._connect(self.afflicted, "stock-afflicted", size.stock, proxied, resumes=False)
+        answered = [self.answers.do("listen", stage.ports), *stage.ports]
+        rate = size.rate / size.publishers
+        publishers = [
+            Publisher(f"p{number}", answered if number == 0 else stage.ports, CHANNELS, rate, seed=size.seed)
+            for number in range(size.publishers)
+        ]
+        self.publishing = stack.enter_context(Publishing(publishers))
+        self.last = Publisher("last", stage.ports, CHANNELS, 1, mixture=Mixture(0, 0, 0, 0, 0))
+        self._exclusion = threading.Timer(0, lambda: None)
+        self.publishing.exclude(self.steady.do("sockets") + self.afflicted.do("sockets"))
+
+    def _connect(self, crowd: Lines, name: str, count: int, ports: Sequence[int], **options: Any) -> None:
+        plans = [
+            Plan(name=f"{name}-{number}", ports=list(ports), channels=channels, **options)
+            for number, channels in enumerate(channels_in_turn(count))
+        ]
+        crowd.do("connect", msgspec.to_builtins(plans), ACTIVITY_TIMEOUT)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, at)
+
+    def load_for(self, seconds: float) -> None:
+        """Let events be published."""
+        time.sleep(seconds)
+
+    def settle(self) -> None:
+        """Wait until all clients are subscribed."""
+        for crowd in self.crowds:
+            crowd.do("settle", BACK_SECONDS)
+
+    def positions(self) -> dict[str, str]:
+        """The newest position of each channel, as an application reads it to render a page."""
+        found: dict[str, str] = {}
+
+        def asked() -> bool:
+            for channel in CHANNELS:
+                answer = self._ask(f"/channels/{channel}", info="position")
+                if answer is None:
+                    return False
+                found[channel] = answer["position"]
+            return True
+
+        until(asked, "the positions are told", BACK_SECONDS)
+        return found
+
+    def account(self, *, may_be_lost: bool, calm: float = 0.5) -> Account:
+        """Publish no more, wait until all have the last events, and judge. ``calm``: seconds in which gaps may be told
+        after that."""
+        self.publishing.stop()
+        self.settle()
+        lasts = {channel: self.last.publish([channel]) for channel in CHANNELS}
+        behind = sum(crowd.do("reach", lasts, BACK_SECONDS) for crowd in self.crowds)
+        time.sleep(calm)
+        publications = [*self.last.publications]
+        for publisher in self.publishing.publishers:
+            publications += publisher.publications
+        histories = [kept for channel in (*CHANNELS, LARGE) if (kept := self.history(channel)) is not None]
+        tales = [_told(crowd.do("tell")) for crowd in self.crowds] + self.stories
+        return _account(self, publications, histories, tales, behind, may_be_lost=may_be_lost)
+
+    def history(self, channel: str) -> Kept | None:
+        """The history of a channel, read by pages; None if the server does not give any."""
+        events: list[tuple[str, str]] = []
+        after = ""
+        while True:
+            query = {"after": after} if after else {}
+            answer = self._ask(f"/channels/{channel}/history", limit=str(PAGE), order="oldest", **query)
+            if answer is None:
+                return None
+            events += [(each["position"], each["data"].partition(" ")[0]) for each in answer["events"]]
+            if not answer["events"]:
+                return Kept(channel, events, KEPT[channel])
+            after = answer["position"]
+
+    def _ask(self, path: str, **query: str) -> dict[str, Any] | None:
+        try:
+            answer = self.last.ask(path, **query)
+        except (OSError, EOFError):
+            self.last.close()
+            return None
+        return json.loads(answer.body) if answer.status == 200 else None
+
+
+def _told(path: str) -> Told:
+    file = Path(path)
+    told = _decode_told(file.read_bytes())
+    file.unlink()
+    return told
+
+
+def _account(
+    trial: Trial,
+    publications: list[Publication],
+    histories: list[Kept],
+    tales: list[Told],
+    behind: int,
+    *,
+    may_be_lost: bool,
+) -> Account:
+    stories: list[Story] = [story for told in tales for story in told.stories]
+    known = truths(publications, stories, histories)
+    total = Verdict()
+    for told in tales:
+        for story in told.stories:
+            total.add(judged(story, known[story.channel], told.pages.get(story.client, [[]])))
+    for kept in histories:
+        total.add(judged_history(kept, known[kept.channel], may_be_lost=may_be_lost))
+    ends: Counter[str] = Counter()
+    for told in tales:
+        ends.update(told.ends)
+    publishers = [*trial.publishing.publishers, trial.last]
+    return Account(
+        events=sum(publication.answered is not None for publication in publications),
+        total=total,
+        generations=max(truth.order.generations for truth in known.values()),
+        unanswered=sum(publication.answered is None for publication in publications),
+        sent_again=sum(publication.attempts > 1 for publication in publications),
+        away=sorted(away for told in tales for away in told.away),
+        ends=dict(ends),
+        refusals=dict(Counter(refusal for publisher in publishers for refusal in publisher.refused)),
+        behind=behind,
+        dropped=sum(told.dropped for told in tales),
+        complaints=trial.stage.complaints(),
+        histories=len(histories),
+    )
