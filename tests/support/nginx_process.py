@@ -65,9 +65,7 @@ def running_nginx(places: Sequence[int | Path], files: int = 1_024) -> Iterator[
 
 
 @contextmanager
-def nginx_process(
-    places: Sequence[int | Path], files: int = 1_024
-) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def nginx_process(places: Sequence[int | Path], files: int = 1_024) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run the load balancer; its port and its process, which reloads its configuration at SIGHUP."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     port = free_port()

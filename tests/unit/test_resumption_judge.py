@@ -242,6 +242,21 @@ def test_stock_clients_may_miss_events_only_while_they_are_away() -> None:
     assert figures(scene.verdict(*handed(1, 2, 2, 3, 4, 5, 6), kind="stock")) == {"doubled": 1}
 
 
+def test_a_cache_channel_gives_its_last_event_to_each_new_subscription_of_a_stock_client() -> None:
+    channel = "cache-board"
+    publications = [
+        Publication(channel, event, number, answered=number + 0.1) for number, event in enumerate(EVENTS, 1)
+    ]
+    entries = [Began(0), *handed(1, 2, 3), Left(3.6), Began(3.7), *handed(3, 4, 5, 6)]
+
+    def verdict(*entries: Entry) -> dict[str, int]:
+        story = Story("client", channel, "stock", [*entries])
+        return figures(judged(story, truths(publications, [story], ())[channel]))
+
+    assert verdict(*entries) == {}
+    assert verdict(*entries, *handed(6)) == {"doubled": 1}
+
+
 def without_positions(*numbers: int) -> list[Entry]:
     return [Handed(number + 0.5, f"p.{number}") for number in numbers]
 

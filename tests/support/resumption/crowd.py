@@ -64,15 +64,26 @@ class Crowd:
 
     def reload(self, positions: dict[str, str]) -> int:
         """Replace all pages by new ones that were rendered from these positions."""
-        for client in self._clients:
+        resuming = [client for client in self._clients if client.plan.resumes]
+        for client in resuming:
             client.reload(positions)
-        return len(self._clients)
+        return len(resuming)
 
     def stall(self, stalled: bool) -> int:
         """Stop reading, or go on."""
         for client in self._clients:
             client.stall(stalled)
         return len(self._clients)
+
+    async def trickle(self, seconds: float) -> int:
+        """Read slowly for a while, then as usual."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.stall(False)
+            await asyncio.sleep(0.005)
+            self.stall(True)
+            await asyncio.sleep(0.02)
+        return self.stall(False)
 
     async def churn(self, seconds: float) -> int:
         """Unsubscribe from the first channel, and subscribe again after a while."""
@@ -84,8 +95,8 @@ class Crowd:
         return len(self._clients)
 
     def sockets(self) -> list[str]:
-        """The newest socket id of each client."""
-        return [client.pages[-1][-1] for client in self._clients if client.pages[-1]]
+        """The newest socket id of each client that resumes."""
+        return [client.pages[-1][-1] for client in self._clients if client.plan.resumes and client.pages[-1]]
 
     def delivered(self) -> int:
         """How many events all were handed so far."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from soundpost.wire.channel_names import kind_of
 from support.resumption.order import Order, Place
 from support.resumption.stories import Began, Entry, Gap, Handed, Left, Publication, Rendered, Resumed, Story
 from support.resumption.verdict import Verdict
@@ -158,6 +159,8 @@ class _Reading:
         """Whether it was handed on before. That is right only in a new generation, if its publisher repeated it."""
         if entry.event not in self._known:
             return False
+        if self._is_stock and self._is_fresh and kind_of(self._story.channel).is_cache:
+            return True  # a cache channel gives its last event to each new subscription
         before = self._known[entry.event]
         if publication.attempts > 1 and place is not None and before not in (None, place.generation):
             self._found.repeated += 1

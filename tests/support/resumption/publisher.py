@@ -95,9 +95,11 @@ class Publisher:
         fields: dict[str, Any] | None = None,
         *,
         as_batch: bool = False,
+        size: int = 0,
         over: threading.Event | None = None,
     ) -> str:
-        """Publish an event on channels, or one event on each of them as a batch; the last event's name."""
+        """Publish an event on channels, or one event on each of them as a batch; the last event's name. ``size``: bytes
+        of padding, 0: some."""
         fields = fields or {}
         numbers = range(self._number + 1, self._number + 1 + (len(channels) if as_batch else 1))
         self._number = numbers[-1]
@@ -116,10 +118,12 @@ class Publisher:
             )
         self.publications += new
         if as_batch:
-            batch = [{"name": EVENT, "channel": each.channel, "data": self._data(each.event), **fields} for each in new]
+            batch = [
+                {"name": EVENT, "channel": each.channel, "data": self._data(each.event, size), **fields} for each in new
+            ]
             self._deliver("/batch_events", msgspec.json.encode({"batch": batch}), new, over)
         else:
-            single = {"name": EVENT, "channels": list(channels), "data": self._data(new[0].event), **fields}
+            single = {"name": EVENT, "channels": list(channels), "data": self._data(new[0].event, size), **fields}
             self._deliver("/events", msgspec.json.encode(single), new, over)
         return new[-1].event
 
@@ -133,9 +137,9 @@ class Publisher:
             self._connection.socket.close()
             self._connection = None
 
-    def _data(self, event: str) -> str:
-        padding = LONG if self._random.random() < self._mixture.long else 60
-        return f"{event} {'x' * padding}"
+    def _data(self, event: str, size: int) -> str:
+        size = size or (LONG if self._random.random() < self._mixture.long else 60)
+        return f"{event} {'x' * size}"
 
     def _deliver(self, path: str, body: bytes, new: list[Publication], over: threading.Event | None) -> None:
         """Send until it is answered: by another host after each failure, with the same key."""

@@ -148,6 +148,7 @@ class RawClient:
             self._subscribed.discard(channel)
             self.stories[channel].entries.append(Left(time.monotonic()))
             if self._connection is not None:
+                self._connection.left.add(channel)
                 self._connection.send_event("pusher:unsubscribe", {"channel": channel})
 
     def join(self, channel: str) -> None:
@@ -200,7 +201,7 @@ class RawClient:
         if name == EVENT:
             if channel in self._subscribed:
                 self._event(message)
-            elif channel in self._wanted:
+            elif channel in self._wanted and channel not in connection.left:
                 self._fault(channel, f"{message.data[:20]} came before the subscription was confirmed")
         elif name == "pusher_internal:subscription_succeeded":
             if channel in self._wanted:
@@ -313,6 +314,8 @@ class _Connection(asyncio.Protocol):
         self.code = 0
         self.socket_id = ""
         self.was_subscribed = False
+        self.left: set[str] = set()
+        """Channels that were unsubscribed from: their events may still be on the way."""
         self._client = client
         self._head: bytes | None = b""
         self._reader = ServerFrames()

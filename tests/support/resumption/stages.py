@@ -79,7 +79,7 @@ class Stage:
     redis: RedisServer
     replica: RedisServer
     relay: BackgroundRelay
-    """Between the last host and Redis, if it was asked for."""
+    """Between the last host and Redis, or between Redis and its replica, if it was asked for."""
     nginx: subprocess.Popen[bytes]
 
     def __init__(self, stack: ExitStack) -> None:
@@ -142,12 +142,13 @@ def hosts(
     stack: ExitStack, count: int = 3, *, workers: int = 1, cut_off: bool = False, failover: bool = False
 ) -> Stage:
     """Hosts over Redis, behind Nginx. ``cut_off``: the last one reaches Redis through a relay. ``failover``: Redis has
-    a replica, and a sentinel."""
+    a replica, which reaches it through a relay, and a sentinel."""
     stage = Stage(stack)
     stage.redis = stack.enter_context(running_redis())
     urls = [stage.redis.url] * count
     if failover:
-        stage.replica = stack.enter_context(running_redis("--replicaof", "127.0.0.1", str(stage.redis.port)))
+        stage.relay = stack.enter_context(relay_in_background(stage.redis.port))
+        stage.replica = stack.enter_context(running_redis("--replicaof", "127.0.0.1", str(stage.relay.port)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sentinel = redis_client.Redis(port=stack.enter_context(sentinel_of(stage.redis, folder)), decode_responses=True)
         until(lambda: _knows_a_replica(sentinel), "the sentinel knows the replica", seconds=30)

@@ -1,9 +1,8 @@
-"""A trial: clients on a stage, events that are published meanwhile, something that breaks, and the account of it all."""
+"""A trial: clients on a stage, events published meanwhile, something that breaks, and the account of it all."""
 
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -20,8 +19,18 @@ from support.resumption.judge import judged
 from support.resumption.lines import Told as Lines
 from support.resumption.publisher import Mixture, Publisher, Publishing
 from support.resumption.raw_client import Plan
-from support.resumption.stages import ACTIVITY_TIMEOUT, BOARD, BRIEF, KEPT, LARGE, ORDERS, ROOM, SHORT, Stage
-from support.resumption.stages import channels_in_turn
+from support.resumption.stages import (
+    ACTIVITY_TIMEOUT,
+    BOARD,
+    BRIEF,
+    KEPT,
+    LARGE,
+    ORDERS,
+    ROOM,
+    SHORT,
+    Stage,
+    channels_in_turn,
+)
 from support.resumption.stories import Kept, Publication, Story, Told
 from support.resumption.verdict import Verdict
 
@@ -40,7 +49,9 @@ class Size(msgspec.Struct, frozen=True):
     afflicted: int = 60
     """Clients behind a proxy that breaks connections."""
     stock: int = 12
-    """Clients without resumption."""
+    """Clients without resumption, of each kind."""
+    slow: int = 6
+    """Clients of a channel whose history is large, for which the kernel takes little."""
     publishers: int = 4
     rate: float = 120.0
     """Requests a second, of all publishers."""
@@ -90,12 +101,15 @@ class Trial:
         self.answers = stack.enter_context(Lines("support.resumption.cutting_proxy"))
         self.steady = stack.enter_context(Lines("support.resumption.crowd"))
         self.afflicted = stack.enter_context(Lines("support.resumption.crowd"))
-        self.crowds = [self.steady, self.afflicted]
+        self.slow = stack.enter_context(Lines("support.resumption.crowd"))
+        self.crowds = [self.steady, self.afflicted, self.slow]
         proxied = [self.proxy.do("listen", stage.client_ports)]
-        self._connect(self.steady, "steady", size.steady, stage.client_ports)
-        self._connect(self.steady, "stock", size.stock, stage.client_ports, resumes=False)
-        self._connect(self.afflicted, "afflicted", size.afflicted, proxied)
-        self._connect(self.afflicted, "stock-afflicted", size.stock, proxied, resumes=False)
+        some = channels_in_turn
+        self._connect(self.steady, "steady", some(size.steady), stage.client_ports)
+        self._connect(self.steady, "stock", some(size.stock), stage.client_ports, resumes=False)
+        self._connect(self.afflicted, "afflicted", some(size.afflicted), proxied)
+        self._connect(self.afflicted, "stock-afflicted", some(size.stock), proxied, resumes=False)
+        self._connect(self.slow, "slow", [[LARGE, ORDERS[0]]] * size.slow, stage.client_ports, receive_buffer=8_192)
         answered = [self.answers.do("listen", stage.ports), *stage.ports]
         rate = size.rate / size.publishers
         publishers = [
@@ -104,13 +118,14 @@ class Trial:
         ]
         self.publishing = stack.enter_context(Publishing(publishers))
         self.last = Publisher("last", stage.ports, CHANNELS, 1, mixture=Mixture(0, 0, 0, 0, 0))
-        self._exclusion = threading.Timer(0, lambda: None)
-        self.publishing.exclude(self.steady.do("sockets") + self.afflicted.do("sockets"))
+        self.exclude_some()
 
-    def _connect(self, crowd: Lines, name: str, count: int, ports: Sequence[int], **options: Any) -> None:
+    def _connect(
+        self, crowd: Lines, name: str, channels: Sequence[list[str]], ports: Sequence[int], **options: Any
+    ) -> None:
         plans = [
-            Plan(name=f"{name}-{number}", ports=list(ports), channels=channels, **options)
-            for number, channels in enumerate(channels_in_turn(count))
+            Plan(name=f"{name}-{number}", ports=list(ports), channels=each, **options)
+            for number, each in enumerate(channels)
         ]
         crowd.do("connect", msgspec.to_builtins(plans), ACTIVITY_TIMEOUT)
 
@@ -120,6 +135,16 @@ class Trial:
     def load_for(self, seconds: float) -> None:
         """Let events be published."""
         time.sleep(seconds)
+
+    def burst(self, channel: str, count: int, size: int) -> None:
+        """Publish so many events of so many bytes, one after the other."""
+        for _ in range(count):
+            self.last.publish([channel], size=size)
+
+    def exclude_some(self) -> None:
+        """Let publishers exclude some of the clients that are here now. An id stays in use when its client has come
+        back under another."""
+        self.publishing.exclude(self.steady.do("sockets") + self.afflicted.do("sockets"))
 
     def settle(self) -> None:
         """Wait until all clients are subscribed."""
@@ -146,7 +171,7 @@ class Trial:
         after that."""
         self.publishing.stop()
         self.settle()
-        lasts = {channel: self.last.publish([channel]) for channel in CHANNELS}
+        lasts = {channel: self.last.publish([channel]) for channel in (*CHANNELS, LARGE)}
         behind = sum(crowd.do("reach", lasts, BACK_SECONDS) for crowd in self.crowds)
         time.sleep(calm)
         publications = [*self.last.publications]
