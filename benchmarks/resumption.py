@@ -1,10 +1,10 @@
 """What clients that resume were given when something broke: ``python benchmarks/resumption.py [--faults NAME ...]``.
 
 Needs redis-server and nginx. Clients on several channels with history note what they are given, publishers note what
-was acknowledged. Meanwhile one thing breaks and is mended (``resuming/faults.py``), and after that random sequences of
-such things on the same servers (``resuming/sequences.py``), whose seeds are in the table. In the end each client's list
-on each channel is compared with what was published, in the order that the server gave it, and so is the history that
-the HTTP API gives. All of it takes about 12 minutes on two cores.
+was acknowledged. Meanwhile one thing breaks and is mended (``tests/support/resumption/faults.py``), and after that
+random sequences of such things on the same servers, whose seeds are in the table. In the end each client's list on each
+channel is compared with what was published, in the order that the server gave it, and so is the history that the HTTP
+API gives. All of it takes about 12 minutes on two cores.
 
 Prints a table: ``lost`` are events that a client was not given, ``gaps told`` what it was told of that, ``gaps not
 told`` places where something is missing in silence. ``false gaps`` are gaps where nothing is missing. Every row goes
@@ -27,10 +27,10 @@ from processes import NotMeasuredError, at_most, need_files
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
-from resuming.faults import FAULTS, Fault
 from resuming.rows import COLUMNS, Row, measured
-from resuming.sequences import sequence
 
+from support.resumption.faults import FAULTS, Fault
+from support.resumption.sequences import sequence
 from support.resumption.trial import Size
 from support.resumption.verdict import add_up
 

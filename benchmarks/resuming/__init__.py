@@ -1,1 +1,1 @@
-"""The parts of ``resumption.py``: what can break, and what came of it."""
+"""The part of ``resumption.py`` that makes rows of its table."""

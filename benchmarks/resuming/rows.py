@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from resuming.faults import Fault
+from support.resumption.faults import Fault
 from support.resumption.trial import Account, Size, Trial
 
 LEAD_SECONDS: Final = 1.5
@@ -62,7 +62,7 @@ class Row(msgspec.Struct):
         away = account.away
         cells = (
             self.title,
-            f"{self.seconds:.0f}",
+            f"{self.seconds:.1f}",
             f"{account.events:,}",
             f"{total.deliveries:,}",
             f"{total.lost:,}",
@@ -78,10 +78,15 @@ class Row(msgspec.Struct):
     def as_result(self) -> dict[str, Any]:
         """The row for the file of results."""
         account = msgspec.to_builtins(self.account)
-        away = account.pop("away")
+        away, waits = account.pop("away"), account.pop("waits")
         found = {name: figure for name, figure in account.pop("total").items() if name != "notes"}
         if away:
             found |= {"back_median_s": round(statistics.median(away), 3), "back_most_s": round(away[-1], 3)}
+        if waits:
+            found |= {
+                "pong_p99_ms": round(waits[len(waits) * 99 // 100] * 1e3, 1),
+                "pong_most_ms": round(waits[-1] * 1e3),
+            }
         return {"fault": self.title, "seconds": round(self.seconds, 1), **found, **account, "wrong": self.wrong}
 
 

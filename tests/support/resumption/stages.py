@@ -120,8 +120,13 @@ class Stage:
         found = []
         for host in self.hosts:
             lines = host.process.err_so_far()
-            found += [line for line in lines if " ERROR " in line or "Traceback" in line or "Error" in line]
+            found += [line for line in lines if _is_complaint(line)]
         return found
+
+
+def _is_complaint(line: str) -> bool:
+    """Whether a line of a log tells of a fault; that a worker was killed by hand is none."""
+    return (" ERROR " in line and "was killed by SIGKILL" not in line) or "Traceback" in line
 
 
 def one_process(stack: ExitStack) -> Stage:

@@ -77,6 +77,8 @@ class Account(msgspec.Struct):
     complaints: list[str]
     histories: int
     """How many channels' histories were compared."""
+    waits: list[float]
+    """Seconds that a client waited for answers to its pings."""
 
 
 class Trial:
@@ -103,6 +105,7 @@ class Trial:
         self.afflicted = stack.enter_context(Lines("support.resumption.crowd"))
         self.slow = stack.enter_context(Lines("support.resumption.crowd"))
         self.crowds = [self.steady, self.afflicted, self.slow]
+        self.probe = stack.enter_context(Lines("support.resumption.probe"))
         proxied = [self.proxy.do("listen", stage.client_ports)]
         some = channels_in_turn
         self._connect(self.steady, "steady", some(size.steady), stage.client_ports)
@@ -111,6 +114,7 @@ class Trial:
         self._connect(self.afflicted, "stock-afflicted", some(size.stock), proxied, resumes=False)
         self._connect(self.slow, "slow", [[LARGE, ORDERS[0]]] * size.slow, stage.client_ports, receive_buffer=8_192)
         answered = [self.answers.do("listen", stage.ports), *stage.ports]
+        self.probe.do("start", stage.client_ports[0])
         rate = size.rate / size.publishers
         publishers = [
             Publisher(f"p{number}", answered if number == 0 else stage.ports, CHANNELS, rate, seed=size.seed)
@@ -245,4 +249,5 @@ def _account(
         dropped=sum(told.dropped for told in tales),
         complaints=trial.stage.complaints(),
         histories=len(histories),
+        waits=trial.probe.do("waits"),
     )

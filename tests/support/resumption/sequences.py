@@ -5,9 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from resuming import faults
-from resuming.faults import Break, Fault
-from support.resumption import stages
+from support.resumption import faults, stages
+from support.resumption.faults import Break, Fault
 from support.resumption.trial import Trial
 
 _OF_CLIENTS: tuple[Break, ...] = (
