@@ -1,0 +1,61 @@
+// A pusher-js, or a Laravel Echo over it, with the module that resumes.
+
+import Echo from 'laravel-echo';
+import { resume } from '../../../js/resume.js';
+import { options, report, serve } from './lines.mjs';
+
+for (const level of ['warn', 'error']) console[level] = (...words) => report(level, { text: words.join(' ') });
+process.on('uncaughtException', (error) => report('uncaught', { message: error.message }));
+
+const { default: Pusher } = await import(options.package ?? 'pusher-js');
+const echo = options.echo ? new Echo({ broadcaster: 'reverb', key: options.key, ...options.pusher, Pusher }) : null;
+const pusher = echo ? echo.connector.pusher : new Pusher(options.key, options.pusher);
+const handlers = {
+  onResumed: (channel, count) => report('resumed', { channel, count }),
+  onGap(channel, reason) {
+    report('gap', { channel, reason });
+    if (options.failing) throw new Error('the handler of gaps fails');
+  },
+};
+let resumption;
+
+function attach(more = {}) {
+  const previous = resumption;
+  resumption = resume(echo ?? pusher, { ...(options.handlers === false ? {} : handlers), ...more });
+  return previous === undefined || previous === resumption;
+}
+
+if (options.resume) attach(options.resume);
+
+pusher.connection.bind('state_change', ({ previous, current }) => report('state', { previous, current }));
+
+function subscribe(name) {
+  const channel = pusher.subscribe(name);
+  channel.bind_global((event, data) => report('event', { channel: name, event, data }));
+}
+
+await serve({
+  attach,
+  attachTo: (target) => resume(target),
+  subscribe,
+  unsubscribe: (name) => pusher.unsubscribe(name),
+  // In one turn, as a page's components do.
+  resubscribe(name) {
+    pusher.unsubscribe(name);
+    subscribe(name);
+  },
+  failOn(name, event) {
+    pusher.channel(name).bind(event, () => {
+      throw new Error(`the handler of ${event} fails`);
+    });
+  },
+  // As clean-ups of components do.
+  unbind() {
+    pusher.connection.unbind('state_change');
+  },
+  positions: () => resumption.positions(),
+  socketId: () => pusher.connection.socket_id,
+  presence: (name) => Object.keys(pusher.channel(name).members.members).sort(),
+  disconnect: () => pusher.disconnect(),
+  connect: () => pusher.connect(),
+});
