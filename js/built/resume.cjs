@@ -23,13 +23,16 @@ function attach(pusher) {
   const handlers = {};
   const rewinds = {};
 
-  const isOver = (name, known) => known.channel && known.channel !== pusher.channel(name);
+  // The channel of the signed-in user is not among the page's channels, and pusher-js makes another after each sign-in.
+  const ofUser = () => pusher.user && pusher.user.serverToUserChannel;
+  const channelOf = (name) => (ofUser() && ofUser().name === name ? pusher.user : pusher.channel(name));
+  const isOver = (name, known) => known.channel && known.channel !== channelOf(name);
 
   // What is known of a channel that the page is in. A channel that was left and entered anew begins anew.
   const knownOf = (name) => {
     let known = channels.get(name);
     if (!known || isOver(name, known)) channels.set(name, (known = { ids: new Set() }));
-    known.channel = pusher.channel(name);
+    known.channel = channelOf(name);
     return known;
   };
 
@@ -74,6 +77,7 @@ function attach(pusher) {
     const repeated = id !== undefined && ids.has(id);
     if (id !== undefined && ids.add(id).size > IDS) ids.delete(ids.values().next().value);
     if (!position) return !repeated;
+    if (known.asked) return false; // before the answer: it follows once more, after what is older
     if (!isLater(position, at)) return false;
     known.at = position;
     if (isOtherGeneration(at, position)) tell('onGap', channel, 'unknown');
@@ -91,7 +95,7 @@ function attach(pusher) {
     }
     const { event, channel } = message;
     const isGap = event === 'soundpost:gap';
-    if (!channel || !pusher.channel(channel)) return !isGap;
+    if (!channel || !channelOf(channel)) return !isGap;
     const known = knownOf(channel);
     const position = parse(message.position);
     if (isGap) {
@@ -185,7 +189,7 @@ function attach(pusher) {
 
   warnOfOldVersion(pusher);
   noteSocket();
-  for (const channel of pusher.allChannels()) {
+  for (const channel of pusher.allChannels().concat(ofUser() || [])) {
     if (channel.subscribed || channel.subscriptionPending) knownOf(channel.name).late = true;
   }
   tap();

@@ -12,6 +12,7 @@ import pytest
 from support.node_process import NodeProcess, Report
 from support.resume_js import ResumeJs, resume_js
 from support.scripted_server import ScriptedConnection, ScriptedServer, running_scripted_server
+from support.web_app import WebApp
 
 GENERATION = "g7Qx"
 
@@ -76,6 +77,13 @@ def first_subscription(server: ScriptedServer, client: ResumeJs, offset: int = 1
     return connection
 
 
+def sign_in(connection: ScriptedConnection) -> str:
+    """Wait until a client signs in; give the answer."""
+    message = json.loads(connection.received())
+    assert message["event"] == "pusher:signin"
+    return json.dumps({"event": "pusher:signin_success", "data": message["data"]})
+
+
 def numbers(client: NodeProcess, count: int, channel: str = "news") -> list[int]:
     """Wait for so many events of a channel; give their numbers in order."""
     return [client.expect("event", channel=channel, event="told")["data"]["n"] for _ in range(count)]
@@ -130,7 +138,7 @@ def test_a_rewind_is_asked_for_only_without_a_position(server: ScriptedServer, c
     assert server.accept().received() == subscribe(resume=at(8), was=["1.1"])
 
 
-def test_the_authorization_of_a_subscription_is_kept(server: ScriptedServer, client: Client, web_app: Any) -> None:
+def test_the_authorization_of_a_subscription_is_kept(server: ScriptedServer, client: Client, web_app: WebApp) -> None:
     page = client(web_app=web_app)
     connection = server.accept()
     page.run("subscribe", "presence-room")
@@ -213,6 +221,28 @@ def test_an_event_whose_handler_throws_is_not_asked_for_again(server: ScriptedSe
     assert page.run("positions") == {"news": at(11)}
     connection.cut()
     assert server.accept().received() == subscribe(resume=at(11), was=["1.1"])
+
+
+def test_the_channel_of_a_signed_in_user_resumes(server: ScriptedServer, client: Client, web_app: WebApp) -> None:
+    mine = "#server-to-user-ann"
+    page = client(web_app=web_app)
+    connection = server.accept()
+    page.run("signin")
+    signed_in = sign_in(connection)
+    connection.send(signed_in)
+    assert connection.received() == subscribe(mine, resume="")
+    connection.send(succeeded(mine, position=at(10)), event(11, mine))
+    assert page.expect("user-event", event="told")["data"] == {"n": 11}
+    connection.cut()
+    connection = server.accept()
+    sign_in(connection)
+    # The server subscribes the user by itself: event 13 is sent at once, before the server knows of the position.
+    connection.send(signed_in, event(13, mine))
+    assert connection.received() == subscribe(mine, resume=at(11), was=["1.1"])
+    connection.send(succeeded(mine, resumed=2, position=at(11)), event(12, mine), event(13, mine))
+    assert [page.expect("user-event", event="told")["data"]["n"] for _ in range(2)] == [12, 13]
+    assert page.run("positions") == {mine: at(13)}
+    assert not page.has("gap")
 
 
 # Gaps

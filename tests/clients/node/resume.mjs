@@ -27,6 +27,7 @@ function attach(more = {}) {
 
 if (options.resume) attach(options.resume);
 
+pusher.user.bind_global((event, data) => report('user-event', { event, data }));
 pusher.connection.bind('state_change', ({ previous, current }) => report('state', { previous, current }));
 
 function subscribe(name) {
@@ -56,6 +57,7 @@ await serve({
   positions: () => resumption.positions(),
   socketId: () => pusher.connection.socket_id,
   presence: (name) => Object.keys(pusher.channel(name).members.members).sort(),
+  signin: () => pusher.signin(),
   disconnect: () => pusher.disconnect(),
   connect: () => pusher.connect(),
 });
