@@ -12,6 +12,7 @@ from soundpost.broadcasting.settings import settings_from_environment
 from soundpost.client import SyncClient
 from soundpost.config.load import load
 from soundpost.config.options import OPTIONS
+from soundpost.core.app_settings import AppSettings
 from soundpost.environment import APPLICATION, PUBLIC, REVERB
 from support.harness import RunningServer
 from support.newcomer import newcomer
@@ -47,11 +48,18 @@ def test_the_home_page_begins_as_the_readme_does() -> None:
 
 
 def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
-    (example,) = examples("docs/configuration.md", "toml")
-    (tmp_path / "soundpost.toml").write_text(example)
-    loaded = load(config_file=None, overrides={}, environ={"APP_SECRET": "s3cret"}, directory=tmp_path)
-    assert [app.id for app in loaded.settings.apps] == ["1", "2"]
-    assert loaded.settings.apps[0].secret == "s3cret"
+    loaded: list[AppSettings] = []
+    for example in examples("docs/configuration.md", "toml"):
+        (tmp_path / "soundpost.toml").write_text(example)
+        loaded += load(
+            config_file=None, overrides={}, environ={"APP_SECRET": "s3cret"}, directory=tmp_path
+        ).settings.apps
+    assert [app.id for app in loaded] == ["1", "2", "1"]
+    assert loaded[0].secret == "s3cret"
+    assert [(entry.channels, entry.events, entry.age) for entry in loaded[2].history] == [
+        (("private-orders.*", "news"), 200, 3_600),
+        (("presence-*",), 100, 600),
+    ]
 
 
 def test_the_example_of_settings_is_read_by_server_and_application(

@@ -16,7 +16,7 @@ import yaml
 
 from soundpost.config import load
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.app_settings import AppSettings, RateLimiting
+from soundpost.core.app_settings import AppSettings, HistorySettings, RateLimiting
 from soundpost.environment.toml_document import FILE_NAME
 from soundpost.tools.deploy.containers import PRIVATE_NETWORKS
 from soundpost.tools.deploy.docker import MOUNTED
@@ -123,6 +123,10 @@ def other_than_default(field: msgspec.structs.FieldInfo) -> Any:
         "prefix": "shop",
         "allowed_origins": ("a.example", "https://b.example:8443"),
         "accept_client_events_from": "none",
+        "history": (
+            HistorySettings(channels=("private-orders.*", "a,b"), events=7, age=8, rewind=9),
+            HistorySettings(channels=("*",)),
+        ),
         "rate_limiting": RateLimiting(enabled=True, max_attempts=7, decay_seconds=8, terminate_on_limit=True),
     }
     if field.name in names:
@@ -136,9 +140,13 @@ def table(head: str, struct: Any) -> str:
     """Return a table of TOML with the settings that have a value."""
     values = {name: value for name, value in msgspec.to_builtins(struct).items() if value is not None}
     limits = values.pop("rate_limiting", {})
+    history = values.pop("history", [])
     values.pop("tls", None)
     values |= {f"rate_limiting.{name}": value for name, value in limits.items()}
-    return "\n".join([head, *(f"{name} = {json.dumps(value)}" for name, value in values.items())])
+    lines = [head, *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
+    for entry in history:
+        lines += ["[[apps.history]]", *(f"{name} = {json.dumps(value)}" for name, value in entry.items())]
+    return "\n".join(lines)
 
 
 @pytest.mark.parametrize("target", ["compose", "kubernetes"])
@@ -160,6 +168,7 @@ def test_a_container_has_every_setting(configured: CommandLine, target: str, app
         (container,) = kubernetes(configured)["Deployment"]["spec"]["template"]["spec"]["containers"]
         environment = {each["name"]: each["value"] for each in container["env"]}
     environment = {name: value for name, value in environment.items() if not name.endswith("_FILE")}
+    environment.pop("SOUNDPOST_REDIS_URL", None)  # the server refuses it together with a history
     environment |= {"SOUNDPOST_APP_SECRET": "app-secret"} if apps == 1 else {}
     (folder := configured.directory / "inside").mkdir()
     file = configured.directory / "soundpost.toml" if apps == 2 else None

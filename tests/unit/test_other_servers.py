@@ -25,8 +25,6 @@ def directory(tmp_path: Path) -> Directory:
     [
         ("webhooks = []", "GET /apps/ID/channels"),
         ("webhook_url = 'https://example.com'", "GET /apps/ID/channels"),
-        ("history = true", "cache-…"),
-        ("history_size = 100", "cache-…"),
         ("watchlists = true", "presence channel"),
         ("jwt_secret = 'x'", "auth endpoint"),
         ("keys = ['a', 'b']", "soundpost reload"),
@@ -58,6 +56,16 @@ def test_a_key_with_another_name_here_is_translated(directory: Directory, line: 
     message = directory.toml(f"{APP_TABLE}{line}\n").error()
     assert message.startswith(f"soundpost.toml: [[apps]] no. 1: unknown key '{line.split()[0]}': here that is ")
     assert here in message
+
+
+@pytest.mark.parametrize(
+    "line", ["history_size = 100", "force_recovery = true", "persisted = true", "rewind = 2", "messageHistory = true"]
+)
+def test_a_key_for_kept_events_leads_to_the_tables_for_them(directory: Directory, line: str) -> None:
+    message = directory.toml(f"{APP_TABLE}{line}\n").error()
+    assert message.startswith(f"soundpost.toml: [[apps]] no. 1: unknown key '{line.split()[0]}': channels keep their")
+    assert "[[apps.history]]" in message
+    assert message.endswith(f"See {page('configuration', 'history')}")
 
 
 def test_tables_that_are_not_there(directory: Directory) -> None:

@@ -18,6 +18,7 @@ from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.asgi.uvicorn_fairness import make_uvicorn_fair
 from soundpost.broadcasting import broadcast, embedded_servers
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
+from soundpost.config.history_section import history_from
 from soundpost.config.load import Loaded, load
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
@@ -240,6 +241,9 @@ def _converted(given: Any, kind: type[Any], what: str) -> Any:
     if isinstance(given, kind):
         return given
     try:
-        return msgspec.convert(dict(given), kind)
+        values = dict(given)
+        if kind is AppSettings and "history" in values:
+            values["history"] = history_from(values["history"], f"soundpost.asgi: {what}: history")
+        return msgspec.convert(values, kind)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise ConfigurationError(f"soundpost.asgi: {what}: {error}") from None

@@ -10,6 +10,8 @@ from typing import Final
 
 from soundpost.asgi.connection import AsgiConnection, Message, Receive, Send, deliver
 from soundpost.asgi.processes import Claim
+from soundpost.backplane import MemoryRegistry, SingleNode
+from soundpost.backplane.history_store import HistoryStore
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
@@ -35,7 +37,9 @@ class EmbeddedRuntime(Runtime):
 
     def __init__(self, settings: ServerSettings, apps: Iterable[AppSettings]) -> None:
         apps = tuple(apps)
-        super().__init__(apps, deliver=deliver, close_timeout=settings.close_timeout)
+        history = HistoryStore(settings.max_history_size)
+        registry = MemoryRegistry(apps, history=history, call_soon=asyncio.get_running_loop().call_soon)
+        super().__init__(apps, deliver=deliver, close_timeout=settings.close_timeout, peers=SingleNode(registry))
         self.pid = os.getpid()
         self._max_websockets = settings.max_connections
         self._shutdown_timeout = settings.shutdown_timeout

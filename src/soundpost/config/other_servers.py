@@ -18,8 +18,8 @@ _WEBHOOKS: Final = (
     "Python client on presence channels"
 )
 _HISTORY: Final = (
-    "past events are not kept. Channels named cache-… keep their last event. For older events let the page fetch them "
-    "from your application whenever a subscription succeeds"
+    "channels keep their last events by [[apps.history]] of an app, with 'channels' (patterns of names), 'events' (how "
+    "many) and 'age' (how long)"
 )
 _WATCHLIST: Final = (
     "watchlists are accepted at sign-in, but no events about them are sent yet. Use a presence channel to see who is "
@@ -62,10 +62,6 @@ _PUBLIC_ADDRESS: Final = (
 
 _BY_BEGINNING: Final = {
     "webhook": _WEBHOOKS,
-    "history": _HISTORY,
-    "messagehistory": _HISTORY,
-    "recovery": _HISTORY,
-    "replay": _HISTORY,
     "watchlist": _WATCHLIST,
     "metric": _METRICS,
     "prometheus": _METRICS,
@@ -77,6 +73,20 @@ _BY_BEGINNING: Final = {
     "pulse": _LARAVEL_ONLY,
     "telescope": _LARAVEL_ONLY,
 }
+_OF_HISTORY: Final = (
+    "allowhistory",
+    "allowposition",
+    "allowrecover",
+    "forceposition",
+    "forcerecover",
+    "history",
+    "messagehistory",
+    "persist",
+    "recover",
+    "replay",
+    "rewind",
+)
+"""Beginnings of names for the history of channels: Centrifugo's, Ably's and AnyCable's."""
 _KEYS_BY_NAME: Final = {
     "keys": _KEYS,
     "secrets": _KEYS,
@@ -146,6 +156,8 @@ _PREFIXES: Final = ("SOUNDPOST_APP_", "SOUNDPOST_SERVER_", "SOUNDPOST_SCALING_",
 def advice_on_key(key: str) -> str:
     """Return the way to what an unknown key of the configuration is for elsewhere; empty if that is not known."""
     name = _plain(key.partition(".")[0])
+    if name.startswith(_OF_HISTORY) and name != "history":
+        return f"{_HISTORY}. See {page('configuration', 'history')}"
     if name in _RENAMED:
         return f"here that is {_RENAMED[name]}"
     advice = _KEYS_BY_NAME.get(name) or next(

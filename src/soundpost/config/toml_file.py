@@ -78,6 +78,8 @@ class TomlFile:
             return interpolate(value, self._lookup)
         if isinstance(value, list):
             return [self._filled(item) for item in value]
+        if isinstance(value, dict):
+            return {key: self._filled(item) for key, item in value.items()}
         return value
 
     def _check_mode(self, path: Path) -> None:
@@ -105,6 +107,8 @@ def _flat(table: dict[str, Any], options: dict[str, Option], place: str, prefix:
 
 
 def _table_hint(key: str) -> str:
+    if key == "history":
+        return "; it belongs to an app: begin it with [[apps.history]], below the lines of its [[apps]]"
     advice = advice_on_key(key)
     if advice:
         return f": {advice}"

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import UNSET, inspect
 
+from soundpost.config.history_section import history_from, history_from_text
 from soundpost.config.options import Option
 from soundpost.environment import EMPTY, NULL, truth, unquoted
 from soundpost.errors import ConfigurationError
@@ -24,6 +25,8 @@ _ADDRESSES: Final[dict[tuple[str, ...], Callable[[str], str]]] = {
     ("server", "public_url"): lambda text: parse_public_url(text).url,
 }
 """Options with a host, a path or a URL, and the function that checks it."""
+HISTORY: Final = ("app", "history")
+"""Keys of the one option that is a list of tables."""
 
 
 def from_text(option: Option, text: str, place: str) -> Any:
@@ -48,6 +51,8 @@ def from_text(option: Option, text: str, place: str) -> Any:
         if not isinstance(shape, inspect.StrType | inspect.VarTupleType):
             return UNSET
         plain = ""
+    if option.keys == HISTORY:
+        return history_from_text(plain, place) if plain else ()
     value: Any = plain
     if isinstance(shape, inspect.VarTupleType):
         value = [item.strip() for item in plain.split(",") if item.strip()]
@@ -68,6 +73,8 @@ def from_toml(option: Option, value: Any, place: str, *, strict: bool = True) ->
 
 
 def _convert(option: Option, value: Any, place: str, *, strict: bool, written: Any) -> Any:
+    if option.keys == HISTORY:
+        return history_from(value, place, strict=strict)
     if option.keys == ("app", "accept_client_events_from") and value == "all":
         return "all"  # Reverb's value; load() says what becomes of it
     try:

@@ -9,6 +9,7 @@ from msgspec.structs import force_setattr
 
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted_fields
+from soundpost.wire.channel_patterns import pattern_fault
 from soundpost.wire.origins import OriginError, check_origins, origins
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -38,6 +39,13 @@ class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Seconds that an event is kept."""
     rewind: Annotated[int, Meta(ge=0)] = 0
     """Largest number of kept events that a first subscription may ask for; 0: none."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for a pattern that matches no channel name."""
+        for pattern in self.channels:
+            fault = pattern_fault(pattern)
+            if fault is not None:
+                raise ConfigurationError(f"channels: {fault}")
 
 
 class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -97,7 +105,7 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_output_buffer: Positive = 1_048_576
     """Bytes that may wait for one slow client; beyond them the connection is closed with 4100."""
     history: tuple[HistorySettings, ...] = ()
-    """Channels that keep their last events. None of them by default."""
+    """Channels that keep their last events, by patterns of their names. Without an entry no channel does."""
     max_history_size: Positive | None = None
     """Bytes of all kept events of the app in one process; beyond them the oldest are forgotten. None: only the limit
     of the process counts."""

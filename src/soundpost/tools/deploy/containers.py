@@ -9,10 +9,11 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from soundpost.config.history_section import history_text
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.config.options import OPTIONS
 from soundpost.config.settings import ScalingSettings, ServerSettings, TlsSettings
-from soundpost.core.app_settings import AppSettings
+from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.tools.deploy.plan import DeployPlan
 from soundpost.wire.addresses import parse_public_url
@@ -134,4 +135,8 @@ def _with_path(public_url: str, prefix: str) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    return ",".join(value) or _EMPTY if isinstance(value, tuple) else str(value)
+    if not isinstance(value, tuple):
+        return str(value)
+    if value and isinstance(value[0], HistorySettings):
+        return history_text(value)
+    return ",".join(value) or _EMPTY

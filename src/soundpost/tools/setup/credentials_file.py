@@ -86,6 +86,7 @@ port = 8080
 # accept_client_events_from = "members"   # or "none"
 # subscription_count = false              # tell subscribers how many they are
 # rate_limiting = {{ enabled = true, max_attempts = 60, decay_seconds = 60, terminate_on_limit = false }}
+# history = [{{ channels = ["private-orders.*"], events = 100, age = "10m" }}]   # keep events for clients that return
 """
 
 
