@@ -1,7 +1,8 @@
-"""pusher-js and laravel-echo for pages without a bundler: every door serves them, and prints their script tags."""
+"""The libraries for pages without a bundler: every door serves them, and prints their script tags and positions."""
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -21,10 +22,12 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+import soundpost
 import soundpost.fastapi
 import soundpost.flask
 import soundpost.quart
 import soundpost.starlette
+from soundpost import Channel
 from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.broadcasting.browser import LIBRARIES, library_text
@@ -32,8 +35,13 @@ from soundpost.broadcasting.settings import settings_from
 from soundpost.litestar import SoundpostPlugin
 
 PREFIX: Final = "/realtime"
-TAG: Final = "{{ soundpost(libraries=True) }}"
-URLS: Final = [f"{PREFIX}/pusher.min.js?v=8.6.0", f"{PREFIX}/echo.iife.js?v=2.5.0"]
+TAG: Final = "{{ soundpost(libraries=True, positions=positions) }}"
+POSITIONS: Final = {Channel("news"): "g7Qx.1795887678285000", "quiet": None}
+URLS: Final = [
+    f"{PREFIX}/pusher.min.js?v=8.6.0",
+    f"{PREFIX}/echo.iife.js?v=2.5.0",
+    f"{PREFIX}/soundpost-resume.min.js?v={soundpost.__version__}",
+]
 
 Fetch = Callable[[str], Any]
 """Returns the response to a path, with ``text`` and ``headers``."""
@@ -48,7 +56,7 @@ def starlette() -> Fetch:
     sp = soundpost.starlette.Soundpost(**own())
 
     async def page(request: StarletteRequest) -> HTMLResponse:
-        return HTMLResponse(sp.echo_script(request, libraries=True))
+        return HTMLResponse(sp.echo_script(request, libraries=True, positions=POSITIONS))
 
     routes = [*sp.routes(user=lambda request: None, url_prefix=PREFIX), Route("/", page)]
     return TestClient(Starlette(routes=routes)).get
@@ -61,7 +69,7 @@ def fastapi() -> Fetch:
 
     @app.get("/")
     async def page(request: StarletteRequest) -> HTMLResponse:
-        return HTMLResponse(sp.echo_script(request, libraries=True))
+        return HTMLResponse(sp.echo_script(request, libraries=True, positions=POSITIONS))
 
     return TestClient(app).get
 
@@ -71,7 +79,7 @@ def litestar() -> Fetch:
 
     @get("/", media_type="text/html", sync_to_thread=False)
     def page(request: Request[Any, Any, Any]) -> str:
-        return plugin.echo_script(request, libraries=True)
+        return plugin.echo_script(request, libraries=True, positions=POSITIONS)
 
     app: Any = Litestar([page], plugins=[plugin], logging_config=None)
     return TestClient(app).get
@@ -84,7 +92,7 @@ def quart() -> Fetch:
 
     @app.get("/")
     async def page() -> str:
-        return await arender_template_string(TAG)
+        return await arender_template_string(TAG, positions=POSITIONS)
 
     return TestClient(asgi).get
 
@@ -95,7 +103,7 @@ def flask() -> Fetch:
 
     @app.get("/")
     def page() -> str:
-        return render_template_string(TAG)
+        return render_template_string(TAG, positions=POSITIONS)
 
     return app.test_client().get
 
@@ -111,6 +119,12 @@ def test_pages_load_the_libraries_from_the_application(door: Callable[[], Fetch]
         assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
         assert answer.headers["Cache-Control"] == "public, max-age=86400"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("door", [starlette, fastapi, litestar, quart, flask], ids=lambda each: each.__name__)
+def test_pages_have_the_positions_of_their_data(door: Callable[[], Fetch]) -> None:
+    (config,) = re.findall(r'<script id="soundpost-config" type="application/json">(.*?)</script>', door()("/").text)
+    assert json.loads(config)["positions"] == {"news": "g7Qx.1795887678285000"}
 
 
 PROJECT: Final = """
@@ -145,7 +159,7 @@ def test_django_has_the_libraries_as_static_files_with_hashed_names(tmp_path: Pa
     assert "broadcasting/browser/static/vendor/pusher.min.js" in manage("findstatic", "soundpost/pusher.min.js", *site)
     manage("collectstatic", "--noinput", *site)
     scripts = re.findall(r'<script src="/(static/soundpost/.*?)">', manage("shell", "-c", PAGE, *site))
-    assert [Path(each).name.split(".")[0] for each in scripts] == ["pusher", "echo"]
+    assert [Path(each).name.split(".")[0] for each in scripts] == ["pusher", "echo", "soundpost-resume"]
     for url, library in zip(scripts, LIBRARIES, strict=True):
         assert re.search(r"\.[0-9a-f]{12}\.js$", url)
         collected = tmp_path / url.replace("static/", "collected/")

@@ -239,7 +239,7 @@ def test_routes_of_a_failed_block_are_dropped() -> None:
 
 def rendered(host: str = "testserver", **context: Any) -> str:
     request = RequestFactory().get("/", headers={"Host": host})
-    template = Template("{% load soundpost %}{% soundpost nonce=nonce %}")
+    template = Template("{% load soundpost %}{% soundpost nonce=nonce positions=positions %}")
     return str(template.render(Context({"request": request, **context})))
 
 
@@ -248,6 +248,11 @@ def options(html: str) -> dict[str, Any]:
     assert found is not None
     made: dict[str, Any] = json.loads(found[1])
     return made
+
+
+def test_the_tag_puts_positions_into_the_page() -> None:
+    assert options(rendered(positions={"news": "g7Qx.3"}))["positions"] == {"news": "g7Qx.3"}
+    assert "positions" not in options(rendered())
 
 
 def test_the_tag_tells_where_to_connect() -> None:

@@ -1,4 +1,4 @@
-"""pusher-js and laravel-echo as static files of the app: ``{% static 'soundpost/pusher.min.js' %}``."""
+"""The browser libraries as static files of the app: ``{% static 'soundpost/pusher.min.js' %}``."""
 
 from __future__ import annotations
 

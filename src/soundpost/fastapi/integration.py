@@ -60,7 +60,7 @@ class Soundpost(integration.Soundpost):
 
         ``user`` is a dependency that returns the user, or None for nobody; an HTTPException means nobody, too.
         ``url_prefix`` is the path before the routes. ``config`` answers with the options of ``new Echo(…)``,
-        ``pusher.min.js`` and ``echo.iife.js`` with the libraries.
+        ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries.
         """
         dispatcher = Dispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)

@@ -14,7 +14,7 @@ from soundpost.broadcasting.browser import LIBRARIES, LIBRARY_HEADERS, library_t
 
 
 def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Blueprint:
-    """Return the routes ``soundpost.auth``, ``soundpost.user_auth``, and those of pusher-js and laravel-echo.
+    """Return the routes ``soundpost.auth``, ``soundpost.user_auth``, and those of the browser libraries.
 
     ``user`` returns the current request's user, by the name of a guard or None.
     """

@@ -17,7 +17,7 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
-from soundpost.broadcasting.browser import echo_options, echo_script, versioned
+from soundpost.broadcasting.browser import Positions, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import RouteError
 from soundpost.flask.config import URL_PREFIX, settings_of
@@ -54,10 +54,12 @@ class ExtensionState:
         user_auth: str,
         csrf: Any,
         libraries: bool,
+        positions: Positions | None,
     ) -> Markup:
         """Return HTML for a page: the options of laravel-echo, and a script that sends ``X-Socket-ID``.
 
-        With ``libraries`` the page loads pusher-js and laravel-echo too, from the path of ``auth``.
+        With ``libraries`` the page loads pusher-js, laravel-echo and soundpost-resume too, from the path of ``auth``.
+        ``positions`` are those of the data that the page shows, by channel.
         """
         options = echo_options(
             self.settings,
@@ -67,7 +69,7 @@ class ExtensionState:
             csrf_token=csrf,
         )
         urls = versioned(auth.removesuffix("auth")) if libraries else []
-        return Markup(echo_script(options, nonce=nonce, libraries=urls))
+        return Markup(echo_script(options, nonce=nonce, libraries=urls, positions=positions))
 
 
 class BaseExtension:

@@ -8,6 +8,7 @@ from typing import Any, Final, cast
 from flask import Flask, current_app, request, url_for
 from markupsafe import Markup
 
+from soundpost.broadcasting.browser import Positions
 from soundpost.broadcasting.socket_id import HEADER, socket_id
 from soundpost.flask import commands
 from soundpost.flask.auth_routes import auth_routes, run_async
@@ -43,17 +44,18 @@ class Soundpost(BaseExtension):
         return logged_in_user()
 
 
-def echo_script(nonce: str = "", libraries: bool = False) -> Markup:
+def echo_script(nonce: str = "", libraries: bool = False, positions: Positions | None = None) -> Markup:
     """Return HTML for a template, ``{{ soundpost() }}``: Echo's options, and a script that sends ``X-Socket-ID``.
 
     The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is the
-    nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js and laravel-echo too, and
-    ``Soundpost.connect()`` returns an Echo.
+    nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js, laravel-echo and soundpost-resume
+    too, and ``Soundpost.connect()`` returns an Echo. ``positions`` are those of the data that the page shows, by
+    channel.
     """
     state = cast(ExtensionState, current_app.extensions["soundpost"])
     host = request.host if request else None
     urls = (url_for("soundpost.auth"), url_for("soundpost.user_auth"))
-    return state.echo_script(host, nonce, *urls, csrf_token(), libraries)
+    return state.echo_script(host, nonce, *urls, csrf_token(), libraries, positions)
 
 
 def _enter_socket_id() -> None:

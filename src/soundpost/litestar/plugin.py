@@ -23,6 +23,7 @@ from soundpost.broadcasting.browser import (
     LIBRARIES,
     LIBRARY_HEADERS,
     Html,
+    Positions,
     echo_options,
     echo_script,
     library_text,
@@ -83,14 +84,17 @@ class SoundpostPlugin(InitPlugin):
             user_auth_endpoint=f"{self._url_prefix}/user-auth",
         )
 
-    def echo_script(self, request: AnyRequest, *, nonce: str = "", libraries: bool = False) -> Html:
+    def echo_script(
+        self, request: AnyRequest, *, nonce: str = "", libraries: bool = False, positions: Positions | None = None
+    ) -> Html:
         """Return HTML for a template: the options, and a script that sends ``X-Socket-ID`` with the page's requests.
 
-        ``nonce`` is the nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js and
-        laravel-echo too, and ``Soundpost.connect()`` returns an Echo. Raises ConfigurationError.
+        ``nonce`` is the nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js, laravel-echo
+        and soundpost-resume too, and ``Soundpost.connect()`` returns an Echo. ``positions`` are those of the data that
+        the page shows, by channel. Raises ConfigurationError.
         """
         urls = versioned(self._url_prefix) if libraries else []
-        return Html(echo_script(self.echo_options(request), nonce=nonce, libraries=urls))
+        return Html(echo_script(self.echo_options(request), nonce=nonce, libraries=urls, positions=positions))
 
     def _routes(self) -> Router:
         options: dict[str, Any] = {

@@ -17,7 +17,7 @@ from soundpost.broadcasting.authorization.body import (
     encoded_again,
     read_limited,
 )
-from soundpost.broadcasting.browser import LIBRARIES, LIBRARY_HEADERS, library_text
+from soundpost.broadcasting.browser import LIBRARIES, LIBRARY_HEADERS, Positions, library_text
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.flask.base_extension import BaseExtension, ExtensionState
 
@@ -89,16 +89,18 @@ async def _body(content_length: str | None) -> bytes:
     return body
 
 
-def echo_script(nonce: str = "", libraries: bool = False) -> Markup:
+def echo_script(nonce: str = "", libraries: bool = False, positions: Positions | None = None) -> Markup:
     """Return HTML for a template, ``{{ soundpost() }}``: Echo's options, and a script that sends ``X-Socket-ID``.
 
     The page then has ``window.Soundpost.options`` for ``new Echo({...Soundpost.options, Pusher})``. ``nonce`` is the
-    nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js and laravel-echo too, and
-    ``Soundpost.connect()`` returns an Echo.
+    nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js, laravel-echo and soundpost-resume
+    too, and ``Soundpost.connect()`` returns an Echo. ``positions`` are those of the data that the page shows, by
+    channel.
     """
     state = cast(ExtensionState, current_app.extensions["soundpost"])
     host = request.host if request else None
-    return state.echo_script(host, nonce, url_for("soundpost.auth"), url_for("soundpost.user_auth"), None, libraries)
+    urls = (url_for("soundpost.auth"), url_for("soundpost.user_auth"))
+    return state.echo_script(host, nonce, *urls, None, libraries, positions)
 
 
 async def _library(file: str) -> Response:

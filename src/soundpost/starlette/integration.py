@@ -20,7 +20,7 @@ from soundpost.broadcasting import broadcast as default_broadcaster
 from soundpost.broadcasting.authorization import AuthEndpoint, ChannelRoutes
 from soundpost.broadcasting.authorization import channels as default_channels
 from soundpost.broadcasting.authorization.known_endpoints import remember_endpoint
-from soundpost.broadcasting.browser import LIBRARIES, Html, echo_options, echo_script, versioned
+from soundpost.broadcasting.browser import LIBRARIES, Html, Positions, echo_options, echo_script, versioned
 from soundpost.broadcasting.settings import BroadcastSettings, settings_from_environment
 from soundpost.errors import SoundpostError
 from soundpost.starlette.request_broadcaster import RequestBroadcaster
@@ -94,7 +94,7 @@ class Soundpost:
 
         ``user`` returns the user of a request, or None for nobody; it may be a coroutine function. An HTTPException
         with 401 or 403 means nobody, too. ``url_prefix`` is the path before the routes. ``config`` answers with
-        :meth:`echo_options`, ``pusher.min.js`` and ``echo.iife.js`` with the libraries.
+        :meth:`echo_options`, ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries.
         """
         endpoint = remember_endpoint(
             AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
@@ -118,15 +118,18 @@ class Soundpost:
             user_auth_endpoint=_path_of(request, USER_AUTH, "/broadcasting/user-auth"),
         )
 
-    def echo_script(self, request: Request, *, nonce: str = "", libraries: bool = False) -> Html:
+    def echo_script(
+        self, request: Request, *, nonce: str = "", libraries: bool = False, positions: Positions | None = None
+    ) -> Html:
         """Return HTML for a template: the options, and a script that sends ``X-Socket-ID`` with the page's requests.
 
-        ``nonce`` is the nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js and
-        laravel-echo too, and ``Soundpost.connect()`` returns an Echo. Raises ConfigurationError.
+        ``nonce`` is the nonce of a Content-Security-Policy. With ``libraries`` the page loads pusher-js, laravel-echo
+        and soundpost-resume too, and ``Soundpost.connect()`` returns an Echo. ``positions`` are those of the data that
+        the page shows, by channel. Raises ConfigurationError.
         """
         options = self.echo_options(request)
         urls = versioned(options["authEndpoint"].removesuffix("auth")) if libraries else []
-        return Html(echo_script(options, nonce=nonce, libraries=urls))
+        return Html(echo_script(options, nonce=nonce, libraries=urls, positions=positions))
 
     async def config(self, request: Request) -> Response:
         """Answer a request with the options as JSON, for pages that are served as files."""

@@ -6,12 +6,13 @@ Source: https://laravel.com/docs/broadcasting#client-side-installation
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any, Final
 
+from soundpost.broadcasting.browser.page_positions import Positions, page_positions
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.wire.addresses import UNSPECIFIED, is_loopback_url
 
@@ -68,13 +69,22 @@ def is_internal(host: str) -> bool:
     return host in UNSPECIFIED or ("." not in host and ":" not in host) or is_loopback_url(f"//{_bracketed(host)}")
 
 
-def echo_script(options: dict[str, Any], *, nonce: str = "", libraries: Iterable[str] = ()) -> str:
+def echo_script(
+    options: dict[str, Any],
+    *,
+    nonce: str = "",
+    libraries: Iterable[str] = (),
+    positions: Positions | None = None,
+) -> str:
     """Return HTML with the options and the script that reads them: ``window.Soundpost.options``.
 
     ``nonce`` is the nonce of a Content-Security-Policy which allows no other inline scripts; empty: no nonce.
-    ``libraries`` are URLs of scripts that are loaded before: those of pusher-js and laravel-echo.
+    ``libraries`` are URLs of scripts that are loaded before: those of pusher-js, laravel-echo and soundpost-resume.
+    ``positions`` are those of the data that the page shows, by channel: ``window.Soundpost.positions``. Raises
+    ConfigurationError for what is not a position.
     """
-    text = json.dumps(options).translate(_FOR_HTML)
+    page: Mapping[str, Any] = {**options, "positions": page_positions(positions)} if positions else options
+    text = json.dumps(page).translate(_FOR_HTML)
     attribute = f' nonce="{escape(nonce)}"' if nonce else ""
     loaded = "".join(f'<script{attribute} src="{escape(url)}"></script>\n' for url in libraries)
     return (

@@ -1,4 +1,4 @@
-"""pusher-js and laravel-echo as files of this package, for pages without a bundler."""
+"""pusher-js, laravel-echo and soundpost-resume as files of this package, for pages without a bundler."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Final, NamedTuple
+
+from soundpost import __version__
 
 
 class Library(NamedTuple):
@@ -24,8 +26,10 @@ class Library(NamedTuple):
 LIBRARIES: Final = (
     Library("pusher.min.js", "pusher-js", "8.6.0", "dist/web/pusher.min.js"),
     Library("echo.iife.js", "laravel-echo", "2.5.0", "dist/echo.iife.js"),
+    Library("soundpost-resume.min.js", "soundpost-resume", __version__, "built/soundpost-resume.min.js"),
 )
-"""The libraries, in the order in which a page loads them. The files are npm's, without their source map lines."""
+"""The libraries, in the order in which a page loads them. The files are npm's, without their source map lines; the last
+one is made of this repository's folder ``js``."""
 FOLDER: Final = Path(str(files("soundpost.broadcasting.browser"))) / "static" / "vendor"
 """The folder with the files, and with their licences in ``LICENSES``."""
 LIBRARY_HEADERS: Final = {

@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
 from soundpost.broadcasting import broadcast
-from soundpost.broadcasting.browser import LIBRARIES, echo_options, echo_script
+from soundpost.broadcasting.browser import LIBRARIES, Positions, echo_options, echo_script
 from soundpost.django.settings import own_settings
 from soundpost.django.static_files import STATIC_PREFIX
 
@@ -20,12 +20,13 @@ register = template.Library()
 
 
 @register.simple_tag(takes_context=True)  # type: ignore[untyped-decorator]
-def soundpost(context: Any, nonce: str = "", libraries: bool = False) -> Any:
+def soundpost(context: Any, nonce: str = "", libraries: bool = False, positions: Positions | None = None) -> Any:
     """Return HTML with ``window.Soundpost.options`` for ``new Echo(…)``, and a script that sends ``X-Socket-ID``.
 
     ``nonce`` is the nonce of the page's Content-Security-Policy: ``{% soundpost nonce=request.csp_nonce %}``. With
-    ``libraries``, ``{% soundpost libraries=True %}``, the page loads pusher-js and laravel-echo too, which are static
-    files of the app, and ``Soundpost.connect()`` returns an Echo.
+    ``libraries``, ``{% soundpost libraries=True %}``, the page loads pusher-js, laravel-echo and soundpost-resume too,
+    which are static files of the app, and ``Soundpost.connect()`` returns an Echo. ``positions`` are those of the data
+    that the page shows, by channel: ``{% soundpost positions=positions %}``.
     """
     request = context.get("request")
     token = None if request is None else get_token(request)
@@ -38,7 +39,7 @@ def soundpost(context: Any, nonce: str = "", libraries: bool = False) -> Any:
     )
     meta = "" if token is None else format_html('<meta name="csrf-token" content="{}">\n', token)
     urls = [static(f"{STATIC_PREFIX}/{each.file}") for each in LIBRARIES] if libraries else []
-    return mark_safe(meta + echo_script(options, nonce=str(nonce), libraries=urls))
+    return mark_safe(meta + echo_script(options, nonce=str(nonce), libraries=urls, positions=positions))
 
 
 def auth_url(name: str) -> str:

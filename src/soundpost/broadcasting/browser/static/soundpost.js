@@ -1,8 +1,8 @@
 // Soundpost: options for laravel-echo, and X-Socket-ID on requests of this page, so that its own events do not come back.
 (function () {
-    if (window.Soundpost) return;
+    if (window.Soundpost && window.Soundpost.connect) return;
     const element = document.getElementById('soundpost-config');
-    const options = element ? JSON.parse(element.textContent) : {};
+    const { positions = {}, ...options } = element ? JSON.parse(element.textContent) : {};
     const HEADER = 'X-Socket-ID';
     const socketId = () => (window.Echo && window.Echo.socketId ? window.Echo.socketId() : undefined);
     const isSameOrigin = (url) => new URL(url, location.href).origin === location.origin;
@@ -38,25 +38,35 @@
         });
     };
 
-    window.Soundpost = {
+    window.Soundpost = Object.assign(window.Soundpost || {}, {
         options,
+        positions,
         socketId,
-        // An Echo with these options, on pages without a bundler: pusher-js and laravel-echo are loaded by script tags.
+        // An Echo with these options, on pages without a bundler: the libraries are loaded by script tags. It resumes,
+        // with the options of soundpost-resume in `resume`, unless `resume` is false.
         connect(more) {
             if (window.Echo && window.Echo.connector) return window.Echo;
             const Echo = window.Echo && window.Echo.default ? window.Echo.default : window.Echo;
-            const settings = Object.assign({}, options, more);
+            const { resume = true, ...settings } = Object.assign({}, options, more);
             const missing = [];
             if (!settings.Pusher && !settings.client && typeof window.Pusher !== 'function') {
                 missing.push(['pusher-js', 'pusher.min.js']);
             }
             if (typeof Echo !== 'function') missing.push(['laravel-echo', 'echo.iife.js']);
+            if (resume && resume !== true && !window.Soundpost.resume) {
+                missing.push(['soundpost-resume', 'soundpost-resume.min.js']);
+            }
             if (missing.length) throw notLoaded(missing);
             window.Echo = new Echo(settings);
+            // Other servers, and channels without history, take no notice of what the module adds.
+            if (resume && window.Soundpost.resume && window.Echo.connector.pusher) {
+                const wanted = Object.assign({}, positions, resume.positions);
+                window.Soundpost.resume(window.Echo, Object.assign({}, resume, { positions: wanted }));
+            }
             reportRefusal(window.Echo, settings);
             return window.Echo;
         },
-    };
+    });
 
     const fetch = window.fetch;
     window.fetch = function (input, init) {
