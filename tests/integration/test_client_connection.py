@@ -90,7 +90,7 @@ async def next_event(client: Client) -> Event:
 async def test_subscribes_and_hands_on_events() -> None:
     async def script(peer: Peer) -> None:
         await peer.hello()
-        assert await peer.accept() == {"channel": "orders"}
+        assert await peer.accept() == {"channel": "orders", "resume": ""}
         await peer.say("shipped", '{"id":1}', "orders")
         await peer.socket.wait_closed()
 

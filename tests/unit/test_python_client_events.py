@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from soundpost.client import Gap
 from soundpost.client.event_queue import MAX_BYTES, MAX_WAITING, EventQueue
 from soundpost.client.incoming import ReceivedEvent
 
@@ -68,6 +69,7 @@ async def test_where_nobody_reads_the_newest_events_wait() -> None:
         for number in range(MAX_WAITING + 3):
             await queue.put(event(number))
     assert queue.missed == 3
+    assert await queue.get() == Gap("orders", "overflow")
     assert await queue.get() == event(3)
 
 
@@ -77,6 +79,7 @@ async def test_where_nobody_reads_no_more_than_16_mebibytes_wait() -> None:
         await queue.put(ReceivedEvent(str(number), "orders", None, size=MAX_BYTES // 10))
     assert queue.missed == 89
     queue.move("orders", other)
+    assert await other.get() == Gap("orders", "overflow")
     assert await other.get() == event(89)
     await queue.put(ReceivedEvent("small", None, None, size=1))
     await queue.put(ReceivedEvent("larger than all", None, None, size=2 * MAX_BYTES))
@@ -113,6 +116,7 @@ async def test_a_reader_too_far_behind_loses_the_oldest_and_is_told_once(caplog:
         await queue.put(event(number))
     assert queue.missed == 5
     assert [record.getMessage().split(" is ")[0] for record in caplog.records] == ["the reader of orders"]
+    assert await queue.get() == Gap("orders", "overflow")
     assert await queue.get() == event(6)
 
 
@@ -124,6 +128,7 @@ async def test_a_reader_who_has_caught_up_by_half_is_waited_for_again(caplog: py
         await queue.get()
         for number in range(MAX_WAITING + 1):
             await queue.put(event(number))
+        assert await queue.get() == Gap("orders", "overflow")
         for _ in range(MAX_WAITING):
             await queue.get()
     assert queue.missed == 2

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from soundpost.client.auth_endpoint import from_endpoint
     from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, UserAuth, with_secret
     from soundpost.client.client import Client
+    from soundpost.client.gap import Gap
     from soundpost.client.incoming import ReceivedEvent
     from soundpost.client.members import Member
     from soundpost.client.subscription import Subscription
@@ -26,6 +27,7 @@ __all__ = [
     "ChannelAuth",
     "Client",
     "Event",
+    "Gap",
     "Member",
     "ReceivedEvent",
     "Subscription",
@@ -43,6 +45,7 @@ _MODULES = {
     "Authorize": "authorization",
     "ChannelAuth": "authorization",
     "Client": "client",
+    "Gap": "gap",
     "Member": "members",
     "ReceivedEvent": "incoming",
     "Subscription": "subscription",

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from soundpost.client.authorization import Authorize, ChannelAuth
+from soundpost.client.beginning import Beginning
 from soundpost.client.encrypted_events import EncryptedEvents
 from soundpost.client.encryption import secret_of
 from soundpost.client.event_queue import EventQueue
-from soundpost.client.incoming import INTERNAL, Frame
+from soundpost.client.gap import Gap
+from soundpost.client.incoming import GAP, INTERNAL, Frame, ReceivedEvent
 from soundpost.client.members import Members
+from soundpost.client.resumption import Resumption, Step
 from soundpost.errors import ConfigurationError
 from soundpost.wire.channel_names import kind_of
 
 
 class Channel:
-    """A channel; ``unclaimed`` takes its events until the program reads the channel by itself."""
+    """A channel; ``unclaimed`` takes its events until the program reads the channel by itself.
 
-    def __init__(self, name: str, auth: Authorize | None, unclaimed: EventQueue) -> None:
+    ``renew`` is called to have the channel subscribed to once more on the same socket, after :attr:`resumption`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        auth: Authorize | None,
+        unclaimed: EventQueue,
+        renew: Callable[[Channel], None],
+        beginning: Beginning,
+    ) -> None:
         self.name = name
         self.kind = kind_of(name)
         self.members = Members()
@@ -31,7 +45,14 @@ class Channel:
         """True if readers also get ``pusher:subscription_succeeded`` and ``pusher:subscription_count``."""
         self.subscribing: asyncio.Task[None] | None = None
         self.own_events: EventQueue | None = None
+        self.beginning = beginning
+        self.resumption = Resumption(beginning.after, beginning.rewind)
+        self.position = None if beginning.after is None else str(beginning.after)
+        """The position of what the reader was given last; before that the one that its events come after."""
+        self._is_behind = False
+        """True while events are left out that did not find room: they are asked for again."""
         self._unclaimed = unclaimed
+        self._renew = renew
         self._auth = auth
         self._waiters = 0
         self._ended = False
@@ -67,17 +88,25 @@ class Channel:
             self._unclaimed.move(self.name, self.own_events)
             if self._ended:
                 self.own_events.end(self._error)
+            elif self._is_behind:
+                self.own_events.when_half_empty(self._catch_up)
         return self.own_events
 
     async def accept(self, frame: Frame) -> None:
         """Take the server's acceptance, which is an event if the subscription is renewed and readers want to know."""
+        is_catching_up, self._is_behind = self.subscribed and self._is_behind, False
         self.subscribed = True
         if self.kind.is_presence:
             self.members.replace(frame.content())
+        if self._encrypted is not None and self.resumption.has_history:
+            self._encrypted.forget()  # they come once more
         if not self.answer.done():
             self.answer.set_result(None)
-        elif self.gives_subscription_events:
-            await self._put(frame)
+        elif self.gives_subscription_events and not is_catching_up:
+            await self._add(frame.to_event())
+        await self._take(self.resumption.accepted(frame), frame)
+        if self.position is None and self.resumption.at is not None:
+            self.position = str(self.resumption.at)
 
     async def receive(self, frame: Frame) -> None:
         """Take an event."""
@@ -89,7 +118,7 @@ class Channel:
             return
         if self._encrypted is None or frame.is_protocol:
             await self._put(frame)
-        else:
+        elif frame.event == GAP or not self.resumption.has_had(frame.place):
             await self._encrypted.receive(frame)
 
     def end(self, error: BaseException | None, if_waiting: BaseException) -> bool:
@@ -106,7 +135,7 @@ class Channel:
             self.answer.set_exception(if_waiting)
             self.answer.exception()  # marked as retrieved: it may never be awaited
         if self._encrypted is not None:
-            self._encrypted.end()
+            self._encrypted.forget()
         if self.own_events is not None:
             self.own_events.end(error)
         return self.own_events is not None or self._waiters > 0
@@ -118,14 +147,59 @@ class Channel:
         return secret_of(auth.shared_secret)
 
     async def _put(self, frame: Frame) -> None:
-        await (self.own_events or self._unclaimed).put(frame.to_event())
+        if not self.resumption.concerns(frame):
+            await self._add(frame.to_event())
+        elif self.subscribed and not self._is_behind:  # else it comes once more, or belongs to an earlier subscription
+            await self._take(self.resumption.event(frame), frame)
+
+    async def _take(self, step: Step, frame: Frame) -> None:
+        """Hand on what a step in the history means for the reader, if there is room, and then go to its place."""
+        events: list[ReceivedEvent] = []
+        if step.gap is not None:
+            events.append(Gap(self.name, step.gap, None if step.is_new or step.at is None else str(step.at)))
+        if step.is_new:
+            events.append(frame.to_event())
+        if events and not await self._offer(events):
+            return
+        self.resumption.take(step)
+
+    async def _offer(self, events: Sequence[ReceivedEvent]) -> bool:
+        queue = await self._queue()
+        if self._ended or queue.offer(events, self._note_position):
+            return True
+        self._is_behind = True
+        queue.when_half_empty(self._catch_up)
+        return False
+
+    async def _add(self, event: ReceivedEvent) -> None:
+        queue = await self._queue()
+        if not self._ended:
+            queue.add(event)
+
+    async def _queue(self) -> EventQueue:
+        """Return the queue of the channel's reader, after it had time to make room."""
+        while True:
+            queue = self.own_events or self._unclaimed
+            await queue.wait_for_room()
+            if queue is (self.own_events or self._unclaimed):
+                return queue
+
+    def _note_position(self, event: ReceivedEvent) -> None:
+        self.position = event.position or self.position
+
+    def _catch_up(self) -> None:
+        if self._is_behind and self.subscribed:  # else the next socket's subscription does it
+            self._renew(self)
 
 
-def request_of(channel: Channel, auth: ChannelAuth | None) -> dict[str, Any]:
-    """Return the data of a ``pusher:subscribe``."""
-    data = {"channel": channel.name}
+def request_of(channel: Channel, auth: ChannelAuth | None, earlier_sockets: Sequence[str]) -> dict[str, Any]:
+    """Return the data of a ``pusher:subscribe``; events that exclude one of the earlier sockets are not sent again."""
+    data: dict[str, Any] = {"channel": channel.name}
     if auth is not None:
         data["auth"] = auth.auth
         if auth.channel_data is not None:
             data["channel_data"] = auth.channel_data
+    data |= channel.resumption.request()
+    if earlier_sockets:
+        data["was"] = list(earlier_sockets)
     return data

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from soundpost.client.authorization import Authenticate, Authorize, KnowsUser
+from soundpost.client.beginning import beginning_of
 from soundpost.client.connection import Connection
 from soundpost.client.incoming import ReceivedEvent
 from soundpost.client.names import text
@@ -27,12 +28,14 @@ class Client:
     ``base_url`` is the server's address with its path prefix, if any; http and ws are the same here, as are https and
     wss. ``auth`` authorizes private and presence channels: ``with_secret(…)``, ``from_endpoint(…)``, or any callable.
     ``verify=False`` takes any certificate. The client reconnects if the server sends more than ``max_message_size``
-    bytes in one message. ``on_status`` is called with a text when the connection is lost, and when it is back. Entering
-    raises RequestError when no server answers, ConnectionRefused when the server refuses the connection.
+    bytes in one message. ``on_status`` is called with a text when the connection is lost, when it is back, and when
+    missed events follow. Entering raises RequestError when no server answers, ConnectionRefused when the server refuses
+    the connection.
 
     Iterating over the client gives the events of all channels that are not read by themselves, and those of the
-    connection (``pusher:error``, ``channel`` None). Up to 1,000 events wait for each reader. If more wait, the
-    oldest are dropped, and the reader's ``missed`` counts them.
+    connection (``pusher:error``, ``channel`` None). Where events are missing stands a :class:`Gap`. Up to 1,000 events
+    wait for each reader. A channel with a history gets more from there when its reader has caught up. On other channels
+    the oldest are dropped, and the reader's ``missed`` counts them.
     """
 
     def __init__(
@@ -46,13 +49,14 @@ class Client:
         on_status: Callable[[str], None] | None = None,
     ) -> None:
         self._auth = auth
-        self._session = Session(auth)
+        on_status = on_status or (lambda text: None)
+        self._session = Session(auth, on_status)
         self._connection = Connection(
             base_url,
             key,
             verify=verify,
             max_message_size=_checked(max_message_size),
-            on_status=on_status or (lambda text: None),
+            on_status=on_status,
             session=self._session,
         )
 
@@ -92,7 +96,13 @@ class Client:
         return self._session.events.missed
 
     def subscribe(
-        self, channel: str, *, auth: Authorize | None = None, subscription_events: bool = False
+        self,
+        channel: str,
+        *,
+        auth: Authorize | None = None,
+        subscription_events: bool = False,
+        after: str | None = None,
+        rewind: int | None = None,
     ) -> Subscription:
         """Subscribe to a channel, now and after every reconnection; ``auth`` replaces the client's for this channel.
 
@@ -101,9 +111,16 @@ class Client:
         to already gives the same subscription. While the connection is lost, awaiting waits for the next one. With
         ``subscription_events`` the events contain ``pusher:subscription_succeeded`` after every reconnection, and
         ``pusher:subscription_count`` from servers that count.
+
+        On a channel with a history the events begin ``after`` a position, such as ``Event.position`` or
+        ``broadcast.position(channel)`` gave it, or with the last ``rewind`` events, if the server allows that many.
+        Without a history ``rewind`` does nothing, and ``after`` gives a :class:`Gap` first. Raises PositionError for
+        another text, ConfigurationError for both at once, and for another beginning of a channel that is subscribed to.
         """
         name = text(channel, "a channel's name")
-        found = self._session.subscribe(name, auth, subscription_events=subscription_events)
+        found = self._session.subscribe(
+            name, auth, subscription_events=subscription_events, beginning=beginning_of(after, rewind)
+        )
         return Subscription(found, self._session)
 
     async def unsubscribe(self, channel: str) -> None:

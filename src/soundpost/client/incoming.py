@@ -12,8 +12,11 @@ import msgspec
 from soundpost.errors import JsonError
 from soundpost.wire.foreign import object_in
 from soundpost.wire.json_text import read_json, reader
+from soundpost.wire.positions import Position, PositionError, parse_position
 
 INTERNAL: Final = "pusher_internal:"
+GAP: Final = "soundpost:gap"
+"""Name of the message that tells of missing events."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class ReceivedEvent:
     user_id: str | None = None
     size: int = field(default=0, compare=False, repr=False)
     """Bytes of the message that carried the event."""
+    position: str | None = None
+    """The place behind the event in the channel's history, for ``subscribe(…, after=…)``; None without a history."""
 
     @cached_property
     def data(self) -> Any:
@@ -57,6 +62,20 @@ class Frame(msgspec.Struct):
     user_id: str | None = None
     size: int = msgspec.field(default=0, name="soundpost:size")
     """Bytes of the message, set by :func:`decode_frame`."""
+    position: Any = None
+    id: Any = None
+    resumed: Any = None
+    gap: Any = None
+
+    @property
+    def place(self) -> Position | None:
+        """The position; None for a message without one, or with one that cannot be read."""
+        if not isinstance(self.position, str):
+            return None
+        try:
+            return parse_position(self.position)
+        except PositionError:
+            return None
 
     @property
     def is_protocol(self) -> bool:
@@ -66,7 +85,8 @@ class Frame(msgspec.Struct):
     def to_event(self) -> ReceivedEvent:
         """Return the event for the program, which sees ``pusher_internal:member_added`` as ``pusher:member_added``."""
         name = f"pusher:{self.event[len(INTERNAL) :]}" if self.event.startswith(INTERNAL) else self.event
-        return ReceivedEvent(name, self.channel, self.data, self.user_id, self.size)
+        position = None if self.place is None else str(self.place)
+        return ReceivedEvent(name, self.channel, self.data, self.user_id, self.size, position)
 
     def content(self) -> dict[str, Any]:
         """Return ``data`` as a dictionary, sent as an object or as JSON in a string; an empty one for all else."""

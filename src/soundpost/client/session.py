@@ -3,48 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
 
 from soundpost.client.answers import SIGN_IN, Answers
 from soundpost.client.authorization import Authenticate, Authorize, ChannelAuth, ask_until_answered
+from soundpost.client.beginning import Beginning
 from soundpost.client.channel import Channel, request_of
 from soundpost.client.event_queue import EventQueue
 from soundpost.client.incoming import Frame, ReceivedEvent
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket, error_code, text_of
 from soundpost.client.sign_in import SignIn
-from soundpost.errors import ProtocolError, RequestError, SubscriptionError
+from soundpost.errors import ConfigurationError, ProtocolError, RequestError, SubscriptionError
 from soundpost.wire.channel_names import Kind, kind_of
 from soundpost.wire.codes import CLIENT_EVENT_REJECTED
 from soundpost.wire.foreign import object_in
+
+_EARLIER_SOCKETS: Final = 4
+"""Number of lost sockets whose ids are told: events that exclude one of them are not sent again."""
 
 
 class Session:
     """The channels and the user of a client, which the connection informs of its sockets and their messages."""
 
-    def __init__(self, auth: Authorize | None) -> None:
+    def __init__(self, auth: Authorize | None, on_status: Callable[[str], None] = lambda text: None) -> None:
         self.events = EventQueue("the client")
         """Events of the connection, and of channels that are not read by themselves."""
         self.channels: dict[str, Channel] = {}
         self.sign_in: SignIn | None = None
         self.answers = Answers()
         self._auth = auth
+        self._on_status = on_status
         self._socket: PusherSocket | None = None
+        self._earlier_sockets: deque[str] = deque(maxlen=_EARLIER_SOCKETS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: BaseException | None = None
 
-    def subscribe(self, name: str, auth: Authorize | None = None, *, subscription_events: bool = False) -> Channel:
+    def subscribe(
+        self,
+        name: str,
+        auth: Authorize | None = None,
+        *,
+        subscription_events: bool = False,
+        beginning: Beginning = Beginning(),  # noqa: B008 - it cannot change
+    ) -> Channel:
         """Subscribe to a channel on this and all later sockets. Raises the error that ended the session.
 
-        With ``subscription_events`` readers get the events about the subscription itself too.
+        With ``subscription_events`` readers get the events about the subscription itself too. Raises ConfigurationError
+        for another beginning of a channel that is subscribed to already.
         """
         if self._ended is not None:
             raise self._ended
         channel = self.channels.get(name)
         if channel is None:
-            channel = self.channels[name] = Channel(name, auth or self._auth, self.events)
+            channel = Channel(name, auth or self._auth, self.events, self._renew, beginning)
+            self.channels[name] = channel
             if self._socket is not None:
-                channel.subscribing = self._start(self._subscribe(channel, self._socket))
+                self._renew(channel)
+        elif beginning not in (Beginning(), channel.beginning):
+            raise ConfigurationError(
+                f"{name} is subscribed to already, so it cannot begin elsewhere: give after or rewind the first time, "
+                "or unsubscribe first"
+            )
         channel.gives_subscription_events |= subscription_events
         return channel
 
@@ -86,10 +107,12 @@ class Session:
         if self.sign_in is not None:
             self._start(self.sign_in.run(socket))
         for channel in self.channels.values():
-            channel.subscribing = self._start(self._subscribe(channel, socket))
+            self._renew(channel)
 
     def lost(self) -> None:
         """Take note that the socket is lost."""
+        if self._socket is not None:
+            self._earlier_sockets.append(self._socket.socket_id)
         self._socket = None
         self.answers.forget_all()
         for task in self._tasks:
@@ -123,6 +146,8 @@ class Session:
                 self.answers.resolve(frame.channel or "")
                 if frame.channel in self.channels:
                     await self.channels[frame.channel].accept(frame)
+                    if isinstance(frame.resumed, int) and frame.resumed > 0:
+                        self._on_status(f"{frame.channel}: {frame.resumed:,} missed events follow")
             case "pusher:subscription_error":
                 await self._subscription_error(frame)
             case "pusher:error":
@@ -145,6 +170,11 @@ class Session:
             data |= {"type": error.type, "status": error.status}
         await self.events.put(ReceivedEvent("pusher:subscription_error", channel.name, data))
 
+    def _renew(self, channel: Channel) -> None:
+        """Subscribe to a channel on this socket, for the first time or once more."""
+        if self._socket is not None:
+            channel.subscribing = self._start(self._subscribe(channel, self._socket))
+
     async def _subscribe(self, channel: Channel, socket: PusherSocket) -> None:
         """Subscribe to a channel on one socket; every failure goes to :meth:`refuse`."""
         try:
@@ -157,7 +187,7 @@ class Session:
             await self.refuse(channel, error)
             return
         answer = self.answers.expect(channel.name)
-        await socket.send("pusher:subscribe", request_of(channel, auth))
+        await socket.send("pusher:subscribe", request_of(channel, auth, self._earlier_sockets))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT):
                 await answer

@@ -22,8 +22,9 @@ class Subscription:
     Awaiting gives the subscription itself. Awaiting and iterating raise SubscriptionError when the server or the
     application refuses, ConnectionRefused when the server refuses further connections. An iteration ends when the
     channel is unsubscribed or the client closed. Several readers of one channel share its events. After a reconnection
-    the channel is subscribed to again: events published meanwhile are missing. A subscription with
-    ``subscription_events=True`` then gives an event ``pusher:subscription_succeeded``.
+    the channel is subscribed to again. If the server keeps a history of the channel, the missed events come then, and a
+    :class:`Gap` where some are not kept any more. Without a history they are missing. A subscription with
+    ``subscription_events=True`` gives an event ``pusher:subscription_succeeded`` after every reconnection.
     """
 
     def __init__(self, channel: Channel, session: Session) -> None:
@@ -51,8 +52,19 @@ class Subscription:
         return self._channel.subscribed
 
     @property
+    def position(self) -> str | None:
+        """The position of the event that this channel's reader was given last, for ``subscribe(…, after=…)``.
+
+        Before the first event it is where the events begin. None if the server keeps no history of the channel.
+        """
+        return self._channel.position
+
+    @property
     def missed(self) -> int:
-        """Number of events that were dropped as the reader of this channel was more than 1,000 behind."""
+        """Number of events that were dropped as the reader of this channel was more than 1,000 behind.
+
+        Events that the server keeps are not dropped: they come when the reader has caught up.
+        """
         return self._channel.own_events.missed if self._channel.own_events else 0
 
     async def next(self, timeout: float | None = None) -> ReceivedEvent:  # noqa: ASYNC109 - as queue.Queue.get

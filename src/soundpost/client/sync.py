@@ -86,15 +86,23 @@ class SyncClient:
         return self._client.missed
 
     def subscribe(
-        self, channel: str, *, auth: Authorize | None = None, subscription_events: bool = False
+        self,
+        channel: str,
+        *,
+        auth: Authorize | None = None,
+        subscription_events: bool = False,
+        after: str | None = None,
+        rewind: int | None = None,
     ) -> SyncSubscription:
         """Subscribe, now and after every reconnection, and wait for the answer; the arguments are ``Client``'s.
 
-        Raises SubscriptionError.
+        Raises SubscriptionError, and what ``Client.subscribe`` raises.
         """
 
         async def subscribe() -> Subscription:
-            return await self._client.subscribe(channel, auth=auth, subscription_events=subscription_events)
+            return await self._client.subscribe(
+                channel, auth=auth, subscription_events=subscription_events, after=after, rewind=rewind
+            )
 
         return SyncSubscription(self._thread.run(subscribe()), self._thread)
 
@@ -137,6 +145,11 @@ class SyncSubscription:
     def is_subscribed(self) -> bool:
         """Tell whether the server has accepted the subscription on the current connection."""
         return self._subscription.is_subscribed
+
+    @property
+    def position(self) -> str | None:
+        """The position of the event that was given last, as ``Subscription.position``."""
+        return self._subscription.position
 
     @property
     def missed(self) -> int:

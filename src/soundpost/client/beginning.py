@@ -1,0 +1,26 @@
+"""Where a first subscription begins in the history of its channel, as a program asks for it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from soundpost.errors import ConfigurationError
+from soundpost.wire.positions import Position, parse_position
+
+
+class Beginning(NamedTuple):
+    """The beginning: after a position, with the last ``rewind`` events, or, without both, with what is new."""
+
+    after: Position | None = None
+    rewind: int | None = None
+
+
+def beginning_of(after: str | None, rewind: int | None) -> Beginning:
+    """Return the beginning that a program asks for. Raises PositionError, ConfigurationError."""
+    if rewind is not None and (type(rewind) is not int or rewind < 1):
+        raise ConfigurationError(f"rewind {rewind!r}: expected a number of events, 1 or more")
+    if after is None:
+        return Beginning(rewind=rewind)
+    if rewind is not None:
+        raise ConfigurationError(f"after {after!r} and rewind {rewind}: give one of them, they name two beginnings")
+    return Beginning(after=parse_position(after))
