@@ -90,6 +90,10 @@ class Cluster(ABC):
         """Let a node die without a word, and its members' grace end: the others have noticed after :meth:`settle`."""
 
     @abstractmethod
+    async def retire(self, node: Stage) -> None:
+        """Let a node end whose clients are to come back: a worker in whatever way, a host in order."""
+
+    @abstractmethod
     async def end_graces(self) -> None:
         """Let so much time pass that all graces are over."""
 

@@ -111,11 +111,10 @@ class HubCluster(Cluster):
             stream.held = False
 
     async def lose(self, node: Stage) -> None:
-        await self.lose_with_grace(node)
+        await self.retire(node)
         await self.end_graces()
 
-    async def lose_with_grace(self, node: Stage) -> None:
-        """Let a worker die without a word; its members' grace begins."""
+    async def retire(self, node: Stage) -> None:
         self.nodes.remove(node)
         self._hub.remove(self._spokes.pop(node).end)
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from conformance.backplane.cluster import Cluster
 from conformance.protocol.stage import Client, Message, Stage, data_of
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, UsersQuery
+from soundpost.wire import codes
 
 _ATTRIBUTES: Final = ["user_count", "subscription_count"]
 
@@ -119,6 +120,12 @@ class World:
     def vanish(self, tab: Tab) -> None:
         """Close a tab, perhaps with client events that still waited."""
         tab.client.vanish()
+        self.tabs.remove(tab)
+        self._expect_nothing_from(tab)
+
+    def send_away(self, tab: Tab) -> None:
+        """Have a tab's node close it so that it comes back: its members have a grace."""
+        tab.client.end(codes.GENERIC_RECONNECT, "Come back")
         self.tabs.remove(tab)
         self._expect_nothing_from(tab)
 

@@ -11,6 +11,7 @@ from typing import Any
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane import SingleNode
+from soundpost.backplane.redis.buckets import CONTROL, all_buckets
 from soundpost.backplane.redis.connection import Then
 from soundpost.backplane.redis.login import Address, Login
 from soundpost.backplane.redis.redis import Command, Redis
@@ -149,8 +150,22 @@ class RedisCluster(Cluster):
             if await redis.ask(b"nodes", "ZSCORE", redis.tag(b"nodes") + b":graves", dead) is None:
                 del self._dead[0]
 
+    async def retire(self, node: Stage) -> None:
+        host = self._hosts.pop(node)
+        self.nodes.remove(node)
+        host.task.cancel()
+        await host.redis.stop()
+        await host.relay.stop()
+
     async def end_graces(self) -> None:
-        pass
+        await self.settle()
+        redis = next(host for node, host in self._hosts.items() if node not in self._held).redis
+        for bucket in [bucket for app in self._setup.apps for bucket in all_buckets(app.id)]:
+            key = redis.tag(bucket) + b":linger"
+            for member in await redis.ask(bucket, "ZRANGE", key, 0, -1):
+                await redis.ask(bucket, "ZADD", key, 0, member)
+                await redis.ask(CONTROL, "ZADD", redis.tag(CONTROL) + b":lingering", 0, bucket + b" 0")
+        await redis.graces.sweep()
 
     async def add(self) -> Stage:
         host = Host(self._setup, await Relay.start(self._port), self._prefix)

@@ -27,6 +27,7 @@ ACTIONS: Final = {
     "publish but": 1,
     "whisper": 2,
     "vanish": 1,
+    "send away": 3,
     "connect": 1,
     "lose": 1,
     "hold": 1,
@@ -68,6 +69,8 @@ async def act(cluster: Cluster, world: World, action: str, one: int, two: int) -
         world.whisper(tab, CHANNELS[two % len(CHANNELS[:-1])])
     elif action == "vanish":
         world.vanish(tab)
+    elif action == "send away":
+        world.send_away(tab)
     elif action == "lose" and len(cluster.nodes) > 1:
         await world.lose(cluster, node)
     elif action == "hold":
@@ -84,6 +87,8 @@ async def come_to_rest(cluster: Cluster, world: World) -> None:
     """Everything is let go, done, and checked."""
     for node in cluster.nodes:
         cluster.release(node)
+    await cluster.settle()
+    await cluster.end_graces()
     await world.check(cluster)
 
 
