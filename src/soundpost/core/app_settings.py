@@ -91,7 +91,7 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_channels_per_event: Positive = 100
     max_batch_size: Positive = 10
     max_presence_members: Positive = 100
-    presence_grace: Annotated[float, Meta(ge=0, le=60)] = 0
+    presence_grace: Annotated[int, Meta(ge=0)] = 0
     """Seconds that a member stays after its connection was lost; nobody is told if the user is back by then.
 
     After a close by the server with 4100 or 4200 it is 10 s at least.
