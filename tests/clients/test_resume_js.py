@@ -232,7 +232,7 @@ def test_the_channel_of_a_signed_in_user_resumes(server: ScriptedServer, client:
     connection.send(signed_in)
     assert connection.received() == subscribe(mine, resume="")
     connection.send(succeeded(mine, position=at(10)), event(11, mine))
-    assert page.expect("user-event", event="told")["data"] == {"n": 11}
+    assert page.expect("user", event="told")["data"] == {"n": 11}
     connection.cut()
     connection = server.accept()
     sign_in(connection)
@@ -240,7 +240,7 @@ def test_the_channel_of_a_signed_in_user_resumes(server: ScriptedServer, client:
     connection.send(signed_in, event(13, mine))
     assert connection.received() == subscribe(mine, resume=at(11), was=["1.1"])
     connection.send(succeeded(mine, resumed=2, position=at(11)), event(12, mine), event(13, mine))
-    assert [page.expect("user-event", event="told")["data"]["n"] for _ in range(2)] == [12, 13]
+    assert [page.expect("user", event="told")["data"]["n"] for _ in range(2)] == [12, 13]
     assert page.run("positions") == {mine: at(13)}
     assert not page.has("gap")
 

@@ -17,23 +17,34 @@ class Relay:
         self.target = target
         self._listener = listener
         self._sockets: list[socket.socket] = []
+        self._passage = threading.Event()
+        self._passage.set()
 
     def accept(self) -> None:
         """Relay connections until the listener is shut."""
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                self._passage.wait()
                 server = socket.create_connection(("127.0.0.1", self.target))
                 self._sockets += (client, server)
                 for source, sink in ((client, server), (server, client)):
                     threading.Thread(target=_pump, args=(source, sink), daemon=True).start()
 
+    def cut(self) -> None:
+        """Break all connections without a word, as a network does; new ones wait for :meth:`mend`."""
+        self._passage.clear()
+        cut, self._sockets = self._sockets, []
+        _shut(cut)
+
+    def mend(self) -> None:
+        """Let those connect who wait since the cut, and all others."""
+        self._passage.set()
+
     def close(self) -> None:
         """Shut the listener and all connections."""
-        for each in (self._listener, *self._sockets):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-            each.close()
+        _shut([self._listener, *self._sockets])
+        self.mend()
 
 
 @contextmanager
@@ -47,6 +58,13 @@ def running_relay(target: int) -> Iterator[Relay]:
     finally:
         relay.close()
         thread.join()
+
+
+def _shut(sockets: list[socket.socket]) -> None:
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+        each.close()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

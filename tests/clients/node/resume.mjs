@@ -27,7 +27,12 @@ function attach(more = {}) {
 
 if (options.resume) attach(options.resume);
 
-pusher.user.bind_global((event, data) => report('user-event', { event, data }));
+pusher.user.bind_global((event, data) => report('user', { event, data }));
+pusher.connection.bind('message', ({ event, channel }) => {
+  const isOfUser = channel?.startsWith('#server-to-user-');
+  if (isOfUser && event === 'pusher_internal:subscription_succeeded') report('user', { event: 'subscribed' });
+});
+pusher.connection.bind('error', ({ error }) => report('closed', { code: error?.data?.code ?? null }));
 pusher.connection.bind('state_change', ({ previous, current }) => report('state', { previous, current }));
 
 function subscribe(name) {
