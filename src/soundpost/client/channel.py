@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Final
 
 from soundpost.client.authorization import Authorize, ChannelAuth
 from soundpost.client.beginning import Beginning
@@ -18,6 +18,9 @@ from soundpost.client.members import Members
 from soundpost.client.resumption import Resumption, Step
 from soundpost.errors import ConfigurationError
 from soundpost.wire.channel_names import kind_of
+
+_CATCH_UP_INTERVAL: Final = 7.0
+"""Seconds between two times that missed events are asked for on one socket: servers limit how often they repeat."""
 
 
 class Channel:
@@ -51,6 +54,7 @@ class Channel:
         """The position of what the reader was given last; before that the one that its events come after."""
         self._is_behind = False
         """True while events are left out that did not find room: they are asked for again."""
+        self._caught_up_at = -_CATCH_UP_INTERVAL
         self._unclaimed = unclaimed
         self._renew = renew
         self._auth = auth
@@ -188,7 +192,15 @@ class Channel:
         self.position = event.position or self.position
 
     def _catch_up(self) -> None:
-        if self._is_behind and self.subscribed:  # else the next socket's subscription does it
+        """Ask for the events that found no room, soon: not more often than servers repeat them."""
+        if not self._is_behind or not self.subscribed:  # the next socket's subscription does it
+            return
+        loop = asyncio.get_running_loop()
+        early = self._caught_up_at + _CATCH_UP_INTERVAL - loop.time()
+        if early > 0:
+            loop.call_later(early, self._catch_up)
+        else:
+            self._caught_up_at = loop.time()
             self._renew(self)
 
 

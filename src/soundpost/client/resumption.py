@@ -65,7 +65,7 @@ class Resumption:
         """Return the meaning of a ``subscription_succeeded``."""
         place = frame.place
         if frame.gap is not None:
-            return self._gap(place, _reason(frame.gap))
+            return self._gap(frame, _reason(frame.gap))
         if not self.has_history:
             return Step(place)
         if frame.resumed is not None and self.at is not None and (place is None or self._continues(place)):
@@ -77,7 +77,7 @@ class Resumption:
         """Return the meaning of an event that has a place in the history."""
         place = frame.place
         if frame.event == GAP:
-            return self._gap(place, _reason(frame.content().get("reason")))
+            return self._gap(frame, _reason(frame.content().get("reason")))
         id = _id_of(frame)
         is_known = id is not None and id in self._ids
         if place is None:
@@ -102,9 +102,9 @@ class Resumption:
             if len(self._ids) > MAX_IDS:
                 del self._ids[next(iter(self._ids))]
 
-    def _gap(self, place: Position | None, reason: str) -> Step:
-        at = self.at if self.has_had(place) else place
-        return Step(at, reason, is_lost=at is None)
+    def _gap(self, frame: Frame, reason: str) -> Step:
+        at = self.at if self.has_had(frame.place) else frame.place
+        return Step(at, reason, is_lost=at is None and frame.position is not None)
 
     def _continues(self, place: Position) -> bool:
         return self.at is not None and self.at.generation == place.generation
