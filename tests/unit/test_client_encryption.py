@@ -21,10 +21,10 @@ CHANNEL = "private-encrypted-x"
 OLD, NEW = b"o" * 32, b"n" * 32
 
 
-def sealed(text: str, secret: bytes) -> Frame:
+def sealed(text: str, secret: bytes, position: str | None = None) -> Frame:
     box = SecretBox(secret).encrypt(text.encode())
     data = {"nonce": b64encode(box.nonce).decode(), "ciphertext": b64encode(box.ciphertext).decode()}
-    return Frame("entry", CHANNEL, json.dumps(data))
+    return Frame("entry", CHANNEL, json.dumps(data), position=position)
 
 
 class Reader:
@@ -45,7 +45,8 @@ class Reader:
         return secret
 
     async def _deliver(self, frame: Frame) -> None:
-        self.read.append(frame.data)
+        is_gap = frame.event == "soundpost:gap"
+        self.read.append(f"gap {frame.content()['reason']} {frame.position}" if is_gap else frame.data)
 
     async def receive(self, *frames: Frame) -> None:
         for frame in frames:
@@ -137,3 +138,33 @@ async def test_without_a_new_secret_the_event_is_dropped_and_the_next_one_asks_a
     await reader.receive(sealed("2", NEW))
     assert reader.read == ["2"]
     assert "no new secret: away" in caplog.text
+
+
+async def test_events_with_positions_that_do_not_open_are_one_gap_behind_the_last_of_them() -> None:
+    reader = Reader(NEW)
+    events = [sealed(str(number), b"x" * 32, f"g.{number}") for number in (1, 2)]
+    await reader.receive(sealed("0", OLD, "g.0"), *events, sealed("3", NEW, "g.3"), sealed("4", OLD, "g.4"))
+    assert reader.read == ["0", "gap decryption g.2", "3", "gap decryption g.4"]
+
+
+async def test_a_gap_of_the_server_keeps_its_place_and_needs_no_secret() -> None:
+    gap = Frame("soundpost:gap", CHANNEL, '{"reason":"deleted"}', position="g.9")
+    reader = Reader(RequestError(503, "away"))
+    await reader.receive(gap, sealed("1", NEW), gap)
+    assert reader.read == ["gap deleted g.9", "gap deleted g.9"]
+    assert reader.fetched == 1
+
+
+async def test_more_events_than_may_wait_for_a_secret_are_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soundpost.client.encrypted_events.MAX_WAITING", 3)
+    reader = Reader(NEW)
+    await reader.receive(*(sealed(str(number), NEW, f"g.{number}") for number in range(6)))
+    assert reader.read == ["0", "1", "2", "gap decryption g.5"]
+
+
+async def test_what_waits_for_a_secret_can_be_forgotten() -> None:
+    reader = Reader(NEW, NEW)
+    await reader.events.receive(sealed("1", NEW, "g.1"))
+    reader.events.forget()
+    await reader.receive(sealed("1", NEW, "g.1"), sealed("2", NEW, "g.2"))
+    assert reader.read == ["1", "2"]

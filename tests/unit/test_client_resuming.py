@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
+from nacl.secret import SecretBox
 
 from soundpost.client import Client, Event, Gap, Subscription
-from soundpost.client.authorization import with_secret
+from soundpost.client.authorization import ChannelAuth, with_secret
 from soundpost.client.beginning import beginning_of
 from soundpost.client.event_queue import MAX_WAITING
 from soundpost.client.incoming import decode_frame
@@ -74,7 +76,7 @@ async def subscribe(
 
 async def given(subscription: Subscription) -> list[str]:
     """Return the names of the events that wait, and the reasons of the gaps."""
-    found = []
+    found: list[str] = []
     while True:
         try:
             event = await subscription.next(timeout=0)
@@ -261,7 +263,7 @@ async def test_a_program_begins_after_a_position_of_its_own(server: Server) -> N
 
 
 @pytest.mark.parametrize("answer", [{}, {"gap": "age", "position": "g.9"}], ids=["no history", "too old"])
-async def test_a_position_that_cannot_be_gone_on_after_is_a_gap(server: Server, answer: dict[str, str]) -> None:
+async def test_a_position_that_cannot_be_gone_on_after_is_a_gap(server: Server, answer: dict[str, Any]) -> None:
     orders = await subscribe(server, after="g.5", **answer)
     assert await given(orders) == [f"gap {answer.get('gap', 'unknown')}"]
 
@@ -343,6 +345,41 @@ async def test_gaps_of_channels_without_a_reader_of_their_own_are_the_clients(se
     assert channel.position == "g.9"
     await server.session.events.get()
     assert channel.position == "g.10"
+
+
+async def test_sealed_events_that_wait_for_a_secret_are_sent_again_after_a_reconnection(server: Server) -> None:
+    """So they do not come after the place that the new subscription is told, and none comes twice."""
+    old, new = b"o" * 32, b"n" * 32
+    secrets = [old, new]
+    asked = asyncio.Event()
+
+    async def authorize(socket_id: str, channel: str) -> ChannelAuth:
+        if secrets:
+            return ChannelAuth("key:signature", None, b64encode(secrets.pop(0)).decode())
+        asked.set()
+        return await asyncio.Future()
+
+    def sealed(text: str, secret: bytes) -> str:
+        box = SecretBox(secret).encrypt(text.encode())
+        return json.dumps({"nonce": b64encode(box.nonce).decode(), "ciphertext": b64encode(box.ciphertext).decode()})
+
+    name = "private-encrypted-x"
+    diary = Subscription(server.session.subscribe(name, authorize), server.session)
+    await settle()
+    await server.answer(name, position="g.0")
+    await server.write("e1", name, sealed("1", old), position="g.1")
+    kept, secrets[:] = secrets[:], []
+    for number in (2, 3):
+        await server.write(f"e{number}", name, sealed(str(number), new), position=f"g.{number}")
+    assert asked.is_set()
+    secrets[:] = kept
+    await server.reconnect()
+    assert server.asked_last()["resume"] == "g.1"
+    await server.answer(name, resumed=2, position="g.1")
+    for number in (2, 3, 4):
+        await server.write(f"e{number}", name, sealed(str(number), new), position=f"g.{number}")
+    assert await given(diary) == ["e1", "e2", "e3", "e4"]
+    assert diary.position == "g.4"
 
 
 # A reader that is too slow
