@@ -163,10 +163,12 @@ class Stage:
         self.registry = MemoryRegistry(served, clock=lambda: self.now)
         self.peers = RecordingPeers(self.registry)
         self._soon: list[Callable[[], None]] = []
+        self._later: list[tuple[float, Callable[[], None]]] = []
         self.node = Node(
             served,
             peers=peers or self.peers,
             call_soon=self.call_soon,
+            call_later=self.call_later,
             deliver=deliver,
             observers=observers,
             clock=lambda: self.now,
@@ -181,6 +183,19 @@ class Stage:
     def call_soon(self, callback: Callable[[], None]) -> None:
         """Call back in the next loop turn."""
         self._soon.append(callback)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        """Call back once :meth:`wait` has let so much time pass."""
+        self._later.append((self.now + seconds, callback))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, and finish the loop turn."""
+        self.now += seconds
+        due = [callback for at, callback in self._later if at <= self.now]
+        self._later = [(at, callback) for at, callback in self._later if at > self.now]
+        for callback in due:
+            callback()
+        self.turn()
 
     def turn(self) -> None:
         """Finish the loop's turn, and those that follow from it."""
