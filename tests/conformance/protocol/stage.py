@@ -159,11 +159,11 @@ class Stage:
         **options: Any,
     ) -> None:
         self.now = 1000.0
+        self._later: list[tuple[float, Callable[[], None]]] = []
         served = apps or (msgspec.structs.replace(APP, **options),)
-        self.registry = MemoryRegistry(served, clock=lambda: self.now)
+        self.registry = MemoryRegistry(served, clock=lambda: self.now, call_later=self.call_later)
         self.peers = RecordingPeers(self.registry)
         self._soon: list[Callable[[], None]] = []
-        self._later: list[tuple[float, Callable[[], None]]] = []
         self.node = Node(
             served,
             peers=peers or self.peers,
