@@ -54,6 +54,11 @@ class NodeProcess:
     ) -> None:
         self.stop()
 
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
     def stop(self) -> None:
         """End the process; the client's connection is gone when this returns."""
         if self._process.poll() is None:

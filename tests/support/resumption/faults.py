@@ -59,12 +59,13 @@ def clients_unreachable(trial: Trial) -> None:
 
 def clients_frozen(trial: Trial, seconds: float = 8) -> None:
     """Stop clients in the middle of what they do. Those that are sent much are closed meanwhile."""
-    for crowd in (trial.afflicted, trial.slow):
+    stopped = [crowd for crowd in trial.crowds if crowd is not trial.steady]
+    for crowd in stopped:
         crowd.freeze()
     for _ in range(3):
         trial.burst(LARGE, 300, 9_000)
     trial.load_for(seconds)
-    for crowd in (trial.afflicted, trial.slow):
+    for crowd in stopped:
         crowd.thaw()
 
 
@@ -80,7 +81,7 @@ def clients_slow(trial: Trial) -> None:
 def pages_reloaded(trial: Trial) -> None:
     """Replace all pages by new ones, rendered from positions that were read a moment before."""
     for _ in range(3):
-        trial.afflicted.do("reload", trial.positions())
+        trial.reload()
         trial.load_for(1)
 
 

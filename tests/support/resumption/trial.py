@@ -17,6 +17,7 @@ from support.harness import until
 from support.resumption.history import judged_history, truths
 from support.resumption.judge import judged
 from support.resumption.lines import Told as Lines
+from support.resumption.node_crowd import NodeCrowd
 from support.resumption.publisher import Mixture, Publisher, Publishing
 from support.resumption.raw_client import Plan
 from support.resumption.stages import (
@@ -52,6 +53,8 @@ class Size(msgspec.Struct, frozen=True):
     """Clients without resumption, of each kind."""
     slow: int = 6
     """Clients of a channel whose history is large, for which the kernel takes little."""
+    libraries: int = 4
+    """Clients of pusher-js with the module, without it, and of the Python client, of each so many."""
     publishers: int = 4
     rate: float = 120.0
     """Requests a second, of all publishers."""
@@ -104,7 +107,7 @@ class Trial:
         self.steady = stack.enter_context(Lines("support.resumption.crowd"))
         self.afflicted = stack.enter_context(Lines("support.resumption.crowd"))
         self.slow = stack.enter_context(Lines("support.resumption.crowd"))
-        self.crowds = [self.steady, self.afflicted, self.slow]
+        self.crowds: list[Lines | NodeCrowd] = [self.steady, self.afflicted, self.slow]
         self.probe = stack.enter_context(Lines("support.resumption.probe"))
         proxied = [self.proxy.do("listen", stage.client_ports)]
         some = channels_in_turn
@@ -114,6 +117,9 @@ class Trial:
         self._connect(self.afflicted, "stock-afflicted", some(size.stock), proxied, resumes=False)
         self._connect(self.slow, "slow", [[LARGE, ORDERS[0]]] * size.slow, stage.client_ports, receive_buffer=8_192)
         answered = [self.answers.do("listen", stage.ports), *stage.ports]
+        self.pages: list[Lines | NodeCrowd] = [self.afflicted]
+        if size.libraries:
+            self._start_libraries(stack, proxied[0])
         self.probe.do("start", stage.client_ports[0])
         rate = size.rate / size.publishers
         publishers = [
@@ -123,6 +129,19 @@ class Trial:
         self.publishing = stack.enter_context(Publishing(publishers))
         self.last = Publisher("last", stage.ports, CHANNELS, 1, mixture=Mixture(0, 0, 0, 0, 0))
         self.exclude_some()
+
+    def _start_libraries(self, stack: ExitStack, port: int) -> None:
+        """The clients that applications have, behind the proxy that breaks connections."""
+        channels = channels_in_turn(self.size.libraries)
+        for name, module in (("pusher-js", True), ("pusher-js-stock", False)):
+            crowd = stack.enter_context(NodeCrowd(name, channels, port, ACTIVITY_TIMEOUT, module=module))
+            self.crowds.append(crowd)
+            if module:
+                self.pages.append(crowd)
+        programs = stack.enter_context(Lines("support.resumption.programs"))
+        self._connect(programs, "python", channels, [port])
+        self.crowds.append(programs)
+        self.pages.append(programs)
 
     def _connect(
         self, crowd: Lines, name: str, channels: Sequence[list[str]], ports: Sequence[int], **options: Any
@@ -148,7 +167,8 @@ class Trial:
     def exclude_some(self) -> None:
         """Let publishers exclude some of the clients that are here now. An id stays in use when its client has come
         back under another."""
-        self.publishing.exclude(self.steady.do("sockets") + self.afflicted.do("sockets"))
+        crowds = (self.steady, *self.pages)
+        self.publishing.exclude([socket for crowd in crowds for socket in crowd.do("sockets")])
 
     def settle(self) -> None:
         """Wait until all clients are subscribed."""

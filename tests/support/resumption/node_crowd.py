@@ -1,0 +1,71 @@
+"""Clients of pusher-js in a process of Node.js, told what to do as a crowd of raw clients is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import msgspec
+
+from support.node_process import NodeProcess
+from support.raw_socket import DEFAULT_APP
+
+
+class NodeCrowd:
+    """``module``: whether the clients resume by the module, or are as they come."""
+
+    def __init__(
+        self, name: str, channels: Sequence[list[str]], port: int, activity_timeout: float, *, module: bool
+    ) -> None:
+        options = {"key": DEFAULT_APP.key, "secret": DEFAULT_APP.secret, "activityTimeout": activity_timeout}
+        self._node = NodeProcess("resumption.mjs", options)
+        self._plans = [
+            {"name": f"{name}-{number}", "port": port, "channels": each, "resumes": module}
+            for number, each in enumerate(channels)
+        ]
+
+    def __enter__(self) -> Self:
+        self._node.__enter__()
+        try:
+            self._node.run("connect", self._plans)
+            self.do("settle", 30)
+        except BaseException:
+            self._node.stop()
+            raise
+        return self
+
+    def __exit__(self, *reason: object) -> None:
+        self.thaw()
+        self._node.stop()
+
+    def do(self, command: str, *arguments: Any) -> Any:
+        """The answer to a command of a crowd."""
+        if command == "settle":
+            return _wait(lambda: int(self._node.run("away")), arguments[0])
+        if command == "reach":
+            return _wait(lambda: int(self._node.run("behind", arguments[0])), arguments[1])
+        if command == "tell":
+            with tempfile.NamedTemporaryFile(prefix="soundpost-stories-", suffix=".json", delete=False) as file:
+                file.write(msgspec.json.encode(self._node.run("tell")))
+            return str(Path(file.name))
+        return self._node.run(command, *arguments)
+
+    def freeze(self) -> None:
+        """Stop the process in the middle of whatever it does."""
+        os.kill(self._node.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self._node.pid, signal.SIGCONT)
+
+
+def _wait(missing: Callable[[], int], seconds: float) -> int:
+    deadline = time.monotonic() + seconds
+    while (count := missing()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return count
