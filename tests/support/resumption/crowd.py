@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import tempfile
 import time
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +13,7 @@ import uvloop
 
 from support.resumption import lines
 from support.resumption.raw_client import Plan, RawClient
-from support.resumption.stories import Handed, Told
+from support.resumption.stories import Handed, Told, written
 
 LOOK_SECONDS = 0.5
 
@@ -42,21 +40,11 @@ class Crowd:
 
     async def settle(self, seconds: float) -> int:
         """Wait until all are subscribed, at most so long; how many are not."""
-        deadline = time.monotonic() + seconds
-        while away := sum(not client.is_subscribed for client in self._clients):
-            if time.monotonic() > deadline:
-                break
-            await asyncio.sleep(0.02)
-        return away
+        return await lines.none_left(lambda: sum(not client.is_subscribed for client in self._clients), seconds)
 
     async def reach(self, events: dict[str, str], seconds: float) -> int:
         """Wait until the newest event of each story is the one named for its channel; how many stories are behind."""
-        deadline = time.monotonic() + seconds
-        while behind := sum(self._is_behind(client, events) for client in self._clients):
-            if time.monotonic() > deadline:
-                break
-            await asyncio.sleep(0.05)
-        return behind
+        return await lines.none_left(lambda: sum(_behind(client, events) for client in self._clients), seconds)
 
     def cut(self) -> int:
         """End all connections without a word."""
@@ -114,29 +102,28 @@ class Crowd:
             dict(ends),
             sum(client.dropped for client in self._clients),
         )
-        with tempfile.NamedTemporaryFile(prefix="soundpost-stories-", suffix=".json", delete=False) as file:
-            file.write(msgspec.json.encode(told))
-        return str(Path(file.name))
+        return written(told)
 
     def _each(self, do: Any) -> int:
         for client in self._clients:
             do(client)
         return len(self._clients)
 
-    def _is_behind(self, client: RawClient, events: dict[str, str]) -> int:
-        behind = 0
-        for channel, story in client.stories.items():
-            if channel in events:
-                # Some come after it: those of hosts that were away.
-                newest = [entry.event for entry in story.entries[-400:] if isinstance(entry, Handed)]
-                behind += events[channel] not in newest
-        return behind
-
     async def _look_after(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for client in self._clients:
                 client.look_after(self._activity_timeout)
+
+
+def _behind(client: RawClient, events: dict[str, str]) -> int:
+    """How many channels of a client have not given it the event named for them."""
+    behind = 0
+    for channel, story in client.stories.items():
+        # Some come after it: those of hosts that were away.
+        newest = [entry.event for entry in story.entries[-400:] if isinstance(entry, Handed)]
+        behind += channel in events and events[channel] not in newest
+    return behind
 
 
 async def main() -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Self
@@ -56,6 +57,16 @@ class Told:
     def thaw(self) -> None:
         """Let it go on."""
         os.kill(self.process.pid, signal.SIGCONT)
+
+
+async def none_left(count: Callable[[], int], seconds: float) -> int:
+    """Wait until nothing is left, at most so long; how much is."""
+    deadline = time.monotonic() + seconds
+    while (left := count()) > 0:
+        if time.monotonic() > deadline:
+            break
+        await asyncio.sleep(0.05)
+    return left
 
 
 async def answer_lines(commands: Callable[[str], Callable[..., Any]]) -> None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
 from support.node_process import NodeProcess
 from support.raw_socket import DEFAULT_APP
+from support.resumption.stories import Told, written
 
 
 class NodeCrowd:
@@ -50,9 +49,7 @@ class NodeCrowd:
         if command == "reach":
             return _wait(lambda: int(self._node.run("behind", arguments[0])), arguments[1])
         if command == "tell":
-            with tempfile.NamedTemporaryFile(prefix="soundpost-stories-", suffix=".json", delete=False) as file:
-                file.write(msgspec.json.encode(self._node.run("tell")))
-            return str(Path(file.name))
+            return written(msgspec.convert(self._node.run("tell"), Told))
         return self._node.run(command, *arguments)
 
     def freeze(self) -> None:

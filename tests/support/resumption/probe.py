@@ -12,6 +12,7 @@ from soundpost.tools.bench.server_frames import masked_text
 from support.resumption import lines
 
 PAUSE = 0.01
+CLOSE_FRAME = 0x88
 _PING = masked_text('{"event":"pusher:ping","data":{}}')
 _UPGRADE = (
     b"GET /app/app-key?protocol=7&client=probe&version=1.0 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
@@ -51,7 +52,7 @@ class Probe:
                 began = time.monotonic()
                 writer.write(_PING)
                 while b"pusher:pong" not in (data := await reader.read(65_536)):
-                    if not data:
+                    if not data or data[0] == CLOSE_FRAME:
                         raise ConnectionResetError("closed")
                 self._waits.append(time.monotonic() - began)
                 await asyncio.sleep(PAUSE)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 import time
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,7 +13,7 @@ from soundpost.client import Client, Gap, Subscription, with_secret
 from soundpost.errors import SoundpostError
 from support.resumption import lines
 from support.resumption.raw_client import EVENT, Plan
-from support.resumption.stories import Began, Handed, Rendered, Story, Told
+from support.resumption.stories import Began, Handed, Rendered, Story, Told, written
 from support.resumption.stories import Gap as ToldOfGap
 
 
@@ -104,17 +102,11 @@ class Programs:
 
     async def settle(self, seconds: float) -> int:
         """Wait until all are subscribed, at most so long; how many are not."""
-        deadline = time.monotonic() + seconds
-        while (away := sum(not each.is_subscribed for each in self._programs)) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        return away
+        return await lines.none_left(lambda: sum(not each.is_subscribed for each in self._programs), seconds)
 
     async def reach(self, events: dict[str, str], seconds: float) -> int:
         """Wait until each story has the event named for its channel; how many have not."""
-        deadline = time.monotonic() + seconds
-        while (behind := self._behind(events)) and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        return behind
+        return await lines.none_left(lambda: self._behind(events), seconds)
 
     async def reload(self, positions: dict[str, str]) -> int:
         """Replace all programs by new ones that know these positions."""
@@ -131,9 +123,7 @@ class Programs:
             [story for program in self._programs for story in program.stories.values()],
             {program.plan.name: program.pages for program in self._programs},
         )
-        with tempfile.NamedTemporaryFile(prefix="soundpost-stories-", suffix=".json", delete=False) as file:
-            file.write(msgspec.json.encode(told))
-        return str(Path(file.name))
+        return written(told)
 
     def _behind(self, events: dict[str, str]) -> int:
         behind = 0

@@ -6,6 +6,8 @@ Both are noted where it happens, in several processes. They cross to the one tha
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Literal
 
 import msgspec
@@ -122,3 +124,18 @@ class Kept(msgspec.Struct):
     events: list[tuple[str, str]]
     most: int
     """As many events are kept, unless age or memory ends them."""
+
+
+def written(told: Told) -> str:
+    """Write it into a file for another process; its path."""
+    with tempfile.NamedTemporaryFile(prefix="soundpost-stories-", suffix=".json", delete=False) as file:
+        file.write(msgspec.json.encode(told))
+    return file.name
+
+
+def read(path: str) -> Told:
+    """Read what was written, and remove the file."""
+    file = Path(path)
+    told = msgspec.json.decode(file.read_bytes(), type=Told)
+    file.unlink()
+    return told

@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -32,14 +31,13 @@ from support.resumption.stages import (
     Stage,
     channels_in_turn,
 )
-from support.resumption.stories import Kept, Publication, Story, Told
+from support.resumption.stories import Kept, Publication, Story, Told, read
 from support.resumption.verdict import Verdict
 
 CHANNELS: Final = (*ORDERS, SHORT, BRIEF, ROOM, BOARD)
 BACK_SECONDS: Final = 40.0
 """In which all clients must be subscribed again, and have the last events."""
 PAGE: Final = 500
-_decode_told: Final = msgspec.json.Decoder(Told).decode
 
 
 class Size(msgspec.Struct, frozen=True):
@@ -159,6 +157,12 @@ class Trial:
         """Let events be published."""
         time.sleep(seconds)
 
+    def reload(self) -> None:
+        """Replace all pages by new ones, rendered from positions that were read a moment before."""
+        positions = self.positions()
+        for crowd in self.pages:
+            crowd.do("reload", positions)
+
     def burst(self, channel: str, count: int, size: int) -> None:
         """Publish so many events of so many bytes, one after the other."""
         for _ in range(count):
@@ -202,7 +206,7 @@ class Trial:
         for publisher in self.publishing.publishers:
             publications += publisher.publications
         histories = [kept for channel in (*CHANNELS, LARGE) if (kept := self.history(channel)) is not None]
-        tales = [_told(crowd.do("tell")) for crowd in self.crowds] + self.stories
+        tales = [read(crowd.do("tell")) for crowd in self.crowds] + self.stories
         return _account(self, publications, histories, tales, behind, may_be_lost=may_be_lost)
 
     def history(self, channel: str) -> Kept | None:
@@ -226,13 +230,6 @@ class Trial:
             self.last.close()
             return None
         return json.loads(answer.body) if answer.status == 200 else None
-
-
-def _told(path: str) -> Told:
-    file = Path(path)
-    told = _decode_told(file.read_bytes())
-    file.unlink()
-    return told
 
 
 def _account(
