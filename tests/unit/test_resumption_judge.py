@@ -154,6 +154,20 @@ def test_a_false_gap_is_found() -> None:
     }
 
 
+def test_a_gap_before_events_that_are_kept_is_a_false_one() -> None:
+    scene = Scene()
+    story = Story(
+        "client", CHANNEL, "resuming", [Began(0, position(0)), *handed(1, 2), Gap(5, position(4), "age"), *handed(5, 6)]
+    )
+
+    def verdict(*kept: int) -> dict[str, int]:
+        history = Kept(CHANNEL, [(position(number), f"p.{number}") for number in kept], 100)
+        return figures(judged(story, truths(scene.publications, [story, *scene.others], [history])[CHANNEL]))
+
+    assert verdict(4, 5, 6) == {"lost": 2, "gaps": 1}
+    assert verdict(3, 4, 5, 6) == {"lost": 2, "gaps": 1, "false_gaps": 1}
+
+
 def test_a_gap_that_leads_back_is_found() -> None:
     assert figures(Scene().verdict(*handed(1, 2, 3), Gap(3.6, position(1), "age"), *handed(4, 5, 6))) == {
         "gaps": 1,

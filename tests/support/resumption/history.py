@@ -24,13 +24,18 @@ def truths(
                     found.append((entry.at, entry.position, entry.event))
             elif isinstance(entry, Began | Gap | Rendered | Resumed) and entry.position is not None:
                 found.append((entry.at, entry.position, ""))
+    in_history: dict[str, list[str]] = {}
     for kept in histories:
+        in_history[kept.channel] = [event for _, event in kept.events]
         seen.setdefault(kept.channel, []).extend((float("inf"), position, event) for position, event in kept.events)
     by_channel: dict[str, list[Publication]] = {channel: [] for channel in seen}
     for publication in publications:
         if publication.channel in by_channel:
             by_channel[publication.channel].append(publication)
-    return {channel: Truth(by_channel[channel], Order(channel, found)) for channel, found in seen.items()}
+    return {
+        channel: Truth(by_channel[channel], Order(channel, found), in_history.get(channel, ()))
+        for channel, found in seen.items()
+    }
 
 
 def judged_history(kept: Kept, truth: Truth, *, may_be_lost: bool) -> Verdict:

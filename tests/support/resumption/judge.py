@@ -18,8 +18,10 @@ from support.resumption.verdict import Verdict
 class Truth:
     """What is known of a channel: what was published, and in which order it was kept."""
 
-    def __init__(self, publications: Iterable[Publication], order: Order) -> None:
+    def __init__(self, publications: Iterable[Publication], order: Order, kept: Iterable[str] = ()) -> None:
+        """``kept``: the events of the history in the end."""
         self.order = order
+        self.kept = frozenset(kept)
         self.published = {each.event: each for each in publications}
         kept = (each for each in self.published.values() if each.answered is not None and not each.is_ephemeral)
         self.vanished = sorted((each for each in kept if each.event not in order.slots_of), key=lambda each: each.sent)
@@ -107,9 +109,11 @@ class _Reading:
         missing = self._missing(self._next, end)
         self._found.lost += len(missing)
         vanished = any(each.sent <= entry.at and self._is_due(each) for each in self._truth.vanished)
-        if not missing and not vanished:
+        is_kept = generation == self._generation and entry.reason != "limited" and self._truth.kept.issuperset(missing)
+        if (not missing or is_kept) and not vanished:
             self._found.false_gaps += 1
-            self._note(f"a gap ({entry.reason}) at {entry.position}, and nothing is missing")
+            what = f"all that is missing is kept: {', '.join(missing[:5])}" if missing else "nothing is missing"
+            self._note(f"a gap ({entry.reason}) at {entry.position}, and {what}")
         if end < self._next:
             self._found.out_of_order += 1
             self._note(f"a gap ({entry.reason}) leads back to {entry.position}")
