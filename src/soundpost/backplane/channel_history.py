@@ -3,47 +3,56 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 from soundpost.core.history import GapReason, KeptEvent
 
-OVERHEAD: Final = 120
+EVENT_SIZE: Final = 120
 """Bytes of a kept event beside its frame, as counted against the limits of memory."""
+CHANNEL_SIZE: Final = 500
+"""Bytes of a channel that has kept events beside these, as counted against the limits of memory."""
 
 
 class ChannelHistory:
     """Kept events of a channel. Offsets are those of the whole history that the channel belongs to."""
 
-    __slots__ = ("age", "events", "floor", "is_queued", "reason", "size")
+    __slots__ = ("age", "due", "events", "floor", "name", "reason", "size")
 
-    def __init__(self, floor: int, reason: GapReason = "age") -> None:
+    def __init__(self, name: str, floor: int, reason: GapReason = "age") -> None:
+        self.name = name
         self.events: list[KeptEvent] = []
         self.floor = floor
-        """Offset of the newest event that is forgotten: whoever had less has missed something."""
+        """Offset up to which events are not kept any more: whoever had less may have missed something."""
         self.reason: GapReason = reason
         """Reason why the events up to :attr:`floor` are not kept."""
         self.size = 0
-        """Bytes of all kept events."""
+        """Bytes that count against the limits of memory."""
         self.age = 0
         """Microseconds that an event is kept."""
-        self.is_queued = False
-        """True if the channel has a place in the order in which events expire."""
+        self.due = 0
+
+    @property
+    def expires(self) -> int:
+        """Return the time at which the oldest event expires, in microseconds since 1970; 0 without an event."""
+        return self.events[0].offset + self.age if self.events else 0
 
     def append(self, event: KeptEvent) -> int:
-        """Keep an event; return its size in bytes."""
+        """Keep an event; return by how many bytes the history grows."""
+        size = len(event.frame) + EVENT_SIZE + (0 if self.events else CHANNEL_SIZE)
         self.events.append(event)
-        size = len(event.frame) + OVERHEAD
         self.size += size
         return size
 
     def drop_oldest(self, number: int, reason: GapReason) -> int:
-        """Forget the oldest events; return their size in bytes."""
+        """Forget the oldest events, at least one; return by how many bytes the history shrinks."""
         dropped = self.events[:number]
-        if not dropped:
-            return 0
         del self.events[:number]
-        self.floor, self.reason = dropped[-1].offset, reason
-        size = sum([len(event.frame) for event in dropped]) + OVERHEAD * len(dropped)
+        self.floor, self.reason = max(self.floor, dropped[-1].offset), reason
+        size = sum([len(event.frame) for event in dropped]) + EVENT_SIZE * len(dropped)
+        if not self.events:
+            size += CHANNEL_SIZE
         self.size -= size
         return size
 
@@ -57,16 +66,17 @@ class ChannelHistory:
             return len(self.events)
         return bisect_right(self.events, offset, key=_offset)
 
-    def piece(self, start: int, most: int, max_bytes: int) -> list[KeptEvent]:
-        """Return events from an index on: at most ``most``, and none after ``max_bytes`` of frames are reached."""
-        found: list[KeptEvent] = []
-        size = 0
-        for event in self.events[start : start + most]:
-            if size >= max_bytes:
-                break
-            found.append(event)
-            size += len(event.frame)
-        return found
+
+def first_of(events: Iterable[KeptEvent], most: int, max_bytes: int) -> list[KeptEvent]:
+    """Return the first events: at most ``most``, and none after ``max_bytes`` of frames are reached."""
+    found: list[KeptEvent] = []
+    size = 0
+    for event in islice(events, most):
+        if size >= max_bytes:
+            break
+        found.append(event)
+        size += len(event.frame)
+    return found
 
 
 def _offset(event: KeptEvent) -> int:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterable
-from heapq import heapify, heappop, heappush, heapreplace
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
-from msgspec import Struct
 
-from soundpost.backplane.channel_history import ChannelHistory
-from soundpost.core.app_settings import HistorySettings
+from soundpost.backplane import history_handover
+from soundpost.backplane.app_history import AppHistory
+from soundpost.backplane.channel_history import ChannelHistory, first_of
+from soundpost.backplane.expiry_queue import ExpiryQueue
+from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.core.history import LOST_PLACE, GapReason, HistoryPage, HistoryRequest, HistoryState, KeptEvent
 from soundpost.core.peers import HistoryQuery, OutgoingEvent
 from soundpost.wire.positions import Position, parse_position, position_of, with_position
@@ -21,85 +22,15 @@ from soundpost.wire.positions import Position, parse_position, position_of, with
 log = logging.getLogger("soundpost.server")
 
 _MICROSECONDS: Final = 1_000_000
-_EMPTY_CHANNELS: Final = 10_000
-"""Largest number of channels of an app that are remembered without events."""
-_EXPIRED_AT_ONCE: Final = 5_000
-"""Largest number of expired events dropped at a time: some 5 ms."""
+_DROPPED_AT_ONCE: Final = 5_000
+"""Largest number of events dropped at a time: some 5 ms."""
+_DROPPED_PER_EVENT: Final = 2
+"""Largest number of expired events dropped when one is added, so that they never become many."""
 
 
 def microseconds() -> int:
     """Return the time of day in microseconds since 1970."""
     return time.time_ns() // 1_000
-
-
-class _ChannelState(Struct, array_like=True):
-    """The history of a channel, as one process hands it to the next."""
-
-    floor: int
-    reason: GapReason
-    age: int
-    events: list[KeptEvent]
-
-
-class _AppState(Struct, array_like=True):
-    floor: int
-    channels: dict[str, _ChannelState]
-
-
-class _State(Struct, array_like=True):
-    generation: str
-    top: int
-    apps: dict[str, _AppState]
-
-
-class AppHistory:
-    """The histories of one app. ``max_size`` is in bytes."""
-
-    def __init__(self, max_size: int | None) -> None:
-        self.max_size = max_size
-        self.channels: dict[str, ChannelHistory] = {}
-        self.size = 0
-        """Bytes of all kept events."""
-        self.floor = 0
-        """Floor of channels that are not remembered."""
-        self.empty: dict[str, None] = {}
-        """Remembered channels without events, the longest empty one first."""
-        self.expiry: list[tuple[int, str]] = []
-        """Heap of channels with the time at which their oldest event expires; it may be out of date."""
-
-    def channel(self, name: str) -> ChannelHistory:
-        """Return the history of a channel; make it if it has none yet."""
-        channel = self.channels.get(name)
-        if channel is None:
-            channel = self.channels[name] = ChannelHistory(self.floor)
-        elif not channel.events:
-            self.empty.pop(name, None)
-        return channel
-
-    def emptied(self, name: str) -> None:
-        """Note that a channel has lost its last event; forget the channel longest empty if there are too many."""
-        self.empty[name] = None
-        if len(self.empty) > _EMPTY_CHANNELS:
-            longest = next(iter(self.empty))
-            del self.empty[longest]
-            self.floor = max(self.floor, self.channels.pop(longest).floor)
-
-    def soonest(self) -> tuple[str, ChannelHistory, int] | None:
-        """Return the channel whose oldest event expires first, and when; None if nothing is kept."""
-        heap = self.expiry
-        while heap:
-            due, name = heap[0]
-            channel = self.channels.get(name)
-            if channel is None or not channel.events:
-                heappop(heap)
-                if channel is not None:
-                    channel.is_queued = False
-                continue
-            expires = channel.events[0].offset + channel.age
-            if expires == due:
-                return name, channel, due
-            heapreplace(heap, (expires, name))
-        return None
 
 
 class HistoryStore:
@@ -117,164 +48,175 @@ class HistoryStore:
         self.size = 0
         """Bytes of all kept events."""
         self._apps: dict[str, AppHistory] = {}
+        self._expiry: ExpiryQueue[AppHistory] = ExpiryQueue()
+        """Apps in the order in which their oldest events expire."""
 
-    def configure(self, app_id: str, max_size: int | None) -> None:
-        """Take another limit of an app's memory, in bytes; None: only the limit of all apps counts."""
-        self._app(app_id).max_size = max_size
+    def configure(self, app: AppSettings) -> None:
+        """Take the settings of an app. Events up to now of channels that kept none before are a gap."""
+        history = self._app(app.id)
+        history.max_size = app.max_history_size
+        if history.settings != app.history:
+            history.configure(app.history, self._next_offset())
 
     def _app(self, app_id: str) -> AppHistory:
         app = self._apps.get(app_id)
         if app is None:
-            app = self._apps[app_id] = AppHistory(None)
+            app = self._apps[app_id] = AppHistory()
         return app
+
+    def _next_offset(self) -> int:
+        self.top = max(self.top + 1, self._clock())
+        return self.top
 
     @property
     def head(self) -> str:
         """The position behind everything that is kept."""
-        return f"{self.generation}.{self.top}"
+        return self._position(self.top)
+
+    def _position(self, offset: int) -> str:
+        return f"{self.generation}.{offset}"
 
     # Events
 
     def add(self, app_id: str, rule: HistorySettings, event: OutgoingEvent) -> KeptEvent:
         """Give an event its offset, and keep it."""
         app = self._app(app_id)
-        self.top = offset = max(self.top + 1, self._clock())
-        frame = with_position(event.frame, f"{self.generation}.{offset}")
-        kept = KeptEvent(offset, frame, event.except_socket_id)
+        offset = self._next_offset()
+        kept = KeptEvent(offset, with_position(event.frame, self._position(offset)), event.except_socket_id)
         channel = app.channel(event.channel)
+        if not channel.events:
+            app.empty.pop(event.channel, None)
         size = channel.append(kept)
         app.size += size
         self.size += size
         channel.age = rule.age * _MICROSECONDS
-        if not channel.is_queued:
-            channel.is_queued = True
-            heappush(app.expiry, (channel.events[0].offset + channel.age, event.channel))
-        if len(channel.events) > rule.events:
-            self._drop(app, event.channel, channel, len(channel.events) - rule.events, "number")
-        while app.max_size is not None and app.size > app.max_size and self._drop_soonest(app):
-            pass
-        while self.size > self._max_size and self._drop_soonest(self._app_of_soonest()):
-            pass
+        app.expiry.note(channel)
+        self._expiry.note(app)
+        self._drop(app, channel, len(channel.events) - rule.events, "number")
+        if self._expiry.may_be_due(offset):
+            self._drop_due(offset, _DROPPED_PER_EVENT)
+        self._fit(app)
         return kept
 
-    def _drop(self, app: AppHistory, name: str, channel: ChannelHistory, number: int, reason: GapReason) -> None:
-        size = channel.drop_oldest(number, reason)
-        app.size -= size
-        self.size -= size
-        if not channel.events:
-            app.emptied(name)
-
-    def _drop_soonest(self, app: AppHistory | None) -> bool:
-        """Forget the event of an app that would expire first; False if there is none."""
-        found = None if app is None else app.soonest()
-        if app is None or found is None:
-            return False
-        name, channel, _ = found
-        self._drop(app, name, channel, 1, "number")
-        return True
-
-    def _app_of_soonest(self) -> AppHistory | None:
-        due = [(found[2], app) for app in self._apps.values() if (found := app.soonest()) is not None]
-        return min(due, key=lambda pair: pair[0])[1] if due else None
-
-    def drop_expired(self) -> None:
-        """Forget events that are too old, some at a time."""
-        now, left = self._clock(), _EXPIRED_AT_ONCE
-        for app in self._apps.values():
-            while left and (found := app.soonest()) is not None and found[2] <= now:
-                self._drop(app, found[0], found[1], 1, "age")
-                left -= 1
-
-    def _drop_expired_of(self, app: AppHistory, name: str, channel: ChannelHistory) -> None:
-        expired = channel.index_after(self._clock() - channel.age)
-        if expired:
-            self._drop(app, name, channel, expired, "age")
+    def note_unkept(self, app_id: str, name: str) -> None:
+        """Note that a channel's event was not kept: whoever resumes from a position before it is told of a gap."""
+        app = self._app(app_id)
+        channel = app.channel(name)
+        offset = self._next_offset()
+        self._drop(app, channel, len(channel.events), "unknown")
+        app.note_empty(channel)
+        channel.floor, channel.reason = offset, "unknown"
 
     def delete(self, app_id: str, name: str) -> str:
         """Forget all events of a channel; return the position behind the last of them."""
         app = self._app(app_id)
         channel = app.channels.get(name)
-        if channel is not None and channel.events:
-            self._drop(app, name, channel, len(channel.events), "deleted")
+        if channel is not None:
+            self._drop(app, channel, len(channel.events), "deleted")
         return self.head
 
-    def forget_channels(self, app_id: str, names: Iterable[str] = ()) -> None:
-        """Forget channels that keep no history any more. Positions in channels that are not known have a gap now.
+    # Limits
 
-        Called when an app's settings have changed: a channel may begin to keep its events, and kept none before.
+    def _drop(self, app: AppHistory, channel: ChannelHistory, number: int, reason: GapReason) -> None:
+        """Forget the oldest events of a channel, if ``number`` is above 0."""
+        if number <= 0:
+            return
+        size = channel.drop_oldest(number, reason)
+        app.size -= size
+        self.size -= size
+        if not channel.events:
+            app.note_empty(channel)
+
+    def _fit(self, app: AppHistory) -> None:
+        """Forget the events that would expire first, until an app and all apps are within their limits.
+
+        After a limit was lowered this takes several calls.
         """
-        app = self._app(app_id)
-        for name in names:
-            channel = app.channels.pop(name)
-            app.size -= channel.size
-            self.size -= channel.size
-            app.empty.pop(name, None)
-        self.top = app.floor = max(self.top + 1, self._clock())
-        app.expiry = [entry for entry in app.expiry if entry[1] in app.channels]
-        heapify(app.expiry)
+        left = _DROPPED_AT_ONCE
+        while left and app.max_size is not None and app.size > app.max_size and self._drop_soonest(app):
+            left -= 1
+        while left and self.size > self._max_size and self._drop_soonest(self._expiry.soonest()):
+            left -= 1
 
-    def channels_of(self, app_id: str) -> list[str]:
-        """Return the names of an app's remembered channels."""
-        return list(self._app(app_id).channels)
+    def _drop_soonest(self, app: AppHistory | None) -> bool:
+        """Forget the event of an app that would expire first; False if there is none."""
+        channel = None if app is None else app.expiry.soonest()
+        if app is None or channel is None:
+            return False
+        self._drop(app, channel, 1, "number")
+        return True
+
+    def housekeep(self) -> None:
+        """Forget events that are too old or too many, some at a time."""
+        self._drop_due(self._clock(), _DROPPED_AT_ONCE)
+        for app in self._apps.values():
+            self._fit(app)
+
+    def _drop_due(self, now: int, most: int) -> None:
+        while most and (app := self._expiry.soonest()) is not None and app.expires <= now:
+            channel = app.expiry.soonest()
+            assert channel is not None
+            number = min(most, channel.index_after(now - channel.age))
+            self._drop(app, channel, number, "age")
+            most -= number
 
     # From one process to the next
 
     def as_bytes(self) -> bytes:
         """Return everything that is kept, for :meth:`take_over` of the next process."""
-        apps = {
-            app_id: _AppState(
-                app.floor,
-                {
-                    name: _ChannelState(channel.floor, channel.reason, channel.age, channel.events)
-                    for name, channel in app.channels.items()
-                },
-            )
-            for app_id, app in self._apps.items()
-        }
-        return msgspec.msgpack.encode(_State(self.generation, self.top, apps))
+        return history_handover.encode(self.generation, self.top, self._apps)
 
     def take_over(self, data: bytes) -> None:
-        """Go on with what another process has kept. What cannot be read is a new generation: clients have a gap."""
+        """Go on with what another process has kept, before anything is configured.
+
+        What cannot be read is a new generation: clients have a gap.
+        """
         try:
-            state = msgspec.msgpack.decode(data, type=_State)
-        except msgspec.DecodeError as error:
+            self.generation, self.top, self._apps = history_handover.decode(data)
+        except (msgspec.DecodeError, RecursionError) as error:
             log.warning("the history of the process before cannot be read, clients are told of a gap: %s", error)
             return
-        self.generation, self.top = state.generation, state.top
-        for app_id, kept in state.apps.items():
-            app = self._app(app_id)
-            app.floor = kept.floor
-            for name, old in kept.channels.items():
-                channel = app.channels[name] = ChannelHistory(old.floor, old.reason)
-                channel.age = old.age
-                size = sum([channel.append(event) for event in old.events])
-                app.size += size
-                self.size += size
-                if channel.events:
-                    channel.is_queued = True
-                    app.expiry.append((channel.events[0].offset + channel.age, name))
-                else:
-                    app.empty[name] = None
-            heapify(app.expiry)
+        for app in self._apps.values():
+            self.size += app.size
+            self._expiry.note(app)
 
     # Subscribers and readers
 
-    def gap_after(self, app_id: str, name: str, position: Position) -> GapReason | None:
+    def _known(self, app: AppHistory, name: str) -> ChannelHistory | None:
+        """Return a channel without what must not be read any more; None if nothing is remembered of it."""
+        channel = app.channels.get(name)
+        if channel is None:
+            return None
+        rule = app.rules.of(name)
+        if rule is not None and channel.events:
+            channel.age = rule.age * _MICROSECONDS
+            app.expiry.note(channel)
+            self._expiry.note(app)
+            self._drop(app, channel, len(channel.events) - rule.events, "number")
+        self._drop(app, channel, channel.index_after(self._clock() - channel.age), "age")
+        unkept = app.not_kept_up_to(name)
+        if unkept > channel.floor:
+            self._drop(app, channel, channel.index_after(unkept), "unknown")
+            channel.floor, channel.reason = unkept, "unknown"
+        return channel
+
+    def _gap_after(self, app: AppHistory, name: str, position: Position) -> GapReason | None:
         """Return the reason why events after a position are missing; None if all are here."""
         if position.generation != self.generation:
             return "generation"
         if position.offset > self.top:
             return "unknown"
-        app = self._app(app_id)
         channel = app.channels.get(name)
-        if channel is None:
-            return "age" if position.offset < app.floor else None
-        self._drop_expired_of(app, name, channel)
-        return channel.gap_after(position.offset)
+        if channel is not None:
+            return channel.gap_after(position.offset)
+        if position.offset < app.not_kept_up_to(name):
+            return "unknown"
+        return "age" if position.offset < app.floor else None
 
     def state(self, app_id: str, name: str, request: HistoryRequest, cached: bytes | None) -> HistoryState:
         """Return the place of a subscriber. ``cached``: frame of the channel's last event, sent after a gap too."""
-        channel = self._app(app_id).channels.get(name)
+        app = self._app(app_id)
+        channel = self._known(app, name)
         gap: GapReason | None = None
         if request.limited:
             gap = "limited"
@@ -282,40 +224,37 @@ class HistoryStore:
             gap = "unknown"
         elif request.after:
             position = parse_position(request.after)
-            gap = self.gap_after(app_id, name, position)
+            gap = self._gap_after(app, name, position)
             if gap is None:
                 following = 0 if channel is None else len(channel.events) - channel.index_after(position.offset)
                 return HistoryState(request.after, None, following)
-        elif request.rewind and channel is not None:
-            self._drop_expired_of(self._app(app_id), name, channel)
-            first = channel.events[-request.rewind :][:1]
-            if first:
-                following = min(request.rewind, len(channel.events))
-                return HistoryState(f"{self.generation}.{first[0].offset - 1}", None, following)
-        last = None if cached is None else position_of(cached)
-        if last is not None:  # the last event follows, so the position is the one before it
-            return HistoryState(f"{self.generation}.{parse_position(last).offset - 1}", gap)
+        elif request.rewind and channel is not None and channel.events:
+            last = channel.events[-request.rewind :]
+            return HistoryState(self._position(last[0].offset - 1), None, len(last))
+        shown = None if cached is None else position_of(cached)
+        if shown is not None:  # the last event follows, so the position is the one before it
+            return HistoryState(self._position(parse_position(shown).offset - 1), gap)
         return HistoryState(self.head, gap)
 
     def page(self, query: HistoryQuery) -> HistoryPage:
         """Return kept events after a position."""
         app = self._app(query.app_id)
+        channel = self._known(app, query.channel)
         offset = 0
         if query.after:
             position = parse_position(query.after)
-            gap = self.gap_after(query.app_id, query.channel, position)
+            gap = self._gap_after(app, query.channel, position)
             if gap is not None:
                 return HistoryPage(self.head, [], True, gap)
             offset = position.offset
-        channel = app.channels.get(query.channel)
         if channel is None:
             return HistoryPage(self.head, [], True)
-        self._drop_expired_of(app, query.channel, channel)
-        start = channel.index_after(offset)
+        start, end = channel.index_after(offset), len(channel.events)
         if query.newest_first:
-            newest = channel.events[max(start, len(channel.events) - query.most) :]
-            return HistoryPage(self.head, newest[::-1], len(newest) == len(channel.events) - start)
-        events = channel.piece(start, query.most, query.max_bytes)
-        whole = start + len(events) == len(channel.events)
-        last = events[-1].offset if events else self.top
-        return HistoryPage(f"{self.generation}.{last}", events, whole)
+            events = first_of(channel.events[max(start, end - query.most) :][::-1], query.most, query.max_bytes)
+        else:
+            events = first_of(channel.events[start : start + query.most], query.most, query.max_bytes)
+        whole = start + len(events) == end
+        if query.newest_first or not events:
+            return HistoryPage(self.head, events, whole)
+        return HistoryPage(self._position(events[-1].offset), events, whole)

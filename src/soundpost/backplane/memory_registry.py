@@ -69,7 +69,7 @@ class MemoryRegistry:
         self._apps = {app.id: AppEntry(app, clock) for app in apps}
         self.history = history or HistoryStore(ServerSettings().max_history_size)
         for app in self._apps.values():
-            self.history.configure(app.app.id, app.app.max_history_size)
+            self.history.configure(app.app)
         self.graces = Graces(self._apps, clock, call_soon, call_later, self._uncount_ghost)
         self._max_connections = max_connections
         self._connections = 0
@@ -85,14 +85,8 @@ class MemoryRegistry:
             if entry is None:
                 self._apps[app.id] = AppEntry(app, self._clock)
             else:
-                changed = entry.app.history != app.history
                 entry.configure(app)
-                if changed:
-                    kept = self.history.channels_of(app.id)
-                    self.history.forget_channels(
-                        app.id, [name for name in kept if entry.history_rules.of(name) is None]
-                    )
-            self.history.configure(app.id, app.max_history_size)
+            self.history.configure(app)
         self.graces.end_of_gone_apps({app.id for app in apps if app.enabled})
 
     def load(self) -> dict[str, Load]:
@@ -322,7 +316,7 @@ class MemoryRegistry:
 
     def housekeep(self) -> None:
         """Announce counts of large channels, drop expired events, end graces."""
-        self.history.drop_expired()
+        self.history.housekeep()
         self.graces.end_due()
         for entry in self._apps.values():
             entry.cache.drop_expired()

@@ -36,12 +36,12 @@ class SingleProcess:
         self.backplane = redis_backplane(settings)
         loop = asyncio.get_running_loop()
         self._history = HistoryStore(settings.server.max_history_size)
-        own = MemoryRegistry(settings.apps, history=self._history, call_soon=loop.call_soon, call_later=loop.call_later)
-        self._is_restarting = False
-        self._graces = own.graces
         inherited = taken_over()
         if "history" in inherited:
             self._history.take_over(inherited["history"])
+        own = MemoryRegistry(settings.apps, history=self._history, call_soon=loop.call_soon, call_later=loop.call_later)
+        self._is_restarting = False
+        self._graces = own.graces
         if "graces" in inherited:
             self._graces.take_over(inherited["graces"])
         self._registry = own if self.backplane is None else self.backplane.registry

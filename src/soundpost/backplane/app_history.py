@@ -1,0 +1,76 @@
+"""The histories of one app: its channels with kept events, and what is known of all others."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from soundpost.backplane.channel_history import ChannelHistory
+from soundpost.backplane.expiry_queue import ExpiryQueue
+from soundpost.core.app_settings import HistorySettings
+from soundpost.core.history import HistoryRules
+
+_EMPTY_CHANNELS: Final = 10_000
+"""Largest number of channels of an app that are remembered without events."""
+_EARLIER_RULES: Final = 8
+"""Largest number of earlier settings of an app that are remembered."""
+
+
+class AppHistory:
+    """The histories of one app."""
+
+    def __init__(self) -> None:
+        self.max_size: int | None = None
+        """Largest number of bytes; None: only the limit of all apps counts."""
+        self.settings: tuple[HistorySettings, ...] | None = None
+        """Settings of the histories; None before they are known."""
+        self.rules = HistoryRules(())
+        self.earlier: deque[tuple[tuple[HistorySettings, ...], HistoryRules, int]] = deque()
+        """Earlier settings, the oldest first, each with the offset up to which they held."""
+        self.channels: dict[str, ChannelHistory] = {}
+        self.size = 0
+        """Bytes of all kept events."""
+        self.floor = 0
+        """Floor of channels that are not remembered."""
+        self.empty: dict[str, None] = {}
+        """Remembered channels without events, the longest empty one first."""
+        self.expiry: ExpiryQueue[ChannelHistory] = ExpiryQueue()
+        """Channels in the order in which their oldest events expire."""
+        self.due = 0
+
+    @property
+    def expires(self) -> int:
+        """Return the time at which the first event of all channels expires; 0 without an event."""
+        channel = self.expiry.soonest()
+        return 0 if channel is None else channel.expires
+
+    def configure(self, settings: tuple[HistorySettings, ...], top: int) -> None:
+        """Take other settings, which hold for events after the offset ``top``."""
+        if self.settings is not None:
+            self.earlier.append((self.settings, self.rules, top))
+        self.settings, self.rules = settings, HistoryRules(settings)
+        if len(self.earlier) > _EARLIER_RULES:
+            self.floor = max(self.floor, self.earlier.popleft()[2])
+
+    def not_kept_up_to(self, name: str) -> int:
+        """Return the offset up to which a channel kept no history, as settings said then; 0 if it always kept one."""
+        for _, rules, top in reversed(self.earlier):
+            if rules.of(name) is None:
+                return top
+        return 0
+
+    def channel(self, name: str) -> ChannelHistory:
+        """Return the history of a channel; make it if it has none yet."""
+        channel = self.channels.get(name)
+        if channel is None:
+            channel = self.channels[name] = ChannelHistory(name, self.floor)
+        return channel
+
+    def note_empty(self, channel: ChannelHistory) -> None:
+        """Note that a channel has no event any more; forget the channel longest empty if there are too many."""
+        self.empty.pop(channel.name, None)
+        self.empty[channel.name] = None
+        if len(self.empty) > _EMPTY_CHANNELS:
+            longest = next(iter(self.empty))
+            del self.empty[longest]
+            self.floor = max(self.floor, self.channels.pop(longest).floor)

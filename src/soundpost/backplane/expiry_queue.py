@@ -1,0 +1,62 @@
+"""A queue of things that expire, the soonest first, whose times change while they wait."""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush, heapreplace
+from itertools import count
+from typing import Generic, Protocol, TypeVar
+
+
+class Expiring(Protocol):
+    """A thing that expires, in the units of some clock."""
+
+    due: int
+    """Time by which the thing has its place in the queue; 0 without a place. Written by the queue alone."""
+
+    @property
+    def expires(self) -> int:
+        """Return the time at which the thing expires; 0 if it does not expire."""
+
+
+T = TypeVar("T", bound=Expiring)
+
+
+class ExpiryQueue(Generic[T]):
+    """Things in the order in which they expire. A time that has become later is noticed when its turn comes."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[int, int, T]] = []
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        """Return the number of places, those included that are out of date."""
+        return len(self._heap)
+
+    def note(self, thing: T) -> None:
+        """Give a thing its place, unless it has one that is early enough."""
+        expires = thing.expires
+        if expires and (not thing.due or expires < thing.due):
+            thing.due = expires
+            heappush(self._heap, (expires, next(self._numbers), thing))
+
+    def soonest(self) -> T | None:
+        """Return what expires first; None if nothing does."""
+        heap = self._heap
+        while heap:
+            due, _, thing = heap[0]
+            expires = thing.expires
+            if thing.due != due:  # it has another place
+                heappop(heap)
+            elif not expires:
+                thing.due = 0
+                heappop(heap)
+            elif expires == due:
+                return thing
+            else:
+                thing.due = expires
+                heapreplace(heap, (expires, next(self._numbers), thing))
+        return None
+
+    def may_be_due(self, now: int) -> bool:
+        """Return False if nothing expires up to ``now``."""
+        return bool(self._heap) and self._heap[0][0] <= now
