@@ -30,8 +30,8 @@ class App:
         self.history_rules = HistoryRules(settings.history)
         self.connections: dict[str, Connection] = {}
         """Connections by socket id."""
-        self.former_connections: dict[str, Connection] = {}
-        """Connections by an earlier socket id of their client, which has said so."""
+        self.former_connections: dict[str, list[Connection]] = {}
+        """Connections by an earlier socket id that their clients have named."""
         self.counted_addresses: dict[str, str] = {}
         """Address under which a connection is counted, by socket id, if the app has ``max_connections_per_ip``."""
         self.channels: dict[str, Channel] = {}
@@ -52,9 +52,11 @@ class App:
         self.settings, self.closed_with = settings, None
         self.history_rules = HistoryRules(settings.history)
 
-    def connection_of(self, socket_id: str) -> Connection | None:
-        """Return the connection of the client that has this socket id, or had it before."""
-        return self.connections.get(socket_id) or self.former_connections.get(socket_id)
+    def connections_of(self, socket_id: str) -> list[Connection]:
+        """Return the connections whose clients have this socket id, or had it before."""
+        connection = self.connections.get(socket_id)
+        found = [] if connection is None else [connection]
+        return found + self.former_connections.get(socket_id, []) if self.former_connections else found
 
     def channel(self, name: str, kind: Kind) -> Channel:
         """Return the channel of this name; make it if it has no subscribers here yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -81,8 +81,8 @@ class Channel:
             self.app.remove_membership(connection, user_id)
         return user_id
 
-    def queue(self, frame: bytes, except_for: Connection | None = None, kept: bool = False) -> None:
-        """Send a frame to all subscribers, except one, at the end of this loop turn.
+    def queue(self, frame: bytes, except_for: Iterable[Connection] = (), kept: bool = False) -> None:
+        """Send a frame to all subscribers, with exceptions, at the end of this loop turn.
 
         A frame that the history has (``kept``) does not go to subscribers that still read the history.
         """
@@ -92,15 +92,16 @@ class Channel:
         if pending is None:
             pending = self._pending = []
             self.app.node.outbox.mark(self)
-        if except_for is not None and except_for in self.subscribers:
-            self._partly().setdefault(except_for, [0]).append(len(pending))
+        left_out = [connection for connection in except_for if connection in self.subscribers] if except_for else ()
+        for connection in left_out:
+            self._partly().setdefault(connection, [0]).append(len(pending))
         if kept:
             if self._kept is None:
                 self._kept = []
             self._kept.append(len(pending))
         pending.append(frame)
         for observer in self.app.node.observers:
-            observer.event_queued(self, frame, len(self.subscribers) - (except_for in self.subscribers))
+            observer.event_queued(self, frame, len(self.subscribers) - len(left_out))
 
     def skip_kept(self, connection: Connection) -> None:
         """Do not send a subscriber the queued frames that the history has: it has read them there."""
@@ -134,9 +135,8 @@ class Channel:
 
     def flush(self) -> None:
         """Send all queued frames, joined, with one write per subscriber."""
-        if self.replays is not None and self._kept:
-            for connection in self.replays.readers:
-                self.skip_kept(connection)
+        for connection in self.replays.readers if self.replays is not None else ():
+            self.skip_kept(connection)
         pending, self._pending = self._pending, None
         partial, self._partial = self._partial, None
         self._kept = None
@@ -151,10 +151,12 @@ class Channel:
         set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}
         if self.subscribers:
             self._send(self.subscribers, pending, compressed)
+        groups: dict[tuple[int, ...], list[Connection]] = {}
         for connection in set_aside:
-            first, *skipped = partial[connection]
+            groups.setdefault(tuple(partial[connection]), []).append(connection)
+        for (first, *skipped), connections in groups.items():
             own = [i for i in range(first, len(pending)) if i not in skipped]
-            self._send((connection,), [pending[i] for i in own], [compressed[i] for i in own])
+            self._send(connections, [pending[i] for i in own], [compressed[i] for i in own])
         self.subscribers.update(set_aside)
 
     def _send(self, connections: Collection[Connection], frames: list[bytes], compressed: list[bytes]) -> None:

@@ -41,6 +41,7 @@ class Connection(ABC):
         "app",
         "channels",
         "client_event_bucket",
+        "former_ids",
         "junk_bucket",
         "message_bucket",
         "pending_subscriptions",
@@ -59,8 +60,10 @@ class Connection(ABC):
         self.channels: list[Channel] = []
         self.pending_subscriptions: PendingSubscriptions | None = None
         """Subscriptions that the backplane has not confirmed yet; None if there are none."""
+        self.former_ids: tuple[str, ...] = ()
+        """Earlier socket ids of the client, as far as it has named them."""
         self.reading: ReadingHistory | None = None
-        """Histories that the client reads, and its allowance; None before the client resumes."""
+        """Histories that the client reads; None if it reads none, and no allowance has to be remembered."""
         self.user: User | None = None
         """The signed-in user; None before a sign-in."""
         self.client_event_bucket: TokenBucket | None = None

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from soundpost.core import resumption, subscriptions, users
+from soundpost.core import former_ids, resumption, subscriptions, users
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
@@ -57,6 +57,7 @@ class Node:
         """Function that returns a frame in a compressed form, or the frame itself; None without compression."""
         self.observers = tuple(observers)
         self.outbox = Outbox(call_soon, peers.flush)
+        self.replay_queue = resumption.ReplayQueue(call_soon, clock)
         self.by_id: dict[str, App] = {}
         self.by_key: dict[str, App] = {}
         for settings in apps:
@@ -94,7 +95,7 @@ class Node:
         if connection.app.connections.pop(connection.socket_id, None) is None:
             return
         connection.app.unauthorized.pop(connection, None)
-        resumption.forget_former_ids(connection)
+        former_ids.forget(connection)
         subscriptions.leave_all(connection)
         users.sign_out(connection)
         app = connection.app
@@ -131,7 +132,7 @@ class Node:
         app = self.by_id.get(app_id)
         found = None if app is None else app.channels.get(channel)
         if app is not None and found is not None and found.subscribers:
-            found.queue(frame, None if except_socket_id is None else app.connection_of(except_socket_id), kept)
+            found.queue(frame, () if except_socket_id is None else app.connections_of(except_socket_id), kept)
 
     def lose_history(self, app_id: str, channel: str, reason: str, position: str) -> None:
         """Tell the channel's subscribers that can resume of a gap."""

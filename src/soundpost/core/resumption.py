@@ -2,16 +2,18 @@
 
 While it reads, the subscriber gets everything of the channel at once but the kept events: those come from the history.
 No event is kept for a reader in particular, so a slow one costs nothing, and a replay may be larger than what
-``max_output_buffer`` allows to wait.
+``max_output_buffer`` allows to wait. A connection reads one history at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core.history import HistoryPage
+from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import HistoryQuery
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.wire import messages
@@ -22,126 +24,187 @@ if TYPE_CHECKING:
 
 PIECE: Final = 65_536
 """Bytes of events that a reader is sent at a time."""
-_MOST: Final = 1_000
+_MOST_EVENTS: Final = 1_000
 """Largest number of events that a reader is sent at a time."""
+READERS_AT_ONCE: Final = 64
+"""Largest number of readers that are sent the same piece in one step."""
+QUESTIONS: Final = 8
+"""Largest number of pieces that a node has the backplane send at a time."""
+_TURN: Final = 0.004
+"""Seconds of a loop turn in which readers are sent pieces."""
 _MINUTE: Final = 60
-_FORMER_IDS: Final = 16
-"""Largest number of earlier socket ids that are noted for one client."""
-REPLAYS_AGAIN: Final = 10
-"""Replays a minute of channels that a connection had been subscribed to before."""
+REPEATED: Final = 4 * 1_048_576
+"""Bytes of replays in a minute to a connection that subscribes again and again."""
 
 
 class Reader:
     """A subscriber that reads the history of one channel."""
 
-    __slots__ = ("after", "asked", "channel", "connection", "excluded")
+    __slots__ = ("after", "channel", "connection", "excluded")
 
-    def __init__(self, connection: Connection, channel: Channel, after: str, was: Iterable[str]) -> None:
+    def __init__(self, connection: Connection, channel: Channel, after: str) -> None:
         self.connection = connection
         self.channel = channel
         self.after = after
         """Position behind the last event that the subscriber was sent."""
-        self.asked = False
-        """True while the next piece is on its way from the backplane."""
-        self.excluded = frozenset((connection.socket_id, *was))
+        self.excluded = frozenset((connection.socket_id, *connection.former_ids))
         """Socket ids of the client, whose own events it does not get."""
+
+    @property
+    def reads(self) -> bool:
+        """Tell whether the subscriber still reads; another reader may have taken its place."""
+        replays = self.channel.replays
+        return replays is not None and replays.readers.get(self.connection) is self
+
+
+class ReadingHistory:
+    """The histories that one connection reads, one after the other."""
+
+    __slots__ = ("allowance", "current", "waiting")
+
+    def __init__(self) -> None:
+        self.current: Reader | None = None
+        """The reader whose next piece is on its way."""
+        self.waiting: dict[Channel, Reader] = {}
+        """The other readers, by their channels."""
+        self.allowance: TokenBucket | None = None
 
 
 class Replays:
-    """All subscribers of a channel that read its history.
+    """All subscribers of a channel that read its history. Those that wait for the same piece share it."""
 
-    Those that wait for the same piece share one question to the backplane and one join of the frames.
-    """
-
-    __slots__ = ("_waiting", "channel", "readers")
+    __slots__ = ("channel", "readers", "waiting")
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
         self.readers: dict[Connection, Reader] = {}
-        self._waiting: dict[str, list[Reader]] = {}
-        """Readers that wait for an answer, by the position that was asked for."""
-
-    def begin(self, reader: Reader) -> None:
-        """Take a new reader, in place of the connection's earlier one."""
-        self.readers[reader.connection] = reader
-        self.read(reader)
+        self.waiting: dict[str, list[Reader]] = {}
+        """Readers whose piece is still to be asked for, by the position that they go on after."""
 
     def end(self, connection: Connection) -> None:
         """Forget a reader, if the connection is one."""
         reader = self.readers.pop(connection, None)
-        if reader is not None and connection.reading is not None:
-            connection.reading.waiting.pop(self.channel, None)
         if not self.readers:
             self.channel.replays = None
-
-    def read(self, reader: Reader) -> None:
-        """Have the next piece come for a reader, as soon as its client has taken what it was sent."""
-        if reader.asked or self.readers.get(reader.connection) is not reader:
+        reading = connection.reading
+        if reader is None or reading is None:
             return
-        if not reader.connection.has_room:
-            reading_of(reader.connection).waiting[self.channel] = reader
+        if reading.current is reader:
+            reading.current = None
+            read_on(connection)
+        else:
+            reading.waiting.pop(self.channel, None)
+
+
+class ReplayQueue:
+    """The pieces that the readers of a node wait for, sent for some milliseconds in each loop turn.
+
+    ``clock`` is in seconds. So many clients that come back at once neither stop the loop nor fill the backplane.
+    """
+
+    def __init__(self, call_soon: CallSoon, clock: Callable[[], float]) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._pieces: deque[tuple[Replays, str]] = deque()
+        self._questions = 0
+        self._is_scheduled = False
+
+    def add(self, reader: Reader) -> None:
+        """Let a reader wait for its next piece."""
+        replays = reader.channel.replays
+        assert replays is not None
+        readers = replays.waiting.get(reader.after)
+        if readers is None:
+            replays.waiting[reader.after] = [reader]
+            self._pieces.append((replays, reader.after))
+            self._schedule()
+        else:
+            readers.append(reader)
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled and self._pieces and self._questions < QUESTIONS:
+            self._is_scheduled = True
+            self._call_soon(self._work)
+
+    def _work(self) -> None:
+        self._is_scheduled = False
+        deadline = self._clock() + _TURN
+        while self._pieces and self._questions < QUESTIONS:
+            self._ask(*self._pieces.popleft())
+            if self._clock() >= deadline:
+                break
+        self._schedule()
+
+    def _ask(self, replays: Replays, after: str) -> None:
+        waiting = replays.waiting.pop(after)
+        readers = [reader for reader in waiting[:READERS_AT_ONCE] if _has_turn(reader)]
+        if len(waiting) > READERS_AT_ONCE:
+            replays.waiting[after] = waiting[READERS_AT_ONCE:]
+            self._pieces.append((replays, after))
+        if not readers:
             return
-        reader.asked = True
-        waiting = self._waiting.get(reader.after)
-        if waiting is not None:
-            waiting.append(reader)
-            return
-        self._waiting[reader.after] = [reader]
-        app = self.channel.app
-        query = HistoryQuery(app.settings.id, self.channel.name, reader.after, _MOST, PIECE)
-        app.node.peers.ask(query, partial(self._take, reader.after))
+        app = replays.channel.app
+        size = min(PIECE, app.settings.max_output_buffer // 2)
+        query = HistoryQuery(app.settings.id, replays.channel.name, after, _MOST_EVENTS, size)
+        self._questions += 1
+        app.node.peers.ask(query, partial(self._take, readers))
 
-    def _take(self, after: str, page: HistoryPage) -> None:
-        """Send a piece to the readers that wait for it; those who have read everything get what is new from now on."""
-        channel, node = self.channel, self.channel.app.node
-        readers = [
-            reader
-            for reader in self._waiting.pop(after)
-            if self.readers.get(reader.connection) is reader and reader.after == after
-        ]
-        if page.gap is not None:
-            for reader in readers:
-                self._meet(reader)
-                _send_gap(reader.connection, channel, page.gap, page.position)
-            return
-        excluding = {event.except_socket_id for event in page.events} - {None}
-        everything = b"".join([event.frame for event in page.events])
-        whole_page = [reader for reader in readers if not excluding & reader.excluded]
-        if everything and whole_page:
-            node.deliver([reader.connection for reader in whole_page], everything)
-        for reader in readers:
-            if excluding & reader.excluded:
-                own = [event.frame for event in page.events if event.except_socket_id not in reader.excluded]
-                if own:
-                    reader.connection.write(b"".join(own))
-            for observer in node.observers:
-                for event in page.events:
-                    if event.except_socket_id not in reader.excluded:
-                        observer.message_sent(reader.connection, event.frame)
-            reader.asked = False
-            reader.after = page.position
-            if page.whole:
-                self._meet(reader)
-            else:
-                node.call_soon(partial(self.read, reader))
-
-    def _meet(self, reader: Reader) -> None:
-        """Let a reader have what is new: it has all that is kept."""
-        self.channel.skip_kept(reader.connection)
-        self.end(reader.connection)
+    def _take(self, readers: list[Reader], page: HistoryPage) -> None:
+        self._questions -= 1
+        self._schedule()
+        _send_page([reader for reader in readers if _has_turn(reader)], page)
 
 
-class ReadingHistory:
-    """The histories that one connection reads."""
+def _has_turn(reader: Reader) -> bool:
+    """Tell whether a reader still waits for its piece; one whose client is slow waits for the client first."""
+    if not reader.reads:
+        return False
+    connection = reader.connection
+    if connection.has_room:
+        return True
+    reading = reading_of(connection)
+    reading.current = None
+    reading.waiting[reader.channel] = reader
+    return False
 
-    __slots__ = ("allowance", "former_ids", "waiting")
 
-    def __init__(self) -> None:
-        self.former_ids: set[str] = set()
-        """Earlier socket ids of the client."""
-        self.waiting: dict[Channel, Reader] = {}
-        """Readers whose next piece waits until the client has taken the last one."""
-        self.allowance: TokenBucket | None = None
+def _send_page(readers: list[Reader], page: HistoryPage) -> None:
+    """Send a piece to readers that wait for it; those who have read everything get what is new from now on."""
+    if not readers:
+        return
+    channel, node = readers[0].channel, readers[0].channel.app.node
+    senders = {event.except_socket_id for event in page.events} - {None}
+    everything = b"".join([event.frame for event in page.events])
+    own = {id(reader) for reader in readers if senders & reader.excluded} if senders else set()
+    if everything and len(own) < len(readers):
+        node.deliver([reader.connection for reader in readers if id(reader) not in own], everything)
+    for reader in readers:
+        connection = reader.connection
+        if id(reader) in own:
+            connection.write(
+                b"".join([event.frame for event in page.events if event.except_socket_id not in reader.excluded])
+            )
+        for observer in node.observers:
+            for event in page.events:
+                if event.except_socket_id not in reader.excluded:
+                    observer.message_sent(connection, event.frame)
+        _count(connection, len(everything))
+        reader.after = page.position
+        if page.whole:
+            _meet(reader)
+            if page.gap is not None:
+                _send_gap(connection, channel, page.gap, page.position)
+        else:
+            reading_of(connection).current = None
+            reading_of(connection).waiting[channel] = reader
+        read_on(connection)
+
+
+def _meet(reader: Reader) -> None:
+    """Let a reader have what is new: it has all that is kept."""
+    reader.channel.skip_kept(reader.connection)
+    if reader.channel.replays is not None:
+        reader.channel.replays.end(reader.connection)
 
 
 def reading_of(connection: Connection) -> ReadingHistory:
@@ -152,63 +215,65 @@ def reading_of(connection: Connection) -> ReadingHistory:
 
 
 def read_on(connection: Connection) -> None:
-    """Go on with replays that waited for a client to take its output. Called by the transport."""
-    reading = connection.reading
-    if reading is None or not reading.waiting:
-        return
-    waiting, reading.waiting = reading.waiting, {}
-    for channel, reader in waiting.items():
-        if channel.replays is not None:
-            channel.replays.read(reader)
+    """Have a connection's next piece come, if none is on its way and the client has taken what it was sent.
 
-
-def may_replay_again(connection: Connection) -> bool:
-    """Count a replay of a channel that the connection had before; False if there were too many within a minute.
-
-    A client could ask for the same history over and over with a few bytes each time.
+    Called by the transport too, when the output that waited has left.
     """
-    reading, now = reading_of(connection), connection.app.node.clock()
-    if reading.allowance is None:
-        reading.allowance = TokenBucket(REPLAYS_AGAIN, now)
-    return reading.allowance.take(REPLAYS_AGAIN, _MINUTE, now)
-
-
-def note_former_ids(connection: Connection, socket_ids: Iterable[str]) -> None:
-    """Note earlier socket ids of a client: it does not get events that were published with one of them."""
-    former = reading_of(connection).former_ids
-    for socket_id in socket_ids:
-        if len(former) < _FORMER_IDS:
-            former.add(socket_id)
-            connection.app.former_connections[socket_id] = connection
-
-
-def forget_former_ids(connection: Connection) -> None:
-    """Forget the earlier socket ids of a client that is gone."""
-    if connection.reading is None:
+    reading = connection.reading
+    if reading is None or reading.current is not None or not reading.waiting or not connection.has_room:
         return
-    connections = connection.app.former_connections
-    for socket_id in connection.reading.former_ids:
-        if connections.get(socket_id) is connection:
-            del connections[socket_id]
+    channel = next(iter(reading.waiting))
+    reading.current = reader = reading.waiting.pop(channel)
+    connection.app.node.replay_queue.add(reader)
 
 
-def begin(connection: Connection, channel: Channel, after: str, was: Iterable[str]) -> None:
+def begin(connection: Connection, channel: Channel, after: str) -> None:
     """Let a subscriber read the history after a position; it gets kept events from there until it has read all."""
+    if channel.replays is not None:
+        channel.replays.end(connection)
     if channel.replays is None:
         channel.replays = Replays(channel)
-    channel.replays.begin(Reader(connection, channel, after, was))
+    channel.replays.readers[connection] = reader = Reader(connection, channel, after)
+    reading_of(connection).waiting[channel] = reader
+    read_on(connection)
+
+
+def may_replay(connection: Connection) -> bool:
+    """Return False for a connection that has been sent too many bytes of replays within a minute.
+
+    Only a client that subscribes again and again can: it could ask for the same history with a few bytes each time.
+    """
+    allowance = None if connection.reading is None else connection.reading.allowance
+    return allowance is None or allowance.take(REPEATED, _MINUTE, connection.app.node.clock())
+
+
+def _count(connection: Connection, size: int) -> None:
+    if connection.subscription_bucket is None:  # the client has never left a channel: max_subscriptions bounds replays
+        return
+    reading, now = reading_of(connection), connection.app.node.clock()
+    if reading.allowance is None:
+        reading.allowance = TokenBucket(REPEATED, now)
+    reading.allowance.spend(size)
 
 
 def tell_gap(channel: Channel, reason: str, position: str) -> None:
     """Tell all subscribers that can resume of a gap; who reads the history reads no further."""
     channel.flush()  # what came before the gap
-    for connection in list(channel.resumable or ()):
-        if channel.replays is not None:
+    told = list(channel.resumable or ())
+    if channel.replays is not None:
+        for connection in list(channel.replays.readers):
             channel.replays.end(connection)
-        _send_gap(connection, channel, reason, position)
+    channel.app.node.deliver(told, messages.gap(channel.name, reason, position))
+    for connection in told:
+        _observe_gap(connection, channel, reason, position)
 
 
 def _send_gap(connection: Connection, channel: Channel, reason: str, position: str) -> None:
-    connection.send(messages.gap(channel.name, reason, position))
+    connection.write(messages.gap(channel.name, reason, position))
+    _observe_gap(connection, channel, reason, position)
+
+
+def _observe_gap(connection: Connection, channel: Channel, reason: str, position: str) -> None:
     for observer in channel.app.node.observers:
+        observer.message_sent(connection, messages.gap(channel.name, reason, position))
         observer.gap_told(connection, channel, reason)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies, presence_grace, resumption
+from soundpost.core import error_replies, former_ids, presence_grace, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.history import LOST_PLACE, HistoryRequest
@@ -147,7 +147,7 @@ def _confirm_again(connection: Connection, channel: Channel, request: Subscribe)
         if connection in channel.subscribers:
             channel.send_gathered()
             channel.flush()  # the snapshot has the frames that wait here: sent after it, they would seem new
-            if channel.replays is not None:
+            if channel.replays is not None and snapshot.history is not None:
                 channel.replays.end(connection)  # the client says anew where it goes on
             _confirm(request, connection, channel, snapshot)
 
@@ -167,7 +167,7 @@ def _confirm(request: Subscribe, connection: Connection, channel: Channel, snaps
         channel.resumable = set()
     channel.resumable.add(connection)
     if request.was:
-        resumption.note_former_ids(connection, request.was)
+        former_ids.note(connection, request.was)
     resumed = history.following if request.resume and history.gap is None else None
     more = messages.resumption(history.position, resumed, history.gap)
     connection.send(messages.subscription_succeeded(channel.name, data, more))
@@ -177,7 +177,7 @@ def _confirm(request: Subscribe, connection: Connection, channel: Channel, snaps
         elif resumed is not None:
             observer.subscription_resumed(connection, channel, resumed)
     if history.following:
-        resumption.begin(connection, channel, history.position, request.was)
+        resumption.begin(connection, channel, history.position)
     elif resumed is None:
         _send_cached(connection, channel, snapshot)
 
@@ -224,7 +224,7 @@ def _history_request(connection: Connection, request: Subscribe) -> HistoryReque
             type="LimitReached",
             status=400,
         )
-    if after and connection.subscription_bucket is not None and not resumption.may_replay_again(connection):
+    if (after or request.rewind) and not resumption.may_replay(connection):
         return HistoryRequest(after, limited=True)
     return HistoryRequest(after, request.rewind)
 

@@ -20,3 +20,7 @@ class TokenBucket:
             return False
         self._tokens -= 1
         return True
+
+    def spend(self, tokens: int) -> None:
+        """Take tokens for what is done already; they may become less than none."""
+        self._tokens -= tokens
