@@ -278,6 +278,8 @@ class MemoryRegistry:
             rule = entry.history_rules.of(name)
             if rule is not None:
                 frame, is_kept = self.history.add(app_id, rule, event).frame, True
+        elif not event.ephemeral and entry.history_rules.of(name) is not None:
+            self.history.note_unkept(app_id, name)
         if event.keep:
             entry.cache.put(name, frame, ttl=entry.app.cache_ttl, max_channels=entry.app.max_cached_channels)
         channel = entry.channels.get(name)

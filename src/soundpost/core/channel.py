@@ -135,7 +135,7 @@ class Channel:
 
     def flush(self) -> None:
         """Send all queued frames, joined, with one write per subscriber."""
-        for connection in self.replays.readers if self.replays is not None else ():
+        for connection in self.replays.readers if self.replays is not None and self._kept else ():
             self.skip_kept(connection)
         pending, self._pending = self._pending, None
         partial, self._partial = self._partial, None

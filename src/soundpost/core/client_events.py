@@ -51,7 +51,8 @@ def relay(connection: Connection, message: ClientMessage) -> None:
         )
     _check_rate(connection)
     frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
-    app.node.peers.publish(settings.id, OutgoingEvent(channel.name, frame, connection.socket_id, keep=False))
+    outgoing = OutgoingEvent(channel.name, frame, connection.socket_id, keep=False, ephemeral=True)
+    app.node.peers.publish(settings.id, outgoing)
     for observer in app.node.observers:
         observer.client_event(connection, channel, message.event, data)
 

@@ -79,6 +79,8 @@ class HistoryRules:
 
     def of(self, channel: str) -> HistorySettings | None:
         """Return the settings of a channel's history; None if the channel keeps none."""
+        if not self._rules:
+            return None
         try:
             return self._known[channel]
         except KeyError:
@@ -91,5 +93,12 @@ class HistoryRules:
 
 
 def _matcher(patterns: Iterable[str]) -> Callable[[str], object]:
-    alternatives = "|".join(re.escape(pattern).replace(r"\*", ".*") for pattern in patterns)
-    return re.compile(alternatives, re.DOTALL).fullmatch
+    return re.compile("|".join(map(_expression, patterns)), re.DOTALL).fullmatch
+
+
+def _expression(pattern: str) -> str:
+    """Return the regular expression of a pattern. Each part is found once: its time is no power of the name's length."""
+    first, *parts = [re.escape(part) for part in pattern.split("*")]
+    if not parts:
+        return first
+    return first + "".join(f"(?>.*?{part})" for part in parts[:-1]) + f".*{parts[-1]}"

@@ -22,7 +22,7 @@ def publish(
 
     A cache channel keeps it, and so does the channel's history unless the event is ``ephemeral``.
     """
-    outgoing = _outgoing(channel, event, data, except_socket_id)
+    outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral)
     if app.history_rules and not ephemeral and app.history_rules.of(channel) is not None:
         outgoing = replace(outgoing, id=_new_id())
     app.node.peers.publish(app.settings.id, outgoing)
@@ -43,7 +43,7 @@ def publish_once(
     rules = app.history_rules
     outgoing = []
     for index, (channel, event, data, except_socket_id, ephemeral) in enumerate(events):
-        made = _outgoing(channel, event, data, except_socket_id)
+        made = _outgoing(channel, event, data, except_socket_id, ephemeral)
         if rules and not ephemeral and rules.of(channel) is not None:
             made = replace(made, id=_id_of(key, index))
         outgoing.append(made)
@@ -66,9 +66,9 @@ def _tell_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
             observer.event_published(app, event)
 
 
-def _outgoing(channel: str, event: str, data: str, except_socket_id: str | None) -> OutgoingEvent:
+def _outgoing(channel: str, event: str, data: str, except_socket_id: str | None, ephemeral: bool) -> OutgoingEvent:
     frame = messages.event(event, channel, data)
-    return OutgoingEvent(channel, frame, except_socket_id, channel_names.kind_of(channel).is_cache)
+    return OutgoingEvent(channel, frame, except_socket_id, channel_names.kind_of(channel).is_cache, None, ephemeral)
 
 
 def _new_id() -> str:

@@ -220,7 +220,13 @@ def read_on(connection: Connection) -> None:
     Called by the transport too, when the output that waited has left.
     """
     reading = connection.reading
-    if reading is None or reading.current is not None or not reading.waiting or not connection.has_room:
+    if reading is None or reading.current is not None:
+        return
+    if not reading.waiting:
+        if reading.allowance is None:
+            connection.reading = None
+        return
+    if not connection.has_room:
         return
     channel = next(iter(reading.waiting))
     reading.current = reader = reading.waiting.pop(channel)

@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
 
-import msgspec
 import pytest
 
-from conformance.protocol.stage import APP, Client, Message, Stage
-from soundpost.core.app_settings import AppSettings, HistorySettings
-
-SUCCEEDED: Final = "pusher_internal:subscription_succeeded"
-RULES: Final = (
-    HistorySettings(channels=("news", "private-*", "presence-*", "cache-kept"), events=5),
-    HistorySettings(channels=("long",), events=10_000, rewind=20),
-)
-
-
-def app(**options: Any) -> AppSettings:
-    return msgspec.structs.replace(APP, history=RULES, **options)
+from conformance.protocol.resuming import SUCCEEDED, app, connect, publish, subscribe
+from conformance.protocol.stage import Stage
 
 
 @pytest.fixture
 def stage() -> Stage:
     return Stage(app())
-
-
-def subscribe(client: Client, channel: str, **fields: Any) -> list[Message]:
-    """Subscribe, and return all answers."""
-    client.say("pusher:subscribe", {"channel": channel, "auth": client.auth(channel), **fields})
-    return client.read()
-
-
-def connect(stage: Stage) -> Client:
-    client = stage.open()
-    client.read()
-    return client
-
-
-def publish(stage: Stage, channel: str, *names: str, **options: Any) -> None:
-    for name in names:
-        stage.publish(channel, name, "{}", **options)
 
 
 def test_stock_clients_see_the_position_of_an_event_and_nothing_else(stage: Stage) -> None:
