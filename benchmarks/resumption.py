@@ -73,6 +73,7 @@ class Runner:
         found: list[Any] = [*row.wrong]
         if row.wrong:
             found += [*account.total.notes, *account.complaints[:5]]
+            found += [] if row.may_be_lost else account.total.remarks
         for sentence in found:
             print(f"{row.title}: {sentence}", file=sys.stderr, flush=True)
 

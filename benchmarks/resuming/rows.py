@@ -79,7 +79,7 @@ class Row(msgspec.Struct):
         """The row for the file of results."""
         account = msgspec.to_builtins(self.account)
         away, waits = account.pop("away"), account.pop("waits")
-        found = {name: figure for name, figure in account.pop("total").items() if name != "notes"}
+        found = {name: figure for name, figure in account.pop("total").items() if name not in ("notes", "remarks")}
         if away:
             found |= {"back_median_s": round(statistics.median(away), 3), "back_most_s": round(away[-1], 3)}
         if waits:

@@ -39,7 +39,7 @@ def tried(fault: Fault) -> Account:
     assert account.complaints == []
     assert total.deliveries > 100
     if not fault.may_be_lost:
-        assert (total.false_gaps, account.unanswered) == (0, 0), (total.notes, account.refusals)
+        assert (total.false_gaps, account.unanswered) == (0, 0), (total.remarks, account.refusals)
     return account
 
 

@@ -62,7 +62,7 @@ class Scene:
 
 def figures(verdict: Verdict) -> dict[str, int]:
     """All that are not 0, but for the deliveries."""
-    names = [name for name in verdict.__struct_fields__ if name not in ("notes", "deliveries")]
+    names = [name for name in verdict.__struct_fields__ if name not in ("notes", "remarks", "deliveries")]
     return {name: getattr(verdict, name) for name in names if getattr(verdict, name)}
 
 

@@ -58,6 +58,7 @@ class _Reading:
         """Events that were handed on, with the generation in which they were."""
         self._numbers: dict[tuple[str, int], int] = {}
         self._found = Verdict()
+        self._who = f"{story.client} on {story.channel}"
 
     def verdict(self) -> Verdict:
         for index, entry in enumerate(self._story.entries):
@@ -113,7 +114,7 @@ class _Reading:
         if (not missing or is_kept) and not vanished:
             self._found.false_gaps += 1
             what = f"all that is missing is kept: {', '.join(missing[:5])}" if missing else "nothing is missing"
-            self._note(f"a gap ({entry.reason}) at {entry.position}, and {what}")
+            self._found.remark(f"{self._who}: a gap ({entry.reason}) at {entry.position}, and {what}")
         if end < self._next:
             self._found.out_of_order += 1
             self._note(f"a gap ({entry.reason}) leads back to {entry.position}")
@@ -175,7 +176,7 @@ class _Reading:
 
     def _follow(self, publication: Publication) -> None:
         """A publisher's events keep its order, as long as one host takes them and none is sent again."""
-        if publication.attempts > 1 or publication.answered is None:
+        if publication.attempts > 1 or publication.answered is None or publication.host < 0:
             return
         key = publication.publisher, publication.host
         last = self._numbers.setdefault(key, publication.number)
@@ -277,4 +278,4 @@ class _Reading:
         self._note(sentence)
 
     def _note(self, sentence: str) -> None:
-        self._found.note(f"{self._story.client} on {self._story.channel}: {sentence}")
+        self._found.note(f"{self._who}: {sentence}")

@@ -50,7 +50,9 @@ class Publisher:
         mixture: Mixture = Mixture(),  # noqa: B008 - frozen
         app: AppSettings = DEFAULT_APP,
         seed: str = "",
+        home: int | None = None,
     ) -> None:
+        """``home``: number of a port to which it returns for each event, behind which are all hosts in turn."""
         self.publications: list[Publication] = []
         self.refused: list[str] = []
         """Why requests were not answered with 200, whether they were sent again or not."""
@@ -64,7 +66,8 @@ class Publisher:
         self._app = app
         self._random = random.Random(f"{seed}{name}")
         self._number = 0
-        self._host = self._random.randrange(len(ports))
+        self._home = home
+        self._host = self._random.randrange(len(ports)) if home is None else home
         self._connection: RawSocket | None = None
 
     def run(self, over: threading.Event) -> None:
@@ -145,10 +148,14 @@ class Publisher:
         """Send until it is answered: by another host after each failure, with the same key."""
         header = f"Idempotency-Key: {uuid.UUID(int=self._random.getrandbits(128))}"
         deadline = time.monotonic() + PATIENCE
+        if self._home not in (None, self._host):
+            self.close()
+            self._host = self._home
         for attempt in range(1, 1_000):
             refusal = self._attempt(path, body, header)
             for publication in new:
-                publication.attempts, publication.host = attempt, self._host
+                publication.attempts = attempt
+                publication.host = -1 if self._host == self._home else self._host
                 if not refusal:
                     publication.answered = time.monotonic()
             if not refusal:

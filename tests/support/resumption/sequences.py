@@ -49,6 +49,7 @@ def sequence(seed: int, kinds: tuple[str, ...] = tuple(_OF_STAGES)) -> Fault:
 
     def happen(trial: Trial) -> None:
         for each, pause in zip(chosen, pauses, strict=True):
+            trial.exclude_some()
             each(trial)
             trial.load_for(pause)
 

@@ -23,7 +23,7 @@ class Publication(msgspec.Struct, array_like=True):
     event: str
     sent: float
     host: int = 0
-    """Number of the host that answered, or was asked last."""
+    """Number of the host that answered, or was asked last; -1 if that is any of them."""
     answered: float | None = None
     """When it was acknowledged; None if it never was."""
     attempts: int = 1

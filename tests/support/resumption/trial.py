@@ -121,9 +121,9 @@ class Trial:
         self.probe.do("start", stage.client_ports[0])
         rate = size.rate / size.publishers
         publishers = [
-            Publisher(f"p{number}", answered if number == 0 else stage.ports, CHANNELS, rate, seed=size.seed)
-            for number in range(size.publishers)
+            Publisher(f"p{number}", stage.ports, CHANNELS, rate, seed=size.seed) for number in range(1, size.publishers)
         ]
+        publishers.append(Publisher("p0", answered, CHANNELS, rate, seed=size.seed, home=0))
         self.publishing = stack.enter_context(Publishing(publishers))
         self.last = Publisher("last", stage.ports, CHANNELS, 1, mixture=Mixture(0, 0, 0, 0, 0))
         self.exclude_some()

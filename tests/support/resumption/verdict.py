@@ -12,7 +12,7 @@ MOST_NOTES: Final = 12
 
 
 class Verdict(msgspec.Struct):
-    """Figures of one story, or of many added up. ``notes`` tell of what was found, in words."""
+    """Figures of one story, or of many added up. ``notes`` tell of what is wrong, in words."""
 
     deliveries: int = 0
     """Events that handlers were given."""
@@ -32,6 +32,8 @@ class Verdict(msgspec.Struct):
     faults: int = 0
     """Whatever else is wrong."""
     notes: list[str] = []
+    remarks: list[str] = []
+    """Sentences about gaps where nothing is missing, which may be right after a loss."""
 
     @property
     def right(self) -> bool:
@@ -41,14 +43,18 @@ class Verdict(msgspec.Struct):
     def add(self, other: Verdict) -> None:
         """Add figures."""
         for name in self.__struct_fields__:
-            if name != "notes":
-                setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.notes = [*self.notes, *other.notes][:MOST_NOTES]
+            both = getattr(self, name) + getattr(other, name)
+            setattr(self, name, both[:MOST_NOTES] if isinstance(both, list) else both)
 
     def note(self, sentence: str) -> None:
-        """Keep a sentence."""
+        """Keep a sentence about what is wrong."""
         if len(self.notes) < MOST_NOTES:
             self.notes.append(sentence)
+
+    def remark(self, sentence: str) -> None:
+        """Keep a sentence about what may be wrong."""
+        if len(self.remarks) < MOST_NOTES:
+            self.remarks.append(sentence)
 
 
 def add_up(verdicts: Iterable[Verdict]) -> Verdict:
