@@ -85,6 +85,14 @@ def pages_reloaded(trial: Trial) -> None:
         trial.load_for(1)
 
 
+def chromium_reloaded(trial: Trial) -> None:
+    """Reload pages in Chromium in the middle of what they are given."""
+    trial.open_pages(2)
+    for _ in range(4):
+        trial.load_for(1)
+        trial.reload()
+
+
 def channels_left(trial: Trial) -> None:
     """Let clients unsubscribe from a channel and subscribe again, at once and after a while."""
     for pause in (0.0, 0.5):
@@ -256,6 +264,7 @@ FAULTS: dict[str, Fault] = {
     "clients-frozen": Fault("clients stopped for 8 s (SIGSTOP)", _one, clients_frozen),
     "clients-slow": Fault("clients closed for slowness", _one, clients_slow),
     "pages-reloaded": Fault("pages reloaded, with positions in them", _one, pages_reloaded),
+    "chromium-reloaded": Fault("pages reloaded in Chromium", _one, chromium_reloaded),
     "channels-left": Fault("channels left and joined again", _one, channels_left),
     "answers-lost": Fault("a publisher's answers lost, one process", _one, answers_lost),
     "process-restarted": Fault("restart, one process", _one, process_restarted),

@@ -23,8 +23,8 @@ class Truth:
         self.order = order
         self.kept = frozenset(kept)
         self.published = {each.event: each for each in publications}
-        kept = (each for each in self.published.values() if each.answered is not None and not each.is_ephemeral)
-        self.vanished = sorted((each for each in kept if each.event not in order.slots_of), key=lambda each: each.sent)
+        due = (each for each in self.published.values() if each.answered is not None and not each.is_ephemeral)
+        self.vanished = sorted((each for each in due if each.event not in order.slots_of), key=lambda each: each.sent)
         """Acknowledged, to be kept, and never seen at any position."""
         self._times = sorted(
             (each.sent, slot) for each in self.published.values() for slot in order.slots_of.get(each.event, ())

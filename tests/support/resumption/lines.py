@@ -59,6 +59,14 @@ class Told:
         os.kill(self.process.pid, signal.SIGCONT)
 
 
+def wait_for_none(count: Callable[[], int], seconds: float) -> int:
+    """Wait until nothing is left, at most so long, in a program without a loop; how much is."""
+    deadline = time.monotonic() + seconds
+    while (left := count()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return left
+
+
 async def none_left(count: Callable[[], int], seconds: float) -> int:
     """Wait until nothing is left, at most so long; how much is."""
     deadline = time.monotonic() + seconds

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import msgspec
 
 from support.node_process import NodeProcess
 from support.raw_socket import DEFAULT_APP
+from support.resumption.lines import wait_for_none
 from support.resumption.stories import Told, written
 
 
@@ -45,9 +45,9 @@ class NodeCrowd:
     def do(self, command: str, *arguments: Any) -> Any:
         """The answer to a command of a crowd."""
         if command == "settle":
-            return _wait(lambda: int(self._node.run("away")), arguments[0])
+            return wait_for_none(lambda: int(self._node.run("away")), arguments[0])
         if command == "reach":
-            return _wait(lambda: int(self._node.run("behind", arguments[0])), arguments[1])
+            return wait_for_none(lambda: int(self._node.run("behind", arguments[0])), arguments[1])
         if command == "tell":
             return written(msgspec.convert(self._node.run("tell"), Told))
         return self._node.run(command, *arguments)
@@ -59,10 +59,3 @@ class NodeCrowd:
     def thaw(self) -> None:
         """Let it go on."""
         os.kill(self._node.pid, signal.SIGCONT)
-
-
-def _wait(missing: Callable[[], int], seconds: float) -> int:
-    deadline = time.monotonic() + seconds
-    while (count := missing()) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    return count

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final, Self
 import msgspec
 
 from support.harness import until
+from support.resumption.chromium import ChromiumPages
 from support.resumption.history import judged_history, truths
 from support.resumption.judge import judged
 from support.resumption.lines import Told as Lines
@@ -34,6 +34,7 @@ from support.resumption.stages import (
 from support.resumption.stories import Kept, Publication, Story, Told, read
 from support.resumption.verdict import Verdict
 
+Crowd = Lines | NodeCrowd | ChromiumPages
 CHANNELS: Final = (*ORDERS, SHORT, BRIEF, ROOM, BOARD)
 BACK_SECONDS: Final = 40.0
 """In which all clients must be subscribed again, and have the last events."""
@@ -105,7 +106,7 @@ class Trial:
         self.steady = stack.enter_context(Lines("support.resumption.crowd"))
         self.afflicted = stack.enter_context(Lines("support.resumption.crowd"))
         self.slow = stack.enter_context(Lines("support.resumption.crowd"))
-        self.crowds: list[Lines | NodeCrowd] = [self.steady, self.afflicted, self.slow]
+        self.crowds: list[Crowd] = [self.steady, self.afflicted, self.slow]
         self.probe = stack.enter_context(Lines("support.resumption.probe"))
         proxied = [self.proxy.do("listen", stage.client_ports)]
         some = channels_in_turn
@@ -115,7 +116,7 @@ class Trial:
         self._connect(self.afflicted, "stock-afflicted", some(size.stock), proxied, resumes=False)
         self._connect(self.slow, "slow", [[LARGE, ORDERS[0]]] * size.slow, stage.client_ports, receive_buffer=8_192)
         answered = [self.answers.do("listen", stage.ports), *stage.ports]
-        self.pages: list[Lines | NodeCrowd] = [self.afflicted]
+        self.pages: list[Crowd] = [self.afflicted]
         if size.libraries:
             self._start_libraries(stack, proxied[0])
         self.probe.do("start", stage.client_ports[0])
@@ -153,6 +154,14 @@ class Trial:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.__exit__(kind, error, at)
 
+    def open_pages(self, count: int) -> None:
+        """Open so many pages in Chromium, which are reloaded with the others."""
+        asker = Publisher("asker", self.stage.ports, CHANNELS, 1)
+        pages = ChromiumPages([list(ORDERS[:4])] * count, self.stage.client_ports[0], lambda: self.positions(asker))
+        self._stack.enter_context(pages)
+        self.crowds.append(pages)
+        self.pages.append(pages)
+
     def load_for(self, seconds: float) -> None:
         """Let events be published."""
         time.sleep(seconds)
@@ -179,13 +188,13 @@ class Trial:
         for crowd in self.crowds:
             crowd.do("settle", BACK_SECONDS)
 
-    def positions(self) -> dict[str, str]:
+    def positions(self, asker: Publisher | None = None) -> dict[str, str]:
         """The newest position of each channel, as an application reads it to render a page."""
         found: dict[str, str] = {}
 
         def asked() -> bool:
             for channel in CHANNELS:
-                answer = self._ask(f"/channels/{channel}", info="position")
+                answer = _answer(asker or self.last, f"/channels/{channel}", info="position")
                 if answer is None:
                     return False
                 found[channel] = answer["position"]
@@ -215,7 +224,7 @@ class Trial:
         after = ""
         while True:
             query = {"after": after} if after else {}
-            answer = self._ask(f"/channels/{channel}/history", limit=str(PAGE), order="oldest", **query)
+            answer = _answer(self.last, f"/channels/{channel}/history", limit=str(PAGE), order="oldest", **query)
             if answer is None:
                 return None
             events += [(each["position"], each["data"].partition(" ")[0]) for each in answer["events"]]
@@ -223,13 +232,14 @@ class Trial:
                 return Kept(channel, events, KEPT[channel])
             after = answer["position"]
 
-    def _ask(self, path: str, **query: str) -> dict[str, Any] | None:
-        try:
-            answer = self.last.ask(path, **query)
-        except (OSError, EOFError):
-            self.last.close()
-            return None
-        return json.loads(answer.body) if answer.status == 200 else None
+
+def _answer(asker: Publisher, path: str, **query: str) -> dict[str, Any] | None:
+    try:
+        answer = asker.ask(path, **query)
+    except (OSError, EOFError):
+        asker.close()
+        return None
+    return answer.json() if answer.status == 200 else None
 
 
 def _account(
