@@ -26,8 +26,6 @@ from support.resumption.stories import Entry, Story, Told, written
 
 _MODULES: Final = Path(__file__).parents[2] / "clients" / "node_modules"
 PUSHER_JS: Final = _MODULES / "pusher-js" / "dist" / "web" / "pusher.min.js"
-    Path(__file__).parents[2] / "clients" / "node_modules" / "pusher-js" / "dist" / "web" / "pusher.min.js"
-)
 MODULE: Final = Path(soundpost.__file__).parent / "broadcasting/browser/static/vendor/soundpost-resume.min.js"
 PAGE: Final = """\
 <!doctype html><title>events</title>
