@@ -261,6 +261,7 @@ FAULTS: dict[str, Fault] = {
     "nothing": Fault("nothing", _one, nothing),
     "clients-cut": Fault("clients cut off in the middle of a message", _one, clients_cut),
     "clients-unreachable": Fault("clients unreachable for 4 s", _one, clients_unreachable),
+    "little-memory": Fault("clients unreachable, and little memory", stages.with_little_memory, clients_unreachable),
     "clients-frozen": Fault("clients stopped for 8 s (SIGSTOP)", _one, clients_frozen),
     "clients-slow": Fault("clients closed for slowness", _one, clients_slow),
     "pages-reloaded": Fault("pages reloaded, with positions in them", _one, pages_reloaded),

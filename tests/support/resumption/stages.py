@@ -34,6 +34,9 @@ LARGE: Final = "private-large"
 """Its history is many times larger than :data:`OUTPUT_BUFFER`."""
 KEPT: Final = {**dict.fromkeys((*ORDERS, ROOM, BOARD, LARGE), 20_000), SHORT: 20, BRIEF: 0}
 """How many events are kept of each channel; 0: it depends on their age."""
+MEMORY: Final = 100_000_000
+LITTLE: Final = 150_000
+"""Bytes of histories: far more than a trial needs, and what is soon full."""
 SERVER: Final = """\
 host = "127.0.0.1"
 shutdown_timeout = 2
@@ -54,6 +57,7 @@ activity_timeout = {activity}
 ping_interval = {activity}
 max_output_buffer = {buffer}
 max_presence_members = 1000
+max_history_size = {memory}
 
 [[apps.history]]
 channels = ["private-orders-*", "presence-room", "cache-board", "private-large"]
@@ -85,6 +89,8 @@ class Stage:
     def __init__(self, stack: ExitStack) -> None:
         self.hosts: list[Operated] = []
         self.client_ports: list[int] = []
+        self.memory = MEMORY
+        self.kept = KEPT
         self._stack = stack
 
     @property
@@ -98,7 +104,12 @@ class Stage:
         server = SERVER.format(drain=drain, workers=workers)
         host.write(
             CONFIGURATION.format(
-                port=host.port, server=server, scaling=scaling, activity=ACTIVITY_TIMEOUT, buffer=OUTPUT_BUFFER
+                port=host.port,
+                server=server,
+                scaling=scaling,
+                activity=ACTIVITY_TIMEOUT,
+                buffer=OUTPUT_BUFFER,
+                memory=self.memory,
             )
         )
         host.start()
@@ -132,6 +143,14 @@ def _is_complaint(line: str) -> bool:
 def one_process(stack: ExitStack) -> Stage:
     """A server of one process."""
     stage = Stage(stack)
+    stage.client_ports = [stage.add().port]
+    return stage
+
+
+def with_little_memory(stack: ExitStack) -> Stage:
+    """A server of one process whose histories are bounded by their bytes."""
+    stage = Stage(stack)
+    stage.memory, stage.kept = LITTLE, dict.fromkeys(KEPT, 0)
     stage.client_ports = [stage.add().port]
     return stage
 

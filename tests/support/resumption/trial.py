@@ -23,7 +23,6 @@ from support.resumption.stages import (
     ACTIVITY_TIMEOUT,
     BOARD,
     BRIEF,
-    KEPT,
     LARGE,
     ORDERS,
     ROOM,
@@ -229,7 +228,7 @@ class Trial:
                 return None
             events += [(each["position"], each["data"].partition(" ")[0]) for each in answer["events"]]
             if not answer["events"]:
-                return Kept(channel, events, KEPT[channel])
+                return Kept(channel, events, self.stage.kept[channel])
             after = answer["position"]
 
 
