@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import pytest
 from flask import Flask, render_template_string
@@ -14,7 +15,8 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.settings import settings_from
 from soundpost.flask import Soundpost
 from support.browser import Browser
-from support.harness import RunningServer
+from support.harness import DEFAULT_APP, RunningServer
+from support.scripted_server import running_scripted_server
 
 PAGE = """
 <title>page</title><p id="state"></p>
@@ -38,16 +40,24 @@ TAGS = {
 }
 
 
+SUBSCRIBING: Final = """
+<link rel="icon" href="data:,">
+{{ soundpost(libraries=True, positions={"news": "g7Qx.7"}) }}
+<script>Soundpost.connect(%s).channel('news');</script>
+"""
+
+
 @contextmanager
-def running_site(server: RunningServer, *, key: str = "") -> Iterator[str]:
+def running_site(port: int, *, key: str = "", **pages: str) -> Iterator[str]:
+    """Serve the pages above, and ``pages`` by their names."""
     app = Flask("page")
-    known = server.app()
-    settings = {"app_id": known.id, "key": key or known.key, "secret": known.secret, "port": server.port}
+    known = DEFAULT_APP
+    settings = {"app_id": known.id, "key": key or known.key, "secret": known.secret, "port": port}
     Soundpost(app, broadcaster=Broadcaster(settings_from(settings)))
 
     @app.get("/<tags>")
     def page(tags: str) -> str:
-        return render_template_string(PAGE.format(tags=TAGS[tags]))
+        return render_template_string(pages[tags] if tags in pages else PAGE.format(tags=TAGS[tags]))
 
     site = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=site.serve_forever)
@@ -83,15 +93,56 @@ def running_site(server: RunningServer, *, key: str = "") -> Iterator[str]:
 )
 def test_a_page_without_a_bundler(server: RunningServer, browser: Browser, tags: str, shown: str) -> None:
     browser.reset()
-    with running_site(server) as url:
+    with running_site(server.port) as url:
         browser.open(f"{url}/{tags}").shows("#state", shown)
         assert browser.complaints() == []
         browser.reset()
 
 
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ("", ',"resume":"g7Qx.7"'),
+        ("{ resume: false }", ""),
+        ("{ resume: { rewind: { news: 5 } } }", ',"resume":"g7Qx.7"'),
+        ("{ resume: { positions: { news: 'g7Qx.9' } } }", ',"resume":"g7Qx.9"'),
+    ],
+)
+def test_connect_resumes_unless_it_is_told_not_to(browser: Browser, options: str, more: str) -> None:
+    browser.reset()
+    with running_scripted_server() as server, running_site(server.port, page=SUBSCRIBING % options) as url:
+        browser.open(f"{url}/page")
+        subscribe = f'{{"event":"pusher:subscribe","data":{{"auth":"","channel":"news"{more}}}}}'
+        assert server.accept().received() == subscribe
+        assert browser.complaints() == []
+        browser.reset()
+
+
+def test_connect_names_the_module_that_options_are_for(server: RunningServer, browser: Browser) -> None:
+    browser.reset()
+    page = """
+        <p id="state"></p>{{ soundpost() }}
+        <script src="/broadcasting/pusher.min.js"></script><script src="/broadcasting/echo.iife.js"></script>
+        <script>
+            const show = (text) => { document.getElementById('state').textContent = text; };
+            try { Soundpost.connect({ resume: { persist: true } }); } catch (error) { show(error.message); }
+            Soundpost.connect().connector.onConnectionChange((state) => { document.title = state; });
+        </script>
+    """
+    with running_site(server.port, page=page) as url:
+        opened = browser.open(f"{url}/page")
+        opened.shows(
+            "#state",
+            'soundpost-resume is not loaded: add a script tag with src="…/soundpost-resume.min.js" before the script '
+            "that calls Soundpost.connect(), or let the tag that prints the options print this too: libraries=True",
+        )
+        opened.shows("title", "connected")  # without the module a page connects as before
+        browser.reset()
+
+
 def test_a_page_that_the_server_does_not_take_says_why(server: RunningServer, browser: Browser) -> None:
     browser.reset()
-    with running_site(server, key="another-key") as url:
+    with running_site(server.port, key="another-key") as url:
         page = browser.open(f"{url}/all")
         page.shows("#state", "disconnected")
         assert browser.complaints() == [
@@ -105,7 +156,7 @@ def test_a_page_that_the_server_does_not_take_says_why(server: RunningServer, br
 
 def test_a_page_that_the_server_sends_away_says_so_once(server: RunningServer, browser: Browser) -> None:
     browser.reset()
-    with running_site(server) as url:
+    with running_site(server.port) as url:
         page = browser.open(f"{url}/all")
         page.shows("#state", "connected")
         page.evaluate("Echo.connector.pusher.send_event('pusher:signin', {auth: 'wrong', user_data: '{\"id\":\"1\"}'})")

@@ -74,6 +74,10 @@ class Page:
         file.parent.mkdir(parents=True, exist_ok=True)
         self._run("screenshot", str(file), width, height)
 
+    def reload(self) -> None:
+        """Load the page again, as its user would."""
+        self._run("reload")
+
     def close(self) -> None:
         """Close the tab."""
         self._run("close")

@@ -53,6 +53,9 @@ await serve({
     watch(page);
     await page.goto(url);
   },
+  async reload(name) {
+    await pages.get(name).reload();
+  },
   async close(name) {
     await pages.get(name).close();
     pages.delete(name);
