@@ -104,6 +104,11 @@ class NodeProcess:
         with self._news:
             return any(_fits(found, wanted) for found in self._reports)
 
+    def reports(self) -> list[Report]:
+        """All reports that no test has asked for yet."""
+        with self._news:
+            return list(self._reports)
+
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
