@@ -234,7 +234,7 @@ def test_hosts_that_share_redis_keep_no_history_yet(directory: Directory) -> Non
 
 async def test_the_embedded_server_keeps_to_its_bound_of_memory() -> None:
     history = [{"channels": ["news"]}]
-    server = App(apps=[{**APP_OF_PYTHON, "history": history}], server={"max_history_size": 500})
+    server = App(apps=[{**APP_OF_PYTHON, "history": history}], server={"max_history_size": 1_500})
     runtime = server.start()
     app = runtime.node.by_id["1"]
     for _ in range(5):

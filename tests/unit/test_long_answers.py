@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from conformance.protocol.stage import APP, Stage
 from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.slices import SLICE
-from soundpost.core.peers import ChannelsQuery
+from soundpost.core.app_settings import HistorySettings
+from soundpost.core.peers import ChannelsQuery, HistoryChannelsQuery
+from soundpost.server.api.history import delete_history
+from soundpost.server.api.requests import Request
 
 CHANNELS = 4 * SLICE + 1
 
@@ -79,6 +83,31 @@ def test_a_channel_that_is_left_meanwhile_is_not_listed(stage: Stage, loop: Loop
 
     (answer,) = answers
     assert len(json.loads(answer)) == SLICE
+
+
+def test_histories_are_deleted_by_a_pattern_over_several_turns(loop: Loop) -> None:
+    app = msgspec.structs.replace(APP, history=(HistorySettings(channels=("*",)),))
+    peers = SingleNode(MemoryRegistry([app], call_soon=loop.waiting.append))
+    stage = Stage(app, peers=peers)
+    stage.node.call_soon = loop.waiting.append
+    for number in range(CHANNELS):
+        stage.publish(f"a-{number}")
+    stage.publish("b")
+    request = Request(b"DELETE", b"/apps/1/channels/a-*/history", "1.1", [], b"", True)
+
+    pending = delete_history(request, stage.app, {}, "a-*")
+    turns = 0
+    while pending.response is None:
+        turns += 1
+        loop.turn()
+
+    assert turns > 2 * CHANNELS // SLICE
+    assert json.loads(pending.response.body) == {"channels": CHANNELS}
+    left: list[bytes] = []
+    peers.ask(HistoryChannelsQuery("1"), left.append)
+    while not left:
+        loop.turn()
+    assert json.loads(left[0]) == {"b": {}}
 
 
 def test_few_channels_are_listed_at_once(loop: Loop) -> None:

@@ -115,6 +115,15 @@ class HistoryStore:
             self._drop(app, channel, len(channel.events), "deleted")
         return self.head
 
+    def channels_of(self, app_id: str) -> list[str]:
+        """Return the names of an app's remembered channels, with events or without."""
+        return list(self._app(app_id).channels)
+
+    def has_events(self, app_id: str, name: str) -> bool:
+        """Tell whether a channel has kept events."""
+        channel = self._app(app_id).channels.get(name)
+        return channel is not None and bool(channel.events)
+
     # Limits
 
     def _drop(self, app: AppHistory, channel: ChannelHistory, number: int, reason: GapReason) -> None:

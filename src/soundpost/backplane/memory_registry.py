@@ -35,6 +35,7 @@ from soundpost.core.peers import (
     ChannelSnapshot,
     ChannelsQuery,
     ConnectionsQuery,
+    HistoryChannelsQuery,
     HistoryDeletion,
     HistoryQuery,
     OutgoingEvent,
@@ -332,6 +333,8 @@ class MemoryRegistry:
         """Answer a query about all nodes; the query's class says what the answer is."""
         if isinstance(query, ChannelsQuery):
             self._answer_channels(query, then)
+        elif isinstance(query, HistoryChannelsQuery):
+            json_in_slices(self.history.channels_of(query.app_id), self._kept_of(query.app_id), then, self._call_soon)
         else:
             then(self._answer(query))
 
@@ -343,6 +346,12 @@ class MemoryRegistry:
             then(json_members({name: self._attributes(entry, name, query.attributes) for name in occupied}))
 
         json_in_slices(list(entry.channels), make, then, self._call_soon)
+
+    def _kept_of(self, app_id: str) -> Callable[[Sequence[str], Callable[[bytes], None]], None]:
+        def make(names: Sequence[str], then: Callable[[bytes], None]) -> None:
+            then(json_members({name: {} for name in names if self.history.has_events(app_id, name)}))
+
+        return make
 
     def _answer(self, query: ChannelQuery | UsersQuery | ConnectionsQuery | HistoryQuery | HistoryDeletion) -> Any:
         entry = self._apps[query.app_id]

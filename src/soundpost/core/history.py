@@ -71,7 +71,7 @@ class HistoryRules:
     """The settings of an app's histories by channel name; names that were asked for are remembered."""
 
     def __init__(self, settings: Iterable[HistorySettings]) -> None:
-        self._rules = [(_matcher(rule.channels), rule) for rule in settings]
+        self._rules = [(channel_matcher(rule.channels), rule) for rule in settings]
         self._known: dict[str, HistorySettings | None] = {}
 
     def __bool__(self) -> bool:
@@ -92,7 +92,8 @@ class HistoryRules:
         return rule
 
 
-def _matcher(patterns: Iterable[str]) -> Callable[[str], object]:
+def channel_matcher(patterns: Iterable[str]) -> Callable[[str], object]:
+    """Return a function that tells whether a channel name matches one of the patterns."""
     return re.compile("|".join(map(_expression, patterns)), re.DOTALL).fullmatch
 
 

@@ -111,6 +111,15 @@ class HistoryQuery(Struct, frozen=True, tag="history"):
     newest_first: bool = False
 
 
+class HistoryChannelsQuery(Struct, frozen=True, tag="history_channels"):
+    """Query for the channels of an app that have kept events. Answer: JSON object with the names as keys, as bytes.
+
+    The answer is built over several loop turns, as there may be very many channels.
+    """
+
+    app_id: str
+
+
 class HistoryDeletion(Struct, frozen=True, tag="delete_history"):
     """Order to forget the kept events of a channel. Answer: the position behind the last of them.
 
@@ -121,7 +130,9 @@ class HistoryDeletion(Struct, frozen=True, tag="delete_history"):
     channel: str
 
 
-Query = ChannelsQuery | ChannelQuery | UsersQuery | ConnectionsQuery | HistoryQuery | HistoryDeletion
+Query = (
+    ChannelsQuery | ChannelQuery | UsersQuery | ConnectionsQuery | HistoryQuery | HistoryChannelsQuery | HistoryDeletion
+)
 
 
 class PeersHandler(Protocol):

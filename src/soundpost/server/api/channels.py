@@ -11,7 +11,7 @@ from soundpost.server.api.pending_response import PendingResponse, ask_nodes
 from soundpost.server.api.requests import ApiError, Request, Response, json_response
 from soundpost.wire import channel_names
 
-ATTRIBUTES: Final = ("user_count", "subscription_count", "cache")
+ATTRIBUTES: Final = ("user_count", "subscription_count", "cache", "position")
 
 
 def attributes(info: str) -> list[str]:

@@ -33,6 +33,7 @@ class ApiEvent(Struct):
     channel: str | None = None
     socket_id: str | None = None
     info: str | None = None
+    ephemeral: bool = False
 
 
 class ApiBatchEvent(Struct):
@@ -43,6 +44,7 @@ class ApiBatchEvent(Struct):
     channel: str
     socket_id: str | None = None
     info: str | None = None
+    ephemeral: bool = False
 
 
 class ApiBatch(Struct):
@@ -61,7 +63,8 @@ def post_event(request: Request, app: App, query: dict[str, str]) -> Response | 
     """Publish one event to one or more channels."""
     event = _read(_read_event, request.body)
     key = None if request.idempotency_key is None else request_key(request.idempotency_key, query)
-    return publish_event(app, event.name, event.data, _channels_of(event), event.socket_id, event.info, key)
+    channels = _channels_of(event)
+    return publish_event(app, event.name, event.data, channels, event.socket_id, event.info, key, event.ephemeral)
 
 
 def publish_event(
@@ -72,8 +75,12 @@ def publish_event(
     socket_id: str | None = None,
     info: str | None = None,
     key: IdempotencyKey | None = None,
+    ephemeral: bool = False,
 ) -> Response | PendingResponse:
-    """Check an event against the app's limits and publish it, with a key once only. Raises ApiError."""
+    """Check an event against the app's limits and publish it, with a key once only. Raises ApiError.
+
+    No history keeps an ``ephemeral`` event.
+    """
     settings = app.settings
     _check_socket_id(socket_id)
     if len(channels) > settings.max_channels_per_event:
@@ -90,10 +97,10 @@ def publish_event(
             "channels: an event for an encrypted channel can go to that channel alone, its data is encrypted for it",
         )
     if key is not None:
-        events = [(channel, name, data, socket_id, False) for channel in channels]
+        events = [(channel, name, data, socket_id, ephemeral) for channel in channels]
         return publish_once(app, key, events, partial(_answer_event, app, channels, info))
     for channel in channels:
-        publish(app, channel, name, data, socket_id)
+        publish(app, channel, name, data, socket_id, ephemeral)
     return _answer_event(app, channels, info)
 
 
@@ -125,10 +132,10 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
         _check_socket_id(event.socket_id)
     if request.idempotency_key is not None:
         key = request_key(request.idempotency_key, query)
-        events = [(event.channel, event.name, event.data, event.socket_id, False) for event in batch]
+        events = [(event.channel, event.name, event.data, event.socket_id, event.ephemeral) for event in batch]
         return publish_once(app, key, events, partial(_answer_batch, app, batch))
     for event in batch:
-        publish(app, event.channel, event.name, event.data, event.socket_id)
+        publish(app, event.channel, event.name, event.data, event.socket_id, event.ephemeral)
     return _answer_batch(app, batch)
 
 

@@ -11,7 +11,7 @@ from soundpost.core.app import App
 from soundpost.core.node import Node
 from soundpost.errors import HandshakeError
 from soundpost.log_throttle import LogThrottle
-from soundpost.server.api import channels, events, users
+from soundpost.server.api import channels, events, history, users
 from soundpost.server.api.authentication import authenticate
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Request, Response
@@ -33,6 +33,8 @@ _APP_ROUTES: Final[dict[tuple[str, bytes], Route]] = {
 _NAMED_ROUTES: Final[dict[tuple[str, str, bytes], NamedRoute]] = {
     ("channels", "", b"GET"): channels.get_channel,
     ("channels", "users", b"GET"): channels.get_channel_users,
+    ("channels", "history", b"GET"): history.get_history,
+    ("channels", "history", b"DELETE"): history.delete_history,
     ("users", "terminate_connections", b"POST"): users.terminate_connections,
 }
 _HEALTH: Final = Response(body=b'{"health":"OK"}')

@@ -1,0 +1,125 @@
+"""The routes ``GET`` and ``DELETE /apps/{id}/channels/{channel}/history``: the kept events of a channel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from soundpost.core.app import App
+from soundpost.core.history import HistoryPage, channel_matcher
+from soundpost.core.peers import HistoryChannelsQuery, HistoryDeletion, HistoryQuery
+from soundpost.documentation import page
+from soundpost.server.api.pending_response import PendingResponse, ask_nodes
+from soundpost.server.api.requests import ApiError, Request, Response, json_response
+from soundpost.wire import channel_names
+from soundpost.wire.channel_patterns import pattern_fault
+from soundpost.wire.frames import frame_payload
+from soundpost.wire.positions import PositionError, parse_position
+
+MAX_LIMIT: Final = 1_000
+"""Largest number of events in one answer."""
+_LIMIT: Final = 100
+_MAX_BYTES: Final = 1_048_576
+"""Bytes of events after which an answer takes no further one: one of this size is built within some 1 ms."""
+_ORDERS: Final = ("oldest", "newest")
+_AT_ONCE: Final = 250
+"""Number of histories that are deleted in one loop turn."""
+
+
+def get_history(request: Request, app: App, query: dict[str, str], name: str) -> PendingResponse:
+    """Answer with kept events of a channel, each as the JSON text that subscribers got.
+
+    ``after`` is a position, ``limit`` the largest number of events, ``order`` is ``oldest`` (first) or ``newest``.
+    """
+    fault = channel_names.fault(name, app.settings.max_channel_name_length)
+    if fault is not None:
+        raise ApiError(400, fault)
+    after = _position(query.get("after", ""))
+    limit = _limit(query.get("limit", ""))
+    order = query.get("order", _ORDERS[0])
+    if order not in _ORDERS:
+        raise ApiError(400, f"order={order[:60]!a}: expected 'oldest' (first, the default) or 'newest'")
+    if app.history_rules.of(name) is None:
+        raise ApiError(404, _none(app, f"{name} keeps no history"))
+    asked = HistoryQuery(app.settings.id, name, after, limit, _MAX_BYTES, newest_first=order == "newest")
+    return ask_nodes(app, asked, _page)
+
+
+def delete_history(request: Request, app: App, query: dict[str, str], name: str) -> PendingResponse:
+    """Forget the kept events of a channel; with ``*`` in the name, of all channels whose names match."""
+    if "*" not in name:
+        fault = channel_names.fault(name, app.settings.max_channel_name_length)
+        if fault is not None:
+            raise ApiError(400, fault)
+        if app.history_rules.of(name) is None:
+            raise ApiError(404, _none(app, f"{name} keeps no history"))
+        asked = HistoryDeletion(app.settings.id, name)
+        return ask_nodes(app, asked, lambda position: json_response({"channels": 1, "position": position}))
+    fault = pattern_fault(name)
+    if fault is not None:
+        raise ApiError(400, fault)
+    if not app.history_rules:
+        raise ApiError(404, _none(app, "No channel keeps a history"))
+    pending = PendingResponse(lambda number: json_response({"channels": number}))
+    matches = channel_matcher([name])
+
+    def found(channels: bytes) -> None:
+        names = [each for each in msgspec.json.decode(channels, type=dict[str, Any]) if matches(each)]
+        _delete(app, names, 0, pending.resolve)
+
+    app.node.peers.ask(HistoryChannelsQuery(app.settings.id), found)
+    return pending
+
+
+def _delete(app: App, names: Sequence[str], start: int, then: Callable[[int], None]) -> None:
+    """Forget the events of many channels, some in each loop turn; call back with their number."""
+    end = start + _AT_ONCE
+
+    def deleted(position: str) -> None:
+        app.node.call_soon(lambda: _delete(app, names, end, then))
+
+    if start >= len(names):
+        then(len(names))
+        return
+    *others, last = names[start:end]
+    for name in others:
+        app.node.peers.ask(HistoryDeletion(app.settings.id, name), _ignore)
+    app.node.peers.ask(HistoryDeletion(app.settings.id, last), deleted)
+
+
+def _ignore(position: str) -> None:
+    """Take an answer that nobody needs."""
+
+
+def _page(found: HistoryPage) -> Response:
+    gap = b"true" if found.gap is None else b'false,"gap":"%b"' % found.gap.encode()
+    events = b",".join([frame_payload(event.frame) for event in found.events])
+    return Response(body=b'{"position":"%b","whole":%b,"events":[%b]}' % (found.position.encode(), gap, events))
+
+
+def _position(text: str) -> str:
+    try:
+        return str(parse_position(text)) if text else ""
+    except PositionError as error:
+        raise ApiError(400, f"after: {error}") from None
+
+
+def _limit(text: str) -> int:
+    if not text:
+        return _LIMIT
+    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MAX_LIMIT:
+        return int(text)
+    raise ApiError(
+        400,
+        f"limit={text[:60]!a}: expected a whole number from 1 to {MAX_LIMIT}; to read more, ask again with the "
+        "answer's position as 'after'",
+    )
+
+
+def _none(app: App, what: str) -> str:
+    return (
+        f"{what}: name channels in [[apps.history]] of app {app.settings.id} in soundpost.toml, and run 'soundpost "
+        f"reload'. See {page('configuration', 'history')}"
+    )
