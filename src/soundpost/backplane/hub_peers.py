@@ -122,7 +122,7 @@ class HubPeers:
         """Send all events of a request to the hub, which knows the idempotency keys that its workers took."""
 
         def answered(known: Reception | None) -> None:
-            if known is None:
+            if known is None and not any(event.id is not None for event in events):  # otherwise the hub sends all
                 for event in events:
                     self._deliver(app_id, event)
             then(known or "new")
