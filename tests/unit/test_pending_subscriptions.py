@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from conformance.protocol.stage import Stage
-from soundpost.core.pending_subscriptions import AT_ONCE, PendingSubscriptions, resume
+from soundpost.core.pending_subscriptions import AT_ONCE, PendingSubscriptions, handle_waiting
 
 
 class Turns:
@@ -33,7 +33,7 @@ def test_others_have_their_turn_between_what_waited() -> None:
     for number in range(3 * AT_ONCE + 1):
         client.pending_subscriptions.wait(client, lambda number=number: done.append(number))  # type: ignore[misc]
 
-    resume(client)
+    handle_waiting(client)
     assert done == list(range(AT_ONCE))
     assert client.pending_subscriptions is not None
     client.pending_subscriptions.wait(client, lambda: done.append(-1))  # what comes meanwhile

@@ -98,7 +98,7 @@ def channel_matcher(patterns: Iterable[str]) -> Callable[[str], object]:
 
 
 def _expression(pattern: str) -> str:
-    """Return the regular expression of a pattern. Each part is found once: its time is no power of the name's length."""
+    """Return the regular expression of a pattern. A part is looked for once, so no name takes long."""
     first, *parts = [re.escape(part) for part in pattern.split("*")]
     if not parts:
         return first

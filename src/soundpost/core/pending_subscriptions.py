@@ -76,7 +76,7 @@ class PendingSubscriptions:
             connection.end(codes.OVER_CAPACITY, "Too fast: your subscriptions are not settled yet")
 
 
-def resume(connection: Connection) -> None:
+def handle_waiting(connection: Connection) -> None:
     """Run the actions that waited, unless a subscription is still pending; a few in each loop turn."""
     pending = connection.pending_subscriptions
     if pending is None or pending.by_channel:
@@ -88,7 +88,7 @@ def resume(connection: Connection) -> None:
         if number == AT_ONCE and connection.pending_subscriptions is None:
             # Other clients have their turn; messages that arrive meanwhile wait behind the rest.
             connection.pending_subscriptions = PendingSubscriptions()
-            connection.app.node.call_soon(partial(resume, connection))
+            connection.app.node.call_soon(partial(handle_waiting, connection))
         if connection.pending_subscriptions is not None:  # an action subscribed again: the rest waits for that
             connection.pending_subscriptions.waiting.extend(pending.waiting[number:])
             return

@@ -12,7 +12,7 @@ from soundpost.core.connection import Connection
 from soundpost.core.history import LOST_PLACE, HistoryRequest
 from soundpost.core.member import Member, id_fault
 from soundpost.core.peers import ChannelSnapshot
-from soundpost.core.pending_subscriptions import PendingSubscription, resume
+from soundpost.core.pending_subscriptions import PendingSubscription, handle_waiting
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
@@ -134,7 +134,7 @@ def _complete(
         channel.add(connection, subscription.user_id)
         connection.channels.append(channel)
         confirm(connection, channel, snapshot)
-    resume(connection)
+    handle_waiting(connection)
 
 
 def _confirm_again(connection: Connection, channel: Channel, request: Subscribe) -> None:

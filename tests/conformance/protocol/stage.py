@@ -12,7 +12,7 @@ import msgspec
 
 from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.event_cache import EventCache
-from soundpost.core import protocol
+from soundpost.core import protocol, resumption
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
@@ -48,7 +48,7 @@ def decode_frames(data: bytes) -> list[Message]:
 class Client(Connection):
     """A connection that keeps what is written to it, as the server's own would: nothing after its close frame."""
 
-    __slots__ = ("admission", "close_code", "close_reason", "stage", "writes")
+    __slots__ = ("admission", "close_code", "close_reason", "is_slow", "stage", "writes")
 
     def __init__(self, stage: Stage, app: App) -> None:
         super().__init__(app)
@@ -56,6 +56,8 @@ class Client(Connection):
         self.writes: list[bytes] = []
         self.admission: Admission | None = None
         """Answer to the wish to connect, once all nodes know of it."""
+        self.is_slow = False
+        """True if the client does not take what was written to it."""
         self.close_code: int | None = None
         self.close_reason = ""
 
@@ -77,6 +79,16 @@ class Client(Connection):
     @property
     def is_open(self) -> bool:
         return self.close_code is None
+
+    @property
+    def has_room(self) -> bool:
+        return not (self.is_slow and self.writes)
+
+    def take_output(self) -> list[Message]:
+        """Read, as a slow client does, what was written up to now."""
+        data, self.writes = b"".join(self.writes), []
+        resumption.read_on(self)
+        return decode_frames(data)
 
     def vanish(self) -> None:
         """Lose the socket, without a close frame."""
@@ -218,9 +230,11 @@ class Stage:
         client.writes.clear()
         return client
 
-    def publish(self, channel: str, event: str = "e", data: str = "{}", socket_id: str | None = None) -> None:
+    def publish(
+        self, channel: str, event: str = "e", data: str = "{}", socket_id: str | None = None, ephemeral: bool = False
+    ) -> None:
         """Publish as the HTTP API does."""
-        publish(self.app, channel, event, data, socket_id)
+        publish(self.app, channel, event, data, socket_id, ephemeral)
 
 
 def data_of(message: Message) -> Any:
