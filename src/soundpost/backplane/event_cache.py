@@ -38,6 +38,10 @@ class EventCache:
             return None
         return frame
 
+    def drop(self, channel: str) -> None:
+        """Forget the channel's last event."""
+        self._events.pop(channel, None)
+
     def seconds_left(self, channel: str) -> int:
         """Return the seconds for which the channel's last event will still be kept."""
         _, expires_at = self._events.get(channel, (None, 0.0))

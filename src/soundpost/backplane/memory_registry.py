@@ -358,6 +358,7 @@ class MemoryRegistry:
         if isinstance(query, HistoryQuery):
             return self.history.page(query)
         if isinstance(query, HistoryDeletion):
+            entry.cache.drop(query.channel)
             return self.history.delete(query.app_id, query.channel)
         if isinstance(query, ConnectionsQuery):
             return sum(entry.connections.values())

@@ -121,7 +121,7 @@ class HistoryChannelsQuery(Struct, frozen=True, tag="history_channels"):
 
 
 class HistoryDeletion(Struct, frozen=True, tag="delete_history"):
-    """Order to forget the kept events of a channel. Answer: the position behind the last of them.
+    """Order to forget the kept events of a channel, a cache channel's last event too. Answer: the position behind them.
 
     Whoever resumes from an earlier position is told of a gap.
     """
