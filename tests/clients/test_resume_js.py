@@ -275,6 +275,16 @@ def test_a_gap_of_a_connected_client_is_told_and_swallowed(server: ScriptedServe
     seen_all(connection, page)
     assert page.run("positions") == {"news": at(4, "h2Zz")}
     assert not page.has("gap")
+    assert not page.has("global", event="soundpost:gap")
+
+
+def test_a_gap_without_a_position_is_a_lost_place(server: ScriptedServer, client: Client) -> None:
+    page = client()
+    connection = first_subscription(server, page)
+    connection.send('{"event":"soundpost:gap","channel":"news","data":"{}"}')
+    assert page.expect("gap")["reason"] == "unknown"
+    connection.cut()
+    assert server.accept().received() == subscribe(resume="?", was=["1.1"])
 
 
 def test_another_generation_without_a_gap_is_a_gap(server: ScriptedServer, client: Client) -> None:

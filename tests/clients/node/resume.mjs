@@ -32,6 +32,7 @@ pusher.connection.bind('message', ({ event, channel }) => {
   const isOfUser = channel?.startsWith('#server-to-user-');
   if (isOfUser && event === 'pusher_internal:subscription_succeeded') report('user', { event: 'subscribed' });
 });
+pusher.bind_global((event) => report('global', { event }));
 pusher.connection.bind('error', ({ error }) => report('closed', { code: error?.data?.code ?? null }));
 pusher.connection.bind('state_change', ({ previous, current }) => report('state', { previous, current }));
 
