@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # once more the names of _HOMES, for type checkers
     from soundpost.broadcasting.event import Event as Event
     from soundpost.broadcasting.event import SupportsBroadcast as SupportsBroadcast
     from soundpost.broadcasting.event import UserNotification as UserNotification
+    from soundpost.broadcasting.history import History as History
+    from soundpost.broadcasting.history import KeptEvent as KeptEvent
     from soundpost.broadcasting.message import Message as Message
     from soundpost.broadcasting.socket_id import SocketIdMiddleware as SocketIdMiddleware
     from soundpost.broadcasting.socket_id import current_socket_id as current_socket_id
@@ -50,6 +52,7 @@ _HOMES = {
         "UserChannel",
     ),
     "soundpost.broadcasting.event:": ("Broadcastable", "Event", "SupportsBroadcast", "UserNotification"),
+    "soundpost.broadcasting.history:": ("History", "KeptEvent"),
     "soundpost.broadcasting.message:": ("Message",),
     "soundpost.values.serializers:": ("register_serializer",),
     "soundpost.broadcasting.socket_id:": ("SocketIdMiddleware", "current_socket_id"),

@@ -124,3 +124,12 @@ class TestRequests:
         assert first.headers == again.headers == {"Idempotency-Key": f"{messages[0].id}+3"}
         (single,) = requests_for(messages[:1], self.settings)
         assert single.headers == {"Idempotency-Key": messages[0].id}
+
+    def test_only_a_soundpost_server_is_told_that_an_event_is_not_kept(self) -> None:
+        messages = [Message(("a",), "n", "{}", ephemeral=True)]
+        (request,) = requests_for(messages, self.settings)
+        assert request.body == b'{"name":"n","data":"{}","ephemeral":true,"channels":["a"]}'
+        for driver in ("reverb", "pusher"):
+            other = ConnectionSettings(driver=driver, app_id="1", key="k", secret="s")
+            (request,) = requests_for(messages, other)
+            assert request.body == b'{"name":"n","data":"{}","channels":["a"]}'

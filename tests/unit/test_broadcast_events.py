@@ -273,6 +273,11 @@ class TestMessage:
         assert one.id != other.id
         assert Message.from_dict(one.to_dict()) == one
 
+    def test_a_message_that_no_history_keeps_stays_one(self) -> None:
+        ephemeral = Message(("a",), "n", "{}", id="id-1", ephemeral=True)
+        assert ephemeral.to_json() == '{"c":["a"],"n":"n","d":"{}","v":"","i":"id-1","e":true}'
+        assert Message.from_json(ephemeral.to_json()) == ephemeral
+
     @pytest.mark.parametrize(
         "wrong", ["", "[]", "{}", "7", '{"c":["a"],"n":"x","d":"{}"}', '{"c":7,"n":"","d":"","i":""}']
     )

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import replace
+from typing import Any
+from urllib.parse import quote, urlencode
 
 from soundpost.asgi.app import server_of
 from soundpost.asgi.runtime import EmbeddedRuntime
@@ -19,8 +22,12 @@ from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
 from soundpost.server.api.events import publish_event
-from soundpost.server.api.requests import ApiError
+from soundpost.server.api.pending_response import PendingResponse
+from soundpost.server.api.requests import ApiError, Request, Response
+from soundpost.server.api.router import Router
 from soundpost.wire.addresses import parse_public_url
+from soundpost.wire.foreign import object_in
+from soundpost.wire.signatures import signed_query
 
 
 class EmbeddedDriver:
@@ -52,7 +59,7 @@ class EmbeddedDriver:
             done.result(self._settings.timeout)
         except FutureTimeoutError:
             done.cancel()
-            raise self._stuck(messages) from None
+            raise self._stuck(f"event {messages[0]}") from None
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Publish messages without blocking the event loop. Raises BroadcastError."""
@@ -70,7 +77,45 @@ class EmbeddedDriver:
         try:
             await asyncio.wait_for(done, self._settings.timeout)
         except TimeoutError:
-            raise self._stuck(messages) from None
+            raise self._stuck(f"event {messages[0]}") from None
+
+    def request(self, method: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Answer a request to ``path`` below ``/apps/ID``, as the server would over HTTP. Raises BroadcastError."""
+        runtime = self._runtime()
+        if runtime is None:
+            return self._site.request(method, path, query)
+        what = f"{method} {path}"
+        signed = self._signed(method, path, query)
+        if _running_loop() is runtime.loop:
+            answer = _respond(runtime, signed)
+            response = answer if isinstance(answer, Response) else answer.response
+            if response is None:
+                raise BroadcastError(f"{what}: the answer takes the event loop that waits for it: use 'await'")
+            return _content(response, what)
+        done = _answered(runtime, signed)
+        try:
+            return _content(done.result(self._settings.timeout), what)
+        except FutureTimeoutError:
+            done.cancel()
+            raise self._stuck(what) from None
+
+    async def arequest(self, method: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Answer a request without blocking the event loop, as :meth:`request`."""
+        runtime = self._runtime()
+        if runtime is None:
+            return await self._site.arequest(method, path, query)
+        what = f"{method} {path}"
+        done = asyncio.wrap_future(_answered(runtime, self._signed(method, path, query)))
+        try:
+            return _content(await asyncio.wait_for(done, self._settings.timeout), what)
+        except TimeoutError:
+            raise self._stuck(what) from None
+
+    def _signed(self, method: str, path: str, query: Mapping[str, str] | None) -> Request:
+        settings = self._settings
+        whole = f"/apps/{quote(settings.app_id, safe='')}{path}"
+        parameters = signed_query(settings.key, settings.secret, method, whole, int(time.time()), query=query)
+        return Request(method.encode(), f"{whole}?{urlencode(parameters)}".encode(), "1.1", [], b"", True)
 
     def close(self) -> None:
         """Close the connections of threads to the site."""
@@ -110,13 +155,20 @@ class EmbeddedDriver:
         app = runtime.node.by_id[self._settings.app_id]
         for message in messages:
             try:
-                publish_event(app, message.name, message.data, list(message.channels), message.excluded)
+                publish_event(
+                    app,
+                    message.name,
+                    message.data,
+                    list(message.channels),
+                    message.excluded,
+                    ephemeral=message.ephemeral,
+                )
             except ApiError as error:
                 raise BroadcastError(f"event {message}: {error.message}", error.status) from None
 
-    def _stuck(self, messages: Sequence[Message]) -> BroadcastError:
+    def _stuck(self, what: str) -> BroadcastError:
         return BroadcastError(
-            f"event {messages[0]}: the event loop of the embedded server did not take it within "
+            f"{what}: the event loop of the embedded server did not take it within "
             f"{self._settings.timeout:g} s: something blocks it"
         )
 
@@ -142,6 +194,49 @@ def _handed_over(runtime: EmbeddedRuntime, action: Callable[[], None]) -> Future
 
     runtime.loop.call_soon_threadsafe(act)
     return done
+
+
+def _respond(runtime: EmbeddedRuntime, request: Request) -> Response | PendingResponse:
+    try:
+        return Router(runtime.node, "", runtime.log_throttle).respond(request)
+    except ApiError as error:
+        return error.response()
+
+
+def _answered(runtime: EmbeddedRuntime, request: Request) -> Future[Response]:
+    """Have the server's loop answer a request."""
+    done: Future[Response] = Future()
+
+    def act() -> None:
+        if not done.set_running_or_notify_cancel():
+            return
+        try:
+            answer = _respond(runtime, request)
+        except Exception as error:
+            done.set_exception(error)
+            return
+        if isinstance(answer, PendingResponse) and answer.response is None:
+            answer.then(lambda: _finish(done, answer))
+        else:
+            _finish(done, answer)
+
+    runtime.loop.call_soon_threadsafe(act)
+    return done
+
+
+def _finish(done: Future[Response], answer: Response | PendingResponse) -> None:
+    response = answer if isinstance(answer, Response) else answer.response
+    if response is not None:
+        done.set_result(response)
+
+
+def _content(response: Response, what: str) -> dict[str, Any]:
+    """Return the object in a response. Raises BroadcastError for an error."""
+    value = object_in(response.body) or {}
+    if response.status == 200:
+        return value
+    reason = str(value.get("error", ""))
+    raise BroadcastError(f"{what}: {reason}", response.status, reason=reason)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -12,10 +12,10 @@ from typing import Any, Never, Protocol
 from soundpost.broadcasting.batches import AsyncBatch, Batch, SendOptions, current_batch
 from soundpost.broadcasting.channels import ChannelLike, UserChannel
 from soundpost.broadcasting.composing import compose, messages_for
-from soundpost.broadcasting.configured import Configured
 from soundpost.broadcasting.encryption import encrypt
 from soundpost.broadcasting.event import OnError
 from soundpost.broadcasting.fake import Fake
+from soundpost.broadcasting.history_access import HistoryAccess
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
@@ -35,7 +35,7 @@ class Transactions(Protocol):
         """Tell whether a transaction is open in this thread or task."""
 
 
-class Broadcaster(Configured):
+class Broadcaster(HistoryAccess):
     """Sends events as its settings say; without configuration, by the settings of the environment.
 
     Safe to use from any thread, event loop and forked process.
@@ -58,19 +58,20 @@ class Broadcaster(Configured):
         queue: str | None = None,
         after_commit: bool | None = None,
         on_error: OnError | None = None,
+        ephemeral: bool | None = None,
         session: Any = None,
     ) -> None:
         """Broadcast an event.
 
         ``to_others`` leaves out the browser connection that the current request comes from (``X-Socket-ID``);
         ``socket_id`` names another connection to leave out. ``via`` names the connection, or connections, to send the
-        event through, ``queue`` the queue that carries it. ``session`` is a SQLAlchemy session whose commit the event
-        waits for. For an option not given here the event's class decides, then the settings. Raises BroadcastError,
-        PayloadError.
+        event through, ``queue`` the queue that carries it. No history keeps an ``ephemeral`` event. ``session`` is a
+        SQLAlchemy session whose commit the event waits for. For an option not given here the event's class decides,
+        then the settings. Raises BroadcastError, PayloadError.
         """
         _check_one_event("broadcast", event, misplaced)
         options = self._send_options(event, queue, after_commit, on_error)
-        self._send(self._messages(event, to_others, socket_id, via), event, options, session)
+        self._send(self._messages(event, to_others, socket_id, via, ephemeral), event, options, session)
 
     async def abroadcast(
         self,
@@ -81,6 +82,7 @@ class Broadcaster(Configured):
         via: str | Iterable[str] | None = None,
         queue: str | None = None,
         on_error: OnError | None = None,
+        ephemeral: bool | None = None,
         session: Any = None,
     ) -> None:
         """Broadcast an event without blocking the event loop, with the options of ``broadcast(event)``.
@@ -90,7 +92,7 @@ class Broadcaster(Configured):
         """
         _check_one_event("abroadcast", event, misplaced)
         options = self._send_options(event, queue, False, on_error)
-        await self._asend(self._messages(event, to_others, socket_id, via), event, options, session)
+        await self._asend(self._messages(event, to_others, socket_id, via, ephemeral), event, options, session)
 
     def prepared(
         self,
@@ -101,12 +103,13 @@ class Broadcaster(Configured):
         via: str | Iterable[str] | None = None,
         queue: str | None = None,
         on_error: OnError | None = None,
+        ephemeral: bool | None = None,
     ) -> Callable[[], Awaitable[None]]:
         """Serialise an event as it is now, and return a function that sends the event later: after the response, say.
 
         Raises PayloadError at once.
         """
-        messages = self._messages(event, to_others, socket_id, via)
+        messages = self._messages(event, to_others, socket_id, via, ephemeral)
         return partial(self._asend, messages, event, self._send_options(event, queue, False, on_error))
 
     def publish(
@@ -121,6 +124,7 @@ class Broadcaster(Configured):
         queue: str | None = None,
         after_commit: bool | None = None,
         on_error: OnError | None = None,
+        ephemeral: bool = False,
         session: Any = None,
     ) -> None:
         """Broadcast an event without a class: a name and data, to channels given by full name or as objects.
@@ -128,7 +132,8 @@ class Broadcaster(Configured):
         ``data`` is encoded as JSON, a str like any other value; None is an empty object. The options are those of
         ``broadcast(event)``. Raises BroadcastError, PayloadError.
         """
-        messages = compose(channels, name, data, self._excluded(to_others, socket_id), self._connections(None, via))
+        excluded, connections = self._excluded(to_others, socket_id), self._connections(None, via)
+        messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
         self._send(messages, None, self._send_options(None, queue, after_commit, on_error), session)
 
     async def apublish(
@@ -142,10 +147,12 @@ class Broadcaster(Configured):
         via: str | Iterable[str] | None = None,
         queue: str | None = None,
         on_error: OnError | None = None,
+        ephemeral: bool = False,
         session: Any = None,
     ) -> None:
         """Broadcast an event without a class, as :meth:`publish`, without blocking the event loop."""
-        messages = compose(channels, name, data, self._excluded(to_others, socket_id), self._connections(None, via))
+        excluded, connections = self._excluded(to_others, socket_id), self._connections(None, via)
+        messages = compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
         await self._asend(messages, None, self._send_options(None, queue, False, on_error), session)
 
     def to_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
@@ -193,10 +200,15 @@ class Broadcaster(Configured):
     # From an event to its delivery
 
     def _messages(
-        self, event: Any, to_others: bool, socket_id: str | None, via: str | Iterable[str] | None
+        self,
+        event: Any,
+        to_others: bool,
+        socket_id: str | None,
+        via: str | Iterable[str] | None,
+        ephemeral: bool | None,
     ) -> list[Message]:
         excluded = self._excluded(to_others, socket_id)
-        return messages_for(event, excluded, self._connections(event, via), lambda: self.settings)
+        return messages_for(event, excluded, self._connections(event, via), lambda: self.settings, ephemeral)
 
     @staticmethod
     def _excluded(to_others: bool, socket_id: str | None) -> str | None:

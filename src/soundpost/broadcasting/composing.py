@@ -29,11 +29,12 @@ def messages_for(
     excluded: str | None,
     connections: Sequence[str],
     settings: Callable[[], BroadcastSettings] = BroadcastSettings,
+    ephemeral: bool | None = None,
 ) -> list[Message]:
     """Return the messages of an event object, for each of ``connections``; none for an event without a channel.
 
-    ``settings`` is called for the channel of a notification whose class names none. Raises PayloadError for an event
-    that no server would take.
+    ``settings`` is called for the channel of a notification whose class names none. Where ``ephemeral`` is None the
+    event's class decides. Raises PayloadError for an event that no server would take.
     """
     event = unproxied(event)
     kind = type(event).__name__
@@ -49,7 +50,9 @@ def messages_for(
         return []
     name = event.broadcast_as() if hasattr(event, "broadcast_as") else kind
     data = event.broadcast_with() if hasattr(event, "broadcast_with") else default_payload(event)
-    return compose(channels, name, data, excluded, connections)
+    if ephemeral is None:
+        ephemeral = getattr(type(event), "ephemeral", False) is True
+    return compose(channels, name, data, excluded, connections, ephemeral=ephemeral)
 
 
 def _channels_of(event: Any, settings: Callable[[], BroadcastSettings]) -> Any:
@@ -64,6 +67,8 @@ def compose(
     data: Any,
     excluded: str | None,
     connections: Sequence[str],
+    *,
+    ephemeral: bool = False,
 ) -> list[Message]:
     """Return the messages of an event of this name and data, for each of ``connections``.
 
@@ -87,7 +92,11 @@ def compose(
     plain = [each for each in names if not kind_of(each).is_encrypted]
     groups = [plain[start : start + MAX_CHANNELS] for start in range(0, len(plain), MAX_CHANNELS)]
     groups += [[each] for each in encrypted]
-    return [Message(tuple(group), name, text, excluded, connection) for connection in connections for group in groups]
+    return [
+        Message(tuple(group), name, text, excluded, connection, ephemeral=ephemeral)
+        for connection in connections
+        for group in groups
+    ]
 
 
 def _event_name(name: Any, channels: list[str]) -> str:

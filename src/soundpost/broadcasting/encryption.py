@@ -13,6 +13,7 @@ from typing import Final
 
 from soundpost.errors import ConfigurationError
 from soundpost.wire.encryption import KEY_SIZE, shared_secret
+from soundpost.wire.foreign import object_in
 
 _NONCE_SIZE: Final = 24
 
@@ -28,6 +29,21 @@ def master_key(text: str) -> bytes:
             "the encryption master key must be 32 bytes in base64; make one with: openssl rand -base64 32"
         )
     return key
+
+
+def decrypt(channel: str, data: str, key: bytes) -> str | None:
+    """Return the text that :func:`encrypt` made ``data`` of; None if another key did, and without PyNaCl."""
+    try:
+        from nacl.exceptions import CryptoError
+        from nacl.secret import SecretBox
+    except ImportError:
+        return None
+    sealed = object_in(data) or {}
+    try:
+        nonce, ciphertext = (base64.b64decode(sealed[name], validate=True) for name in ("nonce", "ciphertext"))
+        return SecretBox(shared_secret(channel, key)).decrypt(ciphertext, nonce).decode()
+    except (KeyError, TypeError, ValueError, CryptoError):
+        return None
 
 
 def encrypt(channel: str, data: str, key: bytes) -> str:

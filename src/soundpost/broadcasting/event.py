@@ -38,8 +38,8 @@ class Broadcastable:
     """The mixin that makes any class an event: a dataclass, a pydantic model, a msgspec Struct, a class of your own.
 
     Options that are the same for all events of the class may be keywords of the class: ``on``, ``name``, ``queue``,
-    ``via``, ``after_commit``, ``on_error``. Methods of the same purpose win. ``rescue=True``, Laravel's word, is
-    ``on_error="log"``.
+    ``via``, ``after_commit``, ``on_error``, ``ephemeral``. Methods of the same purpose win. ``rescue=True``, Laravel's
+    word, is ``on_error="log"``.
     """
 
     __slots__ = ()
@@ -52,6 +52,8 @@ class Broadcastable:
     """True: wait for the commit of the database transaction; None: as configured."""
     on_error: ClassVar[OnError | None] = None
     """Raise a failure, or log it; None: as configured."""
+    ephemeral: ClassVar[bool] = False
+    """True: the history of a channel does not keep the event."""
     __broadcast_channels__: ClassVar[tuple[Channel, ...]] = ()
     __broadcast_name__: ClassVar[str | None] = None
 
@@ -65,6 +67,7 @@ class Broadcastable:
         after_commit: bool | None = None,
         on_error: OnError | None = None,
         rescue: bool = False,
+        ephemeral: bool | None = None,
         **more: Any,
     ) -> None:
         super().__init_subclass__(**more)
@@ -82,6 +85,8 @@ class Broadcastable:
             cls.after_commit = after_commit
         if rescue or on_error is not None:
             cls.on_error = on_error or "log"
+        if ephemeral is not None:
+            cls.ephemeral = ephemeral
 
     def broadcast_on(self) -> ChannelLike | Iterable[ChannelLike]:
         """Return the channel or channels of the event; an event without a channel is not sent."""

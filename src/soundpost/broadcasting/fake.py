@@ -34,6 +34,8 @@ class Sent:
     """True where the event waits for the commit of a transaction."""
     event: Any
     """The object that was broadcast; None for ``publish``."""
+    ephemeral: bool = False
+    """True for an event that the history of a channel does not keep."""
 
     def __str__(self) -> str:
         return f"{self.name} on {shown(self.channels)}: {self.json}"
@@ -56,12 +58,13 @@ class Fake:
                     f"event {message}: its data has {size} bytes, a server takes {self._max_data} "
                     "(max_event_data_size of Soundpost; for another limit: broadcast.fake(max_data=…))"
                 )
-        groups: dict[tuple[str, str, str, str | None], list[str]] = {}
+        groups: dict[tuple[str, str, str, str | None, bool], list[str]] = {}
         for message in messages:
-            whole = (message.connection, message.name, message.data, message.excluded)
+            whole = (message.connection, message.name, message.data, message.excluded, message.ephemeral)
             groups.setdefault(whole, []).extend(message.channels)
-        for (connection, name, data, excluded), channels in groups.items():
-            self.sent.append(Sent(name, tuple(channels), json.loads(data), data, excluded, connection, pending, event))
+        for (connection, name, data, excluded, ephemeral), channels in groups.items():
+            value, names = json.loads(data), tuple(channels)
+            self.sent.append(Sent(name, names, value, data, excluded, connection, pending, event, ephemeral))
 
     def of(
         self,

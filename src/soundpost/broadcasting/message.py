@@ -22,7 +22,7 @@ class Message:
 
     ``data`` is the text as clients get it, usually JSON. ``excluded`` is the socket id that is left out. ``connection``
     names the configured connection to send through. ``id`` is the same at every attempt, so that a Soundpost server
-    delivers the event once.
+    delivers the event once. ``ephemeral`` events are not kept in a channel's history.
     """
 
     channels: tuple[str, ...]
@@ -31,6 +31,7 @@ class Message:
     excluded: str | None = None
     connection: str = ""
     id: str = field(default_factory=_new_id)
+    ephemeral: bool = False
 
     def __post_init__(self) -> None:
         # A socket id may come from a header, a queue or the application; a text that is none is left out.
@@ -50,6 +51,7 @@ class Message:
             "s": self.excluded,
             "v": self.connection,
             "i": self.id,
+            "e": self.ephemeral or None,
         }
         return {key: value for key, value in whole.items() if value is not None}
 
@@ -66,7 +68,8 @@ class Message:
     def from_dict(cls, value: Any) -> Message:
         """Return the message in the values of :meth:`to_dict`. Raises PayloadError."""
         try:
-            return cls(tuple(value["c"]), value["n"], value["d"], value.get("s"), value.get("v", ""), value["i"])
+            excluded, connection, ephemeral = value.get("s"), value.get("v", ""), value.get("e") is True
+            return cls(tuple(value["c"]), value["n"], value["d"], excluded, connection, value["i"], ephemeral)
         except (KeyError, TypeError, AttributeError) as error:
             raise PayloadError(f"not a message of a queue: {error!r} is missing or wrong in {value!r:.200}") from None
 

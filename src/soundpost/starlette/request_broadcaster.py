@@ -11,6 +11,7 @@ from starlette.requests import Request
 
 from soundpost.broadcasting.broadcaster import Broadcaster
 from soundpost.broadcasting.channels import ChannelLike
+from soundpost.broadcasting.history import History
 from soundpost.broadcasting.socket_id import HEADER, valid_socket_id
 
 
@@ -46,6 +47,20 @@ class RequestBroadcaster:
     async def to_user(self, user_id: object, name: str, data: Any = None, **options: Any) -> None:
         """Broadcast an event to all connections on which a user has signed in. Raises BroadcastError, PayloadError."""
         await self.broadcaster.ato_user(user_id, name, data, **options)
+
+    async def position(self, channel: ChannelLike, *, via: str | None = None) -> str | None:
+        """Return the position at the end of a channel's history, as :meth:`soundpost.Broadcaster.position`."""
+        return await self.broadcaster.aposition(channel, via=via)
+
+    async def positions(
+        self, channels: ChannelLike | Iterable[ChannelLike], *, via: str | None = None
+    ) -> dict[str, str]:
+        """Return positions by channel, for the tag of a page, as :meth:`soundpost.Broadcaster.positions`."""
+        return await self.broadcaster.apositions(channels, via=via)
+
+    async def history(self, channel: ChannelLike, **options: Any) -> History:
+        """Return kept events of a channel, with the options of :meth:`soundpost.Broadcaster.history`."""
+        return await self.broadcaster.ahistory(channel, **options)
 
     def batch(self) -> AbstractAsyncContextManager[None]:
         """Send the events of an ``async with`` block together at its end, in as few requests as the server takes."""

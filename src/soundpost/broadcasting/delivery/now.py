@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 from soundpost.broadcasting.drivers.sending import Drivers
+from soundpost.broadcasting.event_loops import in_event_loop
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError
 
@@ -18,7 +18,7 @@ class NowDelivery:
 
     def deliver(self, messages: Sequence[Message], queue: str) -> None:
         """Send messages. Raises BroadcastError, also in an event loop, which sending would block."""
-        if _in_event_loop() and self._drivers.any_blocks(messages):
+        if in_event_loop() and self._drivers.any_blocks(messages):
             raise BroadcastError(
                 f"event {messages[0]}: broadcast() would block the event loop that runs here: "
                 "use 'await abroadcast(…)' ('await apublish(…)'), or set deliver to 'background'"
@@ -31,11 +31,3 @@ class NowDelivery:
 
     def close(self) -> None:
         """Do nothing: no message waits here."""
-
-
-def _in_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

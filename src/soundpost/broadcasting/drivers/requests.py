@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from soundpost.broadcasting.message import Message
@@ -48,6 +48,8 @@ class ApiRequest:
 
 def requests_for(messages: Sequence[Message], settings: ConnectionSettings) -> Iterator[ApiRequest]:
     """Yield the requests for messages, in order; neighbours that go to one channel each share a request."""
+    if settings.driver != "soundpost":  # other servers have no histories, and may refuse a field they do not know
+        messages = [replace(message, ephemeral=False) if message.ephemeral else message for message in messages]
     if len(messages) == 1:
         yield _request(list(messages))
         return
@@ -80,6 +82,8 @@ def _event(message: Message) -> dict[str, Any]:
     event: dict[str, Any] = {"name": message.name, "data": message.data}
     if message.excluded is not None:
         event["socket_id"] = message.excluded
+    if message.ephemeral:
+        event["ephemeral"] = True
     return event
 
 

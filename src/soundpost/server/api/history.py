@@ -1,4 +1,4 @@
-"""The routes ``GET`` and ``DELETE /apps/{id}/channels/{channel}/history``: the kept events of a channel."""
+"""The routes ``/apps/{id}/channels/{channel}/history`` and ``/apps/{id}/positions``: kept events, and their ends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from soundpost.core.app import App
 from soundpost.core.history import HistoryPage, channel_matcher
-from soundpost.core.peers import HistoryChannelsQuery, HistoryDeletion, HistoryQuery
+from soundpost.core.peers import ChannelQuery, HistoryChannelsQuery, HistoryDeletion, HistoryQuery
 from soundpost.documentation import page
 from soundpost.server.api.pending_response import PendingResponse, ask_nodes
 from soundpost.server.api.requests import ApiError, Request, Response, json_response
@@ -21,8 +21,9 @@ from soundpost.wire.positions import PositionError, parse_position
 MAX_LIMIT: Final = 1_000
 """Largest number of events in one answer."""
 _LIMIT: Final = 100
-_MAX_BYTES: Final = 1_048_576
-"""Bytes of events after which an answer takes no further one: one of this size is built within some 1 ms."""
+_MAX_BYTES: Final = 524_288
+"""Bytes of events after which an answer takes no further one. The library reads answers of up to twice the size; one
+takes some 1 ms to build."""
 _ORDERS: Final = ("oldest", "newest")
 _AT_ONCE: Final = 250
 """Number of histories that are deleted in one loop turn."""
@@ -45,6 +46,30 @@ def get_history(request: Request, app: App, query: dict[str, str], name: str) ->
         raise ApiError(404, _none(app, f"{name} keeps no history"))
     asked = HistoryQuery(app.settings.id, name, after, limit, _MAX_BYTES, newest_first=order == "newest")
     return ask_nodes(app, asked, _page)
+
+
+def get_positions(request: Request, app: App, query: dict[str, str]) -> PendingResponse:
+    """Answer with the positions of several channels; those without history are left out.
+
+    ``channels`` is a JSON list of names.
+    """
+    try:
+        names = msgspec.json.decode(query.get("channels", ""), type=list[str])
+    except msgspec.DecodeError:
+        raise ApiError(400, 'channels: expected a JSON list of names, such as ["news", "private-orders.7"]') from None
+    most = app.settings.max_channels_per_event
+    if len(names) > most:
+        raise ApiError(400, f"channels: {len(names)} of them, at most {most} are allowed (max_channels_per_event)")
+    for name in names:
+        fault = channel_names.fault(name, app.settings.max_channel_name_length)
+        if fault is not None:
+            raise ApiError(400, f"channels: {fault}")
+
+    def positions(found: list[dict[str, str]]) -> Response:
+        known = {name: each["position"] for name, each in zip(names, found, strict=True) if "position" in each}
+        return json_response({"positions": known})
+
+    return ask_nodes(app, ChannelQuery(app.settings.id, names, ["position"]), positions)
 
 
 def delete_history(request: Request, app: App, query: dict[str, str], name: str) -> PendingResponse:
@@ -94,9 +119,12 @@ def _ignore(position: str) -> None:
 
 
 def _page(found: HistoryPage) -> Response:
-    gap = b"true" if found.gap is None else b'false,"gap":"%b"' % found.gap.encode()
+    whole = b"true" if found.gap is None else b'false,"gap":"%b"' % found.gap.encode()
+    more = b"" if found.whole else b',"more":true'
     events = b",".join([frame_payload(event.frame) for event in found.events])
-    return Response(body=b'{"position":"%b","whole":%b,"events":[%b]}' % (found.position.encode(), gap, events))
+    return Response(
+        body=b'{"position":"%b","whole":%b%b,"events":[%b]}' % (found.position.encode(), whole, more, events)
+    )
 
 
 def _position(text: str) -> str:

@@ -29,6 +29,7 @@ _APP_ROUTES: Final[dict[tuple[str, bytes], Route]] = {
     ("batch_events", b"POST"): events.post_batch,
     ("channels", b"GET"): channels.get_channels,
     ("connections", b"GET"): channels.get_connections,
+    ("positions", b"GET"): history.get_positions,
 }
 _NAMED_ROUTES: Final[dict[tuple[str, str, bytes], NamedRoute]] = {
     ("channels", "", b"GET"): channels.get_channel,
