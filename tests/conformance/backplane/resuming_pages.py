@@ -177,11 +177,13 @@ class World:
         self._witness = await cluster.join(node, *channels)
         self._order = {channel: [] for channel in channels}
 
-    def publish(self, node: Stage, channel: str, sender: Page | None = None, ephemeral: bool = False) -> None:
-        """Publish an event, which a page excludes itself from."""
+    def publish(
+        self, node: Stage, channel: str, sender: Page | None = None, ephemeral: bool = False, ago: int = 0
+    ) -> None:
+        """Publish an event, which a page excludes itself from, by the socket id of so many connections ago."""
         name = f"event {self._number}"
         self._number += 1
-        socket_id = sender.socket_ids[-1] if sender is not None and sender.socket_ids else None
+        socket_id = None if sender is None else sender.socket_ids[-1 - min(ago, len(sender.socket_ids) - 1)]
         if socket_id is not None:
             self.senders[name] = socket_id
         node.publish(channel, name, socket_id=socket_id, ephemeral=ephemeral)

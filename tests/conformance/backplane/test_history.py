@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from conformance.backplane.cluster import SUCCEEDED, Cluster, RunCluster, Setup, Start, names
 from conformance.backplane.hub_cluster import hub_cluster
-from conformance.backplane.resuming_pages import Page, World
+from conformance.backplane.resuming_pages import FORMER_IDS, Page, World
 from conformance.backplane.single_cluster import single_cluster
 from conformance.protocol.stage import APP, Client, Message, Stage
 from soundpost.core.app_settings import HistorySettings
@@ -212,7 +212,8 @@ async def act(cluster: Cluster, world: World, action: str, one: int, two: int) -
     elif action == "unsubscribe":
         page.unsubscribe(channel)
     elif action.startswith("publish"):
-        world.publish(node, channel, page if action == "publish but" else None, action == "publish ephemeral")
+        sender = page if action == "publish but" else None
+        world.publish(node, channel, sender, action == "publish ephemeral", ago=two // 10 % FORMER_IDS)
     elif action.startswith("cut"):
         page.cut(reads_rest=action == "cut and read")
     elif action == "open" and page.client is None:

@@ -8,21 +8,32 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Mapping
-from typing import Final
-
-import msgspec
+from collections.abc import Callable, Iterator, Mapping
+from typing import BinaryIO, Final
 
 log = logging.getLogger("soundpost.server")
 
 _FILE: Final = "_SOUNDPOST_HANDOVER"
 
 
-def hand_over(parts: Mapping[str, bytes]) -> None:
-    """Have the program that this process executes next inherit the state; each part has a name."""
-    file = _nameless_file()
-    with os.fdopen(os.dup(file), "wb") as stream:
-        stream.write(msgspec.msgpack.encode(parts))
+def hand_over(parts: Mapping[str, Callable[[], bytes]]) -> None:
+    """Have the program that this process executes next inherit the state. Each part has a name, and is made in turn.
+
+    Without room for the state the program begins without it.
+    """
+    file = -1
+    try:
+        file = _nameless_file()
+        with os.fdopen(os.dup(file), "wb") as stream:
+            for name, make in parts.items():
+                data = make()
+                stream.write(f"{name} {len(data)}\n".encode())
+                stream.write(data)
+    except (OSError, MemoryError) as error:
+        log.warning("the state cannot be handed over, clients are told of gaps: %s", error or "no memory left")
+        if file >= 0:
+            os.close(file)
+        return
     os.set_inheritable(file, True)
     os.environ[_FILE] = f"{os.getpid()}:{file}"
 
@@ -35,10 +46,19 @@ def taken_over() -> dict[str, bytes]:
     try:
         with os.fdopen(int(file), "rb") as stream:
             stream.seek(0)
-            return msgspec.msgpack.decode(stream.read(), type=dict[str, bytes])
-    except (OSError, msgspec.DecodeError) as error:
+            return dict(_parts(stream))
+    except (OSError, ValueError) as error:
         log.warning("the state of the process before the restart cannot be read, clients are told of gaps: %s", error)
         return {}
+
+
+def _parts(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:
+    while head := stream.readline():
+        name, size = head.decode().split()
+        data = stream.read(int(size))
+        if len(data) < int(size):
+            raise ValueError(f"{name} is cut short")
+        yield name, data
 
 
 def _nameless_file() -> int:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
 from typing import Final
 
 import msgspec
 
-from soundpost.backplane import MemoryRegistry, SingleNode
-from soundpost.backplane.history_store import HistoryStore
+from soundpost.backplane import SingleNode
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
@@ -20,7 +18,7 @@ from soundpost.server.connections.socket_activation import make_inheritable
 from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
-from soundpost.server.processes.handover import hand_over, taken_over
+from soundpost.server.processes.own_registry import hand_registry_over, own_registry
 from soundpost.server.processes.scaling import redis_backplane
 from soundpost.server.processes.status import Status
 from soundpost.server.server import Server
@@ -34,17 +32,9 @@ class SingleProcess:
     def __init__(self, settings: Settings, *, playground: bool, debug: bool) -> None:
         self.settings = settings
         self.backplane = redis_backplane(settings)
-        loop = asyncio.get_running_loop()
-        self._history = HistoryStore(settings.server.max_history_size)
-        inherited = taken_over()
-        if "history" in inherited:
-            self._history.take_over(inherited["history"])
-        own = MemoryRegistry(settings.apps, history=self._history, call_soon=loop.call_soon, call_later=loop.call_later)
+        self._own = own_registry(settings)
+        self._registry = self._own if self.backplane is None else self.backplane.registry
         self._is_restarting = False
-        self._graces = own.graces
-        if "graces" in inherited:
-            self._graces.take_over(inherited["graces"])
-        self._registry = own if self.backplane is None else self.backplane.registry
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
         (self.sockets,) = listening_sockets(settings.server)
@@ -76,7 +66,7 @@ class SingleProcess:
         if self.backplane is not None:
             await self.backplane.stop()
         if self._is_restarting:
-            hand_over({"history": self._history.as_bytes(), "graces": self._graces.as_bytes(since=began)})
+            hand_registry_over(self._own, stopped_at=began)
 
     def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""

@@ -12,16 +12,15 @@ from typing import Any, Final
 
 import msgspec
 
-from soundpost.backplane.history_store import HistoryStore
 from soundpost.backplane.hub import Hub
 from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ping, Pong, Ready, Retire
-from soundpost.backplane.memory_registry import MemoryRegistry
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.processes.daemon import Restart, drain_time
+from soundpost.server.processes.own_registry import own_registry
 from soundpost.server.processes.scaling import redis_backplane
 from soundpost.server.processes.status import Status, WorkerStatus
 from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, exit_reason
@@ -45,18 +44,8 @@ class Workers:
         self._debug = debug
         limit = _websockets(settings.server)
         self.backplane = redis_backplane(settings, max_connections=limit)
-        if self.backplane is None:
-            loop = asyncio.get_running_loop()
-            registry = MemoryRegistry(
-                settings.apps,
-                max_connections=limit,
-                history=HistoryStore(settings.server.max_history_size),
-                call_soon=loop.call_soon,
-                call_later=loop.call_later,
-            )
-            self._hub = Hub(registry)
-        else:
-            self._hub = Hub(self.backplane.registry)
+        own = own_registry(settings, max_connections=limit)
+        self._hub = Hub(own if self.backplane is None else self.backplane.registry)
         sockets = listening_sockets(settings.server, count)
         self._workers = [WorkerProcess(number, own) for number, own in enumerate(sockets, 1)]
         self.port = port_of(sockets[0])
