@@ -109,6 +109,8 @@ class HistoryQuery(Struct, frozen=True, tag="history"):
     max_bytes: int
     """Bytes of frames after which the page takes no further event."""
     newest_first: bool = False
+    delivered: bool = False
+    """True for a subscriber that reads: the page ends where the node has got everything so far."""
 
 
 class HistoryChannelsQuery(Struct, frozen=True, tag="history_channels"):

@@ -145,7 +145,7 @@ class ReplayQueue:
             return
         app = replays.channel.app
         size = min(PIECE, app.settings.max_output_buffer // 2)
-        query = HistoryQuery(app.settings.id, replays.channel.name, after, _MOST_EVENTS, size)
+        query = HistoryQuery(app.settings.id, replays.channel.name, after, _MOST_EVENTS, size, delivered=True)
         self._questions += 1
         app.node.peers.ask(query, partial(self._take, readers))
 

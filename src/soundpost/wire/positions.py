@@ -52,6 +52,11 @@ def with_position(frame: bytes, position: str, event_id: str | None = None) -> b
     return text_frame(frame_payload(frame)[:-1] + f'{identity},"position":"{position}"}}'.encode())
 
 
+def with_id(frame: bytes, event_id: str) -> bytes:
+    """Return the frame of an event that has no position yet, with its id as its last field."""
+    return text_frame(frame_payload(frame)[:-1] + f',"id":"{event_id}"}}'.encode())
+
+
 def position_of(frame: bytes) -> str | None:
     """Return the position at the end of an event's frame; None if it has none."""
     match = _LAST_FIELD.search(frame, max(0, len(frame) - 64))

@@ -8,6 +8,7 @@ from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.redis.buckets import bucket_limit
 from soundpost.backplane.redis.received import largest_frame
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.history import HistoryRules
 from soundpost.core.peers import PeersHandler
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class AppEntry:
     def configure(self, app: AppSettings) -> None:
         """Take the app's settings."""
         self.app = app
+        self.history_rules = HistoryRules(app.history)
         self.max_cached_per_bucket = bucket_limit(app.max_cached_channels)
         self.largest_frame = largest_frame(app)
 

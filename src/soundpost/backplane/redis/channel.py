@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from soundpost.backplane.members import Members
+from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.core.gathered_notices import GATHERED_ABOVE, MemberNotice
 from soundpost.core.member import Member
 from soundpost.core.peers import ChannelSnapshot, PeersHandler
@@ -31,6 +32,7 @@ class SharedChannel:
         "app_id",
         "bucket",
         "count",
+        "history",
         "last",
         "last_until",
         "members",
@@ -55,6 +57,8 @@ class SharedChannel:
         """Members on this host with their number of connections, including those whose join is under way."""
         self.members = Members() if kind_of(name).is_presence else None
         """Members on all hosts, as last heard; None on channels without members."""
+        self.history: KeptChannel | None = None
+        """What this host has of the channel's history; None if the channel keeps none."""
         self.version = 0
         """Version of members and last event, as last heard."""
         self.last: bytes | None = None

@@ -17,11 +17,13 @@ from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.counts import Counts, ReportChanges
+from soundpost.backplane.redis.history import Histories
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
 from soundpost.core.member import Member
 from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.wire.positions import with_position
 
 log = logging.getLogger("soundpost.redis")
 
@@ -33,12 +35,15 @@ class Channels:
         self,
         apps: Mapping[str, AppEntry],
         redis: Redis,
+        histories: Histories,
         counts: Counts,
         report_changes: ReportChanges,
         clock: Callable[[], float],
     ) -> None:
         self._apps = apps
         self._redis = redis
+        self._histories = histories
+        histories.resync = self.sync
         self._counts = counts
         self._report_changes = report_changes
         self._clock = clock
@@ -49,6 +54,7 @@ class Channels:
         """Open a channel for its first subscriber; :meth:`sync` must follow, unless Redis is away."""
         bucket = bucket_of(entry.app.id, name)
         channel = SharedChannel(entry.app.id, name, bucket, self._redis.topic(bucket, name))
+        self._histories.open(entry, channel)
         entry.channels[name] = channel
         self.by_topic[channel.topic] = channel
         return channel
@@ -59,13 +65,18 @@ class Channels:
             return
         if entry.channels.get(channel.name) is channel:
             del entry.channels[channel.name], self.by_topic[channel.topic]
+            self._histories.close(channel)
             self._redis.unsubscribe(channel.bucket, channel.topic)
             self._counts.state_closed(channel)
 
-    def sync(self, channel: SharedChannel) -> None:
-        """State all that this host has of a channel, and ask for the channel's whole state."""
+    def sync(self, channel: SharedChannel, begin_after: str = "") -> None:
+        """State all that this host has of a channel, and ask for the channel's whole state.
+
+        ``begin_after``: position from which the first subscriber reads the channel's history.
+        """
         channel.syncing = True
         self._redis.subscribe(channel.bucket, channel.topic)
+        self._histories.sync(channel, begin_after)
         users: list[str | bytes] = []
         for user_id, (member, _) in channel.own_members.items():
             users += [user_id, topic_messages.member_blob(member)]
@@ -83,8 +94,9 @@ class Channels:
             self._report_changes(entry.app.id, changes)
             channel.syncing = False
             channel.version = int(version)
-            frame = b"" if last is None else last.partition(b" ")[2]
+            known, _, frame = (last or b"").partition(b" ")
             if frame and event_fault(frame, channel.name, entry.largest_frame) is None:
+                frame = _with_place(frame, known.partition(b"@")[2], channel)
                 channel.keep(frame, self._clock() + max(0, milliseconds) / 1000)
             channel.replace_members(_readable(members, channel))
         self.resume(channel)
@@ -125,6 +137,13 @@ class Channels:
             for channel in list(entry.channels.values()):
                 if channel.waiting is not None:
                     self.resume(channel)
+
+
+def _with_place(frame: bytes, offset: bytes, channel: SharedChannel) -> bytes:
+    """Return the frame of a last event with its position, if the channel's history has it."""
+    if not offset or channel.history is None or not channel.history.generation:
+        return frame
+    return with_position(frame, f"{channel.history.generation}.{int(offset)}")
 
 
 def _readable(blobs: list[bytes], channel: SharedChannel) -> list[Member]:

@@ -13,6 +13,7 @@ from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
+from soundpost.backplane.redis.history import Histories
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.core.member import id_fault
@@ -34,12 +35,14 @@ class Incoming:
         self,
         apps: Mapping[str, AppEntry],
         redis: Redis,
+        histories: Histories,
         channels: Channels,
         counts: Counts,
         clock: Callable[[], float],
     ) -> None:
         self._apps = apps
         self._redis = redis
+        self._histories = histories
         self._channels = channels
         self._counts = counts
         self._clock = clock
@@ -93,6 +96,12 @@ class Incoming:
             pass  # this host has just left the channel
         elif isinstance(message, topic_messages.EventMessage):
             self._receive_event(channel, message)
+        elif isinstance(message, topic_messages.HistoryMessage):
+            self._receive_kept(channel, message)
+        elif isinstance(message, topic_messages.HistoryDeleted):
+            self._histories.receive_deletion(channel, message)
+        elif isinstance(message, topic_messages.HistoryMarked):
+            self._histories.receive_mark(channel, message)
         elif isinstance(message, (topic_messages.Entered, topic_messages.Renewed)):
             self._receive_entered(channel, message)
         elif isinstance(message, topic_messages.Left):
@@ -102,11 +111,23 @@ class Incoming:
         elif self._counts.announces(channel):
             channel.deliver(messages.subscription_count(channel.name, message.subscriptions))
 
+    def _is_sound(self, channel: SharedChannel, frame: bytes) -> bool:
+        fault = event_fault(frame, channel.name, self._apps[channel.app_id].largest_frame)
+        if fault is not None:
+            self._drop("event", channel.topic, frame, f"have {fault}", _NOT_TO_CLIENTS)
+        return fault is None
+
+    def _receive_kept(self, channel: SharedChannel, event: topic_messages.HistoryMessage) -> None:
+        if not self._is_sound(channel, event.frame):
+            return
+        frame = self._histories.receive(channel, event)
+        if event.version:
+            until = self._clock() + self._apps[channel.app_id].app.cache_ttl
+            self._channels.apply_change(channel, event.version, partial(channel.keep, frame, until))
+
     def _receive_event(self, channel: SharedChannel, event: topic_messages.EventMessage) -> None:
         entry = self._apps[channel.app_id]
-        fault = event_fault(event.frame, channel.name, entry.largest_frame)
-        if fault is not None:
-            self._drop("event", channel.topic, event.frame, f"have {fault}", _NOT_TO_CLIENTS)
+        if not self._is_sound(channel, event.frame):
             return
         if event.version:
             until = self._clock() + entry.app.cache_ttl

@@ -64,6 +64,8 @@ class PublishQueue:
         self._throttle = LogThrottle(log, clock)
         self.flows = False
         """True while events are sent at once."""
+        self.take_back: Callable[[Publication], Publication] = lambda publication: publication
+        """Called with an event that was refused or not answered; returns what to send later in its place."""
         self.on_flow: Callable[[], None] = lambda: None
         """Called when all waiting events are sent, and new ones are sent at once."""
         self.lost = self._lost_before = 0
@@ -88,7 +90,7 @@ class PublishQueue:
             elif isinstance(answer, Exception):
                 self._draining = False
             if isinstance(answer, Exception):
-                self._keep(self._returned, number, since, publication)
+                self._keep(self._returned, number, since, self.take_back(publication))
             then(not isinstance(answer, Exception))
 
         self._send(publication, answered)

@@ -19,15 +19,21 @@ if TYPE_CHECKING:
 
 Answered = Callable[[Any], None]
 """Callback that gets the answer."""
-Read = tuple[bytes, str, str, tuple[str, ...]]
+Read = tuple[bytes, str, str, tuple[str | bytes, ...]]
 """One read in Redis: bucket, command, key after the tag, further arguments."""
 
 
 class Queries:
-    """Answers queries. ``clock`` is in seconds, ``call_soon`` is the loop's."""
+    """Answers queries. ``clock`` is in seconds, ``call_soon`` is the loop's.
 
-    def __init__(self, redis: Redis, clock: Callable[[], float], call_soon: CallSoon) -> None:
+    ``head`` returns the position behind all events of a bucket, as this host has heard.
+    """
+
+    def __init__(
+        self, redis: Redis, clock: Callable[[], float], call_soon: CallSoon, head: Callable[[bytes], str]
+    ) -> None:
         self._redis = redis
+        self._head = head
         self._call_soon = call_soon
         self._clock = clock
 
@@ -83,7 +89,8 @@ class Queries:
         self._read([(bucket, "HGETALL", "total", ()) for bucket in all_buckets(query.app_id)], answered)
 
     def _attributes(self, entry: AppEntry, names: Sequence[str], asked: Sequence[str], then: Answered) -> None:
-        reads = [
+        kept = [name for name in names if entry.history_rules.of(name) is not None] if "position" in asked else []
+        reads: list[Read] = [
             read
             for name in names
             for read in (
@@ -93,13 +100,24 @@ class Queries:
                 (bucket_of(entry.app.id, name), "PTTL", "last:" + name, ()),
             )
         ]
+        for name in kept:
+            bucket = bucket_of(entry.app.id, name)
+            reads.append((bucket, "MGET", "gen", (self._redis.tag(bucket) + b":top",)))
 
         def answered(found: list[Any] | None) -> None:
             if found is None:
-                then([_here(entry, name, asked, self._clock()) for name in names])
+                heads = {name: self._head(bucket_of(entry.app.id, name)) for name in kept}
+                then([_here(entry, name, asked, self._clock(), heads.get(name)) for name in names])
                 return
-            four = [found[i : i + 4] for i in range(0, len(found), 4)]
-            then([_attributes(name, asked, *values) for name, values in zip(names, four, strict=True)])
+            four = [found[i : i + 4] for i in range(0, 4 * len(names), 4)]
+            ends = zip(kept, found[4 * len(names) :], strict=True)
+            heads = {name: b".".join(end).decode() for name, end in ends if None not in end}
+            then(
+                [
+                    _attributes(name, asked, *values, head=heads.get(name))
+                    for name, values in zip(names, four, strict=True)
+                ]
+            )
 
         self._read(reads, answered)
 
@@ -128,10 +146,10 @@ def _keys(answer: Any) -> Iterable[bytes]:
     return answer if isinstance(answer, dict) else answer[::2]
 
 
-def _here(entry: AppEntry, name: str, asked: Sequence[str], now: float) -> dict[str, Any]:
+def _here(entry: AppEntry, name: str, asked: Sequence[str], now: float, head: str | None) -> dict[str, Any]:
     channel = entry.channels.get(name)
     if channel is None:
-        return channel_attributes(name, asked, subscriptions=0, users=0)
+        return channel_attributes(name, asked, subscriptions=0, users=0, position=head)
     return channel_attributes(
         name,
         asked,
@@ -139,11 +157,18 @@ def _here(entry: AppEntry, name: str, asked: Sequence[str], now: float) -> dict[
         users=len(channel.members or ()),
         last=channel.last_at(now),
         ttl=max(0, round(channel.last_until - now)),
+        position=head,
     )
 
 
 def _attributes(
-    name: str, asked: Sequence[str], total: bytes | None, users: int, last: bytes | None, ttl: int
+    name: str,
+    asked: Sequence[str],
+    total: bytes | None,
+    users: int,
+    last: bytes | None,
+    ttl: int,
+    head: str | None,
 ) -> dict[str, Any]:
     """Return attributes from values in Redis: ``last`` has a version before the frame, ``ttl`` is in milliseconds."""
     return channel_attributes(
@@ -153,4 +178,5 @@ def _attributes(
         users=users,
         last=None if last is None else last.split(b" ", 1)[1],
         ttl=max(0, round(ttl / 1000)),
+        position=head,
     )

@@ -12,19 +12,19 @@ import contextlib
 import logging
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import hiredis
 
-from soundpost.backplane.redis import grace_scripts
+from soundpost.backplane.redis import grace_scripts, history_scripts
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
 from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.connection import RedisConnection, Then
 from soundpost.backplane.redis.failures import in_words, refused
 from soundpost.backplane.redis.graces import Graces
 from soundpost.backplane.redis.publish_queue import Publication
-from soundpost.backplane.redis.scripts import ALL, BY_DIGEST, RESTART, Script
+from soundpost.backplane.redis.scripts import ALL, RESTART, Script
 from soundpost.backplane.redis.servers import Connected, RedisError, Servers
 from soundpost.backplane.redis.topic_messages import hello
 
@@ -45,6 +45,9 @@ _LONGEST_WAIT: Final = 2.0
 
 ORDER_LASTS: Final = 10.0
 """Seconds that Redis keeps an order to restart; an order that is repeated later is void."""
+
+_SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL)
+_BY_DIGEST: Final = {script.digest.encode(): script for script in _SCRIPTS}
 
 Command = tuple[str | bytes | int, ...]
 """Command name and arguments."""
@@ -83,10 +86,14 @@ class Redis:
         self.burials = Burials(self)
         self.graces = Graces(self, self._loop.call_later)
         self._connected: Connected | None = None
+        self.prepare: Callable[[], Awaitable[None]]
+        """Called when commands can be sent, before :attr:`on_up`. May raise ConnectionError and hiredis.ReplyError."""
         self.on_up: Callable[[], None]
         """Called when connected, as a new node."""
         self.on_flow: Callable[[], None]
         """Called when the other nodes are back too, and events may be sent."""
+        self.on_beat: Callable[[], None]
+        """Called every :data:`BEAT_PERIOD` while events flow."""
         self.on_down: Callable[[], None]
         """Called when Redis is away."""
         self.on_message: Callable[[bytes, bytes], None]
@@ -107,6 +114,10 @@ class Redis:
     def topic(self, bucket: bytes, channel: str) -> bytes:
         """Return the topic of a channel: the nodes that have subscribers get its messages there."""
         return b"%b:t:%b" % (self.tag(bucket), channel.encode())
+
+    def server_of(self, bucket: bytes) -> object:
+        """Return the server that has a bucket: the same object for all its buckets, another after each connection."""
+        return self._connections.connection_of(self.tag(bucket))
 
     def send(self, bucket: bytes, command: Command, then: Then) -> None:
         """Send a command to the server of a bucket; ``then`` gets the answer, or a ConnectionError."""
@@ -134,7 +145,7 @@ class Redis:
         def answered(answer: Any) -> None:
             if isinstance(answer, hiredis.ReplyError):
                 reason = refused(answer, "EVALSHA", self.tag(bucket) + b":*")
-                self._refused(reason)
+                self.reconnect(reason)
                 answer = ConnectionError(reason)
             then(answer)
 
@@ -150,7 +161,7 @@ class Redis:
         if not self.up:
             then(ConnectionError("Redis is away"))
         elif script:
-            self.send(bucket, self.script(BY_DIGEST[script.decode()], bucket, *arguments), then)
+            self.send(bucket, self.script(_BY_DIGEST[script], bucket, *arguments), then)
         else:
             channel, data = arguments
             self.send(bucket, (self._connections.publish, b"%b:t:%b" % (self.tag(bucket), channel), data), then)
@@ -248,10 +259,11 @@ class Redis:
         self._stated_buckets = set()
         async with asyncio.timeout(self._command_timeout):
             for connection in self._connections.connections:
-                for script in (*ALL, *grace_scripts.ALL):
+                for script in _SCRIPTS:
                     await self._load(connection, script)
             self.up = True
             await self.burials.register()
+            await self.prepare()
         self.subscribe(CONTROL, self.topic(CONTROL, ""))
         self.on_up()
         if before[0]:
@@ -288,6 +300,7 @@ class Redis:
                 self.publish(Publication(CONTROL, b"", (b"", hello(len(living)))), _nothing)
             if flows:
                 self.known = len(living)
+                self.on_beat()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(BEAT_PERIOD if flows else 0.1):
                     await self._lost.wait()
@@ -322,8 +335,8 @@ class Redis:
             self._fault = self._fault or connection.fault
             self._lost.set()
 
-    def _refused(self, reason: str) -> None:
-        """End the connection: the server is a replica by now, out of memory, or has forgotten its scripts."""
+    def reconnect(self, reason: str) -> None:
+        """End the connection: the server is a replica by now, out of memory, or has forgotten what it had."""
         self._fault = self._fault or reason
         self._lost.set()
 

@@ -18,6 +18,8 @@ from soundpost.backplane.redis.buckets import CONTROL, app_bucket, app_of, bucke
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
+from soundpost.backplane.redis.history import Histories
+from soundpost.backplane.redis.history_answers import HistoryAnswers, begin_after
 from soundpost.backplane.redis.incoming import Incoming
 from soundpost.backplane.redis.lingering import Lingering
 from soundpost.backplane.redis.observer_events import Change, parse_change
@@ -26,10 +28,19 @@ from soundpost.backplane.redis.queries import Queries
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
 from soundpost.backplane.registry import Load
+from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
-from soundpost.core.peers import Admission, ChannelSnapshot, OutgoingEvent, PeersHandler, Query
+from soundpost.core.peers import (
+    Admission,
+    ChannelSnapshot,
+    HistoryDeletion,
+    HistoryQuery,
+    OutgoingEvent,
+    PeersHandler,
+    Query,
+)
 from soundpost.core.presence_grace import SENT_AWAY
 
 _KEEP: Final = KEEP.digest.encode()
@@ -45,6 +56,7 @@ class RedisRegistry:
         *,
         loop: asyncio.AbstractEventLoop,
         max_connections: int | None = None,
+        max_history_size: int = ServerSettings().max_history_size,
     ) -> None:
         self._apps = {app.id: AppEntry(app) for app in apps}
         self._redis = redis
@@ -53,16 +65,21 @@ class RedisRegistry:
         self._connections = 0
         self._nodes: dict[PeersHandler, None] = {}
         self._counts = Counts(self._apps, redis, self._report_changes, loop.call_later)
-        self._channels = Channels(self._apps, redis, self._counts, self._report_changes, loop.time)
-        self._incoming = Incoming(self._apps, redis, self._channels, self._counts, loop.time)
-        self._queue = PublishQueue(redis.publish, loop.time)
+        self._histories = Histories(self._apps, redis, max_size=max_history_size, call_later=loop.call_later)
+        self._history_answers = HistoryAnswers(redis, self._histories)
+        self._channels = Channels(self._apps, redis, self._histories, self._counts, self._report_changes, loop.time)
+        self._incoming = Incoming(self._apps, redis, self._histories, self._channels, self._counts, loop.time)
+        self._queue = PublishQueue(self._histories.send, loop.time)
+        self._histories.queue = self._queue
+        self._queue.take_back = self._histories.take_back
         self._queue.on_flow = lambda: self.on_reachability()
-        self._queries = Queries(redis, loop.time, loop.call_soon)
+        self._queries = Queries(redis, loop.time, loop.call_soon, self._histories.generations.head)
         self._number = 0  # number of this process' last message
         self.on_reachability: Callable[[], None] = lambda: None
         self._incoming.on_restart = lambda: self.on_restart()
         self.on_restart: Callable[[], None] = lambda: None
         """Called when all hosts are to restart."""
+        redis.prepare, redis.on_beat = self._histories.prepare, self._histories.check
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._queue.open, self._on_down
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
         self._lingering = Lingering(redis, self._uncount_held, self._report_changes, loop.call_later)
@@ -175,13 +192,13 @@ class RedisRegistry:
         if newcomer is not None:
             channel.count_member(newcomer)
         if channel.waiting is None:
-            self._join(node, entry, channel, newcomer, then)
+            self._join(node, entry, channel, newcomer, then, history)
             return
-        channel.waiting.append(partial(self._join, node, entry, channel, newcomer, then))
+        channel.waiting.append(partial(self._join, node, entry, channel, newcomer, then, history))
         if not self._redis.up:
             self._channels.resume(channel)
         elif known is None:
-            self._channels.sync(channel)
+            self._channels.sync(channel, begin_after(history))
 
     def _join(
         self,
@@ -190,13 +207,14 @@ class RedisRegistry:
         channel: SharedChannel,
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None,
     ) -> None:
         if newcomer is None or (
             channel.own_members[newcomer.id][1] > 1 and channel.members is not None and newcomer.id in channel.members
         ):
-            self._joined(node, channel, newcomer, then)
+            self._joined(node, channel, newcomer, then, history)
         else:
-            entered = partial(self._entered, node, entry, channel, newcomer, then)
+            entered = partial(self._entered, node, entry, channel, newcomer, then, history)
             limit = entry.app.max_presence_members
             blob = topic_messages.member_blob(newcomer)
             self._redis.run(ENTER, channel.bucket, channel.name, newcomer.id, blob, limit, then=entered)
@@ -208,6 +226,7 @@ class RedisRegistry:
         channel: SharedChannel,
         newcomer: Member,
         then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None,
         answer: Any,
     ) -> None:
         if isinstance(answer, list):
@@ -224,7 +243,7 @@ class RedisRegistry:
             self._channels.close_if_empty(entry, channel)
             return
         channel.enter(newcomer)
-        self._joined(node, channel, newcomer, then)
+        self._joined(node, channel, newcomer, then, history)
 
     def _joined(
         self,
@@ -232,12 +251,13 @@ class RedisRegistry:
         channel: SharedChannel,
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None,
     ) -> None:
         user_id = None if newcomer is None else newcomer.id
         channel.add(node, user_id)
         self._counts.subscriptions_changed(channel)
         if node in self._nodes:
-            then(channel.snapshot(self._clock()))
+            self._history_answers.snapshot(self._apps[channel.app_id], channel, history, self._clock, then)
         else:  # the node died meanwhile
             channel.remove(node, user_id)
             self._uncount(self._apps[channel.app_id], channel, user_id, SENT_AWAY)
@@ -246,8 +266,12 @@ class RedisRegistry:
         self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None], history: HistoryRequest | None = None
     ) -> None:
         """Read the state that a subscriber of the channel is sent."""
-        channel = self._apps[app_id].channels.get(name)
-        then(ChannelSnapshot(None, None) if channel is None else channel.snapshot(self._clock()))
+        entry = self._apps[app_id]
+        channel = entry.channels.get(name)
+        if channel is None:
+            then(ChannelSnapshot(None, None))
+        else:
+            self._history_answers.snapshot(entry, channel, history, self._clock, then)
 
     def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float = 0) -> None:
         """Stop counting a subscription; Redis tells the other subscribers of a member who left."""
@@ -298,9 +322,15 @@ class RedisRegistry:
         """Deliver an event to all nodes except its own. ``then`` gets True once Redis has it, False if it waits."""
         entry = self._apps[app_id]
         name, frame, except_socket_id, keep = event.channel, event.frame, event.except_socket_id, event.keep
+        rule = None if event.id is None else entry.history_rules.of(name)
+        if rule is not None:
+            self._histories.publish(entry, rule, event, then)
+            return
+        if event.id is None and not event.ephemeral and entry.history_rules.of(name) is not None:
+            self._history_answers.note_unkept(app_id, name)
         channel = entry.channels.get(name)
         if channel is not None:
-            channel.deliver(frame, except_socket_id, node)
+            channel.deliver(frame, except_socket_id, node if event.id is None else None)
             if keep:
                 channel.keep(frame, self._clock() + entry.app.cache_ttl)
         bucket = bucket_of(app_id, name)
@@ -333,8 +363,14 @@ class RedisRegistry:
 
     def answer(self, query: Query, then: Callable[[Any], None]) -> None:
         """Answer a query about all hosts; the query's class says what the answer is."""
-        self._counts.state_now()
-        self._queries.answer(self._apps[query.app_id], query, then)
+        entry = self._apps[query.app_id]
+        if isinstance(query, HistoryQuery):
+            self._history_answers.page(entry, query, then)
+        elif isinstance(query, HistoryDeletion):
+            self._history_answers.delete(entry, query, then)
+        else:
+            self._counts.state_now()
+            self._queries.answer(entry, query, then)
 
     # Redis comes and goes
 
@@ -354,4 +390,5 @@ class RedisRegistry:
     def housekeep(self) -> None:
         """Announce counts of large channels and drop expired entries."""
         self._counts.housekeep()
+        self._histories.housekeep()
         self._incoming.housekeep()

@@ -28,8 +28,21 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-_PRELUDE: Final = """
+ANNOUNCE_PRELUDE: Final = """
 local base, node, publish = KEYS[1], ARGV[1], ARGV[2]
+
+-- The form of topic_messages.py: the kind, the lengths of all fields, the fields.
+local function announce(channel, kind, ...)
+  local fields, lengths = {...}, {}
+  for i, field in ipairs(fields) do lengths[i] = struct.pack('>I4', #field) end
+  redis.call(publish, base .. 't:' .. channel, 'S2' .. kind .. table.concat(lengths) .. table.concat(fields))
+end
+"""
+"""Beginning of a script that changes no subscriptions."""
+
+PRELUDE: Final = (
+    ANNOUNCE_PRELUDE
+    + """
 local changes = {}
 
 local function version_of(channel)
@@ -45,13 +58,6 @@ local function next_version(channel)
     redis.call('HSET', base .. 'version', channel, string.format('%.0f', version))
   end
   return string.format('%.0f', version)
-end
-
--- The form of topic_messages.py: the kind, the lengths of all fields, the fields.
-local function announce(channel, kind, ...)
-  local fields, lengths = {...}, {}
-  for i, field in ipairs(fields) do lengths[i] = struct.pack('>I4', #field) end
-  redis.call(publish, base .. 't:' .. channel, 'S2' .. kind .. table.concat(lengths) .. table.concat(fields))
 end
 
 local function enter(node, channel, user, blob)
@@ -104,6 +110,8 @@ local function count(node, channel, number, tell)
   end
 end
 """
+)
+"""Beginning of a script that changes subscriptions, members or last events."""
 
 
 SILENTLY: Final = "0"
@@ -117,8 +125,8 @@ ALWAYS: Final = "2"
 class Script:
     """A script, with the digest that runs it once Redis has loaded it."""
 
-    def __init__(self, body: str) -> None:
-        self.text = _PRELUDE + body
+    def __init__(self, body: str, prelude: str = PRELUDE) -> None:
+        self.text = prelude + body
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -178,7 +186,7 @@ return {redis.call('GET', last), version_of(channel), changes, members, redis.ca
 
 Answer: last event, version, changes, members, milliseconds that the last event is still kept."""
 
-_NOTE_KEPT: Final = """
+NOTE_KEPT: Final = """
 local function forget(oldest)
   for i = 1, #oldest, 2 do
     redis.call('DEL', base .. 'last:' .. oldest[i])
@@ -200,7 +208,7 @@ end
 """
 
 KEEP: Final = Script(
-    _NOTE_KEPT
+    NOTE_KEPT
     + """
 local channel, frame, ttl, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local origin, number, excluded = ARGV[7], ARGV[8], ARGV[9]
@@ -283,6 +291,4 @@ return 1
 Each host checks that Redis has the order: who may publish but not write cannot give one, and an old one is void."""
 
 ALL: Final = (ENTER, LEAVE, COUNT, SYNC, KEEP, BURY, ADMIT, REGISTER, BEAT, RESTART)
-"""All scripts."""
-BY_DIGEST: Final = {script.digest: script for script in ALL}
-"""All scripts by digest."""
+"""All scripts of this module."""

@@ -10,6 +10,7 @@ form or meaning changes the version.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from struct import Struct, error
 from typing import Final, NamedTuple
@@ -21,12 +22,14 @@ from soundpost.wire.socket_id import is_socket_id
 
 MAGIC: Final = b"S2"
 _BEGIN: Final = len(MAGIC) + 1
-_MOST_FIELDS: Final = 9
+_MOST_FIELDS: Final = 14
 _LENGTHS: Final = tuple(Struct(f">{count}I") for count in range(_MOST_FIELDS + 1))
 _EVENT: Final = Struct(">2sc4I")
 _MOST_DIGITS: Final = 18
 """Largest number of digits of a number: versions are milliseconds since 1970, and more."""
 _LONGEST_ORIGIN: Final = 64
+_LONGEST_GENERATION: Final = 16
+_EVENT_ID: Final = re.compile(rb"[A-Za-z0-9_=-]{1,24}")
 _read_id: Final[Callable[[bytes], str | int]] = reader(str | int)
 
 
@@ -39,6 +42,35 @@ class EventMessage(NamedTuple):
     """Number that grows with each message of the origin."""
     except_socket_id: str | None
     frame: bytes
+
+
+class HistoryMessage(NamedTuple):
+    """An event that the channel's history keeps; ``version`` is 0 on channels without a last event."""
+
+    version: int
+    generation: str
+    offset: int
+    before: int
+    """Offset of the event before it."""
+    id: str
+    except_socket_id: str | None
+    frame: bytes
+    """Frame without position."""
+
+
+class HistoryDeleted(NamedTuple):
+    """News that a channel's history up to an offset is deleted."""
+
+    generation: str
+    offset: int
+
+
+class HistoryMarked(NamedTuple):
+    """News that some clients were given an event of a history without its position: others need its id."""
+
+    generation: str
+    offset: int
+    id: str
 
 
 class Entered(NamedTuple):
@@ -93,11 +125,12 @@ class Hello(NamedTuple):
     nodes: int
 
 
-Message = EventMessage | Entered | Renewed | Left | Forgotten | Counted | Terminate | Restart | Hello
+History = HistoryMessage | HistoryDeleted | HistoryMarked
+Message = EventMessage | History | Entered | Renewed | Left | Forgotten | Counted | Terminate | Restart | Hello
 
 
 def join_fields(fields: Sequence[bytes]) -> bytes:
-    """Return up to nine fields as bytes, behind their lengths."""
+    """Return up to fourteen fields as bytes, behind their lengths."""
     return _LENGTHS[len(fields)].pack(*map(len, fields)) + b"".join(fields)
 
 
@@ -156,6 +189,8 @@ def parse(data: bytes) -> Message | None:
         if kind == b"!":
             version, origin, number, socket_id, frame = split_fields(data, 5, _BEGIN)
             return EventMessage(_number(version), _origin(origin), _number(number), _excluded(socket_id), frame)
+        if kind in (b"H", b"D", b"U"):
+            return _history(kind, data)
         if kind == b"+":
             version, blob = split_fields(data, 2, _BEGIN)
             return Entered(_number(version), member_of(blob))
@@ -182,6 +217,18 @@ def parse(data: bytes) -> Message | None:
     return None
 
 
+def _history(kind: bytes, data: bytes) -> History:
+    if kind == b"H":
+        version, generation, offset, before, id_, socket_id, frame = split_fields(data, 7, _BEGIN)
+        place = _generation(generation), _number(offset), _number(before)
+        return HistoryMessage(_number(version), *place, _event_id(id_), _excluded(socket_id), frame)
+    if kind == b"D":
+        generation, offset = split_fields(data, 2, _BEGIN)
+        return HistoryDeleted(_generation(generation), _number(offset))
+    generation, offset, id_ = split_fields(data, 3, _BEGIN)
+    return HistoryMarked(_generation(generation), _number(offset), _event_id(id_))
+
+
 def is_of_another_version(data: bytes) -> bool:
     """Tell whether bytes look like a message of another version."""
     return data[:1] == MAGIC[:1] and data[1:2].isdigit() and data[:2] != MAGIC
@@ -197,6 +244,18 @@ def _origin(field: bytes) -> bytes:
     if len(field) > _LONGEST_ORIGIN:  # the origin is remembered
         raise ValueError("no origin")
     return field
+
+
+def _generation(field: bytes) -> str:
+    if not 0 < len(field) <= _LONGEST_GENERATION or not field.isalnum():
+        raise ValueError("no generation")
+    return field.decode("ascii")
+
+
+def _event_id(field: bytes) -> str:
+    if not _EVENT_ID.fullmatch(field):
+        raise ValueError("no event id")
+    return field.decode()
 
 
 def _excluded(field: bytes) -> str | None:

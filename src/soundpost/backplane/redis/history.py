@@ -1,0 +1,292 @@
+"""Histories in Redis, as this host publishes to them, hears of their events, and reads them for its subscribers.
+
+An event gets its position from Redis, in the step that publishes it, and comes to the publishing host's own clients by
+the topic too: so all hosts have one order. Each event names the one before it; where that is not the last one that this
+host delivered, the host reads what is missing before it goes on.
+
+While Redis is away, an event goes to this host's clients at once, with an id in place of a position. It waits for Redis
+as other events do, and is placed under the same id.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import hiredis
+
+from soundpost.backplane.redis import topic_messages
+from soundpost.backplane.redis.app_entry import AppEntry
+from soundpost.backplane.redis.buckets import app_of, bucket_of
+from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.generations import Generations
+from soundpost.backplane.redis.history_reads import HistoryReads, Piece, Place, StoredEvent, event_with_id, placed_event
+from soundpost.backplane.redis.history_scripts import ADD, ADD_LAST
+from soundpost.backplane.redis.kept_channel import KeptChannel
+from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
+from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.rings import Rings
+from soundpost.core.app_settings import HistorySettings
+from soundpost.core.history import GapReason, KeptEvent
+from soundpost.core.peers import OutgoingEvent
+from soundpost.wire.positions import parse_position, with_id, with_position
+
+GAP_SPREAD: Final = 5.0
+"""Seconds over which the subscribers of all channels are told that a generation has ended: they fetch data anew."""
+_ADD: Final = ADD.digest.encode()
+_ADD_LAST: Final = ADD_LAST.digest.encode()
+_NEW: Final = b"0"
+_PERHAPS_THERE: Final = b"1"
+_GIVEN: Final = b"2"
+
+
+class Histories:
+    """The histories of the channels that this host publishes to or has subscribers of. ``call_later`` is the loop's.
+
+    ``max_size`` bounds the bytes of events that this host keeps in memory.
+    """
+
+    def __init__(
+        self,
+        apps: Mapping[str, AppEntry],
+        redis: Redis,
+        *,
+        max_size: int,
+        call_later: Callable[..., object],
+    ) -> None:
+        self._apps = apps
+        self._redis = redis
+        self._call_later = call_later
+        self.generations = Generations(apps, redis)
+        self.reads = HistoryReads(redis, call_later, self.generations.evicts)
+        self.rings = Rings(max_size)
+        self.queue: PublishQueue
+        """The queue that events leave by; its callbacks are :meth:`send` and :meth:`take_back`."""
+        self.resync: Callable[[SharedChannel], None]
+        """Ask for a channel's whole state, which calls :meth:`sync`."""
+        self._in_flight: set[bytes] = set()
+        """Ids of events that are on their way to Redis and come back to subscribers of this host."""
+
+    # Publishing
+
+    def publish(
+        self, entry: AppEntry, rule: HistorySettings, event: OutgoingEvent, then: Callable[[bool], None]
+    ) -> None:
+        """Have Redis keep and publish an event; while it is away, give the event to this host's clients at once."""
+        assert event.id is not None
+        channel = entry.channels.get(event.channel)
+        frame, event_id = event.frame, event.id.encode()
+        if channel is not None and channel.history is not None:
+            if self.queue.flows:
+                self._in_flight.add(event_id)
+            else:
+                frame = _give(channel, channel.history, event.id, frame, event.except_socket_id)
+        arguments: tuple[bytes, ...] = (
+            event.channel.encode(),
+            event_id,
+            topic_messages.excluded(event.except_socket_id),
+            frame,
+            _NEW,
+            b"%d" % rule.events,
+            b"%d" % (rule.age * 1000),
+        )
+        script = _ADD
+        if event.keep:
+            script = _ADD_LAST
+            arguments += (b"%d" % (entry.app.cache_ttl * 1000), b"%d" % entry.max_cached_per_bucket)
+        self.queue.send(Publication(bucket_of(entry.app.id, event.channel), script, arguments), then)
+
+    def send(self, publication: Publication, then: Callable[[Any], None]) -> None:
+        """Send a publication to Redis; an event of a history with the generation that it is for."""
+        bucket, script, arguments = publication
+        if script not in (_ADD, _ADD_LAST):
+            self._redis.publish(publication, then)
+            return
+
+        def answered(answer: Any) -> None:
+            if isinstance(answer, list):
+                self._in_flight.discard(arguments[1])
+                self.generations.heard(bucket, generation, int(answer[0]))
+            elif isinstance(answer, hiredis.ReplyError) and str(answer).startswith("STALE"):
+                self._redis.reconnect("the histories in Redis have begun anew")
+            then(answer)
+
+        generation = self.generations.by_bucket.get(bucket, "")
+        self._redis.publish(Publication(bucket, script, (generation.encode(), *arguments)), answered)
+
+    def take_back(self, publication: Publication) -> Publication:
+        """Return what to send later in place of a publication that Redis has refused or not answered.
+
+        This host's clients get the event now, unless it came back to them by the topic.
+        """
+        bucket, script, arguments = publication
+        if script not in (_ADD, _ADD_LAST):
+            return publication
+        name, event_id, excluded, frame, again, *rest = arguments
+        was_in_flight = event_id in self._in_flight
+        self._in_flight.discard(event_id)
+        if again == _GIVEN:
+            return publication
+        entry = self._apps.get(app_of(bucket))
+        channel = None if entry is None else entry.channels.get(name.decode())
+        again = _PERHAPS_THERE
+        if was_in_flight and channel is not None and channel.history is not None:
+            frame = _give(channel, channel.history, event_id.decode(), frame, excluded.decode() or None)
+            again = _GIVEN
+        return Publication(bucket, script, (name, event_id, excluded, frame, again, *rest))
+
+    # Topics
+
+    def receive(self, channel: SharedChannel, event: topic_messages.HistoryMessage) -> bytes:
+        """Deliver an event that came by the topic; return its frame with its position."""
+        self._in_flight.discard(event.id.encode())
+        kept = channel.history
+        frame = with_position(event.frame, f"{event.generation}.{event.offset}")
+        if kept is None:  # a host with other rules has kept it
+            channel.deliver(frame, event.except_socket_id)
+            return frame
+        if self.generations.by_bucket.get(channel.bucket) == event.generation:
+            self.generations.heard(channel.bucket, event.generation, event.offset)
+        if kept.reading:
+            return frame  # the answer has it
+        if event.generation != kept.generation or event.before > kept.last:
+            self.resync(channel)
+        elif event.offset > kept.last:
+            self._place(channel, kept, StoredEvent(event.offset, event.id, event.except_socket_id, event.frame, False))
+        return frame
+
+    def receive_deletion(self, channel: SharedChannel, deleted: topic_messages.HistoryDeleted) -> None:
+        """Forget the events of a channel whose history was deleted."""
+        kept = channel.history
+        self.reads.forget(channel.app_id, channel.name)
+        if kept is not None and kept.generation == deleted.generation:
+            self.rings.drop(kept, kept.ring.index_after(deleted.offset))
+            kept.ring.floor = max(kept.ring.floor, deleted.offset)
+            if not kept.reading:
+                kept.last = max(kept.last, deleted.offset)
+
+    def receive_mark(self, channel: SharedChannel, marked: topic_messages.HistoryMarked) -> None:
+        """Put the id into the frame of an event that some clients were given without its position."""
+        kept = channel.history
+        self.reads.forget(channel.app_id, channel.name)
+        if kept is None or kept.generation != marked.generation:
+            return
+        index = kept.ring.index_after(marked.offset) - 1
+        if index >= 0 and kept.ring.events[index].offset == marked.offset:
+            kept.ring.events[index] = event_with_id(kept.ring.events[index], kept.generation, marked.id)
+
+    def _place(self, channel: SharedChannel, kept: KeptChannel, event: StoredEvent, deliver: bool = True) -> None:
+        """Take an event into the ring, and deliver it unless the clients here have it."""
+        given = kept.unplaced.pop(event.id, None)
+        placed = placed_event(event, kept.generation, given is not None)
+        kept.last = event.offset
+        self.rings.add(kept, placed)
+        if deliver and given is None:
+            self.tell_gap(channel)
+            for node in channel.shares:
+                node.deliver_event(channel.app_id, channel.name, placed.frame, event.except_socket_id, True)
+
+    # In step with Redis
+
+    def open(self, entry: AppEntry, channel: SharedChannel) -> None:
+        """Begin to follow the history of a channel that has its first subscriber, if it keeps one."""
+        rule = entry.history_rules.of(channel.name) if entry.history_rules else None
+        if rule is not None:
+            channel.history = KeptChannel(channel.name, rule)
+
+    def close(self, channel: SharedChannel) -> None:
+        """Forget a channel that has no subscribers here any more."""
+        if channel.history is not None:
+            self.rings.forget(channel.history)
+            channel.history = None
+
+    def sync(self, channel: SharedChannel, begin_after: str = "") -> None:
+        """Read what this host has not delivered yet; the channel's topic must be subscribed to.
+
+        ``begin_after``: position from which the ring of a new channel begins, as its first subscriber wants it.
+        """
+        kept = channel.history
+        if kept is None:
+            return
+        kept.reading = True
+        if kept.generation:
+            self._read_on(channel, kept, Place(kept.generation, kept.last), False)
+        elif begin_after:
+            position = parse_position(begin_after)
+            self._read_on(channel, kept, Place(position.generation, position.offset), True)
+        else:
+            self._read_on(channel, kept, Place(most=0), True)
+
+    def _read_on(self, channel: SharedChannel, kept: KeptChannel, place: Place, is_new: bool) -> None:
+        entry = self._apps[channel.app_id]
+        self.reads.ask(entry, channel.name, place, partial(self._read, channel, kept, place, is_new))
+
+    def _read(self, channel: SharedChannel, kept: KeptChannel, place: Place, is_new: bool, piece: Piece | None) -> None:
+        if piece is None or channel.history is not kept or kept.generation not in ("", place.generation):
+            return  # Redis is away and the next connection begins anew, or the channel is closed
+        self.generations.heard(channel.bucket, piece.generation, piece.top)
+        if piece.gap is not None or place.after is None or (is_new and piece.more):
+            is_lost = bool(kept.generation) and piece.gap is not None
+            self.rings.begin(kept, piece.generation, piece.top)
+            kept.reading = False
+            if is_lost and piece.gap is not None:
+                self._lose(channel, kept, piece.gap)
+            return
+        if not kept.generation:
+            kept.begin(place.generation, place.after)
+        for event in piece.events:
+            if event.offset > kept.last:
+                self._place(channel, kept, event, deliver=not is_new)
+        if piece.more:
+            self._read_on(channel, kept, Place(kept.generation, kept.last), is_new)
+        else:
+            kept.last = max(kept.last, piece.top)  # whatever comes next is after that
+            kept.reading = False
+
+    def _lose(self, channel: SharedChannel, kept: KeptChannel, reason: GapReason) -> None:
+        """Have the subscribers of a channel told of a gap: after a while if all channels have one, else at once."""
+        kept.gap = reason
+        if reason == "generation":
+            self._call_later(random.uniform(0, GAP_SPREAD), self.tell_gap, channel)
+        else:
+            self.tell_gap(channel)
+
+    def tell_gap(self, channel: SharedChannel) -> None:
+        """Tell the subscribers of a channel of a gap, if there is one they have not been told of."""
+        kept = channel.history
+        if kept is not None and kept.gap is not None:
+            reason, kept.gap = kept.gap, None
+            for node in channel.shares:
+                node.lose_history(channel.app_id, channel.name, reason, kept.head)
+
+    async def prepare(self) -> None:
+        """Take the generations of all histories: this host is connected. Raise as :meth:`Generations.take` does."""
+        await self.generations.take()
+
+    def check(self) -> None:
+        """Look for events that this host has not heard of."""
+
+    def housekeep(self) -> None:
+        """Forget events that are too old."""
+        now = microseconds()
+        for entry in self._apps.values():
+            if entry.history_rules:
+                for channel in entry.channels.values():
+                    if channel.history is not None:
+                        self.rings.drop_expired(channel.history, now)
+
+
+def microseconds() -> int:
+    """Return the time of day in microseconds since 1970."""
+    return time.time_ns() // 1_000
+
+
+def _give(channel: SharedChannel, kept: KeptChannel, event_id: str, frame: bytes, excluded: str | None) -> bytes:
+    """Give an event to this host's clients without a position; return its frame, which has the id."""
+    frame = with_id(frame, event_id)
+    kept.unplaced[event_id] = KeptEvent(kept.last, frame, excluded)
+    channel.deliver(frame, excluded)
+    return frame

@@ -1,0 +1,214 @@
+"""Answers about histories: the place of a subscriber, pages of events, the end of a history.
+
+What this host has delivered is answered at once. Only what lies before that is asked of Redis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from soundpost.backplane.redis.app_entry import AppEntry
+from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.history import Histories, microseconds
+from soundpost.backplane.redis.history_reads import Piece, Place, placed_events
+from soundpost.backplane.redis.history_scripts import DELETE, SKIP
+from soundpost.backplane.redis.kept_channel import KeptChannel
+from soundpost.backplane.redis.publish_queue import Publication
+from soundpost.backplane.redis.redis import Redis
+from soundpost.core.history import LOST_PLACE, HistoryPage, HistoryRequest, HistoryState
+from soundpost.core.peers import ChannelSnapshot, HistoryDeletion, HistoryQuery
+from soundpost.wire.positions import parse_position
+
+_DELETE: Final = DELETE.digest.encode()
+_SKIP: Final = SKIP.digest.encode()
+
+
+def begin_after(request: HistoryRequest | None) -> str:
+    """Return the position from which a subscriber reads; empty if it reads nothing."""
+    if request is None or request.limited or request.after == LOST_PLACE:
+        return ""
+    return request.after
+
+
+class HistoryAnswers:
+    """Answers questions about the histories of this host's apps."""
+
+    def __init__(self, redis: Redis, histories: Histories) -> None:
+        self._redis = redis
+        self._histories = histories
+
+    # Subscribers
+
+    def snapshot(
+        self,
+        entry: AppEntry,
+        channel: SharedChannel,
+        request: HistoryRequest | None,
+        clock: Callable[[], float],
+        then: Callable[[ChannelSnapshot], None],
+    ) -> None:
+        """Answer the state that a subscriber is sent, with its place in the history if it asks for one."""
+        if request is None or channel.history is None:
+            then(channel.snapshot(clock()))
+            return
+
+        def placed(state: HistoryState) -> None:
+            then(channel.snapshot(clock())._replace(history=state))
+
+        self.state(entry, channel, request, channel.last_at(clock()), placed)
+
+    def state(
+        self,
+        entry: AppEntry,
+        channel: SharedChannel,
+        request: HistoryRequest,
+        cached: bytes | None,
+        then: Callable[[HistoryState], None],
+    ) -> None:
+        """Answer the place of a subscriber in a channel's history. ``cached``: frame of the channel's last event."""
+        kept = channel.history
+        assert kept is not None
+        self._prepare(channel, kept)
+        if request.limited:
+            then(kept.fresh(cached, "limited"))
+        elif request.after == LOST_PLACE:
+            then(kept.fresh(cached, "unknown"))
+        elif request.after:
+            self._state_after(entry, channel, kept, request.after, cached, then)
+        elif request.rewind:
+            self._state_before(entry, channel, kept, request.rewind, cached, then)
+        else:
+            then(kept.fresh(cached))
+
+    def _prepare(self, channel: SharedChannel, kept: KeptChannel) -> None:
+        """Make a channel ready for answers: its subscribers know of every gap, and it has a generation."""
+        self._histories.tell_gap(channel)
+        self._histories.rings.drop_expired(kept, microseconds())
+        if not kept.generation:  # Redis has been away since the channel's first subscriber came
+            generations = self._histories.generations
+            kept.begin(generations.of(channel.bucket), generations.top(channel.bucket))
+
+    def _covers(self, channel: SharedChannel, kept: KeptChannel, generation: str, offset: int) -> bool:
+        top = 0 if kept.reading else self._histories.generations.top(channel.bucket)
+        return kept.covers(generation, offset, top)
+
+    def _state_after(
+        self,
+        entry: AppEntry,
+        channel: SharedChannel,
+        kept: KeptChannel,
+        after: str,
+        cached: bytes | None,
+        then: Callable[[HistoryState], None],
+    ) -> None:
+        generation, offset = parse_position(after)
+        if self._covers(channel, kept, generation, offset):
+            then(HistoryState(after, None, kept.following(offset)))
+            return
+
+        def answered(piece: Piece | None) -> None:
+            self._prepare(channel, kept)
+            if piece is None:
+                then(kept.fresh(cached, "unknown"))
+            elif piece.gap is not None:
+                then(kept.fresh(cached, piece.gap))
+            else:
+                events = [event for event in piece.events if event.offset <= kept.last]
+                behind = events[-1].offset if events else offset
+                then(HistoryState(after, None, len(events) + kept.following(behind)))
+
+        self._histories.reads.ask_together(entry, channel.name, Place(generation, offset), answered)
+
+    def _state_before(
+        self,
+        entry: AppEntry,
+        channel: SharedChannel,
+        kept: KeptChannel,
+        number: int,
+        cached: bytes | None,
+        then: Callable[[HistoryState], None],
+    ) -> None:
+        """Answer the place before the last events."""
+        if len(kept.ring.events) >= number:
+            then(kept.rewound(number))
+            return
+
+        def answered(piece: Piece | None) -> None:
+            self._prepare(channel, kept)
+            if piece is not None and piece.events and piece.generation == kept.generation:
+                before = piece.events[0].offset - 1
+                then(HistoryState(f"{kept.generation}.{before}", None, piece.more))
+            elif piece is None and kept.ring.events:
+                then(kept.rewound(len(kept.ring.events)))
+            else:
+                then(kept.fresh(cached))
+
+        self._histories.reads.ask(entry, channel.name, Place(rewind=number), answered)
+
+    # Pages
+
+    def page(self, entry: AppEntry, query: HistoryQuery, then: Callable[[HistoryPage], None]) -> None:
+        """Answer kept events after a position."""
+        channel = entry.channels.get(query.channel)
+        kept = None if channel is None else channel.history
+        generation, offset = parse_position(query.after) if query.after else ("", None)
+        if query.delivered and channel is not None and kept is not None and offset is not None:
+            self._prepare(channel, kept)
+            if self._covers(channel, kept, generation, offset):
+                then(kept.page(offset, query.most, query.max_bytes))
+            else:
+                delivered = partial(self._delivered_page, channel, kept, offset, then)
+                self._histories.reads.ask_together(entry, query.channel, Place(generation, offset), delivered)
+            return
+        place = Place(generation, offset, 0, query.most, query.max_bytes, query.newest_first)
+        self._histories.reads.ask(entry, query.channel, place, partial(self._stored_page, entry, query, then))
+
+    def _delivered_page(
+        self,
+        channel: SharedChannel,
+        kept: KeptChannel,
+        offset: int,
+        then: Callable[[HistoryPage], None],
+        piece: Piece | None,
+    ) -> None:
+        self._prepare(channel, kept)
+        if piece is None:
+            then(HistoryPage(kept.head, [], True, "unknown"))
+        elif piece.gap is not None:
+            then(HistoryPage(kept.head, [], True, piece.gap))
+        else:
+            then(kept.page_of(placed_events(piece), offset, bool(piece.more)))
+
+    def _stored_page(
+        self, entry: AppEntry, query: HistoryQuery, then: Callable[[HistoryPage], None], piece: Piece | None
+    ) -> None:
+        if piece is None:  # Redis is away: what this host has delivered may be a part only
+            channel = entry.channels.get(query.channel)
+            head = self.head(entry, query.channel)
+            events = [] if channel is None or channel.history is None or query.after else channel.history.ring.events
+            newest = events[::-1] if query.newest_first else events
+            then(HistoryPage(head, newest[: query.most], True, "unknown"))
+            return
+        head = f"{piece.generation}.{piece.top}"
+        events = placed_events(piece)
+        if events and not query.newest_first and piece.more:
+            head = f"{piece.generation}.{events[-1].offset}"
+        then(HistoryPage(head, events, not piece.more, piece.gap))
+
+    def head(self, entry: AppEntry, channel: str) -> str:
+        """Return the position behind all events of a channel that this host has heard of."""
+        return self._histories.generations.head(bucket_of(entry.app.id, channel))
+
+    def delete(self, entry: AppEntry, deletion: HistoryDeletion, then: Callable[[str], None]) -> None:
+        """Delete a channel's history; answer the position behind the last event."""
+        bucket = bucket_of(entry.app.id, deletion.channel)
+        publication = Publication(bucket, _DELETE, (deletion.channel.encode(),))
+        self._histories.queue.send(publication, lambda sent: then(self.head(entry, deletion.channel)))
+
+    def note_unkept(self, app_id: str, channel: str) -> None:
+        """Note that a channel's event is not kept: whoever resumes from a position before it is told of a gap."""
+        publication = Publication(bucket_of(app_id, channel), _SKIP, (channel.encode(),))
+        self._histories.queue.send(publication, lambda sent: None)

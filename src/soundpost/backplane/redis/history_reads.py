@@ -1,0 +1,160 @@
+"""Reads of histories in Redis: one question for all who ask the same, and answers that are remembered for a moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final, NamedTuple
+
+from soundpost.backplane.redis.app_entry import AppEntry
+from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.history_scripts import SINCE
+from soundpost.backplane.redis.kept_channel import MICROSECONDS
+from soundpost.backplane.redis.received import event_fault
+from soundpost.backplane.redis.redis import Redis
+from soundpost.core.history import GapReason, KeptEvent
+from soundpost.wire.frames import frame_payload, text_frame
+from soundpost.wire.positions import with_position
+
+MOST: Final = 200
+"""Largest number of events that one script reads: some 0.5 ms of Redis."""
+SIZE: Final = 65_536
+"""Bytes of frames after which a script reads no further event."""
+_REMEMBERED: Final = 1.0
+"""Seconds that an answer serves others who ask the same: clients that come back together."""
+
+
+class StoredEvent(NamedTuple):
+    """An event as Redis has it."""
+
+    offset: int
+    id: str
+    except_socket_id: str | None
+    frame: bytes
+    """Frame without position."""
+    is_marked: bool
+    """True if some clients were given the event without a position: its frame needs the id."""
+
+
+class Piece(NamedTuple):
+    """Some events after a place."""
+
+    gap: GapReason | None
+    generation: str
+    top: int
+    """The last offset of the bucket, when Redis answered."""
+    more: int
+    """1 if more events follow; if the last ones were asked for, their number."""
+    events: list[StoredEvent]
+
+
+class Place(NamedTuple):
+    """A place in a channel's history, and what is read from there."""
+
+    generation: str = ""
+    after: int | None = None
+    """None for all that is kept."""
+    rewind: int = 0
+    most: int = MOST
+    size: int = SIZE
+    newest_first: bool = False
+
+
+Answered = Callable[[Piece | None], None]
+"""Callback that gets a piece; None while Redis is away."""
+
+
+class HistoryReads:
+    """Questions to Redis about histories. ``call_later`` is the loop's."""
+
+    def __init__(self, redis: Redis, call_later: Callable[..., object], evicts: Mapping[bytes, bool]) -> None:
+        self._redis = redis
+        self._call_later = call_later
+        self._evicts = evicts
+        self._waiting: dict[tuple[str, str, Place], list[Answered]] = {}
+        self._remembered: dict[tuple[str, str, Place], Piece] = {}
+
+    def ask(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
+        """Read from a place in a channel's history; ``then`` gets what Redis has there."""
+        rule = entry.history_rules.of(channel)
+        bucket = bucket_of(entry.app.id, channel)
+
+        def answered(answer: Any) -> None:
+            then(None if isinstance(answer, Exception) else _piece(answer, entry, channel))
+
+        self._redis.run(
+            SINCE,
+            bucket,
+            place.generation,
+            channel,
+            "" if place.after is None else place.after,
+            place.rewind,
+            place.most,
+            place.size,
+            0 if rule is None else rule.age * MICROSECONDS,
+            int(place.newest_first),
+            int(self._evicts.get(bucket, False)),
+            then=answered,
+        )
+
+    def ask_together(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
+        """Read as :meth:`ask` does, with one question for all who ask the same within a moment."""
+        key = entry.app.id, channel, place
+        known = self._remembered.get(key)
+        if known is not None:
+            then(known)
+            return
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            waiting.append(then)
+            return
+        self._waiting[key] = [then]
+        self.ask(entry, channel, place, partial(self._answer, key))
+
+    def _answer(self, key: tuple[str, str, Place], piece: Piece | None) -> None:
+        waiting = self._waiting.pop(key)
+        if piece is not None and piece.events:
+            self._remembered[key] = piece
+            self._call_later(_REMEMBERED, self._remembered.pop, key, None)
+        for then in waiting:
+            then(piece)
+
+    def forget(self, app_id: str, channel: str) -> None:
+        """Forget the answers about a channel."""
+        for key in [key for key in self._remembered if key[:2] == (app_id, channel)]:
+            del self._remembered[key]
+
+
+def _piece(answer: list[Any], entry: AppEntry, channel: str) -> Piece:
+    gap, generation, top, more, marked, found = answer
+    events = []
+    for i in range(0, len(found), 4):
+        offset, event_id, excluded, frame = found[i : i + 4]
+        if event_fault(frame, channel, entry.largest_frame) is None:  # else somebody else has written there
+            events.append(
+                StoredEvent(int(offset), event_id.decode(), excluded.decode() or None, frame, event_id in marked)
+            )
+    return Piece(None if gap is None else gap.decode(), generation.decode(), int(top), int(more), events)
+
+
+def placed_event(event: StoredEvent, generation: str, was_given: bool) -> KeptEvent:
+    """Return an event with its position, and with its id if some clients have it without a position."""
+    needs_id = (was_given or event.is_marked) and not event.frame.endswith(f',"id":"{event.id}"}}'.encode())
+    position = f"{generation}.{event.offset}"
+    frame = with_position(event.frame, position, event.id if needs_id else None)
+    return KeptEvent(event.offset, frame, event.except_socket_id)
+
+
+def placed_events(piece: Piece) -> list[KeptEvent]:
+    """Return the events of a piece with their positions."""
+    return [placed_event(event, piece.generation, False) for event in piece.events]
+
+
+def event_with_id(event: KeptEvent, generation: str, event_id: str) -> KeptEvent:
+    """Return a placed event with its id in its frame."""
+    tail = f',"position":"{generation}.{event.offset}"}}'.encode()
+    identity = f',"id":"{event_id}"'.encode()
+    payload = frame_payload(event.frame).removesuffix(tail)
+    if payload.endswith(identity):
+        return event
+    return KeptEvent(event.offset, text_frame(payload + identity + tail), event.except_socket_id)

@@ -1,0 +1,235 @@
+"""Lua scripts about the histories of channels: a stream for each, beside the channel's topic.
+
+====================  ======  ================================================================================
+key                   type    content
+====================  ======  ================================================================================
+``…gen``              string  generation of the bucket's histories
+``…source``           string  server and rules that the generation stands for
+``…top``              string  the last offset given to an event of the bucket
+``…l:CHANNEL``        string  the last offset given to an event of the channel; kept for a day at least
+``…s:CHANNEL``        stream  kept events: predecessor's offset, id, excluded socket, frame without position
+``…d:CHANNEL``        string  offset up to which the history was deleted
+``…u:CHANNEL``        set     ids of events that a host gave to its clients without a position
+====================  ======  ================================================================================
+
+An offset is the time in microseconds, or one more than the bucket's last offset where that is larger. Each event names
+its predecessor, so a host or a script knows by the first event after a place whether one before it is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from soundpost.backplane.redis.scripts import ANNOUNCE_PRELUDE, NOTE_KEPT, Script
+
+DAY: Final = 86_400_000_000
+"""Microseconds that the last offset of a channel is kept at least."""
+
+_WHOLE: Final = """
+local function whole(number) return string.format('%.0f', number) end
+local function now()
+  local time = redis.call('TIME')
+  return time[1] * 1000000 + time[2]
+end
+"""
+
+_TAKE: Final = (
+    _WHOLE
+    + """
+local source = ARGV[3]
+local known = redis.call('MGET', base .. 'gen', base .. 'source', base .. 'top')
+local generation, top = known[1], known[3]
+if not generation or known[2] ~= source then
+  -- The time makes it new on a server that was emptied, too.
+  local left, digits = math.floor(now() / 1000), ''
+  while left > 0 do
+    local digit = left % 36
+    digits = string.sub('0123456789abcdefghijklmnopqrstuvwxyz', digit + 1, digit + 1) .. digits
+    left = math.floor(left / 36)
+  end
+  generation = string.sub(source, 1, 8) .. string.sub(digits, -8)
+  top = whole(math.max(tonumber(top or '0') + 1, now()))
+  redis.call('MSET', base .. 'gen', generation, base .. 'source', source, base .. 'top', top)
+end
+return {generation, top}
+"""
+)
+TAKE: Final = Script(_TAKE, ANNOUNCE_PRELUDE)
+"""Take the generation of a bucket's histories; begin another one if source is another. Arguments: SOURCE.
+
+SOURCE names the life of the server and the rules of the app. Answer: generation, last offset."""
+
+_ADD: Final = (
+    _WHOLE
+    + """
+local generation, channel, id, excluded, frame = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
+local again, most, milliseconds = ARGV[8], ARGV[9], ARGV[10]
+local stream, last_key = base .. 's:' .. channel, base .. 'l:' .. channel
+local known = redis.call('MGET', base .. 'gen', base .. 'top', last_key)
+if not known[1] or (generation ~= '' and generation ~= known[1]) then
+  return redis.error_reply('STALE the histories in Redis have begun anew')
+end
+generation = known[1]
+if again ~= '0' then
+  for _, entry in ipairs(redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 50)) do
+    if entry[2][4] == id then
+      local offset = string.sub(entry[1], 1, -3)
+      if again == '2' then
+        redis.call('SADD', base .. 'u:' .. channel, id)
+        redis.call('PEXPIRE', base .. 'u:' .. channel, milliseconds)
+        announce(channel, 'U', generation, offset, id)
+      end
+      return {offset, 1}
+    end
+  end
+end
+local last = known[3]
+local offset = math.max(now(), tonumber(known[2] or '0') + 1, tonumber(last or '0') + 1)
+local place = whole(offset)
+-- Without a last offset the channel had no event for a day.
+local before = last or whole(math.max(0, offset - DAY))
+redis.call('SET', base .. 'top', place)
+redis.call('SET', last_key, place, 'PX', math.max(tonumber(milliseconds), DAY / 1000))
+redis.call('XADD', stream, 'MAXLEN', '~', most, place .. '-0', 'p', before, 'i', id, 'x', excluded, 'f', frame)
+redis.call('PEXPIRE', stream, milliseconds)
+"""
+).replace("DAY", str(DAY))
+
+ADD: Final = Script(
+    _ADD
+    + """
+announce(channel, 'H', '0', generation, place, before, id, excluded, frame)
+return {place, 0}
+""",
+    ANNOUNCE_PRELUDE,
+)
+"""Keep an event and publish it. Arguments: GENERATION CHANNEL ID EXCLUDED FRAME AGAIN MOST MILLISECONDS.
+
+AGAIN: 1 if Redis may have the event already, 2 if it was given to clients without a position, too; else 0. An error
+that begins with STALE: the generation is another by now. Answer: offset, 1 if Redis had the event."""
+
+ADD_LAST: Final = Script(
+    NOTE_KEPT
+    + _ADD
+    + """
+local version = next_version(channel)
+redis.call('SET', base .. 'last:' .. channel, version .. '@' .. place .. ' ' .. frame, 'PX', ARGV[11])
+note_kept(channel, ARGV[11], tonumber(ARGV[12]))
+if redis.call('HEXISTS', base .. 'total', channel) == 0 then redis.call('HDEL', base .. 'version', channel) end
+announce(channel, 'H', version, generation, place, before, id, excluded, frame)
+return {place, 0}
+"""
+)
+"""Keep and publish the event of a cache channel, as its last event too. Arguments: as :data:`ADD`, MILLISECONDS MOST.
+
+The last two are those of :data:`.scripts.KEEP`."""
+
+_SINCE: Final = (
+    _WHOLE
+    + """
+local generation, channel, after, rewind = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local most, size, age, newest, evicts = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local stream = base .. 's:' .. channel
+local known = redis.call('MGET', base .. 'gen', base .. 'top', base .. 'l:' .. channel)
+local top, last = known[2] or '0', tonumber(known[3])
+local events, marked = {}, {}
+local function answer(gap, more)
+  if #events > 0 then marked = redis.call('SMEMBERS', base .. 'u:' .. channel) end
+  return {gap, known[1] or '', top, more, marked, events}
+end
+local function take(entry)
+  local fields = entry[2]
+  events[#events + 1] = string.sub(entry[1], 1, -3)
+  events[#events + 1] = fields[4]
+  events[#events + 1] = fields[6]
+  events[#events + 1] = fields[8]
+  size = size - #fields[8]
+end
+local function offset_of(entry) return tonumber(string.sub(entry[1], 1, -3)) end
+
+if after ~= '' and generation ~= known[1] then return answer('generation', 0) end
+local oldest = now() - age
+if rewind > 0 then
+  local found = redis.call('XREVRANGE', stream, '+', '(' .. whole(oldest), 'COUNT', rewind)
+  if #found > 0 then take(found[#found]) end
+  return answer(false, #found)
+end
+local start = tonumber(after) or 0
+if after ~= '' then
+  if start > tonumber(top) then return answer('unknown', 0) end
+  local first = redis.call('XRANGE', stream, '(' .. after, '+', 'COUNT', 1)[1]
+  local missing = false  -- the newest event after the place that is not kept
+  if first and tonumber(first[2][2]) > start then missing = tonumber(first[2][2])
+  elseif first and offset_of(first) <= oldest then missing = offset_of(first)
+  elseif not first and last and last > start then missing = last
+  elseif not last and evicts == '1' and start < tonumber(top) then return answer('unknown', 0)
+  elseif not last and start < now() - DAY then return answer('age', 0) end
+  if missing then
+    if start < tonumber(redis.call('GET', base .. 'd:' .. channel) or '0') then return answer('deleted', 0) end
+    if missing <= oldest then return answer('age', 0) end
+    return answer(first and 'number' or 'unknown', 0)
+  end
+end
+start = math.max(start, oldest)
+if most == 0 then return answer(false, 0) end
+if newest == '1' then
+  local found = redis.call('XREVRANGE', stream, '+', '(' .. whole(start), 'COUNT', most + 1)
+  for i = 1, math.min(most, #found) do
+    if size > 0 then take(found[i]) end
+  end
+  return answer(false, #found * 4 > #events and 1 or 0)
+end
+while true do
+  local found = redis.call('XRANGE', stream, '(' .. whole(start), '+', 'COUNT', 32)
+  for _, entry in ipairs(found) do
+    if #events >= most * 4 or size <= 0 then return answer(false, 1) end
+    take(entry)
+    start = offset_of(entry)
+  end
+  if #found < 32 then return answer(false, 0) end
+end
+"""
+).replace("DAY", str(DAY))
+SINCE: Final = Script(_SINCE, ANNOUNCE_PRELUDE)
+"""Read kept events after a place. Arguments: GENERATION CHANNEL AFTER REWIND MOST SIZE AGE NEWEST EVICTS.
+
+AFTER: an offset, or empty for all that is kept. REWIND: 0, or a number of last events: the answer has the first of
+them, and how many there are in place of 1. MOST and SIZE bound the number and the bytes of events, AGE is in
+microseconds. NEWEST: 1 for the newest first. EVICTS: 1 if Redis forgets keys when its memory is full.
+
+Answer: reason of a gap (nil: none), generation, the bucket's last offset, 1 if more events follow, ids of events that
+were given without a position, and for each event its offset, id, excluded socket and frame."""
+
+DELETE: Final = Script(
+    """
+local channel, last_key = ARGV[3], base .. 'l:' .. ARGV[3]
+local last, generation = redis.call('GET', last_key), redis.call('GET', base .. 'gen')
+redis.call('DEL', base .. 's:' .. channel)
+if last and generation then
+  redis.call('SET', base .. 'd:' .. channel, last, 'PX', math.max(1, redis.call('PTTL', last_key)))
+  announce(channel, 'D', generation, last)
+end
+return 1
+""",
+    ANNOUNCE_PRELUDE,
+)
+"""Delete the history of a channel. Arguments: CHANNEL. Answer: 1."""
+
+_SKIP: Final = (
+    _WHOLE
+    + """
+local channel = ARGV[3]
+local known = redis.call('MGET', base .. 'gen', base .. 'top')
+local place = whole(math.max(now(), tonumber(known[2] or '0') + 1))
+redis.call('DEL', base .. 's:' .. channel)
+redis.call('SET', base .. 'top', place)
+redis.call('SET', base .. 'l:' .. channel, place, 'PX', DAY / 1000)
+if known[1] then announce(channel, 'D', known[1], place) end
+return 1
+"""
+).replace("DAY", str(DAY))
+SKIP: Final = Script(_SKIP, ANNOUNCE_PRELUDE)
+"""Note that an event of a channel was not kept: places before it are a gap. Arguments: CHANNEL. Answer: 1."""
+
+ALL: Final = (TAKE, ADD, ADD_LAST, SINCE, DELETE, SKIP)
+"""All scripts of this module."""
