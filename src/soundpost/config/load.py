@@ -103,7 +103,6 @@ def load(
         warnings.append(warning)
     scaling = msgspec.convert(nested(_only(values, "scaling")), ScalingSettings)
     settings = Settings(server=server, scaling=scaling, apps=build_apps(apps, places, warnings))
-    _refuse_history_over_redis(settings)
     if application is None:
         warnings += _warnings_of_another_url(both, settings)
     app_id = app_values.get(("app", "id"))
@@ -116,18 +115,6 @@ def load(
         tuple(sources),
         warnings,
     )
-
-
-def _refuse_history_over_redis(settings: Settings) -> None:
-    """Raise ConfigurationError for channels with history in a cluster: the hosts share no histories yet."""
-    if settings.scaling.redis is None:
-        return
-    for app in settings.apps:
-        if app.history:
-            raise ConfigurationError(
-                f"app {app.id} has [[apps.history]], and [scaling] redis is set: hosts that share Redis keep no "
-                "history yet. Remove one of the two: a server alone, also one with workers, keeps it"
-            )
 
 
 def _warnings_of_another_url(sources: Iterable[tuple[str, Mapping[str, str]]], settings: Settings) -> Iterator[str]:

@@ -10,7 +10,7 @@ from typing import Final
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.url import servers_of
-from soundpost.config.settings import ScalingSettings
+from soundpost.config.settings import ScalingSettings, ServerSettings
 from soundpost.core.app_settings import AppSettings
 
 __all__ = ["RedisBackplane"]
@@ -25,11 +25,20 @@ class RedisBackplane:
     """
 
     def __init__(
-        self, settings: ScalingSettings, apps: Iterable[AppSettings], *, max_connections: int | None = None
+        self,
+        settings: ScalingSettings,
+        apps: Iterable[AppSettings],
+        *,
+        max_connections: int | None = None,
+        max_history_size: int = ServerSettings().max_history_size,
     ) -> None:
         self._redis = Redis(servers_of(settings), settings.prefix)
         self.registry = RedisRegistry(
-            apps, self._redis, loop=asyncio.get_running_loop(), max_connections=max_connections
+            apps,
+            self._redis,
+            loop=asyncio.get_running_loop(),
+            max_connections=max_connections,
+            max_history_size=max_history_size,
         )
         self._task: asyncio.Task[None] | None = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
@@ -62,8 +62,11 @@ class Generations:
         elif top > self.tops.get(bucket, 0):
             self.tops[bucket] = top
 
-    async def take(self, app_ids: Iterable[str] | None = None) -> None:
-        """Take the generations of all buckets of some apps with history. Raise ConnectionError or ReplyError."""
+    async def take(self, app_ids: Iterable[str] | None = None, renew: Collection[bytes] = ()) -> None:
+        """Take the generations of all buckets of some apps with history, of all apps if none are named.
+
+        Buckets to ``renew`` begin another one. Raise ConnectionError or ReplyError.
+        """
         lives: dict[object, tuple[bytes, bool]] = {}
         for app_id in list(self._apps if app_ids is None else app_ids):
             app = self._apps[app_id].app
@@ -74,6 +77,8 @@ class Generations:
                 if server not in lives:
                     lives[server] = await self._life(bucket)
                 life, self.evicts[bucket] = lives[server]
+                if bucket in renew:
+                    await self._redis.ask(bucket, "DEL", self._redis.tag(bucket) + b":gen")
                 generation, top = await self._redis.ask_script(TAKE, bucket, life + _rules(app))
                 self.by_bucket[bucket], self.tops[bucket] = generation.decode(), int(top)
 

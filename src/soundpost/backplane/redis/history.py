@@ -10,6 +10,7 @@ as other events do, and is placed under the same id.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -67,6 +68,9 @@ class Histories:
         """The queue that events leave by; its callbacks are :meth:`send` and :meth:`take_back`."""
         self.resync: Callable[[SharedChannel], None]
         """Ask for a channel's whole state, which calls :meth:`sync`."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lost: set[bytes] = set()
+        """Buckets of events that could not be kept."""
         self._in_flight: set[bytes] = set()
         """Ids of events that are on their way to Redis and come back to subscribers of this host."""
 
@@ -137,6 +141,19 @@ class Histories:
             frame = _give(channel, channel.history, event_id.decode(), frame, excluded.decode() or None)
             again = _GIVEN
         return Publication(bucket, script, (name, event_id, excluded, frame, again, *rest))
+
+    def note_lost(self, publication: Publication) -> None:
+        """Note that an event of this host is lost: all hosts have a gap, as nobody knows what was in it for them."""
+        bucket, script, arguments = publication
+        if script not in (_ADD, _ADD_LAST):
+            return
+        entry = self._apps.get(app_of(bucket))
+        channel = None if entry is None else entry.channels.get(arguments[0].decode())
+        if channel is not None and channel.history is not None:
+            channel.history.unplaced.pop(arguments[1].decode(), None)
+        self._lost.add(bucket)
+        if self._redis.up:
+            self._redis.reconnect("events of histories were lost")
 
     # Topics
 
@@ -264,10 +281,31 @@ class Histories:
 
     async def prepare(self) -> None:
         """Take the generations of all histories: this host is connected. Raise as :meth:`Generations.take` does."""
-        await self.generations.take()
+        lost, self._lost = self._lost, set()
+        await self.generations.take(renew=lost)
 
-    def check(self) -> None:
-        """Look for events that this host has not heard of."""
+    def reconfigure(self, entry: AppEntry) -> None:
+        """Follow other channels' histories: the app has other settings."""
+        for channel in entry.channels.values():
+            rule = entry.history_rules.of(channel.name)
+            if rule is None:
+                self.close(channel)
+            elif channel.history is not None:
+                channel.history.rule = rule
+            else:
+                self.open(entry, channel)
+        task = asyncio.ensure_future(self._take_anew(entry))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take_anew(self, entry: AppEntry) -> None:
+        try:
+            await self.generations.take([entry.app.id])
+        except (ConnectionError, hiredis.ReplyError):
+            return  # the next connection takes them
+        for channel in entry.channels.values():
+            if channel.history is not None:
+                self.resync(channel)
 
     def housekeep(self) -> None:
         """Forget events that are too old."""

@@ -66,6 +66,8 @@ class PublishQueue:
         """True while events are sent at once."""
         self.take_back: Callable[[Publication], Publication] = lambda publication: publication
         """Called with an event that was refused or not answered; returns what to send later in its place."""
+        self.on_lost: Callable[[Publication], None] = lambda publication: None
+        """Called with an event that is dropped."""
         self.on_flow: Callable[[], None] = lambda: None
         """Called when all waiting events are sent, and new ones are sent at once."""
         self.lost = self._lost_before = 0
@@ -150,9 +152,7 @@ class PublishQueue:
     def _pop(self) -> tuple[int, float, Publication]:
         entry = self._waiting.popleft()
         self._size -= _memory_of(entry)
-        number, since, count = _HEAD.unpack_from(entry)
-        bucket, script, *arguments = split_fields(entry, count, _HEAD.size)
-        return number, since, Publication(bucket, script, tuple(arguments))
+        return _read(entry)
 
     def _drop_old(self) -> None:
         oldest = self._clock() - MAX_AGE
@@ -162,6 +162,13 @@ class PublishQueue:
     def _lose(self, entry: bytes) -> None:
         self._size -= _memory_of(entry)
         self.lost += 1
+        self.on_lost(_read(entry)[2])
+
+
+def _read(entry: bytes) -> tuple[int, float, Publication]:
+    number, since, count = _HEAD.unpack_from(entry)
+    bucket, script, *arguments = split_fields(entry, count, _HEAD.size)
+    return number, since, Publication(bucket, script, tuple(arguments))
 
 
 def _memory_of(entry: bytes) -> int:

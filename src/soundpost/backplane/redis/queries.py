@@ -114,8 +114,8 @@ class Queries:
             heads = {name: b".".join(end).decode() for name, end in ends if None not in end}
             then(
                 [
-                    _attributes(name, asked, *values, head=heads.get(name))
-                    for name, values in zip(names, four, strict=True)
+                    _attributes(name, asked, total, users, last, ttl, heads.get(name))
+                    for name, (total, users, last, ttl) in zip(names, four, strict=True)
                 ]
             )
 

@@ -20,6 +20,7 @@ from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.history import Histories
 from soundpost.backplane.redis.history_answers import HistoryAnswers, begin_after
+from soundpost.backplane.redis.history_checks import HistoryChecks
 from soundpost.backplane.redis.incoming import Incoming
 from soundpost.backplane.redis.lingering import Lingering
 from soundpost.backplane.redis.observer_events import Change, parse_change
@@ -71,7 +72,8 @@ class RedisRegistry:
         self._incoming = Incoming(self._apps, redis, self._histories, self._channels, self._counts, loop.time)
         self._queue = PublishQueue(self._histories.send, loop.time)
         self._histories.queue = self._queue
-        self._queue.take_back = self._histories.take_back
+        self._queue.take_back, self._queue.on_lost = self._histories.take_back, self._histories.note_lost
+        checks = HistoryChecks(self._apps, redis, self._histories.generations, self._channels.sync)
         self._queue.on_flow = lambda: self.on_reachability()
         self._queries = Queries(redis, loop.time, loop.call_soon, self._histories.generations.head)
         self._number = 0  # number of this process' last message
@@ -79,7 +81,7 @@ class RedisRegistry:
         self._incoming.on_restart = lambda: self.on_restart()
         self.on_restart: Callable[[], None] = lambda: None
         """Called when all hosts are to restart."""
-        redis.prepare, redis.on_beat = self._histories.prepare, self._histories.check
+        redis.prepare, redis.on_beat = self._histories.prepare, checks.check
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._queue.open, self._on_down
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
         self._lingering = Lingering(redis, self._uncount_held, self._report_changes, loop.call_later)
@@ -94,10 +96,13 @@ class RedisRegistry:
         """Take other apps, or other settings. An app that is gone is kept until its connections have left."""
         for app in apps:
             entry = self._apps.get(app.id)
+            before = () if entry is None else entry.app.history
             if entry is None:
-                self._apps[app.id] = AppEntry(app)
+                entry = self._apps[app.id] = AppEntry(app)
             else:
                 entry.configure(app)
+            if app.history != before:
+                self._histories.reconfigure(entry)
 
     def load(self) -> dict[str, Load]:
         """Return the load of each app on this host, by app id."""

@@ -19,4 +19,9 @@ def redis_backplane(settings: Settings, *, max_connections: int | None = None) -
         return None
     from soundpost.backplane.redis import RedisBackplane
 
-    return RedisBackplane(settings.scaling, settings.apps, max_connections=max_connections)
+    return RedisBackplane(
+        settings.scaling,
+        settings.apps,
+        max_connections=max_connections,
+        max_history_size=settings.server.max_history_size,
+    )
