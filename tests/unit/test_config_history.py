@@ -225,13 +225,6 @@ def test_the_embedded_server_takes_the_same_tables() -> None:
         App(apps=[{**APP_OF_PYTHON, "history": [{"chanels": ["news"]}]}])
 
 
-def test_hosts_that_share_redis_keep_no_history_yet(directory: Directory) -> None:
-    directory.toml(f"{APP_TABLE}[[apps.history]]\nchannels = ['news']\n[scaling]\nredis = 'redis://:hush@127.0.0.1'\n")
-    message = directory.error()
-    assert message.startswith("app 1 has [[apps.history]], and [scaling] redis is set: ")
-    assert "hush" not in message
-
-
 async def test_the_embedded_server_keeps_to_its_bound_of_memory() -> None:
     history = [{"channels": ["news"]}]
     server = App(apps=[{**APP_OF_PYTHON, "history": history}], server={"max_history_size": 1_500})
