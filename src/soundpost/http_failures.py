@@ -59,7 +59,8 @@ def unexpected_answer(url: str, status: int, headers: Mapping[str, str], body: b
     if 200 <= status < 300:
         return RequestError(status, f"{where} answered {status}, but not with the JSON of a Pusher API")
     reason = _one_line(_SIGNED_TEXT.sub('("…"', _reason(body))).rstrip(".") or "no reason given"
-    return RequestError(status, f"{where} answered {status}: {reason}{_HINTS.get(status, '')}")
+    hint = "" if " See http" in reason else _HINTS.get(status, "")  # a reason with a page has its own way out
+    return RequestError(status, f"{where} answered {status}: {reason}{hint}")
 
 
 def authorization_refused(url: str, status: int, headers: Mapping[str, str], body: bytes) -> RequestError:

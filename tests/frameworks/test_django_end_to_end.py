@@ -180,3 +180,13 @@ def test_start_serves_the_app_of_the_settings(environ: dict[str, str], tmp_path:
             listener.wait_for("^listening on", err=True)
             manage(there, "soundpost", "trigger", "private-orders", "Shipped", '{"id": 8}')
             assert json.loads(listener.wait_for(".").string)["event"] == "Shipped"
+
+
+def test_history_prints_what_a_channel_of_the_settings_keeps(environ: dict[str, str], tmp_path: Path) -> None:
+    keeping = {**environ, "SOUNDPOST_APP_HISTORY": "private-*"}
+    with running(keeping, MANAGE, "soundpost", "start", "--dev", "--port", "0", cwd=tmp_path) as server:
+        port = int(server.wait_for(r"listening on http://127\.0\.0\.1:(\d+)")[1])
+        there = {**environ, "SITE_SOUNDPOST_PORT": str(port)}
+        manage(there, "soundpost", "trigger", "private-orders", "Shipped", '{"id": 8}')
+        kept = manage(there, "soundpost", "history", "private-orders", "--json")
+        assert json.loads(kept)["data"] == '{"id":8}'

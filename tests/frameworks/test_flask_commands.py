@@ -113,6 +113,8 @@ def test_start_serves_the_application_s_app_and_trigger_publishes_to_it(flask: F
     done = flask.run("trigger", "orders", "Placed", '{"id": 7}', app=f"shop:create_app({port})")
     assert done.stdout == f"Published Placed to orders at http://127.0.0.1:{port}: 0 subscribers\n", done.stderr
     assert "Nobody is subscribed to orders" in done.stderr
+    kept = flask.run("history", "orders", app=f"shop:create_app({port})")
+    assert "orders keeps no history" in kept.stderr
     done = flask.run("trigger", "orders", "Placed", "{id: 7}", app=f"shop:create_app({port})")
     assert done.stdout.startswith("Published Placed to orders")
     assert done.stderr.startswith("DATA is no JSON, so it was sent as a text: ")

@@ -8,6 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
+
+from soundpost.core.app_settings import HistorySettings
 from soundpost.wire.signatures import channel_text, sign
 from support.harness import DEFAULT_APP, running_server
 
@@ -21,7 +24,8 @@ def examples(page: str) -> list[str]:
 def test_the_reference_of_broadcasting_is_a_program_that_works(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_text("\n".join(examples("broadcasting.md")))
-    with running_server() as server, server.connect() as client:
+    keeping = msgspec.structs.replace(DEFAULT_APP, history=(HistorySettings(channels=("private-orders.*",)),))
+    with running_server(apps=[keeping]) as server, server.connect() as client:
         for channel in ("prices.EURUSD", "stock", "orders"):
             client.subscribe(channel)
         for channel in ("private-orders.7", "private-orders.8"):
@@ -37,6 +41,8 @@ def test_the_reference_of_broadcasting_is_a_program_that_works(tmp_path: Path) -
             check=False,
         )
         assert (done.returncode, done.stderr) == (0, "")
+        kept = [line.split(" ", 2) for line in done.stdout.splitlines()]
+        assert [name for _, name, _ in kept] == ["OrderShipped", "OrderPaid", "OrderPaid", "OrderShipped"]
         server.publish("orders", "end")
         arrived = []
         while (event := client.read_event())["event"] != "end":

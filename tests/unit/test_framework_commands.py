@@ -24,8 +24,9 @@ def test_a_site_that_is_the_server_has_none_in_another_process(command: str) -> 
     assert arguments_for_embedded(command, ["--dev"], SERVER, "settings.SOUNDPOST") == ["--dev"]
 
 
-def test_listen_asks_the_site() -> None:
+@pytest.mark.parametrize("command", ["listen", "history"])
+def test_what_asks_a_server_asks_the_site(command: str) -> None:
     place = "settings.SOUNDPOST"
-    assert arguments_for_embedded("listen", ["orders"], EMBEDDED, place) == ["--url", "http://127.0.0.1:8001", "orders"]
-    assert arguments_for_embedded("listen", ["--port=9", "orders"], EMBEDDED, place) == ["--port=9", "orders"]
-    assert arguments_for_embedded("listen", ["orders"], SERVER, place) == ["orders"]
+    assert arguments_for_embedded(command, ["orders"], EMBEDDED, place) == ["--url", "http://127.0.0.1:8001", "orders"]
+    assert arguments_for_embedded(command, ["--port=9", "orders"], EMBEDDED, place) == ["--port=9", "orders"]
+    assert arguments_for_embedded(command, ["orders"], SERVER, place) == ["orders"]

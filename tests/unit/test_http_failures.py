@@ -51,6 +51,11 @@ def test_a_reason_that_is_a_sentence_ends_once() -> None:
     assert message == "http://ws.example.com answered 404: No matching application for ID [2]; check app id and path"
 
 
+def test_a_reason_that_names_a_page_has_its_way_out() -> None:
+    message = str(answered(404, '{"error": "news keeps no history. See https://docs.example/#history"}'))
+    assert message.endswith("news keeps no history. See https://docs.example/#history")
+
+
 @pytest.mark.parametrize("body", ['{"error": "No name"}', '{"message": "No name"}'])
 def test_a_reason_in_json(body: str) -> None:
     assert str(answered(400, body)) == "http://ws.example.com answered 400: No name"

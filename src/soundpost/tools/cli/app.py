@@ -15,6 +15,7 @@ from soundpost.tools.cli.bench import bench
 from soundpost.tools.cli.deploy import deploy
 from soundpost.tools.cli.doctor import doctor
 from soundpost.tools.cli.events import events
+from soundpost.tools.cli.history import history
 from soundpost.tools.cli.init import init
 from soundpost.tools.cli.listen import listen
 from soundpost.tools.cli.plain_help import PlainCommand, PlainGroup
@@ -66,6 +67,7 @@ app.command()(stop)
 app.command()(init)
 app.command()(trigger)
 app.command()(listen)
+app.command()(history)
 app.command()(bench)
 app.command()(doctor)
 app.add_typer(deploy, cls=PlainGroup)
@@ -95,6 +97,7 @@ def soundpost(
     soundpost start                         a server, ready to be tried
     soundpost trigger orders shipped '{}'   an event, from a second shell
     soundpost listen orders                 events, as they come
+    soundpost history orders                events that a channel keeps
     soundpost init                          credentials to keep, in a file
     soundpost bench                         load, and what came of it
     soundpost doctor                        what is wrong with addresses, ports, TLS, proxy, app

@@ -19,12 +19,15 @@ COMMANDS: Final = {
     "restart": "restart the server with the code and configuration there are now",
     "stop": "stop the server",
     "listen": "print events as they come; takes the options of 'soundpost listen'",
+    "history": "kept events of a channel; takes the options of 'soundpost history'",
     "doctor": "what is wrong with the addresses, the server and the app of these settings",
     "deploy": "configurations for Nginx, Supervisor, systemd, Docker ...",
     "types": "TypeScript types of events",
     "init": "credentials in soundpost.toml, and what is missing in the project",
 }
 """Commands of ``soundpost`` that frameworks offer too, with their help."""
+_ASK_THE_SITE: Final = ("listen", "history")
+"""Commands that get the address of a site with an embedded server."""
 
 
 def application_server(name: str, place: str, settings: BroadcastSettings) -> ApplicationServer | None:
@@ -69,7 +72,7 @@ def arguments_for_embedded(
             "'soundpost doctor' ask the site. A server in a process of its own needs the driver 'soundpost'"
         )
     named = any(each.partition("=")[0] in ("--url", "--host", "--port") for each in arguments)
-    return ["--url", connection.site_url, *arguments] if command == "listen" and not named else list(arguments)
+    return ["--url", connection.site_url, *arguments] if command in _ASK_THE_SITE and not named else list(arguments)
 
 
 def run_command(application: CallingApplication, arguments: Sequence[str], prog_name: str) -> None:
