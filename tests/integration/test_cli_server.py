@@ -271,6 +271,71 @@ def test_listen_survives_a_restart_of_the_server(sh: Shell) -> None:
     assert listener.exit_code() == 0
 
 
+def with_history(sh: Shell, **history: int) -> None:
+    rules = "".join(f"{name} = {value}\n" for name, value in history.items())
+    configure(sh, f'{CONFIGURATION}\n[[apps.history]]\nchannels = ["*orders"]\n{rules}')
+
+
+def test_listen_goes_on_after_the_position_that_it_printed_at_its_end(sh: Shell) -> None:
+    with_history(sh)
+    _, port = sh.server()
+    options = ("--port", str(port))
+    listener = sh.listener("orders", "news", "--count", "1", *options)
+    assert any(re.fullmatch(r"subscribed to orders \(position: \w+\.\d+\)", line) for line in listener.err)
+    assert "subscribed to news" in listener.err
+    sh.run("trigger", "orders", "one", "1", *options)
+    assert listener.exit_code() == 0
+    position = listener.wait_for(r"^orders: go on with --after (\S+)$", err=True)[1]
+    assert not any(line.startswith("news:") for line in listener.rest_of_err())
+    for name in ("two", "three"):
+        sh.run("trigger", "orders", name, "1", *options)
+    again = sh.start("listen", "orders", "--after", position, "--json", "--count", "2", *options)
+    assert again.exit_code() == 0
+    again.wait_for('"three"')
+    events = [json.loads(line) for line in again.out]
+    assert [event["event"] for event in events] == ["two", "three"]
+    assert again.wait_for(r"--after (\S+)$", err=True)[1] == events[1]["position"]
+    assert "orders: missed events follow (2)" in again.err
+
+
+def test_listen_shows_what_is_missing_for_good(sh: Shell) -> None:
+    with_history(sh)
+    _, port = sh.server()
+    options = ("--port", str(port))
+    listener = sh.start("listen", "private-orders", "--after", "another.1795887678285000", "--count", "1", *options)
+    listener.wait_for(r'private-orders  soundpost:gap  \{"reason":"generation"\}$')
+    sh.run("trigger", "private-orders", "shipped", *options)
+    listener.wait_for("shipped")
+    assert listener.exit_code() == 0
+
+
+def test_listen_rewinds(sh: Shell) -> None:
+    with_history(sh, rewind=5)
+    _, port = sh.server()
+    options = ("--port", str(port))
+    for name in ("one", "two", "three"):
+        sh.run("trigger", "orders", name, *options)
+    listener = sh.start("listen", "orders", "--rewind", "2", "--count", "2", *options)
+    assert listener.exit_code() == 0
+    listener.wait_for("three")
+    assert [line.split("  ")[2] for line in listener.out] == ["two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("a", "b", "--after", "g.1"), "give one CHANNEL"),
+        (("a", "--after", "g.1", "--rewind", "1"), "give one of them"),
+        (("a", "--after", "yesterday"), "'yesterday' is not a position"),
+        (("a", "--rewind", "0"), "--rewind"),
+    ],
+)
+def test_beginnings_of_listen_that_are_none(sh: Shell, arguments: tuple[str, ...], says: str) -> None:
+    done = sh.run("listen", *arguments)
+    assert done.returncode == 2
+    assert says in " ".join(done.stderr.split())
+
+
 def test_an_excluded_connection_does_not_get_the_event(sh: Shell) -> None:
     sh.server()
     listener = sh.start("listen", "orders", "--count", "1")

@@ -98,7 +98,7 @@ async def test_a_reconnection_goes_on_after_the_last_event_and_names_the_lost_so
     await server.answer(resumed=1, position="g.9")
     await server.publish(12, 20)
     assert await given(orders) == ["e7", "e9", "e12", "e20"]
-    assert server.told == ["orders: 1 missed events follow"]
+    assert server.told == ["orders: missed events follow (1)"]
 
 
 async def test_the_socket_ids_told_are_the_last_four(server: Server) -> None:

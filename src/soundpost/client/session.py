@@ -147,7 +147,7 @@ class Session:
                 if frame.channel in self.channels:
                     await self.channels[frame.channel].accept(frame)
                     if isinstance(frame.resumed, int) and frame.resumed > 0:
-                        self._on_status(f"{frame.channel}: {frame.resumed:,} missed events follow")
+                        self._on_status(f"{frame.channel}: missed events follow ({frame.resumed:,})")
             case "pusher:subscription_error":
                 await self._subscription_error(frame)
             case "pusher:error":

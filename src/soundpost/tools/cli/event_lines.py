@@ -24,13 +24,16 @@ class EventLines:
     def text(self, event: ReceivedEvent) -> str:
         """Return the line of an event that came just now, without a line break.
 
-        As JSON, ``data`` is what was sent: a string for an event published over the HTTP API.
+        As JSON, ``data`` is what was sent: a string for an event published over the HTTP API. ``user_id`` and
+        ``position`` are there if the event has them.
         """
         now = time.time()
         if self._as_json:
             stamp = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             line = {"time": stamp, "channel": event.channel, "event": event.name, "data": event.raw}
-            return printable(encode(line if event.user_id is None else {**line, "user_id": event.user_id}).decode())
+            more = {"user_id": event.user_id, "position": event.position}
+            line |= {name: value for name, value in more.items() if value is not None}
+            return printable(encode(line).decode())
         stamp = f"{time.strftime('%H:%M:%S', time.localtime(now))}.{int(now % 1 * 1000):03d}"
         channel = printable(event.channel or "")
         self._width = max(self._width, len(channel))

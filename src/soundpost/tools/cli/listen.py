@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -31,10 +31,19 @@ from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
     from soundpost.client.authorization import Authorize
+    from soundpost.client.client import Client
     from soundpost.client.subscription import Subscription
     from soundpost.tools.cli.event_lines import EventLines
 
+_HISTORY = "History (channels whose events the server keeps)"
 _AUTHORIZATION = "Authorization (default: sign with the app's secret)"
+
+
+class _Beginning(TypedDict):
+    """Where subscriptions begin: arguments of ``Client.subscribe``."""
+
+    after: str | None
+    rewind: int | None
 
 
 def listen(
@@ -43,6 +52,24 @@ def listen(
     count: Annotated[int | None, typer.Option(help="Stop after this many events.", min=1, show_default="never")] = None,
     user_id: Annotated[
         str | None, typer.Option(help="Who to be on presence channels.", show_default="soundpost-listen-PID")
+    ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin after this position of the channel: what was missed since comes first.",
+            metavar="POSITION",
+            rich_help_panel=_HISTORY,
+            show_default=False,
+        ),
+    ] = None,
+    rewind: Annotated[
+        int | None,
+        typer.Option(
+            help="Begin with the last events of each channel, so many.",
+            min=1,
+            rich_help_panel=_HISTORY,
+            show_default=False,
+        ),
     ] = None,
     url: UrlOption = None,
     host: HostOption = None,
@@ -71,13 +98,15 @@ def listen(
     """Print events as they come, one per line, until Ctrl-C; from this or any other Pusher-compatible server.
 
     Private and presence channels need the app's secret, or an application to ask (--auth-endpoint). Events go to
-    stdout, everything else to stderr. A lost connection is taken up again. --count counts events of applications and
-    clients, not the server's own pusher:…
+    stdout, everything else to stderr. A lost connection is taken up again. On channels with history the missed events
+    come then, and soundpost:gap where some are missing for good. At the end the position of each such channel is
+    printed, for --after. --count counts events of applications and clients, not pusher:… and soundpost:gap.
 
     \b
     [bold]Examples[/]
     soundpost listen orders private-invoices presence-lobby
     soundpost listen orders --json --count 1 | jq -r '.data | fromjson | .id'
+    soundpost listen orders --after g7Qx.1795887678285000
     soundpost listen orders --url https://ws.example.com --key k
     soundpost listen private-orders --auth-endpoint https://example.com/broadcasting/auth --bearer "$TOKEN"
     """
@@ -88,6 +117,8 @@ def listen(
         raise typer.BadParameter("--bearer is for an application: give --auth-endpoint too")
     if auth_endpoint and user_id:
         raise typer.BadParameter("--user-id: with --auth-endpoint the application says who you are")
+    wanted = list(dict.fromkeys(channels))
+    beginning = _beginning(wanted, after, rewind)
     secretive = not auth_endpoint and any(kind_of(channel).needs_auth for channel in channels)
     target = resolve(
         TargetOptions(url, host, port, scheme, path, app_id, key, secret, config),
@@ -102,9 +133,8 @@ def listen(
         from soundpost.client.authorization import with_secret
 
         auth = with_secret(target.key, target.secret, user_id=user_id or f"soundpost-listen-{os.getpid()}")
-    wanted = list(dict.fromkeys(channels))
     try:
-        asyncio.run(_until_stopped(target, wanted, auth, lines, count, verify=not insecure))
+        asyncio.run(_until_stopped(target, wanted, beginning, auth, lines, count, verify=not insecure))
     except KeyboardInterrupt:
         return
     except BrokenPipeError:
@@ -112,11 +142,35 @@ def listen(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _beginning(channels: list[str], after: str | None, rewind: int | None) -> _Beginning:
+    """Return where the subscriptions begin. Raises BadParameter."""
+    from soundpost.wire.positions import PositionError, parse_position
+
+    if after is None:
+        return {"after": None, "rewind": rewind}
+    if rewind is not None:
+        raise typer.BadParameter("--after and --rewind name two beginnings: give one of them")
+    if len(channels) > 1:
+        raise typer.BadParameter("--after is a position of one channel: give one CHANNEL")
+    try:
+        parse_position(after)
+    except PositionError as error:
+        raise typer.BadParameter(f"--after: {error}") from None
+    return {"after": after, "rewind": None}
+
+
 async def _until_stopped(
-    target: Target, channels: list[str], auth: Authorize, lines: EventLines, count: int | None, *, verify: bool
+    target: Target,
+    channels: list[str],
+    beginning: _Beginning,
+    auth: Authorize,
+    lines: EventLines,
+    count: int | None,
+    *,
+    verify: bool,
 ) -> None:
     """Listen; SIGTERM ends it as cleanly as Ctrl-C does."""
-    listening = asyncio.ensure_future(_listen(target, channels, auth, lines, count, verify=verify))
+    listening = asyncio.ensure_future(_listen(target, channels, beginning, auth, lines, count, verify=verify))
     if sys.platform != "win32":  # where loops have no signal handlers, and processes end without SIGTERM
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, listening.cancel)
     with suppress(asyncio.CancelledError):
@@ -124,29 +178,48 @@ async def _until_stopped(
 
 
 async def _listen(
-    target: Target, channels: list[str], auth: Authorize, lines: EventLines, count: int | None, *, verify: bool
+    target: Target,
+    channels: list[str],
+    beginning: _Beginning,
+    auth: Authorize,
+    lines: EventLines,
+    count: int | None,
+    *,
+    verify: bool,
 ) -> None:
     from soundpost.client.client import Client
 
     async with Client(target.base_url, target.key, auth=auth, verify=verify, on_status=_say) as client:
+        subscriptions: list[Subscription] = []
         for channel in channels:
+            subscription = client.subscribe(channel, subscription_events=True, **beginning)
             try:
-                _say(f"subscribed to {_described(await client.subscribe(channel, subscription_events=True))}")
+                _say(f"subscribed to {_described(await subscription)}")
             except SubscriptionError as error:
                 raise RequestError(error.status, f"{channel} was refused: {error}") from None
+            subscriptions.append(subscription)
         _say(f"listening on {target.base_url} as socket {client.socket_id}; Ctrl-C ends it")
-        seen = 0
-        async for event in client:
-            if event.name == "pusher:subscription_succeeded":  # after a reconnection, which on_status has printed
-                continue
-            if event.name in ("pusher:error", "pusher:subscription_error"):
-                typer.secho(lines.text(event), dim=True, err=True)
-                continue
-            typer.echo(lines.text(event))
-            sys.stdout.flush()
-            seen += not event.is_protocol
-            if seen == count:
-                return
+        try:
+            await _print_events(client, lines, count)
+        finally:
+            for subscription in subscriptions:
+                if subscription.position is not None:
+                    _say(f"{subscription.channel}: go on with --after {subscription.position}")
+
+
+async def _print_events(client: Client, lines: EventLines, count: int | None) -> None:
+    seen = 0
+    async for event in client:
+        if event.name == "pusher:subscription_succeeded":  # after a reconnection, which on_status has printed
+            continue
+        if event.name in ("pusher:error", "pusher:subscription_error"):
+            typer.secho(lines.text(event), dim=True, err=True)
+            continue
+        typer.echo(lines.text(event))
+        sys.stdout.flush()
+        seen += not event.is_protocol
+        if seen == count:
+            return
 
 
 def _say(text: str) -> None:
@@ -154,6 +227,9 @@ def _say(text: str) -> None:
 
 
 def _described(subscription: Subscription) -> str:
-    if not subscription.members:
-        return subscription.channel
-    return f"{subscription.channel} (members: {', '.join(sorted(subscription.members))})"
+    more = []
+    if subscription.members:
+        more.append(f"members: {', '.join(sorted(subscription.members))}")
+    if subscription.position is not None:
+        more.append(f"position: {subscription.position}")
+    return f"{subscription.channel} ({'; '.join(more)})" if more else subscription.channel
