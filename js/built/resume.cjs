@@ -86,7 +86,7 @@ function attach(pusher) {
 
   // Whether a message goes on to pusher-js.
   const look = (text) => {
-    if (!/"(position|id)"|_succeeded"/.test(text)) return true; // most messages cost one search
+    if (!/"(position|id)"|_succeeded"|"soundpost:gap"/.test(text)) return true; // most messages cost one search
     let message;
     try {
       message = JSON.parse(text);
