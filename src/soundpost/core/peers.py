@@ -116,6 +116,7 @@ class HistoryQuery(Struct, frozen=True, tag="history"):
 class HistoryChannelsQuery(Struct, frozen=True, tag="history_channels"):
     """Query for the channels of an app that have kept events. Answer: JSON object with the names as keys, as bytes.
 
+    The answer is None while nobody knows, as Redis is away.
     The answer is built over several loop turns, as there may be very many channels.
     """
 

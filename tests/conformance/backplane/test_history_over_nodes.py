@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import pytest
@@ -10,7 +11,7 @@ from conformance.backplane.cluster import SUCCEEDED, Cluster, Start
 from conformance.protocol.stage import Client, Message, Stage, decode_frames
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.history import HistoryPage
-from soundpost.core.peers import ChannelQuery, HistoryDeletion, HistoryQuery
+from soundpost.core.peers import ChannelQuery, HistoryChannelsQuery, HistoryDeletion, HistoryQuery
 
 RULES: Final = (
     HistorySettings(channels=("news", "private-*", "presence-*", "cache-kept"), events=1_000, rewind=10),
@@ -271,3 +272,18 @@ async def test_members_come_with_their_place_in_the_history(cluster: Cluster) ->
     answer, event = await read(cluster, client)
     assert event["event"] == "a"
     assert '\\"count\\":1' in answer["data"] or '"count":1' in answer["data"]
+
+
+async def test_every_node_knows_the_channels_with_kept_events(cluster: Cluster) -> None:
+    first, *_ = cluster.nodes
+    wanted = ["news", "private-a;b=c", "private-x@y", *(f"private-{number}" for number in range(300))]
+    for name in (*wanted, "unkept"):
+        first.publish(name, "e", "{}")
+    await cluster.settle()
+    first.node.peers.ask(HistoryDeletion("1", "private-7"), lambda position: None)
+    await cluster.settle()
+    for node in cluster.nodes:
+        found: list[bytes] = []
+        node.node.peers.ask(HistoryChannelsQuery("1"), found.append)
+        await cluster.settle()
+        assert sorted(json.loads(found[0])) == sorted({*wanted} - {"private-7"})

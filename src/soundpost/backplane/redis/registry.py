@@ -20,6 +20,7 @@ from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.history import Histories
 from soundpost.backplane.redis.history_answers import HistoryAnswers, begin_after
+from soundpost.backplane.redis.history_channels import channels_with_history
 from soundpost.backplane.redis.history_checks import HistoryChecks
 from soundpost.backplane.redis.incoming import Incoming
 from soundpost.backplane.redis.lingering import Lingering
@@ -36,6 +37,7 @@ from soundpost.core.member import Member
 from soundpost.core.peers import (
     Admission,
     ChannelSnapshot,
+    HistoryChannelsQuery,
     HistoryDeletion,
     HistoryQuery,
     OutgoingEvent,
@@ -61,6 +63,7 @@ class RedisRegistry:
     ) -> None:
         self._apps = {app.id: AppEntry(app) for app in apps}
         self._redis = redis
+        self._call_soon = loop.call_soon
         self._clock = loop.time
         self._max_connections = max_connections
         self._connections = 0
@@ -373,6 +376,8 @@ class RedisRegistry:
             self._history_answers.page(entry, query, then)
         elif isinstance(query, HistoryDeletion):
             self._history_answers.delete(entry, query, then)
+        elif isinstance(query, HistoryChannelsQuery):
+            channels_with_history(self._redis, query.app_id, then, self._call_soon)
         else:
             self._counts.state_now()
             self._queries.answer(entry, query, then)

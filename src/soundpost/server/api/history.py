@@ -87,15 +87,24 @@ def delete_history(request: Request, app: App, query: dict[str, str], name: str)
         raise ApiError(400, fault)
     if not app.history_rules:
         raise ApiError(404, _none(app, "No channel keeps a history"))
-    pending = PendingResponse(lambda number: json_response({"channels": number}))
+    pending = PendingResponse(_deleted)
     matches = channel_matcher([name])
 
-    def found(channels: bytes) -> None:
+    def found(channels: bytes | None) -> None:
+        if channels is None:
+            pending.resolve(None)
+            return
         names = [each for each in msgspec.json.decode(channels, type=dict[str, Any]) if matches(each)]
         _delete(app, names, 0, pending.resolve)
 
     app.node.peers.ask(HistoryChannelsQuery(app.settings.id), found)
     return pending
+
+
+def _deleted(number: int | None) -> Response:
+    if number is None:
+        raise ApiError(503, "Redis is away, so the channels with kept events are not known: try again later")
+    return json_response({"channels": number})
 
 
 def _delete(app: App, names: Sequence[str], start: int, then: Callable[[int], None]) -> None:

@@ -1,0 +1,60 @@
+"""The channels of an app whose events Redis keeps, found by the names of their streams."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from soundpost.backplane.attributes import json_members
+from soundpost.backplane.redis.buckets import all_buckets, app_bucket
+from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.slices import json_in_slices
+from soundpost.core.outbox import CallSoon
+
+_AT_ONCE: Final = 1_000
+"""Number of keys that Redis looks at in one go: some 0.3 ms."""
+_SPECIAL: Final = re.compile(rb"([][*?\\])")
+
+
+def channels_with_history(redis: Redis, app_id: str, then: Callable[[bytes | None], None], call_soon: CallSoon) -> None:
+    """Answer with a JSON object that has the channels as keys; None while Redis cannot be asked.
+
+    Every server of the cluster looks through all of its keys, some at a time.
+    """
+    if not redis.up:
+        then(None)
+        return
+    prefix = redis.tag(app_bucket(app_id))[:-1]
+    stream = re.compile(re.escape(prefix) + rb":[0-9]+}:s:(.*)", re.DOTALL)
+    pattern = _SPECIAL.sub(rb"\\\1", prefix) + b":*}:s:*"
+    buckets = {redis.server_of(bucket): bucket for bucket in all_buckets(app_id)}
+    names: set[str] = set()
+    left = len(buckets)
+    failed = False
+
+    def found(bucket: bytes, answer: Any) -> None:
+        nonlocal left, failed
+        if isinstance(answer, Exception):
+            failed = True
+        else:
+            names.update(match[1].decode() for key in answer[1] if (match := stream.fullmatch(key)))
+            if answer[0] != b"0":
+                scan(bucket, answer[0])
+                return
+        left -= 1
+        if left:
+            return
+        if failed:
+            then(None)
+        else:
+            json_in_slices(
+                sorted(names), lambda some, take: take(json_members({name: {} for name in some})), then, call_soon
+            )
+
+    def scan(bucket: bytes, cursor: bytes) -> None:
+        redis.send(bucket, ("SCAN", cursor, "MATCH", pattern, "COUNT", _AT_ONCE), partial(found, bucket))
+
+    for bucket in buckets.values():
+        scan(bucket, b"0")
