@@ -65,7 +65,7 @@ def seen_in_node(server: ScriptedServer, **more: str) -> list[Report]:
     options = {"wsHost": "127.0.0.1", "wsPort": server.port, "forceTLS": False, "cluster": ""}
     given = {"pusher": options, "channels": CHANNELS, "sharedSecret": SHARED_SECRET, **more}
     with NodeProcess("stock.mjs", given) as client:
-        client.expect("event", event="over")
+        client.expect("message", event="over")  # reported after all that handlers were given
         return client.reports()
 
 
