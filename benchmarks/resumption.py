@@ -29,6 +29,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from resuming.rows import COLUMNS, Row, measured
 
+from support.node_process import NodeError
 from support.resumption.faults import FAULTS, Fault
 from support.resumption.sequences import sequence
 from support.resumption.trial import Size
@@ -57,7 +58,7 @@ class Runner:
                 raise NotMeasuredError("the time was over")
             with at_most(min(LIMIT, left)):
                 row = measured(fault, self._size)
-        except (AssertionError, NotMeasuredError, OSError, EOFError, KeyError) as error:
+        except (AssertionError, NodeError, NotMeasuredError, OSError, EOFError, KeyError) as error:
             print(f"{fault.title}: not measured: {error!r}", file=sys.stderr, flush=True)
             self._not_measured.append({"fault": fault.title, "not_measured": repr(error)})
             self.is_right = False
@@ -72,8 +73,8 @@ class Runner:
         self.is_right = self.is_right and not row.wrong
         found: list[Any] = [*row.wrong]
         if row.wrong:
-            found += [*account.total.notes, *account.complaints[:5]]
-            found += [] if row.may_be_lost else account.total.remarks
+            found += [*account.total.wrong_notes(), *account.behind[:3], *account.complaints[:5]]
+            found += [] if row.may_be_lost else account.total.notes.get("false_gaps", [])
         for sentence in found:
             print(f"{row.title}: {sentence}", file=sys.stderr, flush=True)
 

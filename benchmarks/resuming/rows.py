@@ -49,7 +49,7 @@ class Row(msgspec.Struct):
             "gaps not told": total.untold,
             "came back to their sender": total.echoed,
             "other faults": total.faults,
-            "stories that did not reach the end": account.behind,
+            "stories that did not reach the end": len(account.behind),
             "complaints of servers": len(account.complaints),
         }
         if not self.may_be_lost:
@@ -79,7 +79,7 @@ class Row(msgspec.Struct):
         """The row for the file of results."""
         account = msgspec.to_builtins(self.account)
         away, waits = account.pop("away"), account.pop("waits")
-        found = {name: figure for name, figure in account.pop("total").items() if name not in ("notes", "remarks")}
+        found = {name: figure for name, figure in account.pop("total").items() if name != "notes"}
         if away:
             found |= {"back_median_s": round(statistics.median(away), 3), "back_most_s": round(away[-1], 3)}
         if waits:

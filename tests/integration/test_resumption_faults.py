@@ -35,11 +35,11 @@ def tried(fault: Fault) -> Account:
         account = trial.account(may_be_lost=fault.may_be_lost, calm=fault.calm)
     total = account.total
     assert total.right, total.notes
-    assert account.behind == 0
+    assert account.behind == []
     assert account.complaints == []
     assert total.deliveries > 100
     if not fault.may_be_lost:
-        assert (total.false_gaps, account.unanswered) == (0, 0), (total.remarks, account.refusals)
+        assert (total.false_gaps, account.unanswered) == (0, 0), (total.notes, account.refusals)
     return account
 
 

@@ -62,7 +62,7 @@ class Scene:
 
 def figures(verdict: Verdict) -> dict[str, int]:
     """All that are not 0, but for the deliveries."""
-    names = [name for name in verdict.__struct_fields__ if name not in ("notes", "remarks", "deliveries")]
+    names = [name for name in verdict.__struct_fields__ if name not in ("notes", "deliveries")]
     return {name: getattr(verdict, name) for name in names if getattr(verdict, name)}
 
 
@@ -82,7 +82,7 @@ def test_a_lost_event_is_found() -> None:
     verdict = Scene().verdict(*handed(1, 2, 4, 5, 6))
 
     assert figures(verdict) == {"lost": 1, "untold": 1}
-    assert "p.3" in verdict.notes[0]
+    assert "p.3" in verdict.notes["untold"][0]
     assert not verdict.right
 
 

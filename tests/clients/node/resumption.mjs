@@ -19,7 +19,7 @@ function authorize(name) {
 
 class Client {
   constructor({ name, port, channels, resumes }) {
-    Object.assign(this, { name, port, channels, resumes, pages: [] });
+    Object.assign(this, { name, port, channels, resumes, pages: [], last: {} });
     this.stories = Object.fromEntries(
       channels.map((channel) => [
         channel,
@@ -29,7 +29,6 @@ class Client {
           kind: resumes ? 'resuming' : 'stock',
           entries: [],
           faults: [],
-          hides_positions: resumes,
         },
       ]),
     );
@@ -57,10 +56,8 @@ class Client {
     if (this.resumes) {
       this.resumption = resume(pusher, {
         positions,
-        onResumed: (channel, count) =>
-          this.note(pusher, channel, 'resumed', this.resumption.positions()[channel] ?? null, count),
-        onGap: (channel, reason) =>
-          this.note(pusher, channel, 'gap', this.resumption.positions()[channel] ?? null, reason),
+        onResumed: (channel, count) => this.note(pusher, channel, 'resumed', this.at(channel), count),
+        onGap: (channel, reason) => this.note(pusher, channel, 'gap', this.at(channel), reason),
       });
     } else {
       pusher.connection.bind('state_change', ({ previous }) => {
@@ -74,11 +71,23 @@ class Client {
     const channel = pusher.subscribe(name);
     channel.bind('pusher:subscription_succeeded', () => {
       if (!this.resumes || !hasBegun) {
-        this.note(pusher, name, 'began', this.resumes ? (this.resumption.positions()[name] ?? null) : null);
+        this.note(pusher, name, 'began', this.at(name));
       }
       hasBegun = true;
     });
-    channel.bind('tick', (data) => this.note(pusher, name, 'event', data.split(' ', 1)[0], null));
+    channel.bind('tick', (data) => {
+      // The module has noted the event's position by now; one that had none has changed nothing.
+      const before = this.last[name];
+      const position = this.at(name);
+      this.note(pusher, name, 'event', data.split(' ', 1)[0], position === before ? null : position);
+    });
+  }
+
+  // The position of what the handlers of a channel are given now.
+  at(channel) {
+    const position = this.resumes ? (this.resumption.positions()[channel] ?? null) : null;
+    this.last[channel] = position;
+    return position;
   }
 
   note(pusher, channel, kind, ...more) {
@@ -106,12 +115,6 @@ const sum = (count) => clients.map(count).reduce((total, each) => total + each, 
 await serve({
   connect: (plans) => void clients.push(...plans.map((plan) => new Client(plan))),
   away: () => sum((client) => !client.isSubscribed),
-  behind: (events) =>
-    sum((client) =>
-      client.channels
-        .map((name) => name in events && !client.stories[name].entries.slice(-400).some((entry) => entry[2] === events[name]))
-        .reduce((total, each) => total + each, 0),
-    ),
   reload: (positions) => clients.forEach((client) => client.reload(positions)),
   sockets: () => clients.filter((client) => client.resumes).flatMap((client) => client.pages.at(-1).slice(-1)),
   tell: () => ({

@@ -20,9 +20,10 @@ import msgspec
 import soundpost
 from soundpost.wire.signatures import channel_text, sign
 from support.browser import Browser, Page
+from support.node_process import NodeError
 from support.raw_socket import DEFAULT_APP
 from support.resumption.lines import wait_for_none
-from support.resumption.stories import Entry, Story, Told, written
+from support.resumption.stories import Entry, Story, Told, behind, written
 
 _MODULES: Final = Path(__file__).parents[2] / "clients" / "node_modules"
 PUSHER_JS: Final = _MODULES / "pusher-js" / "dist" / "web" / "pusher.min.js"
@@ -45,7 +46,8 @@ const pusher = new Pusher(key, {
   enabledTransports: ['ws'], channelAuthorization: { endpoint: '/auth' },
 });
 pusher.connection.bind('connected', () => kept.pages.at(-1).push(pusher.connection.socket_id));
-const at = (channel) => resumption.positions()[channel] ?? null;
+const last = {};
+const at = (channel) => (last[channel] = resumption.positions()[channel] ?? null);
 const resumption = Soundpost.resume(pusher, {
   positions,
   onResumed: (channel, count) => note(channel, 'resumed', at(channel), count),
@@ -54,7 +56,13 @@ const resumption = Soundpost.resume(pusher, {
 for (const name of channels) {
   // The first page, too, has what it was rendered from.
   note(name, 'rendered', positions[name]);
-  pusher.subscribe(name).bind('tick', (data) => note(name, 'event', data.split(' ', 1)[0], null));
+  last[name] = positions[name];
+  pusher.subscribe(name).bind('tick', (data) => {
+    // The module has noted the event's position by now; one that had none has changed nothing.
+    const before = last[name];
+    const position = at(name);
+    note(name, 'event', data.split(' ', 1)[0], position === before ? null : position);
+  });
 }
 </script>
 """
@@ -92,38 +100,30 @@ class ChromiumPages:
                 tab.evaluate("location.reload()")
             return self.do("settle", 30)
         if command == "settle":
-            script = "pusher.allChannels().filter((channel) => !channel.subscribed).length"
-            return wait_for_none(lambda: sum(int(tab.evaluate(script)) for tab in self._tabs), arguments[0])
+            return wait_for_none(lambda: sum(_unsubscribed(tab) for tab in self._tabs), arguments[0])
         if command == "reach":
-            return wait_for_none(lambda: self._behind(arguments[0]), arguments[1])
+            return wait_for_none(lambda: behind(self._told().stories, arguments[0]), arguments[1])
         if command == "sockets":
             return [tab.evaluate("pusher.connection.socket_id") for tab in self._tabs]
         assert command == "tell", command
+        return written(self._told())
+
+    def _told(self) -> Told:
         notes = [tab.evaluate("kept") for tab in self._tabs]
         names = [f"chromium-{number}" for number in range(len(notes))]
         stories = [
-            Story(name, channel, "resuming", msgspec.convert(entries, list[Entry]), hides_positions=True)
+            Story(name, channel, "resuming", msgspec.convert(entries, list[Entry]))
             for name, note in zip(names, notes, strict=True)
             for channel, entries in note["stories"].items()
         ]
         # What is rendered first begins the first page.
-        return written(Told(stories, {name: [[], *note["pages"]] for name, note in zip(names, notes, strict=True)}))
+        return Told(stories, {name: [[], *note["pages"]] for name, note in zip(names, notes, strict=True)})
 
     def freeze(self) -> None:
         """Do nothing: Chromium has many processes."""
 
     def thaw(self) -> None:
         """Do nothing."""
-
-    def _behind(self, events: dict[str, str]) -> int:
-        behind = 0
-        for tab, channels in zip(self._tabs, self._channels, strict=True):
-            stories = tab.evaluate("kept.stories")
-            behind += sum(
-                channel in events and all(entry[2] != events[channel] for entry in stories[channel])
-                for channel in channels
-            )
-        return behind
 
     def _page(self, number: int) -> str:
         known = self._positions()
@@ -136,6 +136,14 @@ class ChromiumPages:
             "clock": time.time() - time.monotonic(),
         }
         return PAGE.replace("OPTIONS", json.dumps(options))
+
+
+def _unsubscribed(tab: Page) -> int:
+    """How many channels of a page are not subscribed to; 1 for a page that is not there yet."""
+    try:
+        return int(tab.evaluate("pusher.allChannels().filter((channel) => !channel.subscribed).length"))
+    except NodeError:
+        return 1
 
 
 @contextmanager

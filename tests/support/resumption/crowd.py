@@ -13,7 +13,7 @@ import uvloop
 
 from support.resumption import lines
 from support.resumption.raw_client import Plan, RawClient
-from support.resumption.stories import Handed, Told, written
+from support.resumption.stories import Told, behind, written
 
 LOOK_SECONDS = 0.5
 
@@ -42,9 +42,10 @@ class Crowd:
         """Wait until all are subscribed, at most so long; how many are not."""
         return await lines.none_left(lambda: sum(not client.is_subscribed for client in self._clients), seconds)
 
-    async def reach(self, events: dict[str, str], seconds: float) -> int:
-        """Wait until the newest event of each story is the one named for its channel; how many stories are behind."""
-        return await lines.none_left(lambda: sum(_behind(client, events) for client in self._clients), seconds)
+    async def reach(self, events: dict[str, str], seconds: float) -> list[str]:
+        """Wait until each story has the event named for its channel; which have not."""
+        stories = [story for client in self._clients for story in client.stories.values()]
+        return await lines.none_left(lambda: behind(stories, events), seconds)
 
     def cut(self) -> int:
         """End all connections without a word."""
@@ -114,16 +115,6 @@ class Crowd:
             await asyncio.sleep(LOOK_SECONDS)
             for client in self._clients:
                 client.look_after(self._activity_timeout)
-
-
-def _behind(client: RawClient, events: dict[str, str]) -> int:
-    """How many channels of a client have not given it the event named for them."""
-    behind = 0
-    for channel, story in client.stories.items():
-        # Some come after it: those of hosts that were away.
-        newest = [entry.event for entry in story.entries[-400:] if isinstance(entry, Handed)]
-        behind += channel in events and events[channel] not in newest
-    return behind
 
 
 async def main() -> None:

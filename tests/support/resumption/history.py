@@ -63,7 +63,7 @@ def _compare(verdict: Verdict, kept: Kept, truth: Truth) -> None:
     """The history must be the end of the order, as far back as it may reach."""
     order = truth.order
     if not kept.events:
-        if order.events and order.places[-1].generation == order.generations - 1:
+        if kept.most and order.events and order.places[-1].generation == order.generations - 1:
             _fault(verdict, f"the history of {kept.channel} is empty, but {order.events[-1]} had a position in it")
         return
     first = order.slots[order.place(kept.events[0][0])]
@@ -76,8 +76,7 @@ def _compare(verdict: Verdict, kept: Kept, truth: Truth) -> None:
 
 
 def _fault(verdict: Verdict, sentence: str) -> None:
-    verdict.faults += 1
-    verdict.note(sentence)
+    verdict.find("faults", sentence)
 
 
 def _some(events: Iterable[str]) -> str:

@@ -112,12 +112,10 @@ class _Reading:
         vanished = any(each.sent <= entry.at and self._is_due(each) for each in self._truth.vanished)
         is_kept = generation == self._generation and entry.reason != "limited" and self._truth.kept.issuperset(missing)
         if (not missing or is_kept) and not vanished:
-            self._found.false_gaps += 1
             what = f"all that is missing is kept: {', '.join(missing[:5])}" if missing else "nothing is missing"
-            self._found.remark(f"{self._who}: a gap ({entry.reason}) at {entry.position}, and {what}")
+            self._find("false_gaps", f"a gap ({entry.reason}) at {entry.position}, and {what}")
         if end < self._next:
-            self._found.out_of_order += 1
-            self._note(f"a gap ({entry.reason}) leads back to {entry.position}")
+            self._find("out_of_order", f"a gap ({entry.reason}) leads back to {entry.position}")
         self._next, self._generation = end, generation
 
     def _end_of(self, gap: Gap, rest: Sequence[Entry]) -> tuple[int | None, int]:
@@ -141,8 +139,7 @@ class _Reading:
             self._fault(f"{entry.event} was never published there")
             return
         if publication.excluded in self._own:
-            self._found.echoed += 1
-            self._note(f"{entry.event} came back to {publication.excluded}")
+            self._find("echoed", f"{entry.event} came back to {publication.excluded}")
         place = self._place_of(entry)
         if self._is_again(entry, publication, place):
             return
@@ -170,8 +167,7 @@ class _Reading:
         if publication.attempts > 1 and place is not None and before not in (None, place.generation):
             self._found.repeated += 1
             return False
-        self._found.doubled += 1
-        self._note(f"{entry.event} came again, at {entry.position}")
+        self._find("doubled", f"{entry.event} came again, at {entry.position}")
         return True
 
     def _follow(self, publication: Publication) -> None:
@@ -181,8 +177,7 @@ class _Reading:
         key = publication.publisher, publication.host
         last = self._numbers.setdefault(key, publication.number)
         if publication.number < last:
-            self._found.out_of_order += 1
-            self._note(f"{publication.event} came after number {last}")
+            self._find("out_of_order", f"{publication.event} came after number {last}")
         else:
             self._numbers[key] = publication.number
 
@@ -196,8 +191,7 @@ class _Reading:
         elif self._is_fresh:
             self._untold(self._missing(self._next, slot), where)
         elif slot < self._next:
-            self._found.out_of_order += 1
-            self._note(f"{entry.event} at {entry.position} is behind what was due")
+            self._find("out_of_order", f"{entry.event} at {entry.position} is behind what was due")
             return
         elif slot > self._next:
             self._untold(self._missing(self._next, slot), where)
@@ -210,9 +204,8 @@ class _Reading:
         if self._is_stock:
             self._found.missed += len(missing)
         else:
-            self._found.untold += 1
             self._found.lost += len(missing)
-            self._note(f"another generation without a gap, {where}, {len(missing)} missing")
+            self._find("untold", f"another generation without a gap, {where}, {len(missing)} missing")
 
     def _missing(self, first: int, end: int) -> list[str]:
         """Events of these slots that the client should have and has not."""
@@ -226,9 +219,8 @@ class _Reading:
 
     def _untold(self, missing: list[str], where: str) -> None:
         if missing:
-            self._found.untold += 1
             self._found.lost += len(missing)
-            self._note(f"{len(missing)} missing {where}: {', '.join(missing[:5])}")
+            self._find("untold", f"{len(missing)} missing {where}: {', '.join(missing[:5])}")
 
     def _account_for_vanished(self) -> None:
         """What was acknowledged and is nowhere: whoever was subscribed must have been told of a gap, after the event
@@ -240,8 +232,7 @@ class _Reading:
                 if not self._was_told_of(publication):
                     silent.append(publication.event)
         if silent:
-            self._found.untold += 1
-            self._note(f"{len(silent)} acknowledged, kept nowhere, and no gap: {', '.join(silent[:5])}")
+            self._find("untold", f"{len(silent)} acknowledged, kept nowhere, and no gap: {', '.join(silent[:5])}")
 
     def _is_due(self, publication: Publication) -> bool:
         return publication.event not in self._known and publication.excluded not in self._own
@@ -274,8 +265,7 @@ class _Reading:
         )
 
     def _fault(self, sentence: str) -> None:
-        self._found.faults += 1
-        self._note(sentence)
+        self._find("faults", sentence)
 
-    def _note(self, sentence: str) -> None:
-        self._found.note(f"{self._who}: {sentence}")
+    def _find(self, figure: str, sentence: str) -> None:
+        self._found.find(figure, f"{self._who}: {sentence}")

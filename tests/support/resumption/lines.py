@@ -11,7 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
+
+T = TypeVar("T", int, list[str])
 
 TESTS: Final = Path(__file__).parents[2]
 
@@ -59,18 +61,18 @@ class Told:
         os.kill(self.process.pid, signal.SIGCONT)
 
 
-def wait_for_none(count: Callable[[], int], seconds: float) -> int:
-    """Wait until nothing is left, at most so long, in a program without a loop; how much is."""
+def wait_for_none(missing: Callable[[], T], seconds: float) -> T:
+    """Wait until nothing is missing, at most so long, in a program without a loop; what is."""
     deadline = time.monotonic() + seconds
-    while (left := count()) and time.monotonic() < deadline:
+    while (left := missing()) and time.monotonic() < deadline:
         time.sleep(0.1)
     return left
 
 
-async def none_left(count: Callable[[], int], seconds: float) -> int:
-    """Wait until nothing is left, at most so long; how much is."""
+async def none_left(missing: Callable[[], T], seconds: float) -> T:
+    """Wait until nothing is missing, at most so long; what is."""
     deadline = time.monotonic() + seconds
-    while (left := count()) > 0:
+    while left := missing():
         if time.monotonic() > deadline:
             break
         await asyncio.sleep(0.05)

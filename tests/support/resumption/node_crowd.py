@@ -12,7 +12,7 @@ import msgspec
 from support.node_process import NodeProcess
 from support.raw_socket import DEFAULT_APP
 from support.resumption.lines import wait_for_none
-from support.resumption.stories import Told, written
+from support.resumption.stories import Told, behind, written
 
 
 class NodeCrowd:
@@ -47,10 +47,13 @@ class NodeCrowd:
         if command == "settle":
             return wait_for_none(lambda: int(self._node.run("away")), arguments[0])
         if command == "reach":
-            return wait_for_none(lambda: int(self._node.run("behind", arguments[0])), arguments[1])
+            return wait_for_none(lambda: behind(self._told().stories, arguments[0]), arguments[1])
         if command == "tell":
-            return written(msgspec.convert(self._node.run("tell"), Told))
+            return written(self._told())
         return self._node.run(command, *arguments)
+
+    def _told(self) -> Told:
+        return msgspec.convert(self._node.run("tell"), Told)
 
     def freeze(self) -> None:
         """Stop the process in the middle of whatever it does."""

@@ -13,7 +13,7 @@ from soundpost.client import Client, Gap, Subscription, with_secret
 from soundpost.errors import SoundpostError
 from support.resumption import lines
 from support.resumption.raw_client import EVENT, Plan
-from support.resumption.stories import Began, Handed, Rendered, Story, Told, written
+from support.resumption.stories import Began, Handed, Rendered, Story, Told, behind, written
 from support.resumption.stories import Gap as ToldOfGap
 
 
@@ -104,9 +104,10 @@ class Programs:
         """Wait until all are subscribed, at most so long; how many are not."""
         return await lines.none_left(lambda: sum(not each.is_subscribed for each in self._programs), seconds)
 
-    async def reach(self, events: dict[str, str], seconds: float) -> int:
-        """Wait until each story has the event named for its channel; how many have not."""
-        return await lines.none_left(lambda: self._behind(events), seconds)
+    async def reach(self, events: dict[str, str], seconds: float) -> list[str]:
+        """Wait until each story has the event named for its channel; which have not."""
+        stories = [story for program in self._programs for story in program.stories.values()]
+        return await lines.none_left(lambda: behind(stories, events), seconds)
 
     async def reload(self, positions: dict[str, str]) -> int:
         """Replace all programs by new ones that know these positions."""
@@ -124,14 +125,6 @@ class Programs:
             {program.plan.name: program.pages for program in self._programs},
         )
         return written(told)
-
-    def _behind(self, events: dict[str, str]) -> int:
-        behind = 0
-        for program in self._programs:
-            for channel, story in program.stories.items():
-                newest = [entry.event for entry in story.entries[-400:] if isinstance(entry, Handed)]
-                behind += channel in events and events[channel] not in newest
-        return behind
 
 
 async def main() -> None:

@@ -17,8 +17,8 @@ from support.harness import DEFAULT_APP, HttpResponse, RawSocket, signed_request
 from support.resumption.raw_client import EVENT
 from support.resumption.stories import Publication
 
-ANSWER_SECONDS: Final = 3.0
-"""After which a request is sent again."""
+ANSWER_SECONDS: Final = 6.0
+"""After which a request is sent again: longer than a host waits for Redis."""
 PATIENCE: Final = 20.0
 """Seconds after which a publisher gives up an event."""
 PAUSE: Final = 0.1

@@ -136,8 +136,9 @@ class Stage:
 
 
 def _is_complaint(line: str) -> bool:
-    """Whether a line of a log tells of a fault; that a worker was killed by hand is none."""
-    return (" ERROR " in line and "was killed by SIGKILL" not in line) or "Traceback" in line
+    """Whether a line of a log tells of a fault in the server; that a worker was killed, or Redis is away, is none."""
+    is_told = "was killed by SIGKILL" in line or " soundpost.redis: Redis at " in line
+    return (" ERROR " in line and not is_told) or "Traceback" in line
 
 
 def one_process(stack: ExitStack) -> Stage:

@@ -7,6 +7,7 @@ Both are noted where it happens, in several processes. They cross to the one tha
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -124,6 +125,17 @@ class Kept(msgspec.Struct):
     events: list[tuple[str, str]]
     most: int
     """As many events are kept, unless age or memory ends them."""
+
+
+def behind(stories: Iterable[Story], events: dict[str, str]) -> list[str]:
+    """The client and channel of each story that does not have the event named for its channel near its end: some come
+    after it, of hosts that were away."""
+    found = []
+    for story in stories:
+        newest = (entry.event for entry in story.entries[-400:] if isinstance(entry, Handed))
+        if story.channel in events and events[story.channel] not in newest:
+            found.append(f"{story.client} on {story.channel} lacks {events[story.channel]}")
+    return found
 
 
 def written(told: Told) -> str:

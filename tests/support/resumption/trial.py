@@ -72,8 +72,8 @@ class Account(msgspec.Struct):
     away: list[float]
     ends: dict[str, int]
     refusals: dict[str, int]
-    behind: int
-    """Stories that did not reach the last event in time."""
+    behind: list[str]
+    """Clients and channels that did not reach the last event in time."""
     dropped: int
     complaints: list[str]
     histories: int
@@ -208,7 +208,7 @@ class Trial:
         self.publishing.stop()
         self.settle()
         lasts = {channel: self.last.publish([channel]) for channel in (*CHANNELS, LARGE)}
-        behind = sum(crowd.do("reach", lasts, BACK_SECONDS) for crowd in self.crowds)
+        behind = [who for crowd in self.crowds for who in crowd.do("reach", lasts, BACK_SECONDS)]
         time.sleep(calm)
         publications = [*self.last.publications]
         for publisher in self.publishing.publishers:
@@ -246,7 +246,7 @@ def _account(
     publications: list[Publication],
     histories: list[Kept],
     tales: list[Told],
-    behind: int,
+    behind: list[str],
     *,
     may_be_lost: bool,
 ) -> Account:

@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-MOST_NOTES: Final = 12
-"""Sentences that are kept of a verdict."""
+MOST_NOTES: Final = 4
+"""Sentences of each kind that are kept."""
 
 
 class Verdict(msgspec.Struct):
-    """Figures of one story, or of many added up. ``notes`` tell of what is wrong, in words."""
+    """Figures of one story, or of many added up."""
 
     deliveries: int = 0
     """Events that handlers were given."""
@@ -31,9 +31,8 @@ class Verdict(msgspec.Struct):
     """Events that clients without resumption missed when a history was lost."""
     faults: int = 0
     """Whatever else is wrong."""
-    notes: list[str] = []
-    remarks: list[str] = []
-    """Sentences about gaps where nothing is missing, which may be right after a loss."""
+    notes: dict[str, list[str]] = {}
+    """By the name of a figure: sentences that tell what was found."""
 
     @property
     def right(self) -> bool:
@@ -43,18 +42,25 @@ class Verdict(msgspec.Struct):
     def add(self, other: Verdict) -> None:
         """Add figures."""
         for name in self.__struct_fields__:
-            both = getattr(self, name) + getattr(other, name)
-            setattr(self, name, both[:MOST_NOTES] if isinstance(both, list) else both)
+            if name != "notes":
+                setattr(self, name, getattr(self, name) + getattr(other, name))
+        for figure, sentences in other.notes.items():
+            for sentence in sentences:
+                self._note(figure, sentence)
 
-    def note(self, sentence: str) -> None:
-        """Keep a sentence about what is wrong."""
-        if len(self.notes) < MOST_NOTES:
-            self.notes.append(sentence)
+    def find(self, figure: str, sentence: str) -> None:
+        """Count one more of a figure, and keep a sentence that tells of it."""
+        setattr(self, figure, getattr(self, figure) + 1)
+        self._note(figure, sentence)
 
-    def remark(self, sentence: str) -> None:
-        """Keep a sentence about what may be wrong."""
-        if len(self.remarks) < MOST_NOTES:
-            self.remarks.append(sentence)
+    def wrong_notes(self) -> list[str]:
+        """The sentences, but for those about false gaps, which may be right after a loss."""
+        return [sentence for figure, found in self.notes.items() if figure != "false_gaps" for sentence in found]
+
+    def _note(self, figure: str, sentence: str) -> None:
+        found = self.notes.setdefault(figure, [])
+        if len(found) < MOST_NOTES:
+            found.append(sentence)
 
 
 def add_up(verdicts: Iterable[Verdict]) -> Verdict:
