@@ -18,10 +18,11 @@ from typing import Any
 
 import pytest
 
-from soundpost import Broadcaster, EncryptedPrivateChannel
+from soundpost import Broadcaster, EncryptedPrivateChannel, broadcast
 from soundpost.broadcasting.drivers.http import HttpDriver
 from soundpost.broadcasting.message import Message
 from soundpost.client import SyncClient, with_secret
+from soundpost.contrib import sending
 from soundpost.errors import BroadcastError
 from support.harness import DEFAULT_APP, RunningServer, running_server
 from support.misbehaving_server import MisbehavingServer, answer, answering, misbehaving
@@ -557,3 +558,34 @@ def test_a_process_with_many_open_files_can_publish() -> None:
         for file in files:
             file.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def repeats_of(server: MisbehavingServer) -> list[bool]:
+    return [b"\r\nX-Soundpost-Repeat: 1\r\n" in request for request in server.requests]
+
+
+def keys_of(server: MisbehavingServer) -> set[bytes]:
+    return {request.partition(b"Idempotency-Key: ")[2].partition(b"\r\n")[0] for request in server.requests}
+
+
+def test_a_request_that_is_sent_again_says_so(publish: Publish) -> None:
+    with misbehaving(answering(answer(503), answer(200))) as server:
+        publish(for_server(server.port), "orders", "e")
+        assert repeats_of(server) == [False, True]
+        assert len(keys_of(server)) == 1
+
+
+def test_the_background_delivery_says_that_it_tries_again() -> None:
+    with misbehaving(answering(answer(500), answer(500), answer(200))) as server:
+        broadcaster = for_server(server.port, deliver="background")
+        broadcaster.publish("orders", "e")
+        broadcaster.close()
+        assert repeats_of(server) == [False, True, True]
+        assert len(keys_of(server)) == 1
+
+
+def test_a_queue_may_run_a_job_again_so_every_job_says_so() -> None:
+    with misbehaving(answering(answer(200))) as server:
+        with broadcast.pinned(for_server(server.port).settings):
+            sending.send([Message(("orders",), "e", "{}").to_dict()])
+        assert repeats_of(server) == [True]

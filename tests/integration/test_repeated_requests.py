@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from uuid import uuid4
 
+import msgspec
 import pytest
 
+from soundpost.config.settings import ScalingSettings
+from soundpost.core.app_settings import HistorySettings
 from support.crowd import crowd, names, read_up_to
-from support.harness import RawSocket, RunningServer, http_request, running_server, signed_request
+from support.harness import DEFAULT_APP, RawSocket, RunningServer, http_request, running_server, signed_request
+from support.redis_process import shared_redis
 
 WORKERS = 3
 REPEATS = 40
@@ -102,3 +107,28 @@ def test_a_key_with_another_body_is_refused_by_every_worker(server: RunningServe
     answers = [http_request(server.port, request("another", "taken")) for _ in range(REPEATS)]
 
     assert {answer.status for answer in answers} == {422}
+
+
+@pytest.mark.parametrize("route", ["/events", "/batch_events"])
+def test_another_host_finds_the_events_in_the_history_they_share(route: str) -> None:
+    app = msgspec.structs.replace(DEFAULT_APP, history=(HistorySettings(channels=("orders",)),))
+    redis = ScalingSettings(redis=f"redis://127.0.0.1:{shared_redis().port}", prefix=f"test-{uuid4().hex}")
+    expected = ["order"] if route == "/events" else [f"order {number}" for number in range(3)]
+    with (
+        running_server(apps=[app], scaling=redis) as first,
+        running_server(apps=[app], scaling=redis) as second,
+        first.connect() as near,
+        second.connect() as far,
+    ):
+        for client in (near, far):
+            client.subscribe("orders")
+        sent = request("order", f"hosts {route}", route)
+        head, _, body = sent.partition(b"\r\n\r\n")
+        assert http_request(first.port, sent).status == 200
+        again = http_request(second.port, head + b"\r\nX-Soundpost-Repeat: 1\r\n\r\n" + body)
+        assert (again.status, again.body) == (200, b"{}")
+        second.publish("orders", "end")
+        for client in (near, far):
+            assert names(read_up_to(client, "end")) == [*expected, "end"]
+        kept = json.loads(first.request("GET", "/channels/orders/history").body)["events"]
+        assert [event["event"] for event in kept] == [*expected, "end"]

@@ -22,7 +22,8 @@ class Message:
 
     ``data`` is the text as clients get it, usually JSON. ``excluded`` is the socket id that is left out. ``connection``
     names the configured connection to send through. ``id`` is the same at every attempt, so that a Soundpost server
-    delivers the event once. ``ephemeral`` events are not kept in a channel's history.
+    delivers the event once. ``ephemeral`` events are not kept in a channel's history. A ``repeated`` message may have
+    been sent before.
     """
 
     channels: tuple[str, ...]
@@ -32,6 +33,7 @@ class Message:
     connection: str = ""
     id: str = field(default_factory=_new_id)
     ephemeral: bool = False
+    repeated: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         # A socket id may come from a header, a queue or the application; a text that is none is left out.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from soundpost.broadcasting import broadcast
@@ -34,11 +35,13 @@ Payload = list[dict[str, Any]]
 def send(payload: Payload) -> None:
     """Send the messages of a job, in order, in a worker.
 
+    Queues may run a job more than once, so the messages may have been sent before.
+
     Raises BroadcastError if the server is away, for the queue to retry the job. A message that would be refused again
     is logged.
     """
     try:
-        broadcast.drivers.send([Message.from_dict(each) for each in payload])
+        broadcast.drivers.send([replace(Message.from_dict(each), repeated=True) for each in payload])
     except BroadcastError as error:
         if error.may_pass:
             raise

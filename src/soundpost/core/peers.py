@@ -38,6 +38,8 @@ class IdempotencyKey(NamedTuple):
     """Key that the sender chose, from the ``Idempotency-Key`` header."""
     digest: str
     """MD5 of the request's body, in hex."""
+    repeated: bool = False
+    """True if the request may have been sent before, perhaps to another host."""
 
 
 Reception = Literal["new", "repeated", "different"]
@@ -61,6 +63,8 @@ class OutgoingEvent(Struct, frozen=True, array_like=True, gc=False):
     ephemeral: bool = False
     """True if no history keeps the event. A kept channel's event that has neither an id nor this comes from a node that
     does not know yet that the channel keeps a history."""
+    repeated: bool = False
+    """True if the event may have been published before, by another host: a history that hosts share may have it."""
 
 
 class ChannelsQuery(Struct, frozen=True, tag="channels"):

@@ -45,7 +45,7 @@ def publish_once(
     for index, (channel, event, data, except_socket_id, ephemeral) in enumerate(events):
         made = _outgoing(channel, event, data, except_socket_id, ephemeral)
         if rules and not ephemeral and rules.of(channel) is not None:
-            made = replace(made, id=_id_of(key, index))
+            made = replace(made, id=_id_of(key, index), repeated=key.repeated)
         outgoing.append(made)
     if app.node.observers:
         then = partial(_tell_of_new, app, outgoing, then)

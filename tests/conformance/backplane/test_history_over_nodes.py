@@ -11,7 +11,8 @@ from conformance.backplane.cluster import SUCCEEDED, Cluster, Start
 from conformance.protocol.stage import Client, Message, Stage, decode_frames
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.history import HistoryPage
-from soundpost.core.peers import ChannelQuery, HistoryChannelsQuery, HistoryDeletion, HistoryQuery
+from soundpost.core.peers import ChannelQuery, HistoryChannelsQuery, HistoryDeletion, HistoryQuery, IdempotencyKey
+from soundpost.core.publishing import publish_once
 
 RULES: Final = (
     HistorySettings(channels=("news", "private-*", "presence-*", "cache-kept"), events=1_000, rewind=10),
@@ -287,3 +288,20 @@ async def test_every_node_knows_the_channels_with_kept_events(cluster: Cluster) 
         node.node.peers.ask(HistoryChannelsQuery("1"), found.append)
         await cluster.settle()
         assert sorted(json.loads(found[0])) == sorted({*wanted} - {"private-7"})
+
+
+async def test_a_request_that_is_repeated_at_another_node_is_kept_and_delivered_once(cluster: Cluster) -> None:
+    clients = [await subscribe(cluster, node, "news") for node in cluster.nodes]
+    key, events = IdempotencyKey("key", "digest"), [("news", name, "{}", None, False) for name in "ab"]
+    publish_once(cluster.nodes[0].app, key, events, lambda reception: None)
+    await cluster.settle()
+    for node in cluster.nodes:
+        publish_once(node.app, key._replace(repeated=True), events, lambda reception: None)
+        await cluster.settle()
+    publish_once(cluster.nodes[1].app, IdempotencyKey("other", "digest", True), events[:1], lambda reception: None)
+    for client in clients:
+        assert names(await read(cluster, client)) == [SUCCEEDED, "a", "b", "a"]
+    found: list[HistoryPage] = []
+    cluster.nodes[2].node.peers.ask(HistoryQuery("1", "news", "", 100, 100_000), found.append)
+    await cluster.settle()
+    assert events_of(found[0]) == ["a", "b", "a"]

@@ -93,7 +93,7 @@ class Histories:
             event_id,
             topic_messages.excluded(event.except_socket_id),
             frame,
-            _NEW,
+            _PERHAPS_THERE if event.repeated else _NEW,
             b"%d" % rule.events,
             b"%d" % (rule.age * 1000),
         )

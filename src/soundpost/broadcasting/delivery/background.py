@@ -9,6 +9,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from soundpost.broadcasting.delivery import exit_hooks
@@ -61,7 +62,7 @@ class BackgroundDelivery:
         while retries.pause is not None:
             time.sleep(retries.pause)
             with retries.attempt():
-                self._drivers.send(messages)
+                self._drivers.send(retries.messages)
 
     async def adeliver(self, messages: Sequence[Message], queue: str) -> None:
         """Append messages to the queue without blocking the event loop. Raises BroadcastError if too many wait."""
@@ -71,7 +72,7 @@ class BackgroundDelivery:
         while retries.pause is not None:
             await asyncio.sleep(retries.pause)
             with retries.attempt():
-                await self._drivers.asend(messages)
+                await self._drivers.asend(retries.messages)
 
     def close(self) -> None:
         """Wait until all messages are sent, for 5 seconds at most; the rest is logged, and given up."""
@@ -121,7 +122,7 @@ class BackgroundDelivery:
             retries = _Retries(queue, entry.messages, entry.since, self._keep_trying, self._clock)
             while queue.is_first(entry):
                 try:
-                    self._drivers.send(entry.messages)
+                    self._drivers.send(retries.messages)
                     retries.succeeded()
                 except BaseException as error:  # the thread has to go on, whatever a driver raises
                     retries.failed(error)
@@ -225,8 +226,9 @@ class _Retries:
         """Seconds to wait before the next attempt; None when the messages are sent, or given up."""
         self.failures = 0
         self.reason = ""
+        self.messages: Sequence[Message] = messages
+        """The messages to send; marked as repeated once an attempt has failed, which the server may have taken."""
         self._queue = queue
-        self._messages = messages
         self._since = since
         self._keep_trying = keep_trying
         self._clock = clock
@@ -254,15 +256,16 @@ class _Retries:
             if now - self._since < self._keep_trying:
                 self.reason = str(error)
                 self.failures += 1
+                self.messages = [replace(message, repeated=True) for message in self.messages]
                 self.pause = RETRY_POLICY.pause_after(self.failures)
                 return
         self.pause = None
         if isinstance(error, BroadcastError):
             log.error("not sent: %s", error)
         else:
-            log.error("not sent: event %s", self._messages[0], exc_info=error)
-        if len(self._messages) > 1:
-            for names in _summaries(self._messages):
+            log.error("not sent: event %s", self.messages[0], exc_info=error)
+        if len(self.messages) > 1:
+            for names in _summaries(self.messages):
                 log.error("not sent, or not known to be, are all of this batch: %s", names)
 
 

@@ -22,7 +22,7 @@ from soundpost.broadcasting.drivers.async_http import AsyncConnections
 from soundpost.broadcasting.drivers.blocking_http import BlockingConnections
 from soundpost.broadcasting.drivers.http_address import HttpAddress
 from soundpost.broadcasting.drivers.http_wire import HttpAnswer, NotHttpError, request_bytes
-from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
+from soundpost.broadcasting.drivers.requests import REPEAT, ApiRequest, requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.broadcasting.settings import ConnectionSettings
@@ -145,6 +145,7 @@ class HttpDriver:
             else:
                 if pause is None or not is_retryable(answer):
                     return answer
+            headers = _as_repeat(headers)
             time.sleep(pause)
 
     async def _aexchange(
@@ -171,6 +172,7 @@ class HttpDriver:
                     else:
                         if pause is None or not is_retryable(answer):
                             return answer
+                    headers = _as_repeat(headers)
                     await asyncio.sleep(pause)
         except _FAILURES as error:
             raise self._lost(what, error) from None
@@ -238,6 +240,11 @@ class HttpDriver:
 def _idempotency_key(method: str) -> dict[str, str]:
     """Return the header by which a server knows a retried request as the same."""
     return {"Idempotency-Key": secrets.token_urlsafe(12)} if method == "POST" else {}
+
+
+def _as_repeat(headers: dict[str, str]) -> dict[str, str]:
+    """Return the headers of a request that is sent again; only one with an idempotency key says so."""
+    return headers | REPEAT if headers else headers
 
 
 def _error(what: str, reason: str, status: int = 0) -> BroadcastError:

@@ -19,6 +19,10 @@ _CHANNEL_BYTES: Final = 220
 """Bytes that the channel of an event may take in a batch."""
 
 
+REPEAT: Final = {"X-Soundpost-Repeat": "1"}
+"""The header of a request that may have been sent before."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
     """A request for ``path`` below ``/apps/ID``."""
@@ -29,9 +33,13 @@ class ApiRequest:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header ``Idempotency-Key``, by which a server knows a retried request as the same."""
+        """The header ``Idempotency-Key``, by which a server knows a retried request as the same.
+
+        A request that may have been sent before says so too: the event may be in a history that another host wrote.
+        """
         first = self.messages[0].id
-        return {"Idempotency-Key": first if len(self.messages) == 1 else f"{first}+{len(self.messages)}"}
+        key = {"Idempotency-Key": first if len(self.messages) == 1 else f"{first}+{len(self.messages)}"}
+        return key | REPEAT if any(message.repeated for message in self.messages) else key
 
     @property
     def description(self) -> str:

@@ -14,7 +14,7 @@ from soundpost.core.peers import ChannelQuery, IdempotencyKey
 from soundpost.core.publishing import publish
 from soundpost.errors import JsonError, JsonShapeError
 from soundpost.server.api.channels import ATTRIBUTES, attributes
-from soundpost.server.api.idempotency import publish_once, request_key
+from soundpost.server.api.idempotency import key_of, publish_once
 from soundpost.server.api.pending_response import PendingResponse, ask_nodes
 from soundpost.server.api.requests import OK, ApiError, Request, Response, json_response
 from soundpost.wire import channel_names
@@ -62,7 +62,7 @@ _read_batch: Final[Callable[[bytes], ApiBatch]] = reader(ApiBatch)
 def post_event(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     """Publish one event to one or more channels."""
     event = _read(_read_event, request.body)
-    key = None if request.idempotency_key is None else request_key(request.idempotency_key, query)
+    key = key_of(request, app, query)
     channels = _channels_of(event)
     return publish_event(app, event.name, event.data, channels, event.socket_id, event.info, key, event.ephemeral)
 
@@ -130,8 +130,8 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
     for event in batch:
         _check(app, event.channel, event.name, event.data)
         _check_socket_id(event.socket_id)
-    if request.idempotency_key is not None:
-        key = request_key(request.idempotency_key, query)
+    key = key_of(request, app, query)
+    if key is not None:
         events = [(event.channel, event.name, event.data, event.socket_id, event.ephemeral) for event in batch]
         return publish_once(app, key, events, partial(_answer_batch, app, batch))
     for event in batch:

@@ -13,10 +13,26 @@ from soundpost.core import publishing
 from soundpost.core.app import App
 from soundpost.core.peers import IdempotencyKey, Reception
 from soundpost.server.api.pending_response import PendingResponse
-from soundpost.server.api.requests import ApiError, Response
+from soundpost.server.api.requests import ApiError, Request, Response
 
 MAX_KEY_LENGTH: Final = 64
 _PRINTABLE: Final = re.compile(rb"[ -~]+")
+
+
+_REPEAT: Final = b"x-soundpost-repeat"
+"""Header of a request that may have been sent before, with the same key."""
+
+
+def key_of(request: Request, app: App, query: dict[str, str]) -> IdempotencyKey | None:
+    """Return the idempotency key of a request; None if it has none. The query must be authenticated.
+
+    Raises ApiError for an invalid key.
+    """
+    if request.idempotency_key is None:
+        return None
+    key = request_key(request.idempotency_key, query)
+    # Only histories that hosts share need to know, so only for them the headers are searched.
+    return key._replace(repeated=True) if app.history_rules and _REPEAT in request.headers() else key
 
 
 def request_key(header: bytes, query: dict[str, str]) -> IdempotencyKey:
