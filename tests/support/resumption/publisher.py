@@ -145,14 +145,14 @@ class Publisher:
         return f"{event} {'x' * size}"
 
     def _deliver(self, path: str, body: bytes, new: list[Publication], over: threading.Event | None) -> None:
-        """Send until it is answered: by another host after each failure, with the same key."""
+        """Send until it is answered: by another host after each failure, with the same key, and as a repeat."""
         header = f"Idempotency-Key: {uuid.UUID(int=self._random.getrandbits(128))}"
         deadline = time.monotonic() + PATIENCE
         if self._home not in (None, self._host):
             self.close()
             self._host = self._home
         for attempt in range(1, 1_000):
-            refusal = self._attempt(path, body, header)
+            refusal = self._attempt(path, body, header if attempt == 1 else f"{header}\r\nX-Soundpost-Repeat: 1")
             for publication in new:
                 publication.attempts = attempt
                 publication.host = -1 if self._host == self._home else self._host
