@@ -12,7 +12,9 @@ from conformance.backplane.cluster import REMOVED, Setup, names
 from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
 from conformance.backplane.test_late_statements import keys_of
 from conformance.protocol.stage import APP, Client, Stage, members_of
+from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.grace_scripts import LINGER
 from soundpost.core.member import Member
 from soundpost.core.peers import UsersQuery
 from soundpost.wire import codes
@@ -129,15 +131,30 @@ async def test_nothing_of_a_grace_stays_in_redis() -> None:
 async def test_a_grace_ends_in_time_by_a_host_that_has_heard_of_it_in_redis_only() -> None:
     async with two_hosts(presence_grace=0.1) as (cluster, first, host):
         watcher = await cluster.join(first, ROOM, user="watcher")
-        await cluster.join(host.stage, ROOM, user="ann")
+        ann = await cluster.join(host.stage, ROOM, user="ann")
         watcher.read()
 
+        ann.vanish()
+        host.stage.turn()
         await cluster.retire(host.stage)
-        bucket = cluster._hosts[first].registry._apps["1"].channels[ROOM].bucket
-        await cluster._hosts[first].redis.graces.begin_all([bucket], 0.1)
-
-        await cluster.end_graces()
         assert await removed_in_the_end(cluster, watcher) == [REMOVED]
+
+
+async def test_a_grace_that_nobody_noted_ends_too() -> None:
+    """Its host has died in between."""
+    async with two_hosts() as (cluster, first, host):
+        watcher = await cluster.join(first, ROOM, user="watcher")
+        await cluster.join(host.stage, ROOM, user="ann")
+        watcher.read()
+        bucket = bucket_of("1", ROOM)
+
+        await host.redis.ask_script(LINGER, bucket, ROOM, "ann", 0, 1)
+        await cluster._hosts[first].redis.graces.sweep()
+        await cluster.settle()
+        assert watcher.read() == []
+        await cluster._hosts[first].redis.graces.sweep([bucket])
+        await cluster.settle()
+        assert names(watcher) == [REMOVED]
 
 
 def test_a_new_info_that_was_missed_is_taken_with_the_whole_list() -> None:

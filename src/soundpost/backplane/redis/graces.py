@@ -49,7 +49,7 @@ class Graces:
             if len(self._noted) >= _MAX_NOTED:
                 self._noted.clear()
             self._noted.add(noted)
-            self._begin(self._note(bucket, int(seconds * 1000)))
+            self._begin(self._note_once(noted, bucket, int(seconds * 1000)))
 
     async def begin_all(self, buckets: Iterable[bytes], seconds: float = SENT_AWAY) -> None:
         """Let all members of this node stay for some seconds: it is about to end. Raise as :class:`Commands` does."""
@@ -63,16 +63,21 @@ class Graces:
             if users:
                 await self._note(bucket, milliseconds)
 
-    def begin_sweep(self) -> None:
+    def begin_sweep(self, buckets: Iterable[bytes] = ()) -> None:
         """End the graces that are over, in a task of its own."""
-        self._begin(self.sweep())
+        self._begin(self.sweep(tuple(buckets)))
 
-    async def sweep(self) -> None:
-        """End the graces that are over. Raise as :class:`Commands` does."""
+    async def sweep(self, buckets: Iterable[bytes] = ()) -> None:
+        """End the graces that are over: those that are noted, and all in some buckets.
+
+        A grace is not noted if its host died over it. Raise as :class:`Commands` does.
+        """
         due, wait = await self._commands.ask_script(DUE_GRACES, CONTROL, int(LEASE * 1000))
         for note in due:
             await self._sweep(note.rpartition(b" ")[0])
             await self._commands.ask(CONTROL, "ZREM", self._commands.tag(CONTROL) + b":lingering", note)
+        for bucket in buckets:
+            await self._sweep(bucket)
         if wait >= 0:
             self._wake_in(wait)
 
@@ -91,6 +96,13 @@ class Graces:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+    async def _note_once(self, noted: tuple[bytes, int], bucket: bytes, milliseconds: int) -> None:
+        try:
+            await self._note(bucket, milliseconds)
+        except BaseException:
+            self._noted.discard(noted)
+            raise
 
     async def _note(self, bucket: bytes, milliseconds: int) -> None:
         self._wake_in(await self._commands.ask_script(NOTE_GRACE, CONTROL, milliseconds, bucket))

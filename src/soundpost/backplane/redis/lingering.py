@@ -37,9 +37,6 @@ class Lingering:
     def begin(self, channel: SharedChannel, user_id: str, seconds: float) -> None:
         """Let a user stay for some seconds after one of its connections on this host was lost."""
         member, times = channel.own_members[user_id]
-        if not self._redis.up:
-            self._stay_here(channel, user_id, seconds)
-            return
         channel.uncount_member(user_id)
         milliseconds, is_last = int(seconds * 1000), int(times == 1)
         begun = partial(self._begun, channel, member, seconds)
@@ -47,13 +44,10 @@ class Lingering:
         self._redis.graces.note(channel.bucket, seconds)
 
     def _begun(self, channel: SharedChannel, member: Member, seconds: float, answer: Any) -> None:
-        if not isinstance(answer, list):  # Redis went away
+        if not isinstance(answer, list):
+            # Redis is away. This host counts the connection on until the grace is over, and states so to Redis later.
             channel.count_member(member)
-            self._stay_here(channel, member.id, seconds)
-
-    def _stay_here(self, channel: SharedChannel, user_id: str, seconds: float) -> None:
-        """Count the connection on this host until the grace is over: Redis is told so when it is back."""
-        self._call_later(seconds, partial(self._leave, channel, user_id))
+            self._call_later(seconds, partial(self._leave, channel, member.id))
 
     def end_of_user(self, entry: AppEntry, user_id: str) -> None:
         """End the graces of a user on the channels that have subscribers on this host."""

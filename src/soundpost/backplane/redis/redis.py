@@ -43,6 +43,9 @@ _LONG_ENOUGH: Final = 5.0  # seconds a connection must have lasted for the next 
 _FIRST_WAIT: Final = 0.05
 _LONGEST_WAIT: Final = 2.0
 
+_FULL_SWEEP: Final = 30
+"""Number of beats after which graces are looked for that no host has noted."""
+
 ORDER_LASTS: Final = 10.0
 """Seconds that Redis keeps an order to restart; an order that is repeated later is void."""
 
@@ -289,7 +292,7 @@ class Redis:
                 return f"no answer for {self._command_timeout:.0f} s"
             if is_new and beats:
                 return "this host was silent for so long that the others took it for dead"
-            self.graces.begin_sweep()
+            self.graces.begin_sweep(() if beats % _FULL_SWEEP else self._stated_buckets)
             since, beats = since or now, beats + 1
             back = sum(end - LEASE * 1000 >= since for node, end in living.items())
             if not flows and (back >= self.known or self._loop.time() > deadline):
