@@ -32,12 +32,14 @@ class ExpiryQueue(Generic[T]):
         """Return the number of places, those included that are out of date."""
         return len(self._heap)
 
-    def note(self, thing: T) -> None:
-        """Give a thing its place, unless it has one that is early enough."""
+    def note(self, thing: T) -> bool:
+        """Give a thing its place, unless it has one that is early enough; return whether it got another one."""
         expires = thing.expires
-        if expires and (not thing.due or expires < thing.due):
-            thing.due = expires
-            heappush(self._heap, (expires, next(self._numbers), thing))
+        if not expires or (thing.due and thing.due <= expires):
+            return False
+        thing.due = expires
+        heappush(self._heap, (expires, next(self._numbers), thing))
+        return True
 
     def soonest(self) -> T | None:
         """Return what expires first; None if nothing does."""

@@ -82,7 +82,8 @@ class HistoryStore:
         """Give an event its offset, and keep it."""
         app = self._app(app_id)
         offset = self._next_offset()
-        kept = KeptEvent(offset, with_position(event.frame, self._position(offset)), event.except_socket_id)
+        frame = with_position(event.frame, f"{self.generation}.{offset}")
+        kept = KeptEvent(offset, frame, event.except_socket_id)
         channel = app.channel(event.channel)
         if not channel.events:
             app.empty.pop(event.channel, None)
@@ -90,9 +91,10 @@ class HistoryStore:
         app.size += size
         self.size += size
         channel.age = rule.age * _MICROSECONDS
-        app.expiry.note(channel)
-        self._expiry.note(app)
-        self._drop(app, channel, len(channel.events) - rule.events, "number")
+        if app.expiry.note(channel):
+            self._expiry.note(app)
+        if len(channel.events) > rule.events:
+            self._drop(app, channel, len(channel.events) - rule.events, "number")
         if self._expiry.may_be_due(offset):
             self._drop_due(offset, _DROPPED_PER_EVENT)
         self._fit(app)
@@ -199,8 +201,8 @@ class HistoryStore:
         rule = app.rules.of(name)
         if rule is not None and channel.events:
             channel.age = rule.age * _MICROSECONDS
-            app.expiry.note(channel)
-            self._expiry.note(app)
+            if app.expiry.note(channel):
+                self._expiry.note(app)
             self._drop(app, channel, len(channel.events) - rule.events, "number")
         self._drop(app, channel, channel.index_after(self._clock() - channel.age), "age")
         unkept = app.not_kept_up_to(name)
