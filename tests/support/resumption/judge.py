@@ -30,6 +30,11 @@ class Truth:
             (each.sent, slot) for each in self.published.values() for slot in order.slots_of.get(each.event, ())
         )
 
+    def must_be_kept(self, events: Iterable[str]) -> bool:
+        """Whether nothing can have kept a host from having these events, late at worst: no history was lost, and they
+        are kept to the end, if it is known what is."""
+        return self.order.generations < 2 and (not self.kept or self.kept.issuperset(events))
+
     def first_sent_after(self, at: float) -> int:
         """The first slot of what was sent after a time."""
         return min((slot for sent, slot in self._times if sent > at), default=len(self.order.events))
@@ -218,7 +223,9 @@ class _Reading:
         return publication is None or not (publication.is_ephemeral or publication.excluded in self._own)
 
     def _untold(self, missing: list[str], where: str) -> None:
-        if missing:
+        if self._is_stock and not self._truth.must_be_kept(missing):
+            self._found.missed += len(missing)
+        elif missing:
             self._found.lost += len(missing)
             self._find("untold", f"{len(missing)} missing {where}: {', '.join(missing[:5])}")
 
