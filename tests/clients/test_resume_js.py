@@ -210,6 +210,7 @@ def test_a_second_answer_does_not_take_the_client_back(server: ScriptedServer, c
     assert numbers(page, 2) == [11, 12]
     seen_all(connection, page)
     assert not has_told(page)
+    assert page.has("activity")  # what is not handed on is a sign of life still
 
 
 def test_an_event_whose_handler_throws_is_not_asked_for_again(server: ScriptedServer, client: Client) -> None:

@@ -12,6 +12,7 @@ from typing import Final
 import pytest
 
 import soundpost
+from support.newcomer import blocks_of
 
 ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "js"
@@ -60,6 +61,9 @@ import { resume, type PusherLike, type Resumption } from 'soundpost-resume';
 
 export const attach = (pusher: PusherLike): Resumption => resume(pusher, { positions: { news: 'g7Qx.1' } });
 """
+SOUNDPOST: Final = """
+declare const Soundpost: { options: { broadcaster: 'reverb'; key: string }; positions: Record<string, string> };
+"""
 WRONG: Final = """
 import Pusher from 'pusher-js';
 import { resume } from 'soundpost-resume';
@@ -82,7 +86,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (tarball,) = json.loads(packed.stdout)
     modules = folder / "node_modules"
     modules.mkdir()
-    for name in ("laravel-echo", "pusher-js", "@types"):
+    for name in ("laravel-echo", "pusher-js", "@types", "@laravel", "react", "vue", "@vue"):
         (modules / name).symlink_to(MODULES / name)
     with tarfile.open(folder / tarball["filename"]) as archive:
         archive.extractall(folder, filter="data")
@@ -141,6 +145,14 @@ def test_the_package_is_a_script(project: Path, file: str) -> None:
 
 def test_the_types_fit_pusher_js_and_laravel_echo(project: Path) -> None:
     assert type_errors(project, "typed.ts", TYPED, *BUNDLER) == ""
+
+
+@pytest.mark.parametrize("section", ["With a bundler", "With React", "With Vue"])
+def test_the_examples_of_the_page_fit_the_types(project: Path, section: str) -> None:
+    (code,) = [
+        block.text for block in blocks_of(ROOT / "docs/resume-js.md", section) if block.language in ("js", "jsx")
+    ]
+    assert type_errors(project, "page.ts", SOUNDPOST + code + "export {};", *BUNDLER) == ""
 
 
 @pytest.mark.parametrize("file", ["typed.mts", "typed.cts"])

@@ -18,12 +18,11 @@ from soundpost.broadcasting import Broadcaster
 from soundpost.broadcasting.authorization import ChannelRoutes
 from soundpost.broadcasting.settings import settings_from
 from soundpost.flask import Soundpost
-from support.harness import DEFAULT_APP, RawSocket
-from support.publishers import MASTER_KEY, PythonSigner
+from support.harness import DEFAULT_APP
+from support.publishers import MASTER_KEY
 
 _CLIENTS: Final = Path(__file__).parents[1] / "clients"
 _PAGES: Final = _CLIENTS / "resume_page"
-_SIGNER: Final = PythonSigner(DEFAULT_APP.id, DEFAULT_APP.key, DEFAULT_APP.secret)
 ALL: Final = ("news", "private-orders", "presence-room", "private-encrypted-diary")
 
 
@@ -38,7 +37,7 @@ class NumbersSite:
         """How many numbers are published after a page was rendered, and before the browser has it."""
         self.pages: list[int] = []
         """By page that was rendered: the last number in it."""
-        self._port, self._built = port, built
+        self._built = built
         self._lock = threading.Lock()
         self._broadcaster = Broadcaster(
             settings_from(
@@ -92,7 +91,7 @@ class NumbersSite:
         @app.get("/page/<template>/<name>")
         def page(template: str, name: str) -> str:
             channels = request.args.get("channels", "news").split(",")
-            positions = {channel: self._position(channel) for channel in channels}  # before the data is read
+            positions = self._broadcaster.positions(channels)  # before the data is read
             rendered = self.last
             encrypted = any("encrypted" in channel for channel in channels)
             html = render_template(
@@ -120,18 +119,6 @@ class NumbersSite:
             return send_from_directory(self._built, file)
 
         return app
-
-    def _position(self, channel: str) -> str:
-        """The position of a channel now."""
-        with RawSocket.open(self._port, DEFAULT_APP.key) as client:
-            data = {"channel": channel, "resume": ""}
-            if channel != "news":
-                member = {"user_id": "ann"} if channel.startswith("presence-") else None
-                signed = _SIGNER.channel(client.socket_id, channel, member)
-                data |= {name: value for name, value in signed.items() if name in ("auth", "channel_data")}
-            client.send_event("pusher:subscribe", data)
-            answer = client.read_event()
-            return str(answer["position"])
 
 
 def build_pages(folder: Path) -> None:
