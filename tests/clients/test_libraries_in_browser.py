@@ -118,6 +118,24 @@ def test_connect_resumes_unless_it_is_told_not_to(browser: Browser, options: str
         browser.reset()
 
 
+def test_a_page_that_is_put_into_another_begins_at_its_own_positions(browser: Browser) -> None:
+    browser.reset()
+    page = """
+        <link rel="icon" href="data:,">
+        {{ soundpost(libraries=True, positions={"news": "g7Qx.7"}) }}
+        <script>Soundpost.connect().channel('news');</script>
+        {{ soundpost(positions={"news": "g7Qx.8", "other": "g7Qx.3"}) }}
+        <script>Soundpost.connect().channel('other');</script>
+    """
+    with running_scripted_server() as server, running_site(server.port, page=page) as url:
+        browser.open(f"{url}/page")
+        connection = server.accept()
+        for channel, position in (("news", "g7Qx.8"), ("other", "g7Qx.3")):
+            data = f'{{"auth":"","channel":"{channel}","resume":"{position}"}}'
+            assert connection.received() == f'{{"event":"pusher:subscribe","data":{data}}}'
+        browser.reset()
+
+
 def test_connect_names_the_module_that_options_are_for(server: RunningServer, browser: Browser) -> None:
     browser.reset()
     page = """

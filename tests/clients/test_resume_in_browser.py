@@ -18,8 +18,9 @@ from support.resume_site import ALL, NumbersSite, build_pages, running_numbers_s
 KEEPING: Final = msgspec.structs.replace(DEFAULT_APP, history=(HistorySettings(channels=("*",), events=5_000),))
 FRAMEWORK: Final = ("news", "private-orders", "presence-room")
 WORKERS: Final = {
-    "pusher.worker.min.js": FRAMEWORK,
-    "pusher-with-encryption.worker.min.js": ALL,
+    "pusher-js/dist/worker/pusher.worker.min.js": FRAMEWORK,
+    "pusher-js/dist/worker/pusher-with-encryption.worker.min.js": ALL,
+    "pusher-js-8.4/dist/worker/pusher.worker.min.js": FRAMEWORK,
 }
 
 OpenPage = Callable[..., Page]

@@ -110,9 +110,9 @@ class NumbersSite:
         def script(file: str) -> Response:
             return send_from_directory(_PAGES, f"{file}.js")
 
-        @app.get("/pusher-js/<path:file>")
-        def library(file: str) -> Response:
-            return send_from_directory(_CLIENTS / "node_modules" / "pusher-js" / "dist", file)
+        @app.get("/packages/<path:file>")
+        def package(file: str) -> Response:
+            return send_from_directory(_CLIENTS / "node_modules", file)
 
         @app.get("/built/<path:file>")
         def built(file: str) -> Response:

@@ -1,10 +1,15 @@
 // Soundpost: options for laravel-echo, and X-Socket-ID on requests of this page, so that its own events do not come back.
 (function () {
-    if (window.Soundpost && window.Soundpost.connect) return;
-    const element = document.getElementById('soundpost-config');
+    const elements = document.querySelectorAll('#soundpost-config');
+    const element = elements[elements.length - 1];
     const { positions = {}, ...options } = element ? JSON.parse(element.textContent) : {};
+    if (window.Soundpost && window.Soundpost.connect) {
+        window.Soundpost.positions = positions; // of a page that was put into this one, as htmx and Turbo do
+        return;
+    }
     const HEADER = 'X-Socket-ID';
     const socketId = () => (window.Echo && window.Echo.socketId ? window.Echo.socketId() : undefined);
+    let resumes = false;
     const isSameOrigin = (url) => new URL(url, location.href).origin === location.origin;
 
     const notLoaded = (missing) =>
@@ -45,7 +50,10 @@
         // An Echo with these options, on pages without a bundler: the libraries are loaded by script tags. It resumes,
         // with the options of soundpost-resume in `resume`, unless `resume` is false.
         connect(more) {
-            if (window.Echo && window.Echo.connector) return window.Echo;
+            if (window.Echo && window.Echo.connector) {
+                if (resumes) window.Soundpost.resume(window.Echo, { positions: window.Soundpost.positions });
+                return window.Echo;
+            }
             const Echo = window.Echo && window.Echo.default ? window.Echo.default : window.Echo;
             const { resume = true, ...settings } = Object.assign({}, options, more);
             const missing = [];
@@ -59,8 +67,9 @@
             if (missing.length) throw notLoaded(missing);
             window.Echo = new Echo(settings);
             // Other servers, and channels without history, take no notice of what the module adds.
-            if (resume && window.Soundpost.resume && window.Echo.connector.pusher) {
-                const wanted = Object.assign({}, positions, resume.positions);
+            resumes = !!(resume && window.Soundpost.resume && window.Echo.connector.pusher);
+            if (resumes) {
+                const wanted = Object.assign({}, window.Soundpost.positions, resume.positions);
                 window.Soundpost.resume(window.Echo, Object.assign({}, resume, { positions: wanted }));
             }
             reportRefusal(window.Echo, settings);
