@@ -79,6 +79,23 @@ def test_from_the_handler_to_the_subscriber(client: TestClient, path: str) -> No
         assert socket.receive_json() == {"event": "Shipped", "data": '{"id":7}', "channel": "private-orders.7"}
 
 
+def test_a_handler_reads_positions_and_kept_events(sp: Soundpost) -> None:
+    app = FastAPI(lifespan=sp.lifespan)
+
+    async def orders(bc: Annotated[RequestBroadcaster, Depends(sp.broadcaster)]) -> dict[str, Any]:
+        positions = await bc.positions(["private-orders.7", "news"])
+        await bc.publish("private-orders.7", "Seen", ephemeral=True)
+        await bc.publish("private-orders.7", "Shipped", {"id": 7})
+        kept = await bc.history("private-orders.7", after=positions["private-orders.7"])
+        names, end = [event.name for event in kept.events], await bc.position("private-orders.7")
+        return {"channels": list(positions), "names": names, "is_end": kept.position == end}
+
+    app.get("/orders")(orders)
+    app.add_middleware(sp.server, history=[{"channels": ["private-*"], "age": "1h"}])
+    with TestClient(app) as client:
+        assert client.get("/orders").json() == {"channels": ["private-orders.7"], "names": ["Shipped"], "is_end": True}
+
+
 def test_pages_connect_where_they_came_from(client: TestClient) -> None:
     for host, ports in (("shop.example", (80, 443)), ("127.0.0.1:8000", (8000, 8000)), ("[::1]:8000", (8000, 8000))):
         options = client.get("/broadcasting/config", headers={"Host": host}).json()

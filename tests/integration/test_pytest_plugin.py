@@ -197,6 +197,25 @@ def test_fixtures(pytester: pytest.Pytester, name: str) -> None:
     result.assert_outcomes(passed=passed)
 
 
+def test_channels_that_keep_events_for_the_server_of_a_test(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("""
+        import pytest
+        from soundpost import broadcast
+
+        @pytest.fixture
+        def soundpost_history():
+            return ["private-*"]
+
+        def test_kept(soundpost_server):
+            broadcast.publish("private-orders.7", "Shipped", {"id": 7})
+            broadcast.publish("news", "Written")
+            (event,) = broadcast.history("private-orders.7").events
+            assert (event.name, event.data) == ("Shipped", {"id": 7})
+            assert broadcast.positions(["private-orders.7", "news"]) == {"private-orders.7": event.position}
+    """)
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def test_django_s_own_endpoint_is_asked(pytester: pytest.Pytester) -> None:
     """Django's endpoint is asked, with Django's denials and permissions."""
     pytester.makeconftest(

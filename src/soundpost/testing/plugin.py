@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -100,14 +100,23 @@ def soundpost_auth(soundpost_auth_endpoint: AuthEndpoint | None) -> Authorizatio
 
 
 @pytest.fixture
-def soundpost_server() -> Iterator[LiveServer]:
+def soundpost_history() -> Iterable[str]:
+    """Return patterns of the channels that keep their events in ``soundpost_server``: none.
+
+    Override this fixture to keep some.
+    """
+    return ()
+
+
+@pytest.fixture
+def soundpost_server(soundpost_history: Iterable[str]) -> Iterator[LiveServer]:
     """Start a real server on a free port, to which :func:`soundpost.broadcast` sends while the test runs."""
     from soundpost.broadcasting import broadcast
     from soundpost.testing.server import LiveServer
     from soundpost.testing.transactions import ignore_test_transactions
 
     with (
-        LiveServer.for_broadcaster(broadcast) as server,
+        LiveServer.for_broadcaster(broadcast, soundpost_history) as server,
         broadcast.pinned(server.broadcast_settings(broadcast)),
         ignore_test_transactions(broadcast),
     ):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gc
+from collections.abc import Iterable
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Final, Self
@@ -14,7 +15,7 @@ from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSetting
 from soundpost.client import Client, ReceivedEvent, SyncClient, SyncSubscription, with_secret
 from soundpost.client.authorization import Authorize
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.app_settings import AppSettings
+from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.errors import ConfigurationError
 from soundpost.loop_thread import LoopThread
 from soundpost.server.server import Server
@@ -31,8 +32,14 @@ class LiveServer:
     """
 
     def __init__(
-        self, app_id: str = "test", key: str = "test-key", secret: str = "test-secret", encryption_master_key: str = ""
+        self,
+        app_id: str = "test",
+        key: str = "test-key",
+        secret: str = "test-secret",
+        encryption_master_key: str = "",
+        history: Iterable[str] = (),
     ) -> None:
+        """``history``: patterns of channels that keep their events, as in ``[[apps.history]]``."""
         self.app_id = app_id
         """Id of the app."""
         self.key = key
@@ -42,6 +49,7 @@ class LiveServer:
         self.port = 0
         """Port of the server; 0 before the start."""
         self._master_key = encryption_master_key or base64.b64encode(bytes(32)).decode()
+        self._history = tuple(history)
         self._thread = LoopThread("soundpost-server")
         self._server: Server
         self._listener: SyncClient | None = None
@@ -49,13 +57,16 @@ class LiveServer:
         self._gc_threshold = gc.get_threshold()
 
     @classmethod
-    def for_broadcaster(cls, broadcaster: Broadcaster) -> Self:
-        """Return a server with the credentials of an application, whose auth endpoints then sign for the server."""
+    def for_broadcaster(cls, broadcaster: Broadcaster, history: Iterable[str] = ()) -> Self:
+        """Return a server with the credentials of an application, whose auth endpoints then sign for the server.
+
+        ``history``: patterns of channels that keep their events.
+        """
         own = _settings_of(broadcaster)
         connection = own.connections.get(own.default)
         if connection is None or not connection.is_server or connection.missing():
-            return cls()
-        server = cls(connection.app_id, connection.key, connection.secret, connection.encryption_master_key)
+            return cls(history=history)
+        server = cls(connection.app_id, connection.key, connection.secret, connection.encryption_master_key, history)
         server._broadcaster = broadcaster
         return server
 
@@ -130,7 +141,8 @@ class LiveServer:
         )
 
     async def _start(self) -> None:
-        app = AppSettings(id=self.app_id, key=self.key, secret=self.secret)
+        history = (HistorySettings(channels=self._history),) if self._history else ()
+        app = AppSettings(id=self.app_id, key=self.key, secret=self.secret, history=history)
         settings = Settings(server=ServerSettings(host=HOST, port=0, shutdown_timeout=1), apps=(app,))
         self._server = Server(settings)
         await self._server.start()
