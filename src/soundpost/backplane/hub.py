@@ -170,9 +170,9 @@ class WorkerEnd:
         publication = Publication(self._send, message.number, len(message.events))
         has_kept = any(event.id is not None for event in message.events)
         for event in message.events:
+            self._registry.publish(self, message.app_id, event, publication.propagate)
             if has_kept and event.id is None:  # the worker gets the kept ones from here, so these too: in order
                 self.deliver_event(message.app_id, event.channel, event.frame, event.except_socket_id)
-            self._registry.publish(self, message.app_id, event, publication.propagate)
         publication.order()
 
     def _terminate(self, message: Terminate) -> None:

@@ -74,11 +74,11 @@ class SingleNode:
         self._registry.leave(self._node, app_id, channel, user_id, linger)
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
-        """Deliver an event to this node's clients first, then to the other hosts; the registry orders kept events."""
-        if event.id is None:
-            self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
+        """Send an event to the other hosts, and deliver it to this node's clients; the registry delivers kept events."""
         self._barrier.begin()
         self._registry.publish(self._node, app_id, event, self._acknowledge)
+        if event.id is None:  # behind the kept ones that the registry may have delivered just now
+            self._node.deliver_event(app_id, event.channel, event.frame, event.except_socket_id)
 
     def publish_once(
         self, app_id: str, key: IdempotencyKey, events: list[OutgoingEvent], then: Callable[[Reception], None]

@@ -60,6 +60,8 @@ class OutgoingEvent(Struct, frozen=True, array_like=True, gc=False):
     """True if the channel is a cache channel, which keeps its last event."""
     id: str | None = None
     """Identity of an event that the channel's history keeps, at most 24 characters; None if it is not kept."""
+    repeatable: bool = False
+    """True if the event's publisher may publish it again, with the same id, by way of another host."""
     ephemeral: bool = False
     """True if no history keeps the event. A kept channel's event that has neither an id nor this comes from a node that
     does not know yet that the channel keeps a history."""

@@ -45,7 +45,7 @@ def publish_once(
     for index, (channel, event, data, except_socket_id, ephemeral) in enumerate(events):
         made = _outgoing(channel, event, data, except_socket_id, ephemeral)
         if rules and not ephemeral and rules.of(channel) is not None:
-            made = replace(made, id=_id_of(key, index), repeated=key.repeated)
+            made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated)
         outgoing.append(made)
     if app.node.observers:
         then = partial(_tell_of_new, app, outgoing, then)
@@ -68,7 +68,7 @@ def _tell_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
 
 def _outgoing(channel: str, event: str, data: str, except_socket_id: str | None, ephemeral: bool) -> OutgoingEvent:
     frame = messages.event(event, channel, data)
-    return OutgoingEvent(channel, frame, except_socket_id, channel_names.kind_of(channel).is_cache, None, ephemeral)
+    return OutgoingEvent(channel, frame, except_socket_id, channel_names.kind_of(channel).is_cache, ephemeral=ephemeral)
 
 
 def _new_id() -> str:

@@ -1,11 +1,8 @@
-"""Histories in Redis, as this host publishes to them, hears of their events, and reads them for its subscribers.
+"""Histories in Redis, as this host hears of their events and delivers them.
 
 An event gets its position from Redis, in the step that publishes it, and comes to the publishing host's own clients by
 the topic too: so all hosts have one order. Each event names the one before it; where that is not the last one that this
 host delivered, the host reads what is missing before it goes on.
-
-While Redis is away, an event goes to this host's clients at once, with an id in place of a position. It waits for Redis
-as other events do, and is placed under the same id.
 """
 
 from __future__ import annotations
@@ -15,39 +12,31 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import hiredis
 
 from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
-from soundpost.backplane.redis.buckets import app_of, bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.generations import Generations
+from soundpost.backplane.redis.history_publishing import HistoryPublishing
 from soundpost.backplane.redis.history_reads import HistoryReads, Piece, Place, StoredEvent, event_with_id, placed_event
-from soundpost.backplane.redis.history_scripts import ADD, ADD_LAST
 from soundpost.backplane.redis.kept_channel import KeptChannel
-from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.rings import Rings
-from soundpost.core.app_settings import HistorySettings
-from soundpost.core.history import GapReason, KeptEvent
-from soundpost.core.peers import OutgoingEvent
-from soundpost.wire.positions import parse_position, with_id, with_position
+from soundpost.core.history import GapReason
+from soundpost.wire.positions import parse_position, with_position
 
 GAP_SPREAD: Final = 5.0
 """Seconds over which the subscribers of all channels are told that a generation has ended: they fetch data anew."""
-_ADD: Final = ADD.digest.encode()
-_ADD_LAST: Final = ADD_LAST.digest.encode()
-_NEW: Final = b"0"
-_PERHAPS_THERE: Final = b"1"
-_GIVEN: Final = b"2"
 
 
 class Histories:
-    """The histories of the channels that this host publishes to or has subscribers of. ``call_later`` is the loop's.
+    """The histories of the channels that this host has subscribers of.
 
-    ``max_size`` bounds the bytes of events that this host keeps in memory.
+    ``max_size`` bounds the bytes of events that this host keeps in memory. ``clock`` is in seconds, ``call_later`` is
+    the loop's.
     """
 
     def __init__(
@@ -56,110 +45,25 @@ class Histories:
         redis: Redis,
         *,
         max_size: int,
+        clock: Callable[[], float],
         call_later: Callable[..., object],
     ) -> None:
         self._apps = apps
         self._redis = redis
         self._call_later = call_later
         self.generations = Generations(apps, redis)
-        self.reads = HistoryReads(redis, call_later, self.generations.evicts)
+        self.publishing = HistoryPublishing(apps, redis, self.generations, clock=clock, call_later=call_later)
+        self.reads = HistoryReads(redis, call_later, self.generations.evicts, lambda: self.publishing.may_wait)
         self.rings = Rings(max_size)
-        self.queue: PublishQueue
-        """The queue that events leave by; its callbacks are :meth:`send` and :meth:`take_back`."""
         self.resync: Callable[[SharedChannel], None]
         """Ask for a channel's whole state, which calls :meth:`sync`."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lost: set[bytes] = set()
-        """Buckets of events that could not be kept."""
-        self._in_flight: set[bytes] = set()
-        """Ids of events that are on their way to Redis and come back to subscribers of this host."""
-
-    # Publishing
-
-    def publish(
-        self, entry: AppEntry, rule: HistorySettings, event: OutgoingEvent, then: Callable[[bool], None]
-    ) -> None:
-        """Have Redis keep and publish an event; while it is away, give the event to this host's clients at once."""
-        assert event.id is not None
-        channel = entry.channels.get(event.channel)
-        frame, event_id = event.frame, event.id.encode()
-        if channel is not None and channel.history is not None:
-            if self.queue.flows:
-                self._in_flight.add(event_id)
-            else:
-                frame = _give(channel, channel.history, event.id, frame, event.except_socket_id)
-        arguments: tuple[bytes, ...] = (
-            event.channel.encode(),
-            event_id,
-            topic_messages.excluded(event.except_socket_id),
-            frame,
-            _PERHAPS_THERE if event.repeated else _NEW,
-            b"%d" % rule.events,
-            b"%d" % (rule.age * 1000),
-        )
-        script = _ADD
-        if event.keep:
-            script = _ADD_LAST
-            arguments += (b"%d" % (entry.app.cache_ttl * 1000), b"%d" % entry.max_cached_per_bucket)
-        self.queue.send(Publication(bucket_of(entry.app.id, event.channel), script, arguments), then)
-
-    def send(self, publication: Publication, then: Callable[[Any], None]) -> None:
-        """Send a publication to Redis; an event of a history with the generation that it is for."""
-        bucket, script, arguments = publication
-        if script not in (_ADD, _ADD_LAST):
-            self._redis.publish(publication, then)
-            return
-
-        def answered(answer: Any) -> None:
-            if isinstance(answer, list):
-                self._in_flight.discard(arguments[1])
-                self.generations.heard(bucket, generation, int(answer[0]))
-            elif isinstance(answer, hiredis.ReplyError) and str(answer).startswith("STALE"):
-                self._redis.reconnect("the histories in Redis have begun anew")
-            then(answer)
-
-        generation = self.generations.by_bucket.get(bucket, "")
-        self._redis.publish(Publication(bucket, script, (generation.encode(), *arguments)), answered)
-
-    def take_back(self, publication: Publication) -> Publication:
-        """Return what to send later in place of a publication that Redis has refused or not answered.
-
-        This host's clients get the event now, unless it came back to them by the topic.
-        """
-        bucket, script, arguments = publication
-        if script not in (_ADD, _ADD_LAST):
-            return publication
-        name, event_id, excluded, frame, again, *rest = arguments
-        was_in_flight = event_id in self._in_flight
-        self._in_flight.discard(event_id)
-        if again == _GIVEN:
-            return publication
-        entry = self._apps.get(app_of(bucket))
-        channel = None if entry is None else entry.channels.get(name.decode())
-        again = _PERHAPS_THERE
-        if was_in_flight and channel is not None and channel.history is not None:
-            frame = _give(channel, channel.history, event_id.decode(), frame, excluded.decode() or None)
-            again = _GIVEN
-        return Publication(bucket, script, (name, event_id, excluded, frame, again, *rest))
-
-    def note_lost(self, publication: Publication) -> None:
-        """Note that an event of this host is lost: all hosts have a gap, as nobody knows what was in it for them."""
-        bucket, script, arguments = publication
-        if script not in (_ADD, _ADD_LAST):
-            return
-        entry = self._apps.get(app_of(bucket))
-        channel = None if entry is None else entry.channels.get(arguments[0].decode())
-        if channel is not None and channel.history is not None:
-            channel.history.unplaced.pop(arguments[1].decode(), None)
-        self._lost.add(bucket)
-        if self._redis.up:
-            self._redis.reconnect("events of histories were lost")
 
     # Topics
 
     def receive(self, channel: SharedChannel, event: topic_messages.HistoryMessage) -> bytes:
         """Deliver an event that came by the topic; return its frame with its position."""
-        self._in_flight.discard(event.id.encode())
+        self.publishing.came(event.id)
         kept = channel.history
         frame = with_position(event.frame, f"{event.generation}.{event.offset}")
         if kept is None:  # a host with other rules has kept it
@@ -197,6 +101,7 @@ class Histories:
 
     def _place(self, channel: SharedChannel, kept: KeptChannel, event: StoredEvent, deliver: bool = True) -> None:
         """Take an event into the ring, and deliver it unless the clients here have it."""
+        self.publishing.came(event.id)
         given = kept.unplaced.pop(event.id, None)
         placed = placed_event(event, kept.generation, given is not None)
         kept.last = event.offset
@@ -281,7 +186,7 @@ class Histories:
 
     async def prepare(self) -> None:
         """Take the generations of all histories: this host is connected. Raise as :meth:`Generations.take` does."""
-        lost, self._lost = self._lost, set()
+        lost, self.publishing.lost = self.publishing.lost, set()
         await self.generations.take(renew=lost)
 
     def reconfigure(self, entry: AppEntry) -> None:
@@ -320,11 +225,3 @@ class Histories:
 def microseconds() -> int:
     """Return the time of day in microseconds since 1970."""
     return time.time_ns() // 1_000
-
-
-def _give(channel: SharedChannel, kept: KeptChannel, event_id: str, frame: bytes, excluded: str | None) -> bytes:
-    """Give an event to this host's clients without a position; return its frame, which has the id."""
-    frame = with_id(frame, event_id)
-    kept.unplaced[event_id] = KeptEvent(kept.last, frame, excluded)
-    channel.deliver(frame, excluded)
-    return frame

@@ -92,6 +92,9 @@ class HistoryAnswers:
             kept.begin(generations.of(channel.bucket), generations.top(channel.bucket))
 
     def _covers(self, channel: SharedChannel, kept: KeptChannel, generation: str, offset: int) -> bool:
+        """Tell whether all events after a place are here, or will be delivered to everybody."""
+        if not self._redis.up:  # what is behind that is read when Redis is back
+            return generation == kept.generation and offset >= kept.ring.floor
         top = 0 if kept.reading else self._histories.generations.top(channel.bucket)
         return kept.covers(generation, offset, top)
 
@@ -206,9 +209,9 @@ class HistoryAnswers:
         """Delete a channel's history; answer the position behind the last event."""
         bucket = bucket_of(entry.app.id, deletion.channel)
         publication = Publication(bucket, _DELETE, (deletion.channel.encode(),))
-        self._histories.queue.send(publication, lambda sent: then(self.head(entry, deletion.channel)))
+        self._histories.publishing.queue.send(publication, lambda sent: then(self.head(entry, deletion.channel)))
 
     def note_unkept(self, app_id: str, channel: str) -> None:
         """Note that a channel's event is not kept: whoever resumes from a position before it is told of a gap."""
         publication = Publication(bucket_of(app_id, channel), _SKIP, (channel.encode(),))
-        self._histories.queue.send(publication, lambda sent: None)
+        self._histories.publishing.queue.send(publication, lambda sent: None)

@@ -20,6 +20,8 @@ MOST: Final = 200
 """Largest number of events that one script reads: some 0.5 ms of Redis."""
 SIZE: Final = 65_536
 """Bytes of frames after which a script reads no further event."""
+_RETRY: Final = 0.1
+"""Seconds after which a question is asked again that Redis could not be asked."""
 _REMEMBERED: Final = 1.0
 """Seconds that an answer serves others who ask the same: clients that come back together."""
 
@@ -65,12 +67,22 @@ Answered = Callable[[Piece | None], None]
 
 
 class HistoryReads:
-    """Questions to Redis about histories. ``call_later`` is the loop's."""
+    """Questions to Redis about histories. ``call_later`` is the loop's.
 
-    def __init__(self, redis: Redis, call_later: Callable[..., object], evicts: Mapping[bytes, bool]) -> None:
+    ``may_wait`` tells whether Redis, which is away, may be back before long: questions wait that long.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        call_later: Callable[..., object],
+        evicts: Mapping[bytes, bool],
+        may_wait: Callable[[], bool],
+    ) -> None:
         self._redis = redis
         self._call_later = call_later
         self._evicts = evicts
+        self._may_wait = may_wait
         self._waiting: dict[tuple[str, str, Place], list[Answered]] = {}
         self._remembered: dict[tuple[str, str, Place], Piece] = {}
 
@@ -109,9 +121,15 @@ class HistoryReads:
             waiting.append(then)
             return
         self._waiting[key] = [then]
-        self.ask(entry, channel, place, partial(self._answer, key))
+        self._ask(entry, key)
 
-    def _answer(self, key: tuple[str, str, Place], piece: Piece | None) -> None:
+    def _ask(self, entry: AppEntry, key: tuple[str, str, Place]) -> None:
+        self.ask(entry, key[1], key[2], partial(self._answer, entry, key))
+
+    def _answer(self, entry: AppEntry, key: tuple[str, str, Place], piece: Piece | None) -> None:
+        if piece is None and self._may_wait():
+            self._call_later(_RETRY, self._ask, entry, key)
+            return
         waiting = self._waiting.pop(key)
         if piece is not None and piece.events:
             self._remembered[key] = piece

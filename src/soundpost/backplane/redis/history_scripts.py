@@ -10,6 +10,7 @@ key                   type    content
 ``…s:CHANNEL``        stream  kept events: predecessor's offset, id, excluded socket, frame without position
 ``…d:CHANNEL``        string  offset up to which the history was deleted
 ``…u:CHANNEL``        set     ids of events that a host gave to its clients without a position
+``…i:ID``             string  offset of an event that its publisher may repeat; kept for a minute
 ====================  ======  ================================================================================
 
 An offset is the time in microseconds, or one more than the bucket's last offset where that is larger. Each event names
@@ -63,29 +64,32 @@ _ADD: Final = (
     _WHOLE
     + """
 local generation, channel, id, excluded, frame = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local again, most, milliseconds = ARGV[8], ARGV[9], ARGV[10]
+local flags, most, milliseconds = ARGV[8], ARGV[9], ARGV[10]
 local stream, last_key = base .. 's:' .. channel, base .. 'l:' .. channel
 local known = redis.call('MGET', base .. 'gen', base .. 'top', last_key)
 if not known[1] or (generation ~= '' and generation ~= known[1]) then
   return redis.error_reply('STALE the histories in Redis have begun anew')
 end
 generation = known[1]
-if again ~= '0' then
+local function is_there(offset)
+  if string.find(flags, 'g', 1, true) then
+    redis.call('SADD', base .. 'u:' .. channel, id)
+    redis.call('PEXPIRE', base .. 'u:' .. channel, milliseconds)
+    announce(channel, 'U', generation, offset, id)
+  end
+  return {offset, 1}
+end
+if string.find(flags, 's', 1, true) then
   for _, entry in ipairs(redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 50)) do
-    if entry[2][4] == id then
-      local offset = string.sub(entry[1], 1, -3)
-      if again == '2' then
-        redis.call('SADD', base .. 'u:' .. channel, id)
-        redis.call('PEXPIRE', base .. 'u:' .. channel, milliseconds)
-        announce(channel, 'U', generation, offset, id)
-      end
-      return {offset, 1}
-    end
+    if entry[2][4] == id then return is_there(string.sub(entry[1], 1, -3)) end
   end
 end
 local last = known[3]
 local offset = math.max(now(), tonumber(known[2] or '0') + 1, tonumber(last or '0') + 1)
 local place = whole(offset)
+if string.find(flags, 'r', 1, true) and not redis.call('SET', base .. 'i:' .. id, place, 'NX', 'PX', 60000) then
+  return is_there(redis.call('GET', base .. 'i:' .. id))
+end
 -- Without a last offset the channel had no event for a day.
 local before = last or whole(math.max(0, offset - DAY))
 redis.call('SET', base .. 'top', place)
@@ -103,10 +107,12 @@ return {place, 0}
 """,
     ANNOUNCE_PRELUDE,
 )
-"""Keep an event and publish it. Arguments: GENERATION CHANNEL ID EXCLUDED FRAME AGAIN MOST MILLISECONDS.
+"""Keep an event and publish it. Arguments: GENERATION CHANNEL ID EXCLUDED FRAME FLAGS MOST MILLISECONDS.
 
-AGAIN: 1 if Redis may have the event already, 2 if it was given to clients without a position, too; else 0. An error
-that begins with STALE: the generation is another by now. Answer: offset, 1 if Redis had the event."""
+FLAGS: letters; s: the event was sent before and not answered, r: its publisher may repeat it to any host, g: clients
+may have it without a position. An error that begins with STALE: the generation is another by now.
+
+Answer: offset, 1 if Redis had the event already."""
 
 ADD_LAST: Final = Script(
     NOTE_KEPT

@@ -77,6 +77,8 @@ class Redis:
         """Id of this process as a node, new with each connection; what it states in Redis has this id."""
         self.up = False
         """True while commands can be sent."""
+        self.is_silent = False
+        """True if the last connection was given up because the server did not answer."""
         self.tried = asyncio.Event()
         """Set once events flow, or Redis was found to be away."""
         self._stated_buckets: set[bytes] = set()
@@ -256,7 +258,7 @@ class Redis:
     async def _connect(self) -> None:
         """Connect as a new node. Raise RedisError, ConnectionError, TimeoutError or hiredis.ReplyError."""
         self._lost.clear()
-        self._fault = ""
+        self._fault, self.is_silent = "", False
         self._connected = await self._servers.connect((self._take_message, self._take_loss))
         before, self.node = (self.node, self._stated_buckets), _new_id()
         self._stated_buckets = set()
@@ -289,6 +291,7 @@ class Redis:
                 async with asyncio.timeout(self._command_timeout):
                     is_new, now, living = await self.burials.beat()
             except TimeoutError:
+                self.is_silent = True
                 return f"no answer for {self._command_timeout:.0f} s"
             if is_new and beats:
                 return "this host was silent for so long that the others took it for dead"

@@ -25,7 +25,7 @@ from soundpost.backplane.redis.history_checks import HistoryChecks
 from soundpost.backplane.redis.incoming import Incoming
 from soundpost.backplane.redis.lingering import Lingering
 from soundpost.backplane.redis.observer_events import Change, parse_change
-from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
+from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.queries import Queries
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
@@ -69,13 +69,13 @@ class RedisRegistry:
         self._connections = 0
         self._nodes: dict[PeersHandler, None] = {}
         self._counts = Counts(self._apps, redis, self._report_changes, loop.call_later)
-        self._histories = Histories(self._apps, redis, max_size=max_history_size, call_later=loop.call_later)
+        self._histories = Histories(
+            self._apps, redis, max_size=max_history_size, clock=loop.time, call_later=loop.call_later
+        )
         self._history_answers = HistoryAnswers(redis, self._histories)
         self._channels = Channels(self._apps, redis, self._histories, self._counts, self._report_changes, loop.time)
         self._incoming = Incoming(self._apps, redis, self._histories, self._channels, self._counts, loop.time)
-        self._queue = PublishQueue(self._histories.send, loop.time)
-        self._histories.queue = self._queue
-        self._queue.take_back, self._queue.on_lost = self._histories.take_back, self._histories.note_lost
+        self._queue = self._histories.publishing.queue
         checks = HistoryChecks(self._apps, redis, self._histories.generations, self._channels.sync)
         self._queue.on_flow = lambda: self.on_reachability()
         self._queries = Queries(redis, loop.time, loop.call_soon, self._histories.generations.head)
@@ -332,12 +332,13 @@ class RedisRegistry:
         name, frame, except_socket_id, keep = event.channel, event.frame, event.except_socket_id, event.keep
         rule = None if event.id is None else entry.history_rules.of(name)
         if rule is not None:
-            self._histories.publish(entry, rule, event, then)
+            self._histories.publishing.publish(entry, rule, event, then)
             return
         if event.id is None and not event.ephemeral and entry.history_rules.of(name) is not None:
             self._history_answers.note_unkept(app_id, name)
         channel = entry.channels.get(name)
         if channel is not None:
+            self._histories.publishing.release(channel)
             channel.deliver(frame, except_socket_id, node if event.id is None else None)
             if keep:
                 channel.keep(frame, self._clock() + entry.app.cache_ttl)
@@ -394,6 +395,7 @@ class RedisRegistry:
     def _on_down(self) -> None:
         """Keep events, and answer the joins that wait for Redis."""
         self._queue.shut()
+        self._histories.publishing.begin_wait()
         self.on_reachability()
         self._channels.resume_all()
 

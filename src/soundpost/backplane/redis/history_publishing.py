@@ -1,0 +1,209 @@
+"""Events of histories on their way from this host to Redis.
+
+While Redis is away for a moment, events wait. After that they go to this host's clients at once, with an id in place of
+a position. They wait for Redis as other events do, and are placed under the same id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+import hiredis
+
+from soundpost.backplane.redis import topic_messages
+from soundpost.backplane.redis.app_entry import AppEntry
+from soundpost.backplane.redis.buckets import app_of, bucket_of
+from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.generations import Generations
+from soundpost.backplane.redis.history_scripts import ADD, ADD_LAST
+from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
+from soundpost.backplane.redis.redis import Redis
+from soundpost.core.app_settings import HistorySettings
+from soundpost.core.history import KeptEvent
+from soundpost.core.peers import OutgoingEvent
+from soundpost.wire.positions import with_id
+
+WAIT: Final = 3.0
+"""Seconds that events wait for Redis before they are delivered without a position, and out of order."""
+_AS_SOON: Final = 0.01  # seconds that timers may be early
+_ADD: Final = ADD.digest.encode()
+_ADD_LAST: Final = ADD_LAST.digest.encode()
+
+
+class _Waiting(NamedTuple):
+    """An event that this host's clients do not have yet."""
+
+    entry: AppEntry
+    channel: SharedChannel
+    frame: bytes
+    except_socket_id: str | None
+    is_last: bool
+    due: float = 0.0
+    """Time at which they get it without a position."""
+
+
+class HistoryPublishing:
+    """Sends events of histories by way of the queue. ``clock`` is in seconds, ``call_later`` is the loop's."""
+
+    def __init__(
+        self,
+        apps: Mapping[str, AppEntry],
+        redis: Redis,
+        generations: Generations,
+        *,
+        clock: Callable[[], float],
+        call_later: Callable[..., object],
+    ) -> None:
+        self._apps = apps
+        self._redis = redis
+        self._generations = generations
+        self._clock = clock
+        self._call_later = call_later
+        self.queue = PublishQueue(self._send, clock)
+        """The queue of all publications to Redis."""
+        self.queue.take_back, self.queue.on_lost = self._take_back, self._note_lost
+        self._in_flight: set[str] = set()
+        """Ids of events that are on their way to Redis and come back to subscribers of this host."""
+        self._waiting: dict[str, _Waiting] = {}
+        """Events that subscribers of this host get when they come back, or when Redis has been away for long."""
+        self._wait_until = 0.0
+        self.lost: set[bytes] = set()
+        """Buckets of events that could not be kept."""
+
+    def publish(
+        self, entry: AppEntry, rule: HistorySettings, event: OutgoingEvent, then: Callable[[bool], None]
+    ) -> None:
+        """Have Redis keep and publish an event."""
+        assert event.id is not None
+        channel = entry.channels.get(event.channel)
+        is_followed = channel is not None and channel.history is not None
+        frame, flags = event.frame, (b"r" if event.repeatable else b"") + (b"s" if event.repeated else b"")
+        if not self.queue.flows:
+            frame, flags = with_id(frame, event.id), flags + b"g"
+            if channel is not None and is_followed:
+                self._wait(event.id, _Waiting(entry, channel, frame, event.except_socket_id, event.keep))
+        elif is_followed:
+            self._in_flight.add(event.id)
+        arguments: tuple[bytes, ...] = (
+            event.channel.encode(),
+            event.id.encode(),
+            topic_messages.excluded(event.except_socket_id),
+            frame,
+            flags,
+            b"%d" % rule.events,
+            b"%d" % (rule.age * 1000),
+        )
+        script = _ADD
+        if event.keep:
+            script = _ADD_LAST
+            arguments += (b"%d" % (entry.app.cache_ttl * 1000), b"%d" % entry.max_cached_per_bucket)
+        self.queue.send(Publication(bucket_of(entry.app.id, event.channel), script, arguments), then)
+
+    def came(self, event_id: str) -> None:
+        """Note that an event has come from Redis: it need not be given to this host's clients otherwise."""
+        self._in_flight.discard(event_id)
+        self._waiting.pop(event_id, None)
+
+    @property
+    def may_wait(self) -> bool:
+        """Tell whether Redis has gone away a moment ago only, and may be back before long."""
+        return self._clock() < self._wait_until
+
+    def begin_wait(self) -> None:
+        """Let events wait for Redis, which has just gone away; not if it has been silent for long already."""
+        self._wait_until = 0.0 if self._redis.is_silent else self._clock() + WAIT
+        if self._redis.is_silent:
+            self._end_wait(until=self._clock() + WAIT)
+
+    def _wait(self, event_id: str, event: _Waiting) -> None:
+        """Give an event to this host's clients unless it comes from Redis within the time that is left."""
+        now = self._clock()
+        due = now + WAIT if self.queue.flows else self._wait_until
+        self._waiting[event_id] = event._replace(due=due)
+        if due > now:
+            self._call_later(due - now, self._end_wait)
+        else:
+            self._end_wait()
+
+    def _end_wait(self, until: float = 0.0) -> None:
+        """Give the events that have waited long enough, in their order."""
+        until = until or self._clock() + _AS_SOON
+        for event_id, event in list(self._waiting.items()):
+            if event.due > until:
+                break
+            del self._waiting[event_id]
+            self._give(event_id, event)
+
+    def release(self, channel: SharedChannel) -> None:
+        """Give the waiting events of a channel now: the next one, which is not kept, must not overtake them."""
+        for event_id in [event_id for event_id, event in self._waiting.items() if event.channel is channel]:
+            self._give(event_id, self._waiting.pop(event_id))
+
+    def _give(self, event_id: str, event: _Waiting) -> None:
+        """Give an event to this host's clients without a position."""
+        channel, frame, kept = event.channel, event.frame, event.channel.history
+        if kept is None:
+            return  # its last subscriber has left
+        kept.unplaced[event_id] = KeptEvent(kept.last, frame, event.except_socket_id)
+        if event.is_last:
+            channel.keep(frame, self._clock() + event.entry.app.cache_ttl)
+        channel.deliver(frame, event.except_socket_id)
+
+    # Callbacks of the queue
+
+    def _send(self, publication: Publication, then: Callable[[Any], None]) -> None:
+        """Send a publication to Redis; an event of a history with the generation that it is for."""
+        bucket, script, arguments = publication
+        if script not in (_ADD, _ADD_LAST):
+            self._redis.publish(publication, then)
+            return
+
+        def answered(answer: Any) -> None:
+            if isinstance(answer, list):
+                self._in_flight.discard(arguments[1].decode())
+                self._generations.heard(bucket, generation, int(answer[0]))
+            elif isinstance(answer, hiredis.ReplyError) and str(answer).startswith(("STALE", "NOSCRIPT")):
+                self.queue.shut()  # later events keep their place behind this one
+                self._redis.reconnect("it has lost the histories: was it emptied?")
+            then(answer)
+
+        generation = self._generations.by_bucket.get(bucket, "")
+        self._redis.publish(Publication(bucket, script, (generation.encode(), *arguments)), answered)
+
+    def _take_back(self, publication: Publication) -> Publication:
+        """Return what to send later in place of an event that Redis has refused or not answered.
+
+        This host's clients get it, unless it came back to them by the topic.
+        """
+        bucket, script, arguments = publication
+        if script not in (_ADD, _ADD_LAST):
+            return publication
+        name, id_field, excluded, frame, flags, *rest = arguments
+        event_id = id_field.decode()
+        entry = self._apps.get(app_of(bucket))
+        if b"g" not in flags and entry is not None:
+            frame, flags = with_id(frame, event_id), flags + b"g"
+            channel = entry.channels.get(name.decode())
+            if event_id in self._in_flight and channel is not None:
+                waiting = _Waiting(entry, channel, frame, excluded.decode() or None, script == _ADD_LAST)
+                self._wait(event_id, waiting)
+        self._in_flight.discard(event_id)
+        if b"s" not in flags:
+            flags += b"s"
+        return Publication(bucket, script, (name, id_field, excluded, frame, flags, *rest))
+
+    def _note_lost(self, publication: Publication) -> None:
+        """Note that an event of this host is lost: a new generation tells everybody concerned of a gap."""
+        bucket, script, arguments = publication
+        if script not in (_ADD, _ADD_LAST):
+            return
+        event_id = arguments[1].decode()
+        self._waiting.pop(event_id, None)
+        entry = self._apps.get(app_of(bucket))
+        channel = None if entry is None else entry.channels.get(arguments[0].decode())
+        if channel is not None and channel.history is not None:
+            channel.history.unplaced.pop(event_id, None)
+        self.lost.add(bucket)
+        if self._redis.up:
+            self._redis.reconnect("events of histories were lost")
