@@ -53,6 +53,12 @@ class Verdict(msgspec.Struct):
         setattr(self, figure, getattr(self, figure) + 1)
         self._note(figure, sentence)
 
+    def excuse_missing(self) -> None:
+        """Count what is missing as missed by a client that cannot be told of a gap."""
+        self.missed += self.lost
+        self.lost = self.untold = 0
+        self.notes.pop("untold", None)
+
     def wrong_notes(self) -> list[str]:
         """The sentences, but for those about false gaps, which may be right after a loss."""
         return [sentence for figure, found in self.notes.items() if figure != "false_gaps" for sentence in found]
