@@ -26,8 +26,8 @@ Break = Callable[[Trial], None]
 
 class Fault(NamedTuple):
     """``may_be_lost``: what was acknowledged may be lost with what broke, and a gap told though nothing is missing.
-    ``calm``: seconds after the last event in which gaps may still be told. ``stock_may_miss``: more events than a history
-    keeps are published meanwhile, so clients without resumption miss some, and cannot be told."""
+    ``calm``: seconds after the last event in which gaps may still be told. ``stock_may_miss``: meanwhile more events
+    are published than a history keeps, so clients without resumption miss some, and cannot be told."""
 
     title: str
     stage: Callable[[ExitStack], Stage]
