@@ -93,6 +93,12 @@ class Process:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0]) * 1024
 
+    def answer_to_signal(self) -> str:
+        """The line that it prints on SIGUSR1."""
+        assert self._process.stdout is not None
+        self._process.send_signal(signal.SIGUSR1)
+        return self._process.stdout.readline()
+
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
@@ -148,7 +154,11 @@ class Publisher:
 
     def __call__(self, socket_id: str | None = None, data: str = PAYLOAD, channel: str = "bench") -> None:
         """Publish an event."""
-        self._socket.sendall(publish_request(socket_id, data, channel))
+        self.send(publish_request(socket_id, data, channel))
+
+    def send(self, request: bytes) -> None:
+        """Send a request, and wait until it is answered."""
+        self._socket.sendall(request)
         answer = b""
         while not answer.endswith(b"{}"):
             part = self._socket.recv(65_536)

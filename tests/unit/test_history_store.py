@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from conformance.protocol.stage import decode_frames
 from soundpost.backplane import app_history, history_store
-from soundpost.backplane.channel_history import CHANNEL_SIZE, EVENT_SIZE
+from soundpost.backplane.channel_history import CHANNEL_SIZE
 from soundpost.backplane.history_store import HistoryStore
+from soundpost.backplane.kept_events import EVENT_SIZE
 from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.core.history import HistoryPage, HistoryRequest, HistoryState
 from soundpost.core.peers import HistoryQuery, OutgoingEvent

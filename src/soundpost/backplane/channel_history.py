@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import islice
 from typing import Final
 
+from soundpost.backplane.kept_events import KeptEvents
 from soundpost.core.history import GapReason, KeptEvent
 
-EVENT_SIZE: Final = 120
-"""Bytes of a kept event beside its frame, as counted against the limits of memory."""
-CHANNEL_SIZE: Final = 500
+CHANNEL_SIZE: Final = 700
 """Bytes of a channel that has kept events beside these, as counted against the limits of memory."""
 
 
@@ -22,7 +20,7 @@ class ChannelHistory:
 
     def __init__(self, name: str, floor: int, reason: GapReason = "age") -> None:
         self.name = name
-        self.events: list[KeptEvent] = []
+        self.events = KeptEvents()
         self.floor = floor
         """Offset up to which events are not kept any more: whoever had less may have missed something."""
         self.reason: GapReason = reason
@@ -36,26 +34,26 @@ class ChannelHistory:
     @property
     def expires(self) -> int:
         """Return the time at which the oldest event expires, in microseconds since 1970; 0 without an event."""
-        return self.events[0].offset + self.age if self.events else 0
+        return self.events.first_offset + self.age if self.events else 0
 
     def append(self, event: KeptEvent) -> int:
         """Keep an event; return by how many bytes the history grows."""
-        size = len(event.frame) + EVENT_SIZE + (0 if self.events else CHANNEL_SIZE)
-        self.events.append(event)
+        size = self.events.append(event)
+        if len(self.events) == 1:
+            size += CHANNEL_SIZE
         self.size += size
         return size
 
+    def replace_frame(self, index: int, frame: bytes) -> int:
+        """Give an event another frame; return by how many bytes the history grows."""
+        growth = self.events.replace_frame(index, frame)
+        self.size += growth
+        return growth
+
     def drop_oldest(self, number: int, reason: GapReason) -> int:
         """Forget the oldest events, at least one; return by how many bytes the history shrinks."""
-        if number == 1:  # by far the most often
-            last = self.events.pop(0)
-            size = len(last.frame) + EVENT_SIZE
-        else:
-            dropped = self.events[:number]
-            del self.events[:number]
-            last = dropped[-1]
-            size = sum([len(event.frame) for event in dropped]) + EVENT_SIZE * len(dropped)
-        self.floor, self.reason = max(self.floor, last.offset), reason
+        offset, size = self.events.drop_first(number)
+        self.floor, self.reason = max(self.floor, offset), reason
         if not self.events:
             size += CHANNEL_SIZE
         self.size -= size
@@ -67,9 +65,7 @@ class ChannelHistory:
 
     def index_after(self, offset: int) -> int:
         """Return the index of the first event after an offset."""
-        if not self.events or self.events[-1].offset <= offset:
-            return len(self.events)
-        return bisect_right(self.events, offset, key=_offset)
+        return self.events.index_after(offset)
 
 
 def first_of(events: Iterable[KeptEvent], most: int, max_bytes: int) -> list[KeptEvent]:
@@ -82,7 +78,3 @@ def first_of(events: Iterable[KeptEvent], most: int, max_bytes: int) -> list[Kep
         found.append(event)
         size += len(event.frame)
     return found
-
-
-def _offset(event: KeptEvent) -> int:
-    return event.offset

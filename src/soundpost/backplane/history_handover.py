@@ -45,7 +45,7 @@ def decode(data: bytes) -> tuple[str, int, dict[str, AppHistory]]:
 
 def _app(app: AppHistory) -> _App:
     channels = {
-        name: _Channel(channel.floor, channel.reason, channel.age, channel.events)
+        name: _Channel(channel.floor, channel.reason, channel.age, channel.events[:])
         for name, channel in app.channels.items()
     }
     return _App(app.floor, app.settings, [(settings, top) for settings, _, top in app.earlier], channels)

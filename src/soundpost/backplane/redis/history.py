@@ -97,7 +97,8 @@ class Histories:
             return
         index = kept.ring.index_after(marked.offset) - 1
         if index >= 0 and kept.ring.events[index].offset == marked.offset:
-            kept.ring.events[index] = event_with_id(kept.ring.events[index], kept.generation, marked.id)
+            marked_event = event_with_id(kept.ring.events[index], kept.generation, marked.id)
+            self.rings.size += kept.ring.replace_frame(index, marked_event.frame)
 
     def _place(self, channel: SharedChannel, kept: KeptChannel, event: StoredEvent, deliver: bool = True) -> None:
         """Take an event into the ring, and deliver it unless the clients here have it."""

@@ -191,7 +191,8 @@ class HistoryAnswers:
         if piece is None:  # Redis is away: what this host has delivered may be a part only
             channel = entry.channels.get(query.channel)
             head = self.head(entry, query.channel)
-            events = [] if channel is None or channel.history is None or query.after else channel.history.ring.events
+            kept = None if channel is None or query.after else channel.history
+            events = [] if kept is None else kept.ring.events[:]
             newest = events[::-1] if query.newest_first else events
             then(HistoryPage(head, newest[: query.most], True, "unknown"))
             return

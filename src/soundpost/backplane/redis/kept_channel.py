@@ -48,7 +48,7 @@ class KeptChannel:
     def drop_expired(self, now: int) -> int:
         """Forget events that are too old at a time in microseconds; return their bytes."""
         ring = self.ring
-        if not ring.events or ring.events[0].offset > now - self.rule.age * MICROSECONDS:
+        if not ring.events or ring.events.first_offset > now - self.rule.age * MICROSECONDS:
             return 0
         return ring.drop_oldest(ring.index_after(now - self.rule.age * MICROSECONDS), "age")
 

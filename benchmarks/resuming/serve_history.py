@@ -1,0 +1,57 @@
+"""The server under measurement: ``serve_history.py PORT OPTIONS``; it tells the longest pause of its loop on SIGUSR1.
+
+OPTIONS is JSON: ``events`` that each channel keeps, 0 for none; ``workers``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+
+from soundpost.config.settings import ServerSettings, Settings
+from soundpost.core.app_settings import AppSettings, HistorySettings
+from soundpost.server.processes.run import run
+
+INTERVAL = 0.001
+"""Seconds between two looks at the clock."""
+
+
+class Probe:
+    """A timer that notes the most seconds of CPU time between two of its calls."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._longest = 0.0
+        self._loop.add_signal_handler(signal.SIGUSR1, self._tell)
+        self._wait()
+
+    def _wait(self) -> None:
+        self._loop.call_later(INTERVAL, self._look, time.thread_time())
+
+    def _look(self, before: float) -> None:
+        self._longest = max(self._longest, time.thread_time() - before)
+        self._wait()
+
+    def _tell(self) -> None:
+        print(self._longest, flush=True)
+        self._longest = 0.0
+
+
+def begin() -> None:
+    """Say that the server listens, and watch its loop."""
+    print("READY", flush=True)
+    probes.append(Probe())
+
+
+probes: list[Probe] = []
+options = json.loads(sys.argv[2])
+history = (HistorySettings(channels=("*",), events=options["events"]),) if options["events"] else ()
+app = AppSettings(
+    id="1", key="bench-key", secret="bench-secret", activity_timeout=3600, max_batch_size=100, history=history
+)
+server = ServerSettings(host="127.0.0.1", port=int(sys.argv[1]), workers=options["workers"], max_history_size=1 << 30)
+if __name__ == "__main__":
+    run(Settings(server=server, apps=(app,)), on_ready=lambda _: begin())
