@@ -74,7 +74,7 @@ class SingleNode:
         self._registry.leave(self._node, app_id, channel, user_id, linger)
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
-        """Deliver an event to this node's clients and to the other hosts; the registry delivers kept events."""
+        """Send an event to the other hosts, and deliver it to this node's clients; kept ones the registry delivers."""
         self._barrier.begin()
         self._registry.publish(self._node, app_id, event, self._acknowledge)
         if event.id is None:  # behind the kept ones that the registry may have delivered just now
