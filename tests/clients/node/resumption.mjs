@@ -19,7 +19,7 @@ function authorize(name) {
 
 class Client {
   constructor({ name, port, channels, resumes }) {
-    Object.assign(this, { name, port, channels, resumes, pages: [], last: {} });
+    Object.assign(this, { name, port, channels, resumes, pages: [], current: null });
     this.stories = Object.fromEntries(
       channels.map((channel) => [
         channel,
@@ -59,6 +59,7 @@ class Client {
         onResumed: (channel, count) => this.note(pusher, channel, 'resumed', this.at(channel), count),
         onGap: (channel, reason) => this.note(pusher, channel, 'gap', this.at(channel), reason),
       });
+      this.watch(pusher);
     } else {
       pusher.connection.bind('state_change', ({ previous }) => {
         if (previous === 'connected') for (const channel of this.channels) this.note(pusher, channel, 'left');
@@ -75,19 +76,30 @@ class Client {
       }
       hasBegun = true;
     });
-    channel.bind('tick', (data) => {
-      // The module has noted the event's position by now; one that had none has changed nothing.
-      const before = this.last[name];
-      const position = this.at(name);
-      this.note(pusher, name, 'event', data.split(' ', 1)[0], position === before ? null : position);
-    });
+    channel.bind('tick', (data) => this.note(pusher, name, 'event', data.split(' ', 1)[0], this.current));
   }
 
-  // The position of what the handlers of a channel are given now.
+  // The position that the module knows of a channel.
   at(channel) {
-    const position = this.resumes ? (this.resumption.positions()[channel] ?? null) : null;
-    this.last[channel] = position;
-    return position;
+    return this.resumes ? (this.resumption.positions()[channel] ?? null) : null;
+  }
+
+  // Note the position of each message, which the handlers are not given. The module has tapped the transport by then.
+  watch(pusher) {
+    const send = pusher.send_event;
+    pusher.send_event = (...event) => {
+      const sent = send.apply(pusher, event);
+      const { transport } = pusher.connection.connection ?? {};
+      if (transport && !transport.isWatched) {
+        transport.isWatched = true;
+        const { emit } = transport;
+        transport.emit = (name, ...more) => {
+          if (name === 'message') this.current = JSON.parse(more[0].data).position ?? null;
+          return emit.call(transport, name, ...more);
+        };
+      }
+      return sent;
+    };
   }
 
   note(pusher, channel, kind, ...more) {

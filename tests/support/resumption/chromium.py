@@ -46,23 +46,32 @@ const pusher = new Pusher(key, {
   enabledTransports: ['ws'], channelAuthorization: { endpoint: '/auth' },
 });
 pusher.connection.bind('connected', () => kept.pages.at(-1).push(pusher.connection.socket_id));
-const last = {};
-const at = (channel) => (last[channel] = resumption.positions()[channel] ?? null);
+const at = (channel) => resumption.positions()[channel] ?? null;
 const resumption = Soundpost.resume(pusher, {
   positions,
   onResumed: (channel, count) => note(channel, 'resumed', at(channel), count),
   onGap: (channel, reason) => note(channel, 'gap', at(channel), reason),
 });
+// Note the position of each message, which the handlers are not given. The module has tapped the transport by then.
+let current = null;
+const send = pusher.send_event;
+pusher.send_event = (...event) => {
+  const sent = send.apply(pusher, event);
+  const { transport } = pusher.connection.connection ?? {};
+  if (transport && !transport.isWatched) {
+    transport.isWatched = true;
+    const { emit } = transport;
+    transport.emit = (name, ...more) => {
+      if (name === 'message') current = JSON.parse(more[0].data).position ?? null;
+      return emit.call(transport, name, ...more);
+    };
+  }
+  return sent;
+};
 for (const name of channels) {
   // The first page, too, has what it was rendered from.
   note(name, 'rendered', positions[name]);
-  last[name] = positions[name];
-  pusher.subscribe(name).bind('tick', (data) => {
-    // The module has noted the event's position by now; one that had none has changed nothing.
-    const before = last[name];
-    const position = at(name);
-    note(name, 'event', data.split(' ', 1)[0], position === before ? null : position);
-  });
+  pusher.subscribe(name).bind('tick', (data) => note(name, 'event', data.split(' ', 1)[0], current));
 }
 </script>
 """
