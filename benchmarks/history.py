@@ -131,9 +131,11 @@ def herd(number: int, channels: int, behind: int, workers: int = 1) -> Returned:
                 if behind:
                     for channel in range(channels):
                         batches.publish(f"herd-{channel}", behind)
+                print("connect", file=crowd.stdin, flush=True)
+                expect(crowd.stdout.readline(), "CONNECTED")
                 process.answer_to_signal()  # forget pauses up to now
                 before = process.cpu()
-                print("go", file=crowd.stdin, flush=True)
+                print("resume", file=crowd.stdin, flush=True)
                 seconds = float(expect(crowd.stdout.readline(), "DONE"))
                 return Returned(seconds, float(process.answer_to_signal()), (process.cpu() - before) / number)
             finally:

@@ -1,7 +1,8 @@
 """Clients that come back at once: ``herd.py PORT CLIENTS CHANNELS BEHIND``.
 
-Prints ``POSITION`` once it knows where its clients go on, waits for a line, lets all clients connect and resume, and
-prints ``DONE`` and the seconds until each of them has all events it had missed.
+Prints ``POSITION`` once it knows where its clients go on, waits for a line, and lets all clients connect. Then it prints
+``CONNECTED`` and the seconds, waits for a line, lets all clients resume at once, and prints ``DONE`` and the seconds
+until each of them has all events it had missed.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Client(asyncio.Protocol):
         self.channel = channel
         self.position = position
         self.left = behind
+        self.greeted: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.done: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.transport: asyncio.Transport
         self._greeted = self._subscribed = False
@@ -52,12 +54,16 @@ class Client(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         self.transport.write(HANDSHAKE)
 
+    def resume(self) -> None:
+        """Subscribe after the client's position."""
+        self.transport.write(subscription(self.channel, self.position))
+
     def data_received(self, data: bytes) -> None:
         if not self._greeted:
             self._answer += data
             if b"connection_established" in self._answer and self._answer.endswith(b"}"):
                 self._greeted, self._answer = True, b""
-                self.transport.write(subscription(self.channel, self.position))
+                self.greeted.set_result(None)
             return
         if not self._subscribed:
             self._answer += data
@@ -85,22 +91,35 @@ async def open_client(port: int, number: int, client: Client) -> None:
     await asyncio.get_running_loop().create_connection(lambda: client, sock=sock)
 
 
+async def line() -> None:
+    """Wait for a line."""
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+
+
 async def main() -> None:
     port, number, channels, behind = map(int, sys.argv[1:])
     first = Client("herd-0", "", 0)
     await open_client(port, 0, first)
+    await first.greeted
+    first.resume()
     position = await first.done
     print("POSITION", flush=True)
-    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
+    await line()
     clients = [Client(f"herd-{index % channels}", position, behind) for index in range(number)]
     slots = asyncio.Semaphore(IN_FLIGHT)
 
     async def come_back(index: int, client: Client) -> None:
         async with slots:
             await open_client(port, index, client)
+            await client.greeted
 
     began = time.monotonic()
     await asyncio.gather(*(come_back(index, client) for index, client in enumerate(clients)))
+    print("CONNECTED", time.monotonic() - began, flush=True)
+    await line()
+    began = time.monotonic()
+    for client in clients:
+        client.resume()
     await asyncio.gather(*(client.done for client in clients))
     print("DONE", time.monotonic() - began, flush=True)
 
