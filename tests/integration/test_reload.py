@@ -62,6 +62,20 @@ def all_closed(clients: list[RawSocket], code: int) -> None:
         client.send_frame(CLOSE, payload)
 
 
+def test_channels_begin_and_end_to_keep_events(server: Operated) -> None:
+    assert server.get("/channels/room/history", SECOND).status == 404
+    server.configure(apps=[DEFAULT_APP, SECOND])
+    before = server.shell.directory.joinpath("soundpost.toml").read_text()
+    server.write(f"{before}[[apps.history]]\nchannels = ['room']\nage = '1m'\n")
+    reload(server, "apps reloaded: changed: 2")
+    assert server.publish("room", "kept", app=SECOND).status == 200
+    events = server.get("/channels/room/history", SECOND).json()["events"]
+    assert [event["event"] for event in events] == ["kept"]
+    server.write(before)
+    reload(server, "apps reloaded: changed: 2")
+    assert server.get("/channels/room/history", SECOND).status == 404
+
+
 def test_a_new_app_can_be_used_at_once(server: Operated) -> None:
     clients = some(server)
     third = AppSettings(id="3", key="third-key", secret="third-secret")
