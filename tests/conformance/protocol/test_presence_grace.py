@@ -47,12 +47,12 @@ def test_a_member_that_is_sent_away_stays_for_ten_seconds() -> None:
 
 
 def test_presence_grace_is_kept_to_the_moment_too() -> None:
-    stage = Stage(presence_grace=2.5)
+    stage = Stage(presence_grace=3)
     watcher = joined(stage, "watcher")
     joined(stage, "ann").vanish()
     watcher.read()
 
-    stage.wait(2.4)
+    stage.wait(2.9)
     assert watcher.read() == []
     stage.wait(0.2)
     assert [name for name, _ in watcher.events()] == ["pusher_internal:member_removed"]
