@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 
 from conformance.protocol.stage import APP, Stage
-from soundpost.core.app_settings import AppSettings
+from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.core.publishing import publish
 from soundpost.server.processes.debug import MessageStream
 
@@ -147,6 +148,56 @@ def test_data_is_shown_as_it_would_be_pasted(stage: Stage, out: io.StringIO) -> 
 
     stage.publish("room", "greeting", "no JSON at all")
     assert last_line(out) == "broadcast room (1) greeting no JSON at all"
+
+
+def lines_of(out: io.StringIO, *kinds: str) -> list[str]:
+    """Return the lines of some kinds, without their times."""
+    shown = [" ".join(line.split()[1:]) for line in out.getvalue().splitlines()]
+    return [line for line in shown if line.startswith(kinds)]
+
+
+@pytest.fixture
+def kept(out: io.StringIO) -> Stage:
+    """A stage whose channel ``orders`` keeps two events."""
+    history = (HistorySettings(channels=("orders",), events=2),)
+    return Stage(msgspec.structs.replace(APP, history=history), observers=[MessageStream(out)])
+
+
+def test_a_client_that_resumes_has_a_line_and_each_event_that_it_is_sent(kept: Stage, out: io.StringIO) -> None:
+    client = kept.connect()
+    client.say("pusher:subscribe", {"channel": "orders", "resume": ""})
+    position = client.read()[-1]["position"]
+    client.vanish()
+    kept.turn()
+    for number in range(2):
+        kept.publish("orders", "shipped", str(number))
+    client = kept.connect()
+    client.say("pusher:subscribe", {"channel": "orders", "resume": position})
+    client.read()
+
+    assert lines_of(out, "resumed") == [f"resumed {client.socket_id} orders: 2 events follow"]
+    assert lines_of(out, f"sent {client.socket_id} orders shipped") == [
+        f"sent {client.socket_id} orders shipped {number}" for number in range(2)
+    ]
+
+
+def test_a_client_that_is_told_of_a_gap_has_a_line(kept: Stage, out: io.StringIO) -> None:
+    client = kept.connect()
+    client.say("pusher:subscribe", {"channel": "orders", "resume": ""})
+    position = client.read()[-1]["position"]
+    for number in range(3):
+        kept.publish("orders", "shipped", str(number))
+    client.say("pusher:subscribe", {"channel": "orders", "resume": position})
+    client.read()
+
+    assert lines_of(out, "gap") == [f"gap {client.socket_id} orders: number"]
+    assert lines_of(out, "resumed") == []
+
+
+def test_an_event_that_nobody_hears_and_a_history_keeps_says_so(kept: Stage, out: io.StringIO) -> None:
+    kept.publish("orders", "shipped", "1")
+
+    assert last_line(out) == "published orders (nobody is subscribed, kept in the history) shipped 1"
 
 
 def test_the_excluded_sender_is_not_counted(stage: Stage, out: io.StringIO) -> None:

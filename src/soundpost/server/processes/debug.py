@@ -75,6 +75,15 @@ class MessageStream(Observer):
             channel.app, "broadcast", f"{channel.name} ({shown_count})", _readable(frame_payload(frame), channel.name)
         )
 
+    def subscription_resumed(self, connection: Connection, channel: Channel, following: int) -> None:
+        """Print that a client goes on in a channel's history; each event that it is sent has a line of its own."""
+        events = "event follows" if following == 1 else "events follow"
+        self._line(connection.app, "resumed", connection.socket_id, f"{channel.name}: {following} {events}")
+
+    def gap_told(self, connection: Connection, channel: Channel, reason: str) -> None:
+        """Print that a client missed events which are not kept any more."""
+        self._line(connection.app, "gap", connection.socket_id, f"{channel.name}: {reason}")
+
     def output_overflowed(self, connection: Connection) -> None:
         """Print that a client was too slow."""
         self._line(connection.app, "overflowed", connection.socket_id)
@@ -83,6 +92,8 @@ class MessageStream(Observer):
         if not answer[0].get("subscription_count"):
             who = "nobody is subscribed" if app.node.peers.reaches_all else "nobody on this host is subscribed"
             kept = ", kept for the next subscriber" if event.keep else ""
+            if event.id is not None:
+                kept = ", kept in the history"
             message = _readable(frame_payload(event.frame), event.channel)
             self._line(app, "published", f"{event.channel} ({who}{kept})", message)
 
