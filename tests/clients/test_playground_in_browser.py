@@ -15,6 +15,7 @@ import httpx
 import msgspec
 import pytest
 
+from soundpost.core.app_settings import HistorySettings
 from support.browser import Browser, Page
 from support.harness import DEFAULT_APP, RunningServer, running_server
 from support.node_process import Report
@@ -29,6 +30,8 @@ SOCKET_ID = "[data-testid=socket-id]"
 EVENTS = "[data-testid=events]"
 MEMBERS = "[data-testid=members]"
 RESULT = "[data-testid=publish-result]"
+
+HISTORY_HINTS = "[...document.querySelectorAll('[data-history]:not([hidden])')].map((hint) => hint.textContent)"
 
 OpenPlayground = Callable[[], Page]
 
@@ -250,3 +253,14 @@ def test_other_sites_cannot_use_the_page_to_publish(server: RunningServer) -> No
         headers={"Content-Type": "text/plain", "Origin": "https://evil.example"},
     )
     assert answer.status_code == 403
+
+
+def test_frontends_are_told_what_they_need_for_history(browser: Browser, open_playground: OpenPlayground) -> None:
+    assert open_playground().evaluate(HISTORY_HINTS) == []
+    app = msgspec.structs.replace(APP, history=(HistorySettings(channels=("orders",)),))
+    with running_server(apps=[app], playground=True) as server:
+        page = connected(browser.open(f"http://127.0.0.1:{server.port}/playground"))
+        hints = page.evaluate(HISTORY_HINTS)
+        page.close()
+    assert len(hints) == 2, "in the snippets for laravel-echo and for pusher-js"
+    assert all("pusher-js 8.4 or newer" in hint for hint in hints)

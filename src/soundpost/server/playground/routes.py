@@ -121,6 +121,7 @@ class Playground:
                 "path": self._prefix,
                 "version": __version__,
                 "activity_timeout": self._app.activity_timeout,
+                "keeps_history": bool(self._core_app.settings.history),
                 "command": soundpost_command() if is_loopback_url(f"http://{host}") else "soundpost",
             }
         )

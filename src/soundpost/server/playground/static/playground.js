@@ -444,6 +444,7 @@ async function start() {
       $(id).textContent = $(id).textContent.replace(/^soundpost/, () => config.command); // as the shell finds it
     }
   }
+  for (const hint of document.querySelectorAll('[data-history]')) hint.hidden = !config.keeps_history;
   showSnippets();
   const query = `protocol=7&client=playground&version=${encodeURIComponent(config.version)}&flash=false`;
   const url = `${location.protocol === 'https:' ? 'wss' : 'ws'}://${location.host}${config.path || ''}/app/${encodeURIComponent(config.key)}?${query}`;
