@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from soundpost.config.settings import ScalingSettings, Settings
-from soundpost.tools.doctor import CheckPlan, timeouts
+from soundpost.core.app_settings import HistorySettings
+from soundpost.tools.doctor import CheckPlan, history_check, timeouts
+from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.history_check import RedisInfo
 from soundpost.tools.doctor.service_files import Service, service_here
 from support.doctor_stage import PAGE, SCENES, Scene, Stage, codes, examined, place, scene, scenes_of, stage
-from support.harness import RunningServer
+from support.harness import DEFAULT_APP, RunningServer
 from support.redis_process import running_redis
 
 SUPERVISOR = """\
@@ -78,6 +82,35 @@ def _(on: Stage) -> CheckPlan:
     )
 
 
+def keeping(*history: HistorySettings, redis: str | None = None) -> CheckPlan:
+    """Return the plan for a machine whose only app keeps events."""
+    app = msgspec.structs.replace(DEFAULT_APP, history=history or (HistorySettings(channels=("private-*", "news")),))
+    return CheckPlan(settings=Settings(apps=(app,), scaling=ScalingSettings(redis=redis)))
+
+
+WITHOUT_INFO = ["--user", "default", "on", "nopass", "~*", "&*", "+@all", "-info"]
+
+
+def on_redis(on: Stage, *options: str) -> str:
+    """Return the URL of a Redis with some options."""
+    return on.stack.enter_context(running_redis(*options)).url
+
+
+@scene("history-pattern-unused", "two tables of `[[apps.history]]`, the wider one first")
+def _(on: Stage) -> CheckPlan:
+    return keeping(HistorySettings(channels=("private-*",)), HistorySettings(channels=("private-orders.*", "news")))
+
+
+@scene("redis-evicts-history", "a Redis with `maxmemory-policy allkeys-lru`")
+def _(on: Stage) -> CheckPlan:
+    return keeping(redis=on_redis(on, "--maxmemory-policy", "allkeys-lru"))
+
+
+@scene("redis-info-refused", "a Redis whose user may not call INFO")
+def _(on: Stage) -> CheckPlan:
+    return keeping(redis=on_redis(on, *WITHOUT_INFO))
+
+
 def with_redis(on: Stage, url: str) -> CheckPlan:
     return CheckPlan(inside=place(on.server.port), settings=Settings(scaling=ScalingSettings(redis=url)))
 
@@ -99,6 +132,59 @@ def test_a_machine_that_is_fit(on: Stage) -> None:
         examination = examined(plan)
     assert codes(examination) == []
     assert [step.name for step in examination.steps if step.status == "ok"][-1] == "Redis"
+
+
+def steps_named(plan: CheckPlan, name: str) -> list[str]:
+    """Return the messages of some steps."""
+    return [step.message for step in examined(plan).steps if step.name == name]
+
+
+def test_channels_that_keep_events_are_shown_with_what_frontends_need() -> None:
+    plan = keeping(
+        HistorySettings(channels=("private-orders.*", "news"), events=2_000, age=3_600, rewind=20),
+        HistorySettings(channels=("presence-*",), age=90),
+    )
+    assert steps_named(plan, "History") == [
+        "private-orders.*, news: 2,000 events, 1h, rewind 20; presence-*: 100 events, 90s; frontends need "
+        "pusher-js 8.4 or newer"
+    ]
+
+
+def test_without_histories_there_is_nothing_to_say_of_them(on: Stage) -> None:
+    with running_redis("--maxmemory-policy", "allkeys-lru") as redis:
+        assert codes(examined(with_redis(on, redis.url))) == []
+
+
+def test_a_redis_that_keeps_histories_as_it_must() -> None:
+    with running_redis() as redis:
+        plan = keeping(redis=redis.url)
+        (message,) = steps_named(plan, "Redis for histories")
+        assert codes(examined(plan)) == []
+    assert message.startswith(f"127.0.0.1:{redis.port}: ")
+    assert message.endswith(", maxmemory-policy noeviction")
+
+
+def test_an_old_redis_is_named_with_its_version() -> None:
+    with pytest.raises(FaultFound, match=r"Redis at redis:6379 is version 6\.0\.16: histories need 6\.2") as caught:
+        history_check.judged(RedisInfo("redis:6379", {"redis_version": "6.0.16", "maxmemory_policy": "noeviction"}))
+    assert caught.value.code == "redis-too-old"
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "is_unused"),
+    [
+        ("*", "private-orders.*", True),
+        ("private-*", "private-*", True),
+        ("private-*.a", "private-*", False),
+        ("private-*", "private-orders.7", True),
+        ("private-orders.*", "private-*", False),
+        ("a*c", "ab*c", True),
+        ("a*c", "ab*", False),
+    ],
+)
+def test_a_pattern_without_channels_of_its_own(earlier: str, later: str, is_unused: bool) -> None:
+    plan = keeping(HistorySettings(channels=(earlier,)), HistorySettings(channels=(later,)))
+    assert codes(examined(plan)) == (["history-pattern-unused"] if is_unused else [])
 
 
 def test_a_file_that_the_user_of_the_service_may_not_read_is_a_warning(on: Stage) -> None:

@@ -28,6 +28,7 @@ IN_UNIT_TESTS: Final = {
     "conntrack-too-low": "a kernel's numbers (unit test)",
     "port-range-too-low": "a kernel's numbers (unit test)",
     "somaxconn-too-low": "a kernel's numbers (unit test)",
+    "redis-too-old": "what an older Redis says of itself (unit test)",
     "env-unreadable": "`--env` with a file that is not there",
 }
 """What cannot be set up everywhere, or is no scene."""

@@ -1,4 +1,4 @@
-"""Check of the server's machine: server, kernel limits, Redis."""
+"""Check of the server's machine: server, kernel limits, Redis, histories."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from soundpost.errors import SoundpostError
 from soundpost.tools.doctor.causes import is_public
 from soundpost.tools.doctor.examination import ContinuingCheck, Examination
 from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.history_check import check_history
 from soundpost.tools.doctor.kernel_limits import KernelLimits, read_limits
 from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.server_here import check_server, server_process
@@ -24,7 +25,7 @@ _LOGIN: Final = ("WRONGPASS", "NOAUTH", "NOPERM", "AUTH")
 
 
 def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("/proc")) -> None:
-    """Check that the server runs, that the kernel allows enough connections, and that Redis answers."""
+    """Check server, kernel limits, Redis, and the channels that keep events."""
     with ContinuingCheck("machine", examination, plan.inside) as check:
         for doubt in plan.config_warnings:
             with check.step("Configuration"):
@@ -43,6 +44,7 @@ def check_machine(plan: CheckPlan, examination: Examination, proc: Path = Path("
         if plan.settings is not None and plan.settings.scaling.redis is not None:
             with check.step("Redis") as step:
                 step.message = _redis(plan.settings.scaling)
+        check_history(check, plan)
 
 
 def _unreadable(plan: CheckPlan) -> list[FaultFound]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from soundpost.tools.doctor.faults import connection, machine, proxy, server, settings
+from soundpost.tools.doctor.faults import connection, history, machine, proxy, server, settings
 from soundpost.tools.doctor.faults.fault import Fault
 
 __all__ = ["FAULTS", "SECTIONS", "Fault"]
@@ -14,6 +14,7 @@ SECTIONS: Final[dict[str, tuple[Fault, ...]]] = {
     "Nginx, or whatever stands in front": proxy.FAULTS,
     "The server and its API": server.FAULTS,
     "This machine": machine.FAULTS,
+    "Channels that keep events": history.FAULTS,
     "Settings in .env files": settings.FAULTS,
 }
 """Faults in the order of their discovery, under headings for people."""
