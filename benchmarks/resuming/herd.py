@@ -1,8 +1,8 @@
 """Clients that come back at once: ``herd.py PORT CLIENTS CHANNELS BEHIND``.
 
-Prints ``POSITION`` once it knows where its clients go on, waits for a line, and lets all clients connect. Then it prints
-``CONNECTED`` and the seconds, waits for a line, lets all clients resume at once, and prints ``DONE`` and the seconds
-until each of them has all events it had missed.
+Prints ``POSITION`` once it knows where its clients go on, waits for a line, and lets all clients connect. Then it
+prints ``CONNECTED`` and the seconds, waits for a line, lets all clients resume at once, and prints ``DONE`` and the
+seconds until each of them has all events it had missed.
 """
 
 from __future__ import annotations
