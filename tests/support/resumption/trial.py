@@ -204,7 +204,7 @@ class Trial:
 
     def account(self, *, may_be_lost: bool, calm: float = 0.5, stock_may_miss: bool = False) -> Account:
         """Publish no more, wait until all have the last events, and judge. ``calm``: seconds in which gaps may be told
-        after that. ``stock_may_miss``: clients without resumption may have missed events that were not kept for them."""
+        after that. ``stock_may_miss``: clients without resumption may have missed events that were not kept."""
         self.publishing.stop()
         self.settle()
         lasts = {channel: self.last.publish([channel]) for channel in (*CHANNELS, LARGE)}

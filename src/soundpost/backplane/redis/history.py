@@ -105,10 +105,12 @@ class Histories:
         self.publishing.came(event.id)
         given = kept.unplaced.pop(event.id, None)
         placed = placed_event(event, kept.generation, given is not None)
+        is_new_here = deliver and given is None
+        if is_new_here:
+            self.tell_gap(channel)  # first: its position is before the event, which clients would drop otherwise
         kept.last = event.offset
         self.rings.add(kept, placed)
-        if deliver and given is None:
-            self.tell_gap(channel)
+        if is_new_here:
             for node in channel.shares:
                 node.deliver_event(channel.app_id, channel.name, placed.frame, event.except_socket_id, True)
 
