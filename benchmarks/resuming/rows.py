@@ -100,9 +100,4 @@ def measured(fault: Fault, size: Size) -> Row:
         fault.happen(trial)
         took = time.monotonic() - began
         trial.load_for(TRAIL_SECONDS)
-        return Row(
-            fault.title,
-            took,
-            trial.account(may_be_lost=fault.may_be_lost, calm=fault.calm, stock_may_miss=fault.stock_may_miss),
-            fault.may_be_lost,
-        )
+        return Row(fault.title, took, trial.account(may_be_lost=fault.may_be_lost, calm=fault.calm), fault.may_be_lost)

@@ -32,7 +32,7 @@ def tried(fault: Fault) -> Account:
         trial.load_for(0.5)
         fault.happen(trial)
         trial.load_for(0.5)
-        account = trial.account(may_be_lost=fault.may_be_lost, calm=fault.calm, stock_may_miss=fault.stock_may_miss)
+        account = trial.account(may_be_lost=fault.may_be_lost, calm=fault.calm)
     total = account.total
     assert total.right, total.notes
     assert account.behind == []

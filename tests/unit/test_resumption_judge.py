@@ -223,6 +223,8 @@ def test_an_ephemeral_event_may_be_missing_but_not_doubled() -> None:
     assert figures(scene.verdict(*handed(1, 2, 4, 5, 6))) == {}
     assert figures(scene.verdict(*handed(1, 2), live, *handed(4, 5, 6))) == {}
     assert figures(scene.verdict(*handed(1, 2), live, live, *handed(4, 5, 6))) == {"doubled": 1}
+    scene.publications[2].attempts = 2
+    assert figures(scene.verdict(*handed(1, 2), live, live, *handed(4, 5, 6))) == {"repeated": 1}
 
 
 def test_a_new_page_has_what_it_was_rendered_from() -> None:

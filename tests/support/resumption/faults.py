@@ -26,15 +26,13 @@ Break = Callable[[Trial], None]
 
 class Fault(NamedTuple):
     """``may_be_lost``: what was acknowledged may be lost with what broke, and a gap told though nothing is missing.
-    ``calm``: seconds after the last event in which gaps may still be told. ``stock_may_miss``: meanwhile more events
-    are published than a history keeps, so clients without resumption miss some, and cannot be told."""
+    ``calm``: seconds after the last event in which gaps may still be told."""
 
     title: str
     stage: Callable[[ExitStack], Stage]
     happen: Break
     may_be_lost: bool = False
     calm: float = 0.5
-    stock_may_miss: bool = False
 
 
 # Clients
@@ -284,9 +282,7 @@ FAULTS: dict[str, Fault] = {
     "hosts-restarted": Fault("restart --all, three hosts", _hosts, hosts_restarted),
     "host-killed": Fault("a host killed", _hosts, host_killed),
     "host-frozen": Fault("a host stopped beyond its lease", _hosts, host_frozen),
-    "host-cut-off": Fault(
-        "a host cut off from Redis beyond its lease", _behind_relay, host_cut_off, stock_may_miss=True
-    ),
+    "host-cut-off": Fault("a host cut off from Redis beyond its lease", _behind_relay, host_cut_off),
     "nginx-reloaded": Fault("Nginx reloaded", _hosts, nginx_reloaded),
     "redis-connections-killed": Fault("all connections to Redis killed", _hosts, redis_connections_killed),
     "redis-frozen": Fault("Redis stopped for 7 s", _hosts, redis_frozen),

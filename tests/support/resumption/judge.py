@@ -163,13 +163,15 @@ class _Reading:
         return self._order.places[(due or slots)[0]] if slots else None
 
     def _is_again(self, entry: Handed, publication: Publication, place: Place | None) -> bool:
-        """Whether it was handed on before. That is right only in a new generation, if its publisher repeated it."""
+        """Whether it was handed on before. That is right only if its publisher repeated it, and nothing can know it any
+        more: in a new generation, or if it was not kept."""
         if entry.event not in self._known:
             return False
         if self._is_stock and self._is_fresh and kind_of(self._story.channel).is_cache:
             return True  # a cache channel gives its last event to each new subscription
         before = self._known[entry.event]
-        if publication.attempts > 1 and place is not None and before not in (None, place.generation):
+        is_unknown = place is not None and before not in (None, place.generation)
+        if publication.attempts > 1 and (is_unknown or publication.is_ephemeral):
             self._found.repeated += 1
             return False
         self._find("doubled", f"{entry.event} came again, at {entry.position}")

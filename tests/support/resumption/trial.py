@@ -202,9 +202,9 @@ class Trial:
         until(asked, "the positions are told", BACK_SECONDS)
         return found
 
-    def account(self, *, may_be_lost: bool, calm: float = 0.5, stock_may_miss: bool = False) -> Account:
+    def account(self, *, may_be_lost: bool, calm: float = 0.5) -> Account:
         """Publish no more, wait until all have the last events, and judge. ``calm``: seconds in which gaps may be told
-        after that. ``stock_may_miss``: clients without resumption may have missed events that were not kept."""
+        after that."""
         self.publishing.stop()
         self.settle()
         lasts = {channel: self.last.publish([channel]) for channel in (*CHANNELS, LARGE)}
@@ -215,15 +215,7 @@ class Trial:
             publications += publisher.publications
         histories = [kept for channel in (*CHANNELS, LARGE) if (kept := self.history(channel)) is not None]
         tales = [read(crowd.do("tell")) for crowd in self.crowds] + self.stories
-        return _account(
-            self,
-            publications,
-            histories,
-            tales,
-            behind,
-            may_be_lost=may_be_lost,
-            stock_may_miss=may_be_lost or stock_may_miss,
-        )
+        return _account(self, publications, histories, tales, behind, may_be_lost=may_be_lost)
 
     def history(self, channel: str) -> Kept | None:
         """The history of a channel, read by pages; None if the server does not give any."""
@@ -257,17 +249,13 @@ def _account(
     behind: list[str],
     *,
     may_be_lost: bool,
-    stock_may_miss: bool,
 ) -> Account:
     stories: list[Story] = [story for told in tales for story in told.stories]
     known = truths(publications, stories, histories)
     total = Verdict()
     for told in tales:
         for story in told.stories:
-            verdict = judged(story, known[story.channel], told.pages.get(story.client, [[]]))
-            if story.kind == "stock" and stock_may_miss:
-                verdict.excuse_missing()
-            total.add(verdict)
+            total.add(judged(story, known[story.channel], told.pages.get(story.client, [[]])))
     for kept in histories:
         total.add(judged_history(kept, known[kept.channel], may_be_lost=may_be_lost))
     ends: Counter[str] = Counter()

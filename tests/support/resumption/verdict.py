@@ -20,7 +20,8 @@ class Verdict(msgspec.Struct):
     """Events that handlers were not given, told or not."""
     doubled: int = 0
     repeated: int = 0
-    """Events that came again in a new generation, as their publisher sent them again after the old one was lost."""
+    """Events that came again as their publisher sent them again and nothing knew them: the history that they were in is
+    lost, or they were not to be kept."""
     out_of_order: int = 0
     gaps: int = 0
     untold: int = 0
@@ -52,12 +53,6 @@ class Verdict(msgspec.Struct):
         """Count one more of a figure, and keep a sentence that tells of it."""
         setattr(self, figure, getattr(self, figure) + 1)
         self._note(figure, sentence)
-
-    def excuse_missing(self) -> None:
-        """Count what is missing as missed by a client that cannot be told of a gap."""
-        self.missed += self.lost
-        self.lost = self.untold = 0
-        self.notes.pop("untold", None)
 
     def wrong_notes(self) -> list[str]:
         """The sentences, but for those about false gaps, which may be right after a loss."""
