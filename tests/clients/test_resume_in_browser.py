@@ -12,6 +12,7 @@ import pytest
 from soundpost.core.app_settings import HistorySettings
 from support.browser import Browser, Page
 from support.harness import DEFAULT_APP, RunningServer, running_server
+from support.harness import until as wait_until
 from support.relay import Relay, running_relay
 from support.resume_site import ALL, NumbersSite, build_pages, running_numbers_site
 
@@ -133,12 +134,15 @@ def test_components_miss_nothing(open_page: OpenPage, site: NumbersSite, relay: 
 
 
 @pytest.mark.parametrize("framework", ["react", "vue"])
-def test_components_that_come_again_begin_anew(open_page: OpenPage, site: NumbersSite, framework: str) -> None:
+def test_components_that_come_again_begin_anew(
+    open_page: OpenPage, site: NumbersSite, server: RunningServer, framework: str
+) -> None:
     page = open_page("built", framework, channels=FRAMEWORK)
     page.shows("#state", "connected")
     shows_all(page, site.more(2), FRAMEWORK)
     page.evaluate("setShown(false)")
     until(page, "Object.keys(resumption.positions()).length === 0")
+    wait_until(lambda: server.request("GET", "/channels").json()["channels"] == {}, "the server has read it too")
     site.more(2)  # for nobody
     page.evaluate("setShown(true)")
     until(page, "Object.keys(resumption.positions()).length === 3")

@@ -6,11 +6,16 @@ import json
 import threading
 from typing import Any, Final
 
+import msgspec
 import pysher
 import pytest
 
+from clients.conftest import PusherJsFactory
+from soundpost.core.app_settings import HistorySettings
 from support.browser import Browser
+from support.harness import DEFAULT_APP, running_server
 from support.node_process import SCRIPTS, NodeProcess, Report
+from support.publishers import PythonSdk
 from support.scripted_session import SHARED_SECRET, ScriptedServer, scripted
 
 CHANNELS: Final = ["news", "private-orders", "presence-room", "private-encrypted-diary"]
@@ -149,3 +154,24 @@ def test_pysher_hands_on_the_same() -> None:
         numbers = [data["n"] for name, _, data in seen if name == channel and "n" in data]
         assert numbers == numbers_expected(channel)
     assert seen == expected
+
+
+@pytest.mark.parametrize("history", [(), (HistorySettings(channels=("*",)),)], ids=["history off", "history on"])
+def test_pusher_js_hears_the_same_of_a_server_with_history(
+    pusher_js: PusherJsFactory, history: tuple[HistorySettings, ...]
+) -> None:
+    with running_server(apps=[msgspec.structs.replace(DEFAULT_APP, history=history)]) as server:
+        client = pusher_js(server=server).connected()
+        client.subscribe(*CHANNELS)
+        sdk = PythonSdk(server.port, DEFAULT_APP.id, DEFAULT_APP.key, DEFAULT_APP.secret)
+        for number in range(3):
+            for channel in CHANNELS:
+                sdk.trigger(channel, "placed", {"n": number})
+        sdk.trigger("news", "over", {})
+        client.expect("message", event="over")
+        heard = [report for report in client.reports() if report["report"] == "event"]
+    assert heard == [
+        {"report": "event", "channel": channel, "event": "placed", "data": {"n": number}}
+        for number in range(3)
+        for channel in CHANNELS
+    ] + [{"report": "event", "channel": "news", "event": "over", "data": {}}]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from redis import Redis
 
 from soundpost.config.settings import ScalingSettings
 from soundpost.documentation import page
@@ -35,6 +36,13 @@ def user(redis: RedisServer, *rules: str) -> str:
     client: Any = redis.client()
     client.execute_command("ACL", "SETUSER", "soundpost", "reset", "on", ">pass", *rules)
     return redis.url.replace("redis://", "redis://soundpost:pass@")
+
+
+def test_these_rights_are_enough_to_know_whether_redis_has_lost_events(redis: RedisServer) -> None:
+    rules = [rule for rule in documented() if not rule.startswith(">")]
+    client = Redis.from_url(user(redis, *rules))
+    assert client.info("replication")["master_replid"]
+    assert client.info("memory")["maxmemory_policy"] == "noeviction"
 
 
 @pytest.mark.parametrize("rules", [documented(), ["~{soundpost:*", "&{soundpost:*", "+@all", "-@dangerous"]])
