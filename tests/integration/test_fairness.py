@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import cast
 
 import pytest
 
@@ -15,6 +17,7 @@ from soundpost.core.observer import Observer
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import Request, Response
 from soundpost.server.connections.http_connection import HttpConnection
+from soundpost.server.connections.websocket_connection import WebSocketConnection
 from soundpost.server.server import Server
 from soundpost.wire.frames import TEXT
 from support.attackers import Attack, attacking
@@ -27,6 +30,7 @@ PING = client_frame(TEXT, b'{"event":"pusher:ping","data":{}}')
 SUBSCRIBE = client_frame(TEXT, b'{"event":"pusher:subscribe","data":{"channel":"lobby"}}')
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 BURSTS = {"pusher pings": PING, "subscriptions": SUBSCRIBE, "junk": client_frame(TEXT, b"1"), "requests": REQUEST}
+SUCCEEDED = "pusher_internal:subscription_succeeded"
 MOST_AT_ONCE = 30
 """Frames or requests of one client that may be acted on before others have their turn."""
 
@@ -85,6 +89,49 @@ def test_who_asks_little_does_not_wait_for_those_who_ask_much(kind: str) -> None
         assert bystander.read_event()["event"] == "pusher:pong"
         ticked.until(lambda: len(acted_on.order) == 4 * 500 + 1)
         assert acted_on.order.index(bystander.socket_id) <= 4 * MOST_AT_ONCE
+
+
+def test_messages_of_very_many_clients_do_not_stop_the_loop() -> None:
+    """Each of them sends one message, all at the same moment."""
+    with ticked_server() as ticked, ExitStack() as stack:
+        clients = [stack.enter_context(ticked.connect()) for _ in range(40)]
+        acted_on = ticked.run(lambda: ActedOn(ticked.server))
+        seconds = itertools.count()
+        ticked.server.fair_queue._clock = lambda: next(seconds) * 0.0009  # two looks at the clock end a turn
+        is_held, everything_is_sent, done_after_a_turn = threading.Event(), threading.Event(), []
+
+        def hold() -> None:
+            is_held.set()
+            everything_is_sent.wait()
+            ticked.server.loop.call_soon(lambda: done_after_a_turn.append(len(acted_on.order)))
+
+        held = threading.Thread(target=ticked.run, args=[hold])
+        held.start()
+        is_held.wait()
+        for client in clients:
+            client.send(PING)
+        everything_is_sent.set()
+        held.join()
+
+        for client in clients:
+            assert client.read_event()["event"] == "pusher:pong"
+        assert done_after_a_turn[0] < 5
+        assert sorted(acted_on.order) == sorted(client.socket_id for client in clients)
+
+
+def test_what_comes_while_a_message_waits_for_its_turn_is_answered_after_it() -> None:
+    with ticked_server() as ticked, ticked.connect() as client:
+        ticked.server.fair_queue._clock = iter(range(100_000)).__next__  # nothing is done at once
+        (connection,) = ticked.server.node.by_id["1"].connections.values()
+
+        def receive() -> None:
+            for data in (SUBSCRIBE, PING, PING + SUBSCRIBE, PING):
+                cast("WebSocketConnection", connection).data_received(data)
+
+        ticked.run(receive)
+        events = [client.read_event()["event"] for _ in range(5)]
+        assert events == [SUCCEEDED, "pusher:pong", "pusher:pong", SUCCEEDED, "pusher:pong"]
+        answered(client)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -194,10 +194,14 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client: hand a single text frame to the core at once, read others frame by frame."""
         self.last_seen = self._server.wheel.now
-        if self._state is _OPEN and self._reader is None:
+        if self._state is _OPEN and self._reader is None and self._unhandled is None:
             payload = read_single(data, self.app.settings.max_message_size)
             if payload is not None:
-                protocol.receive(self, payload)
+                if self._server.fair_queue.has_time():
+                    protocol.receive(self, payload)
+                else:  # many clients send at once; reading goes on, as most of them have sent all they want
+                    self._unhandled = iter((Message(frames.TEXT, payload),))
+                    self._server.fair_queue.add(self)
                 return
         if self._state in _NOT_READ:
             if len(data) >= LARGE_READ and self._transport is not None:
@@ -210,6 +214,8 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         came = self._reader.frames(data)
         if self._unhandled is not None:  # a paused transport may still deliver input it had already
             self._unhandled = chain(self._unhandled, came)
+            if self._transport is not None:
+                self._transport.pause_reading()
             return
         self._unhandled = came
         if self._server.fair_queue.has_time():
