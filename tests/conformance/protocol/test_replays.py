@@ -134,6 +134,16 @@ def test_what_is_new_comes_once_the_history_is_read(stage: Stage) -> None:
     assert names(found) == [SUCCEEDED, *made, *(f"new {number}" for number in range(60))]
 
 
+def test_a_hundred_events_take_two_writes(stage: Stage) -> None:
+    start = position_of(stage, "long")
+    publish_large(stage, "long", 100, size=280)
+    client = connect(stage)
+    ask_to_resume(client, "long", start)
+    stage.turn()
+    assert len(client.writes) == 2
+    assert len(client.read()) == 101
+
+
 def test_unsubscribing_ends_the_replay(stage: Stage) -> None:
     start = position_of(stage, "long")
     publish_large(stage, "long", 100)
