@@ -244,7 +244,12 @@ class HistoryStore:
             return HistoryState(self._position(last[0].offset - 1), None, len(last))
         shown = None if cached is None else position_of(cached)
         if shown is not None:  # the last event follows, so the position is the one before it
-            return HistoryState(self._position(parse_position(shown).offset - 1), gap)
+            before = parse_position(shown).offset - 1
+            # After a gap it comes from the history, which knows who sent it: it does not go back to its sender.
+            following = 0
+            if channel is not None and gap not in (None, "limited"):
+                following = len(channel.events) - channel.index_after(before)
+            return HistoryState(self._position(before), gap, following)
         return HistoryState(self.head, gap)
 
     def page(self, query: HistoryQuery) -> HistoryPage:

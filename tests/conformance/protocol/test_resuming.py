@@ -155,3 +155,14 @@ def test_member_notices_come_while_the_history_is_read(stage: Stage) -> None:
     assert sorted(message["event"] for message in client.read()) == sorted(
         [SUCCEEDED, "a", "pusher_internal:member_added"]
     )
+
+
+def test_an_own_last_event_does_not_come_back_after_a_gap_either(stage: Stage) -> None:
+    client = connect(stage)
+    subscribe(client, "cache-kept", resume="")
+    publish(stage, "cache-kept", "mine", socket_id=client.socket_id)
+    client.vanish()
+    answer, *missed = subscribe(connect(stage), "cache-kept", resume="other.1", was=[client.socket_id])
+    assert (answer["gap"], missed) == ("generation", [])
+    answer, *missed = subscribe(connect(stage), "cache-kept", resume="other.1")
+    assert (answer["gap"], [message["event"] for message in missed]) == ("generation", ["mine"])
