@@ -61,7 +61,7 @@ class _Reading:
         self._generation: int | None = None
         self._known: dict[str, int | None] = {}
         """Events that were handed on, with the generation in which they were."""
-        self._numbers: dict[tuple[str, int], int] = {}
+        self._numbers: dict[tuple[str, int, bool], int] = {}
         self._found = Verdict()
         self._who = f"{story.client} on {story.channel}"
 
@@ -178,10 +178,11 @@ class _Reading:
         return True
 
     def _follow(self, publication: Publication) -> None:
-        """A publisher's events keep its order, as long as one host takes them and none is sent again."""
+        """A publisher's kept events keep its order, as long as one host takes them and none is sent again; so do those
+        that are not kept, which may overtake kept ones that a client missed."""
         if publication.attempts > 1 or publication.answered is None or publication.host < 0:
             return
-        key = publication.publisher, publication.host
+        key = publication.publisher, publication.host, publication.is_ephemeral
         last = self._numbers.setdefault(key, publication.number)
         if publication.number < last:
             self._find("out_of_order", f"{publication.event} came after number {last}")
