@@ -1,4 +1,4 @@
-"""Where a first subscription begins in the history of its channel, as a program asks for it."""
+"""The place at which a program has a first subscription begin in the history of its channel."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class SharedChannel:
         self.members = Members() if kind_of(name).is_presence else None
         """Members on all hosts, as last heard; None on channels without members."""
         self.history: KeptChannel | None = None
-        """What this host has of the channel's history; None if the channel keeps none."""
+        """Part of the channel's history that this host has; None if the channel keeps none."""
         self.version = 0
         """Version of members and last event, as last heard."""
         self.last: bytes | None = None

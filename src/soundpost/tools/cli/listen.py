@@ -40,7 +40,7 @@ _AUTHORIZATION = "Authorization (default: sign with the app's secret)"
 
 
 class _Beginning(TypedDict):
-    """Where subscriptions begin: arguments of ``Client.subscribe``."""
+    """Beginning of subscriptions: arguments of ``Client.subscribe``."""
 
     after: str | None
     rewind: int | None

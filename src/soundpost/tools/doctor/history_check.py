@@ -26,7 +26,7 @@ _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
 
 class RedisInfo(NamedTuple):
-    """What one server of Redis says of itself, and the place where it is."""
+    """Answer of one server of Redis about itself, and the place where it is."""
 
     where: str
     fields: dict[str, str]
