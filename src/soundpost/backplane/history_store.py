@@ -15,9 +15,9 @@ from soundpost.backplane.app_history import AppHistory
 from soundpost.backplane.channel_history import ChannelHistory, first_of
 from soundpost.backplane.expiry_queue import ExpiryQueue
 from soundpost.core.app_settings import AppSettings, HistorySettings
-from soundpost.core.history import LOST_PLACE, GapReason, HistoryPage, HistoryRequest, HistoryState, KeptEvent
+from soundpost.core.history import GapReason, HistoryPage, HistoryRequest, HistoryState, KeptEvent
 from soundpost.core.peers import HistoryQuery, OutgoingEvent
-from soundpost.wire.positions import Position, parse_position, position_of, with_position
+from soundpost.wire.positions import LOST_PLACE, Position, parse_position, position_of, with_position
 
 log = logging.getLogger("soundpost.server")
 
@@ -82,7 +82,7 @@ class HistoryStore:
         """Give an event its offset, and keep it."""
         app = self._app(app_id)
         offset = self._next_offset()
-        frame = with_position(event.frame, f"{self.generation}.{offset}")
+        frame = with_position(event.frame, self._position(offset))
         kept = KeptEvent(offset, frame, event.except_socket_id)
         channel = app.channel(event.channel)
         if not channel.events:
@@ -237,8 +237,7 @@ class HistoryStore:
             position = parse_position(request.after)
             gap = self._gap_after(app, name, position)
             if gap is None:
-                following = 0 if channel is None else len(channel.events) - channel.index_after(position.offset)
-                return HistoryState(request.after, None, following)
+                return HistoryState(request.after, None, _number_after(channel, position.offset))
         elif request.rewind and channel is not None and channel.events:
             last = channel.events[-request.rewind :]
             return HistoryState(self._position(last[0].offset - 1), None, len(last))
@@ -246,9 +245,7 @@ class HistoryStore:
         if shown is not None:  # the last event follows, so the position is the one before it
             before = parse_position(shown).offset - 1
             # After a gap it comes from the history, which knows who sent it: it does not go back to its sender.
-            following = 0
-            if channel is not None and gap not in (None, "limited"):
-                following = len(channel.events) - channel.index_after(before)
+            following = 0 if gap in (None, "limited") else _number_after(channel, before)
             return HistoryState(self._position(before), gap, following)
         return HistoryState(self.head, gap)
 
@@ -274,3 +271,8 @@ class HistoryStore:
         if query.newest_first or not events:
             return HistoryPage(self.head, events, whole)
         return HistoryPage(self._position(events[-1].offset), events, whole)
+
+
+def _number_after(channel: ChannelHistory | None, offset: int) -> int:
+    """Return the number of kept events after an offset."""
+    return 0 if channel is None else len(channel.events) - channel.index_after(offset)

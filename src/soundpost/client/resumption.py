@@ -6,17 +6,15 @@ from typing import Any, Final, NamedTuple
 
 from soundpost.client.gap import UNKNOWN
 from soundpost.client.incoming import GAP, Frame
-from soundpost.wire.positions import Position
+from soundpost.wire.positions import LOST_PLACE, Position
 
 MAX_IDS: Final = 200
 """Number of event ids that are known of a channel."""
 _MAX_ID_LENGTH: Final = 200
-_LOST: Final = "?"
-"""What a client resumes after that cannot name its place: the server answers with a gap."""
 
 
 class Step(NamedTuple):
-    """What a message of the server means for the place in the history."""
+    """Meaning of a message of the server for the place in the history."""
 
     at: Position | None
     """The place after the message; None where there is no history, or where the place is lost."""
@@ -54,7 +52,7 @@ class Resumption:
         if self.at is not None:
             return {"resume": str(self.at)}
         if self._is_lost:
-            return {"resume": _LOST}
+            return {"resume": LOST_PLACE}
         return {"resume": ""} if self._rewind is None else {"resume": "", "rewind": self._rewind}
 
     def concerns(self, frame: Frame) -> bool:

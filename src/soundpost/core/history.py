@@ -17,8 +17,6 @@ GapReason = Literal["age", "number", "generation", "deleted", "limited", "unknow
 """Cause of a gap: events too old to be kept, too many of them, another generation, a deleted history, too many
 replays for one client, or a place that cannot be known."""
 
-LOST_PLACE: Final = "?"
-"""Position of a client that does not know what it had."""
 _REMEMBERED: Final = 10_000
 """Largest number of channel names whose rule is remembered."""
 

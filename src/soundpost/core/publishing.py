@@ -23,7 +23,7 @@ def publish(
     A cache channel keeps it, and so does the channel's history unless the event is ``ephemeral``.
     """
     outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral)
-    if app.history_rules and not ephemeral and app.history_rules.of(channel) is not None:
+    if _is_kept(app, channel, ephemeral):
         outgoing = replace(outgoing, id=_new_id())
     app.node.peers.publish(app.settings.id, outgoing)
     if app.node.observers:
@@ -40,11 +40,10 @@ def publish_once(
 
     Each event has the arguments of :func:`publish`: channel, event name, data, excluded socket id, ephemeral.
     """
-    rules = app.history_rules
     outgoing = []
     for index, (channel, event, data, except_socket_id, ephemeral) in enumerate(events):
         made = _outgoing(channel, event, data, except_socket_id, ephemeral)
-        if rules and not ephemeral and rules.of(channel) is not None:
+        if _is_kept(app, channel, ephemeral):
             made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated)
         outgoing.append(made)
     if app.node.observers:
@@ -69,6 +68,11 @@ def _tell_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
 def _outgoing(channel: str, event: str, data: str, except_socket_id: str | None, ephemeral: bool) -> OutgoingEvent:
     frame = messages.event(event, channel, data)
     return OutgoingEvent(channel, frame, except_socket_id, channel_names.kind_of(channel).is_cache, ephemeral=ephemeral)
+
+
+def _is_kept(app: App, channel: str, ephemeral: bool) -> bool:
+    """Tell whether the channel's history keeps an event."""
+    return not ephemeral and app.history_rules.of(channel) is not None
 
 
 def _new_id() -> str:

@@ -9,7 +9,7 @@ from typing import Final
 from soundpost.core import error_replies, former_ids, presence_grace, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
-from soundpost.core.history import LOST_PLACE, HistoryRequest
+from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member, id_fault
 from soundpost.core.peers import ChannelSnapshot
 from soundpost.core.pending_subscriptions import PendingSubscription, handle_waiting
@@ -18,7 +18,7 @@ from soundpost.errors import JsonError, SubscriptionError
 from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
 from soundpost.wire.messages import Subscribe
-from soundpost.wire.positions import PositionError, parse_position
+from soundpost.wire.positions import LOST_PLACE, PositionError, parse_position
 
 _MINUTE: Final = 60
 
@@ -212,8 +212,7 @@ def _history_request(connection: Connection, request: Subscribe) -> HistoryReque
             raise SubscriptionError(
                 name, codes.INVALID_MESSAGE, f"resume: {error}", type="InvalidPosition", status=400
             ) from None
-    rules = connection.app.history_rules
-    rule = rules.of(name) if rules else None
+    rule = connection.app.history_rules.of(name)
     if rule is None:
         return None
     if request.rewind > rule.rewind:

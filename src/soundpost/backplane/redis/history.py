@@ -118,7 +118,7 @@ class Histories:
 
     def open(self, entry: AppEntry, channel: SharedChannel) -> None:
         """Begin to follow the history of a channel that has its first subscriber, if it keeps one."""
-        rule = entry.history_rules.of(channel.name) if entry.history_rules else None
+        rule = entry.history_rules.of(channel.name)
         if rule is not None:
             channel.history = KeptChannel(channel.name, rule)
 

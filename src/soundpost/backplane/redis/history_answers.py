@@ -18,9 +18,9 @@ from soundpost.backplane.redis.history_scripts import DELETE, SKIP
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.redis import Redis
-from soundpost.core.history import LOST_PLACE, HistoryPage, HistoryRequest, HistoryState
+from soundpost.core.history import HistoryPage, HistoryRequest, HistoryState
 from soundpost.core.peers import ChannelSnapshot, HistoryDeletion, HistoryQuery
-from soundpost.wire.positions import parse_position
+from soundpost.wire.positions import LOST_PLACE, parse_position
 
 _DELETE: Final = DELETE.digest.encode()
 _SKIP: Final = SKIP.digest.encode()
