@@ -104,8 +104,11 @@ class Returned(NamedTuple):
 
     seconds: float
     """Until every client had everything."""
-    pause: float
-    """Longest CPU time between two calls of a timer in the server, or the parent of workers, in seconds."""
+    connecting: float
+    """Longest CPU time between two calls of a timer in the server, or the parent of workers, in seconds, while all
+    connect."""
+    resuming: float
+    """The same while all resume."""
     cpu: float
     """Seconds of CPU of the server per client; with workers of their parent alone."""
 
@@ -131,13 +134,15 @@ def herd(number: int, channels: int, behind: int, workers: int = 1) -> Returned:
                 if behind:
                     for channel in range(channels):
                         batches.publish(f"herd-{channel}", behind)
+                process.answer_to_signal()  # forget pauses up to now
                 print("connect", file=crowd.stdin, flush=True)
                 expect(crowd.stdout.readline(), "CONNECTED")
-                process.answer_to_signal()  # forget pauses up to now
+                connecting = float(process.answer_to_signal())
                 before = process.cpu()
                 print("resume", file=crowd.stdin, flush=True)
                 seconds = float(expect(crowd.stdout.readline(), "DONE"))
-                return Returned(seconds, float(process.answer_to_signal()), (process.cpu() - before) / number)
+                resuming = float(process.answer_to_signal())
+                return Returned(seconds, connecting, resuming, (process.cpu() - before) / number)
             finally:
                 crowd.kill()
 
@@ -171,19 +176,22 @@ def main() -> None:
             flush=True,
         )
 
-    print("\n| clients that come back at once | events behind | all have everything after | longest pause | CPU each |")
+    print(
+        "\n| clients that come back at once | events behind | all have everything after "
+        "| longest pause while they connect, resume | CPU each |"
+    )
     print("|---|---|---|---|---|")
     for channels in (1, CHANNELS):
         for workers in sorted({1, options.workers}):
             for behind in (0, BEHIND):
                 runs = [herd(options.clients, channels, behind, workers) for _ in range(options.rounds)]
-                seconds, pause, cpu = (med(figures) for figures in zip(*runs, strict=True))
+                seconds, connecting, resuming, cpu = (med(figures) for figures in zip(*runs, strict=True))
                 where = "one channel" if channels == 1 else f"{channels:,} channels"
                 serving = "one process" if workers == 1 else f"{workers} workers"
                 cost = f"{cpu * 1e6:.0f} µs" if workers == 1 else f"{cpu * 1e6:.0f} µs of the parent"
                 print(
                     f"| {options.clients:,} on {where}, {serving} | {behind} | {seconds:.2f} s "
-                    f"| {pause * 1e3:.0f} ms | {cost} |",
+                    f"| {connecting * 1e3:.0f}, {resuming * 1e3:.0f} ms | {cost} |",
                     flush=True,
                 )
 

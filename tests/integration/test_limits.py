@@ -116,7 +116,8 @@ def test_a_client_that_does_not_read_is_not_read_from(ticked: TickedServer) -> N
     with connect_with_small_buffer(ticked) as slow:
         connection = ticked.run(lambda: next(iter(ticked.server.node.by_id["1"].connections.values())))
         frame, written = encode_frame(TEXT, b"x" * 20_000), 0
-        while ticked.run(lambda: connection._transport.is_reading()):  # type: ignore[attr-defined]
+        assert isinstance(connection, WebSocketConnection)
+        while ticked.run(lambda: connection.is_reading):
             ticked.run(lambda: connection.write(frame))
             written += 1
             assert written < 1_000, "20 MB wait, and it is still read from"

@@ -28,6 +28,7 @@ from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.connections.peer import peer_address
 from soundpost.server.connections.proxied_connection import ProxiedConnection
 from soundpost.server.connections.socket_limits import SocketLimits
+from soundpost.server.connections.socket_poller import socket_poller
 from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import WrongProtocol
@@ -66,6 +67,7 @@ class Server(Runtime):
         self.settings: ServerSettings = own
         self.prefix = normal_prefix(own.path)
         self.fair_queue = FairQueue(self.loop.call_soon)
+        self.poller = socket_poller(self.loop)
         self.lingering = Lingering()
         page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None
         self.router = Router(
@@ -123,10 +125,11 @@ class Server(Runtime):
             self._listeners.append(listener)
         self.start_clock()
         # Objects that exist now stay: the collector need not look at them again. Connections are freed by reference
-        # counts; cycles are rare, and so are full collections, which stop the loop.
+        # counts; cycles are rare, and so are full collections, which stop the loop. The young objects of a collection
+        # are few, so that it takes no more than some milliseconds while very many clients connect.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
+        gc.set_threshold(2_000, 4, 10_000)
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Stop listening, send all clients away, answer the requests that are under way, wait for clients to go.
@@ -146,6 +149,8 @@ class Server(Runtime):
             await asyncio.sleep(0.02)
         self.stopped = True
         self.stop_clock()
+        if self.poller is not None:
+            self.poller.close()
 
     def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from soundpost.server.server import Server
 
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
+_BY_TRANSPORT: Final = -1
+_ENDED: Final = -2
+"""Instead of a descriptor: the transport reads the socket, or nobody does any more."""
 _PIECE: Final = 16_384
 """Bytes of blocked output that the transport gets at a time; they count as waiting until the last is sent."""
 
@@ -48,6 +51,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     __slots__ = (
         "_blocked",
         "_forwarded_address",
+        "_polled",
         "_reader",
         "_sends_control_frames",
         "_server",
@@ -75,6 +79,8 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._sends_control_frames = False
         self._blocked: bytearray | None = None
         """Output that waits until the transport takes more, in one buffer; None while no output has to wait."""
+        self._polled = _BY_TRANSPORT
+        """The descriptor that the server's poller reads."""
         self.last_seen = server.wheel.now
         self.pinged_at = -1
         self.slot = -1
@@ -93,6 +99,10 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
     def open(self, handshake: bytes) -> None:
         """Answer the handshake, greet the client, and begin to ping it when it is silent."""
+        if self._server.poller is not None and self._transport is not None and self.fd >= 0:
+            self._transport.pause_reading()
+            self._polled = self.fd
+            self._server.poller.watch(self.fd, self)
         self._server.open_websockets += 1
         self._server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
@@ -117,7 +127,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if waiting > limit:
             self._server.close_slow_client(self)
         elif waiting > limit // 2:
-            transport.pause_reading()  # further answers would only add to the output
+            self._pause_reading()  # further answers would only add to the output
 
     def pause_writing(self) -> None:
         """Keep further output: the transport takes no more."""
@@ -180,6 +190,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     def abort(self) -> None:
         """Drop the socket and all output that waits."""
         if self._transport is not None:
+            self._pause_reading()
             self._transport.abort()
 
     def _leave(self) -> None:
@@ -205,7 +216,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                 return
         if self._state in _NOT_READ:
             if len(data) >= LARGE_READ and self._transport is not None:
-                self._transport.pause_reading()
+                self._pause_reading()
                 if self._server.lingering.may_read_more(self, len(data)):
                     self._wait_for_turn()
             return
@@ -214,8 +225,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         came = self._reader.frames(data)
         if self._unhandled is not None:  # a paused transport may still deliver input it had already
             self._unhandled = chain(self._unhandled, came)
-            if self._transport is not None:
-                self._transport.pause_reading()
+            self._pause_reading()
             return
         self._unhandled = came
         if self._server.fair_queue.has_time():
@@ -225,7 +235,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
     def _wait_for_turn(self) -> None:
         if self._transport is not None:
-            self._transport.pause_reading()
+            self._pause_reading()
             self._server.fair_queue.add(self)
 
     def work(self) -> None:
@@ -258,8 +268,28 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._transport is None or self._unhandled is not None:
             return
         blocked = 0 if self._blocked is None else len(self._blocked)
-        if blocked <= self.app.settings.max_output_buffer // 2:
+        if blocked > self.app.settings.max_output_buffer // 2:
+            return
+        if self._polled == _BY_TRANSPORT:
             self._transport.resume_reading()
+        elif self._polled != _ENDED and not self._transport.is_closing():
+            assert self._server.poller is not None
+            self._server.poller.watch(self._polled, self)
+
+    @property
+    def is_reading(self) -> bool:
+        """True while input is read as it comes."""
+        if self._polled == _BY_TRANSPORT:
+            return self._transport is not None and self._transport.is_reading()
+        return self._server.poller is not None and self._server.poller.watches(self._polled)
+
+    def _pause_reading(self) -> None:
+        """Read no further, until :meth:`_resume_reading`."""
+        if self._polled >= 0:
+            assert self._server.poller is not None
+            self._server.poller.forget(self._polled)
+        elif self._transport is not None:
+            self._transport.pause_reading()
 
     def _handle(self, message: Message) -> None:
         if message.opcode & COMPRESSED:
@@ -308,6 +338,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         if self._transport is None or self._blocked is not None:
             return
         if self._state is _State.FLUSHING:
+            self._pause_reading()
             self._transport.close()
         elif self._state is _State.DISCARDING and self._transport.can_write_eof():
             self._transport.write_eof()
@@ -320,8 +351,18 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._state = _State.FLUSHING
         return True
 
+    def input_ended(self) -> None:
+        """Close the socket that the server's poller has read to its end, as a transport does by itself."""
+        self._pause_reading()
+        self._polled = _ENDED
+        if not self.eof_received() and self._transport is not None:
+            self._transport.close()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the socket. Its descriptor is valid until this returns, and must not be used afterwards."""
+        if self._polled >= 0:
+            self._pause_reading()
+            self._polled = _ENDED
         self._transport = self._blocked = self._unhandled = None
         self._server.wheel.remove(self)
         if self._state is not _OPEN:

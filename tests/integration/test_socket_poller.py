@@ -1,0 +1,166 @@
+"""How the sockets of WebSockets are read: by the server's poller, or by their transports where there is no epoll."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from soundpost.core.connection import Connection
+from soundpost.core.observer import Observer
+from soundpost.server.connections import websocket_connection
+from soundpost.server.connections.socket_poller import AT_ONCE
+from soundpost.server.connections.websocket_connection import WebSocketConnection
+from soundpost.wire.frames import TEXT
+from support.harness import RawSocket, client_frame
+from support.ticked_server import TickedServer, ticked_server
+
+PING = client_frame(TEXT, b'{"event":"pusher:ping","data":{}}')
+HAS_EPOLL = sys.platform == "linux"
+
+
+class Calls(Observer):
+    """Call a function with each connection whose message is acted on."""
+
+    def __init__(self, function: Callable[[Connection], None]) -> None:
+        self._function = function
+
+    def message_received(self, connection: Connection, payload: bytes) -> None:
+        self._function(connection)
+
+
+@pytest.fixture(params=["poller", "transport"] if HAS_EPOLL else ["transport"])
+def ticked(request: pytest.FixtureRequest) -> Iterator[TickedServer]:
+    with ticked_server() as ticked:
+        if request.param == "transport" and ticked.server.poller is not None:
+            ticked.server.poller.close()
+            ticked.server.poller = None
+        yield ticked
+
+
+def connection_of(ticked: TickedServer, client: RawSocket) -> WebSocketConnection:
+    """Return the server's end of a client."""
+    found = ticked.run(lambda: ticked.server.node.by_id["1"].connections[client.socket_id])
+    assert isinstance(found, WebSocketConnection)
+    return found
+
+
+def is_served(client: RawSocket) -> bool:
+    """Tell whether a client's ping is answered."""
+    client.send(PING)
+    return bool(client.read_event()["event"] == "pusher:pong")
+
+
+def send_at_once(ticked: TickedServer, clients: list[RawSocket], after_a_turn: Callable[[], None]) -> None:
+    """Let the server find a ping of each client at the same moment, and call a function a loop turn later."""
+    is_held, everything_is_sent = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        is_held.set()
+        everything_is_sent.wait()
+        ticked.server.loop.call_soon(lambda: ticked.server.loop.call_soon(after_a_turn))
+
+    held = threading.Thread(target=ticked.run, args=[hold])
+    held.start()
+    is_held.wait()
+    for client in clients:
+        client.send(PING)
+    everything_is_sent.set()
+    held.join()
+
+
+@pytest.mark.skipif(not HAS_EPOLL, reason="transports read all that there is")
+def test_a_loop_turn_reads_a_bounded_number_of_sockets() -> None:
+    with ticked_server() as ticked, ExitStack() as stack:
+        clients = [stack.enter_context(ticked.connect()) for _ in range(3 * AT_ONCE)]
+        acted_on: list[str] = []
+        after_a_turn: list[int] = []
+        ticked.server.node.observers = (Calls(lambda connection: acted_on.append(connection.socket_id)),)
+        ticked.server.fair_queue._clock = lambda: 0.0  # there is always time
+        send_at_once(ticked, clients, lambda: after_a_turn.append(len(acted_on)))
+        for client in clients:
+            assert client.read_event()["event"] == "pusher:pong"
+        assert after_a_turn[0] <= 2 * AT_ONCE
+        assert sorted(acted_on) == sorted(client.socket_id for client in clients)
+
+
+def test_a_client_that_resets_the_connection_is_forgotten(ticked: TickedServer) -> None:
+    with ticked.connect() as bystander:
+        gone = ticked.connect()
+        gone.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gone.socket.close()
+        ticked.until(lambda: ticked.server.open_websockets == 1)
+        assert is_served(bystander)
+
+
+def test_a_client_that_ends_its_side_is_closed(ticked: TickedServer) -> None:
+    with ticked.connect() as client, ticked.connect() as bystander:
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.read_rest() == b""
+        ticked.until(lambda: ticked.server.open_websockets == 1)
+        assert is_served(bystander)
+
+
+def test_what_a_client_sent_before_it_ended_its_side_is_answered(ticked: TickedServer) -> None:
+    with ticked.connect() as client:
+        client.send(PING * 20)
+        client.socket.shutdown(socket.SHUT_WR)
+        assert client.read_rest().count(b"pusher:pong") == 20
+
+
+def test_who_is_dropped_while_its_input_is_read_harms_nobody(
+    ticked: TickedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The input of two clients is found at once; what the first one sent has the server drop the second."""
+    with ticked.connect() as one, ticked.connect() as other, ticked.connect() as bystander:
+        both = {client.socket_id: connection_of(ticked, client) for client in (one, other)}
+        acted_on: list[str] = []
+
+        def drop_the_other(connection: Connection) -> None:
+            acted_on.append(connection.socket_id)
+            for socket_id, found in both.items():
+                if connection.socket_id in both and socket_id != connection.socket_id:
+                    found.abort()
+
+        ticked.server.node.observers = (Calls(drop_the_other),)
+        send_at_once(ticked, [one, other], lambda: None)
+        ticked.until(lambda: ticked.server.open_websockets == 2)
+        assert is_served(bystander)
+        assert len(acted_on) == 2
+        assert not caplog.records
+
+
+def test_a_connection_is_dropped_if_its_input_cannot_be_handled(
+    ticked: TickedServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a fault of the server that no part of it has foreseen."""
+    with ticked.connect() as client, ticked.connect() as bystander:
+
+        def fail(data: bytes, most: int) -> bytes | None:
+            raise RuntimeError("a fault of the server")
+
+        with caplog.at_level(logging.ERROR), monkeypatch.context() as patched:
+            patched.setattr(websocket_connection, "read_single", fail)
+            client.send(PING)
+            ticked.until(lambda: ticked.server.open_websockets == 1)
+        assert "a fault of the server" in caplog.text
+        assert is_served(bystander)
+
+
+def test_reading_goes_on_after_a_pause(ticked: TickedServer) -> None:
+    with ticked.connect() as client:
+        connection = connection_of(ticked, client)
+        ticked.run(connection._pause_reading)
+        assert not ticked.run(lambda: connection.is_reading)
+        client.send(PING)
+        ticked.run(lambda: None)
+        assert not client.has_input()
+        ticked.run(connection._resume_reading)
+        assert ticked.run(lambda: connection.is_reading)
+        assert client.read_event()["event"] == "pusher:pong"
