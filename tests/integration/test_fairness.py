@@ -119,6 +119,34 @@ def test_messages_of_very_many_clients_do_not_stop_the_loop() -> None:
         assert sorted(acted_on.order) == sorted(client.socket_id for client in clients)
 
 
+def test_upgrades_of_very_many_clients_do_not_stop_the_loop() -> None:
+    """Each of them has a connection, and asks for its WebSocket at the same moment."""
+    with ticked_server() as ticked, ExitStack() as stack:
+        clients = [stack.enter_context(RawSocket(ticked.port)) for _ in range(40)]
+        ticked.until(lambda: ticked.server.open_sockets == len(clients))
+        seconds = itertools.count()
+        ticked.server.fair_queue._clock = lambda: next(seconds) * 0.0009  # two looks at the clock end a turn
+        is_held, everything_is_sent, open_after_a_turn = threading.Event(), threading.Event(), []
+
+        def hold() -> None:
+            is_held.set()
+            everything_is_sent.wait()
+            ticked.server.loop.call_soon(lambda: open_after_a_turn.append(ticked.server.open_websockets))
+
+        held = threading.Thread(target=ticked.run, args=[hold])
+        held.start()
+        is_held.wait()
+        for client in clients:
+            client.send(upgrade_request())
+        everything_is_sent.set()
+        held.join()
+
+        for client in clients:
+            assert client.read_head().startswith(b"HTTP/1.1 101 ")
+            assert client.read_event()["event"] == "pusher:connection_established"
+        assert open_after_a_turn[0] < 5
+
+
 def test_what_comes_while_a_message_waits_for_its_turn_is_answered_after_it() -> None:
     with ticked_server() as ticked, ticked.connect() as client:
         ticked.server.fair_queue._clock = iter(range(100_000)).__next__  # nothing is done at once

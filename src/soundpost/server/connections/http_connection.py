@@ -144,6 +144,10 @@ class HttpConnection(asyncio.Protocol):
                     self._wait_for_turn()
             return
         if len(data) <= _SMALL_READ and not self._unread and _is_little(data):
+            if not self._has_asked and not self._server.fair_queue.has_time():
+                self._unread += data
+                self._queue()  # very many clients connect at once; reading goes on, as most send no more for now
+                return
             self._feed(data)
             if self._responses:
                 self._server.node.after_sending(self._send_responses)
@@ -185,6 +189,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _wait_for_turn(self) -> None:
         self.transport.pause_reading()
+        self._queue()
+
+    def _queue(self) -> None:
         if not self._is_queued:
             self._is_queued = True
             self._server.fair_queue.add(self)
