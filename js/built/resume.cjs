@@ -21,7 +21,7 @@ function attach(pusher) {
   const channels = new Map(); // by name: what is known of a channel
   const sockets = []; // socket ids of this page, the current one last
   const handlers = {};
-  const rewinds = {};
+  const rewinds = Object.create(null); // a channel may be called `__proto__`
 
   // The channel of the signed-in user is not among the page's channels, and pusher-js makes another after each sign-in.
   const ofUser = () => pusher.user && pusher.user.serverToUserChannel;
@@ -176,10 +176,11 @@ function attach(pusher) {
     if (options.persist) persist();
     const given = Object.assign({}, options.persist && stored, options.positions);
     for (const name in given) {
+      if (!given[name]) continue; // the channel keeps no history
       const known = channels.get(name);
       const at = parse(given[name]);
-      if (!at) continue;
-      if (!known || !known.channel || isOver(name, known)) channels.set(name, { at, ids: new Set() });
+      if (!at) console.error('soundpost-resume: no position:', name, given[name]); // a lost place, then
+      if (!known || !known.channel || isOver(name, known)) channels.set(name, { at, late: !at, ids: new Set() });
       else if (known.late && !known.at) {
         known.at = at; // too late to begin there, unless the subscription still waits for its authorization
         if (known.channel.subscribed) tell('onGap', name, 'unknown');
@@ -196,10 +197,11 @@ function attach(pusher) {
   return { api: { positions }, add };
 }
 
-// A position is `generation.offset`, and positions of two generations cannot be compared.
-function parse(text) {
-  const dot = typeof text === 'string' ? text.lastIndexOf('.') : -1;
-  return dot < 0 ? undefined : { text, generation: text.slice(0, dot), offset: +text.slice(dot + 1) };
+// A position is `generation.offset`, and positions of two generations cannot be compared. The server refuses others.
+function parse(value) {
+  const [text, generation, digits] = /^([a-z\d]{1,16})\.(0|[1-9]\d{0,15})$/i.exec(value) || [];
+  const offset = +digits;
+  return Number.isSafeInteger(offset) ? { text, generation, offset } : undefined;
 }
 
 function isOtherGeneration(at, position) {

@@ -117,14 +117,32 @@ def test_a_subscription_begins_at_the_position_of_the_page(server: ScriptedServe
     assert page.run("positions") == {"news": at(9)}
 
 
-def test_a_position_is_split_at_its_last_dot(server: ScriptedServer, client: Client) -> None:
-    page = client(resume={"positions": {"news": "a.b.7"}})
+def test_a_page_with_a_broken_position_is_told_of_a_gap(server: ScriptedServer, client: Client) -> None:
+    broken = ["7", "g7Qx", "g7Qx.", ".7", "g7Qx.x", "g7Qx.-7", "g7Qx.07", "g7Qx.7.5", "g7Qx.1e400", "a.b.7", "ß.7"]
+    broken += [" g7Qx.7", "g7Qx.7\n", f"{'g' * 17}.7", f"g7Qx.{2**53}"]
+    positions = dict(zip(map(str, range(99)), [*broken, 7, True, {"news": at(7)}], strict=False))
+    page = client(resume={"positions": positions | {"whole": f"{'g' * 16}.{2**53 - 1}", "none": None, "empty": ""}})
     connection = server.accept()
-    page.run("subscribe", "news")
-    assert connection.received() == subscribe(resume="a.b.7")
-    connection.send(succeeded(resumed=1, position="a.b.7"), event(7, position="a.b.7"), event(8, position="a.b.8"))
-    assert numbers(page, 1) == [8]
-    assert not page.has("gap")
+    for channel in positions:
+        page.run("subscribe", channel)
+        assert connection.received() == subscribe(channel, resume="?")
+        assert page.expect("error")["text"].startswith(f"soundpost-resume: no position: {channel} ")
+    connection.send(succeeded("7", gap="unknown", position=at(7)), event(8, "7"))
+    assert page.expect("gap") == {"report": "gap", "channel": "7", "reason": "unknown"}
+    assert numbers(page, 1, "7") == [8]
+    for channel, resume in {"whole": f"{'g' * 16}.{2**53 - 1}", "none": "", "empty": ""}.items():
+        page.run("subscribe", channel)
+        assert connection.received() == subscribe(channel, resume=resume)
+    assert not page.has("error")
+
+
+def test_a_channel_may_be_called_as_what_every_object_has(server: ScriptedServer, client: Client) -> None:
+    page = client(resume={"rewind": {"toString": 5}})
+    connection = server.accept()
+    for channel, more in {"__proto__": {}, "constructor": {}, "toString": {"rewind": 5}}.items():
+        page.run("send", "pusher:subscribe", {"channel": channel})  # pusher-js itself cannot have such a channel
+        sent = {"event": "pusher:subscribe", "data": {"channel": channel, "resume": "", **more}}
+        assert json.loads(connection.received()) == sent
 
 
 def test_a_rewind_is_asked_for_only_without_a_position(server: ScriptedServer, client: Client) -> None:
@@ -200,7 +218,12 @@ def test_a_page_that_disconnects_and_connects_resumes(server: ScriptedServer, cl
     first_subscription(server, page)
     page.run("disconnect")
     page.run("connect")
-    assert server.accept().received() == subscribe(resume=at(10), was=["1.1"])
+    connection = server.accept()
+    assert connection.received() == subscribe(resume=at(10), was=["1.1"])
+    connection.send(succeeded(resumed=0, position=at(10)))
+    page.expect("resumed")
+    page.run("reconnect")
+    assert server.accept().received() == subscribe(resume=at(10), was=["1.1", "1.2"])
 
 
 def test_a_second_answer_does_not_take_the_client_back(server: ScriptedServer, client: Client) -> None:

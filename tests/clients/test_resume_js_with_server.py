@@ -211,6 +211,21 @@ def test_the_events_of_a_signed_in_user_are_not_missed(server: RunningServer, re
     assert page.expect("user", event="told")["data"] == {"n": 4}
 
 
+def test_two_hundred_channels_resume(server: RunningServer, relay: Relay, client: Client) -> None:
+    many = tuple(f"many-{number}" for number in range(200))
+    page = client()
+    page.run("subscribeAll", many)
+    subscribed(page, *many)
+    sdk = PythonSdk(server.port, DEFAULT_APP.id, DEFAULT_APP.key, DEFAULT_APP.secret)
+    relay.cut()
+    for start in (0, 100):  # as many as one request may name
+        sdk.trigger(list(many[start : start + 100]), "told", {"n": start})
+    relay.mend()
+    assert [told(page, channel) for channel in many] == [0] * 100 + [100] * 100
+    assert len(page.run("positions")) == 200
+    assert not page.has("gap")
+
+
 def test_a_rewind_gives_the_last_events(server: RunningServer, client: Client) -> None:
     events = Told(server.port, ("rewound",))
     events.more(5)

@@ -135,6 +135,12 @@ def test_the_package_is_a_commonjs_module(project: Path) -> None:
     assert printed_by(project, "a.cjs", "const { resume } = require('soundpost-resume');" + CHECK) == PRINTED
 
 
+def test_two_copies_of_the_module_are_one(project: Path) -> None:
+    load = "import { resume } from 'soundpost-resume'; import copy from 'soundpost-resume/built/resume.cjs';"
+    again = CHECK.replace("pusher.send_event('", "copy.resume(pusher); pusher.send_event('")
+    assert printed_by(project, "a.mjs", load + again) == PRINTED
+
+
 @pytest.mark.parametrize("file", ["soundpost-resume.js", "soundpost-resume.min.js"])
 def test_the_package_is_a_script(project: Path, file: str) -> None:
     script = (project / "node_modules" / "soundpost-resume" / "built" / file).read_text()

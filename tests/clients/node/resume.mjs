@@ -46,7 +46,9 @@ function subscribe(name) {
 await serve({
   attach,
   attachTo: (target) => resume(target),
+  send: (name, data) => pusher.send_event(name, data),
   subscribe,
+  subscribeAll: (names) => names.forEach(subscribe),
   unsubscribe: (name) => pusher.unsubscribe(name),
   // In one turn, as a page's components do.
   resubscribe(name) {
@@ -68,4 +70,9 @@ await serve({
   signin: () => pusher.signin(),
   disconnect: () => pusher.disconnect(),
   connect: () => pusher.connect(),
+  // In one turn.
+  reconnect() {
+    pusher.disconnect();
+    pusher.connect();
+  },
 });
