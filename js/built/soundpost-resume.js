@@ -4,7 +4,7 @@
 // Resumption for pusher-js and laravel-echo: a client that comes back gets what it missed, or is told of a gap.
 
 const ATTACHED = '__soundpostResume';
-const OLDEST = [8, 4]; // pusher-js before 8.4 gives up after two unclean closes within 20 s
+const OLDEST = [8, 4]; // pusher-js before 8.4 gives up at the second connection that breaks within 4 minutes
 const IDS = 200; // remembered for each channel
 const SOCKETS = 4; // earlier socket ids that a subscription names
 
@@ -226,7 +226,7 @@ function warnOfOldVersion(pusher) {
   const [major, minor] = `${version}`.split('.').map(Number);
   if (major < OLDEST[0] || (major === OLDEST[0] && minor < OLDEST[1])) {
     console.error(
-      `soundpost-resume: pusher-js ${version} stops for ever after two broken connections within 20 seconds. ` +
+      `soundpost-resume: pusher-js ${version} gives up when a second connection breaks within 4 minutes. ` +
         `Install pusher-js ${OLDEST.join('.')} or newer.`,
     );
   }

@@ -531,7 +531,7 @@ def test_only_messages_of_the_server_can_be_positions(server: ScriptedServer, cl
 
 def test_an_old_pusher_js_is_named(server: ScriptedServer, client: Client) -> None:
     assert client(package="pusher-js-8.0").expect("error")["text"] == (
-        "soundpost-resume: pusher-js 8.0.0 stops for ever after two broken connections within 20 seconds. "
+        "soundpost-resume: pusher-js 8.0.0 gives up when a second connection breaks within 4 minutes. "
         "Install pusher-js 8.4 or newer."
     )
     page = client(package="pusher-js-8.4")
