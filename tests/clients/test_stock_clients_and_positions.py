@@ -10,23 +10,33 @@ import msgspec
 import pysher
 import pytest
 
-from clients.conftest import PusherJsFactory
 from soundpost.core.app_settings import HistorySettings
 from support.browser import Browser
-from support.harness import DEFAULT_APP, running_server
+from support.clients_js import PusherJs, pusher_options
+from support.harness import DEFAULT_APP, running_server, until
 from support.node_process import SCRIPTS, NodeProcess, Report
 from support.publishers import PythonSdk
+from support.relay import running_relay
 from support.scripted_session import SHARED_SECRET, ScriptedServer, scripted
+from support.web_app import WebApp
 
 CHANNELS: Final = ["news", "private-orders", "presence-room", "private-encrypted-diary"]
 VERSIONS: Final = {"8.6": "pusher-js", "8.4": "pusher-js-8.4", "8.0": "pusher-js-8.0", "7.6": "pusher-js-7.6"}
 PAGES: Final = ["web/pusher.min.js", "web/pusher-with-encryption.min.js"]
 WORKERS: Final = ["worker/pusher.worker.min.js", "worker/pusher-with-encryption.worker.min.js"]
-BUILDS: Final = [(version, build) for version in VERSIONS for build in PAGES] + [
-    (version, build)
-    for version in ("8.6", "8.4")  # those of older versions ask for the window, which no worker has
-    for build in WORKERS
+REACT_NATIVE: Final = "react-native/pusher.js"
+BUILDS: Final = [
+    *((version, build) for version in VERSIONS for build in PAGES),
+    # Those of older versions ask for the window, which no worker has.
+    *((version, build) for version in ("8.6", "8.4") for build in WORKERS),
+    ("8.6", REACT_NATIVE),
 ]
+# pusher-js asks a phone for the globals of a browser, and for one module: the state of the network.
+AS_REACT_NATIVE: Final = (
+    b"var Pusher = (() => { const module = { exports: {} }; let { exports } = module;"
+    b"const require = () => ({ addEventListener() {}, fetch: async () => ({ isConnected: true }) });\n%s\n"
+    b"return module.exports.Pusher ?? module.exports; })();"
+)
 WITHOUT_ENCRYPTION: Final = CHANNELS[:3]
 ECHOS: Final = {"2": "laravel-echo", "1": "laravel-echo-1"}
 PAGE: Final = """
@@ -91,8 +101,9 @@ def test_laravel_echo_hands_on_the_same(version: str) -> None:
 def seen_in_browser(browser: Browser, version: str, build: str, channels: list[str], *, fields: bool) -> list[Report]:
     """Return all that a build for browsers hands on in a page, or in a worker, until the last event."""
     package = SCRIPTS.parent / "node_modules" / VERSIONS[version] / "dist" / build
+    code = package.read_bytes()
     pages = {
-        "/pusher.js": ("text/javascript", package.read_bytes()),
+        "/pusher.js": ("text/javascript", AS_REACT_NATIVE % code if build == REACT_NATIVE else code),
         "/stock.js": ("text/javascript", (SCRIPTS.parent / "page" / "stock.js").read_bytes()),
         "/worker.js": ("text/javascript", WORKER),
     }
@@ -109,7 +120,7 @@ def seen_in_browser(browser: Browser, version: str, build: str, channels: list[s
 
 @pytest.mark.parametrize(("version", "build"), BUILDS)
 def test_builds_for_browsers_hand_on_the_same(browser: Browser, version: str, build: str) -> None:
-    channels = CHANNELS if "encryption" in build else WITHOUT_ENCRYPTION
+    channels = CHANNELS if "encryption" in build or build == REACT_NATIVE else WITHOUT_ENCRYPTION
     expected, seen = (seen_in_browser(browser, version, build, channels, fields=fields) for fields in (False, True))
     check_the_same(seen, expected, channels)
 
@@ -156,22 +167,45 @@ def test_pysher_hands_on_the_same() -> None:
     assert seen == expected
 
 
-@pytest.mark.parametrize("history", [(), (HistorySettings(channels=("*",)),)], ids=["history off", "history on"])
-def test_pusher_js_hears_the_same_of_a_server_with_history(
-    pusher_js: PusherJsFactory, history: tuple[HistorySettings, ...]
-) -> None:
-    with running_server(apps=[msgspec.structs.replace(DEFAULT_APP, history=history)]) as server:
-        client = pusher_js(server=server).connected()
-        client.subscribe(*CHANNELS)
+def seen_of_a_server(history: tuple[HistorySettings, ...], web_app: WebApp) -> list[Report]:
+    """Return all that pusher-js hands on over a cut, and after its histories were deleted."""
+    channels = [*CHANNELS, "cache-news"]
+    with (
+        running_server(apps=[msgspec.structs.replace(DEFAULT_APP, history=history)]) as server,
+        running_relay(server.port) as relay,
+        PusherJs(DEFAULT_APP.key, pusher_options(relay.port, web_app.url, "ann")) as client,
+    ):
         sdk = PythonSdk(server.port, DEFAULT_APP.id, DEFAULT_APP.key, DEFAULT_APP.secret)
-        for number in range(3):
-            for channel in CHANNELS:
+
+        def tell(number: int) -> None:
+            for channel in channels:
                 sdk.trigger(channel, "placed", {"n": number})
+
+        client.connected().subscribe(*channels)
+        tell(1)
+        until(lambda: all(client.has("event", channel=name, data={"n": 1}) for name in channels), "the first event")
+        relay.cut()
+        tell(2)
+        relay.mend()
+        again = "pusher:subscription_succeeded"
+        until(lambda: all(client.has("event", channel=name, event=again) for name in channels), "subscribed again")
+        if history:
+            for channel in channels:
+                assert server.request("DELETE", f"/channels/{channel}/history").status == 200
+        tell(3)
         sdk.trigger("news", "over", {})
         client.expect("message", event="over")
-        heard = [report for report in client.reports() if report["report"] == "event"]
-    assert heard == [
-        {"report": "event", "channel": channel, "event": "placed", "data": {"n": number}}
-        for number in range(3)
-        for channel in CHANNELS
-    ] + [{"report": "event", "channel": "news", "event": "over", "data": {}}]
+        return client.reports()
+
+
+def test_pusher_js_hears_the_same_of_a_server_with_history(web_app: WebApp) -> None:
+    expected, seen = (seen_of_a_server(each, web_app) for each in ((), (HistorySettings(channels=("*",)),)))
+    for channel in [*CHANNELS, "cache-news"]:
+        handed_on = [
+            [report for report in reports if report["report"] == "event" and report["channel"] == channel]
+            for reports in (expected, seen)
+        ]
+        assert handed_on[0] == handed_on[1]
+        missed = [2] if channel == "cache-news" else []  # as every subscriber of a cache channel gets it
+        assert [report["data"]["n"] for report in handed_on[1] if report["event"] == "placed"] == [1, *missed, 3]
+    assert [report for report in seen if report.get("event") == "soundpost:gap"] == []
