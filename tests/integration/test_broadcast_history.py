@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import msgspec
@@ -152,6 +153,25 @@ def test_data_of_encrypted_channels_is_opened_where_the_key_fits(
     for key in ("", base64.b64encode(b"z" * 32).decode()):
         (sealed,) = for_server(server.port, encryption_master_key=key).history(channel).events
         assert set(sealed.data) == {"nonce", "ciphertext"}
+
+
+@pytest.mark.parametrize("in_batch", [False, True])
+def test_the_first_event_under_a_new_master_key_deletes_what_the_old_key_encrypted(
+    server: RunningServer, broadcaster: Broadcaster, in_batch: bool
+) -> None:
+    notes, others = EncryptedPrivateChannel("notes"), EncryptedPrivateChannel("others")
+    for channel in (notes, others):
+        broadcaster.publish(channel, "Noted", {"text": "old"})
+    (old,) = broadcaster.history(notes).events
+    rotated = for_server(server.port, encryption_master_key=base64.b64encode(b"z" * 32).decode())
+    with rotated.batch() if in_batch else nullcontext():
+        rotated.publish(notes, "Noted", {"text": "new"})
+        rotated.publish(notes, "Noted", {"text": "newer"})
+    assert [event.data for event in rotated.history(notes).events] == [{"text": "new"}, {"text": "newer"}]
+    assert rotated.history(notes, after=old.position).gap is None
+    assert rotated.history(notes, after=f"{old.position.partition('.')[0]}.1").gap == "deleted"
+    assert names(rotated.history(others)) == ["Noted"]  # until its first event
+    rotated.close()
 
 
 def test_a_channel_without_history_has_none_to_read(call: Call) -> None:

@@ -125,10 +125,15 @@ class TestRequests:
         (single,) = requests_for(messages[:1], self.settings)
         assert single.headers == {"Idempotency-Key": messages[0].id}
 
-    def test_only_a_soundpost_server_is_told_that_an_event_is_not_kept(self) -> None:
-        messages = [Message(("a",), "n", "{}", ephemeral=True)]
+    @pytest.mark.parametrize(
+        ("options", "field"), [({"ephemeral": True}, b'"ephemeral":true'), ({"key_id": "k7"}, b'"key_id":"k7"')]
+    )
+    def test_only_a_soundpost_server_is_told_what_concerns_histories(
+        self, options: dict[str, Any], field: bytes
+    ) -> None:
+        messages = [Message(("a",), "n", "{}", **options)]
         (request,) = requests_for(messages, self.settings)
-        assert request.body == b'{"name":"n","data":"{}","ephemeral":true,"channels":["a"]}'
+        assert request.body == b'{"name":"n","data":"{}",%b,"channels":["a"]}' % field
         for driver in ("reverb", "pusher"):
             other = ConnectionSettings(driver=driver, app_id="1", key="k", secret="s")
             (request,) = requests_for(messages, other)

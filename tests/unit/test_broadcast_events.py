@@ -278,6 +278,11 @@ class TestMessage:
         assert ephemeral.to_json() == '{"c":["a"],"n":"n","d":"{}","v":"","i":"id-1","e":true}'
         assert Message.from_json(ephemeral.to_json()) == ephemeral
 
+    def test_an_encrypted_message_keeps_the_id_of_its_key(self) -> None:
+        encrypted = Message(("private-encrypted-a",), "n", "{}", id="id-1", key_id="k7")
+        assert encrypted.to_json() == '{"c":["private-encrypted-a"],"n":"n","d":"{}","v":"","i":"id-1","k":"k7"}'
+        assert Message.from_json(encrypted.to_json()) == encrypted
+
     @pytest.mark.parametrize(
         "wrong", ["", "[]", "{}", "7", '{"c":["a"],"n":"x","d":"{}"}', '{"c":7,"n":"","d":"","i":""}']
     )

@@ -38,13 +38,15 @@ class Histories:
         for settings in self.apps.values():
             self.store.configure(settings)
 
-    def add(self, channel: str = "news", *names: str, app_id: str = "1", data: str = "{}") -> list[str]:
+    def add(
+        self, channel: str = "news", *names: str, app_id: str = "1", data: str = "{}", key_id: str | None = None
+    ) -> list[str]:
         """Add events; return their positions."""
         positions = []
         rule = self.apps[app_id].history[0]
         for name in names or ("e",):
             frame = messages.event(name, channel, data)
-            kept = self.store.add(app_id, rule, OutgoingEvent(channel, frame, None, False, "id"))
+            kept = self.store.add(app_id, rule, OutgoingEvent(channel, frame, None, False, "id", key_id=key_id))
             positions.append(f"g.{kept.offset}")
         return positions
 
@@ -260,6 +262,15 @@ class TestHandover:
         for settings in other.apps.values():
             other.store.configure(settings)
         return other
+
+    def test_a_new_key_is_noticed_by_the_next_process(self) -> None:
+        histories = Histories()
+        histories.add("news", "a", key_id="old")
+        other = self.handed_over(histories)
+        other.add("news", "b", key_id="old")
+        assert other.names() == ["a", "b"]
+        other.add("news", "c", key_id="new")
+        assert other.names() == ["c"]
 
     def test_everything_goes_on(self) -> None:
         histories = Histories()

@@ -162,6 +162,7 @@ class EmbeddedDriver:
                     list(message.channels),
                     message.excluded,
                     ephemeral=message.ephemeral,
+                    key_id=message.key_id,
                 )
             except ApiError as error:
                 raise BroadcastError(f"event {message}: {error.message}", error.status) from None

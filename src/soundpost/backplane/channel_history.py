@@ -16,7 +16,7 @@ CHANNEL_SIZE: Final = 700
 class ChannelHistory:
     """Kept events of a channel. Offsets are those of the whole history that the channel belongs to."""
 
-    __slots__ = ("age", "due", "events", "floor", "name", "reason", "size")
+    __slots__ = ("age", "due", "events", "floor", "key_id", "name", "reason", "size")
 
     def __init__(self, name: str, floor: int, reason: GapReason = "age") -> None:
         self.name = name
@@ -30,6 +30,8 @@ class ChannelHistory:
         self.age = 0
         """Microseconds that an event is kept."""
         self.due = 0
+        self.key_id: str | None = None
+        """Id of the key that encrypted the events; None if no publisher named one."""
 
     @property
     def expires(self) -> int:

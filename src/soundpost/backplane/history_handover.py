@@ -17,6 +17,7 @@ class _Channel(Struct, array_like=True):
     reason: GapReason
     age: int
     events: list[KeptEvent]
+    key_id: str | None = None
 
 
 class _App(Struct, array_like=True):
@@ -45,7 +46,7 @@ def decode(data: bytes) -> tuple[str, int, dict[str, AppHistory]]:
 
 def _app(app: AppHistory) -> _App:
     channels = {
-        name: _Channel(channel.floor, channel.reason, channel.age, channel.events[:])
+        name: _Channel(channel.floor, channel.reason, channel.age, channel.events[:], channel.key_id)
         for name, channel in app.channels.items()
     }
     return _App(app.floor, app.settings, [(settings, top) for settings, _, top in app.earlier], channels)
@@ -59,6 +60,7 @@ def _read_app(state: _App) -> AppHistory:
     for name, old in state.channels.items():
         channel = app.channel(name)
         channel.floor, channel.reason, channel.age = old.floor, old.reason, old.age
+        channel.key_id = old.key_id
         app.size += sum([channel.append(event) for event in old.events])
         if channel.events:
             app.expiry.note(channel)

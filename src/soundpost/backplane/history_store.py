@@ -85,6 +85,10 @@ class HistoryStore:
         frame = with_position(event.frame, self._position(offset))
         kept = KeptEvent(offset, frame, event.except_socket_id)
         channel = app.channel(event.channel)
+        if event.key_id is not None and event.key_id != channel.key_id:
+            if channel.key_id is not None:
+                self._drop(app, channel, len(channel.events), "deleted")
+            channel.key_id = event.key_id
         if not channel.events:
             app.empty.pop(event.channel, None)
         size = channel.append(kept)

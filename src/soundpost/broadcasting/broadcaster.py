@@ -21,6 +21,7 @@ from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
 from soundpost.errors import BroadcastError, ConfigurationError
 from soundpost.wire.channel_names import kind_of
+from soundpost.wire.encryption import key_id
 
 log = logging.getLogger("soundpost.broadcast")
 
@@ -331,7 +332,8 @@ class Broadcaster(HistoryAccess):
         settings = self.settings.connection(message.connection or None)
         if not settings.is_server:
             return message
-        return replace(message, data=encrypt(channel, message.data, settings.master_key(channel)))
+        key = settings.master_key(channel)
+        return replace(message, data=encrypt(channel, message.data, key), key_id=key_id(key))
 
 
 def _check_one_event(function: str, event: Any, misplaced: tuple[object, ...]) -> None:

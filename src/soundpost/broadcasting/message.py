@@ -23,7 +23,7 @@ class Message:
     ``data`` is the text as clients get it, usually JSON. ``excluded`` is the socket id that is left out. ``connection``
     names the configured connection to send through. ``id`` is the same at every attempt, so that a Soundpost server
     delivers the event once. ``ephemeral`` events are not kept in a channel's history. A ``repeated`` message may have
-    been sent before.
+    been sent before. ``key_id`` names the key that encrypted the data, for a channel's history.
     """
 
     channels: tuple[str, ...]
@@ -34,6 +34,7 @@ class Message:
     id: str = field(default_factory=_new_id)
     ephemeral: bool = False
     repeated: bool = field(default=False, compare=False)
+    key_id: str | None = None
 
     def __post_init__(self) -> None:
         # A socket id may come from a header, a queue or the application; a text that is none is left out.
@@ -54,6 +55,7 @@ class Message:
             "v": self.connection,
             "i": self.id,
             "e": self.ephemeral or None,
+            "k": self.key_id,
         }
         return {key: value for key, value in whole.items() if value is not None}
 
@@ -71,7 +73,8 @@ class Message:
         """Return the message in the values of :meth:`to_dict`. Raises PayloadError."""
         try:
             excluded, connection, ephemeral = value.get("s"), value.get("v", ""), value.get("e") is True
-            return cls(tuple(value["c"]), value["n"], value["d"], excluded, connection, value["i"], ephemeral)
+            id, key_id = value["i"], value.get("k")
+            return cls(tuple(value["c"]), value["n"], value["d"], excluded, connection, id, ephemeral, key_id=key_id)
         except (KeyError, TypeError, AttributeError) as error:
             raise PayloadError(f"not a message of a queue: {error!r} is missing or wrong in {value!r:.200}") from None
 

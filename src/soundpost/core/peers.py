@@ -67,6 +67,9 @@ class OutgoingEvent(Struct, frozen=True, array_like=True, gc=False):
     does not know yet that the channel keeps a history."""
     repeated: bool = False
     """True if the event may have been published before, by another host: a history that hosts share may have it."""
+    key_id: str | None = None
+    """Id of the key that encrypted the data; None if the publisher names none. An event with another one than the kept
+    events have takes their place: nobody could decrypt them any more."""
 
 
 class ChannelsQuery(Struct, frozen=True, tag="channels"):

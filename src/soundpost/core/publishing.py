@@ -14,17 +14,27 @@ from soundpost.core.app import App
 from soundpost.core.peers import IdempotencyKey, OutgoingEvent, Reception
 from soundpost.wire import channel_names, messages
 
+EventArguments = tuple[str, str, str, str | None, bool, str | None]
+"""Arguments of :func:`publish`: channel, event name, data, excluded socket id, ephemeral, id of the key."""
+
 
 def publish(
-    app: App, channel: str, event: str, data: str, except_socket_id: str | None = None, ephemeral: bool = False
+    app: App,
+    channel: str,
+    event: str,
+    data: str,
+    except_socket_id: str | None = None,
+    ephemeral: bool = False,
+    key_id: str | None = None,
 ) -> None:
     """Deliver an event to all subscribers of a channel on all nodes, except one socket.
 
-    A cache channel keeps it, and so does the channel's history unless the event is ``ephemeral``.
+    A cache channel keeps it, and so does the channel's history unless the event is ``ephemeral``. ``key_id`` names the
+    key that encrypted the data, if the publisher tells.
     """
     outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral)
     if _is_kept(app, channel, ephemeral):
-        outgoing = replace(outgoing, id=_new_id())
+        outgoing = replace(outgoing, id=_new_id(), key_id=key_id)
     app.node.peers.publish(app.settings.id, outgoing)
     if app.node.observers:
         _tell_observers(app, (outgoing,))
@@ -33,18 +43,18 @@ def publish(
 def publish_once(
     app: App,
     key: IdempotencyKey,
-    events: Iterable[tuple[str, str, str, str | None, bool]],
+    events: Iterable[EventArguments],
     then: Callable[[Reception], None],
 ) -> None:
     """Deliver the events of a request, unless its idempotency key was taken before.
 
-    Each event has the arguments of :func:`publish`: channel, event name, data, excluded socket id, ephemeral.
+    Each event has the arguments of :func:`publish`.
     """
     outgoing = []
-    for index, (channel, event, data, except_socket_id, ephemeral) in enumerate(events):
+    for index, (channel, event, data, except_socket_id, ephemeral, key_id) in enumerate(events):
         made = _outgoing(channel, event, data, except_socket_id, ephemeral)
         if _is_kept(app, channel, ephemeral):
-            made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated)
+            made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated, key_id=key_id)
         outgoing.append(made)
     if app.node.observers:
         then = partial(_tell_of_new, app, outgoing, then)

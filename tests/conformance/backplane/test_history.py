@@ -160,7 +160,7 @@ async def test_every_node_reads_the_history_and_its_end(cluster: Cluster) -> Non
 async def test_an_event_published_once_is_kept_once(cluster: Cluster) -> None:
     first, position = await listen(cluster, cluster.nodes[0], "kept-a")
     for _ in range(3):
-        key, event = IdempotencyKey("key", "digest"), ("kept-a", "once", "{}", None, False)
+        key, event = IdempotencyKey("key", "digest"), ("kept-a", "once", "{}", None, False, None)
         publish_once(cluster.nodes[0].app, key, [event], lambda _: None)
         await cluster.settle()
     assert names(first) == ["once"]

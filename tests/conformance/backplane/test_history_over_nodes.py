@@ -148,6 +148,37 @@ async def test_a_deleted_history_is_a_gap_for_whoever_missed_something(cluster: 
         assert names(await read(cluster, back)) == [SUCCEEDED, "c"]
 
 
+@pytest.mark.parametrize("channel", ["private-encrypted-a", "private-encrypted-cache-a"])
+async def test_the_first_event_of_another_key_deletes_the_history(cluster: Cluster, channel: str) -> None:
+    first, second, third = cluster.nodes
+    client = await subscribe(cluster, first, channel)
+    await publish(cluster, second, channel, "a", "b", key_id="old")
+    await publish(cluster, third, channel, "no key named")
+    a, *_, last = (await read(cluster, client))[-3:]
+    await publish(cluster, third, channel, "c", key_id="new")
+    await publish(cluster, first, channel, "d", key_id="new")
+    assert names(await read(cluster, client)) == ["c", "d"]  # who has everything is told nothing
+    for node in cluster.nodes:
+        back = await subscribe(cluster, node, channel, a["position"])
+        assert (await read(cluster, back))[0]["gap"] == "deleted"
+        back = await subscribe(cluster, node, channel, last["position"])
+        assert names(await read(cluster, back)) == [SUCCEEDED, "c", "d"]
+        page: HistoryPage = await cluster.ask(node, HistoryQuery("1", channel, "", 10, 100_000))
+        assert events_of(page) == ["c", "d"]
+
+
+async def test_a_repeat_of_an_event_of_the_old_key_deletes_nothing(cluster: Cluster) -> None:
+    first, second, _ = cluster.nodes
+    key = IdempotencyKey("key", "digest", repeated=True)
+    old = ("private-encrypted-a", "a", "{}", None, False, "old")
+    publish_once(first.app, key, [old], lambda reception: None)
+    await publish(cluster, second, "private-encrypted-a", "b", key_id="new")
+    publish_once(first.app, key, [old], lambda reception: None)
+    await cluster.settle()
+    page: HistoryPage = await cluster.ask(second, HistoryQuery("1", "private-encrypted-a", "", 10, 100_000))
+    assert events_of(page) == ["b"]
+
+
 async def test_more_events_than_are_kept_are_a_gap(cluster: Cluster) -> None:
     first, second, third = cluster.nodes
     client = await subscribe(cluster, first, "short")
@@ -292,7 +323,7 @@ async def test_every_node_knows_the_channels_with_kept_events(cluster: Cluster) 
 
 async def test_a_request_that_is_repeated_at_another_node_is_kept_and_delivered_once(cluster: Cluster) -> None:
     clients = [await subscribe(cluster, node, "news") for node in cluster.nodes]
-    key, events = IdempotencyKey("key", "digest"), [("news", name, "{}", None, False) for name in "ab"]
+    key, events = IdempotencyKey("key", "digest"), [("news", name, "{}", None, False, None) for name in "ab"]
     publish_once(cluster.nodes[0].app, key, events, lambda reception: None)
     await cluster.settle()
     for node in cluster.nodes:

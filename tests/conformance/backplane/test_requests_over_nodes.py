@@ -11,7 +11,7 @@ from conformance.protocol.stage import Stage
 from soundpost.core.peers import IdempotencyKey, Reception
 from soundpost.core.publishing import publish_once
 
-ROOM = [("room", "e", "{}", None, False)]
+ROOM = [("room", "e", "{}", None, False, None)]
 
 
 def send(node: Stage, key: str, *, events: Sequence[Any] = ROOM, digest: str = "d") -> list[Reception]:
@@ -101,9 +101,9 @@ async def test_all_events_of_a_request_are_published_or_none(cluster: Cluster) -
         assert names(client) in ([], ["pusher:cache_miss"])
     left_out = clients[1].socket_id
     events = [
-        ("room", "1", "{}", None, False),
-        ("room", "2", "{}", None, False),
-        ("cache-hall", "3", "{}", left_out, False),
+        ("room", "1", "{}", None, False, None),
+        ("room", "2", "{}", None, False, None),
+        ("cache-hall", "3", "{}", left_out, False, None),
     ]
 
     for _ in range(3):
@@ -136,7 +136,7 @@ async def test_a_publisher_is_told_when_all_is_in_order(cluster: Cluster) -> Non
     answered: list[str] = []
 
     for name in ("first", "again"):
-        send(a, "k", events=[("room", "1", "{}", None, False), ("hall", "2", "{}", None, False)])
+        send(a, "k", events=[("room", "1", "{}", None, False, None), ("hall", "2", "{}", None, False, None)])
         a.node.after_sending(lambda name=name: answered.append(name))  # type: ignore[misc]
     await cluster.settle()
     a.publish("room", "plain")

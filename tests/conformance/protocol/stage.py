@@ -231,10 +231,16 @@ class Stage:
         return client
 
     def publish(
-        self, channel: str, event: str = "e", data: str = "{}", socket_id: str | None = None, ephemeral: bool = False
+        self,
+        channel: str,
+        event: str = "e",
+        data: str = "{}",
+        socket_id: str | None = None,
+        ephemeral: bool = False,
+        key_id: str | None = None,
     ) -> None:
         """Publish as the HTTP API does."""
-        publish(self.app, channel, event, data, socket_id, ephemeral)
+        publish(self.app, channel, event, data, socket_id, ephemeral, key_id)
 
 
 def data_of(message: Message) -> Any:

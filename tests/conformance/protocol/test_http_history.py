@@ -261,6 +261,16 @@ def test_an_ephemeral_that_is_no_truth_value_is_refused(server: RunningServer) -
     assert "ephemeral" in error(response)
 
 
+@pytest.mark.parametrize("key_id", ["", "a b", "é", "x" * 33, "a\n", 7])
+def test_a_key_id_that_is_none_is_refused(server: RunningServer, key_id: object) -> None:
+    event = {"name": "e", "data": "", "channel": "kept", "key_id": key_id}
+    for route, body in (("/events", event), ("/batch_events", {"batch": [event]})):
+        response = http_request(server.port, signed_request("POST", route, json.dumps(body).encode()))
+        assert response.status == 422
+        assert "key_id" in error(response)
+    assert read(server, "kept")["events"] == []
+
+
 # Positions
 
 

@@ -220,7 +220,9 @@ def test_a_request_that_is_sent_again_is_published_once(recorder: Recorder) -> N
     stage = stage_for(recorder)
     receptions: list[str] = []
     for _ in range(2):
-        publish_once(stage.app, IdempotencyKey("k", "digest"), [("room", "e", "{}", None, False)], receptions.append)
+        publish_once(
+            stage.app, IdempotencyKey("k", "digest"), [("room", "e", "{}", None, False, None)], receptions.append
+        )
 
     assert receptions == ["new", "repeated"]
     assert recorder.calls == [("event_published", "room", "e")]

@@ -93,6 +93,7 @@ class HistoryPublishing:
             flags,
             b"%d" % rule.events,
             b"%d" % (rule.age * 1000),
+            b"" if event.key_id is None else event.key_id.encode(),
         )
         script = _ADD
         if event.keep:

@@ -10,6 +10,7 @@ key                   type    content
 ``…s:CHANNEL``        stream  kept events: predecessor's offset, id, excluded socket, frame without position
 ``…d:CHANNEL``        string  offset up to which the history was deleted
 ``…u:CHANNEL``        set     ids of events that a host gave to its clients without a position
+``…k:CHANNEL``        string  id of the key that encrypted the events, if publishers name it
 ``…i:ID``             string  offset of an event that its publisher may repeat; kept for a minute
 ====================  ======  ================================================================================
 
@@ -64,7 +65,7 @@ _ADD: Final = (
     _WHOLE
     + """
 local generation, channel, id, excluded, frame = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
-local flags, most, milliseconds = ARGV[8], ARGV[9], ARGV[10]
+local flags, most, milliseconds, key_id = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
 local stream, last_key = base .. 's:' .. channel, base .. 'l:' .. channel
 local known = redis.call('MGET', base .. 'gen', base .. 'top', last_key)
 if not known[1] or (generation ~= '' and generation ~= known[1]) then
@@ -90,6 +91,15 @@ local place = whole(offset)
 if string.find(flags, 'r', 1, true) and not redis.call('SET', base .. 'i:' .. id, place, 'NX', 'PX', 60000) then
   return is_there(redis.call('GET', base .. 'i:' .. id))
 end
+if key_id ~= '' then  -- nobody can decrypt events that another key encrypted
+  local lifetime = math.max(tonumber(milliseconds), DAY / 1000)
+  local known_id = redis.call('SET', base .. 'k:' .. channel, key_id, 'PX', lifetime, 'GET')
+  if known_id and known_id ~= key_id and last then
+    redis.call('DEL', stream)
+    redis.call('SET', base .. 'd:' .. channel, last, 'PX', lifetime)
+    announce(channel, 'D', generation, last)
+  end
+end
 -- Without a last offset the channel had no event for a day.
 local before = last or whole(math.max(0, offset - DAY))
 redis.call('SET', base .. 'top', place)
@@ -107,10 +117,11 @@ return {place, 0}
 """,
     ANNOUNCE_PRELUDE,
 )
-"""Keep an event and publish it. Arguments: GENERATION CHANNEL ID EXCLUDED FRAME FLAGS MOST MILLISECONDS.
+"""Keep an event and publish it. Arguments: GENERATION CHANNEL ID EXCLUDED FRAME FLAGS MOST MILLISECONDS KEY_ID.
 
 FLAGS: letters; s: the event was sent before and not answered, r: its publisher may repeat it to any host, g: clients
-may have it without a position. An error that begins with STALE: the generation is another by now.
+may have it without a position. KEY_ID: id of the key that encrypted the event, empty if not known; with another one
+than before the history is deleted first. An error that begins with STALE: the generation is another by now.
 
 Answer: offset, 1 if Redis had the event already."""
 
@@ -119,8 +130,8 @@ ADD_LAST: Final = Script(
     + _ADD
     + """
 local version = next_version(channel)
-redis.call('SET', base .. 'last:' .. channel, version .. '@' .. place .. ' ' .. frame, 'PX', ARGV[11])
-note_kept(channel, ARGV[11], tonumber(ARGV[12]))
+redis.call('SET', base .. 'last:' .. channel, version .. '@' .. place .. ' ' .. frame, 'PX', ARGV[12])
+note_kept(channel, ARGV[12], tonumber(ARGV[13]))
 if redis.call('HEXISTS', base .. 'total', channel) == 0 then redis.call('HDEL', base .. 'version', channel) end
 announce(channel, 'H', version, generation, place, before, id, excluded, frame)
 return {place, 0}

@@ -57,7 +57,10 @@ class ApiRequest:
 def requests_for(messages: Sequence[Message], settings: ConnectionSettings) -> Iterator[ApiRequest]:
     """Yield the requests for messages, in order; neighbours that go to one channel each share a request."""
     if settings.driver != "soundpost":  # other servers have no histories, and may refuse a field they do not know
-        messages = [replace(message, ephemeral=False) if message.ephemeral else message for message in messages]
+        messages = [
+            replace(message, ephemeral=False, key_id=None) if message.ephemeral or message.key_id else message
+            for message in messages
+        ]
     if len(messages) == 1:
         yield _request(list(messages))
         return
@@ -92,6 +95,8 @@ def _event(message: Message) -> dict[str, Any]:
         event["socket_id"] = message.excluded
     if message.ephemeral:
         event["ephemeral"] = True
+    if message.key_id is not None:
+        event["key_id"] = message.key_id
     return event
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -11,7 +12,7 @@ from msgspec import Struct
 from soundpost.backplane.attributes import answered
 from soundpost.core.app import App
 from soundpost.core.peers import ChannelQuery, IdempotencyKey
-from soundpost.core.publishing import publish
+from soundpost.core.publishing import EventArguments, publish
 from soundpost.errors import JsonError, JsonShapeError
 from soundpost.server.api.channels import ATTRIBUTES, attributes
 from soundpost.server.api.idempotency import key_of, publish_once
@@ -34,6 +35,7 @@ class ApiEvent(Struct):
     socket_id: str | None = None
     info: str | None = None
     ephemeral: bool = False
+    key_id: str | None = None
 
 
 class ApiBatchEvent(Struct):
@@ -45,6 +47,7 @@ class ApiBatchEvent(Struct):
     socket_id: str | None = None
     info: str | None = None
     ephemeral: bool = False
+    key_id: str | None = None
 
 
 class ApiBatch(Struct):
@@ -55,6 +58,7 @@ class ApiBatch(Struct):
 
 _LOCAL_ONLY: Final = {"delivered": "local"}
 """A note in the answer while Redis is away: clients of this host have the event, for those of others it waits."""
+_KEY_ID: Final = re.compile(r"[-a-zA-Z0-9_]{1,32}")
 _read_event: Final[Callable[[bytes], ApiEvent]] = reader(ApiEvent)
 _read_batch: Final[Callable[[bytes], ApiBatch]] = reader(ApiBatch)
 
@@ -64,7 +68,9 @@ def post_event(request: Request, app: App, query: dict[str, str]) -> Response | 
     event = _read(_read_event, request.body)
     key = key_of(request, app, query)
     channels = _channels_of(event)
-    return publish_event(app, event.name, event.data, channels, event.socket_id, event.info, key, event.ephemeral)
+    return publish_event(
+        app, event.name, event.data, channels, event.socket_id, event.info, key, event.ephemeral, event.key_id
+    )
 
 
 def publish_event(
@@ -76,13 +82,15 @@ def publish_event(
     info: str | None = None,
     key: IdempotencyKey | None = None,
     ephemeral: bool = False,
+    key_id: str | None = None,
 ) -> Response | PendingResponse:
     """Check an event against the app's limits and publish it, with a key once only. Raises ApiError.
 
-    No history keeps an ``ephemeral`` event.
+    No history keeps an ``ephemeral`` event. ``key_id`` names the key that encrypted the data.
     """
     settings = app.settings
     _check_socket_id(socket_id)
+    _check_key_id(key_id)
     if len(channels) > settings.max_channels_per_event:
         raise ApiError(
             422,
@@ -97,10 +105,10 @@ def publish_event(
             "channels: an event for an encrypted channel can go to that channel alone, its data is encrypted for it",
         )
     if key is not None:
-        events = [(channel, name, data, socket_id, ephemeral) for channel in channels]
+        events = [(channel, name, data, socket_id, ephemeral, key_id) for channel in channels]
         return publish_once(app, key, events, partial(_answer_event, app, channels, info))
     for channel in channels:
-        publish(app, channel, name, data, socket_id, ephemeral)
+        publish(app, channel, name, data, socket_id, ephemeral, key_id)
     return _answer_event(app, channels, info)
 
 
@@ -130,13 +138,17 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
     for event in batch:
         _check(app, event.channel, event.name, event.data)
         _check_socket_id(event.socket_id)
+        _check_key_id(event.key_id)
     key = key_of(request, app, query)
     if key is not None:
-        events = [(event.channel, event.name, event.data, event.socket_id, event.ephemeral) for event in batch]
-        return publish_once(app, key, events, partial(_answer_batch, app, batch))
+        return publish_once(app, key, map(_arguments, batch), partial(_answer_batch, app, batch))
     for event in batch:
-        publish(app, event.channel, event.name, event.data, event.socket_id, event.ephemeral)
+        publish(app, *_arguments(event))
     return _answer_batch(app, batch)
+
+
+def _arguments(event: ApiBatchEvent) -> EventArguments:
+    return event.channel, event.name, event.data, event.socket_id, event.ephemeral, event.key_id
 
 
 def _answer_batch(app: App, batch: list[ApiBatchEvent]) -> Response | PendingResponse:
@@ -181,6 +193,15 @@ def _check_socket_id(socket_id: str | None) -> None:
     fault = None if socket_id is None else socket_ids.fault(socket_id)
     if fault is not None:
         raise ApiError(400, f"socket_id: {fault}")
+
+
+def _check_key_id(key_id: str | None) -> None:
+    if key_id is not None and not _KEY_ID.fullmatch(key_id):
+        raise ApiError(
+            422,
+            f"key_id: {key_id[:60]!a} is not the id of a key: send 1 to 32 letters, digits, - and _, "
+            "the same for all events that one key encrypts, or leave it out",
+        )
 
 
 def _check(app: App, channel: str, name: str, data: str) -> None:

@@ -56,7 +56,7 @@ def request_key(header: bytes, query: dict[str, str]) -> IdempotencyKey:
 def publish_once(
     app: App,
     request: IdempotencyKey,
-    events: Iterable[tuple[str, str, str, str | None, bool]],
+    events: Iterable[publishing.EventArguments],
     answer: Callable[[], Response | PendingResponse],
 ) -> PendingResponse:
     """Publish events (arguments of :func:`soundpost.core.publishing.publish`), unless the same request did so before.
