@@ -69,6 +69,12 @@ def test_no_channel_is_no_message() -> None:
         ("a", "x" * 201, "an event's name is a text of 1 to 200 characters"),
         ("a", "\ud800", "an event's name is a text of 1 to 200 characters"),
         ("a", 7, "event 7 on a: an event's name is a text"),
+        (
+            "a",
+            "soundpost:gap",
+            "event on a: event name 'soundpost:gap': names that begin with pusher:, pusher_internal",
+        ),
+        ("a", "pusher:error", "event on a: event name 'pusher:error': names that begin with"),
         (7, "tick", ""),
     ],
 )

@@ -15,6 +15,7 @@ from soundpost.errors import PayloadError
 from soundpost.values.proxies import unproxied
 from soundpost.values.text import is_text, text_of
 from soundpost.wire.channel_names import fault, kind_of
+from soundpost.wire.event_names import reserved_fault
 
 MAX_CHANNELS: Final = 100
 """Channels of one request; Pusher, Reverb and Soundpost agree on it."""
@@ -100,10 +101,20 @@ def compose(
 
 
 def _event_name(name: Any, channels: list[str]) -> str:
-    what = f"event {name!r} on {shown(channels)}"
+    text = _text_of_name(name)
+    if text is None:
+        raise PayloadError(
+            f"event {name!r} on {shown(channels)}: an event's name is a text of 1 to {MAX_EVENT_NAME} characters"
+        )
+    wrong = reserved_fault(text)
+    if wrong is not None:
+        raise PayloadError(f"event on {shown(channels)}: {wrong}")
+    return text
+
+
+def _text_of_name(name: Any) -> str | None:
     if is_text(name):
         with suppress(PayloadError):
-            text = text_of(name, what)
-            if len(text) <= MAX_EVENT_NAME:
-                return text
-    raise PayloadError(f"{what}: an event's name is a text of 1 to {MAX_EVENT_NAME} characters")
+            text = text_of(name, "event")
+            return text if len(text) <= MAX_EVENT_NAME else None
+    return None

@@ -9,7 +9,7 @@ from typing import Final
 from soundpost.core import client_events, error_replies, flooding, subscriptions, users
 from soundpost.core.connection import Connection
 from soundpost.errors import ProtocolError
-from soundpost.wire import codes, messages
+from soundpost.wire import codes, messages, resumption_fields
 from soundpost.wire.messages import ClientMessage, SignIn, Subscribe, Unsubscribe, decode_data
 
 
@@ -53,7 +53,11 @@ def _pong(connection: Connection, message: ClientMessage) -> None:
 
 
 def _subscribe(connection: Connection, message: ClientMessage) -> None:
-    subscriptions.subscribe(connection, decode_data(message, Subscribe))
+    try:
+        request = decode_data(message, Subscribe)
+    except ProtocolError as error:
+        raise resumption_fields.refusal(message) or error from None
+    subscriptions.subscribe(connection, request)
 
 
 def _unsubscribe(connection: Connection, message: ClientMessage) -> None:

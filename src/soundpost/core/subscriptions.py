@@ -19,6 +19,7 @@ from soundpost.wire import channel_names, codes, messages, signatures
 from soundpost.wire.channel_names import SERVER_TO_USER, Kind
 from soundpost.wire.messages import Subscribe
 from soundpost.wire.positions import LOST_PLACE, PositionError, parse_position
+from soundpost.wire.resumption_fields import check_former_ids
 
 _MINUTE: Final = 60
 
@@ -200,11 +201,12 @@ def _asked_in_vain(request: Subscribe) -> bool:
 def _history_request(connection: Connection, request: Subscribe) -> HistoryRequest | None:
     """Return what a client asks of a channel's history; None if it cannot resume, or the channel keeps no history.
 
-    Raises SubscriptionError for a text that is no position, and for a rewind that is not allowed.
+    Raises SubscriptionError for a text that is no position or no socket id, and for a rewind that is not allowed.
     """
     after, name = request.resume, request.channel
     if after is None:
         return None
+    check_former_ids(name, request.was)
     if after not in ("", LOST_PLACE):
         try:
             parse_position(after)
@@ -219,7 +221,8 @@ def _history_request(connection: Connection, request: Subscribe) -> HistoryReque
         raise SubscriptionError(
             name,
             codes.INVALID_MESSAGE,
-            f"rewind: {request.rewind} events asked for, at most {rule.rewind} are allowed (rewind of the history)",
+            f"rewind: {request.rewind} events asked for, at most {rule.rewind} are allowed (rewind of "
+            "[[apps.history]] in soundpost.toml)",
             type="LimitReached",
             status=400,
         )

@@ -19,6 +19,12 @@ from soundpost.wire.json_text import encode, reader
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 
 
+MOST_FORMER_IDS: Final = 4
+"""Largest number of earlier socket ids in a subscription."""
+Rewind = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+FormerIds = Annotated[list[str], msgspec.Meta(max_length=MOST_FORMER_IDS)]
+
+
 class ClientMessage(msgspec.Struct):
     """The envelope of a client's message; ``data`` is kept as raw JSON, checked but not changed."""
 
@@ -36,9 +42,9 @@ class Subscribe(msgspec.Struct):
     resume: str | None = None
     """Position after which the client goes on; empty to begin with what is new, ``?`` if it has lost its place. None:
     the client cannot resume."""
-    rewind: Annotated[int, msgspec.Meta(ge=0)] = 0
+    rewind: Rewind = 0
     """Number of kept events that the client wants first."""
-    was: Annotated[list[str], msgspec.Meta(max_length=4)] = []
+    was: FormerIds = []
     """Earlier socket ids of the client, whose own events it does not want back."""
 
 

@@ -20,6 +20,7 @@ from soundpost.server.api.pending_response import PendingResponse, ask_nodes
 from soundpost.server.api.requests import OK, ApiError, Request, Response, json_response
 from soundpost.wire import channel_names
 from soundpost.wire import socket_id as socket_ids
+from soundpost.wire.event_names import reserved_fault
 from soundpost.wire.json_text import reader
 
 T = TypeVar("T")
@@ -214,6 +215,9 @@ def _check(app: App, channel: str, name: str, data: str) -> None:
             422,
             f"name: {len(name)} characters, 1 to {settings.max_event_name_length} are allowed (max_event_name_length)",
         )
+    fault = reserved_fault(name)
+    if fault is not None:
+        raise ApiError(422, f"name: {fault}")
     # A character has four bytes at most: only a long text need be counted exactly.
     if len(data) * 4 > settings.max_event_data_size:
         size = len(data) if data.isascii() else len(data.encode(errors="surrogatepass"))
