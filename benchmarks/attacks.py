@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -30,8 +30,9 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 from support.attackers import Attack, attacking
 from support.bystanders import Seen, seen, watching
-from support.hostile import over_http, over_websockets, slow_readers, that_never_read
+from support.hostile import over_http, over_websockets, replays, slow_readers, that_never_read
 from support.nginx_process import running_nginx
+from support.raw_socket import RawSocket
 
 TESTS = Path(__file__).parents[1] / "tests"
 KEY = "bench-key"
@@ -39,7 +40,19 @@ EMBEDDED = "support.embedded_app:app"
 BYSTANDERS = 5
 P99, WORST = 0.050, 0.250
 """Seconds that a bystander may wait."""
-COLUMNS = ("attack", "server", "sent", "connections", "p50", "p99", "worst", "bystanders left", "exit", "memory")
+COLUMNS = (
+    "attack",
+    "server",
+    "sent",
+    "taken",
+    "connections",
+    "p50",
+    "p99",
+    "worst",
+    "bystanders left",
+    "exit",
+    "memory",
+)
 
 
 class Setup(NamedTuple):
@@ -64,6 +77,12 @@ SETUPS = {
                 "rate_limiting": {"enabled": True, "max_attempts": 6_000, "terminate_on_limit": True},
             },
         ),
+        Setup("history", START, {"history": [{"channels": ["kept"], "events": 200}]}),
+        Setup(
+            "history, no limit by address",
+            START,
+            {"history": [{"channels": ["kept"], "events": 200}], "max_replays_per_ip": 1 << 50},
+        ),
         Setup("2 workers", (*START, "--workers", "2")),
         Setup("Nginx", START, nginx=True),
         Setup("uvicorn", (sys.executable, "-m", "uvicorn", "support.embedded_app:app", "--port", "{port}")),
@@ -72,18 +91,6 @@ SETUPS = {
         ),
     )
 }
-
-
-def attacks_on(setup: Setup) -> dict[str, Attack]:
-    """What a server is attacked with: everything, or on those around the same server what goes another way."""
-    sockets = over_websockets(KEY)
-    if setup.name in ("plain", "uvicorn"):
-        return {**sockets, **over_http(), **that_never_read(KEY), "slow readers of small events": slow_readers(KEY)}
-    if setup.name == "rate limits":
-        return {name: attack for name, attack in sockets.items() if name in ("empty pings", "empty fragments")}
-    chosen = ("text frames of one byte", "empty pings", "pusher pings")
-    attacks = {name: attack for name, attack in sockets.items() if name in chosen}
-    return attacks if setup.nginx else attacks | {"pipelined requests": over_http()["pipelined requests"]}
 
 
 class Server:
@@ -110,6 +117,34 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
+
+
+def replays_of(server: Server) -> Attack:
+    """Fill a history, and return the attack that asks for the whole of it."""
+    with RawSocket.open(server.port, KEY) as client:
+        client.send_event("pusher:subscribe", {"channel": "kept", "resume": ""})
+        position = client.read_event()["position"]
+    publisher = socket.create_connection(("127.0.0.1", server.port), 60)
+    for _ in range(200):
+        publisher.sendall(publish_request(channel="kept", data="x" * 9_000))
+        if b" 200 " not in publisher.recv(65_536):
+            raise SystemExit("The history could not be filled.")
+    publisher.close()
+    return replays(KEY, position)
+
+
+def attacks_on(setup: Setup) -> Mapping[str, Attack | Callable[[Server], Attack]]:
+    """What a server is attacked with: everything, or on those around the same server what goes another way."""
+    if "history" in setup.app:
+        return {"replays of a full history": replays_of}
+    sockets = over_websockets(KEY)
+    if setup.name in ("plain", "uvicorn"):
+        return {**sockets, **over_http(), **that_never_read(KEY), "slow readers of small events": slow_readers(KEY)}
+    if setup.name == "rate limits":
+        return {name: attack for name, attack in sockets.items() if name in ("empty pings", "empty fragments")}
+    chosen = ("text frames of one byte", "empty pings", "pusher pings")
+    attacks = {name: attack for name, attack in sockets.items() if name in chosen}
+    return attacks if setup.nginx else attacks | {"pipelined requests": over_http()["pipelined requests"]}
 
 
 def _resident(pid: int) -> int:
@@ -150,15 +185,17 @@ def running(setup: Setup) -> Iterator[Server]:
         yield Server(process, front, folder / "log")
 
 
+def _value(value: object) -> str:
+    """Return a value as TOML has it; tables are inline."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_value(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value)
+
+
 def _toml(app: dict[str, object]) -> str:
-    lines = ["[[apps]]"]
-    for name, value in app.items():
-        if isinstance(value, dict):
-            inner = ", ".join(f"{key} = {json.dumps(each)}" for key, each in value.items())
-            lines.append(f"{name} = {{ {inner} }}")
-        else:
-            lines.append(f"{name} = {json.dumps(value)}")
-    return "\n".join(lines) + "\n"
+    return "\n".join(["[[apps]]", *(f"{name} = {_value(value)}" for name, value in app.items())]) + "\n"
 
 
 class Row(NamedTuple):
@@ -167,6 +204,7 @@ class Row(NamedTuple):
     attack: str
     setup: str
     sent: int
+    taken: int
     connections: int
     seen: Seen
     exit_status: int
@@ -185,6 +223,7 @@ class Row(NamedTuple):
             self.attack,
             self.setup,
             f"{self.sent / 1e6:,.1f} MB",
+            f"{self.taken / 1e6:,.0f} MB",
             f"{self.connections:,}",
             f"{self.seen.p50 * 1e3:.1f} ms",
             f"{self.seen.p99 * 1e3:.1f} ms",
@@ -204,9 +243,11 @@ def publish_small_events(publisher: socket.socket) -> None:
         answers += publisher.recv(65_536)
 
 
-def measured(name: str, attack: Attack, setup: Setup, seconds: float) -> Row:
+def measured(name: str, attack: Attack | Callable[[Server], Attack], setup: Setup, seconds: float) -> Row:
     """Attack a server of its own."""
     with running(setup) as server:
+        if not isinstance(attack, Attack):
+            attack = attack(server)
         before = most = server.memory()
         bystanders = watching(server.port, KEY, BYSTANDERS, seconds)
         publisher = (
@@ -227,7 +268,8 @@ def measured(name: str, attack: Attack, setup: Setup, seconds: float) -> Row:
         status = server.stop()
         if os.environ.get("ATTACKS_LOG"):
             print(server.log.read_text(errors="replace")[-3000:], file=sys.stderr)
-    return Row(name, setup.name, done.get("sent", 0), done.get("connections", 0), found, status, (before, most))
+    traffic = done.get("sent", 0), done.get("taken", 0), done.get("connections", 0)
+    return Row(name, setup.name, *traffic, found, status, (before, most))
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from soundpost.core.app_settings import AppSettings
+from soundpost.core.app_settings import AppSettings, HistorySettings
 from support.deployed_proxy import main_file, running_nginx_with
 from support.harness import (
     DEFAULT_APP,
@@ -312,3 +312,36 @@ def test_clients_with_contradictory_headers_share_one_limit() -> None:
             hello(client, X_Real_IP="203.0.113.7", X_Forwarded_For=f"192.0.2.{last}")
         assert code(server.port, X_Real_IP="203.0.113.7", X_Forwarded_For="192.0.2.77") == 4004
         assert code(server.port) == 0
+
+
+# Replays of a history
+
+
+def resumed(server: RunningServer, position: str, **headers: str) -> Any:
+    """Resume over a new connection; return the reason of the gap, or the number of events."""
+    with RawSocket(server.port) as client:
+        hello(client, **headers)
+        client.send_event("pusher:subscribe", {"channel": "kept", "resume": position})
+        answer = client.read_event()
+        missed = [client.read_event() for _ in range(answer.get("resumed", 0))]
+        assert [event["event"] for event in missed] == ["e"] * len(missed)
+        client.send_event("pusher:ping")
+        assert client.read_event()["event"] == "pusher:pong"
+        return answer.get("gap") or len(missed)
+
+
+def test_replays_are_counted_by_the_address_that_the_proxy_tells() -> None:
+    history = (HistorySettings(channels=("kept",)),)
+    with running_server(apps=[app(history=history, max_replays_per_ip=25_000)]) as server:
+        with RawSocket(server.port) as client:
+            hello(client)
+            client.send_event("pusher:subscribe", {"channel": "kept", "resume": ""})
+            position = client.read_event()["position"]
+        body = json.dumps({"name": "e", "data": "x" * 5_000, "channel": "kept"}).encode()
+        for _ in range(2):
+            assert http_request(server.port, signed_request("POST", "/events", body)).status == 200
+        assert [resumed(server, position, **TOLD) for _ in range(5)] == [2, 2, 2, "limited", "limited"]
+        assert resumed(server, position, X_Forwarded_For="203.0.113.8") == 2
+        network = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8::4", "2001:db8:1::4"]
+        outcomes = [resumed(server, position, X_Forwarded_For=address) for address in network]
+        assert outcomes == [2, 2, 2, "limited", 2]

@@ -30,7 +30,8 @@ class Attack:
     """What each of the attackers does: send ``opening``, then ``payload`` over and over.
 
     Both are text in Latin-1. ``reads``: it takes what the server answers. ``bytes_per_second``: of all of them
-    together; 0: as many as the server takes. ``comes_back``: it connects again when it is closed.
+    together; 0: as many as the server takes. ``comes_back``: it connects again when it is closed. ``renewed_after``:
+    bytes that it takes before it closes the connection for another one; 0: it never does.
     """
 
     opening: str
@@ -39,6 +40,7 @@ class Attack:
     reads: bool = True
     bytes_per_second: int = 0
     comes_back: bool = True
+    renewed_after: int = 0
 
 
 class _Attacker:
@@ -50,6 +52,7 @@ class _Attacker:
         payload = attack.payload.encode("latin-1")
         self._payload = payload * max(1, AT_ONCE // len(payload)) if payload else b""
         self._at = 0
+        self.taken = 0
         self.socket = socket.socket()
         if not attack.reads:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)  # the kernel does not read for it either
@@ -70,13 +73,15 @@ class _Attacker:
 
     def read(self) -> bool:
         """Take what has come; return whether the connection goes on."""
-        return bool(self.socket.recv(1 << 20))
+        taken = len(self.socket.recv(1 << 20))
+        self.taken += taken
+        return taken > 0 and not 0 < self._attack.renewed_after <= self.taken
 
 
 def flood(port: int, attack: Attack, seconds: float) -> dict[str, Any]:
-    """Attack for so long; return how many bytes were sent, and over how many connections."""
+    """Attack for so long; return how many bytes were sent and taken, and over how many connections."""
     began = time.monotonic()
-    opened = sent = 0
+    opened = sent = taken = 0
     attackers: dict[int, _Attacker] = {}
     while (now := time.monotonic() - began) < seconds:
         while len(attackers) < attack.connections and opened < (
@@ -105,11 +110,13 @@ def flood(port: int, attack: Attack, seconds: float) -> dict[str, Any]:
                 continue
             except OSError:
                 attacker.socket.close()
+                taken += attacker.taken
                 del attackers[number]
     for attacker in attackers.values():
+        taken += attacker.taken
         with suppress(OSError):
             attacker.socket.close()
-    return {"sent": sent, "connections": opened, "seconds": round(time.monotonic() - began, 1)}
+    return {"sent": sent, "taken": taken, "connections": opened, "seconds": round(time.monotonic() - began, 1)}
 
 
 @contextmanager

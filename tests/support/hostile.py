@@ -79,6 +79,17 @@ def that_never_read(key: str) -> dict[str, Attack]:
     }
 
 
+def replays(key: str, position: str) -> Attack:
+    """Clients that ask for everything after a position in the history of ``kept``, again and again, and read it.
+
+    Each connection takes some replays and is closed for another one: what is asked for is more than one may have.
+    """
+    subscribe = _text({"event": "pusher:subscribe", "data": {"channel": "kept", "resume": position}})
+    unsubscribe = _text({"event": "pusher:unsubscribe", "data": {"channel": "kept"}})
+    payload = (subscribe + unsubscribe).decode("latin-1")
+    return Attack(websocket(key), payload, connections=300, bytes_per_second=200_000, renewed_after=4_000_000)
+
+
 def slow_readers(key: str) -> Attack:
     """Clients that subscribe to ``lobby`` and never read an event."""
     subscribe = _text({"event": "pusher:subscribe", "data": {"channel": "lobby"}})

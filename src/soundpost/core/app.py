@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from soundpost.core.channel import Channel
 from soundpost.core.history import HistoryRules
+from soundpost.core.replay_allowances import ReplayAllowances
 from soundpost.wire import codes
 from soundpost.wire.channel_names import Kind
 
@@ -34,6 +35,8 @@ class App:
         """Connections by an earlier socket id that their clients have named."""
         self.counted_addresses: dict[str, str] = {}
         """Address under which a connection is counted, by socket id, if the app has ``max_connections_per_ip``."""
+        self.replay_allowances = ReplayAllowances()
+        """What the addresses of clients may still be sent of missed events."""
         self.channels: dict[str, Channel] = {}
         """Channels by name that have subscribers on this node, or pending ones."""
         self.users: dict[str, set[Connection]] = {}

@@ -69,6 +69,8 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Largest number of open connections; further ones are closed with 4004. None: no limit."""
     max_connections_per_ip: Positive | None = None
     """Largest number of open connections from one client address (IPv6: one /64), on one host. None: no limit."""
+    max_replays_per_ip: Positive = 268_435_456
+    """Bytes of missed events in a minute to all clients of one address (IPv6: one /64), from one process."""
     max_message_size: Positive = 16_384
     """Largest message from a client. A larger one is refused; one of over four times the size closes with 1009."""
     accept_client_events_from: Literal["members", "none"] = "members"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from soundpost.core.history import HistoryPage
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import HistoryQuery
+from soundpost.core.replay_allowances import MINUTE, counted_address
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.wire import messages
 
@@ -32,7 +33,6 @@ QUESTIONS: Final = 8
 """Largest number of pieces that a node has the backplane send at a time."""
 _TURN: Final = 0.004
 """Seconds of a loop turn in which readers are sent pieces."""
-_MINUTE: Final = 60
 REPEATED: Final = 4 * 1_048_576
 """Bytes of replays in a minute to a connection that subscribes again and again."""
 
@@ -60,7 +60,7 @@ class Reader:
 class ReadingHistory:
     """The histories that one connection reads, one after the other."""
 
-    __slots__ = ("allowance", "current", "waiting")
+    __slots__ = ("address", "allowance", "current", "waiting")
 
     def __init__(self) -> None:
         self.current: Reader | None = None
@@ -68,6 +68,8 @@ class ReadingHistory:
         self.waiting: dict[Channel, Reader] = {}
         """The other readers, by their channels."""
         self.allowance: TokenBucket | None = None
+        self.address: str | None = None
+        """Address that the client's replays are counted under; None before the first piece."""
 
 
 class Replays:
@@ -245,18 +247,28 @@ def begin(connection: Connection, channel: Channel, after: str) -> None:
 
 
 def may_replay(connection: Connection) -> bool:
-    """Return False for a connection that has been sent too many bytes of replays within a minute.
+    """Return False for a client that was sent too many bytes of replays within a minute, by itself or with others.
 
-    Only a client that subscribes again and again can: it could ask for the same history with a few bytes each time.
+    By itself means a client that subscribes again and again, with others means all clients of its address: each could
+    ask for the same history with a few bytes.
     """
+    app, now = connection.app, connection.app.node.clock()
     allowance = None if connection.reading is None else connection.reading.allowance
-    return allowance is None or allowance.take(REPEATED, _MINUTE, connection.app.node.clock())
+    if allowance is not None and not allowance.take(REPEATED, MINUTE, now):
+        return False
+    if not app.replay_allowances.any_is_empty:
+        return True
+    return app.replay_allowances.has_left(counted_address(connection), app.settings.max_replays_per_ip, now)
 
 
 def _count(connection: Connection, size: int) -> None:
+    app, now, reading = connection.app, connection.app.node.clock(), reading_of(connection)
+    if reading.address is None:
+        reading.address = counted_address(connection)
+    if reading.address:
+        app.replay_allowances.spend(reading.address, size, app.settings.max_replays_per_ip, now)
     if connection.subscription_bucket is None:  # the client has never left a channel: max_subscriptions bounds replays
         return
-    reading, now = reading_of(connection), connection.app.node.clock()
     if reading.allowance is None:
         reading.allowance = TokenBucket(REPEATED, now)
     reading.allowance.spend(size)

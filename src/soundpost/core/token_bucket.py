@@ -21,6 +21,11 @@ class TokenBucket:
         self._tokens -= 1
         return True
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether no token was left when one was last taken or spent."""
+        return self._tokens < 1
+
     def spend(self, tokens: int) -> None:
         """Take tokens for what is done already; they may become less than none."""
         self._tokens -= tokens

@@ -352,6 +352,53 @@ class TestAllowance:
             assert "gap" not in answer
 
 
+class TestAllowanceOfAnAddress:
+    """All clients of an address share an allowance, as each could ask for the whole history with a few bytes."""
+
+    MIB = 1_048_576
+
+    def outcomes(self, stage: Stage, start: str, *addresses: str) -> list[Any]:
+        """Have a new client of each address resume; return the reason of its gap, or the number of its events."""
+        found = []
+        for address in addresses:
+            client = stage.open(address=address)
+            client.read()
+            answer, *missed = subscribe(client, "long", resume=start)
+            found.append(answer.get("gap") or len(missed))
+            assert client.is_open
+            client.vanish()
+            stage.turn()
+        return found
+
+    def test_new_connections_of_one_address(self) -> None:
+        stage = Stage(app(max_replays_per_ip=4 * self.MIB))
+        start = position_of(stage, "long")
+        publish_large(stage, "long", 20, size=50_000)
+        here, there = "203.0.113.7", "203.0.113.8"
+        assert self.outcomes(stage, start, *[here] * 7, there) == [20] * 5 + ["limited"] * 2 + [20]
+        stage.now += 30  # half of it is there again, less what was sent beyond
+        assert self.outcomes(stage, start, here, here, here) == [20, 20, "limited"]
+
+    def test_what_is_new_comes_all_the_same(self) -> None:
+        stage = Stage(app(max_replays_per_ip=1))
+        start = position_of(stage, "long")
+        publish(stage, "long", "a", "b")
+        assert self.outcomes(stage, start, "a", "a") == [2, "limited"]
+        client = stage.open(address="a")
+        client.read()
+        answer, *missed = subscribe(client, "long", resume=start)
+        publish(stage, "long", "c")
+        assert (answer["gap"], missed, names(client.read())) == ("limited", [], ["c"])
+        (answer,) = subscribe(client, "news", resume="")
+        assert "gap" not in answer  # it has missed nothing
+
+    def test_a_client_without_an_address_has_no_limit(self) -> None:
+        stage = Stage(app(max_replays_per_ip=1))
+        start = position_of(stage, "long")
+        publish(stage, "long", "a")
+        assert self.outcomes(stage, start, "", "", "") == [1, 1, 1]
+
+
 def position_of_last(stage: Stage, channel: str) -> str:
     """Return the position before a channel's last event."""
     pages: list[Any] = []
