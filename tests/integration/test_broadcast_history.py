@@ -15,6 +15,7 @@ from soundpost import Broadcaster, Channel, EncryptedPrivateChannel, Event, Hist
 from soundpost.asgi import App
 from soundpost.core.app_settings import HistorySettings
 from soundpost.errors import ConfigurationError, PayloadError, RequestError
+from soundpost.wire.signatures import channel_text, sign
 from support.harness import DEFAULT_APP, RunningServer, running_server
 from support.misbehaving_server import answer, answering, misbehaving
 from support.redis_process import free_port
@@ -172,6 +173,29 @@ def test_the_first_event_under_a_new_master_key_deletes_what_the_old_key_encrypt
     assert rotated.history(notes, after=f"{old.position.partition('.')[0]}.1").gap == "deleted"
     assert names(rotated.history(others)) == ["Noted"]  # until its first event
     rotated.close()
+
+
+def test_a_new_member_reads_the_past_unless_the_history_is_deleted_first(
+    server: RunningServer, broadcaster: Broadcaster
+) -> None:
+    def missed_by_a_new_member(resume: str | None) -> Any:
+        with server.connect() as client:
+            signature = channel_text(client.socket_id, "private-team.7")
+            auth = f"{APP.key}:{sign(APP.secret, signature)}"
+            client.send_event("pusher:subscribe", {"channel": "private-team.7", "auth": auth, "resume": resume})
+            answer = client.read_event()
+            return answer.get("gap") or [client.read_event()["event"] for _ in range(answer.get("resumed", 0))]
+
+    before = broadcaster.position("private-team.7")
+    assert before is not None
+    broadcaster.publish("private-team.7", "Said")
+    assert missed_by_a_new_member(resume="") == []
+    assert missed_by_a_new_member(resume=before) == ["Said"]
+    had_everything = broadcaster.history("private-team.7").position
+    broadcaster.delete_history("private-team.7")
+    broadcaster.publish("private-team.7", "Welcome")
+    assert missed_by_a_new_member(resume=before) == "deleted"
+    assert missed_by_a_new_member(resume=had_everything) == ["Welcome"]
 
 
 def test_a_channel_without_history_has_none_to_read(call: Call) -> None:
