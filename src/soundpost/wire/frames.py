@@ -34,6 +34,8 @@ TOO_BIG: Final = 1009
 _MAX_CONTROL_PAYLOAD: Final = 125
 _UINT16 = Struct("!H")
 _UINT64 = Struct("!Q")
+_HEADER16 = Struct("!BBH")
+_HEADER64 = Struct("!BBQ")
 _NOT_UTF8: Final = "text that is not valid UTF-8"
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -54,8 +56,8 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
     if length < 126:
         return bytes((0x80 | opcode, length)) + payload
     if length < 65536:
-        return bytes((0x80 | opcode, 126)) + _UINT16.pack(length) + payload
-    return bytes((0x80 | opcode, 127)) + _UINT64.pack(length) + payload
+        return _HEADER16.pack(0x80 | opcode, 126, length) + payload
+    return _HEADER64.pack(0x80 | opcode, 127, length) + payload
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -67,6 +69,12 @@ def frame_payload(frame: bytes) -> bytes:
     """Return the payload of a frame that :func:`encode_frame` made."""
     length = frame[1]
     return frame[2 if length < 126 else 4 if length == 126 else 10 :]
+
+
+def with_end(frame: bytes, end: bytes) -> bytes:
+    """Return the text frame that :func:`text_frame` made with another end in place of its last byte."""
+    length = frame[1]
+    return encode_frame(TEXT, frame[2 if length < 126 else 4 if length == 126 else 10 : -1] + end)
 
 
 def frame_payloads(data: bytes) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import re
 from typing import Final, NamedTuple
 
 from soundpost.errors import SoundpostError
-from soundpost.wire.frames import frame_payload, text_frame
+from soundpost.wire.frames import with_end
 
 MAX_OFFSET: Final = 2**53 - 1
 """Largest offset: the largest integer that JavaScript counts exactly."""
@@ -51,12 +51,12 @@ def parse_position(text: str) -> Position:
 def with_position(frame: bytes, position: str, event_id: str | None = None) -> bytes:
     """Return an event's frame with its position, and the id if there is one, as its last fields."""
     identity = "" if event_id is None else f',"id":"{event_id}"'
-    return text_frame(frame_payload(frame)[:-1] + f'{identity},"position":"{position}"}}'.encode())
+    return with_end(frame, f'{identity},"position":"{position}"}}'.encode())
 
 
 def with_id(frame: bytes, event_id: str) -> bytes:
     """Return the frame of an event that has no position yet, with its id as its last field."""
-    return text_frame(frame_payload(frame)[:-1] + f',"id":"{event_id}"}}'.encode())
+    return with_end(frame, f',"id":"{event_id}"}}'.encode())
 
 
 def position_of(frame: bytes) -> str | None:
