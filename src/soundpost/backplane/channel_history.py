@@ -26,7 +26,7 @@ class ChannelHistory:
         self.reason: GapReason = reason
         """Reason why the events up to :attr:`floor` are not kept."""
         self.size = 0
-        """Bytes that count against the limits of memory."""
+        """Bytes that count against the limits of memory; 0 without an event."""
         self.age = 0
         """Microseconds that an event is kept."""
         self.due = 0
@@ -41,7 +41,7 @@ class ChannelHistory:
     def append(self, event: KeptEvent) -> int:
         """Keep an event; return by how many bytes the history grows."""
         size = self.events.append(event)
-        if len(self.events) == 1:
+        if not self.size:
             size += CHANNEL_SIZE
         self.size += size
         return size
@@ -55,8 +55,10 @@ class ChannelHistory:
     def drop_oldest(self, number: int, reason: GapReason) -> int:
         """Forget the oldest events, at least one; return by how many bytes the history shrinks."""
         offset, size = self.events.drop_first(number)
-        self.floor, self.reason = max(self.floor, offset), reason
-        if not self.events:
+        if offset > self.floor:
+            self.floor = offset
+        self.reason = reason
+        if self.size == size + CHANNEL_SIZE:  # no event is left
             size += CHANNEL_SIZE
         self.size -= size
         return size

@@ -65,7 +65,9 @@ class HistoryStore:
         return app
 
     def _next_offset(self) -> int:
-        self.top = max(self.top + 1, self._clock())
+        now, self.top = self._clock(), self.top + 1
+        if now > self.top:
+            self.top = now
         return self.top
 
     @property
@@ -82,26 +84,30 @@ class HistoryStore:
         """Give an event its offset, and keep it."""
         app = self._app(app_id)
         offset = self._next_offset()
-        frame = with_position(event.frame, self._position(offset))
+        frame = with_position(event.frame, f"{self.generation}.{offset}")
         kept = KeptEvent(offset, frame, event.except_socket_id)
         channel = app.channel(event.channel)
         if event.key_id is not None and event.key_id != channel.key_id:
             if channel.key_id is not None:
                 self._drop(app, channel, len(channel.events), "deleted")
             channel.key_id = event.key_id
-        if not channel.events:
+        if not channel.size:
             app.empty.pop(event.channel, None)
         size = channel.append(kept)
+        surplus = len(channel.events) - rule.events
+        if surplus > 0:
+            size -= channel.drop_oldest(surplus, "number")
         app.size += size
         self.size += size
-        channel.age = rule.age * _MICROSECONDS
-        if app.expiry.note(channel):
-            self._expiry.note(app)
-        if len(channel.events) > rule.events:
-            self._drop(app, channel, len(channel.events) - rule.events, "number")
+        age = rule.age * _MICROSECONDS
+        if not channel.due or age != channel.age:  # otherwise its place is early enough: offsets grow
+            channel.age = age
+            if app.expiry.note(channel):
+                self._expiry.note(app)
         if self._expiry.may_be_due(offset):
             self._drop_due(offset, _DROPPED_PER_EVENT)
-        self._fit(app)
+        if self.size > self._max_size or app.is_too_large:
+            self._fit(app)
         return kept
 
     def note_unkept(self, app_id: str, name: str) -> None:
@@ -148,7 +154,7 @@ class HistoryStore:
         After a limit was lowered this takes several calls.
         """
         left = _DROPPED_AT_ONCE
-        while left and app.max_size is not None and app.size > app.max_size and self._drop_soonest(app):
+        while left and app.is_too_large and self._drop_soonest(app):
             left -= 1
         while left and self.size > self._max_size and self._drop_soonest(self._expiry.soonest()):
             left -= 1
