@@ -32,9 +32,9 @@ def publish(
     A cache channel keeps it, and so does the channel's history unless the event is ``ephemeral``. ``key_id`` names the
     key that encrypted the data, if the publisher tells.
     """
-    outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral)
-    if _is_kept(app, channel, ephemeral):
-        outgoing = replace(outgoing, id=_new_id(), key_id=key_id)
+    is_kept = _is_kept(app, channel, ephemeral)
+    event_id = _new_id() if is_kept else None
+    outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral, event_id, key_id if is_kept else None)
     app.node.peers.publish(app.settings.id, outgoing)
     if app.node.observers:
         _tell_observers(app, (outgoing,))
@@ -52,7 +52,7 @@ def publish_once(
     """
     outgoing = []
     for index, (channel, event, data, except_socket_id, ephemeral, key_id) in enumerate(events):
-        made = _outgoing(channel, event, data, except_socket_id, ephemeral)
+        made = _outgoing(channel, event, data, except_socket_id, ephemeral, None, None)
         if _is_kept(app, channel, ephemeral):
             made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated, key_id=key_id)
         outgoing.append(made)
@@ -75,9 +75,18 @@ def _tell_observers(app: App, events: Iterable[OutgoingEvent]) -> None:
             observer.event_published(app, event)
 
 
-def _outgoing(channel: str, event: str, data: str, except_socket_id: str | None, ephemeral: bool) -> OutgoingEvent:
+def _outgoing(
+    channel: str,
+    event: str,
+    data: str,
+    except_socket_id: str | None,
+    ephemeral: bool,
+    event_id: str | None,
+    key_id: str | None,
+) -> OutgoingEvent:
     frame = messages.event(event, channel, data)
-    return OutgoingEvent(channel, frame, except_socket_id, channel_names.kind_of(channel).is_cache, ephemeral=ephemeral)
+    is_cache = channel_names.kind_of(channel).is_cache
+    return OutgoingEvent(channel, frame, except_socket_id, is_cache, event_id, ephemeral=ephemeral, key_id=key_id)
 
 
 def _is_kept(app: App, channel: str, ephemeral: bool) -> bool:
@@ -87,7 +96,7 @@ def _is_kept(app: App, channel: str, ephemeral: bool) -> bool:
 
 def _new_id() -> str:
     """Return an id for an event, which no other event has."""
-    return urlsafe_b64encode(os.urandom(12)).decode()
+    return os.urandom(12).hex()
 
 
 def _id_of(key: IdempotencyKey, index: int) -> str:
