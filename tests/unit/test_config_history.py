@@ -49,6 +49,12 @@ def test_tables_below_their_app_in_order(directory: Directory) -> None:
     assert second.history == ()
 
 
+def test_the_largest_numbers(directory: Directory) -> None:
+    directory.toml(f"{APP_TABLE}[[apps.history]]\nchannels = ['a']\nevents = 100000\nage = '30d'\nrewind = 100000\n")
+    largest = HistorySettings(channels=("a",), events=100_000, age=30 * 86_400, rewind=100_000)
+    assert history_of(directory) == (largest,)
+
+
 @pytest.mark.parametrize(
     ("age", "seconds"), [("90", 90), ("'90'", 90), ("'30s'", 30), ("'10m'", 600), ("'2 h'", 7_200), ("'1D'", 86_400)]
 )
@@ -120,24 +126,27 @@ HISTORY = "soundpost.toml: [[apps]] no. 1: history"
             "channels = []\n",
             f"{HISTORY} no. 1: channels=[]: expected a list of patterns such as ['private-orders.*']",
         ),
-        (
-            "channels = ['a']\nevents = 0\n",
-            f"{HISTORY} no. 1: events=0: expected a whole number of at least 1",
+        *(
+            (
+                f"channels = ['a']\nevents = {number}\n",
+                f"{HISTORY} no. 1: events={number}: expected a whole number from 1 to 100,000",
+            )
+            for number in ("0", "'5'", "100001")
         ),
-        (
-            "channels = ['a']\nevents = '5'\n",
-            f"{HISTORY} no. 1: events='5': expected a whole number of at least 1",
-        ),
-        (
-            "channels = ['a']\nrewind = -1\n",
-            f"{HISTORY} no. 1: rewind=-1: expected a whole number of at least 0",
+        *(
+            (
+                f"channels = ['a']\nrewind = {number}\n",
+                f"{HISTORY} no. 1: rewind={number}: expected a whole number from 0 to 100,000",
+            )
+            for number in ("-1", "100001")
         ),
         *(
             (
                 f"channels = ['a']\nage = {age}\n",
-                f"{HISTORY} no. 1: age={age}: expected seconds, or a text such as '30s', '10m', '2h' or '1d'",
+                f"{HISTORY} no. 1: age={age}: expected seconds, or a text such as '30s', '10m', '2h' or '1d', of at "
+                "most 30 days",
             )
-            for age in ("0", "'0m'", "'10 minutes'", "'-5s'", "''", "1.5")
+            for age in ("0", "'0m'", "'10 minutes'", "'-5s'", "''", "1.5", "'31d'", "2592001")
         ),
         (
             "channels = ['a', 'a b']\n",
@@ -223,6 +232,9 @@ def test_the_embedded_server_takes_the_same_tables() -> None:
     assert App(apps=[own]).apps == (own,)
     with pytest.raises(ConfigurationError, match=r"^soundpost\.asgi: apps: history no\. 1: unknown key 'chanels'; did"):
         App(apps=[{**APP_OF_PYTHON, "history": [{"chanels": ["news"]}]}])
+    too_many = HistorySettings(channels=("news",), events=1_000_000)
+    with pytest.raises(ConfigurationError, match=r"history no\. 1: events=1000000: expected a whole number from 1 to"):
+        App(apps=[{**APP_OF_PYTHON, "history": [too_many]}])
 
 
 async def test_the_embedded_server_keeps_to_its_bound_of_memory() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from soundpost.core.app_settings import AppSettings, HistorySettings
+from soundpost.core.app_settings import MAX_KEPT_DAYS, MAX_KEPT_EVENTS, AppSettings, HistorySettings
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.suggestions import did_you_mean
@@ -39,9 +39,9 @@ _ELSEWHERE: Final = {
 """Keys that other servers have for the same, with ours."""
 _EXPECTED: Final = {
     "channels": "a list of patterns such as ['private-orders.*']",
-    "events": "a whole number of at least 1",
-    "age": "seconds, or a text such as '30s', '10m', '2h' or '1d'",
-    "rewind": "a whole number of at least 0",
+    "events": f"a whole number from 1 to {MAX_KEPT_EVENTS:,}",
+    "age": f"seconds, or a text such as '30s', '10m', '2h' or '1d', of at most {MAX_KEPT_DAYS} days",
+    "rewind": f"a whole number from 0 to {MAX_KEPT_EVENTS:,}",
 }
 
 
@@ -87,8 +87,8 @@ def _no_list(given: Any) -> str:
 
 
 def _entry(table: Any, place: str, strict: bool) -> HistorySettings:
-    if isinstance(table, HistorySettings):
-        return table
+    if isinstance(table, HistorySettings):  # made in Python, which checks no numbers
+        table = msgspec.structs.asdict(table)
     if not isinstance(table, Mapping):
         raise ConfigurationError(f"{place}={redacted(table)}: {_no_list(table)}")
     for key in table:

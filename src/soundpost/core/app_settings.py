@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
@@ -13,6 +13,10 @@ from soundpost.wire.channel_patterns import pattern_fault
 from soundpost.wire.origins import OriginError, check_origins, origins
 
 Positive = Annotated[int, Meta(ge=1)]
+MAX_KEPT_EVENTS: Final = 100_000
+"""Largest number of events that a channel can keep."""
+MAX_KEPT_DAYS: Final = 30
+"""Largest number of days that a channel can keep an event."""
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -33,11 +37,11 @@ class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
     channels: Annotated[tuple[Text, ...], Meta(min_length=1)]
     """Patterns of channel names; ``*`` stands for any characters. The first entry that matches counts."""
-    events: Positive = 100
+    events: Annotated[int, Meta(ge=1, le=MAX_KEPT_EVENTS)] = 100
     """Largest number of kept events of one channel."""
-    age: Positive = 600
+    age: Annotated[int, Meta(ge=1, le=MAX_KEPT_DAYS * 86_400)] = 600
     """Seconds that an event is kept."""
-    rewind: Annotated[int, Meta(ge=0)] = 0
+    rewind: Annotated[int, Meta(ge=0, le=MAX_KEPT_EVENTS)] = 0
     """Largest number of kept events that a first subscription may ask for; 0: none."""
 
     def __post_init__(self) -> None:
