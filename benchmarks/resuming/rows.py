@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from typing import Any, Final
 
 import msgspec
 
+from support.resumption.account import Account
 from support.resumption.faults import Fault
-from support.resumption.trial import Account, Size, Trial
+from support.resumption.trial import Size, Trial
 
 LEAD_SECONDS: Final = 1.5
 """Of load before the fault."""
-TRAIL_SECONDS: Final = 2.0
+TRAIL_SECONDS: Final = 1.5
 """Of load after it is mended."""
-COLUMNS: Final = (
-    "fault",
-    "seconds",
-    "events",
-    "deliveries",
-    "lost",
-    "doubled",
-    "out of order",
-    "gaps told",
-    "gaps not told",
-    "false gaps",
-    "back after: median, most",
-)
+COUNTED: Final = {
+    "events": "events",
+    "deliveries": "deliveries",
+    "lost": "lost",
+    "doubled": "doubled",
+    "out of order": "out_of_order",
+    "gaps told": "gaps",
+    "gaps not told": "untold",
+    "false gaps": "false_gaps",
+}
+"""Columns that are added up, each with its name in the results."""
+COLUMNS: Final = ("fault", *COUNTED, "back after: median, most", "longest turn", "slowest Redis command")
+
+Result = Mapping[str, Any]
 
 
 class Row(msgspec.Struct):
@@ -37,7 +40,8 @@ class Row(msgspec.Struct):
     title: str
     seconds: float
     account: Account
-    may_be_lost: bool
+    may_be_lost: bool = False
+    may_be_undecided: bool = False
 
     @property
     def wrong(self) -> list[str]:
@@ -54,32 +58,29 @@ class Row(msgspec.Struct):
         }
         if not self.may_be_lost:
             found |= {"false gaps": total.false_gaps, "events never answered": account.unanswered}
+        if not (self.may_be_lost or self.may_be_undecided):
+            found["false gaps for want of an answer"] = total.undecided
         return [f"{name}: {count:,}" for name, count in found.items() if count]
 
-    def as_line(self) -> str:
-        """The row of the table."""
-        account, total = self.account, self.account.total
-        away = account.away
-        cells = (
-            self.title,
-            f"{self.seconds:.1f}",
-            f"{account.events:,}",
-            f"{total.deliveries:,}",
-            f"{total.lost:,}",
-            f"{total.doubled:,}",
-            f"{total.out_of_order:,}",
-            f"{total.gaps:,}",
-            f"{total.untold:,}",
-            f"{total.false_gaps:,}",
-            f"{statistics.median(away):.1f}, {away[-1]:.1f} s" if away else "–",
-        )
-        return f"| {' | '.join(cells)} |"
+    def sentences(self) -> list[str]:
+        """Tell what is wrong, with examples."""
+        account, wrong = self.account, self.wrong
+        if not wrong:
+            return []
+        found = [*wrong, *account.total.wrong_notes(), *account.behind[:3], *account.complaints[:5]]
+        for figure in () if self.may_be_lost else ("false_gaps", "undecided"):
+            found += account.total.notes.get(figure, [])
+        return found
 
     def as_result(self) -> dict[str, Any]:
         """The row for the file of results."""
         account = msgspec.to_builtins(self.account)
         away, waits = account.pop("away"), account.pop("waits")
         found = {name: figure for name, figure in account.pop("total").items() if name != "notes"}
+        turn, command = account.pop("longest_turn"), account.pop("slowest_command")
+        found["longest_turn_ms"] = round(turn * 1e3, 1)
+        if account["streams"]:
+            found["slowest_command_ms"] = round(command * 1e3, 1)
         if away:
             found |= {"back_median_s": round(statistics.median(away), 3), "back_most_s": round(away[-1], 3)}
         if waits:
@@ -88,6 +89,31 @@ class Row(msgspec.Struct):
                 "pong_most_ms": round(waits[-1] * 1e3),
             }
         return {"fault": self.title, "seconds": round(self.seconds, 1), **found, **account, "wrong": self.wrong}
+
+
+def line(result: Result) -> str:
+    """The row of the table."""
+    cells = [
+        result["fault"],
+        *(f"{result[name]:,}" for name in COUNTED.values()),
+        f"{result['back_median_s']:.1f}, {result['back_most_s']:.1f} s" if "back_most_s" in result else "–",
+        f"{result['longest_turn_ms']:.0f} ms",
+        f"{result['slowest_command_ms']:.1f} ms" if "slowest_command_ms" in result else "–",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def table(results: Iterable[Result]) -> str:
+    """The whole table, with the sums of all rows at its end."""
+    rows = list(results)
+    sums = (f"**{sum(row[name] for row in rows):,}**" for name in COUNTED.values())
+    last = f"| **all** | {' | '.join(sums)} |  |  |  |"
+    return "\n".join([head(), *map(line, rows), last])
+
+
+def head() -> str:
+    """The first two lines of the table."""
+    return f"| {' | '.join(COLUMNS)} |\n|---{'|--:' * (len(COLUMNS) - 1)}|"
 
 
 def measured(fault: Fault, size: Size) -> Row:
@@ -100,4 +126,5 @@ def measured(fault: Fault, size: Size) -> Row:
         fault.happen(trial)
         took = time.monotonic() - began
         trial.load_for(TRAIL_SECONDS)
-        return Row(fault.title, took, trial.account(may_be_lost=fault.may_be_lost, calm=fault.calm), fault.may_be_lost)
+        account = trial.account(may_be_lost=fault.may_be_lost)
+        return Row(fault.title, took, account, fault.may_be_lost, fault.may_be_undecided)

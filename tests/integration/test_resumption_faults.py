@@ -6,9 +6,10 @@ from contextlib import ExitStack
 
 import pytest
 
+from support.resumption.account import Account
 from support.resumption.faults import FAULTS, Fault
 from support.resumption.sequences import sequence
-from support.resumption.trial import Account, Size, Trial
+from support.resumption.trial import Size, Trial
 
 SIZE = Size(steady=12, afflicted=12, stock=4, slow=2, publishers=3, rate=60)
 WITHOUT_REDIS = (
@@ -32,7 +33,7 @@ def tried(fault: Fault) -> Account:
         trial.load_for(0.5)
         fault.happen(trial)
         trial.load_for(0.5)
-        account = trial.account(may_be_lost=fault.may_be_lost, calm=fault.calm)
+        account = trial.account(may_be_lost=fault.may_be_lost)
     total = account.total
     assert total.right, total.notes
     assert account.behind == []

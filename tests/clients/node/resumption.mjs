@@ -1,11 +1,17 @@
 // Clients of pusher-js that note what their handlers are given, with the module that resumes and without it.
 
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import Pusher from 'pusher-js';
 import { resume } from '../../../js/resume.js';
 import { options, serve } from './lines.mjs';
 
 const now = () => Number(process.hrtime.bigint()) / 1e9; // the clock of all processes
+
+let masterKey = Buffer.from(options.masterKey, 'base64');
+
+function sharedSecret(channel) {
+  return createHash('sha256').update(channel).update(masterKey).digest('base64');
+}
 
 function authorize(name) {
   return ({ socketId, channelName }, callback) => {
@@ -13,7 +19,11 @@ function authorize(name) {
     const channelData = isPresence ? JSON.stringify({ user_id: name }) : null;
     const text = [socketId, channelName, ...(isPresence ? [channelData] : [])].join(':');
     const signature = createHmac('sha256', options.secret).update(text).digest('hex');
-    callback(null, { auth: `${options.key}:${signature}`, ...(isPresence ? { channel_data: channelData } : {}) });
+    callback(null, {
+      auth: `${options.key}:${signature}`,
+      ...(isPresence ? { channel_data: channelData } : {}),
+      ...(channelName.startsWith('private-encrypted-') ? { shared_secret: sharedSecret(channelName) } : {}),
+    });
   };
 }
 
@@ -128,6 +138,7 @@ await serve({
   connect: (plans) => void clients.push(...plans.map((plan) => new Client(plan))),
   away: () => sum((client) => !client.isSubscribed),
   reload: (positions) => clients.forEach((client) => client.reload(positions)),
+  seal_with: (key) => void (masterKey = Buffer.from(key, 'base64')),
   sockets: () => clients.filter((client) => client.resumes).flatMap((client) => client.pages.at(-1).slice(-1)),
   tell: () => ({
     stories: clients.flatMap((client) => Object.values(client.stories)),

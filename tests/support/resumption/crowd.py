@@ -12,7 +12,8 @@ import msgspec
 import uvloop
 
 from support.resumption import lines
-from support.resumption.raw_client import Plan, RawClient
+from support.resumption.client_messages import Plan
+from support.resumption.raw_client import RawClient
 from support.resumption.stories import Told, behind, written
 
 LOOK_SECONDS = 0.5
@@ -87,6 +88,12 @@ class Crowd:
         """The newest socket id of each client that resumes."""
         return [client.pages[-1][-1] for client in self._clients if client.plan.resumes and client.pages[-1]]
 
+    def members(self, channel: str) -> dict[str, list[str]]:
+        """The users on a presence channel, as each client on it was told."""
+        return {
+            client.plan.name: sorted(client.members[channel]) for client in self._clients if channel in client.members
+        }
+
     def delivered(self) -> int:
         """How many events all were handed so far."""
         return sum(len(story.entries) for client in self._clients for story in client.stories.values())
@@ -102,6 +109,7 @@ class Crowd:
             [away for client in self._clients for away in client.away],
             dict(ends),
             sum(client.dropped for client in self._clients),
+            sum(client.notices for client in self._clients),
         )
         return written(told)
 

@@ -12,27 +12,25 @@ from typing import NamedTuple
 from support.harness import until
 from support.operated import Operated
 from support.resumption import stages
-from support.resumption.stages import LARGE, Stage
+from support.resumption.stages import LARGE, ORDERS, ROOM, Stage
 from support.resumption.trial import Trial
 
 LEASE = 10.0
 """Seconds after which others take a host that says nothing for dead."""
 BEYOND_LEASE = LEASE + 4
-JITTER = 12.0
-"""Seconds over which clients are told of a lost history."""
 
 Break = Callable[[Trial], None]
 
 
 class Fault(NamedTuple):
     """``may_be_lost``: what was acknowledged may be lost with what broke, and a gap told though nothing is missing.
-    ``calm``: seconds after the last event in which gaps may still be told."""
+    ``may_be_undecided``: clients may ask while the authority of the histories is away."""
 
     title: str
     stage: Callable[[ExitStack], Stage]
     happen: Break
     may_be_lost: bool = False
-    calm: float = 0.5
+    may_be_undecided: bool = False
 
 
 # Clients
@@ -67,6 +65,13 @@ def clients_frozen(trial: Trial, seconds: float = 8) -> None:
     trial.load_for(seconds)
     for crowd in stopped:
         crowd.thaw()
+
+
+def clients_frozen_for_a_minute(trial: Trial) -> None:
+    """Stop clients for so long that all are closed, while less is published than usual."""
+    trial.publishing.slow_down(4)
+    clients_frozen(trial, 60)
+    trial.publishing.slow_down(1)
 
 
 def clients_slow(trial: Trial) -> None:
@@ -106,6 +111,30 @@ def answers_lost(trial: Trial) -> None:
         trial.answers.do("drop_answers", 2)
         trial.load_for(0.5)
     assert trial.answers.do("drop_answers", 0) > 0, "no answer was dropped"
+
+
+def history_deleted(trial: Trial) -> None:
+    """Delete histories, while some clients are away and others have everything."""
+    trial.proxy.do("hold", True)
+    trial.load_for(1)
+    for channel in (ORDERS[0], ROOM):
+        trial.delete_history(channel)
+    trial.load_for(1)
+    trial.proxy.do("hold", False)
+    trial.settle()
+    trial.delete_history(ORDERS[1])
+
+
+def master_key_rotated(trial: Trial) -> None:
+    """Take another master key, and delete what the old one sealed: while clients are away, and while all are here."""
+    trial.proxy.do("hold", True)
+    trial.load_for(1)
+    trial.rotate_master_key()
+    trial.load_for(1)
+    trial.proxy.do("hold", False)
+    trial.settle()
+    trial.load_for(1)
+    trial.rotate_master_key()
 
 
 # Servers without Redis
@@ -228,6 +257,7 @@ def redis_failed_over(trial: Trial) -> None:
     trial.load_for(1.5)
     stage.redis.stop()
     until(lambda: bool(stage.replica.client().role()[0] == "master"), "the replica is promoted", seconds=30)
+    stage.data = stage.replica.client
     stage.wait_until_flowing()
 
 
@@ -263,22 +293,28 @@ FAULTS: dict[str, Fault] = {
     "clients-unreachable": Fault("clients unreachable for 4 s", _one, clients_unreachable),
     "little-memory": Fault("clients unreachable, and little memory", stages.with_little_memory, clients_unreachable),
     "clients-frozen": Fault("clients stopped for 8 s (SIGSTOP)", _one, clients_frozen),
+    "clients-frozen-for-a-minute": Fault("clients stopped for a minute (SIGSTOP)", _one, clients_frozen_for_a_minute),
     "clients-slow": Fault("clients closed for slowness", _one, clients_slow),
     "pages-reloaded": Fault("pages reloaded, with positions in them", _one, pages_reloaded),
     "chromium-reloaded": Fault("pages reloaded in Chromium", _one, chromium_reloaded),
     "channels-left": Fault("channels left and joined again", _one, channels_left),
     "answers-lost": Fault("a publisher's answers lost, one process", _one, answers_lost),
+    "history-deleted": Fault("histories deleted, one process", _one, history_deleted),
+    "master-key-rotated": Fault("another master key, one process", _one, master_key_rotated),
     "process-restarted": Fault("restart, one process", _one, process_restarted),
     "process-killed": Fault("the only process killed (SIGKILL)", _one, process_killed, may_be_lost=True),
     "workers-cut": Fault("clients cut off, two workers", _workers, clients_cut),
     "workers-answers-lost": Fault("a publisher's answers lost, two workers", _workers, answers_lost),
     "workers-reloaded": Fault("pages reloaded, two workers", _workers, pages_reloaded),
+    "workers-history-deleted": Fault("histories deleted, two workers", _workers, history_deleted),
     "workers-restarted": Fault("restart, two workers", _workers, workers_restarted),
     "worker-killed": Fault("a worker killed, twice", _workers, worker_killed),
     "hub-killed": Fault("the parent of the workers killed", _workers, hub_killed, may_be_lost=True),
     "hosts-cut": Fault("clients cut off, three hosts behind Nginx", _hosts, clients_cut),
     "hosts-reloaded": Fault("pages reloaded, three hosts", _hosts, pages_reloaded),
     "hosts-answers-lost": Fault("a publisher's answers lost, sent again to another host", _hosts, answers_lost),
+    "hosts-history-deleted": Fault("histories deleted, three hosts", _hosts, history_deleted),
+    "hosts-master-key-rotated": Fault("another master key, three hosts", _hosts, master_key_rotated),
     "hosts-restarted": Fault("restart --all, three hosts", _hosts, hosts_restarted),
     "host-killed": Fault("a host killed", _hosts, host_killed),
     "host-frozen": Fault("a host stopped beyond its lease", _hosts, host_frozen),
@@ -286,13 +322,12 @@ FAULTS: dict[str, Fault] = {
     "nginx-reloaded": Fault("Nginx reloaded", _hosts, nginx_reloaded),
     "redis-connections-killed": Fault("all connections to Redis killed", _hosts, redis_connections_killed),
     "redis-frozen": Fault("Redis stopped for 7 s", _hosts, redis_frozen),
-    "redis-killed": Fault("Redis killed, back empty", _hosts, redis_killed, may_be_lost=True, calm=JITTER),
-    "redis-emptied": Fault("Redis emptied", _hosts, redis_emptied, may_be_lost=True, calm=JITTER),
+    "redis-killed": Fault("Redis killed, back empty", _hosts, redis_killed, may_be_lost=True),
+    "redis-emptied": Fault("Redis emptied", _hosts, redis_emptied, may_be_lost=True),
     "redis-failed-over": Fault(
         "Redis killed, its replica promoted without the last events",
         _with_replica,
         redis_failed_over,
         may_be_lost=True,
-        calm=JITTER,
     ),
 }

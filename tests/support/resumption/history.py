@@ -27,7 +27,10 @@ def truths(
     in_history: dict[str, list[str]] = {}
     for kept in histories:
         in_history[kept.channel] = [event for _, event in kept.events]
-        seen.setdefault(kept.channel, []).extend((float("inf"), position, event) for position, event in kept.events)
+        found = seen.setdefault(kept.channel, [])
+        found += [(float("inf"), position, event) for position, event in kept.events]
+        if kept.floor:
+            found.append((float("inf"), kept.floor, ""))
     by_channel: dict[str, list[Publication]] = {channel: [] for channel in seen}
     for publication in publications:
         if publication.channel in by_channel:
@@ -49,8 +52,8 @@ def judged_history(kept: Kept, truth: Truth, *, may_be_lost: bool) -> Verdict:
             _fault(verdict, f"the history of {kept.channel} goes back to {position}")
     _compare(verdict, kept, truth)
     if not may_be_lost:
-        if truth.vanished:
-            _fault(verdict, f"{kept.channel}: acknowledged and kept nowhere: {_some(e.event for e in truth.vanished)}")
+        if vanished := [each.event for each in truth.vanished if each.sent > kept.deleted_at]:
+            _fault(verdict, f"{kept.channel}: acknowledged and kept nowhere: {_some(vanished)}")
         if order.generations > 1:
             _fault(verdict, f"{kept.channel} has had {order.generations} generations")
     ephemeral = {each.event for each in truth.published.values() if each.is_ephemeral}
@@ -62,15 +65,19 @@ def judged_history(kept: Kept, truth: Truth, *, may_be_lost: bool) -> Verdict:
 def _compare(verdict: Verdict, kept: Kept, truth: Truth) -> None:
     """The history must be the end of the order, as far back as it may reach."""
     order = truth.order
+    floor = order.after(order.place(kept.floor)) if kept.floor else 0
     if not kept.events:
-        if kept.most and order.events and order.places[-1].generation == order.generations - 1:
+        is_due = floor < len(order.events) and order.places[-1].generation == order.generations - 1
+        if kept.most and is_due:
             _fault(verdict, f"the history of {kept.channel} is empty, but {order.events[-1]} had a position in it")
         return
     first = order.slots[order.place(kept.events[0][0])]
     if [event for _, event in kept.events] != order.events[first:]:
         absent = set(order.events[first:]) - {event for _, event in kept.events}
         _fault(verdict, f"the history of {kept.channel} lacks what clients were given: {_some(sorted(absent))}")
-    begins_late = first > 0 and order.places[first - 1].generation == order.places[first].generation
+    if first < floor:
+        _fault(verdict, f"the history of {kept.channel} has what was deleted: {_some(order.events[first:floor])}")
+    begins_late = first > floor and order.places[first - 1].generation == order.places[first].generation
     if begins_late and len(kept.events) < kept.most:
         _fault(verdict, f"the history of {kept.channel} keeps {len(kept.events)} of {kept.most} events")
 
@@ -82,3 +89,14 @@ def _fault(verdict: Verdict, sentence: str) -> None:
 def _some(events: Iterable[str]) -> str:
     found = list(events)
     return f"{len(found)} ({', '.join(found[:5])})"
+
+
+def judged_sizes(histories: Iterable[Kept], bound: int) -> Verdict:
+    """The verdict on the memory of all histories of an app: their bytes are within the bound, but for one event."""
+    verdict = Verdict()
+    sizes = [(kept.size, len(kept.events), kept.channel) for kept in histories]
+    total = sum(size for size, _, _ in sizes)
+    largest = max((size / count for size, count, _ in sizes if count), default=0)
+    if total > bound + largest:
+        _fault(verdict, f"histories of {total:,} bytes, {bound:,} are allowed (max_history_size)")
+    return verdict

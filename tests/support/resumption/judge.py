@@ -118,7 +118,8 @@ class _Reading:
         is_kept = generation == self._generation and entry.reason != "limited" and self._truth.kept.issuperset(missing)
         if (not missing or is_kept) and not vanished:
             what = f"all that is missing is kept: {', '.join(missing[:5])}" if missing else "nothing is missing"
-            self._find("false_gaps", f"a gap ({entry.reason}) at {entry.position}, and {what}")
+            figure = "undecided" if entry.reason == "unknown" and entry.position is not None else "false_gaps"
+            self._find(figure, f"a gap ({entry.reason}) at {entry.position}, and {what}")
         if end < self._next:
             self._find("out_of_order", f"a gap ({entry.reason}) leads back to {entry.position}")
         self._next, self._generation = end, generation

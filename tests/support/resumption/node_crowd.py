@@ -12,16 +12,21 @@ import msgspec
 from support.node_process import NodeProcess
 from support.raw_socket import DEFAULT_APP
 from support.resumption.lines import wait_for_none
+from support.resumption.stages import ACTIVITY_TIMEOUT
 from support.resumption.stories import Told, behind, written
 
 
 class NodeCrowd:
-    """``module``: whether the clients resume by the module, or are as they come."""
+    """``module``: whether the clients resume by the module, or are as they come. ``master_key`` is that of encrypted
+    channels, in base64."""
 
-    def __init__(
-        self, name: str, channels: Sequence[list[str]], port: int, activity_timeout: float, *, module: bool
-    ) -> None:
-        options = {"key": DEFAULT_APP.key, "secret": DEFAULT_APP.secret, "activityTimeout": activity_timeout}
+    def __init__(self, name: str, channels: Sequence[list[str]], port: int, master_key: str, *, module: bool) -> None:
+        options = {
+            "key": DEFAULT_APP.key,
+            "secret": DEFAULT_APP.secret,
+            "activityTimeout": ACTIVITY_TIMEOUT,
+            "masterKey": master_key,
+        }
         self._node = NodeProcess("resumption.mjs", options)
         self._plans = [
             {"name": f"{name}-{number}", "port": port, "channels": each, "resumes": module}

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
-from soundpost.client import Client, Gap, Subscription, with_secret
+from soundpost.client import ChannelAuth, Client, Gap, Subscription, with_secret
 from soundpost.errors import SoundpostError
 from support.resumption import lines
-from support.resumption.raw_client import EVENT, Plan
+from support.resumption.client_messages import EVENT, Plan, event_in
 from support.resumption.stories import Began, Handed, Rendered, Story, Told, behind, written
 from support.resumption.stories import Gap as ToldOfGap
 
@@ -38,9 +39,8 @@ class Program:
     async def open(self, positions: dict[str, str] | None = None) -> None:
         """Connect, and begin after these positions, or with what is new."""
         plan = self.plan
-        auth = with_secret(plan.key, plan.secret, user_id=plan.name)
         while True:
-            client = Client(f"http://127.0.0.1:{plan.ports[0]}", plan.key, auth=auth)
+            client = Client(f"http://127.0.0.1:{plan.ports[0]}", plan.key, auth=self._authorize)
             with suppress(SoundpostError, OSError):
                 await client.connect()
                 break
@@ -52,6 +52,12 @@ class Program:
             subscription = client.subscribe(channel, after=after)
             self.subscriptions.append(subscription)
             self._readers.append(asyncio.create_task(self._read(subscription, after)))
+
+    def _authorize(self, socket_id: str, channel: str) -> ChannelAuth | Awaitable[ChannelAuth | None] | None:
+        """Sign a subscription as an application with the newest master key does."""
+        plan = self.plan
+        sign = with_secret(plan.key, plan.secret, user_id=plan.name, encryption_master_key=plan.master_key)
+        return sign(socket_id, channel)
 
     async def reload(self, positions: dict[str, str]) -> None:
         """Become a new program that knows these positions."""
@@ -77,7 +83,7 @@ class Program:
             if isinstance(event, Gap):
                 entries.append(ToldOfGap(now, event.position, event.reason))
             elif event.name == EVENT:
-                entries.append(Handed(now, event.raw.partition(" ")[0], event.position))
+                entries.append(Handed(now, event_in(event.raw), event.position))
             self._note_socket()
 
     def _note_socket(self) -> None:
@@ -112,6 +118,12 @@ class Programs:
     async def reload(self, positions: dict[str, str]) -> int:
         """Replace all programs by new ones that know these positions."""
         await asyncio.gather(*(program.reload(positions) for program in self._programs))
+        return len(self._programs)
+
+    def seal_with(self, master_key: str) -> int:
+        """Have the applications that authorize know this master key from now on."""
+        for program in self._programs:
+            program.plan.master_key = master_key
         return len(self._programs)
 
     def sockets(self) -> list[str]:

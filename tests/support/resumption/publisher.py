@@ -12,9 +12,11 @@ from typing import Any, Final, Self
 
 import msgspec
 
+from soundpost.broadcasting.encryption import encrypt
 from soundpost.core.app_settings import AppSettings
+from soundpost.wire.channel_names import kind_of
 from support.harness import DEFAULT_APP, HttpResponse, RawSocket, signed_request
-from support.resumption.raw_client import EVENT
+from support.resumption.client_messages import EVENT
 from support.resumption.stories import Publication
 
 ANSWER_SECONDS: Final = 6.0
@@ -58,6 +60,10 @@ class Publisher:
         """Why requests were not answered with 200, whether they were sent again or not."""
         self.sockets: list[str] = []
         """Socket ids of clients, some of which are excluded from events."""
+        self.master_key = b""
+        """Key that seals what goes to encrypted channels."""
+        self.slowness = 1.0
+        """What pauses between requests are multiplied by."""
         self._name = name
         self._ports = list(ports)
         self._channels = list(channels)
@@ -75,7 +81,7 @@ class Publisher:
         due = time.monotonic() + self._pause * self._random.random()
         while not over.wait(max(0.0, due - time.monotonic())):
             self.publish_any(over)
-            due = max(due + self._pause, time.monotonic())
+            due = max(due + self._pause * self.slowness, time.monotonic())
         self.close()
 
     def publish_any(self, over: threading.Event | None = None) -> None:
@@ -121,18 +127,16 @@ class Publisher:
             )
         self.publications += new
         if as_batch:
-            batch = [
-                {"name": EVENT, "channel": each.channel, "data": self._data(each.event, size), **fields} for each in new
-            ]
+            batch = [{"name": EVENT, "channel": each.channel, "data": self._data(each, size), **fields} for each in new]
             self._deliver("/batch_events", msgspec.json.encode({"batch": batch}), new, over)
         else:
-            single = {"name": EVENT, "channels": list(channels), "data": self._data(new[0].event, size), **fields}
+            single = {"name": EVENT, "channels": list(channels), "data": self._data(new[0], size), **fields}
             self._deliver("/events", msgspec.json.encode(single), new, over)
         return new[-1].event
 
-    def ask(self, path: str, **query: str) -> HttpResponse:
-        """The answer to a signed GET. Raises OSError or EOFError."""
-        return self._exchange(signed_request("GET", path, app=self._app, query=query))
+    def ask(self, path: str, method: str = "GET", **query: str) -> HttpResponse:
+        """The answer to a signed request without a body. Raises OSError or EOFError."""
+        return self._exchange(signed_request(method, path, app=self._app, query=query))
 
     def close(self) -> None:
         """Close the connection."""
@@ -140,9 +144,11 @@ class Publisher:
             self._connection.socket.close()
             self._connection = None
 
-    def _data(self, event: str, size: int) -> str:
+    def _data(self, publication: Publication, size: int) -> str:
         size = size or (LONG if self._random.random() < self._mixture.long else 60)
-        return f"{event} {'x' * size}"
+        data = f"{publication.event} {'x' * size}"
+        is_encrypted = kind_of(publication.channel).is_encrypted
+        return encrypt(publication.channel, data, self.master_key) if is_encrypted else data
 
     def _deliver(self, path: str, body: bytes, new: list[Publication], over: threading.Event | None) -> None:
         """Send until it is answered: by another host after each failure, with the same key, and as a repeat."""
@@ -209,6 +215,11 @@ class Publishing:
         self._over.set()
         for thread in self._threads:
             thread.join()
+
+    def slow_down(self, factor: float) -> None:
+        """Publish so many times less often than at first."""
+        for publisher in self.publishers:
+            publisher.slowness = factor
 
     def exclude(self, sockets: list[str]) -> None:
         """Choose those that are excluded among these socket ids."""

@@ -17,6 +17,8 @@ _OF_CLIENTS: tuple[Break, ...] = (
     faults.pages_reloaded,
     faults.channels_left,
     faults.answers_lost,
+    faults.history_deleted,
+    faults.master_key_rotated,
 )
 _OF_STAGES: dict[str, tuple[Callable[..., stages.Stage], tuple[Break, ...]]] = {
     "one process": (stages.one_process, (faults.process_restarted, faults.process_killed)),
@@ -36,10 +38,12 @@ _OF_STAGES: dict[str, tuple[Callable[..., stages.Stage], tuple[Break, ...]]] = {
     ),
 }
 _LOSING = frozenset((faults.process_killed, faults.hub_killed, faults.redis_killed, faults.redis_emptied))
+KINDS = tuple(_OF_STAGES)
+"""Of servers."""
 LENGTH = 4
 
 
-def sequence(seed: int, kinds: tuple[str, ...] = tuple(_OF_STAGES)) -> Fault:
+def sequence(seed: int, kinds: tuple[str, ...] = KINDS) -> Fault:
     """The sequence of a seed: some faults of clients and servers on one stage, with pauses between them."""
     chance = random.Random(seed)
     kind = kinds[seed % len(kinds)]
@@ -54,7 +58,10 @@ def sequence(seed: int, kinds: tuple[str, ...] = tuple(_OF_STAGES)) -> Fault:
             trial.load_for(pause)
 
     names = ", ".join(each.__name__.replace("_", " ") for each in chosen)
-    loses = not _LOSING.isdisjoint(chosen)
     return Fault(
-        f"seed {seed}, {kind}: {names}", stage, happen, may_be_lost=loses, calm=faults.JITTER if loses else 0.5
+        f"seed {seed}, {kind}: {names}",
+        stage,
+        happen,
+        may_be_lost=not _LOSING.isdisjoint(chosen),
+        may_be_undecided=faults.redis_frozen in chosen,
     )

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from support.nginx_process import nginx_process
 from support.operated import Operated, operated
 from support.redis_process import RedisServer, running_redis
 from support.redis_relay import BackgroundRelay, relay_in_background
+from support.resumption.loops import SLOWLOG, watching
 
 ACTIVITY_TIMEOUT: Final = 3
 """Seconds of silence after which a client asks the server whether it is there."""
@@ -32,7 +33,8 @@ ROOM: Final = "presence-room"
 BOARD: Final = "cache-board"
 LARGE: Final = "private-large"
 """Its history is many times larger than :data:`OUTPUT_BUFFER`."""
-KEPT: Final = {**dict.fromkeys((*ORDERS, ROOM, BOARD, LARGE), 20_000), SHORT: 20, BRIEF: 0}
+VAULT: Final = "private-encrypted-vault"
+KEPT: Final = {**dict.fromkeys((*ORDERS, ROOM, BOARD, LARGE, VAULT), 20_000), SHORT: 20, BRIEF: 0}
 """How many events are kept of each channel; 0: it depends on their age."""
 MEMORY: Final = 100_000_000
 LITTLE: Final = 150_000
@@ -60,7 +62,7 @@ max_presence_members = 1000
 max_history_size = {memory}
 
 [[apps.history]]
-channels = ["private-orders-*", "presence-room", "cache-board", "private-large"]
+channels = ["private-orders-*", "presence-room", "cache-board", "private-large", "private-encrypted-vault"]
 events = 20000
 age = "1h"
 rewind = 50
@@ -91,6 +93,10 @@ class Stage:
         self.client_ports: list[int] = []
         self.memory = MEMORY
         self.kept = KEPT
+        self.data: Callable[[], redis_client.Redis] | None = None
+        """Connects to the Redis that has the histories, if one has."""
+        self.turns = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="soundpost-turns-")))
+        """Where servers note long turns of their loops."""
         self._stack = stack
 
     @property
@@ -101,6 +107,7 @@ class Stage:
     def add(self, workers: int = 1, scaling: str = "", drain: int = 0) -> Operated:
         """Start a host."""
         host = self._stack.enter_context(operated())
+        host.shell.environ = watching(host.shell.environ, self.turns)
         server = SERVER.format(drain=drain, workers=workers)
         host.write(
             CONFIGURATION.format(
@@ -169,11 +176,12 @@ def hosts(
     """Hosts over Redis, behind Nginx. ``cut_off``: the last one reaches Redis through a relay. ``failover``: Redis has
     a replica, which reaches it through a relay, and a sentinel."""
     stage = Stage(stack)
-    stage.redis = stack.enter_context(running_redis())
+    stage.redis = stack.enter_context(running_redis(*SLOWLOG))
+    stage.data = stage.redis.client
     urls = [stage.redis.url] * count
     if failover:
         stage.relay = stack.enter_context(relay_in_background(stage.redis.port))
-        stage.replica = stack.enter_context(running_redis("--replicaof", "127.0.0.1", str(stage.relay.port)))
+        stage.replica = stack.enter_context(running_redis(*SLOWLOG, "--replicaof", "127.0.0.1", str(stage.relay.port)))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         sentinel = redis_client.Redis(port=stack.enter_context(sentinel_of(stage.redis, folder)), decode_responses=True)
         until(lambda: _knows_a_replica(sentinel), "the sentinel knows the replica", seconds=30)

@@ -116,6 +116,12 @@ class Told(msgspec.Struct):
     ends: dict[str, int] = {}
     dropped: int = 0
     """Events that came to a client that had them already, and that it dropped."""
+    notices: int = 0
+    """Notices of members that came or went."""
+    members: dict[str, list[str]] = {}
+    """By client: the users on the presence channel, as it was told."""
+    publications: list[Publication] = []
+    """What applications have published."""
 
 
 class Kept(msgspec.Struct):
@@ -125,6 +131,12 @@ class Kept(msgspec.Struct):
     events: list[tuple[str, str]]
     most: int
     """As many events are kept, unless age or memory ends them."""
+    floor: str = ""
+    """Position up to which the history was deleted, if it was."""
+    deleted_at: float = 0.0
+    """When it was deleted. What was sent before may have been seen by nobody."""
+    size: int = 0
+    """Bytes of all its messages."""
 
 
 def behind(stories: Iterable[Story], events: dict[str, str]) -> list[str]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import secrets
 import time
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
 
+from soundpost.broadcasting.encryption import decrypt
 from support.harness import until
+from support.resumption.account import Account, Evidence, ends_of, judge_all
 from support.resumption.chromium import ChromiumPages
-from support.resumption.history import judged_history, truths
-from support.resumption.judge import judged
+from support.resumption.client_messages import Plan, event_in
 from support.resumption.lines import Told as Lines
+from support.resumption.loops import longest_turn, slowest_command
 from support.resumption.node_crowd import NodeCrowd
 from support.resumption.publisher import Mixture, Publisher, Publishing
-from support.resumption.raw_client import Plan
 from support.resumption.stages import (
     ACTIVITY_TIMEOUT,
     BOARD,
@@ -27,16 +31,20 @@ from support.resumption.stages import (
     ORDERS,
     ROOM,
     SHORT,
+    VAULT,
     Stage,
     channels_in_turn,
 )
-from support.resumption.stories import Kept, Publication, Story, Told, read
-from support.resumption.verdict import Verdict
+from support.resumption.stories import Kept, read
+from support.resumption.streams import chains
 
 Crowd = Lines | NodeCrowd | ChromiumPages
 CHANNELS: Final = (*ORDERS, SHORT, BRIEF, ROOM, BOARD)
+ALL: Final = (*CHANNELS, VAULT)
 BACK_SECONDS: Final = 40.0
 """In which all clients must be subscribed again, and have the last events."""
+CALM_SECONDS: Final = 15.0
+"""In which all must have the same list of members: a host that died is buried by then."""
 PAGE: Final = 500
 
 
@@ -56,30 +64,9 @@ class Size(msgspec.Struct, frozen=True):
     publishers: int = 4
     rate: float = 120.0
     """Requests a second, of all publishers."""
+    applications_rate: float = 15.0
+    """Requests a second of each of two applications, which publish by the library."""
     seed: str = ""
-
-
-class Account(msgspec.Struct):
-    """What came of a trial."""
-
-    events: int
-    """Acknowledged ones, one for each channel that they were published on."""
-    total: Verdict
-    generations: int
-    unanswered: int
-    """Events whose publishers gave them up."""
-    sent_again: int
-    away: list[float]
-    ends: dict[str, int]
-    refusals: dict[str, int]
-    behind: list[str]
-    """Clients and channels that did not reach the last event in time."""
-    dropped: int
-    complaints: list[str]
-    histories: int
-    """How many channels' histories were compared."""
-    waits: list[float]
-    """Seconds that a client waited for answers to its pings."""
 
 
 class Trial:
@@ -89,7 +76,9 @@ class Trial:
     def __init__(self, stage: Stage, size: Size) -> None:
         self.stage = stage
         self.size = size
-        self.stories: list[Told] = []
+        self.deleted: dict[str, tuple[str, float]] = {}
+        """By channel: the position up to which its history was deleted, and when."""
+        self.master_key = _new_key()
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -116,9 +105,11 @@ class Trial:
         self._connect(self.slow, "slow", [[LARGE, ORDERS[0]]] * size.slow, stage.client_ports, receive_buffer=8_192)
         answered = [self.answers.do("listen", stage.ports), *stage.ports]
         self.pages: list[Crowd] = [self.afflicted]
+        self.encrypted: list[Crowd] = []
         if size.libraries:
             self._start_libraries(stack, proxied[0])
         self.probe.do("start", stage.client_ports[0])
+        self.applications = stack.enter_context(Lines("support.resumption.applications"))
         rate = size.rate / size.publishers
         publishers = [
             Publisher(f"p{number}", stage.ports, CHANNELS, rate, seed=size.seed) for number in range(1, size.publishers)
@@ -126,19 +117,24 @@ class Trial:
         publishers.append(Publisher("p0", answered, CHANNELS, rate, seed=size.seed, home=0))
         self.publishing = stack.enter_context(Publishing(publishers))
         self.last = Publisher("last", stage.ports, CHANNELS, 1, mixture=Mixture(0, 0, 0, 0, 0))
+        self.last.master_key = b64decode(self.master_key)
+        ports = [answered[0], stage.client_ports[0]]
+        self.applications.do("start", ports, ALL, size.applications_rate, self.master_key, size.seed)
         self.exclude_some()
+        self.began = time.monotonic()
 
     def _start_libraries(self, stack: ExitStack, port: int) -> None:
-        """The clients that applications have, behind the proxy that breaks connections."""
-        channels = channels_in_turn(self.size.libraries)
+        """The clients that applications have, behind the proxy that breaks connections. Only they decrypt."""
+        channels = [[*each, VAULT] for each in channels_in_turn(self.size.libraries)]
         for name, module in (("pusher-js", True), ("pusher-js-stock", False)):
-            crowd = stack.enter_context(NodeCrowd(name, channels, port, ACTIVITY_TIMEOUT, module=module))
-            self.crowds.append(crowd)
+            crowd = stack.enter_context(NodeCrowd(name, channels, port, self.master_key, module=module))
+            self.encrypted.append(crowd)
             if module:
                 self.pages.append(crowd)
         programs = stack.enter_context(Lines("support.resumption.programs"))
-        self._connect(programs, "python", channels, [port])
-        self.crowds.append(programs)
+        self._connect(programs, "python", channels, [port], master_key=self.master_key)
+        self.encrypted.append(programs)
+        self.crowds += self.encrypted
         self.pages.append(programs)
 
     def _connect(
@@ -180,7 +176,29 @@ class Trial:
         """Let publishers exclude some of the clients that are here now. An id stays in use when its client has come
         back under another."""
         crowds = (self.steady, *self.pages)
-        self.publishing.exclude([socket for crowd in crowds for socket in crowd.do("sockets")])
+        sockets = [socket for crowd in crowds for socket in crowd.do("sockets")]
+        self.publishing.exclude(sockets)
+        self.applications.do("exclude", sockets)
+
+    def delete_history(self, channel: str) -> None:
+        """Delete the history of a channel."""
+
+        def deleted() -> bool:
+            answer = _answer(self.last, f"/channels/{channel}/history", "DELETE")
+            if answer is not None:
+                self.deleted[channel] = answer["position"], time.monotonic()
+            return answer is not None
+
+        until(deleted, f"the history of {channel} is deleted", BACK_SECONDS)
+
+    def rotate_master_key(self) -> None:
+        """Take another key for encrypted channels, in all applications, and delete what the old one sealed."""
+        self.master_key = _new_key()
+        self.last.master_key = b64decode(self.master_key)
+        self.applications.do("seal_with", self.master_key)
+        for crowd in self.encrypted:
+            crowd.do("seal_with", self.master_key)
+        self.delete_history(VAULT)
 
     def settle(self) -> None:
         """Wait until all clients are subscribed."""
@@ -192,7 +210,7 @@ class Trial:
         found: dict[str, str] = {}
 
         def asked() -> bool:
-            for channel in CHANNELS:
+            for channel in ALL:
                 answer = _answer(asker or self.last, f"/channels/{channel}", info="position")
                 if answer is None:
                     return False
@@ -202,78 +220,94 @@ class Trial:
         until(asked, "the positions are told", BACK_SECONDS)
         return found
 
-    def account(self, *, may_be_lost: bool, calm: float = 0.5) -> Account:
-        """Publish no more, wait until all have the last events, and judge. ``calm``: seconds in which gaps may be told
-        after that."""
+    def account(self, *, may_be_lost: bool) -> Account:
+        """Publish no more, wait until all have the last events, and judge."""
         self.publishing.stop()
+        given_up = self.applications.do("stop")
         self.settle()
-        lasts = {channel: self.last.publish([channel]) for channel in (*CHANNELS, LARGE)}
+        lasts = {channel: self.last.publish([channel]) for channel in (*ALL, LARGE)}
         behind = [who for crowd in self.crowds for who in crowd.do("reach", lasts, BACK_SECONDS)]
-        time.sleep(calm)
-        publications = [*self.last.publications]
-        for publisher in self.publishing.publishers:
-            publications += publisher.publications
-        histories = [kept for channel in (*CHANNELS, LARGE) if (kept := self.history(channel)) is not None]
-        tales = [read(crowd.do("tell")) for crowd in self.crowds] + self.stories
-        return _account(self, publications, histories, tales, behind, may_be_lost=may_be_lost)
+        publishers = [*self.publishing.publishers, self.last]
+        present = self._members()
+        tales = [read(crowd.do("tell")) for crowd in (*self.crowds, self.applications)]
+        evidence = Evidence(
+            publications=[each for publisher in publishers for each in publisher.publications],
+            histories=[kept for channel in (*ALL, LARGE) if (kept := self.history(channel)) is not None],
+            tales=tales,
+            present=present,
+            streams={} if self.stage.data is None else chains(self.stage.data()),
+            bound=self.stage.memory,
+        )
+        total, generations = judge_all(evidence, may_be_lost=may_be_lost)
+        published = [*evidence.publications, *tales[-1].publications]
+        return Account(
+            events=sum(each.answered is not None for each in published),
+            total=total,
+            generations=generations,
+            unanswered=sum(each.answered is None for each in evidence.publications),
+            given_up=given_up,
+            sent_again=sum(each.attempts > 1 for each in evidence.publications),
+            away=sorted(away for told in tales for away in told.away),
+            ends=ends_of(tales),
+            refusals=dict(Counter(refusal for publisher in publishers for refusal in publisher.refused)),
+            behind=behind,
+            dropped=sum(told.dropped for told in tales),
+            complaints=self.stage.complaints(),
+            histories=len(evidence.histories),
+            waits=self.probe.do("waits"),
+            longest_turn=longest_turn(self.stage.turns, self.began),
+            slowest_command=0.0 if self.stage.data is None else slowest_command(self.stage.data())[0],
+            streams=len(evidence.streams),
+            notices=sum(told.notices for told in tales),
+        )
 
     def history(self, channel: str) -> Kept | None:
         """The history of a channel, read by pages; None if the server does not give any."""
-        events: list[tuple[str, str]] = []
+        found: list[dict[str, Any]] = []
         after = ""
         while True:
             query = {"after": after} if after else {}
             answer = _answer(self.last, f"/channels/{channel}/history", limit=str(PAGE), order="oldest", **query)
             if answer is None:
                 return None
-            events += [(each["position"], each["data"].partition(" ")[0]) for each in answer["events"]]
             if not answer["events"]:
-                return Kept(channel, events, self.stage.kept[channel])
+                break
+            found += answer["events"]
             after = answer["position"]
+        events = [(each["position"], event_in(self._opened(channel, each["data"]))) for each in found]
+        size = sum(len(json.dumps(each, separators=(",", ":"))) for each in found)
+        floor, deleted_at = self.deleted.get(channel, ("", 0.0))
+        return Kept(channel, events, self.stage.kept[channel], floor, deleted_at, size)
+
+    def _opened(self, channel: str, data: str) -> str:
+        return (decrypt(channel, data, b64decode(self.master_key)) or "?") if channel == VAULT else data
+
+    def _members(self) -> dict[str, list[str]]:
+        """Who is on the presence channel, as raw clients and the HTTP API have it, once they agree."""
+        found: dict[str, list[str]] = {}
+
+        def agree() -> bool:
+            found.clear()
+            for crowd in (self.steady, self.afflicted):
+                found.update(crowd.do("members", ROOM))
+            answer = _answer(self.last, f"/channels/{ROOM}/users")
+            if answer is not None:
+                found["the HTTP API"] = sorted(user["id"] for user in answer["users"])
+            return len({tuple(members) for members in found.values()}) == 1
+
+        with suppress(AssertionError):  # those who do not agree are wrong
+            until(agree, "all know the same members", CALM_SECONDS)
+        return found
 
 
-def _answer(asker: Publisher, path: str, **query: str) -> dict[str, Any] | None:
+def _new_key() -> str:
+    return b64encode(secrets.token_bytes(32)).decode()
+
+
+def _answer(asker: Publisher, path: str, method: str = "GET", **query: str) -> dict[str, Any] | None:
     try:
-        answer = asker.ask(path, **query)
+        answer = asker.ask(path, method, **query)
     except (OSError, EOFError):
         asker.close()
         return None
     return answer.json() if answer.status == 200 else None
-
-
-def _account(
-    trial: Trial,
-    publications: list[Publication],
-    histories: list[Kept],
-    tales: list[Told],
-    behind: list[str],
-    *,
-    may_be_lost: bool,
-) -> Account:
-    stories: list[Story] = [story for told in tales for story in told.stories]
-    known = truths(publications, stories, histories)
-    total = Verdict()
-    for told in tales:
-        for story in told.stories:
-            total.add(judged(story, known[story.channel], told.pages.get(story.client, [[]])))
-    for kept in histories:
-        total.add(judged_history(kept, known[kept.channel], may_be_lost=may_be_lost))
-    ends: Counter[str] = Counter()
-    for told in tales:
-        ends.update(told.ends)
-    publishers = [*trial.publishing.publishers, trial.last]
-    return Account(
-        events=sum(publication.answered is not None for publication in publications),
-        total=total,
-        generations=max(truth.order.generations for truth in known.values()),
-        unanswered=sum(publication.answered is None for publication in publications),
-        sent_again=sum(publication.attempts > 1 for publication in publications),
-        away=sorted(away for told in tales for away in told.away),
-        ends=dict(ends),
-        refusals=dict(Counter(refusal for publisher in publishers for refusal in publisher.refused)),
-        behind=behind,
-        dropped=sum(told.dropped for told in tales),
-        complaints=trial.stage.complaints(),
-        histories=len(histories),
-        waits=trial.probe.do("waits"),
-    )

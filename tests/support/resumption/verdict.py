@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+MAY_BE_RIGHT: Final = ("false_gaps", "undecided")
+"""Figures that are wrong only if the authority of the histories was there all the time."""
 MOST_NOTES: Final = 4
 """Sentences of each kind that are kept."""
 
@@ -27,6 +29,8 @@ class Verdict(msgspec.Struct):
     untold: int = 0
     """Places where something is missing and no gap was told."""
     false_gaps: int = 0
+    undecided: int = 0
+    """False gaps with the reason ``unknown``: the server could not ask its authority. Right only while that is away."""
     echoed: int = 0
     missed: int = 0
     """Events that clients without resumption missed when a history was lost."""
@@ -56,7 +60,7 @@ class Verdict(msgspec.Struct):
 
     def wrong_notes(self) -> list[str]:
         """The sentences, but for those about false gaps, which may be right after a loss."""
-        return [sentence for figure, found in self.notes.items() if figure != "false_gaps" for sentence in found]
+        return [sentence for figure, found in self.notes.items() if figure not in MAY_BE_RIGHT for sentence in found]
 
     def _note(self, figure: str, sentence: str) -> None:
         found = self.notes.setdefault(figure, [])
