@@ -6,23 +6,30 @@ from contextlib import ExitStack
 
 import pytest
 
+from support.harness import until
+from support.resumption import faults, stages
 from support.resumption.account import Account
 from support.resumption.faults import FAULTS, Fault
 from support.resumption.sequences import sequence
 from support.resumption.trial import Size, Trial
 
 SIZE = Size(steady=12, afflicted=12, stock=4, slow=2, publishers=3, rate=60)
-WITHOUT_REDIS = (
-    "clients-cut",
-    "clients-slow",
-    "pages-reloaded",
-    "channels-left",
-    "process-restarted",
-    "process-killed",
-    "workers-answers-lost",
-    "workers-restarted",
-    "worker-killed",
-    "hub-killed",
+ONE_PROCESS = Fault(
+    "one after the other, one process",
+    stages.one_process,
+    faults.several(
+        faults.clients_slow,
+        faults.pages_reloaded,
+        faults.channels_left,
+        faults.history_deleted,
+        faults.master_key_rotated,
+        faults.process_restarted,
+    ),
+)
+WORKERS = Fault(
+    "one after the other, two workers",
+    stages.workers,
+    faults.several(faults.answers_lost, faults.workers_restarted, faults.worker_killed, faults.history_deleted),
 )
 
 
@@ -34,32 +41,64 @@ def tried(fault: Fault) -> Account:
         fault.happen(trial)
         trial.load_for(0.5)
         account = trial.account(may_be_lost=fault.may_be_lost)
+    check(account)
+    if not fault.may_be_lost:
+        false = account.total.false_gaps + account.total.undecided
+        assert (false, account.unanswered) == (0, 0), (account.total.notes, account.refusals)
+    return account
+
+
+def check(account: Account) -> None:
+    """Check what must be, whatever broke."""
     total = account.total
     assert total.right, total.notes
     assert account.behind == []
     assert account.complaints == []
     assert total.deliveries > 100
-    if not fault.may_be_lost:
-        assert (total.false_gaps, account.unanswered) == (0, 0), (total.notes, account.refusals)
-    return account
 
 
-@pytest.mark.parametrize("name", WITHOUT_REDIS)
-def test_nothing_is_missed_in_silence(name: str) -> None:
-    tried(FAULTS[name])
+@pytest.mark.parametrize("fault", [ONE_PROCESS, WORKERS], ids=["one process", "workers"])
+def test_nothing_is_missed_in_silence(fault: Fault) -> None:
+    tried(fault)
 
 
-def test_clients_of_a_killed_process_are_told_of_a_gap() -> None:
-    assert tried(FAULTS["process-killed"]).total.gaps > 0
-
-
-def test_clients_that_were_cut_off_are_told_of_no_gap_where_all_is_kept() -> None:
+def test_clients_that_were_cut_off_miss_nothing_and_are_told_of_no_gap() -> None:
     account = tried(FAULTS["clients-cut"])
 
     assert account.ends["cut off"] >= SIZE.afflicted
-    assert account.total.lost == 0
+    assert (account.total.lost, account.total.gaps) == (0, 0)
+
+
+@pytest.mark.parametrize("name", ["process-killed", "hub-killed"])
+def test_clients_are_told_of_a_gap_if_the_process_that_keeps_histories_is_killed(name: str) -> None:
+    assert tried(FAULTS[name]).total.gaps > 0
 
 
 @pytest.mark.parametrize("seed", [2, 3])
 def test_nothing_is_missed_in_silence_after_a_random_sequence(seed: int) -> None:
     tried(sequence(seed, ("one process", "two workers")))
+
+
+def test_nothing_is_missed_in_silence_over_redis() -> None:
+    with ExitStack() as stack:
+        stage = stages.hosts(stack)
+        trial = stack.enter_context(Trial(stage, SIZE))
+
+        until(lambda: trial.answers.do("drop_answers", 2) > 1, "answers are lost")
+        trial.answers.do("drop_answers", 0)
+        stage.kill(stage.hosts[-1])
+        trial.load_for(0.5)
+        stage.hosts[-1].start()
+        stage.wait_until_flowing()
+        trial.settle()
+        assert (trial.steady.do("gaps"), trial.afflicted.do("gaps")) == (0, 0)
+
+        stage.redis.stop()
+        trial.load_for(0.5)
+        stage.redis.start()
+        stage.wait_until_flowing()
+        account = trial.account(may_be_lost=True)
+    check(account)
+    assert account.total.gaps > 0
+    assert account.sent_again > 0
+    assert account.streams > 0

@@ -14,7 +14,7 @@ import uvloop
 from support.resumption import lines
 from support.resumption.client_messages import Plan
 from support.resumption.raw_client import RawClient
-from support.resumption.stories import Told, behind, written
+from support.resumption.stories import Gap, Told, behind, written
 
 LOOK_SECONDS = 0.5
 
@@ -94,9 +94,10 @@ class Crowd:
             client.plan.name: sorted(client.members[channel]) for client in self._clients if channel in client.members
         }
 
-    def delivered(self) -> int:
-        """How many events all were handed so far."""
-        return sum(len(story.entries) for client in self._clients for story in client.stories.values())
+    def gaps(self) -> int:
+        """How often clients were told of a gap so far."""
+        stories = [story for client in self._clients for story in client.stories.values()]
+        return sum(isinstance(entry, Gap) for story in stories for entry in story.entries)
 
     def tell(self) -> str:
         """Write what all have to tell into a file; its path."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import uvloop
 
 from support.resumption import lines
+
+PATIENCE: Final = 3.0
+"""Seconds in which a server that starts may begin to listen. pusher-js waits longer after a connection that failed."""
 
 
 class Proxy:
@@ -77,16 +80,22 @@ class _Client(asyncio.Protocol):
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
-        try:
-            server, _ = await loop.create_connection(lambda: _Server(self), "127.0.0.1", self._proxy.target())
-        except OSError:
-            self.abort()
+        deadline = loop.time() + PATIENCE
+        while self._transport is not None:
+            try:
+                server, _ = await loop.create_connection(lambda: _Server(self), "127.0.0.1", self._proxy.target())
+            except OSError:
+                if loop.time() > deadline:
+                    self.abort()
+                    return
+                await asyncio.sleep(0.1)
+                continue
+            self._server = server
+            if self._transport is None:
+                self._server.abort()
+            else:
+                self._server.write(self._waiting)
             return
-        self._server = server
-        if self._transport is None:
-            self._server.abort()
-        else:
-            self._server.write(self._waiting)
 
     def data_received(self, data: bytes) -> None:
         if self._server is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import redis
+from redis.client import NEVER_DECODE
 
 from support.resumption.verdict import Verdict
 
@@ -17,13 +17,13 @@ class Entry(NamedTuple):
     before: int
 
 
-def chains(server: redis.Redis) -> dict[str, list[Entry]]:
+def chains(server: Any) -> dict[str, list[Entry]]:
     """The streams of all channels' histories, by their keys. Raises AssertionError if there is none: each trial ends
     with events."""
     found = {}
     for key in server.scan_iter(count=1_000, _type="stream"):
-        entries: Any = server.xrange(key)
-        found[str(key)] = [Entry(int(name.partition("-")[0]), int(fields["p"])) for name, fields in entries]
+        entries: Any = server.execute_command("XRANGE", key, "-", "+", **{NEVER_DECODE: True})  # frames are bytes
+        found[str(key)] = [Entry(int(name.partition(b"-")[0]), int(fields[b"p"])) for name, fields in entries]
     assert found, "Redis has no streams"
     return found
 
