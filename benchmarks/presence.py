@@ -5,7 +5,7 @@ had something to read, the CPU of the server, and how long the answer to a ``pus
 is the time that the loop stood still. ``workers``, ``process``: two workers are restarted one after the other, or one
 process in place, by SIGHUP. Prints how many notices all members together were told; there should be none.
 
-The members are in ``membership/crowd.py``. All on this machine, over loopback. Exits 1 if a restart was noticed.
+The members are in ``returning/members.py``. All on this machine, over loopback. Exits 1 if a restart was noticed.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class Crowd:
 @contextmanager
 def crowd(port: int, members: int, seconds: float) -> Iterator[Crowd]:
     """So many members, who join within so many seconds."""
-    command = [sys.executable, str(HERE / "membership" / "crowd.py"), str(port), str(members), str(seconds)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "returning.members", str(port), str(members), str(seconds)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE) as process:
         try:
             yield Crowd(process)
         finally:

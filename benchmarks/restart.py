@@ -1,9 +1,9 @@
 """Restarts under load: ``python benchmarks/restart.py [--clients 2000] [--rate 50] [--rounds 3] [--scenes NAME ...]``.
 
-Clients of one channel come back at once when they are sent away (``restarting/crowd.py``), while numbered events are
-published over kept connections, and the server is restarted: with workers, one after the other; one process in place,
-by SIGHUP; three hosts behind Nginx over Redis, one after the other by ``soundpost restart --all``. The last needs nginx
-and redis-server. All on this machine, over loopback; some ten minutes.
+Clients of one channel come back at once when they are sent away (``returning/subscribers.py``), while numbered
+events are published over kept connections, and the server is restarted: with workers, one after the other; one process
+in place, by SIGHUP; three hosts behind Nginx over Redis, one after the other by ``soundpost restart --all``. The last
+needs nginx and redis-server. All on this machine, over loopback; some ten minutes.
 
 Prints a table. A refusal is a connection or a publish that failed, whoever tried; a loss is an event, answered with
 200, that a client did not get while it was connected. Exits 1 if there was any, or a scene could not be measured.
@@ -154,8 +154,8 @@ class Crowd:
 @contextmanager
 def crowd(port: int, count: int) -> Iterator[Crowd]:
     """So many clients, all subscribed."""
-    command = [sys.executable, str(HERE / "restarting" / "crowd.py"), str(port), str(count), str(STREAMS)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    command = [sys.executable, "-m", "returning.subscribers", str(port), str(count), str(STREAMS)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=HERE) as process:
         try:
             assert process.stdout is not None
             if process.stdout.readline() != "READY\n":

@@ -1,1 +1,1 @@
-"""The parts of ``restart.py``: clients that come back, who publishes, what is restarted."""
+"""The parts of ``restart.py``: who publishes, what is restarted."""

@@ -7,7 +7,8 @@ import time
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from restarting.crowd import CHANNEL
+from returning.subscribers import CHANNEL
+
 from support.harness import RawSocket
 from support.operated import publication
 

@@ -275,6 +275,7 @@ def several(*breaks: Break) -> Break:
 
     def happen(trial: Trial) -> None:
         for each in breaks:
+            trial.exclude_some()  # pages name four of their earlier socket ids
             each(trial)
             trial.load_for(1)
 

@@ -2,7 +2,7 @@
 
 Each turn of the loop that takes long is a line in the file ``PID`` of the folder ``WATCHED_LOOPS``: when it was noted,
 in seconds of ``time.monotonic``, and the seconds of CPU time that passed between two calls of a timer. Time in which
-the process had to wait for a CPU does not count.
+the process had to wait for a CPU does not count, nor what it does before it serves.
 """
 
 from __future__ import annotations
@@ -43,12 +43,25 @@ if FOLDER and ({"start", "soundpost.server.processes.worker"} & set(sys.orig_arg
                 self._file.write(f"{time.monotonic():.6f} {took:.6f}\n")
             self._wait()
 
+    watches: list[Watch] = []
+
+    def begin() -> None:
+        """Watch the running loop, if nothing does."""
+        if not watches:
+            watches.append(Watch(FOLDER))
+
     async def _watched(main: Coroutine[Any, Any, Any]) -> Any:
-        watch = Watch(FOLDER)
-        try:
-            return await main
-        finally:
-            del watch
+        from soundpost.server.server import Server
+
+        start = Server.start
+
+        async def started(self: Server, *arguments: Any) -> None:
+            await start(self, *arguments)
+            asyncio.get_running_loop().call_later(0.1, begin)  # the banner is written by then
+
+        Server.start = started  # type: ignore[assignment, method-assign]
+        asyncio.get_running_loop().call_later(1, begin)  # the parent of workers has no server
+        return await main
 
     def run(main: Coroutine[Any, Any, Any], **options: Any) -> Any:
         """Run it as uvloop does, and watch the loop."""

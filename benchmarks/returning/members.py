@@ -1,4 +1,4 @@
-"""Members of one presence channel who come back at once when they are sent away: ``crowd.py PORT COUNT SECONDS``.
+"""Members of one presence channel who come back at once when they are sent away: arguments PORT COUNT SECONDS.
 
 All connect first; then they subscribe, evenly over so many seconds. Says ``READY`` and a report when all are members.
 At the end of the standard input it says a second report, of the time since. A report is a line of JSON: ``notices``,
@@ -14,25 +14,15 @@ import hashlib
 import hmac
 import json
 import sys
-from typing import Any, cast
+from typing import Any
 
 import uvloop
 
+from returning.connection import Connection
+
 CHANNEL = "presence-room"
-_UPGRADE = (
-    b"GET /app/app-key?protocol=7&client=crowd&version=1.0 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-_PONG = b'{"event":"pusher:pong","data":{}}'
-_TEXT, _CLOSE = 0x81, 0x88
 _RETRY = 0.05  # seconds after a failure
 _ADDED, _REMOVED = b'"event":"pusher_internal:member_added"', b'"event":"pusher_internal:member_removed"'
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """A frame of a client, masked with zeros."""
-    size = bytes((0x80 | len(payload),)) if len(payload) < 126 else b"\xfe" + len(payload).to_bytes(2, "big")
-    return bytes((opcode,)) + size + b"\0\0\0\0" + payload
 
 
 def subscription(socket_id: str, user: int) -> bytes:
@@ -45,60 +35,33 @@ def subscription(socket_id: str, user: int) -> bytes:
     ).encode()
 
 
-class Member(asyncio.Protocol):
+class Member(Connection):
     """One connection of a member."""
 
     def __init__(self, crowd: Crowd, user: int, joins: bool) -> None:
+        super().__init__()
         self._crowd = crowd
         self._user = user
         self._joins = joins
-        self._buffer = b""
-        self._is_open = self._over = self._is_member = False
+        self._is_member = False
         self._socket_id = ""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(_UPGRADE)
 
     def join(self) -> None:
         """Subscribe, once the hello has come."""
         self._joins = True
         if self._socket_id:
-            self._transport.write(frame(_TEXT, subscription(self._socket_id, self._user)))
+            self.send(subscription(self._socket_id, self._user))
 
     def data_received(self, data: bytes) -> None:
         if self._is_member:
             self._crowd.reads += 1
             self._crowd.bytes += len(data)
-        data = self._buffer + data
-        if not self._is_open:
-            head, found, rest = data.partition(b"\r\n\r\n")
-            if not found:
-                self._buffer = data
-                return
-            if not head.startswith(b"HTTP/1.1 101 "):
-                self._end()
-                return
-            self._is_open, data = True, rest
-        at, size = 0, len(data)
-        while size - at >= 2:
-            begin, length = at + 2, data[at + 1]
-            if length == 126:
-                begin, length = at + 4, int.from_bytes(data[at + 2 : at + 4], "big")
-            elif length == 127:
-                begin, length = at + 10, int.from_bytes(data[at + 2 : at + 10], "big")
-            if size < begin + length:
-                break
-            self._take(data[at], data[begin : begin + length])
-            at = begin + length
-        self._buffer = data[at:]
+        super().data_received(data)
 
-    def _take(self, opcode: int, payload: bytes) -> None:
+    def take(self, payload: bytes) -> None:
+        """Take a message."""
         if _ADDED in payload[:60] or _REMOVED in payload[:60]:
             self._crowd.notices += 1
-        elif opcode == _CLOSE:
-            self._transport.write(frame(_CLOSE, payload[:2]))
-            self._end()
         elif b'"pusher:connection_established"' in payload[:60]:
             self._socket_id = json.loads(json.loads(payload)["data"])["socket_id"]
             self._crowd.greeted()
@@ -107,20 +70,12 @@ class Member(asyncio.Protocol):
         elif b'"pusher_internal:subscription_succeeded"' in payload[:80]:
             self._is_member = True
             self._crowd.arrived(json.loads(json.loads(payload)["data"])["presence"]["count"])
-        elif b'"pusher:ping"' in payload[:40]:
-            self._transport.write(frame(_TEXT, _PONG))
         elif b'"pusher:error"' in payload[:40] or b"subscription_error" in payload[:60]:
             print(payload, file=sys.stderr, flush=True)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._over:
-            self._end()
-
-    def _end(self) -> None:
-        if not self._over:
-            self._over = True
-            self._transport.close()
-            self._crowd.left(self._user, was_member=self._is_member)
+    def ended(self, code: int, refusal: str) -> None:
+        """Come back."""
+        self._crowd.left(self._user, was_member=self._is_member)
 
 
 class Crowd:

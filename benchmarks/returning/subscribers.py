@@ -1,4 +1,4 @@
-"""Clients that come back at once when they are sent away, as pusher-js does: ``crowd.py PORT COUNT STREAMS``.
+"""Clients that come back at once when they are sent away, as pusher-js does: arguments PORT COUNT STREAMS.
 
 Says ``READY`` when all are subscribed; at the end of its standard input it prints what became of them as JSON:
 ``moves``, seconds from each close frame to the next subscription; ``refused``, why a connection failed, was cut off or
@@ -13,26 +13,18 @@ import asyncio
 import json
 import sys
 import time
-from typing import Any, cast
+from typing import Any
 
 import uvloop
 
+from returning.connection import Connection
+
 CHANNEL = "room"
-_UPGRADE = (
-    b"GET /app/app-key?protocol=7&client=crowd&version=1.0 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
-    b"Connection: Upgrade\r\nSec-WebSocket-Key: AAECAwQFBgcICQoLDA0ODw==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-)
-_MASK = b"\0\0\0\0"
 _SUBSCRIBE = json.dumps({"event": "pusher:subscribe", "data": {"channel": CHANNEL}}).encode()
-_PONG = b'{"event":"pusher:pong","data":{}}'
 _TICK = b'{"event":"tick","data":"'
-_TEXT, _CLOSE = 0x81, 0x88
+_MOVE = 4200
+"""Code with which a server sends clients away that come back at once."""
 _RETRY = 0.05  # seconds after a failure
-
-
-def frame(opcode: int, payload: bytes) -> bytes:
-    """From a client, of less than 126 bytes."""
-    return bytes((opcode, 0x80 | len(payload))) + _MASK + payload
 
 
 class Stay:
@@ -47,55 +39,23 @@ class Stay:
         self.is_open = True
 
 
-class Client(asyncio.Protocol):
+class Client(Connection):
     """One connection of a client."""
 
     def __init__(self, crowd: Crowd, left: float | None) -> None:
+        super().__init__()
         self._crowd = crowd
         self._left = left
-        self._buffer = b""
-        self._is_open = self._over = False
         self._stay: Stay | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._transport.write(_UPGRADE)
-
-    def data_received(self, data: bytes) -> None:
-        data = self._buffer + data
-        if not self._is_open:
-            head, found, rest = data.partition(b"\r\n\r\n")
-            if not found:
-                self._buffer = data
-                return
-            if not head.startswith(b"HTTP/1.1 101 "):
-                self._end(head.partition(b"\r\n")[0].decode("latin-1"))
-                return
-            self._is_open, data = True, rest
-        at, size = 0, len(data)
-        while size - at >= 2:
-            begin, length = at + 2, data[at + 1]
-            if length == 126:
-                begin, length = at + 4, int.from_bytes(data[at + 2 : at + 4], "big")
-            if size < begin + length:
-                break
-            self._take(data[at], data[begin : begin + length])
-            at = begin + length
-        self._buffer = data[at:]
-
-    def _take(self, opcode: int, payload: bytes) -> None:
+    def take(self, payload: bytes) -> None:
+        """Take a message."""
         if payload.startswith(_TICK):
             self._hear(payload[24] - 48, int(payload[25:33]))
-        elif opcode == _CLOSE:
-            self._transport.write(frame(_CLOSE, payload[:2]))
-            code = int.from_bytes(payload[:2], "big")
-            self._end("" if code == 4200 else f"closed with {code}")
         elif b'"pusher:connection_established"' in payload:
-            self._transport.write(frame(_TEXT, _SUBSCRIBE))
+            self.send(_SUBSCRIBE)
         elif b'"pusher_internal:subscription_succeeded"' in payload:
             self._stay = self._crowd.arrived(self._left)
-        elif b'"pusher:ping"' in payload:
-            self._transport.write(frame(_TEXT, _PONG))
 
     def _hear(self, stream: int, number: int) -> None:
         stay = self._stay
@@ -113,13 +73,10 @@ class Client(asyncio.Protocol):
         else:
             stay.late.append((stream, number))
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._over:
-            self._end("cut off")
-
-    def _end(self, refusal: str) -> None:
-        self._over = True
-        self._transport.close()
+    def ended(self, code: int, refusal: str) -> None:
+        """Come back."""
+        if code:
+            refusal = "" if code == _MOVE else f"closed with {code}"
         if self._stay is not None:
             self._crowd.away += 1
             self._stay.is_open = False
