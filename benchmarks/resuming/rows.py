@@ -80,7 +80,7 @@ class Row(msgspec.Struct):
         turn, command = account.pop("longest_turn"), account.pop("slowest_command")
         found["longest_turn_ms"] = round(turn * 1e3, 1)
         if account["streams"]:
-            found["slowest_command_ms"] = round(command * 1e3, 1)
+            found |= {"slowest_command_ms": round(command[0] * 1e3, 1), "slowest_command": command[1]}
         if away:
             found |= {"back_median_s": round(statistics.median(away), 3), "back_most_s": round(away[-1], 3)}
         if waits:

@@ -41,8 +41,8 @@ class Account(msgspec.Struct):
     """Seconds that a client waited for answers to its pings."""
     longest_turn: float
     """Seconds of CPU time of the longest turn of a server's loop."""
-    slowest_command: float
-    """Seconds of the slowest command in Redis."""
+    slowest_command: tuple[float, str]
+    """Seconds of the slowest command in Redis, and how it began."""
     streams: int
     """How many channels' streams in Redis were checked."""
     notices: int

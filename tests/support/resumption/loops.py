@@ -11,6 +11,7 @@ from redis.client import NEVER_DECODE
 WATCHED: Final = Path(__file__).parent / "watched"
 SLOWLOG: Final = ("--slowlog-log-slower-than", "1000", "--slowlog-max-len", "100000")
 """Options with which Redis notes commands of a millisecond and more."""
+NOT_OF_HOSTS: Final = (b"FLUSHALL", b"SCRIPT", b"SLOWLOG", b"SCAN", b"XRANGE")
 
 
 def watching(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -35,7 +36,8 @@ def longest_turn(folder: Path, since: float) -> float:
 
 
 def slowest_command(server: Any) -> tuple[float, str]:
-    """Seconds of the slowest command that Redis noted, by the clock, and how it began."""
+    """Seconds of the slowest command of hosts that Redis noted, by the clock, and how it began."""
     found: list[dict[str, Any]] = server.execute_command("SLOWLOG GET", 100_000, **{NEVER_DECODE: True})
+    found = [each for each in found if each["command"].split(b" ")[0].upper() not in NOT_OF_HOSTS]
     slowest = max(found, key=lambda each: each["duration"], default=None)
-    return (0.0, "") if slowest is None else (slowest["duration"] / 1e6, str(slowest["command"])[:60])
+    return (0.0, "") if slowest is None else (slowest["duration"] / 1e6, slowest["command"][:60].decode("latin-1"))

@@ -227,6 +227,7 @@ class Trial:
         self.settle()
         lasts = {channel: self.last.publish([channel]) for channel in (*ALL, LARGE)}
         behind = [who for crowd in self.crowds for who in crowd.do("reach", lasts, BACK_SECONDS)]
+        command = (0.0, "") if self.stage.data is None else slowest_command(self.stage.data())
         publishers = [*self.publishing.publishers, self.last]
         present = self._members()
         tales = [read(crowd.do("tell")) for crowd in (*self.crowds, self.applications)]
@@ -256,7 +257,7 @@ class Trial:
             histories=len(evidence.histories),
             waits=self.probe.do("waits"),
             longest_turn=longest_turn(self.stage.turns, self.began),
-            slowest_command=0.0 if self.stage.data is None else slowest_command(self.stage.data())[0],
+            slowest_command=command,
             streams=len(evidence.streams),
             notices=sum(told.notices for told in tales),
         )
