@@ -41,6 +41,8 @@ class Generations:
         """Offsets up to which this host has heard of all events of a bucket."""
         self.evicts: dict[bytes, bool] = {}
         """True for buckets on a server that forgets keys when its memory is full."""
+        self.adopt = False
+        """True once another host has begun other generations: the next connection takes these, and begins none."""
 
     def of(self, bucket: bytes) -> str:
         """Return the generation of a bucket; one of this host alone while none was heard of."""
@@ -68,6 +70,7 @@ class Generations:
         Buckets to ``renew`` begin another one. Raise ConnectionError or ReplyError.
         """
         lives: dict[object, tuple[bytes, bool]] = {}
+        adopt, self.adopt = int(self.adopt), False
         for app_id in list(self._apps if app_ids is None else app_ids):
             app = self._apps[app_id].app
             if not app.history:
@@ -79,7 +82,7 @@ class Generations:
                 life, self.evicts[bucket] = lives[server]
                 if bucket in renew:
                     await self._redis.ask(bucket, "DEL", self._redis.tag(bucket) + b":gen")
-                generation, top = await self._redis.ask_script(TAKE, bucket, life + _rules(app))
+                generation, top = await self._redis.ask_script(TAKE, bucket, life + _rules(app), adopt)
                 self.by_bucket[bucket], self.tops[bucket] = generation.decode(), int(top)
 
     async def _life(self, bucket: bytes) -> tuple[bytes, bool]:

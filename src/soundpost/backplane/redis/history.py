@@ -25,7 +25,6 @@ from soundpost.backplane.redis.history_reads import HistoryReads, Piece, Place, 
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.rings import Rings
-from soundpost.core.history import GapReason
 from soundpost.wire.positions import parse_position, with_position
 
 GAP_SPREAD: Final = 5.0
@@ -138,7 +137,7 @@ class Histories:
             return
         kept.reading = True
         if kept.generation:
-            self._read_on(channel, kept, Place(kept.generation, kept.last), False)
+            self._read_on(channel, kept, Place(kept.generation, kept.last, past_gap=True), False)
         elif begin_after:
             position = parse_position(begin_after)
             self._read_on(channel, kept, Place(position.generation, position.offset), True)
@@ -153,28 +152,28 @@ class Histories:
         if piece is None or channel.history is not kept or kept.generation not in ("", place.generation):
             return  # Redis is away and the next connection begins anew, or the channel is closed
         self.generations.heard(channel.bucket, piece.generation, piece.top)
-        if piece.gap is not None or place.after is None or (is_new and piece.more):
-            is_lost = bool(kept.generation) and piece.gap is not None
+        if place.after is None or (is_new and (piece.gap is not None or piece.more)):
             self.rings.begin(kept, piece.generation, piece.top)
             kept.reading = False
-            if is_lost and piece.gap is not None:
-                self._lose(channel, kept, piece.gap)
             return
-        if not kept.generation:
+        if piece.gap is not None:  # go on with what is kept behind it
+            self.rings.begin(kept, piece.generation, piece.events[0].offset - 1 if piece.events else piece.top)
+            kept.gap = piece.gap
+        elif not kept.generation:
             kept.begin(place.generation, place.after)
         for event in piece.events:
             if event.offset > kept.last:
                 self._place(channel, kept, event, deliver=not is_new)
         if piece.more:
-            self._read_on(channel, kept, Place(kept.generation, kept.last), is_new)
+            self._read_on(channel, kept, Place(kept.generation, kept.last, past_gap=not is_new), is_new)
         else:
             kept.last = max(kept.last, piece.top)  # whatever comes next is after that
             kept.reading = False
+            self._lose(channel, kept)
 
-    def _lose(self, channel: SharedChannel, kept: KeptChannel, reason: GapReason) -> None:
+    def _lose(self, channel: SharedChannel, kept: KeptChannel) -> None:
         """Have the subscribers of a channel told of a gap: after a while if all channels have one, else at once."""
-        kept.gap = reason
-        if reason == "generation":
+        if kept.gap == "generation":
             self._call_later(random.uniform(0, GAP_SPREAD), self.tell_gap, channel)
         else:
             self.tell_gap(channel)

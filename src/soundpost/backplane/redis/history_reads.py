@@ -60,6 +60,8 @@ class Place(NamedTuple):
     most: int = MOST
     size: int = SIZE
     newest_first: bool = False
+    past_gap: bool = False
+    """True to read on behind a gap, from the oldest event that is kept; else a gap is the whole answer."""
 
 
 Answered = Callable[[Piece | None], None]
@@ -106,6 +108,7 @@ class HistoryReads:
             0 if rule is None else rule.age * MICROSECONDS,
             int(place.newest_first),
             int(self._evicts.get(bucket, False)),
+            int(place.past_gap),
             then=answered,
         )
 

@@ -5,6 +5,7 @@ key                   type    content
 ====================  ======  ================================================================================
 ``…gen``              string  generation of the bucket's histories
 ``…source``           string  server and rules that the generation stands for
+``…begin``            string  offset at which the generation began
 ``…top``              string  the last offset given to an event of the bucket
 ``…l:CHANNEL``        string  the last offset given to an event of the channel; kept for a day at least
 ``…s:CHANNEL``        stream  kept events: predecessor's offset, id, excluded socket, frame without position
@@ -38,10 +39,10 @@ end
 _TAKE: Final = (
     _WHOLE
     + """
-local source = ARGV[3]
+local source, adopts = ARGV[3], ARGV[4] == '1'
 local known = redis.call('MGET', base .. 'gen', base .. 'source', base .. 'top')
 local generation, top = known[1], known[3]
-if not generation or known[2] ~= source then
+if not generation or not top or (known[2] ~= source and not adopts) then
   -- The time makes it new on a server that was emptied, too.
   local left, digits = math.floor(now() / 1000), ''
   while left > 0 do
@@ -51,15 +52,16 @@ if not generation or known[2] ~= source then
   end
   generation = string.sub(source, 1, 8) .. string.sub(digits, -8)
   top = whole(math.max(tonumber(top or '0') + 1, now()))
-  redis.call('MSET', base .. 'gen', generation, base .. 'source', source, base .. 'top', top)
+  redis.call('MSET', base .. 'gen', generation, base .. 'source', source, base .. 'begin', top, base .. 'top', top)
 end
 return {generation, top}
 """
 )
 TAKE: Final = Script(_TAKE, ANNOUNCE_PRELUDE)
-"""Take the generation of a bucket's histories; begin another one if source is another. Arguments: SOURCE.
+"""Take the generation of a bucket's histories; begin another one if source is another. Arguments: SOURCE ADOPTS.
 
-SOURCE names the life of the server and the rules of the app. Answer: generation, last offset."""
+SOURCE names the life of the server and the rules of the app. ADOPTS: 1 to take what is there, from whatever source.
+Answer: generation, last offset."""
 
 _ADD: Final = (
     _WHOLE
@@ -146,6 +148,7 @@ _SINCE: Final = (
     + """
 local generation, channel, after, rewind = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local most, size, age, newest, evicts = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9]), ARGV[10], ARGV[11]
+local reads_past_gap = ARGV[12] == '1'
 local stream = base .. 's:' .. channel
 local known = redis.call('MGET', base .. 'gen', base .. 'top', base .. 'l:' .. channel)
 local top, last = known[2] or '0', tonumber(known[3])
@@ -164,55 +167,61 @@ local function take(entry)
 end
 local function offset_of(entry) return tonumber(string.sub(entry[1], 1, -3)) end
 
-if after ~= '' and generation ~= known[1] then return answer('generation', 0) end
 local oldest = now() - age
 if rewind > 0 then
   local found = redis.call('XREVRANGE', stream, '+', '(' .. whole(oldest), 'COUNT', rewind)
   if #found > 0 then take(found[#found]) end
   return answer(false, #found)
 end
-local start = tonumber(after) or 0
-if after ~= '' then
-  if start > tonumber(top) then return answer('unknown', 0) end
+local function gap_after(start)
+  if generation ~= known[1] then return 'generation' end
+  if start > tonumber(top) then return 'unknown' end
   local first = redis.call('XRANGE', stream, '(' .. after, '+', 'COUNT', 1)[1]
   local missing = false  -- the newest event after the place that is not kept
   if first and tonumber(first[2][2]) > start then missing = tonumber(first[2][2])
   elseif first and offset_of(first) <= oldest then missing = offset_of(first)
   elseif not first and last and last > start then missing = last
-  elseif not last and evicts == '1' and start < tonumber(top) then return answer('unknown', 0)
-  elseif not last and start < now() - DAY then return answer('age', 0) end
-  if missing then
-    if start < tonumber(redis.call('GET', base .. 'd:' .. channel) or '0') then return answer('deleted', 0) end
-    if missing <= oldest then return answer('age', 0) end
-    return answer(first and 'number' or 'unknown', 0)
-  end
+  elseif not last and evicts == '1' and start < tonumber(top) then return 'unknown'
+  elseif not last and start < now() - DAY then return 'age' end
+  if not missing then return false end
+  if start < tonumber(redis.call('GET', base .. 'd:' .. channel) or '0') then return 'deleted' end
+  if missing <= oldest then return 'age' end
+  return first and 'number' or 'unknown'
 end
+local start, gap = tonumber(after) or 0, false
+if after ~= '' then gap = gap_after(start) end
+if gap and not reads_past_gap then return answer(gap, 0) end
+if gap == 'generation' then start = math.min(start, tonumber(redis.call('GET', base .. 'begin') or top)) end
 start = math.max(start, oldest)
-if most == 0 then return answer(false, 0) end
+if most == 0 then return answer(gap, 0) end
 if newest == '1' then
   local found = redis.call('XREVRANGE', stream, '+', '(' .. whole(start), 'COUNT', most + 1)
   for i = 1, math.min(most, #found) do
     if size > 0 then take(found[i]) end
   end
-  return answer(false, #found * 4 > #events and 1 or 0)
+  return answer(gap, #found * 4 > #events and 1 or 0)
 end
 while true do
   local found = redis.call('XRANGE', stream, '(' .. whole(start), '+', 'COUNT', 32)
   for _, entry in ipairs(found) do
-    if #events >= most * 4 or size <= 0 then return answer(false, 1) end
+    if #events >= most * 4 or size <= 0 then return answer(gap, 1) end
     take(entry)
     start = offset_of(entry)
   end
-  if #found < 32 then return answer(false, 0) end
+  if #found < 32 then return answer(gap, 0) end
 end
 """
 ).replace("DAY", str(DAY))
 SINCE: Final = Script(_SINCE, ANNOUNCE_PRELUDE)
-"""Read kept events after a place. Arguments: GENERATION CHANNEL AFTER REWIND MOST SIZE AGE NEWEST EVICTS.
+"""Read kept events after a place.
+
+Arguments: GENERATION CHANNEL AFTER REWIND MOST SIZE AGE NEWEST EVICTS PAST_GAP.
 
 AFTER: an offset, or empty for all that is kept. REWIND: 0, or a number of last events: the answer has the first of
 them, and how many there are in place of 1. MOST and SIZE bound the number and the bytes of events, AGE is in
-microseconds. NEWEST: 1 for the newest first. EVICTS: 1 if Redis forgets keys when its memory is full.
+microseconds. NEWEST: 1 for the newest first. EVICTS: 1 if Redis forgets keys when its memory is full. PAST_GAP: 1 to
+read on behind a gap; an offset of another generation is then taken for one that is not known to be later than this
+generation's beginning. Without, a gap is answered without events.
 
 Answer: reason of a gap (nil: none), generation, the bucket's last offset, 1 if more events follow, ids of events that
 were given without a position, and for each event its offset, id, excluded socket and frame."""
