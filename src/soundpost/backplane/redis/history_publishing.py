@@ -6,6 +6,7 @@ a position. They wait for Redis as other events do, and are placed under the sam
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +16,7 @@ from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import app_of, bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.failures import refused
 from soundpost.backplane.redis.generations import Generations
 from soundpost.backplane.redis.history_scripts import ADD, ADD_LAST
 from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
@@ -27,6 +29,11 @@ from soundpost.wire.positions import with_id
 WAIT: Final = 3.0
 """Seconds that events wait for Redis before they are delivered without a position, and out of order."""
 _AS_SOON: Final = 0.01  # seconds that timers may be early
+_PASSES: Final = re.compile(
+    r"\b(STALE|NOSCRIPT|OOM|BUSY|LOADING|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|NOREPLICAS)\b"
+)
+"""Codes of refusals that pass with time or with another connection, and concern all events alike."""
+_EMPTIED: Final = "its histories have begun anew: was it emptied?"
 _ADD: Final = ADD.digest.encode()
 _ADD_LAST: Final = ADD_LAST.digest.encode()
 
@@ -34,6 +41,8 @@ _ADD_LAST: Final = ADD_LAST.digest.encode()
 class _Waiting(NamedTuple):
     """An event that this host's clients do not have yet."""
 
+    number: int
+    """Place in the order in which this host published its events."""
     entry: AppEntry
     channel: SharedChannel
     frame: bytes
@@ -41,6 +50,10 @@ class _Waiting(NamedTuple):
     is_last: bool
     due: float = 0.0
     """Time at which they get it without a position."""
+
+
+def _number_of(item: tuple[str, _Waiting]) -> int:
+    return item[1].number
 
 
 class HistoryPublishing:
@@ -63,11 +76,12 @@ class HistoryPublishing:
         self.queue = PublishQueue(self._send, clock)
         """The queue of all publications to Redis."""
         self.queue.take_back, self.queue.on_lost = self._take_back, self._note_lost
-        self._in_flight: set[str] = set()
-        """Ids of events that are on their way to Redis and come back to subscribers of this host."""
+        self._in_flight: dict[str, int] = {}
+        """Numbers, by id, of events that are on their way to Redis and come back to subscribers of this host."""
         self._waiting: dict[str, _Waiting] = {}
         """Events that subscribers of this host get when they come back, or when Redis has been away for long."""
-        self._wait_until = 0.0
+        self._wait_until = self._answers_wait_until = 0.0
+        self._number = 0
         self.lost: set[bytes] = set()
         """Buckets of events that could not be kept."""
 
@@ -78,13 +92,14 @@ class HistoryPublishing:
         assert event.id is not None
         channel = entry.channels.get(event.channel)
         is_followed = channel is not None and channel.history is not None
+        self._number += 1
         frame, flags = event.frame, (b"r" if event.repeatable else b"") + (b"s" if event.repeated else b"")
         if not self.queue.flows:
             frame, flags = with_id(frame, event.id), flags + b"g"
             if channel is not None and is_followed:
-                self._wait(event.id, _Waiting(entry, channel, frame, event.except_socket_id, event.keep))
+                self._wait(event.id, _Waiting(self._number, entry, channel, frame, event.except_socket_id, event.keep))
         elif is_followed:
-            self._in_flight.add(event.id)
+            self._in_flight[event.id] = self._number
         arguments: tuple[bytes, ...] = (
             event.channel.encode(),
             event.id.encode(),
@@ -103,17 +118,21 @@ class HistoryPublishing:
 
     def came(self, event_id: str) -> None:
         """Note that an event has come from Redis: it need not be given to this host's clients otherwise."""
-        self._in_flight.discard(event_id)
+        self._in_flight.pop(event_id, None)
         self._waiting.pop(event_id, None)
 
     @property
     def may_wait(self) -> bool:
-        """Tell whether Redis has gone away a moment ago only, and may be back before long."""
-        return self._clock() < self._wait_until
+        """Tell whether Redis may be back before long: it has just gone away, or a connection is under way."""
+        return self._redis.is_connecting or self._clock() < self._answers_wait_until
 
     def begin_wait(self) -> None:
-        """Let events wait for Redis, which has just gone away; not if it has been silent for long already."""
-        self._wait_until = 0.0 if self._redis.is_silent else self._clock() + WAIT
+        """Let answers and events wait for Redis, which has just gone away.
+
+        Events do not wait if Redis has been silent for long already. It may also be this host that was.
+        """
+        self._answers_wait_until = self._clock() + WAIT
+        self._wait_until = 0.0 if self._redis.is_silent else self._answers_wait_until
         if self._redis.is_silent:
             self._end_wait(until=self._clock() + WAIT)
 
@@ -130,7 +149,7 @@ class HistoryPublishing:
     def _end_wait(self, until: float = 0.0) -> None:
         """Give the events that have waited long enough, in their order."""
         until = until or self._clock() + _AS_SOON
-        for event_id, event in list(self._waiting.items()):
+        for event_id, event in sorted(self._waiting.items(), key=_number_of):
             if event.due > until:
                 break
             del self._waiting[event_id]
@@ -138,8 +157,10 @@ class HistoryPublishing:
 
     def release(self, channel: SharedChannel) -> None:
         """Give the waiting events of a channel now: the next one, which is not kept, must not overtake them."""
-        for event_id in [event_id for event_id, event in self._waiting.items() if event.channel is channel]:
-            self._give(event_id, self._waiting.pop(event_id))
+        waiting = [item for item in self._waiting.items() if item[1].channel is channel]
+        for event_id, event in sorted(waiting, key=_number_of):
+            del self._waiting[event_id]
+            self._give(event_id, event)
 
     def _give(self, event_id: str, event: _Waiting) -> None:
         """Give an event to this host's clients without a position."""
@@ -162,15 +183,22 @@ class HistoryPublishing:
 
         def answered(answer: Any) -> None:
             if isinstance(answer, list):
-                self._in_flight.discard(arguments[1].decode())
+                self._in_flight.pop(arguments[1].decode(), None)
                 self._generations.heard(bucket, generation, int(answer[0]))
-            elif isinstance(answer, hiredis.ReplyError) and str(answer).startswith(("STALE", "NOSCRIPT")):
+            elif isinstance(answer, hiredis.ReplyError) and (refusal := _PASSES.search(str(answer))) is not None:
                 self.queue.shut()  # later events keep their place behind this one
-                self._redis.reconnect("it has lost the histories: was it emptied?")
+                self.begin_wait()
+                self._end_connection(refusal[0], answer)
             then(answer)
 
         generation = self._generations.by_bucket.get(bucket, "")
         self._redis.publish(Publication(bucket, script, (generation.encode(), *arguments)), answered)
+
+    def _end_connection(self, code: str, answer: hiredis.ReplyError) -> None:
+        if code == "STALE":
+            self._generations.adopt = True
+        is_emptied = code in ("STALE", "NOSCRIPT")
+        self._redis.reconnect(_EMPTIED if is_emptied else refused(answer, "EVALSHA"))
 
     def _take_back(self, publication: Publication) -> Publication:
         """Return what to send later in place of an event that Redis has refused or not answered.
@@ -186,10 +214,11 @@ class HistoryPublishing:
         if b"g" not in flags and entry is not None:
             frame, flags = with_id(frame, event_id), flags + b"g"
             channel = entry.channels.get(name.decode())
-            if event_id in self._in_flight and channel is not None:
-                waiting = _Waiting(entry, channel, frame, excluded.decode() or None, script == _ADD_LAST)
+            number = self._in_flight.get(event_id)
+            if number is not None and channel is not None:
+                waiting = _Waiting(number, entry, channel, frame, excluded.decode() or None, script == _ADD_LAST)
                 self._wait(event_id, waiting)
-        self._in_flight.discard(event_id)
+        self._in_flight.pop(event_id, None)
         if b"s" not in flags:
             flags += b"s"
         return Publication(bucket, script, (name, id_field, excluded, frame, flags, *rest))

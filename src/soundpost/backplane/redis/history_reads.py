@@ -112,8 +112,22 @@ class HistoryReads:
             then=answered,
         )
 
+    def ask_patiently(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
+        """Read as :meth:`ask` does; while Redis may be back before long, wait for it."""
+
+        def answered(piece: Piece | None) -> None:
+            if piece is None and self._may_wait():
+                self._call_later(_RETRY, self.ask_patiently, entry, channel, place, then)
+            else:
+                then(piece)
+
+        if self._redis.is_connecting:
+            answered(None)
+        else:
+            self.ask(entry, channel, place, answered)
+
     def ask_together(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
-        """Read as :meth:`ask` does, with one question for all who ask the same within a moment."""
+        """Read as :meth:`ask_patiently` does, with one question for all who ask the same within a moment."""
         key = entry.app.id, channel, place
         known = self._remembered.get(key)
         if known is not None:
@@ -124,15 +138,9 @@ class HistoryReads:
             waiting.append(then)
             return
         self._waiting[key] = [then]
-        self._ask(entry, key)
+        self.ask_patiently(entry, channel, place, partial(self._answer, key))
 
-    def _ask(self, entry: AppEntry, key: tuple[str, str, Place]) -> None:
-        self.ask(entry, key[1], key[2], partial(self._answer, entry, key))
-
-    def _answer(self, entry: AppEntry, key: tuple[str, str, Place], piece: Piece | None) -> None:
-        if piece is None and self._may_wait():
-            self._call_later(_RETRY, self._ask, entry, key)
-            return
+    def _answer(self, key: tuple[str, str, Place], piece: Piece | None) -> None:
         waiting = self._waiting.pop(key)
         if piece is not None and piece.events:
             self._remembered[key] = piece

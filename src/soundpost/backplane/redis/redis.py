@@ -77,6 +77,8 @@ class Redis:
         """Id of this process as a node, new with each connection; what it states in Redis has this id."""
         self.up = False
         """True while commands can be sent."""
+        self.is_connecting = False
+        """True while a server that has let this host in is prepared; commands may be sent, and wait better."""
         self.is_silent = False
         """True if the last connection was given up because the server did not answer."""
         self.tried = asyncio.Event()
@@ -260,6 +262,7 @@ class Redis:
         self._lost.clear()
         self._fault, self.is_silent = "", False
         self._connected = await self._servers.connect((self._take_message, self._take_loss))
+        self.is_connecting = True
         before, self.node = (self.node, self._stated_buckets), _new_id()
         self._stated_buckets = set()
         async with asyncio.timeout(self._command_timeout):
@@ -269,6 +272,7 @@ class Redis:
             self.up = True
             await self.burials.register()
             await self.prepare()
+        self.is_connecting = False
         self.subscribe(CONTROL, self.topic(CONTROL, ""))
         self.on_up()
         if before[0]:
@@ -349,6 +353,7 @@ class Redis:
     def drop(self) -> None:
         """Close all connections at once."""
         was_up, self.up = self.up, False
+        self.is_connecting = False
         self.burials.cancel()
         self.graces.cancel()
         if self._connected is not None:

@@ -1,0 +1,245 @@
+"""Histories while Redis is away, comes back, or comes back empty: nothing is missed in silence, or out of order."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from conformance.backplane.cluster import SUCCEEDED, Setup, names
+from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
+from conformance.backplane.resuming_pages import GAP, offset_of
+from conformance.protocol.stage import APP, Client, Stage
+from soundpost.backplane.redis import history, history_publishing
+from soundpost.core.app_settings import HistorySettings
+
+RULES: Final = (
+    HistorySettings(channels=("news", "cache-kept"), events=1_000, rewind=10),
+    HistorySettings(channels=("short",), events=5),
+)
+
+
+@pytest.fixture(autouse=True)
+def _gaps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "GAP_SPREAD", 0.0)
+
+
+@asynccontextmanager
+async def hosts(number: int = 2) -> AsyncIterator[tuple[RedisCluster, list[Host]]]:
+    """Run hosts whose app keeps events."""
+    app = msgspec.structs.replace(APP, history=RULES)
+    async with redis_cluster(Setup([app], number, None, None)) as cluster:
+        assert isinstance(cluster, RedisCluster)
+        yield cluster, [cluster._hosts[node] for node in cluster.nodes]
+
+
+async def subscribe(cluster: RedisCluster, node: Stage, channel: str, resume: str | None = "", **fields: Any) -> Client:
+    """Connect and subscribe; the answers wait to be read."""
+    client = await cluster.connect(node)
+    more = fields if resume is None else {"resume": resume, **fields}
+    client.say("pusher:subscribe", {"channel": channel, **more})
+    await cluster.settle()
+    return client
+
+
+async def lose_redis(host: Host) -> None:
+    """Cut a host's connection; it comes back by itself, and waits for no other host then."""
+    host.relay.cut()
+    while host.redis.up:  # noqa: ASYNC110 - the test's own wait
+        await asyncio.sleep(0)
+    host.redis.known = 0
+
+
+async def come_back(cluster: RedisCluster, *hosts: Host) -> None:
+    """Wait until hosts are connected again, and everything has come."""
+    for host in hosts:
+        await host.flows()
+    await asyncio.sleep(0)
+    await cluster.settle()
+
+
+async def empty(cluster: RedisCluster, host: Host) -> None:
+    """Delete all keys of a cluster, and all scripts."""
+    keys = await host.redis.ask(b"nodes", "KEYS", f"{{{cluster._prefix}:*")
+    await host.redis.ask(b"nodes", "DEL", *keys)
+    await host.redis.ask(b"nodes", "SCRIPT", "FLUSH")
+
+
+async def missed_by(host: Host, cluster: RedisCluster, other: Host, *events: str, channel: str = "news") -> None:
+    """Publish events on another host while a host does not hear of them."""
+    cluster.hold(host.stage)
+    for event in events:
+        other.stage.publish(channel, event, "{}")
+    await cluster.settle()
+    host.relay.forget()
+    cluster._held.discard(host.stage)
+    await lose_redis(host)
+
+
+async def test_what_was_published_meanwhile_comes_when_redis_is_back() -> None:
+    async with hosts() as (cluster, (one, two)):
+        stock = await subscribe(cluster, one.stage, "news", None)
+        able = await subscribe(cluster, one.stage, "news")
+        stock.read(), able.read()
+        await missed_by(one, cluster, two, "a", "b")
+        await come_back(cluster, one)
+        assert names(stock) == names(able) == ["a", "b"]
+
+
+async def test_more_than_is_kept_is_a_gap_and_then_what_is_kept() -> None:
+    async with hosts() as (cluster, (one, two)):
+        stock = await subscribe(cluster, one.stage, "short", None)
+        able = await subscribe(cluster, one.stage, "short")
+        two.stage.publish("short", "first", "{}")
+        await cluster.settle()
+        assert names(stock)[1:] == names(able)[1:] == ["first"]
+        await missed_by(one, cluster, two, *map(str, range(300)), channel="short")
+        await come_back(cluster, one)
+        gap, *events = able.read()
+        assert gap["event"] == GAP
+        assert 5 <= len(events) < 300
+        assert [event["event"] for event in events] == names(stock) == [str(n) for n in range(300)][-len(events) :]
+        assert offset_of(gap["position"]) == offset_of(events[0]["position"]) - 1
+
+
+async def test_a_host_that_comes_late_to_a_new_generation_gives_all_that_is_in_it() -> None:
+    async with hosts() as (cluster, (one, two)):
+        stock = await subscribe(cluster, one.stage, "news", None)
+        able = await subscribe(cluster, one.stage, "news")
+        other = await subscribe(cluster, two.stage, "news")
+        two.stage.publish("news", "old", "{}")
+        await cluster.settle()
+        assert names(stock)[1:] == names(able)[1:] == names(other)[1:] == ["old"]
+
+        cluster.hold(one.stage)
+        await empty(cluster, two)
+        await lose_redis(two)
+        await come_back(cluster, two)
+        two.stage.publish("news", "a", "{}")
+        two.stage.publish("news", "b", "{}")
+        await cluster.settle()
+        one.relay.forget()
+        cluster.release(one.stage)
+        await lose_redis(one)
+        await come_back(cluster, one, two)
+
+        for client in (able, other):
+            gap, *events = client.read()
+            assert gap["event"] == GAP
+            assert [event["event"] for event in events] == ["a", "b"]
+            assert offset_of(gap["position"]) < offset_of(events[0]["position"])
+            assert gap["position"].split(".")[0] == events[0]["position"].split(".")[0]
+        assert names(stock) == ["a", "b"]
+
+
+async def test_what_was_given_before_does_not_come_again_with_a_new_generation() -> None:
+    async with hosts(1) as (cluster, (one,)):
+        stock = await subscribe(cluster, one.stage, "news", None)
+        able = await subscribe(cluster, one.stage, "news")
+        for event in ("a", "b"):
+            one.stage.publish("news", event, "{}")
+        await cluster.settle()
+        stock.read(), able.read()
+        for bucket in one.registry._histories.generations.by_bucket:  # as after a failover
+            await one.redis.ask(bucket, "SET", one.redis.tag(bucket) + b":source", "another")
+        await lose_redis(one)
+        await come_back(cluster, one)
+        assert (names(stock), names(able)) == ([], [GAP])
+        one.stage.publish("news", "c", "{}")
+        await cluster.settle()
+        assert names(stock) == names(able) == ["c"]
+
+
+async def test_events_keep_their_order_where_redis_has_forgotten_the_scripts() -> None:
+    async with hosts(1) as (cluster, (one,)):
+        stock = await subscribe(cluster, one.stage, "news", None)
+        stock.read()
+        await empty(cluster, one)
+        given: list[str] = []
+        for number in range(200):
+            one.stage.publish("news", str(number), "{}")
+            one.stage.turn()
+            await asyncio.sleep(0)
+            given += names(stock)
+        one.redis.known = 0
+        await come_back(cluster, one)
+        while len(given) < 200:
+            await cluster.settle()
+            given += names(stock)
+        assert given == [str(number) for number in range(200)]
+
+
+async def test_events_that_wait_too_long_are_given_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.05)
+    async with hosts(1) as (cluster, (one,)):
+        stock = await subscribe(cluster, one.stage, "news", None)
+        stock.read()
+        one.relay.hold()
+        for number in range(3):
+            one.stage.publish("news", str(number), "{}")
+        await asyncio.sleep(0)
+        one.redis.reconnect("a test")
+        one.stage.publish("news", "3", "{}")  # before Redis is known to be away
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        one.stage.publish("news", "4", "{}")
+        given: list[dict[str, Any]] = []
+        while len(given) < 5:
+            one.stage.turn()
+            given += stock.read()
+            await asyncio.sleep(0.005)
+        assert [event["event"] for event in given] == list("01234")
+        assert all("position" not in event for event in given)
+        one.relay.forget()
+        one.relay.cut()
+        await come_back(cluster, one)
+        assert names(stock) == []
+
+
+async def test_who_subscribes_meanwhile_gets_what_has_no_position_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts(1) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "cache-kept")
+        first.read()
+        one.relay.hold()
+        one.redis.reconnect("a test")
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        one.stage.publish("cache-kept", "mine", "{}", socket_id=first.socket_id)
+        for resume in ("", "?", "other.1"):
+            for was in ([], [first.socket_id]):
+                client = one.stage.connect()
+                client.say("pusher:subscribe", {"channel": "cache-kept", "resume": resume, "was": was})
+                assert names(client) == [SUCCEEDED] + ["mine"] * (not was)
+        one.relay.forget()
+        one.relay.cut()
+
+
+async def test_answers_wait_for_a_connection_that_is_under_way() -> None:
+    async with hosts(1) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "news")
+        (answer,) = first.read()
+        first.vanish()
+        one.stage.publish("news", "a", "{}")
+        await cluster.settle()
+        one.redis.is_silent = True  # as far as a host knows that was frozen itself
+        one.redis.reconnect("a test")
+        one.redis.known = 0
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        back = one.stage.open("1")
+        back.read()
+        back.say("pusher:subscribe", {"channel": "news", "resume": answer["position"]})
+        assert back.read() == []
+        await come_back(cluster, one)
+        found = back.read()
+        while not found:
+            await asyncio.sleep(0.01)
+            await cluster.settle()
+            found = back.read()
+        assert [message["event"] for message in found] == [SUCCEEDED, "a"]
+        assert found[0]["resumed"] == 1
