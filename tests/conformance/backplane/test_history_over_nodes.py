@@ -269,6 +269,19 @@ async def test_the_last_event_of_a_cache_channel_is_a_replay_of_one(cluster: Clu
     assert names(await read(cluster, client)) == [SUCCEEDED, "c"]
 
 
+async def test_an_own_last_event_does_not_come_back_after_a_gap(cluster: Cluster) -> None:
+    first, second, third = cluster.nodes
+    client = await subscribe(cluster, first, "cache-kept")
+    await publish(cluster, second, "cache-kept", "mine", socket_id=client.socket_id)
+    client.vanish()
+    for node in (first, second, third):
+        back = await subscribe(cluster, node, "cache-kept", "other.1", was=[client.socket_id])
+        (answer,) = await read(cluster, back)
+        assert answer["gap"] == "generation"
+        answer, last = await read(cluster, await subscribe(cluster, node, "cache-kept", "other.1"))
+        assert (answer["gap"], last["event"]) == ("generation", "mine")
+
+
 async def test_ephemeral_events_reach_everybody_and_are_not_kept(cluster: Cluster) -> None:
     first, second, third = cluster.nodes
     client = await subscribe(cluster, first, "news")

@@ -18,9 +18,9 @@ from soundpost.backplane.redis.history_scripts import DELETE, SKIP
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.redis import Redis
-from soundpost.core.history import HistoryPage, HistoryRequest, HistoryState
+from soundpost.core.history import GapReason, HistoryPage, HistoryRequest, HistoryState
 from soundpost.core.peers import ChannelSnapshot, HistoryDeletion, HistoryQuery
-from soundpost.wire.positions import LOST_PLACE, parse_position
+from soundpost.wire.positions import LOST_PLACE, Position, parse_position
 
 _DELETE: Final = DELETE.digest.encode()
 _SKIP: Final = SKIP.digest.encode()
@@ -58,30 +58,58 @@ class HistoryAnswers:
         def placed(state: HistoryState) -> None:
             then(channel.snapshot(clock())._replace(history=state))
 
-        self.state(entry, channel, request, channel.last_at(clock()), placed)
+        self.state(entry, channel, request, clock, placed)
 
     def state(
         self,
         entry: AppEntry,
         channel: SharedChannel,
         request: HistoryRequest,
-        cached: bytes | None,
+        clock: Callable[[], float],
         then: Callable[[HistoryState], None],
     ) -> None:
-        """Answer the place of a subscriber in a channel's history. ``cached``: frame of the channel's last event."""
+        """Answer the place of a subscriber in a channel's history."""
         kept = channel.history
         assert kept is not None
+        fresh = partial(self._fresh, entry, channel, kept, clock, then)
         self._prepare(channel, kept)
         if request.limited:
-            then(kept.fresh(cached, "limited"))
+            fresh("limited")
         elif request.after == LOST_PLACE:
-            then(kept.fresh(cached, "unknown"))
+            fresh("unknown")
         elif request.after:
-            self._state_after(entry, channel, kept, request.after, cached, then)
+            self._state_after(entry, channel, kept, request.after, fresh, then)
         elif request.rewind:
-            self._state_before(entry, channel, kept, request.rewind, cached, then)
+            self._state_before(entry, channel, kept, request.rewind, fresh, then)
         else:
-            then(kept.fresh(cached))
+            fresh(None)
+
+    def _fresh(
+        self,
+        entry: AppEntry,
+        channel: SharedChannel,
+        kept: KeptChannel,
+        clock: Callable[[], float],
+        then: Callable[[HistoryState], None],
+        gap: GapReason | None,
+    ) -> None:
+        """Answer the place of a subscriber who begins with what is new, or with a cache channel's last event.
+
+        After a gap the last event comes from the history, which knows who sent it: it does not go back to its sender.
+        """
+        before = kept.before_last(channel.last_at(clock()))
+        if before is None:
+            then(kept.fresh(gap))
+            return
+        position = f"{kept.generation}.{before}"
+        if gap is None or gap == "limited":
+            then(HistoryState(position, gap))  # the last event follows, so the position is the one before it
+            return
+
+        def answered(following: int | GapReason) -> None:
+            then(HistoryState(position, gap, following if isinstance(following, int) else 0))
+
+        self._count_following(entry, channel, kept, parse_position(position), answered)
 
     def _prepare(self, channel: SharedChannel, kept: KeptChannel) -> None:
         """Make a channel ready for answers: its subscribers know of every gap, and it has a generation."""
@@ -104,24 +132,41 @@ class HistoryAnswers:
         channel: SharedChannel,
         kept: KeptChannel,
         after: str,
-        cached: bytes | None,
+        fresh: Callable[[GapReason | None], None],
         then: Callable[[HistoryState], None],
     ) -> None:
-        generation, offset = parse_position(after)
+        def answered(following: int | GapReason) -> None:
+            if isinstance(following, int):
+                then(HistoryState(after, None, following))
+            else:
+                fresh(following)
+
+        self._count_following(entry, channel, kept, parse_position(after), answered)
+
+    def _count_following(
+        self,
+        entry: AppEntry,
+        channel: SharedChannel,
+        kept: KeptChannel,
+        position: Position,
+        then: Callable[[int | GapReason], None],
+    ) -> None:
+        """Answer the number of events that a subscriber is given after a position; or why some are missing."""
+        generation, offset = position
         if self._covers(channel, kept, generation, offset):
-            then(HistoryState(after, None, kept.following(offset)))
+            then(kept.following(offset))
             return
 
         def answered(piece: Piece | None) -> None:
             self._prepare(channel, kept)
             if piece is None:
-                then(kept.fresh(cached, "unknown"))
+                then("unknown")
             elif piece.gap is not None:
-                then(kept.fresh(cached, piece.gap))
+                then(piece.gap)
             else:
                 events = [event for event in piece.events if event.offset <= kept.last]
                 behind = events[-1].offset if events else offset
-                then(HistoryState(after, None, len(events) + kept.following(behind)))
+                then(len(events) + kept.following(behind))
 
         self._histories.reads.ask_together(entry, channel.name, Place(generation, offset), answered)
 
@@ -131,7 +176,7 @@ class HistoryAnswers:
         channel: SharedChannel,
         kept: KeptChannel,
         number: int,
-        cached: bytes | None,
+        fresh: Callable[[GapReason | None], None],
         then: Callable[[HistoryState], None],
     ) -> None:
         """Answer the place before the last events."""
@@ -147,9 +192,9 @@ class HistoryAnswers:
             elif piece is None and kept.ring.events:
                 then(kept.rewound(len(kept.ring.events)))
             else:
-                then(kept.fresh(cached))
+                fresh(None)
 
-        self._histories.reads.ask(entry, channel.name, Place(rewind=number), answered)
+        self._histories.reads.ask_patiently(entry, channel.name, Place(rewind=number), answered)
 
     # Pages
 

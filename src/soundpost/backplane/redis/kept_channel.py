@@ -62,14 +62,17 @@ class KeptChannel:
         """Return the number of events here that a subscriber is given after an offset."""
         return len(self.ring.events) - self.ring.index_after(offset) + len(self.unplaced)
 
-    def fresh(self, cached: bytes | None, gap: GapReason | None = None) -> HistoryState:
-        """Return the place of a subscriber who begins with what is new, or with a cache channel's last event."""
+    def fresh(self, gap: GapReason | None) -> HistoryState:
+        """Return the place of a subscriber who begins with what is new, and with what has no position yet."""
+        return HistoryState(self.head, gap, 0 if gap == "limited" else len(self.unplaced))
+
+    def before_last(self, cached: bytes | None) -> int | None:
+        """Return the offset before a cache channel's last event; None if that is not of this history."""
         last = None if cached is None else position_of(cached)
-        if last is not None:  # the last event follows, so the position is the one before it
-            position = parse_position(last)
-            if position.generation == self.generation:
-                return HistoryState(f"{self.generation}.{position.offset - 1}", gap)
-        return HistoryState(self.head, gap)
+        if last is None:
+            return None
+        position = parse_position(last)
+        return position.offset - 1 if position.generation == self.generation else None
 
     def rewound(self, number: int) -> HistoryState:
         """Return the place of a subscriber who wants the last events first; the ring must have so many."""
