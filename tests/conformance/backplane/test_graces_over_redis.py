@@ -92,6 +92,24 @@ async def test_who_is_lost_in_the_moment_in_which_redis_goes_away_stays_for_the_
         assert len(await cluster.ask(first, UsersQuery("1", ROOM))) == 3
 
 
+async def test_who_has_left_while_redis_was_away_does_not_come_back_for_a_moment() -> None:
+    async with two_hosts(presence_grace=0) as (cluster, first, host):
+        watcher = await cluster.join(first, ROOM, user="watcher")
+        near = await cluster.join(host.stage, ROOM, user="near")
+        ann = await cluster.join(host.stage, ROOM, user="ann")
+        for client in (watcher, near):
+            client.read()
+
+        await lose_redis(host)
+        host.redis.known = 0
+        ann.vanish()
+        assert names(near) == [REMOVED]
+        await host.flows()
+        await cluster.settle()
+
+        assert (names(watcher), names(near)) == ([REMOVED], [])
+
+
 async def test_a_grace_that_began_without_redis_ends_once() -> None:
     async with two_hosts(presence_grace=0.2) as (cluster, first, host):
         watcher = await cluster.join(first, ROOM, user="watcher")

@@ -20,8 +20,8 @@ BUCKET: Final = bucket_of(APP.id, ROOM)
 SETUP: Final = Setup([APP], 2, None, None)
 LATE: Final[dict[str, list[tuple[Script, tuple[Any, ...]]]]] = {
     "a count": [(COUNT, ("0", ROOM, 3))],
-    "a channel with its members": [(SYNC, ("0", ROOM, 1, "ghost", '{"user_id":"ghost"}'))],
-    "a channel and a member": [(SYNC, ("0", ROOM, 1)), (ENTER, (ROOM, "ghost", '{"user_id":"ghost"}', 100))],
+    "a channel with its members": [(SYNC, ("0", ROOM, 1, "", "ghost", '{"user_id":"ghost"}'))],
+    "a channel and a member": [(SYNC, ("0", ROOM, 1, "")), (ENTER, (ROOM, "ghost", '{"user_id":"ghost"}', 100))],
 }
 
 

@@ -83,7 +83,8 @@ class Channels:
         if channel.waiting:
             users = []  # the channel may be full: they ask one by one
         synced = partial(self._synced, channel)
-        self._redis.run(SYNC, channel.bucket, SILENTLY, channel.name, channel.stated_count, *users, then=synced)
+        stated = (channel.name, channel.stated_count, self._redis.former_node)
+        self._redis.run(SYNC, channel.bucket, SILENTLY, *stated, *users, then=synced)
 
     def _synced(self, channel: SharedChannel, answer: Any) -> None:
         entry = self._apps[channel.app_id]

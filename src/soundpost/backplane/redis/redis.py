@@ -75,6 +75,8 @@ class Redis:
         """Id of this process as a sender of events."""
         self.node = b""
         """Id of this process as a node, new with each connection; what it states in Redis has this id."""
+        self.former_node = b""
+        """Id of this process as a node before; what it has stated is still in Redis, until it is buried."""
         self.up = False
         """True while commands can be sent."""
         self.is_connecting = False
@@ -264,6 +266,7 @@ class Redis:
         self._connected = await self._servers.connect((self._take_message, self._take_loss))
         self.is_connecting = True
         before, self.node = (self.node, self._stated_buckets), _new_id()
+        self.former_node = before[0]
         self._stated_buckets = set()
         async with asyncio.timeout(self._command_timeout):
             for connection in self._connections.connections:

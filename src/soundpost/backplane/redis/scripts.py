@@ -170,19 +170,23 @@ return changes
 """State the node's numbers of subscriptions. Arguments: ANNOUNCE (CHANNEL NUMBER)…. Answer: changes."""
 
 SYNC: Final = Script("""
-local tell, channel, number = ARGV[3], ARGV[4], ARGV[5]
+local tell, channel, number, former = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 local stated = {}
-for i = 6, #ARGV, 2 do stated[ARGV[i]] = true end
+for i = 7, #ARGV, 2 do stated[ARGV[i]] = true end
 count(node, channel, number, tell)
 for _, user in ipairs(redis.call('SMEMBERS', base .. 'users:' .. node .. ':' .. channel)) do
   if not stated[user] then leave(node, channel, user) end
 end
-for i = 6, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
+for i = 7, #ARGV, 2 do enter(node, channel, ARGV[i], ARGV[i + 1]) end
+if former ~= '' then count(former, channel, 0, tell) end
 local members = redis.call('HVALS', base .. 'members:' .. channel)
 local last = base .. 'last:' .. channel
 return {redis.call('GET', last), version_of(channel), changes, members, redis.call('PTTL', last)}
 """)
-"""State all that the node has of a channel, and read the channel. Arguments: ANNOUNCE CHANNEL NUMBER (USER BLOB)….
+"""State all that the node has of a channel, and read the channel.
+
+Arguments: ANNOUNCE CHANNEL NUMBER FORMER (USER BLOB)…. FORMER: the node that this host was before, whose users are no
+members by that any more; or empty.
 
 Answer: last event, version, changes, members, milliseconds that the last event is still kept."""
 
