@@ -98,7 +98,8 @@ class Channels:
             known, _, frame = (last or b"").partition(b" ")
             if frame and event_fault(frame, channel.name, entry.largest_frame) is None:
                 frame = _with_place(frame, known.partition(b"@")[2], channel)
-                channel.keep(frame, self._clock() + max(0, milliseconds) / 1000)
+                until = self._clock() + max(0, milliseconds) / 1000
+                self._histories.after_reading(channel, partial(channel.keep, frame, until))
             channel.replace_members(_readable(members, channel))
         self.resume(channel)
 

@@ -113,6 +113,14 @@ class Histories:
             for node in channel.shares:
                 node.deliver_event(channel.app_id, channel.name, placed.frame, event.except_socket_id, True)
 
+    def after_reading(self, channel: SharedChannel, then: Callable[[], None]) -> None:
+        """Call back once this host has delivered what it reads of a channel's history; at once if it reads nothing."""
+        kept = channel.history
+        if kept is not None and kept.reading and kept.generation:
+            kept.when_read = then
+        else:
+            then()
+
     # In step with Redis
 
     def open(self, entry: AppEntry, channel: SharedChannel) -> None:
@@ -170,6 +178,9 @@ class Histories:
             kept.last = max(kept.last, piece.top)  # whatever comes next is after that
             kept.reading = False
             self._lose(channel, kept)
+            then, kept.when_read = kept.when_read, None
+            if then is not None:
+                then()
 
     def _lose(self, channel: SharedChannel, kept: KeptChannel) -> None:
         """Have the subscribers of a channel told of a gap: after a while if all channels have one, else at once."""

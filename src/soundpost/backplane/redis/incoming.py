@@ -123,7 +123,9 @@ class Incoming:
         frame = self._histories.receive(channel, event)
         if event.version:
             until = self._clock() + self._apps[channel.app_id].app.cache_ttl
-            self._channels.apply_change(channel, event.version, partial(channel.keep, frame, until))
+            # A newcomer must not get the event as the last one, and again when this host has read it.
+            keep = partial(self._histories.after_reading, channel, partial(channel.keep, frame, until))
+            self._channels.apply_change(channel, event.version, keep)
 
     def _receive_event(self, channel: SharedChannel, event: topic_messages.EventMessage) -> None:
         entry = self._apps[channel.app_id]

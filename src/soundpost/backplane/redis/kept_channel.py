@@ -5,6 +5,7 @@ Whatever a subscriber reads ends where this host has delivered; later events rea
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from soundpost.backplane.channel_history import ChannelHistory, first_of
@@ -18,7 +19,7 @@ MICROSECONDS: Final = 1_000_000
 class KeptChannel:
     """The history of one channel that has subscribers on this host."""
 
-    __slots__ = ("gap", "generation", "last", "reading", "ring", "rule", "unplaced")
+    __slots__ = ("gap", "generation", "last", "reading", "ring", "rule", "unplaced", "when_read")
 
     def __init__(self, name: str, rule: HistorySettings) -> None:
         self.rule = rule
@@ -32,6 +33,8 @@ class KeptChannel:
         """Events that this host gave to its clients without a position, by id, until Redis has placed them."""
         self.reading = True
         """True while events are read from Redis: those that come meanwhile on the topic are in the answer."""
+        self.when_read: Callable[[], None] | None = None
+        """Called when everything is read that is read now."""
         self.gap: GapReason | None = None
         """Reason of a gap that subscribers are still to be told of."""
 
