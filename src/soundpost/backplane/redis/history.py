@@ -65,7 +65,7 @@ class Histories:
         self.publishing.came(event.id)
         kept = channel.history
         frame = with_position(event.frame, f"{event.generation}.{event.offset}")
-        if kept is None:  # a host with other rules has kept it
+        if kept is None or not kept.generation:  # this host does not follow the history, or not yet
             channel.deliver(frame, event.except_socket_id)
             return frame
         if self.generations.by_bucket.get(channel.bucket) == event.generation:
