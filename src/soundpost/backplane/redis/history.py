@@ -167,6 +167,7 @@ class Histories:
         if piece.gap is not None:  # go on with what is kept behind it
             self.rings.begin(kept, piece.generation, piece.events[0].offset - 1 if piece.events else piece.top)
             kept.gap = piece.gap
+            self.reads.forget(channel.app_id, channel.name)
         elif not kept.generation:
             kept.begin(place.generation, place.after)
         for event in piece.events:
