@@ -100,8 +100,15 @@ class Generations:
                 error,
             )
             return os.urandom(20).hex().encode(), True
-        life = found[1] if found is not None else os.urandom(20).hex().encode()
-        return life, policy is not None and policy[1] != b"noeviction"
+        evicts = policy is not None and policy[1] != b"noeviction"
+        if evicts and policy is not None:
+            log.warning(
+                "Redis forgets keys when its memory is full (maxmemory-policy %s), and kept events with them: clients "
+                "are then told of gaps. Give it 'CONFIG SET maxmemory-policy noeviction', and the same line in "
+                "redis.conf",
+                policy[1].decode(),
+            )
+        return found[1] if found is not None else os.urandom(20).hex().encode(), evicts
 
 
 def _rules(app: AppSettings) -> bytes:

@@ -102,8 +102,9 @@ if key_id ~= '' then  -- nobody can decrypt events that another key encrypted
     announce(channel, 'D', generation, last)
   end
 end
--- Without a last offset the channel had no event for a day.
+-- Without a last offset the channel had no event for a day, or Redis has forgotten it.
 local before = last or whole(math.max(0, offset - DAY))
+if not last and string.find(flags, 'e', 1, true) then before = known[2] or whole(offset - 1) end
 redis.call('SET', base .. 'top', place)
 redis.call('SET', last_key, place, 'PX', math.max(tonumber(milliseconds), DAY / 1000))
 redis.call('XADD', stream, 'MAXLEN', '~', most, place .. '-0', 'p', before, 'i', id, 'x', excluded, 'f', frame)
@@ -122,8 +123,9 @@ return {place, 0}
 """Keep an event and publish it. Arguments: GENERATION CHANNEL ID EXCLUDED FRAME FLAGS MOST MILLISECONDS KEY_ID.
 
 FLAGS: letters; s: the event was sent before and not answered, r: its publisher may repeat it to any host, g: clients
-may have it without a position. KEY_ID: id of the key that encrypted the event, empty if not known; with another one
-than before the history is deleted first. An error that begins with STALE: the generation is another by now.
+may have it without a position, e: Redis forgets keys when its memory is full. KEY_ID: id of the key that encrypted the
+event, empty if not known; with another one than before the history is deleted first. An error that begins with STALE:
+the generation is another by now.
 
 Answer: offset, 1 if Redis had the event already."""
 
