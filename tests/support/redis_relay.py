@@ -17,6 +17,8 @@ class Relay:
     def __init__(self, target: int) -> None:
         self._target = target
         self._held: list[tuple[asyncio.Transport, bytes]] | None = None
+        self.loses_answers = False
+        """True to let nothing of what the server sends pass."""
         self._transports: list[asyncio.Transport] = []
         self._server: asyncio.Server
 
@@ -134,7 +136,8 @@ class _Server(asyncio.Protocol):
         self.client = client
 
     def data_received(self, data: bytes) -> None:
-        self.client.relay.pass_on(self.client.transport, data)
+        if not self.client.relay.loses_answers:
+            self.client.relay.pass_on(self.client.transport, data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.client.transport.abort()

@@ -3,70 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any
 
-import msgspec
 import pytest
 
-from conformance.backplane.cluster import SUCCEEDED, Setup, names
-from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
+from conformance.backplane.cluster import SUCCEEDED, names
+from conformance.backplane.history_hosts import RULES, come_back, empty, hosts, lose_redis, subscribe
+from conformance.backplane.redis_cluster import Host, RedisCluster
 from conformance.backplane.resuming_pages import GAP, offset_of
-from conformance.protocol.stage import APP, Client, Stage
 from soundpost.backplane.redis import history, history_publishing
-from soundpost.core.app_settings import HistorySettings
-
-RULES: Final = (
-    HistorySettings(channels=("news", "cache-kept"), events=1_000, rewind=10),
-    HistorySettings(channels=("short",), events=5),
-)
 
 
 @pytest.fixture(autouse=True)
 def _gaps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history, "GAP_SPREAD", 0.0)
-
-
-@asynccontextmanager
-async def hosts(number: int = 2) -> AsyncIterator[tuple[RedisCluster, list[Host]]]:
-    """Run hosts whose app keeps events."""
-    app = msgspec.structs.replace(APP, history=RULES)
-    async with redis_cluster(Setup([app], number, None, None)) as cluster:
-        assert isinstance(cluster, RedisCluster)
-        yield cluster, [cluster._hosts[node] for node in cluster.nodes]
-
-
-async def subscribe(cluster: RedisCluster, node: Stage, channel: str, resume: str | None = "", **fields: Any) -> Client:
-    """Connect and subscribe; the answers wait to be read."""
-    client = await cluster.connect(node)
-    more = fields if resume is None else {"resume": resume, **fields}
-    client.say("pusher:subscribe", {"channel": channel, **more})
-    await cluster.settle()
-    return client
-
-
-async def lose_redis(host: Host) -> None:
-    """Cut a host's connection; it comes back by itself, and waits for no other host then."""
-    host.relay.cut()
-    while host.redis.up:  # noqa: ASYNC110 - the test's own wait
-        await asyncio.sleep(0)
-    host.redis.known = 0
-
-
-async def come_back(cluster: RedisCluster, *hosts: Host) -> None:
-    """Wait until hosts are connected again, and everything has come."""
-    for host in hosts:
-        await host.flows()
-    await asyncio.sleep(0)
-    await cluster.settle()
-
-
-async def empty(cluster: RedisCluster, host: Host) -> None:
-    """Delete all keys of a cluster, and all scripts."""
-    keys = await host.redis.ask(b"nodes", "KEYS", f"{{{cluster._prefix}:*")
-    await host.redis.ask(b"nodes", "DEL", *keys)
-    await host.redis.ask(b"nodes", "SCRIPT", "FLUSH")
 
 
 async def missed_by(host: Host, cluster: RedisCluster, other: Host, *events: str, channel: str = "news") -> None:
@@ -78,6 +28,14 @@ async def missed_by(host: Host, cluster: RedisCluster, other: Host, *events: str
     host.relay.forget()
     cluster._held.discard(host.stage)
     await lose_redis(host)
+
+
+async def fail_over(cluster: RedisCluster, host: Host) -> None:
+    """Let a host find another life of Redis, with the same data."""
+    for bucket in host.registry._histories.generations.by_bucket:
+        await host.redis.ask(bucket, "SET", host.redis.tag(bucket) + b":source", "another")
+    await lose_redis(host)
+    await come_back(cluster, host)
 
 
 async def test_what_was_published_meanwhile_comes_when_redis_is_back() -> None:
@@ -137,17 +95,14 @@ async def test_a_host_that_comes_late_to_a_new_generation_gives_all_that_is_in_i
 
 
 async def test_what_was_given_before_does_not_come_again_with_a_new_generation() -> None:
-    async with hosts(1) as (cluster, (one,)):
+    async with hosts(RULES) as (cluster, (one,)):
         stock = await subscribe(cluster, one.stage, "news", None)
         able = await subscribe(cluster, one.stage, "news")
         for event in ("a", "b"):
             one.stage.publish("news", event, "{}")
         await cluster.settle()
         stock.read(), able.read()
-        for bucket in one.registry._histories.generations.by_bucket:  # as after a failover
-            await one.redis.ask(bucket, "SET", one.redis.tag(bucket) + b":source", "another")
-        await lose_redis(one)
-        await come_back(cluster, one)
+        await fail_over(cluster, one)
         assert (names(stock), names(able)) == ([], [GAP])
         one.stage.publish("news", "c", "{}")
         await cluster.settle()
@@ -155,7 +110,7 @@ async def test_what_was_given_before_does_not_come_again_with_a_new_generation()
 
 
 async def test_events_keep_their_order_where_redis_has_forgotten_the_scripts() -> None:
-    async with hosts(1) as (cluster, (one,)):
+    async with hosts(RULES) as (cluster, (one,)):
         stock = await subscribe(cluster, one.stage, "news", None)
         stock.read()
         await empty(cluster, one)
@@ -175,7 +130,7 @@ async def test_events_keep_their_order_where_redis_has_forgotten_the_scripts() -
 
 async def test_events_that_wait_too_long_are_given_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_publishing, "WAIT", 0.05)
-    async with hosts(1) as (cluster, (one,)):
+    async with hosts(RULES) as (cluster, (one,)):
         stock = await subscribe(cluster, one.stage, "news", None)
         stock.read()
         one.relay.hold()
@@ -202,7 +157,7 @@ async def test_events_that_wait_too_long_are_given_in_their_order(monkeypatch: p
 
 async def test_who_subscribes_meanwhile_gets_what_has_no_position_yet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_publishing, "WAIT", 0.0)
-    async with hosts(1) as (cluster, (one,)):
+    async with hosts(RULES) as (cluster, (one,)):
         first = await subscribe(cluster, one.stage, "cache-kept")
         first.read()
         one.relay.hold()
@@ -220,7 +175,7 @@ async def test_who_subscribes_meanwhile_gets_what_has_no_position_yet(monkeypatc
 
 
 async def test_answers_wait_for_a_connection_that_is_under_way() -> None:
-    async with hosts(1) as (cluster, (one,)):
+    async with hosts(RULES) as (cluster, (one,)):
         first = await subscribe(cluster, one.stage, "news")
         (answer,) = first.read()
         first.vanish()
@@ -243,3 +198,18 @@ async def test_answers_wait_for_a_connection_that_is_under_way() -> None:
             found = back.read()
         assert [message["event"] for message in found] == [SUCCEEDED, "a"]
         assert found[0]["resumed"] == 1
+
+
+async def test_an_answer_does_not_outlive_its_generation() -> None:
+    async with hosts(RULES) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "news")
+        (answer,) = first.read()
+        first.vanish()
+        one.stage.publish("news", "a", "{}")
+        await cluster.settle()
+        await subscribe(cluster, one.stage, "news", None)
+        back = await subscribe(cluster, one.stage, "news", answer["position"])
+        assert names(back) == [SUCCEEDED, "a"]
+        await fail_over(cluster, one)
+        (answer,) = (await subscribe(cluster, one.stage, "news", answer["position"])).read()
+        assert answer["gap"] == "generation"

@@ -18,6 +18,11 @@ from soundpost.documentation import page
 _PROBE_TIMEOUT: Final = 1.0
 _ERROR_NUMBER: Final = re.compile(r"\[Errno (\d+)\]")
 _LIMITED: Final = ("NOPERM", "can't access at least one", "can't run this command", "can't publish", "no permissions")
+_PASSES: Final = re.compile(
+    r"\b(STALE|NOSCRIPT|OOM|BUSY|LOADING|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|NOREPLICAS)\b"
+)
+EMPTIED: Final = "its histories have begun anew: was it emptied?"
+"""Reason to connect anew if Redis has lost its histories, or another host has begun others."""
 _RIGHTS: Final = f"what a user of Redis must be allowed: {page('scaling', 'rights-in-redis')}"
 
 
@@ -30,6 +35,15 @@ def refused(error: Exception, command: str, on: bytes | str = "") -> str:
         return text
     where = on.decode(errors="replace") if isinstance(on, bytes) else on
     return f"{text} ({command}{f' on {where}' if where else ''}; {_RIGHTS})"
+
+
+def passing_code(error: hiredis.ReplyError) -> str | None:
+    """Return the code of a refusal that passes with time or with another connection; None for another refusal.
+
+    Such a refusal concerns all commands alike. STALE is of our own scripts.
+    """
+    found = _PASSES.search(str(error))
+    return None if found is None else found[0]
 
 
 async def why(error: Exception, address: Address, login: Login) -> str:

@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.failures import EMPTIED
 from soundpost.backplane.redis.generations import Generations
 from soundpost.backplane.redis.redis import Redis
+from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.redis")
 
@@ -37,6 +39,7 @@ class HistoryChecks:
         self._redis = redis
         self._generations = generations
         self._resync = resync
+        self._throttle = LogThrottle(log)
         self._compared: dict[bytes, int] = {}
         """Last offset of each bucket when its channels were compared."""
         self._doubtful: dict[SharedChannel, None] = {}
@@ -60,13 +63,26 @@ class HistoryChecks:
             return
         generation, top = answer
         if generation is None or top is None:
-            self._redis.reconnect("it has lost the histories: was it emptied?")
+            self._redis.reconnect(EMPTIED)
             return
         last = int(top)
         is_new = generation.decode() != self._generations.by_bucket.get(bucket)
         self._generations.by_bucket[bucket], self._generations.tops[bucket] = generation.decode(), last
         for channel in channels:
-            if _is_followed(channel) and channel.history is not None and (is_new or channel.history.last > last):
+            kept = channel.history
+            if kept is None or not _is_followed(channel):
+                continue
+            if kept.last > last and not is_new:
+                self._throttle.warn(
+                    "ahead",
+                    "Redis has no event of %s of app %s at %s, which this host has heard of: somebody else publishes "
+                    "on our topics, or Redis has lost events. Clients are told of a gap",
+                    channel.name,
+                    channel.app_id,
+                    kept.head,
+                    silence=MINUTE,
+                )
+            if is_new or kept.last > last:
                 self._resync(channel)
         if self._compared.get(bucket) != last:
             self._compared[bucket] = last

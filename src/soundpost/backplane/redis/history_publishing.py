@@ -6,7 +6,6 @@ a position. They wait for Redis as other events do, and are placed under the sam
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +15,7 @@ from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import app_of, bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
-from soundpost.backplane.redis.failures import refused
+from soundpost.backplane.redis.failures import EMPTIED, passing_code, refused
 from soundpost.backplane.redis.generations import Generations
 from soundpost.backplane.redis.history_scripts import ADD, ADD_LAST
 from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
@@ -29,11 +28,6 @@ from soundpost.wire.positions import with_id
 WAIT: Final = 3.0
 """Seconds that events wait for Redis before they are delivered without a position, and out of order."""
 _AS_SOON: Final = 0.01  # seconds that timers may be early
-_PASSES: Final = re.compile(
-    r"\b(STALE|NOSCRIPT|OOM|BUSY|LOADING|READONLY|MISCONF|MASTERDOWN|CLUSTERDOWN|MOVED|ASK|TRYAGAIN|NOREPLICAS)\b"
-)
-"""Codes of refusals that pass with time or with another connection, and concern all events alike."""
-_EMPTIED: Final = "its histories have begun anew: was it emptied?"
 _ADD: Final = ADD.digest.encode()
 _ADD_LAST: Final = ADD_LAST.digest.encode()
 
@@ -185,12 +179,15 @@ class HistoryPublishing:
             if isinstance(answer, list):
                 self._in_flight.pop(arguments[1].decode(), None)
                 self._generations.heard(bucket, generation, int(answer[0]))
-            elif isinstance(answer, hiredis.ReplyError) and (refusal := _PASSES.search(str(answer))) is not None:
+            elif isinstance(answer, hiredis.ReplyError) and (code := passing_code(answer)) is not None:
                 self.queue.shut()  # later events keep their place behind this one
                 self.begin_wait()
-                self._end_connection(refusal[0], answer)
+                self._end_connection(code, answer)
             then(answer)
 
+        if self._generations.evicts.get(bucket):
+            name, event_id, excluded, frame, flags, *rest = arguments
+            arguments = (name, event_id, excluded, frame, flags + b"e", *rest)
         generation = self._generations.by_bucket.get(bucket, "")
         self._redis.publish(Publication(bucket, script, (generation.encode(), *arguments)), answered)
 
@@ -198,7 +195,7 @@ class HistoryPublishing:
         if code == "STALE":
             self._generations.adopt = True
         is_emptied = code in ("STALE", "NOSCRIPT")
-        self._redis.reconnect(_EMPTIED if is_emptied else refused(answer, "EVALSHA"))
+        self._redis.reconnect(EMPTIED if is_emptied else refused(answer, "EVALSHA"))
 
     def _take_back(self, publication: Publication) -> Publication:
         """Return what to send later in place of an event that Redis has refused or not answered.

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.failures import EMPTIED
 from soundpost.backplane.redis.history_scripts import SINCE
 from soundpost.backplane.redis.kept_channel import MICROSECONDS
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.topic_messages import event_id_of, excluded_socket
 from soundpost.core.history import GapReason, KeptEvent
+from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.wire.frames import frame_payload, text_frame
 from soundpost.wire.positions import with_position
+
+log = logging.getLogger("soundpost.redis")
 
 MOST: Final = 200
 """Largest number of events that one script reads: some 0.5 ms of Redis."""
@@ -85,6 +91,7 @@ class HistoryReads:
         self._call_later = call_later
         self._evicts = evicts
         self._may_wait = may_wait
+        self._throttle = LogThrottle(log)
         self._waiting: dict[tuple[str, str, Place], list[Answered]] = {}
         self._remembered: dict[tuple[str, str, Place], Piece] = {}
 
@@ -94,7 +101,7 @@ class HistoryReads:
         bucket = bucket_of(entry.app.id, channel)
 
         def answered(answer: Any) -> None:
-            then(None if isinstance(answer, Exception) else _piece(answer, entry, channel))
+            then(self._piece(answer, entry, channel) if isinstance(answer, list) else None)
 
         self._redis.run(
             SINCE,
@@ -110,6 +117,38 @@ class HistoryReads:
             int(self._evicts.get(bucket, False)),
             int(place.past_gap),
             then=answered,
+        )
+
+    def _piece(self, answer: list[Any], entry: AppEntry, channel: str) -> Piece | None:
+        gap, generation, top, more, marked, found, *faults = answer
+        if not generation:
+            self._redis.reconnect(EMPTIED)
+            return None
+        for each in faults:
+            self._warn(entry, channel, each.decode(errors="replace"))
+        events = []
+        for i in range(0, len(found), 4):
+            event = _event(found[i : i + 4], marked)
+            fault = "a form that is none of ours"
+            if event is not None:
+                fault = event_fault(event.frame, channel, entry.largest_frame) or ""
+            if fault or event is None:
+                self._warn(entry, channel, f"an entry has {fault}")
+            else:
+                events.append(event)
+        return Piece(None if gap is None else gap.decode(), generation.decode(), int(top), int(more), events)
+
+    def _warn(self, entry: AppEntry, channel: str, fault: str) -> None:
+        self._throttle.warn(
+            "unreadable",
+            "the history of %s of app %s in Redis cannot be read in whole, somebody else has written there: %s. What "
+            "cannot be read is left out. To begin anew: DELETE /apps/%s/channels/%s/history",
+            channel,
+            entry.app.id,
+            fault,
+            entry.app.id,
+            channel,
+            silence=MINUTE,
         )
 
     def ask_patiently(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
@@ -154,16 +193,13 @@ class HistoryReads:
             del self._remembered[key]
 
 
-def _piece(answer: list[Any], entry: AppEntry, channel: str) -> Piece:
-    gap, generation, top, more, marked, found = answer
-    events = []
-    for i in range(0, len(found), 4):
-        offset, event_id, excluded, frame = found[i : i + 4]
-        if event_fault(frame, channel, entry.largest_frame) is None:  # else somebody else has written there
-            events.append(
-                StoredEvent(int(offset), event_id.decode(), excluded.decode() or None, frame, event_id in marked)
-            )
-    return Piece(None if gap is None else gap.decode(), generation.decode(), int(top), int(more), events)
+def _event(fields: list[bytes], marked: list[bytes]) -> StoredEvent | None:
+    """Return the event in the fields of an entry; None if they are none of ours."""
+    offset, event_id, excluded, frame = fields
+    try:
+        return StoredEvent(int(offset), event_id_of(event_id), excluded_socket(excluded), frame, event_id in marked)
+    except ValueError:
+        return None
 
 
 def placed_event(event: StoredEvent, generation: str, was_given: bool) -> KeptEvent:

@@ -170,11 +170,6 @@ end
 local function offset_of(entry) return tonumber(string.sub(entry[1], 1, -3)) end
 
 local oldest = now() - age
-if rewind > 0 then
-  local found = redis.call('XREVRANGE', stream, '+', '(' .. whole(oldest), 'COUNT', rewind)
-  if #found > 0 then take(found[#found]) end
-  return answer(false, #found)
-end
 local function gap_after(start)
   if generation ~= known[1] then return 'generation' end
   if start > tonumber(top) then return 'unknown' end
@@ -190,28 +185,39 @@ local function gap_after(start)
   if missing <= oldest then return 'age' end
   return first and 'number' or 'unknown'
 end
-local start, gap = tonumber(after) or 0, false
-if after ~= '' then gap = gap_after(start) end
-if gap and not reads_past_gap then return answer(gap, 0) end
-if gap == 'generation' then start = math.min(start, tonumber(redis.call('GET', base .. 'begin') or top)) end
-start = math.max(start, oldest)
-if most == 0 then return answer(gap, 0) end
-if newest == '1' then
-  local found = redis.call('XREVRANGE', stream, '+', '(' .. whole(start), 'COUNT', most + 1)
-  for i = 1, math.min(most, #found) do
-    if size > 0 then take(found[i]) end
+local function read()
+  if rewind > 0 then
+    local found = redis.call('XREVRANGE', stream, '+', '(' .. whole(oldest), 'COUNT', rewind)
+    if #found > 0 then take(found[#found]) end
+    return answer(false, #found)
   end
-  return answer(gap, #found * 4 > #events and 1 or 0)
-end
-while true do
-  local found = redis.call('XRANGE', stream, '(' .. whole(start), '+', 'COUNT', 32)
-  for _, entry in ipairs(found) do
-    if #events >= most * 4 or size <= 0 then return answer(gap, 1) end
-    take(entry)
-    start = offset_of(entry)
+  local start, gap = tonumber(after) or 0, false
+  if after ~= '' then gap = gap_after(start) end
+  if gap and not reads_past_gap then return answer(gap, 0) end
+  if gap == 'generation' then start = math.min(start, tonumber(redis.call('GET', base .. 'begin') or top)) end
+  start = math.max(start, oldest)
+  if most == 0 then return answer(gap, 0) end
+  if newest == '1' then
+    local found = redis.call('XREVRANGE', stream, '+', '(' .. whole(start), 'COUNT', most + 1)
+    for i = 1, math.min(most, #found) do
+      if size > 0 then take(found[i]) end
+    end
+    return answer(gap, #found * 4 > #events and 1 or 0)
   end
-  if #found < 32 then return answer(gap, 0) end
+  while true do
+    local found = redis.call('XRANGE', stream, '(' .. whole(start), '+', 'COUNT', 32)
+    for _, entry in ipairs(found) do
+      if #events >= most * 4 or size <= 0 then return answer(gap, 1) end
+      take(entry)
+      start = offset_of(entry)
+    end
+    if #found < 32 then return answer(gap, 0) end
+  end
 end
+-- Whoever may write in this Redis may have put anything there: that must not end the connection.
+local is_readable, found = pcall(read)
+if is_readable then return found end
+return {'unknown', known[1] or '', top, 0, {}, {}, type(found) == 'table' and found.err or tostring(found)}
 """
 ).replace("DAY", str(DAY))
 SINCE: Final = Script(_SINCE, ANNOUNCE_PRELUDE)
@@ -226,12 +232,14 @@ read on behind a gap; an offset of another generation is then taken for one that
 generation's beginning. Without, a gap is answered without events.
 
 Answer: reason of a gap (nil: none), generation, the bucket's last offset, 1 if more events follow, ids of events that
-were given without a position, and for each event its offset, id, excluded socket and frame."""
+were given without a position, and for each event its offset, id, excluded socket and frame; then the reason why the
+history cannot be read, if it cannot."""
 
 DELETE: Final = Script(
     """
 local channel, last_key = ARGV[3], base .. 'l:' .. ARGV[3]
-local last, generation = redis.call('GET', last_key), redis.call('GET', base .. 'gen')
+local known = redis.call('MGET', last_key, base .. 'gen')
+local last, generation = known[1], known[2]
 redis.call('DEL', base .. 's:' .. channel)
 if last and generation then
   redis.call('SET', base .. 'd:' .. channel, last, 'PX', math.max(1, redis.call('PTTL', last_key)))

@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from soundpost.backplane.redis.received import is_json
 from soundpost.core.member import Member
 from soundpost.wire.json_text import is_unicode, reader
+from soundpost.wire.positions import MAX_OFFSET
 from soundpost.wire.socket_id import is_socket_id
 
 MAGIC: Final = b"S2"
@@ -185,10 +186,10 @@ def parse(data: bytes) -> Message | None:
     try:
         if kind == b"E":
             origin, number, socket_id, frame = split_fields(data, 4, _BEGIN)
-            return EventMessage(0, _origin(origin), _number(number), _excluded(socket_id), frame)
+            return EventMessage(0, _origin(origin), _number(number), excluded_socket(socket_id), frame)
         if kind == b"!":
             version, origin, number, socket_id, frame = split_fields(data, 5, _BEGIN)
-            return EventMessage(_number(version), _origin(origin), _number(number), _excluded(socket_id), frame)
+            return EventMessage(_number(version), _origin(origin), _number(number), excluded_socket(socket_id), frame)
         if kind in (b"H", b"D", b"U"):
             return _history(kind, data)
         if kind == b"+":
@@ -220,13 +221,13 @@ def parse(data: bytes) -> Message | None:
 def _history(kind: bytes, data: bytes) -> History:
     if kind == b"H":
         version, generation, offset, before, id_, socket_id, frame = split_fields(data, 7, _BEGIN)
-        place = _generation(generation), _number(offset), _number(before)
-        return HistoryMessage(_number(version), *place, _event_id(id_), _excluded(socket_id), frame)
+        place = _generation(generation), _offset(offset), _offset(before)
+        return HistoryMessage(_number(version), *place, event_id_of(id_), excluded_socket(socket_id), frame)
     if kind == b"D":
         generation, offset = split_fields(data, 2, _BEGIN)
-        return HistoryDeleted(_generation(generation), _number(offset))
+        return HistoryDeleted(_generation(generation), _offset(offset))
     generation, offset, id_ = split_fields(data, 3, _BEGIN)
-    return HistoryMarked(_generation(generation), _number(offset), _event_id(id_))
+    return HistoryMarked(_generation(generation), _offset(offset), event_id_of(id_))
 
 
 def is_of_another_version(data: bytes) -> bool:
@@ -252,13 +253,22 @@ def _generation(field: bytes) -> str:
     return field.decode("ascii")
 
 
-def _event_id(field: bytes) -> str:
+def _offset(field: bytes) -> int:
+    offset = _number(field)
+    if offset > MAX_OFFSET:
+        raise ValueError("no offset")
+    return offset
+
+
+def event_id_of(field: bytes) -> str:
+    """Return the id of an event of a history. Raise ValueError for a field that is none."""
     if not _EVENT_ID.fullmatch(field):
         raise ValueError("no event id")
     return field.decode()
 
 
-def _excluded(field: bytes) -> str | None:
+def excluded_socket(field: bytes) -> str | None:
+    """Return the socket id in the field of :func:`excluded`. Raise ValueError for a field that has none."""
     if not field:
         return None
     socket_id = field.decode()

@@ -1,0 +1,404 @@
+"""Histories in a Redis that loses messages and keys, refuses commands, or is written to by others."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+import pytest
+
+from conformance.backplane.cluster import SUCCEEDED, names
+from conformance.backplane.history_hosts import RULES, come_back, hosts, lose_redis, subscribe
+from conformance.backplane.redis_cluster import Host, RedisCluster
+from conformance.backplane.resuming_pages import GAP
+from conformance.protocol.stage import APP, Client, Message
+from soundpost.backplane.redis import history, history_publishing, publish_queue
+from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.topic_messages import MAGIC, join_fields
+from soundpost.core.app_settings import HistorySettings
+from soundpost.core.peers import HistoryDeletion, OutgoingEvent
+from soundpost.wire import messages
+from support.redis_process import RedisServer, running_redis
+
+BUCKET: Final = bucket_of("1", "news")
+
+
+@pytest.fixture(autouse=True)
+def _gaps_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history, "GAP_SPREAD", 0.0)
+
+
+@pytest.fixture(scope="module")
+def redis() -> Iterator[RedisServer]:
+    """A server that a test may set up anew."""
+    with running_redis() as server:
+        yield server
+
+
+async def publish(cluster: RedisCluster, host: Host, *events: str, channel: str = "news") -> None:
+    for event in events:
+        host.stage.publish(channel, event, "{}")
+    await cluster.settle()
+
+
+async def read(cluster: RedisCluster, client: Client) -> list[Message]:
+    """All that has come, and all that follows from it."""
+    found: list[Message] = []
+    while True:
+        await cluster.settle()
+        more = client.read()
+        if not more:
+            return found
+        found += more
+
+
+def names_of(messages: list[Message]) -> list[str]:
+    return [message["event"] for message in messages]
+
+
+async def begun(cluster: RedisCluster, host: Host, channel: str = "news") -> tuple[Client, str]:
+    """Return a client that can resume, and its position."""
+    client = await subscribe(cluster, host.stage, channel)
+    (answer,) = client.read()
+    return client, answer["position"]
+
+
+async def resumed(cluster: RedisCluster, host: Host, position: str, channel: str = "news") -> list[Message]:
+    """Return what a client is sent that comes back."""
+    return await read(cluster, await subscribe(cluster, host.stage, channel, position))
+
+
+async def check(cluster: RedisCluster, host: Host) -> None:
+    """Let a host look twice whether it has heard of everything."""
+    for _ in range(2):
+        host.redis.on_beat()
+        await cluster.settle()
+
+
+def key(host: Host, name: str) -> bytes:
+    """Return a key of the bucket of ``news``."""
+    return host.redis.tag(BUCKET) + b":" + name.encode()
+
+
+async def write(host: Host, *command: str | bytes | int) -> Any:
+    """Do in Redis what others might."""
+    return await host.redis.ask(BUCKET, *command)
+
+
+# Topics
+
+
+async def test_a_last_message_that_was_lost_is_noticed_and_read() -> None:
+    async with hosts() as (cluster, (one, two)):
+        client, _ = await begun(cluster, one)
+        await publish(cluster, two, "a")
+        assert names(client) == ["a"]
+        await check(cluster, one)
+        take, one._take = one._take, lambda topic, data: None
+        await publish(cluster, two, "b")
+        one._take = take
+        assert names(client) == []
+        await check(cluster, one)
+        assert names(client) == ["b"]
+
+
+async def test_an_event_that_some_have_without_a_position_has_its_id_everywhere(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts(RULES, RULES, RULES) as (cluster, (one, two, three)):
+        near, position = await begun(cluster, one)
+        far, _ = await begun(cluster, two)
+        cluster._held.add(one.stage)
+        one.relay.loses_answers = True
+        one.stage.publish("news", "a", "{}")
+        await asyncio.sleep(0)
+        found: list[Message] = []
+        while not found:
+            await cluster.settle()
+            found = far.read()
+        assert "id" not in found[0]
+        await lose_redis(one)
+        one.stage.turn()
+        (given,) = near.read()
+        assert (given["event"], "position" in given) == ("a", False)
+        one.relay.loses_answers = False
+        cluster._held.discard(one.stage)
+        await come_back(cluster, one)
+        assert names(near) == names(far) == []
+        for host in (one, two, three):
+            _, event = await resumed(cluster, host, position)
+            assert (event["id"], event["position"]) == (given["id"], found[0]["position"])
+
+
+async def test_who_joins_while_a_lost_event_is_read_gets_it_once() -> None:
+    async with hosts() as (cluster, (one, two)):
+        await subscribe(cluster, one.stage, "cache-kept")
+        await publish(cluster, two, "a", channel="cache-kept")
+        cluster.hold(one.stage)
+        await publish(cluster, two, "b", channel="cache-kept")
+        one.registry._channels.sync(one.registry._apps["1"].channels["cache-kept"])
+        newcomer, take = one.stage.connect(), one._take
+
+        def join_at_once(topic: bytes, data: bytes) -> None:
+            take(topic, data)
+            if topic.endswith(b"cache-kept"):
+                newcomer.say("pusher:subscribe", {"channel": "cache-kept"})
+
+        one._take = join_at_once
+        cluster.release(one.stage)
+        assert names_of(await read(cluster, newcomer)) == [SUCCEEDED, "a", "b"]
+        one._take = take
+        _, last = (await subscribe(cluster, one.stage, "cache-kept", None)).read()
+        assert last["event"] == "b"
+
+
+async def test_forged_messages_change_nothing_for_long(caplog: pytest.LogCaptureFixture) -> None:
+    async with hosts() as (cluster, (one, two)):
+        client, position = await begun(cluster, one)
+        await publish(cluster, two, "a")
+        assert names(client) == ["a"]
+        generation, topic = position.split(".")[0].encode(), one.redis.topic(BUCKET, "news")
+        frame = messages.event("forged", "news", "{}")
+        far, last = b"%d" % 2**52, b"%d" % 2**53
+        for kind, *fields in (
+            (b"H", b"0", generation, last, b"1", b"id", b"", frame),
+            (b"H", b"0", generation, far, b"1", b"not an id", b"", frame),
+            (b"H", b"0", generation, far, b"1", b"id", b"no socket", frame),
+            (b"H", b"0", b"no generation", far, b"1", b"id", b"", frame),
+            (b"H", b"0", generation, far, b"1", b"id", b"", b"raw bytes"),
+            (b"H", b"0", generation, far),
+            (b"D", generation, last),
+            (b"D", b"", far),
+            (b"U", generation, last, b"id"),
+            (b"U", generation, far, b'id"'),
+            (b"U", generation, far, b"id"),
+        ):
+            await write(one, "PUBLISH", topic, MAGIC + kind + join_fields(fields))
+        await cluster.settle()
+        assert names(client) == []
+        assert "are none of ours and are dropped" in caplog.text
+        assert "have an event that is no single text frame and are dropped" in caplog.text
+
+        caplog.clear()
+        for kind, *fields in (
+            (b"H", b"0", generation, far, b"1", b"id", b"", frame),
+            (b"D", generation, b"%d" % (2**52 + 1)),
+        ):
+            await write(one, "PUBLISH", topic, MAGIC + kind + join_fields(fields))
+        await cluster.settle()
+        assert names(client) == ["forged"]
+        await check(cluster, one)
+        await check(cluster, two)
+        assert "which this host has heard of: somebody else publishes on our topics" in caplog.text
+        assert names(client) == [GAP]
+        await publish(cluster, two, "b")
+        assert names(client) == ["b"]
+
+
+# Keys
+
+
+async def test_what_others_have_written_into_a_history_is_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    async with hosts() as (cluster, (one, two)):
+        _, position = await begun(cluster, one)
+        await publish(cluster, one, "a")
+        frame, far = messages.event("forged", "news", "{}"), 2**52
+        for fields in (
+            ("p", 1, "i", "not an id", "x", "", "f", frame),
+            ("p", 1, "i", "id", "x", "no socket", "f", frame),
+            ("p", 1, "i", "id", "x", "", "f", b"raw bytes"),
+        ):
+            far += 1
+            await write(one, "XADD", key(one, "s:news"), f"{far}-0", *fields)
+        assert names_of(await resumed(cluster, two, position)) == [SUCCEEDED, "a"]
+        assert "somebody else has written there" in caplog.text
+        assert "DELETE /apps/1/channels/news/history" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "junk", [("SET", "s:news", "x"), ("XADD", "s:news", "4503599627370497-0", "a", "b"), ("LPUSH", "u:news", "x")]
+)
+async def test_a_history_that_cannot_be_read_is_a_gap_and_no_end(
+    junk: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hosts() as (cluster, (one, two)):
+        client, position = await begun(cluster, one)
+        await publish(cluster, one, "a")
+        assert names(client) == ["a"]
+        command, name, *rest = junk
+        if command == "SET":
+            await write(one, "DEL", key(one, name))
+        await write(one, command, key(one, name), *rest)
+        nodes = one.redis.node, two.redis.node
+        (answer,) = await resumed(cluster, two, position)
+        assert answer["gap"] == "unknown"
+        assert "DELETE /apps/1/channels/news/history" in caplog.text
+        await cluster.ask(two.stage, HistoryDeletion("1", "news"))
+        await publish(cluster, one, "b")
+        assert names(client) == ["b"]
+        assert nodes == (one.redis.node, two.redis.node)
+
+
+async def test_keys_that_redis_has_forgotten_are_gaps(caplog: pytest.LogCaptureFixture) -> None:
+    with running_redis("--maxmemory-policy", "allkeys-lru") as evicting:
+        async with hosts(port=evicting.port) as (cluster, (one, two)):
+            assert "maxmemory-policy allkeys-lru" in caplog.text
+            assert "'CONFIG SET maxmemory-policy noeviction'" in caplog.text
+            client, position = await begun(cluster, one)
+            await publish(cluster, one, "a")
+            assert names(client) == ["a"]
+            await write(one, "DEL", key(one, "s:news"), key(one, "l:news"))
+            assert (await resumed(cluster, two, position))[0]["gap"] == "unknown"
+            await publish(cluster, two, "b")
+            client.vanish()
+            await cluster.settle()
+            for host in (one, two):
+                assert (await resumed(cluster, host, position))[0]["gap"] == "number"
+
+
+async def test_a_bucket_that_has_forgotten_its_last_offset_begins_anew() -> None:
+    async with hosts(RULES) as (cluster, (one,)):
+        client, position = await begun(cluster, one)
+        await write(one, "DEL", key(one, "top"))
+        one.redis.on_beat()
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        one.redis.known = 0
+        await come_back(cluster, one)
+        assert names(client) == [GAP]
+        await publish(cluster, one, "a")
+        assert names(client) == ["a"]
+        assert (await resumed(cluster, one, position))[0]["gap"] == "generation"
+
+
+async def test_without_the_right_to_info_each_connection_is_a_gap_and_no_more(
+    redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    administrator: Any = redis.client()
+    administrator.execute_command("ACL", "SETUSER", "default", "-info")
+    try:
+        async with hosts(port=redis.port) as (cluster, (one, two)):
+            assert "does not let this host read INFO" in caplog.text
+            assert "each connection to it is a gap in all histories" in caplog.text
+            await settles_on_one_generation(cluster, one, two)
+    finally:
+        administrator.execute_command("ACL", "SETUSER", "default", "+info")
+
+
+async def test_hosts_with_different_rules_do_not_take_turns_in_beginning_anew() -> None:
+    other = (HistorySettings(channels=("news", "old"), events=1_000),)
+    async with hosts(RULES, other) as (cluster, (one, two)):
+        await settles_on_one_generation(cluster, one, two)
+
+
+async def settles_on_one_generation(cluster: RedisCluster, one: Host, two: Host) -> None:
+    """Check that a host that finds another generation takes it, and that both hosts then have one order of events."""
+    generation, node = await write(one, "GET", key(one, "gen")), one.redis.node
+    one.stage.publish("news", "before", "{}")
+    one.redis.known = 0
+    while one.redis.node == node:  # noqa: ASYNC110 - the test's own wait
+        await asyncio.sleep(0)
+    await come_back(cluster, one)
+    assert await write(one, "GET", key(one, "gen")) == generation
+    clients = [(await begun(cluster, host))[0] for host in (one, two)]
+    await publish(cluster, one, "a")
+    await publish(cluster, two, "b")
+    assert names(clients[0]) == names(clients[1]) == ["a", "b"]
+
+
+# Losses
+
+
+async def test_events_that_could_not_be_kept_are_a_gap_for_everybody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    monkeypatch.setattr(publish_queue, "MAX_BYTES", 3_000)
+    async with hosts() as (cluster, (one, two)):
+        near, _ = await begun(cluster, one)
+        far, position = await begun(cluster, two)
+        one.relay.hold()
+        one.redis.reconnect("a test")
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        one.redis.known = 0
+        for number in range(30):
+            one.stage.publish("news", str(number), "{}")
+        assert names(near) == [str(number) for number in range(30)]
+        one.relay.forget()
+        one.relay.cut()
+        await come_back(cluster, one)
+        await check(cluster, two)
+        await cluster.settle()
+        (gap, *events), (own, *_) = await read(cluster, far), await read(cluster, near)
+        assert (gap["event"], own["event"]) == (GAP, GAP)
+        assert 0 < len(events) < 30
+        assert (await resumed(cluster, two, position))[0]["gap"] == "generation"
+
+
+async def test_an_event_that_a_node_could_not_have_kept_is_a_gap() -> None:
+    async with hosts() as (cluster, (one, two)):
+        client, position = await begun(cluster, one)
+        other, _ = await begun(cluster, two)
+        await publish(cluster, one, "a")
+        event = OutgoingEvent("news", messages.event("unkept", "news", "{}"), None, False)
+        two.stage.node.peers.publish("1", event)
+        await cluster.settle()
+        assert names(client) == ["a", "unkept"]
+        for host in (one, two):
+            assert (await resumed(cluster, host, position))[0]["gap"] == "unknown"
+        await publish(cluster, two, "b")
+        assert names(client) == ["b"]
+        assert names(other)[-1] == "b"
+
+
+# Other settings
+
+
+def configure(host: Host, rules: tuple[HistorySettings, ...]) -> None:
+    apps = [msgspec.structs.replace(APP, history=rules)]
+    host.registry.reconfigure(apps)
+    host.stage.node.reconfigure(apps)
+
+
+async def taken(cluster: RedisCluster, *hosts: Host) -> None:
+    """Wait until hosts have the generations of other settings."""
+    for host in hosts:
+        await asyncio.gather(*host.registry._histories._tasks)
+    await cluster.settle()
+
+
+async def test_a_history_may_begin_and_end_while_it_is_used(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.ERROR)
+    async with hosts() as (cluster, (one, two)):
+        client, before = await begun(cluster, one)
+        (plain,) = (await subscribe(cluster, two.stage, "plain")).read()
+        assert "position" not in plain
+        stock = await cluster.join(two.stage, "plain")
+        await publish(cluster, one, "0", channel="plain")
+        for host in (one, two):
+            configure(host, (*RULES, HistorySettings(channels=("plain",))))
+            await publish(cluster, one, "at once", channel="plain")
+        await taken(cluster, one, two)
+        await publish(cluster, one, "1", channel="plain")
+        events = await read(cluster, stock)
+        assert [event["event"] for event in events] == ["0", "at once", "at once", "1"]
+        place = events[-1]["position"]
+        await publish(cluster, two, "2", channel="plain")
+        assert names_of(await resumed(cluster, one, place, "plain")) == [SUCCEEDED, "2"]
+        assert names_of(await read(cluster, client)) == [GAP]
+        assert (await resumed(cluster, two, before))[0]["gap"] == "generation"
+
+        for host in (one, two):
+            configure(host, ())
+        await taken(cluster, one, two)
+        await publish(cluster, one, "a")
+        await publish(cluster, two, "3", channel="plain")
+        (event,) = await read(cluster, client)
+        assert (event["event"], "position" in event) == ("a", False)
+        assert names(stock) == ["2", "3"]
+        (answer,) = await resumed(cluster, one, place, "plain")
+        assert (answer["gap"], "position" in answer) == ("unknown", False)
+        assert caplog.text == ""
