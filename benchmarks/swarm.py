@@ -6,7 +6,7 @@ number; on presence channels that number, modulo USERS, is the user), ``subscrib
 subscriptions, spread evenly over the clients; ``{i}`` is the subscription's number divided by EACH, so that a channel
 has EACH of them), ``received BYTES`` (waits for that many in all
 since the last command), ``publish P EVENTS REQUEST`` (P publishers, each sends the request, in hex, so many times, one
-after the other), ``whisper N CHANNEL`` (the first client sends N client events, each once the others have the one
+after the other; ``{key}`` in it is another key each time), ``whisper N CHANNEL`` (the first client sends N client events, each once the others have the one
 before), ``disconnect N``.
 """
 
@@ -16,6 +16,7 @@ import asyncio
 import json
 import socket
 import sys
+import uuid
 
 import uvloop
 
@@ -88,7 +89,7 @@ class Swarm:
         async def one() -> None:
             reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             for _ in range(events):
-                writer.write(request)
+                writer.write(request.replace(b"{key}", uuid.uuid4().hex.encode()))
                 answer = await reader.readuntil(b"{}")
                 assert answer.startswith(b"HTTP/1.1 200"), answer
             writer.close()
