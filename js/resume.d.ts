@@ -15,8 +15,11 @@ export type GapReason =
   | (string & {});
 
 export interface ResumeOptions {
-  /** By channel: the position of the data that the page shows, from `broadcast.position(channel)` on the server. */
-  positions?: Record<string, string>;
+  /**
+   * By channel: the position of the data that the page shows, from `broadcast.position(channel)` on the server.
+   * `null`: the channel keeps no history.
+   */
+  positions?: Record<string, string | null>;
   /** By channel: with how many of the last events a subscription begins, where the server allows it. */
   rewind?: Record<string, number>;
   /** Keep positions in sessionStorage over a reload. Only for pages whose state survives the reload too. */

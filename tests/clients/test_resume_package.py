@@ -47,7 +47,7 @@ import { resume, type GapReason, type Resumption } from 'soundpost-resume';
 const pusher = new Pusher('key', { cluster: '' });
 const echo = new Echo({ broadcaster: 'reverb', key: 'key', Pusher });
 export const resumption: Resumption = resume(pusher, {
-  positions: { 'private-orders.7': 'g7Qx.1795887678285000' },
+  positions: { 'private-orders.7': 'g7Qx.1795887678285000', news: null },
   rewind: { news: 20 },
   persist: true,
   onResumed: (channel: string, count: number) => console.log(channel, count),
@@ -149,6 +149,26 @@ def test_the_package_is_a_script(project: Path, file: str) -> None:
     assert printed_by(project, "a.cjs", before + script + after + CHECK) == PRINTED
 
 
+@pytest.mark.parametrize(
+    ("program", "is_kept"),
+    [
+        ("import 'soundpost-resume/built/soundpost-resume.min.js';", True),  # it sets `Soundpost.resume`
+        ("import { resume } from 'soundpost-resume'; console.log(resume);", True),
+        ("import { resume } from 'soundpost-resume';", False),
+    ],
+    ids=["the script", "the module", "unused"],
+)
+def test_bundlers_keep_what_is_used(project: Path, program: str, is_kept: bool) -> None:
+    (project / "page.js").write_text(program)
+    bundler = json.dumps((MODULES / "rolldown" / "dist" / "index.mjs").as_uri())
+    bundle = f"""
+        import {{ rolldown }} from {bundler};
+        const {{ output }} = await (await rolldown({{ input: 'page.js' }})).generate({{ format: 'iife' }});
+        console.log(JSON.stringify(output[0].code.includes('__soundpostResume')));
+    """
+    assert printed_by(project, "bundle.mjs", bundle) is is_kept
+
+
 def test_the_types_fit_pusher_js_and_laravel_echo(project: Path) -> None:
     assert type_errors(project, "typed.ts", TYPED, *BUNDLER) == ""
 
@@ -168,4 +188,4 @@ def test_the_types_are_found_from_both_kinds_of_modules(project: Path, file: str
 
 def test_the_types_refuse_what_is_wrong(project: Path) -> None:
     errors = type_errors(project, "wrong.ts", WRONG, *BUNDLER)
-    assert "'string[]' is not assignable to type 'Record<string, string>'" in errors
+    assert "'string[]' is not assignable to type 'Record<string, string | null>'" in errors
