@@ -1,9 +1,13 @@
 """Measure what histories cost, and a herd of clients that all come back at once, and print it as tables.
 
-``python benchmarks/history.py [--rounds 5] [--clients 10000] [--workers 2]``: Linux, two cores; some minutes. The
-server runs on core 0 (workers on both), clients and this script on core 1. CPU time is that of the server's process
-over the work done, median of interleaved rounds. A pause is the longest CPU time between two calls of a timer in the
-server's event loop, so other programs on the machine do not count.
+``python benchmarks/history.py [--rounds 5] [--turns 20] [--clients 10000] [--workers 2]``: Linux, two cores; some
+minutes; without a herd for ``--clients 0``. The server runs on core 0 (workers on both), clients and this script on
+core 1. CPU time is that of the server's process over the work done.
+
+- Publishes are measured at two servers, with and without history, that take ``--turns`` turns of 300 requests. A
+  difference is the median of those of all turns.
+- A pause is the longest CPU time between two calls of a timer in the server's event loop, so other programs on the
+  machine do not count.
 """
 
 from __future__ import annotations
@@ -16,7 +20,8 @@ import sys
 import time
 import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from typing import NamedTuple
 
 from processes import (
@@ -28,7 +33,6 @@ from processes import (
     Publisher,
     clients,
     free_port,
-    median_of,
     need_files,
     on_one_core,
 )
@@ -54,45 +58,104 @@ def server(events: int, workers: int = 1) -> Iterator[tuple[Process, int]]:
         process.stop()
 
 
+def signed(route: str, content: dict[str, object], headers: str = "") -> bytes:
+    """Return a signed request to the API."""
+    body = json.dumps(content).encode()
+    query = signatures.signed_query(
+        "bench-key", "bench-secret", "POST", f"/apps/1/{route}", int(time.time()), body=body
+    )
+    head = f"POST /apps/1/{route}?{urllib.parse.urlencode(query)} HTTP/1.1\r\nHost: bench\r\n{headers}"
+    return f"{head}Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n".encode() + body
+
+
 class Batches:
     """A kept connection to the API that publishes many events to a channel at once."""
 
     def __init__(self, port: int) -> None:
         self._publisher = Publisher(port)
+        self._socket_ids = count(100_000_000)
 
-    def publish(self, channel: str, number: int) -> None:
+    def publish(self, channel: str, number: int, socket_ids: bool = False) -> None:
+        """Publish so many events; ``socket_ids``: each to all but another connection."""
         event = {"name": "OrderPlaced", "channel": channel, "data": PAYLOAD}
-        body = json.dumps({"batch": [event] * number}).encode()
-        query = signatures.signed_query(
-            "bench-key", "bench-secret", "POST", "/apps/1/batch_events", int(time.time()), body=body
-        )
-        head = f"POST /apps/1/batch_events?{urllib.parse.urlencode(query)} HTTP/1.1\r\nHost: bench\r\n"
-        request = f"{head}Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n".encode() + body
-        self._publisher.send(request)
+        events = [event] * number
+        if socket_ids:
+            events = [event | {"socket_id": f"{next(self._socket_ids)}.987654321"} for _ in range(number)]
+        self._publisher.send(signed("batch_events", {"batch": events}))
 
 
-def publishing(events: int, count: int = 3_000) -> float:
-    """Seconds of CPU per publish to a channel with one subscriber, whose history is full."""
-    with server(events) as (process, port), clients(port) as swarm:
-        swarm.do("connect 1 bench")
-        publish = Publisher(port)
-        for _ in range(max(500, events + 100)):
-            publish()
-        before = process.cpu()
-        for _ in range(count):
-            publish()
-        return (process.cpu() - before) / count
+class Publishing(NamedTuple):
+    """A way to publish, whose cost with a history is measured against that without."""
+
+    what: str
+    channels: int = 1
+    """Channels of one request."""
+    batch: bool = False
+    """True for a batch with an event for each channel, False for one event."""
+    socket_id: str | None = None
+    key: bool = False
+    """True for requests that can be repeated: with an ``Idempotency-Key``."""
+    subscribers: int = 1
+    """Subscribers of the first channel."""
+    events: int = 100
+    """Kept events of each channel. There are as many from the beginning, so that each new one drops another."""
+
+    def request(self, number: int) -> bytes:
+        """Return a signed request."""
+        channels = ["bench", *(f"bench-{index}" for index in range(1, self.channels))]
+        event = {"name": "OrderPlaced", "data": PAYLOAD} | ({"socket_id": self.socket_id} if self.socket_id else {})
+        body: dict[str, object] = event | {"channels": channels}
+        if self.batch:
+            body = {"batch": [event | {"channel": channel} for channel in channels]}
+        headers = f"Idempotency-Key: key-{number}\r\n" if self.key else ""
+        return signed("batch_events" if self.batch else "events", body, headers)
 
 
-def memory(channels: int, each: int) -> float:
-    """Bytes of memory per kept event beside its frame."""
+PUBLISHING = (
+    Publishing("one channel"),
+    Publishing("one channel, a connection does not get it", socket_id="123456789.987654321"),
+    Publishing("one channel, with an idempotency key", key=True),
+    Publishing("10 channels in a request", channels=10),
+    Publishing("10 events in a batch", channels=10, batch=True),
+    Publishing("one channel with 1,000 subscribers", subscribers=1_000),
+    Publishing("one channel that keeps 10,000 events", events=10_000),
+)
+
+
+def publishing(way: Publishing, rounds: int, requests: int = 300) -> tuple[list[float], list[float]]:
+    """Seconds of CPU per event without and with history, of two servers that take turns, in so many rounds."""
+    need_files(2 * way.subscribers)
+    with ExitStack() as running:
+        subjects = []
+        for events in (0, way.events):
+            process, port = running.enter_context(server(events))
+            swarm = running.enter_context(clients(port))
+            swarm.do(f"connect {way.subscribers} bench")
+            for channel in ["bench", *(f"bench-{index}" for index in range(1, way.channels))]:
+                for _ in range(0, max(events, 500), 100):
+                    Batches(port).publish(channel, 100)
+            subjects.append((process, Publisher(port)))
+        results: list[list[float]] = [[], []]
+        for round_number in range(rounds + 1):  # the first is for warming up
+            for (process, publisher), result in zip(subjects, results, strict=True):
+                made = [way.request(round_number * requests + number) for number in range(requests)]
+                before = process.cpu()
+                for request in made:
+                    publisher.send(request)
+                result.append((process.cpu() - before) / (requests * way.channels))
+        return results[0][1:], results[1][1:]
+
+
+def memory(channels: int, each: int, socket_ids: bool = False) -> float:
+    """Bytes of memory per kept event beside its frame; ``socket_ids``: each with another connection that does not get
+    it."""
     with server(each) as (process, port):
         batches = Batches(port)
-        batches.publish("warm-up", 50)
+        batches.publish("warm-up", 50, socket_ids)
         before = process.rss()
         for number in range(channels):
             for start in range(0, each, 50):
-                batches.publish(f"channel-{number}", min(50, each - start))
+                batches.publish(f"channel-{number}", min(50, each - start), socket_ids)
         frame = (
             len(FRAME) + len(f',"position":"{"x" * 12}.{time.time_ns() // 1000}"') + len("channel-123") - len("bench")
         )
@@ -157,24 +220,28 @@ def expect(line: str, word: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
     options = parser.parse_args()
     on_one_core()
     med = statistics.median
 
-    print("| what | without history | with history | difference |\n|---|---|---|---|")
-    off, on = median_of(options.rounds, lambda: publishing(0), lambda: publishing(100))
-    difference = med(kept - bare for bare, kept in zip(off, on, strict=True))
-    print(
-        f"| publish: CPU | {med(off) * 1e6:.1f} µs | {med(on) * 1e6:.1f} µs | {difference * 1e6:+.1f} µs |", flush=True
-    )
-    for channels, each in ((1_000, 100), (20_000, 1)):
+    print("| publish, CPU per event | without history | with history | difference |\n|---|---|---|---|")
+    for way in PUBLISHING:
+        off, on = publishing(way, options.turns)
+        difference = med(kept - bare for bare, kept in zip(off, on, strict=True))
         print(
-            f"| memory per kept event beside its frame, {channels:,} channels with {each} each | – "
-            f"| {memory(channels, each):.0f} B | – |",
+            f"| {way.what} | {med(off) * 1e6:.1f} µs | {med(on) * 1e6:.1f} µs | {difference * 1e6:+.1f} µs |",
             flush=True,
         )
+
+    print("\n| memory per kept event beside its frame | all connections get it | one does not |\n|---|---|---|")
+    for channels, each in ((1_000, 100), (20_000, 1)):
+        figures = " | ".join(f"{memory(channels, each, socket_ids):.0f} B" for socket_ids in (False, True))
+        print(f"| {channels:,} channels with {each} each | {figures} |", flush=True)
+    if not options.clients:
+        return
 
     print(
         "\n| clients that come back at once | events behind | all have everything after "
