@@ -44,11 +44,6 @@ class AppHistory:
         channel = self.expiry.soonest()
         return 0 if channel is None else channel.expires
 
-    @property
-    def is_too_large(self) -> bool:
-        """Tell whether the app has more bytes than it may have."""
-        return self.max_size is not None and self.size > self.max_size
-
     def configure(self, settings: tuple[HistorySettings, ...], top: int) -> None:
         """Take other settings, which hold for events after the offset ``top``."""
         if self.settings is not None:

@@ -106,7 +106,7 @@ class HistoryStore:
                 self._expiry.note(app)
         if self._expiry.may_be_due(offset):
             self._drop_due(offset, _DROPPED_PER_EVENT)
-        if self.size > self._max_size or app.is_too_large:
+        if self.size > self._max_size or (app.max_size is not None and app.size > app.max_size):
             self._fit(app)
         return kept
 
@@ -154,7 +154,7 @@ class HistoryStore:
         After a limit was lowered this takes several calls.
         """
         left = _DROPPED_AT_ONCE
-        while left and app.is_too_large and self._drop_soonest(app):
+        while left and app.max_size is not None and app.size > app.max_size and self._drop_soonest(app):
             left -= 1
         while left and self.size > self._max_size and self._drop_soonest(self._expiry.soonest()):
             left -= 1

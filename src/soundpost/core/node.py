@@ -16,6 +16,7 @@ from soundpost.core.observer import Observer, notify
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.outbox import CallLater, CallSoon, Outbox, never
 from soundpost.core.peers import Peers
+from soundpost.core.publishing import new_ids
 from soundpost.log_throttle import LogThrottle
 from soundpost.wire import codes, messages
 
@@ -56,6 +57,8 @@ class Node:
         self.compress = compress
         """Function that returns a frame in a compressed form, or the frame itself; None without compression."""
         self.observers = tuple(observers)
+        self.event_ids = new_ids()
+        """Ids for events that histories keep. A node never moves to another process, so none has the same."""
         self.outbox = Outbox(call_soon, peers.flush)
         self.replay_queue = resumption.ReplayQueue(call_soon, clock)
         self.by_id: dict[str, App] = {}

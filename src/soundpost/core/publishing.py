@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from hashlib import blake2b
+from itertools import count
 
 from msgspec.structs import replace
 
@@ -33,7 +34,7 @@ def publish(
     key that encrypted the data, if the publisher tells.
     """
     is_kept = _is_kept(app, channel, ephemeral)
-    event_id = _new_id() if is_kept else None
+    event_id = next(app.node.event_ids) if is_kept else None
     outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral, event_id, key_id if is_kept else None)
     app.node.peers.publish(app.settings.id, outgoing)
     if app.node.observers:
@@ -94,9 +95,9 @@ def _is_kept(app: App, channel: str, ephemeral: bool) -> bool:
     return not ephemeral and app.history_rules.of(channel) is not None
 
 
-def _new_id() -> str:
-    """Return an id for an event, which no other event has."""
-    return os.urandom(12).hex()
+def new_ids() -> Iterator[str]:
+    """Return ids for events without end, which no other event has, of this process or another."""
+    return map(f"{urlsafe_b64encode(os.urandom(9)).decode()}{{}}".format, count())
 
 
 def _id_of(key: IdempotencyKey, index: int) -> str:
