@@ -103,4 +103,4 @@ def new_ids() -> Iterator[str]:
 def _id_of(key: IdempotencyKey, index: int) -> str:
     """Return the id of one event of a request: the same when the request is sent again, to whichever host."""
     text = f"{key.key}\0{key.digest}\0{index}".encode()
-    return urlsafe_b64encode(blake2b(text, digest_size=12).digest()).decode()
+    return blake2b(text, digest_size=12).hexdigest()
