@@ -20,6 +20,7 @@ import pytest
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import BroadcastError, ConfigurationError, PayloadError
 from soundpost.pusher import AsyncPusher, Pusher, PusherBadAuth, PusherBadRequest, PusherBadStatus, PusherError
+from soundpost.wire.frames import CLOSE, parse_close
 from soundpost.wire.signatures import sign
 from support.harness import DEFAULT_APP, RunningServer, running_server
 
@@ -144,7 +145,9 @@ def test_a_user_is_sent_to_and_disconnected(server: RunningServer, client: Any) 
         assert (event["event"], event["channel"]) == ("hello", "#server-to-user-7")
         assert json.loads(event["data"]) == {"a": 1}
         assert client.terminate_user_connections("7") == {}
-        assert ann.read_close_code() == 4009
+        assert ann.read_event()["data"]["code"] == 4009
+        opcode, payload = ann.read_frame()
+        assert (opcode, parse_close(payload)[0]) == (CLOSE, 4009)
 
 
 def test_what_is_signed_is_the_same(server: RunningServer, ours: Pusher) -> None:
