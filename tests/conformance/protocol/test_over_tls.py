@@ -62,10 +62,11 @@ def test_a_refused_client_gets_its_code(server: RunningServer) -> None:
         assert client.read_rest() == b""
 
 
-def test_a_client_that_speaks_no_tls_harms_nobody(server: RunningServer) -> None:
-    with RawSocket(server.port) as plain:
-        plain.send(signed_request("GET", "/channels", app=DEFAULT_APP))
-        plain.read_rest()
-    with connect(server) as client:
-        client.send(b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n")
-        assert client.read_response().status == 200
+def test_a_client_that_speaks_no_tls_harms_nobody(certificate: Path) -> None:
+    with running_server(tls={"certificate": str(certificate)}, request_timeout=2) as server:
+        with RawSocket(server.port) as plain:
+            plain.send(signed_request("GET", "/channels", app=DEFAULT_APP))
+            plain.read_rest()
+        with connect(server) as client:
+            client.send(b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.read_response().status == 200
