@@ -529,3 +529,18 @@ def test_laravel_without_env_is_told_how_to_get_one(command_line: CommandLine) -
     result = command_line.run("init")
     assert result.exit_code == 1
     assert result.stderr == "soundpost: there is no .env: copy .env.example to .env first\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--config", "soundpost.toml")])
+def test_a_folder_that_has_been_deleted_is_named(
+    command_line: CommandLine, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    gone = command_line.directory / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    result = command_line.run("init", *options)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "soundpost: this folder has been deleted: go to the folder of your project (cd), and call it again"
+    ]

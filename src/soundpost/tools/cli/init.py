@@ -48,6 +48,7 @@ def init(
     soundpost init --framework flask
     soundpost init --config /etc/soundpost/soundpost.toml
     """
+    _check_folder()
     if config is not None:
         _only_credentials(config, force=force)
         return
@@ -73,6 +74,18 @@ def init(
             raise typer.Exit(1)
     _write(setup.changes, setup.project.directory)
     _finish(setup, directory)
+
+
+def _check_folder() -> None:
+    """Check that this folder is still there. Raises ConfigurationError."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        from soundpost.errors import ConfigurationError
+
+        raise ConfigurationError(
+            "this folder has been deleted: go to the folder of your project (cd), and call it again"
+        ) from None
 
 
 def is_terminal() -> bool:
