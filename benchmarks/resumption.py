@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -43,6 +44,17 @@ from support.resumption.trial import Size
 
 LIMIT = 180.0
 """Seconds for one fault, or one sequence."""
+NOT_MEASURED = (
+    AssertionError,
+    EOFError,
+    KeyError,
+    NodeError,
+    NotMeasuredError,
+    OSError,
+    json.JSONDecodeError,
+    subprocess.SubprocessError,
+)
+"""What is raised if a process ends, or does not answer in time."""
 
 
 class Runner:
@@ -67,7 +79,7 @@ class Runner:
         try:
             with at_most(min(LIMIT, left + 60)):
                 row = measured(fault, self._size)
-        except (AssertionError, NodeError, NotMeasuredError, OSError, EOFError, KeyError) as error:
+        except NOT_MEASURED as error:
             print(f"{fault.title}: not measured: {error!r}", file=sys.stderr, flush=True)
             self.rows[fault.title] = {"fault": fault.title, "not_measured": repr(error)}
         else:

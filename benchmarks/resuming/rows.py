@@ -46,21 +46,7 @@ class Row(msgspec.Struct):
     @property
     def wrong(self) -> list[str]:
         """What must not be, in words."""
-        account, total = self.account, self.account.total
-        found = {
-            "doubled": total.doubled,
-            "out of order": total.out_of_order,
-            "gaps not told": total.untold,
-            "came back to their sender": total.echoed,
-            "other faults": total.faults,
-            "stories that did not reach the end": len(account.behind),
-            "complaints of servers": len(account.complaints),
-        }
-        if not self.may_be_lost:
-            found |= {"false gaps": total.false_gaps, "events never answered": account.unanswered}
-        if not (self.may_be_lost or self.may_be_undecided):
-            found["false gaps for want of an answer"] = total.undecided
-        return [f"{name}: {count:,}" for name, count in found.items() if count]
+        return self.account.wrong(may_be_lost=self.may_be_lost, may_be_undecided=self.may_be_undecided)
 
     def sentences(self) -> list[str]:
         """Tell what is wrong, with examples."""

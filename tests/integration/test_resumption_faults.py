@@ -41,20 +41,9 @@ def tried(fault: Fault) -> Account:
         fault.happen(trial)
         trial.load_for(0.5)
         account = trial.account(may_be_lost=fault.may_be_lost)
-    check(account)
-    if not fault.may_be_lost:
-        false = account.total.false_gaps + account.total.undecided
-        assert (false, account.unanswered) == (0, 0), (account.total.notes, account.refusals)
+    assert account.wrong(may_be_lost=fault.may_be_lost) == [], (account.total.notes, account.behind, account.complaints)
+    assert account.total.deliveries > 100
     return account
-
-
-def check(account: Account) -> None:
-    """Check what must be, whatever broke."""
-    total = account.total
-    assert total.right, total.notes
-    assert account.behind == []
-    assert account.complaints == []
-    assert total.deliveries > 100
 
 
 @pytest.mark.parametrize("fault", [ONE_PROCESS, WORKERS], ids=["one process", "workers"])
@@ -95,7 +84,7 @@ def test_nothing_is_missed_in_silence_over_redis() -> None:
         stage.redis.start()
         stage.wait_until_flowing()
         account = trial.account(may_be_lost=True)
-    check(account)
+    assert account.wrong(may_be_lost=True) == [], (account.total.notes, account.behind, account.complaints)
     assert account.total.gaps > 0
     assert account.sent_again > 0
     assert account.streams > 0

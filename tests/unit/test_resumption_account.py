@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from support.resumption.account import Evidence, judge_all
+from support.resumption.account import Account, Evidence, judge_all
 from support.resumption.client_messages import decode, difference_to_stock, event_in
 from support.resumption.history import judged_sizes
 from support.resumption.members import judged_members
@@ -266,6 +266,39 @@ def test_histories_may_be_one_event_above_their_bound() -> None:
 
     assert judged_sizes([kept], 100).faults == 0
     assert judged_sizes([kept], 99).faults == 1
+
+
+def account(**found: Any) -> Account:
+    """What comes of a trial in which nothing is wrong, but for what is given."""
+    nothing = dict.fromkeys(("events", "generations", "unanswered", "given_up", "sent_again", "dropped"), 0)
+    nothing |= dict.fromkeys(("histories", "longest_turn", "streams", "notices"), 0)
+    lists: dict[str, Any] = {"away": [], "ends": {}, "refusals": {}, "behind": [], "complaints": [], "waits": []}
+    return Account(**(nothing | lists | {"total": Verdict(), "slowest_command": (0.0, "")} | found))
+
+
+@pytest.mark.parametrize("figure", ["doubled", "out_of_order", "untold", "echoed", "faults"])
+def test_an_account_with_such_a_figure_is_wrong_whatever_broke(figure: str) -> None:
+    total = Verdict()
+    setattr(total, figure, 2)
+
+    assert len(account(total=total).wrong(may_be_lost=True)) == 1
+
+
+def test_an_account_of_whom_the_last_event_did_not_reach_is_wrong() -> None:
+    assert account(behind=["a client"]).wrong(may_be_lost=True) == ["stories that did not reach the end: 1"]
+    assert account(complaints=["ERROR"]).wrong(may_be_lost=True) == ["complaints of servers: 1"]
+
+
+def test_false_gaps_are_wrong_where_nothing_was_lost() -> None:
+    assert account().wrong() == []
+    false, undecided = account(total=Verdict(false_gaps=3)), account(total=Verdict(undecided=3))
+
+    assert false.wrong() == ["false gaps: 3"]
+    assert false.wrong(may_be_undecided=True) == ["false gaps: 3"]
+    assert false.wrong(may_be_lost=True) == []
+    assert undecided.wrong() == ["false gaps for want of an answer: 3"]
+    assert undecided.wrong(may_be_undecided=True) == undecided.wrong(may_be_lost=True) == []
+    assert account(unanswered=1).wrong() == ["events never answered: 1"]
 
 
 STOCK = '{"event":"tick","data":"p.1 \\"é\\"","channel":"orders"}'

@@ -320,6 +320,10 @@ def test_an_acknowledged_event_that_nobody_has_is_found() -> None:
     assert figures(Scene().history(1, 2, 3, 4, 5, stories=False, may_be_lost=True)) == {}
 
 
+def test_what_expires_may_have_been_seen_by_nobody() -> None:
+    assert figures(Scene().history(1, 2, 3, 4, 5, stories=False, most=0)) == {}
+
+
 def test_a_position_that_means_two_events_is_found() -> None:
     scene = Scene()
     scene.others[0].entries[2] = Handed(2.5, "p.5", position(1))
@@ -339,3 +343,56 @@ def test_an_ephemeral_event_in_the_history_is_found() -> None:
     scene.publications[2].is_ephemeral = True
 
     assert figures(scene.history(1, 2, 3, 4, 5, 6)) == {"faults": 1}
+
+
+def test_a_resumption_of_a_client_without_a_position_is_a_fault() -> None:
+    scene = Scene()
+    entries: list[Entry] = [Began(0), Resumed(0.5, position(0), 6), *handed(1, 2, 3, 4, 5, 6)]
+    story = Story("client", CHANNEL, "resuming", entries)
+
+    assert figures(judged(story, truths(scene.publications, [story, *scene.others], ())[CHANNEL])) == {"faults": 1}
+
+
+def test_disorder_of_one_publisher_is_found_without_positions() -> None:
+    second, first = (Handed(2.5, f"p.{number}") for number in (2, 1))
+
+    assert figures(Scene().verdict(second, first, *handed(3, 4, 5, 6))) == {"out_of_order": 1}
+
+
+def test_an_event_for_who_is_not_subscribed_is_a_fault() -> None:
+    assert figures(Scene().verdict(*handed(1, 2, 3), Left(3.2), *handed(4)))["faults"] == 1
+
+
+def test_what_is_missing_before_another_generation_without_a_gap_is_lost() -> None:
+    scene = Scene()
+    new = handed(4, 5, 6, generation="g2")
+    scene.others[0].entries[4:] = [Gap(3.6, position(0, "g2"), "generation"), *new]
+
+    assert figures(scene.verdict(*handed(1, 2), *new)) == {"lost": 1, "untold": 1}
+    assert figures(scene.verdict(*handed(1, 2), *new, kind="stock")) == {"missed": 1}
+
+
+def test_what_stock_clients_miss_of_a_lost_history_is_counted() -> None:
+    scene = Scene()
+    new = handed(4, 5, 6, generation="g2")
+    scene.others[0].entries[4:] = [Gap(3.6, position(0, "g2"), "generation"), *new]
+
+    assert figures(scene.verdict(*handed(1, 2, 3), *new[:1], *new[2:], kind="stock")) == {"missed": 1}
+
+
+def test_a_history_that_goes_back_is_found() -> None:
+    assert any("goes back" in note for note in Scene().history(1, 3, 2, 4, 5, 6).notes["faults"])
+
+
+def test_another_generation_where_nothing_was_lost_is_found() -> None:
+    scene = Scene()
+    scene.others[0].entries.append(Gap(7, position(0, "g2"), "generation"))
+
+    assert any("2 generations" in note for note in scene.history(1, 2, 3, 4, 5, 6).notes["faults"])
+
+
+def test_two_positions_of_an_event_are_named() -> None:
+    scene = Scene()
+    scene.others[0].entries.append(Handed(7.5, "p.6", position(7)))
+
+    assert any("p.6 has 2 positions" in note for note in scene.history(1, 2, 3, 4, 5, 6).notes["faults"])

@@ -48,6 +48,24 @@ class Account(msgspec.Struct):
     notices: int
     """How often raw clients were told of members that came or went."""
 
+    def wrong(self, *, may_be_lost: bool = False, may_be_undecided: bool = False) -> list[str]:
+        """What must not be, in words; the arguments are those of :class:`support.resumption.faults.Fault`."""
+        total = self.total
+        found = {
+            "doubled": total.doubled,
+            "out of order": total.out_of_order,
+            "gaps not told": total.untold,
+            "came back to their sender": total.echoed,
+            "other faults": total.faults,
+            "stories that did not reach the end": len(self.behind),
+            "complaints of servers": len(self.complaints),
+        }
+        if not may_be_lost:
+            found |= {"false gaps": total.false_gaps, "events never answered": self.unanswered}
+        if not (may_be_lost or may_be_undecided):
+            found["false gaps for want of an answer"] = total.undecided
+        return [f"{name}: {count:,}" for name, count in found.items() if count]
+
 
 class Evidence(msgspec.Struct):
     """What a trial has in the end."""

@@ -52,7 +52,8 @@ def judged_history(kept: Kept, truth: Truth, *, may_be_lost: bool) -> Verdict:
             _fault(verdict, f"the history of {kept.channel} goes back to {position}")
     _compare(verdict, kept, truth)
     if not may_be_lost:
-        if vanished := [each.event for each in truth.vanished if each.sent > kept.deleted_at]:
+        vanished = [each.event for each in truth.vanished if each.sent > kept.deleted_at]
+        if vanished and kept.most:
             _fault(verdict, f"{kept.channel}: acknowledged and kept nowhere: {_some(vanished)}")
         if order.generations > 1:
             _fault(verdict, f"{kept.channel} has had {order.generations} generations")
