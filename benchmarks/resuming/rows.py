@@ -83,7 +83,7 @@ def line(result: Result) -> str:
         result["fault"],
         *(f"{result[name]:,}" for name in COUNTED.values()),
         f"{result['back_median_s']:.1f}, {result['back_most_s']:.1f} s" if "back_most_s" in result else "–",
-        f"{result['longest_turn_ms']:.0f} ms",
+        f"{result['longest_turn_ms']:.0f} ms" if result["longest_turn_ms"] else "< 3 ms",
         f"{result['slowest_command_ms']:.1f} ms" if "slowest_command_ms" in result else "–",
     ]
     return f"| {' | '.join(cells)} |"
