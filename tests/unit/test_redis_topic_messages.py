@@ -16,6 +16,7 @@ from soundpost.backplane.redis.topic_messages import (
     EventMessage,
     Forgotten,
     Hello,
+    HistoryMessage,
     Left,
     Message,
     Restart,
@@ -35,6 +36,7 @@ from soundpost.core.member import Member
 from soundpost.wire import messages
 from soundpost.wire.frames import BINARY, CLOSE, encode_frame, text_frame
 from soundpost.wire.json_text import encode
+from soundpost.wire.positions import MAX_OFFSET
 
 APP = AppSettings(id="1", key="k", secret="s")
 KINDS = [MAGIC + kind for kind in (b"E", b"!", b"+", b"-", b"~", b"#", b"N", b"R", b"X", b"")]
@@ -62,6 +64,43 @@ def test_kept_events(origin: bytes, version: int, number: int, socket_id: str | 
     excluded = b"" if socket_id is None else socket_id.encode()
     fields = (b"%d" % version, origin, b"%d" % number, excluded, frame)
     assert parse(MAGIC + b"!" + join_fields(fields)) == EventMessage(version, origin, number, socket_id, frame)
+
+
+def of_history(event: HistoryMessage) -> bytes:
+    """The message that the script makes."""
+    excluded = event.except_socket_id or ""
+    head = f"{event.version} {event.generation} {event.offset} {event.before} {event.id} {excluded} "
+    return MAGIC + b"H" + head.encode() + event.frame
+
+
+@given(
+    st.builds(
+        HistoryMessage,
+        number,
+        st.from_regex(r"[A-Za-z0-9]{1,16}", fullmatch=True),
+        st.integers(0, MAX_OFFSET),
+        st.integers(0, MAX_OFFSET),
+        st.from_regex(r"[A-Za-z0-9_=-]{1,24}", fullmatch=True),
+        socket_id,
+        field,
+    )
+)
+def test_events_of_histories(event: HistoryMessage) -> None:
+    assert parse(of_history(event)) == event
+
+
+@given(st.from_regex(rb"[0-9a-z. ]{0,90}", fullmatch=True))
+@example(b"0 gen 2 1  1.2 frame")
+@example(b"0 gen 2 1 id 1.2")
+@example(b"0 gen 2 1 id 12 frame")
+@example(b"0 gen 2 01 id  frame")
+@example(b"0 gen 9007199254740992 1 id  frame")
+@example(b"0 gen 2 9007199254740992 id  frame")
+@example(b'0 g"n 2 1 id  frame')
+@example(b'0 gen 2 1 i"d  frame')
+def test_no_other_bytes_are_an_event_of_a_history(data: bytes) -> None:
+    message = parse(MAGIC + b"H" + data)
+    assert message is None or (isinstance(message, HistoryMessage) and of_history(message) == MAGIC + b"H" + data)
 
 
 @given(text | st.integers(-(2**63), 2**63 - 1), json_value, number)

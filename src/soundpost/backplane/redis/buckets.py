@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
@@ -13,6 +14,7 @@ CONTROL: Final = b"nodes"
 """Bucket of the list of nodes, and of messages for all nodes."""
 
 
+@lru_cache(maxsize=1_024)
 def app_bucket(app_id: str) -> bytes:
     """Return the bucket of an app's number of connections."""
     return quote(app_id, safe="").encode()

@@ -64,19 +64,19 @@ class Histories:
         """Deliver an event that came by the topic; return its frame with its position."""
         self.publishing.came(event.id)
         kept = channel.history
-        frame = with_position(event.frame, f"{event.generation}.{event.offset}")
         if kept is None or not kept.generation:  # this host does not follow the history, or not yet
+            frame = with_position(event.frame, f"{event.generation}.{event.offset}")
             channel.deliver(frame, event.except_socket_id)
             return frame
         if self.generations.by_bucket.get(channel.bucket) == event.generation:
             self.generations.heard(channel.bucket, event.generation, event.offset)
-        if kept.reading:
-            return frame  # the answer has it
-        if event.generation != kept.generation or event.before > kept.last:
-            self.resync(channel)
-        elif event.offset > kept.last:
-            self._place(channel, kept, StoredEvent(event.offset, event.id, event.except_socket_id, event.frame, False))
-        return frame
+        if not kept.reading:  # else the answer has it
+            if event.generation != kept.generation or event.before > kept.last:
+                self.resync(channel)
+            elif event.offset > kept.last:
+                stored = StoredEvent(event.offset, event.id, event.except_socket_id, event.frame, False)
+                return self._place(channel, kept, stored)
+        return with_position(event.frame, f"{event.generation}.{event.offset}")
 
     def receive_deletion(self, channel: SharedChannel, deleted: topic_messages.HistoryDeleted) -> None:
         """Forget the events of a channel whose history was deleted."""
@@ -99,9 +99,8 @@ class Histories:
             marked_event = event_with_id(kept.ring.events[index], kept.generation, marked.id)
             self.rings.size += kept.ring.replace_frame(index, marked_event.frame)
 
-    def _place(self, channel: SharedChannel, kept: KeptChannel, event: StoredEvent, deliver: bool = True) -> None:
-        """Take an event into the ring, and deliver it unless the clients here have it."""
-        self.publishing.came(event.id)
+    def _place(self, channel: SharedChannel, kept: KeptChannel, event: StoredEvent, deliver: bool = True) -> bytes:
+        """Take an event into the ring, and deliver it unless the clients here have it; return its placed frame."""
         given = kept.unplaced.pop(event.id, None)
         placed = placed_event(event, kept.generation, given is not None)
         is_new_here = deliver and given is None
@@ -112,6 +111,7 @@ class Histories:
         if is_new_here:
             for node in channel.shares:
                 node.deliver_event(channel.app_id, channel.name, placed.frame, event.except_socket_id, True)
+        return placed.frame
 
     def after_reading(self, channel: SharedChannel, then: Callable[[], None]) -> None:
         """Call back once this host has delivered what it reads of a channel's history; at once if it reads nothing."""
@@ -172,6 +172,7 @@ class Histories:
             kept.begin(place.generation, place.after)
         for event in piece.events:
             if event.offset > kept.last:
+                self.publishing.came(event.id)
                 self._place(channel, kept, event, deliver=not is_new)
         if piece.more:
             self._read_on(channel, kept, Place(kept.generation, kept.last, past_gap=not is_new), is_new)

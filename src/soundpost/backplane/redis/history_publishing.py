@@ -108,7 +108,8 @@ class HistoryPublishing:
         if event.keep:
             script = _ADD_LAST
             arguments += (b"%d" % (entry.app.cache_ttl * 1000), b"%d" % entry.max_cached_per_bucket)
-        self.queue.send(Publication(bucket_of(entry.app.id, event.channel), script, arguments), then)
+        bucket = bucket_of(entry.app.id, event.channel) if channel is None else channel.bucket
+        self.queue.send(Publication(bucket, script, arguments), then)
 
     def came(self, event_id: str) -> None:
         """Note that an event has come from Redis: it need not be given to this host's clients otherwise."""

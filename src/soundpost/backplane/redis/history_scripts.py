@@ -63,63 +63,80 @@ TAKE: Final = Script(_TAKE, ANNOUNCE_PRELUDE)
 SOURCE names the life of the server and the rules of the app. ADOPTS: 1 to take what is there, from whatever source.
 Answer: generation, last offset."""
 
-_ADD: Final = (
-    _WHOLE
-    + """
+_ADD: Final = """
+local call = redis.call
 local generation, channel, id, excluded, frame = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local flags, most, milliseconds, key_id = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
-local stream, last_key = base .. 's:' .. channel, base .. 'l:' .. channel
-local known = redis.call('MGET', base .. 'gen', base .. 'top', last_key)
+local stream, last_key, id_key = base .. 's:' .. channel, base .. 'l:' .. channel, base .. 'i:' .. id
+local known = call('MGET', base .. 'gen', base .. 'top', last_key, id_key)
 if not known[1] or (generation ~= '' and generation ~= known[1]) then
   return redis.error_reply('STALE the histories in Redis have begun anew')
 end
 generation = known[1]
-local function is_there(offset)
+local found = known[4]
+if not found and string.find(flags, 's', 1, true) then
+  for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', 50)) do
+    if entry[2][4] == id then
+      found = string.sub(entry[1], 1, -3)
+      break
+    end
+  end
+end
+if found then
   if string.find(flags, 'g', 1, true) then
-    redis.call('SADD', base .. 'u:' .. channel, id)
-    redis.call('PEXPIRE', base .. 'u:' .. channel, milliseconds)
-    announce(channel, 'U', generation, offset, id)
+    call('SADD', base .. 'u:' .. channel, id)
+    call('PEXPIRE', base .. 'u:' .. channel, milliseconds)
+    announce(channel, 'U', generation, found, id)
   end
-  return {offset, 1}
+  return {found, 1}
 end
-if string.find(flags, 's', 1, true) then
-  for _, entry in ipairs(redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 50)) do
-    if entry[2][4] == id then return is_there(string.sub(entry[1], 1, -3)) end
-  end
-end
-local last = known[3]
-local offset = math.max(now(), tonumber(known[2] or '0') + 1, tonumber(last or '0') + 1)
-local place = whole(offset)
-if string.find(flags, 'r', 1, true) and not redis.call('SET', base .. 'i:' .. id, place, 'NX', 'PX', 60000) then
-  return is_there(redis.call('GET', base .. 'i:' .. id))
-end
+local clock, last = call('TIME'), tonumber(known[3])
+local time = clock[1] * 1000000 + clock[2]
+local offset = math.max(time, tonumber(known[2] or '0') + 1, (last or 0) + 1)
+local place = string.format('%.0f', offset)
+if string.find(flags, 'r', 1, true) then call('SET', id_key, place, 'PX', 60000) end
+-- Keys expire an eighth of their time late, so their ends are moved once in that time only. Of what is too old by then
+-- nobody is given anything.
+local lifetime = math.ceil(math.max(milliseconds, DAY / 1000) * 1.125)
 if key_id ~= '' then  -- nobody can decrypt events that another key encrypted
-  local lifetime = math.max(tonumber(milliseconds), DAY / 1000)
-  local known_id = redis.call('SET', base .. 'k:' .. channel, key_id, 'PX', lifetime, 'GET')
+  local known_id = call('SET', base .. 'k:' .. channel, key_id, 'PX', lifetime, 'GET')
   if known_id and known_id ~= key_id and last then
-    redis.call('DEL', stream)
-    redis.call('SET', base .. 'd:' .. channel, last, 'PX', lifetime)
-    announce(channel, 'D', generation, last)
+    call('DEL', stream)
+    call('SET', base .. 'd:' .. channel, known[3], 'PX', lifetime)
+    announce(channel, 'D', generation, known[3])
   end
 end
 -- Without a last offset the channel had no event for a day, or Redis has forgotten it.
-local before = last or whole(math.max(0, offset - DAY))
-if not last and string.find(flags, 'e', 1, true) then before = known[2] or whole(offset - 1) end
-redis.call('SET', base .. 'top', place)
-redis.call('SET', last_key, place, 'PX', math.max(tonumber(milliseconds), DAY / 1000))
-redis.call('XADD', stream, 'MAXLEN', '~', most, place .. '-0', 'p', before, 'i', id, 'x', excluded, 'f', frame)
-redis.call('PEXPIRE', stream, milliseconds)
-"""
-).replace("DAY", str(DAY))
+local before = known[3] or string.format('%.0f', math.max(0, offset - DAY))
+if not last and string.find(flags, 'e', 1, true) then before = known[2] or string.format('%.0f', offset - 1) end
+local step, entry = milliseconds * 125, place .. '-0'
+local moves = not last or last >= time or offset % step < offset - last
+call('SET', base .. 'top', place)
+if moves then
+  call('SET', last_key, place, 'PX', lifetime)
+else
+  call('SET', last_key, place, 'KEEPTTL')
+end
+local added = call(
+  'XADD', stream, 'NOMKSTREAM', 'MAXLEN', '~', most, entry, 'p', before, 'i', id, 'x', excluded, 'f', frame)
+if not added then
+  call('XADD', stream, entry, 'p', before, 'i', id, 'x', excluded, 'f', frame)
+  moves = true
+end
+if moves then call('PEXPIRE', stream, math.ceil(milliseconds * 1.125)) end
+""".replace("DAY", str(DAY))
 
-ADD: Final = Script(
-    _ADD
-    + """
-announce(channel, 'H', '0', generation, place, before, id, excluded, frame)
-return {place, 0}
-""",
-    ANNOUNCE_PRELUDE,
-)
+
+def _publishing(version: str) -> str:
+    """Return what publishes the event, with the version that an expression of Lua has; its form: topic_messages.py."""
+    return f"""
+call(publish, base .. 't:' .. channel, 'S2H' .. {version} .. ' ' .. generation .. ' ' .. place .. ' ' .. before
+  .. ' ' .. id .. ' ' .. excluded .. ' ' .. frame)
+return {{place, 0}}
+"""
+
+
+ADD: Final = Script(_ADD + _publishing("'0'"), ANNOUNCE_PRELUDE)
 """Keep an event and publish it. Arguments: GENERATION CHANNEL ID EXCLUDED FRAME FLAGS MOST MILLISECONDS KEY_ID.
 
 FLAGS: letters; s: the event was sent before and not answered, r: its publisher may repeat it to any host, g: clients
@@ -137,9 +154,8 @@ local version = next_version(channel)
 redis.call('SET', base .. 'last:' .. channel, version .. '@' .. place .. ' ' .. frame, 'PX', ARGV[12])
 note_kept(channel, ARGV[12], tonumber(ARGV[13]))
 if redis.call('HEXISTS', base .. 'total', channel) == 0 then redis.call('HDEL', base .. 'version', channel) end
-announce(channel, 'H', version, generation, place, before, id, excluded, frame)
-return {place, 0}
 """
+    + _publishing("version")
 )
 """Keep and publish the event of a cache channel, as its last event too. Arguments: as :data:`ADD`, MILLISECONDS MOST.
 
@@ -259,7 +275,7 @@ local known = redis.call('MGET', base .. 'gen', base .. 'top')
 local place = whole(math.max(now(), tonumber(known[2] or '0') + 1))
 redis.call('DEL', base .. 's:' .. channel)
 redis.call('SET', base .. 'top', place)
-redis.call('SET', base .. 'l:' .. channel, place, 'PX', DAY / 1000)
+redis.call('SET', base .. 'l:' .. channel, place, 'PX', DAY / 1000 * 1.125)
 if known[1] then announce(channel, 'D', known[1], place) end
 return 1
 """

