@@ -6,8 +6,8 @@ number; on presence channels that number, modulo USERS, is the user), ``subscrib
 subscriptions, spread evenly over the clients; ``{i}`` is the subscription's number divided by EACH, so that a channel
 has EACH of them), ``received BYTES`` (waits for that many in all
 since the last command), ``publish P EVENTS REQUEST`` (P publishers, each sends the request, in hex, so many times, one
-after the other; ``{key}`` in it is another key each time), ``whisper N CHANNEL`` (the first client sends N client events, each once the others have the one
-before), ``disconnect N``.
+after the other; ``{key}`` in it is another key each time), ``whisper N CHANNEL`` (the first client sends N client
+events, each once the others have the one before), ``disconnect N``.
 """
 
 from __future__ import annotations

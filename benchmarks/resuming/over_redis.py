@@ -18,7 +18,6 @@ import redis as redis_client
 from cluster import redis
 from processes import FRAME, HERE, Clients, Process, clients, cpu_time, free_port, publish_request
 
-
 HOSTS = ((1, 1), (1, 8), (3, 1), (3, 8))
 """Numbers of hosts and of publishers."""
 KEPT = 200

@@ -72,7 +72,7 @@ def publish(server: RunningServer, channel: str, *names: str, data: str = "{}", 
 
 def history(server: RunningServer, channel: str, **query: str) -> dict[str, Any]:
     """The answer of the HTTP API."""
-    answer = server.request("GET", f"/channels/{channel}/history", **query)
+    answer = server.request("GET", f"/channels/{channel}/history", b"", **query)
     assert answer.status == 200, answer
     found: dict[str, Any] = answer.json()
     return found

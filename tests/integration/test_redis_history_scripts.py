@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from soundpost.backplane.redis.history_scripts import ADD, DELETE, TAKE
+from soundpost.backplane.redis.history_scripts import ADD, DAY, DELETE, TAKE
 from support.redis_process import shared_redis
 
 AGE = 80_000
@@ -36,7 +36,7 @@ def base(client: redis.Redis) -> str:
 def add(client: redis.Redis, base: str) -> Add:
     def add(event_id: str, flags: str = "") -> list[object]:
         arguments = ("node", "PUBLISH", "", "news", event_id, "", "frame", flags, 100, AGE)
-        found: list[object] = client.eval(ADD.text, 1, base, *arguments)  # type: ignore[assignment]
+        found: list[object] = client.eval(ADD.text, 1, base, *arguments)
         return found
 
     return add
@@ -45,14 +45,16 @@ def add(client: redis.Redis, base: str) -> Add:
 def test_a_stream_ends_when_its_last_event_is_too_old(client: redis.Redis, base: str, add: Add) -> None:
     add("a")
     assert AGE - 5_000 < client.pttl(base + "s:news") <= AGE * 9 // 8
+    assert DAY // 1_000 < client.pttl(base + "l:news") <= DAY // 1_000 * 9 // 8
 
 
 def test_the_end_of_a_stream_moves_with_its_events(client: redis.Redis, base: str, add: Add) -> None:
     (place, _) = add("a")
     client.pexpire(base + "s:news", 1_000)
-    client.set(base + "l:news", int(str(place)) - STEP)
+    client.set(base + "l:news", int(str(place)) - STEP, px=1_000)
     add("b")
     assert client.pttl(base + "s:news") > AGE
+    assert client.pttl(base + "l:news") > DAY // 1_000
 
 
 def test_the_end_of_a_stream_moves_where_the_clock_was_set_back(client: redis.Redis, base: str, add: Add) -> None:
