@@ -35,7 +35,7 @@ def base(client: redis.Redis) -> str:
 @pytest.fixture
 def add(client: redis.Redis, base: str) -> Add:
     def add(event_id: str, flags: str = "") -> list[object]:
-        arguments = ("node", "PUBLISH", "", "news", event_id, "", "frame", flags, 100, AGE)
+        arguments = ("node", "PUBLISH", "", "news", event_id, "", "frame", flags, 100, AGE, "")
         found: list[object] = client.eval(ADD.text, 1, base, *arguments)
         return found
 
