@@ -41,6 +41,8 @@ class Generations:
         """Offsets up to which this host has heard of all events of a bucket."""
         self.evicts: dict[bytes, bool] = {}
         """True for buckets on a server that forgets keys when its memory is full."""
+        self._lives: dict[bytes, bytes] = {}
+        """Life of the server that each bucket was on."""
         self.adopt = False
         """True once another host has begun other generations: the next connection takes these, and begins none."""
 
@@ -82,8 +84,23 @@ class Generations:
                 life, self.evicts[bucket] = lives[server]
                 if bucket in renew:
                     await self._redis.ask(bucket, "DEL", self._redis.tag(bucket) + b":gen")
-                generation, top = await self._redis.ask_script(TAKE, bucket, life + _rules(app), adopt)
+                source = life + _rules(app)
+                generation, top, began = await self._redis.ask_script(TAKE, bucket, source, adopt)
+                if not adopt and self._comes_late(bucket, life, began):
+                    await self._redis.ask(bucket, "DEL", self._redis.tag(bucket) + b":gen")
+                    generation, top, _ = await self._redis.ask_script(TAKE, bucket, source, adopt)
+                self._lives[bucket] = life
                 self.by_bucket[bucket], self.tops[bucket] = generation.decode(), int(top)
+
+    def _comes_late(self, bucket: bytes, life: bytes, began: bytes | None) -> bool:
+        """Tell whether this host has heard of events on a former master while others were on the new one already.
+
+        These have begun a generation, and their clients lack the events: another generation tells them so. The masters'
+        clocks must be right for that.
+        """
+        if began is None or self._lives.get(bucket, life) == life:
+            return False
+        return self.tops.get(bucket, 0) > int(began)
 
     async def _life(self, bucket: bytes) -> tuple[bytes, bool]:
         """Return what names the life of a bucket's server, and whether it forgets keys when its memory is full."""

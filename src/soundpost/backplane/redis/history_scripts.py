@@ -40,8 +40,8 @@ _TAKE: Final = (
     _WHOLE
     + """
 local source, adopts = ARGV[3], ARGV[4] == '1'
-local known = redis.call('MGET', base .. 'gen', base .. 'source', base .. 'top')
-local generation, top = known[1], known[3]
+local known = redis.call('MGET', base .. 'gen', base .. 'source', base .. 'top', base .. 'begin')
+local generation, top, began = known[1], known[3], known[4]
 if not generation or not top or (known[2] ~= source and not adopts) then
   -- The time makes it new on a server that was emptied, too.
   local left, digits = math.floor(now() / 1000), ''
@@ -53,15 +53,16 @@ if not generation or not top or (known[2] ~= source and not adopts) then
   generation = string.sub(source, 1, 8) .. string.sub(digits, -8)
   top = whole(math.max(tonumber(top or '0') + 1, now()))
   redis.call('MSET', base .. 'gen', generation, base .. 'source', source, base .. 'begin', top, base .. 'top', top)
+  began = false
 end
-return {generation, top}
+return {generation, top, began}
 """
 )
 TAKE: Final = Script(_TAKE, ANNOUNCE_PRELUDE)
 """Take the generation of a bucket's histories; begin another one if source is another. Arguments: SOURCE ADOPTS.
 
 SOURCE names the life of the server and the rules of the app. ADOPTS: 1 to take what is there, from whatever source.
-Answer: generation, last offset."""
+Answer: generation, last offset, and the offset at which the generation began; nil if it begins now."""
 
 _ADD: Final = """
 local call = redis.call
