@@ -29,6 +29,8 @@ _MOST_EVENTS: Final = 1_000
 """Largest number of events that a reader is sent at a time."""
 READERS_AT_ONCE: Final = 64
 """Largest number of readers that are sent the same piece in one step."""
+SENT_AT_ONCE: Final = 1_048_576
+"""Bytes to all readers together that are sent in one step."""
 QUESTIONS: Final = 8
 """Largest number of pieces that a node has the backplane send at a time."""
 _TURN: Final = 0.004
@@ -154,7 +156,11 @@ class ReplayQueue:
     def _take(self, readers: list[Reader], page: HistoryPage) -> None:
         self._questions -= 1
         self._schedule()
-        _send_page([reader for reader in readers if _has_turn(reader)], page)
+        waiting = [reader for reader in readers if _has_turn(reader)]
+        most = max(1, SENT_AT_ONCE // max(1, sum(len(event.frame) for event in page.events)))
+        for reader in waiting[most:]:
+            self.add(reader)
+        _send_page(waiting[:most], page)
 
 
 def _has_turn(reader: Reader) -> bool:

@@ -434,6 +434,20 @@ def test_clients_that_wait_for_the_same_piece_share_it() -> None:
     assert stage.pieces == 4
 
 
+def test_a_large_piece_goes_to_few_clients_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resumption, "SENT_AT_ONCE", 10_000)
+    stage = CountedStage(app())
+    start = position_of(stage, "long")
+    for name in ("a", "b", "c"):
+        stage.publish("long", name, "x" * 1_000)
+    clients = [connect(stage) for _ in range(10)]
+    for client in clients:
+        ask_to_resume(client, "long", start)
+    for client in clients:
+        assert names(client.read()) == [SUCCEEDED, "a", "b", "c"]
+    assert stage.pieces == 4, "three clients get 3 kB each in one step"
+
+
 def test_many_replays_are_spread_over_loop_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = CountedStage(app())
     start = position_of(stage, "long")
