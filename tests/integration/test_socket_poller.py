@@ -36,11 +36,10 @@ class Calls(Observer):
 
 
 @pytest.fixture(params=["poller", "transport"] if HAS_EPOLL else ["transport"])
-def ticked(request: pytest.FixtureRequest) -> Iterator[TickedServer]:
+def ticked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TickedServer]:
+    if request.param == "poller":
+        monkeypatch.setattr(websocket_connection, "FEW", 0)
     with ticked_server() as ticked:
-        if request.param == "transport" and ticked.server.poller is not None:
-            ticked.server.poller.close()
-            ticked.server.poller = None
         yield ticked
 
 
@@ -76,7 +75,8 @@ def send_at_once(ticked: TickedServer, clients: list[RawSocket], after_a_turn: C
 
 
 @pytest.mark.skipif(not HAS_EPOLL, reason="transports read all that there is")
-def test_a_loop_turn_reads_a_bounded_number_of_sockets() -> None:
+def test_a_loop_turn_reads_a_bounded_number_of_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_connection, "FEW", 0)
     with ticked_server() as ticked, ExitStack() as stack:
         clients = [stack.enter_context(ticked.connect()) for _ in range(3 * AT_ONCE)]
         acted_on: list[str] = []
@@ -88,6 +88,16 @@ def test_a_loop_turn_reads_a_bounded_number_of_sockets() -> None:
             assert client.read_event()["event"] == "pusher:pong"
         assert after_a_turn[0] <= 2 * AT_ONCE
         assert sorted(acted_on) == sorted(client.socket_id for client in clients)
+
+
+@pytest.mark.skipif(not HAS_EPOLL, reason="transports read all that there is")
+def test_the_first_connections_are_read_by_their_transports(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket_connection, "FEW", 2)
+    with ticked_server() as ticked, ExitStack() as stack:
+        clients = [stack.enter_context(ticked.connect()) for _ in range(4)]
+        polled = [connection_of(ticked, client)._polled >= 0 for client in clients]
+        assert polled == [False, False, True, True]
+        assert all(is_served(client) for client in clients)
 
 
 def test_a_client_that_resets_the_connection_is_forgotten(ticked: TickedServer) -> None:

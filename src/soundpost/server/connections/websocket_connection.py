@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from soundpost.server.server import Server
 
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
+FEW: Final = 1_000
+"""WebSockets that their transports read: together they take some milliseconds of a loop turn. Further ones are polled,
+which costs a connection two calls of the system more."""
 _BY_TRANSPORT: Final = -1
 _ENDED: Final = -2
 """Instead of a descriptor: the transport reads the socket, or nobody does any more."""
@@ -99,11 +102,12 @@ class WebSocketConnection(Connection, asyncio.Protocol):
 
     def open(self, handshake: bytes) -> None:
         """Answer the handshake, greet the client, and begin to ping it when it is silent."""
-        if self._server.poller is not None and self._transport is not None and self.fd >= 0:
+        server = self._server
+        if server.poller is not None and server.open_websockets >= FEW and self.fd >= 0 and self._transport is not None:
             self._transport.pause_reading()
             self._polled = self.fd
-            self._server.poller.watch(self.fd, self)
-        self._server.open_websockets += 1
+            server.poller.watch(self.fd, self)
+        server.open_websockets += 1
         self._server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
         if self._server.stopping:
