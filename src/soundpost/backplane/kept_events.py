@@ -9,7 +9,10 @@ from typing import Final, overload
 from soundpost.core.history import KeptEvent
 
 EVENT_SIZE: Final = 80
-"""Bytes of a kept event beside its frame, as counted against the limits of memory (measured: 52 to 77)."""
+"""Bytes of a kept event beside its frame and the excluded socket id, as counted against the limits of memory.
+
+Measured with a socket id: 82, without: 65.
+"""
 _BRACE: Final = ord("}")
 
 
