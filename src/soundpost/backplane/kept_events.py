@@ -11,7 +11,7 @@ from soundpost.core.history import KeptEvent
 EVENT_SIZE: Final = 80
 """Bytes of a kept event beside its frame and the excluded socket id, as counted against the limits of memory.
 
-Measured with a socket id: 82, without: 65.
+Measured: 63 to 65, if a channel has 100 of them.
 """
 _BRACE: Final = ord("}")
 
