@@ -213,3 +213,22 @@ async def test_an_answer_does_not_outlive_its_generation() -> None:
         await fail_over(cluster, one)
         (answer,) = (await subscribe(cluster, one.stage, "news", answer["position"])).read()
         assert answer["gap"] == "generation"
+
+
+async def test_who_joins_while_a_connection_is_prepared_does_not_end_it() -> None:
+    async with hosts(RULES) as (cluster, (one,)):
+        await empty(cluster, one)
+        prepare, nodes, clients = one.redis.prepare, [], []
+
+        async def join_first() -> None:
+            nodes.append(one.redis.node)
+            clients.append(one.stage.connect())
+            clients[-1].say("pusher:subscribe", {"channel": "news", "resume": ""})
+            await one.redis.ask(b"nodes", "PING")
+            await prepare()
+
+        one.redis.prepare = join_first
+        await lose_redis(one)
+        await come_back(cluster, one)
+        assert nodes == [one.redis.node]
+        assert names(clients[0]) == [SUCCEEDED]

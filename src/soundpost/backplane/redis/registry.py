@@ -205,7 +205,7 @@ class RedisRegistry:
         channel.waiting.append(partial(self._join, node, entry, channel, newcomer, then, history))
         if not self._redis.up:
             self._channels.resume(channel)
-        elif known is None:
+        elif known is None and not self._redis.is_connecting:  # else it is asked for when all channels are
             self._channels.sync(channel, begin_after(history))
 
     def _join(
