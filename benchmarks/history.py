@@ -18,10 +18,8 @@ import statistics
 import subprocess
 import sys
 import time
-import urllib.parse
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from itertools import count
 from typing import NamedTuple
 
 from processes import (
@@ -36,8 +34,8 @@ from processes import (
     need_files,
     on_one_core,
 )
-
-from soundpost.wire import signatures
+from resuming import over_redis, redis_pauses
+from resuming.batches import Batches, signed
 
 BEHIND = 50
 """Events that each client of a herd has missed."""
@@ -56,32 +54,6 @@ def server(events: int, workers: int = 1) -> Iterator[tuple[Process, int]]:
         yield process, port
     finally:
         process.stop()
-
-
-def signed(route: str, content: dict[str, object], headers: str = "") -> bytes:
-    """Return a signed request to the API."""
-    body = json.dumps(content).encode()
-    query = signatures.signed_query(
-        "bench-key", "bench-secret", "POST", f"/apps/1/{route}", int(time.time()), body=body
-    )
-    head = f"POST /apps/1/{route}?{urllib.parse.urlencode(query)} HTTP/1.1\r\nHost: bench\r\n{headers}"
-    return f"{head}Content-Length: {len(body)}\r\nContent-Type: application/json\r\n\r\n".encode() + body
-
-
-class Batches:
-    """A kept connection to the API that publishes many events to a channel at once."""
-
-    def __init__(self, port: int) -> None:
-        self._publisher = Publisher(port)
-        self._socket_ids = count(100_000_000)
-
-    def publish(self, channel: str, number: int, socket_ids: bool = False) -> None:
-        """Publish so many events; ``socket_ids``: each to all but another connection."""
-        event = {"name": "OrderPlaced", "channel": channel, "data": PAYLOAD}
-        events = [event] * number
-        if socket_ids:
-            events = [event | {"socket_id": f"{next(self._socket_ids)}.987654321"} for _ in range(number)]
-        self._publisher.send(signed("batch_events", {"batch": events}))
 
 
 class Publishing(NamedTuple):
@@ -223,8 +195,13 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=20)
     parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--redis", action="store_true", help="measure histories over Redis; needs redis-server")
     options = parser.parse_args()
     on_one_core()
+    if options.redis:
+        over_redis.print_table(options.rounds)
+        redis_pauses.print_rest(options.clients)
+        return
     med = statistics.median
 
     print("| publish, CPU per event | without history | with history | difference |\n|---|---|---|---|")

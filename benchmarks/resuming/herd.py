@@ -91,6 +91,17 @@ async def open_client(port: int, number: int, client: Client) -> None:
     await asyncio.get_running_loop().create_connection(lambda: client, sock=sock)
 
 
+async def position(port: int, channel: int) -> str:
+    """Return the position of a channel now."""
+    client = Client(f"herd-{channel}", "", 0)
+    await open_client(port, channel, client)
+    await client.greeted
+    client.resume()
+    found = await client.done
+    client.transport.close()
+    return found
+
+
 async def line() -> None:
     """Wait for a line."""
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
@@ -98,14 +109,10 @@ async def line() -> None:
 
 async def main() -> None:
     port, number, channels, behind = map(int, sys.argv[1:])
-    first = Client("herd-0", "", 0)
-    await open_client(port, 0, first)
-    await first.greeted
-    first.resume()
-    position = await first.done
+    positions = await asyncio.gather(*(position(port, channel) for channel in range(channels)))
     print("POSITION", flush=True)
     await line()
-    clients = [Client(f"herd-{index % channels}", position, behind) for index in range(number)]
+    clients = [Client(f"herd-{index % channels}", positions[index % channels], behind) for index in range(number)]
     slots = asyncio.Semaphore(IN_FLIGHT)
 
     async def come_back(index: int, client: Client) -> None:
