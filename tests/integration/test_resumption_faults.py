@@ -7,9 +7,9 @@ from contextlib import ExitStack
 import pytest
 
 from support.harness import until
-from support.resumption import faults, stages
+from support.resumption import client_faults, server_faults, stages
 from support.resumption.account import Account
-from support.resumption.faults import FAULTS, Fault
+from support.resumption.faults import FAULTS, Fault, several
 from support.resumption.sequences import sequence
 from support.resumption.trial import Size, Trial
 
@@ -17,19 +17,24 @@ SIZE = Size(steady=12, afflicted=12, stock=4, slow=2, publishers=3, rate=60)
 ONE_PROCESS = Fault(
     "one after the other, one process",
     stages.one_process,
-    faults.several(
-        faults.clients_slow,
-        faults.pages_reloaded,
-        faults.channels_left,
-        faults.history_deleted,
-        faults.master_key_rotated,
-        faults.process_restarted,
+    several(
+        client_faults.clients_slow,
+        client_faults.pages_reloaded,
+        client_faults.channels_left,
+        client_faults.history_deleted,
+        client_faults.master_key_rotated,
+        server_faults.process_restarted,
     ),
 )
 WORKERS = Fault(
     "one after the other, two workers",
     stages.workers,
-    faults.several(faults.answers_lost, faults.workers_restarted, faults.worker_killed, faults.history_deleted),
+    several(
+        client_faults.answers_lost,
+        server_faults.workers_restarted,
+        server_faults.worker_killed,
+        client_faults.history_deleted,
+    ),
 )
 
 

@@ -5,39 +5,44 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from support.resumption import faults, stages
+from support.resumption import client_faults, server_faults, stages
 from support.resumption.faults import Break, Fault
 from support.resumption.trial import Trial
 
 _OF_CLIENTS: tuple[Break, ...] = (
-    faults.clients_cut,
-    faults.clients_unreachable,
-    faults.clients_frozen,
-    faults.clients_slow,
-    faults.pages_reloaded,
-    faults.channels_left,
-    faults.answers_lost,
-    faults.history_deleted,
-    faults.master_key_rotated,
+    client_faults.clients_cut,
+    client_faults.clients_unreachable,
+    client_faults.clients_frozen,
+    client_faults.clients_slow,
+    client_faults.pages_reloaded,
+    client_faults.channels_left,
+    client_faults.answers_lost,
+    client_faults.history_deleted,
+    client_faults.master_key_rotated,
 )
 _OF_STAGES: dict[str, tuple[Callable[..., stages.Stage], tuple[Break, ...]]] = {
-    "one process": (stages.one_process, (faults.process_restarted, faults.process_killed)),
-    "two workers": (stages.workers, (faults.workers_restarted, faults.worker_killed, faults.hub_killed)),
+    "one process": (stages.one_process, (server_faults.process_restarted, server_faults.process_killed)),
+    "two workers": (
+        stages.workers,
+        (server_faults.workers_restarted, server_faults.worker_killed, server_faults.hub_killed),
+    ),
     "three hosts": (
         stages.hosts,
         (
-            faults.hosts_restarted,
-            faults.host_killed,
-            faults.host_frozen,
-            faults.redis_killed,
-            faults.redis_frozen,
-            faults.redis_emptied,
-            faults.redis_connections_killed,
-            faults.nginx_reloaded,
+            server_faults.hosts_restarted,
+            server_faults.host_killed,
+            server_faults.host_frozen,
+            server_faults.redis_killed,
+            server_faults.redis_frozen,
+            server_faults.redis_emptied,
+            server_faults.redis_connections_killed,
+            server_faults.nginx_reloaded,
         ),
     ),
 }
-_LOSING = frozenset((faults.process_killed, faults.hub_killed, faults.redis_killed, faults.redis_emptied))
+_LOSING = frozenset(
+    (server_faults.process_killed, server_faults.hub_killed, server_faults.redis_killed, server_faults.redis_emptied)
+)
 KINDS = tuple(_OF_STAGES)
 """Of servers."""
 LENGTH = 4
@@ -63,5 +68,5 @@ def sequence(seed: int, kinds: tuple[str, ...] = KINDS) -> Fault:
         stage,
         happen,
         may_be_lost=not _LOSING.isdisjoint(chosen),
-        may_be_undecided=faults.redis_frozen in chosen,
+        may_be_undecided=server_faults.redis_frozen in chosen,
     )
