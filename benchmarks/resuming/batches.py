@@ -30,7 +30,7 @@ class Batches:
         self._socket_ids = count(100_000_000)
 
     def publish(self, channel: str, number: int, socket_ids: bool = False) -> None:
-        """Publish so many events; ``socket_ids``: each to all but another connection. They may have to wait for Redis."""
+        """Publish so many events; ``socket_ids``: each to all but another connection."""
         event = {"name": "OrderPlaced", "channel": channel, "data": PAYLOAD}
         events = [event] * number
         if socket_ids:
