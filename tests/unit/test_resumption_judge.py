@@ -168,17 +168,6 @@ def test_a_gap_before_events_that_are_kept_is_a_false_one() -> None:
     assert verdict(3, 4, 5, 6) == {"lost": 2, "gaps": 1, "false_gaps": 1}
 
 
-def test_a_gap_for_want_of_an_answer_covers_what_was_sent_before_it() -> None:
-    asked_in_vain = Gap(4.2, position(2), "unknown")
-
-    assert figures(Scene().verdict(*handed(1, 2), asked_in_vain, *handed(5, 6))) == {
-        "gaps": 1,
-        "lost": 2,
-        "undecided": 1,
-    }
-    assert figures(Scene().verdict(*handed(1, 2), asked_in_vain, *handed(6)))["untold"] == 1
-
-
 def test_a_gap_that_leads_back_is_found() -> None:
     assert figures(Scene().verdict(*handed(1, 2, 3), Gap(3.6, position(1), "age"), *handed(4, 5, 6))) == {
         "gaps": 1,

@@ -62,9 +62,6 @@ class _Reading:
         self._known: dict[str, int | None] = {}
         """Events that were handed on, with the generation in which they were."""
         self._numbers: dict[tuple[str, int, bool], int] = {}
-        self._covered_until = 0.0
-        """When it was told last that its host could not ask the authority. What other hosts gave to their clients until
-        then gets positions later, behind that of the gap."""
         self._found = Verdict()
         self._who = f"{story.client} on {story.channel}"
 
@@ -112,8 +109,6 @@ class _Reading:
 
     def _gap(self, entry: Gap, rest: Sequence[Entry]) -> None:
         self._found.gaps += 1
-        if entry.reason == "unknown":
-            self._covered_until = entry.at
         if self._next is None:
             return
         generation, end = self._end_of(entry, rest)
@@ -234,11 +229,8 @@ class _Reading:
     def _untold(self, missing: list[str], where: str) -> None:
         if self._is_stock and not self._truth.must_be_kept(missing):
             self._found.missed += len(missing)
-            return
-        self._found.lost += len(missing)
-        published = self._truth.published
-        missing = [event for event in missing if event not in published or published[event].sent > self._covered_until]
-        if missing:
+        elif missing:
+            self._found.lost += len(missing)
             self._find("untold", f"{len(missing)} missing {where}: {', '.join(missing[:5])}")
 
     def _account_for_vanished(self) -> None:
