@@ -19,7 +19,7 @@ async def test_a_message_of_the_hub_that_fails_does_not_end_the_link(caplog: pyt
         if len(taken) == 1:
             raise KeyError("a client's fault")
 
-    HubLink(take, lambda: None).data_received(encode(Ping()) + encode(Pong()))
+    HubLink(take, lambda: None, clock=lambda: 0.0).data_received(encode(Ping()) + encode(Pong()))
 
     assert taken == [Ping(), Pong()]
     assert "could not be handled" in caplog.text
@@ -47,3 +47,43 @@ async def test_an_answer_of_redis_that_fails_does_not_end_the_connection(caplog:
     assert answers == [b"PONG"]
     assert caplog.text.count("could not be handled") == 2
     assert connection.fault == ""
+
+
+class Pausable(Sink):
+    """A transport that notes whether it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = True
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
+
+
+async def test_very_many_messages_of_a_worker_do_not_stop_the_loop() -> None:
+    taken: list[Message] = []
+    transport = Pausable()
+    link = HubLink(taken.append, lambda: None, clock=iter(range(1_000)).__next__)  # each look takes a second
+    link.connection_made(transport)
+    link.data_received(encode(Ping()) * 3)
+    link.data_received(encode(Pong()))
+    assert (len(taken), transport.reads) == (1, False)
+    await asyncio.sleep(0)
+    assert (len(taken), transport.reads) == (2, False)
+    while not transport.reads:
+        await asyncio.sleep(0)
+    assert taken == [Ping(), Ping(), Ping(), Pong()]
+
+
+async def test_what_a_lost_worker_has_sent_is_handled_before_it_is_forgotten() -> None:
+    happened: list[Message | str] = []
+    link = HubLink(happened.append, lambda: happened.append("lost"), clock=iter(range(1_000)).__next__)
+    link.connection_made(Pausable())
+    link.data_received(encode(Ping()) * 3)
+    link.connection_lost(None)
+    assert happened == [Ping(), Ping(), Ping(), "lost"]
+    await asyncio.sleep(0)
+    assert len(happened) == 4

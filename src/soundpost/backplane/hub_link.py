@@ -1,25 +1,45 @@
-"""The stream of messages between a worker and the hub, with one write per loop turn."""
+"""The stream of messages between a worker and the hub, with one write per loop turn.
+
+A read may bring thousands of messages, when very many clients come at once. They are handled in order, for some
+milliseconds in each loop turn.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from soundpost.backplane.hub_messages import Message, MessageReader, encode
 
 log = logging.getLogger("soundpost.workers")
 
+_TURN: Final = 0.004
+"""Seconds of a loop turn in which messages of one stream are handled."""
+
 
 class HubLink(asyncio.Protocol):
-    """One end of the stream: calls ``on_message`` for each message that arrives, and ``on_lost`` at the end."""
+    """One end of the stream: calls ``on_message`` for each message that arrives, and ``on_lost`` at the end.
 
-    def __init__(self, on_message: Callable[[Message], None], on_lost: Callable[[], None]) -> None:
+    ``clock`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        on_message: Callable[[Message], None],
+        on_lost: Callable[[], None],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._on_message = on_message
         self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
+        self._clock = clock
         self._reader = MessageReader()
+        self._unhandled: deque[Message] = deque()
+        self._is_scheduled = False  # _go_on is, and nothing is read until then
         self._pending: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
@@ -53,13 +73,33 @@ class HubLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle the messages that ``data`` completes."""
-        for message in self._reader.feed(data):
-            try:
-                self._on_message(message)
-            except Exception:  # one client's message must not cost all clients the stream
-                log.exception("a message between hub and worker could not be handled")
+        self._unhandled += self._reader.feed(data)
+        if not self._is_scheduled:
+            self._handle(until=self._clock() + _TURN)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Report that the other side is gone."""
+        """Handle what the other side has sent, and report that it is gone."""
         self._transport = None
+        self._handle(until=float("inf"))
         self._on_lost()
+
+    def _handle(self, until: float) -> None:
+        """Handle messages in order; those that are left at a time wait for the next loop turn."""
+        unhandled = self._unhandled
+        while unhandled:
+            try:
+                self._on_message(unhandled.popleft())
+            except Exception:  # one client's message must not cost all clients the stream
+                log.exception("a message between hub and worker could not be handled")
+            if self._clock() >= until:
+                break
+        if unhandled and self._transport is not None:
+            self._is_scheduled = True
+            self._transport.pause_reading()
+            self._loop.call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        self._is_scheduled = False
+        self._handle(until=self._clock() + _TURN)
+        if not self._is_scheduled and self._transport is not None:
+            self._transport.resume_reading()
