@@ -68,14 +68,15 @@ _ADD: Final = """
 local call = redis.call
 local generation, channel, id, excluded, frame = ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7]
 local flags, most, milliseconds, key_id = ARGV[8], ARGV[9], ARGV[10], ARGV[11]
-local stream, last_key, id_key = base .. 's:' .. channel, base .. 'l:' .. channel, base .. 'i:' .. id
-local known = call('MGET', base .. 'gen', base .. 'top', last_key, id_key)
+local stream, last_key = base .. 's:' .. channel, base .. 'l:' .. channel
+local known = call('MGET', base .. 'gen', base .. 'top', last_key)
 if not known[1] or (generation ~= '' and generation ~= known[1]) then
   return redis.error_reply('STALE the histories in Redis have begun anew')
 end
 generation = known[1]
-local found = known[4]
-if not found and string.find(flags, 's', 1, true) then
+local function has(flag) return flags ~= '' and string.find(flags, flag, 1, true) end
+local found = has('r') and call('GET', base .. 'i:' .. id)
+if not found and has('s') then
   for _, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', 50)) do
     if entry[2][4] == id then
       found = string.sub(entry[1], 1, -3)
@@ -84,7 +85,7 @@ if not found and string.find(flags, 's', 1, true) then
   end
 end
 if found then
-  if string.find(flags, 'g', 1, true) then
+  if has('g') then
     call('SADD', base .. 'u:' .. channel, id)
     call('PEXPIRE', base .. 'u:' .. channel, milliseconds)
     announce(channel, 'U', generation, found, id)
@@ -95,26 +96,26 @@ local clock, last = call('TIME'), tonumber(known[3])
 local time = clock[1] * 1000000 + clock[2]
 local offset = math.max(time, tonumber(known[2] or '0') + 1, (last or 0) + 1)
 local place = string.format('%.0f', offset)
-if string.find(flags, 'r', 1, true) then call('SET', id_key, place, 'PX', 60000) end
+if has('r') then call('SET', base .. 'i:' .. id, place, 'PX', 60000) end
 -- Keys expire an eighth of their time late, so their ends are moved once in that time only. Of what is too old by then
 -- nobody is given anything.
-local lifetime = math.ceil(math.max(milliseconds, DAY / 1000) * 1.125)
+local function lifetime() return math.ceil(math.max(milliseconds, DAY / 1000) * 1.125) end
 if key_id ~= '' then  -- nobody can decrypt events that another key encrypted
-  local known_id = call('SET', base .. 'k:' .. channel, key_id, 'PX', lifetime, 'GET')
+  local known_id = call('SET', base .. 'k:' .. channel, key_id, 'PX', lifetime(), 'GET')
   if known_id and known_id ~= key_id and last then
     call('DEL', stream)
-    call('SET', base .. 'd:' .. channel, known[3], 'PX', lifetime)
+    call('SET', base .. 'd:' .. channel, known[3], 'PX', lifetime())
     announce(channel, 'D', generation, known[3])
   end
 end
 -- Without a last offset the channel had no event for a day, or Redis has forgotten it.
 local before = known[3] or string.format('%.0f', math.max(0, offset - DAY))
-if not last and string.find(flags, 'e', 1, true) then before = known[2] or string.format('%.0f', offset - 1) end
+if not last and has('e') then before = known[2] or string.format('%.0f', offset - 1) end
 local step, entry = milliseconds * 125, place .. '-0'
 local moves = not last or last >= time or offset % step < offset - last
 call('SET', base .. 'top', place)
 if moves then
-  call('SET', last_key, place, 'PX', lifetime)
+  call('SET', last_key, place, 'PX', lifetime())
 else
   call('SET', last_key, place, 'KEEPTTL')
 end
