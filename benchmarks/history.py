@@ -1,8 +1,9 @@
 """Measure what histories cost, and a herd of clients that all come back at once, and print it as tables.
 
-``python benchmarks/history.py [--rounds 5] [--turns 20] [--clients 10000] [--workers 2]``: Linux, two cores; some
-minutes; without a herd for ``--clients 0``. The server runs on core 0 (workers on both), clients and this script on
-core 1. CPU time is that of the server's process over the work done.
+``python benchmarks/history.py [--rounds 5] [--turns 20] [--clients 10000] [--workers 2] [--redis]``: Linux, two
+cores; some minutes; without a herd for ``--clients 0``. The server runs on core 0 (workers on both), clients and this
+script on core 1. CPU time is that of the server's process over the work done. ``--redis`` measures what histories cost
+over Redis instead.
 
 - Publishes are measured at two servers, with and without history, that take ``--turns`` turns of 300 requests. A
   difference is the median of those of all turns.

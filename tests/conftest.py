@@ -9,6 +9,7 @@ import pytest
 from hypothesis import settings
 
 from support.harness import RunningServer, running_server
+from support.redis_kinds import missing
 
 settings.register_profile("soundpost", derandomize=True, deadline=None, database=None)
 settings.load_profile("soundpost")
@@ -25,3 +26,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many tests of each group passed: unit, conformance, clients and so on."""
     groups = Counter(report.nodeid.split("/")[1] for report in terminalreporter.stats.get("passed", []))
     terminalreporter.write_line("passed by group: " + ", ".join(f"{name} {n}" for name, n in sorted(groups.items())))
+    for kind in missing():
+        terminalreporter.write_line(f"without {kind}: PyPI has no package of it for this machine")

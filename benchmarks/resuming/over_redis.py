@@ -12,6 +12,7 @@ import os
 import statistics
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
@@ -19,6 +20,8 @@ from typing import NamedTuple
 import redis as redis_client
 from cluster import redis
 from processes import FRAME, HERE, Clients, Process, clients, cpu_time, free_port, publish_request
+
+from soundpost.backplane.redis.history_scripts import ADD, TAKE
 
 HOSTS = ((1, 8), (3, 8), (1, 1))
 """Numbers of hosts and of publishers."""
@@ -126,6 +129,30 @@ def publishing(count: int, publishers: int, rounds: int, each: int = 400) -> dic
         return found
 
 
+def script_alone(count: int = 2_000) -> tuple[float, float]:
+    """Seconds that Redis takes for a PUBLISH, and for the script that keeps an event, of many that come at once."""
+    with redis() as (pid, url):
+        put_first(pid)
+        client = redis_client.Redis.from_url(url)
+        client.eval(TAKE.text, 1, "{b}:", "node", "PUBLISH", "source", 0)
+        digest = client.script_load(ADD.text)
+        figures = []
+        for _ in range(5):
+            client.config_resetstat()
+            events = client.pipeline(transaction=False)
+            for _ in range(count):
+                event = uuid.uuid4().hex[:16]
+                events.publish("{b}:t:other", FRAME)
+                events.evalsha(
+                    digest, 1, "{b}:", "node", "PUBLISH", "", "trunk", event, "", FRAME, "", KEPT, 600_000, ""
+                )
+            events.execute()
+            commands = client.info("commandstats")
+            figures.append([commands[name]["usec"] / 1e6 / count for name in ("cmdstat_publish", "cmdstat_evalsha")])
+        published, kept = (statistics.median(each) for each in zip(*figures, strict=True))
+        return published, kept
+
+
 def print_table(rounds: int) -> None:
     """Print what a publish costs, and what a kept event takes."""
     print("| publish | publishing host | each other host | Redis | command in Redis |\n|---|---|---|---|---|")
@@ -145,3 +172,5 @@ def print_table(rounds: int) -> None:
                 cells[1] = "–"
             where = f"{count} host{'s' * (count > 1)}, {publishers} publisher{'s' * (publishers > 1)}"
             print(f"| {where}, {name} | {' | '.join(cells)} |", flush=True)
+    published, kept = script_alone()
+    print(f"| Redis alone, 2,000 commands at once | – | – | – | {kept * 1e6:.1f} µs, PUBLISH {published * 1e6:.1f} |")

