@@ -26,7 +26,19 @@ async def test_a_message_of_the_hub_that_fails_does_not_end_the_link(caplog: pyt
 
 
 class Sink(asyncio.Transport):
+    """A transport that notes whether it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads = True
+
     def write(self, data: bytes | bytearray | memoryview) -> None: ...
+
+    def pause_reading(self) -> None:
+        self.reads = False
+
+    def resume_reading(self) -> None:
+        self.reads = True
 
 
 async def test_an_answer_of_redis_that_fails_does_not_end_the_connection(caplog: pytest.LogCaptureFixture) -> None:
@@ -38,7 +50,7 @@ async def test_an_answer_of_redis_that_fails_does_not_end_the_connection(caplog:
     def push(topic: bytes, data: bytes) -> None:
         raise KeyError("a client's fault")
 
-    connection = RedisConnection(push, lambda lost: None)
+    connection = RedisConnection(push, lambda lost: None, clock=lambda: 0.0)
     connection.connection_made(Sink())
     connection.send("PING", then=fail)
     connection.send("PING", then=answers.append)
@@ -49,23 +61,9 @@ async def test_an_answer_of_redis_that_fails_does_not_end_the_connection(caplog:
     assert connection.fault == ""
 
 
-class Pausable(Sink):
-    """A transport that notes whether it reads."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.reads = True
-
-    def pause_reading(self) -> None:
-        self.reads = False
-
-    def resume_reading(self) -> None:
-        self.reads = True
-
-
 async def test_very_many_messages_of_a_worker_do_not_stop_the_loop() -> None:
     taken: list[Message] = []
-    transport = Pausable()
+    transport = Sink()
     link = HubLink(taken.append, lambda: None, clock=iter(range(1_000)).__next__)  # each look takes a second
     link.connection_made(transport)
     link.data_received(encode(Ping()) * 3)
@@ -82,9 +80,32 @@ async def test_very_many_messages_of_a_worker_do_not_stop_the_loop() -> None:
 async def test_what_a_lost_worker_has_sent_is_handled_before_it_is_forgotten() -> None:
     happened: list[Message | str] = []
     link = HubLink(happened.append, lambda: happened.append("lost"), clock=iter(range(1_000)).__next__)
-    link.connection_made(Pausable())
+    link.connection_made(Sink())
     link.data_received(encode(Ping()) * 3)
     link.connection_lost(None)
     assert happened == [Ping(), Ping(), Ping(), "lost"]
     await asyncio.sleep(0)
     assert len(happened) == 4
+
+
+async def test_very_many_messages_of_redis_do_not_stop_the_loop() -> None:
+    came: list[object] = []
+    transport = Sink()
+    connection = RedisConnection(
+        lambda topic, data: came.append(data), lambda lost: came.append("lost"), clock=iter(range(1_000)).__next__
+    )
+    connection.connection_made(transport)
+    connection.send("PING", then=came.append)
+    connection.send("PING", then=lambda value: came.append(str(value)))
+    connection.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nx\r\n" * 2)
+    connection.data_received(b"+PONG\r\n")
+    assert (came, transport.reads) == ([b"x"], False)
+    await asyncio.sleep(0)
+    assert came == [b"x", b"x"]
+    for _ in range(2):
+        await asyncio.sleep(0)
+    assert (came, transport.reads) == ([b"x", b"x", b"PONG"], True)
+
+    connection.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nx\r\n" * 2)
+    connection.connection_lost(None)
+    assert came[3:] == [b"x", b"x", "the connection to Redis was lost", "lost"]
