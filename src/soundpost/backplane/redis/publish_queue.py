@@ -25,7 +25,7 @@ MAX_BYTES: Final = 32 * 1024 * 1024
 """Bytes of memory that waiting events may take, with all that Python needs to hold them."""
 MAX_AGE: Final = 300.0
 """Seconds after which a waiting event is dropped."""
-PORTION: Final = 256
+PORTION: Final = 64
 """Number of waiting events sent at a time.
 
 The next portion follows the answers, so that the loop is not blocked and the events are not in memory twice."""
