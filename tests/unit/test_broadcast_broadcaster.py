@@ -86,7 +86,7 @@ class TestLeavingOut:
     def test_an_id_that_can_be_none_is_left_out(
         self, broadcaster: Broadcaster, delivery: Recorder, caplog: pytest.LogCaptureFixture, forged: str
     ) -> None:
-        with caplog.at_level(logging.DEBUG), socket_id(forged):
+        with caplog.at_level(logging.DEBUG, logger="soundpost"), socket_id(forged):
             broadcaster(Tick(), to_others=True)
         broadcaster(Tick(), socket_id=forged)
         assert [message.excluded for message in delivery.messages] == [None, None]
