@@ -20,6 +20,13 @@ def test_an_allowance_comes_back_evenly_within_a_minute() -> None:
     assert allowances.has_left("a", 600, 0.5)
 
 
+def test_time_before_a_replay_is_not_credited_after_it() -> None:
+    allowances = ReplayAllowances()
+    allowances.spend("a", 1, 600, 0)
+    allowances.spend("a", 600, 600, 3_600)
+    assert not allowances.has_left("a", 600, 3_600)
+
+
 def test_addresses_are_looked_at_only_while_one_has_nothing_left(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_allowances, "MOST_ADDRESSES", 1)
     allowances = ReplayAllowances()

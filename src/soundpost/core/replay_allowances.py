@@ -47,7 +47,7 @@ class ReplayAllowances:
                 forgotten = next(iter(self._buckets))
                 del self._buckets[forgotten]
                 self._empty.discard(forgotten)
-        bucket.spend(size)
+        bucket.spend(size, limit, MINUTE, now)
         if bucket.is_empty:
             self._empty.add(address)
         self._buckets[address] = bucket

@@ -277,7 +277,7 @@ def _count(connection: Connection, size: int) -> None:
         return
     if reading.allowance is None:
         reading.allowance = TokenBucket(REPEATED, now)
-    reading.allowance.spend(size)
+    reading.allowance.spend(size, REPEATED, MINUTE, now)
 
 
 def tell_gap(channel: Channel, reason: str, position: str) -> None:

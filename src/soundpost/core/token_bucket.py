@@ -14,8 +14,7 @@ class TokenBucket:
 
     def take(self, burst: int, period: float, now: float) -> bool:
         """Take one token; False if none is left. ``now`` is in seconds."""
-        self._tokens = min(burst, self._tokens + (now - self._at) * burst / period)
-        self._at = now
+        self._refill(burst, period, now)
         if self._tokens < 1:
             return False
         self._tokens -= 1
@@ -26,6 +25,11 @@ class TokenBucket:
         """Tell whether no token was left when one was last taken or spent."""
         return self._tokens < 1
 
-    def spend(self, tokens: int) -> None:
+    def spend(self, tokens: int, burst: int, period: float, now: float) -> None:
         """Take tokens for what is done already; they may become less than none."""
+        self._refill(burst, period, now)
         self._tokens -= tokens
+
+    def _refill(self, burst: int, period: float, now: float) -> None:
+        self._tokens = min(burst, self._tokens + (now - self._at) * burst / period)
+        self._at = now
