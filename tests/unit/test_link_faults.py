@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import socket
 
 import pytest
 
@@ -39,6 +41,26 @@ class Sink(asyncio.Transport):
 
     def resume_reading(self) -> None:
         self.reads = True
+
+
+async def test_what_a_process_has_sent_before_it_ended_is_handled_to_the_end() -> None:
+    """More than is handled in a loop turn: the rest is in the socket when the process has ended."""
+    taken: list[Message] = []
+    has_begun = asyncio.Event()
+
+    def take(message: Message) -> None:
+        taken.append(message)
+        has_begun.set()
+
+    ours, theirs = socket.socketpair()
+    link = HubLink(take, lambda: None, clock=itertools.count().__next__)
+    await asyncio.get_running_loop().create_connection(lambda: link, sock=ours)
+    with theirs:
+        theirs.sendall(encode(Ping()) * 500)
+        await has_begun.wait()
+        theirs.sendall(encode(Pong()) * 500)
+    await link.ended.wait()
+    assert taken == [Ping()] * 500 + [Pong()] * 500
 
 
 async def test_an_answer_of_redis_that_fails_does_not_end_the_connection(caplog: pytest.LogCaptureFixture) -> None:

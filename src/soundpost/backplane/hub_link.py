@@ -40,6 +40,8 @@ class HubLink(asyncio.Protocol):
         self._reader = MessageReader()
         self._unhandled: deque[Message] = deque()
         self._is_scheduled = False  # _go_on is, and nothing is read until then
+        self.ended = asyncio.Event()
+        """Set once the other side is gone, and all that it has sent is handled."""
         self._pending: list[bytes] = []
         self._transport: asyncio.Transport | None = None
 
@@ -82,6 +84,7 @@ class HubLink(asyncio.Protocol):
         self._transport = None
         self._handle(until=float("inf"))
         self._on_lost()
+        self.ended.set()
 
     def _handle(self, until: float) -> None:
         """Handle messages in order; those that are left at a time wait for the next loop turn."""

@@ -8,6 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from soundpost.backplane.hub import Hub, WorkerEnd
@@ -18,6 +19,7 @@ from soundpost.server.connections.listening import listen_again
 
 PING_INTERVAL: Final = 5
 _MAX_UNANSWERED: Final = 6  # pings in a row: a loop that stands still for so long serves nobody
+_LAST_MESSAGES: Final = 5  # seconds to handle what a process has sent before it ended
 _MAX_UNREAD: Final = 256 * 1024 * 1024  # bytes waiting for a worker that does not read
 
 
@@ -93,6 +95,9 @@ class WorkerProcess:
         """Wait until the process has ended; return its exit status, negative for a signal."""
         assert self.process is not None
         status = await self.process.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_MESSAGES):
+                await self.link.ended.wait()
         self.link.close()
         if not self.ready.done():
             self.ready.set_exception(StartError(self.fault or f"{self} {exit_reason(status)} before it listened"))
