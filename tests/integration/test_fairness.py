@@ -5,15 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import cast
 
 import pytest
 
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
+from soundpost.core.peers import OutgoingEvent
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import Request, Response
 from soundpost.server.connections.http_connection import HttpConnection
@@ -23,6 +26,7 @@ from soundpost.wire.frames import TEXT
 from support.attackers import Attack, attacking
 from support.harness import RawSocket, RunningServer, client_frame, running_server, signed_request, upgrade_request
 from support.hostile import over_http, over_websockets, that_never_read, websocket
+from support.self_signed import self_signed
 from support.ticked_server import ticked_server
 
 ATTACKS = {**over_websockets("app-key"), **over_http(), **that_never_read("app-key")}
@@ -145,6 +149,43 @@ def test_upgrades_of_very_many_clients_do_not_stop_the_loop() -> None:
             assert client.read_head().startswith(b"HTTP/1.1 101 ")
             assert client.read_event()["event"] == "pusher:connection_established"
         assert open_after_a_turn[0] < 5
+
+
+def test_who_waits_with_a_first_request_does_not_make_room_for_others() -> None:
+    with ticked_server() as ticked, RawSocket(ticked.port):
+        ticked.until(lambda: ticked.server.open_sockets == 1)
+        (connection,) = ticked.server.http_connections
+        assert connection.is_evictable
+        ticked.run(lambda: setattr(ticked.server.fair_queue, "_clock", iter(range(1_000_000)).__next__))
+
+        def receive() -> bool:
+            connection.data_received(REQUEST)
+            return connection.is_evictable
+
+        assert not ticked.run(receive)
+
+
+def test_a_first_request_over_tls_is_handled_though_the_client_ends_at_once(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    trust = ssl.create_default_context(cafile=certificate)
+    with ticked_server(tls={"certificate": str(certificate), "key": str(key)}) as ticked:
+        published: list[str] = []
+        publish = ticked.server.node.peers.publish
+
+        def note(app_id: str, event: OutgoingEvent) -> None:
+            published.append(event.channel)
+            publish(app_id, event)
+
+        ticked.server.node.peers.publish = note  # type: ignore[method-assign]
+        body = b'{"name":"e","channel":"lobby","data":"{}"}'
+        with (
+            socket.create_connection(("127.0.0.1", ticked.port)) as plain,
+            trust.wrap_socket(plain, server_hostname="localhost") as client,
+        ):
+            ticked.keep_busy()
+            client.sendall(signed_request("POST", "/events", body))
+        ticked.until(lambda: ticked.server.open_sockets == 0)
+        assert published == ["lobby"]
 
 
 def test_what_comes_while_a_message_waits_for_its_turn_is_answered_after_it() -> None:

@@ -124,6 +124,17 @@ def test_what_a_client_sent_before_it_ended_its_side_is_answered(ticked: TickedS
         assert client.read_rest().count(b"pusher:pong") == 20
 
 
+def test_a_message_that_waits_for_its_turn_is_handled_though_the_client_ends_its_side(ticked: TickedServer) -> None:
+    with ticked.connect() as client:
+        acted_on: list[str] = []
+        ticked.server.node.observers = (Calls(lambda connection: acted_on.append(connection.socket_id)),)
+        ticked.keep_busy()
+        client.send(PING)
+        client.socket.shutdown(socket.SHUT_WR)
+        ticked.until(lambda: ticked.server.open_websockets == 0)
+        assert acted_on == [client.socket_id]
+
+
 def test_who_is_dropped_while_its_input_is_read_harms_nobody(
     ticked: TickedServer, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count
 from typing import Any, TypeVar
 
 import msgspec
@@ -23,6 +24,14 @@ from soundpost.server.server import Server
 from support.harness import DEFAULT_APP, TIMEOUT, RawSocket
 
 T = TypeVar("T")
+
+
+class _Waiting:
+    """A connection whose work takes one loop turn."""
+
+    def work(self) -> None: ...
+
+    def abort(self) -> None: ...
 
 
 class TickedServer:
@@ -45,6 +54,17 @@ class TickedServer:
         """Let seconds pass, with a turn of the loop after each."""
         for _ in range(seconds):
             self.run(self.server.wheel.tick)
+
+    def keep_busy(self, turns: int = 5_000) -> None:
+        """Have other connections wait for their turn before those of the test: each loop turn serves one."""
+        queue = self.server.fair_queue
+
+        def fill() -> None:
+            queue._clock = count().__next__
+            for _ in range(turns):
+                queue.add(_Waiting())
+
+        self.run(fill)
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Let the loop turn until a condition holds in it."""

@@ -81,7 +81,9 @@ class HttpConnection(asyncio.Protocol):
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection: its socket is gone."""
+        """Handle requests that wait for their turn, and forget the connection: its socket is gone."""
+        if self._is_queued:
+            self._handle_unread()
         self._server.sockets.closed(self)
         self._server.http_connections.discard(self)
         self._server.wheel.remove(self)
@@ -93,6 +95,12 @@ class HttpConnection(asyncio.Protocol):
         """Close once all requests are answered; return whether some are not (TLS cannot stay half open)."""
         self._asks_no_more = bool(self._responses or self._unread) and self.transport.can_write_eof()
         return self._asks_no_more
+
+    def _handle_unread(self) -> None:
+        before = 0
+        while len(self._unread) != before:
+            before = len(self._unread)
+            self.work()
 
     def pause_writing(self) -> None:
         """Read no further requests: the client does not read its answers."""
@@ -309,8 +317,8 @@ class HttpConnection(asyncio.Protocol):
 
     @property
     def is_evictable(self) -> bool:
-        """True unless the connection is about to become a WebSocket: its socket may go to a newcomer."""
-        return self.upgrade is None
+        """True if a newcomer may take the socket's place: no request waits for its turn, and no WebSocket opens."""
+        return self.upgrade is None and not self._is_queued
 
     @property
     def is_open(self) -> bool:

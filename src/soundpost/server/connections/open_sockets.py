@@ -97,6 +97,7 @@ class OpenSockets:
             for address, occupants in self._by_address.items()
             if len(occupants) > limit and counts(address)
             for occupant in list(occupants)[: len(occupants) - limit]
+            if occupant.is_evictable
         ]
 
     def evict(self, occupant: Occupant) -> None:

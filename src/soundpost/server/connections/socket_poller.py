@@ -50,8 +50,8 @@ class SocketPoller:
         if descriptor >= len(connections):
             connections += [None] * (descriptor + 1 - len(connections))
         if connections[descriptor] is None and not self._epoll.closed:
-            connections[descriptor] = connection
             self._epoll.register(descriptor, select.EPOLLIN)
+            connections[descriptor] = connection
 
     def watches(self, descriptor: int) -> bool:
         """Return whether a socket is read."""
@@ -78,14 +78,16 @@ class SocketPoller:
                 continue
             try:
                 data = os.read(descriptor, _MOST_BYTES)
-                if data:
-                    connection.data_received(data)
-                else:
-                    connection.input_ended()
             except BlockingIOError:
                 continue
             except OSError:  # the connection was reset
                 connection.abort()
+                continue
+            try:
+                if data:
+                    connection.data_received(data)
+                else:
+                    connection.input_ended()
             except Exception:
                 log.exception("a connection is dropped: what it sent could not be handled")
                 connection.abort()

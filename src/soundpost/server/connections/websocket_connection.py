@@ -214,9 +214,9 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             if payload is not None:
                 if self._server.fair_queue.has_time():
                     protocol.receive(self, payload)
-                else:  # many clients send at once; reading goes on, as most of them have sent all they want
+                else:  # many clients send at once
                     self._unhandled = iter((Message(frames.TEXT, payload),))
-                    self._server.fair_queue.add(self)
+                    self._wait_for_turn()
                 return
         if self._state in _NOT_READ:
             if len(data) >= LARGE_READ and self._transport is not None:
