@@ -262,6 +262,25 @@ async def test_keys_that_redis_has_forgotten_are_gaps(caplog: pytest.LogCaptureF
                 assert (await resumed(cluster, host, position))[0]["gap"] == "number"
 
 
+@pytest.mark.parametrize("new_key", [False, True])
+async def test_a_deletion_is_known_where_redis_has_forgotten_the_last_offset(new_key: bool) -> None:
+    async with hosts() as (cluster, (one, two)):
+        client, position = await begun(cluster, one)
+        far, _ = await begun(cluster, two)
+        one.stage.publish("news", "a", "{}", key_id="first")
+        await cluster.settle()
+        assert names(client) == names(far) == ["a"]
+        await write(one, "DEL", key(one, "l:news"))
+        if new_key:
+            one.stage.publish("news", "b", "{}", key_id="second")
+        else:
+            await cluster.ask(two.stage, HistoryDeletion("1", "news"))
+        await cluster.settle()
+        for host in (one, two):
+            assert (await resumed(cluster, host, position))[0]["gap"] == "deleted"
+        assert await write(one, "XLEN", key(one, "s:news")) == new_key
+
+
 async def test_a_bucket_that_has_forgotten_its_last_offset_begins_anew() -> None:
     async with hosts(RULES) as (cluster, (one,)):
         client, position = await begun(cluster, one)

@@ -102,15 +102,15 @@ if has('r') then call('SET', base .. 'i:' .. id, place, 'PX', 60000) end
 local function lifetime() return math.ceil(math.max(milliseconds, DAY / 1000) * 1.125) end
 if key_id ~= '' then  -- nobody can decrypt events that another key encrypted
   local known_id = call('SET', base .. 'k:' .. channel, key_id, 'PX', lifetime(), 'GET')
-  if known_id and known_id ~= key_id and last then
-    call('DEL', stream)
+  if known_id and known_id ~= key_id and (call('DEL', stream) == 1 or last or has('e')) then
+    known[3] = known[3] or known[2] or '0'
     call('SET', base .. 'd:' .. channel, known[3], 'PX', lifetime())
     announce(channel, 'D', generation, known[3])
   end
 end
 -- Without a last offset the channel had no event for a day, or Redis has forgotten it.
 local before = known[3] or string.format('%.0f', math.max(0, offset - DAY))
-if not last and has('e') then before = known[2] or string.format('%.0f', offset - 1) end
+if not known[3] and has('e') then before = known[2] or string.format('%.0f', offset - 1) end
 local step, entry = milliseconds * 125, place .. '-0'
 local moves = not last or last >= time or offset % step < offset - last
 call('SET', base .. 'top', place)
@@ -256,15 +256,16 @@ history cannot be read, if it cannot."""
 DELETE: Final = Script(
     """
 local channel, last_key = ARGV[3], base .. 'l:' .. ARGV[3]
-local known = redis.call('MGET', last_key, base .. 'gen')
+local known = redis.call('MGET', last_key, base .. 'gen', base .. 'top')
 local last, generation = known[1], known[2]
-redis.call('DEL', base .. 's:' .. channel)
-if last and generation then
-  redis.call('SET', base .. 'd:' .. channel, last, 'PX', math.max(1, redis.call('PTTL', last_key)))
-  announce(channel, 'D', generation, last)
+if redis.call('DEL', base .. 's:' .. channel) == 1 and not last then  -- Redis has forgotten the last offset
+  last = known[3] or '0'
+  redis.call('SET', last_key, last, 'PX', DAY / 1000 * 1.125)
 end
+if last then redis.call('SET', base .. 'd:' .. channel, last, 'PX', math.max(1, redis.call('PTTL', last_key))) end
+if generation then announce(channel, 'D', generation, last or known[3] or '0') end
 return 1
-""",
+""".replace("DAY", str(DAY)),
     ANNOUNCE_PRELUDE,
 )
 """Delete the history of a channel. Arguments: CHANNEL. Answer: 1."""
