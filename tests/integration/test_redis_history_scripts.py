@@ -51,7 +51,7 @@ def test_a_stream_ends_when_its_last_event_is_too_old(client: redis.Redis, base:
 def test_the_end_of_a_stream_moves_with_its_events(client: redis.Redis, base: str, add: Add) -> None:
     (place, _) = add("a")
     client.pexpire(base + "s:news", 1_000)
-    client.set(base + "l:news", int(str(place)) - STEP, px=1_000)
+    client.set(base + "l:news", f"{int(str(place)) - STEP} {AGE}", px=1_000)
     add("b")
     assert client.pttl(base + "s:news") > AGE
     assert client.pttl(base + "l:news") > DAY // 1_000
@@ -59,7 +59,7 @@ def test_the_end_of_a_stream_moves_with_its_events(client: redis.Redis, base: st
 
 def test_the_end_of_a_stream_moves_where_the_clock_was_set_back(client: redis.Redis, base: str, add: Add) -> None:
     (place, _) = add("a")
-    client.set(base + "l:news", int(str(place)) + STEP)
+    client.set(base + "l:news", f"{int(str(place)) + STEP} {AGE}")
     client.set(base + "top", int(str(place)) + STEP)
     add("b")
     client.pexpire(base + "s:news", 1_000)

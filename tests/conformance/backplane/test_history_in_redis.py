@@ -423,3 +423,18 @@ async def test_a_history_may_begin_and_end_while_it_is_used(caplog: pytest.LogCa
         (answer,) = await resumed(cluster, one, place, "plain")
         assert (answer["gap"], "position" in answer) == ("unknown", False)
         assert caplog.text == ""
+
+
+async def test_another_age_holds_for_what_is_kept_already() -> None:
+    short, long = (HistorySettings(channels=("news",), age=age) for age in (60, 20 * 86_400))
+    async with hosts((short,)) as (cluster, (one,)):
+        _, position = await begun(cluster, one)
+        await publish(cluster, one, "a")
+        for rule in (long, short):
+            configure(one, (rule,))
+            await taken(cluster, one)
+            await publish(cluster, one, "b")
+            ends = [await write(one, "PTTL", key(one, name)) for name in ("s:news", "l:news")]
+            assert ends[1] >= ends[0] > rule.age * 1_000
+            assert ends[0] <= rule.age * 1_125
+        assert names_of(await resumed(cluster, one, position)) == [SUCCEEDED, "a", "b", "b"]

@@ -105,7 +105,7 @@ class HistoryChecks:
             return
         for channel, last in zip(channels, answer, strict=True):
             kept = channel.history
-            if last is not None and kept is not None and _is_followed(channel) and int(last) > kept.last:
+            if last is not None and kept is not None and _is_followed(channel) and int(last.split()[0]) > kept.last:
                 log.debug("a message about %s of app %s is missing: reading it", channel.name, channel.app_id)
                 self._resync(channel)
 

@@ -7,7 +7,8 @@ key                   type    content
 ``…source``           string  server and rules that the generation stands for
 ``…begin``            string  offset at which the generation began
 ``…top``              string  the last offset given to an event of the bucket
-``…l:CHANNEL``        string  the last offset given to an event of the channel; kept for a day at least
+``…l:CHANNEL``        string  the last offset given to an event of the channel, and the milliseconds that it is kept;
+                              kept itself for a day at least
 ``…s:CHANNEL``        stream  kept events: predecessor's offset, id, excluded socket, frame without position
 ``…d:CHANNEL``        string  offset up to which the history was deleted
 ``…u:CHANNEL``        set     ids of events that a host gave to its clients without a position
@@ -74,6 +75,7 @@ if not known[1] or (generation ~= '' and generation ~= known[1]) then
   return redis.error_reply('STALE the histories in Redis have begun anew')
 end
 generation = known[1]
+local known_last, known_milliseconds = string.match(known[3] or '', '^(%d+) ?(%d*)')
 local function has(flag) return flags ~= '' and string.find(flags, flag, 1, true) end
 local found = has('r') and call('GET', base .. 'i:' .. id)
 if not found and has('s') then
@@ -92,32 +94,32 @@ if found then
   end
   return {found, 1}
 end
-local clock, last = call('TIME'), tonumber(known[3])
+local clock, last = call('TIME'), tonumber(known_last)
 local time = clock[1] * 1000000 + clock[2]
 local offset = math.max(time, tonumber(known[2] or '0') + 1, (last or 0) + 1)
 local place = string.format('%.0f', offset)
 if has('r') then call('SET', base .. 'i:' .. id, place, 'PX', 60000) end
--- Keys expire an eighth of their time late, so their ends are moved once in that time only. Of what is too old by then
--- nobody is given anything.
+-- Keys expire an eighth of their time late, so their ends are moved once in that time only, and when the settings have
+-- another time. Of what is too old by then nobody is given anything.
 local function lifetime() return math.ceil(math.max(milliseconds, DAY / 1000) * 1.125) end
 if key_id ~= '' then  -- nobody can decrypt events that another key encrypted
   local known_id = call('SET', base .. 'k:' .. channel, key_id, 'PX', lifetime(), 'GET')
   if known_id and known_id ~= key_id and (call('DEL', stream) == 1 or last or has('e')) then
-    known[3] = known[3] or known[2] or '0'
-    call('SET', base .. 'd:' .. channel, known[3], 'PX', lifetime())
-    announce(channel, 'D', generation, known[3])
+    known_last = known_last or known[2] or '0'
+    call('SET', base .. 'd:' .. channel, known_last, 'PX', lifetime())
+    announce(channel, 'D', generation, known_last)
   end
 end
 -- Without a last offset the channel had no event for a day, or Redis has forgotten it.
-local before = known[3] or string.format('%.0f', math.max(0, offset - DAY))
-if not known[3] and has('e') then before = known[2] or string.format('%.0f', offset - 1) end
+local before = known_last or string.format('%.0f', math.max(0, offset - DAY))
+if not known_last and has('e') then before = known[2] or string.format('%.0f', offset - 1) end
 local step, entry = milliseconds * 125, place .. '-0'
-local moves = not last or last >= time or offset % step < offset - last
+local moves = not last or last >= time or offset % step < offset - last or known_milliseconds ~= milliseconds
 call('SET', base .. 'top', place)
 if moves then
-  call('SET', last_key, place, 'PX', lifetime())
+  call('SET', last_key, place .. ' ' .. milliseconds, 'PX', lifetime())
 else
-  call('SET', last_key, place, 'KEEPTTL')
+  call('SET', last_key, place .. ' ' .. milliseconds, 'KEEPTTL')
 end
 local added = call(
   'XADD', stream, 'NOMKSTREAM', 'MAXLEN', '~', most, entry, 'p', before, 'i', id, 'x', excluded, 'f', frame)
@@ -171,7 +173,7 @@ local most, size, age, newest, evicts = tonumber(ARGV[7]), tonumber(ARGV[8]), to
 local reads_past_gap = ARGV[12] == '1'
 local stream = base .. 's:' .. channel
 local known = redis.call('MGET', base .. 'gen', base .. 'top', base .. 'l:' .. channel)
-local top, last = known[2] or '0', tonumber(known[3])
+local top, last = known[2] or '0', tonumber(string.match(known[3] or '', '^%d+'))
 local events, marked = {}, {}
 local function answer(gap, more)
   if #events > 0 then marked = redis.call('SMEMBERS', base .. 'u:' .. channel) end
@@ -257,7 +259,7 @@ DELETE: Final = Script(
     """
 local channel, last_key = ARGV[3], base .. 'l:' .. ARGV[3]
 local known = redis.call('MGET', last_key, base .. 'gen', base .. 'top')
-local last, generation = known[1], known[2]
+local last, generation = string.match(known[1] or '', '^%d+'), known[2]
 if redis.call('DEL', base .. 's:' .. channel) == 1 and not last then  -- Redis has forgotten the last offset
   last = known[3] or '0'
   redis.call('SET', last_key, last, 'PX', DAY / 1000 * 1.125)
