@@ -316,6 +316,22 @@ async def test_hosts_with_different_rules_do_not_take_turns_in_beginning_anew() 
         await settles_on_one_generation(cluster, one, two)
 
 
+@pytest.mark.parametrize("is_same_server", [True, False])
+async def test_a_generation_of_another_server_is_not_taken_over(is_same_server: bool) -> None:
+    async with hosts(RULES) as (cluster, (one,)):
+        client, _ = await begun(cluster, one)
+        life = (await write(one, "GET", key(one, "source")))[:40] if is_same_server else b"0" * 40
+        await write(one, "MSET", key(one, "gen"), "another", key(one, "source"), life + b"of other rules")
+        node = one.redis.node
+        one.stage.publish("news", "a", "{}")
+        one.redis.known = 0
+        while one.redis.node == node:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        await come_back(cluster, one)
+        assert (await write(one, "GET", key(one, "gen")) == b"another") == is_same_server
+        assert GAP in names(client)
+
+
 async def settles_on_one_generation(cluster: RedisCluster, one: Host, two: Host) -> None:
     """Check that a host that finds another generation takes it, and that both hosts then have one order of events."""
     generation, node = await write(one, "GET", key(one, "gen")), one.redis.node

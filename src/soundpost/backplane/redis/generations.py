@@ -116,7 +116,7 @@ class Generations:
                 "to it is a gap in all histories: %s",
                 error,
             )
-            return os.urandom(20).hex().encode(), True
+            return _unknown_life(), True
         evicts = policy is not None and policy[1] != b"noeviction"
         if evicts and policy is not None:
             log.warning(
@@ -125,7 +125,12 @@ class Generations:
                 "redis.conf",
                 policy[1].decode(),
             )
-        return found[1] if found is not None else os.urandom(20).hex().encode(), evicts
+        return found[1] if found is not None else _unknown_life(), evicts
+
+
+def _unknown_life() -> bytes:
+    """Return a name of a life that Redis does not tell: each is new, and TAKE knows them by the x."""
+    return b"x" + os.urandom(20).hex()[1:].encode()
 
 
 def _rules(app: AppSettings) -> bytes:

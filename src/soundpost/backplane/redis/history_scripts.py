@@ -43,6 +43,12 @@ _TAKE: Final = (
 local source, adopts = ARGV[3], ARGV[4] == '1'
 local known = redis.call('MGET', base .. 'gen', base .. 'source', base .. 'top', base .. 'begin')
 local generation, top, began = known[1], known[3], known[4]
+local function life(of)
+  local first = string.sub(of or '', 1, 1)
+  return first == 'x' and first or string.sub(of or '', 1, 40)
+end
+local known_life, own_life = life(known[2]), life(source)
+adopts = adopts and (known_life == own_life or known_life == 'x' or own_life == 'x')
 if not generation or not top or (known[2] ~= source and not adopts) then
   -- The time makes it new on a server that was emptied, too.
   local left, digits = math.floor(now() / 1000), ''
@@ -62,7 +68,8 @@ return {generation, top, began}
 TAKE: Final = Script(_TAKE, ANNOUNCE_PRELUDE)
 """Take the generation of a bucket's histories; begin another one if source is another. Arguments: SOURCE ADOPTS.
 
-SOURCE names the life of the server and the rules of the app. ADOPTS: 1 to take what is there, from whatever source.
+SOURCE names the life of the server (40 characters; the first is x if it is not known) and the rules of the app.
+ADOPTS: 1 to take what is there whatever its rules, unless it is of another life.
 Answer: generation, last offset, and the offset at which the generation began; nil if it begins now."""
 
 _ADD: Final = """
