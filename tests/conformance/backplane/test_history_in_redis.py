@@ -21,6 +21,7 @@ from soundpost.backplane.redis.topic_messages import MAGIC, join_fields
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.peers import HistoryDeletion, OutgoingEvent
 from soundpost.wire import messages
+from soundpost.wire.frames import frame_payload, text_frame
 from support.redis_process import RedisServer, running_redis
 
 BUCKET: Final = bucket_of("1", "news")
@@ -170,6 +171,7 @@ async def test_forged_messages_change_nothing_for_long(caplog: pytest.LogCapture
             (b"H", b"0", generation, far, b"1", b"id", b"no socket", frame),
             (b"H", b"0", b"no generation", far, b"1", b"id", b"", frame),
             (b"H", b"0", generation, far, b"1", b"id", b"", b"raw bytes"),
+            (b"H", b"0", generation, far, b"1", b"id", b"", text_frame(frame_payload(frame) + b" ")),
             (b"H", b"0", generation, far),
             (b"D", generation, last),
             (b"D", b"", far),
@@ -213,6 +215,7 @@ async def test_what_others_have_written_into_a_history_is_left_out(caplog: pytes
             ("p", 1, "i", "not an id", "x", "", "f", frame),
             ("p", 1, "i", "id", "x", "no socket", "f", frame),
             ("p", 1, "i", "id", "x", "", "f", b"raw bytes"),
+            ("p", 1, "i", "id", "x", "", "f", text_frame(frame_payload(frame) + b" ")),
         ):
             far += 1
             await write(one, "XADD", key(one, "s:news"), f"{far}-0", *fields)

@@ -40,6 +40,8 @@ def event_fault(frame: bytes, channel: str, largest: int) -> str | None:
         message = decode_message(payload)
     except (UnicodeDecodeError, ProtocolError):
         return "an event that is no JSON with an event and a channel"
+    if payload[-1:] != b"}":  # a position takes the place of the last byte
+        return "an event with bytes behind its JSON"
     return None if message.channel == channel else "an event of another channel"
 
 
