@@ -19,6 +19,7 @@ RULES: Final = (
     HistorySettings(channels=("short",), events=5),
 )
 OFFSET: Final = 1 << 20
+CACHE_MISS: Final = "pusher:cache_miss"
 
 
 @pytest.fixture
@@ -146,6 +147,22 @@ async def test_a_deleted_history_is_a_gap_for_whoever_missed_something(cluster: 
         assert (await read(cluster, back))[0]["gap"] == "deleted"
         back = await subscribe(cluster, node, "news", b["position"])
         assert names(await read(cluster, back)) == [SUCCEEDED, "c"]
+
+
+async def test_a_deletion_forgets_the_last_event_of_a_cache_channel_too(cluster: Cluster) -> None:
+    first, second, third = cluster.nodes
+    client = await subscribe(cluster, first, "cache-kept", None)
+    await publish(cluster, second, "cache-kept", "a", "b")
+    assert names(await read(cluster, client)) == [SUCCEEDED, CACHE_MISS, "a", "b"]
+    await cluster.ask(third, HistoryDeletion("1", "cache-kept"))
+    await cluster.settle()
+    for node in cluster.nodes:
+        back = await subscribe(cluster, node, "cache-kept", None)
+        assert names(await read(cluster, back)) == [SUCCEEDED, CACHE_MISS]
+        assert (await cluster.ask(node, ChannelQuery("1", ["cache-kept"], ["cache"])))[0]["cache"] is None
+    await publish(cluster, second, "cache-kept", "c")
+    assert names(await read(cluster, client)) == ["c"]
+    assert names(await read(cluster, await subscribe(cluster, third, "cache-kept", None))) == [SUCCEEDED, "c"]
 
 
 @pytest.mark.parametrize("channel", ["private-encrypted-a", "private-encrypted-cache-a"])

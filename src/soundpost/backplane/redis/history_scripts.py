@@ -273,11 +273,13 @@ if redis.call('DEL', base .. 's:' .. channel) == 1 and not last then  -- Redis h
 end
 if last then redis.call('SET', base .. 'd:' .. channel, last, 'PX', math.max(1, redis.call('PTTL', last_key))) end
 if generation then announce(channel, 'D', generation, last or known[3] or '0') end
+redis.call('DEL', base .. 'last:' .. channel)
+announce(channel, '~')
 return 1
 """.replace("DAY", str(DAY)),
     ANNOUNCE_PRELUDE,
 )
-"""Delete the history of a channel. Arguments: CHANNEL. Answer: 1."""
+"""Delete the history of a channel, and the last event of a cache channel. Arguments: CHANNEL. Answer: 1."""
 
 _SKIP: Final = (
     _WHOLE
