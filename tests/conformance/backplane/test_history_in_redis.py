@@ -157,6 +157,20 @@ async def test_who_joins_while_a_lost_event_is_read_gets_it_once() -> None:
         assert last["event"] == "b"
 
 
+async def test_a_last_event_that_is_deleted_while_one_before_it_is_read_is_not_kept() -> None:
+    async with hosts() as (cluster, (one, two)):
+        await subscribe(cluster, one.stage, "cache-kept")
+        await publish(cluster, two, "a", channel="cache-kept")
+        cluster.hold(one.stage)
+        one.registry._histories.sync(one.registry._apps["1"].channels["cache-kept"])
+        await publish(cluster, two, "b", channel="cache-kept")
+        await cluster.ask(two.stage, HistoryDeletion("1", "cache-kept"))
+        cluster.release(one.stage)
+        await cluster.settle()
+        _, last = (await subscribe(cluster, one.stage, "cache-kept", None)).read()
+        assert last["event"] == "pusher:cache_miss"
+
+
 async def test_forged_messages_change_nothing_for_long(caplog: pytest.LogCaptureFixture) -> None:
     async with hosts() as (cluster, (one, two)):
         client, position = await begun(cluster, one)

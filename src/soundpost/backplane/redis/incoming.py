@@ -110,6 +110,7 @@ class Incoming:
             self._channels.apply_change(channel, message.version, partial(channel.leave, message.user_id))
         elif isinstance(message, topic_messages.Forgotten):
             channel.forget()
+            self._histories.after_reading(channel, channel.forget)  # in place of an event that was to be kept then
         elif self._counts.announces(channel):
             channel.deliver(messages.subscription_count(channel.name, message.subscriptions))
 
