@@ -82,7 +82,11 @@ if not known[1] or (generation ~= '' and generation ~= known[1]) then
   return redis.error_reply('STALE the histories in Redis have begun anew')
 end
 generation = known[1]
-local known_last, known_milliseconds = string.match(known[3] or '', '^(%d+) ?(%d*)')
+local known_last, known_milliseconds = known[3], ''
+local space = known_last and string.find(known_last, ' ', 1, true)  -- cheaper than a pattern
+if space then
+  known_last, known_milliseconds = string.sub(known_last, 1, space - 1), string.sub(known_last, space + 1)
+end
 local function has(flag) return flags ~= '' and string.find(flags, flag, 1, true) end
 local found = has('r') and call('GET', base .. 'i:' .. id)
 if not found and has('s') then
