@@ -17,6 +17,7 @@ from conformance.backplane.resuming_pages import GAP
 from conformance.protocol.stage import APP, Client, Message
 from soundpost.backplane.redis import history, history_publishing, publish_queue
 from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.topic_messages import MAGIC, join_fields
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.peers import HistoryDeletion, OutgoingEvent
@@ -471,3 +472,31 @@ async def test_another_age_holds_for_what_is_kept_already() -> None:
             assert ends[1] >= ends[0] > rule.age * 1_000
             assert ends[0] <= rule.age * 1_125
         assert names_of(await resumed(cluster, one, position)) == [SUCCEEDED, "a", "b", "b"]
+
+
+async def test_who_resumes_while_a_history_begins_does_not_end_its_reading() -> None:
+    async with hosts() as (cluster, (one, two)):
+        stock, newcomer = await cluster.join(one.stage, "plain"), one.stage.connect()
+        histories, take = one.registry._histories, one._take
+        resync = histories.resync
+
+        def resync_late(channel: SharedChannel) -> None:
+            cluster.hold(one.stage)
+            resync(channel)
+
+        def join_at_once(topic: bytes, data: bytes) -> None:
+            take(topic, data)
+            if topic.endswith(b"plain"):
+                newcomer.say("pusher:subscribe", {"channel": "plain", "resume": ""})
+
+        histories.resync, one._take = resync_late, join_at_once
+        for host in (two, one):
+            configure(host, (*RULES, HistorySettings(channels=("plain",))))
+            await asyncio.gather(*host.registry._histories._tasks)
+        await publish(cluster, two, "a", channel="plain")
+        cluster.release(one.stage)
+        await cluster.settle()
+        one._take = take
+        await publish(cluster, two, "b", channel="plain")
+        assert names(stock) == ["a", "b"]
+        assert names(newcomer) == [SUCCEEDED, "b"]

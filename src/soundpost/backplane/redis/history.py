@@ -64,12 +64,12 @@ class Histories:
         """Deliver an event that came by the topic; return its frame with its position."""
         self.publishing.came(event.id)
         kept = channel.history
+        if self.generations.by_bucket.get(channel.bucket) == event.generation:
+            self.generations.heard(channel.bucket, event.generation, event.offset)
         if kept is None or not kept.generation:  # this host does not follow the history, or not yet
             frame = with_position(event.frame, f"{event.generation}.{event.offset}")
             channel.deliver(frame, event.except_socket_id)
             return frame
-        if self.generations.by_bucket.get(channel.bucket) == event.generation:
-            self.generations.heard(channel.bucket, event.generation, event.offset)
         if not kept.reading:  # else the answer has it
             if event.generation != kept.generation or event.before > kept.last:
                 self.resync(channel)
@@ -157,8 +157,12 @@ class Histories:
         self.reads.ask(entry, channel.name, place, partial(self._read, channel, kept, place, is_new))
 
     def _read(self, channel: SharedChannel, kept: KeptChannel, place: Place, is_new: bool, piece: Piece | None) -> None:
-        if piece is None or channel.history is not kept or kept.generation not in ("", place.generation):
+        if piece is None or channel.history is not kept:
             return  # Redis is away and the next connection begins anew, or the channel is closed
+        if kept.generation not in ("", place.generation):
+            if kept.reading:  # a subscriber needed a generation meanwhile: read on from there
+                self.sync(channel)
+            return
         self.generations.heard(channel.bucket, piece.generation, piece.top)
         if place.after is None or (is_new and (piece.gap is not None or piece.more)):
             self.rings.begin(kept, piece.generation, piece.top)
