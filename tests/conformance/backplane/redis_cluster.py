@@ -168,11 +168,16 @@ class RedisCluster(Cluster):
         await redis.graces.sweep()
 
     async def add(self) -> Stage:
+        host = await self.begin()
+        await host.flows()
+        return host.stage
+
+    async def begin(self) -> Host:
+        """Start a host, which is not connected yet."""
         host = Host(self._setup, await Relay.start(self._port), self._prefix)
         self._hosts[host.stage] = host
         self.nodes.append(host.stage)
-        await host.flows()
-        return host.stage
+        return host
 
     def heard(self, node: Stage) -> int:
         return self._hosts[node].events

@@ -232,3 +232,18 @@ async def test_who_joins_while_a_connection_is_prepared_does_not_end_it() -> Non
         await come_back(cluster, one)
         assert nodes == [one.redis.node]
         assert names(clients[0]) == [SUCCEEDED]
+
+
+async def test_a_host_that_starts_without_redis_gives_what_is_new_only() -> None:
+    async with hosts(RULES) as (cluster, (one,)):
+        one.stage.publish("news", "old", "{}")
+        await cluster.settle()
+        late = await cluster.begin()
+        stock, able = late.stage.connect(), late.stage.connect()
+        stock.say("pusher:subscribe", {"channel": "news"})
+        able.say("pusher:subscribe", {"channel": "news", "resume": ""})
+        assert names(stock) == names(able) == [SUCCEEDED]
+        await come_back(cluster, late)
+        one.stage.publish("news", "new", "{}")
+        await cluster.settle()
+        assert (names(stock), names(able)) == (["new"], [GAP, "new"])

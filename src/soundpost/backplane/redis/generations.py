@@ -35,7 +35,8 @@ class Generations:
     def __init__(self, apps: Mapping[str, AppEntry], redis: Redis) -> None:
         self._apps = apps
         self._redis = redis
-        self._of_this_host = f"h{os.urandom(5).hex()}"
+        self.of_this_host: Final = f"h{os.urandom(5).hex()}"
+        """Generation of buckets while Redis has not told theirs: this host has been cut off since it began."""
         self.by_bucket: dict[bytes, str] = {}
         self.tops: dict[bytes, int] = {}
         """Offsets up to which this host has heard of all events of a bucket."""
@@ -48,7 +49,7 @@ class Generations:
 
     def of(self, bucket: bytes) -> str:
         """Return the generation of a bucket; one of this host alone while none was heard of."""
-        return self.by_bucket.get(bucket) or self._of_this_host
+        return self.by_bucket.get(bucket) or self.of_this_host
 
     def top(self, bucket: bytes) -> int:
         """Return the last offset of a bucket that was heard of."""

@@ -144,6 +144,9 @@ class Histories:
         if kept is None:
             return
         kept.reading = True
+        if kept.generation == self.generations.of_this_host:  # Redis was away when the first subscriber came
+            self.rings.begin(kept, self.generations.of(channel.bucket), self.generations.top(channel.bucket))
+            kept.gap = "generation"
         if kept.generation:
             self._read_on(channel, kept, Place(kept.generation, kept.last, past_gap=True), False)
         elif begin_after:
