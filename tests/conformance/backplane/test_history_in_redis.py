@@ -393,6 +393,32 @@ async def test_events_that_could_not_be_kept_are_a_gap_for_everybody(monkeypatch
         assert (await resumed(cluster, two, position))[0]["gap"] == "generation"
 
 
+async def test_a_loss_is_told_of_where_the_first_connection_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosts() as (cluster, (one, two)):
+        client, _ = await begun(cluster, two)
+        histories = one.registry._histories
+        generations, life, adopted = histories.generations, histories.generations._life, []
+
+        async def broken_once(bucket: bytes) -> tuple[bytes, bool]:
+            monkeypatch.setattr(generations, "_life", life)
+            one.relay.cut()
+            return await life(bucket)
+
+        async def take(renew: set[bytes]) -> None:
+            adopted.append(generations.adopt)
+            await type(generations).take(generations, renew=renew)
+
+        monkeypatch.setattr(generations, "_life", broken_once)
+        monkeypatch.setattr(generations, "take", take)
+        histories.publishing.lost.add(BUCKET)
+        generations.adopt = True
+        await lose_redis(one)
+        await come_back(cluster, one)
+        assert adopted == [True, True]
+        await check(cluster, two)
+        assert names_of(await read(cluster, client)) == [GAP]
+
+
 async def test_an_event_that_a_node_could_not_have_kept_is_a_gap() -> None:
     async with hosts() as (cluster, (one, two)):
         client, position = await begun(cluster, one)

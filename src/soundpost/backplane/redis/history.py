@@ -208,8 +208,13 @@ class Histories:
 
     async def prepare(self) -> None:
         """Take the generations of all histories: this host is connected. Raise as :meth:`Generations.take` does."""
-        lost, self.publishing.lost = self.publishing.lost, set()
-        await self.generations.take(renew=lost)
+        adopt, lost, self.publishing.lost = self.generations.adopt, self.publishing.lost, set()
+        try:
+            await self.generations.take(renew=lost)
+        except BaseException:  # the next connection does it
+            self.generations.adopt |= adopt
+            self.publishing.lost |= lost
+            raise
 
     def reconfigure(self, entry: AppEntry) -> None:
         """Follow other channels' histories: the app has other settings."""
