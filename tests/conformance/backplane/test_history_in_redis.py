@@ -328,6 +328,32 @@ async def test_without_the_right_to_info_each_connection_is_a_gap_and_no_more(
         administrator.execute_command("ACL", "SETUSER", "default", "+info")
 
 
+async def test_answers_do_not_wait_for_a_redis_that_takes_connections_only(redis: RedisServer) -> None:
+    administrator: Any = redis.client()
+    async with hosts(RULES, port=redis.port) as (cluster, (one,)):
+        client, position = await begun(cluster, one)
+        await publish(cluster, one, "a")
+        client.vanish()
+        await cluster.settle()
+        publishing = one.registry._histories.publishing
+        now = publishing._clock()
+        publishing._clock = lambda: now
+        administrator.config_set("maxmemory", 1)
+        try:
+            await lose_redis(one)
+            now += history_publishing.WAIT
+            while not one.redis.up:  # noqa: ASYNC110 - the test's own wait
+                await asyncio.sleep(0)
+            while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+                await asyncio.sleep(0)
+            back = one.stage.connect()
+            back.say("pusher:subscribe", {"channel": "news", "resume": position})
+            (answer,) = back.read()
+            assert answer["gap"] == "unknown"
+        finally:
+            administrator.config_set("maxmemory", 0)
+
+
 async def test_hosts_with_different_rules_do_not_take_turns_in_beginning_anew() -> None:
     other = (HistorySettings(channels=("news", "old"), events=1_000),)
     async with hosts(RULES, other) as (cluster, (one, two)):

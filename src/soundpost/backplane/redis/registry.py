@@ -394,8 +394,9 @@ class RedisRegistry:
 
     def _on_down(self) -> None:
         """Keep events, and answer the joins that wait for Redis."""
+        if self._queue.flows:  # else Redis has been away since, although it takes connections
+            self._histories.publishing.begin_wait()
         self._queue.shut()
-        self._histories.publishing.begin_wait()
         self.on_reachability()
         self._channels.resume_all()
 
