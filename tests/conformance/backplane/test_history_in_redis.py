@@ -552,3 +552,28 @@ async def test_who_resumes_while_a_history_begins_does_not_end_its_reading() -> 
         await publish(cluster, two, "b", channel="plain")
         assert names(stock) == ["a", "b"]
         assert names(newcomer) == [SUCCEEDED, "b"]
+
+
+@pytest.mark.parametrize("wait", [0.0, history_publishing.WAIT])
+@pytest.mark.parametrize("begins_again", [False, True])
+async def test_a_history_may_end_while_redis_is_away(
+    wait: float, begins_again: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", wait)
+    async with hosts(RULES) as (cluster, (one,)):
+        stock = await cluster.join(one.stage, "news")
+        one.relay.hold()
+        one.redis.reconnect("a test")
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        one.stage.publish("news", "a", "{}")
+        configure(one, ())
+        assert names(stock) == ["a"]
+        if begins_again:
+            configure(one, RULES)
+        one.relay.forget()
+        one.relay.cut()
+        one.redis.known = 0
+        await come_back(cluster, one)
+        await publish(cluster, one, "b")
+        assert names(stock) == ["b"]

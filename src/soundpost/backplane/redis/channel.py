@@ -32,6 +32,7 @@ class SharedChannel:
         "app_id",
         "bucket",
         "count",
+        "given",
         "history",
         "last",
         "last_until",
@@ -59,6 +60,8 @@ class SharedChannel:
         """Members on all hosts, as last heard; None on channels without members."""
         self.history: KeptChannel | None = None
         """Part of the channel's history that this host has; None if the channel keeps none."""
+        self.given: frozenset[str] = frozenset()
+        """Ids of events of a history that has ended here: subscribers have them, and Redis is still to place them."""
         self.version = 0
         """Version of members and last event, as last heard."""
         self.last: bytes | None = None

@@ -68,7 +68,8 @@ class Histories:
             self.generations.heard(channel.bucket, event.generation, event.offset)
         if kept is None or not kept.generation:  # this host does not follow the history, or not yet
             frame = with_position(event.frame, f"{event.generation}.{event.offset}")
-            channel.deliver(frame, event.except_socket_id)
+            if not _was_given(channel, event.id):
+                channel.deliver(frame, event.except_socket_id)
             return frame
         if not kept.reading:  # else the answer has it
             if event.generation != kept.generation or event.before > kept.last:
@@ -101,9 +102,9 @@ class Histories:
 
     def _place(self, channel: SharedChannel, kept: KeptChannel, event: StoredEvent, deliver: bool = True) -> bytes:
         """Take an event into the ring, and deliver it unless the clients here have it; return its placed frame."""
-        given = kept.unplaced.pop(event.id, None)
-        placed = placed_event(event, kept.generation, given is not None)
-        is_new_here = deliver and given is None
+        was_given = _was_given(channel, event.id)
+        placed = placed_event(event, kept.generation, was_given)
+        is_new_here = deliver and not was_given
         if is_new_here:
             self.tell_gap(channel)  # first: its position is before the event, which clients would drop otherwise
         kept.last = event.offset
@@ -133,6 +134,7 @@ class Histories:
         """Forget a channel that has no subscribers here any more."""
         if channel.history is not None:
             self.rings.forget(channel.history)
+            channel.given = channel.given.union(channel.history.unplaced)
             channel.history = None
 
     def sync(self, channel: SharedChannel, begin_after: str = "") -> None:
@@ -218,10 +220,11 @@ class Histories:
 
     def reconfigure(self, entry: AppEntry) -> None:
         """Follow other channels' histories: the app has other settings."""
-        for channel in entry.channels.values():
+        for channel in list(entry.channels.values()):
             rule = entry.history_rules.of(channel.name)
             if rule is None:
                 self.close(channel)
+                self.publishing.release(channel)
             elif channel.history is not None:
                 channel.history.rule = rule
             else:
@@ -247,6 +250,14 @@ class Histories:
                 for channel in entry.channels.values():
                     if channel.history is not None:
                         self.rings.drop_expired(channel.history, now)
+
+
+def _was_given(channel: SharedChannel, event_id: str) -> bool:
+    """Tell whether subscribers here had an event before Redis placed it; it comes from Redis once."""
+    if event_id in channel.given:
+        channel.given -= {event_id}
+        return True
+    return channel.history is not None and channel.history.unplaced.pop(event_id, None) is not None
 
 
 def microseconds() -> int:
