@@ -190,6 +190,8 @@ async def test_forged_messages_change_nothing_for_long(caplog: pytest.LogCapture
             (b"H", b"0", generation, far),
             (b"D", generation, last),
             (b"D", b"", far),
+            (b"K", generation, far),
+            (b"K", generation, far, last),
             (b"U", generation, last, b"id"),
             (b"U", generation, far, b'id"'),
             (b"U", generation, far, b"id"),
@@ -202,20 +204,44 @@ async def test_forged_messages_change_nothing_for_long(caplog: pytest.LogCapture
         assert "have an event that is no single text frame and are dropped" in caplog.text
 
         caplog.clear()
-        for kind, *fields in (
-            (b"H", b"0", generation, far, b"1", b"id", b"", frame),
-            (b"D", generation, b"%d" % (2**52 + 1)),
-        ):
-            data = b" ".join(fields) if kind == b"H" else join_fields(fields)
-            await write(one, "PUBLISH", topic, MAGIC + kind + data)
+        await write(one, "PUBLISH", topic, b" ".join((MAGIC + b"H0", generation, far, b"1", b"id", b"", frame)))
         await cluster.settle()
         assert names(client) == ["forged"]
         await check(cluster, one)
-        await check(cluster, two)
         assert "which this host has heard of: somebody else publishes on our topics" in caplog.text
+        assert names(client) == [GAP]
+        for kind, *fields in ((b"D", generation, far), (b"K", generation, far, b"0")):
+            await write(one, "PUBLISH", topic, MAGIC + kind + join_fields(fields))
+            await check(cluster, one)
         assert names(client) == [GAP]
         await publish(cluster, two, "b")
         assert names(client) == ["b"]
+
+
+@pytest.mark.parametrize("end", ["deletion", "key", "unkept"])
+async def test_a_lost_message_is_noticed_where_the_history_ends_behind_it(end: str) -> None:
+    async with hosts() as (cluster, (one, two)):
+        client, _ = await begun(cluster, one)
+        await publish(cluster, two, "a")
+        await check(cluster, one)
+        peers, frame = two.stage.node.peers, messages.event("b", "news", "{}")
+        take, one._take = one._take, lambda topic, data: None
+        peers.publish("1", OutgoingEvent("news", frame, None, False, "lost", key_id="one"))
+        await cluster.settle()
+        one._take = take
+        if end == "deletion":
+            await cluster.ask(two.stage, HistoryDeletion("1", "news"))
+        elif end == "key":
+            peers.publish("1", OutgoingEvent("news", frame, None, False, "other", key_id="two"))
+        else:
+            peers.publish("1", OutgoingEvent("news", frame, None, False))
+        found = await read(cluster, client)
+        behind = {"deletion": [GAP], "key": [GAP, "b"], "unkept": ["b", GAP]}[end]
+        assert names_of(found) == ["a", *behind]
+        (gap,) = (message for message in found if message["event"] == GAP)
+        assert msgspec.json.decode(gap["data"])["reason"] == ("unknown" if end == "unkept" else "deleted")
+        await publish(cluster, two, "c")
+        assert names(client) == ["c"]
 
 
 # Keys

@@ -84,10 +84,23 @@ class Histories:
         kept = channel.history
         self.reads.forget(channel.app_id, channel.name)
         if kept is not None and kept.generation == deleted.generation:
-            self.rings.drop(kept, kept.ring.index_after(deleted.offset))
-            kept.ring.floor = max(kept.ring.floor, deleted.offset)
-            if not kept.reading:
-                kept.last = max(kept.last, deleted.offset)
+            offset = min(deleted.offset, kept.last)
+            self.rings.drop(kept, kept.ring.index_after(offset))
+            kept.ring.floor = max(kept.ring.floor, offset)
+            if not kept.reading and deleted.offset > kept.last:  # a deleted event has not come here
+                self.resync(channel)
+
+    def receive_skip(self, channel: SharedChannel, skipped: topic_messages.HistorySkipped) -> None:
+        """Forget the events of a channel of which an event was not kept."""
+        kept = channel.history
+        self.reads.forget(channel.app_id, channel.name)
+        if kept is None or kept.generation != skipped.generation or kept.reading:
+            return
+        if skipped.before > kept.last:
+            self.resync(channel)
+        elif skipped.offset > kept.last:
+            self.rings.forget(kept)
+            kept.last = kept.ring.floor = skipped.offset
 
     def receive_mark(self, channel: SharedChannel, marked: topic_messages.HistoryMarked) -> None:
         """Put the id into the frame of an event that some clients were given without its position."""

@@ -289,12 +289,12 @@ _SKIP: Final = (
     _WHOLE
     + """
 local channel = ARGV[3]
-local known = redis.call('MGET', base .. 'gen', base .. 'top')
+local known = redis.call('MGET', base .. 'gen', base .. 'top', base .. 'l:' .. channel)
 local place = whole(math.max(now(), tonumber(known[2] or '0') + 1))
 redis.call('DEL', base .. 's:' .. channel)
 redis.call('SET', base .. 'top', place)
 redis.call('SET', base .. 'l:' .. channel, place, 'PX', DAY / 1000 * 1.125)
-if known[1] then announce(channel, 'D', known[1], place) end
+if known[1] then announce(channel, 'K', known[1], place, string.match(known[3] or '0', '^%d+')) end
 return 1
 """
 ).replace("DAY", str(DAY))

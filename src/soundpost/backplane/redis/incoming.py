@@ -102,6 +102,8 @@ class Incoming:
             pass
         elif isinstance(message, topic_messages.HistoryDeleted):
             self._histories.receive_deletion(channel, message)
+        elif isinstance(message, topic_messages.HistorySkipped):
+            self._histories.receive_skip(channel, message)
         elif isinstance(message, topic_messages.HistoryMarked):
             self._histories.receive_mark(channel, message)
         elif isinstance(message, (topic_messages.Entered, topic_messages.Renewed)):

@@ -73,6 +73,15 @@ class HistoryDeleted(NamedTuple):
     offset: int
 
 
+class HistorySkipped(NamedTuple):
+    """News that an event of a channel with history was not kept, and all before it is deleted."""
+
+    generation: str
+    offset: int
+    before: int
+    """Offset of the channel's event before that; 0 if it is not known."""
+
+
 class HistoryMarked(NamedTuple):
     """News that some clients were given an event of a history without its position: others need its id."""
 
@@ -133,7 +142,7 @@ class Hello(NamedTuple):
     nodes: int
 
 
-History = HistoryMessage | HistoryDeleted | HistoryMarked
+History = HistoryMessage | HistoryDeleted | HistorySkipped | HistoryMarked
 Message = EventMessage | History | Entered | Renewed | Left | Forgotten | Counted | Terminate | Restart | Hello
 
 
@@ -199,7 +208,7 @@ def parse(data: bytes) -> Message | None:
             return EventMessage(_number(version), _origin(origin), _number(number), excluded_socket(socket_id), frame)
         if kind == b"H":
             return _kept(data)
-        if kind in (b"D", b"U"):
+        if kind in (b"D", b"K", b"U"):
             return _history(kind, data)
         if kind == b"+":
             version, blob = split_fields(data, 2, _BEGIN)
@@ -244,6 +253,9 @@ def _history(kind: bytes, data: bytes) -> History:
     if kind == b"D":
         generation, offset = split_fields(data, 2, _BEGIN)
         return HistoryDeleted(_generation(generation), _offset(offset))
+    if kind == b"K":
+        generation, offset, before = split_fields(data, 3, _BEGIN)
+        return HistorySkipped(_generation(generation), _offset(offset), _offset(before))
     generation, offset, id_ = split_fields(data, 3, _BEGIN)
     return HistoryMarked(_generation(generation), _offset(offset), event_id_of(id_))
 
