@@ -84,10 +84,13 @@ def _hanging(plan: CheckPlan, inside: BaseUrl) -> FaultFound:
     process = server_process(inside)
     is_stopped = process is not None and _is_stopped(process)
     status = None if is_stopped else _status(plan)
-    for number in range(1, _MORE_ATTEMPTS + 1 if status is not None and status.workers else 1):
+    workers = () if status is None else status.workers
+    stopped = [worker.pid for worker in workers if _is_stopped(worker.pid)]
+    if 0 < len(stopped) < len(workers):  # each connection may have led to one of these by chance
+        return _worker_hangs(f"{len(stopped)} of {len(workers)} workers", stopped)
+    for number in range(1, _MORE_ATTEMPTS + 1 if workers else 1):
         with suppress(FaultFound), timeouts.at_most(_PATIENCE / 4):
             _health(inside)
-            stopped = [] if status is None else [worker.pid for worker in status.workers if _is_stopped(worker.pid)]
             return _worker_hangs(f"{number} of {number + 1} connections", stopped)
     return FaultFound(
         "server-hangs",
