@@ -6,9 +6,9 @@ import itertools
 import json
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -75,20 +75,10 @@ def test_who_asks_little_does_not_wait_for_those_who_ask_much(kind: str) -> None
         greedy = [stack.enter_context(opens(ticked.port)) for _ in range(4)]
         bystander = stack.enter_context(ticked.connect())
         acted_on = ticked.run(lambda: ActedOn(ticked.server))
-        is_held, everything_is_sent = threading.Event(), threading.Event()
-
-        def hold() -> None:
-            is_held.set()
-            everything_is_sent.wait()
-
-        held = threading.Thread(target=ticked.run, args=[hold])
-        held.start()  # the server looks once all of it is there
-        is_held.wait()
-        for client in greedy:
-            client.send(BURSTS[kind] * 500)
-        bystander.send(PING)
-        everything_is_sent.set()
-        held.join()
+        with ticked.held():
+            for client in greedy:
+                client.send(BURSTS[kind] * 500)
+            bystander.send(PING)
 
         assert bystander.read_event()["event"] == "pusher:pong"
         ticked.until(lambda: len(acted_on.order) == 4 * 500 + 1)
@@ -102,20 +92,11 @@ def test_messages_of_very_many_clients_do_not_stop_the_loop() -> None:
         acted_on = ticked.run(lambda: ActedOn(ticked.server))
         seconds = itertools.count()
         ticked.server.fair_queue._clock = lambda: next(seconds) * 0.0009  # two looks at the clock end a turn
-        is_held, everything_is_sent, done_after_a_turn = threading.Event(), threading.Event(), []
-
-        def hold() -> None:
-            is_held.set()
-            everything_is_sent.wait()
-            ticked.server.loop.call_soon(lambda: done_after_a_turn.append(len(acted_on.order)))
-
-        held = threading.Thread(target=ticked.run, args=[hold])
-        held.start()
-        is_held.wait()
-        for client in clients:
-            client.send(PING)
-        everything_is_sent.set()
-        held.join()
+        done_after_a_turn: list[int] = []
+        note = partial(ticked.server.loop.call_soon, lambda: done_after_a_turn.append(len(acted_on.order)))
+        with ticked.held(then=note):
+            for client in clients:
+                client.send(PING)
 
         for client in clients:
             assert client.read_event()["event"] == "pusher:pong"
@@ -130,20 +111,11 @@ def test_upgrades_of_very_many_clients_do_not_stop_the_loop() -> None:
         ticked.until(lambda: ticked.server.open_sockets == len(clients))
         seconds = itertools.count()
         ticked.server.fair_queue._clock = lambda: next(seconds) * 0.0009  # two looks at the clock end a turn
-        is_held, everything_is_sent, open_after_a_turn = threading.Event(), threading.Event(), []
-
-        def hold() -> None:
-            is_held.set()
-            everything_is_sent.wait()
-            ticked.server.loop.call_soon(lambda: open_after_a_turn.append(ticked.server.open_websockets))
-
-        held = threading.Thread(target=ticked.run, args=[hold])
-        held.start()
-        is_held.wait()
-        for client in clients:
-            client.send(upgrade_request())
-        everything_is_sent.set()
-        held.join()
+        open_after_a_turn: list[int] = []
+        note = partial(ticked.server.loop.call_soon, lambda: open_after_a_turn.append(ticked.server.open_websockets))
+        with ticked.held(then=note):
+            for client in clients:
+                client.send(upgrade_request())
 
         for client in clients:
             assert client.read_head().startswith(b"HTTP/1.1 101 ")

@@ -6,9 +6,9 @@ import logging
 import socket
 import struct
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 
@@ -56,24 +56,6 @@ def is_served(client: RawSocket) -> bool:
     return bool(client.read_event()["event"] == "pusher:pong")
 
 
-def send_at_once(ticked: TickedServer, clients: list[RawSocket], after_a_turn: Callable[[], None]) -> None:
-    """Let the server find a ping of each client at the same moment, and call a function a loop turn later."""
-    is_held, everything_is_sent = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        is_held.set()
-        everything_is_sent.wait()
-        ticked.server.loop.call_soon(lambda: ticked.server.loop.call_soon(after_a_turn))
-
-    held = threading.Thread(target=ticked.run, args=[hold])
-    held.start()
-    is_held.wait()
-    for client in clients:
-        client.send(PING)
-    everything_is_sent.set()
-    held.join()
-
-
 @pytest.mark.skipif(not HAS_EPOLL, reason="transports read all that there is")
 def test_a_loop_turn_reads_a_bounded_number_of_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_connection, "FEW", 0)
@@ -83,7 +65,11 @@ def test_a_loop_turn_reads_a_bounded_number_of_sockets(monkeypatch: pytest.Monke
         after_a_turn: list[int] = []
         ticked.server.node.observers = (Calls(lambda connection: acted_on.append(connection.socket_id)),)
         ticked.server.fair_queue._clock = lambda: 0.0  # there is always time
-        send_at_once(ticked, clients, lambda: after_a_turn.append(len(acted_on)))
+        call_soon = ticked.server.loop.call_soon
+        note = partial(call_soon, call_soon, lambda: after_a_turn.append(len(acted_on)))
+        with ticked.held(then=note):
+            for client in clients:
+                client.send(PING)
         for client in clients:
             assert client.read_event()["event"] == "pusher:pong"
         assert after_a_turn[0] <= 2 * AT_ONCE
@@ -150,7 +136,9 @@ def test_who_is_dropped_while_its_input_is_read_harms_nobody(
                     found.abort()
 
         ticked.server.node.observers = (Calls(drop_the_other),)
-        send_at_once(ticked, [one, other], lambda: None)
+        with ticked.held():
+            one.send(PING)
+            other.send(PING)
         ticked.until(lambda: ticked.server.open_websockets == 2)
         assert is_served(bystander)
         assert len(acted_on) == 2

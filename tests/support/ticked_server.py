@@ -55,6 +55,28 @@ class TickedServer:
         for _ in range(seconds):
             self.run(self.server.wheel.tick)
 
+    @contextmanager
+    def held(self, then: Callable[[], object] = lambda: None) -> Iterator[None]:
+        """Keep the server still within the block, so that it finds all that was sent there at the same moment.
+
+        ``then`` is called in the loop turn that ends with the block.
+        """
+        is_held, block_has_ended = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            is_held.set()
+            block_has_ended.wait()
+            then()
+
+        thread = threading.Thread(target=self.run, args=[hold])
+        thread.start()
+        is_held.wait()
+        try:
+            yield
+        finally:
+            block_has_ended.set()
+            thread.join()
+
     def keep_busy(self, turns: int = 5_000) -> None:
         """Have other connections wait for their turn before those of the test: each loop turn serves one."""
         queue = self.server.fair_queue
