@@ -36,7 +36,7 @@ class App:
         self.counted_addresses: dict[str, str] = {}
         """Address under which a connection is counted, by socket id, if the app has ``max_connections_per_ip``."""
         self.replay_allowances = ReplayAllowances()
-        """What the addresses of clients may still be sent of missed events."""
+        """Bytes of missed events that each address of clients may still be sent."""
         self.channels: dict[str, Channel] = {}
         """Channels by name that have subscribers on this node, or pending ones."""
         self.users: dict[str, set[Connection]] = {}

@@ -16,7 +16,7 @@ MOST_ADDRESSES: Final = 10_000
 
 
 class ReplayAllowances:
-    """What the addresses of an app's clients have left. Those longest without a replay are forgotten first."""
+    """Bytes that each address of an app's clients has left. Those longest without a replay are forgotten first."""
 
     def __init__(self) -> None:
         self._buckets: dict[str, TokenBucket] = {}
