@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
-from conformance.protocol.stage import Client, Stage
+from conformance.protocol.stage import Client, Message, Stage
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 from soundpost.core.peers import ChannelsQuery, Query
@@ -135,3 +135,14 @@ class Cluster(ABC):
         names = [message["event"] for message in client.read()]
         assert names.count("pusher_internal:subscription_succeeded") == len(channels), names
         return client
+
+
+async def read_all(cluster: Cluster, client: Client) -> list[Message]:
+    """Return all that has come, and all that follows from it."""
+    found: list[Message] = []
+    while True:
+        await cluster.settle()
+        more = client.read()
+        if not more:
+            return found
+        found += more

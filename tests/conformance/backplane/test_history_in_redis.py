@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 import pytest
 
-from conformance.backplane.cluster import SUCCEEDED, names
+from conformance.backplane.cluster import SUCCEEDED, names, read_all
 from conformance.backplane.history_hosts import RULES, come_back, hosts, lose_redis, subscribe
 from conformance.backplane.redis_cluster import Host, RedisCluster
 from conformance.backplane.resuming_pages import GAP
@@ -46,17 +46,6 @@ async def publish(cluster: RedisCluster, host: Host, *events: str, channel: str 
     await cluster.settle()
 
 
-async def read(cluster: RedisCluster, client: Client) -> list[Message]:
-    """All that has come, and all that follows from it."""
-    found: list[Message] = []
-    while True:
-        await cluster.settle()
-        more = client.read()
-        if not more:
-            return found
-        found += more
-
-
 def names_of(messages: list[Message]) -> list[str]:
     return [message["event"] for message in messages]
 
@@ -70,7 +59,7 @@ async def begun(cluster: RedisCluster, host: Host, channel: str = "news") -> tup
 
 async def resumed(cluster: RedisCluster, host: Host, position: str, channel: str = "news") -> list[Message]:
     """Return what a client is sent that comes back."""
-    return await read(cluster, await subscribe(cluster, host.stage, channel, position))
+    return await read_all(cluster, await subscribe(cluster, host.stage, channel, position))
 
 
 async def check(cluster: RedisCluster, host: Host) -> None:
@@ -152,7 +141,7 @@ async def test_who_joins_while_a_lost_event_is_read_gets_it_once() -> None:
 
         one._take = join_at_once
         cluster.release(one.stage)
-        assert names_of(await read(cluster, newcomer)) == [SUCCEEDED, "a", "b"]
+        assert names_of(await read_all(cluster, newcomer)) == [SUCCEEDED, "a", "b"]
         one._take = take
         _, last = (await subscribe(cluster, one.stage, "cache-kept", None)).read()
         assert last["event"] == "b"
@@ -235,7 +224,7 @@ async def test_a_lost_message_is_noticed_where_the_history_ends_behind_it(end: s
             peers.publish("1", OutgoingEvent("news", frame, None, False, "other", key_id="two"))
         else:
             peers.publish("1", OutgoingEvent("news", frame, None, False))
-        found = await read(cluster, client)
+        found = await read_all(cluster, client)
         behind = {"deletion": [GAP], "key": [GAP, "b"], "unkept": ["b", GAP]}[end]
         assert names_of(found) == ["a", *behind]
         (gap,) = (message for message in found if message["event"] == GAP)
@@ -439,7 +428,7 @@ async def test_events_that_could_not_be_kept_are_a_gap_for_everybody(monkeypatch
         await come_back(cluster, one)
         await check(cluster, two)
         await cluster.settle()
-        (gap, *events), (own, *_) = await read(cluster, far), await read(cluster, near)
+        (gap, *events), (own, *_) = await read_all(cluster, far), await read_all(cluster, near)
         assert (gap["event"], own["event"]) == (GAP, GAP)
         assert 0 < len(events) < 30
         assert (await resumed(cluster, two, position))[0]["gap"] == "generation"
@@ -468,7 +457,7 @@ async def test_a_loss_is_told_of_where_the_first_connection_breaks(monkeypatch: 
         await come_back(cluster, one)
         assert adopted == [True, True]
         await check(cluster, two)
-        assert names_of(await read(cluster, client)) == [GAP]
+        assert names_of(await read_all(cluster, client)) == [GAP]
 
 
 async def test_an_event_that_a_node_could_not_have_kept_is_a_gap() -> None:
@@ -516,12 +505,12 @@ async def test_a_history_may_begin_and_end_while_it_is_used(caplog: pytest.LogCa
             await publish(cluster, one, "at once", channel="plain")
         await taken(cluster, one, two)
         await publish(cluster, one, "1", channel="plain")
-        events = await read(cluster, stock)
+        events = await read_all(cluster, stock)
         assert [event["event"] for event in events] == ["0", "at once", "at once", "1"]
         place = events[-1]["position"]
         await publish(cluster, two, "2", channel="plain")
         assert names_of(await resumed(cluster, one, place, "plain")) == [SUCCEEDED, "2"]
-        assert names_of(await read(cluster, client)) == [GAP]
+        assert names_of(await read_all(cluster, client)) == [GAP]
         assert (await resumed(cluster, two, before))[0]["gap"] == "generation"
 
         for host in (one, two):
@@ -529,7 +518,7 @@ async def test_a_history_may_begin_and_end_while_it_is_used(caplog: pytest.LogCa
         await taken(cluster, one, two)
         await publish(cluster, one, "a")
         await publish(cluster, two, "3", channel="plain")
-        (event,) = await read(cluster, client)
+        (event,) = await read_all(cluster, client)
         assert (event["event"], "position" in event) == ("a", False)
         assert names(stock) == ["2", "3"]
         (answer,) = await resumed(cluster, one, place, "plain")
