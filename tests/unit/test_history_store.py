@@ -33,7 +33,7 @@ class Histories:
 
     def __init__(self, *apps: AppSettings, max_size: int = UNBOUNDED) -> None:
         self.now = 1_000 * SECOND
-        self.store = HistoryStore(max_size, clock=lambda: self.now, generation="g")
+        self.store = HistoryStore(max_size, clock=lambda: self.now * 1_000, generation="g")
         self.apps = {settings.id: settings for settings in apps or (app(),)}
         for settings in self.apps.values():
             self.store.configure(settings)
@@ -257,7 +257,7 @@ class TestHandover:
     def handed_over(self, histories: Histories) -> Histories:
         other = Histories.__new__(Histories)
         other.now, other.apps = histories.now + SECOND, histories.apps
-        other.store = HistoryStore(UNBOUNDED, clock=lambda: other.now)
+        other.store = HistoryStore(UNBOUNDED, clock=lambda: other.now * 1_000)
         other.store.take_over(histories.store.as_bytes())
         for settings in other.apps.values():
             other.store.configure(settings)
@@ -349,7 +349,7 @@ def test_nothing_is_missing_without_a_gap(steps: list[tuple[str, int]]) -> None:
             histories.change(*SETTINGS[choice % 4])
         elif step == "hand over":
             data = histories.store.as_bytes()
-            histories.store = HistoryStore(4_000, clock=lambda: histories.now)
+            histories.store = HistoryStore(4_000, clock=lambda: histories.now * 1_000)
             histories.store.take_over(data)
             histories.store.configure(histories.apps["1"])
         else:

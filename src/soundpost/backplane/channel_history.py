@@ -38,13 +38,15 @@ class ChannelHistory:
         """Return the time at which the oldest event expires, in microseconds since 1970; 0 without an event."""
         return self.events.first_offset + self.age if self.events else 0
 
-    def append(self, event: KeptEvent) -> int:
-        """Keep an event; return by how many bytes the history grows."""
-        size = self.events.append(event)
+    def append(self, event: KeptEvent, most: int) -> int:
+        """Keep an event, and no more than ``most`` of all; return by how many bytes the history grows."""
+        growth, removed = self.events.append(event, most)
+        if removed:
+            self.floor, self.reason = removed, "number"
         if not self.size:
-            size += CHANNEL_SIZE
-        self.size += size
-        return size
+            growth += CHANNEL_SIZE
+        self.size += growth
+        return growth
 
     def replace_frame(self, index: int, frame: bytes) -> int:
         """Give an event another frame; return by how many bytes the history grows."""

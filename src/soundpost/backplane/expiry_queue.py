@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from heapq import heappop, heappush, heapreplace
 from itertools import count
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 
@@ -27,6 +28,8 @@ class ExpiryQueue(Generic[T]):
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, T]] = []
         self._numbers = count()
+        self.first_due: int | float = inf
+        """Time before which nothing expires."""
 
     def __len__(self) -> int:
         """Return the number of places, those included that are out of date."""
@@ -39,6 +42,7 @@ class ExpiryQueue(Generic[T]):
             return False
         thing.due = expires
         heappush(self._heap, (expires, next(self._numbers), thing))
+        self.first_due = self._heap[0][0]
         return True
 
     def soonest(self) -> T | None:
@@ -53,12 +57,10 @@ class ExpiryQueue(Generic[T]):
                 thing.due = 0
                 heappop(heap)
             elif expires == due:
+                self.first_due = due
                 return thing
             else:
                 thing.due = expires
                 heapreplace(heap, (expires, next(self._numbers), thing))
+        self.first_due = inf
         return None
-
-    def may_be_due(self, now: int) -> bool:
-        """Return False if nothing expires up to ``now``."""
-        return bool(self._heap) and self._heap[0][0] <= now

@@ -28,18 +28,13 @@ _DROPPED_PER_EVENT: Final = 2
 """Largest number of expired events dropped when one is added, so that they never become many."""
 
 
-def microseconds() -> int:
-    """Return the time of day in microseconds since 1970."""
-    return time.time_ns() // 1_000
-
-
 class HistoryStore:
-    """Histories in memory. ``max_size`` bounds the bytes of all of them, ``clock`` is in microseconds since 1970.
+    """Histories in memory. ``max_size`` bounds the bytes of all of them, ``clock`` is in nanoseconds since 1970.
 
     An offset is the time in microseconds, or one more than the last offset where that is larger.
     """
 
-    def __init__(self, max_size: int, clock: Callable[[], int] = microseconds, generation: str | None = None) -> None:
+    def __init__(self, max_size: int, clock: Callable[[], int] = time.time_ns, generation: str | None = None) -> None:
         self._clock = clock
         self._max_size = max_size
         self.generation = generation or secrets.token_hex(6)
@@ -65,9 +60,7 @@ class HistoryStore:
         return app
 
     def _next_offset(self) -> int:
-        now, self.top = self._clock(), self.top + 1
-        if now > self.top:
-            self.top = now
+        self.top = max(self._clock() // 1_000, self.top + 1)
         return self.top
 
     @property
@@ -82,29 +75,26 @@ class HistoryStore:
 
     def add(self, app_id: str, rule: HistorySettings, event: OutgoingEvent) -> KeptEvent:
         """Give an event its offset, and keep it."""
-        app = self._app(app_id)
-        offset = self._next_offset()
+        app = self._apps.get(app_id) or self._app(app_id)
+        self.top = offset = max(self._clock() // 1_000, self.top + 1)
         frame = with_position(event.frame, f"{self.generation}.{offset}")
         kept = KeptEvent(offset, frame, event.except_socket_id)
-        channel = app.channel(event.channel)
+        channel = app.channels.get(event.channel) or app.channel(event.channel)
         if event.key_id is not None and event.key_id != channel.key_id:
             if channel.key_id is not None:
                 self._drop(app, channel, len(channel.events), "deleted")
             channel.key_id = event.key_id
         if not channel.size:
             app.empty.pop(event.channel, None)
-        size = channel.append(kept)
-        surplus = len(channel.events) - rule.events
-        if surplus > 0:
-            size -= channel.drop_oldest(surplus, "number")
-        app.size += size
-        self.size += size
+        growth = channel.append(kept, rule.events)
+        app.size += growth
+        self.size += growth
         age = rule.age * _MICROSECONDS
         if not channel.due or age != channel.age:  # otherwise its place is early enough: offsets grow
             channel.age = age
             if app.expiry.note(channel):
                 self._expiry.note(app)
-        if self._expiry.may_be_due(offset):
+        if self._expiry.first_due <= offset:
             self._drop_due(offset, _DROPPED_PER_EVENT)
         if self.size > self._max_size or (app.max_size is not None and app.size > app.max_size):
             self._fit(app)
@@ -169,7 +159,7 @@ class HistoryStore:
 
     def housekeep(self) -> None:
         """Forget events that are too old or too many, some at a time."""
-        self._drop_due(self._clock(), _DROPPED_AT_ONCE)
+        self._drop_due(self._clock() // 1_000, _DROPPED_AT_ONCE)
         for app in self._apps.values():
             self._fit(app)
 
@@ -214,7 +204,7 @@ class HistoryStore:
             if app.expiry.note(channel):
                 self._expiry.note(app)
             self._drop(app, channel, len(channel.events) - rule.events, "number")
-        self._drop(app, channel, channel.index_after(self._clock() - channel.age), "age")
+        self._drop(app, channel, channel.index_after(self._clock() // 1_000 - channel.age), "age")
         unkept = app.not_kept_up_to(name)
         if unkept > channel.floor:
             self._drop(app, channel, channel.index_after(unkept), "unknown")

@@ -20,9 +20,7 @@ class Rings:
 
     def add(self, kept: KeptChannel, event: KeptEvent) -> None:
         """Take an event into its channel's ring."""
-        self.size += kept.ring.append(event)
-        if len(kept.ring.events) > kept.rule.events:
-            self.size -= kept.ring.drop_oldest(len(kept.ring.events) - kept.rule.events, "number")
+        self.size += kept.ring.append(event, kept.rule.events)
         self._by_news.pop(kept, None)
         self._by_news[kept] = None
         while self.size > self._max_size:
