@@ -281,13 +281,12 @@ def _count(connection: Connection, size: int) -> None:
 
 
 def tell_gap(channel: Channel, reason: str, position: str) -> None:
-    """Tell all subscribers that can resume of a gap; who reads the history reads no further."""
+    """Tell all subscribers that can resume of a gap; who reads the history reads on behind it."""
     channel.flush()  # what came before the gap
     told = list(channel.resumable or ())
-    if channel.replays is not None:
-        for connection in list(channel.replays.readers):
-            channel.replays.end(connection)
     channel.app.node.deliver(told, messages.gap(channel.name, reason, position))
+    for connection in () if channel.replays is None else list(channel.replays.readers):
+        begin(connection, channel, position)
     for connection in told:
         _observe_gap(connection, channel, reason, position)
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from conformance.backplane.cluster import SUCCEEDED, names, read_all
-from conformance.backplane.history_hosts import RULES, come_back, hosts, lose_redis, subscribe
+from conformance.backplane.history_hosts import RULES, come_back, empty, hosts, lose_redis, subscribe
 from conformance.backplane.redis_cluster import Host, RedisCluster
 from conformance.backplane.resuming_pages import GAP
 from conformance.protocol.stage import APP, Client, Message
@@ -123,6 +123,30 @@ async def test_an_event_that_some_have_without_a_position_has_its_id_everywhere(
         for host in (one, two, three):
             _, event = await resumed(cluster, host, position)
             assert (event["id"], event["position"]) == (given["id"], found[0]["position"])
+
+
+async def test_an_event_whose_answer_died_with_redis_comes_once() -> None:
+    async with hosts() as (cluster, (one, two)):
+        near, _ = await begun(cluster, one)
+        far, _ = await begun(cluster, two)
+        await subscribe(cluster, two.stage, "cache-kept")
+        cluster._held.add(one.stage)
+        one.relay.loses_answers = True
+        for event in ("a", "b"):
+            one.stage.publish("news", event, "{}")
+        await asyncio.sleep(0)
+        found: list[str] = []
+        while len(found) < 2:
+            await cluster.settle()
+            found += names(far)
+        assert found == ["a", "b"]
+        await empty(cluster, two)
+        await lose_redis(one)
+        one.relay.loses_answers = False
+        cluster._held.discard(one.stage)
+        await come_back(cluster, one, two)
+        await publish(cluster, two, "c")
+        assert (names(near), names(far)) == ([GAP, "a", "b", "c"], [GAP, "c"])
 
 
 async def test_who_joins_while_a_lost_event_is_read_gets_it_once() -> None:

@@ -12,6 +12,7 @@ from conformance.backplane.history_hosts import RULES, come_back, empty, hosts, 
 from conformance.backplane.redis_cluster import Host, RedisCluster
 from conformance.backplane.resuming_pages import GAP, offset_of
 from soundpost.backplane.redis import history, history_publishing
+from soundpost.core import resumption
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +173,45 @@ async def test_who_subscribes_meanwhile_gets_what_has_no_position_yet(monkeypatc
                 assert names(client) == [SUCCEEDED] + ["mine"] * (not was)
         one.relay.forget()
         one.relay.cut()
+
+
+async def test_who_reads_gets_what_has_no_position_yet_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts(RULES) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "news")
+        (answer,) = first.read()
+        one.relay.hold()
+        one.redis.reconnect("a test")
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        one.stage.publish("news", "a", "{}")
+        one.stage.turn()
+        client = one.stage.connect()
+        client.say("pusher:subscribe", {"channel": "news", "resume": answer["position"]})
+        one.stage.publish("news", "b", "{}")
+        assert names(client) == [SUCCEEDED, "a", "b"]
+        one.relay.forget()
+        one.relay.cut()
+
+
+async def test_who_reads_while_a_generation_ends_gets_what_has_no_position_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts() as (cluster, (one, two)):
+        first = await subscribe(cluster, one.stage, "news")
+        (answer,) = first.read()
+        one.stage.publish("news", "old", "{}")
+        await cluster.settle()
+        client = await cluster.connect(one.stage)
+        client.is_slow = True
+        client.say("pusher:subscribe", {"channel": "news", "resume": answer["position"]})
+        await empty(cluster, two)
+        await lose_redis(one)
+        one.stage.publish("news", "a", "{}")
+        assert names(first)[-1] == "a"
+        await come_back(cluster, one)
+        client.is_slow = False
+        resumption.read_on(client)
+        assert names(client) == [SUCCEEDED, GAP, "a"]
 
 
 async def test_answers_wait_for_a_connection_that_is_under_way() -> None:

@@ -107,6 +107,11 @@ class SharedChannel:
             if node is not except_node:
                 node.deliver_event(self.app_id, self.name, frame, except_socket_id)
 
+    def deliver_kept(self, frame: bytes, except_socket_id: str | None) -> None:
+        """Deliver an event of the history. Who still reads the history gets the event there."""
+        for node in self.shares:
+            node.deliver_event(self.app_id, self.name, frame, except_socket_id, True)
+
     def enter(self, member: Member) -> None:
         """Add a member of this or another host, and tell the subscribers if the member is new to them."""
         if self.members is not None and member.id not in self.members:

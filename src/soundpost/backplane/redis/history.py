@@ -27,6 +27,8 @@ from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.rings import Rings
 from soundpost.wire.positions import parse_position, with_position
 
+_REMEMBERED: Final = 1_000
+"""Number of ids of delivered events that are remembered at least."""
 GAP_SPREAD: Final = 5.0
 """Seconds over which the subscribers of all channels are told that a generation has ended: they fetch data anew."""
 
@@ -54,6 +56,11 @@ class Histories:
         self.publishing = HistoryPublishing(apps, redis, self.generations, clock=clock, call_later=call_later)
         self.reads = HistoryReads(redis, call_later, self.generations.evicts, lambda: self.publishing.may_wait)
         self.rings = Rings(max_size)
+        self._delivered = set[str]()
+        """Ids of the last events that came from Redis and that subscribers here were given. An event comes again if
+        Redis has lost it, and the answer to its publisher too."""
+        self._delivered_before = set[str]()
+        """Ids of as many events before those."""
         self.resync: Callable[[SharedChannel], None]
         """Ask for a channel's whole state, which calls :meth:`sync`."""
         self._tasks: set[asyncio.Task[None]] = set()
@@ -68,7 +75,8 @@ class Histories:
             self.generations.heard(channel.bucket, event.generation, event.offset)
         if kept is None or not kept.generation:  # this host does not follow the history, or not yet
             frame = with_position(event.frame, f"{event.generation}.{event.offset}")
-            if not _was_given(channel, event.id):
+            if not self._was_given(channel, event.id):
+                self._note_delivered(event.id)
                 channel.deliver(frame, event.except_socket_id)
             return frame
         if not kept.reading:  # else the answer has it
@@ -115,17 +123,31 @@ class Histories:
 
     def _place(self, channel: SharedChannel, kept: KeptChannel, event: StoredEvent, deliver: bool = True) -> bytes:
         """Take an event into the ring, and deliver it unless the clients here have it; return its placed frame."""
-        was_given = _was_given(channel, event.id)
+        was_given = self._was_given(channel, event.id)
         placed = placed_event(event, kept.generation, was_given)
         is_new_here = deliver and not was_given
         if is_new_here:
+            self._note_delivered(event.id)
             self.tell_gap(channel)  # first: its position is before the event, which clients would drop otherwise
         kept.last = event.offset
         self.rings.add(kept, placed)
         if is_new_here:
-            for node in channel.shares:
-                node.deliver_event(channel.app_id, channel.name, placed.frame, event.except_socket_id, True)
+            channel.deliver_kept(placed.frame, event.except_socket_id)
         return placed.frame
+
+    def _was_given(self, channel: SharedChannel, event_id: str) -> bool:
+        """Tell whether subscribers here had an event before Redis placed it, or before Redis lost it."""
+        if event_id in channel.given:
+            channel.given -= {event_id}
+            return True
+        if channel.history is not None and channel.history.unplaced.pop(event_id, None) is not None:
+            return True
+        return event_id in self._delivered or event_id in self._delivered_before
+
+    def _note_delivered(self, event_id: str) -> None:
+        self._delivered.add(event_id)
+        if len(self._delivered) >= _REMEMBERED:
+            self._delivered_before, self._delivered = self._delivered, set()
 
     def after_reading(self, channel: SharedChannel, then: Callable[[], None]) -> None:
         """Call back once this host has delivered what it reads of a channel's history; at once if it reads nothing."""
@@ -263,14 +285,6 @@ class Histories:
                 for channel in entry.channels.values():
                     if channel.history is not None:
                         self.rings.drop_expired(channel.history, now)
-
-
-def _was_given(channel: SharedChannel, event_id: str) -> bool:
-    """Tell whether subscribers here had an event before Redis placed it; it comes from Redis once."""
-    if event_id in channel.given:
-        channel.given -= {event_id}
-        return True
-    return channel.history is not None and channel.history.unplaced.pop(event_id, None) is not None
 
 
 def microseconds() -> int:

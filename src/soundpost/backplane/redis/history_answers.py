@@ -223,10 +223,9 @@ class HistoryAnswers:
         piece: Piece | None,
     ) -> None:
         self._prepare(channel, kept)
-        if piece is None:
-            then(HistoryPage(kept.head, [], True, "unknown"))
-        elif piece.gap is not None:
-            then(HistoryPage(kept.head, [], True, piece.gap))
+        gap = "unknown" if piece is None else piece.gap
+        if piece is None or gap is not None:
+            then(HistoryPage(kept.head, kept.without_place(), True, gap))
         else:
             then(kept.page_of(placed_events(piece), offset, bool(piece.more)))
 

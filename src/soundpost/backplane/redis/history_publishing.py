@@ -160,13 +160,14 @@ class HistoryPublishing:
     def _give(self, event_id: str, event: _Waiting) -> None:
         """Give an event to this host's clients without a position."""
         channel, frame, kept = event.channel, event.frame, event.channel.history
-        if kept is None:  # the history has ended meanwhile
-            channel.given |= {event_id}
-        else:
-            kept.unplaced[event_id] = KeptEvent(kept.last, frame, event.except_socket_id)
         if event.is_last:
             channel.keep(frame, self._clock() + event.entry.app.cache_ttl)
-        channel.deliver(frame, event.except_socket_id)
+        if kept is None:  # the history has ended meanwhile
+            channel.given |= {event_id}
+            channel.deliver(frame, event.except_socket_id)
+        else:
+            kept.unplaced[event_id] = KeptEvent(kept.last, frame, event.except_socket_id)
+            channel.deliver_kept(frame, event.except_socket_id)
 
     # Callbacks of the queue
 
