@@ -11,7 +11,7 @@ from conformance.backplane.cluster import SUCCEEDED, names
 from conformance.backplane.history_hosts import RULES, come_back, empty, hosts, lose_redis, subscribe
 from conformance.backplane.redis_cluster import Host, RedisCluster
 from conformance.backplane.resuming_pages import GAP, offset_of
-from soundpost.backplane.redis import history, history_publishing
+from soundpost.backplane.redis import history, history_answers, history_publishing
 from soundpost.core import resumption
 
 
@@ -47,6 +47,33 @@ async def test_what_was_published_meanwhile_comes_when_redis_is_back() -> None:
         await missed_by(one, cluster, two, "a", "b")
         await come_back(cluster, one)
         assert names(stock) == names(able) == ["a", "b"]
+
+
+@pytest.mark.parametrize("resumes", [False, True])
+async def test_who_comes_meanwhile_gets_what_was_published_after(
+    monkeypatch: pytest.MonkeyPatch, resumes: bool
+) -> None:
+    monkeypatch.setattr(history_answers, "_CLOCKS", 0)
+    async with hosts() as (cluster, (one, two)):
+        far = await subscribe(cluster, two.stage, "news")
+        for event in ("old", "before"):
+            two.stage.publish("news", event, "{}")
+        await cluster.settle()
+        old, before = far.read()[-2:]
+        cluster.hold(one.stage)
+        one.relay.forget()
+        await lose_redis(one)
+        while one.redis.milliseconds * 1_000 <= offset_of(before["position"]):  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0.001)
+        near = one.stage.connect()
+        near.say("pusher:subscribe", {"channel": "news"} | ({"resume": old["position"]} if resumes else {}))
+        assert names(near) == [SUCCEEDED]
+        two.stage.publish("news", "a", "{}")
+        await cluster.settle()
+        cluster.release(one.stage)
+        one.redis.known = 0
+        await come_back(cluster, one)
+        assert names(near) == ["before", "a"][not resumes :]
 
 
 async def test_more_than_is_kept_is_a_gap_and_then_what_is_kept() -> None:

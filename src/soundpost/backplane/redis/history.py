@@ -217,12 +217,12 @@ class Histories:
         for event in piece.events:
             if event.offset > kept.last:
                 self.publishing.came(event.id)
-                self._place(channel, kept, event, deliver=not is_new)
+                self._place(channel, kept, event, deliver=not is_new and event.offset > kept.new_after)
         if piece.more:
             self._read_on(channel, kept, Place(kept.generation, kept.last, past_gap=not is_new), is_new)
         else:
             kept.last = max(kept.last, piece.top)  # whatever comes next is after that
-            kept.reading = False
+            kept.reading, kept.new_after = False, 0
             self._lose(channel, kept)
             then, kept.when_read = kept.when_read, None
             if then is not None:

@@ -24,6 +24,8 @@ from soundpost.wire.positions import LOST_PLACE, Position, parse_position
 
 _DELETE: Final = DELETE.digest.encode()
 _SKIP: Final = SKIP.digest.encode()
+_CLOCKS: Final = 1_000
+"""Milliseconds by which the clocks of Redis' servers may differ."""
 
 
 def begin_after(request: HistoryRequest | None) -> str:
@@ -51,6 +53,8 @@ class HistoryAnswers:
         then: Callable[[ChannelSnapshot], None],
     ) -> None:
         """Answer the state that a subscriber is sent, with its place in the history if it asks for one."""
+        if channel.history is not None and not self._redis.up:  # what other hosts publish meanwhile comes later
+            self._prepare(channel, channel.history)
         if request is None or channel.history is None:
             then(channel.snapshot(clock()))
             return
@@ -118,6 +122,7 @@ class HistoryAnswers:
         if not kept.generation:  # Redis has been away since the channel's first subscriber came
             generations = self._histories.generations
             kept.begin(generations.of(channel.bucket), generations.top(channel.bucket))
+            kept.new_after = (self._redis.milliseconds - _CLOCKS) * 1_000
 
     def _covers(self, channel: SharedChannel, kept: KeptChannel, generation: str, offset: int) -> bool:
         """Tell whether all events after a place are here, or will be delivered to everybody."""
@@ -154,6 +159,7 @@ class HistoryAnswers:
         """Answer the number of events that a subscriber is given after a position; or why some are missing."""
         generation, offset = position
         if self._covers(channel, kept, generation, offset):
+            kept.new_after = min(kept.new_after, offset)
             then(kept.following(offset))
             return
 

@@ -19,7 +19,7 @@ MICROSECONDS: Final = 1_000_000
 class KeptChannel:
     """The history of one channel that has subscribers on this host."""
 
-    __slots__ = ("gap", "generation", "last", "reading", "ring", "rule", "unplaced", "when_read")
+    __slots__ = ("gap", "generation", "last", "new_after", "reading", "ring", "rule", "unplaced", "when_read")
 
     def __init__(self, name: str, rule: HistorySettings) -> None:
         self.rule = rule
@@ -27,6 +27,8 @@ class KeptChannel:
         """Generation of :attr:`last` and :attr:`ring`; empty until Redis has answered."""
         self.last = 0
         """Offset up to which this host has delivered everything."""
+        self.new_after = 0
+        """Offset up to which events are not new to the subscribers, who came while Redis was away."""
         self.ring = ChannelHistory(name, 0)
         """Events that this host has delivered, or read on behalf of its first subscriber."""
         self.unplaced: dict[str, KeptEvent] = {}

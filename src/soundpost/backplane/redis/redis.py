@@ -88,6 +88,8 @@ class Redis:
         self._lost = asyncio.Event()
         self.known = 0
         """Number of living nodes, or of those that lived when Redis was last up."""
+        self._beaten = 0, 0.0
+        """Time of day at Redis at the last beat, in milliseconds, and the loop's time at that moment."""
         self._fault = ""
         self._logged_reason = ""
         """Reason why Redis is away, as last logged; empty while Redis is up."""
@@ -112,6 +114,12 @@ class Redis:
         if self._connected is None:
             raise ConnectionError("Redis is away")
         return self._connected
+
+    @property
+    def milliseconds(self) -> int:
+        """Return the time of day at Redis in milliseconds, counted on since the last beat; 0 before the first one."""
+        now, at = self._beaten
+        return int(now + (self._loop.time() - at) * 1000) if now else 0
 
     # Commands
 
@@ -299,6 +307,7 @@ class Redis:
             try:
                 async with asyncio.timeout(self._command_timeout):
                     is_new, now, living = await self.burials.beat()
+                    self._beaten = now, self._loop.time()
             except TimeoutError:
                 self.is_silent = True
                 return f"no answer for {self._command_timeout:.0f} s"
