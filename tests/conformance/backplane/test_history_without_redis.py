@@ -12,6 +12,7 @@ from conformance.backplane.history_hosts import RULES, come_back, empty, hosts, 
 from conformance.backplane.redis_cluster import Host, RedisCluster
 from conformance.backplane.resuming_pages import GAP, offset_of
 from soundpost.backplane.redis import history, history_answers, history_publishing
+from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.core import resumption
 
 
@@ -280,6 +281,47 @@ async def test_an_answer_does_not_outlive_its_generation() -> None:
         await fail_over(cluster, one)
         (answer,) = (await subscribe(cluster, one.stage, "news", answer["position"])).read()
         assert answer["gap"] == "generation"
+
+
+async def test_an_answer_that_is_remembered_does_not_outlive_its_generation() -> None:
+    async with hosts(RULES) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "news")
+        (answer,) = first.read()
+        first.vanish()
+        one.stage.publish("news", "a", "{}")
+        await cluster.settle()
+        for client in [await subscribe(cluster, one.stage, "news", resume) for resume in (None, answer["position"])]:
+            client.vanish()
+        await cluster.settle()
+        assert one.registry._histories.reads._remembered
+        await fail_over(cluster, one)  # nobody is on the channel, whose history begins anew with the next subscriber
+        (answer,) = (await subscribe(cluster, one.stage, "news", answer["position"])).read()
+        assert answer["gap"] == "generation"
+
+
+async def test_who_comes_back_before_this_hosts_history_begins_gets_what_has_no_position_yet(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts(RULES) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "news")
+        one.stage.publish("news", "old", "{}")
+        await cluster.settle()
+        position = first.read()[-1]["position"]
+        first.vanish()
+        await cluster.settle()
+        bucket, of_another_channel = bucket_of("1", "news"), offset_of(position) + 100
+        await one.redis.ask(bucket, "SET", one.redis.tag(bucket) + b":top", of_another_channel)
+        await subscribe(cluster, one.stage, "news", None)
+        await lose_redis(one)
+        one.redis.known = 2  # it waits for another host before it sends what waits
+        one.stage.publish("news", "a", "{}")
+        while not one.redis.up or one.redis.is_connecting:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        back = one.stage.connect()
+        back.say("pusher:subscribe", {"channel": "news", "resume": position})
+        await cluster.settle()
+        assert names(back) == [SUCCEEDED, "a"]
 
 
 async def test_who_joins_while_a_connection_is_prepared_does_not_end_it() -> None:

@@ -165,10 +165,9 @@ class HistoryAnswers:
 
         def answered(piece: Piece | None) -> None:
             self._prepare(channel, kept)
-            if piece is None:
-                then("unknown")
-            elif piece.gap is not None:
-                then(piece.gap)
+            gap = _gap_of(piece, kept)
+            if piece is None or gap is not None:
+                then(gap or "unknown")
             else:
                 events = [event for event in piece.events if event.offset <= kept.last]
                 behind = events[-1].offset if events else offset
@@ -229,11 +228,11 @@ class HistoryAnswers:
         piece: Piece | None,
     ) -> None:
         self._prepare(channel, kept)
-        gap = "unknown" if piece is None else piece.gap
+        gap = _gap_of(piece, kept)
         if piece is None or gap is not None:
             then(HistoryPage(kept.head, kept.without_place(), True, gap))
         else:
-            then(kept.page_of(placed_events(piece), offset, bool(piece.more)))
+            then(kept.page_of(placed_events(piece), offset, bool(piece.more), piece.top))
 
     def _stored_page(
         self, entry: AppEntry, query: HistoryQuery, then: Callable[[HistoryPage], None], piece: Piece | None
@@ -266,3 +265,12 @@ class HistoryAnswers:
         """Note that a channel's event is not kept: whoever resumes from a position before it is told of a gap."""
         publication = Publication(bucket_of(app_id, channel), _SKIP, (channel.encode(),))
         self._histories.publishing.queue.send(publication, lambda sent: None)
+
+
+def _gap_of(piece: Piece | None, kept: KeptChannel) -> GapReason | None:
+    """Return the reason why a piece does not lead to what a channel has here; None if it does."""
+    if piece is None:
+        return "unknown"
+    if piece.gap is None and piece.generation != kept.generation:  # an answer that was remembered
+        return "generation"
+    return piece.gap

@@ -92,13 +92,16 @@ class KeptChannel:
             return HistoryPage(f"{self.generation}.{events[-1].offset}", events, False)
         return HistoryPage(f"{self.generation}.{max(self.last, offset)}", events + self.without_place(), True)
 
-    def page_of(self, events: list[KeptEvent], after: int, more: bool) -> HistoryPage:
-        """Return the page of events that Redis has after an offset; ``more``: Redis has still more of them."""
+    def page_of(self, events: list[KeptEvent], after: int, more: bool, top: int) -> HistoryPage:
+        """Return the page of events that Redis has after an offset; ``more``: Redis has still more of them.
+
+        ``top``: offset up to which Redis had nothing else.
+        """
         delivered = [event for event in events if event.offset <= self.last]
         if len(delivered) < len(events):  # the rest is delivered to everybody
             return HistoryPage(self.head, delivered + self.without_place(), True)
         behind = events[-1].offset if events else after
-        if more or behind < self.ring.floor or self.ring.index_after(behind) < len(self.ring.events):
+        if more or max(behind, top) < self.ring.floor or self.ring.index_after(behind) < len(self.ring.events):
             return HistoryPage(f"{self.generation}.{behind}", delivered, False)
         return HistoryPage(f"{self.generation}.{max(self.last, behind)}", delivered + self.without_place(), True)
 
