@@ -149,6 +149,27 @@ async def test_an_event_whose_answer_died_with_redis_comes_once() -> None:
         assert (names(near), names(far)) == ([GAP, "a", "b", "c"], [GAP, "c"])
 
 
+async def test_many_events_that_were_under_way_with_a_lost_connection_are_kept_once() -> None:
+    async with hosts() as (cluster, (one, two)):
+        far, position = await begun(cluster, two)
+        cluster._held.add(one.stage)
+        one.relay.loses_answers = True
+        events = [str(number) for number in range(120)]
+        for event in events:
+            one.stage.publish("news", event, "{}")
+        await asyncio.sleep(0)
+        found: list[str] = []
+        while len(found) < len(events):
+            await cluster.settle()
+            found += names(far)
+        await lose_redis(one)
+        one.relay.loses_answers = False
+        cluster._held.discard(one.stage)
+        await come_back(cluster, one)
+        assert found + names(far) == events
+        assert names_of(await resumed(cluster, two, position)) == [SUCCEEDED, *events]
+
+
 async def test_who_joins_while_a_lost_event_is_read_gets_it_once() -> None:
     async with hosts() as (cluster, (one, two)):
         await subscribe(cluster, one.stage, "cache-kept")

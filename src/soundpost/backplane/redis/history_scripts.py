@@ -14,6 +14,8 @@ key                   type    content
 ``…u:CHANNEL``        set     ids of events that a host gave to its clients without a position
 ``…k:CHANNEL``        string  id of the key that encrypted the events, if publishers name it
 ``…i:ID``             string  offset of an event that its publisher may repeat; kept for a minute
+``…x:NODE CHANNEL``   hash    offsets, by id, of the last events kept before a node that came back sent any again;
+                              kept for a minute
 ====================  ======  ================================================================================
 
 An offset is the time in microseconds, or one more than the bucket's last offset where that is larger. Each event names
@@ -95,6 +97,20 @@ if not found and has('s') then
       found = string.sub(entry[1], 1, -3)
       break
     end
+  end
+  if not found and has('g') then  -- many may have been under way when the node's former connection ended
+    local sent = base .. 'x:' .. node .. ' ' .. channel
+    if call('EXISTS', sent) == 0 then
+      local offsets = {}
+      for i, entry in ipairs(call('XREVRANGE', stream, '+', '-', 'COUNT', 500)) do
+        offsets[2 * i - 1], offsets[2 * i] = entry[2][4] or '', string.sub(entry[1], 1, -3)
+      end
+      if #offsets > 0 then
+        call('HSET', sent, unpack(offsets))
+        call('PEXPIRE', sent, 60000)
+      end
+    end
+    found = call('HGET', sent, id)
   end
 end
 if found then
