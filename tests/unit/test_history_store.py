@@ -252,6 +252,18 @@ class TestOtherSettings:
         assert histories.state(before, "quiet").gap == "age"
         assert histories.state(histories.store.head, "quiet").gap is None
 
+    def test_what_was_not_kept_is_a_gap_also_when_the_settings_of_then_are_forgotten(self) -> None:
+        histories = Histories()
+        a, _ = histories.add("news", "a", "b")
+        (quiet,) = histories.add("quiet", "a")
+        histories.change(HistorySettings(channels=("quiet",), events=5, age=10))
+        for number in range(20):
+            histories.change(HistorySettings(channels=("*",), events=2 + number, age=10))
+        assert histories.state(a).gap == "unknown"
+        assert histories.names() == []
+        assert histories.state(quiet, "quiet").gap is None
+        assert histories.store.size == histories.store._apps["1"].channels["quiet"].size
+
 
 class TestHandover:
     def handed_over(self, histories: Histories) -> Histories:

@@ -44,13 +44,19 @@ class AppHistory:
         channel = self.expiry.soonest()
         return 0 if channel is None else channel.expires
 
-    def configure(self, settings: tuple[HistorySettings, ...], top: int) -> None:
-        """Take other settings, which hold for events after the offset ``top``."""
+    def configure(self, settings: tuple[HistorySettings, ...], top: int) -> tuple[list[ChannelHistory], int]:
+        """Take other settings, which hold for events after the offset ``top``.
+
+        Return the channels that kept no history by settings that are forgotten now, and the offset up to which.
+        """
         if self.settings is not None:
             self.earlier.append((self.settings, self.rules, top))
         self.settings, self.rules = settings, HistoryRules(settings)
-        if len(self.earlier) > _EARLIER_RULES:
-            self.floor = max(self.floor, self.earlier.popleft()[2])
+        if len(self.earlier) <= _EARLIER_RULES:
+            return [], 0
+        _, rules, unkept = self.earlier.popleft()
+        self.floor = max(self.floor, unkept)
+        return [channel for name, channel in self.channels.items() if rules.of(name) is None], unkept
 
     def not_kept_up_to(self, name: str) -> int:
         """Return the offset up to which a channel kept no history, as settings said then; 0 if it always kept one."""

@@ -51,7 +51,9 @@ class HistoryStore:
         history = self._app(app.id)
         history.max_size = app.max_history_size
         if history.settings != app.history:
-            history.configure(app.history, self._next_offset())
+            channels, unkept = history.configure(app.history, self._next_offset())
+            for channel in channels:
+                self._forget_up_to(history, channel, unkept)
 
     def _app(self, app_id: str) -> AppHistory:
         app = self._apps.get(app_id)
@@ -205,11 +207,14 @@ class HistoryStore:
                 self._expiry.note(app)
             self._drop(app, channel, len(channel.events) - rule.events, "number")
         self._drop(app, channel, channel.index_after(self._clock() // 1_000 - channel.age), "age")
-        unkept = app.not_kept_up_to(name)
+        self._forget_up_to(app, channel, app.not_kept_up_to(name))
+        return channel
+
+    def _forget_up_to(self, app: AppHistory, channel: ChannelHistory, unkept: int) -> None:
+        """Forget the events of a channel up to an offset up to which not all were kept."""
         if unkept > channel.floor:
             self._drop(app, channel, channel.index_after(unkept), "unknown")
             channel.floor, channel.reason = unkept, "unknown"
-        return channel
 
     def _gap_after(self, app: AppHistory, name: str, position: Position) -> GapReason | None:
         """Return the reason why events after a position are missing; None if all are here."""
