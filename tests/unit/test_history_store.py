@@ -173,6 +173,33 @@ class TestBounds:
             sizes.append(histories.store.size)
         assert sizes[0] > sizes[1] > 1_000 >= sizes[-1]
 
+    def test_few_of_many_events_are_dropped_at_once(self) -> None:
+        histories = Histories(app(id="1"), app(id="2"))
+        for number in range(3_000):
+            histories.add(f"channel {number}", app_id=f"{1 + number % 2}")
+
+        def kept() -> int:
+            return sum(len(each.channels) - len(each.empty) for each in histories.store._apps.values())
+
+        for id in "12":
+            histories.store.configure(app(id=id, max_history_size=1))
+        histories.add()
+        assert 2_900 < kept() < 3_000
+        lowered = kept()
+        histories.store.housekeep()
+        assert kept() == lowered - 500
+        histories.now += 20 * SECOND
+        histories.store.housekeep()
+        assert kept() == lowered - 1_000
+
+    def test_a_large_event_takes_the_room_of_many_small_ones(self) -> None:
+        histories = Histories(app(HistorySettings(channels=("*",), events=10_000), max_history_size=100_000))
+        for _ in range(1_000):
+            histories.add()
+        histories.add("news", data="x" * 90_000)
+        assert histories.store.size <= 100_000
+        assert histories.names()[-1] == "e"
+
     def test_empty_channels_are_forgotten(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(app_history, "_EMPTY_CHANNELS", 3)
         histories = Histories()

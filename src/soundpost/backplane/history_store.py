@@ -14,6 +14,7 @@ from soundpost.backplane import history_handover
 from soundpost.backplane.app_history import AppHistory
 from soundpost.backplane.channel_history import ChannelHistory, first_of
 from soundpost.backplane.expiry_queue import ExpiryQueue
+from soundpost.backplane.kept_events import EVENT_SIZE
 from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.core.history import GapReason, HistoryPage, HistoryRequest, HistoryState, KeptEvent
 from soundpost.core.peers import HistoryQuery, OutgoingEvent
@@ -22,10 +23,14 @@ from soundpost.wire.positions import LOST_PLACE, Position, parse_position, posit
 log = logging.getLogger("soundpost.server")
 
 _MICROSECONDS: Final = 1_000_000
-_DROPPED_AT_ONCE: Final = 5_000
-"""Largest number of events dropped at a time: some 5 ms."""
+_DROPPED_AT_ONCE: Final = 500
+"""Largest number of events dropped in housekeeping, each of another channel: some 5 ms."""
 _DROPPED_PER_EVENT: Final = 2
 """Largest number of expired events dropped when one is added, so that they never become many."""
+_TOGETHER: Final = 8
+"""Events of one channel that are dropped in the time of one: less, as measured."""
+_DROPPED_TO_FIT: Final = 50
+"""Largest number of events dropped when one is added, beside those whose room it takes, after a limit was lowered."""
 
 
 class HistoryStore:
@@ -99,7 +104,7 @@ class HistoryStore:
         if self._expiry.first_due <= offset:
             self._drop_due(offset, _DROPPED_PER_EVENT)
         if self.size > self._max_size or (app.max_size is not None and app.size > app.max_size):
-            self._fit(app)
+            self._fit(app, _DROPPED_TO_FIT + max(0, growth) // EVENT_SIZE)  # each frees more than EVENT_SIZE bytes
         return kept
 
     def note_unkept(self, app_id: str, name: str) -> None:
@@ -140,16 +145,17 @@ class HistoryStore:
         if not channel.events:
             app.note_empty(channel)
 
-    def _fit(self, app: AppHistory) -> None:
+    def _fit(self, app: AppHistory, left: int) -> int:
         """Forget the events that would expire first, until an app and all apps are within their limits.
 
-        After a limit was lowered this takes several calls.
+        No more than ``left`` of them, so that after a limit was lowered it takes several calls; return how many of
+        ``left`` are left.
         """
-        left = _DROPPED_AT_ONCE
         while left and app.max_size is not None and app.size > app.max_size and self._drop_soonest(app):
             left -= 1
         while left and self.size > self._max_size and self._drop_soonest(self._expiry.soonest()):
             left -= 1
+        return left
 
     def _drop_soonest(self, app: AppHistory | None) -> bool:
         """Forget the event of an app that would expire first; False if there is none."""
@@ -161,17 +167,19 @@ class HistoryStore:
 
     def housekeep(self) -> None:
         """Forget events that are too old or too many, some at a time."""
-        self._drop_due(self._clock() // 1_000, _DROPPED_AT_ONCE)
+        left = self._drop_due(self._clock() // 1_000, _DROPPED_AT_ONCE)
         for app in self._apps.values():
-            self._fit(app)
+            left = self._fit(app, left)
 
-    def _drop_due(self, now: int, most: int) -> None:
-        while most and (app := self._expiry.soonest()) is not None and app.expires <= now:
+    def _drop_due(self, now: int, left: int) -> int:
+        """Forget expired events: ``left`` of them, or eight times as many of one channel; return what is left."""
+        while left > 0 and (app := self._expiry.soonest()) is not None and app.expires <= now:
             channel = app.expiry.soonest()
             assert channel is not None
-            number = min(most, channel.index_after(now - channel.age))
+            number = min(left * _TOGETHER, channel.index_after(now - channel.age))
             self._drop(app, channel, number, "age")
-            most -= number
+            left -= 1 + number // _TOGETHER
+        return max(0, left)
 
     # From one process to the next
 
