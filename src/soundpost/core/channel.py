@@ -155,7 +155,8 @@ class Channel:
         for connection in set_aside:
             groups.setdefault(tuple(partial[connection]), []).append(connection)
         for (first, *skipped), connections in groups.items():
-            own = [i for i in range(first, len(pending)) if i not in skipped]
+            left_out = set(skipped)  # as many as there are frames, for who reads the history
+            own = [i for i in range(first, len(pending)) if i not in left_out]
             self._send(connections, [pending[i] for i in own], [compressed[i] for i in own])
         self.subscribers.update(set_aside)
 

@@ -567,3 +567,31 @@ class TestOwnEvents:
         ask_to_resume(two, "news", answer["position"])
         assert names(one.read()) == [SUCCEEDED, "theirs"]
         assert names(two.read()) == [SUCCEEDED, "own", "theirs"]
+
+
+def test_the_work_for_a_reader_grows_with_the_events_of_a_turn_and_no_faster(stage: Stage) -> None:
+    comparisons = 0
+
+    class Place(int):
+        """The place of an event among those of a loop turn."""
+
+        def __eq__(self, other: object) -> bool:
+            nonlocal comparisons
+            comparisons += 1
+            return int(self) == other
+
+        __hash__ = int.__hash__
+
+    start = position_of(stage, "long")
+    publish_large(stage, "long", 20)
+    client = slow(stage)
+    ask_to_resume(client, "long", start)
+    stage.turn()
+    channel = stage.app.channels["long"]
+    for number in range(1_000):
+        channel.queue(b"a kept event", kept=True)
+        assert channel._kept is not None
+        channel._kept[-1] = Place(number)
+    channel.flush()
+    assert 0 < comparisons <= 10_000
+    assert b"a kept event" not in b"".join(client.writes)
