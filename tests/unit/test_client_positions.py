@@ -254,6 +254,21 @@ async def test_events_on_their_way_do_not_move_a_new_subscription_from_its_begin
     assert await given(Subscription(again, server.session)) == ["e3", "e5", "e7"]
 
 
+async def test_an_answer_to_a_subscription_that_was_left_is_not_the_next_ones(server: Server) -> None:
+    left = server.session.subscribe("orders")
+    await settle()
+    await server.session.unsubscribe(left)
+    orders = Subscription(server.session.subscribe("orders", beginning=beginning_of("g.5", None)), server.session)
+    await settle()
+    assert [event for event, _, _ in server.sent] == ["pusher:subscribe", "pusher:unsubscribe", "pusher:subscribe"]
+    await server.answer(position="g.10")
+    await server.publish(11)
+    assert not orders.is_subscribed
+    await server.answer(resumed=2, position="g.5")
+    await server.publish(10, 11)
+    assert await given(orders) == ["e10", "e11"]
+
+
 async def test_a_program_begins_after_a_position_of_its_own(server: Server) -> None:
     orders = await subscribe(server, after="g.5", resumed=1, position="g.5")
     assert server.asked_last() == {"resume": "g.5"}

@@ -104,6 +104,19 @@ async def test_a_channel_left_before_it_was_asked_for_is_not_asked_for(server: S
         await channel.wait_for_answer()
 
 
+async def test_a_refusal_of_a_subscription_that_was_left_does_not_refuse_the_next_one(server: Server) -> None:
+    left = server.session.subscribe("private-a")
+    await settle()
+    await server.session.unsubscribe(left)
+    channel = server.session.subscribe("private-a")
+    await settle()
+    await server.say("pusher:subscription_error", {"error": "not yours"}, "private-a")
+    await server.say("pusher:error", {"code": None, "message": "not yours"})
+    assert not channel.answer.done()
+    await server.accept("private-a")
+    assert channel.subscribed
+
+
 async def test_members_are_kept_up_to_date(server: Server) -> None:
     channel = Subscription(server.session.subscribe("presence-x"), server.session)
     await settle()

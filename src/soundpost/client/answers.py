@@ -21,6 +21,8 @@ class Answers:
 
     def __init__(self) -> None:
         self._awaited: dict[str, asyncio.Future[None]] = {}
+        self._abandoned: dict[str, int] = {}
+        """Number of subscriptions by channel that were left before their answer: the next answers are theirs."""
         self._noted: str | None = None
 
     def expect(self, request: str) -> asyncio.Future[None]:
@@ -35,6 +37,20 @@ class Answers:
         if answer is not None and not answer.done():
             answer.set_result(None)
         return answer is not None
+
+    def abandon(self, request: str) -> bool:
+        """Take note that an answer is not wanted any more; return False if none was waited for."""
+        if not self.resolve(request):
+            return False
+        self._abandoned[request] = self._abandoned.get(request, 0) + 1
+        return True
+
+    def is_abandoned(self, request: str) -> bool:
+        """Tell whether an answer that came is one to an abandoned request, which is then forgotten."""
+        left = self._abandoned.pop(request, 0)
+        if left > 1:
+            self._abandoned[request] = left - 1
+        return left > 0
 
     def note_refusal(self, text: str) -> None:
         """Take note of the text of a ``pusher:subscription_error``: a ``pusher:error`` may repeat it."""
@@ -58,4 +74,5 @@ class Answers:
     def forget_all(self) -> None:
         """Forget all requests: the socket is gone, and no answer will come."""
         self._awaited.clear()
+        self._abandoned.clear()
         self._noted = None

@@ -74,7 +74,7 @@ class Session:
         if self.channels.get(channel.name) is not channel:
             return
         del self.channels[channel.name]
-        asked = self.answers.resolve(channel.name) or channel.subscribed
+        asked = self.answers.abandon(channel.name) or channel.subscribed
         channel.end(None, SubscriptionError(channel.name, 0, f"{channel.name} was left", status=0))
         if asked and self._socket is not None:
             await self._socket.send("pusher:unsubscribe", {"channel": channel.name})
@@ -143,6 +143,8 @@ class Session:
             case "pusher:pong":
                 return
             case "pusher_internal:subscription_succeeded":
+                if self.answers.is_abandoned(frame.channel or ""):
+                    return
                 self.answers.resolve(frame.channel or "")
                 if frame.channel in self.channels:
                     await self.channels[frame.channel].accept(frame)
@@ -216,11 +218,12 @@ class Session:
         content = frame.content()
         text = text_of(content, "error", "refused")
         self.answers.note_refusal(text)
-        self.answers.resolve(frame.channel or "")
-        channel = self.channels.get(frame.channel or "")
+        name = frame.channel or ""
+        channel = None if self.answers.is_abandoned(name) else self.channels.get(name)
         if channel is None:
             await self.events.put(frame.to_event())
             return
+        self.answers.resolve(name)
         status = content.get("status")
         status = status if isinstance(status, int) and 0 <= status < 1000 else 401
         kind = text_of(content, "type", "AuthError")
