@@ -72,12 +72,12 @@ function attach(pusher) {
 
   // Whether an event goes on to the page's handlers. The position is noted first: a handler that throws is not asked twice.
   const isNew = (message, position, known) => {
+    if (position && known.asked) return false; // before the answer: it follows once more, after what is older
     const { at, ids } = known;
     const { id, channel } = message;
     const repeated = id !== undefined && ids.has(id);
     if (id !== undefined && ids.add(id).size > IDS) ids.delete(ids.values().next().value);
     if (!position) return !repeated;
-    if (known.asked) return false; // before the answer: it follows once more, after what is older
     if (!isLater(position, at)) return false;
     known.at = position;
     if (isOtherGeneration(at, position)) tell('onGap', channel, 'unknown');

@@ -389,6 +389,19 @@ def test_the_last_200_ids_of_a_channel_are_known(server: ScriptedServer, client:
     assert not has_told(page)
 
 
+def test_an_event_with_an_id_that_comes_before_the_answer_comes_again_after_it(
+    server: ScriptedServer, client: Client
+) -> None:
+    page = client()
+    first_subscription(server, page).cut()
+    connection = server.accept()
+    assert connection.received() == subscribe(resume=at(10), was=["1.1"])
+    connection.send(event(12, id="k12"), succeeded(resumed=2, position=at(10)), event(11), event(12, id="k12"))
+    assert numbers(page, 2) == [11, 12]
+    seen_all(connection, page)
+    assert not has_told(page)
+
+
 # Leaving
 
 
