@@ -203,6 +203,83 @@ async def test_who_subscribes_meanwhile_gets_what_has_no_position_yet(monkeypatc
         one.relay.cut()
 
 
+@pytest.mark.parametrize("wait", [0.0, 0.05])
+async def test_who_comes_back_alone_gets_what_has_no_position_yet_in_its_order(
+    wait: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", wait)
+    async with hosts(RULES) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "news")
+        (answer,) = first.read()
+        one.relay.hold()
+        one.redis.reconnect("a test")
+        while one.redis.up:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        one.redis.known = 0
+        one.stage.publish("news", "a", "{}")
+        first.vanish()  # the only one on the channel, and "a" is lost on its way
+        one.stage.turn()
+        back = one.stage.connect()
+        back.say("pusher:subscribe", {"channel": "news", "resume": answer["position"]})
+        one.stage.publish("news", "b", "{}")
+        given: list[str] = []
+        while "b" not in given:
+            given += names(back)
+            await asyncio.sleep(0)
+        assert given == [SUCCEEDED, "a", "b"]
+        one.relay.forget()
+        one.relay.cut()
+        await come_back(cluster, one)
+        publishing = one.registry._histories.publishing
+        assert (names(back), publishing._put_by, publishing._waiting) == ([], {}, {})
+
+
+async def test_what_was_put_by_without_a_position_is_forgotten_once_redis_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts() as (cluster, (one, two)):
+        near = await subscribe(cluster, one.stage, "news")
+        far = await subscribe(cluster, two.stage, "news")
+        near.read(), far.read()
+        cluster._held.add(one.stage)
+        one.relay.loses_answers = True
+        one.stage.publish("news", "a", "{}")
+        await asyncio.sleep(0)
+        found: list[str] = []
+        while not found:
+            await cluster.settle()
+            found = names(far)
+        one.relay.hold()
+        await lose_redis(one)
+        one.stage.turn()
+        assert names(near) == ["a"]
+        near.vanish()
+        one.stage.turn()
+        stock = one.stage.connect()
+        stock.say("pusher:subscribe", {"channel": "news"})
+        assert names(stock) == [SUCCEEDED]
+        one.relay.loses_answers = False
+        one.relay.forget()
+        one.relay.cut()
+        cluster._held.discard(one.stage)
+        await come_back(cluster, one)
+        assert names(stock) == []
+        assert names(await subscribe(cluster, one.stage, "news")) == [SUCCEEDED]
+
+
+async def test_what_waits_for_redis_is_forgotten_where_nobody_is_on_the_channel_any_more() -> None:
+    async with hosts(RULES) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "news")
+        await lose_redis(one)
+        one.stage.publish("news", "a", "{}")
+        first.vanish()
+        one.stage.turn()
+        assert one.registry._histories.publishing._waiting
+        await come_back(cluster, one)
+        assert not one.registry._histories.publishing._waiting
+
+
 async def test_who_reads_gets_what_has_no_position_yet_in_its_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(history_publishing, "WAIT", 0.0)
     async with hosts(RULES) as (cluster, (one,)):

@@ -65,7 +65,7 @@ class Channels:
             return
         if entry.channels.get(channel.name) is channel:
             del entry.channels[channel.name], self.by_topic[channel.topic]
-            self._histories.close(channel)
+            self._histories.leave(channel)
             self._redis.unsubscribe(channel.bucket, channel.topic)
             self._counts.state_closed(channel)
 

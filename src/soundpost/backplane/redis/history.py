@@ -164,9 +164,15 @@ class Histories:
         rule = entry.history_rules.of(channel.name)
         if rule is not None:
             channel.history = KeptChannel(channel.name, rule)
+            channel.history.unplaced = self.publishing.put_by_of(channel)
+
+    def leave(self, channel: SharedChannel) -> None:
+        """Forget a channel that has no subscribers here any more."""
+        self.publishing.put_by(channel)
+        self.close(channel)
 
     def close(self, channel: SharedChannel) -> None:
-        """Forget a channel that has no subscribers here any more."""
+        """End the history of a channel here."""
         if channel.history is not None:
             self.rings.forget(channel.history)
             channel.given = channel.given.union(channel.history.unplaced)

@@ -39,6 +39,7 @@ class _Waiting(NamedTuple):
     """Place in the order in which this host published its events."""
     entry: AppEntry
     channel: SharedChannel
+    """The channel as it was: it may have been closed, and opened again."""
     frame: bytes
     except_socket_id: str | None
     is_last: bool
@@ -78,6 +79,8 @@ class HistoryPublishing:
         self._number = 0
         self.lost: set[bytes] = set()
         """Buckets of events that could not be kept."""
+        self._put_by: dict[tuple[str, str], dict[str, KeptEvent]] = {}
+        """Events without a position, by id, of channels without subscribers here, which are by app and name."""
 
     def publish(
         self, entry: AppEntry, rule: HistorySettings, event: OutgoingEvent, then: Callable[[bool], None]
@@ -152,14 +155,29 @@ class HistoryPublishing:
 
     def release(self, channel: SharedChannel) -> None:
         """Give the waiting events of a channel now: the next one, which is not kept, must not overtake them."""
-        waiting = [item for item in self._waiting.items() if item[1].channel is channel]
+        waiting = [item for item in self._waiting.items() if item[1].channel.topic == channel.topic]
         for event_id, event in sorted(waiting, key=_number_of):
             del self._waiting[event_id]
             self._give(event_id, event)
 
+    def put_by(self, channel: SharedChannel) -> None:
+        """Put by what has no position yet of a channel whose last subscriber here is gone, and may come back."""
+        if channel.history is not None and channel.history.unplaced:
+            self._put_by.setdefault((channel.app_id, channel.name), {}).update(channel.history.unplaced)
+
+    def put_by_of(self, channel: SharedChannel) -> dict[str, KeptEvent]:
+        """Return what was put by of a channel that has a subscriber again; nothing if Redis is about to place it."""
+        return {} if self._redis.up else self._put_by.pop((channel.app_id, channel.name), {})
+
     def _give(self, event_id: str, event: _Waiting) -> None:
         """Give an event to this host's clients without a position."""
-        channel, frame, kept = event.channel, event.frame, event.channel.history
+        name, frame = event.channel.name, event.frame
+        channel = event.entry.channels.get(name)
+        if channel is None:
+            put_by = self._put_by.setdefault((event.entry.app.id, name), {})
+            put_by[event_id] = KeptEvent(0, frame, event.except_socket_id)
+            return
+        kept = channel.history
         if event.is_last:
             channel.keep(frame, self._clock() + event.entry.app.cache_ttl)
         if kept is None:  # the history has ended meanwhile
@@ -182,6 +200,8 @@ class HistoryPublishing:
             if isinstance(answer, list):
                 self._in_flight.pop(arguments[1].decode(), None)
                 self._generations.heard(bucket, generation, int(answer[0]))
+                if b"g" in arguments[4]:
+                    self._forget(bucket, arguments[0].decode(), arguments[1].decode(), int(answer[0]))
             elif isinstance(answer, hiredis.ReplyError) and (code := passing_code(answer)) is not None:
                 self.queue.shut()  # later events keep their place behind this one
                 self.begin_wait()
@@ -193,6 +213,23 @@ class HistoryPublishing:
             arguments = (name, event_id, excluded, frame, flags + b"e", *rest)
         generation = self._generations.by_bucket.get(bucket, "")
         self._redis.publish(Publication(bucket, script, (generation.encode(), *arguments)), answered)
+
+    def _forget(self, bucket: bytes, name: str, event_id: str, offset: int | None = None) -> None:
+        """Forget an event that this host's clients have without a position, or were to have.
+
+        ``offset``: the one that Redis has given it; None if the event is lost. Behind the offset that this host has
+        delivered, the event is still to come.
+        """
+        self._waiting.pop(event_id, None)
+        app_id = app_of(bucket)
+        put_by = self._put_by.get((app_id, name))
+        if put_by is not None and put_by.pop(event_id, None) is not None and not put_by:
+            del self._put_by[app_id, name]
+        entry = self._apps.get(app_id)
+        channel = None if entry is None else entry.channels.get(name)
+        kept = None if channel is None else channel.history
+        if kept is not None and (offset is None or (offset <= kept.last and not kept.reading)):
+            kept.unplaced.pop(event_id, None)
 
     def _end_connection(self, code: str, answer: hiredis.ReplyError) -> None:
         if code == "STALE":
@@ -229,11 +266,7 @@ class HistoryPublishing:
         if script not in (_ADD, _ADD_LAST):
             return
         event_id = arguments[1].decode()
-        self._waiting.pop(event_id, None)
-        entry = self._apps.get(app_of(bucket))
-        channel = None if entry is None else entry.channels.get(arguments[0].decode())
-        if channel is not None and channel.history is not None:
-            channel.history.unplaced.pop(event_id, None)
+        self._forget(bucket, arguments[0].decode(), event_id)
         self.lost.add(bucket)
         if self._redis.up:
             self._redis.reconnect("events of histories were lost")
