@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any, Final
 
+import hiredis
 import msgspec
 import pytest
 
@@ -613,6 +614,31 @@ async def test_who_resumes_while_a_history_begins_does_not_end_its_reading() -> 
         await publish(cluster, two, "b", channel="plain")
         assert names(stock) == ["a", "b"]
         assert names(newcomer) == [SUCCEEDED, "b"]
+
+
+async def test_a_history_begins_with_the_next_connection_if_redis_refuses_its_generation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with hosts() as (cluster, (one, two)):
+        generations, rules = one.registry._histories.generations, (*RULES, HistorySettings(channels=("plain",)))
+        stock = await cluster.join(one.stage, "plain")
+
+        async def refuse(app_ids: list[str]) -> None:
+            raise hiredis.ReplyError("OOM command not allowed when used memory > 'maxmemory'.")
+
+        with monkeypatch.context() as refusing:
+            refusing.setattr(generations, "take", refuse)
+            configure(one, rules)
+            able = one.stage.connect()
+            able.say("pusher:subscribe", {"channel": "plain", "resume": ""})
+            await asyncio.gather(*one.registry._histories._tasks)
+        configure(two, rules)
+        await asyncio.gather(*two.registry._histories._tasks)
+        one.redis.known = 0
+        await come_back(cluster, one)
+        await publish(cluster, two, "a", channel="plain")
+        assert names(stock) == ["a"]
+        assert names(able)[-1] == "a"
 
 
 @pytest.mark.parametrize("wait", [0.0, history_publishing.WAIT])

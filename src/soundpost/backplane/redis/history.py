@@ -277,8 +277,11 @@ class Histories:
     async def _take_anew(self, entry: AppEntry) -> None:
         try:
             await self.generations.take([entry.app.id])
-        except (ConnectionError, hiredis.ReplyError):
+        except ConnectionError:
             return  # the next connection takes them
+        except hiredis.ReplyError as error:
+            self._redis.reconnect(str(error))
+            return
         for channel in entry.channels.values():
             if channel.history is not None:
                 self.resync(channel)
