@@ -480,6 +480,21 @@ async def test_events_that_could_not_be_kept_are_a_gap_for_everybody(monkeypatch
         assert (await resumed(cluster, two, position))[0]["gap"] == "generation"
 
 
+@pytest.mark.parametrize("change", ["deletion", "unkept"])
+async def test_a_deletion_that_waited_too_long_is_a_gap(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosts() as (cluster, (one, two)):
+        _, position = await begun(cluster, two)
+        await publish(cluster, two, "a")
+        await lose_redis(one)
+        if change == "deletion":
+            one.stage.node.peers.ask(HistoryDeletion("1", "news"), lambda position: None)
+        else:
+            one.stage.node.peers.publish("1", OutgoingEvent("news", messages.event("b", "news", "{}"), None, False))
+        monkeypatch.setattr(publish_queue, "MAX_AGE", -1.0)
+        await come_back(cluster, one)
+        assert (await resumed(cluster, two, position))[0]["gap"] == "generation"
+
+
 async def test_a_loss_is_told_of_where_the_first_connection_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     async with hosts() as (cluster, (one, two)):
         client, _ = await begun(cluster, two)

@@ -17,7 +17,7 @@ from soundpost.backplane.redis.buckets import app_of, bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.failures import EMPTIED, passing_code, refused
 from soundpost.backplane.redis.generations import Generations
-from soundpost.backplane.redis.history_scripts import ADD, ADD_LAST
+from soundpost.backplane.redis.history_scripts import ADD, ADD_LAST, DELETE, SKIP
 from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
 from soundpost.backplane.redis.redis import Redis
 from soundpost.core.app_settings import HistorySettings
@@ -30,6 +30,8 @@ WAIT: Final = 3.0
 _AS_SOON: Final = 0.01  # seconds that timers may be early
 _ADD: Final = ADD.digest.encode()
 _ADD_LAST: Final = ADD_LAST.digest.encode()
+_DELETE: Final = DELETE.digest.encode()
+_SKIP: Final = SKIP.digest.encode()
 
 
 class _Waiting(NamedTuple):
@@ -78,7 +80,7 @@ class HistoryPublishing:
         self._wait_until = self._answers_wait_until = 0.0
         self._number = 0
         self.lost: set[bytes] = set()
-        """Buckets of events that could not be kept."""
+        """Buckets of events that could not be kept, or of histories that could not be deleted."""
         self._put_by: dict[tuple[str, str], dict[str, KeptEvent]] = {}
         """Events without a position, by id, of channels without subscribers here, which are by app and name."""
 
@@ -261,12 +263,12 @@ class HistoryPublishing:
         return Publication(bucket, script, (name, id_field, excluded, frame, flags, *rest))
 
     def _note_lost(self, publication: Publication) -> None:
-        """Note that an event of this host is lost: a new generation tells everybody concerned of a gap."""
+        """Note that a change of a history is lost: a new generation tells everybody concerned of a gap."""
         bucket, script, arguments = publication
-        if script not in (_ADD, _ADD_LAST):
+        if script in (_ADD, _ADD_LAST):
+            self._forget(bucket, arguments[0].decode(), arguments[1].decode())
+        elif script not in (_DELETE, _SKIP):
             return
-        event_id = arguments[1].decode()
-        self._forget(bucket, arguments[0].decode(), event_id)
         self.lost.add(bucket)
         if self._redis.up:
             self._redis.reconnect("events of histories were lost")
