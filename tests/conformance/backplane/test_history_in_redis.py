@@ -587,6 +587,27 @@ async def test_a_history_may_begin_and_end_while_it_is_used(caplog: pytest.LogCa
         assert caplog.text == ""
 
 
+async def test_settings_that_change_while_a_history_is_read_make_no_gap(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosts() as (cluster, (one, two)):
+        client, _ = await begun(cluster, one, "short")
+        histories, asked = one.registry._histories, list[tuple[Any, ...]]()
+        take, one._take = one._take, lambda topic, data: None
+        await publish(cluster, two, "0", channel="short")
+        one._take = take
+        histories.resync(one.registry._apps["1"].channels["short"])
+        with monkeypatch.context() as later:
+            later.setattr(histories.reads, "ask", lambda *question: asked.append(question))
+            histories.resync(one.registry._apps["1"].channels["short"])
+        events = [str(number) for number in range(1, 300)]
+        await publish(cluster, two, *events, channel="short")
+        for question in asked:
+            histories.reads.ask(*question)
+        await cluster.settle()
+        assert names(client) == ["0", *events]
+        await publish(cluster, two, "300", channel="short")
+        assert names(client) == ["300"]
+
+
 async def test_another_age_holds_for_what_is_kept_already() -> None:
     short, long = (HistorySettings(channels=("news",), age=age) for age in (60, 20 * 86_400))
     async with hosts((short,)) as (cluster, (one,)):

@@ -214,6 +214,8 @@ class Histories:
             self.rings.begin(kept, piece.generation, piece.top)
             kept.reading = False
             return
+        if piece.gap is not None and kept.generation == place.generation and kept.last > place.after:
+            return  # asked for twice: the other answer has delivered what this one lacks, or is still reading on
         if piece.gap is not None:  # go on with what is kept behind it
             self.rings.begin(kept, piece.generation, piece.events[0].offset - 1 if piece.events else piece.top)
             kept.gap = piece.gap
