@@ -14,6 +14,7 @@ from conformance.backplane.resuming_pages import GAP, offset_of
 from soundpost.backplane.redis import history, history_answers, history_publishing
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.core import resumption
+from soundpost.core.peers import HistoryDeletion
 
 
 @pytest.fixture(autouse=True)
@@ -317,6 +318,30 @@ async def test_who_reads_while_a_generation_ends_gets_what_has_no_position_yet(m
         client.is_slow = False
         resumption.read_on(client)
         assert names(client) == [SUCCEEDED, GAP, "a"]
+
+
+async def test_what_is_deleted_meanwhile_is_given_to_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts(RULES) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "cache-kept")
+        one.stage.publish("cache-kept", "a", "{}")
+        await cluster.settle()
+        answer, _, event = first.read()
+        await lose_redis(one)
+        one.stage.node.peers.ask(HistoryDeletion("1", "cache-kept"), lambda position: None)
+        for position, gap, rest in (
+            (answer["position"], "unknown", ["pusher:cache_miss"]),
+            (event["position"], None, []),
+            ("", None, ["pusher:cache_miss"]),
+        ):
+            client = one.stage.connect()
+            client.say("pusher:subscribe", {"channel": "cache-kept", "resume": position})
+            succeeded, *events = client.read()
+            assert (succeeded.get("gap"), [message["event"] for message in events]) == (gap, rest)
+        await come_back(cluster, one)
+        assert names(first) == []
+        succeeded, _ = (await subscribe(cluster, one.stage, "cache-kept", answer["position"])).read()
+        assert succeeded["gap"] == "deleted"
 
 
 async def test_answers_wait_for_a_connection_that_is_under_way() -> None:

@@ -87,6 +87,13 @@ class Histories:
                 return self._place(channel, kept, stored)
         return with_position(event.frame, f"{event.generation}.{event.offset}")
 
+    def forget_delivered(self, channel: SharedChannel) -> None:
+        """Forget the events of a channel whose history is to be deleted once Redis is back, a kept last one too."""
+        if channel.history is not None:
+            channel.forget()
+            self.rings.forget(channel.history)
+            channel.history.ring.floor = max(channel.history.ring.floor, channel.history.last)
+
     def receive_deletion(self, channel: SharedChannel, deleted: topic_messages.HistoryDeleted) -> None:
         """Forget the events of a channel whose history was deleted."""
         kept = channel.history

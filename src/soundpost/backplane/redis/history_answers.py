@@ -258,8 +258,11 @@ class HistoryAnswers:
     def delete(self, entry: AppEntry, deletion: HistoryDeletion, then: Callable[[str], None]) -> None:
         """Delete a channel's history; answer the position behind the last event."""
         bucket = bucket_of(entry.app.id, deletion.channel)
+        channel, queue = entry.channels.get(deletion.channel), self._histories.publishing.queue
+        if channel is not None and not queue.flows:
+            self._histories.forget_delivered(channel)
         publication = Publication(bucket, _DELETE, (deletion.channel.encode(),))
-        self._histories.publishing.queue.send(publication, lambda sent: then(self.head(entry, deletion.channel)))
+        queue.send(publication, lambda sent: then(self.head(entry, deletion.channel)))
 
     def note_unkept(self, app_id: str, channel: str) -> None:
         """Note that a channel's event is not kept: whoever resumes from a position before it is told of a gap."""
