@@ -53,6 +53,23 @@ async def test_a_client_that_vanishes_when_its_channel_has_no_room_leaves_nothin
     assert a.app.channels == {}
 
 
+async def test_a_client_that_vanishes_takes_no_events_from_who_comes_after_it(cluster: Cluster) -> None:
+    a, b, _ = cluster.nodes
+    first, second = await cluster.connect(a), await cluster.connect(a)
+
+    first.ask("room")
+    first.vanish()
+    a.turn()
+    second.ask("room")
+    await cluster.settle()
+    assert names(second) == [SUCCEEDED]
+
+    b.publish("room", "event", "{}")
+    await cluster.settle()
+    assert names(second) == ["event"]
+    assert await count(cluster, "room") == 1
+
+
 async def test_a_tab_that_vanishes_takes_nothing_from_the_users_other_tab(cluster: Cluster) -> None:
     a, b, _ = cluster.nodes
     watcher = await cluster.join(b, ROOM, user="watcher")

@@ -34,6 +34,7 @@ class SharedChannel:
         "count",
         "given",
         "history",
+        "is_resuming",
         "last",
         "last_until",
         "members",
@@ -72,11 +73,13 @@ class SharedChannel:
         """True while the state is asked for: messages that come before the answer are part of the answer."""
         self.waiting: list[Callable[[], None]] | None = []
         """Joins that wait for the first answer; None once the answer has come."""
+        self.is_resuming = False
+        """True while these joins are run: one of them may be for a client that is gone, and leaves at once."""
 
     @property
     def is_wanted(self) -> bool:
         """Tell whether the channel has subscribers here, or subscriptions on their way."""
-        return bool(self.count or self.own_members or self.waiting)
+        return bool(self.count or self.own_members or self.waiting or self.is_resuming)
 
     @property
     def stated_count(self) -> int:

@@ -106,8 +106,12 @@ class Channels:
     def resume(self, channel: SharedChannel) -> None:
         """Run the joins that waited for Redis, which has answered or is away."""
         waiting, channel.waiting = channel.waiting, None
-        for join in waiting or ():
-            join()
+        channel.is_resuming = True
+        try:
+            for join in waiting or ():
+                join()
+        finally:
+            channel.is_resuming = False
         self.close_if_empty(self._apps[channel.app_id], channel)
 
     def apply_change(self, channel: SharedChannel, version: int, apply: Callable[[], None]) -> None:
