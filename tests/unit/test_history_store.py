@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from itertools import pairwise
 from typing import Any, Final
 
 import pytest
@@ -222,6 +223,31 @@ class TestBounds:
         for _ in range(60):
             histories.add("news")
         assert len(histories.store._apps["1"].empty) == 100
+
+    def test_places_of_deleted_events_are_not_looked_at_all_at_once(self) -> None:
+        histories = Histories()
+        histories.add("oldest")
+        histories.now += 1
+        for number in range(10_000):
+            histories.add(f"channel {number}")
+            histories.store.delete("1", f"channel {number}")
+        histories.now += 20 * SECOND
+        places = [len(histories.store._apps["1"].expiry)]
+        for _ in range(6):
+            histories.store.housekeep()
+            places.append(len(histories.store._apps["1"].expiry))
+        assert places[0] == 10_001
+        assert places[-1] == 0
+        assert all(before - after <= 2_001 for before, after in pairwise(places))
+        assert not histories.names(channel="oldest")
+
+    def test_deleted_events_leave_no_places_in_the_queue(self) -> None:
+        histories = Histories()
+        for number in range(1_000):
+            histories.add(f"channel {number}")
+        for number in range(1_000):
+            histories.store.delete("1", f"channel {number}")
+        assert len(histories.store._apps["1"].expiry) <= 1
 
     def test_a_channel_has_one_place_in_the_queue(self) -> None:
         histories = Histories()

@@ -40,9 +40,9 @@ class AppHistory:
 
     @property
     def expires(self) -> int:
-        """Return the time at which the first event of all channels expires; 0 without an event."""
-        channel = self.expiry.soonest()
-        return 0 if channel is None else channel.expires
+        """Return a time before which no event of any channel expires; 0 without events."""
+        first = self.expiry.first_due
+        return 0 if isinstance(first, float) else first
 
     def configure(self, settings: tuple[HistorySettings, ...], top: int) -> tuple[list[ChannelHistory], int]:
         """Take other settings, which hold for events after the offset ``top``.

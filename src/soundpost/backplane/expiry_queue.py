@@ -45,22 +45,27 @@ class ExpiryQueue(Generic[T]):
         self.first_due = self._heap[0][0]
         return True
 
-    def soonest(self) -> T | None:
-        """Return what expires first; None if nothing does."""
+    def soonest(self, by: float = inf, most: float = inf) -> T | None:
+        """Return what expires first, if it does so up to the time ``by``; else None.
+
+        At most ``most`` places that are out of date are put right. If there are more the answer is None too, and
+        :attr:`first_due` is not after ``by``.
+        """
         heap = self._heap
-        while heap:
+        while heap and heap[0][0] <= by and most > 0:
             due, _, thing = heap[0]
             expires = thing.expires
+            if thing.due == due == expires:
+                self.first_due = due
+                return thing
+            most -= 1
             if thing.due != due:  # it has another place
                 heappop(heap)
             elif not expires:
                 thing.due = 0
                 heappop(heap)
-            elif expires == due:
-                self.first_due = due
-                return thing
             else:
                 thing.due = expires
                 heapreplace(heap, (expires, next(self._numbers), thing))
-        self.first_due = inf
+        self.first_due = heap[0][0] if heap else inf
         return None

@@ -6,6 +6,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
+from math import inf
 from typing import Final
 
 import msgspec
@@ -30,7 +31,10 @@ _DROPPED_PER_EVENT: Final = 2
 _TOGETHER: Final = 8
 """Events of one channel that are dropped in the time of one: less, as measured."""
 _DROPPED_TO_FIT: Final = 50
-"""Largest number of events dropped when one is added, beside those whose room it takes, after a limit was lowered."""
+"""Largest number of events dropped when one is added, beside those whose room it takes, after a limit was lowered. Each
+frees more than EVENT_SIZE bytes, every second one at least: before that its place may have to be put right."""
+_OUT_OF_DATE: Final = 4
+"""Places out of date that are put right in the time in which an event is dropped."""
 
 
 class HistoryStore:
@@ -104,7 +108,7 @@ class HistoryStore:
         if self._expiry.first_due <= offset:
             self._drop_due(offset, _DROPPED_PER_EVENT)
         if self.size > self._max_size or (app.max_size is not None and app.size > app.max_size):
-            self._fit(app, _DROPPED_TO_FIT + max(0, growth) // EVENT_SIZE)  # each frees more than EVENT_SIZE bytes
+            self._fit(app, _DROPPED_TO_FIT + 2 * max(0, growth) // EVENT_SIZE)
         return kept
 
     def note_unkept(self, app_id: str, name: str) -> None:
@@ -122,6 +126,7 @@ class HistoryStore:
         channel = app.channels.get(name)
         if channel is not None:
             self._drop(app, channel, len(channel.events), "deleted")
+            app.expiry.soonest(most=_OUT_OF_DATE)  # so that places of deleted events do not become many
         return self.head
 
     def channels_of(self, app_id: str) -> list[str]:
@@ -151,19 +156,19 @@ class HistoryStore:
         No more than ``left`` of them, so that after a limit was lowered it takes several calls; return how many of
         ``left`` are left.
         """
-        while left and app.max_size is not None and app.size > app.max_size and self._drop_soonest(app):
+        while left and app.max_size is not None and app.size > app.max_size:
             left -= 1
-        while left and self.size > self._max_size and self._drop_soonest(self._expiry.soonest()):
+            self._drop_soonest(app, inf)
+        while left and self.size > self._max_size and (soonest := self._expiry.soonest()) is not None:
             left -= 1
+            self._drop_soonest(soonest, soonest.expires)
         return left
 
-    def _drop_soonest(self, app: AppHistory | None) -> bool:
-        """Forget the event of an app that would expire first; False if there is none."""
-        channel = None if app is None else app.expiry.soonest()
-        if app is None or channel is None:
-            return False
-        self._drop(app, channel, 1, "number")
-        return True
+    def _drop_soonest(self, app: AppHistory, by: float) -> None:
+        """Forget the event of an app that would expire first, if that is known, and is up to the time ``by``."""
+        channel = app.expiry.soonest(by, _OUT_OF_DATE)
+        if channel is not None:
+            self._drop(app, channel, 1, "number")
 
     def housekeep(self) -> None:
         """Forget events that are too old or too many, some at a time."""
@@ -173,9 +178,11 @@ class HistoryStore:
 
     def _drop_due(self, now: int, left: int) -> int:
         """Forget expired events: ``left`` of them, or eight times as many of one channel; return what is left."""
-        while left > 0 and (app := self._expiry.soonest()) is not None and app.expires <= now:
-            channel = app.expiry.soonest()
-            assert channel is not None
+        while left > 0 and (app := self._expiry.soonest(now)) is not None:
+            channel = app.expiry.soonest(now, _OUT_OF_DATE)
+            if channel is None:  # nothing of the app expires yet, or the places of deleted events are not all gone
+                left -= 1
+                continue
             number = min(left * _TOGETHER, channel.index_after(now - channel.age))
             self._drop(app, channel, number, "age")
             left -= 1 + number // _TOGETHER
