@@ -108,6 +108,13 @@ class Channel:
         if self._kept:
             self._partly().setdefault(connection, [0]).extend(self._kept)
 
+    def _skip_kept_for(self, readers: Iterable[Connection]) -> None:
+        """Do not send subscribers that still read the history the queued frames that it has."""
+        partly, without = self._partly(), [0, *(self._kept or ())]
+        for connection in readers:
+            if partly.setdefault(connection, without) is not without:
+                self.skip_kept(connection)
+
     def gather(self, notice: MemberNotice) -> None:
         """Send a notice with all further ones of the next 50 ms, or with the next event."""
         if self._gathered is None:
@@ -135,8 +142,8 @@ class Channel:
 
     def flush(self) -> None:
         """Send all queued frames, joined, with one write per subscriber."""
-        for connection in self.replays.readers if self.replays is not None and self._kept else ():
-            self.skip_kept(connection)
+        if self.replays is not None and self._kept:
+            self._skip_kept_for(self.replays.readers)
         pending, self._pending = self._pending, None
         partial, self._partial = self._partial, None
         self._kept = None
@@ -152,8 +159,11 @@ class Channel:
         if self.subscribers:
             self._send(self.subscribers, pending, compressed)
         groups: dict[tuple[int, ...], list[Connection]] = {}
+        alike: dict[int, list[Connection]] = {}  # readers share one list: a tuple of each would take long
         for connection in set_aside:
-            groups.setdefault(tuple(partial[connection]), []).append(connection)
+            alike.setdefault(id(partial[connection]), []).append(connection)
+        for connections in alike.values():
+            groups.setdefault(tuple(partial[connections[0]]), []).extend(connections)
         for (first, *skipped), connections in groups.items():
             left_out = set(skipped)  # as many as there are frames, for who reads the history
             own = [i for i in range(first, len(pending)) if i not in left_out]
