@@ -370,6 +370,28 @@ async def test_answers_wait_for_a_connection_that_is_under_way() -> None:
         assert found[0]["resumed"] == 1
 
 
+async def test_a_question_that_is_lost_with_a_connection_is_asked_again() -> None:
+    async with hosts(RULES) as (cluster, (one,)):
+        first = await subscribe(cluster, one.stage, "news")
+        (answer,) = first.read()
+        one.stage.publish("news", "a", "{}")
+        await cluster.settle()
+        first.vanish()
+        await cluster.settle()
+        await subscribe(cluster, one.stage, "news", None)
+        one.relay.hold()
+        back = one.stage.connect()
+        back.say("pusher:subscribe", {"channel": "news", "resume": answer["position"]})
+        await asyncio.sleep(0)
+        one.relay.forget()
+        await lose_redis(one)
+        await come_back(cluster, one)
+        while not back.writes:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0.01)
+        await cluster.settle()
+        assert names(back) == [SUCCEEDED, "a"]
+
+
 async def test_an_answer_does_not_outlive_its_generation() -> None:
     async with hosts(RULES) as (cluster, (one,)):
         first = await subscribe(cluster, one.stage, "news")

@@ -123,8 +123,11 @@ class HistoryPublishing:
 
     @property
     def may_wait(self) -> bool:
-        """Tell whether Redis may be back before long: it has just gone away, or a connection is under way."""
-        return self._redis.is_connecting or self._clock() < self._answers_wait_until
+        """Tell whether Redis may be back before long: it has just gone away, or a connection is under way.
+
+        What a lost connection leaves unanswered comes back before the loss is known.
+        """
+        return self._redis.up or self._redis.is_connecting or self._clock() < self._answers_wait_until
 
     def begin_wait(self) -> None:
         """Let answers and events wait for Redis, which has just gone away.
