@@ -392,6 +392,32 @@ async def test_a_question_that_is_lost_with_a_connection_is_asked_again() -> Non
         assert names(back) == [SUCCEEDED, "a"]
 
 
+async def test_who_comes_from_another_host_to_one_that_redis_leaves_gets_nothing_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts() as (cluster, (one, two)):
+        first = await subscribe(cluster, two.stage, "news")
+        two.stage.publish("news", "a", "{}")
+        await cluster.settle()
+        position = first.read()[-1]["position"]
+        one.relay.hold()
+        back = one.stage.connect()
+        back.say("pusher:subscribe", {"channel": "news", "resume": position})
+        await lose_redis(one)
+        while not back.writes:  # noqa: ASYNC110 - the test's own wait
+            await asyncio.sleep(0)
+        (answer,) = back.read()
+        assert (answer.get("resumed"), answer["position"]) == (0, position)
+        one.relay.forget()
+        one.relay.cut()
+        await come_back(cluster, one)
+        two.stage.publish("news", "b", "{}")
+        await cluster.settle()
+        new = [message for message in back.read() if offset_of(message["position"]) > offset_of(position)]
+        assert [message["event"] for message in new] == ["b"]
+
+
 async def test_an_answer_does_not_outlive_its_generation() -> None:
     async with hosts(RULES) as (cluster, (one,)):
         first = await subscribe(cluster, one.stage, "news")

@@ -166,7 +166,9 @@ class HistoryAnswers:
         def answered(piece: Piece | None) -> None:
             self._prepare(channel, kept)
             gap = _gap_of(piece, kept)
-            if piece is None or gap is not None:
+            if piece is None and self._covers(channel, kept, generation, offset):  # as it is now that Redis is away
+                then(kept.following(offset))
+            elif piece is None or gap is not None:
                 then(gap or "unknown")
             else:
                 events = [event for event in piece.events if event.offset <= kept.last]
@@ -213,7 +215,7 @@ class HistoryAnswers:
             if self._covers(channel, kept, generation, offset):
                 then(kept.page(offset, query.most, query.max_bytes))
             else:
-                delivered = partial(self._delivered_page, channel, kept, offset, then)
+                delivered = partial(self._delivered_page, channel, kept, query, then)
                 self._histories.reads.ask_together(entry, query.channel, Place(generation, offset), delivered)
             return
         place = Place(generation, offset, 0, query.most, query.max_bytes, query.newest_first)
@@ -223,13 +225,16 @@ class HistoryAnswers:
         self,
         channel: SharedChannel,
         kept: KeptChannel,
-        offset: int,
+        query: HistoryQuery,
         then: Callable[[HistoryPage], None],
         piece: Piece | None,
     ) -> None:
         self._prepare(channel, kept)
+        generation, offset = parse_position(query.after)
         gap = _gap_of(piece, kept)
-        if piece is None or gap is not None:
+        if piece is None and self._covers(channel, kept, generation, offset):
+            then(kept.page(offset, query.most, query.max_bytes))
+        elif piece is None or gap is not None:
             then(HistoryPage(kept.head, kept.without_place(), True, gap))
         else:
             then(kept.page_of(placed_events(piece), offset, bool(piece.more), piece.top))
