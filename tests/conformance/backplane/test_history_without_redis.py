@@ -11,10 +11,12 @@ from conformance.backplane.cluster import SUCCEEDED, names
 from conformance.backplane.history_hosts import RULES, come_back, empty, hosts, lose_redis, subscribe
 from conformance.backplane.redis_cluster import Host, RedisCluster
 from conformance.backplane.resuming_pages import GAP, offset_of
+from conformance.protocol.stage import Message
 from soundpost.backplane.redis import history, history_answers, history_publishing
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.core import resumption
-from soundpost.core.peers import HistoryDeletion
+from soundpost.core.peers import HistoryDeletion, OutgoingEvent
+from soundpost.wire import messages
 
 
 @pytest.fixture(autouse=True)
@@ -235,7 +237,7 @@ async def test_who_comes_back_alone_gets_what_has_no_position_yet_in_its_order(
         assert (names(back), publishing._put_by, publishing._waiting) == ([], {}, {})
 
 
-async def test_what_was_put_by_without_a_position_is_forgotten_once_redis_has_it(
+async def test_what_another_host_may_have_given_is_not_given_to_who_comes_next(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(history_publishing, "WAIT", 0.0)
@@ -247,23 +249,40 @@ async def test_what_was_put_by_without_a_position_is_forgotten_once_redis_has_it
         one.relay.loses_answers = True
         one.stage.publish("news", "a", "{}")
         await asyncio.sleep(0)
-        found: list[str] = []
+        found: list[Message] = []
         while not found:
             await cluster.settle()
-            found = names(far)
+            found = far.read()
         one.relay.hold()
         await lose_redis(one)
         one.stage.turn()
         assert names(near) == ["a"]
         near.vanish()
         one.stage.turn()
-        stock = one.stage.connect()
-        stock.say("pusher:subscribe", {"channel": "news"})
-        assert names(stock) == [SUCCEEDED]
+        moved = one.stage.connect()
+        moved.say("pusher:subscribe", {"channel": "news", "resume": found[0]["position"]})
+        assert names(moved) == [SUCCEEDED]
         one.relay.loses_answers = False
         one.relay.forget()
         one.relay.cut()
         cluster._held.discard(one.stage)
+        await come_back(cluster, one)
+        assert [message for message in moved.read() if message["position"] != found[0]["position"]] == []
+        assert not one.registry._histories.publishing._unsure
+
+
+async def test_what_has_no_position_here_is_forgotten_where_redis_had_it_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(history_publishing, "WAIT", 0.0)
+    async with hosts() as (cluster, (one, two)):
+        await lose_redis(one)
+        stock = one.stage.connect()
+        stock.say("pusher:subscribe", {"channel": "news"})
+        event = OutgoingEvent("news", messages.event("a", "news", "{}"), None, False, "same", repeated=True)
+        for host in (one, two):
+            host.stage.node.peers.publish("1", event)
+        assert names(stock) == [SUCCEEDED, "a"]
         await come_back(cluster, one)
         assert names(stock) == []
         assert names(await subscribe(cluster, one.stage, "news")) == [SUCCEEDED]

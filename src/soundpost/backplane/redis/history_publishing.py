@@ -83,6 +83,8 @@ class HistoryPublishing:
         """Buckets of events that could not be kept, or of histories that could not be deleted."""
         self._put_by: dict[tuple[str, str], dict[str, KeptEvent]] = {}
         """Events without a position, by id, of channels without subscribers here, which are by app and name."""
+        self._unsure: set[str] = set()
+        """Ids of events that Redis may have: other hosts may have given them to who subscribes here next."""
 
     def publish(
         self, entry: AppEntry, rule: HistorySettings, event: OutgoingEvent, then: Callable[[bool], None]
@@ -167,8 +169,12 @@ class HistoryPublishing:
 
     def put_by(self, channel: SharedChannel) -> None:
         """Put by what has no position yet of a channel whose last subscriber here is gone, and may come back."""
-        if channel.history is not None and channel.history.unplaced:
-            self._put_by.setdefault((channel.app_id, channel.name), {}).update(channel.history.unplaced)
+        for event_id, event in () if channel.history is None else channel.history.unplaced.items():
+            self._put_by_event(event_id, channel.app_id, channel.name, event)
+
+    def _put_by_event(self, event_id: str, app_id: str, name: str, event: KeptEvent) -> None:
+        if event_id not in self._unsure:
+            self._put_by.setdefault((app_id, name), {})[event_id] = event
 
     def put_by_of(self, channel: SharedChannel) -> dict[str, KeptEvent]:
         """Return what was put by of a channel that has a subscriber again; nothing if Redis is about to place it."""
@@ -179,8 +185,7 @@ class HistoryPublishing:
         name, frame = event.channel.name, event.frame
         channel = event.entry.channels.get(name)
         if channel is None:
-            put_by = self._put_by.setdefault((event.entry.app.id, name), {})
-            put_by[event_id] = KeptEvent(0, frame, event.except_socket_id)
+            self._put_by_event(event_id, event.entry.app.id, name, KeptEvent(0, frame, event.except_socket_id))
             return
         kept = channel.history
         if event.is_last:
@@ -220,12 +225,13 @@ class HistoryPublishing:
         self._redis.publish(Publication(bucket, script, (generation.encode(), *arguments)), answered)
 
     def _forget(self, bucket: bytes, name: str, event_id: str, offset: int | None = None) -> None:
-        """Forget an event that this host's clients have without a position, or were to have.
+        """Forget an event that is given without a position, or was to be.
 
-        ``offset``: the one that Redis has given it; None if the event is lost. Behind the offset that this host has
-        delivered, the event is still to come.
+        ``offset``: the one that Redis has given it; None if the event is lost. What is behind the offset that this host
+        has delivered is still to come.
         """
         self._waiting.pop(event_id, None)
+        self._unsure.discard(event_id)
         app_id = app_of(bucket)
         put_by = self._put_by.get((app_id, name))
         if put_by is not None and put_by.pop(event_id, None) is not None and not put_by:
@@ -261,6 +267,8 @@ class HistoryPublishing:
                 waiting = _Waiting(number, entry, channel, frame, excluded.decode() or None, script == _ADD_LAST)
                 self._wait(event_id, waiting)
         self._in_flight.pop(event_id, None)
+        if b"g" in flags:
+            self._unsure.add(event_id)
         if b"s" not in flags:
             flags += b"s"
         return Publication(bucket, script, (name, id_field, excluded, frame, flags, *rest))
