@@ -12,7 +12,7 @@ from conformance.backplane.history_hosts import RULES, come_back, empty, hosts, 
 from conformance.backplane.redis_cluster import Host, RedisCluster
 from conformance.backplane.resuming_pages import GAP, offset_of
 from conformance.protocol.stage import Message
-from soundpost.backplane.redis import history, history_answers, history_publishing
+from soundpost.backplane.redis import history, history_answers, history_publishing, history_reads
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.core import resumption
 from soundpost.core.peers import HistoryDeletion, OutgoingEvent
@@ -409,6 +409,19 @@ async def test_a_question_that_is_lost_with_a_connection_is_asked_again() -> Non
             await asyncio.sleep(0.01)
         await cluster.settle()
         assert names(back) == [SUCCEEDED, "a"]
+
+
+async def test_a_question_that_redis_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(history_reads, "_RETRY", 0.0)
+    async with hosts(RULES) as (cluster, (one,)):
+        await subscribe(cluster, one.stage, "news")
+        monkeypatch.setattr(one.registry._histories.reads, "ask", lambda entry, channel, place, then: then(None))
+        back = one.stage.connect()
+        back.say("pusher:subscribe", {"channel": "news", "resume": "other.1"})
+        for _ in range(200):
+            await asyncio.sleep(0)
+        (answer,) = back.read()
+        assert answer["gap"] == "unknown"
 
 
 async def test_who_comes_from_another_host_to_one_that_redis_leaves_gets_nothing_twice(

@@ -28,6 +28,8 @@ SIZE: Final = 65_536
 """Bytes of frames after which a script reads no further event."""
 _RETRY: Final = 0.1
 """Seconds after which a question is asked again that Redis could not be asked."""
+_TRIES: Final = 60
+"""Number of times that a question is asked at most: each may end the connection."""
 _REMEMBERED: Final = 1.0
 """Seconds that an answer serves others who ask the same: clients that come back together."""
 
@@ -151,12 +153,12 @@ class HistoryReads:
             silence=MINUTE,
         )
 
-    def ask_patiently(self, entry: AppEntry, channel: str, place: Place, then: Answered) -> None:
+    def ask_patiently(self, entry: AppEntry, channel: str, place: Place, then: Answered, tries: int = _TRIES) -> None:
         """Read as :meth:`ask` does; while Redis may be back before long, wait for it."""
 
         def answered(piece: Piece | None) -> None:
-            if piece is None and self._may_wait():
-                self._call_later(_RETRY, self.ask_patiently, entry, channel, place, then)
+            if piece is None and tries > 1 and self._may_wait():
+                self._call_later(_RETRY, self.ask_patiently, entry, channel, place, then, tries - 1)
             else:
                 then(piece)
 
