@@ -7,8 +7,10 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
+from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted_fields
+from soundpost.suggestions import did_you_mean
 from soundpost.wire.channel_patterns import pattern_fault
 from soundpost.wire.origins import OriginError, check_origins, origins
 
@@ -50,6 +52,43 @@ class HistorySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             fault = pattern_fault(pattern)
             if fault is not None:
                 raise ConfigurationError(f"channels: {fault}")
+
+
+class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[[apps.webhooks]]``: an endpoint of the application, and what it is told."""
+
+    url: Text
+    """The ``http://`` or ``https://`` address that events are sent to."""
+    events: Annotated[tuple[Text, ...], Meta(min_length=1)] = PUSHER_EVENTS
+    """Names of events."""
+    channels: Annotated[tuple[Text, ...], Meta(min_length=1)] = ("*",)
+    """Patterns of channel names; ``*`` stands for any characters. Events of no channel are sent in any case."""
+    headers: dict[str, str] = {}
+    """Headers of each request, beside those of Pusher."""
+    batch_size: Annotated[int, Meta(ge=1, le=1_000)] = 20
+    """Largest number of events in one request. Events that come while a request is under way wait for the next one."""
+    timeout: Positive = 10
+    """Seconds that the endpoint has to answer."""
+
+    def __post_init__(self) -> None:
+        """Raise ConfigurationError for a name of no event, or a pattern that matches no channel name."""
+        for name in self.events:
+            if name not in PUSHER_EVENTS + MORE_EVENTS:
+                raise ConfigurationError(
+                    f"events: {name!r} is the name of no webhook"
+                    + did_you_mean(
+                        name,
+                        PUSHER_EVENTS + MORE_EVENTS,
+                        otherwise=f"; known are {', '.join(PUSHER_EVENTS + MORE_EVENTS)}",
+                    )
+                )
+        for pattern in self.channels:
+            fault = pattern_fault(pattern)
+            if fault is not None:
+                raise ConfigurationError(f"channels: {fault}")
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "headers")
 
 
 class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,6 +154,9 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_history_size: Positive | None = None
     """Bytes of all kept events of the app in one process; beyond them the oldest are forgotten. None: only the limit
     of the process counts."""
+
+    webhooks: tuple[WebhookSettings, ...] = ()
+    """Endpoints of the application that are told what happens on the server."""
 
     def __post_init__(self) -> None:
         """Raise ConfigurationError for an origin that no page can have."""
