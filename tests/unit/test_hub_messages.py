@@ -18,12 +18,14 @@ from soundpost.backplane.hub_messages import (
     MessageReader,
     Publish,
     PublishOnce,
+    Report,
     Snapshot,
     Terminate,
     checksum,
     encode,
 )
 from soundpost.core.peers import IdempotencyKey, OutgoingEvent
+from soundpost.core.webhooks import WebhookEvent
 
 text = st.text(st.characters(exclude_categories=["Cs"])) | st.sampled_from(["", " ", "a b", "\n", "\x00", "é", "- 1"])
 data = st.binary(max_size=300) | st.sampled_from([b"", b"\x00", b"\xc1", b"\x81\x02{}", b"\x00\x00\x00\x01\xc0"])
@@ -37,6 +39,7 @@ messages = st.one_of(
     st.builds(Leave, text, text, st.none() | text),
     st.builds(Snapshot, number, st.none() | data, st.none() | data),
     st.builds(Terminate, text, text),
+    st.builds(Report, text, st.builds(WebhookEvent, text, text, text, data, number, st.booleans())),
 )
 
 

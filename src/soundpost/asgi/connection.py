@@ -78,6 +78,7 @@ class AsgiConnection(Connection):
             while not self._closing:
                 message = await receive()
                 if message["type"] == "websocket.disconnect":
+                    self._leave(message.get("code"))
                     break
                 self._handle(message)
                 left -= 1
@@ -157,7 +158,7 @@ class AsgiConnection(Connection):
             return
         fitting = reason.encode(errors="replace")[:MAX_REASON].decode(errors="ignore")
         self._close_message = {"type": "websocket.close", "code": code, "reason": fitting}
-        self._leave()
+        self._leave(code)
         if self._writer is None:
             self._writer = self._runtime.loop.create_task(self._send_waiting())
         self._runtime.wheel.add(self, self._runtime.close_timeout)
@@ -172,10 +173,10 @@ class AsgiConnection(Connection):
         """True until the connection is closed: messages of the client are acted on."""
         return not self._closing
 
-    def _leave(self) -> None:
+    def _leave(self, code: int | None = None) -> None:
         if not self._closing:
             self._closing = True
-            self._runtime.loop.call_soon(self.app.node.closed, self)
+            self._runtime.loop.call_soon(self.app.node.closed, self, code)
 
     # Liveness
 

@@ -13,6 +13,7 @@ from soundpost.asgi.processes import Claim
 from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.history_store import HistoryStore
 from soundpost.config.settings import ServerSettings
+from soundpost.core import reports
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.peers import Admission
@@ -64,7 +65,10 @@ class EmbeddedRuntime(Runtime):
             return
         self.open_websockets += 1
         try:
-            await AsgiConnection(app, self, send, address).serve(receive)
+            connection = AsgiConnection(app, self, send, address)
+            if app.reports:
+                reports.note_origin(connection, origin)
+            await connection.serve(receive)
         finally:
             self.open_websockets -= 1
 

@@ -112,7 +112,8 @@ class Ghost(NamedTuple):
 class Graces:
     """The graces of all apps of a registry: begins them, and ends them in time.
 
-    ``call_soon`` and ``call_later`` are the loop's; ``leave`` removes a ghost from its channel's members.
+    ``call_soon`` and ``call_later`` are the loop's; ``leave`` removes a ghost from its channel's members, and is told
+    whether its grace is over.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class Graces:
         clock: Callable[[], float],
         call_soon: CallSoon,
         call_later: CallLater,
-        leave: Callable[[AppEntry, ChannelEntry, str], None],
+        leave: Callable[[AppEntry, ChannelEntry, str, bool], None],
     ) -> None:
         self._apps = apps
         self._clock = clock
@@ -142,7 +143,7 @@ class Graces:
         left = _AT_ONCE
         for entry in list(self._apps.values()):
             while left and (due := entry.ghosts.pop_due()) is not None:
-                self._leave(entry, *due)
+                self._leave(entry, *due, True)
                 left -= 1
         if left:
             ends = [end for entry in self._apps.values() if (end := entry.ghosts.next_end) is not None]
@@ -154,14 +155,14 @@ class Graces:
         """End the graces of a user."""
         entry = self._apps[app_id]
         for ghost in entry.ghosts.pop_of(user_id):
-            self._leave(entry, *ghost)
+            self._leave(entry, *ghost, False)
 
     def end_of_gone_apps(self, served: set[str]) -> None:
         """End all graces of apps that are not served."""
         for app_id, entry in self._apps.items():
             if app_id not in served:
                 for ghost in entry.ghosts.pop_of(None):
-                    self._leave(entry, *ghost)
+                    self._leave(entry, *ghost, False)
 
     def as_bytes(self, since: float) -> bytes:
         """Return all ghosts for :meth:`take_over`.

@@ -28,6 +28,7 @@ from soundpost.backplane.hub_messages import (
     Reachability,
     Reconfigure,
     Release,
+    Report,
     Snapshot,
     Terminate,
 )
@@ -127,6 +128,7 @@ class WorkerEnd:
             Publish: self._publish,
             PublishOnce: self._publish_once,
             Terminate: self._terminate,
+            Report: self._report,
             Ask: self._ask,
         }
 
@@ -145,7 +147,7 @@ class WorkerEnd:
     def _join(self, message: Join) -> None:
         newcomer = None if message.user_id is None else Member(message.user_id, message.info)
         then = partial(self._answer, message.number)
-        self._registry.join(self, message.app_id, message.channel, newcomer, then, message.history)
+        self._registry.join(self, message.app_id, message.channel, newcomer, then, message.history, message.socket_id)
 
     def _answer(self, number: int, snapshot: ChannelSnapshot | None) -> None:
         self._send(ChannelFull(number) if snapshot is None else Snapshot(number, *snapshot))
@@ -155,7 +157,7 @@ class WorkerEnd:
         self._registry.snapshot(message.app_id, message.channel, then, message.history)
 
     def _leave(self, message: Leave) -> None:
-        self._registry.leave(self, message.app_id, message.channel, message.user_id, message.linger)
+        self._registry.leave(self, message.app_id, message.channel, message.user_id, message.linger, message.socket_id)
 
     def _publish(self, message: Publish) -> None:
         publication = Publication(self._send, message.number)
@@ -177,6 +179,9 @@ class WorkerEnd:
 
     def _terminate(self, message: Terminate) -> None:
         self._registry.terminate(self, message.app_id, message.user_id)
+
+    def _report(self, message: Report) -> None:
+        self._registry.report(message.app_id, message.event)
 
     def _ask(self, message: Ask) -> None:
         self._registry.answer(message.query, lambda value: self._send(Answer(message.number, value)))

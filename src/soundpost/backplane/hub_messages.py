@@ -16,6 +16,7 @@ from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.history import HistoryRequest, HistoryState
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import Admission, IdempotencyKey, OutgoingEvent, Query
+from soundpost.core.webhooks import WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.workers")
@@ -184,6 +185,7 @@ class Join(_Numbered):
     user_id: str | int | None
     info: bytes
     history: HistoryRequest | None = None
+    socket_id: str | None = None
 
 
 class GetSnapshot(_Numbered):
@@ -201,6 +203,7 @@ class Leave(_Message):
     channel: str
     user_id: str | None
     linger: float = 0
+    socket_id: str | None = None
 
 
 class Publish(_Numbered):
@@ -216,6 +219,13 @@ class PublishOnce(_Numbered):
     app_id: str
     key: IdempotencyKey
     events: list[OutgoingEvent]
+
+
+class Report(_Message):
+    """An event for the webhooks of an app, which only the worker knows."""
+
+    app_id: str
+    event: WebhookEvent
 
 
 class Ask(_Numbered):
@@ -258,7 +268,19 @@ FromHub = (
     | Terminate
 )
 FromWorker = (
-    Ready | Failed | Admit | Release | Join | GetSnapshot | Leave | Publish | PublishOnce | Ask | Pong | Terminate
+    Ready
+    | Failed
+    | Admit
+    | Release
+    | Join
+    | GetSnapshot
+    | Leave
+    | Publish
+    | PublishOnce
+    | Report
+    | Ask
+    | Pong
+    | Terminate
 )
 Message = FromHub | FromWorker
 
@@ -270,6 +292,7 @@ _SETTINGS: Final = (
     "AppSettings",
     "HistorySettings",
     "RateLimiting",
+    "WebhookSettings",
 )
 
 

@@ -31,6 +31,7 @@ from soundpost.backplane.hub_messages import (
     PublishOnce,
     Reachability,
     Release,
+    Report,
     Snapshot,
     Terminate,
 )
@@ -47,6 +48,7 @@ from soundpost.core.peers import (
     Query,
     Reception,
 )
+from soundpost.core.webhooks import WebhookEvent
 
 
 def _take_page(then: Callable[[HistoryPage], None], answer: Any) -> None:
@@ -88,13 +90,14 @@ class HubPeers:
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None = None,
+        socket_id: str | None = None,
     ) -> None:
         """Count a subscription."""
         number = self._ask(then)
         if newcomer is None:
             self._send(Join(number, app_id, channel, None, b"", history))
         else:
-            self._send(Join(number, app_id, channel, newcomer.user_id, newcomer.info_json, history))
+            self._send(Join(number, app_id, channel, newcomer.user_id, newcomer.info_json, history, socket_id))
 
     def snapshot(
         self,
@@ -106,9 +109,11 @@ class HubPeers:
         """Read the state that a subscriber of the channel is sent."""
         self._send(GetSnapshot(self._ask(then), app_id, channel, history))
 
-    def leave(self, app_id: str, channel: str, user_id: str | None, linger: float = 0) -> None:
+    def leave(
+        self, app_id: str, channel: str, user_id: str | None, linger: float = 0, socket_id: str | None = None
+    ) -> None:
         """Stop counting a subscription."""
-        self._send(Leave(app_id, channel, user_id, linger))
+        self._send(Leave(app_id, channel, user_id, linger, socket_id))
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
         """Send an event to the hub. This worker's clients get it when the hub has put it in order."""
@@ -143,6 +148,10 @@ class HubPeers:
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on the other workers and hosts."""
         self._send(Terminate(app_id, user_id))
+
+    def report(self, app_id: str, event: WebhookEvent) -> None:
+        """Hand an event on to the app's webhooks, by way of the hub."""
+        self._send(Report(app_id, event))
 
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
         """Have the hub answer a query."""

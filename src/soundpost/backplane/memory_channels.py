@@ -63,6 +63,8 @@ class AppEntry:
     def __init__(self, app: AppSettings, clock: Callable[[], float]) -> None:
         self.app = app
         self.history_rules = HistoryRules(app.history)
+        self.reports = app.reports
+        """Names of the events that any endpoint of the app wants."""
         self.connections: dict[PeersHandler, int] = {}
         """Number of connections by node."""
         self.addresses = Addresses()
@@ -77,6 +79,7 @@ class AppEntry:
         """Take other settings."""
         self.app = app
         self.history_rules = HistoryRules(app.history)
+        self.reports = app.reports
 
     def channel(self, name: str) -> ChannelEntry:
         """Return a channel; a new one if it has neither subscribers nor ghosts."""

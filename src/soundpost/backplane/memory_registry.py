@@ -17,6 +17,7 @@ from soundpost.backplane.memory_channels import AppEntry, ChannelEntry, Share
 from soundpost.backplane.registry import COUNT_AT_ONCE, Load
 from soundpost.backplane.slices import at_once, json_in_slices
 from soundpost.config.settings import ServerSettings
+from soundpost.core import webhook_records
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.gathered_notices import GATHERED_ABOVE, MemberNotice
 from soundpost.core.history import HistoryRequest
@@ -43,7 +44,8 @@ from soundpost.core.peers import (
     Query,
     UsersQuery,
 )
-from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.presence_grace import SENT_AWAY, ends_finally
+from soundpost.core.webhooks import WebhookEvent, WebhookLog
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 
@@ -64,7 +66,9 @@ class MemoryRegistry:
         clock: Callable[[], float] = time.monotonic,
         call_soon: CallSoon = at_once,
         call_later: CallLater = never,
+        webhooks: WebhookLog | None = None,
     ) -> None:
+        self.webhooks = webhooks
         self._call_soon = call_soon
         self._clock = clock
         self._apps = {app.id: AppEntry(app, clock) for app in apps}
@@ -151,6 +155,7 @@ class MemoryRegistry:
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None = None,
+        socket_id: str | None = None,
     ) -> None:
         """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full."""
         entry = self._apps[app_id]
@@ -162,11 +167,14 @@ class MemoryRegistry:
         if not channel.count:
             entry.channels[name] = channel
             node.observe(ChannelOccupied(app_id, name))
+            if "channel_occupied" in entry.reports:
+                self.report(app_id, webhook_records.channel_event("channel_occupied", name))
         if members is not None and newcomer is not None:
             if members.enter(newcomer):
                 frame = messages.member_added(name, newcomer.id_json, newcomer.info_json)
                 self._notify(app_id, channel, MemberNotice(newcomer.id, True, frame))
                 node.observe(MemberAdded(app_id, name, newcomer.id))
+                self._report_member(entry, "member_added", channel, newcomer, socket_id)
             else:
                 entry.ghosts.take_back(channel, newcomer)
         share = channel.share_of(node)
@@ -188,7 +196,15 @@ class MemoryRegistry:
         entry = self._apps[app_id]
         then(self._snapshot(entry, entry.channel(name), history))
 
-    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float = 0) -> None:
+    def leave(
+        self,
+        node: PeersHandler,
+        app_id: str,
+        name: str,
+        user_id: str | None,
+        linger: float = 0,
+        socket_id: str | None = None,
+    ) -> None:
         """Stop counting a subscription and tell the other subscribers of a member who left."""
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
@@ -205,7 +221,7 @@ class MemoryRegistry:
         users = {} if user_id is None else {user_id: 1}
         if linger and users:
             self.graces.begin(entry, channel, users, linger)
-        self._uncount(entry, channel, users, 1, node)
+        self._uncount(entry, channel, users, 1, node, socket_id)
 
     def remove_node(self, node: PeersHandler) -> None:
         """Remove a node that is gone, and all it had but members, who have a grace. Another node reports changes."""
@@ -226,25 +242,40 @@ class MemoryRegistry:
         """Return a node that reports changes for which no node is responsible."""
         return next((node for node in self._nodes if node.has_observers), None)
 
-    def _uncount_ghost(self, entry: AppEntry, channel: ChannelEntry, user_id: str) -> None:
-        self._uncount_members(entry, channel, {user_id: 1}, self._reporter())
+    def _uncount_ghost(self, entry: AppEntry, channel: ChannelEntry, user_id: str, in_time: bool) -> None:
+        is_final = in_time and ends_finally(entry.app.presence_grace)
+        self._uncount_members(entry, channel, {user_id: 1}, self._reporter(), is_final=is_final)
 
     def _uncount(
-        self, entry: AppEntry, channel: ChannelEntry, users: dict[str, int], count: int, reporter: PeersHandler | None
+        self,
+        entry: AppEntry,
+        channel: ChannelEntry,
+        users: dict[str, int],
+        count: int,
+        reporter: PeersHandler | None,
+        socket_id: str | None = None,
     ) -> None:
         app_id = entry.app.id
         channel.count -= count
-        self._uncount_members(entry, channel, users, reporter)
+        self._uncount_members(entry, channel, users, reporter, socket_id)
         if not channel.count:
             del entry.channels[channel.name]
             entry.counts_due.discard(channel)
             if reporter is not None:
                 reporter.observe(ChannelVacated(app_id, channel.name))
+            if "channel_vacated" in entry.reports:
+                self.report(app_id, webhook_records.channel_event("channel_vacated", channel.name))
         elif entry.app.subscription_count:
             self._count_changed(entry, channel, reporter)
 
     def _uncount_members(
-        self, entry: AppEntry, channel: ChannelEntry, users: dict[str, int], reporter: PeersHandler | None
+        self,
+        entry: AppEntry,
+        channel: ChannelEntry,
+        users: dict[str, int],
+        reporter: PeersHandler | None,
+        socket_id: str | None = None,
+        is_final: bool = False,
     ) -> None:
         app_id, members = entry.app.id, channel.members
         if members is None:
@@ -257,6 +288,27 @@ class MemoryRegistry:
             self._notify(app_id, channel, MemberNotice(user_id, False, frame))
             if reporter is not None:
                 reporter.observe(MemberRemoved(app_id, channel.name, user_id))
+            self._report_member(entry, "member_removed", channel, member, socket_id, is_final)
+
+    def _report_member(
+        self,
+        entry: AppEntry,
+        name: str,
+        channel: ChannelEntry,
+        member: Member,
+        socket_id: str | None,
+        is_final: bool = False,
+    ) -> None:
+        if name in entry.reports:
+            event = webhook_records.member_event(
+                name, channel.name, member.id, member.info_json, socket_id, is_final=is_final
+            )
+            self.report(entry.app.id, event)
+
+    def report(self, app_id: str, event: WebhookEvent) -> None:
+        """Hand an event on to the app's webhooks."""
+        if self.webhooks is not None:
+            self.webhooks.add(app_id, event)
 
     def _snapshot(self, entry: AppEntry, channel: ChannelEntry, history: HistoryRequest | None) -> ChannelSnapshot:
         cached = entry.cache.get(channel.name) if len(entry.cache) else None
@@ -316,6 +368,8 @@ class MemoryRegistry:
         self._deliver(entry.app.id, channel, messages.subscription_count(channel.name, channel.count))
         if reporter is not None:
             reporter.observe(SubscriptionCountChanged(entry.app.id, channel.name, channel.count))
+        if "subscription_count" in entry.reports:
+            self.report(entry.app.id, webhook_records.subscription_count(channel.name, channel.count))
 
     def housekeep(self) -> None:
         """Announce counts of large channels, drop expired events, end graces."""

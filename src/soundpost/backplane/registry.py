@@ -13,6 +13,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import Admission, ChannelSnapshot, OutgoingEvent, PeersHandler, Query
+from soundpost.core.webhooks import WebhookEvent, WebhookLog
 
 COUNT_AT_ONCE: Final = 100
 """Largest number of subscribers whose count is announced at each change; above, every few seconds, as Pusher does."""
@@ -32,6 +33,8 @@ class Registry(Protocol):
     calling node; ``app_id`` must be the id of an app that the registry was given.
     """
 
+    webhooks: WebhookLog | None
+    """Where the events for webhooks go; None if there are none."""
     on_reachability: Callable[[], None]
     """Called when :attr:`reaches_all` may have changed."""
 
@@ -73,15 +76,27 @@ class Registry(Protocol):
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None = None,
+        socket_id: str | None = None,
     ) -> None:
-        """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full."""
+        """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full.
+
+        ``socket_id`` is the connection's, if a webhook may tell it.
+        """
 
     def snapshot(
         self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None], history: HistoryRequest | None = None
     ) -> None:
         """Read the state that a subscriber of the channel is sent."""
 
-    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float = 0) -> None:
+    def leave(
+        self,
+        node: PeersHandler,
+        app_id: str,
+        name: str,
+        user_id: str | None,
+        linger: float = 0,
+        socket_id: str | None = None,
+    ) -> None:
         """Stop counting a subscription and tell the other subscribers of a member who left.
 
         The user stays a member for ``linger`` seconds, and has never left if it joins again within them.
@@ -97,6 +112,9 @@ class Registry(Protocol):
 
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
         """Close all connections of a user on the nodes other than ``node``."""
+
+    def report(self, app_id: str, event: WebhookEvent) -> None:
+        """Hand an event that only a node knows on to the app's webhooks."""
 
     def answer(self, query: Query, then: Callable[[Any], None]) -> None:
         """Answer a query about all nodes; the query's class says what the answer is."""

@@ -19,6 +19,7 @@ from soundpost.core.peers import (
     Query,
     Reception,
 )
+from soundpost.core.webhooks import WebhookEvent
 
 
 class SingleNode:
@@ -55,9 +56,10 @@ class SingleNode:
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None = None,
+        socket_id: str | None = None,
     ) -> None:
         """Count a subscription."""
-        self._registry.join(self._node, app_id, channel, newcomer, then, history)
+        self._registry.join(self._node, app_id, channel, newcomer, then, history, socket_id)
 
     def snapshot(
         self,
@@ -69,9 +71,11 @@ class SingleNode:
         """Read the state that a subscriber of the channel is sent."""
         self._registry.snapshot(app_id, channel, then, history)
 
-    def leave(self, app_id: str, channel: str, user_id: str | None, linger: float = 0) -> None:
+    def leave(
+        self, app_id: str, channel: str, user_id: str | None, linger: float = 0, socket_id: str | None = None
+    ) -> None:
         """Stop counting a subscription."""
-        self._registry.leave(self._node, app_id, channel, user_id, linger)
+        self._registry.leave(self._node, app_id, channel, user_id, linger, socket_id)
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
         """Send an event to the other hosts, and deliver it to this node's clients; kept ones the registry delivers."""
@@ -100,6 +104,10 @@ class SingleNode:
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on other hosts."""
         self._registry.terminate(self._node, app_id, user_id)
+
+    def report(self, app_id: str, event: WebhookEvent) -> None:
+        """Hand an event on to the app's webhooks."""
+        self._registry.report(app_id, event)
 
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
         """Answer a query from the registry."""

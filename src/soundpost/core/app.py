@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from soundpost.core.app_settings import AppSettings
     from soundpost.core.connection import Connection
     from soundpost.core.node import Node
+    from soundpost.core.reports import Origin
 
 
 _AT_ONCE: Final = 500
@@ -29,12 +30,16 @@ class App:
         self.node = node
         self.settings = settings
         self.history_rules = HistoryRules(settings.history)
+        self.reports = settings.reports
+        """Names of the events that any endpoint of the app wants; see :mod:`.reports`."""
         self.connections: dict[str, Connection] = {}
         """Connections by socket id."""
         self.former_connections: dict[str, list[Connection]] = {}
         """Connections by an earlier socket id that their clients have named."""
         self.counted_addresses: dict[str, str] = {}
         """Address under which a connection is counted, by socket id, if the app has ``max_connections_per_ip``."""
+        self.origins: dict[str, Origin] = {}
+        """Where each connection comes from, by socket id, if an endpoint is told of connections."""
         self.replay_allowances = ReplayAllowances()
         """Bytes of missed events that each address of clients may still be sent."""
         self.channels: dict[str, Channel] = {}
@@ -54,6 +59,7 @@ class App:
         """Serve with other settings from now on."""
         self.settings, self.closed_with = settings, None
         self.history_rules = HistoryRules(settings.history)
+        self.reports = settings.reports
 
     def connections_of(self, socket_id: str) -> list[Connection]:
         """Return the connections whose clients have this socket id, or had it before."""

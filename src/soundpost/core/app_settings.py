@@ -168,6 +168,11 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     def __repr__(self) -> str:
         return redacted_fields(self, "secret")
 
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the names of the events that any endpoint of the app wants."""
+        return frozenset(name for endpoint in self.webhooks for name in endpoint.events)
+
     def allows_origin(self, origin: str | None) -> bool:
         """Tell whether a connection with this ``Origin`` header (None: without one) may open."""
         welcome = origins(self.allowed_origins)

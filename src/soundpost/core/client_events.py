@@ -5,6 +5,7 @@ Source: https://pusher.com/docs/channels/using_channels/events/#triggering-clien
 
 from __future__ import annotations
 
+from soundpost.core import reports
 from soundpost.core.connection import Connection
 from soundpost.core.peers import OutgoingEvent
 from soundpost.core.token_bucket import TokenBucket
@@ -53,6 +54,8 @@ def relay(connection: Connection, message: ClientMessage) -> None:
     frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
     outgoing = OutgoingEvent(channel.name, frame, connection.socket_id, keep=False, ephemeral=True)
     app.node.peers.publish(settings.id, outgoing)
+    if app.reports:
+        reports.client_event(connection, channel, message.event, data)
     for observer in app.node.observers:
         observer.client_event(connection, channel, message.event, data)
 

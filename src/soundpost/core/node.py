@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from soundpost.core import former_ids, resumption, subscriptions, users
+from soundpost.core import former_ids, reports, resumption, subscriptions, users
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
@@ -90,19 +90,27 @@ class Node:
             observer.connection_opened(connection)
             observer.message_sent(connection, hello)
         connection.write(preface + hello)
+        if app.reports:
+            reports.connection_opened(connection)
         if app.closed_with is not None:
             connection.end(*app.closed_with)
 
-    def closed(self, connection: Connection) -> None:
-        """Remove a connection that is gone, and its subscriptions. Costs grow with its own channels only."""
+    def closed(self, connection: Connection, code: int | None = None) -> None:
+        """Remove a connection that is gone, and its subscriptions. Costs grow with its own channels only.
+
+        ``code`` is that of the close frame, from whichever side; None for a connection that was lost.
+        """
         if connection.app.connections.pop(connection.socket_id, None) is None:
             return
         connection.app.unauthorized.pop(connection, None)
         former_ids.forget(connection)
         subscriptions.leave_all(connection)
+        user = connection.user
         users.sign_out(connection)
         app = connection.app
         self.peers.release(app.settings.id, app.counted_addresses.pop(connection.socket_id, None))
+        if app.reports or app.origins:
+            reports.connection_closed(connection, None if user is None else user.id, code)
         for observer in self.observers:
             observer.connection_closed(connection)
 

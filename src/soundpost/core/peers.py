@@ -15,6 +15,7 @@ from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.history import HistoryRequest, HistoryState
 from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
+from soundpost.core.webhooks import WebhookEvent
 
 Admission = Literal["admitted", "app_full", "address_full", "server_full"]
 """Answer to a new connection: admitted, or the limit that is reached."""
@@ -211,8 +212,11 @@ class Peers(Protocol):
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None = None,
+        socket_id: str | None = None,
     ) -> None:
         """Count a subscription; on a presence channel ``newcomer`` is the user. Answer None: the channel is full.
+
+        ``socket_id`` is the connection's, if a webhook may tell it.
 
         From the answer on, every event that others publish to the channel is delivered to this node. The snapshot has
         the members, the last event and the place in the history up to that moment.
@@ -227,10 +231,13 @@ class Peers(Protocol):
     ) -> None:
         """Read the state that a subscriber of the channel is sent, without counting a subscription."""
 
-    def leave(self, app_id: str, channel: str, user_id: str | None, linger: float = 0) -> None:
+    def leave(
+        self, app_id: str, channel: str, user_id: str | None, linger: float = 0, socket_id: str | None = None
+    ) -> None:
         """Stop counting a subscription that was counted by :meth:`join`.
 
-        The user stays a member for ``linger`` seconds, and has never left if it joins again within them.
+        The user stays a member for ``linger`` seconds, and has never left if it joins again within them. ``socket_id``
+        is the connection's, if a webhook may tell it.
         """
 
     def publish(self, app_id: str, event: OutgoingEvent) -> None:
@@ -255,6 +262,9 @@ class Peers(Protocol):
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on the other nodes."""
+
+    def report(self, app_id: str, event: WebhookEvent) -> None:
+        """Hand an event on to the app's webhooks, behind all that this node has told the others before."""
 
     def ask(self, query: Query, then: Callable[[Any], None]) -> None:
         """Answer a query about all nodes together; the query's class says what the answer is."""

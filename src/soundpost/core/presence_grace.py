@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from soundpost.core.webhooks import HELD
 from soundpost.wire import codes
 
 if TYPE_CHECKING:
@@ -14,6 +15,14 @@ if TYPE_CHECKING:
 
 SENT_AWAY: Final = 10.0
 """Seconds of grace for a client that the server itself sends away, upon which the client library connects again."""
+
+
+def ends_finally(presence_grace: int) -> bool:
+    """Tell whether each grace that an app gives is at least as long as webhooks hold an end back.
+
+    ``presence_grace`` is the app's; without one there is only the grace of clients that the server sends away.
+    """
+    return presence_grace == 0 or presence_grace >= HELD
 
 
 def note_close(connection: Connection, code: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies, former_ids, presence_grace, resumption
+from soundpost.core import error_replies, former_ids, presence_grace, reports, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.history import HistoryRequest
@@ -57,7 +57,8 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
     history = _history_request(connection, request)
     subscription = PendingSubscription(connection, app.channel(name, kind), user_id)
     then = partial(_complete, subscription, partial(_confirm, request))
-    app.node.peers.join(app.settings.id, name, newcomer, then, history)
+    socket_id = connection.socket_id if app.reports and newcomer is not None else None
+    app.node.peers.join(app.settings.id, name, newcomer, then, history, socket_id)
 
 
 def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
@@ -111,7 +112,8 @@ def _leave(connection: Connection, channel: Channel, linger: float = 0) -> None:
     user_id = channel.remove(connection)
     app = channel.app
     app.forget_if_empty(channel)
-    app.node.peers.leave(app.settings.id, channel.name, user_id, linger)
+    socket_id = connection.socket_id if app.reports and user_id is not None else None
+    app.node.peers.leave(app.settings.id, channel.name, user_id, linger, socket_id)
 
 
 def _complete(
@@ -126,7 +128,9 @@ def _complete(
     if subscription.abandoned:
         app.forget_if_empty(channel)
         if snapshot is not None:
-            app.node.peers.leave(app.settings.id, channel.name, subscription.user_id, subscription.linger)
+            user_id = subscription.user_id
+            socket_id = connection.socket_id if app.reports and user_id is not None else None
+            app.node.peers.leave(app.settings.id, channel.name, user_id, subscription.linger, socket_id)
         return
     if snapshot is None:
         app.forget_if_empty(channel)
@@ -189,6 +193,8 @@ def _send_cached(connection: Connection, channel: Channel, snapshot: ChannelSnap
         connection.send(snapshot.cached)
     elif channel.kind.is_cache:
         connection.send(messages.cache_miss(channel.name))
+        if channel.app.reports:
+            reports.cache_miss(channel)
         for observer in channel.app.node.observers:
             observer.cache_miss(channel)
 

@@ -30,6 +30,10 @@ BEGINS: Final = {beginning: end for end, beginning in ENDS.items()}
 """Names of the webhooks that begin a state, each with the name of the one that ends it."""
 
 
+HELD: Final = 3.0
+"""Seconds that an end is held back, for the case that its state begins again."""
+
+
 class WebhookEvent(Struct, frozen=True, array_like=True, gc=False):
     """One event of an app, as it happened. Events of one channel, or of one user, are in their order."""
 

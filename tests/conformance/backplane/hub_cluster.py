@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from conformance.backplane.cluster import Cluster, Setup
+from conformance.protocol.recorded_webhooks import RecordedWebhooks
 from conformance.protocol.stage import Stage
 from soundpost.backplane.hub import Hub, WorkerEnd
 from soundpost.backplane.hub_messages import EventMessage, Message, MessageReader, encode
@@ -81,8 +82,14 @@ class HubCluster(Cluster):
         self.nodes = []
         self._setup = setup
         self._now = 0.0
+        self.webhooks = RecordedWebhooks()
         self._hub = Hub(
-            MemoryRegistry(setup.apps, max_connections=setup.server_max_connections, clock=lambda: self._now)
+            MemoryRegistry(
+                setup.apps,
+                max_connections=setup.server_max_connections,
+                clock=lambda: self._now,
+                webhooks=self.webhooks,
+            )
         )
         self._spokes: dict[Stage, Spoke] = {}
 

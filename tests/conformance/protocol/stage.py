@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
+from conformance.protocol.recorded_webhooks import RecordedWebhooks
 from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.event_cache import EventCache
 from soundpost.core import protocol, resumption
@@ -74,7 +75,7 @@ class Client(Connection):
     def close(self, code: int, reason: str) -> None:
         if self.close_code is None:
             self.close_code, self.close_reason = code, reason
-            self.stage.call_soon(lambda: self.app.node.closed(self))
+            self.stage.call_soon(lambda: self.app.node.closed(self, None if code == 1006 else code))
 
     @property
     def is_open(self) -> bool:
@@ -173,7 +174,10 @@ class Stage:
         self.now = 1000.0
         self._later: list[tuple[float, Callable[[], None]]] = []
         served = apps or (msgspec.structs.replace(APP, **options),)
-        self.registry = MemoryRegistry(served, clock=lambda: self.now, call_later=self.call_later)
+        self.webhooks = RecordedWebhooks()
+        self.registry = MemoryRegistry(
+            served, clock=lambda: self.now, call_later=self.call_later, webhooks=self.webhooks
+        )
         self.peers = RecordingPeers(self.registry)
         self._soon: list[Callable[[], None]] = []
         self.node = Node(

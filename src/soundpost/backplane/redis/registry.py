@@ -45,6 +45,7 @@ from soundpost.core.peers import (
     Query,
 )
 from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.webhooks import WebhookEvent, WebhookLog
 
 _KEEP: Final = KEEP.digest.encode()
 
@@ -80,6 +81,7 @@ class RedisRegistry:
         self._queue.on_flow = lambda: self.on_reachability()
         self._queries = Queries(redis, loop.time, loop.call_soon, self._histories.generations.head)
         self._number = 0  # number of this process' last message
+        self.webhooks: WebhookLog | None = None
         self.on_reachability: Callable[[], None] = lambda: None
         self._incoming.on_restart = lambda: self.on_restart()
         self.on_restart: Callable[[], None] = lambda: None
@@ -192,6 +194,7 @@ class RedisRegistry:
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None = None,
+        socket_id: str | None = None,
     ) -> None:
         """Count a subscription, once other hosts' events for the channel come here. Answer None: channel full."""
         entry = self._apps[app_id]
@@ -281,7 +284,15 @@ class RedisRegistry:
         else:
             self._history_answers.snapshot(entry, channel, history, self._clock, then)
 
-    def leave(self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float = 0) -> None:
+    def leave(
+        self,
+        node: PeersHandler,
+        app_id: str,
+        name: str,
+        user_id: str | None,
+        linger: float = 0,
+        socket_id: str | None = None,
+    ) -> None:
         """Stop counting a subscription; Redis tells the other subscribers of a member who left."""
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
@@ -367,6 +378,11 @@ class RedisRegistry:
         self._number += 1
         data = topic_messages.terminate(self._redis.origin, self._number, app_id, user_id)
         self._queue.send(Publication(CONTROL, b"", (b"", data)), lambda sent: None)
+
+    def report(self, app_id: str, event: WebhookEvent) -> None:
+        """Hand an event that only a node knows on to the app's webhooks."""
+        if self.webhooks is not None:
+            self.webhooks.add(app_id, event)
 
     # Queries
 

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from soundpost.core import reports
 from soundpost.core.app import App
 from soundpost.core.node import Node
 from soundpost.core.peers import Admission
@@ -36,7 +37,17 @@ _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
 class Upgrade:
     """A WebSocket about to open, once all nodes have counted it against ``max_connections``."""
 
-    __slots__ = ("_app", "_compressed", "_counted", "_forwarded_address", "_http", "_response", "_server", "early")
+    __slots__ = (
+        "_app",
+        "_compressed",
+        "_counted",
+        "_forwarded_address",
+        "_http",
+        "_origin",
+        "_response",
+        "_server",
+        "early",
+    )
 
     def __init__(
         self,
@@ -46,6 +57,7 @@ class Upgrade:
         response: bytes,
         compressed: bool,
         forwarded_address: str | None,
+        origin: str | None,
         early: bytes,
     ) -> None:
         self._server = server
@@ -54,6 +66,7 @@ class Upgrade:
         self._response = response
         self._compressed = compressed
         self._forwarded_address = forwarded_address
+        self._origin = origin
         self._counted: str | None = None
         self.early = early
         """Bytes for the WebSocket that have come already."""
@@ -90,6 +103,8 @@ class Upgrade:
         if self._counted is not None:
             app.counted_addresses[connection.socket_id] = self._counted
         connection.takes_compressed = self._compressed
+        if app.reports:
+            reports.note_origin(connection, self._origin)
         http.hand_over(connection)
         connection.open(self._response)
         if self.early:
@@ -110,25 +125,20 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     except HandshakeError as error:
         http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
         return
-    origin = headers.get(b"origin")
+    sent_origin = headers.get(b"origin")
+    origin = None if sent_origin is None else sent_origin.decode("latin-1")
     if log.isEnabledFor(logging.DEBUG):
         log.debug("asked for a WebSocket %s", _circumstances(server, http, request))
     try:
         if http.over_capacity or server.full_for_websockets:
             server.limits.warn_of_capacity(http.client_ip(request))
             raise no_room_error("server_full")
-        app = app_for(
-            server.node,
-            server.prefix,
-            request,
-            None if origin is None else origin.decode("latin-1"),
-            server.log_throttle,
-        )
+        app = app_for(server.node, server.prefix, request, origin, server.log_throttle)
     except ProtocolError as error:
         log.debug("refused a client from %s with %d: %a", shown(http.client_ip(request)), error.code, str(error))
         _refuse(http, response, error)
         return
-    http.upgrade = Upgrade(server, http, app, response, compressed, http.forwarded_address(request), early)
+    http.upgrade = Upgrade(server, http, app, response, compressed, http.forwarded_address(request), origin, early)
     http.upgrade.ask()
 
 

@@ -175,7 +175,7 @@ class WebSocketConnection(Connection, asyncio.Protocol):
                 self._transport.write(frame)
             else:
                 self._blocked += frame
-        self._leave()
+        self._leave(code)
         if self._transport is not None:
             self._server.wheel.add(self, self._server.close_timeout)
 
@@ -197,12 +197,12 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self._pause_reading()
             self._transport.abort()
 
-    def _leave(self) -> None:
+    def _leave(self, code: int | None = None) -> None:
         """Stop reading and writing; tell the node in a later loop turn, when no delivery can be under way."""
         if self._state is _OPEN:
             self._state = _State.CLOSING
         self.fd = -1
-        self._server.loop.call_soon(self.app.node.closed, self)
+        self._server.loop.call_soon(self.app.node.closed, self, code)
 
     # Reading
 

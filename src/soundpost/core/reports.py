@@ -1,0 +1,75 @@
+"""Reports of a node: what only the node knows, as records for the webhooks of its apps.
+
+A report is made only if an endpoint of the app wants it: :attr:`soundpost.core.app.App.reports` has its name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from soundpost.core import webhook_records
+from soundpost.wire.json_text import read_json
+
+if TYPE_CHECKING:
+    from soundpost.core.channel import Channel
+    from soundpost.core.connection import Connection
+
+CONNECTIONS: Final = frozenset({"connection_opened", "connection_closed"})
+"""Names of the events about connections."""
+
+
+class Origin(NamedTuple):
+    """Where a connection comes from."""
+
+    address: str
+    """Address of the client, as the server knows it; empty if it does not."""
+    origin: str | None
+    """``Origin`` header of the handshake; None if there was none."""
+
+
+def note_origin(connection: Connection, origin: str | None) -> None:
+    """Keep where a connection comes from, until it closes, if an endpoint is told of connections."""
+    app = connection.app
+    if not CONNECTIONS.isdisjoint(app.reports):
+        app.origins[connection.socket_id] = Origin(connection.address, origin)
+
+
+def connection_opened(connection: Connection) -> None:
+    """Report that a client got its hello."""
+    _report_connection(connection, "connection_opened", connection.app.origins.get(connection.socket_id))
+
+
+def connection_closed(connection: Connection, user_id: str | None, code: int | None) -> None:
+    """Report that a client is gone: the user that was signed in, and the code of the close frame, if there was one."""
+    origin = connection.app.origins.pop(connection.socket_id, None)
+    _report_connection(connection, "connection_closed", origin, user_id, code)
+
+
+def _report_connection(
+    connection: Connection, name: str, origin: Origin | None, user_id: str | None = None, code: int | None = None
+) -> None:
+    app = connection.app
+    if name in app.reports:
+        known = origin or Origin("", None)
+        event = webhook_records.connection_event(name, connection.socket_id, *known, user_id, code)
+        app.node.peers.report(app.settings.id, event)
+
+
+def client_event(connection: Connection, channel: Channel, event: str, data: bytes) -> None:
+    """Report a client event; ``data`` is JSON. A string is reported as it is, everything else as JSON."""
+    app = connection.app
+    if "client_event" not in app.reports:
+        return
+    value = read_json(data) if data.startswith(b'"') else data.decode() or "null"
+    user_id = channel.subscribers.get(connection)
+    if user_id is None and connection.user is not None:
+        user_id = connection.user.id
+    record = webhook_records.client_event(channel.name, event, value, connection.socket_id, user_id)
+    app.node.peers.report(app.settings.id, record)
+
+
+def cache_miss(channel: Channel) -> None:
+    """Report that a cache channel had no event for a new subscriber."""
+    app = channel.app
+    if "cache_miss" in app.reports:
+        app.node.peers.report(app.settings.id, webhook_records.channel_event("cache_miss", channel.name))
