@@ -1,0 +1,444 @@
+"""The dispatcher of webhooks: takes the events of all apps of a host, and has them sent to the apps' endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Container, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+
+from soundpost.core.app_settings import AppSettings, WebhookSettings
+from soundpost.core.outbox import CallLater, CallSoon
+from soundpost.core.webhooks import ENDS, WebhookEvent
+from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.server.webhooks import handover
+from soundpost.server.webhooks.endpoint import Endpoint
+from soundpost.server.webhooks.figures import EndpointFigures
+from soundpost.server.webhooks.journal import Journal
+from soundpost.server.webhooks.requests import EndpointClient
+from soundpost.server.webhooks.states import TIME_TO_RETURN, State, States, end_of
+from soundpost.server.webhooks.waiting_event import WaitingEvent
+
+log = logging.getLogger("soundpost.webhooks")
+
+_REQUESTS_AT_ONCE: Final = 4
+"""Number of requests that are built and signed in one loop turn: some 2 ms, with bodies of the largest size."""
+_ENDS_AT_ONCE: Final = 200
+"""Number of held ends that become due in one loop turn: some 2 ms."""
+_POLL: Final = 0.02
+
+
+class _App:
+    """The states and endpoints of one app."""
+
+    def __init__(self) -> None:
+        self.states = States()
+        self.endpoints: dict[tuple[str, int], Endpoint] = {}
+        """Endpoints by URL, and by number for those that have a URL in common."""
+
+
+class WebhookDispatcher:
+    """Everything from an event to the endpoints that want it; a :class:`soundpost.core.webhooks.WebhookLog`.
+
+    It decides which events are sent (states that are told already, ends that are held back, the filters of endpoints),
+    keeps a queue in order for each endpoint, sends one request at a time to each, sends again what failed, and drops
+    what cannot be sent. Methods return at once, unless they are coroutines.
+
+    ``open_client`` opens the connections to a URL. ``call_soon`` and ``call_later`` are the loop's, ``clock`` is in
+    seconds, ``wall_clock`` the time of day in seconds since 1970. ``max_queue_size``: bytes of all events that wait.
+
+    ``on_done`` is called with the tokens of events that are *done*: all endpoints that want the event have taken it, or
+    will never get it, or no endpoint wants it. Events are done in any order, some before :meth:`add` returns. An end
+    that is held back is done only when it was sent, or taken back.
+    """
+
+    def __init__(
+        self,
+        apps: Iterable[AppSettings],
+        *,
+        open_client: Callable[[str], EndpointClient],
+        call_soon: CallSoon,
+        call_later: CallLater,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+        random: Callable[[], float] = random.random,
+        max_queue_size: int = 33_554_432,
+        journal: Journal | None = None,
+        on_done: Callable[[str, Sequence[Any]], None] | None = None,
+    ) -> None:
+        self.clock, self.wall_clock, self.random = clock, wall_clock, random
+        self.call_later = call_later
+        self.throttle = LogThrottle(log, clock)
+        self.on_done = on_done
+        self.journal = journal
+        self._call_soon = call_soon
+        self._open_client = open_client
+        self._max_queue_size = max_queue_size
+        self._size = 0
+        self._life = secrets.token_hex(8)
+        self._number = 0
+        self._apps: dict[str, _App] = {}
+        self._turns: deque[Endpoint] = deque()
+        self._next_turn_is_set = False
+        self._timer: float | None = None
+        self._holds_ends = False
+        self._is_paused = False
+        self.configure(apps)
+
+    # Settings
+
+    def configure(self, apps: Iterable[AppSettings]) -> None:
+        """Take other apps or settings. What waits for an endpoint that stays waits on; endpoints are known by URL.
+
+        Events for endpoints that are gone are done.
+        """
+        settings = {app.id: app for app in apps if app.webhooks}
+        for app_id in [app_id for app_id in self._apps if app_id not in settings]:
+            self._remove_app(app_id)
+        for app_id, app in settings.items():
+            self._configure(self._apps.setdefault(app_id, _App()), app)
+
+    def _configure(self, own: _App, app: AppSettings) -> None:
+        before, own.endpoints = own.endpoints, {}
+        for key, settings in _keyed(app.webhooks):
+            endpoint = before.pop(key, None)
+            if endpoint is None:
+                endpoint = Endpoint(self, app, settings, self._open_client(settings.url))
+            else:
+                endpoint.configure(app, settings)
+            own.endpoints[key] = endpoint
+        for endpoint in before.values():
+            self._remove_endpoint(endpoint)
+
+    def _remove_endpoint(self, endpoint: Endpoint) -> None:
+        self.settled(endpoint.clear())
+        endpoint.close()
+
+    def _remove_app(self, app_id: str) -> None:
+        app = self._apps[app_id]
+        for endpoint in app.endpoints.values():
+            self._remove_endpoint(endpoint)
+        del self._apps[app_id]
+        self._done(app.states.forget())
+        if self.journal is not None:
+            self.journal.forget(app_id)
+
+    # Events
+
+    def add(self, app_id: str, event: WebhookEvent, token: Any = None, event_id: str = "") -> None:
+        """Take an event, behind all that were added before.
+
+        ``token`` is what ``on_done`` is called with. ``event_id`` is the id that endpoints get, unique and the same
+        when the event is sent again; without one the event gets an id of this process.
+        """
+        waiting = WaitingEvent(app_id, event, event_id or self._next_id(), token)
+        app = self._apps.get(app_id)
+        if app is None or not any(endpoint.follows(event) for endpoint in app.endpoints.values()):
+            self._done([waiting])
+            return
+        now = self.clock()
+        ready, settled = app.states.take(waiting, now)
+        if settled:
+            self._done(settled)
+        if ready is not None:
+            self._queue(app, ready)
+        elif event.name in ENDS:
+            self._set_timer(app.states.next_end)
+
+    def _next_id(self) -> str:
+        self._number += 1
+        return f"{self._life}-{self._number}"
+
+    def _queue(self, app: _App, waiting: WaitingEvent) -> None:
+        """Queue an event for all endpoints that want it."""
+        wanted_by = [endpoint for endpoint in app.endpoints.values() if endpoint.wants(waiting.event)]
+        waiting.open = 1  # not done before it is in all queues
+        for endpoint in wanted_by:
+            endpoint.put(waiting)
+        if self._size > self._max_queue_size:
+            self._make_room()
+        self.settled([waiting])
+
+    def forget(self, app_id: str) -> None:
+        """Drop all events of an app that wait or are held back, and what was told; ``on_done`` is not called.
+
+        Another host is to send them now. A request that is under way is given up.
+        """
+        app = self._apps.get(app_id)
+        if app is not None:
+            for endpoint in app.endpoints.values():
+                endpoint.clear()
+            app.states.forget()
+
+    # States
+
+    def told(self, app_id: str) -> list[State]:
+        """Return the states that endpoints of an app were told of, or are about to be, and whose end was not sent."""
+        app = self._apps.get(app_id)
+        return [] if app is None else list(app.states)
+
+    def take_told(
+        self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None = TIME_TO_RETURN
+    ) -> None:
+        """Take states of an app that its endpoints were told of, each with False if that is not sure.
+
+        The end of each is sent after ``end_after`` seconds, unless the state begins again within them. With None only
+        an end that is added ends a state.
+        """
+        app = self._apps.get(app_id)
+        if app is not None:
+            app.states.take_told(states)
+            if end_after is not None:
+                self.end_told(app_id, app.states.without_end(), end_after)
+
+    def end_told(self, app_id: str, states: Iterable[State], end_after: float) -> None:
+        """Send the ends of states after some seconds, unless they begin again within them."""
+        app = self._apps.get(app_id)
+        if app is None:
+            return
+        due, time_ms = self.clock() + end_after, int(self.wall_clock() * 1000)
+        for state in states:
+            if state in app.states:
+                app.states.hold(state, WaitingEvent(app_id, end_of(state, time_ms), self._next_id()), due)
+        self._set_timer(app.states.next_end)
+
+    def _set_timer(self, due: float | None) -> None:
+        if due is not None and not self._holds_ends and (self._timer is None or due < self._timer):
+            self._timer = due
+            self.call_later(max(0.0, due - self.clock()), partial(self._on_time, due))
+
+    def _on_time(self, due: float) -> None:
+        if self._timer == due:
+            self._timer = None
+            self._send_ends()
+
+    def _send_ends(self) -> None:
+        """Send the held ends that are due, some in each loop turn."""
+        if self._holds_ends:
+            return
+        now, left = self.clock(), _ENDS_AT_ONCE
+        for app in list(self._apps.values()):
+            while left and (end := app.states.pop_due(now)) is not None:
+                self._queue(app, end)
+                left -= 1
+        if not left:
+            self._call_soon(self._send_ends)
+            return
+        ends = [due for app in self._apps.values() if (due := app.states.next_end) is not None]
+        self._set_timer(min(ends, default=None))
+
+    # Start and restart
+
+    def begin(self, handed_over: bytes | None = None, present: Container[tuple[str, State]] = ()) -> None:
+        """Take what the process before the restart has handed over, and the states of the journal.
+
+        The end of each state is sent after :data:`.states.TIME_TO_RETURN` seconds, unless the state begins again
+        within them. States that are ``present``, each with its app's id, have not ended: the registry knows of them.
+        """
+        apps: handover.Handed = {}
+        try:
+            apps = {} if handed_over is None else handover.decode(handed_over)
+        except msgspec.DecodeError as error:
+            log.warning("the webhooks of the process before the restart cannot be read, they are lost: %s", error)
+        for app_id, handed in apps.items():
+            if app_id in self._apps:
+                self._take_over(app_id, self._apps[app_id], handed, present)
+        if self.journal is not None:
+            for app_id, states in list(self.journal.states()):
+                if app_id not in apps:
+                    self.take_told(app_id, states)
+                if app_id not in self._apps:
+                    self.journal.forget(app_id)
+
+    def _take_over(
+        self, app_id: str, app: _App, handed: handover.HandedApp, present: Container[tuple[str, State]]
+    ) -> None:
+        app.states.take_told(handed.told)
+        due = self.clock() + TIME_TO_RETURN
+        for end in handed.held:
+            if (state := end.event.state) is not None:
+                app.states.hold(state, end.waiting(app_id), due)
+        absent = [state for state in app.states.without_end() if (app_id, state) not in present]
+        self.end_told(app_id, absent, TIME_TO_RETURN)
+        events = [event.waiting(app_id) for event in handed.events]
+        for waiting in events:
+            waiting.open = 1
+        for queue in handed.endpoints:
+            endpoint = app.endpoints.get((queue.url, queue.number))
+            if endpoint is not None:
+                for index in queue.waiting:
+                    endpoint.put(events[index])
+        self.settled(events)
+
+    def as_bytes(self) -> bytes:
+        """Return all that waits, is held back and was told, for :meth:`begin`."""
+        return handover.encode({app_id: _handed(app) for app_id, app in self._apps.items()})
+
+    # For endpoints
+
+    def has_due(self, endpoint: Endpoint) -> None:
+        """Have an endpoint send when it is its turn."""
+        self._turns.append(endpoint)
+        self._set_next_turn()
+
+    def _set_next_turn(self) -> None:
+        if self._turns and not self._next_turn_is_set and not self._is_paused:
+            self._next_turn_is_set = True
+            self._call_soon(self._take_turns)
+
+    def _take_turns(self) -> None:
+        self._next_turn_is_set = False
+        if self._is_paused:
+            return
+        for _ in range(min(_REQUESTS_AT_ONCE, len(self._turns))):
+            self._turns.popleft().send()
+        self._set_next_turn()
+
+    def tried(self, events: Iterable[WaitingEvent]) -> None:
+        """Note in the journal that endpoints may know of states from now on."""
+        fresh = [waiting for waiting in events if not waiting.was_tried]
+        for waiting in fresh:
+            waiting.was_tried = True
+            state = waiting.event.state
+            if self.journal is not None and state is not None:
+                self.journal.note(waiting.app_id, state, is_sure=False)
+        if self.journal is not None:
+            self.journal.write()
+
+    def settled(self, events: Iterable[WaitingEvent]) -> None:
+        """Note that one more endpoint is done with each of these events."""
+        done = []
+        for waiting in events:
+            waiting.open -= 1
+            if not waiting.open:
+                done.append(waiting)
+                if self.journal is not None:
+                    self._note_told(self.journal, waiting)
+        if self.journal is not None:
+            self.journal.write()
+        if done:
+            self._done(done)
+
+    def _note_told(self, journal: Journal, waiting: WaitingEvent) -> None:
+        """Note in the journal what endpoints know now: nothing else, as long as a later event is on its way."""
+        state = waiting.event.state
+        app = self._apps.get(waiting.app_id)
+        if state is None or app is None:
+            return
+        is_on = state in app.states
+        if waiting.event.name in ENDS:
+            if not is_on:
+                journal.remove(waiting.app_id, state)
+        elif is_on and waiting.was_tried and not waiting.was_dropped:
+            journal.note(waiting.app_id, state, is_sure=True)
+
+    def _done(self, events: Iterable[WaitingEvent]) -> None:
+        """Tell who added events that they are done."""
+        if self.on_done is None:
+            return
+        by_app: dict[str, list[Any]] = {}
+        for waiting in events:
+            if waiting.token is not None:
+                by_app.setdefault(waiting.app_id, []).append(waiting.token)
+        for app_id, tokens in by_app.items():
+            self.on_done(app_id, tokens)
+
+    def resized(self, difference: int) -> None:
+        """Count the bytes of all that waits."""
+        self._size += difference
+
+    def _make_room(self) -> None:
+        """Drop the oldest events of the longest queues until the rest is no larger than ``max_webhook_queue_size``."""
+        while self._size > self._max_queue_size:
+            longest = max(self._endpoints(), key=lambda endpoint: endpoint.size)
+            if not longest.drop_oldest():
+                return
+            self.throttle.warn(
+                f"full {longest.name}",
+                "%s is behind: more than max_webhook_queue_size=%d bytes wait for all endpoints, so its oldest events "
+                "are dropped",
+                longest.name,
+                self._max_queue_size,
+                silence=MINUTE,
+            )
+
+    def _endpoints(self) -> list[Endpoint]:
+        return [endpoint for app in self._apps.values() for endpoint in app.endpoints.values()]
+
+    def figures(self) -> list[EndpointFigures]:
+        """Return the figures of all endpoints."""
+        return [endpoint.figures() for endpoint in self._endpoints()]
+
+    # Stop
+
+    def hold_ends(self) -> None:
+        """Hold all ends back from now on: clients are sent away, and are to come back to the next process."""
+        self._holds_ends = True
+        self._timer = None
+
+    async def stop(self, seconds: float) -> None:
+        """Send what is due, for some seconds at most, and close all connections.
+
+        Ends that are held back are not sent if a journal keeps the states for the next process; else they are sent now.
+        """
+        if self.journal is None:
+            self._holds_ends = False
+            for app in self._apps.values():
+                app.states.release_all()
+            self._send_ends()
+        await self._wait(lambda: any(each.has_due for each in self._endpoints()) or self._has_held_ends(), seconds)
+        waiting = sum(map(len, self._endpoints()))
+        if waiting:
+            log.warning("%d events for webhooks are lost: their endpoints have not taken them before the stop", waiting)
+        self.close()
+
+    def _has_held_ends(self) -> bool:
+        return not self._holds_ends and any(app.states.held for app in self._apps.values())
+
+    async def pause(self, seconds: float) -> None:
+        """Begin no further request, and wait some seconds at most for those that are under way."""
+        self._is_paused = True
+        await self._wait(lambda: any(endpoint.is_under_way for endpoint in self._endpoints()), seconds)
+
+    async def _wait(self, is_busy: Callable[[], bool], seconds: float) -> None:
+        deadline = self.clock() + seconds
+        while is_busy() and self.clock() < deadline:  # noqa: ASYNC110 - at the end
+            await asyncio.sleep(_POLL)
+
+    def close(self) -> None:
+        """Close all connections and the journal."""
+        for endpoint in self._endpoints():
+            endpoint.close()
+        if self.journal is not None:
+            self.journal.close()
+
+
+def _handed(app: _App) -> handover.HandedApp:
+    """Return what is handed over of an app; an event that waits for several endpoints once."""
+    indexes: dict[WaitingEvent, int] = {}
+    endpoints = [
+        handover.HandedEndpoint(*key, [indexes.setdefault(waiting, len(indexes)) for waiting in endpoint.waiting()])
+        for key, endpoint in app.endpoints.items()
+    ]
+    held = [handover.HandedEvent.of(end) for end in app.states.all_held()]
+    return handover.HandedApp(
+        app.states.all_told(), held, [handover.HandedEvent.of(each) for each in indexes], endpoints
+    )
+
+
+def _keyed(webhooks: Iterable[WebhookSettings]) -> list[tuple[tuple[str, int], WebhookSettings]]:
+    """Return endpoints with their keys: the URL, and a number for those that have a URL in common."""
+    numbers: dict[str, int] = {}
+    keyed = []
+    for settings in webhooks:
+        number = numbers.get(settings.url, 0)
+        numbers[settings.url] = number + 1
+        keyed.append(((settings.url, number), settings))
+    return keyed

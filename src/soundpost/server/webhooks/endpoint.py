@@ -1,0 +1,263 @@
+"""One endpoint of an app: what it wants, what waits for it, and the request that is under way."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import islice
+from typing import Final, Protocol
+
+from soundpost.core.app_settings import AppSettings, WebhookSettings
+from soundpost.core.history import channel_matcher
+from soundpost.core.outbox import CallLater
+from soundpost.core.webhooks import WITHOUT_CHANNEL, WebhookEvent
+from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.redaction import redacted_url
+from soundpost.server.webhooks.figures import EndpointFigures
+from soundpost.server.webhooks.requests import GONE, Answer, EndpointClient, body_of, fitting, headers_of
+from soundpost.server.webhooks.retries import pause
+from soundpost.server.webhooks.states import opposite
+from soundpost.server.webhooks.waiting_event import WaitingEvent
+
+log = logging.getLogger("soundpost.webhooks")
+
+_ALL: Final = "*"
+_FAILURE_SILENCE: Final = 5 * MINUTE
+
+
+class Sending(Protocol):
+    """What all endpoints of a dispatcher share."""
+
+    clock: Callable[[], float]
+    wall_clock: Callable[[], float]
+    random: Callable[[], float]
+    call_later: CallLater
+    throttle: LogThrottle
+
+    def has_due(self, endpoint: Endpoint) -> None:
+        """Have :meth:`Endpoint.send` be called when it is the endpoint's turn."""
+
+    def tried(self, events: Iterable[WaitingEvent]) -> None:
+        """Note that an endpoint may get events from now on."""
+
+    def settled(self, events: Iterable[WaitingEvent]) -> None:
+        """Note that one more endpoint has taken, or will never get, each of these events."""
+
+    def resized(self, difference: int) -> None:
+        """Note that the waiting events of an endpoint take so many bytes more."""
+
+
+class Endpoint:
+    """One endpoint. Requests are sent one after the other, in the order of the events."""
+
+    def __init__(self, sending: Sending, app: AppSettings, settings: WebhookSettings, client: EndpointClient) -> None:
+        self._sending = sending
+        self._client = client
+        self._queue: deque[WaitingEvent] = deque()
+        self._batch: list[WaitingEvent] = []
+        self._failures = 0
+        self._first_attempt = 0.0
+        self._retry_at: float | None = None
+        self._request = 0  # answers and timers of other requests are void
+        self._has_turn = False
+        self.is_under_way = False
+        """True while an answer is waited for."""
+        self.is_stopped = False
+        """True after the answer 410."""
+        self.size = 0
+        """Bytes of all that waits."""
+        self._sent = self._failed_attempts = self._dropped = 0
+        self._last_answer = ""
+        self._last_answer_at: float | None = None
+        self.configure(app, settings)
+
+    def configure(self, app: AppSettings, settings: WebhookSettings) -> None:
+        """Take other settings; what waits stays. An endpoint that was stopped by its answer 410 starts again."""
+        self.app, self.settings = app, settings
+        self.is_stopped = False
+        self.name = f"app {app.id}: the webhook endpoint {redacted_url(settings.url)}"
+        self._names = frozenset(settings.events)
+        self._followed = self._names | {other for name in self._names if (other := opposite(name)) is not None}
+        every = _ALL in settings.channels
+        self._matches: Callable[[str], object] = (lambda _: True) if every else channel_matcher(settings.channels)
+
+    def wants(self, event: WebhookEvent) -> bool:
+        """Tell whether the endpoint is sent an event."""
+        return event.name in self._names and self._has_channel(event) and not self.is_stopped
+
+    def follows(self, event: WebhookEvent) -> bool:
+        """Tell whether the endpoint is sent an event, or the one that begins or ends the same state."""
+        return event.name in self._followed and self._has_channel(event)
+
+    def _has_channel(self, event: WebhookEvent) -> bool:
+        return event.name in WITHOUT_CHANNEL or bool(self._matches(event.channel))
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._batch)
+
+    @property
+    def has_due(self) -> bool:
+        """True if events are under way, or would be without a pause between attempts."""
+        return self.is_under_way or (bool(self) and self._retry_at is None)
+
+    def put(self, waiting: WaitingEvent) -> None:
+        """Queue an event that the endpoint wants."""
+        waiting.open += 1
+        self._queue.append(waiting)
+        self._resize(waiting.size)
+        self._ask_for_turn()
+
+    def _ask_for_turn(self) -> None:
+        if not self._has_turn and not self.is_under_way and self._retry_at is None and not self.is_stopped:
+            self._has_turn = True
+            self._sending.has_due(self)
+
+    # One request
+
+    def send(self) -> None:
+        """Send the next events, if no request is under way."""
+        self._has_turn = False
+        if self.is_under_way or self._retry_at is not None or self.is_stopped:
+            return
+        now = self._sending.clock()
+        if not self._batch:
+            if not self._queue:
+                return
+            number = fitting(islice(self._queue, self.settings.batch_size), self.settings.batch_size)
+            self._batch = [self._queue.popleft() for _ in range(number)]
+            self._failures, self._first_attempt = 0, now
+        self.is_under_way = True
+        self._request += 1
+        self._sending.tried(self._batch)
+        body = body_of(self._batch, self._sending.wall_clock())
+        headers = headers_of(self.app, self.settings, body)
+        self._client.post(body, headers, self.settings.timeout, partial(self._answered, self._request))
+
+    def _answered(self, request: int, answer: Answer) -> None:
+        if request != self._request or not self.is_under_way:
+            return
+        self.is_under_way = False
+        self._last_answer, self._last_answer_at = answer.in_words(self.settings.url), self._sending.wall_clock()
+        if answer.is_success:
+            if self._failures:
+                self._sending.throttle.inform(
+                    f"again {self.name}", "%s takes events again", self.name, silence=_FAILURE_SILENCE
+                )
+            self._sent += len(self._batch)
+            self._end_request()
+        elif answer.status == GONE:
+            self._failed_attempts += 1
+            self._stop()
+        else:
+            self._failed_attempts += 1
+            self._failed(answer)
+
+    def _failed(self, answer: Answer) -> None:
+        self._failures += 1
+        elapsed = self._sending.clock() - self._first_attempt
+        wanted = answer.seconds_to_wait(self._sending.wall_clock())
+        seconds = pause(self._failures, elapsed, wanted, self._sending.random)
+        if seconds is None:
+            self._sending.throttle.warn(
+                f"given up {self.name}",
+                "%s %s; it has not taken these %d events for 5 minutes: they are dropped, the next ones follow",
+                self.name,
+                self._last_answer,
+                len(self._batch),
+                silence=_FAILURE_SILENCE,
+            )
+            self._drop(self._batch)
+            self._end_request()
+            return
+        self._sending.throttle.warn(
+            f"failed {self.name}",
+            "%s %s; its events are sent again for 5 minutes",
+            self.name,
+            self._last_answer,
+            silence=_FAILURE_SILENCE,
+        )
+        self._retry_at = self._sending.clock() + seconds
+        self._sending.call_later(seconds, partial(self._retry, self._request))
+
+    def _retry(self, request: int) -> None:
+        if request == self._request and self._retry_at is not None:
+            self._retry_at = None
+            self._ask_for_turn()
+
+    def _end_request(self) -> None:
+        batch, self._batch = self._batch, []
+        self._resize(-sum([waiting.size for waiting in batch]))
+        self._sending.settled(batch)
+        if self._queue:
+            self._ask_for_turn()
+
+    def _stop(self) -> None:
+        self.is_stopped = True
+        everything = self.clear()
+        self._drop(everything)
+        log.warning(
+            "%s answered 410: it wants no more events, and %d that waited are dropped. Nothing is sent to it until a "
+            "reload or restart",
+            self.name,
+            len(everything),
+        )
+        self._sending.settled(everything)
+
+    # What will not be sent
+
+    def _drop(self, events: Iterable[WaitingEvent]) -> None:
+        for waiting in events:
+            waiting.was_dropped = True
+            self._dropped += 1
+
+    def drop_oldest(self) -> bool:
+        """Drop the event that waits longest, apart from those in a request; return whether there was one."""
+        if not self._queue:
+            return False
+        oldest = self._queue.popleft()
+        self._drop([oldest])
+        self._resize(-oldest.size)
+        self._sending.settled([oldest])
+        return True
+
+    def clear(self) -> list[WaitingEvent]:
+        """Give the request up that is under way, and remove all that waits; return it, in its order."""
+        everything = self.waiting()
+        self._queue.clear()
+        self._batch = []
+        self._resize(-self.size)
+        self.is_under_way, self._retry_at = False, None
+        self._request += 1
+        return everything
+
+    def waiting(self) -> list[WaitingEvent]:
+        """Return all events that wait or are under way, in their order."""
+        return [*self._batch, *self._queue]
+
+    def close(self) -> None:
+        """Close the connections to the endpoint."""
+        self._client.close()
+
+    def _resize(self, difference: int) -> None:
+        self.size += difference
+        self._sending.resized(difference)
+
+    def figures(self) -> EndpointFigures:
+        """Return the figures of the endpoint."""
+        retry_at = None
+        if self._retry_at is not None:
+            retry_at = self._sending.wall_clock() + self._retry_at - self._sending.clock()
+        return EndpointFigures(
+            app_id=self.app.id,
+            url=redacted_url(self.settings.url),
+            waiting=len(self),
+            sent=self._sent,
+            failed_attempts=self._failed_attempts,
+            dropped=self._dropped,
+            last_answer=self._last_answer,
+            last_answer_at=self._last_answer_at,
+            retry_at=retry_at,
+            stopped=self.is_stopped,
+        )

@@ -1,0 +1,61 @@
+"""What the dispatcher of webhooks hands over to the process that takes its place in a restart."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Struct
+
+from soundpost.core.webhooks import WebhookEvent
+from soundpost.server.webhooks.states import State
+from soundpost.server.webhooks.waiting_event import WaitingEvent
+
+
+class HandedEvent(Struct, array_like=True):
+    """An event that waits, or is held back."""
+
+    event: WebhookEvent
+    id: str
+    was_tried: bool
+    was_dropped: bool
+
+    @classmethod
+    def of(cls, waiting: WaitingEvent) -> HandedEvent:
+        """Return an event as it is handed over."""
+        return cls(waiting.event, waiting.id, waiting.was_tried, waiting.was_dropped)
+
+    def waiting(self, app_id: str) -> WaitingEvent:
+        """Return the event as the next process has it."""
+        made = WaitingEvent(app_id, self.event, self.id)
+        made.was_tried, made.was_dropped = self.was_tried, self.was_dropped
+        return made
+
+
+class HandedEndpoint(Struct, array_like=True):
+    """The queue of one endpoint."""
+
+    url: str
+    number: int
+    waiting: list[int]
+    """Indexes of events of the app."""
+
+
+class HandedApp(Struct, array_like=True):
+    """States and queues of one app."""
+
+    told: list[tuple[State, bool]]
+    held: list[HandedEvent]
+    events: list[HandedEvent]
+    endpoints: list[HandedEndpoint]
+
+
+Handed = dict[str, HandedApp]
+
+
+def encode(apps: Handed) -> bytes:
+    """Return the apps as bytes."""
+    return msgspec.msgpack.encode(apps)
+
+
+def decode(data: bytes) -> Handed:
+    """Return apps from bytes. Raises msgspec.DecodeError."""
+    return msgspec.msgpack.decode(data, type=Handed)

@@ -1,0 +1,194 @@
+"""The journal: a file with what endpoints were told of, so that a server that was killed can tell what has ended.
+
+Each line is a JSON list: ``+`` for a state that endpoints know of, ``~`` for one that they may know of, ``-`` for one
+that has ended; then the app's id and the state. Lines are appended without fsync: they survive the death of the
+process, and those of the last seconds not that of the machine. The file is written anew at the start, and when it has
+grown.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from soundpost.core.outbox import CallSoon
+from soundpost.errors import StartError
+from soundpost.log_throttle import LogThrottle
+from soundpost.server.webhooks.states import State
+
+log = logging.getLogger("soundpost.webhooks")
+
+_SMALL: Final = 1_048_576
+"""Bytes up to which a journal is not written anew."""
+_GROWTH: Final = 4
+"""Factor by which a journal has grown when it is written anew."""
+_LINES_AT_ONCE: Final = 1_000
+"""Number of lines that are written in one loop turn when the journal is written anew: some 2 ms."""
+_Line = tuple[str, str, str, str, str]
+
+
+class Journal:
+    """The journal of one server, locked for it. ``call_soon`` is the loop's."""
+
+    def __init__(self, path: Path, call_soon: CallSoon) -> None:
+        """Raises StartError if the file cannot be used, or is that of another process."""
+        self._path = path
+        self._call_soon = call_soon
+        self._throttle = LogThrottle(log)
+        self._apps: dict[str, dict[State, bool]] = {}
+        self._lines: list[bytes] = []
+        self._since_rewrite: list[bytes] | None = None
+        """Lines that came while the journal is written anew; None while it is not."""
+        self._size = self._limit = 0
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = _locked(path)
+            self._read()
+            for _ in self._rewriting():
+                pass
+        except OSError as error:
+            raise StartError(f"[server] state_dir: {path} cannot be written: {error.strerror or error}") from None
+
+    def states(self) -> Iterator[tuple[str, list[tuple[State, bool]]]]:
+        """Yield each app's id, and its states: each with True if its endpoints are sure to know of it."""
+        for app_id, states in self._apps.items():
+            yield app_id, list(states.items())
+
+    def note(self, app_id: str, state: State, *, is_sure: bool) -> None:
+        """Note a state that endpoints know of, or may know of. :meth:`write` writes it."""
+        states = self._apps.setdefault(app_id, {})
+        if states.get(state) is not is_sure:
+            states[state] = is_sure
+            self._lines.append(_line("+" if is_sure else "~", app_id, state))
+
+    def remove(self, app_id: str, state: State) -> None:
+        """Note that a state has ended. :meth:`write` writes it."""
+        if self._apps.get(app_id, {}).pop(state, None) is not None:
+            self._lines.append(_line("-", app_id, state))
+
+    def forget(self, app_id: str) -> None:
+        """Remove all states of an app."""
+        for state in self._apps.pop(app_id, {}):
+            self._lines.append(_line("-", app_id, state))
+        self.write()
+
+    def write(self) -> None:
+        """Write what was noted. A disk that is full is logged, and nothing else."""
+        if not self._lines or self._file < 0:
+            return
+        data, self._lines = b"".join(self._lines), []
+        if self._since_rewrite is not None:
+            self._since_rewrite.append(data)
+        try:
+            self._append(self._file, data)
+        except OSError as error:
+            self._warn(error)
+        self._size += len(data)
+        if self._size > self._limit and self._since_rewrite is None:
+            self._rewrite(self._rewriting())
+
+    def close(self) -> None:
+        """Give the journal to the next process."""
+        if self._file >= 0:
+            self.write()
+            os.close(self._file)
+            self._file = -1
+
+    def _read(self) -> None:
+        """Read the states that the last process noted. A line that is not whole, as after a crash, is left out."""
+        decoder = msgspec.json.Decoder(_Line)
+        with os.fdopen(os.dup(self._file), "rb") as stream:
+            for line in stream:
+                with suppress(msgspec.DecodeError):
+                    sign, app_id, *state = decoder.decode(line)
+                    states = self._apps.setdefault(app_id, {})
+                    if sign == "-":
+                        states.pop((state[0], state[1], state[2]), None)
+                    else:
+                        states[state[0], state[1], state[2]] = sign == "+"
+
+    # Writing it anew
+
+    def _rewrite(self, steps: Iterator[None]) -> None:
+        """Write the journal anew, some lines in each loop turn."""
+        try:
+            next(steps)
+        except StopIteration:
+            return
+        except OSError as error:
+            self._since_rewrite = None
+            self._limit = self._size * 2
+            self._warn(error)
+            return
+        self._call_soon(lambda: self._rewrite(steps))
+
+    def _rewriting(self) -> Iterator[None]:
+        """Write the states to a new file in steps, and put it in the place of the old one. Raises OSError."""
+        self._since_rewrite = []
+        path = self._path.with_name(f"{self._path.name}.new")
+        path.unlink(missing_ok=True)
+        file = _locked(path)
+        try:
+            size = 0
+            everything = iter([(app_id, *item) for app_id, states in self._apps.items() for item in states.items()])
+            while some := list(islice(everything, _LINES_AT_ONCE)):
+                data = b"".join([_line("+" if is_sure else "~", app_id, state) for app_id, state, is_sure in some])
+                self._append(file, data)
+                size += len(data)
+                yield
+                if self._file < 0:  # closed meanwhile
+                    return
+            late = b"".join(self._since_rewrite)
+            self._append(file, late)
+            path.rename(self._path)
+            old, self._file, file = self._file, file, -1
+            os.close(old)
+            self._size = size + len(late)
+            self._limit = max(_SMALL, _GROWTH * self._size)
+            self._since_rewrite = None
+        finally:
+            if file >= 0:
+                os.close(file)
+
+    def _append(self, file: int, data: bytes) -> None:
+        while data:
+            data = data[os.write(file, data) :]
+
+    def _warn(self, error: OSError) -> None:
+        self._throttle.warn(
+            "write",
+            "%s cannot be written: %s; after a crash the application would not be told who is gone",
+            self._path,
+            error.strerror or error,
+        )
+
+
+def _line(sign: str, app_id: str, state: State) -> bytes:
+    return msgspec.json.encode((sign, app_id, *state)) + b"\n"
+
+
+def _locked(path: Path) -> int:
+    """Open a file for appending, locked for this process. Raises OSError, and StartError if another one has it."""
+    while True:
+        file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file).st_ino == path.stat().st_ino:
+                return file
+        except BlockingIOError:
+            os.close(file)
+            raise StartError(
+                f"[server] state_dir: {path} is in use by another process: each server needs a state_dir or a port of "
+                "its own"
+            ) from None
+        except FileNotFoundError:
+            pass
+        os.close(file)

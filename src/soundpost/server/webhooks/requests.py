@@ -1,0 +1,102 @@
+"""The HTTP request with which an endpoint is told events, and the endpoint's answer."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final, NamedTuple, Protocol
+from urllib.parse import urljoin
+
+from soundpost import __version__
+from soundpost.core.app_settings import AppSettings, WebhookSettings
+from soundpost.redaction import redacted_url
+from soundpost.server.webhooks.waiting_event import WaitingEvent
+from soundpost.wire.printable import one_line
+
+MAX_BODY: Final = 262_144
+"""Bytes of a request's body from which on no further event is added to it."""
+GONE: Final = 410
+"""Status with which an endpoint says that it wants no more events."""
+_LONGEST_LOCATION: Final = 200
+
+
+class Answer(NamedTuple):
+    """The answer of an endpoint to one request."""
+
+    status: int
+    """The HTTP status; 0 if no answer came."""
+    fault: str = ""
+    """The reason why no answer came, in words."""
+    retry_after: str = ""
+    """The header ``Retry-After``."""
+    location: str = ""
+    """The header ``Location``."""
+
+    @property
+    def is_success(self) -> bool:
+        """True for a status of 200 to 299."""
+        return 200 <= self.status < 300
+
+    def in_words(self, url: str) -> str:
+        """Return what the endpoint at ``url`` did, in words that go on after its name."""
+        if not self.status:
+            return f"cannot be reached: {self.fault}"
+        if 300 <= self.status < 400 and self.location:
+            target = one_line(redacted_url(urljoin(url, self.location)), _LONGEST_LOCATION)
+            return f"answered {self.status}: redirects are not followed: write {target}"
+        return f"answered {self.status}"
+
+    def seconds_to_wait(self, now: float) -> float | None:
+        """Return the seconds that ``Retry-After`` asks for at the time of day ``now``; None without a valid one."""
+        text = self.retry_after.strip()
+        if text.isascii() and text.isdigit() and len(text) < 10:
+            return float(text)
+        try:
+            moment = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+
+
+class EndpointClient(Protocol):
+    """The connections to one endpoint."""
+
+    def post(self, body: bytes, headers: dict[str, str], timeout: float, then: Callable[[Answer], None]) -> None:
+        """Send a request; call back with the answer, or after ``timeout`` seconds with a fault. Never raises."""
+
+    def close(self) -> None:
+        """Close all connections; requests under way are given up, and call back no more."""
+
+
+def fitting(events: Sequence[WaitingEvent] | Iterable[WaitingEvent], most: int) -> int:
+    """Return how many of the events, in their order, are sent in one request of ``most`` events: at least one."""
+    size = number = 0
+    for waiting in events:
+        size += waiting.size
+        if number == most or (number and size > MAX_BODY):
+            break
+        number += 1
+    return number
+
+
+def body_of(events: Iterable[WaitingEvent], now: float) -> bytes:
+    """Return the body that tells events; ``now`` is the time of day in seconds."""
+    return b'{"time_ms":%d,"events":[%b]}' % (int(now * 1000), b",".join([waiting.json for waiting in events]))
+
+
+def headers_of(app: AppSettings, settings: WebhookSettings, body: bytes) -> dict[str, str]:
+    """Return the headers of a request with this body: Pusher's, and those of the settings."""
+    return {
+        **settings.headers,
+        "Content-Type": "application/json",
+        "User-Agent": f"soundpost/{__version__}",
+        "X-Pusher-Key": app.key,
+        "X-Pusher-Signature": hmac.digest(app.secret.encode(), body, "sha256").hex(),
+    }
+
+
+def moment(seconds: float) -> str:
+    """Return a time of day as ISO 8601."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")

@@ -1,0 +1,155 @@
+"""States of an app that its endpoints are told of, and ends of states that are held back for a while.
+
+A channel is occupied, a member is in a channel, a user is online: each begins with one event and ends with another one.
+No I/O. Times are those of the caller's clock, in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
+from typing import Final, NamedTuple
+
+from msgspec.json import encode
+
+from soundpost.core.webhooks import BEGINS, ENDS, WebhookEvent
+from soundpost.server.webhooks.waiting_event import WaitingEvent
+
+State = tuple[str, str, str]
+"""What :attr:`soundpost.core.webhooks.WebhookEvent.state` returns: name of the beginning, channel, user id."""
+
+HELD_BACK: Final = 3.0
+"""Seconds for which the end of a state is held back."""
+TIME_TO_RETURN: Final = 30.0
+"""Seconds that clients have to come back after a start, before the application is told that they are gone."""
+
+
+class Taken(NamedTuple):
+    """What becomes of an event."""
+
+    ready: WaitingEvent | None = None
+    """The event, if it is to be sent now."""
+    settled: tuple[WaitingEvent, ...] = ()
+    """Events that are not sent at all."""
+
+
+class States:
+    """The states of one app."""
+
+    def __init__(self) -> None:
+        self._told: dict[State, bool] = {}  # False: perhaps, since a crash came between
+        self._held: dict[State, tuple[float, WaitingEvent]] = {}
+        self._ends: list[tuple[float, int, State]] = []  # heap; those that are not in _held are void
+        self._number = 0
+
+    def __contains__(self, state: State) -> bool:
+        return state in self._told
+
+    def __iter__(self) -> Iterator[State]:
+        return iter(self._told)
+
+    @property
+    def held(self) -> int:
+        """The number of ends that are held back."""
+        return len(self._held)
+
+    @property
+    def next_end(self) -> float | None:
+        """Return the time at which the next held end is due; None if none is held."""
+        while self._ends:
+            due, _, state = self._ends[0]
+            if state in self._held and self._held[state][0] == due:
+                return due
+            heappop(self._ends)
+        return None
+
+    def take(self, waiting: WaitingEvent, now: float) -> Taken:
+        """Take an event as it happens, and tell what becomes of it."""
+        state = waiting.event.state
+        if state is None:
+            return Taken(waiting)
+        if waiting.event.name in BEGINS:
+            return self._begin(state, waiting)
+        return self._end(state, waiting, now)
+
+    def _begin(self, state: State, waiting: WaitingEvent) -> Taken:
+        _, end = self._held.pop(state, (0.0, None))
+        taken_back = () if end is None else (end,)
+        is_known = self._told.get(state, False)
+        self._told[state] = True
+        return Taken(None, (*taken_back, waiting)) if is_known else Taken(waiting, taken_back)
+
+    def _end(self, state: State, waiting: WaitingEvent, now: float) -> Taken:
+        if state not in self._told:
+            return Taken(None, (waiting,))
+        if waiting.event.is_final:
+            del self._told[state]
+            _, earlier = self._held.pop(state, (0.0, None))
+            return Taken(waiting, () if earlier is None else (earlier,))
+        if state in self._held:
+            return Taken(None, (waiting,))
+        self.hold(state, waiting, now + HELD_BACK)
+        return Taken()
+
+    def hold(self, state: State, end: WaitingEvent, due: float) -> None:
+        """Hold the end of a state that endpoints were told of back until it is ``due``."""
+        self._held[state] = due, end
+        self._number += 1
+        heappush(self._ends, (due, self._number, state))
+
+    def pop_due(self, now: float) -> WaitingEvent | None:
+        """Remove and return a held end that is due; None if there is none."""
+        due = self.next_end
+        if due is None or due > now:
+            return None
+        state = heappop(self._ends)[2]
+        del self._told[state]
+        return self._held.pop(state)[1]
+
+    def release_all(self) -> None:
+        """Have all held ends be due at once."""
+        ends, self._held, self._ends = list(self._held.items()), {}, []
+        for state, (_, end) in ends:
+            self.hold(state, end, 0.0)
+
+    def take_told(self, states: Iterable[tuple[State, bool]]) -> None:
+        """Take states that endpoints were told of before, each with False if that is not sure.
+
+        A beginning is sent again if it is not sure that the endpoints were told of the state.
+        """
+        self._told.update(states)
+
+    def without_end(self) -> list[State]:
+        """Return the states whose end is not held back."""
+        return [state for state in self._told if state not in self._held]
+
+    def all_told(self) -> list[tuple[State, bool]]:
+        """Return the states as :meth:`take_told` takes them."""
+        return list(self._told.items())
+
+    def all_held(self) -> list[WaitingEvent]:
+        """Return the ends that are held back."""
+        return [end for _, end in self._held.values()]
+
+    def forget(self) -> list[WaitingEvent]:
+        """Forget everything; return the ends that were held back."""
+        held = self.all_held()
+        self._told, self._held, self._ends = {}, {}, []
+        return held
+
+
+def end_of(state: State, time_ms: int) -> WebhookEvent:
+    """Return the event that ends a state, for a state whose end nobody has seen."""
+    beginning, channel, user_id = state
+    name = BEGINS[beginning]
+    fields = {"name": name}
+    if channel:
+        fields["channel"] = channel
+    if user_id:
+        fields["user_id"] = user_id
+    return WebhookEvent(name, channel, user_id, encode(fields), time_ms)
+
+
+def opposite(name: str) -> str | None:
+    """Return the name of the event that ends what this one begins, or the other way round; None if it does neither."""
+    return BEGINS.get(name) or ENDS.get(name)
