@@ -42,6 +42,27 @@ class RedisStatus(Struct, frozen=True):
     """The number of hosts, this one included."""
 
 
+class EndpointFigures(Struct, frozen=True):
+    """What became of the webhooks of one endpoint since the server started: numbers of events."""
+
+    app_id: str
+    url: str
+    """Address from ``[[apps.webhooks]]``."""
+    waiting: int = 0
+    """Events that are not sent yet, held ones included."""
+    sent: int = 0
+    failed: int = 0
+    """Events that the endpoint did not take within the time for further attempts."""
+    dropped: int = 0
+    """Events that found no place among those that wait."""
+    last_status: int | None = None
+    """HTTP status of the last answer; None if there was none, or if the last attempt got no answer."""
+    last_error: str = ""
+    """Why the last attempt failed; empty after one that succeeded."""
+    stopped: bool = False
+    """True after the endpoint answered 410: it gets nothing more until the server restarts."""
+
+
 class Status(Struct, frozen=True):
     """The status of a server. Times are in seconds since 1970."""
 
@@ -58,6 +79,8 @@ class Status(Struct, frozen=True):
     redis: RedisStatus | None
     configuration: str = ""
     """The path of the configuration file that the server reads, or would read; empty if it does not say."""
+    webhooks: list[EndpointFigures] = []
+    """What the sender of this host's webhooks tells; empty if another host sends them, or nobody is told."""
 
     @classmethod
     def of(
@@ -69,6 +92,7 @@ class Status(Struct, frozen=True):
         workers: list[WorkerStatus],
         *,
         draining: bool,
+        webhooks: list[EndpointFigures] | None = None,
     ) -> Status:
         """Return the status of a server. ``hosts``: those of the cluster, 0 while Redis is away, None without one."""
         server = settings.server
@@ -90,6 +114,7 @@ class Status(Struct, frozen=True):
             ],
             workers=workers,
             redis=redis,
+            webhooks=webhooks or [],
         )
 
 
