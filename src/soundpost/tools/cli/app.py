@@ -24,6 +24,7 @@ from soundpost.tools.cli.start import start
 from soundpost.tools.cli.status import status
 from soundpost.tools.cli.trigger import trigger
 from soundpost.tools.cli.types import types
+from soundpost.tools.cli.webhooks import webhooks
 from soundpost.wire.printable import printable
 
 
@@ -71,9 +72,10 @@ app.command()(history)
 app.command()(bench)
 app.command()(doctor)
 app.add_typer(deploy, cls=PlainGroup)
+app.add_typer(webhooks, cls=PlainGroup)
 app.command()(events)
 app.command()(types)
-for _group in (app, deploy):
+for _group in (app, deploy, webhooks):
     for _command in _group.registered_commands:
         _command.cls = PlainCommand
 
@@ -102,6 +104,7 @@ def soundpost(
     soundpost bench                         load, and what came of it
     soundpost doctor                        what is wrong with addresses, ports, TLS, proxy, app
     soundpost deploy nginx                  configurations: Nginx, Supervisor, systemd, Docker ...
+    soundpost webhooks listen               what applications are told, as it comes
     soundpost types shop.events             TypeScript types of an application's events
     """
 

@@ -41,6 +41,8 @@ class TextReport:
         if told is not None and base_url is not None:
             title += f": {base_url.url}"
             title += f" ({told[1]})" if told[1] and base_url == told[0] else ""
+        if check == "webhooks" and base_url is not None:
+            title += f": {base_url.url}"
         if check == "idle":
             title += " (takes as long as the time between two pings)"
         typer.secho(f"\n{printable(title)}", bold=True)

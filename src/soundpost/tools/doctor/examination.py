@@ -25,6 +25,7 @@ TITLES: Final = {
     "backend": "As a backend",
     "delivery": "From backend to browser",
     "idle": "A connection on which nothing is said",
+    "webhooks": "As the server, to the application",
 }
 """Ids of the checks in their order, each with a heading for people."""
 _OWN_COMMAND: Final = re.compile(r"'soundpost (?=(?:start|reload|restart|deploy|doctor|init)\b)")

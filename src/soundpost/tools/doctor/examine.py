@@ -13,6 +13,7 @@ from soundpost.tools.doctor.examination import Check, ContinuingCheck, Examinati
 from soundpost.tools.doctor.idle_check import check_idle_connection
 from soundpost.tools.doctor.machine_check import check_machine
 from soundpost.tools.doctor.plan import CheckPlan
+from soundpost.tools.doctor.webhook_check import check_webhooks
 
 _SHORT: Final = 2.0
 """Seconds to wait for what a server that hangs will not say."""
@@ -27,6 +28,7 @@ def examine(plan: CheckPlan, examination: Examination) -> None:
     hangs = any(step.code in ("server-hangs", "worker-hangs") for step in examination.steps)
     with timeouts.at_most(_SHORT if hangs else timeouts.ANSWER):
         _check_ways(plan, examination)
+    check_webhooks(plan, examination)
 
 
 def _check_ways(plan: CheckPlan, examination: Examination) -> None:

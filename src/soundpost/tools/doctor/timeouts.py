@@ -21,3 +21,15 @@ def at_most(seconds: float) -> Iterator[None]:
         yield
     finally:
         CONNECT, ANSWER = before
+
+
+@contextmanager
+def answer_within(seconds: float) -> Iterator[None]:
+    """Let the doctor wait ``seconds`` for an HTTP response in a ``with`` block, whatever it waits otherwise."""
+    global ANSWER
+    before = ANSWER
+    ANSWER = seconds
+    try:
+        yield
+    finally:
+        ANSWER = before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from soundpost.tools.doctor.faults import connection, history, machine, proxy, server, settings
+from soundpost.tools.doctor.faults import connection, history, machine, proxy, server, settings, webhooks
 from soundpost.tools.doctor.faults.fault import Fault
 
 __all__ = ["FAULTS", "SECTIONS", "Fault"]
@@ -15,6 +15,7 @@ SECTIONS: Final[dict[str, tuple[Fault, ...]]] = {
     "The server and its API": server.FAULTS,
     "This machine": machine.FAULTS,
     "Channels that keep events": history.FAULTS,
+    "Endpoints of webhooks": webhooks.FAULTS,
     "Settings in .env files": settings.FAULTS,
 }
 """Faults in the order of their discovery, under headings for people."""

@@ -1,0 +1,28 @@
+"""Command group ``soundpost webhooks``: what the server tells applications."""
+
+from __future__ import annotations
+
+import typer
+
+from soundpost.tools.cli.webhooks_listen import listen
+from soundpost.tools.cli.webhooks_status import status
+from soundpost.tools.cli.webhooks_try import send_examples
+
+webhooks = typer.Typer(
+    name="webhooks",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="""Receive, try and watch the webhooks that the server sends to applications.
+
+    Endpoints are named in soundpost.toml, in tables called webhooks of an app.
+
+    \b
+    [bold]Examples[/]
+    soundpost webhooks listen      a receiver that prints what comes, for development
+    soundpost webhooks test        examples to the endpoints, and what came back
+    soundpost webhooks status      what became of the events that were sent
+    """,
+)
+webhooks.command()(listen)
+webhooks.command("test")(send_examples)
+webhooks.command()(status)
