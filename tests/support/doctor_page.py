@@ -42,7 +42,7 @@ def set_ups() -> dict[str, list[str]]:
     from support.doctor_env_cases import CASES
     from support.doctor_stage import SCENES
 
-    modules = [f"test_doctor_{name}" for name in ("connection", "proxy", "server", "machine", "addresses")]
+    modules = [f"test_doctor_{name}" for name in ("connection", "proxy", "server", "machine", "addresses", "webhooks")]
     for module in modules:
         import_module(module)  # which registers its scenes
     scenes = sorted(SCENES, key=lambda each: modules.index(each.module))

@@ -71,7 +71,7 @@ def proxy_fault(response: RawResponse, base_url: BaseUrl, asked: str) -> FaultFo
         return FaultFound("cloudflare-error", status=status, meaning=_CLOUDFLARE[status])
     if 300 <= status < 400 and response.headers.get("location"):
         return _redirect(base_url, one_line(response.headers["location"]))
-    if status == 400 and _is_plain_to_tls(response):
+    if status == 400 and is_plain_to_tls(response):
         return FaultFound("proxy-http-to-tls-server") if base_url.is_tls else _speaks_tls(base_url)
     who = answered_by(response)
     if status == 401 and "www-authenticate" in response.headers:
@@ -99,7 +99,7 @@ def _speaks_tls(base_url: BaseUrl) -> FaultFound:
     return FaultFound("port-speaks-tls", host=base_url.host, port=base_url.port)
 
 
-def _is_plain_to_tls(response: RawResponse) -> bool:
+def is_plain_to_tls(response: RawResponse) -> bool:
     """Tell whether Nginx, Apache, Go or Soundpost complains about plain HTTP on a TLS port."""
     body = response.body.lower()
     return any(

@@ -14,9 +14,10 @@ from soundpost.tools.doctor.faults import webhooks
 from soundpost.tools.doctor.findings import FaultFound, one_line
 from soundpost.tools.doctor.hosts import is_this_machine
 from soundpost.tools.doctor.network import connect, look_up_addresses
+from soundpost.tools.doctor.refusals import is_plain_to_tls
 from soundpost.tools.doctor.webhook_call import WebhookCall
 
-_USUAL_PORTS: Final = (8000, 5000, 3000)
+USUAL_PORTS: Final = (8000, 5000, 3000)
 """Ports of development servers: Django and uvicorn, Flask, Node.js."""
 _DNS: Final = ("dns-unknown", "dns-failed")
 _UNREACHED: Final = ("tcp-timeout", "tcp-unreachable")
@@ -32,6 +33,7 @@ _LOGIN_PATH: Final = re.compile(r"log-?in|sign-?in|oauth|/sso|/auth\b|/cas\b|sam
 _LOGIN_PAGE: Final = re.compile(rb"type\s*=\s*[\"']?password|<title[^>]*>[^<]*(log ?in|sign ?in|anmeld)", re.IGNORECASE)
 _SLASH: Final = re.compile(rb"APPEND_SLASH|doesn.t end in a slash|doesn&#x27;t end in a slash")
 _HOST_REFUSED: Final = (
+    b"bad request (400)",  # Django's page, if DEBUG is False
     b"invalid http_host header",
     b"disallowedhost",
     b"allowed_hosts",
@@ -74,6 +76,9 @@ def answer_fault(call: WebhookCall, response: RawResponse, servers: tuple[BaseUr
         return _page_fault(response, where)
     if status < 400:
         return _redirect(call, response, where)
+    if status == 400 and is_plain_to_tls(response):
+        reason = "the port has TLS, and was asked for plain http"
+        return FaultFound("webhook-not-http", webhooks.TLS_IS_WANTED, **where, reason=reason)
     if _is_csrf(response):
         return FaultFound("webhook-csrf", _csrf_of(response), **where)
     if status == 400 and any(sign in body.lower() for sign in _HOST_REFUSED):
@@ -127,7 +132,7 @@ def _open_port(base_url: BaseUrl) -> int | None:
     """Return a usual port of development servers that is open on this machine, where an endpoint's own is closed."""
     if not is_this_machine(base_url.host):
         return None
-    for port in _USUAL_PORTS:
+    for port in USUAL_PORTS:
         other = base_url._replace(port=port)
         try:
             connect(other, look_up_addresses(other), 1.0).sock.close()

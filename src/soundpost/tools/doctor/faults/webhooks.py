@@ -114,7 +114,7 @@ FAULTS: Final = (
     Fault(
         "webhook-signature-refused",
         "{url} answered {status}: {shown}",
-        "The application has another secret, or another key, than app {app_id} has on the server; or something on the "
+        "The application has another secret or key than the app has on the server, or something on the "
         "way changes the body.",
         "Compare key and secret in the application's settings with those of app {app_id} in soundpost.toml. The "
         "signature is of the raw body: a view of your own must not sign JSON that it has read and written again.",
