@@ -6,49 +6,27 @@ of those that keep events.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import signal
 import sys
-import time
+from pathlib import Path
 
 from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.server.processes.run import run
 
-INTERVAL = 0.001
-"""Seconds between two looks at the clock."""
+sys.path.append(str(Path(__file__).parents[1]))
 
-
-class Probe:
-    """A timer that notes the most seconds of CPU time between two of its calls."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._longest = 0.0
-        self._loop.add_signal_handler(signal.SIGUSR1, self._tell)
-        self._wait()
-
-    def _wait(self) -> None:
-        self._loop.call_later(INTERVAL, self._look, time.thread_time())
-
-    def _look(self, before: float) -> None:
-        self._longest = max(self._longest, time.thread_time() - before)
-        self._wait()
-
-    def _tell(self) -> None:
-        print(self._longest, flush=True)
-        self._longest = 0.0
+from resuming.loop_probe import LoopProbe
 
 
 def begin() -> None:
     """Say that the server listens, and watch its loop."""
     print("READY", flush=True)
     if "redis" not in options:  # a timer has its own cost for each event, as events take longer
-        probes.append(Probe())
+        probes.append(LoopProbe())
 
 
-probes: list[Probe] = []
+probes: list[LoopProbe] = []
 options = json.loads(sys.argv[2])
 patterns = (options.get("channels", "*"),)
 history = (HistorySettings(channels=patterns, events=options["events"]),) if options["events"] else ()

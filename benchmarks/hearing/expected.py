@@ -1,0 +1,110 @@
+"""What an endpoint must have been told of a crowd, and what came of it."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from hearing.endpoint import Heard
+from soundpost.core.webhooks import BEGINS, ENDS
+
+State = tuple[str, str, str]
+"""Name of the webhook that begins it, channel, user."""
+
+
+class Verdict(NamedTuple):
+    """What came of the events of a trial."""
+
+    expected: int
+    """Events that must have come."""
+    delivered: int
+    doubled: int
+    """Events that the handler got twice, under two ids."""
+    false_ends: int
+    """Users who were told to have gone, and had not."""
+    wrong: int
+    """States that the endpoint has got wrong in the end."""
+    lost: list[str]
+    disorder: list[str]
+    """Ends without a beginning, beginnings of what had begun."""
+
+
+class Expected:
+    """Notes what happens."""
+
+    def __init__(self) -> None:
+        self._begun: set[State] = set()
+        self._stays: set[str] = set()
+        self._gone: set[str] = set()
+        self._said: set[int] = set()
+
+    def stays(self, user: str) -> None:
+        """Note a user of whom no end may be told."""
+        self._stays.add(user)
+
+    def may_come(self, user: str) -> None:
+        """Note a user who may come to be known."""
+
+    def comes(self, name: str, channel: str, user: str = "") -> None:
+        """Note a state that has begun for sure."""
+        self._begun.add((name, channel, user))
+
+    def goes(self, user: str) -> None:
+        """Note a user who has gone for good."""
+        self._gone.add(user)
+
+    def said(self, number: int) -> None:
+        """Note a client event that has reached another member."""
+        self._said.add(number)
+
+    def keys(self, events: Iterable[str]) -> set[tuple[object, ...]]:
+        """Return what must have come, of webhooks of these names."""
+        keys: set[tuple[object, ...]] = {("client_event", number) for number in self._said}
+        for name, channel, user in self._begun:
+            keys.add((name, channel, user))
+            if channel.startswith("presence-visit") or user in self._gone:
+                keys.add((BEGINS[name], channel, user))
+        wanted = set(events)
+        return {key for key in keys if key[0] in wanted}
+
+    def verdict(self, heard: list[Heard], events: Iterable[str]) -> Verdict:
+        """Compare what was heard with what happened."""
+        wanted = self.keys(events)
+        found = Counter(key_of(each.event) for each in heard)
+        states: dict[State, bool] = {}
+        disorder = []
+        false_ends = 0
+        for _, event in heard:
+            name, channel, user = event["name"], event.get("channel", ""), event.get("user_id", "")
+            if name not in BEGINS and name not in ENDS:
+                continue
+            state = (ENDS.get(name, name), channel, user)
+            begins = name in BEGINS
+            if states.get(state, False) == begins:
+                disorder.append(f"{name} {channel} {user}")
+            states[state] = begins
+            false_ends += not begins and user in self._stays
+        wrong = [state for state, is_on in states.items() if is_on != self._is_on(state)]
+        return Verdict(
+            expected=len(wanted),
+            delivered=sum(1 for key in wanted if found[key]),
+            doubled=sum(count - 1 for key, count in found.items() if key[0] == "client_event" or "visit" in str(key)),
+            false_ends=false_ends,
+            wrong=len(wrong),
+            lost=[" ".join(map(str, key)) for key in itertools.islice((k for k in wanted if not found[k]), 100)],
+            disorder=disorder,
+        )
+
+    def _is_on(self, state: State) -> bool:
+        _, channel, user = state
+        return user in self._stays if user else channel.startswith("presence-room")
+
+
+def key_of(event: dict[str, Any]) -> tuple[object, ...]:
+    """Return what names an event."""
+    if event["name"] == "client_event":
+        return ("client_event", json.loads(event["data"])["n"])
+    return (event["name"], event.get("channel", ""), event.get("user_id", ""))
