@@ -25,7 +25,7 @@ def directory(tmp_path: Path) -> Directory:
     [
         ("webhooks = []", "GET /apps/ID/channels"),
         ("webhook_url = 'https://example.com'", "GET /apps/ID/channels"),
-        ("watchlists = true", "presence channel"),
+        ("watchlists = true", "max_watchlist_size"),
         ("jwt_secret = 'x'", "auth endpoint"),
         ("keys = ['a', 'b']", "soundpost reload"),
         ("previous_secret = 'x'", "soundpost reload"),

@@ -29,8 +29,13 @@ from soundpost.backplane.hub_messages import (
     Reconfigure,
     Release,
     Report,
+    SignedIn,
+    SignedOut,
     Snapshot,
     Terminate,
+    Unwatch,
+    UserStatus,
+    Watch,
 )
 from soundpost.backplane.idempotency import IdempotencyKeys
 from soundpost.backplane.registry import Registry
@@ -128,6 +133,10 @@ class WorkerEnd:
             Publish: self._publish,
             PublishOnce: self._publish_once,
             Terminate: self._terminate,
+            SignedIn: self._sign_in,
+            SignedOut: self._sign_out,
+            Watch: self._watch,
+            Unwatch: self._unwatch,
             Report: self._report,
             Ask: self._ask,
         }
@@ -180,6 +189,20 @@ class WorkerEnd:
     def _terminate(self, message: Terminate) -> None:
         self._registry.terminate(self, message.app_id, message.user_id)
 
+    def _sign_in(self, message: SignedIn) -> None:
+        self._registry.sign_in(self, message.app_id, message.user_id, message.info)
+
+    def _sign_out(self, message: SignedOut) -> None:
+        self._registry.sign_out(self, message.app_id, message.user_id, message.linger, message.is_last)
+
+    def _watch(self, message: Watch) -> None:
+        self._registry.watch(
+            self, message.app_id, message.user_ids, lambda online: self._send(Answer(message.number, online))
+        )
+
+    def _unwatch(self, message: Unwatch) -> None:
+        self._registry.unwatch(self, message.app_id, message.user_ids)
+
     def _report(self, message: Report) -> None:
         self._registry.report(message.app_id, message.event)
 
@@ -213,6 +236,10 @@ class WorkerEnd:
     def terminate(self, app_id: str, user_id: str) -> None:
         """Have the worker close all connections of a user."""
         self._send(Terminate(app_id, user_id))
+
+    def deliver_user_status(self, app_id: str, user_id: str, is_online: bool) -> None:
+        """Send the worker news of a user whom it watches."""
+        self._send(UserStatus(app_id, user_id, is_online))
 
     def observe(self, event: ObserverEvent) -> None:
         """Send the worker an event for its observers, if it has any."""

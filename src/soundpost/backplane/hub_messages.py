@@ -76,7 +76,7 @@ class ChannelFull(_Numbered):
 
 
 class Answer(_Numbered):
-    """Answer to :class:`Ask`."""
+    """Answer to :class:`Ask` and :class:`Watch`."""
 
     value: Any
 
@@ -135,6 +135,14 @@ class NoticeMessage(_Message):
     app_id: str
     channel: str
     notice: MemberNotice
+
+
+class UserStatus(_Message):
+    """News that a user whom the worker watches has come online, or has gone."""
+
+    app_id: str
+    user_id: str
+    is_online: bool
 
 
 class Observed(_Message):
@@ -221,6 +229,38 @@ class PublishOnce(_Numbered):
     events: list[OutgoingEvent]
 
 
+class SignedIn(_Message):
+    """News of a user's first signed-in connection on the worker; ``info`` is JSON."""
+
+    app_id: str
+    user_id: str
+    info: bytes
+
+
+class SignedOut(_Message):
+    """News that a signed-in connection of a user is gone; the user stays online for ``linger`` seconds."""
+
+    app_id: str
+    user_id: str
+    linger: float
+    is_last: bool
+    """True if it was the user's last one on the worker."""
+
+
+class Watch(_Numbered):
+    """Question which users are online; :class:`UserStatus` tells of changes after the answer."""
+
+    app_id: str
+    user_ids: list[str]
+
+
+class Unwatch(_Message):
+    """News that the worker watches some users no more."""
+
+    app_id: str
+    user_ids: list[str]
+
+
 class Report(_Message):
     """An event for the webhooks of an app, which only the worker knows."""
 
@@ -263,6 +303,7 @@ FromHub = (
     | EventMessage
     | HistoryLost
     | NoticeMessage
+    | UserStatus
     | Observed
     | Ping
     | Terminate
@@ -277,6 +318,10 @@ FromWorker = (
     | Leave
     | Publish
     | PublishOnce
+    | SignedIn
+    | SignedOut
+    | Watch
+    | Unwatch
     | Report
     | Ask
     | Pong

@@ -32,8 +32,13 @@ from soundpost.backplane.hub_messages import (
     Reachability,
     Release,
     Report,
+    SignedIn,
+    SignedOut,
     Snapshot,
     Terminate,
+    Unwatch,
+    UserStatus,
+    Watch,
 )
 from soundpost.backplane.publish_barrier import PublishBarrier
 from soundpost.core.history import HistoryPage, HistoryRequest
@@ -149,6 +154,22 @@ class HubPeers:
         """Close all connections of a user on the other workers and hosts."""
         self._send(Terminate(app_id, user_id))
 
+    def sign_in(self, app_id: str, user_id: str, info_json: bytes) -> None:
+        """Note that a user has its first signed-in connection on this worker."""
+        self._send(SignedIn(app_id, user_id, info_json))
+
+    def sign_out(self, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
+        """Note that a signed-in connection of a user is gone."""
+        self._send(SignedOut(app_id, user_id, linger, is_last))
+
+    def watch(self, app_id: str, user_ids: list[str], then: Callable[[list[str]], None]) -> None:
+        """Ask the hub which users are online; it tells of changes from then on."""
+        self._send(Watch(self._ask(then), app_id, user_ids))
+
+    def unwatch(self, app_id: str, user_ids: list[str]) -> None:
+        """Stop being told of users."""
+        self._send(Unwatch(app_id, user_ids))
+
     def report(self, app_id: str, event: WebhookEvent) -> None:
         """Hand an event on to the app's webhooks, by way of the hub."""
         self._send(Report(app_id, event))
@@ -200,6 +221,8 @@ class HubPeers:
             self._node.terminate(message.app_id, message.user_id)
         elif isinstance(message, HistoryLost):
             self._node.lose_history(message.app_id, message.channel, message.reason, message.position)
+        elif isinstance(message, UserStatus):
+            self._node.deliver_user_status(message.app_id, message.user_id, message.is_online)
         elif isinstance(message, Observed):
             self._node.observe(message.event)
         elif isinstance(message, Ping):

@@ -15,6 +15,7 @@ from soundpost.backplane.ghosts import Graces
 from soundpost.backplane.history_store import HistoryStore
 from soundpost.backplane.memory_channels import AppEntry, ChannelEntry, Share
 from soundpost.backplane.registry import COUNT_AT_ONCE, Load
+from soundpost.backplane.signed_in_users import SignedInUsers
 from soundpost.backplane.slices import at_once, json_in_slices
 from soundpost.config.settings import ServerSettings
 from soundpost.core import webhook_records
@@ -76,6 +77,7 @@ class MemoryRegistry:
         for app in self._apps.values():
             self.history.configure(app.app)
         self.graces = Graces(self._apps, clock, call_soon, call_later, self._uncount_ghost)
+        self.users = SignedInUsers(self._apps, clock, call_soon, call_later, self.report)
         self._max_connections = max_connections
         self._connections = 0
         self._nodes: dict[PeersHandler, None] = {}
@@ -92,7 +94,9 @@ class MemoryRegistry:
             else:
                 entry.configure(app)
             self.history.configure(app)
-        self.graces.end_of_gone_apps({app.id for app in apps if app.enabled})
+        served = {app.id for app in apps if app.enabled}
+        self.graces.end_of_gone_apps(served)
+        self.users.end_of_gone_apps(served)
 
     def load(self) -> dict[str, Load]:
         """Return the load of each app, by app id."""
@@ -141,6 +145,7 @@ class MemoryRegistry:
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
         """Close all connections of a user on the other nodes that have connections of the app; end its graces."""
         self.graces.end_of_user(app_id, user_id)
+        self.users.end_of_user(app_id, user_id)
         for other, connections in self._apps[app_id].connections.items():
             if connections and other is not node:
                 other.terminate(app_id, user_id)
@@ -237,6 +242,8 @@ class MemoryRegistry:
                     if share.users:
                         self.graces.begin(entry, channel, share.users, SENT_AWAY)
                     self._uncount(entry, channel, share.users, share.count, heir)
+
+        self.users.remove_node(node)
 
     def _reporter(self) -> PeersHandler | None:
         """Return a node that reports changes for which no node is responsible."""
@@ -354,6 +361,24 @@ class MemoryRegistry:
         else:
             self._deliver(app_id, channel, notice.frame)
 
+    # Signed-in users
+
+    def sign_in(self, node: PeersHandler, app_id: str, user_id: str, info_json: bytes) -> None:
+        """Note that a user has its first signed-in connection on a node."""
+        self.users.sign_in(node, app_id, user_id, info_json)
+
+    def sign_out(self, node: PeersHandler, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
+        """Note that a signed-in connection of a user is gone, perhaps the last one on the node."""
+        self.users.sign_out(node, app_id, user_id, linger, is_last)
+
+    def watch(self, node: PeersHandler, app_id: str, user_ids: list[str], then: Callable[[list[str]], None]) -> None:
+        """Answer which users are online; from then on the node is told when one of them comes or goes."""
+        then(self.users.watch(node, app_id, user_ids))
+
+    def unwatch(self, node: PeersHandler, app_id: str, user_ids: list[str]) -> None:
+        """Stop telling a node of users that it watched."""
+        self.users.unwatch(node, app_id, user_ids)
+
     # Subscription counts
 
     def _count_changed(self, entry: AppEntry, channel: ChannelEntry, reporter: PeersHandler | None) -> None:
@@ -375,6 +400,7 @@ class MemoryRegistry:
         """Announce counts of large channels, drop expired events, end graces."""
         self.history.housekeep()
         self.graces.end_due()
+        self.users.end_due()
         for entry in self._apps.values():
             entry.cache.drop_expired()
             due, entry.counts_due = entry.counts_due, set()

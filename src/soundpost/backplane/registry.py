@@ -113,6 +113,18 @@ class Registry(Protocol):
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
         """Close all connections of a user on the nodes other than ``node``."""
 
+    def sign_in(self, node: PeersHandler, app_id: str, user_id: str, info_json: bytes) -> None:
+        """Note that a user has its first signed-in connection on a node; see :meth:`soundpost.core.peers.Peers`."""
+
+    def sign_out(self, node: PeersHandler, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
+        """Note that a signed-in connection of a user is gone, perhaps the last one on the node."""
+
+    def watch(self, node: PeersHandler, app_id: str, user_ids: list[str], then: Callable[[list[str]], None]) -> None:
+        """Answer which users are online; from then on the node is told when one of them comes or goes."""
+
+    def unwatch(self, node: PeersHandler, app_id: str, user_ids: list[str]) -> None:
+        """Stop telling a node of users that it watched."""
+
     def report(self, app_id: str, event: WebhookEvent) -> None:
         """Hand an event that only a node knows on to the app's webhooks."""
 

@@ -105,6 +105,22 @@ class SingleNode:
         """Close all connections of a user on other hosts."""
         self._registry.terminate(self._node, app_id, user_id)
 
+    def sign_in(self, app_id: str, user_id: str, info_json: bytes) -> None:
+        """Note that a user has its first signed-in connection here."""
+        self._registry.sign_in(self._node, app_id, user_id, info_json)
+
+    def sign_out(self, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
+        """Note that a signed-in connection of a user is gone."""
+        self._registry.sign_out(self._node, app_id, user_id, linger, is_last)
+
+    def watch(self, app_id: str, user_ids: list[str], then: Callable[[list[str]], None]) -> None:
+        """Answer which users are online, and tell of changes from then on."""
+        self._registry.watch(self._node, app_id, user_ids, then)
+
+    def unwatch(self, app_id: str, user_ids: list[str]) -> None:
+        """Stop telling of users."""
+        self._registry.unwatch(self._node, app_id, user_ids)
+
     def report(self, app_id: str, event: WebhookEvent) -> None:
         """Hand an event on to the app's webhooks."""
         self._registry.report(app_id, event)

@@ -22,8 +22,8 @@ _HISTORY: Final = (
     "many) and 'age' (how long)"
 )
 _WATCHLIST: Final = (
-    "watchlists are accepted at sign-in, but no events about them are sent yet. Use a presence channel to see who is "
-    "online"
+    "watchlists need no setting: a user's list is 'watchlist' of the data that it signs in with. 'max_watchlist_size' "
+    "is the largest number of users on a list"
 )
 _METRICS: Final = (
     "there is no metrics endpoint yet. 'soundpost status --json' has the numbers of a server, and 'GET "

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from soundpost.core.connection import Connection
     from soundpost.core.node import Node
     from soundpost.core.reports import Origin
+    from soundpost.core.watchlists import Watched, Watchlist
 
 
 _AT_ONCE: Final = 500
@@ -46,6 +47,10 @@ class App:
         """Channels by name that have subscribers on this node, or pending ones."""
         self.users: dict[str, set[Connection]] = {}
         """Signed-in connections by user id."""
+        self.watched: dict[str, Watched] = {}
+        """Users whom connections on this node watch, by user id."""
+        self.watchlists: dict[Connection, Watchlist] = {}
+        """The watchlist of each connection that has one."""
         self.unauthorized: dict[Connection, float] = {}
         """Connections that must still sign in or join a private channel, with their time of opening, oldest first."""
         self.member_connections: dict[str, dict[Connection, int]] = {}

@@ -141,6 +141,8 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     After a close by the server with 4100 or 4200 it is 10 s at least.
     """
+    max_watchlist_size: Positive = 100
+    """Largest number of users on the watchlist of a connection; further ones are not watched (4302)."""
     max_user_id_length: Positive = 128
     max_user_info_size: Positive = 1_024
     cache_ttl: Positive = 1_800

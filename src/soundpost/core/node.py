@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from soundpost.core import former_ids, reports, resumption, subscriptions, users
+from soundpost.core import former_ids, presence_grace, reports, resumption, subscriptions, users, watchlists
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
@@ -104,9 +104,10 @@ class Node:
             return
         connection.app.unauthorized.pop(connection, None)
         former_ids.forget(connection)
-        subscriptions.leave_all(connection)
+        linger = presence_grace.take_grace(connection)
+        subscriptions.leave_all(connection, linger)
         user = connection.user
-        users.sign_out(connection)
+        users.sign_out(connection, linger)
         app = connection.app
         self.peers.release(app.settings.id, app.counted_addresses.pop(connection.socket_id, None))
         if app.reports or app.origins:
@@ -164,6 +165,12 @@ class Node:
         app = self.by_id.get(app_id)
         if app is not None:
             users.terminate(app, user_id)
+
+    def deliver_user_status(self, app_id: str, user_id: str, is_online: bool) -> None:
+        """Tell the clients here that watch a user that it has come online, or has gone."""
+        app = self.by_id.get(app_id)
+        if app is not None:
+            watchlists.change(app, user_id, is_online)
 
     def observe(self, event: ObserverEvent) -> None:
         """Hand an event about a channel or member to all observers."""

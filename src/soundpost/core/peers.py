@@ -178,6 +178,9 @@ class PeersHandler(Protocol):
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on this node."""
 
+    def deliver_user_status(self, app_id: str, user_id: str, is_online: bool) -> None:
+        """Tell the clients of this node that watch a user that it has come online, or has gone."""
+
     def observe(self, event: ObserverEvent) -> None:
         """Hand an event to this node's observers. Exactly one node of all is called for each event."""
 
@@ -262,6 +265,24 @@ class Peers(Protocol):
 
     def terminate(self, app_id: str, user_id: str) -> None:
         """Close all connections of a user on the other nodes."""
+
+    def sign_in(self, app_id: str, user_id: str, info_json: bytes) -> None:
+        """Note that a user has its first signed-in connection on this node. ``info_json``: the user's, for webhooks."""
+
+    def sign_out(self, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
+        """Note that a signed-in connection of a user is gone, perhaps the last one on this node.
+
+        The user stays online for ``linger`` seconds, and has never been away if it signs in again within them.
+        """
+
+    def watch(self, app_id: str, user_ids: list[str], then: Callable[[list[str]], None]) -> None:
+        """Answer which of these users are online, on any node.
+
+        From the answer on, :meth:`PeersHandler.deliver_user_status` is called when one of them comes or goes.
+        """
+
+    def unwatch(self, app_id: str, user_ids: list[str]) -> None:
+        """Stop telling this node of users that it watched."""
 
     def report(self, app_id: str, event: WebhookEvent) -> None:
         """Hand an event on to the app's webhooks, behind all that this node has told the others before."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies, former_ids, presence_grace, reports, resumption
+from soundpost.core import error_replies, former_ids, reports, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.history import HistoryRequest
@@ -94,9 +94,8 @@ def leave(connection: Connection, channel: Channel) -> None:
     _leave(connection, channel)
 
 
-def leave_all(connection: Connection) -> None:
-    """Remove a connection that is gone from all its channels; its members may have a grace."""
-    linger = presence_grace.take_grace(connection)
+def leave_all(connection: Connection, linger: float) -> None:
+    """Remove a connection that is gone from all its channels; its members stay for ``linger`` seconds."""
     left, connection.channels = connection.channels, []
     for channel in left:
         _leave(connection, channel, linger)

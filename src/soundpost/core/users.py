@@ -5,23 +5,20 @@ Source: https://pusher.com/docs/channels/using_channels/user-authentication/
 
 from __future__ import annotations
 
-import re
 from functools import partial
 from typing import Final
 
 from msgspec import Raw
 
-from soundpost.core import subscriptions
+from soundpost.core import subscriptions, watchlists
 from soundpost.core.app import App
 from soundpost.core.connection import Connection, User
 from soundpost.core.member import id_fault
-from soundpost.documentation import page
 from soundpost.errors import JsonError
 from soundpost.wire import codes, messages, signatures
 from soundpost.wire.json_text import encode
 from soundpost.wire.messages import SignIn
 
-_WATCHLIST: Final = re.compile(r'"watchlist"\s*:\s*\[\s*[^]\s]')
 _ENDED_AT_ONCE: Final = 200
 """Number of connections closed in one loop turn."""
 
@@ -38,35 +35,50 @@ def sign_in(connection: Connection, request: SignIn) -> None:
         )
         return
     try:
-        user, user_data = _read(request.user_data)
+        user, user_data, watchlist = _read(request.user_data)
     except JsonError as error:
         connection.end(
             codes.UNAUTHORIZED,
             f'Connection is unauthorized: user_data needs an "id", a string or an integer of 64 bits: {error}',
         )
         return
-    if _WATCHLIST.search(request.user_data):
-        _tell_of_watchlist(connection.app)
     fault = _fault(connection, user)
     if fault is not None:
         connection.end(codes.UNAUTHORIZED, f"Connection is unauthorized: {fault}")
         return
     connection.user = user
-    connection.app.users.setdefault(user.id, set()).add(connection)
-    connection.app.unauthorized.pop(connection, None)
-    subscriptions.subscribe_user(connection, user.id, lambda: connection.send(messages.signin_success(user_data)))
+    app = connection.app
+    app.unauthorized.pop(connection, None)
+    connections = app.users.get(user.id)
+    if connections is None:
+        connections = app.users[user.id] = set()
+        app.node.peers.sign_in(settings.id, user.id, user.info_json if app.reports else b"null")
+    connections.add(connection)
+    subscriptions.subscribe_user(connection, user.id, partial(_confirm, connection, user_data, watchlist))
 
 
-def sign_out(connection: Connection) -> None:
-    """Sign the user of a connection out, if there is one."""
+def _confirm(connection: Connection, user_data: str, watchlist: bytes) -> None:
+    request = watchlists.read(watchlist, connection.app.settings)
+    connection.send(messages.signin_success(user_data))
+    for code, text in request.faults:
+        connection.send(messages.error(code, text))
+    watchlists.begin(connection, request.user_ids)
+
+
+def sign_out(connection: Connection, linger: float) -> None:
+    """Sign the user of a connection that is gone out, if there is one; it stays online for ``linger`` seconds."""
     user = connection.user
     if user is None:
         return
+    app = connection.app
+    watchlists.end(connection)
     connection.user = None
-    others = connection.app.users[user.id]
+    others = app.users[user.id]
     others.discard(connection)
     if not others:
-        del connection.app.users[user.id]
+        del app.users[user.id]
+    if linger or not others:
+        app.node.peers.sign_out(app.settings.id, user.id, linger, not others)
 
 
 def terminate(app: App, user_id: str) -> None:
@@ -86,25 +98,15 @@ def _end(app: App, connections: list[Connection]) -> None:
         app.node.call_soon(partial(_end, app, rest))
 
 
-def _tell_of_watchlist(app: App) -> None:
-    app.node.log_throttle.inform(
-        f"watchlist {app.settings.id}",
-        "app %s: a user signed in with a watchlist, which has no effect yet: no events are sent about the users on it. "
-        "Use a presence channel to see who is online. See %s. No further ones are logged within an hour",
-        app.settings.id,
-        page("not-supported"),
-    )
-
-
-def _read(user_data: str) -> tuple[User, str]:
-    """Return the user that signs in, and its data with the id as a string: the form that pusher-js takes."""
+def _read(user_data: str) -> tuple[User, str, bytes]:
+    """Return the user that signs in, its data with the id as a string (pusher-js takes no other), and its watchlist."""
     data = messages.read_user_data(user_data)
     user = User(str(data.id), bytes(data.user_info))
     if isinstance(data.id, int):
         fields = messages.read_fields(user_data)
         fields["id"] = Raw(encode(user.id))
         user_data = encode(fields).decode()
-    return user, user_data
+    return user, user_data, bytes(data.watchlist)
 
 
 def _fault(connection: Connection, user: User) -> str | None:

@@ -22,6 +22,7 @@ OVER_CAPACITY: Final = 4100
 GENERIC_RECONNECT: Final = 4200
 PONG_NOT_RECEIVED: Final = 4201
 CLIENT_EVENT_REJECTED: Final = 4301
+WATCHLIST_LIMIT: Final = 4302
 
 INVALID_MESSAGE: Final = GENERIC_RECONNECT
 """Reverb answers a malformed message with a 4200 error frame; the connection stays open."""

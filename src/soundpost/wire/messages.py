@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -73,6 +73,8 @@ class UserData(msgspec.Struct):
 
     id: str | _Integer
     user_info: msgspec.Raw = msgspec.Raw(b"null")
+    watchlist: msgspec.Raw = msgspec.Raw(b"null")
+    """Ids of users whom the client watches; see :mod:`soundpost.core.watchlists`."""
 
 
 T = TypeVar("T", Subscribe, Unsubscribe, SignIn)
@@ -181,6 +183,13 @@ def signin_success(user_data: str) -> bytes:
     ``user_data`` is the JSON that the client sent, with a string as id: pusher-js takes no other.
     """
     return text_frame(b'{"event":"pusher:signin_success","data":{"user_data":' + encode(user_data) + b"}}")
+
+
+def watchlist_events(online: Sequence[str], offline: Sequence[str]) -> bytes:
+    """Return the frame that tells a client which users of its watchlist are online, and which offline."""
+    states = (("online", online), ("offline", offline))
+    events = [{"name": name, "user_ids": user_ids} for name, user_ids in states if user_ids]
+    return text_frame(b'{"event":"pusher_internal:watchlist_events","data":' + encode({"events": events}) + b"}")
 
 
 def event(name: str, channel: str, data: str) -> bytes:

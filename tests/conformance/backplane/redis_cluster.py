@@ -161,10 +161,10 @@ class RedisCluster(Cluster):
         await self.settle()
         redis = next(host for node, host in self._hosts.items() if node not in self._held).redis
         for bucket in [bucket for app in self._setup.apps for bucket in all_buckets(app.id)]:
-            key = redis.tag(bucket) + b":linger"
-            for member in await redis.ask(bucket, "ZRANGE", key, 0, -1):
-                await redis.ask(bucket, "ZADD", key, 0, member)
-                await redis.ask(CONTROL, "ZADD", redis.tag(CONTROL) + b":lingering", 0, bucket + b" 0")
+            for key in (redis.tag(bucket) + b":linger", redis.tag(bucket) + b":away"):
+                for member in await redis.ask(bucket, "ZRANGE", key, 0, -1):
+                    await redis.ask(bucket, "ZADD", key, 0, member)
+                    await redis.ask(CONTROL, "ZADD", redis.tag(CONTROL) + b":lingering", 0, bucket + b" 0")
         await redis.graces.sweep()
 
     async def add(self) -> Stage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -378,25 +377,3 @@ def test_who_signs_in_is_not_told_of_counts_nor_held_by_the_limit_of_channels() 
     stage.publish("#server-to-user-7")
 
     assert [message["event"] for message in client.read()] == ["pusher:signin_success", "e"]
-
-
-def test_a_watchlist_is_logged_once_for_an_app(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    stage = Stage()
-    for user in ("7", "8"):
-        client = stage.connect()
-        client.sign_in({"id": user, "watchlist": ["9"]})
-        assert [name for name, _ in client.events()] == ["pusher:signin_success"]
-
-    (record,) = caplog.records
-    assert (record.name, record.levelname) == ("soundpost.protocol", "INFO")
-    assert record.getMessage().startswith("app 1: a user signed in with a watchlist, which has no effect yet")
-    assert "presence channel" in record.getMessage()
-
-
-@pytest.mark.parametrize("data", [{"id": "7"}, {"id": "7", "watchlist": []}, {"id": "watchlist"}])
-def test_a_sign_in_without_a_watchlist_logs_nothing(caplog: pytest.LogCaptureFixture, data: dict[str, Any]) -> None:
-    caplog.set_level(logging.INFO)
-    Stage().connect().sign_in(data)
-
-    assert caplog.records == []

@@ -235,3 +235,52 @@ def test_a_reload_changes_what_is_made() -> None:
     client.vanish()
     stage.turn()
     assert stage.webhooks.lines() == ["channel_vacated room"]
+
+
+def signed_in(stage: Stage, user: str, info: Any = None) -> Client:
+    client = stage.connect()
+    client.sign_in({"id": user, "user_info": info})
+    return client
+
+
+def test_a_user_is_online_with_the_first_connection_and_offline_after_the_last() -> None:
+    stage = stage_that_wants("user_online", "user_offline")
+    first = signed_in(stage, "ann", {"name": "Ann"})
+    second = signed_in(stage, "ann", {"name": "other"})
+    (online,) = stage.webhooks.take()
+    assert online.body == b'{"name":"user_online","user_id":"ann","user_info":{"name": "Ann"}}'
+    assert online.state == ("user_online", "", "ann")
+    first.vanish()
+    stage.turn()
+    assert stage.webhooks.take() == []
+    second.vanish()
+    stage.turn()
+    (offline,) = stage.webhooks.take()
+    assert (offline.body, offline.state) == (b'{"name":"user_offline","user_id":"ann"}', online.state)
+    assert not offline.is_final
+
+
+@pytest.mark.parametrize(("after", "is_final"), [(0, True), (8, False)])
+def test_a_user_who_was_away_for_long_enough_is_not_held_back_again(after: float, is_final: bool) -> None:
+    """The ten seconds are those of the tab that was sent away; the other tab may have gone just now."""
+    stage = stage_that_wants("user_offline")
+    tabs = [signed_in(stage, "ann"), signed_in(stage, "ann")]
+    tabs[0].end(codes.GENERIC_RECONNECT, "")
+    stage.turn()
+    stage.wait(after)
+    tabs[1].vanish()
+    stage.turn()
+    stage.wait(9.9 - after)
+    assert stage.webhooks.take() == []
+    stage.wait(0.2)
+    assert [event.is_final for event in stage.webhooks.take()] == [is_final]
+
+
+def test_a_user_who_is_back_within_the_grace_makes_no_event() -> None:
+    stage = stage_that_wants("user_online", "user_offline", presence_grace=5)
+    signed_in(stage, "ann").vanish()
+    stage.turn()
+    stage.webhooks.take()
+    signed_in(stage, "ann")
+    stage.wait(60)
+    assert stage.webhooks.take() == []

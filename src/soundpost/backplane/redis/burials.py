@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.observer_events import Change
 from soundpost.backplane.redis.scripts import BEAT, BURY, REGISTER, Script
+from soundpost.backplane.redis.user_scripts import BURY_USERS
 
 log = logging.getLogger("soundpost.redis")
 
@@ -20,6 +21,8 @@ LEASE: Final = 10.0
 """Seconds after its last beat that a node is taken for dead."""
 _CHANNELS_AT_ONCE: Final = 200
 """Channels taken out by one script: Redis does nothing else meanwhile."""
+_USERS_AT_ONCE: Final = 500
+"""Signed-in users taken out by one script."""
 
 
 class Commands(Protocol):
@@ -112,6 +115,10 @@ class Burials:
                 )
                 found += taken
                 self.on_changes(bucket, changes)
+            taken = _USERS_AT_ONCE
+            while taken == _USERS_AT_ONCE:
+                taken = await commands.ask_script(BURY_USERS, bucket, _USERS_AT_ONCE, node=node)
+                found += taken
         return found > 0
 
     async def _close_grave(self, node: bytes) -> None:

@@ -11,6 +11,7 @@ from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.burials import LEASE, Commands
 from soundpost.backplane.redis.grace_scripts import DUE_GRACES, LINGER_ALL, NOTE_GRACE, SWEEP
 from soundpost.backplane.redis.observer_events import Change
+from soundpost.backplane.redis.user_scripts import STAY_ALL, SWEEP_USERS
 from soundpost.core.presence_grace import SENT_AWAY
 
 log = logging.getLogger("soundpost.redis")
@@ -18,6 +19,8 @@ log = logging.getLogger("soundpost.redis")
 _USERS_AT_ONCE: Final = 200
 """Users removed by one script: Redis does nothing else meanwhile."""
 _CHANNELS_AT_ONCE: Final = 200
+_SIGNED_IN_AT_ONCE: Final = 500
+"""Signed-in users whose graces one script begins or ends."""
 _MAX_NOTED: Final = 1_000
 _LATE: Final = 0.005  # seconds after a grace is over that it is looked for
 
@@ -60,7 +63,12 @@ class Graces:
                 end = start + _CHANNELS_AT_ONCE
                 channels, more = await self._commands.ask_script(LINGER_ALL, bucket, milliseconds, start, end)
                 start, users = end, users + more
-            if users:
+            start, signed_in = 0, 1
+            while start < signed_in:
+                end = start + _SIGNED_IN_AT_ONCE
+                signed_in = await self._commands.ask_script(STAY_ALL, bucket, milliseconds, start, end)
+                start = end
+            if users or signed_in:
                 await self._note(bucket, milliseconds)
 
     def begin_sweep(self, buckets: Iterable[bytes] = ()) -> None:
@@ -86,8 +94,12 @@ class Graces:
         while removed == _USERS_AT_ONCE:
             removed, wait, changes = await self._commands.ask_script(SWEEP, bucket, _USERS_AT_ONCE)
             self.on_changes(bucket, changes)
-        if wait >= 0:
-            await self._note(bucket, wait)
+        ended, signed_in_wait = _SIGNED_IN_AT_ONCE, -1
+        while ended == _SIGNED_IN_AT_ONCE:
+            ended, signed_in_wait = await self._commands.ask_script(SWEEP_USERS, bucket, _SIGNED_IN_AT_ONCE)
+        waits = [each for each in (wait, signed_in_wait) if each >= 0]
+        if waits:
+            await self._note(bucket, min(waits))
 
     def cancel(self) -> None:
         """Stop: Redis is away, or this node ends. Other hosts end the graces."""

@@ -52,6 +52,8 @@ class Incoming:
         self._asks_order = False
         self.on_restart: Callable[[], None] = lambda: None
         """Called when all hosts are to restart."""
+        self.on_user_status: Callable[[bytes, bool], None]
+        """Called with the topic of a user who has come online, or has gone."""
         self.on_terminate: Callable[[AppEntry, str], None]
         """Called when a user's connections are closed."""
         redis.on_message = self._receive
@@ -92,6 +94,8 @@ class Incoming:
         elif isinstance(message, topic_messages.HistoryMessage):
             if channel is not None:
                 self._receive_kept(channel, message)
+        elif isinstance(message, topic_messages.UserStatus):
+            self.on_user_status(topic, message.is_online)
         elif isinstance(message, topic_messages.Hello):
             self._redis.known = max(self._redis.known, message.nodes)
         elif isinstance(message, topic_messages.Terminate):

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import hiredis
 
-from soundpost.backplane.redis import grace_scripts, history_scripts
+from soundpost.backplane.redis import grace_scripts, history_scripts, user_scripts
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
 from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.connection import RedisConnection, Then
@@ -49,7 +49,7 @@ _FULL_SWEEP: Final = 30
 ORDER_LASTS: Final = 10.0
 """Seconds that Redis keeps an order to restart; an order that is repeated later is void."""
 
-_SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL)
+_SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL, *user_scripts.ALL)
 
 Command = tuple[str | bytes | int, ...]
 """Command name and arguments."""

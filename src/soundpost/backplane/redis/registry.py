@@ -29,6 +29,7 @@ from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.queries import Queries
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
+from soundpost.backplane.redis.signed_in_users import SharedUsers
 from soundpost.backplane.registry import Load
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
@@ -91,6 +92,10 @@ class RedisRegistry:
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
         self._lingering = Lingering(redis, self._uncount_held, self._report_changes, loop.call_later)
         self._incoming.on_terminate = self._lingering.end_of_user
+        self._users = SharedUsers(redis, loop.call_later)
+        self._incoming.on_user_status = self._users.receive
+        self.sign_in, self.sign_out = self._users.sign_in, self._users.sign_out
+        self.watch, self.unwatch = self._users.watch, self._users.unwatch
 
     @property
     def reaches_all(self) -> bool:
@@ -314,6 +319,7 @@ class RedisRegistry:
                 for user_id in users or repeat(None, share.count):
                     channel.remove(node, user_id)
                     self._uncount(entry, channel, user_id, SENT_AWAY)
+        self._users.remove_node(node)
 
     def _uncount_held(self, channel: SharedChannel, user_id: str) -> None:
         self._uncount(self._apps[channel.app_id], channel, user_id)
@@ -375,6 +381,7 @@ class RedisRegistry:
         """Close all connections of a user on all other nodes, of this and other hosts."""
         self._apps[app_id].terminate(user_id, node)
         self._lingering.end_of_user(self._apps[app_id], user_id)
+        self._users.end_of_user(app_id, user_id)
         self._number += 1
         data = topic_messages.terminate(self._redis.origin, self._number, app_id, user_id)
         self._queue.send(Publication(CONTROL, b"", (b"", data)), lambda sent: None)
@@ -407,6 +414,7 @@ class RedisRegistry:
             if entry.connections:
                 self._counts.state_connections(entry)
         self._channels.sync_all()
+        self._users.on_up()
 
     def _on_down(self) -> None:
         """Keep events, and answer the joins that wait for Redis."""
@@ -415,6 +423,7 @@ class RedisRegistry:
         self._queue.shut()
         self.on_reachability()
         self._channels.resume_all()
+        self._users.on_down()
 
     def housekeep(self) -> None:
         """Announce counts of large channels and drop expired entries."""

@@ -136,6 +136,12 @@ class Restart(NamedTuple):
     order: bytes
 
 
+class UserStatus(NamedTuple):
+    """News that the user of the topic has come online, or has gone."""
+
+    is_online: bool
+
+
 class Hello(NamedTuple):
     """News of a new node, with the number of all nodes."""
 
@@ -143,7 +149,8 @@ class Hello(NamedTuple):
 
 
 History = HistoryMessage | HistoryDeleted | HistorySkipped | HistoryMarked
-Message = EventMessage | History | Entered | Renewed | Left | Forgotten | Counted | Terminate | Restart | Hello
+Presence = Entered | Renewed | Left
+Message = EventMessage | History | Presence | Forgotten | Counted | Terminate | Restart | UserStatus | Hello
 
 
 def join_fields(fields: Sequence[bytes]) -> bytes:
@@ -226,6 +233,9 @@ def parse(data: bytes) -> Message | None:
             return Counted(_number(*split_fields(data, 1, _BEGIN)))
         if kind == b"N":
             return Hello(_number(*split_fields(data, 1, _BEGIN)))
+        if kind == b"O":
+            (state,) = split_fields(data, 1, _BEGIN)
+            return UserStatus(_number(state) > 0)
         if kind == b"R":
             return Restart(*split_fields(data, 1, _BEGIN))
         if kind == b"X":

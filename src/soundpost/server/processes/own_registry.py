@@ -29,9 +29,17 @@ def own_registry(settings: Settings, *, max_connections: int | None = None) -> M
     )
     if "graces" in inherited:
         registry.graces.take_over(inherited["graces"])
+    if "users" in inherited:
+        registry.users.take_over(inherited["users"])
     return registry
 
 
 def hand_registry_over(registry: MemoryRegistry, *, stopped_at: float) -> None:
     """Have the next process take a registry over; clients have been sent away since ``stopped_at`` (monotonic)."""
-    hand_over({"history": registry.history.as_bytes, "graces": lambda: registry.graces.as_bytes(since=stopped_at)})
+    hand_over(
+        {
+            "history": registry.history.as_bytes,
+            "graces": lambda: registry.graces.as_bytes(since=stopped_at),
+            "users": lambda: registry.users.as_bytes(since=stopped_at),
+        }
+    )

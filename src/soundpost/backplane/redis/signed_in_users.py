@@ -1,0 +1,240 @@
+"""The signed-in users of this host, stated to Redis, and the users that its nodes watch, wherever they are.
+
+This host subscribes to the topic of a user whom it watches first, and then asks for the user's state. Messages and
+answers of a bucket come in the order of what happened in Redis, so messages after the answer are changes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.user_scripts import END_ABSENCE, SIGN_IN, SIGN_OUT
+from soundpost.core.presence_grace import SENT_AWAY
+
+if TYPE_CHECKING:
+    from soundpost.backplane.redis.redis import Command, Redis
+    from soundpost.core.peers import PeersHandler
+
+Key = tuple[str, str]
+"""App id and user id."""
+
+
+class HereUser:
+    """A user with connections on this host."""
+
+    __slots__ = ("held", "info_json", "nodes")
+
+    def __init__(self, info_json: bytes) -> None:
+        self.info_json = info_json
+        self.nodes: list[PeersHandler] = []
+        """Nodes of this host with connections of the user."""
+        self.held = 0
+        """Number of graces that this host counts, as Redis was away when they began."""
+
+
+class WatchedUser:
+    """A user whom nodes of this host watch."""
+
+    __slots__ = ("is_online", "nodes")
+
+    def __init__(self) -> None:
+        self.is_online: bool | None = None
+        """None until Redis has answered."""
+        self.nodes: list[PeersHandler] = []
+
+
+class Question:
+    """A node's question who of some users is online."""
+
+    __slots__ = ("then", "watched")
+
+    def __init__(self, watched: Mapping[str, WatchedUser], then: Callable[[list[str]], None]) -> None:
+        self.watched = watched
+        self.then = then
+
+
+class SharedUsers:
+    """The signed-in users as this host has them. ``call_later`` is the loop's."""
+
+    def __init__(self, redis: Redis, call_later: Callable[..., object]) -> None:
+        self._redis = redis
+        self._call_later = call_later
+        self._here: dict[Key, HereUser] = {}
+        self._watched: dict[Key, WatchedUser] = {}
+        self._by_topic: dict[bytes, Key] = {}
+        self._questions: deque[Question] = deque()
+
+    # Users of this host
+
+    def sign_in(self, node: PeersHandler, app_id: str, user_id: str, info_json: bytes) -> None:
+        """Note that a user has its first connection on a node of this host."""
+        user = self._here.get((app_id, user_id))
+        if user is None:
+            user = self._here[app_id, user_id] = HereUser(info_json)
+        if node not in user.nodes:
+            user.nodes.append(node)
+        self._state((app_id, user_id), user)
+
+    def _state(self, key: Key, user: HereUser) -> None:
+        if self._redis.up:
+            info = b"" if user.info_json == b"null" else user.info_json
+            self._redis.run(SIGN_IN, bucket_of(*key), key[1], info, then=partial(self._stated, key, True))
+        else:
+            self._change(key, True)
+
+    def sign_out(self, node: PeersHandler, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
+        """Note that a connection of a user is gone, perhaps its last one on the node."""
+        key = app_id, user_id
+        user = self._here.get(key)
+        if user is None or node not in user.nodes:
+            return
+        if is_last:
+            user.nodes.remove(node)
+        is_gone = not user.nodes and not user.held
+        if is_gone:
+            del self._here[key]
+        if not is_gone and not linger:
+            return
+        milliseconds = int(linger * 1000)
+        stated = partial(self._left, key, user, linger, is_gone)
+        self._redis.run(SIGN_OUT, bucket_of(*key), user_id, milliseconds, int(is_gone), then=stated)
+        if linger:
+            self._redis.graces.note(bucket_of(*key), linger)
+
+    def _left(self, key: Key, user: HereUser, linger: float, is_gone: bool, answer: Any) -> None:
+        if not isinstance(answer, Exception):
+            return
+        if linger:  # this host counts on until the grace is over, and states the user to Redis meanwhile
+            user = self._here.setdefault(key, user)
+            user.held += 1
+            self._call_later(linger, partial(self._end_held, key, user))
+        elif is_gone and key not in self._here:
+            self._change(key, False)
+
+    def _end_held(self, key: Key, user: HereUser) -> None:
+        user.held -= 1
+        if user.held or user.nodes or self._here.get(key) is not user:
+            return
+        del self._here[key]
+        gone = partial(self._stated, key, False)
+        self._redis.run(SIGN_OUT, bucket_of(*key), key[1], 0, 1, then=gone)
+
+    def _stated(self, key: Key, is_online: bool, answer: Any) -> None:
+        if isinstance(answer, Exception) and (key in self._here) is is_online:
+            self._change(key, is_online)  # Redis will tell later if another host has the user
+
+    def end_of_user(self, app_id: str, user_id: str) -> None:
+        """End the grace of a user."""
+        if self._redis.up:
+            self._redis.run(END_ABSENCE, bucket_of(app_id, user_id), user_id, then=_nothing)
+
+    def remove_node(self, node: PeersHandler) -> None:
+        """Let the users of a node that is gone come back; its clients watch nobody any more."""
+        for key, user in list(self._here.items()):
+            if node in user.nodes:
+                self.sign_out(node, *key, SENT_AWAY, is_last=True)
+        for key, watched in list(self._watched.items()):
+            if node in watched.nodes:
+                self._unwatch(node, key, watched)
+
+    # Watching
+
+    def watch(self, node: PeersHandler, app_id: str, user_ids: list[str], then: Callable[[list[str]], None]) -> None:
+        """Answer who of some users is online, behind the answers before; from then on the node is told of changes."""
+        new = [(app_id, user_id) for user_id in user_ids if (app_id, user_id) not in self._watched]
+        for key in new:
+            watched = self._watched[key] = WatchedUser()
+            self._by_topic[self._topic(key)] = key
+            if not self._redis.up:
+                watched.is_online = key in self._here
+        question = Question({user_id: self._watched[app_id, user_id] for user_id in user_ids}, then)
+        for watched in question.watched.values():
+            if node not in watched.nodes:
+                watched.nodes.append(node)
+        self._questions.append(question)
+        if self._redis.up:
+            self._ask(new)
+        self._answer_questions()
+
+    def unwatch(self, node: PeersHandler, app_id: str, user_ids: Iterable[str]) -> None:
+        """Tell a node of some users no more."""
+        for user_id in user_ids:
+            watched = self._watched.get((app_id, user_id))
+            if watched is not None and node in watched.nodes:
+                self._unwatch(node, (app_id, user_id), watched)
+
+    def _unwatch(self, node: PeersHandler, key: Key, watched: WatchedUser) -> None:
+        watched.nodes.remove(node)
+        if not watched.nodes:
+            topic = self._topic(key)
+            del self._watched[key], self._by_topic[topic]
+            self._redis.unsubscribe(bucket_of(*key), topic)
+            if watched.is_online is None:
+                watched.is_online = False  # nobody waits for it, and no question behind it
+
+    def _topic(self, key: Key) -> bytes:
+        return self._redis.topic(bucket_of(*key), f"\1{key[1]}")
+
+    def _ask(self, keys: Iterable[Key]) -> None:
+        """Ask Redis for the states of some users, once for each bucket; changes follow."""
+        by_bucket: dict[bytes, list[Key]] = {}
+        for key in keys:
+            by_bucket.setdefault(bucket_of(*key), []).append(key)
+        for bucket, asked in by_bucket.items():
+            for key in asked:
+                self._redis.subscribe(bucket, self._topic(key))
+            watched = {key: self._watched[key] for key in asked}
+            command: Command = ("HMGET", self._redis.tag(bucket) + b":online", *(user_id for _, user_id in asked))
+            self._redis.send(bucket, command, partial(self._answered, watched))
+
+    def _answered(self, asked: Mapping[Key, WatchedUser], answer: Any) -> None:
+        states = answer if isinstance(answer, list) else [key in self._here for key in asked]
+        for (key, watched), state in zip(asked.items(), states, strict=True):
+            if self._watched.get(key) is watched:
+                self._set(key, watched, bool(state))
+        self._answer_questions()
+
+    def _answer_questions(self) -> None:
+        while self._questions and all(user.is_online is not None for user in self._questions[0].watched.values()):
+            question = self._questions.popleft()
+            question.then([user_id for user_id, watched in question.watched.items() if watched.is_online])
+
+    def _set(self, key: Key, watched: WatchedUser, is_online: bool) -> None:
+        before, watched.is_online = watched.is_online, is_online
+        if before is not None and before is not is_online:
+            for node in tuple(watched.nodes):
+                node.deliver_user_status(*key, is_online)
+
+    def _change(self, key: Key, is_online: bool) -> None:
+        watched = self._watched.get(key)
+        if watched is not None and watched.is_online is not None:
+            self._set(key, watched, is_online)
+
+    def receive(self, topic: bytes, is_online: bool) -> None:
+        """Take the news that a user came or went."""
+        key = self._by_topic.get(topic)
+        if key is not None:
+            self._change(key, is_online)
+
+    # Redis comes and goes
+
+    def on_up(self) -> None:
+        """State all users of this host, and ask for those that it watches: Redis knows this host as a new node."""
+        for key, user in self._here.items():
+            self._state(key, user)
+        self._ask(list(self._watched))
+
+    def on_down(self) -> None:
+        """Answer the questions that wait for Redis."""
+        for key, watched in self._watched.items():
+            if watched.is_online is None:
+                watched.is_online = key in self._here
+        self._answer_questions()
+
+
+def _nothing(answer: Any) -> None:
+    """Ignore an answer."""
