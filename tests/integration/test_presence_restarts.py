@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -113,6 +114,31 @@ def test_nobody_is_told_anything_when_one_process_restarts() -> None:
 
         assert room.told == []
         assert room.lists == [USERS] * (2 * len(USERS))
+
+
+def test_who_is_signed_in_stays_online_when_one_process_restarts() -> None:
+    with serving() as server, ExitStack() as stack:
+        tabs = [stack.enter_context(server.connect()) for _ in range(2)]
+        for tab, user in zip(tabs, ("ann", "bob"), strict=True):
+            sign_in(tab, user)
+        server.signal(signal.SIGHUP)
+        server.process.wait_for("listening on")
+        watcher = stack.enter_context(server.connect())
+        sign_in(watcher, "me", "ann", "bob", "carl")
+        states = watcher.read_event()["data"]["events"]
+        assert {event["name"]: sorted(event["user_ids"]) for event in states} == {
+            "online": ["ann", "bob"],
+            "offline": ["carl"],
+        }
+
+
+def sign_in(client: RawSocket, user: str, *watchlist: str) -> None:
+    """Sign in, and read the answer."""
+    data = json.dumps({"id": user, "watchlist": list(watchlist)})
+    text = f"{client.socket_id}::user::{data}"
+    auth = f"{DEFAULT_APP.key}:{hmac.new(DEFAULT_APP.secret.encode(), text.encode(), 'sha256').hexdigest()}"
+    client.send_event("pusher:signin", {"auth": auth, "user_data": data})
+    assert client.read_event()["event"] == "pusher:signin_success"
 
 
 def test_a_ghost_that_was_handed_over_is_a_member_like_others() -> None:

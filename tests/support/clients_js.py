@@ -24,7 +24,7 @@ def pusher_options(port: int, web_app_url: str, user: str | None, **more: Any) -
 
 
 class PusherJs(NodeProcess):
-    """pusher-js; reports ``state``, ``error``, ``message``, ``event``, ``heard`` and ``user-event``."""
+    """pusher-js; reports ``state``, ``error``, ``message``, ``event``, ``heard``, ``user-event``, ``watchlist``."""
 
     def __init__(self, key: str, options: dict[str, Any]) -> None:
         super().__init__("pusher_js.mjs", {"key": key, "pusher": options})

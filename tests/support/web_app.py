@@ -52,7 +52,8 @@ def running_web_app(signer: Signer, forger: Signer) -> Iterator[WebApp]:
     """Serve on a free loopback port.
 
     Channels named ``…forged…`` are signed by ``forger``, which has no right to; ``…forbidden…`` are denied; members of
-    presence channels named ``…signed-in…`` are those who signed in, the signature says nothing of them.
+    presence channels named ``…signed-in…`` are those who signed in, the signature says nothing of them. A user named
+    ``…-watches-ann-bob`` signs in with a watchlist of the two.
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     app = WebApp(server.server_address[1])
@@ -87,7 +88,9 @@ def running_web_app(signer: Signer, forger: Signer) -> Iterator[WebApp]:
             name = NAMES.get(user, user)
             if self.path == "/broadcasting/user-auth":
                 by = forger if user.startswith("forged") else signer
-                return by.user(form["socket_id"], {"id": user, "user_info": {"name": name}})
+                _, _, watched = user.partition("-watches-")
+                more = {"watchlist": watched.split("-")} if watched else {}
+                return by.user(form["socket_id"], {"id": user, "user_info": {"name": name}, **more})
             if self.path != "/broadcasting/auth" or "forbidden" in form["channel_name"]:
                 return None
             channel = form["channel_name"]

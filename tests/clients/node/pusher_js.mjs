@@ -13,6 +13,9 @@ pusher.connection.bind('error', ({ type, data, error }) => {
 // Everything that arrives, before pusher-js acts on it.
 pusher.connection.bind('message', (message) => report('message', message));
 pusher.user.bind_global((event, data) => report('user-event', { event, data }));
+for (const event of ['online', 'offline']) {
+  pusher.user.watchlist.bind(event, ({ user_ids }) => report('watchlist', { event, users: user_ids }));
+}
 
 const observed = new Set();
 
