@@ -23,8 +23,6 @@ def directory(tmp_path: Path) -> Directory:
 @pytest.mark.parametrize(
     ("line", "way"),
     [
-        ("webhooks = []", "GET /apps/ID/channels"),
-        ("webhook_url = 'https://example.com'", "GET /apps/ID/channels"),
         ("watchlists = true", "max_watchlist_size"),
         ("jwt_secret = 'x'", "auth endpoint"),
         ("keys = ['a', 'b']", "soundpost reload"),
@@ -68,10 +66,18 @@ def test_a_key_for_kept_events_leads_to_the_tables_for_them(directory: Directory
     assert message.endswith(f"See {page('configuration', 'history')}")
 
 
+@pytest.mark.parametrize("line", ["webhook_url = 'https://example.com'", "webhook = {}"])
+def test_a_key_for_webhooks_leads_to_the_tables_for_them(directory: Directory, line: str) -> None:
+    message = directory.toml(f"{APP_TABLE}{line}\n").error()
+    assert message.startswith(f"soundpost.toml: [[apps]] no. 1: unknown key '{line.split()[0]}': webhooks are sent by")
+    assert "[[apps.webhooks]]" in message
+    assert message.endswith(f"See {page('configuration', 'webhooks')}")
+
+
 def test_tables_that_are_not_there(directory: Directory) -> None:
     assert "[server]: unknown key 'metrics': there is no metrics" in directory.toml("[server.metrics]\n").error()
     assert "unknown key 'metrics': there is no metrics" in directory.toml("[metrics]\nport = 9601\n").error()
-    assert "unknown key 'webhooks': the server sends no" in directory.toml("[[webhooks]]\nurl = ''\n").error()
+    assert "unknown key 'webhooks'; it belongs to an app" in directory.toml("[[webhooks]]\nurl = ''\n").error()
 
 
 def test_no_option_of_ours_is_taken_for_another_servers() -> None:
@@ -84,7 +90,7 @@ def test_variables_that_are_not_there(directory: Directory) -> None:
     loaded = directory.load({**APP, "SOUNDPOST_WEBHOOK_URL": "https://example.com"})
     assert len(loaded.warnings) == 1
     assert (
-        "SOUNDPOST_WEBHOOK_URL is no setting of soundpost and has no effect: the server sends no" in loaded.warnings[0]
+        "SOUNDPOST_WEBHOOK_URL is no setting of soundpost and has no effect: webhooks are sent by" in loaded.warnings[0]
     )
     message = directory.error({**APP, "SOUNDPOST_APP_JWT_SECRET": "x"})
     assert message.startswith("environment: unknown setting SOUNDPOST_APP_JWT_SECRET: the server takes no JWTs")

@@ -21,6 +21,7 @@ from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSetting
 from soundpost.config.history_section import history_from
 from soundpost.config.load import Loaded, load
 from soundpost.config.settings import ServerSettings
+from soundpost.config.webhooks_section import webhooks_from
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
 from soundpost.wire.addresses import identifier_fault
@@ -244,6 +245,8 @@ def _converted(given: Any, kind: type[Any], what: str) -> Any:
         values = dict(given)
         if kind is AppSettings and "history" in values:
             values["history"] = history_from(values["history"], f"soundpost.asgi: {what}: history")
+        if kind is AppSettings and "webhooks" in values:
+            values["webhooks"] = webhooks_from(values["webhooks"], f"soundpost.asgi: {what}: webhooks")
         return msgspec.convert(values, kind)
     except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise ConfigurationError(f"soundpost.asgi: {what}: {error}") from None

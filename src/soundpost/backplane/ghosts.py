@@ -164,6 +164,12 @@ class Graces:
                 for ghost in entry.ghosts.pop_of(None):
                     self._leave(entry, *ghost, False)
 
+    def members(self) -> Iterator[tuple[str, tuple[str, str, str]]]:
+        """Yield the app's id of each ghost, and its state as :attr:`soundpost.core.webhooks.WebhookEvent.state`."""
+        for app_id, entry in self._apps.items():
+            for channel, user_id, _ in entry.ghosts:
+                yield app_id, ("member_added", channel.name, user_id)
+
     def as_bytes(self, since: float) -> bytes:
         """Return all ghosts for :meth:`take_over`.
 

@@ -14,8 +14,8 @@ from soundpost.documentation import page
 _NO_LETTER: Final = re.compile(r"[^a-z0-9]+")
 
 _WEBHOOKS: Final = (
-    "the server sends no webhooks yet. Ask for channels by 'GET /apps/ID/channels', or follow their members with the "
-    "Python client on presence channels"
+    "webhooks are sent by [[apps.webhooks]] of an app, with 'url', 'events' (their names) and 'channels' (patterns of "
+    "names)"
 )
 _HISTORY: Final = (
     "channels keep their last events by [[apps.history]] of an app, with 'channels' (patterns of names), 'events' (how "
@@ -61,7 +61,6 @@ _PUBLIC_ADDRESS: Final = (
 )
 
 _BY_BEGINNING: Final = {
-    "webhook": _WEBHOOKS,
     "watchlist": _WATCHLIST,
     "metric": _METRICS,
     "prometheus": _METRICS,
@@ -158,6 +157,8 @@ def advice_on_key(key: str) -> str:
     name = _plain(key.partition(".")[0])
     if name.startswith(_OF_HISTORY) and name != "history":
         return f"{_HISTORY}. See {page('configuration', 'history')}"
+    if name.startswith("webhook") and name != "webhooks":
+        return f"{_WEBHOOKS}. See {page('configuration', 'webhooks')}"
     if name in _RENAMED:
         return f"here that is {_RENAMED[name]}"
     advice = _KEYS_BY_NAME.get(name) or next(

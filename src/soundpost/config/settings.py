@@ -97,6 +97,15 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     playground: bool | None = None
     """Serve the playground page, which signs and publishes for every visitor. None: serve it only with generated
     credentials, and then to this machine only."""
+    private_webhooks: bool = True
+    """Send webhooks to private addresses too: this machine, its network. False refuses all addresses that are not
+    public, for a server whose apps belong to others."""
+    max_webhook_queue_size: Positive = 33_554_432
+    """Bytes of all webhook events that wait for their endpoints, in one process; beyond them the oldest of the longest
+    queue is dropped."""
+    state_dir: str | None = None
+    """Folder for a journal of the channels, members and users that endpoints of webhooks were told of: after a crash
+    they are told who is gone. None: no journal."""
     tls: TlsSettings = TlsSettings()
 
     @property

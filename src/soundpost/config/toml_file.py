@@ -107,8 +107,8 @@ def _flat(table: dict[str, Any], options: dict[str, Option], place: str, prefix:
 
 
 def _table_hint(key: str) -> str:
-    if key == "history":
-        return "; it belongs to an app: begin it with [[apps.history]], below the lines of its [[apps]]"
+    if key in ("history", "webhooks"):
+        return f"; it belongs to an app: begin it with [[apps.{key}]], below the lines of its [[apps]]"
     advice = advice_on_key(key)
     if advice:
         return f": {advice}"

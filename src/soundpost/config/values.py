@@ -11,6 +11,7 @@ from msgspec import UNSET, inspect
 
 from soundpost.config.history_section import history_from, history_from_text
 from soundpost.config.options import Option
+from soundpost.config.webhooks_section import webhooks_from, webhooks_from_text
 from soundpost.environment import EMPTY, NULL, truth, unquoted
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
@@ -25,8 +26,11 @@ _ADDRESSES: Final[dict[tuple[str, ...], Callable[[str], str]]] = {
     ("server", "public_url"): lambda text: parse_public_url(text).url,
 }
 """Options with a host, a path or a URL, and the function that checks it."""
-HISTORY: Final = ("app", "history")
-"""Keys of the one option that is a list of tables."""
+_TABLES: Final = {
+    ("app", "history"): (history_from, history_from_text),
+    ("app", "webhooks"): (webhooks_from, webhooks_from_text),
+}
+"""Options that are lists of tables, each with the functions that read it from tables and from a variable."""
 
 
 def from_text(option: Option, text: str, place: str) -> Any:
@@ -51,8 +55,8 @@ def from_text(option: Option, text: str, place: str) -> Any:
         if not isinstance(shape, inspect.StrType | inspect.VarTupleType):
             return UNSET
         plain = ""
-    if option.keys == HISTORY:
-        return history_from_text(plain, place) if plain else ()
+    if option.keys in _TABLES:
+        return _TABLES[option.keys][1](plain, place) if plain else ()
     value: Any = plain
     if isinstance(shape, inspect.VarTupleType):
         value = [item.strip() for item in plain.split(",") if item.strip()]
@@ -73,8 +77,8 @@ def from_toml(option: Option, value: Any, place: str, *, strict: bool = True) ->
 
 
 def _convert(option: Option, value: Any, place: str, *, strict: bool, written: Any) -> Any:
-    if option.keys == HISTORY:
-        return history_from(value, place, strict=strict)
+    if option.keys in _TABLES:
+        return _TABLES[option.keys][0](value, place, strict=strict)
     if option.keys == ("app", "accept_client_events_from") and value == "all":
         return "all"  # Reverb's value; load() says what becomes of it
     try:

@@ -7,11 +7,13 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 from msgspec.structs import force_setattr
 
-from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS
+from soundpost.core.webhooks import MORE_EVENTS, OPPOSITES, PUSHER_EVENTS
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted_fields
 from soundpost.suggestions import did_you_mean
+from soundpost.wire.addresses import AddressError, check_endpoint_url
 from soundpost.wire.channel_patterns import pattern_fault
+from soundpost.wire.http_fields import OF_THE_CONNECTION, field_fault
 from soundpost.wire.origins import OriginError, check_origins, origins
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -20,6 +22,7 @@ MAX_KEPT_EVENTS: Final = 100_000
 MAX_KEPT_DAYS: Final = 30
 """Largest number of days that a channel can keep an event."""
 Text = Annotated[str, Meta(min_length=1)]
+_RESERVED_HEADERS: Final = OF_THE_CONNECTION | {"content-type", "user-agent", "x-pusher-key", "x-pusher-signature"}
 
 
 class RateLimiting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -71,7 +74,12 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """Seconds that the endpoint has to answer."""
 
     def __post_init__(self) -> None:
-        """Raise ConfigurationError for a name of no event, or a pattern that matches no channel name."""
+        """Raise ConfigurationError for a URL that cannot be called, for a name of no event, or a useless pattern."""
+        try:
+            check_endpoint_url(self.url)
+        except AddressError as error:
+            raise ConfigurationError(f"url={error}") from None
+        self._check_headers()
         for name in self.events:
             if name not in PUSHER_EVENTS + MORE_EVENTS:
                 raise ConfigurationError(
@@ -86,6 +94,14 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             fault = pattern_fault(pattern)
             if fault is not None:
                 raise ConfigurationError(f"channels: {fault}")
+
+    def _check_headers(self) -> None:
+        for name, value in self.headers.items():
+            fault = field_fault(name, value)
+            if fault is None and name.lower() in _RESERVED_HEADERS:
+                fault = f"{name!r} is set by the server: leave it out"
+            if fault is not None:
+                raise ConfigurationError(f"headers: {fault}")
 
     def __repr__(self) -> str:
         return redacted_fields(self, "headers")
@@ -172,8 +188,12 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     @property
     def reports(self) -> frozenset[str]:
-        """Return the names of the events that any endpoint of the app wants."""
-        return frozenset(name for endpoint in self.webhooks for name in endpoint.events)
+        """Return the names of the events that any endpoint of the app wants.
+
+        An endpoint that wants the end of a state needs its beginning too: an end that is taken back is not sent.
+        """
+        wanted = {name for endpoint in self.webhooks for name in endpoint.events}
+        return frozenset(wanted | {OPPOSITES[name] for name in wanted & OPPOSITES.keys()})
 
     def allows_origin(self, origin: str | None) -> bool:
         """Tell whether a connection with this ``Origin`` header (None: without one) may open."""

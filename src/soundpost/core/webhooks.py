@@ -28,7 +28,8 @@ ENDS: Final = {
 """Names of the webhooks that end a state, each with the name of the one that begins it."""
 BEGINS: Final = {beginning: end for end, beginning in ENDS.items()}
 """Names of the webhooks that begin a state, each with the name of the one that ends it."""
-
+OPPOSITES: Final = {**ENDS, **BEGINS}
+"""Names of the webhooks that begin or end a state, each with the name of the other one."""
 
 HELD: Final = 3.0
 """Seconds that an end is held back, for the case that its state begins again."""

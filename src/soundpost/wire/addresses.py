@@ -150,6 +150,27 @@ def parse_public_url(text: Any) -> PublicUrl:
         raise AddressError(f"{redacted_url(text)!r}: {error}") from None
 
 
+def check_endpoint_url(text: str) -> None:
+    """Raise AddressError for anything that is no ``http://`` or ``https://`` address of an endpoint."""
+    example = "an address such as 'https://example.com/webhooks' is expected"
+    try:
+        if "://" not in text:
+            raise AddressError(example)
+        parts = split_url(text)
+        if parts.scheme not in ("http", "https"):
+            raise AddressError(example)
+        if "@" in parts.netloc:
+            raise AddressError("leave out user name and password: headers can have an 'Authorization'")
+        if parts.hostname in UNSPECIFIED:
+            raise AddressError(f"a server listens there, and nobody can connect to it: write {UNSPECIFIED['']}")
+        if "#" in text:
+            raise AddressError("leave out what follows the '#', which is not sent")
+        if text != text.strip() or not text.isascii():
+            raise AddressError("it has blanks around it, or characters that are not ASCII: write them as %XX")
+    except AddressError as error:
+        raise AddressError(f"{redacted_url(text)!r}: {error}") from None
+
+
 def reachable_host(host: str) -> str:
     """Return the host by which programs of the same machine reach a server that listens on ``host``."""
     return UNSPECIFIED.get(host, host)

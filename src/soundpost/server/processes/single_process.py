@@ -19,11 +19,13 @@ from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.own_registry import hand_registry_over, own_registry
+from soundpost.server.processes.own_webhooks import check_state_dir, own_webhooks
 from soundpost.server.processes.scaling import redis_backplane
 from soundpost.server.processes.status import Status
 from soundpost.server.server import Server
 
 _START: Final = 5  # seconds that the next process takes to start, at most
+_LAST_ANSWERS: Final = 0.5  # seconds that endpoints of webhooks have in a restart; later they get the same events again
 
 
 class SingleProcess:
@@ -31,14 +33,15 @@ class SingleProcess:
 
     def __init__(self, settings: Settings, *, playground: bool, debug: bool) -> None:
         self.settings = settings
+        (self.sockets,) = listening_sockets(settings.server)
+        self.port = port_of(self.sockets)
         self.backplane = redis_backplane(settings)
-        self._own = own_registry(settings)
+        self._webhooks = own_webhooks(settings) if self.backplane is None else None
+        self._own = own_registry(settings, webhooks=self._webhooks)
         self._registry = self._own if self.backplane is None else self.backplane.registry
         self._is_restarting = False
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
-        (self.sockets,) = listening_sockets(settings.server)
-        self.port = port_of(self.sockets)
 
     @property
     def time_to_restart(self) -> float:
@@ -60,13 +63,21 @@ class SingleProcess:
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Send all clients away after ``delay`` seconds, over ``drain_time`` seconds, and end."""
         began = time.monotonic()
+        if self._webhooks is not None:
+            self._webhooks.hold_ends()
         for sock in self.sockets:  # the server has its own
             sock.close()
         await self._server.stop(drain_time, delay)
         if self.backplane is not None:
             await self.backplane.stop()
+        if self._webhooks is not None and not self._is_restarting:
+            await self._webhooks.stop(self.settings.server.shutdown_timeout)
         if self._is_restarting:
-            hand_registry_over(self._own, stopped_at=began)
+            if self._webhooks is not None:
+                await self._webhooks.pause(_LAST_ANSWERS)
+            hand_registry_over(self._own, stopped_at=began, webhooks=self._webhooks)
+            if self._webhooks is not None:
+                self._webhooks.close()
 
     def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""
@@ -74,6 +85,7 @@ class SingleProcess:
 
     def begin_restart(self, settings: Settings) -> Restart:
         """Leave listening sockets for the successor. Raises StartError for settings with which it could not start."""
+        check_state_dir(settings.server)
         make_inheritable(self._sockets_for(settings))
         self._is_restarting = True
         return Restart("restarting", None)
@@ -81,6 +93,8 @@ class SingleProcess:
     def reload(self, apps: tuple[AppSettings, ...]) -> None:
         """Serve other apps, without touching the connections of apps that stay."""
         self.settings = msgspec.structs.replace(self.settings, apps=apps)
+        if self._webhooks is not None:
+            self._webhooks.configure(apps)
         self._registry.reconfigure(apps)
         self._server.node.reconfigure(apps)
         self._server.reload_certificate()
@@ -88,7 +102,15 @@ class SingleProcess:
     def status(self) -> Status:
         """Return the status for ``soundpost status``."""
         hosts = None if self.backplane is None else self.backplane.hosts
-        return Status.of(self.settings, self.port, hosts, self._registry.load(), [], draining=self._server.draining)
+        return Status.of(
+            self.settings,
+            self.port,
+            hosts,
+            self._registry.load(),
+            [],
+            draining=self._server.draining,
+            webhooks=[] if self._webhooks is None else self._webhooks.figures(),
+        )
 
     def _sockets_for(self, settings: Settings) -> list[socket.socket]:
         """Return listening sockets for a successor with these settings: the same, if the address is the same.

@@ -12,6 +12,7 @@ from msgspec import Struct
 from soundpost import __version__
 from soundpost.backplane.registry import Load
 from soundpost.config.settings import Settings
+from soundpost.server.webhooks.figures import EndpointFigures
 
 _BEGAN: Final = time.time()
 
@@ -77,6 +78,8 @@ class Status(Struct, frozen=True):
     apps: list[AppStatus]
     workers: list[WorkerStatus]
     redis: RedisStatus | None
+    webhooks: list[EndpointFigures] = []
+    """Figures of each endpoint to which this server sends webhooks."""
     configuration: str = ""
     """The path of the configuration file that the server reads, or would read; empty if it does not say."""
     webhooks: list[EndpointFigures] = []

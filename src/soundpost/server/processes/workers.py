@@ -21,6 +21,7 @@ from soundpost.server.connections.listening import listen_again, listening_socke
 from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.processes.daemon import Restart, drain_time
 from soundpost.server.processes.own_registry import own_registry
+from soundpost.server.processes.own_webhooks import own_webhooks
 from soundpost.server.processes.scaling import redis_backplane
 from soundpost.server.processes.status import Status, WorkerStatus
 from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, exit_reason
@@ -31,7 +32,16 @@ _LONG_ENOUGH: Final = 10  # seconds of life after which a death does not count a
 _GRACE: Final = 3  # seconds beyond its own limits that a worker has to end
 _LONGEST_WAIT: Final = 30  # seconds between two starts of a worker that dies again and again
 _TIME_TO_START: Final = 30  # seconds until a new worker must listen, or the old one stays
-_KEPT: Final = ("host", "port", "unix_socket", "workers", "path")
+_KEPT: Final = (
+    "host",
+    "port",
+    "unix_socket",
+    "workers",
+    "path",
+    "private_webhooks",
+    "max_webhook_queue_size",
+    "state_dir",
+)
 """Settings of ``[server]`` that a restart does not change, like all of ``[scaling]``: they are the parent's."""
 
 
@@ -43,10 +53,11 @@ class Workers:
         self._playground = playground
         self._debug = debug
         limit = _websockets(settings.server)
-        self.backplane = redis_backplane(settings, max_connections=limit)
-        own = own_registry(settings, max_connections=limit)
-        self._hub = Hub(own if self.backplane is None else self.backplane.registry)
         sockets = listening_sockets(settings.server, count)
+        self.backplane = redis_backplane(settings, max_connections=limit)
+        self._webhooks = own_webhooks(settings) if self.backplane is None else None
+        own = own_registry(settings, max_connections=limit, webhooks=self._webhooks)
+        self._hub = Hub(own if self.backplane is None else self.backplane.registry)
         self._workers = [WorkerProcess(number, own) for number, own in enumerate(sockets, 1)]
         self.port = port_of(sockets[0])
         self._stopping = self._started = False
@@ -86,6 +97,8 @@ class Workers:
         Workers that do not end in time are killed.
         """
         self._stopping = True
+        if self._webhooks is not None:
+            self._webhooks.hold_ends()
         for worker in self._in_transition:  # a new one is not needed any more, an old one may end faster
             worker.signal(signal.SIGTERM)
         all_workers = [*self._workers, *self._in_transition]
@@ -97,6 +110,8 @@ class Workers:
             task.cancel()
         if self.backplane is not None:
             await self.backplane.stop()
+        if self._webhooks is not None:
+            await self._webhooks.stop(self.settings.server.shutdown_timeout)
 
     def stop_now(self) -> None:
         """Have the workers send all clients away at once, in a stop that is under way."""
@@ -112,7 +127,15 @@ class Workers:
             if worker.process is not None
         ]
         hosts = None if self.backplane is None else self.backplane.hosts
-        return Status.of(self.settings, self.port, hosts, registry.load(), workers, draining=self._stopping)
+        return Status.of(
+            self.settings,
+            self.port,
+            hosts,
+            registry.load(),
+            workers,
+            draining=self._stopping,
+            webhooks=[] if self._webhooks is None else self._webhooks.figures(),
+        )
 
     # Restart and reload
 
@@ -141,6 +164,11 @@ class Workers:
     def reload(self, apps: tuple[AppSettings, ...]) -> None:
         """Serve other apps, without touching the connections of apps that stay."""
         self.settings = msgspec.structs.replace(self.settings, apps=apps)
+        self._reconfigure(apps)
+
+    def _reconfigure(self, apps: tuple[AppSettings, ...]) -> None:
+        if self._webhooks is not None:
+            self._webhooks.configure(apps)
         self._hub.reconfigure(apps)
 
     async def _replace(self, index: int, settings: Settings) -> None:
@@ -156,7 +184,7 @@ class Workers:
             self._workers[index] = new
         if self.settings is not settings:
             self.settings = settings
-            self._hub.reconfigure(settings.apps)
+            self._reconfigure(settings.apps)
         self._keep_alive(new)
         if old.sockets is not new.sockets:
             old.close_sockets()

@@ -12,13 +12,12 @@ from typing import Final, Protocol
 from soundpost.core.app_settings import AppSettings, WebhookSettings
 from soundpost.core.history import channel_matcher
 from soundpost.core.outbox import CallLater
-from soundpost.core.webhooks import WITHOUT_CHANNEL, WebhookEvent
+from soundpost.core.webhooks import OPPOSITES, WITHOUT_CHANNEL, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.redaction import redacted_url
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.server.webhooks.requests import GONE, Answer, EndpointClient, body_of, fitting, headers_of
 from soundpost.server.webhooks.retries import pause
-from soundpost.server.webhooks.states import opposite
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 log = logging.getLogger("soundpost.webhooks")
@@ -79,7 +78,7 @@ class Endpoint:
         self.is_stopped = False
         self.name = f"app {app.id}: the webhook endpoint {redacted_url(settings.url)}"
         self._names = frozenset(settings.events)
-        self._followed = self._names | {other for name in self._names if (other := opposite(name)) is not None}
+        self._followed = self._names | {OPPOSITES[name] for name in self._names & OPPOSITES.keys()}
         every = _ALL in settings.channels
         self._matches: Callable[[str], object] = (lambda _: True) if every else channel_matcher(settings.channels)
 

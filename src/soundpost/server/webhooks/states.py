@@ -12,14 +12,12 @@ from typing import Final, NamedTuple
 
 from msgspec.json import encode
 
-from soundpost.core.webhooks import BEGINS, ENDS, WebhookEvent
+from soundpost.core.webhooks import BEGINS, HELD, WebhookEvent
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 State = tuple[str, str, str]
 """What :attr:`soundpost.core.webhooks.WebhookEvent.state` returns: name of the beginning, channel, user id."""
 
-HELD_BACK: Final = 3.0
-"""Seconds for which the end of a state is held back."""
 TIME_TO_RETURN: Final = 30.0
 """Seconds that clients have to come back after a start, before the application is told that they are gone."""
 
@@ -88,7 +86,7 @@ class States:
             return Taken(waiting, () if earlier is None else (earlier,))
         if state in self._held:
             return Taken(None, (waiting,))
-        self.hold(state, waiting, now + HELD_BACK)
+        self.hold(state, waiting, now + HELD)
         return Taken()
 
     def hold(self, state: State, end: WaitingEvent, due: float) -> None:
@@ -148,8 +146,3 @@ def end_of(state: State, time_ms: int) -> WebhookEvent:
     if user_id:
         fields["user_id"] = user_id
     return WebhookEvent(name, channel, user_id, encode(fields), time_ms)
-
-
-def opposite(name: str) -> str | None:
-    """Return the name of the event that ends what this one begins, or the other way round; None if it does neither."""
-    return BEGINS.get(name) or ENDS.get(name)

@@ -13,7 +13,8 @@ from soundpost.config.history_section import history_text
 from soundpost.config.load import LOCAL_HOSTS
 from soundpost.config.options import OPTIONS
 from soundpost.config.settings import ScalingSettings, ServerSettings, TlsSettings
-from soundpost.core.app_settings import AppSettings, HistorySettings
+from soundpost.config.webhooks_section import webhooks_text
+from soundpost.core.app_settings import AppSettings, HistorySettings, WebhookSettings
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.tools.deploy.plan import DeployPlan
 from soundpost.wire.addresses import parse_public_url
@@ -139,4 +140,6 @@ def _text(value: Any) -> str:
         return str(value)
     if value and isinstance(value[0], HistorySettings):
         return history_text(value)
+    if value and isinstance(value[0], WebhookSettings):
+        return webhooks_text(value)
     return ",".join(value) or _EMPTY
