@@ -21,6 +21,7 @@ from soundpost.errors import ProtocolError
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.upgrade import app_for, no_room_error
 from soundpost.server.runtime import Runtime
+from soundpost.server.webhooks.over_http import http_dispatcher
 from soundpost.wire import messages
 from soundpost.wire.frames import frame_payload
 
@@ -39,7 +40,9 @@ class EmbeddedRuntime(Runtime):
     def __init__(self, settings: ServerSettings, apps: Iterable[AppSettings]) -> None:
         apps = tuple(apps)
         history = HistoryStore(settings.max_history_size)
-        registry = MemoryRegistry(apps, history=history, call_soon=asyncio.get_running_loop().call_soon)
+        self.webhooks = http_dispatcher(apps, settings)
+        call_soon = asyncio.get_running_loop().call_soon
+        registry = MemoryRegistry(apps, history=history, call_soon=call_soon, webhooks=self.webhooks)
         super().__init__(apps, deliver=deliver, close_timeout=settings.close_timeout, peers=SingleNode(registry))
         self.pid = os.getpid()
         self._max_websockets = settings.max_connections
@@ -90,6 +93,7 @@ class EmbeddedRuntime(Runtime):
         while self.open_websockets and self.loop.time() < deadline:  # noqa: ASYNC110 - only at the very end
             await asyncio.sleep(0.02)
         self.stop_clock()
+        await self.webhooks.stop(max(1.0, deadline - self.loop.time()))
 
     def _after_tick(self) -> None:
         if self.wheel.now == _HANDING_OVER:

@@ -13,9 +13,7 @@ from soundpost.core.app_settings import WebhookSettings
 
 _SIGNED: Final = "requests are signed with the secret of the app, in the header X-Pusher-Signature: remove it"
 _RETRIES: Final = "a request that fails is sent again for 5 minutes, with growing pauses: remove it"
-_LAMBDA: Final = (
-    "the server calls URLs only: give the function one (AWS has function URLs), and write it as 'url'"
-)
+_LAMBDA: Final = "the server calls URLs only: give the function one (AWS has function URLs), and write it as 'url'"
 _POST: Final = "requests are POST with JSON, as Pusher's are: remove it"
 _BETWEEN_URLS: Final = re.compile(r"\s*,\s*(?=[A-Za-z][-+.A-Za-z0-9]*://)")
 

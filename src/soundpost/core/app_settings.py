@@ -22,7 +22,7 @@ MAX_KEPT_EVENTS: Final = 100_000
 MAX_KEPT_DAYS: Final = 30
 """Largest number of days that a channel can keep an event."""
 Text = Annotated[str, Meta(min_length=1)]
-_RESERVED_HEADERS: Final = OF_THE_CONNECTION | {"content-type", "user-agent", "x-pusher-key", "x-pusher-signature"}
+_RESERVED_HEADERS: Final = OF_THE_CONNECTION | {"content-type", "x-pusher-key", "x-pusher-signature"}
 
 
 class RateLimiting(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

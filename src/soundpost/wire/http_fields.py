@@ -32,7 +32,5 @@ def field_fault(name: str, value: str) -> str | None:
     if not _NAME.fullmatch(name):
         return f"{name!r} is the name of no header: letters, digits and - are"
     if not _VALUE.fullmatch(value):
-        return (
-            f"the value of {name!r} cannot stand in a header: write ASCII without line breaks and outer blanks"
-        )
+        return f"the value of {name!r} cannot stand in a header: write ASCII without line breaks and outer blanks"
     return None

@@ -43,27 +43,6 @@ class RedisStatus(Struct, frozen=True):
     """The number of hosts, this one included."""
 
 
-class EndpointFigures(Struct, frozen=True):
-    """What became of the webhooks of one endpoint since the server started: numbers of events."""
-
-    app_id: str
-    url: str
-    """Address from ``[[apps.webhooks]]``."""
-    waiting: int = 0
-    """Events that are not sent yet, held ones included."""
-    sent: int = 0
-    failed: int = 0
-    """Events that the endpoint did not take within the time for further attempts."""
-    dropped: int = 0
-    """Events that found no place among those that wait."""
-    last_status: int | None = None
-    """HTTP status of the last answer; None if there was none, or if the last attempt got no answer."""
-    last_error: str = ""
-    """Why the last attempt failed; empty after one that succeeded."""
-    stopped: bool = False
-    """True after the endpoint answered 410: it gets nothing more until the server restarts."""
-
-
 class Status(Struct, frozen=True):
     """The status of a server. Times are in seconds since 1970."""
 
@@ -78,8 +57,6 @@ class Status(Struct, frozen=True):
     apps: list[AppStatus]
     workers: list[WorkerStatus]
     redis: RedisStatus | None
-    webhooks: list[EndpointFigures] = []
-    """Figures of each endpoint to which this server sends webhooks."""
     configuration: str = ""
     """The path of the configuration file that the server reads, or would read; empty if it does not say."""
     webhooks: list[EndpointFigures] = []

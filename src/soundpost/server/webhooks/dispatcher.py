@@ -19,10 +19,10 @@ from soundpost.core.outbox import CallLater, CallSoon
 from soundpost.core.webhooks import ENDS, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.webhooks import handover
+from soundpost.server.webhooks.answers import EndpointClient
 from soundpost.server.webhooks.endpoint import Endpoint
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.server.webhooks.journal import Journal
-from soundpost.server.webhooks.requests import EndpointClient
 from soundpost.server.webhooks.states import TIME_TO_RETURN, State, States, end_of
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 

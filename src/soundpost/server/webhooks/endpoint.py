@@ -9,16 +9,18 @@ from functools import partial
 from itertools import islice
 from typing import Final, Protocol
 
+from soundpost import __version__
 from soundpost.core.app_settings import AppSettings, WebhookSettings
 from soundpost.core.history import channel_matcher
 from soundpost.core.outbox import CallLater
 from soundpost.core.webhooks import OPPOSITES, WITHOUT_CHANNEL, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.redaction import redacted_url
+from soundpost.server.webhooks.answers import GONE, Answer, EndpointClient, fitting
 from soundpost.server.webhooks.figures import EndpointFigures
-from soundpost.server.webhooks.requests import GONE, Answer, EndpointClient, body_of, fitting, headers_of
 from soundpost.server.webhooks.retries import pause
 from soundpost.server.webhooks.waiting_event import WaitingEvent
+from soundpost.wire.webhook_request import webhook_body, webhook_headers
 
 log = logging.getLogger("soundpost.webhooks")
 
@@ -67,9 +69,8 @@ class Endpoint:
         """True after the answer 410."""
         self.size = 0
         """Bytes of all that waits."""
-        self._sent = self._failed_attempts = self._dropped = 0
-        self._last_answer = ""
-        self._last_answer_at: float | None = None
+        self._sent = self._failed = self._dropped = self._failed_attempts = 0
+        self._last = Answer(0)
         self.configure(app, settings)
 
     def configure(self, app: AppSettings, settings: WebhookSettings) -> None:
@@ -130,15 +131,15 @@ class Endpoint:
         self.is_under_way = True
         self._request += 1
         self._sending.tried(self._batch)
-        body = body_of(self._batch, self._sending.wall_clock())
-        headers = headers_of(self.app, self.settings, body)
+        body = webhook_body([waiting.json for waiting in self._batch], int(self._sending.wall_clock() * 1000))
+        headers = webhook_headers(self.app.key, self.app.secret, body, __version__, self.settings.headers)
         self._client.post(body, headers, self.settings.timeout, partial(self._answered, self._request))
 
     def _answered(self, request: int, answer: Answer) -> None:
         if request != self._request or not self.is_under_way:
             return
         self.is_under_way = False
-        self._last_answer, self._last_answer_at = answer.in_words(self.settings.url), self._sending.wall_clock()
+        self._last = answer
         if answer.is_success:
             if self._failures:
                 self._sending.throttle.inform(
@@ -151,9 +152,9 @@ class Endpoint:
             self._stop()
         else:
             self._failed_attempts += 1
-            self._failed(answer)
+            self._fail(answer)
 
-    def _failed(self, answer: Answer) -> None:
+    def _fail(self, answer: Answer) -> None:
         self._failures += 1
         elapsed = self._sending.clock() - self._first_attempt
         wanted = answer.seconds_to_wait(self._sending.wall_clock())
@@ -163,18 +164,20 @@ class Endpoint:
                 f"given up {self.name}",
                 "%s %s; it has not taken these %d events for 5 minutes: they are dropped, the next ones follow",
                 self.name,
-                self._last_answer,
+                answer.in_words(self.settings.url),
                 len(self._batch),
                 silence=_FAILURE_SILENCE,
             )
-            self._drop(self._batch)
+            self._failed += len(self._batch)
+            for waiting in self._batch:
+                waiting.was_dropped = True
             self._end_request()
             return
         self._sending.throttle.warn(
             f"failed {self.name}",
             "%s %s; its events are sent again for 5 minutes",
             self.name,
-            self._last_answer,
+            answer.in_words(self.settings.url),
             silence=_FAILURE_SILENCE,
         )
         self._retry_at = self._sending.clock() + seconds
@@ -253,10 +256,11 @@ class Endpoint:
             url=redacted_url(self.settings.url),
             waiting=len(self),
             sent=self._sent,
-            failed_attempts=self._failed_attempts,
+            failed=self._failed,
             dropped=self._dropped,
-            last_answer=self._last_answer,
-            last_answer_at=self._last_answer_at,
-            retry_at=retry_at,
+            last_status=self._last.status or None,
+            last_error=self._last.fault_in_words(self.settings.url),
             stopped=self.is_stopped,
+            failed_attempts=self._failed_attempts,
+            retry_at=retry_at,
         )

@@ -6,23 +6,25 @@ from msgspec import Struct
 
 
 class EndpointFigures(Struct, frozen=True):
-    """Figures of one endpoint since the server's start. Times are in seconds since 1970."""
+    """What became of the webhooks of one endpoint since the server started: numbers of events."""
 
     app_id: str
     url: str
-    """The address, without the secrets in it."""
-    waiting: int
-    """Number of events that wait, or are under way."""
-    sent: int
-    """Number of events that the endpoint has taken."""
-    failed_attempts: int
-    """Number of requests that were not answered with a status of 200 to 299."""
-    dropped: int
-    """Number of events that the endpoint will not get."""
-    last_answer: str = ""
-    """The last answer in words, such as ``answered 200``; empty before the first."""
-    last_answer_at: float | None = None
-    retry_at: float | None = None
-    """Time of the next attempt, if the last one failed."""
+    """Address from ``[[apps.webhooks]]``, without the secrets in it."""
+    waiting: int = 0
+    """Events that are not sent yet, or under way. Ends that are held back are not counted."""
+    sent: int = 0
+    failed: int = 0
+    """Events that the endpoint did not take within the time for further attempts."""
+    dropped: int = 0
+    """Events that found no place among those that wait, or that a stopped endpoint does not get."""
+    last_status: int | None = None
+    """HTTP status of the last answer; None if there was none, or if the last attempt got no answer."""
+    last_error: str = ""
+    """Why the last attempt failed; empty after one that succeeded."""
     stopped: bool = False
-    """True after the answer 410: nothing is sent until a reload or restart."""
+    """True after the endpoint answered 410: it gets nothing more until a reload or restart of the server."""
+    failed_attempts: int = 0
+    """Number of requests that were not answered with a status of 200 to 299."""
+    retry_at: float | None = None
+    """Time of the next attempt, in seconds since 1970, if the last one failed."""

@@ -12,7 +12,7 @@ import httpx
 
 from soundpost.http_failures import no_answer
 from soundpost.server.webhooks.addresses import AddressRefused, Resolver
-from soundpost.server.webhooks.requests import Answer
+from soundpost.server.webhooks.answers import Answer
 
 _MOST_OF_AN_ANSWER: Final = 65_536
 """Bytes of an answer's body that are read, so that its connection can be kept."""

@@ -9,9 +9,9 @@ from typing import Any
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
 from soundpost.server.webhooks.addresses import Resolver
+from soundpost.server.webhooks.answers import EndpointClient
 from soundpost.server.webhooks.dispatcher import WebhookDispatcher
 from soundpost.server.webhooks.journal import Journal
-from soundpost.server.webhooks.requests import EndpointClient
 
 
 def http_dispatcher(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from soundpost.core.webhooks import WebhookEvent
+from soundpost.wire.webhook_request import event_text
 
 OVERHEAD: Final = 300
 """Bytes of memory that a waiting event takes beside its body."""
@@ -35,4 +36,4 @@ class WaitingEvent:
     @property
     def json(self) -> bytes:
         """The event as an endpoint gets it: its body, with the time at which it happened and its id behind."""
-        return b'%b,"time_ms":%d,"id":"%b"}' % (self.event.body[:-1], self.event.time_ms, self.id.encode())
+        return event_text(self.event.body, self.event.time_ms, self.id)

@@ -12,7 +12,7 @@ from soundpost.tools.cli.own_server import server_name
 from soundpost.wire.printable import printable
 
 if TYPE_CHECKING:
-    from soundpost.server.processes.status import EndpointFigures
+    from soundpost.server.webhooks.figures import EndpointFigures
 
 
 def status(

@@ -1,16 +1,13 @@
-"""The HTTP request with which an endpoint is told events, and the endpoint's answer."""
+"""The answers of endpoints, and who asks them."""
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import urljoin
 
-from soundpost import __version__
-from soundpost.core.app_settings import AppSettings, WebhookSettings
 from soundpost.redaction import redacted_url
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 from soundpost.wire.printable import one_line
@@ -38,6 +35,10 @@ class Answer(NamedTuple):
     def is_success(self) -> bool:
         """True for a status of 200 to 299."""
         return 200 <= self.status < 300
+
+    def fault_in_words(self, url: str) -> str:
+        """Return why the endpoint at ``url`` has not taken the events; empty if it has."""
+        return "" if self.is_success or self == Answer(0) else self.in_words(url)
 
     def in_words(self, url: str) -> str:
         """Return what the endpoint at ``url`` did, in words that go on after its name."""
@@ -79,24 +80,3 @@ def fitting(events: Sequence[WaitingEvent] | Iterable[WaitingEvent], most: int) 
             break
         number += 1
     return number
-
-
-def body_of(events: Iterable[WaitingEvent], now: float) -> bytes:
-    """Return the body that tells events; ``now`` is the time of day in seconds."""
-    return b'{"time_ms":%d,"events":[%b]}' % (int(now * 1000), b",".join([waiting.json for waiting in events]))
-
-
-def headers_of(app: AppSettings, settings: WebhookSettings, body: bytes) -> dict[str, str]:
-    """Return the headers of a request with this body: Pusher's, and those of the settings."""
-    return {
-        **settings.headers,
-        "Content-Type": "application/json",
-        "User-Agent": f"soundpost/{__version__}",
-        "X-Pusher-Key": app.key,
-        "X-Pusher-Signature": hmac.digest(app.secret.encode(), body, "sha256").hex(),
-    }
-
-
-def moment(seconds: float) -> str:
-    """Return a time of day as ISO 8601."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
