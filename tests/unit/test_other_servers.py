@@ -121,7 +121,7 @@ def test_a_scaling_channel_of_reverb_is_our_prefix(directory: Directory) -> None
 @pytest.mark.parametrize(
     ("command", "way"),
     [
-        (("webhooks",), "sends no webhooks yet"),
+        (("webhook",), "[[apps.webhooks]]"),
         (("apps",), "soundpost reload"),
         (("app", "add"), "soundpost reload"),
         (("metrics",), "soundpost status --json"),

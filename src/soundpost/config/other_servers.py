@@ -124,7 +124,6 @@ _RENAMED: Final = {
 }
 _COMMANDS: Final = {
     "webhook": _WEBHOOKS,
-    "webhooks": _WEBHOOKS,
     "app": _APPS,
     "apps": _APPS,
     "addapp": _APPS,
