@@ -5,6 +5,7 @@ Typer would show Python's types (``<list[Path]>``, ``<int range>``), ``{channel}
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 _LITERAL: Final = "\b"
 """Beginning of a paragraph whose lines stay as they are."""
+_TABLE: Final = re.compile(r"\[\[([a-z.]+)\]\]")
 
 
 class PlainCommand(TyperCommand):
@@ -43,10 +45,13 @@ class PlainGroup(TyperGroup):
 
 
 def unwrapped(text: str | None) -> str | None:
-    """Return a help text with one line for each paragraph, but for those that begin with ``\\b``."""
+    """Return a help text with one line for each paragraph, but for those that begin with ``\\b``.
+
+    Names of tables (``[[apps]]``) are escaped: they would be taken for markup.
+    """
     if text is None:
         return None
-    paragraphs = text.split("\n\n")
+    paragraphs = _TABLE.sub(r"[\\[\1]]", text).split("\n\n")
     return "\n\n".join(each if each.startswith(_LITERAL) else " ".join(each.split("\n")) for each in paragraphs)
 
 

@@ -14,7 +14,7 @@ webhooks = typer.Typer(
     rich_markup_mode="rich",
     help="""Receive, try and watch the webhooks that the server sends to applications.
 
-    Endpoints are named in soundpost.toml, in tables called webhooks of an app.
+    Endpoints are [[apps.webhooks]] tables below an app in soundpost.toml, each with a url.
 
     \b
     [bold]Examples[/]

@@ -38,7 +38,7 @@ def status(
     if json:
         lines = as_json(found).decode().split("\n")
     elif found:
-        lines = [line for figures in found for line in _lines(figures)]
+        lines = [line for figures in found for line in endpoint_lines(figures)]
     else:
         lines = [_no_endpoints(is_cluster=reply.status.redis is not None)]
     typer.echo("\n".join(map(printable, lines)))
@@ -46,7 +46,8 @@ def status(
         raise typer.Exit(1)
 
 
-def _lines(figures: EndpointFigures) -> list[str]:
+def endpoint_lines(figures: EndpointFigures) -> list[str]:
+    """Return what became of an endpoint's events, in two lines."""
     from soundpost.redaction import redacted_url
 
     counts = {name: getattr(figures, name) for name in ("waiting", "sent", "failed", "dropped")}
