@@ -34,6 +34,7 @@ COMMANDS = (
     "status",
     "stop",
     "trigger",
+    "webhooks",
 )
 
 
@@ -105,7 +106,14 @@ def test_a_missing_configuration_file_is_exit_code_1(command_line: CommandLine) 
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), *((name,) for name in COMMANDS), ("types",), ("deploy", "nginx"), ("deploy", "kubernetes")],
+    [
+        (),
+        *((name,) for name in COMMANDS),
+        *(("webhooks", name) for name in ("listen", "test", "status")),
+        ("types",),
+        ("deploy", "nginx"),
+        ("deploy", "kubernetes"),
+    ],
 )
 def test_help_has_no_types_of_python(command_line: CommandLine, arguments: tuple[str, ...]) -> None:
     help = command_line.run(*arguments, "--help").stdout
@@ -125,6 +133,11 @@ def test_help_has_no_types_of_python(command_line: CommandLine, arguments: tuple
 )
 def test_the_usage_has_the_usual_form(command_line: CommandLine, command: str, usage: str) -> None:
     assert f"Usage: {usage}\n" in re.sub(r" +\n", "\n", command_line.run(command, "--help").stdout)
+
+
+def test_help_shows_the_names_of_tables(command_line: CommandLine) -> None:
+    assert "[[apps.history]]" in command_line.run("history", "--help").stdout
+    assert "[[apps.webhooks]]" in command_line.run("webhooks", "--help").stdout
 
 
 @pytest.mark.parametrize("columns", ["80", "60"])

@@ -24,6 +24,13 @@ def test_a_site_that_is_the_server_has_none_in_another_process(command: str) -> 
     assert arguments_for_embedded(command, ["--dev"], SERVER, "settings.SOUNDPOST") == ["--dev"]
 
 
+def test_webhooks_of_a_site_have_no_figures_elsewhere() -> None:
+    with pytest.raises(ConfigurationError, match="the site itself is the server"):
+        arguments_for_embedded("webhooks", ["status"], EMBEDDED, "settings.SOUNDPOST")
+    assert arguments_for_embedded("webhooks", ["listen"], EMBEDDED, "settings.SOUNDPOST") == ["listen"]
+    assert arguments_for_embedded("webhooks", ["status"], SERVER, "settings.SOUNDPOST") == ["status"]
+
+
 @pytest.mark.parametrize("command", ["listen", "history"])
 def test_what_asks_a_server_asks_the_site(command: str) -> None:
     place = "settings.SOUNDPOST"

@@ -104,6 +104,18 @@ def test_variables_of_soketi_are_named_with_ours(directory: Directory) -> None:
     assert "hush" not in warning
 
 
+def test_webhooks_of_soketi_are_told_how_they_are_called_here(directory: Directory) -> None:
+    hooks = '[{"url": "https://hush.example", "event_types": ["cache_miss"]}]'
+    soketi = {"SOKETI_DEFAULT_APP_WEBHOOKS": hooks, "SOKETI_WEBHOOKS_BATCHING": "1", "SOKETI_DEFAULT_APP_ID": "1"}
+    credentials, webhooks = directory.load({**APP, **soketi}).warnings
+    assert credentials.startswith("environment: SOKETI_DEFAULT_APP_ID is a variable of soketi")
+    assert webhooks.startswith("environment: SOKETI_DEFAULT_APP_WEBHOOKS and 1 more are variables of soketi")
+    for here in ("[[apps.webhooks]]", "'event_types' are 'events'", "channels = ['room-*']", "lambda_function"):
+        assert here in webhooks
+    assert webhooks.endswith(page("webhooks"))
+    assert "hush" not in webhooks
+
+
 def test_variables_of_pusher_count_only_for_a_server_without_an_app(directory: Directory) -> None:
     pusher = {"PUSHER_APP_ID": "1", "PUSHER_APP_KEY": "k", "PUSHER_APP_SECRET": "hush"}
     assert directory.load({**APP, **pusher}).warnings == []
@@ -121,7 +133,7 @@ def test_a_scaling_channel_of_reverb_is_our_prefix(directory: Directory) -> None
 @pytest.mark.parametrize(
     ("command", "way"),
     [
-        (("webhook",), "[[apps.webhooks]]"),
+        (("webhook",), "soundpost webhooks"),
         (("apps",), "soundpost reload"),
         (("app", "add"), "soundpost reload"),
         (("metrics",), "soundpost status --json"),

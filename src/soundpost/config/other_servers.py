@@ -123,7 +123,8 @@ _RENAMED: Final = {
     "scalingchannel": "[scaling] 'prefix'",
 }
 _COMMANDS: Final = {
-    "webhook": _WEBHOOKS,
+    "webhook": "'soundpost webhooks' receives, tries and watches webhooks",
+    "hooks": "'soundpost webhooks' receives, tries and watches webhooks",
     "app": _APPS,
     "apps": _APPS,
     "addapp": _APPS,
@@ -148,6 +149,7 @@ _COMMANDS: Final = {
     "subscribe": "'soundpost listen CHANNEL' prints events as they come",
 }
 _PATHS: Final = {"/metrics": _METRICS, "/stats": _METRICS, "/usage": _METRICS, "/admin": _ADMIN, "/dashboard": _ADMIN}
+_SOKETI_WEBHOOKS: Final = re.compile(r"SOKETI_(?:DEFAULT_APP_)?WEBHOOKS\w*")
 _PREFIXES: Final = ("SOUNDPOST_APP_", "SOUNDPOST_SERVER_", "SOUNDPOST_SCALING_", "SOUNDPOST_")
 
 
@@ -190,11 +192,19 @@ def warnings_of_unread_variables(variables: Mapping[str, str], source: str, *, h
     ``source`` begins each warning. Pusher's variables are an application's too: they count only for a server that has
     no app (``has_app``).
     """
-    soketi = [name for name in variables if name.startswith("SOKETI_")]
+    soketi = [name for name in variables if name.startswith("SOKETI_") and not _SOKETI_WEBHOOKS.fullmatch(name)]
     if soketi:
         yield (
             f"{source}: {_named(soketi)} of soketi: not read here. The app is SOUNDPOST_APP_ID, SOUNDPOST_APP_KEY and "
             f"SOUNDPOST_APP_SECRET, or soundpost.toml ('soundpost init' writes one)"
+        )
+    hooks = [name for name in variables if _SOKETI_WEBHOOKS.fullmatch(name)]
+    if hooks:
+        yield (
+            f"{source}: {_named(hooks)} of soketi: not read here. Write [[apps.webhooks]] in soundpost.toml: 'url' "
+            "and 'headers' stay, 'event_types' are 'events', a filter for names that start with 'room-' is "
+            "channels = ['room-*'], batches are there by themselves, and a 'lambda_function' is called by its URL. See "
+            + page("webhooks")
         )
     if "REVERB_SCALING_CHANNEL" in variables:
         yield f"{source}: REVERB_SCALING_CHANNEL is not read here: set SOUNDPOST_SCALING_PREFIX"

@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "stop": "stop the server",
     "listen": "print events as they come; takes the options of 'soundpost listen'",
     "history": "kept events of a channel; takes the options of 'soundpost history'",
+    "webhooks": "webhooks of the server: receive them (listen), try (test) and watch them (status)",
     "doctor": "what is wrong with the addresses, the server and the app of these settings",
     "deploy": "configurations for Nginx, Supervisor, systemd, Docker ...",
     "types": "TypeScript types of events",
@@ -65,7 +66,7 @@ def arguments_for_embedded(
     asks_for_help = not {"--help", "-h"}.isdisjoint(arguments)
     if connection is None or connection.driver != "embedded" or asks_for_help:
         return list(arguments)
-    if command in ("start", "status", "reload", "restart", "stop"):
+    if command in ("start", "status", "reload", "restart", "stop") or (command == "webhooks" and "status" in arguments):
         raise ConfigurationError(
             f"the driver in {place} is 'embedded': the site itself is the server, at {connection.site_url}. It "
             f"starts, restarts and stops with the site. So there is no '{command}'; 'soundpost listen' and "

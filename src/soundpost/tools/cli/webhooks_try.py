@@ -53,7 +53,7 @@ class Attempt(NamedTuple):
 
     @property
     def code(self) -> str | None:
-        """Return the id of the fault in docs/doctor.md; None without one."""
+        """Return the id of the fault; None without one."""
         return None if self.fault is None else self.fault.code
 
     @property
