@@ -12,18 +12,21 @@ from pathlib import Path
 
 import pytest
 
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS
-from soundpost.server.processes.status import EndpointFigures
+from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.tools.cli.webhooks_status import endpoint_lines
 from soundpost.wire.webhook_request import webhook_body, webhook_headers
 from support.cli_process import Process, Shell, shell
 from support.command_line import CommandLine, command_line
 from support.configuration import APP_TABLE
+from support.harness import until
 from support.misbehaving_server import MisbehavingServer, answer, answering, misbehaving
-from support.operated import operated
+from support.operated import CALM, operated
 
 __all__ = ["command_line"]
 
+APP = AppSettings(id="1", key="key-1", secret="secret-1")
 OTHER_APP = '[[apps]]\nid = "2"\nkey = "key-2"\nsecret = "secret-2"\n'
 
 
@@ -229,7 +232,7 @@ def test_a_fault_of_one_handler_does_not_keep_the_others_from_their_events(comma
 def test_no_answer_is_explained_without_secrets(command_line: CommandLine) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        url = f"http://ann:hush@127.0.0.1:{taken.getsockname()[1]}/hook?token=hush"
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/hook?token=hush"
         configure(command_line.directory, url)
         result = command_line.run("webhooks", "test")
     assert result.exit_code == 1
@@ -244,7 +247,7 @@ def test_no_answer_is_explained_without_secrets(command_line: CommandLine) -> No
         ((), 1, "no app here has webhooks: write [[apps.webhooks]] with a url"),
         (("--app-id", "7"), 1, "no configured app 7 has webhooks"),
         (("--event", "member_add"), 2, "did you mean 'member_added'"),
-        (("--url", "127.0.0.1:8000"), 2, "expected an address such as http://127.0.0.1:8000"),
+        (("--url", "127.0.0.1:8000"), 2, "an address such as 'https://example.com/webhooks' is expected"),
         (("--key", "k", "--secret", "s"), 2, "--key and --secret are for an endpoint at --url"),
     ],
 )
@@ -258,13 +261,24 @@ def test_wrong_use_is_explained(command_line: CommandLine, arguments: tuple[str,
 # status
 
 
-def test_a_server_without_webhooks_says_how_to_get_them() -> None:
+def test_figures_of_a_running_server(endpoint: MisbehavingServer) -> None:
     with operated() as server:
-        server.configure()
+        configuration = f"[server]\nport = {server.port}\n{CALM}{APP_TABLE}"
+        server.write(configuration)
         server.start()
+        nothing = server.run("webhooks", "status")
+        assert (nothing.returncode, nothing.stdout.count("\n")) == (0, 1)
+        assert nothing.stdout.startswith("This server sends no webhooks: add [[apps.webhooks]] to an app")
+        url = f"http://127.0.0.1:{endpoint.port}/hook"
+        table = f'[[apps.webhooks]]\nurl = "{url}"\nevents = ["channel_occupied"]\n'
+        server.write(configuration + table)
+        assert server.run("reload").returncode == 0
+        server.connect(APP).subscribe("room")
+        until(lambda: bool(endpoint.requests), "the endpoint is told")
+        until(lambda: "1 sent" in server.run("webhooks", "status").stdout, "the answer counts")
         done = server.run("webhooks", "status")
     assert done.returncode == 0
-    assert done.stdout.startswith("This server sends no webhooks: add [[apps.webhooks]] to an app")
+    assert done.stdout == f"app 1: {url}: 0 waiting, 1 sent, 0 failed, 0 dropped\n  last answer: 200\n"
 
 
 @pytest.mark.parametrize(
@@ -272,13 +286,17 @@ def test_a_server_without_webhooks_says_how_to_get_them() -> None:
     [
         ({}, "nothing was sent yet"),
         ({"last_status": 204}, "last answer: 204"),
-        ({"last_status": 500, "last_error": "answered 500"}, "last attempt failed: answered 500;"),
+        ({"last_status": 500, "last_error": "answered 500"}, "last attempt failed: answered 500."),
+        (
+            {"last_error": "cannot be reached", "retry_at": 0.0},
+            "last attempt failed: cannot be reached; the next one is",
+        ),
         ({"last_status": 410, "stopped": True}, "stopped: the endpoint answered 410."),
     ],
 )
 def test_figures_of_an_endpoint_in_words(figures: dict[str, object], last: str) -> None:
     counts = {"waiting": 2, "sent": 1_000, "failed": 3, "dropped": 4}
-    url = "https://ann:hush@example.com/hook"
+    url = "https://example.com/hook?token=hush"
     first, second = endpoint_lines(EndpointFigures(app_id="1", url=url, **counts, **figures))  # type: ignore[arg-type]
-    assert first == "app 1: https://***@example.com/hook: 2 waiting, 1,000 sent, 3 failed, 4 dropped"
+    assert first == "app 1: https://example.com/hook?token=***: 2 waiting, 1,000 sent, 3 failed, 4 dropped"
     assert second.strip().startswith(last)

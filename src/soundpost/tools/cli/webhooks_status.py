@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,12 +59,18 @@ def endpoint_lines(figures: EndpointFigures) -> list[str]:
 def _last(figures: EndpointFigures) -> str:
     """Return what the endpoint did at last, in words."""
     if figures.stopped:
-        return "stopped: the endpoint answered 410. Correct its url, or remove its table, then restart the server"
+        return "stopped: the endpoint answered 410. Correct its url, or remove its table, then 'soundpost reload'"
     if figures.last_error:
-        return f"last attempt failed: {figures.last_error}; 'soundpost webhooks test' shows more"
+        return f"last attempt failed: {figures.last_error}{_next(figures)}. 'soundpost webhooks test' shows more"
     if figures.last_status is None:
         return "nothing was sent yet"
     return f"last answer: {figures.last_status}"
+
+
+def _next(figures: EndpointFigures) -> str:
+    if figures.retry_at is None:
+        return ""
+    return f"; the next one is in {max(0, round(figures.retry_at - time.time()))} s"
 
 
 def _no_endpoints(*, is_cluster: bool) -> str:

@@ -154,15 +154,12 @@ def _endpoints(url: str | None, options: TargetOptions) -> Iterator[Endpoint]:
 
 
 def _check_url(url: str) -> None:
-    from soundpost.redaction import redacted
-    from soundpost.wire.addresses import AddressError, split_url
+    from soundpost.wire.addresses import AddressError, check_endpoint_url
 
     try:
-        if not url.startswith(("http://", "https://")):
-            raise AddressError("expected an address such as http://127.0.0.1:8000/webhooks")
-        split_url(url)
+        check_endpoint_url(url)
     except AddressError as error:
-        raise typer.BadParameter(f"--url {redacted(url)}: {error}") from None
+        raise typer.BadParameter(f"--url {error}") from None
 
 
 def _configured(config: Path | None, key: str, url: str) -> WebhookSettings | None:

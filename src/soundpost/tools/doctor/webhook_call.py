@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from soundpost import __version__
 from soundpost.redaction import redacted_url
@@ -35,7 +34,7 @@ class WebhookCall(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """Return the URL for a message: without password and secret parameters."""
+        """Return the URL for a message: without secret parameters."""
         return redacted_url(self.url)
 
     @property
@@ -50,17 +49,10 @@ class WebhookCall(NamedTuple):
         ``secret`` signs in place of the app's own.
         """
         body = webhook_body(events, time_ms)
-        signed = webhook_headers(self.key, self.secret if secret is None else secret, body, __version__, self._own())
+        signed = webhook_headers(self.key, self.secret if secret is None else secret, body, __version__, self.headers)
         lines = [f"POST {self.target} HTTP/1.1", f"Host: {self.base_url.authority}"]
         lines += [f"{name}: {value}" for name, value in signed.items()]
         lines += ["Accept: */*", f"Content-Length: {len(body)}", "Connection: close"]
         request = "\r\n".join([*lines, "", ""]).encode("utf-8", "replace") + body
         with timeouts.answer_within(self.timeout), open_connection(self.base_url, verify=self.verify) as sock:
             return send_request(sock, self.base_url, request)
-
-    def _own(self) -> dict[str, str]:
-        """Return the endpoint's own headers; user and password of the URL are one of them."""
-        parts = urlsplit(self.url)
-        login = f"{unquote(parts.username or '')}:{unquote(parts.password or '')}"
-        basic = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if parts.username else {}
-        return {**basic, **self.headers}
