@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import msgspec
 import pytest
 
-from soundpost.config.settings import Settings
+from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import WebhookSettings
 from soundpost.tools.doctor import CheckPlan, Examination, webhook_faults
 from soundpost.tools.doctor.base_url import parse_base_url
@@ -51,6 +51,13 @@ def answered(on: Stage, status: int, body: bytes = b"", *headers: str) -> CheckP
 @scene("webhook-host-unknown", "a name that does not exist")
 def _(on: Stage) -> CheckPlan:
     return told("https://app.nowhere.invalid/hook")
+
+
+@scene("webhook-address-refused", "a server with `private_webhooks = false`, and an endpoint at 127.0.0.1")
+def _(on: Stage) -> CheckPlan:
+    settings = at_site("verified", host="127.0.0.1").settings
+    assert settings is not None
+    return CheckPlan(settings=Settings(server=ServerSettings(private_webhooks=False), apps=settings.apps))
 
 
 @scene("webhook-refused", "a port on which nobody listens")

@@ -23,6 +23,7 @@ from support.configuration import APP_TABLE
 from support.harness import until
 from support.misbehaving_server import MisbehavingServer, answer, answering, misbehaving
 from support.operated import CALM, operated
+from support.redis_process import free_port
 
 __all__ = ["command_line"]
 
@@ -146,12 +147,15 @@ def test_json_for_programs_and_an_end_after_so_many_events(sh: Shell) -> None:
     assert listener.process.exit_code() == 0
 
 
-def test_a_taken_port_is_named_and_sigterm_is_a_clean_end(sh: Shell) -> None:
-    process = sh.start("webhooks", "listen", "--port", "0", "--key", "k", "--secret", "s")
-    listener = Listener(process)
-    done = sh.run("webhooks", "listen", "--port", str(listener.port))
+def test_a_port_that_is_configured_and_one_that_is_taken(sh: Shell) -> None:
+    port = free_port()
+    file = sh.directory / "told.toml"
+    file.write_text(f'{APP_TABLE}[[apps.webhooks]]\nurl = "http://localhost:{port}/hook"\n')
+    process = sh.start("webhooks", "listen", "--port", str(port), "--config", "told.toml")
+    process.wait_for("app 1 sends its webhooks here", err=True)
+    done = sh.run("webhooks", "listen", "--port", str(port))
     assert done.returncode == 1
-    assert f"port {listener.port} of 127.0.0.1 cannot be used" in done.stderr
+    assert f"port {port} of 127.0.0.1 cannot be used" in done.stderr
     assert process.stop(signal.SIGTERM) == 0
 
 
@@ -277,6 +281,7 @@ def test_figures_of_a_running_server(endpoint: MisbehavingServer) -> None:
         until(lambda: bool(endpoint.requests), "the endpoint is told")
         until(lambda: "1 sent" in server.run("webhooks", "status").stdout, "the answer counts")
         done = server.run("webhooks", "status")
+        assert "webhooks: 1 endpoint, events: 0 waiting, 1 sent, 0 failed, 0 dropped\n" in server.run("status").stdout
     assert done.returncode == 0
     assert done.stdout == f"app 1: {url}: 0 waiting, 1 sent, 0 failed, 0 dropped\n  last answer: 200\n"
 

@@ -65,7 +65,21 @@ def _lines(status: Status, user: str) -> list[str]:
         lines.append(
             away if status.redis.state == "away" else f"cluster: {counted(status.redis.hosts, 'host')} over Redis"
         )
+    if status.webhooks:
+        lines.append(_webhooks(status))
     return [*lines, f"configuration: {status.configuration}"] if status.configuration else lines
+
+
+def _webhooks(status: Status) -> str:
+    counts = {
+        name: sum(getattr(each, name) for each in status.webhooks) for name in ("waiting", "sent", "failed", "dropped")
+    }
+    shown = ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    stopped = sum(each.stopped for each in status.webhooks)
+    return (
+        f"webhooks: {counted(len(status.webhooks), 'endpoint')}{f' ({stopped} stopped)' if stopped else ''}, "
+        f"events: {shown}"
+    )
 
 
 def counted(number: int, noun: str) -> str:

@@ -9,9 +9,11 @@ from functools import partial
 from typing import Final
 
 from soundpost.core.app_settings import AppSettings, WebhookSettings
+from soundpost.server.webhooks.addresses import is_public
 from soundpost.tools.doctor.connecting import open_in_steps
 from soundpost.tools.doctor.examination import Check, Examination
 from soundpost.tools.doctor.findings import FaultFound
+from soundpost.tools.doctor.network import look_up_addresses
 from soundpost.tools.doctor.plan import CheckPlan
 from soundpost.tools.doctor.webhook_call import WebhookCall
 from soundpost.tools.doctor.webhook_faults import answer_fault, connection_fault
@@ -24,6 +26,7 @@ def check_webhooks(plan: CheckPlan, examination: Examination) -> None:
     """Send a request without events to each endpoint of the apps that are configured here."""
     for call in _calls(plan):
         with Check("webhooks", examination, call.base_url, partial(_explained, call)) as check:
+            _check_address(check, call, plan)
             open_in_steps(check, call.base_url, plan).close()
             _check_view(check, call, plan)
 
@@ -43,6 +46,18 @@ def _explained(call: WebhookCall, found: FaultFound) -> FaultFound:
     """Return the fault of an endpoint for one of a connection."""
     is_own = found.code.startswith("webhook-") or found.fault.severity == "warning"
     return found if is_own else connection_fault(call, found)
+
+
+def _check_address(check: Check, call: WebhookCall, plan: CheckPlan) -> None:
+    """Check that the server sends to an address of the endpoint, if ``private_webhooks`` is false."""
+    if plan.settings is None or plan.settings.server.private_webhooks:
+        return
+    with check.step("Address") as step:
+        addresses = [str(address) for address in look_up_addresses(call.base_url)]
+        if not any(map(is_public, addresses)):
+            facts = {"host": call.base_url.host, "address": addresses[0]}
+            raise FaultFound("webhook-address-refused", url=call.shown, app_id=call.app_id, **facts)
+        step.message = "public, as private_webhooks = false demands"
 
 
 def _check_view(check: Check, call: WebhookCall, plan: CheckPlan) -> None:

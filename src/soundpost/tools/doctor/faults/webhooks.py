@@ -34,6 +34,13 @@ FAULTS: Final = (
         "machine, or in the container, on which the server runs.",
     ),
     Fault(
+        "webhook-address-refused",
+        "{url}: {host} has the address {address}, which is not public: private_webhooks = false refuses it",
+        "The server sends to public addresses only, so that apps of others reach no services of its own network.",
+        "If the application is your own, remove private_webhooks from [server]. Otherwise write a public address into "
+        "url under [[apps.webhooks]] of app {app_id}.",
+    ),
+    Fault(
         "webhook-refused",
         "{url}: nothing listens on port {port} of {host}",
         "The application does not run, or it listens on another port, or on another address of its machine. In a "
