@@ -138,6 +138,12 @@ def _(on: Stage) -> CheckPlan:
     return CheckPlan(settings=Settings(apps=(app,)))
 
 
+@scene("webhook-signature-refused", "an application whose clock is wrong")
+def _(on: Stage) -> CheckPlan:
+    reason = b'{"error": "the webhook is 900 seconds old, 600 are allowed: are both clocks right?"}'
+    return answered(on, 401, reason, "Content-Type: application/json")
+
+
 @scene("webhook-signature-refused", "a proxy that asks for a login (401)")
 def _(on: Stage) -> CheckPlan:
     return answered(on, 401, b"login, please", 'WWW-Authenticate: Basic realm="x"')
@@ -234,6 +240,7 @@ WAYS_OUT = {
     "a view of Flask with Flask-WTF's CSRFProtect": "csrf.exempt",
     "Laravel's 419": "validateCsrfTokens",
     "a proxy that asks for a login (401)": "Authorization =",
+    "an application whose clock is wrong": "timedatectl",
     "a view that knows another secret": "Compare key and secret",
     "the address of the server itself": "address of your application",
     "an Nginx whose application does not run": "proxy_pass",
@@ -271,6 +278,16 @@ def test_a_port_of_development_that_is_open_is_named(on: Stage, monkeypatch: pyt
     (step,) = [step for step in examined(told(f"http://localhost:{on.closed_port()}/hook")).steps if step.code]
     assert step.fix is not None
     assert f"port {SITE[0]} is open there" in step.fix
+
+
+def test_the_words_of_an_answer_are_shown_though_they_are_called_html(on: Stage) -> None:
+    settings = at_site("verified").settings
+    assert settings is not None
+    app = msgspec.structs.replace(settings.apps[0], secret="another")
+    steps = examined(CheckPlan(settings=Settings(apps=(app,)))).steps
+    assert [step.message for step in steps if step.code] == [
+        f"http://localhost:{SITE[0]}/verified answered 401: wrong signature"
+    ]
 
 
 def test_one_check_of_each_endpoint(on: Stage) -> None:

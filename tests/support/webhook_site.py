@@ -41,14 +41,14 @@ def _django() -> Any:
     def verified(request: HttpRequest) -> HttpResponse:
         expected = hmac.digest(SECRET.encode(), request.body, "sha256").hex()
         if expected != request.headers.get("X-Pusher-Signature"):
-            return HttpResponse("wrong signature", status=401, content_type="text/plain")
+            return HttpResponse("wrong signature", status=401)
         return HttpResponse(status=204)
 
     def trusting(request: HttpRequest) -> HttpResponse:
-        return HttpResponse("ok", content_type="text/plain")
+        return HttpResponse("ok")
 
     def protected(request: HttpRequest) -> HttpResponse:
-        return HttpResponse("ok", content_type="text/plain")
+        return HttpResponse("ok")
 
     def failing(request: HttpRequest) -> HttpResponse:
         raise ValueError("no such table")

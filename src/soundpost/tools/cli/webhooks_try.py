@@ -174,9 +174,8 @@ def _configured(config: Path | None, key: str, url: str) -> WebhookSettings | No
 
 
 def _attempt(call: WebhookCall, name: str, body: bytes) -> Attempt:
-    from soundpost.tools.doctor.answered_by import response_text
     from soundpost.tools.doctor.findings import FaultFound
-    from soundpost.tools.doctor.webhook_faults import answer_fault, connection_fault
+    from soundpost.tools.doctor.webhook_faults import answer_fault, answer_text, connection_fault
     from soundpost.wire.webhook_request import event_text
 
     now = int(time.time() * 1000)
@@ -185,7 +184,7 @@ def _attempt(call: WebhookCall, name: str, body: bytes) -> Attempt:
     fault: FaultFound | None = None
     try:
         response = call.send([event_text(body, now, f"test-{secrets.token_hex(8)}")], now)
-        status, answer = response.status, response_text(response) if response.body.strip() else ""
+        status, answer = response.status, answer_text(response) if response.body.strip() else ""
         fault = answer_fault(call, response)
     except FaultFound as found:
         fault = connection_fault(call, found)

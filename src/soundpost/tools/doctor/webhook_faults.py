@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from soundpost.redaction import redacted_url
-from soundpost.tools.doctor.answered_by import describe_page, is_page, response_text
+from soundpost.tools.doctor.answered_by import describe_page, response_text
 from soundpost.tools.doctor.base_url import BaseUrl
 from soundpost.tools.doctor.exchange import RawResponse
 from soundpost.tools.doctor.faults import webhooks
@@ -41,6 +41,7 @@ _HOST_REFUSED: Final = (
     b"is not trusted",
 )
 _SIGNATURE: Final = re.compile(rb"signature|x-pusher|secret|app key", re.IGNORECASE)
+_CLOCK: Final = re.compile(rb"clock|seconds old|too old", re.IGNORECASE)
 _PROXY_STATUSES: Final = (502, 503, 504)
 
 
@@ -71,7 +72,7 @@ def answer_fault(call: WebhookCall, response: RawResponse, servers: tuple[BaseUr
     """
     status, body = response.status, response.body
     where: dict[str, object] = {"url": call.shown, "app_id": call.app_id, "host": call.base_url.host, "status": status}
-    shown = response_text(response)
+    shown = answer_text(response)
     if status < 300:
         return _page_fault(response, where)
     if status < 400:
@@ -83,9 +84,8 @@ def answer_fault(call: WebhookCall, response: RawResponse, servers: tuple[BaseUr
         return FaultFound("webhook-csrf", _csrf_of(response), **where)
     if status == 400 and any(sign in body.lower() for sign in _HOST_REFUSED):
         return FaultFound("webhook-host-refused", **where)
-    if status == 401 or (status in (400, 403) and not is_page(response) and _SIGNATURE.search(body)):
-        login = "www-authenticate" in response.headers and not _SIGNATURE.search(body)
-        return FaultFound("webhook-signature-refused", webhooks.LOGIN if login else "", **where, shown=shown)
+    if status == 401 or (status in (400, 403) and not _is_page(response) and _SIGNATURE.search(body)):
+        return FaultFound("webhook-signature-refused", _refusal(response), **where, shown=shown)
     if status == 404:
         itself = any(call.base_url.is_same_listener(each) for each in servers)
         return FaultFound("webhook-not-found", webhooks.THE_SERVER_ITSELF if itself else "", **where)
@@ -98,8 +98,29 @@ def answer_fault(call: WebhookCall, response: RawResponse, servers: tuple[BaseUr
     return FaultFound("webhook-failed", webhooks.TO_SLASH if _SLASH.search(body) else situation, **where, shown=shown)
 
 
+def answer_text(response: RawResponse) -> str:
+    """Return the content of an answer in one line: a page's title, a JSON error's text, or the body's beginning."""
+    if _is_page(response):
+        return describe_page(response)
+    headers = {name: value for name, value in response.headers.items() if name != "content-type"}
+    return response_text(response._replace(headers=headers))
+
+
+def _is_page(response: RawResponse) -> bool:
+    """Tell whether a body is a web page: a view of Django that answers with a word calls the word HTML."""
+    return response.body.lstrip()[:1] == b"<"
+
+
+def _refusal(response: RawResponse) -> str:
+    """Return the situation in which a request is refused with 401."""
+    if _CLOCK.search(response.body):
+        return webhooks.ANOTHER_CLOCK
+    asks = "www-authenticate" in response.headers and not _SIGNATURE.search(response.body)
+    return webhooks.LOGIN if asks else ""
+
+
 def _page_fault(response: RawResponse, where: dict[str, object]) -> FaultFound | None:
-    if not is_page(response) or not response.body.strip():
+    if not _is_page(response):
         return None
     code = "webhook-answered-by-login" if _LOGIN_PAGE.search(response.body) else "webhook-answered-by-page"
     return FaultFound(code, **where, title=describe_page(response))

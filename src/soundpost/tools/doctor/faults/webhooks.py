@@ -21,6 +21,7 @@ OF_DJANGO: Final = "Django answers"
 OF_FLASK: Final = "Flask-WTF answers"
 OF_LARAVEL: Final = "Laravel answers"
 LOGIN: Final = "the endpoint is behind a login"
+ANOTHER_CLOCK: Final = "the request is too old for the endpoint"
 BEHIND_A_PROXY: Final = "a proxy answers for an application that it does not reach"
 _VIEW: Final = page("webhooks")
 
@@ -126,6 +127,8 @@ FAULTS: Final = (
         "Compare key and secret in the application's settings with those of app {app_id} in soundpost.toml. The "
         "signature is of the raw body: a view of your own must not sign JSON that it has read and written again.",
         other_fixes={
+            ANOTHER_CLOCK: "Set the clocks of this machine and of the application's ('timedatectl' shows the time, "
+            "'timedatectl set-ntp true' keeps it right).",
             LOGIN: "Let the endpoint be called without a login, or put what the login wants into headers under "
             '[[apps.webhooks]] of app {app_id}: headers = { Authorization = "${WEBHOOK_LOGIN}" }.',
         },
