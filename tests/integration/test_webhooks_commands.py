@@ -138,12 +138,13 @@ def test_requests_that_are_no_webhooks_are_refused(listener: Listener) -> None:
 
 
 def test_json_for_programs_and_an_end_after_so_many_events(sh: Shell) -> None:
-    listener = Listener(sh.start("webhooks", "listen", "--port", "0", "--json", "--count", "2"))
+    credentials = ("--app-id", "9", "--key", "key-9", "--secret", "secret-9")
+    listener = Listener(sh.start("webhooks", "listen", "--port", "0", "--json", "--count", "2", *credentials))
     event = {"name": "client_event", "channel": "private-a", "data": "{}", "id": "1"}
-    listener.tell(event, event)
+    listener.tell(event, event, key="key-9", secret="secret-9")
     first, second = (json.loads(listener.process.wait_for("{").string) for _ in range(2))
     assert first["event"] == event
-    assert (first["app_id"], first["repeated"], second["repeated"]) == ("1", False, True)
+    assert (first["app_id"], first["repeated"], second["repeated"]) == ("9", False, True)
     assert listener.process.exit_code() == 0
 
 
@@ -199,6 +200,17 @@ def test_an_endpoint_at_any_address_with_the_secret_of_the_app(
     assert set(body["events"][0]) == {"name", "user_id", "time_ms", "id"}
 
 
+def test_a_configured_endpoint_at_a_named_address_has_its_headers(
+    command_line: CommandLine, endpoint: MisbehavingServer
+) -> None:
+    url = f"http://127.0.0.1:{endpoint.port}/"
+    configure(command_line.directory, url, more='events = ["user_offline"]\nheaders = { X-Own = "me" }\n')
+    assert command_line.run("webhooks", "test", "--url", url).exit_code == 0
+    (request,) = endpoint.requests
+    assert b"\r\nX-Own: me\r\n" in request
+    assert b"user_offline" in request
+
+
 def test_channels_are_those_of_the_endpoint(command_line: CommandLine, endpoint: MisbehavingServer) -> None:
     more = 'channels = ["presence-room.*"]\nevents = ["channel_occupied", "member_added", "cache_miss"]\n'
     configure(command_line.directory, f"http://127.0.0.1:{endpoint.port}/", more=more)
@@ -243,6 +255,15 @@ def test_no_answer_is_explained_without_secrets(command_line: CommandLine) -> No
     assert "no answer" in result.stdout
     assert "[webhook-refused]" in result.stdout
     assert "hush" not in result.output
+
+
+def test_what_an_endpoint_says_does_nothing_to_a_terminal(command_line: CommandLine) -> None:
+    hostile = "\x1b]0;owned\x07\x9b31m\u202eevil\u2028".encode()
+    for status in (200, 302, 401, 500):
+        with misbehaving(answering(answer(status, hostile, "Location: /\x1b[2J"))) as server:
+            configure(command_line.directory, f"http://127.0.0.1:{server.port}/hook")
+            said = command_line.run("webhooks", "test").stdout
+        assert all(line.isprintable() for line in said.split("\n")), said
 
 
 @pytest.mark.parametrize(
