@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from soundpost.errors import SoundpostError as SoundpostError
 
 if TYPE_CHECKING:  # once more the names of _HOMES, for type checkers
+    from soundpost import webhooks as webhooks
     from soundpost.broadcasting import Broadcaster as Broadcaster
     from soundpost.broadcasting import broadcast as broadcast
     from soundpost.broadcasting.authorization import ChannelPolicy as ChannelPolicy
@@ -41,6 +42,7 @@ if TYPE_CHECKING:  # once more the names of _HOMES, for type checkers
 __version__ = "0.1.0"
 
 _HOMES = {
+    "soundpost.": ("webhooks",),
     "soundpost.broadcasting:": ("Broadcaster", "broadcast"),
     "soundpost.broadcasting:broadcast.": ("abroadcast", "apublish", "ato_user", "configure", "publish", "to_user"),
     "soundpost.broadcasting.authorization:": ("ChannelPolicy", "Denied", "channels"),

@@ -10,7 +10,8 @@ SoundpostError
 ├── BroadcastError          an event could not be sent
 │   ├── PayloadError        an event's data or name cannot be sent to any server
 │   └── QueueError          a queue did not take the event
-├── RouteError              a channel route is wrong, or two can match one name
+├── RouteError              a channel route or webhook handler is wrong, or two routes can match one name
+├── WebhookError            a request is no webhook of an app of the application
 ├── ConnectionRefused       a server refused or ended a client's connection
 ├── HandshakeError          a request is not a valid WebSocket upgrade (RFC 6455, 4.2)
 ├── ProxyHeaderError        a connection does not begin with a PROXY header that can be understood
@@ -73,7 +74,15 @@ class QueueError(BroadcastError):
 
 
 class RouteError(SoundpostError):
-    """A channel route is wrong, or two routes can match one channel name."""
+    """A channel route or a handler of webhooks is wrong, or two routes can match one channel name."""
+
+
+class WebhookError(SoundpostError):
+    """A request is no webhook that the application takes; ``status`` is that of the HTTP answer: 400, 401 or 413."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ConnectionRefused(SoundpostError):  # noqa: N818 - reads as the event it names

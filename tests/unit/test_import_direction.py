@@ -18,7 +18,7 @@ PACKAGE: Final = ROOT / "src" / "soundpost"
 
 DOORS: Final = frozenset({"asgi", "contrib", "django", "fastapi", "flask", "litestar", "pusher", "quart", "starlette"})
 """Packages for applications. ``testing`` and ``client`` are public too, with rules of their own."""
-PUBLIC: Final = DOORS | {"client", "testing"}
+PUBLIC: Final = DOORS | {"client", "testing", "webhooks"}
 ROOT_MODULES: Final = "root modules"
 """Modules that lie directly in ``src/soundpost``, such as ``errors``."""
 SHARED: Final = frozenset({ROOT_MODULES, "environment", "values", "wire"})
@@ -34,12 +34,13 @@ MAY_IMPORT: Final[dict[str, frozenset[str]]] = {
     "backplane": SHARED | {"core", "config"},
     "server": SERVER,
     "broadcasting": SHARED | {"config"},
+    "webhooks": SHARED | {"broadcasting"},
     "client": SHARED,
-    "tools": SERVER | {"broadcasting", "client", "soundpost"},
-    "soundpost": frozenset({"broadcasting", "environment", "values", ROOT_MODULES}),
-    **dict.fromkeys(DOORS, SHARED | DOORS | {"broadcasting", "config"}),
-    "asgi": SERVER | {"broadcasting"},
-    "testing": SERVER | DOORS | {"broadcasting", "client"},
+    "tools": SERVER | {"broadcasting", "client", "soundpost", "webhooks"},
+    "soundpost": frozenset({"broadcasting", "environment", "values", "webhooks", ROOT_MODULES}),
+    **dict.fromkeys(DOORS, SHARED | DOORS | {"broadcasting", "config", "webhooks"}),
+    "asgi": SERVER | {"broadcasting", "webhooks"},
+    "testing": SERVER | DOORS | {"broadcasting", "client", "webhooks"},
 }
 """For each part of the package the other parts that it may import; ``soundpost`` is the package's own ``__init__``."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
 from soundpost.errors import RouteError
@@ -52,13 +52,16 @@ CONVERTERS: Final = {
 class Pattern:
     """A pattern of channel names, matched against names without their prefixes. Raises RouteError for a wrong one."""
 
+    what: ClassVar[str] = "channel route"
+    """What has the pattern, in errors."""
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.parameters: dict[str, Converter] = {}
         self.parts: list[str | Converter] = []
+        self._check_prefix(text)
         self._read(text)
-        regex = "".join(re.escape(part) if isinstance(part, str) else f"({part.regex})" for part in self.parts)
-        self._regex = re.compile(regex)
+        self._regex = re.compile("".join(map(self._regex_of, self.parts)), re.DOTALL)
 
     def match(self, name: str) -> dict[str, Any] | None:
         """Return the converted parameters in a name; None if the name does not match."""
@@ -72,36 +75,42 @@ class Pattern:
         """Return a name that both patterns match; None if there is no such name."""
         return _common(self._steps(), other._steps())
 
-    def _read(self, text: str) -> None:
+    def _check_prefix(self, text: str) -> None:
         prefix = _PREFIX.match(text)
         if prefix:
             raise RouteError(
-                f"channel route {text!r}: leave out the prefix {prefix[0]!r}; whether it is private or presence is "
+                f"{self.what} {text!r}: leave out the prefix {prefix[0]!r}; whether it is private or presence is "
                 "said by the decorator, and cache and encrypted channels match too"
             )
+
+    @staticmethod
+    def _regex_of(part: str | Converter) -> str:
+        return re.escape(part) if isinstance(part, str) else f"({part.regex})"
+
+    def _read(self, text: str) -> None:
         position = 0
         for part in _PART.finditer(text):
             self._add_literal(text[position : part.start()])
             position = part.end()
             parameter = _PARAMETER.fullmatch(part[1])
             if parameter is None:
-                raise RouteError(f"channel route {text!r}: {part[0]} is no parameter: {{name}} or {{name:int}}")
+                raise RouteError(f"{self.what} {text!r}: {part[0]} is no parameter: {{name}} or {{name:int}}")
             name, kind = parameter[1], parameter[2] or "str"
             if kind not in CONVERTERS:
-                raise RouteError(f"channel route {text!r}: unknown converter {kind!r}: {', '.join(CONVERTERS)}")
+                raise RouteError(f"{self.what} {text!r}: unknown converter {kind!r}: {', '.join(CONVERTERS)}")
             if name in self.parameters:
-                raise RouteError(f"channel route {text!r}: the parameter {name!r} is there twice")
+                raise RouteError(f"{self.what} {text!r}: the parameter {name!r} is there twice")
             if self.parts and not isinstance(self.parts[-1], str):
-                raise RouteError(f"channel route {text!r}: two parameters need something between them, a dot say")
+                raise RouteError(f"{self.what} {text!r}: two parameters need something between them, a dot say")
             self.parameters[name] = CONVERTERS[kind]
             self.parts.append(CONVERTERS[kind])
         self._add_literal(text[position:])
         if not self.parts:
-            raise RouteError("channel route '': a name is needed")
+            raise RouteError(f"{self.what} '': a name is needed")
 
     def _add_literal(self, text: str) -> None:
         if not _LITERAL.fullmatch(text):
-            raise RouteError(f"channel route {self.text!r}: {text!r} has characters that no channel name may have")
+            raise RouteError(f"{self.what} {self.text!r}: {text!r} has characters that no channel name may have")
         if text:
             self.parts.append(text)
 

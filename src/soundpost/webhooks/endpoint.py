@@ -1,0 +1,121 @@
+"""``/broadcasting/webhooks`` for any framework: from a request's parts to a response.
+
+A request that is no webhook of the application's apps is 401, 400 or 413. A handler that fails makes the answer 500, so
+that the server sends the events again. Reasons go to the log ``soundpost.webhooks``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from soundpost.broadcasting.authorization.steps import Steps, arun_steps, run_steps
+from soundpost.broadcasting.settings import BroadcastSettings
+from soundpost.errors import ConfigurationError, SoundpostError, WebhookError
+from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.webhooks.events import WebhookEvent, parse
+from soundpost.webhooks.registry import Failure, Invoke, StillHandled, Tell, Webhooks, call_plainly
+from soundpost.webhooks.signature import MAX_BODY, verify
+from soundpost.wire.json_text import encode
+
+log = logging.getLogger("soundpost.webhooks")
+_throttle: Final = LogThrottle(log)
+
+HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
+"""Headers of every response."""
+OVERLONG_BODY: Final = bytes(MAX_BODY + 1)
+"""A stand-in for a longer body, which was not read."""
+_LONGEST_NUMBER: Final = 18
+
+
+class WebhookResponse(NamedTuple):
+    """An HTTP response: its status, and its body, which is always JSON."""
+
+    status: int
+    body: str
+
+
+def announces_overlong_body(content_length: str | None) -> bool:
+    """Tell whether a ``Content-Length`` header is above 1 MiB, so that the body need not be read."""
+    if content_length is None or not content_length.isdecimal():
+        return False
+    return len(content_length) > _LONGEST_NUMBER or int(content_length) > MAX_BODY
+
+
+@dataclass(slots=True, eq=False)
+class WebhookEndpoint:
+    """An endpoint that verifies webhooks and calls their handlers, with settings for the framework it belongs to."""
+
+    webhooks: Webhooks
+    """The handlers."""
+    settings: Callable[[], BroadcastSettings]
+    """Returns the application's settings, whose apps sign; may raise ConfigurationError."""
+    run_async: Callable[[Awaitable[Any]], Any] | None = None
+    """Runs a coroutine in synchronous code; None: ``asyncio.run``."""
+    run_sync: Callable[..., Awaitable[Any]] = asyncio.to_thread
+    """Runs a blocking function in asynchronous code."""
+    tell: Tell | None = None
+    """Tells others of an event before the handlers are called: receivers of a signal."""
+
+    def events(self, body: bytes, headers: Mapping[str, str]) -> list[WebhookEvent]:
+        """Return the events of a request. Raises WebhookError for a wrong one, ConfigurationError without any app."""
+        secrets = self._secrets()
+        verify(body, headers, secrets)
+        return parse(body)
+
+    def respond(self, body: bytes, headers: Mapping[str, str]) -> WebhookResponse:
+        """Return the response to a request, whose handlers are called in synchronous code. Never raises."""
+        try:
+            return _response(run_steps(self._steps(self.events(body, headers), call_plainly), self.run_async))
+        except Exception as error:
+            return _refusal(error)
+
+    async def arespond(
+        self, body: bytes, headers: Mapping[str, str], *, invoke: Invoke = call_plainly
+    ) -> WebhookResponse:
+        """Return the response to a request without blocking the event loop. ``invoke`` calls handlers. Never raises."""
+        try:
+            return _response(await arun_steps(self._steps(self.events(body, headers), invoke), self.run_sync))
+        except Exception as error:
+            return _refusal(error)
+
+    def _steps(self, events: list[WebhookEvent], invoke: Invoke) -> Steps[list[Failure]]:
+        return self.webhooks.steps(events, invoke, self.tell)
+
+    def _secrets(self) -> Mapping[str, str]:
+        """Return the secrets of the apps by their keys. Raises ConfigurationError if there are none."""
+        of_settings = {
+            each.key: each.secret for each in self.settings().connections.values() if each.key and each.secret
+        }
+        found = {**of_settings, **self.webhooks.secrets}
+        if not found:
+            raise ConfigurationError(
+                "webhooks cannot be verified: no app is configured: set SOUNDPOST_APP_KEY and SOUNDPOST_APP_SECRET"
+            )
+        return found
+
+
+def _response(failures: list[Failure]) -> WebhookResponse:
+    if not failures:
+        return WebhookResponse(200, "{}")
+    names = ", ".join(sorted({each.handler for each in failures}))
+    status = 503 if all(isinstance(each.error, StillHandled) for each in failures) else 500
+    return WebhookResponse(status, _json(f"failed: {names}; the application's log has the reasons"))
+
+
+def _refusal(error: Exception) -> WebhookResponse:
+    if isinstance(error, WebhookError):
+        _throttle.warn(f"refused {error.status}", "a webhook was refused: %s", error, silence=MINUTE)
+        return WebhookResponse(error.status, _json(str(error)))
+    if isinstance(error, SoundpostError):
+        log.error("webhooks are not taken, because of a mistake in the application: %s", error)
+    else:
+        log.error("webhooks are not taken", exc_info=error)
+    return WebhookResponse(500, _json("the application's log has the reason"))
+
+
+def _json(reason: str) -> str:
+    return encode({"error": reason}).decode()

@@ -1,0 +1,214 @@
+"""The handlers of an application, and the calls of those that are for an event."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from hashlib import blake2b
+from threading import Lock
+from typing import Any, Final, NamedTuple, TypeVar
+
+from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, run_steps
+from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.webhooks.client_data import WrongData
+from soundpost.webhooks.events import WebhookEvent
+from soundpost.webhooks.handlers import Handler, handler_of
+from soundpost.webhooks.repetitions import SeenEvents, SeenInMemory
+from soundpost.wire.printable import one_line
+
+log = logging.getLogger("soundpost.webhooks")
+
+Callback = TypeVar("Callback", bound=Callable[..., Any])
+Invoke = Callable[[Handler, dict[str, Any]], Callable[[], Any]]
+"""Returns the call of a handler with its arguments, as a step."""
+Tell = Callable[[WebhookEvent], Callable[[], Any] | None]
+"""Returns the call that tells others of an event, as a step; None if there is nobody to tell."""
+
+TOLD: Final = "webhook_received"
+"""The name of what is told of every event: a signal."""
+_LONGEST_REASON: Final = 300
+
+
+class Failure(NamedTuple):
+    """A handler that is to be called again for an event."""
+
+    handler: str
+    event: WebhookEvent
+    error: Exception
+
+
+class StillHandled(Exception):  # noqa: N818 - reads as what it says
+    """The event came again while the handler is at work on it."""
+
+
+def call_plainly(handler: Handler, arguments: dict[str, Any]) -> Callable[[], Any]:
+    """Return the call of a handler whose arguments are all there. Raises TypeError if a framework has to give some."""
+    if handler.asks:
+        raise TypeError(f"{handler.name} wants {', '.join(sorted(handler.asks))}: only FastAPI gives dependencies")
+    return Call(handler.callback, **arguments)
+
+
+class Webhooks:
+    """The handlers of an application: ``@webhooks.on("member_added", "presence-room.{room:int}")``."""
+
+    def __init__(self, *, seen: SeenEvents | None = None) -> None:
+        self._handlers: list[Handler] = []
+        self.seen: SeenEvents = SeenInMemory() if seen is None else seen
+        """The memory of handled events: this process's own, or one that processes share, such as Redis."""
+        self.secrets: dict[str, str] = {}
+        """Secrets of further apps whose webhooks are taken, by key: those beside the apps of the settings."""
+        self._at_work: set[str] = set()
+        self._lock = Lock()
+        self._throttle = LogThrottle(log)
+
+    def __iter__(self) -> Iterator[Handler]:
+        return iter(self._handlers)
+
+    def __len__(self) -> int:
+        return len(self._handlers)
+
+    def on(self, name: str, channel: str | None = None, *, event: str | None = None) -> Callable[[Callback], Callback]:
+        """Decorate a function that is called for the events called ``name``; ``*`` stands for all.
+
+        ``channel`` is a pattern of full channel names, such as ``presence-room.{room:int}`` or ``private-*``. ``event``
+        is the name of a client event. Parameters of the function are, by name: ``event`` (the whole event),
+        parameters of the pattern, fields of the event such as ``user_id``, and ``data``, the value that a browser sent
+        with a client event, checked by the annotation. The function may be a coroutine function. All functions that
+        match an event are called, in the order of their decorators. Raises RouteError for a wrong decorator.
+        """
+
+        def decorate(callback: Callback) -> Callback:
+            self._add(handler_of(name, channel, event, callback))
+            return callback
+
+        return decorate
+
+    def names(self) -> frozenset[str]:
+        """Return the names of the events that there are handlers for."""
+        return frozenset(handler.event_name for handler in self._handlers)
+
+    def clear(self) -> None:
+        """Remove all handlers."""
+        self._handlers.clear()
+
+    @contextmanager
+    def all_or_none(self) -> Iterator[None]:
+        """Remove the handlers that were added in the block if the block fails."""
+        before = list(self._handlers)
+        try:
+            yield
+        except BaseException:
+            self._handlers[:] = before
+            raise
+
+    def handle(self, events: Iterable[WebhookEvent]) -> list[Failure]:
+        """Call the handlers of events, coroutine functions by ``asyncio.run``; return what failed, which is logged."""
+        return run_steps(self.steps(events), None)
+
+    async def ahandle(self, events: Iterable[WebhookEvent]) -> list[Failure]:
+        """Call the handlers of events in the event loop, synchronous ones in threads; return what failed."""
+        return await arun_steps(self.steps(events), asyncio.to_thread)
+
+    def steps(
+        self, events: Iterable[WebhookEvent], invoke: Invoke = call_plainly, tell: Tell | None = None
+    ) -> Steps[list[Failure]]:
+        """Call the handlers of events, as steps; the result is those that failed. Each failure is logged."""
+        failures: list[Failure] = []
+        for event in events:
+            for name, prepare in list(self._calls(event, invoke, tell)):
+                failure = yield from self._once(name, event, prepare)
+                if failure is not None:
+                    failures.append(failure)
+        return failures
+
+    def _calls(
+        self, event: WebhookEvent, invoke: Invoke, tell: Tell | None
+    ) -> Iterator[tuple[str, Callable[[], Callable[[], Any]]]]:
+        """Yield what is to be called for an event: its name, and a function that returns the call."""
+        told = None if tell is None else tell(event)
+        if told is not None:
+            yield TOLD, partial(_same, told)
+        for handler in self._handlers:
+            in_channel = handler.match(event)
+            if in_channel is not None:
+                yield str(handler), partial(_call_of, invoke, handler, event, in_channel)
+
+    def _once(self, name: str, event: WebhookEvent, prepare: Callable[[], Callable[[], Any]]) -> Steps[Failure | None]:
+        """Call what has a name for an event, unless it has handled the event before; return its failure."""
+        key = _key(name, event)
+        with self._lock:
+            if key in self._at_work:
+                return Failure(name, event, StillHandled(f"{name} is still at work on the event"))
+            self._at_work.add(key)
+        try:
+            if event.id and (yield from self._is_seen(key)):
+                return None
+            try:
+                yield prepare()
+            except WrongData as error:
+                self._throttle.inform(
+                    name,
+                    "%s is not called for %s: its data are wrong: %s",
+                    name,
+                    getattr(event, "event", event.name),
+                    one_line(str(error), _LONGEST_REASON),
+                    silence=MINUTE,
+                )
+            except Exception as error:
+                log.exception("%s failed for %s %s", name, event.name, getattr(event, "channel", ""))
+                return Failure(name, event, error)
+            if event.id:
+                yield from self._note(key)
+            return None
+        finally:
+            self._at_work.discard(key)
+
+    def _add(self, handler: Handler) -> None:
+        for number, each in enumerate(self._handlers):
+            if str(each) == str(handler):  # its module was reloaded
+                self._handlers[number] = handler
+                return
+        self._handlers.append(handler)
+
+    def _is_seen(self, key: str) -> Steps[bool]:
+        if isinstance(self.seen, SeenInMemory):
+            return self.seen.has(key)
+        try:
+            return bool((yield Call(self.seen.has, key)))
+        except Exception as error:
+            self._warn_of_memory(error)
+            return False
+
+    def _note(self, key: str) -> Steps[None]:
+        if isinstance(self.seen, SeenInMemory):
+            self.seen.add(key)
+            return
+        try:
+            yield Call(self.seen.add, key)
+        except Exception as error:
+            self._warn_of_memory(error)
+
+    def _warn_of_memory(self, error: Exception) -> None:
+        self._throttle.warn(
+            "memory",
+            "webhooks.seen failed: events that are sent again may be handled twice",
+            error=error,
+            silence=MINUTE,
+        )
+
+
+def _call_of(invoke: Invoke, handler: Handler, event: WebhookEvent, in_channel: dict[str, Any]) -> Callable[[], Any]:
+    return invoke(handler, handler.arguments(event, in_channel))
+
+
+def _same(call: Callable[[], Any]) -> Callable[[], Any]:
+    return call
+
+
+def _key(handler: str, event: WebhookEvent) -> str:
+    """Return the key of an event that a handler has handled: one that every store takes."""
+    about = f"{handler} {event.id or id(event)}".encode(errors="surrogatepass")
+    return blake2b(about, digest_size=20).hexdigest()

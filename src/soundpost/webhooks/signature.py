@@ -1,0 +1,72 @@
+"""Signatures of webhooks: which requests are the server's.
+
+Source: https://pusher.com/docs/channels/server_api/webhooks/#authentication
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Mapping
+from typing import Final
+
+from msgspec import Struct
+
+from soundpost.errors import JsonError, WebhookError
+from soundpost.wire.json_text import reader
+
+KEY_HEADER: Final = "X-Pusher-Key"
+SIGNATURE_HEADER: Final = "X-Pusher-Signature"
+MAX_BODY: Final = 1_048_576
+"""Bytes that the body of a webhook may have."""
+MAX_AGE: Final = 600
+"""Seconds by which a body's time may differ from this machine's clock, which is as long as ids are remembered."""
+_LONGEST_KEY: Final = 100
+
+
+class _Body(Struct):
+    time_ms: float | None = None
+
+
+_read_time: Final = reader(_Body)
+
+
+def signature_of(body: bytes, secret: str) -> str:
+    """Return the signature of a body: its HMAC-SHA256 in hex."""
+    return hmac.digest(secret.encode(), body, "sha256").hex()
+
+
+def verify(body: bytes, headers: Mapping[str, str], secrets: Mapping[str, str]) -> None:
+    """Raise WebhookError unless a body is signed by one of the apps; the signature is compared in constant time.
+
+    ``headers`` may have their names in any case. ``secrets`` has the secret of each app by the app's key. The status of
+    the error is 413 for more than 1 MiB, 401 for a wrong key or signature and for a body older than 10 minutes.
+    """
+    if len(body) > MAX_BODY:
+        raise WebhookError(413, f"the body has more than {MAX_BODY} bytes")
+    given = {name.lower(): value for name, value in headers.items()}
+    key, signature = given.get(KEY_HEADER.lower()), given.get(SIGNATURE_HEADER.lower())
+    if key is None or signature is None:
+        missing = [name for name in (KEY_HEADER, SIGNATURE_HEADER) if name.lower() not in given]
+        raise WebhookError(401, f"the request has no {' and no '.join(missing)}: it is no webhook")
+    secret = secrets.get(key)
+    if secret is None:
+        raise WebhookError(
+            401, f"no app of this application has the key {key[:_LONGEST_KEY]!a}: set the key of the server's app"
+        )
+    if not hmac.compare_digest(signature_of(body, secret).encode(), signature.encode(errors="replace")):
+        raise WebhookError(
+            401, f"the signature is not that of the app {key!a}: the secret differs, or the body was changed on its way"
+        )
+    age = _age(body)
+    if abs(age) > MAX_AGE:
+        raise WebhookError(401, f"the webhook is {age:.0f} seconds old, {MAX_AGE} are allowed: are both clocks right?")
+
+
+def _age(body: bytes) -> float:
+    """Return the age of a body in seconds; 0 for one that does not tell its time."""
+    try:
+        sent = _read_time(body).time_ms
+    except JsonError:
+        return 0
+    return 0 if sent is None else time.time() - sent / 1000
