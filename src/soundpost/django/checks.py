@@ -1,4 +1,4 @@
-"""System checks: mistakes in settings and channel routes, and the way out.
+"""System checks: mistakes in settings, channel routes and handlers of webhooks, and the way out.
 
 Those about processes and files around the settings are in :mod:`soundpost.django.deployment_checks`.
 """
@@ -18,12 +18,13 @@ from soundpost.broadcasting.authorization import channels
 from soundpost.broadcasting.browser.echo_options import is_internal
 from soundpost.broadcasting.delivery import check_delivery
 from soundpost.broadcasting.settings import BroadcastSettings
-from soundpost.django.autodiscovery import failures
+from soundpost.django.autodiscovery import failures, webhook_failures
 from soundpost.django.guards import SESSION
 from soundpost.django.middleware import SocketIdMiddleware
 from soundpost.django.settings import WHERE, broadcast_settings, own_settings, useless_origins
 from soundpost.documentation import page
 from soundpost.errors import ConfigurationError, RouteError
+from soundpost.webhooks import default as webhooks
 
 Message = Any
 """A ``CheckMessage`` of Django."""
@@ -47,7 +48,12 @@ def check_settings(**_: Any) -> list[Message]:
 
 def check_channels(**_: Any) -> list[Message]:
     """Return messages about modules with channel routes that failed, unknown guards and impossible permissions."""
-    return [*_failed(failures.items()), *_wrong_routes()]
+    return [*_failed(failures.items(), "all channels of this module are denied"), *_wrong_routes()]
+
+
+def check_webhooks(**_: Any) -> list[Message]:
+    """Return messages about modules with handlers of webhooks that failed, and about handlers without a URL."""
+    return [*_failed(webhook_failures.items(), "no handler of this module is called"), *_no_webhook_url()]
 
 
 def check_project(**_: Any) -> list[Message]:
@@ -129,19 +135,19 @@ def _is_https_site() -> bool:
     return any(getattr(settings, name, None) for name in names)
 
 
-def _failed(found: Iterable[tuple[str, Exception]]) -> Iterator[Message]:
+def _failed(found: Iterable[tuple[str, Exception]], until_then: str) -> Iterator[Message]:
     for module, error in found:
         if isinstance(error, RouteError):
             yield checks.Error(
                 f"{module}: {error}",
-                hint="Until then all channels of this module are denied.",
+                hint=f"Until then {until_then}.",
                 obj=module,
                 id="soundpost.E003",
             )
         else:
             yield checks.Error(
                 f"{module} cannot be imported: {type(error).__name__}: {error}",
-                hint="The log has the traceback. Until then all channels of this module are denied.",
+                hint=f"The log has the traceback. Until then {until_then}.",
                 obj=module,
                 id="soundpost.E004",
             )
@@ -202,6 +208,31 @@ def _missing_urls() -> Iterator[Message]:
         return
 
 
-_ALL: tuple[Callable[..., list[Message]], ...] = (check_settings, check_channels, check_project)
+def _no_webhook_url() -> Iterator[Message]:
+    if not len(webhooks) or _is_embedded():
+        return
+    try:
+        reverse("soundpost:webhooks")
+    except NoReverseMatch:
+        yield checks.Warning(
+            "There are handlers of webhooks, and no URL to which the server could send them.",
+            hint='urlpatterns += [path("broadcasting/", include("soundpost.django.urls"))]; the server then sends to '
+            "https://…/broadcasting/webhooks.",
+            id="soundpost.W007",
+        )
+    except Exception:  # a URLconf that fails: reported by Django's own checks
+        return
+
+
+def _is_embedded() -> bool:
+    """Tell whether the server is embedded in the site, and calls the handlers itself."""
+    try:
+        found = broadcast_settings()
+        return bool(found.connections) and found.connection().driver == "embedded"
+    except ConfigurationError:  # reported by E001
+        return False
+
+
+_ALL: tuple[Callable[..., list[Message]], ...] = (check_settings, check_channels, check_webhooks, check_project)
 for _each in _ALL:
     checks.register(_each, "soundpost")

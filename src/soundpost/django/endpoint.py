@@ -35,11 +35,13 @@ async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def _run_async(awaitable: Awaitable[Any]) -> Any:
+def run_async(awaitable: Awaitable[Any]) -> Any:
+    """Return the result of a coroutine, run in the server's event loop if there is one."""
     return async_to_sync(_awaited)(awaitable)
 
 
-async def _run_sync(function: Callable[[], Any]) -> Any:
+async def run_sync(function: Callable[[], Any]) -> Any:
+    """Return the result of a blocking function, called in the thread that synchronous code of Django runs in."""
     return await sync_to_async(function, thread_sensitive=True)()
 
 
@@ -47,8 +49,8 @@ endpoint = AuthEndpoint(
     routes=channels,
     settings=lambda: broadcast.settings,
     denials=(PermissionDenied, Http404, ObjectDoesNotExist),
-    run_async=_run_async,
-    run_sync=_run_sync,
+    run_async=run_async,
+    run_sync=run_sync,
     converters=[_model_instance],
     check_permission=_has_permission,
 )

@@ -35,6 +35,8 @@ class OwnSettings:
 
     channels_module: str = "channels"
     """Name of the module with channel routes in each Django app."""
+    webhooks_module: str = "webhooks"
+    """Name of the module with handlers of webhooks in each Django app."""
     auth_path: str | None = None
     """Path of the auth endpoints, such as ``/broadcasting/``, if no URLconf has :mod:`soundpost.django.urls`."""
     database: str = "default"

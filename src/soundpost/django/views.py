@@ -78,18 +78,18 @@ def _response(answer: AuthResponse) -> Any:
     return HttpResponse(answer.body, status=answer.status, headers=HEADERS)
 
 
-def _exempt(view: Any) -> Any:
+def exempt(view: Any) -> Any:
     """Exempt a view from the CSRF token and from LoginRequiredMiddleware, so that guests get a 403 in JSON."""
     view.csrf_exempt = True  # the decorator of Django 4.2 would make a coroutine function into none
     view.login_required = False
     return view
 
 
-auth = _exempt(_auth)
+auth = exempt(_auth)
 """The view that authorizes subscriptions."""
-user_auth = _exempt(_user_auth)
+user_auth = exempt(_user_auth)
 """The view that authorizes sign-ins."""
-aauth = _exempt(_aauth)
+aauth = exempt(_aauth)
 """The view that authorizes subscriptions, as a coroutine: channel routes that are coroutines need no thread."""
-auser_auth = _exempt(_auser_auth)
+auser_auth = exempt(_auser_auth)
 """The view that authorizes sign-ins, as a coroutine."""

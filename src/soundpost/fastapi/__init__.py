@@ -8,6 +8,14 @@ app.include_router(sp.router(user=current_user))
 from soundpost.broadcasting.authorization import ChannelPolicy, Context, Denied
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.fastapi.integration import Soundpost
-from soundpost.starlette import RequestBroadcaster
+from soundpost.starlette import RequestBroadcaster, WebhookRequest
 
-__all__ = ["ChannelPolicy", "Context", "Denied", "RequestBroadcaster", "SocketIdMiddleware", "Soundpost"]
+__all__ = [
+    "ChannelPolicy",
+    "Context",
+    "Denied",
+    "RequestBroadcaster",
+    "SocketIdMiddleware",
+    "Soundpost",
+    "WebhookRequest",
+]

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 from weakref import WeakKeyDictionary
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from soundpost.broadcasting.authorization import AuthRequest, ChannelRoutes, Context, Denied
 from soundpost.broadcasting.authorization.refusals import Misconfigured
@@ -77,16 +77,7 @@ class Dispatcher:
         self._private_app(app)
 
     async def _ask(self, request: AuthRequest, path: str, outcome: RequestOutcome) -> RequestOutcome:
-        application = request.request.app
-        private = self._private_app(application)
-        private.dependency_overrides = application.dependency_overrides
-        scope = {**_without_routing(request.request.scope), OUTCOME: outcome, _APPLICATION: application}
-        scope["path"] = scope.get("root_path", "") + path
-        scope["raw_path"] = quote(scope["path"]).encode()
-        captured = _CapturedResponse(request.body)
-        await private(scope, captured.receive, captured.send)
-        if not outcome.is_done:
-            raise captured.refusal()
+        await send_privately(self._private_app(request.request.app), request.request, path, outcome, request.body)
         return outcome
 
     def _private_app(self, application: FastAPI) -> FastAPI:
@@ -98,26 +89,24 @@ class Dispatcher:
         return found[0]
 
     def _new_private_app(self, application: FastAPI) -> FastAPI:
-        # With the exception handlers of the application: exceptions that they answer deny, and are no failures.
-        private = FastAPI(openapi_url=None, exception_handlers=dict(application.exception_handlers))
-        private.add_middleware(_OriginalApplication)
+        private = private_application(application)
         user = required_user(self.user)
         for number, route in enumerate(self._channels):
             path = f"/channels/{number}" + "".join(f"/{{{name}}}" for name in route.pattern.parameters)
             find_user = user_found_before if route.guests or route.guards else user
             with route_errors(f"channel route {route.pattern.text!r}", route.callback):
-                _add(private, path, channel_operation(route, find_user))
+                add_operation(private, path, channel_operation(route, find_user))
         sign_in = self._channels.user_callback
         if sign_in is None:
-            _add(private, "/sign-in", user_operation(user))
+            add_operation(private, "/sign-in", user_operation(user))
         else:
             with route_errors("channels.user", sign_in):
-                _add(private, "/sign-in", sign_in_operation(sign_in, user))
-        _add(private, "/user", user_operation(user))
+                add_operation(private, "/sign-in", sign_in_operation(sign_in, user))
+        add_operation(private, "/user", user_operation(user))
         for number, (name, guard) in enumerate(self._channels.guards.items()):
             with route_errors(f"guard {name!r}", guard):
                 check_declared(guard, ())
-                _add(private, f"/guards/{number}", user_operation(required_user(guard)))
+                add_operation(private, f"/guards/{number}", user_operation(required_user(guard)))
         return private
 
 
@@ -130,7 +119,36 @@ def route_errors(what: str, callback: Operation) -> Iterator[None]:
         raise RouteError(f"{what}: FastAPI cannot call {callback_name(callback)}: {error}") from error
 
 
-def _add(private: FastAPI, path: str, operation: Operation) -> None:
+def private_application(application: FastAPI) -> FastAPI:
+    """Return an application for private requests, with the exception handlers of the application that got a request.
+
+    Exceptions that those handlers answer deny, and are no failures.
+    """
+    private = FastAPI(openapi_url=None, exception_handlers=dict(application.exception_handlers))
+    private.add_middleware(_OriginalApplication)
+    return private
+
+
+async def send_privately(
+    private: FastAPI, request: Request, path: str, outcome: RequestOutcome, body: bytes = b""
+) -> None:
+    """Send a request a second time, to a path of a private application, whose operation fills in the outcome.
+
+    Raises Denied if a dependency ends the request, and the exceptions of the operation.
+    """
+    application = request.app
+    private.dependency_overrides = application.dependency_overrides
+    scope = {**_without_routing(request.scope), OUTCOME: outcome, _APPLICATION: application}
+    scope["path"] = scope.get("root_path", "") + path
+    scope["raw_path"] = quote(scope["path"]).encode()
+    captured = _CapturedResponse(body)
+    await private(scope, captured.receive, captured.send)
+    if not outcome.is_done:
+        raise captured.refusal()
+
+
+def add_operation(private: FastAPI, path: str, operation: Operation) -> None:
+    """Add an operation to a private application."""
     private.add_api_route(path, operation, methods=["GET", "POST"], response_model=None)
 
 

@@ -18,6 +18,7 @@ from soundpost.fastapi.dispatch import Dispatcher, route_errors
 from soundpost.fastapi.endpoint import DependencyEndpoint
 from soundpost.fastapi.injection import check_declared
 from soundpost.fastapi.operations import PROVIDED
+from soundpost.fastapi.webhooks import HandlerCaller, webhook_handler
 from soundpost.starlette import integration
 from soundpost.starlette.integration import AUTH, USER_AUTH
 from soundpost.starlette.requests import auth_handlers, library_handler
@@ -40,7 +41,8 @@ class Soundpost(integration.Soundpost):
 
     ``settings``, a mapping or keywords, are those of :func:`soundpost.configure`. They configure ``broadcaster``, by
     default the process's :func:`soundpost.broadcast`; without settings, the broadcaster stays as it is.
-    ``channels`` are the channel routes, by default new ones. Raises ConfigurationError for wrong settings.
+    ``channels`` are the channel routes, by default new ones, ``webhooks`` the handlers of webhooks, by default those of
+    :mod:`soundpost.webhooks`. Raises ConfigurationError for wrong settings.
 
     Functions decorated by ``channels`` are called like path operations: with ``Depends``, validation, and the
     application's ``dependency_overrides``. A parameter ``user`` without a dependency gets the user of :meth:`router`,
@@ -51,16 +53,21 @@ class Soundpost(integration.Soundpost):
     def _dispatchers(self) -> list[Dispatcher]:
         return []
 
+    @cached_property
+    def _handler_caller(self) -> HandlerCaller:
+        return HandlerCaller(self.webhooks)
+
     @staticmethod
     def _default_channels() -> ChannelRoutes:
         return DependencyRoutes()
 
     def router(self, *, user: Callable[..., Any], url_prefix: str = "/broadcasting") -> APIRouter:
-        """Return a router with ``auth`` and ``user-auth`` for laravel-echo, ``config``, and the browser libraries.
+        """Return a router with ``auth``, ``user-auth`` and ``config`` for laravel-echo, libraries, and ``webhooks``.
 
         ``user`` is a dependency that returns the user, or None for nobody; an HTTPException means nobody, too.
         ``url_prefix`` is the path before the routes. ``config`` answers with the options of ``new Echo(…)``,
-        ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries.
+        ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries. ``webhooks`` is for the
+        server.
         """
         dispatcher = Dispatcher(self.channels, user)
         self._dispatchers.append(dispatcher)
@@ -72,6 +79,8 @@ class Soundpost(integration.Soundpost):
         methods = ["GET", "POST"]
         router.add_api_route("/auth", auth, methods=methods, name=AUTH, response_model=None)
         router.add_api_route("/user-auth", user_auth, methods=methods, name=USER_AUTH, response_model=None)
+        webhooks = webhook_handler(self._webhook_endpoint, self._handler_caller)
+        router.add_api_route("/webhooks", webhooks, methods=["POST"], response_model=None)
         router.add_api_route("/config", self.config, methods=["GET"], response_model=None)
         for library in LIBRARIES:
             router.add_api_route(
@@ -83,8 +92,9 @@ class Soundpost(integration.Soundpost):
     async def lifespan(self, app: Any) -> AsyncIterator[None]:
         """Run with the application: check channel routes and settings; send waiting events and close at the end.
 
-        ``FastAPI(lifespan=sp.lifespan)``. Raises RouteError for a channel route that FastAPI cannot call.
+        ``FastAPI(lifespan=sp.lifespan)``. Raises RouteError for a channel route or handler that FastAPI cannot call.
         """
+        self._handler_caller.check(app)
         for dispatcher in self._dispatchers:
             dispatcher.check(app)
         async with super().lifespan(app):

@@ -1,10 +1,14 @@
-"""Path operations made from channel routes: each stores results of its dependencies in a :class:`RequestOutcome`."""
+"""Path operations made from channel routes and handlers of webhooks.
+
+Each stores the results of its dependencies in a :class:`RequestOutcome`.
+"""
 
 # No "from __future__ import annotations": FastAPI is to see the dependencies themselves, which are local names here.
 
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, HTTPException, Request, Response
@@ -13,6 +17,7 @@ from soundpost.broadcasting.authorization import Context
 from soundpost.broadcasting.authorization.routes import ChannelRoute
 from soundpost.broadcasting.authorization.users import authenticated_user
 from soundpost.fastapi.injection import injectable
+from soundpost.webhooks.handlers import Handler
 
 OUTCOME: Final = "soundpost.outcome"
 """Key of the outcome in a request's scope."""
@@ -30,6 +35,8 @@ class RequestOutcome:
     ctx: Context | None = None
     user: Any = None
     result: Any = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of a handler of webhooks that come from the event."""
     is_done: bool = False
     """True once the route has returned; still false if an exception has ended the request."""
 
@@ -68,6 +75,16 @@ def user_operation(user: Operation) -> Operation:
     return answer
 
 
+def handler_operation(handler: Handler) -> Operation:
+    """Return the operation that calls a handler of webhooks, with the event's arguments and with dependencies."""
+    callback = injectable(handler.callback, {}, {name: partial(_argument, name) for name in handler.sources})
+
+    async def answer(request: Request, result: Annotated[Any, Depends(callback)]) -> Response:
+        return _finish(request, None, result)
+
+    return answer
+
+
 def required_user(find: Operation) -> Operation:
     """Return a dependency that returns the user of the dependency ``find``, and answers 401 for nobody."""
 
@@ -89,6 +106,10 @@ async def user_found_before(request: Request) -> Any:
 
 async def _context(request: Request) -> Any:
     return request.scope[OUTCOME].ctx
+
+
+async def _argument(name: str, request: Request) -> Any:
+    return request.scope[OUTCOME].arguments[name]
 
 
 def _finish(request: Request, user: Any, result: Any) -> Response:

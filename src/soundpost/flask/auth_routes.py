@@ -1,9 +1,9 @@
-"""The routes of Flask below ``/broadcasting``: ``auth``, ``user-auth`` and the browser libraries, as a blueprint."""
+"""The blueprint of Flask below ``/broadcasting``: ``auth``, ``user-auth``, ``webhooks`` and the browser libraries."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, current_app, request
@@ -11,10 +11,14 @@ from flask import Blueprint, Response, current_app, request
 from soundpost.broadcasting.authorization import HEADERS, AuthEndpoint, AuthRequest, AuthResponse
 from soundpost.broadcasting.authorization.body import MAX_BODY, encoded_again
 from soundpost.broadcasting.browser import LIBRARIES, LIBRARY_HEADERS, library_text
+from soundpost.webhooks import MAX_BODY as MAX_WEBHOOK
+from soundpost.webhooks.endpoint import OVERLONG_BODY, WebhookEndpoint, is_overlong
 
 
-def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Blueprint:
-    """Return the routes ``soundpost.auth``, ``soundpost.user_auth``, and those of the browser libraries.
+def auth_routes(
+    endpoint: AuthEndpoint, user: Callable[[str | None], Any], webhook_endpoint: WebhookEndpoint
+) -> Blueprint:
+    """Return the routes ``soundpost.auth``, ``soundpost.user_auth``, ``soundpost.webhooks``, and those of libraries.
 
     ``user`` returns the current request's user, by the name of a guard or None.
     """
@@ -27,6 +31,12 @@ def auth_routes(endpoint: AuthEndpoint, user: Callable[[str | None], Any]) -> Bl
     @routes.route("/user-auth", methods=["GET", "POST"])
     def user_auth() -> Response:
         return _response(endpoint.user(_auth_request(user)))
+
+    @routes.route("/webhooks", methods=["POST"])
+    def webhooks() -> Response:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        answer = webhook_endpoint.respond(_webhook_body(headers), headers)
+        return current_app.response_class(answer.body, answer.status, HEADERS)
 
     for library in LIBRARIES:
         routes.add_url_rule(f"/{library.file}", "library", _library, defaults={"file": library.file})
@@ -60,6 +70,12 @@ def _auth_request(user: Callable[[str | None], Any]) -> AuthRequest:
         request=request._get_current_object(),  # type: ignore[attr-defined]
         debug=current_app.debug,
     )
+
+
+def _webhook_body(headers: Mapping[str, str]) -> bytes:
+    if is_overlong(headers):
+        return OVERLONG_BODY
+    return request.stream.read(MAX_WEBHOOK + 1) or request.get_data()
 
 
 def _library(file: str) -> Response:

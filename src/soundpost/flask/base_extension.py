@@ -21,6 +21,9 @@ from soundpost.broadcasting.browser import Positions, echo_options, echo_script,
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import RouteError
 from soundpost.flask.config import URL_PREFIX, settings_of
+from soundpost.webhooks import Webhooks
+from soundpost.webhooks import default as default_webhooks
+from soundpost.webhooks.endpoint import WebhookEndpoint
 
 log = logging.getLogger("soundpost.broadcast")
 
@@ -81,12 +84,15 @@ class BaseExtension:
         *,
         broadcaster: Broadcaster | None = None,
         channels: ChannelRoutes | None = None,
+        webhooks: Webhooks | None = None,
         url_prefix: str | None = None,
     ) -> None:
         self.broadcast = default_broadcaster if broadcaster is None else broadcaster
         """The application's broadcaster: ``sp.broadcast(event)``, ``sp.broadcast.publish(…)``."""
         self.channels = default_channels if channels is None else channels
         """The channel routes: ``@sp.channels.private("orders.{order_id:int}")``."""
+        self.webhooks = default_webhooks if webhooks is None else webhooks
+        """The handlers of webhooks: ``@sp.webhooks.on("member_added", "presence-room.{room:int}")``."""
         self._url_prefix = url_prefix
         self._load_user: Callable[[], Any] | None = None
         if app is not None:
@@ -115,6 +121,9 @@ class BaseExtension:
     def _endpoint(self, state: ExtensionState, **options: Any) -> AuthEndpoint:
         denials = (Forbidden, NotFound, Unauthorized)
         return remember_endpoint(AuthEndpoint(self.channels, lambda: state.settings, denials=denials, **options))
+
+    def _webhook_endpoint(self, state: ExtensionState, **options: Any) -> WebhookEndpoint:
+        return WebhookEndpoint(self.webhooks, lambda: state.settings, **options)
 
     def _url_prefix_for(self, app: App) -> str:
         return self._url_prefix or app.config.get(URL_PREFIX) or "/broadcasting"

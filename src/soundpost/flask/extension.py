@@ -23,7 +23,8 @@ class Soundpost(BaseExtension):
     """Broadcasting for Flask: ``Soundpost(app)``, or ``sp.init_app(app)`` for each application of a factory.
 
     Settings come from ``app.config`` and from the environment. They configure ``broadcaster``, by default the
-    process's :func:`soundpost.broadcast`. ``channels`` are the channel routes, by default :data:`soundpost.channels`.
+    process's :func:`soundpost.broadcast`. ``channels`` are the channel routes, by default :data:`soundpost.channels`,
+    ``webhooks`` the handlers of webhooks, by default those of :mod:`soundpost.webhooks`.
     Applications with different servers in one process need an extension each, with a ``broadcaster`` and ``channels``
     of its own. ``url_prefix`` is the path before the auth routes, by default ``SOUNDPOST_URL_PREFIX`` of ``app.config``
     or ``/broadcasting``. The user is Flask-Login's ``current_user`` unless there is a ``user_loader``.
@@ -31,8 +32,9 @@ class Soundpost(BaseExtension):
 
     def init_app(self, app: Flask) -> None:
         """Add auth routes, template function and commands to an application. Raises ConfigurationError."""
-        endpoint = self._endpoint(self._set_up(app), run_async=run_async)
-        routes = auth_routes(endpoint, self._user)
+        state = self._set_up(app)
+        endpoint = self._endpoint(state, run_async=run_async)
+        routes = auth_routes(endpoint, self._user, self._webhook_endpoint(state, run_async=run_async))
         app.register_blueprint(routes, url_prefix=self._url_prefix_for(app))
         exempt(app, routes)
         app.before_request(_enter_socket_id)

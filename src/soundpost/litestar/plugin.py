@@ -31,6 +31,11 @@ from soundpost.broadcasting.browser import (
 )
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
+from soundpost.webhooks import MAX_BODY as MAX_WEBHOOK
+from soundpost.webhooks import Webhooks
+from soundpost.webhooks import default as default_webhooks
+from soundpost.webhooks.endpoint import OVERLONG_BODY as OVERLONG_WEBHOOK
+from soundpost.webhooks.endpoint import WebhookEndpoint, WebhookResponse
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -41,7 +46,8 @@ class SoundpostPlugin(InitPlugin):
     ``settings`` are those of :func:`soundpost.configure`, by default the environment's. They configure
     ``broadcaster``, by default the process's :func:`soundpost.broadcast`. ``user`` returns the user of a request, or
     None for nobody, and may be a coroutine function; by default Litestar's authentication finds the user. ``channels``
-    are the channel routes, by default :data:`soundpost.channels`. ``url_prefix`` is the path before the auth routes.
+    are the channel routes, by default :data:`soundpost.channels`, ``webhooks`` the handlers of webhooks, by default
+    those of :mod:`soundpost.webhooks`. ``url_prefix`` is the path before the routes.
     Raises ConfigurationError for wrong settings.
     """
 
@@ -52,12 +58,16 @@ class SoundpostPlugin(InitPlugin):
         user: Callable[[AnyRequest], Any] | None = None,
         broadcaster: Broadcaster | None = None,
         channels: ChannelRoutes | None = None,
+        webhooks: Webhooks | None = None,
         url_prefix: str = "/broadcasting",
     ) -> None:
         self.broadcast = default_broadcaster if broadcaster is None else broadcaster
         """The application's broadcaster: ``await plugin.broadcast.abroadcast(event)``."""
         self.channels = default_channels if channels is None else channels
         """The channel routes: ``@plugin.channels.private("orders.{order_id:int}")``."""
+        self.webhooks = default_webhooks if webhooks is None else webhooks
+        """The handlers of webhooks: ``@plugin.webhooks.on("member_added", "presence-room.{room:int}")``."""
+        self._webhook_endpoint = WebhookEndpoint(self.webhooks, lambda: self.broadcast.settings)
         self._user = user or (lambda request: request.scope.get("user"))
         self._url_prefix = url_prefix.rstrip("/")
         denials = (NotAuthorizedException, NotFoundException, PermissionDeniedException)
@@ -97,13 +107,12 @@ class SoundpostPlugin(InitPlugin):
         return Html(echo_script(self.echo_options(request), nonce=nonce, libraries=urls, positions=positions))
 
     def _routes(self) -> Router:
-        options: dict[str, Any] = {
-            "opt": {"exclude_from_csrf": True},  # the endpoint looks at Origin instead
-            "http_method": ["GET", "POST"],
+        common: dict[str, Any] = {
+            "opt": {"exclude_from_csrf": True},  # the endpoint looks at Origin, or at the signature, instead
             "status_code": 200,
             "include_in_schema": False,
-            "request_max_body_size": MAX_BODY,
         }
+        options: dict[str, Any] = {**common, "http_method": ["GET", "POST"], "request_max_body_size": MAX_BODY}
 
         @route("/auth", **options)
         async def auth(request: AnyRequest) -> Response[str]:
@@ -113,14 +122,19 @@ class SoundpostPlugin(InitPlugin):
         async def user_auth(request: AnyRequest) -> Response[str]:
             return _response(await self._endpoint.auser(await self._auth_request(request)))
 
+        @route("/webhooks", http_method=["POST"], request_max_body_size=MAX_WEBHOOK, **common)
+        async def webhooks(request: AnyRequest) -> Response[str]:
+            body = await _body(request, OVERLONG_WEBHOOK)
+            return _response(await self._webhook_endpoint.arespond(body, request.headers))
+
         libraries = [_library(each.file) for each in LIBRARIES]
-        return Router(self._url_prefix, route_handlers=[auth, user_auth, *libraries])
+        return Router(self._url_prefix, route_handlers=[auth, user_auth, webhooks, *libraries])
 
     async def _auth_request(self, request: AnyRequest) -> AuthRequest:
         return AuthRequest(
             headers={name.lower(): value for name, value in request.headers.items()},
             query=request.scope["query_string"].decode("latin-1"),
-            body=await _body(request),
+            body=await _body(request, OVERLONG_BODY),
             host=request.headers.get("host", ""),
             user=lambda guard: self._user(request) if guard is None else None,
             request=request,
@@ -128,12 +142,12 @@ class SoundpostPlugin(InitPlugin):
         )
 
 
-async def _body(request: AnyRequest) -> bytes:
-    """Return the body, which Litestar keeps for later readers; a stand-in for one above ``MAX_BODY`` bytes."""
+async def _body(request: AnyRequest, overlong: bytes) -> bytes:
+    """Return the body, which Litestar keeps for later readers; ``overlong`` for one above the route's limit."""
     try:
         return await request.body()
     except RequestEntityTooLarge:
-        return OVERLONG_BODY
+        return overlong
 
 
 def _library(file: str) -> HTTPRouteHandler:
@@ -147,6 +161,6 @@ def _library(file: str) -> HTTPRouteHandler:
     return library
 
 
-def _response(answer: AuthResponse) -> Response[str]:
+def _response(answer: AuthResponse | WebhookResponse) -> Response[str]:
     headers = {name: value for name, value in HEADERS.items() if name != "Content-Type"}
     return Response(answer.body, status_code=answer.status, media_type="application/json", headers=headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
 from markupsafe import Markup
@@ -12,6 +12,7 @@ from werkzeug.exceptions import RequestTimeout
 
 from soundpost.broadcasting.authorization import HEADERS, AuthRequest, AuthResponse
 from soundpost.broadcasting.authorization.body import (
+    MAX_BODY,
     OVERLONG_BODY,
     announces_overlong_body,
     encoded_again,
@@ -20,6 +21,9 @@ from soundpost.broadcasting.authorization.body import (
 from soundpost.broadcasting.browser import LIBRARIES, LIBRARY_HEADERS, Positions, library_text
 from soundpost.broadcasting.socket_id import SocketIdMiddleware
 from soundpost.flask.base_extension import BaseExtension, ExtensionState
+from soundpost.webhooks import MAX_BODY as MAX_WEBHOOK
+from soundpost.webhooks.endpoint import OVERLONG_BODY as OVERLONG_WEBHOOK
+from soundpost.webhooks.endpoint import WebhookEndpoint, is_overlong
 
 
 class Soundpost(BaseExtension):
@@ -30,8 +34,10 @@ class Soundpost(BaseExtension):
 
     def init_app(self, app: Quart) -> None:
         """Add auth routes, middleware and template function to an application. Raises ConfigurationError."""
-        endpoint = self._endpoint(self._set_up(app))
-        app.register_blueprint(self._routes(endpoint.achannel, endpoint.auser), url_prefix=self._url_prefix_for(app))
+        state = self._set_up(app)
+        endpoint = self._endpoint(state)
+        routes = self._routes(endpoint.achannel, endpoint.auser, self._webhook_endpoint(state))
+        app.register_blueprint(routes, url_prefix=self._url_prefix_for(app))
         app.asgi_app = SocketIdMiddleware(app.asgi_app)  # type: ignore[assignment,method-assign,arg-type]
         app.add_template_global(echo_script, "soundpost")
         app.after_serving(self.broadcast.aclose)
@@ -40,6 +46,7 @@ class Soundpost(BaseExtension):
         self,
         channel: Callable[[AuthRequest], Awaitable[AuthResponse]],
         user: Callable[[AuthRequest], Awaitable[AuthResponse]],
+        webhook_endpoint: WebhookEndpoint,
     ) -> Blueprint:
         routes = Blueprint("soundpost", __name__)
 
@@ -50,6 +57,12 @@ class Soundpost(BaseExtension):
         @routes.route("/user-auth", methods=["GET", "POST"])
         async def user_auth() -> Response:
             return _response(await user(await self._auth_request()))
+
+        @routes.route("/webhooks", methods=["POST"])
+        async def webhooks() -> Response:
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            answer = await webhook_endpoint.arespond(await _webhook_body(headers), headers)
+            return Response(answer.body, answer.status, HEADERS)
 
         for library in LIBRARIES:
             routes.add_url_rule(f"/{library.file}", "library", _library, defaults={"file": library.file})
@@ -79,14 +92,25 @@ async def _body(content_length: str | None) -> bytes:
         return OVERLONG_BODY
     if content_length is not None:
         return cast(bytes, await request.get_data())
+    return await _limited_body(MAX_BODY)
+
+
+async def _limited_body(limit: int) -> bytes:
     try:
         async with asyncio.timeout(request.body_timeout):
-            body = await read_limited(request.body)
+            body = await read_limited(request.body, limit)
     except TimeoutError:
         raise RequestTimeout from None
     request.body = request.body_class(None, None)  # for later readers: the first one is used up
     request.body.set_result(body)
     return body
+
+
+async def _webhook_body(headers: Mapping[str, str]) -> bytes:
+    """Return the body of a webhook, read no further than the 1 MiB that it may have."""
+    if is_overlong(headers):
+        return OVERLONG_WEBHOOK
+    return await _limited_body(MAX_WEBHOOK)
 
 
 def echo_script(nonce: str = "", libraries: bool = False, positions: Positions | None = None) -> Markup:

@@ -25,7 +25,11 @@ from soundpost.broadcasting.settings import BroadcastSettings, settings_from_env
 from soundpost.errors import SoundpostError
 from soundpost.starlette.request_broadcaster import RequestBroadcaster
 from soundpost.starlette.requests import auth_handlers, library_handler
+from soundpost.starlette.webhooks import WebhookRequest, webhook_handler, webhook_request
 from soundpost.values.proxies import unproxied
+from soundpost.webhooks import Webhooks
+from soundpost.webhooks import default as default_webhooks
+from soundpost.webhooks.endpoint import WebhookEndpoint
 
 if TYPE_CHECKING:
     from soundpost.asgi import App
@@ -46,7 +50,8 @@ class Soundpost:
 
     ``settings``, a mapping or keywords, are those of :func:`soundpost.configure`. They configure ``broadcaster``, by
     default the process's :func:`soundpost.broadcast`; without settings, the broadcaster stays as it is. ``channels``
-    are the channel routes, by default :data:`soundpost.channels`. Raises ConfigurationError for wrong settings.
+    are the channel routes, by default :data:`soundpost.channels`, ``webhooks`` the handlers of webhooks, by default
+    those of :mod:`soundpost.webhooks`. Raises ConfigurationError for wrong settings.
     """
 
     def __init__(
@@ -56,12 +61,16 @@ class Soundpost:
         *,
         broadcaster: Broadcaster | None = None,
         channels: ChannelRoutes | None = None,
+        webhooks: Webhooks | None = None,
         **more: Any,
     ) -> None:
         self.broadcast = default_broadcaster if broadcaster is None else broadcaster
         """The application's broadcaster: ``sp.broadcast(event)``, ``await sp.broadcast.abroadcast(event)``."""
         self.channels = self._default_channels() if channels is None else channels
         """The channel routes: ``@sp.channels.private("orders.{order_id:int}")``."""
+        self.webhooks = default_webhooks if webhooks is None else webhooks
+        """The handlers of webhooks: ``@sp.webhooks.on("member_added", "presence-room.{room:int}")``."""
+        self._webhook_endpoint = WebhookEndpoint(self.webhooks, lambda: self.broadcast.settings)
         self._servers: list[App] = []
         if settings is not None or more:
             self.broadcast.configure(settings, **more)
@@ -90,11 +99,12 @@ class Soundpost:
     # Auth routes
 
     def routes(self, *, user: FindUser, url_prefix: str = "/broadcasting") -> list[Route]:
-        """Return the routes ``auth`` and ``user-auth`` for laravel-echo, ``config``, and the browser libraries.
+        """Return the routes ``auth``, ``user-auth`` and ``config`` for laravel-echo, libraries, and ``webhooks``.
 
         ``user`` returns the user of a request, or None for nobody; it may be a coroutine function. An HTTPException
         with 401 or 403 means nobody, too. ``url_prefix`` is the path before the routes. ``config`` answers with
         :meth:`echo_options`, ``pusher.min.js``, ``echo.iife.js`` and ``soundpost-resume.min.js`` with the libraries.
+        ``webhooks`` is for the server.
         """
         endpoint = remember_endpoint(
             AuthEndpoint(self.channels, lambda: self.broadcast.settings, denials=(HTTPException,))
@@ -104,8 +114,18 @@ class Soundpost:
             Route(f"{url_prefix}/auth", auth, methods=["GET", "POST"], name=AUTH),
             Route(f"{url_prefix}/user-auth", user_auth, methods=["GET", "POST"], name=USER_AUTH),
             Route(f"{url_prefix}/config", self.config, methods=["GET"]),
+            Route(f"{url_prefix}/webhooks", webhook_handler(self._webhook_endpoint), methods=["POST"]),
             *(Route(f"{url_prefix}/{each.file}", library_handler(each.file), methods=["GET"]) for each in LIBRARIES),
         ]
+
+    # Webhooks
+
+    async def webhook(self, request: Request) -> WebhookRequest:
+        """Return the verified webhook in a request, for a route of your own; in FastAPI a dependency.
+
+        Raises HTTPException: 400 and 413 for a wrong body, 401 for a wrong key or signature.
+        """
+        return await webhook_request(self._webhook_endpoint, request)
 
     # The page
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
+from soundpost.broadcasting.authorization.body import announces_overlong_body, read_limited
 from soundpost.broadcasting.authorization.steps import Steps, arun_steps, run_steps
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import ConfigurationError, SoundpostError, WebhookError
@@ -28,7 +29,6 @@ HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store
 """Headers of every response."""
 OVERLONG_BODY: Final = bytes(MAX_BODY + 1)
 """A stand-in for a longer body, which was not read."""
-_LONGEST_NUMBER: Final = 18
 
 
 class WebhookResponse(NamedTuple):
@@ -38,11 +38,14 @@ class WebhookResponse(NamedTuple):
     body: str
 
 
-def announces_overlong_body(content_length: str | None) -> bool:
-    """Tell whether a ``Content-Length`` header is above 1 MiB, so that the body need not be read."""
-    if content_length is None or not content_length.isdecimal():
-        return False
-    return len(content_length) > _LONGEST_NUMBER or int(content_length) > MAX_BODY
+def is_overlong(headers: Mapping[str, str]) -> bool:
+    """Tell whether headers announce a body above 1 MiB, so that it need not be read."""
+    return announces_overlong_body(headers.get("content-length"), MAX_BODY)
+
+
+async def read_body(headers: Mapping[str, str], chunks: AsyncIterable[bytes]) -> bytes:
+    """Return a body in one piece, read no further than the chunk that exceeds 1 MiB."""
+    return OVERLONG_BODY if is_overlong(headers) else await read_limited(chunks, MAX_BODY)
 
 
 @dataclass(slots=True, eq=False)

@@ -23,7 +23,7 @@ ANY: Final = "*"
 _WITH_CHANNEL: Final = frozenset(name for name, kind in EVENTS.items() if "channel" in kind.__struct_fields__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Handler:
     """A function that is called for events with a name, on channels that match a pattern."""
 

@@ -23,19 +23,19 @@ _BOUNDARY: Final = re.compile(r'boundary="?([^";,]{1,70})"?', re.IGNORECASE)
 _NAME: Final = re.compile(rb'^content-disposition:\s*form-data;.*?\bname="?([^";\r\n]*)', re.IGNORECASE | re.MULTILINE)
 
 
-def announces_overlong_body(content_length: str | None) -> bool:
-    """Tell whether a ``Content-Length`` header is above ``MAX_BODY``, so that the body need not be read."""
+def announces_overlong_body(content_length: str | None, limit: int = MAX_BODY) -> bool:
+    """Tell whether a ``Content-Length`` header is above ``limit`` bytes, so that the body need not be read."""
     if content_length is None or not content_length.isdecimal():
         return False
-    return len(content_length) > _LONGEST_NUMBER or int(content_length) > MAX_BODY
+    return len(content_length) > _LONGEST_NUMBER or int(content_length) > limit
 
 
-async def read_limited(chunks: AsyncIterable[bytes]) -> bytes:
-    """Return a body in one piece; one above ``MAX_BODY`` bytes is read no further than the chunk that exceeds them."""
+async def read_limited(chunks: AsyncIterable[bytes], limit: int = MAX_BODY) -> bytes:
+    """Return a body in one piece; one above ``limit`` bytes is read no further than the chunk that exceeds them."""
     body = b""
     async for chunk in chunks:
         body += chunk
-        if len(body) > MAX_BODY:
+        if len(body) > limit:
             break
     return body
 

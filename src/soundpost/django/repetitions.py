@@ -1,0 +1,22 @@
+"""Webhooks that are handled already, in Django's cache."""
+
+from __future__ import annotations
+
+from django.core.cache import caches
+
+from soundpost.webhooks.repetitions import SECONDS_REMEMBERED
+
+
+class SeenInCache:
+    """A memory of handled events in Django's cache called ``alias``, for all processes of the application."""
+
+    def __init__(self, alias: str = "default") -> None:
+        self._cache = caches[alias]
+
+    def has(self, key: str) -> bool:
+        """Tell whether a key is remembered."""
+        return self._cache.get(f"soundpost:webhooks:{key}") is not None
+
+    def add(self, key: str) -> None:
+        """Remember a key."""
+        self._cache.set(f"soundpost:webhooks:{key}", 1, SECONDS_REMEMBERED)

@@ -1,0 +1,44 @@
+"""The view that takes webhooks: it checks the signature, and calls handlers and receivers of the signal.
+
+The view is exempt from the CSRF token and from ``ATOMIC_REQUESTS``: a handler that fails must undo nothing of another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+from django.http import HttpResponse, HttpResponseNotAllowed
+
+from soundpost.broadcasting import broadcast
+from soundpost.broadcasting.authorization.steps import Call
+from soundpost.django.endpoint import run_async, run_sync
+from soundpost.django.signals import webhook_received
+from soundpost.django.views import exempt
+from soundpost.webhooks import MAX_BODY, WebhookEvent, default
+from soundpost.webhooks.endpoint import HEADERS, OVERLONG_BODY, WebhookEndpoint, is_overlong
+
+
+def _tell(event: WebhookEvent) -> Callable[[], Any] | None:
+    """Return the call that sends the signal; None without receivers."""
+    sender = type(event)
+    if not webhook_received.has_listeners(sender):
+        return None
+    return Call(webhook_received.send, sender, event=event)
+
+
+endpoint = WebhookEndpoint(default, lambda: broadcast.settings, run_async=run_async, run_sync=run_sync, tell=_tell)
+"""The endpoint for the handlers in ``webhooks.py`` of all apps."""
+
+
+def _webhooks(request: Any) -> Any:
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    body = OVERLONG_BODY if is_overlong(request.headers) else request.read(MAX_BODY + 1)
+    answer = endpoint.respond(body, request.headers)
+    return HttpResponse(answer.body, status=answer.status, headers=HEADERS)
+
+
+webhooks = transaction.non_atomic_requests(exempt(_webhooks))
+"""The view that takes webhooks."""
