@@ -13,17 +13,20 @@ from django.test.utils import setup_test_environment
 
 from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.authorization import channels
+from soundpost.webhooks import SeenInMemory
+from soundpost.webhooks import default as webhooks
 
-Snapshot = tuple[dict[str, Any], dict[str, Any]]
+Snapshot = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
 def _snapshot() -> Snapshot:
-    return dict(vars(broadcast)), _copied(vars(channels))
+    return dict(vars(broadcast)), _copied(vars(channels)), _copied(vars(webhooks))
 
 
 def _restore(snapshot: Snapshot) -> None:
     vars(broadcast).update(snapshot[0])
     vars(channels).update(_copied(snapshot[1]))
+    vars(webhooks).update(_copied(snapshot[2]), seen=SeenInMemory())
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:
@@ -51,7 +54,7 @@ _ours = _set_up()
 
 @contextmanager
 def django_state() -> Iterator[None]:
-    """Give a ``with`` block Django's configuration of broadcasting and Django's channel routes."""
+    """Give a ``with`` block Django's configuration of broadcasting, and Django's channel routes and handlers."""
     before = _snapshot()
     _restore(_ours)
     try:

@@ -182,7 +182,9 @@ def is_public(module: str) -> bool:
     if module == "soundpost":
         return True
     folder, _, below = module.removeprefix("soundpost.").partition(".")
-    return folder in PUBLIC and (not below or folder == "contrib" or module == "soundpost.django.urls")
+    if module.startswith(("soundpost.django.signals", "soundpost.django.urls")):
+        return True
+    return folder in PUBLIC and (not below or folder == "contrib")
 
 
 def circles(edges: dict[str, set[str]]) -> list[frozenset[str]]:

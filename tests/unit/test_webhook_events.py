@@ -15,7 +15,7 @@ from soundpost import webhooks
 from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS
 from soundpost.errors import SoundpostError
 from soundpost.webhooks import WebhookError
-from soundpost.webhooks.signature import signature_of
+from soundpost.wire.webhook_request import webhook_signature
 
 SECRETS: Final = {"app-key": "app-secret", "other-key": "other-secret"}
 
@@ -25,7 +25,7 @@ def body(*events: dict[str, Any], **more: Any) -> bytes:
 
 
 def headers(content: bytes, key: str = "app-key", secret: str = "app-secret") -> dict[str, str]:
-    return {"X-Pusher-Key": key, "X-Pusher-Signature": signature_of(content, secret)}
+    return {"X-Pusher-Key": key, "X-Pusher-Signature": webhook_signature(secret, content)}
 
 
 class TestSignature:

@@ -48,12 +48,14 @@ def check_settings(**_: Any) -> list[Message]:
 
 def check_channels(**_: Any) -> list[Message]:
     """Return messages about modules with channel routes that failed, unknown guards and impossible permissions."""
-    return [*_failed(failures.items(), "all channels of this module are denied"), *_wrong_routes()]
+    ids = ("soundpost.E003", "soundpost.E004")
+    return [*_failed(failures.items(), "all channels of this module are denied", ids), *_wrong_routes()]
 
 
 def check_webhooks(**_: Any) -> list[Message]:
     """Return messages about modules with handlers of webhooks that failed, and about handlers without a URL."""
-    return [*_failed(webhook_failures.items(), "no handler of this module is called"), *_no_webhook_url()]
+    ids = ("soundpost.E008", "soundpost.E009")
+    return [*_failed(webhook_failures.items(), "no handler of this module is called", ids), *_no_webhook_url()]
 
 
 def check_project(**_: Any) -> list[Message]:
@@ -135,21 +137,22 @@ def _is_https_site() -> bool:
     return any(getattr(settings, name, None) for name in names)
 
 
-def _failed(found: Iterable[tuple[str, Exception]], until_then: str) -> Iterator[Message]:
+def _failed(found: Iterable[tuple[str, Exception]], until_then: str, ids: tuple[str, str]) -> Iterator[Message]:
+    """Yield messages about modules; ``ids`` are that of a wrong decorator, and that of a module that fails."""
     for module, error in found:
         if isinstance(error, RouteError):
             yield checks.Error(
                 f"{module}: {error}",
                 hint=f"Until then {until_then}.",
                 obj=module,
-                id="soundpost.E003",
+                id=ids[0],
             )
         else:
             yield checks.Error(
                 f"{module} cannot be imported: {type(error).__name__}: {error}",
                 hint=f"The log has the traceback. Until then {until_then}.",
                 obj=module,
-                id="soundpost.E004",
+                id=ids[1],
             )
 
 
@@ -218,7 +221,7 @@ def _no_webhook_url() -> Iterator[Message]:
             "There are handlers of webhooks, and no URL to which the server could send them.",
             hint='urlpatterns += [path("broadcasting/", include("soundpost.django.urls"))]; the server then sends to '
             "https://…/broadcasting/webhooks.",
-            id="soundpost.W007",
+            id="soundpost.W010",
         )
     except Exception:  # a URLconf that fails: reported by Django's own checks
         return

@@ -15,7 +15,7 @@ from soundpost.broadcasting import broadcast
 from soundpost.broadcasting.authorization import AuthEndpoint, Denied, channels
 
 
-def _model_instance(annotation: Any, value: str | int | UUID) -> Any:
+def model_instance(annotation: Any, value: str | int | UUID) -> Any:
     """Return the object with a primary key, for a parameter annotated with a model. Raises Denied, DoesNotExist."""
     if not (isinstance(annotation, type) and issubclass(annotation, Model)):
         return NotImplemented
@@ -51,7 +51,7 @@ endpoint = AuthEndpoint(
     denials=(PermissionDenied, Http404, ObjectDoesNotExist),
     run_async=run_async,
     run_sync=run_sync,
-    converters=[_model_instance],
+    converters=[model_instance],
     check_permission=_has_permission,
 )
 """The auth endpoint for the channel routes in ``channels.py`` of all apps."""

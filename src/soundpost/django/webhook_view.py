@@ -8,16 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db import transaction
 from django.http import HttpResponse, HttpResponseNotAllowed
 
 from soundpost.broadcasting import broadcast
+from soundpost.broadcasting.authorization import Denied
 from soundpost.broadcasting.authorization.steps import Call
-from soundpost.django.endpoint import run_async, run_sync
+from soundpost.django.endpoint import model_instance, run_async, run_sync
 from soundpost.django.signals import webhook_received
 from soundpost.django.views import exempt
 from soundpost.webhooks import MAX_BODY, WebhookEvent, default
+from soundpost.webhooks.client_data import NotCalled
 from soundpost.webhooks.endpoint import HEADERS, OVERLONG_BODY, WebhookEndpoint, is_overlong
+from soundpost.webhooks.handlers import Handler
 
 
 def _tell(event: WebhookEvent) -> Callable[[], Any] | None:
@@ -28,7 +32,26 @@ def _tell(event: WebhookEvent) -> Callable[[], Any] | None:
     return Call(webhook_received.send, sender, event=event)
 
 
-endpoint = WebhookEndpoint(default, lambda: broadcast.settings, run_async=run_async, run_sync=run_sync, tell=_tell)
+def _invoke(handler: Handler, arguments: dict[str, Any]) -> Callable[[], Any]:
+    """Return the call of a handler, whose parameters in the pattern may be annotated with models."""
+    return Call(_call_with_models, handler, arguments)
+
+
+def _call_with_models(handler: Handler, arguments: dict[str, Any]) -> Any:
+    for name, source in handler.sources.items():
+        if source == "pattern":
+            try:
+                found = model_instance(handler.annotations.get(name), arguments[name])
+            except (Denied, ObjectDoesNotExist) as error:
+                raise NotCalled(str(error)) from None
+            if found is not NotImplemented:
+                arguments[name] = found
+    return handler.callback(**arguments)
+
+
+endpoint = WebhookEndpoint(
+    default, lambda: broadcast.settings, run_async=run_async, run_sync=run_sync, tell=_tell, invoke=_invoke
+)
 """The endpoint for the handlers in ``webhooks.py`` of all apps."""
 
 

@@ -55,7 +55,7 @@ def webhook_handler(endpoint: WebhookEndpoint, caller: HandlerCaller) -> Callabl
 
     async def webhooks(request: Request) -> Response:
         body = await read_body(request.headers, request.stream())
-        answer = await endpoint.arespond(body, request.headers, invoke=partial(caller.invoke, request))
+        answer = await endpoint.arespond(body, request.headers, partial(caller.invoke, request))
         return Response(answer.body, answer.status, headers=HEADERS)
 
     return webhooks

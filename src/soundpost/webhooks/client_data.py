@@ -13,12 +13,12 @@ from msgspec.inspect import CustomType, type_info
 from soundpost.errors import RouteError
 
 
-class WrongData(Exception):  # noqa: N818 - no error of the application
-    """A browser sent a client event with data that are not what the handler's annotation says."""
+class NotCalled(Exception):  # noqa: N818 - no error of the application
+    """A handler is not called for an event: what a browser sent is not what the handler's annotations say."""
 
 
 def reader_of(annotation: Any) -> Callable[[Any], Any]:
-    """Return a function that returns a JSON value as ``annotation`` says, or raises WrongData.
+    """Return a function that returns a JSON value as ``annotation`` says, or raises NotCalled.
 
     Dataclasses, typed dicts and msgspec's structs are read by msgspec, models by pydantic. Raises RouteError for an
     annotation that neither can read.
@@ -50,7 +50,7 @@ def _read(convert: Callable[[], Any]) -> Any:
     try:
         return convert()
     except (ValueError, TypeError, msgspec.ValidationError) as error:
-        raise WrongData(str(error)) from None
+        raise NotCalled(f"its data are wrong: {error}") from None
 
 
 def _has_foreign_type(annotation: Any) -> bool:

@@ -60,6 +60,8 @@ class WebhookEndpoint:
     """Runs a coroutine in synchronous code; None: ``asyncio.run``."""
     run_sync: Callable[..., Awaitable[Any]] = asyncio.to_thread
     """Runs a blocking function in asynchronous code."""
+    invoke: Invoke = call_plainly
+    """Calls a handler in the way of the framework."""
     tell: Tell | None = None
     """Tells others of an event before the handlers are called: receivers of a signal."""
 
@@ -72,21 +74,26 @@ class WebhookEndpoint:
     def respond(self, body: bytes, headers: Mapping[str, str]) -> WebhookResponse:
         """Return the response to a request, whose handlers are called in synchronous code. Never raises."""
         try:
-            return _response(run_steps(self._steps(self.events(body, headers), call_plainly), self.run_async))
+            return _response(run_steps(self._steps(self.events(body, headers)), self.run_async))
         except Exception as error:
             return _refusal(error)
 
-    async def arespond(
-        self, body: bytes, headers: Mapping[str, str], *, invoke: Invoke = call_plainly
-    ) -> WebhookResponse:
-        """Return the response to a request without blocking the event loop. ``invoke`` calls handlers. Never raises."""
+    async def arespond(self, body: bytes, headers: Mapping[str, str], invoke: Invoke | None = None) -> WebhookResponse:
+        """Return the response to a request without blocking the event loop. Never raises.
+
+        ``invoke`` calls the handlers for this request.
+        """
         try:
-            return _response(await arun_steps(self._steps(self.events(body, headers), invoke), self.run_sync))
+            return _response(await self.ahandle(self.events(body, headers), invoke))
         except Exception as error:
             return _refusal(error)
 
-    def _steps(self, events: list[WebhookEvent], invoke: Invoke) -> Steps[list[Failure]]:
-        return self.webhooks.steps(events, invoke, self.tell)
+    async def ahandle(self, events: list[WebhookEvent], invoke: Invoke | None = None) -> list[Failure]:
+        """Call the handlers of events without blocking the event loop; return those that failed, which is logged."""
+        return await arun_steps(self._steps(events, invoke), self.run_sync)
+
+    def _steps(self, events: list[WebhookEvent], invoke: Invoke | None = None) -> Steps[list[Failure]]:
+        return self.webhooks.steps(events, invoke or self.invoke, self.tell)
 
     def _secrets(self) -> Mapping[str, str]:
         """Return the secrets of the apps by their keys. Raises ConfigurationError if there are none."""

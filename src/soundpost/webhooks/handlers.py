@@ -41,7 +41,7 @@ class Handler:
     annotations: Mapping[str, Any]
     """Annotations of the parameters."""
     read_data: Callable[[Any], Any]
-    """Returns the data of a client event as the annotation of ``data`` says; raises WrongData."""
+    """Returns the data of a client event as the annotation of ``data`` says; raises NotCalled."""
     asks: frozenset[str]
     """Names of the parameters that FastAPI fills, by ``Depends`` and its like."""
 
@@ -60,7 +60,7 @@ class Handler:
         return {} if self.pattern is None else self.pattern.match(getattr(event, "channel", ""))
 
     def arguments(self, event: WebhookEvent, in_channel: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments for an event; ``in_channel`` is what :meth:`match` returned. Raises WrongData."""
+        """Return the arguments for an event; ``in_channel`` is what :meth:`match` returned. Raises NotCalled."""
         made: dict[str, Any] = {}
         for name, source in self.sources.items():
             if source == "event":

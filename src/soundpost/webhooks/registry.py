@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, run_steps
 from soundpost.log_throttle import MINUTE, LogThrottle
-from soundpost.webhooks.client_data import WrongData
+from soundpost.webhooks.client_data import NotCalled
 from soundpost.webhooks.events import WebhookEvent
 from soundpost.webhooks.handlers import Handler, handler_of
 from soundpost.webhooks.repetitions import SeenEvents, SeenInMemory
@@ -148,10 +148,10 @@ class Webhooks:
                 return None
             try:
                 yield prepare()
-            except WrongData as error:
+            except NotCalled as error:
                 self._throttle.inform(
                     name,
-                    "%s is not called for %s: its data are wrong: %s",
+                    "%s is not called for %s: %s",
                     name,
                     getattr(event, "event", event.name),
                     one_line(str(error), _LONGEST_REASON),

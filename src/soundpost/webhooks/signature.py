@@ -5,7 +5,6 @@ Source: https://pusher.com/docs/channels/server_api/webhooks/#authentication
 
 from __future__ import annotations
 
-import hmac
 import time
 from collections.abc import Mapping
 from typing import Final
@@ -14,9 +13,8 @@ from msgspec import Struct
 
 from soundpost.errors import JsonError, WebhookError
 from soundpost.wire.json_text import reader
+from soundpost.wire.webhook_request import KEY_HEADER, SIGNATURE_HEADER, is_signature
 
-KEY_HEADER: Final = "X-Pusher-Key"
-SIGNATURE_HEADER: Final = "X-Pusher-Signature"
 MAX_BODY: Final = 1_048_576
 """Bytes that the body of a webhook may have."""
 MAX_AGE: Final = 600
@@ -29,11 +27,6 @@ class _Body(Struct):
 
 
 _read_time: Final = reader(_Body)
-
-
-def signature_of(body: bytes, secret: str) -> str:
-    """Return the signature of a body: its HMAC-SHA256 in hex."""
-    return hmac.digest(secret.encode(), body, "sha256").hex()
 
 
 def verify(body: bytes, headers: Mapping[str, str], secrets: Mapping[str, str]) -> None:
@@ -54,7 +47,7 @@ def verify(body: bytes, headers: Mapping[str, str], secrets: Mapping[str, str]) 
         raise WebhookError(
             401, f"no app of this application has the key {key[:_LONGEST_KEY]!a}: set the key of the server's app"
         )
-    if not hmac.compare_digest(signature_of(body, secret).encode(), signature.encode(errors="replace")):
+    if not is_signature(signature, secret, body):
         raise WebhookError(
             401, f"the signature is not that of the app {key!a}: the secret differs, or the body was changed on its way"
         )
