@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.redis.buckets import bucket_limit
 from soundpost.backplane.redis.received import largest_frame
+from soundpost.backplane.redis.webhook_prelude import logged_names
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRules
 from soundpost.core.peers import PeersHandler
@@ -32,6 +33,7 @@ class AppEntry:
         self.history_rules = HistoryRules(app.history)
         self.max_cached_per_bucket = bucket_limit(app.max_cached_channels)
         self.largest_frame = largest_frame(app)
+        self.logged = logged_names(app)
 
     def terminate(self, user_id: str, except_node: PeersHandler | None = None) -> None:
         """Close all connections of a user on this host's nodes, except one node."""

@@ -8,6 +8,8 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, unquote
 
+from soundpost.core.webhooks import WebhookEvent
+
 BUCKETS: Final = 16
 """Number of buckets of each app."""
 CONTROL: Final = b"nodes"
@@ -23,6 +25,14 @@ def app_bucket(app_id: str) -> bytes:
 def bucket_of(app_id: str, channel: str) -> bytes:
     """Return the bucket of a channel."""
     return b"%b:%d" % (app_bucket(app_id), zlib.crc32(channel.encode()) % BUCKETS)
+
+
+def bucket_of_event(app_id: str, event: WebhookEvent) -> bytes:
+    """Return the bucket whose log has an event for webhooks: that of its channel, or of its user if it has none.
+
+    All events about connections are in one.
+    """
+    return bucket_of(app_id, event.channel or ("" if event.name.startswith("connection_") else event.user_id))
 
 
 def all_buckets(app_id: str) -> list[bytes]:

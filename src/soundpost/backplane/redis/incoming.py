@@ -54,6 +54,8 @@ class Incoming:
         """Called when all hosts are to restart."""
         self.on_user_status: Callable[[bytes, bool], None]
         """Called with the topic of a user who has come online, or has gone."""
+        self.on_logged: Callable[[bytes], None] = lambda topic: None
+        """Called with the topic of a bucket whose log has something new."""
         self.on_terminate: Callable[[AppEntry, str], None]
         """Called when a user's connections are closed."""
         redis.on_message = self._receive
@@ -96,6 +98,8 @@ class Incoming:
                 self._receive_kept(channel, message)
         elif isinstance(message, topic_messages.UserStatus):
             self.on_user_status(topic, message.is_online)
+        elif isinstance(message, topic_messages.Logged):
+            self.on_logged(topic)
         elif isinstance(message, topic_messages.Hello):
             self._redis.known = max(self._redis.known, message.nodes)
         elif isinstance(message, topic_messages.Terminate):

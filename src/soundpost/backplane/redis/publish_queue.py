@@ -49,9 +49,22 @@ Send = Callable[[Publication, Callable[[Any], None]], None]
 
 
 class PublishQueue:
-    """Sends events at once while open, and keeps them while shut. ``clock`` is in seconds."""
+    """Sends events at once while open, and keeps them while shut. ``clock`` is in seconds.
 
-    def __init__(self, send: Send, clock: Callable[[], float]) -> None:
+    ``what`` names the events where some were lost; ``max_bytes`` is the memory that they may take
+    (:data:`MAX_BYTES`).
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        clock: Callable[[], float],
+        *,
+        max_bytes: int | None = None,
+        what: str = "event(s) for other hosts",
+    ) -> None:
+        self._max_bytes = MAX_BYTES if max_bytes is None else max_bytes
+        self._what = what
         self._send = send
         self._clock = clock
         self._waiting: deque[bytes] = deque()
@@ -114,10 +127,11 @@ class PublishQueue:
         lost, self._lost_before = self.lost - self._lost_before, self.lost
         if lost:
             log.error(
-                "%d event(s) for other hosts were lost: Redis was away for over %.0f s, or more than %d MB waited",
+                "%d %s were lost: Redis was away for over %.0f s, or more than %d MB waited",
                 lost,
+                self._what,
                 MAX_AGE,
-                MAX_BYTES // 1024**2,
+                self._max_bytes // 1024**2,
             )
         self._draining = True
         self._drain()
@@ -146,7 +160,7 @@ class PublishQueue:
         entries.append(entry)
         self._size += _memory_of(entry)
         self._drop_old()
-        while self._size > MAX_BYTES:
+        while self._size > self._max_bytes:
             self._lose((self._returned or self._waiting).popleft())
 
     def _pop(self) -> tuple[int, float, Publication]:

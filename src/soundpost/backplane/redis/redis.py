@@ -12,12 +12,12 @@ import contextlib
 import logging
 import os
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import hiredis
 
-from soundpost.backplane.redis import grace_scripts, history_scripts, user_scripts
+from soundpost.backplane.redis import grace_scripts, history_scripts, user_scripts, webhook_scripts
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket
 from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.connection import RedisConnection, Then
@@ -49,7 +49,7 @@ _FULL_SWEEP: Final = 30
 ORDER_LASTS: Final = 10.0
 """Seconds that Redis keeps an order to restart; an order that is repeated later is void."""
 
-_SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL, *user_scripts.ALL)
+_SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL, *user_scripts.ALL, *webhook_scripts.ALL)
 
 Command = tuple[str | bytes | int, ...]
 """Command name and arguments."""
@@ -85,6 +85,8 @@ class Redis:
         self.tried = asyncio.Event()
         """Set once events flow, or Redis was found to be away."""
         self._stated_buckets: set[bytes] = set()
+        self.logged: Mapping[bytes, bytes] = {}
+        """Names of the webhooks that scripts write into the log of a bucket, by bucket; see :mod:`.webhook_prelude`."""
         self._lost = asyncio.Event()
         self.known = 0
         """Number of living nodes, or of those that lived when Redis was last up."""
@@ -145,6 +147,17 @@ class Redis:
 
     def script(self, script: Script, bucket: bytes, *arguments: str | bytes | int, node: bytes = b"") -> Command:
         """Return the command that runs a script on a bucket's keys, for this node or another one."""
+        if script.logs and (names := self.logged.get(bucket)):
+            return (
+                "EVALSHA",
+                script.digest,
+                2,
+                self.tag(bucket) + b":",
+                self.tag(bucket) + b":hooks",
+                node or self.node,
+                self._connections.publish.encode() + names,
+                *arguments,
+            )
         return (
             "EVALSHA",
             script.digest,

@@ -30,6 +30,7 @@ from soundpost.backplane.redis.queries import Queries
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
 from soundpost.backplane.redis.signed_in_users import SharedUsers
+from soundpost.backplane.redis.webhooks import Webhooks
 from soundpost.backplane.registry import Load
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
@@ -82,12 +83,14 @@ class RedisRegistry:
         self._queue.on_flow = lambda: self.on_reachability()
         self._queries = Queries(redis, loop.time, loop.call_soon, self._histories.generations.head)
         self._number = 0  # number of this process' last message
-        self.webhooks: WebhookLog | None = None
         self.on_reachability: Callable[[], None] = lambda: None
         self._incoming.on_restart = lambda: self.on_restart()
         self.on_restart: Callable[[], None] = lambda: None
         """Called when all hosts are to restart."""
-        redis.prepare, redis.on_beat = self._histories.prepare, checks.check
+        self.redis_webhooks = Webhooks(redis, self._apps, clock=loop.time, call_soon=loop.call_soon)
+        self.webhooks: WebhookLog | None = self.redis_webhooks.reports
+        self._incoming.on_logged = self.redis_webhooks.read
+        redis.prepare, redis.on_beat = self._histories.prepare, partial(self._on_beat, checks)
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._queue.open, self._on_down
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
         self._lingering = Lingering(redis, self._uncount_held, self._report_changes, loop.call_later)
@@ -104,6 +107,7 @@ class RedisRegistry:
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Take other apps, or other settings. An app that is gone is kept until its connections have left."""
+        apps = tuple(apps)
         for app in apps:
             entry = self._apps.get(app.id)
             before = () if entry is None else entry.app.history
@@ -113,6 +117,7 @@ class RedisRegistry:
                 entry.configure(app)
             if app.history != before:
                 self._histories.reconfigure(entry)
+        self.redis_webhooks.configure(apps, self._apps)
 
     def load(self) -> dict[str, Load]:
         """Return the load of each app on this host, by app id."""
@@ -208,9 +213,9 @@ class RedisRegistry:
         if newcomer is not None:
             channel.count_member(newcomer)
         if channel.waiting is None:
-            self._join(node, entry, channel, newcomer, then, history)
+            self._join(node, entry, channel, newcomer, then, history, socket_id)
             return
-        channel.waiting.append(partial(self._join, node, entry, channel, newcomer, then, history))
+        channel.waiting.append(partial(self._join, node, entry, channel, newcomer, then, history, socket_id))
         if not self._redis.up:
             self._channels.resume(channel)
         elif known is None and not self._redis.is_connecting:  # else it is asked for when all channels are
@@ -224,6 +229,7 @@ class RedisRegistry:
         newcomer: Member | None,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None,
+        socket_id: str | None,
     ) -> None:
         if newcomer is None or (
             channel.own_members[newcomer.id][1] > 1 and channel.members is not None and newcomer.id in channel.members
@@ -233,7 +239,8 @@ class RedisRegistry:
             entered = partial(self._entered, node, entry, channel, newcomer, then, history)
             limit = entry.app.max_presence_members
             blob = topic_messages.member_blob(newcomer)
-            self._redis.run(ENTER, channel.bucket, channel.name, newcomer.id, blob, limit, then=entered)
+            arguments = (channel.name, newcomer.id, blob, limit, socket_id or "")
+            self._redis.run(ENTER, channel.bucket, *arguments, then=entered)
 
     def _entered(
         self,
@@ -302,7 +309,7 @@ class RedisRegistry:
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
         if channel is not None and channel.remove(node, user_id):
-            self._uncount(entry, channel, user_id, linger)
+            self._uncount(entry, channel, user_id, linger, socket_id)
 
     def remove_node(self, node: PeersHandler) -> None:
         """Remove a node of this host that is gone, and all it had."""
@@ -324,13 +331,20 @@ class RedisRegistry:
     def _uncount_held(self, channel: SharedChannel, user_id: str) -> None:
         self._uncount(self._apps[channel.app_id], channel, user_id)
 
-    def _uncount(self, entry: AppEntry, channel: SharedChannel, user_id: str | None, linger: float = 0) -> None:
+    def _uncount(
+        self,
+        entry: AppEntry,
+        channel: SharedChannel,
+        user_id: str | None,
+        linger: float = 0,
+        socket_id: str | None = None,
+    ) -> None:
         self._counts.subscriptions_changed(channel)
         if user_id is not None and linger:
             self._lingering.begin(channel, user_id, linger)
         elif user_id is not None and channel.uncount_member(user_id):
             gone = partial(self._member_left, entry, channel, user_id)
-            self._redis.run(LEAVE, channel.bucket, channel.name, user_id, then=gone)
+            self._redis.run(LEAVE, channel.bucket, channel.name, user_id, socket_id or "", then=gone)
         self._channels.close_if_empty(entry, channel)
 
     def _member_left(self, entry: AppEntry, channel: SharedChannel, user_id: str, answer: Any) -> None:
@@ -415,12 +429,18 @@ class RedisRegistry:
                 self._counts.state_connections(entry)
         self._channels.sync_all()
         self._users.on_up()
+        self.redis_webhooks.on_up()
+
+    def _on_beat(self, checks: HistoryChecks) -> None:
+        checks.check()
+        self.redis_webhooks.beat()
 
     def _on_down(self) -> None:
         """Keep events, and answer the joins that wait for Redis."""
         if self._queue.flows:  # else Redis has been away since, although it takes connections
             self._histories.publishing.begin_wait()
         self._queue.shut()
+        self.redis_webhooks.on_down()
         self.on_reachability()
         self._channels.resume_all()
         self._users.on_down()

@@ -28,6 +28,8 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
+from soundpost.backplane.redis.webhook_prelude import LOG
+
 ANNOUNCE_PRELUDE: Final = """
 local base, node, publish = KEYS[1], ARGV[1], ARGV[2]
 
@@ -42,6 +44,7 @@ end
 
 PRELUDE: Final = (
     ANNOUNCE_PRELUDE
+    + LOG
     + """
 local changes = {}
 
@@ -60,22 +63,25 @@ local function next_version(channel)
   return string.format('%.0f', version)
 end
 
-local function enter(node, channel, user, blob)
+local function enter(node, channel, user, blob, socket)
   if redis.call('SADD', base .. 'users:' .. node .. ':' .. channel, user) == 0 then return false end
   if redis.call('HINCRBY', base .. 'where:' .. channel, user, 1) > 1 then return false end
   redis.call('HSET', base .. 'members:' .. channel, user, blob)
   announce(channel, '+', next_version(channel), blob)
   changes[#changes + 1] = {'member_added', channel, user}
+  log('member_added', channel, user, blob, socket)
   return true
 end
 
-local function leave(node, channel, user)
+local function leave(node, channel, user, socket, final)
   if redis.call('SREM', base .. 'users:' .. node .. ':' .. channel, user) == 0 then return false end
   if redis.call('HINCRBY', base .. 'where:' .. channel, user, -1) > 0 then return false end
   redis.call('HDEL', base .. 'where:' .. channel, user)
+  local blob = hooks and redis.call('HGET', base .. 'members:' .. channel, user) or ''
   redis.call('HDEL', base .. 'members:' .. channel, user)
   announce(channel, '-', next_version(channel), user)
   changes[#changes + 1] = {'member_removed', channel, user}
+  log('member_removed', channel, user, blob, socket, final)
   return true
 end
 
@@ -101,12 +107,17 @@ local function count(node, channel, number, tell)
     redis.call('HDEL', base .. 'total', channel)
     redis.call('HDEL', base .. 'version', channel)
     changes[#changes + 1] = {'channel_vacated', channel}
+    log('channel_vacated', channel, '', '')
     return
   end
-  if total == number - before then changes[#changes + 1] = {'channel_occupied', channel} end
+  if total == number - before then
+    changes[#changes + 1] = {'channel_occupied', channel}
+    log('channel_occupied', channel, '', '')
+  end
   if tell ~= '0' and string.sub(channel, 1, 9) ~= 'presence-' then
     announce(channel, '#', tostring(total))
     changes[#changes + 1] = {'subscription_count', channel, total}
+    log('subscription_count', channel, '', total)
   end
 end
 """
@@ -127,6 +138,8 @@ class Script:
 
     def __init__(self, body: str, prelude: str = PRELUDE) -> None:
         self.text = prelude + body
+        self.logs = prelude is PRELUDE
+        """True if it makes changes that webhooks may tell; see :mod:`.webhook_prelude`."""
         self.digest = hashlib.sha1(self.text.encode(), usedforsecurity=False).hexdigest()
 
 
@@ -142,7 +155,7 @@ if redis.call('HEXISTS', base .. 'where:' .. channel, user) == 0
 end
 local renewed = 0
 -- A user who comes back takes the place of its ghost, see grace_scripts.py; the info may be new.
-if not enter(node, channel, user, blob) and redis.call('SREM', base .. 'users:~:' .. channel, user) == 1 then
+if not enter(node, channel, user, blob, ARGV[7]) and redis.call('SREM', base .. 'users:~:' .. channel, user) == 1 then
   redis.call('ZREM', base .. 'linger', channel .. '\\0' .. user)
   local nodes = redis.call('HINCRBY', base .. 'where:' .. channel, user, -1)
   if nodes == 1 and redis.call('HGET', base .. 'members:' .. channel, user) ~= blob then
@@ -153,15 +166,17 @@ if not enter(node, channel, user, blob) and redis.call('SREM', base .. 'users:~:
 end
 return {1, version_of(channel), changes, renewed}
 """)
-"""Add a user to a channel that the node has stated. Arguments: CHANNEL USER BLOB LIMIT.
+"""Add a user to a channel that the node has stated. Arguments: CHANNEL USER BLOB LIMIT SOCKET.
+
+SOCKET: id of the connection, for webhooks; may be left out.
 
 Answer: 1 (nil: the channel is full), version, changes, 1 if the info of a user that came back is new."""
 
 LEAVE: Final = Script("""
-leave(node, ARGV[3], ARGV[4])
+leave(node, ARGV[3], ARGV[4], ARGV[5])
 return {1, version_of(ARGV[3]), changes}
 """)
-"""Remove a user of the node from a channel. Arguments: CHANNEL USER. Answer: 1, version, changes."""
+"""Remove a user of the node from a channel. Arguments: CHANNEL USER SOCKET. Answer: 1, version, changes."""
 
 COUNT: Final = Script("""
 for i = 4, #ARGV, 2 do count(node, ARGV[i], ARGV[i + 1], ARGV[3]) end

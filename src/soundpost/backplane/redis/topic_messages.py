@@ -142,6 +142,10 @@ class UserStatus(NamedTuple):
     is_online: bool
 
 
+class Logged(NamedTuple):
+    """News that something was added to the log of a bucket, for the host that sends the app's webhooks."""
+
+
 class Hello(NamedTuple):
     """News of a new node, with the number of all nodes."""
 
@@ -150,7 +154,8 @@ class Hello(NamedTuple):
 
 History = HistoryMessage | HistoryDeleted | HistorySkipped | HistoryMarked
 Presence = Entered | Renewed | Left
-Message = EventMessage | History | Presence | Forgotten | Counted | Terminate | Restart | UserStatus | Hello
+News = UserStatus | Logged | Hello
+Message = EventMessage | History | Presence | Forgotten | Counted | Terminate | Restart | News
 
 
 def join_fields(fields: Sequence[bytes]) -> bytes:
@@ -236,6 +241,9 @@ def parse(data: bytes) -> Message | None:
         if kind == b"O":
             (state,) = split_fields(data, 1, _BEGIN)
             return UserStatus(_number(state) > 0)
+        if kind == b"W":
+            split_fields(data, 0, _BEGIN)
+            return Logged()
         if kind == b"R":
             return Restart(*split_fields(data, 1, _BEGIN))
         if kind == b"X":

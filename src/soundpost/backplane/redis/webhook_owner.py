@@ -1,0 +1,170 @@
+"""The owner of an app's webhooks: the one host that sends them, by a lease in Redis."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, Final
+
+from soundpost.backplane.redis.buckets import app_bucket
+from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.webhook_logs import AppLogs, Dispatcher
+from soundpost.backplane.redis.webhook_scripts import LEASE, RELEASE
+from soundpost.core.app_settings import AppSettings
+from soundpost.core.webhooks import WebhookEvent
+
+LEASE_TIME: Final = 10.0
+"""Seconds after its last renewal that a lease ends, and another host may send."""
+_TIME_FOR_OWNERS: Final = 5.0
+"""Seconds after an outage that a host leaves to the owner of before, who knows what was told."""
+
+
+class _Term:
+    """The time in which this host owns the logs of an app."""
+
+    def __init__(self, logs: AppLogs) -> None:
+        self.logs = logs
+        self.until = 0.0
+        self.has_begun = False
+        """True once the logs are taken over the connection of now."""
+
+
+class WebhookOwner:
+    """Takes and renews the leases of all apps with webhooks on one host.
+
+    ``clock`` is in seconds, and goes on while the process stands still.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        dispatcher: Dispatcher,
+        *,
+        call_soon: Callable[..., object],
+        clock: Callable[[], float] = time.monotonic,
+        time_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._redis = redis
+        self._dispatcher = dispatcher
+        self._call_soon = call_soon
+        self._clock = clock
+        self._time_ms = time_ms
+        self._apps: dict[str, None] = {}
+        self._terms: dict[str, _Term] = {}
+        self._asked: set[str] = set()
+        self._knows_owner: set[str] = set()
+        """Apps whose lease another host has had."""
+        self._up_since: float | None = None
+        dispatcher.on_done = self._done
+        dispatcher.on_told = self._told
+        dispatcher.may_send = self.owns
+
+    def reconfigure(self, apps: Iterable[AppSettings]) -> None:
+        """Take the apps that are served from now on."""
+        self._apps = {app.id: None for app in apps if app.webhooks}
+        for app_id in [app_id for app_id in self._terms if app_id not in self._apps]:
+            self._release(app_id)
+            self._lose(app_id)
+
+    def owns(self, app_id: str) -> bool:
+        """Tell whether this host sends the webhooks of an app."""
+        term = self._terms.get(app_id)
+        return term is not None and self._clock() < term.until
+
+    # The lease
+
+    def beat(self) -> None:
+        """Renew all leases, take those that nobody has, and look for events that nobody was told of."""
+        for app_id in self._apps:
+            self._ask(app_id)
+
+    def _ask(self, app_id: str) -> None:
+        if app_id in self._asked or not self._redis.up:
+            return
+        self._asked.add(app_id)
+        now = self._clock()
+        if self._up_since is None:
+            self._up_since = now
+        # Who knows what was told comes first after Redis was emptied.
+        may_be_first = (
+            app_id in self._terms or app_id not in self._knows_owner or now - self._up_since > _TIME_FOR_OWNERS
+        )
+        bucket = app_bucket(app_id)
+        command = self._redis.script(LEASE, bucket, self._redis.origin, int(LEASE_TIME * 1000), int(may_be_first))
+        self._redis.send(bucket, command, partial(self._answered, app_id, now))
+
+    def _answered(self, app_id: str, asked_at: float, answer: Any) -> None:
+        self._asked.discard(app_id)
+        if not isinstance(answer, list) or app_id not in self._apps:
+            return
+        result, former = answer
+        if former not in (b"", self._redis.origin):
+            self._knows_owner.add(app_id)
+            self._lose(app_id)  # what this host knew of an earlier term is out of date
+        if result in (b"taken", b"free"):
+            if result == b"taken":
+                self._lose(app_id)
+            return
+        term = self._terms.get(app_id)
+        if term is None:
+            term = self._terms[app_id] = _Term(self._new_logs(app_id))
+        could_send = self._clock() < term.until
+        term.until = asked_at + LEASE_TIME
+        if result == b"begun" or not term.has_begun:
+            term.has_begun = True
+            term.logs.begin()
+        else:
+            term.logs.poll()
+        if not could_send:
+            self._dispatcher.wake(app_id)
+
+    def _new_logs(self, app_id: str) -> AppLogs:
+        on_lost = partial(self._lose, app_id)
+        return AppLogs(
+            app_id, self._redis.origin, self._redis, self._dispatcher, on_lost, self._call_soon, self._time_ms
+        )
+
+    def _lose(self, app_id: str) -> None:
+        term = self._terms.pop(app_id, None)
+        if term is not None:
+            term.logs.end()
+
+    def _release(self, app_id: str) -> None:
+        if not self._redis.up:
+            return  # the lease ends by itself
+        bucket = app_bucket(app_id)
+        self._redis.send(bucket, self._redis.script(RELEASE, bucket, self._redis.origin), lambda answer: None)
+
+    def on_up(self) -> None:
+        """Look for leases at once: Redis is up."""
+        self._up_since = self._clock()
+        self._asked.clear()
+        for term in self._terms.values():
+            term.has_begun = False
+        self.beat()
+
+    def stop(self) -> None:
+        """Give all leases back: this host is about to end."""
+        self._apps = {}
+        for app_id in list(self._terms):
+            self._release(app_id)
+            self._lose(app_id)
+
+    # From Redis, and from the dispatcher
+
+    def read(self, topic: bytes) -> None:
+        """Read the log to which something was added, as a message on a bucket's topic says."""
+        for term in self._terms.values():
+            if topic in term.logs.by_topic:
+                term.logs.read(term.logs.by_topic[topic])
+
+    def _told(self, app_id: str, event: WebhookEvent) -> None:
+        term = self._terms.get(app_id)
+        if term is not None:
+            term.logs.told(event)
+
+    def _done(self, app_id: str, tokens: Sequence[Any]) -> None:
+        term = self._terms.get(app_id)
+        if term is not None:
+            term.logs.done(tokens)

@@ -1,0 +1,121 @@
+"""Lua scripts about webhooks: the log of each bucket, and the one host of an app that owns its logs.
+
+======================  ======  =============================================================================
+key                     type    content
+======================  ======  =============================================================================
+``…hooks``              stream  events that were not settled yet: a settled one is deleted
+``…hooks:told``         set     states that were told: beginning, channel and user, with zero bytes between
+``…hooks:owner``        string  the host that owns the log
+``…hooks:lost``         string  number of events that were dropped, as the log was full
+``{…APP}:hooks:lease``  string  the host that owns all logs of an app; expires
+``{…APP}:hooks:last``   string  the host that owned them last
+======================  ======  =============================================================================
+
+Other scripts write changes into the log, see :mod:`.webhook_prelude`; a host adds what only a host knows. The owner
+reads the logs and has each event sent. Whoever is the next owner finds in the log what was not settled, and in the set
+what was told.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from soundpost.backplane.redis.scripts import ANNOUNCE_PRELUDE, Script
+from soundpost.backplane.redis.webhook_prelude import WRITE
+
+DAY: Final = 86_400_000
+"""Milliseconds that the keys of a log are kept after its owner has looked at them last."""
+
+ADD_EVENT: Final = Script(
+    WRITE
+    + """
+local hooks, id = base .. 'hooks', ARGV[9]
+if ARGV[10] == '1' then
+  for _, entry in ipairs(redis.call('XREVRANGE', hooks, '+', '-', 'COUNT', 200)) do
+    if entry[2][14] == id then return 0 end
+  end
+end
+write(hooks, ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], id)
+return 1
+""",
+    ANNOUNCE_PRELUDE,
+)
+"""Add an event to the log of a bucket. Arguments: NAME CHANNEL USER VALUE SOCKET FINAL ID AGAIN.
+
+AGAIN: 1 if the event may be there already. Answer: 1 if it was added, 0 if it was there."""
+
+LEASE: Final = Script(
+    """
+local lease, last = base .. 'hooks:lease', base .. 'hooks:last'
+local host = ARGV[3]
+local owner, former = redis.call('GET', lease), redis.call('GET', last) or ''
+if owner == host then
+  redis.call('PEXPIRE', lease, ARGV[4])
+  return {'renewed', former}
+end
+if owner then return {'taken', former} end
+if former == '' and ARGV[5] == '0' then return {'free', former} end
+redis.call('SET', lease, host, 'PX', ARGV[4])
+redis.call('SET', last, host, 'PX', DAY)
+return {'begun', former}
+""".replace("DAY", str(DAY)),
+    ANNOUNCE_PRELUDE,
+)
+"""Renew the lease of an app's logs, or take it if no other host has it. Arguments: HOST MILLISECONDS FIRST.
+
+FIRST: 0 to leave a lease to others that nobody is known to have had. Answer: renewed, begun, taken (by another host)
+or free; and the owner before, empty if Redis knows of none."""
+
+RELEASE: Final = Script(
+    """
+local lease = base .. 'hooks:lease'
+if redis.call('GET', lease) == ARGV[3] then return redis.call('DEL', lease) end
+return 0
+""",
+    ANNOUNCE_PRELUDE,
+)
+"""Give the lease of an app's logs back. Arguments: HOST."""
+
+TAKE_LOG: Final = Script(
+    """
+local key = base .. 'hooks:owner'
+local former = redis.call('GET', key) or ''
+redis.call('SET', key, ARGV[3], 'PX', DAY)
+return {former, redis.call('SMEMBERS', base .. 'hooks:told')}
+""".replace("DAY", str(DAY)),
+    ANNOUNCE_PRELUDE,
+)
+"""Own the log of a bucket. Arguments: HOST. Answer: owner before, empty if Redis knows of none; told states."""
+
+READ_LOG: Final = Script(
+    """
+local hooks = base .. 'hooks'
+if redis.call('GET', hooks .. ':owner') ~= ARGV[3] then return {0} end
+if ARGV[6] == '1' then
+  for _, key in ipairs({'', ':told', ':owner', ':lost'}) do redis.call('PEXPIRE', hooks .. key, DAY) end
+end
+return {1, redis.call('XRANGE', hooks, '(' .. ARGV[4], '+', 'COUNT', ARGV[5]), redis.call('GET', hooks .. ':lost')}
+""".replace("DAY", str(DAY)),
+    ANNOUNCE_PRELUDE,
+)
+"""Read a log behind an entry. Arguments: HOST ENTRY MOST KEEP.
+
+KEEP: 1 to keep all keys of the log for another day. Answer: 1 (0: HOST is not the owner), entries, number of events
+that were dropped."""
+
+SETTLE: Final = Script(
+    """
+local hooks = base .. 'hooks'
+if redis.call('GET', hooks .. ':owner') ~= ARGV[3] then return 0 end
+for i = 5, 4 + ARGV[4] do redis.call('XDEL', hooks, ARGV[i]) end
+for i = 5 + ARGV[4], #ARGV, 2 do redis.call(ARGV[i], hooks .. ':told', ARGV[i + 1]) end
+return 1
+""",
+    ANNOUNCE_PRELUDE,
+)
+"""Delete settled events, and note what was told. Arguments: HOST NUMBER ENTRY… (SADD|SREM STATE)….
+
+Answer: 1; 0 if HOST is not the owner, and nothing was done."""
+
+ALL: Final = (ADD_EVENT, LEASE, RELEASE, TAKE_LOG, READ_LOG, SETTLE)
+"""All scripts of this module."""
