@@ -63,7 +63,7 @@ class PublishQueue:
         max_bytes: int | None = None,
         what: str = "event(s) for other hosts",
     ) -> None:
-        self._max_bytes = MAX_BYTES if max_bytes is None else max_bytes
+        self._own_max_bytes = max_bytes
         self._what = what
         self._send = send
         self._clock = clock
@@ -85,6 +85,10 @@ class PublishQueue:
         """Called when all waiting events are sent, and new ones are sent at once."""
         self.lost = self._lost_before = 0
         """Number of events dropped because they were too old or too many."""
+
+    @property
+    def _max_bytes(self) -> int:
+        return MAX_BYTES if self._own_max_bytes is None else self._own_max_bytes
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._returned)

@@ -77,6 +77,11 @@ class WebhookDispatcher:
         self.call_later = call_later
         self.throttle = LogThrottle(log, clock)
         self.on_done = on_done
+        self.on_told: Callable[[str, WebhookEvent], None] | None = None
+        """Called with each event about a state once all endpoints were told of it, or never will be; the token of the
+        event follows by ``on_done``."""
+        self.may_send: Callable[[str], bool] | None = None
+        """Asked before each request whether this process may send the events of an app; None: always."""
         self.journal = journal
         self._call_soon = call_soon
         self._open_client = open_client
@@ -176,6 +181,13 @@ class WebhookDispatcher:
             for endpoint in app.endpoints.values():
                 endpoint.clear()
             app.states.forget()
+
+    def wake(self, app_id: str) -> None:
+        """Send what waits: :attr:`may_send` allows it again."""
+        app = self._apps.get(app_id)
+        if app is not None:
+            for endpoint in app.endpoints.values():
+                endpoint.wake()
 
     # States
 
@@ -283,6 +295,10 @@ class WebhookDispatcher:
 
     # For endpoints
 
+    def allows(self, endpoint: Endpoint) -> bool:
+        """Tell whether an endpoint may send a request now."""
+        return self.may_send is None or self.may_send(endpoint.app.id)
+
     def has_due(self, endpoint: Endpoint) -> None:
         """Have an endpoint send when it is its turn."""
         self._turns.append(endpoint)
@@ -319,6 +335,8 @@ class WebhookDispatcher:
             waiting.open -= 1
             if not waiting.open:
                 done.append(waiting)
+                if self.on_told is not None and waiting.event.state is not None:
+                    self.on_told(waiting.app_id, waiting.event)
                 if self.journal is not None:
                     self._note_told(self.journal, waiting)
         if self.journal is not None:

@@ -37,6 +37,9 @@ class Sending(Protocol):
     call_later: CallLater
     throttle: LogThrottle
 
+    def allows(self, endpoint: Endpoint) -> bool:
+        """Tell whether an endpoint may send a request now."""
+
     def has_due(self, endpoint: Endpoint) -> None:
         """Have :meth:`Endpoint.send` be called when it is the endpoint's turn."""
 
@@ -114,12 +117,17 @@ class Endpoint:
             self._has_turn = True
             self._sending.has_due(self)
 
+    def wake(self) -> None:
+        """Send what waits, if anything does: requests are allowed again."""
+        if len(self):
+            self._ask_for_turn()
+
     # One request
 
     def send(self) -> None:
         """Send the next events, if no request is under way."""
         self._has_turn = False
-        if self.is_under_way or self._retry_at is not None or self.is_stopped:
+        if self.is_under_way or self._retry_at is not None or self.is_stopped or not self._sending.allows(self):
             return
         now = self._sending.clock()
         if not self._batch:
