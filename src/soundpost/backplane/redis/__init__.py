@@ -68,7 +68,7 @@ class RedisBackplane:
 
     async def stop(self) -> None:
         """Disconnect, and leave the cluster."""
-        self.registry.redis_webhooks.stop()
+        await self.registry.redis_webhooks.stop()
         if self._task is not None:
             self._task.cancel()
         await self._redis.stop()

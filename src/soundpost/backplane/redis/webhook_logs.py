@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from soundpost.backplane.redis.buckets import all_buckets, bucket_of_event
 from soundpost.backplane.redis.logged_events import State, event_of, state_field, state_of
 from soundpost.backplane.redis.webhook_scripts import READ_LOG, SETTLE, TAKE_LOG
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.webhooks import BEGINS, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 
@@ -51,6 +52,15 @@ class Dispatcher(Protocol):
 
     def end_told(self, app_id: str, states: Iterable[State], end_after: float) -> None:
         """End states that endpoints were told of after some seconds, unless they begin again."""
+
+    def configure(self, apps: Iterable[AppSettings]) -> None:
+        """Take other apps or settings."""
+
+    async def pause(self, seconds: float) -> None:
+        """Begin no further request, and wait some seconds at most for those that are under way."""
+
+    def close(self) -> None:
+        """Close all connections."""
 
     def wake(self, app_id: str) -> None:
         """Send what waits: this host may send again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -16,6 +17,7 @@ from soundpost.core.webhooks import WebhookEvent
 
 LEASE_TIME: Final = 10.0
 """Seconds after its last renewal that a lease ends, and another host may send."""
+_LAST_ANSWERS: Final = 1.0  # seconds; the next owner sends again what has no answer by then
 _TIME_FOR_OWNERS: Final = 5.0
 """Seconds after an outage that a host leaves to the owner of before, who knows what was told."""
 
@@ -62,6 +64,8 @@ class WebhookOwner:
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Take the apps that are served from now on."""
+        apps = tuple(apps)
+        self._dispatcher.configure(apps)
         self._apps = {app.id: None for app in apps if app.webhooks}
         for app_id in [app_id for app_id in self._terms if app_id not in self._apps]:
             self._release(app_id)
@@ -144,12 +148,15 @@ class WebhookOwner:
             term.has_begun = False
         self.beat()
 
-    def stop(self) -> None:
-        """Give all leases back: this host is about to end."""
+    async def stop(self) -> None:
+        """Give all leases back, once the requests under way are answered: this host is about to end."""
         self._apps = {}
+        await self._dispatcher.pause(_LAST_ANSWERS)
+        await asyncio.sleep(0)  # what is settled is told to Redis first
         for app_id in list(self._terms):
             self._release(app_id)
             self._lose(app_id)
+        self._dispatcher.close()
 
     # From Redis, and from the dispatcher
 

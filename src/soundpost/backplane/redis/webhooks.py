@@ -71,7 +71,7 @@ class Webhooks:
         if self.owner is not None:
             self.owner.read(topic)
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
         """Leave the logs to other hosts: this one is about to end."""
         if self.owner is not None:
-            self.owner.stop()
+            await self.owner.stop()
