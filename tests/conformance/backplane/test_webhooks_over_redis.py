@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import pytest
 
@@ -17,6 +18,7 @@ from soundpost.backplane.redis.webhook_prelude import MOST_LOGGED
 from soundpost.backplane.redis.webhook_scripts import ADD_EVENT
 from soundpost.core.webhooks import WebhookEvent
 from soundpost.wire import codes
+from support.redis_process import RedisServer, running_redis
 
 ROOM, OTHER = "presence-room", "presence-other"
 OCCUPIED, VACATED = f"channel_occupied {ROOM}", f"channel_vacated {ROOM}"
@@ -271,12 +273,25 @@ async def test_an_endpoint_that_is_away_gets_all_in_order_later() -> None:
         assert await hosts.log() == []
 
 
-async def empty(hosts: Senders) -> None:
-    """Empty Redis for these hosts only, and have them notice by their beats."""
-    redis = hosts[0].host.redis
-    for key in await redis.ask(b"nodes", "KEYS", redis.tag(b"*").partition(b":")[0] + b":*"):
-        await redis.ask(b"nodes", "DEL", key)
-    await come_back(hosts, *range(len(hosts.all)))
+@pytest.fixture
+def redis() -> Iterator[RedisServer]:
+    with running_redis() as server:
+        yield server
+
+
+async def kill(hosts: Senders, redis: RedisServer) -> None:
+    """Kill Redis."""
+    redis.stop()
+    while any(sender.host.redis.up for sender in hosts.all):  # noqa: ASYNC110 - the test's own wait
+        await asyncio.sleep(0.001)
+
+
+async def start_empty(hosts: Senders, redis: RedisServer) -> None:
+    """Start Redis, which has nothing, and wait until all hosts are connected."""
+    redis.start()
+    for sender in hosts.all:
+        await sender.host.flows()
+    await hosts.settle()
 
 
 async def come_back(hosts: Senders, *numbers: int) -> None:
@@ -288,17 +303,15 @@ async def come_back(hosts: Senders, *numbers: int) -> None:
     await hosts.settle()
 
 
-async def test_after_redis_was_emptied_only_who_is_gone_is_told_to_be() -> None:
-    async with senders(3) as hosts:
+async def test_after_redis_was_emptied_only_who_is_gone_is_told_to_be(redis: RedisServer) -> None:
+    async with senders(3, port=redis.port) as hosts:
         await ann_in(hosts, 1)
         gone = await ann_in(hosts, 2, OTHER)
         assert len(await hosts.told()) == 4
-        for sender in hosts.all:
-            sender.host.relay.hold()
+        await kill(hosts, redis)
         gone.vanish()
-        for sender in hosts.all:
-            sender.host.relay.forget()
-        await empty(hosts)
+        hosts[2].host.stage.turn()
+        await start_empty(hosts, redis)
         assert await hosts.told(29) == []
         assert await hosts.told(2) == [f"member_removed {OTHER} ann", f"channel_vacated {OTHER}"]
         assert await hosts.told(100) == []
@@ -306,30 +319,31 @@ async def test_after_redis_was_emptied_only_who_is_gone_is_told_to_be() -> None:
         assert await hosts.told(100) == [f"channel_occupied {OTHER}", f"member_added {OTHER} ann"]
 
 
-async def test_an_emptied_redis_has_what_was_told_for_the_next_owner() -> None:
-    async with senders(2) as hosts:
+async def test_an_emptied_redis_has_what_was_told_for_the_next_owner(redis: RedisServer) -> None:
+    async with senders(2, port=redis.port) as hosts:
         client = await ann_in(hosts, 1)
         await hosts.told()
-        await empty(hosts)
+        await kill(hosts, redis)
+        await start_empty(hosts, redis)
         assert await hosts.told(60) == []
-        owner = next(number for number, sender in enumerate(hosts.all) if sender.owns)
-        assert owner == 0
+        assert [sender.owns for sender in hosts.all] == [True, False]
         await hosts.lose(0)
         client.vanish()
         assert await hosts.told(5) == [REMOVED, VACATED]
 
 
-async def test_what_waited_for_the_endpoint_is_sent_after_redis_was_emptied() -> None:
-    async with senders(2) as hosts:
+async def test_what_waited_for_the_endpoint_is_sent_once_after_redis_was_emptied(redis: RedisServer) -> None:
+    async with senders(2, port=redis.port) as hosts:
         hosts.receiver.status = 503
         client = await ann_in(hosts, 1)
         client.say("client-1", {}, channel=ROOM)
         await hosts.settle()
-        await empty(hosts)
+        await kill(hosts, redis)
+        client.say("client-2", {}, channel=ROOM)
+        await start_empty(hosts, redis)
         hosts.receiver.status = 200
+        assert await hosts.told(60) == [OCCUPIED, ADDED, typed(1), typed(2)]
         assert await hosts.told(60) == []
-        hosts[0].owner.beat()
-        assert sorted(await hosts.told(60)) == sorted([OCCUPIED, ADDED, typed(1)])
 
 
 async def test_hosts_add_what_happened_while_redis_was_away_once() -> None:
@@ -395,19 +409,16 @@ async def test_what_is_in_a_log_and_is_no_event_is_dropped(caplog: pytest.LogCap
         assert "the log of webhooks of app 1 has an entry" in caplog.text
 
 
-async def test_a_log_that_is_full_drops_its_oldest_and_says_so(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_log_that_is_full_drops_its_oldest_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     bucket = bucket_of("1", ROOM)
     async with senders(1) as hosts:
-        redis = hosts[0].host.redis
-        hosts.leases.now += 10  # nobody reads
-        hosts[0].owner._terms["1"].logs._logs[bucket].is_owned = False
-        for number in range(MOST_LOGGED + 1):
-            event = WebhookEvent("client_event", ROOM, "", b'{"name":"client_event","event":"%d"}' % number, 0)
-            redis.send(bucket, redis.script(ADD_EVENT, bucket, *arguments_of(event, b"%d" % number)), lambda answer: 0)
-        await hosts.settle()
+        hosts[0].owner._terms["1"].logs._logs[bucket].is_owned = False  # nobody reads
+        script = "for i = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'n', i) end"
+        await hosts.write(bucket, "EVAL", script, 1, hosts.key(bucket, "hooks"), MOST_LOGGED)
+        event = WebhookEvent("client_event", ROOM, "", b'{"name":"client_event"}', 0)
+        await hosts[0].host.redis.ask_script(ADD_EVENT, bucket, *arguments_of(event, b"one"))
         assert await hosts.write(bucket, "XLEN", hosts.key(bucket, "hooks")) == MOST_LOGGED * 99 // 100
+        await hosts.write(bucket, "XTRIM", hosts.key(bucket, "hooks"), "MAXLEN", 1)
         hosts[0].owner.beat()
         await hosts.settle()
         assert "webhooks of app 1: 201 event(s) are dropped" in caplog.text

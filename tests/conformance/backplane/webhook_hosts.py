@@ -166,6 +166,7 @@ class Senders:
     async def lose(self, number: int) -> None:
         """Let a host die without a word, and its lease end."""
         sender = self.all.pop(number)
+        sender.dispatcher.may_send = lambda app_id: False
         await self.cluster.lose(sender.host.stage)
         await self.end_lease()
         await self.next_owner()
@@ -180,10 +181,10 @@ class Senders:
 
 
 @asynccontextmanager
-async def senders(number: int = 2, *events: str, **options: Any) -> AsyncIterator[Senders]:
-    """Run hosts that send webhooks."""
+async def senders(number: int = 2, *events: str, port: int | None = None, **options: Any) -> AsyncIterator[Senders]:
+    """Run hosts that send webhooks, around the Redis of all tests or the one at a port."""
     app = msgspec.structs.replace(APP, webhooks=wants(*(events or EVENTS)), **options)
-    cluster = RedisCluster(Setup([app], 0, None, None), shared_redis().port)
+    cluster = RedisCluster(Setup([app], 0, None, None), shared_redis().port if port is None else port)
     try:
         hosts = Senders(cluster, app)
         for _ in range(number):

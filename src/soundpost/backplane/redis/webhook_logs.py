@@ -304,4 +304,5 @@ class AppLogs:
 
 
 def _states(fields: Iterable[bytes]) -> list[State]:
-    return [state for field in fields if (state := state_of(field)) is not None]
+    """Return the states in some fields: those of users before those of their channels, as they end in this order."""
+    return sorted((state for field in fields if (state := state_of(field)) is not None), reverse=True)
