@@ -10,6 +10,7 @@ from typing import Final
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.url import servers_of
+from soundpost.backplane.redis.webhook_logs import Dispatcher
 from soundpost.config.settings import ScalingSettings, ServerSettings
 from soundpost.core.app_settings import AppSettings
 
@@ -40,7 +41,14 @@ class RedisBackplane:
             max_connections=max_connections,
             max_history_size=max_history_size,
         )
+        self.webhooks: Dispatcher | None = None
+        """What sends the webhooks of the apps that this host owns."""
         self._task: asyncio.Task[None] | None = None
+
+    def send_webhooks_by(self, dispatcher: Dispatcher, apps: Iterable[AppSettings]) -> None:
+        """Have a dispatcher send the webhooks of apps while this host is the one that does."""
+        self.webhooks = dispatcher
+        self.registry.redis_webhooks.send_by(dispatcher, apps)
 
     async def start(self) -> None:
         """Connect, and stay connected. Return once events flow, or Redis was found to be away.

@@ -56,6 +56,9 @@ class Dispatcher(Protocol):
     def configure(self, apps: Iterable[AppSettings]) -> None:
         """Take other apps or settings."""
 
+    def figures(self) -> list[Any]:
+        """Return the figures of all endpoints."""
+
     async def pause(self, seconds: float) -> None:
         """Begin no further request, and wait some seconds at most for those that are under way."""
 

@@ -20,7 +20,7 @@ from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.own_registry import hand_registry_over, own_registry
 from soundpost.server.processes.own_webhooks import check_state_dir, own_webhooks
-from soundpost.server.processes.scaling import redis_backplane
+from soundpost.server.processes.scaling import redis_backplane, webhook_figures
 from soundpost.server.processes.status import Status
 from soundpost.server.server import Server
 
@@ -109,7 +109,7 @@ class SingleProcess:
             self._registry.load(),
             [],
             draining=self._server.draining,
-            webhooks=[] if self._webhooks is None else self._webhooks.figures(),
+            webhooks=webhook_figures(self._webhooks, self.backplane),
         )
 
     def _sockets_for(self, settings: Settings) -> list[socket.socket]:

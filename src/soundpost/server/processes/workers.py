@@ -22,7 +22,7 @@ from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.processes.daemon import Restart, drain_time
 from soundpost.server.processes.own_registry import own_registry
 from soundpost.server.processes.own_webhooks import own_webhooks
-from soundpost.server.processes.scaling import redis_backplane
+from soundpost.server.processes.scaling import redis_backplane, webhook_figures
 from soundpost.server.processes.status import Status, WorkerStatus
 from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, exit_reason
 
@@ -134,7 +134,7 @@ class Workers:
             registry.load(),
             workers,
             draining=self._stopping,
-            webhooks=[] if self._webhooks is None else self._webhooks.figures(),
+            webhooks=webhook_figures(self._webhooks, self.backplane),
         )
 
     # Restart and reload
