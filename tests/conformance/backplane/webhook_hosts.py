@@ -19,7 +19,7 @@ from conformance.protocol.stage import APP
 from soundpost.backplane.redis.buckets import all_buckets, app_bucket
 from soundpost.core.app_settings import AppSettings
 from soundpost.server.webhooks import WebhookDispatcher
-from soundpost.server.webhooks.requests import Answer
+from soundpost.server.webhooks.answers import Answer
 from support.redis_process import shared_redis
 
 EVENTS: Final = ("channel_occupied", "channel_vacated", "member_added", "member_removed", "client_event")
