@@ -87,7 +87,7 @@ def send_examples(
     \b
     [bold]Examples[/]
     soundpost webhooks test
-    soundpost webhooks test --url http://127.0.0.1:8000/soundpost/webhooks
+    soundpost webhooks test --url http://127.0.0.1:8000/broadcasting/webhooks
     soundpost webhooks test --event member_added --event member_removed
     """
     from soundpost.tools.cli.webhook_examples import example

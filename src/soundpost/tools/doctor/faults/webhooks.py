@@ -145,7 +145,8 @@ FAULTS: Final = (
         "{url} answered 404: there is no such path",
         "The view is at another path, the application was not restarted since the view was added, or another site of "
         "the proxy answers.",
-        "Correct the path in url under [[apps.webhooks]] of app {app_id}, and restart the application.",
+        "Correct the path in url under [[apps.webhooks]] of app {app_id}, and restart the application. The path of "
+        "soundpost's own view is /broadcasting/webhooks, unless your routes say otherwise.",
         other_fixes={
             THE_SERVER_ITSELF: "Write the address of your application into url under [[apps.webhooks]] of app "
             "{app_id}: this is the address of the server, which has no endpoint for its own webhooks."
