@@ -261,8 +261,9 @@ def told_by(examination: Examination) -> list[tuple[str, str]]:
     return [(step.name, step.status) for step in examination.steps if step.check == "webhooks"]
 
 
-def test_an_endpoint_as_it_should_be(on: Stage) -> None:
-    examination = examined(at_site("verified"))
+@pytest.mark.parametrize("path", ["verified", "broadcasting/webhooks"])
+def test_an_endpoint_as_it_should_be(on: Stage, path: str) -> None:
+    examination = examined(at_site(path))
     assert told_by(examination) == [
         ("DNS", "ok"),
         ("TCP", "ok"),

@@ -1,4 +1,6 @@
-"""Sites of Django and of Flask whose views take no webhooks, each for another reason. Run as a program: says its port.
+"""Sites of Django and of Flask: soundpost's own view, and views that take no webhooks, each for another reason.
+
+Run as a program, the module says its port.
 
 Paths of Flask begin with ``/flask``; all others are Django's.
 """
@@ -34,7 +36,7 @@ def _django() -> Any:
     from django.conf import settings
     from django.core.wsgi import get_wsgi_application
     from django.http import HttpRequest, HttpResponse
-    from django.urls import path
+    from django.urls import include, path
     from django.views.decorators.csrf import csrf_exempt
     from django.views.decorators.http import require_GET
 
@@ -63,10 +65,17 @@ def _django() -> Any:
     }
     middleware = [f"django.middleware.{name}Middleware" for name in ("common.Common", "csrf.CsrfView")]
     settings.configure(
-        SECRET_KEY="x", ALLOWED_HOSTS=["localhost"], ROOT_URLCONF=__name__, MIDDLEWARE=middleware, LOGGING_CONFIG=None
+        SECRET_KEY="x",
+        ALLOWED_HOSTS=["localhost"],
+        ROOT_URLCONF=__name__,
+        MIDDLEWARE=middleware,
+        LOGGING_CONFIG=None,
+        INSTALLED_APPS=["soundpost.django"],
+        SOUNDPOST={"app_id": "1", "key": "app-key", "secret": SECRET},
     )
     django.setup()
-    globals()["urlpatterns"] = [path(name, view) for name, view in views.items()]
+    own = path("broadcasting/", include("soundpost.django.urls"))
+    globals()["urlpatterns"] = [own, *(path(name, view) for name, view in views.items())]
     return get_wsgi_application()
 
 
