@@ -15,6 +15,7 @@ import pytest
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS
 from soundpost.server.webhooks.figures import EndpointFigures
+from soundpost.tools.cli.webhook_receiver import LARGEST_BODY
 from soundpost.tools.cli.webhooks_status import endpoint_lines
 from soundpost.wire.webhook_request import webhook_body, webhook_headers
 from support.cli_process import Process, Shell, shell
@@ -135,6 +136,18 @@ def test_requests_that_are_no_webhooks_are_refused(listener: Listener) -> None:
         sock.sendall(b"\x16\x03\x01 TLS\r\n\r\n")
         assert sock.recv(100).startswith(b"HTTP/1.1 400 ")
     assert listener.tell({"name": "cache_miss"}) == (200, "ok"), "it goes on"
+
+
+def test_a_body_may_wait_for_its_turn_and_has_a_limit(listener: Listener) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%b\r\n"
+    with socket.create_connection(("127.0.0.1", listener.port), 20) as sock:
+        sock.sendall(head % (2, b"Expect: 100-continue\r\n"))
+        assert sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        sock.sendall(b"{}")
+        assert sock.recv(1000).startswith(b"HTTP/1.1 401 ")
+    with socket.create_connection(("127.0.0.1", listener.port), 20) as sock:
+        sock.sendall(head % (LARGEST_BODY + 1_000, b"") + bytes(LARGEST_BODY + 1))
+        assert sock.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
 def test_json_for_programs_and_an_end_after_so_many_events(sh: Shell) -> None:

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 import httptools
 
-LARGEST_BODY: Final = 16 * 1024 * 1024
+LARGEST_BODY: Final = 1_048_576
 """Bytes of a body that the receiver takes."""
 
 
@@ -74,9 +74,11 @@ class WebhookReceiver(asyncio.Protocol):
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
+        if self._transport.is_closing():
+            return
         self._body += body
         if len(self._body) > LARGEST_BODY:
-            self._send(Answer(413, "too large"), closes=True)
+            self._send(Answer(413, f"a body of more than {LARGEST_BODY:,} bytes"), closes=True)
 
     def on_message_complete(self) -> None:
         """Answer the request."""
