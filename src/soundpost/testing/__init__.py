@@ -1,7 +1,8 @@
 """Tests of applications: the classes behind the fixtures of the pytest plugin.
 
-``soundpost_fake`` (:class:`~soundpost.broadcasting.fake.Fake`), ``soundpost_auth`` (:class:`AuthorizationTester`) and
-``soundpost_server`` (:class:`LiveServer`). Names are loaded when first used, as the plugin is in every test run.
+``soundpost_fake`` (:class:`~soundpost.broadcasting.fake.Fake`), ``soundpost_auth`` (:class:`AuthorizationTester`),
+``soundpost_webhooks`` (:class:`WebhookTester`), ``soundpost_server`` (:class:`LiveServer`). Names are loaded when first
+used, as the plugin is in every test run.
 """
 
 from __future__ import annotations
@@ -11,10 +12,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from soundpost.testing.authorization import AuthorizationTester
     from soundpost.testing.server import LiveServer
+    from soundpost.testing.webhooks import SignedWebhook, WebhookTester, signed_webhook
 
-__all__ = ["AuthorizationTester", "LiveServer"]
+__all__ = ["AuthorizationTester", "LiveServer", "SignedWebhook", "WebhookTester", "signed_webhook"]
 
-_MODULES = {"AuthorizationTester": "authorization", "LiveServer": "server"}
+_MODULES = {
+    "AuthorizationTester": "authorization",
+    "LiveServer": "server",
+    "SignedWebhook": "webhooks",
+    "WebhookTester": "webhooks",
+    "signed_webhook": "webhooks",
+}
 
 
 def __getattr__(name: str) -> Any:

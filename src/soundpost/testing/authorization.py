@@ -113,7 +113,7 @@ def _endpoint_for(channel: str) -> AuthEndpoint:
 
 def _for_tests(endpoint: AuthEndpoint) -> AuthEndpoint:
     settings = _settings_like(endpoint)
-    return replace(endpoint, settings=lambda: settings, run_async=endpoint.run_async or _run_anywhere)
+    return replace(endpoint, settings=lambda: settings, run_async=endpoint.run_async or run_anywhere)
 
 
 def _settings_like(endpoint: AuthEndpoint) -> BroadcastSettings:
@@ -166,7 +166,7 @@ def _reason(answer: AuthResponse) -> str:
     return str(json.loads(answer.body)["message"])
 
 
-def _run_anywhere(awaitable: Awaitable[Any]) -> Any:
+def run_anywhere(awaitable: Awaitable[Any]) -> Any:
     """Return a coroutine's result, from a thread of its own, so that an event loop may run here."""
 
     async def result() -> Any:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from soundpost.broadcasting.fake import Fake
     from soundpost.testing.authorization import AuthorizationTester
     from soundpost.testing.server import LiveServer
+    from soundpost.testing.webhooks import WebhookTester
 
 TEST_CREDENTIALS: Final = {
     "SOUNDPOST_APP_ID": TEST_APP["app_id"],
@@ -97,6 +98,14 @@ def soundpost_auth(soundpost_auth_endpoint: AuthEndpoint | None) -> Authorizatio
     from soundpost.testing.authorization import AuthorizationTester
 
     return AuthorizationTester(soundpost_auth_endpoint)
+
+
+@pytest.fixture
+def soundpost_webhooks() -> WebhookTester:
+    """Return a tester of handlers of webhooks: ``soundpost_webhooks.play("user_online", user_id="7")``."""
+    from soundpost.testing.webhooks import WebhookTester
+
+    return WebhookTester()
 
 
 @pytest.fixture
