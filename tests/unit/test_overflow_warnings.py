@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from conformance.protocol.stage import APP, Stage
+from soundpost.asgi.handlers import endpoint_of
 from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.server.server import Server
@@ -17,7 +18,7 @@ def daemon() -> Server:
 
 
 def embedded() -> EmbeddedRuntime:
-    return EmbeddedRuntime(ServerSettings(), [APP])
+    return EmbeddedRuntime(ServerSettings(), [APP], endpoint_of(None))
 
 
 @pytest.mark.parametrize("start", [daemon, embedded])

@@ -247,7 +247,7 @@ class TestFailures:
         failures = webhooks.handle(events)
         assert [(each.event.id, type(each.error)) for each in failures] == [("1-0", ValueError), ("1-1", ValueError)]
         assert calls == ["first 5", "third 5", "first 6", "third 6"]
-        assert "second (member_added) failed for member_added presence-room.7" in caplog.text
+        assert "second (member_added) failed for member_added on presence-room.7" in caplog.text
         assert "no database" in caplog.text
         broken.clear()
         calls.clear()

@@ -14,6 +14,7 @@ import msgspec
 
 from soundpost.asgi import api
 from soundpost.asgi.connection import Receive, Send
+from soundpost.asgi.handlers import endpoint_of
 from soundpost.asgi.runtime import EmbeddedRuntime
 from soundpost.asgi.uvicorn_fairness import make_uvicorn_fair
 from soundpost.broadcasting import broadcast, embedded_servers
@@ -24,6 +25,8 @@ from soundpost.config.settings import ServerSettings
 from soundpost.config.webhooks_section import webhooks_from
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import ConfigurationError
+from soundpost.webhooks import Webhooks
+from soundpost.webhooks.endpoint import WebhookEndpoint
 from soundpost.wire.addresses import identifier_fault
 
 log = logging.getLogger("soundpost.server")
@@ -42,6 +45,7 @@ class App:
     and ``server`` are ``[[apps]]`` and ``[server]`` of ``soundpost.toml``. Without ``apps`` the server has the apps of
     the application's connections with the driver ``embedded``, as in ``settings.SOUNDPOST`` of Django; if there are
     none, it has the apps that ``soundpost start`` would have. Limits come from ``soundpost.toml`` and the environment.
+    ``webhooks`` are the handlers of webhooks that the server calls, by default those of :mod:`soundpost.webhooks`.
     Raises ConfigurationError.
     """
 
@@ -51,6 +55,7 @@ class App:
         *,
         apps: Iterable[AppSettings | Mapping[str, Any]] | None = None,
         server: ServerSettings | Mapping[str, Any] | None = None,
+        webhooks: Webhooks | WebhookEndpoint | None = None,
     ) -> None:
         if apps is None:
             loaded = load(environ=os.environ, directory=_project_folder())
@@ -68,6 +73,7 @@ class App:
             self.apps = tuple(_usable(_converted(each, AppSettings, "apps")) for each in apps)
             self.settings = _converted(server or {}, ServerSettings, "server")
         self._app = app
+        self._webhooks = webhooks
         self._runtime: EmbeddedRuntime | None = None
         embedded_servers.add_server(self)
 
@@ -105,7 +111,7 @@ class App:
                 raise RuntimeError("an embedded server serves in one event loop: another one has it already")
             self._runtime = None
         if self._runtime is None or self._runtime.stopping:
-            self._runtime = EmbeddedRuntime(self.settings, self.apps)
+            self._runtime = EmbeddedRuntime(self.settings, self.apps, endpoint_of(self._webhooks))
         return self._runtime
 
     @property

@@ -6,9 +6,12 @@ import asyncio
 import logging
 import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from soundpost.asgi.connection import AsgiConnection, Message, Receive, Send, deliver
+from soundpost.asgi.handlers import URL as HANDLERS
+from soundpost.asgi.handlers import HandlerClient, with_handlers
 from soundpost.asgi.processes import Claim
 from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.history_store import HistoryStore
@@ -22,6 +25,7 @@ from soundpost.server.api.requests import Request
 from soundpost.server.connections.upgrade import app_for, no_room_error
 from soundpost.server.runtime import Runtime
 from soundpost.server.webhooks.over_http import http_dispatcher
+from soundpost.webhooks.endpoint import WebhookEndpoint
 from soundpost.wire import messages
 from soundpost.wire.frames import frame_payload
 
@@ -37,10 +41,11 @@ class EmbeddedRuntime(Runtime):
     A loop that was blocked, by the application as a rule, makes up for no ticks: clients must have time to be heard.
     """
 
-    def __init__(self, settings: ServerSettings, apps: Iterable[AppSettings]) -> None:
-        apps = tuple(apps)
+    def __init__(self, settings: ServerSettings, apps: Iterable[AppSettings], handlers: WebhookEndpoint) -> None:
+        """``handlers`` are those of the application for webhooks."""
+        apps = with_handlers(apps, handlers)
         history = HistoryStore(settings.max_history_size)
-        self.webhooks = http_dispatcher(apps, settings)
+        self.webhooks = http_dispatcher(apps, settings, clients={HANDLERS: partial(HandlerClient, handlers)})
         call_soon = asyncio.get_running_loop().call_soon
         registry = MemoryRegistry(apps, history=history, call_soon=call_soon, webhooks=self.webhooks)
         super().__init__(apps, deliver=deliver, close_timeout=settings.close_timeout, peers=SingleNode(registry))

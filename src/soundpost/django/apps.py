@@ -28,7 +28,11 @@ class SoundpostConfig(AppConfig):
 
     def ready(self) -> None:
         """Prepare broadcasting. Wrong settings are reported by the system checks, and raise when first needed."""
-        from soundpost.django import checks, deployment_checks  # noqa: F401 - registers them
+        from soundpost.django import (  # noqa: F401 - registers them
+            checks,
+            deployment_checks,
+            webhook_view,
+        )
 
         broadcast.configure_from(broadcast_settings)
         broadcast.transactions = DjangoTransactions()

@@ -6,10 +6,11 @@ The view is exempt from the CSRF token and from ``ATOMIC_REQUESTS``: a handler t
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ObjectDoesNotExist
-from django.db import transaction
+from django.db import close_old_connections, transaction
 from django.http import HttpResponse, HttpResponseNotAllowed
 
 from soundpost.broadcasting import broadcast
@@ -49,10 +50,31 @@ def _call_with_models(handler: Handler, arguments: dict[str, Any]) -> Any:
     return handler.callback(**arguments)
 
 
+async def _run_sync_outside_of_requests(function: Callable[[], Any]) -> Any:
+    """Return the result of a blocking function; outside of requests nobody else looks after database connections."""
+
+    def call() -> Any:
+        close_old_connections()
+        try:
+            return function()
+        finally:
+            close_old_connections()
+
+    return await run_sync(call)
+
+
 endpoint = WebhookEndpoint(
-    default, lambda: broadcast.settings, run_async=run_async, run_sync=run_sync, tell=_tell, invoke=_invoke
+    default,
+    lambda: broadcast.settings,
+    run_async=run_async,
+    run_sync=run_sync,
+    invoke=_invoke,
+    tell=_tell,
+    tells_all=lambda: bool(webhook_received.receivers),
 )
 """The endpoint for the handlers in ``webhooks.py`` of all apps."""
+embedded_endpoint = replace(endpoint, run_sync=_run_sync_outside_of_requests)
+"""The way to the handlers for an embedded server, which calls them without HTTP."""
 
 
 def _webhooks(request: Any) -> Any:

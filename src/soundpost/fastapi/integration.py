@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +23,7 @@ from soundpost.fastapi.webhooks import HandlerCaller, webhook_handler
 from soundpost.starlette import integration
 from soundpost.starlette.integration import AUTH, USER_AUTH
 from soundpost.starlette.requests import auth_handlers, library_handler
+from soundpost.webhooks.endpoint import WebhookEndpoint
 
 
 class DependencyRoutes(ChannelRoutes):
@@ -56,6 +58,9 @@ class Soundpost(integration.Soundpost):
     @cached_property
     def _handler_caller(self) -> HandlerCaller:
         return HandlerCaller(self.webhooks)
+
+    def _embedded_endpoint(self) -> WebhookEndpoint:
+        return replace(self._webhook_endpoint, invoke=self._handler_caller.invoke_without_request)
 
     @staticmethod
     def _default_channels() -> ChannelRoutes:
@@ -94,7 +99,7 @@ class Soundpost(integration.Soundpost):
 
         ``FastAPI(lifespan=sp.lifespan)``. Raises RouteError for a channel route or handler that FastAPI cannot call.
         """
-        self._handler_caller.check(app)
+        self._handler_caller.start(app)
         for dispatcher in self._dispatchers:
             dispatcher.check(app)
         async with super().lifespan(app):

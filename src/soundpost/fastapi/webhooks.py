@@ -15,6 +15,7 @@ from soundpost.fastapi.operations import RequestOutcome, handler_operation
 from soundpost.webhooks import Webhooks
 from soundpost.webhooks.endpoint import HEADERS, WebhookEndpoint, read_body
 from soundpost.webhooks.handlers import Handler
+from soundpost.webhooks.registry import call_plainly
 
 
 class HandlerCaller:
@@ -22,6 +23,7 @@ class HandlerCaller:
 
     def __init__(self, webhooks: Webhooks) -> None:
         self._webhooks = webhooks
+        self._application: FastAPI | None = None
         self._private_apps: WeakKeyDictionary[FastAPI, dict[Handler, FastAPI]] = WeakKeyDictionary()
 
     def invoke(self, request: Request, handler: Handler, arguments: dict[str, Any]) -> Callable[[], Any]:
@@ -30,8 +32,16 @@ class HandlerCaller:
             return Call(handler.callback, **arguments)
         return partial(self._call, request, handler, arguments)
 
-    def check(self, application: FastAPI) -> None:
-        """Check that FastAPI can call all handlers with dependencies. Raises RouteError."""
+    def invoke_without_request(self, handler: Handler, arguments: dict[str, Any]) -> Callable[[], Any]:
+        """Return the call of a handler by an embedded server: dependencies get a request without headers."""
+        if self._application is None:
+            return call_plainly(handler, arguments)
+        scope = {"type": "http", "method": "POST", "path": "/", "query_string": b"", "headers": []}
+        return self.invoke(Request({**scope, "app": self._application}), handler, arguments)
+
+    def start(self, application: FastAPI) -> None:
+        """Belong to an application. Raises RouteError for a handler with dependencies that FastAPI cannot call."""
+        self._application = application
         for handler in self._webhooks:
             if handler.asks:
                 self._private_app(application, handler)

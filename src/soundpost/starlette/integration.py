@@ -192,6 +192,10 @@ class Soundpost:
 
     # Embedded server
 
+    def _embedded_endpoint(self) -> WebhookEndpoint:
+        """Return what calls the handlers of webhooks for an embedded server, without HTTP."""
+        return self._webhook_endpoint
+
     def server(self, app: Any = None, /, **options: Any) -> App:
         """Return a realtime server for this process, to which connections with the driver ``embedded`` publish.
 
@@ -202,7 +206,7 @@ class Soundpost:
         from soundpost.asgi import App, apps_of
 
         app = options.pop("app", app)  # as Starlette before 0.39 gives it
-        made = App(app, apps=apps_of(self.broadcast.settings, options))
+        made = App(app, apps=apps_of(self.broadcast.settings, options), webhooks=self._embedded_endpoint())
         self._servers.append(made)
         return made
 

@@ -115,9 +115,9 @@ def _json(event: WebhookEvent) -> bytes:
 
 def _endpoint_of(webhooks: Webhooks) -> WebhookEndpoint:
     """Return the endpoint that calls the handlers as the application's framework does."""
-    if webhooks is default and "soundpost.django.apps" in sys.modules:
-        from soundpost.django.webhook_view import endpoint
-
+    django: Any = sys.modules.get("soundpost.django.webhook_view")
+    if webhooks is default and django is not None:
+        endpoint: WebhookEndpoint = django.endpoint
         return endpoint
     return WebhookEndpoint(webhooks, lambda: broadcast.settings)
 

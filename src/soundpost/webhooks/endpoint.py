@@ -18,6 +18,7 @@ from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import ConfigurationError, SoundpostError, WebhookError
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.webhooks.events import WebhookEvent, parse
+from soundpost.webhooks.handlers import ANY
 from soundpost.webhooks.registry import Failure, Invoke, StillHandled, Tell, Webhooks, call_plainly
 from soundpost.webhooks.signature import MAX_BODY, verify
 from soundpost.wire.json_text import encode
@@ -64,6 +65,12 @@ class WebhookEndpoint:
     """Calls a handler in the way of the framework."""
     tell: Tell | None = None
     """Tells others of an event before the handlers are called: receivers of a signal."""
+    tells_all: Callable[[], bool] = lambda: False
+    """Tells whether there may be others to tell of events without a handler."""
+
+    def wanted(self) -> frozenset[str]:
+        """Return the names of the events that there are handlers or receivers for; ``*`` among them stands for all."""
+        return self.webhooks.names() | ({ANY} if self.tells_all() else set())
 
     def events(self, body: bytes, headers: Mapping[str, str]) -> list[WebhookEvent]:
         """Return the events of a request. Raises WebhookError for a wrong one, ConfigurationError without any app."""

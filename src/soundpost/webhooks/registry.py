@@ -158,7 +158,8 @@ class Webhooks:
                     silence=MINUTE,
                 )
             except Exception as error:
-                log.exception("%s failed for %s %s", name, event.name, getattr(event, "channel", ""))
+                where = f" on {event.channel}" if hasattr(event, "channel") else ""
+                log.exception("%s failed for %s%s", name, event.name, where)
                 return Failure(name, event, error)
             if event.id:
                 yield from self._note(key)

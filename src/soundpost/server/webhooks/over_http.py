@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from soundpost.config.settings import ServerSettings
@@ -20,15 +21,18 @@ def http_dispatcher(
     *,
     journal: Journal | None = None,
     on_done: Callable[[str, Sequence[Any]], None] | None = None,
+    clients: Mapping[str, Callable[[], EndpointClient]] = MappingProxyType({}),
 ) -> WebhookDispatcher:
     """Return a dispatcher for these apps, which sends nothing before it is given events.
 
-    httpx is imported with the first endpoint.
+    httpx is imported with the first endpoint. ``clients`` opens those of URLs that are no addresses for HTTP.
     """
     loop = asyncio.get_running_loop()
     resolver = Resolver(allow_private=settings.private_webhooks)
 
     def open_client(url: str) -> EndpointClient:
+        if url in clients:
+            return clients[url]()
         from soundpost.server.webhooks.http_client import HttpClient
 
         return HttpClient(url, resolver)
