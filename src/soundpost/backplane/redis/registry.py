@@ -91,7 +91,7 @@ class RedisRegistry:
         self.webhooks: WebhookLog | None = self.redis_webhooks.reports
         self._incoming.on_logged = self.redis_webhooks.read
         redis.prepare, redis.on_beat = self._histories.prepare, partial(self._on_beat, checks)
-        redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._queue.open, self._on_down
+        redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._on_flow, self._on_down
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
         self._lingering = Lingering(redis, self._uncount_held, self._report_changes, loop.call_later)
         self._incoming.on_terminate = self._lingering.end_of_user
@@ -434,6 +434,11 @@ class RedisRegistry:
     def _on_beat(self, checks: HistoryChecks) -> None:
         checks.check()
         self.redis_webhooks.beat()
+
+    def _on_flow(self) -> None:
+        """Send what waits: the other hosts are back on their topics."""
+        self._queue.open()
+        self._users.on_flow()
 
     def _on_down(self) -> None:
         """Keep events, and answer the joins that wait for Redis."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from soundpost.backplane.redis.buckets import bucket_of
-from soundpost.backplane.redis.user_scripts import END_ABSENCE, SIGN_IN, SIGN_OUT
+from soundpost.backplane.redis.user_scripts import BURY_USERS, END_ABSENCE, SIGN_IN, SIGN_OUT
 from soundpost.core.presence_grace import SENT_AWAY
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Key = tuple[str, str]
 """App id and user id."""
+_MOST_FORMER: Final = 5_000
+"""Users of the node before that are taken out of a bucket at once; a burial takes out what is left."""
 
 
 class HereUser:
@@ -67,6 +69,8 @@ class SharedUsers:
         self._watched: dict[Key, WatchedUser] = {}
         self._by_topic: dict[bytes, Key] = {}
         self._questions: deque[Question] = deque()
+        self._buckets: set[bytes] = set()
+        """Buckets in which this node has stated users."""
 
     # Users of this host
 
@@ -80,11 +84,9 @@ class SharedUsers:
         self._state((app_id, user_id), user)
 
     def _state(self, key: Key, user: HereUser) -> None:
-        if self._redis.up:
-            info = b"" if user.info_json == b"null" else user.info_json
-            self._redis.run(SIGN_IN, bucket_of(*key), key[1], info, then=partial(self._stated, key, True))
-        else:
-            self._change(key, True)
+        self._buckets.add(_bucket(key))
+        info = b"" if user.info_json == b"null" else user.info_json
+        self._redis.run(SIGN_IN, _bucket(key), key[1], info, then=partial(self._stated, key, True))
 
     def sign_out(self, node: PeersHandler, app_id: str, user_id: str, linger: float, is_last: bool) -> None:
         """Note that a connection of a user is gone, perhaps its last one on the node."""
@@ -101,9 +103,9 @@ class SharedUsers:
             return
         milliseconds = int(linger * 1000)
         stated = partial(self._left, key, user, linger, is_gone)
-        self._redis.run(SIGN_OUT, bucket_of(*key), user_id, milliseconds, int(is_gone), then=stated)
+        self._redis.run(SIGN_OUT, _bucket(key), user_id, milliseconds, int(is_gone), then=stated)
         if linger:
-            self._redis.graces.note(bucket_of(*key), linger)
+            self._redis.graces.note(_bucket(key), linger)
 
     def _left(self, key: Key, user: HereUser, linger: float, is_gone: bool, answer: Any) -> None:
         if not isinstance(answer, Exception):
@@ -121,7 +123,7 @@ class SharedUsers:
             return
         del self._here[key]
         gone = partial(self._stated, key, False)
-        self._redis.run(SIGN_OUT, bucket_of(*key), key[1], 0, 1, then=gone)
+        self._redis.run(SIGN_OUT, _bucket(key), key[1], 0, 1, then=gone)
 
     def _stated(self, key: Key, is_online: bool, answer: Any) -> None:
         if isinstance(answer, Exception) and (key in self._here) is is_online:
@@ -172,18 +174,18 @@ class SharedUsers:
         if not watched.nodes:
             topic = self._topic(key)
             del self._watched[key], self._by_topic[topic]
-            self._redis.unsubscribe(bucket_of(*key), topic)
+            self._redis.unsubscribe(_bucket(key), topic)
             if watched.is_online is None:
                 watched.is_online = False  # nobody waits for it, and no question behind it
 
     def _topic(self, key: Key) -> bytes:
-        return self._redis.topic(bucket_of(*key), f"\1{key[1]}")
+        return self._redis.topic(_bucket(key), f"\1{key[1]}")
 
     def _ask(self, keys: Iterable[Key]) -> None:
         """Ask Redis for the states of some users, once for each bucket; changes follow."""
         by_bucket: dict[bytes, list[Key]] = {}
         for key in keys:
-            by_bucket.setdefault(bucket_of(*key), []).append(key)
+            by_bucket.setdefault(_bucket(key), []).append(key)
         for bucket, asked in by_bucket.items():
             for key in asked:
                 self._redis.subscribe(bucket, self._topic(key))
@@ -223,9 +225,19 @@ class SharedUsers:
     # Redis comes and goes
 
     def on_up(self) -> None:
-        """State all users of this host, and ask for those that it watches: Redis knows this host as a new node."""
+        """State all users of this host: Redis knows it as a new node. What the node before had stated is taken out."""
         for key, user in self._here.items():
             self._state(key, user)
+        former, buckets = self._redis.former_node, self._buckets
+        self._buckets = set(map(_bucket, self._here))
+        for bucket in buckets if former else ():
+            self._redis.send(bucket, self._redis.script(BURY_USERS, bucket, _MOST_FORMER, node=former), _nothing)
+        for key in self._watched:
+            self._redis.subscribe(_bucket(key), self._topic(key))
+        self._ask([key for key, watched in self._watched.items() if watched.is_online is None])
+
+    def on_flow(self) -> None:
+        """Ask for the users that this host watches: the other hosts have stated theirs, too."""
         self._ask(list(self._watched))
 
     def on_down(self) -> None:
@@ -234,6 +246,10 @@ class SharedUsers:
             if watched.is_online is None:
                 watched.is_online = key in self._here
         self._answer_questions()
+
+
+def _bucket(key: Key) -> bytes:
+    return bucket_of(*key)
 
 
 def _nothing(answer: Any) -> None:
