@@ -26,6 +26,7 @@ local function come(node, user, info)
   if redis.call('SADD', base .. 'signed:' .. node, user) == 0 then return end
   if redis.call('HINCRBY', base .. 'online', user, 1) > 1 then return end
   announce('\\1' .. user, 'O', '1')
+  log('user_online', '', user, info)
 end
 
 local function go(node, user, final)
@@ -33,6 +34,7 @@ local function go(node, user, final)
   if redis.call('HINCRBY', base .. 'online', user, -1) > 0 then return end
   redis.call('HDEL', base .. 'online', user)
   announce('\\1' .. user, 'O', '0')
+  log('user_offline', '', user, '', '', final)
 end
 
 local function now()
@@ -100,7 +102,7 @@ SWEEP_USERS: Final = Script(
     + """
 local key, time = base .. 'away', now()
 local due = redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', time), 'LIMIT', 0, ARGV[3])
-for _, user in ipairs(due) do back(user, true) end
+for _, user in ipairs(due) do back(user, wants('final_graces')) end
 local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
 return {#due, first[2] and math.max(0, tonumber(first[2]) - time) or -1}
 """
