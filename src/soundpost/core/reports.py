@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CONNECTIONS: Final = frozenset({"connection_opened", "connection_closed"})
 """Names of the events about connections."""
+_IN_NO_FRAME: Final = (1005, 1006)
+"""Codes by which libraries say that there was no code, or no close frame (RFC 6455, 7.4.1)."""
 
 
 class Origin(NamedTuple):
@@ -42,6 +44,7 @@ def connection_opened(connection: Connection) -> None:
 def connection_closed(connection: Connection, user_id: str | None, code: int | None) -> None:
     """Report that a client is gone: the user that was signed in, and the code of the close frame, if there was one."""
     origin = connection.app.origins.pop(connection.socket_id, None)
+    code = None if code in _IN_NO_FRAME else code
     _report_connection(connection, "connection_closed", origin, user_id, code)
 
 

@@ -70,5 +70,6 @@ async def test_what_a_lost_node_leaves_behind_is_told_once(start: Start) -> None
     lost = cluster.nodes[1]
     await cluster.join(lost, ROOM, user="ann")
     await cluster.join(lost, ROOM, user="ann")
+    await told(cluster)
     await cluster.lose(lost)
     assert await told(cluster) == [f"channel_vacated {ROOM}", f"member_removed {ROOM} ann"]
