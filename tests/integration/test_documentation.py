@@ -51,14 +51,17 @@ def test_the_configuration_example_is_valid(tmp_path: Path) -> None:
     loaded: list[AppSettings] = []
     for example in examples("docs/configuration.md", "toml"):
         (tmp_path / "soundpost.toml").write_text(example)
-        loaded += load(
-            config_file=None, overrides={}, environ={"APP_SECRET": "s3cret"}, directory=tmp_path
-        ).settings.apps
-    assert [app.id for app in loaded] == ["1", "2", "1"]
+        environ = {"APP_SECRET": "s3cret", "WEBHOOK_TOKEN": "t0ken"}
+        loaded += load(config_file=None, overrides={}, environ=environ, directory=tmp_path).settings.apps
+    assert [app.id for app in loaded] == ["1", "2", "1", "1"]
     assert loaded[0].secret == "s3cret"
     assert [(entry.channels, entry.events, entry.age) for entry in loaded[2].history] == [
         (("private-orders.*", "news"), 200, 3_600),
         (("presence-*",), 100, 600),
+    ]
+    assert [(entry.url, entry.channels, entry.headers) for entry in loaded[3].webhooks] == [
+        ("https://example.com/webhooks", ("*",), {}),
+        ("http://127.0.0.1:8000/webhooks", ("presence-room.*",), {"Authorization": "Bearer t0ken"}),
     ]
 
 

@@ -48,9 +48,9 @@ class Operated:
         file.write_text(configuration)
         file.chmod(0o600)
 
-    def start(self, *arguments: str) -> None:
+    def start(self, *arguments: str, program: tuple[str, ...] = ("-m", "soundpost")) -> None:
         """Start the server, and wait until it listens."""
-        self.process = self.shell.start("start", *arguments)
+        self.process = self.shell.start_python(*program, "start", *arguments)
         self.process.wait_for("listening on")
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -124,5 +124,13 @@ def _toml(table: dict[str, Any]) -> str:
         if isinstance(value, dict):
             lines += [f"{name}.{inner} = {json.dumps(each)}" for inner, each in value.items()]
         elif value is not None:
-            lines.append(f"{name} = {json.dumps(value)}")
+            lines.append(f"{name} = {_inline(value)}")
     return "\n".join(lines)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(name)} = {_inline(each)}' for name, each in value.items())} }}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_inline, value))}]"
+    return json.dumps(value)

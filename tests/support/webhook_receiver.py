@@ -38,6 +38,8 @@ class Receiver:
     def __init__(self, port: int = 0) -> None:
         self.reply: Callable[[str], Reply | None] = lambda path: (200, {})
         self.requests: list[Request] = []
+        self.connections = 0
+        """Number of connections that were opened."""
         self._news = threading.Condition()
         self._end = threading.Event()
         self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
@@ -92,6 +94,10 @@ class Receiver:
     def _handler(receiver) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - of the outer class
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                receiver.connections += 1
+                super().setup()
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))

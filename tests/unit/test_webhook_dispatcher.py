@@ -377,7 +377,7 @@ def test_an_owner_takes_over_what_was_told_and_forgets_it_again(stage: Stage) ->
 
 
 def test_told_states_without_a_beginning_end_in_time(stage: Stage) -> None:
-    stage.dispatcher.take_told("1", [(("channel_occupied", "a", ""), True), (("channel_occupied", "b", ""), True)])
+    stage.dispatcher.take_told("1", [(("channel_occupied", "a", ""), True), (("channel_occupied", "b", ""), True)], 30)
     stage.pass_time(20)
     stage.add("channel_occupied a")
     stage.pass_time(10)

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -23,7 +23,7 @@ from soundpost.server.webhooks.answers import EndpointClient
 from soundpost.server.webhooks.endpoint import Endpoint
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.server.webhooks.journal import Journal
-from soundpost.server.webhooks.states import TIME_TO_RETURN, State, States, end_of
+from soundpost.server.webhooks.states import State, States, end_of
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 log = logging.getLogger("soundpost.webhooks")
@@ -58,6 +58,9 @@ class WebhookDispatcher:
     will never get it, or no endpoint wants it. Events are done in any order, some before :meth:`add` returns. An end
     that is held back is done only when it was sent, or taken back.
     """
+
+    time_to_return: ClassVar[float] = 30.0
+    """Seconds that clients have to come back after a start, before the application is told that they are gone."""
 
     def __init__(
         self,
@@ -197,7 +200,7 @@ class WebhookDispatcher:
         return [] if app is None else list(app.states)
 
     def take_told(
-        self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None = TIME_TO_RETURN
+        self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None = None
     ) -> None:
         """Take states of an app that its endpoints were told of, each with False if that is not sure.
 
@@ -251,8 +254,7 @@ class WebhookDispatcher:
     def begin(self, handed_over: bytes | None = None, present: Container[tuple[str, State]] = ()) -> None:
         """Take what the process before the restart has handed over, and the states of the journal.
 
-        The end of each state is sent after :data:`.states.TIME_TO_RETURN` seconds, unless the state begins again
-        within them. States that are ``present``, each with its app's id, have not ended: the registry knows of them.
+        The end of each state is sent after :attr:`time_to_return`, unless the state begins again before. States that are ``present``, each with its app's id, have not ended: the registry knows of them.
         """
         apps: handover.Handed = {}
         try:
@@ -265,7 +267,7 @@ class WebhookDispatcher:
         if self.journal is not None:
             for app_id, states in list(self.journal.states()):
                 if app_id not in apps:
-                    self.take_told(app_id, states)
+                    self.take_told(app_id, states, self.time_to_return)
                 if app_id not in self._apps:
                     self.journal.forget(app_id)
 
@@ -273,12 +275,12 @@ class WebhookDispatcher:
         self, app_id: str, app: _App, handed: handover.HandedApp, present: Container[tuple[str, State]]
     ) -> None:
         app.states.take_told(handed.told)
-        due = self.clock() + TIME_TO_RETURN
+        due = self.clock() + self.time_to_return
         for end in handed.held:
             if (state := end.event.state) is not None:
                 app.states.hold(state, end.waiting(app_id), due)
         absent = [state for state in app.states.without_end() if (app_id, state) not in present]
-        self.end_told(app_id, absent, TIME_TO_RETURN)
+        self.end_told(app_id, absent, self.time_to_return)
         events = [event.waiting(app_id) for event in handed.events]
         for waiting in events:
             waiting.open = 1

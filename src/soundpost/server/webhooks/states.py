@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from msgspec.json import encode
 
@@ -17,9 +17,6 @@ from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 State = tuple[str, str, str]
 """What :attr:`soundpost.core.webhooks.WebhookEvent.state` returns: name of the beginning, channel, user id."""
-
-TIME_TO_RETURN: Final = 30.0
-"""Seconds that clients have to come back after a start, before the application is told that they are gone."""
 
 
 class Taken(NamedTuple):
