@@ -7,41 +7,31 @@ import logging
 import random
 import secrets
 import time
-from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from functools import partial
 from typing import Any, ClassVar, Final
 
 import msgspec
 
-from soundpost.core.app_settings import AppSettings, WebhookSettings
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.outbox import CallLater, CallSoon
 from soundpost.core.webhooks import ENDS, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.webhooks import handover
 from soundpost.server.webhooks.answers import EndpointClient
+from soundpost.server.webhooks.app_endpoints import AppEndpoints
 from soundpost.server.webhooks.endpoint import Endpoint
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.server.webhooks.journal import Journal
-from soundpost.server.webhooks.states import State, States, end_of
+from soundpost.server.webhooks.states import State, end_of
+from soundpost.server.webhooks.turns import Turns
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 log = logging.getLogger("soundpost.webhooks")
 
-_REQUESTS_AT_ONCE: Final = 4
-"""Number of requests that are built and signed in one loop turn: some 2 ms, with bodies of the largest size."""
 _ENDS_AT_ONCE: Final = 200
 """Number of held ends that become due in one loop turn: some 2 ms."""
 _POLL: Final = 0.02
-
-
-class _App:
-    """The states and endpoints of one app."""
-
-    def __init__(self) -> None:
-        self.states = States()
-        self.endpoints: dict[tuple[str, int], Endpoint] = {}
-        """Endpoints by URL, and by number for those that have a URL in common."""
 
 
 class WebhookDispatcher:
@@ -92,12 +82,10 @@ class WebhookDispatcher:
         self._size = 0
         self._life = secrets.token_hex(8)
         self._number = 0
-        self._apps: dict[str, _App] = {}
-        self._turns: deque[Endpoint] = deque()
-        self._next_turn_is_set = False
+        self._apps: dict[str, AppEndpoints] = {}
+        self._turns = Turns(call_soon)
         self._timer: float | None = None
         self._holds_ends = False
-        self._is_paused = False
         self.configure(apps)
 
     # Settings
@@ -111,29 +99,13 @@ class WebhookDispatcher:
         for app_id in [app_id for app_id in self._apps if app_id not in settings]:
             self._remove_app(app_id)
         for app_id, app in settings.items():
-            self._configure(self._apps.setdefault(app_id, _App()), app)
-
-    def _configure(self, own: _App, app: AppSettings) -> None:
-        before, own.endpoints = own.endpoints, {}
-        for key, settings in _keyed(app.webhooks):
-            endpoint = before.pop(key, None)
-            if endpoint is None:
-                endpoint = Endpoint(self, app, settings, self._open_client(settings.url))
-            else:
-                endpoint.configure(app, settings)
-            own.endpoints[key] = endpoint
-        for endpoint in before.values():
-            self._remove_endpoint(endpoint)
-
-    def _remove_endpoint(self, endpoint: Endpoint) -> None:
-        self.settled(endpoint.clear())
-        endpoint.close()
+            if app_id not in self._apps:
+                self._apps[app_id] = AppEndpoints(self, self._open_client)
+            self._apps[app_id].configure(app)
 
     def _remove_app(self, app_id: str) -> None:
-        app = self._apps[app_id]
-        for endpoint in app.endpoints.values():
-            self._remove_endpoint(endpoint)
-        del self._apps[app_id]
+        app = self._apps.pop(app_id)
+        app.remove_all()
         self._done(app.states.forget())
         if self.journal is not None:
             self.journal.forget(app_id)
@@ -148,7 +120,7 @@ class WebhookDispatcher:
         """
         waiting = WaitingEvent(app_id, event, event_id or self._next_id(), token)
         app = self._apps.get(app_id)
-        if app is None or not any(endpoint.follows(event) for endpoint in app.endpoints.values()):
+        if app is None or not app.follow(event):
             self._done([waiting])
             return
         now = self.clock()
@@ -164,12 +136,10 @@ class WebhookDispatcher:
         self._number += 1
         return f"{self._life}-{self._number}"
 
-    def _queue(self, app: _App, waiting: WaitingEvent) -> None:
-        """Queue an event for all endpoints that want it."""
-        wanted_by = [endpoint for endpoint in app.endpoints.values() if endpoint.wants(waiting.event)]
+    def _queue(self, app: AppEndpoints, waiting: WaitingEvent) -> None:
+        """Queue an event for all endpoints that want it, and drop others if that is too much."""
         waiting.open = 1  # not done before it is in all queues
-        for endpoint in wanted_by:
-            endpoint.put(waiting)
+        app.put(waiting)
         if self._size > self._max_queue_size:
             self._make_room()
         self.settled([waiting])
@@ -181,7 +151,7 @@ class WebhookDispatcher:
         """
         app = self._apps.get(app_id)
         if app is not None:
-            for endpoint in app.endpoints.values():
+            for endpoint in app:
                 endpoint.clear()
             app.states.forget()
 
@@ -189,7 +159,7 @@ class WebhookDispatcher:
         """Send what waits: :attr:`may_send` allows it again."""
         app = self._apps.get(app_id)
         if app is not None:
-            for endpoint in app.endpoints.values():
+            for endpoint in app:
                 endpoint.wake()
 
     # States
@@ -199,9 +169,7 @@ class WebhookDispatcher:
         app = self._apps.get(app_id)
         return [] if app is None else list(app.states)
 
-    def take_told(
-        self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None = None
-    ) -> None:
+    def take_told(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None = None) -> None:
         """Take states of an app that its endpoints were told of, each with False if that is not sure.
 
         The end of each is sent after ``end_after`` seconds, unless the state begins again within them. With None only
@@ -220,7 +188,7 @@ class WebhookDispatcher:
             return
         due, time_ms = self.clock() + end_after, int(self.wall_clock() * 1000)
         for state in states:
-            if state in app.states:
+            if state in app.states and not app.states.holds_end_of(state):
                 app.states.hold(state, WaitingEvent(app_id, end_of(state, time_ms), self._next_id()), due)
         self._set_timer(app.states.next_end)
 
@@ -254,7 +222,8 @@ class WebhookDispatcher:
     def begin(self, handed_over: bytes | None = None, present: Container[tuple[str, State]] = ()) -> None:
         """Take what the process before the restart has handed over, and the states of the journal.
 
-        The end of each state is sent after :attr:`time_to_return`, unless the state begins again before. States that are ``present``, each with its app's id, have not ended: the registry knows of them.
+        The end of each state is sent after :attr:`time_to_return`, unless the state begins again before. States that
+        are ``present``, each with its app's id, have not ended: the registry knows of them.
         """
         apps: handover.Handed = {}
         try:
@@ -263,7 +232,7 @@ class WebhookDispatcher:
             log.warning("the webhooks of the process before the restart cannot be read, they are lost: %s", error)
         for app_id, handed in apps.items():
             if app_id in self._apps:
-                self._take_over(app_id, self._apps[app_id], handed, present)
+                self._take_over(app_id, handed, present)
         if self.journal is not None:
             for app_id, states in list(self.journal.states()):
                 if app_id not in apps:
@@ -271,29 +240,15 @@ class WebhookDispatcher:
                 if app_id not in self._apps:
                     self.journal.forget(app_id)
 
-    def _take_over(
-        self, app_id: str, app: _App, handed: handover.HandedApp, present: Container[tuple[str, State]]
-    ) -> None:
-        app.states.take_told(handed.told)
-        due = self.clock() + self.time_to_return
-        for end in handed.held:
-            if (state := end.event.state) is not None:
-                app.states.hold(state, end.waiting(app_id), due)
+    def _take_over(self, app_id: str, handed: handover.HandedApp, present: Container[tuple[str, State]]) -> None:
+        app = self._apps[app_id]
+        app.take_over(app_id, handed, self.clock() + self.time_to_return)
         absent = [state for state in app.states.without_end() if (app_id, state) not in present]
         self.end_told(app_id, absent, self.time_to_return)
-        events = [event.waiting(app_id) for event in handed.events]
-        for waiting in events:
-            waiting.open = 1
-        for queue in handed.endpoints:
-            endpoint = app.endpoints.get((queue.url, queue.number))
-            if endpoint is not None:
-                for index in queue.waiting:
-                    endpoint.put(events[index])
-        self.settled(events)
 
     def as_bytes(self) -> bytes:
         """Return all that waits, is held back and was told, for :meth:`begin`."""
-        return handover.encode({app_id: _handed(app) for app_id, app in self._apps.items()})
+        return handover.encode({app_id: app.handed_over() for app_id, app in self._apps.items()})
 
     # For endpoints
 
@@ -303,32 +258,14 @@ class WebhookDispatcher:
 
     def has_due(self, endpoint: Endpoint) -> None:
         """Have an endpoint send when it is its turn."""
-        self._turns.append(endpoint)
-        self._set_next_turn()
-
-    def _set_next_turn(self) -> None:
-        if self._turns and not self._next_turn_is_set and not self._is_paused:
-            self._next_turn_is_set = True
-            self._call_soon(self._take_turns)
-
-    def _take_turns(self) -> None:
-        self._next_turn_is_set = False
-        if self._is_paused:
-            return
-        for _ in range(min(_REQUESTS_AT_ONCE, len(self._turns))):
-            self._turns.popleft().send()
-        self._set_next_turn()
+        self._turns.ask(endpoint)
 
     def tried(self, events: Iterable[WaitingEvent]) -> None:
-        """Note in the journal that endpoints may know of states from now on."""
-        fresh = [waiting for waiting in events if not waiting.was_tried]
-        for waiting in fresh:
-            waiting.was_tried = True
-            state = waiting.event.state
-            if self.journal is not None and state is not None:
-                self.journal.note(waiting.app_id, state, is_sure=False)
+        """Note that endpoints may know of these events from now on."""
         if self.journal is not None:
-            self.journal.write()
+            self.journal.tried(events)
+        for waiting in events:
+            waiting.was_tried = True
 
     def settled(self, events: Iterable[WaitingEvent]) -> None:
         """Note that one more endpoint is done with each of these events."""
@@ -339,25 +276,13 @@ class WebhookDispatcher:
                 done.append(waiting)
                 if self.on_told is not None and waiting.event.state is not None:
                     self.on_told(waiting.app_id, waiting.event)
-                if self.journal is not None:
-                    self._note_told(self.journal, waiting)
+                app = self._apps.get(waiting.app_id)
+                if self.journal is not None and app is not None:
+                    self.journal.settled(waiting, app.states)
         if self.journal is not None:
             self.journal.write()
         if done:
             self._done(done)
-
-    def _note_told(self, journal: Journal, waiting: WaitingEvent) -> None:
-        """Note in the journal what endpoints know now: nothing else, as long as a later event is on its way."""
-        state = waiting.event.state
-        app = self._apps.get(waiting.app_id)
-        if state is None or app is None:
-            return
-        is_on = state in app.states
-        if waiting.event.name in ENDS:
-            if not is_on:
-                journal.remove(waiting.app_id, state)
-        elif is_on and waiting.was_tried and not waiting.was_dropped:
-            journal.note(waiting.app_id, state, is_sure=True)
 
     def _done(self, events: Iterable[WaitingEvent]) -> None:
         """Tell who added events that they are done."""
@@ -390,7 +315,7 @@ class WebhookDispatcher:
             )
 
     def _endpoints(self) -> list[Endpoint]:
-        return [endpoint for app in self._apps.values() for endpoint in app.endpoints.values()]
+        return [endpoint for app in self._apps.values() for endpoint in app]
 
     def figures(self) -> list[EndpointFigures]:
         """Return the figures of all endpoints."""
@@ -424,7 +349,7 @@ class WebhookDispatcher:
 
     async def pause(self, seconds: float) -> None:
         """Begin no further request, and wait some seconds at most for those that are under way."""
-        self._is_paused = True
+        self._turns.pause()
         await self._wait(lambda: any(endpoint.is_under_way for endpoint in self._endpoints()), seconds)
 
     async def _wait(self, is_busy: Callable[[], bool], seconds: float) -> None:
@@ -438,27 +363,3 @@ class WebhookDispatcher:
             endpoint.close()
         if self.journal is not None:
             self.journal.close()
-
-
-def _handed(app: _App) -> handover.HandedApp:
-    """Return what is handed over of an app; an event that waits for several endpoints once."""
-    indexes: dict[WaitingEvent, int] = {}
-    endpoints = [
-        handover.HandedEndpoint(*key, [indexes.setdefault(waiting, len(indexes)) for waiting in endpoint.waiting()])
-        for key, endpoint in app.endpoints.items()
-    ]
-    held = [handover.HandedEvent.of(end) for end in app.states.all_held()]
-    return handover.HandedApp(
-        app.states.all_told(), held, [handover.HandedEvent.of(each) for each in indexes], endpoints
-    )
-
-
-def _keyed(webhooks: Iterable[WebhookSettings]) -> list[tuple[tuple[str, int], WebhookSettings]]:
-    """Return endpoints with their keys: the URL, and a number for those that have a URL in common."""
-    numbers: dict[str, int] = {}
-    keyed = []
-    for settings in webhooks:
-        number = numbers.get(settings.url, 0)
-        numbers[settings.url] = number + 1
-        keyed.append(((settings.url, number), settings))
-    return keyed

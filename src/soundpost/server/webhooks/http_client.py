@@ -32,11 +32,13 @@ class HttpClient:
         self._url = httpx.URL(url)
         transport = _Transport(resolver, verify=_trust() if self._url.scheme == "https" else False)
         self._client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False, follow_redirects=False)
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float, then: Callable[[Answer], None]) -> None:
         """Send a request; call back with the answer, or after ``timeout`` seconds with a fault."""
-        self._task = asyncio.ensure_future(self._post(body, headers, timeout, then))
+        task = asyncio.ensure_future(self._post(body, headers, timeout, then))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _post(self, body: bytes, headers: dict[str, str], seconds: float, then: Callable[[Answer], None]) -> None:
         answer: Answer | None = None
@@ -63,15 +65,14 @@ class HttpClient:
 
     def close(self) -> None:
         """Close all connections; a request under way is given up."""
-        task = self._task
+        for task in self._tasks:
+            task.cancel()
+        self._tasks.add(asyncio.ensure_future(self._close(list(self._tasks))))
 
-        async def end() -> None:
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-            await self._client.aclose()
-
-        self._task = asyncio.ensure_future(end())
+    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
+        if tasks:
+            await asyncio.wait(tasks)
+        await self._client.aclose()
 
 
 async def _read_some(response: httpx.Response) -> None:

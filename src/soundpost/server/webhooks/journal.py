@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -20,9 +20,11 @@ from typing import Final
 import msgspec
 
 from soundpost.core.outbox import CallSoon
+from soundpost.core.webhooks import ENDS
 from soundpost.errors import StartError
 from soundpost.log_throttle import LogThrottle
 from soundpost.server.webhooks.states import State
+from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 log = logging.getLogger("soundpost.webhooks")
 
@@ -79,6 +81,28 @@ class Journal:
         for state in self._apps.pop(app_id, {}):
             self._lines.append(_line("-", app_id, state))
         self.write()
+
+    def tried(self, events: Iterable[WaitingEvent]) -> None:
+        """Note that endpoints may know of what these events begin or end. Writes it."""
+        for waiting in events:
+            state = waiting.event.state
+            if state is not None and not waiting.was_tried:
+                self.note(waiting.app_id, state, is_sure=False)
+        self.write()
+
+    def settled(self, waiting: WaitingEvent, states: Container[State]) -> None:
+        """Note what endpoints know after an event was sent or dropped: nothing, if a later event is on its way.
+
+        ``states`` are those that the app's endpoints were told of, or are about to be. :meth:`write` writes it.
+        """
+        state = waiting.event.state
+        if state is None:
+            return
+        if waiting.event.name in ENDS:
+            if state not in states:
+                self.remove(waiting.app_id, state)
+        elif state in states and waiting.was_tried and not waiting.was_dropped:
+            self.note(waiting.app_id, state, is_sure=True)
 
     def write(self) -> None:
         """Write what was noted. A disk that is full is logged, and nothing else."""

@@ -37,7 +37,7 @@ class States:
         self._ends: list[tuple[float, int, State]] = []  # heap; those that are not in _held are void
         self._number = 0
 
-    def __contains__(self, state: State) -> bool:
+    def __contains__(self, state: object) -> bool:
         return state in self._told
 
     def __iter__(self) -> Iterator[State]:
@@ -91,6 +91,10 @@ class States:
         self._held[state] = due, end
         self._number += 1
         heappush(self._ends, (due, self._number, state))
+
+    def holds_end_of(self, state: State) -> bool:
+        """Tell whether the end of a state is held back."""
+        return state in self._held
 
     def pop_due(self, now: float) -> WaitingEvent | None:
         """Remove and return a held end that is due; None if there is none."""
