@@ -346,6 +346,31 @@ async def test_what_waited_for_the_endpoint_is_sent_once_after_redis_was_emptied
         assert await hosts.told(60) == []
 
 
+@pytest.mark.parametrize("is_emptied", [True, False])
+async def test_who_came_and_went_while_redis_was_away_is_told(redis: RedisServer, is_emptied: bool) -> None:
+    async with senders(2, port=redis.port) as hosts:
+        await ann_in(hosts, 0, OTHER)
+        await hosts.told()
+        if is_emptied:
+            await kill(hosts, redis)
+        else:
+            await lose_redis(hosts[1].host)
+        for channel in (ROOM, OTHER):
+            client = hosts[1].host.stage.connect()
+            client.ask(channel, {"user_id": "ann"})
+            client.say("client-1", {}, channel=channel)
+            hosts[1].host.stage.turn()
+            client.vanish()
+            hosts[1].host.stage.turn()
+        if is_emptied:
+            redis.start()
+        for sender in hosts.all:
+            await sender.host.flows()
+        assert await hosts.told() == [OCCUPIED, ADDED, typed(1), f"client_event {OTHER} client-1 ann"]
+        assert await hosts.told(5) == [REMOVED, VACATED]
+        assert await hosts.told(60) == []
+
+
 async def test_hosts_add_what_happened_while_redis_was_away_once() -> None:
     async with senders(2) as hosts:
         client = await ann_in(hosts, 1)

@@ -38,11 +38,12 @@ class LoggedEvent(NamedTuple):
     event: WebhookEvent
 
 
-def arguments_of(event: WebhookEvent, event_id: bytes) -> tuple[bytes, ...]:
+def arguments_of(event: WebhookEvent, event_id: bytes, *, if_gone: bool = False) -> tuple[bytes, ...]:
     """Return the arguments of :data:`.webhook_scripts.ADD_EVENT` for an event that happened on this host."""
+    names = event.name.encode(), event.channel.encode(), event.user_id.encode()
     final = b"1" if event.is_final else b""
     place = b"%b %d" % (event_id, event.time_ms)
-    return (event.name.encode(), event.channel.encode(), event.user_id.encode(), event.body, b"", final, place, b"0")
+    return (*names, event.body, b"", final, place, b"1" if if_gone else b"0", b"0")
 
 
 def repeated(arguments: tuple[bytes, ...]) -> tuple[bytes, ...]:

@@ -90,6 +90,8 @@ class RedisRegistry:
         self.redis_webhooks = Webhooks(redis, self._apps, clock=loop.time, call_soon=loop.call_soon)
         self.webhooks: WebhookLog | None = self.redis_webhooks.reports
         self._incoming.on_logged = self.redis_webhooks.read
+        reports = self._reports = self.redis_webhooks.reports
+        self._counts.on_closed_alone = lambda channel: reports.vacated(self._apps[channel.app_id], channel.name)
         redis.prepare, redis.on_beat = self._histories.prepare, partial(self._on_beat, checks)
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._on_flow, self._on_down
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
@@ -236,7 +238,7 @@ class RedisRegistry:
         ):
             self._joined(node, channel, newcomer, then, history)
         else:
-            entered = partial(self._entered, node, entry, channel, newcomer, then, history)
+            entered = partial(self._entered, node, entry, channel, newcomer, then, history, socket_id)
             limit = entry.app.max_presence_members
             blob = topic_messages.member_blob(newcomer)
             arguments = (channel.name, newcomer.id, blob, limit, socket_id or "")
@@ -250,6 +252,7 @@ class RedisRegistry:
         newcomer: Member,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None,
+        socket_id: str | None,
         answer: Any,
     ) -> None:
         if isinstance(answer, list):
@@ -267,6 +270,8 @@ class RedisRegistry:
             return
         channel.enter(newcomer)
         self._joined(node, channel, newcomer, then, history)
+        if not isinstance(answer, list):
+            self._reports.added(entry, channel.name, newcomer, socket_id)
 
     def _joined(
         self,
@@ -279,6 +284,8 @@ class RedisRegistry:
         user_id = None if newcomer is None else newcomer.id
         channel.add(node, user_id)
         self._counts.subscriptions_changed(channel)
+        if channel.count == 1 and (channel.syncing or not self._redis.up):
+            self._reports.occupied(self._apps[channel.app_id], channel.name)
         if node in self._nodes:
             self._history_answers.snapshot(self._apps[channel.app_id], channel, history, self._clock, then)
         else:  # the node died meanwhile
@@ -342,18 +349,23 @@ class RedisRegistry:
         self._counts.subscriptions_changed(channel)
         if user_id is not None and linger:
             self._lingering.begin(channel, user_id, linger)
-        elif user_id is not None and channel.uncount_member(user_id):
-            gone = partial(self._member_left, entry, channel, user_id)
-            self._redis.run(LEAVE, channel.bucket, channel.name, user_id, socket_id or "", then=gone)
+        elif user_id is not None:
+            member, _ = channel.own_members[user_id]
+            if channel.uncount_member(user_id):
+                gone = partial(self._member_left, entry, channel, member, socket_id)
+                self._redis.run(LEAVE, channel.bucket, channel.name, user_id, socket_id or "", then=gone)
         self._channels.close_if_empty(entry, channel)
 
-    def _member_left(self, entry: AppEntry, channel: SharedChannel, user_id: str, answer: Any) -> None:
+    def _member_left(
+        self, entry: AppEntry, channel: SharedChannel, member: Member, socket_id: str | None, answer: Any
+    ) -> None:
         if not isinstance(answer, list):
-            channel.leave(user_id)  # Redis will tell later if the user is on another host
+            self._reports.removed(entry, channel.name, member, socket_id)
+            channel.leave(member.id)  # Redis will tell later if the user is on another host
             return
         if answer[2]:
             self._report_changes(entry.app.id, answer[2])
-            self._channels.apply_change(channel, int(answer[1]), partial(channel.leave, user_id))
+            self._channels.apply_change(channel, int(answer[1]), partial(channel.leave, member.id))
 
     # Events
 
@@ -431,6 +443,11 @@ class RedisRegistry:
         self._users.on_up()
         self.redis_webhooks.on_up()
 
+    def _on_flow(self) -> None:
+        """Send what waits: the other hosts are connected, too."""
+        self._queue.open()
+        self._reports.open()
+
     def _on_beat(self, checks: HistoryChecks) -> None:
         checks.check()
         self.redis_webhooks.beat()
@@ -445,7 +462,7 @@ class RedisRegistry:
         if self._queue.flows:  # else Redis has been away since, although it takes connections
             self._histories.publishing.begin_wait()
         self._queue.shut()
-        self.redis_webhooks.on_down()
+        self._reports.shut()
         self.on_reachability()
         self._channels.resume_all()
         self._users.on_down()

@@ -29,20 +29,26 @@ DAY: Final = 86_400_000
 ADD_EVENT: Final = Script(
     WRITE
     + """
-local hooks, id = base .. 'hooks', ARGV[9]
+local hooks, name, channel, user, id = base .. 'hooks', ARGV[3], ARGV[4], ARGV[5], ARGV[9]
 if ARGV[10] == '1' then
+  local is_there = name == 'member_removed' and redis.call('HEXISTS', base .. 'where:' .. channel, user)
+    or name == 'channel_vacated' and redis.call('HEXISTS', base .. 'total', channel)
+  if is_there == 1 then return 0 end
+end
+if ARGV[11] == '1' then
   for _, entry in ipairs(redis.call('XREVRANGE', hooks, '+', '-', 'COUNT', 200)) do
     if entry[2][14] == id then return 0 end
   end
 end
-write(hooks, ARGV[3], ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8], id)
+write(hooks, name, channel, user, ARGV[6], ARGV[7], ARGV[8], id)
 return 1
 """,
     ANNOUNCE_PRELUDE,
 )
-"""Add an event to the log of a bucket. Arguments: NAME CHANNEL USER VALUE SOCKET FINAL ID AGAIN.
+"""Add an event to the log of a bucket. Arguments: NAME CHANNEL USER VALUE SOCKET FINAL ID IF_GONE AGAIN.
 
-AGAIN: 1 if the event may be there already. Answer: 1 if it was added, 0 if it was there."""
+IF_GONE: 1 to add the end of a state only if no host has the channel, or the member. AGAIN: 1 if the event may be there
+already. Answer: 1 if it was added, 0 if not."""
 
 LEASE: Final = Script(
     """

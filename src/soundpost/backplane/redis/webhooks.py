@@ -51,14 +51,9 @@ class Webhooks:
             self.owner.reconfigure(served)
 
     def on_up(self) -> None:
-        """Add what waits, and look for leases: Redis is up."""
-        self.reports.open()
+        """Look for leases: Redis is up."""
         if self.owner is not None:
             self.owner.on_up()
-
-    def on_down(self) -> None:
-        """Keep what is added from now on."""
-        self.reports.shut()
 
     def beat(self) -> None:
         """Renew leases."""
