@@ -16,7 +16,7 @@ import yaml
 
 from soundpost.config import load
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.core.app_settings import AppSettings, HistorySettings, RateLimiting
+from soundpost.core.app_settings import AppSettings, HistorySettings, RateLimiting, WebhookSettings
 from soundpost.environment.toml_document import FILE_NAME
 from soundpost.tools.deploy.containers import PRIVATE_NETWORKS
 from soundpost.tools.deploy.docker import MOUNTED
@@ -127,6 +127,17 @@ def other_than_default(field: msgspec.structs.FieldInfo) -> Any:
             HistorySettings(channels=("private-orders.*", "a,b"), events=7, age=8, rewind=9),
             HistorySettings(channels=("*",)),
         ),
+        "webhooks": (
+            WebhookSettings(
+                url="https://app.example/hooks?a=1,2",
+                events=("member_added", "user_online"),
+                channels=("presence-room.*",),
+                headers={"X-Shop": "a, b"},
+                batch_size=7,
+                timeout=8,
+            ),
+            WebhookSettings(url="http://10.0.0.1/hooks"),
+        ),
         "rate_limiting": RateLimiting(enabled=True, max_attempts=7, decay_seconds=8, terminate_on_limit=True),
     }
     if field.name in names:
@@ -140,12 +151,15 @@ def table(head: str, struct: Any) -> str:
     """Return a table of TOML with the settings that have a value."""
     values = {name: value for name, value in msgspec.to_builtins(struct).items() if value is not None}
     limits = values.pop("rate_limiting", {})
-    history = values.pop("history", [])
+    tables = {name: values.pop(name, []) for name in ("history", "webhooks")}
     values.pop("tls", None)
     values |= {f"rate_limiting.{name}": value for name, value in limits.items()}
     lines = [head, *(f"{name} = {json.dumps(value)}" for name, value in values.items())]
-    for entry in history:
-        lines += ["[[apps.history]]", *(f"{name} = {json.dumps(value)}" for name, value in entry.items())]
+    for key, entries in tables.items():
+        for entry in entries:
+            headers = entry.pop("headers", {})
+            lines += [f"[[apps.{key}]]", *(f"{name} = {json.dumps(value)}" for name, value in entry.items())]
+            lines += [f"headers.{name} = {json.dumps(value)}" for name, value in headers.items()]
     return "\n".join(lines)
 
 
