@@ -179,7 +179,8 @@ class MemoryRegistry:
                 frame = messages.member_added(name, newcomer.id_json, newcomer.info_json)
                 self._notify(app_id, channel, MemberNotice(newcomer.id, True, frame))
                 node.observe(MemberAdded(app_id, name, newcomer.id))
-                self._report_member(entry, "member_added", channel, newcomer, socket_id)
+                if entry.reports:
+                    self._report_member(entry, "member_added", channel, newcomer, socket_id)
             else:
                 entry.ghosts.take_back(channel, newcomer)
         share = channel.share_of(node)
@@ -295,7 +296,8 @@ class MemoryRegistry:
             self._notify(app_id, channel, MemberNotice(user_id, False, frame))
             if reporter is not None:
                 reporter.observe(MemberRemoved(app_id, channel.name, user_id))
-            self._report_member(entry, "member_removed", channel, member, socket_id, is_final)
+            if entry.reports:
+                self._report_member(entry, "member_removed", channel, member, socket_id, is_final)
 
     def _report_member(
         self,

@@ -58,8 +58,10 @@ def sign_in(connection: Connection, request: SignIn) -> None:
 
 
 def _confirm(connection: Connection, user_data: str, watchlist: bytes) -> None:
-    request = watchlists.read(watchlist, connection.app.settings)
     connection.send(messages.signin_success(user_data))
+    if watchlist == b"null" and not connection.app.watchlists:
+        return
+    request = watchlists.read(watchlist, connection.app.settings)
     for code, text in request.faults:
         connection.send(messages.error(code, text))
     watchlists.begin(connection, request.user_ids)

@@ -141,6 +141,18 @@ async def test_a_user_stays_online_while_the_server_has_sent_it_away(cluster: Cl
     assert await told(cluster, watcher) == [("offline", ["bob"])]
 
 
+async def test_a_user_who_has_come_back_may_go_at_once(cluster: Cluster) -> None:
+    """The grace of the connection before is over with the sign-in."""
+    a, b, c = cluster.nodes
+    watcher = await sign_in(cluster, a, "me", "ann")
+    (await sign_in(cluster, b, "ann")).end(codes.GENERIC_RECONNECT, "")
+    await cluster.settle()
+    back = await sign_in(cluster, c, "ann")
+    await told(cluster, watcher)
+    back.vanish()
+    assert await told(cluster, watcher) == [("offline", ["ann"])]
+
+
 async def test_a_user_whose_connections_are_ended_is_offline_at_once(start: Start) -> None:
     cluster = await start(presence_grace=60)
     a, b, c = cluster.nodes

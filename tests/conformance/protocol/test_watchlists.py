@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from conformance.protocol.stage import Client, Message, Stage, decode_frames
+from conformance.protocol.stage import APP, Client, Message, RecordingPeers, Stage, decode_frames
+from soundpost.backplane import MemoryRegistry
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
 from soundpost.wire import codes
@@ -149,6 +152,58 @@ def test_a_watcher_that_leaves_is_forgotten() -> None:
     stage.turn()
     assert (stage.app.watchlists, stage.app.watched) == ({}, {})
     assert stage.registry.users._watchers == {}
+
+
+class LateAnswers(RecordingPeers):
+    """A backplane that answers when the test says so."""
+
+    def __init__(self, registry: MemoryRegistry) -> None:
+        super().__init__(registry)
+        self.answers: list[Callable[[], None]] = []
+
+    def watch(self, app_id: str, user_ids: list[str], then: Callable[[list[str]], None]) -> None:
+        self.answers.append(partial(super().watch, app_id, user_ids, then))
+
+    def answer(self) -> None:
+        answers, self.answers = self.answers, []
+        for answer in answers:
+            answer()
+
+
+def test_what_comes_before_the_answer_is_of_an_earlier_question() -> None:
+    peers = LateAnswers(MemoryRegistry([APP]))
+    stage = Stage(peers=peers)
+    signed_in(stage, "ann")
+    clients = [signed_in(stage, "me", "ann")]
+    stage.node.deliver_user_status("1", "ann", False)
+    clients.append(signed_in(stage, "you", "ann"))
+    assert [told(client) for client in clients] == [[], []]
+    peers.answer()
+    assert [told(client) for client in clients] == [[("online", ["ann"])]] * 2
+
+
+def test_a_change_before_the_answer_is_part_of_the_first_message() -> None:
+    peers = LateAnswers(MemoryRegistry([APP]))
+    stage = Stage(peers=peers)
+    first = signed_in(stage, "me", "ann")
+    peers.answer()
+    second = signed_in(stage, "you", "ann", "bob")
+    signed_in(stage, "ann")
+    assert told(first) == [("offline", ["ann"]), ("online", ["ann"])]
+    assert told(second) == []
+    peers.answer()
+    assert told(second) == [("online", ["ann"]), ("offline", ["bob"])]
+
+
+def test_an_answer_for_a_client_that_has_gone_is_dropped() -> None:
+    peers = LateAnswers(MemoryRegistry([APP]))
+    stage = Stage(peers=peers)
+    gone = signed_in(stage, "me", "ann")
+    gone.vanish()
+    stage.turn()
+    peers.answer()
+    assert stage.app.watched == {}
+    assert told(gone) == []
 
 
 def test_a_second_sign_in_brings_another_watchlist() -> None:

@@ -196,8 +196,7 @@ class SharedUsers:
     def _answered(self, asked: Mapping[Key, WatchedUser], answer: Any) -> None:
         states = answer if isinstance(answer, list) else [key in self._here for key in asked]
         for (key, watched), state in zip(asked.items(), states, strict=True):
-            if self._watched.get(key) is watched:
-                self._set(key, watched, bool(state))
+            self._set(key, watched, bool(state))
         self._answer_questions()
 
     def _answer_questions(self) -> None:
