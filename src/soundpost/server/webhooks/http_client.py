@@ -30,7 +30,7 @@ class HttpClient:
 
     def __init__(self, url: str, resolver: Resolver) -> None:
         self._url = httpx.URL(url)
-        transport = _Transport(resolver, verify=_trust() if self._url.scheme == "https" else False)
+        transport = _Transport(resolver, verify=trusted_authorities() if self._url.scheme == "https" else False)
         self._client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False, follow_redirects=False)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -59,6 +59,8 @@ class HttpClient:
             answer = Answer(0, str(error))
         except TimeoutError:
             answer = answer or Answer(0, f"no answer within {seconds:g} s")
+        except (httpx.ReadError, httpx.WriteError):
+            answer = answer or Answer(0, "the connection was lost before an answer came")
         except Exception as error:  # httpx and what is below it raise many classes
             answer = answer or Answer(0, str(no_answer(str(self._url), error)))
         then(answer)
@@ -126,7 +128,7 @@ def _to_address(request: httpx.Request, address: str, connect_timeout: float | N
 
 
 @cache
-def _trust() -> ssl.SSLContext:
+def trusted_authorities() -> ssl.SSLContext:
     """Return what certificates are checked with: the authorities of the system, or of ``SSL_CERT_FILE``."""
     context = ssl.create_default_context()
     if not context.get_ca_certs() and not context.cert_store_stats()["x509_ca"]:
