@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterable, Callable
+from contextlib import suppress
 from functools import cache
+from importlib import import_module
 from typing import Final
 
 import httpx
@@ -19,6 +21,12 @@ _MOST_OF_AN_ANSWER: Final = 65_536
 _KEPT: Final = 75.0
 """Seconds that an idle connection is kept."""
 _SHORTEST_CONNECT: Final = 1.0
+
+_LOADED_LATE: Final = ("httpcore", "httpcore._backends.anyio", "httpcore._async.http11", "anyio._backends._asyncio")
+"""Modules that httpx would import with the first request, which would stop the event loop for 30 ms."""
+for _name in _LOADED_LATE:
+    with suppress(ImportError):  # other versions may have other ones
+        import_module(_name)
 
 
 class HttpClient:
