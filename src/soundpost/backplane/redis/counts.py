@@ -41,8 +41,6 @@ class Counts:
         self._large: set[SharedChannel] = set()
         """Channels with a changed count that is announced every few seconds only."""
         self._waits = False
-        self.on_closed_alone: Callable[[SharedChannel], None] = lambda channel: None
-        """Called with a channel that has no subscribers here any more, which Redis could not be told."""
         redis.burials.count_announcement = self._count_announcement
 
     def connections_changed(self, entry: AppEntry) -> None:
@@ -103,11 +101,9 @@ class Counts:
         return IF_CHANGED if entry is not None and entry.app.subscription_count else SILENTLY
 
     def _state(self, channel: SharedChannel, announce: str) -> None:
-        stated = partial(self._stated, channel)
+        stated = partial(self._stated, channel.app_id)
         self._redis.run(COUNT, channel.bucket, announce, channel.name, channel.stated_count, then=stated)
 
-    def _stated(self, channel: SharedChannel, answer: Any) -> None:
+    def _stated(self, app_id: str, answer: Any) -> None:
         if isinstance(answer, list):
-            self._report_changes(channel.app_id, answer)
-        elif not channel.is_wanted:
-            self.on_closed_alone(channel)
+            self._report_changes(app_id, answer)

@@ -15,6 +15,7 @@ from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS, WebhookEvent
 State = tuple[str, str, str]
 """State as :attr:`soundpost.core.webhooks.WebhookEvent.state` names it."""
 
+_AGAIN: Final = 8  # place of AGAIN in the arguments
 _NAMES: Final = frozenset((*PUSHER_EVENTS, *MORE_EVENTS))
 
 
@@ -38,17 +39,19 @@ class LoggedEvent(NamedTuple):
     event: WebhookEvent
 
 
-def arguments_of(event: WebhookEvent, event_id: bytes, *, if_gone: bool = False) -> tuple[bytes, ...]:
+def arguments_of(
+    event: WebhookEvent, event_id: bytes, end_name: bytes = b"", end_value: bytes = b""
+) -> tuple[bytes, ...]:
     """Return the arguments of :data:`.webhook_scripts.ADD_EVENT` for an event that happened on this host."""
     names = event.name.encode(), event.channel.encode(), event.user_id.encode()
     final = b"1" if event.is_final else b""
     place = b"%b %d" % (event_id, event.time_ms)
-    return (*names, event.body, b"", final, place, b"1" if if_gone else b"0", b"0")
+    return (*names, event.body, b"", final, place, end_name, b"0", end_value)
 
 
 def repeated(arguments: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Return the arguments for an event that may have been added already."""
-    return (*arguments[:-1], b"1")
+    return (*arguments[:_AGAIN], b"1", *arguments[_AGAIN + 1 :])
 
 
 def event_of(number: int, entry_id: bytes, fields: list[bytes]) -> LoggedEvent:

@@ -90,8 +90,7 @@ class RedisRegistry:
         self.redis_webhooks = Webhooks(redis, self._apps, clock=loop.time, call_soon=loop.call_soon)
         self.webhooks: WebhookLog | None = self.redis_webhooks.reports
         self._incoming.on_logged = self.redis_webhooks.read
-        reports = self._reports = self.redis_webhooks.reports
-        self._counts.on_closed_alone = lambda channel: reports.vacated(self._apps[channel.app_id], channel.name)
+        self._reports = self.redis_webhooks.reports
         redis.prepare, redis.on_beat = self._histories.prepare, partial(self._on_beat, checks)
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._on_flow, self._on_down
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
@@ -349,23 +348,18 @@ class RedisRegistry:
         self._counts.subscriptions_changed(channel)
         if user_id is not None and linger:
             self._lingering.begin(channel, user_id, linger)
-        elif user_id is not None:
-            member, _ = channel.own_members[user_id]
-            if channel.uncount_member(user_id):
-                gone = partial(self._member_left, entry, channel, member, socket_id)
-                self._redis.run(LEAVE, channel.bucket, channel.name, user_id, socket_id or "", then=gone)
+        elif user_id is not None and channel.uncount_member(user_id):
+            gone = partial(self._member_left, entry, channel, user_id)
+            self._redis.run(LEAVE, channel.bucket, channel.name, user_id, socket_id or "", then=gone)
         self._channels.close_if_empty(entry, channel)
 
-    def _member_left(
-        self, entry: AppEntry, channel: SharedChannel, member: Member, socket_id: str | None, answer: Any
-    ) -> None:
+    def _member_left(self, entry: AppEntry, channel: SharedChannel, user_id: str, answer: Any) -> None:
         if not isinstance(answer, list):
-            self._reports.removed(entry, channel.name, member, socket_id)
-            channel.leave(member.id)  # Redis will tell later if the user is on another host
+            channel.leave(user_id)  # Redis will tell later if the user is on another host
             return
         if answer[2]:
             self._report_changes(entry.app.id, answer[2])
-            self._channels.apply_change(channel, int(answer[1]), partial(channel.leave, member.id))
+            self._channels.apply_change(channel, int(answer[1]), partial(channel.leave, user_id))
 
     # Events
 

@@ -9,6 +9,7 @@ from soundpost.backplane.redis.buckets import bucket_of_event
 from soundpost.backplane.redis.logged_events import arguments_of, repeated
 from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
 from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.topic_messages import member_blob
 from soundpost.backplane.redis.webhook_scripts import ADD_EVENT
 from soundpost.core import webhook_records
 from soundpost.core.member import Member
@@ -36,34 +37,25 @@ class WebhookReports:
         """Add an event, behind all that were added before."""
         self._send(app_id, event)
 
-    def _send(self, app_id: str, event: WebhookEvent, *, if_gone: bool = False) -> None:
+    def _send(self, app_id: str, event: WebhookEvent, *end: bytes) -> None:
         self._number += 1
         event_id = b"%b-%d" % (self._redis.origin, self._number)
-        arguments = arguments_of(event, event_id, if_gone=if_gone)
+        arguments = arguments_of(event, event_id, *end)
         self._queue.send(Publication(bucket_of_event(app_id, event), _ADD, arguments), _nothing)
 
-    # While Redis is away no script can tell what begins and ends, so each host does for what it has itself. Endpoints are
-    # not told again what they know. An end counts only if no other host has the state when Redis is back.
+    # While Redis is away no script can tell what begins. What lasts until Redis is back is told then, as this host states
+    # it. What has ended meanwhile is told from here, both its beginning and its end.
 
     def occupied(self, entry: AppEntry, channel: str) -> None:
         """Note that a channel has a subscriber here, while Redis is away."""
         if b" channel_occupied " in entry.logged:
-            self._send(entry.app.id, webhook_records.channel_event("channel_occupied", channel))
-
-    def vacated(self, entry: AppEntry, channel: str) -> None:
-        """Note that a channel has no subscribers here any more, while Redis is away."""
-        if b" channel_vacated " in entry.logged:
-            self._send(entry.app.id, webhook_records.channel_event("channel_vacated", channel), if_gone=True)
+            self._send(entry.app.id, webhook_records.channel_event("channel_occupied", channel), b"channel_vacated")
 
     def added(self, entry: AppEntry, channel: str, member: Member, socket_id: str | None) -> None:
         """Note that a user is a member here, while Redis is away."""
         if b" member_added " in entry.logged:
-            self._send(entry.app.id, _member_event("member_added", channel, member, socket_id))
-
-    def removed(self, entry: AppEntry, channel: str, member: Member, socket_id: str | None) -> None:
-        """Note that a user is no member here any more, while Redis is away."""
-        if b" member_removed " in entry.logged:
-            self._send(entry.app.id, _member_event("member_removed", channel, member, socket_id), if_gone=True)
+            event = webhook_records.member_event("member_added", channel, member.id, member.info_json, socket_id)
+            self._send(entry.app.id, event, b"member_removed", member_blob(member))
 
     def open(self) -> None:
         """Send what waits: Redis is up, and the other hosts have stated what they have."""
@@ -73,10 +65,6 @@ class WebhookReports:
         """Send again what was refused."""
         if self._queue.flows and len(self._queue):
             self._queue.open()
-
-
-def _member_event(name: str, channel: str, member: Member, socket_id: str | None) -> WebhookEvent:
-    return webhook_records.member_event(name, channel, member.id, member.info_json, socket_id)
 
 
 def _take_back(publication: Publication) -> Publication:

@@ -30,9 +30,10 @@ ADD_EVENT: Final = Script(
     WRITE
     + """
 local hooks, name, channel, user, id = base .. 'hooks', ARGV[3], ARGV[4], ARGV[5], ARGV[9]
-if ARGV[10] == '1' then
-  local is_there = name == 'member_removed' and redis.call('HEXISTS', base .. 'where:' .. channel, user)
-    or name == 'channel_vacated' and redis.call('HEXISTS', base .. 'total', channel)
+local end_name = ARGV[10]
+if end_name ~= '' then
+  local is_there = name == 'member_added' and redis.call('HEXISTS', base .. 'where:' .. channel, user)
+    or name == 'channel_occupied' and redis.call('HEXISTS', base .. 'total', channel)
   if is_there == 1 then return 0 end
 end
 if ARGV[11] == '1' then
@@ -41,14 +42,16 @@ if ARGV[11] == '1' then
   end
 end
 write(hooks, name, channel, user, ARGV[6], ARGV[7], ARGV[8], id)
+if end_name ~= '' then write(hooks, end_name, channel, user, ARGV[12], '', '', '') end
 return 1
 """,
     ANNOUNCE_PRELUDE,
 )
-"""Add an event to the log of a bucket. Arguments: NAME CHANNEL USER VALUE SOCKET FINAL ID IF_GONE AGAIN.
+"""Add an event to the log of a bucket. Arguments: NAME CHANNEL USER VALUE SOCKET FINAL ID END AGAIN END_VALUE.
 
-IF_GONE: 1 to add the end of a state only if no host has the channel, or the member. AGAIN: 1 if the event may be there
-already. Answer: 1 if it was added, 0 if not."""
+END: name of the end of a state that has begun while Redis was away, else empty. Beginning and end are added together,
+and only if no host has the channel or the member now: else the statement of the host has told it. AGAIN: 1 if the event
+may be there already. Answer: 1 if it was added, 0 if not."""
 
 LEASE: Final = Script(
     """
