@@ -50,7 +50,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_project_of_the_page_is_well_and_its_tests_pass(project: Path) -> None:
     assert "System check identified no issues" in run(project, "manage.py", "check")
-    assert "Ran 2 tests" in run(project, "manage.py", "test", "--verbosity=1")
+    assert "Ran 3 tests" in run(project, "manage.py", "test", "--verbosity=1")
 
 
 def test_the_page_has_the_entries_that_init_adds(project: Path) -> None:

@@ -95,17 +95,21 @@ def test_the_types_are_those_of_the_page(tmp_path: Path) -> None:
 
 
 def test_the_litestar_example_starts(tmp_path: Path) -> None:
-    (code,) = blocks("docs/litestar.md", "python")
-    (tmp_path / "app.py").write_text(code)
+    code, handlers = blocks("docs/litestar.md", "python")
+    (tmp_path / "app.py").write_text(code + handlers)
     script = (
         "from app import app\n"
         "from litestar.testing import TestClient\n"
         "from soundpost import broadcast\n"
+        "from soundpost.testing import signed_webhook\n"
+        "from soundpost.webhooks import MemberAdded\n"
+        "body, signed = signed_webhook(MemberAdded(channel='presence-rooms.3', user_id='7'))\n"
         "form = {'socket_id': '1.2', 'channel_name': 'private-orders.7'}\n"
         "with TestClient(app) as client, broadcast.fake() as sent:\n"
         "    assert client.post('/orders/7/ship').text == 'shipped'\n"
         "    assert client.post('/broadcasting/auth', data=form, headers={'X-User': 'ann'}).status_code == 200\n"
         "    sent.assert_broadcast('OrderShipped', on='private-orders.7')\n"
+        "    assert client.post('/broadcasting/webhooks', content=body, headers=signed).status_code == 200\n"
     )
     done = run(tmp_path, "-c", script)
     assert done.returncode == 0, done.stderr

@@ -42,7 +42,7 @@ def test_the_project_of_the_django_page_passes_its_own_tests(tmp_path: Path) -> 
     project.add_page("django.md", keep=["mysite/settings.py"])
     project.run("-m", "soundpost", "init")
     project.run("manage.py", "makemigrations", "shop")
-    assert "Ran 2 tests" in project.run("manage.py", "test")
+    assert "Ran 3 tests" in project.run("manage.py", "test")
 
 
 def test_tests_of_the_django_page_pass_where_nothing_has_credentials(tmp_path: Path) -> None:
@@ -54,6 +54,6 @@ def test_tests_of_the_django_page_pass_where_nothing_has_credentials(tmp_path: P
     (tmp_path / "soundpost.toml").unlink()  # it is in .gitignore, so a repository has none
     for more in ((), ("--parallel", "2")):
         output = project.run("manage.py", "test", *more)
-        assert "Ran 2 tests" in output
+        assert "Ran 3 tests" in output
         assert "no issues" in output
     assert "W005" in project.run("manage.py", "check")
