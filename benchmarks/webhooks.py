@@ -40,6 +40,7 @@ COLUMNS = (
     "events",
     "delivered",
     "lost",
+    "came and went unseen",
     "doubled at the handler",
     "repeated, dropped by id",
     "false ends",
@@ -56,7 +57,8 @@ def as_result(row: Row) -> dict[str, Any]:
         "fault": row.fault.title,
         "events": verdict.expected,
         "delivered": verdict.delivered,
-        "lost": verdict.expected - verdict.delivered,
+        "lost": len(verdict.lost),
+        "unseen": verdict.unseen,
         "doubled": verdict.doubled,
         "repeated": row.repeated,
         "false_ends": verdict.false_ends,
@@ -72,7 +74,7 @@ def as_result(row: Row) -> dict[str, Any]:
 
 def as_line(row: dict[str, Any]) -> str:
     """Return a row of the table."""
-    names = ("events", "delivered", "lost", "doubled", "repeated", "false_ends", "wrong")
+    names = ("events", "delivered", "lost", "unseen", "doubled", "repeated", "false_ends", "wrong")
     return f"| {row['fault']} | {' | '.join(f'{row[name]:,}' for name in names)} | {row['seconds']} s |"
 
 

@@ -32,6 +32,7 @@ _BESIDE: Final = {
     "examples/fastapi_orders/README.md": "examples/fastapi-orders.md",
     "examples/fastapi_orders/src/main.js": "examples/fastapi-orders-main.js",
     "examples/flask_dashboard/README.md": "examples/flask-dashboard.md",
+    "examples/flask_likes/README.md": "examples/flask-likes.md",
 }
 """Files outside ``docs/`` that the site has too, and where."""
 

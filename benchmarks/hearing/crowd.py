@@ -29,6 +29,7 @@ class Client(Connection):
         self.user = user
         self.over = asyncio.get_running_loop().create_future()
         """Done when the connection has ended."""
+        self.port = 0
         self._is_connected = False
         self._socket_id = ""
         self._heard = heard
@@ -36,6 +37,7 @@ class Client(Connection):
 
     async def connect(self, port: int) -> None:
         """Connect, and be greeted. Raises OSError."""
+        self.port = port
         await asyncio.get_running_loop().create_connection(lambda: self, "127.0.0.1", port)
         await self._answer("hello")
 
@@ -117,6 +119,7 @@ class Crowd:
         self._expected = expected
         self._numbers = itertools.count()
         self._random = random.Random(1)
+        self._clients: set[Client] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._coming: asyncio.Task[None] | None = None
 
@@ -135,6 +138,11 @@ class Crowd:
         while any(task.get_name() == "visitor" for task in self._tasks):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 
+    def give_up(self, port: int) -> None:
+        """Let all stayers that are connected to a port go, as clients do that get no answer."""
+        for client in [client for client in self._clients if client.port == port]:
+            client.leave()
+
     async def end(self) -> None:
         """Stop all."""
         for task in [*self._tasks, *([self._coming] if self._coming is not None else [])]:
@@ -151,6 +159,7 @@ class Crowd:
         self._expected.stays(user)
         while True:
             client = Client(user, self._expected.said)
+            self._clients.add(client)
             try:
                 await client.connect(self._random.choice(self.ports))
                 await client.sign_in()
@@ -169,6 +178,8 @@ class Crowd:
                     self.connected -= 1
             except (OSError, TimeoutError):
                 client.leave()
+            finally:
+                self._clients.discard(client)
             await asyncio.sleep(self._random.uniform(0.05, 0.5) if number % 4 != 3 else 0)
 
     async def _come(self) -> None:

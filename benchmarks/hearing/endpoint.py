@@ -63,7 +63,7 @@ class Endpoint:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 headers = dict(line.split(": ", 1) for line in head.decode().lower().split("\r\n")[1:-2])
                 await self._answer(headers, await reader.readexactly(int(headers["content-length"])), writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
             pass
         finally:
             self._connections.discard(writer)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hearing.endpoint import Heard
-from soundpost.core.webhooks import BEGINS, ENDS
+from soundpost.core.webhooks import BEGINS, ENDS, OPPOSITES
 
 State = tuple[str, str, str]
 """Name of the webhook that begins it, channel, user."""
+
+
+Key = tuple[object, ...]
+"""What names an event: its name, and what it is about."""
 
 
 class Verdict(NamedTuple):
@@ -27,7 +30,10 @@ class Verdict(NamedTuple):
     """Users who were told to have gone, and had not."""
     wrong: int
     """States that the endpoint has got wrong in the end."""
+    unseen: int
+    """Events of states of which neither the beginning nor the end came: visits that came and went meanwhile."""
     lost: list[str]
+    """All other events that never came."""
     disorder: list[str]
     """Ends without a beginning, beginnings of what had begun."""
 
@@ -60,9 +66,9 @@ class Expected:
         """Note a client event that has reached another member."""
         self._said.add(number)
 
-    def keys(self, events: Iterable[str]) -> set[tuple[object, ...]]:
+    def keys(self, events: Iterable[str]) -> set[Key]:
         """Return what must have come, of webhooks of these names."""
-        keys: set[tuple[object, ...]] = {("client_event", number) for number in self._said}
+        keys: set[Key] = {("client_event", number) for number in self._said}
         for name, channel, user in self._begun:
             keys.add((name, channel, user))
             if channel.startswith("presence-visit") or user in self._gone:
@@ -87,6 +93,8 @@ class Expected:
                 disorder.append(f"{name} {channel} {user}")
             states[state] = begins
             false_ends += not begins and user in self._stays
+        missing = {key for key in wanted if not found[key]}
+        unseen = {key for key in missing if (other := _opposite(key)) is not None and not found[other]}
         wrong = [state for state, is_on in states.items() if is_on != self._is_on(state)]
         return Verdict(
             expected=len(wanted),
@@ -94,16 +102,23 @@ class Expected:
             doubled=sum(count - 1 for key, count in found.items() if key[0] == "client_event" or "visit" in str(key)),
             false_ends=false_ends,
             wrong=len(wrong),
-            lost=[" ".join(map(str, key)) for key in itertools.islice((k for k in wanted if not found[k]), 100)],
+            unseen=len(unseen),
+            lost=[" ".join(map(str, key)) for key in missing - unseen],
             disorder=disorder,
         )
 
     def _is_on(self, state: State) -> bool:
         _, channel, user = state
-        return user in self._stays if user else channel.startswith("presence-room")
+        whose = user or channel.removeprefix("#server-to-user-")
+        return whose in self._stays or (channel.startswith("presence-room") and not user)
 
 
-def key_of(event: dict[str, Any]) -> tuple[object, ...]:
+def _opposite(key: Key) -> Key | None:
+    name = OPPOSITES.get(str(key[0]))
+    return None if name is None else (name, *key[1:])
+
+
+def key_of(event: dict[str, Any]) -> Key:
     """Return what names an event."""
     if event["name"] == "client_event":
         return ("client_event", json.loads(event["data"])["n"])

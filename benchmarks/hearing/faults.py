@@ -29,6 +29,8 @@ TIMEOUT: Final = 2
 """Seconds that the endpoint has to answer."""
 BEYOND_LEASE: Final = 14.0
 """Seconds after which other hosts take one that says nothing for dead."""
+NOTICED: Final = 3.0
+"""Seconds after which clients notice that their host says nothing."""
 CONFIGURATION: Final = """\
 [server]
 host = "127.0.0.1"
@@ -36,6 +38,7 @@ port = {port}
 shutdown_timeout = 2
 drain_time = 0
 workers = {workers}
+state_dir = "state"
 
 {scaling}
 
@@ -89,12 +92,14 @@ class Stage:
 
 
 class Fault(NamedTuple):
-    """``may_lose``: what waited in the memory of a process that was killed may be lost with it."""
+    """``may_lose``: what waited in the memory of a killed process may be lost with it. ``may_miss``: nobody may
+    be told of who came and went while Redis was away."""
 
     title: str
     build: Callable[[Stage], None]
     happen: Callable[[Stage], Awaitable[None]]
     may_lose: bool = False
+    may_miss: bool = False
     patience: float = 20.0
     """Seconds in which all must have come, from the end of the fault."""
 
@@ -196,10 +201,15 @@ def host_killed(number: int) -> Callable[[Stage], Awaitable[None]]:
 
 
 async def host_frozen(stage: Stage) -> None:
-    """Stop the first host for longer than its lease, and let it go on."""
-    os.kill(stage.hosts[0].pid, signal.SIGSTOP)
-    await asyncio.sleep(BEYOND_LEASE)
-    os.kill(stage.hosts[0].pid, signal.SIGCONT)
+    """Stop the first host for longer than its lease, and let it go on; its clients notice, and go to other hosts."""
+    host = stage.hosts[0]
+    os.kill(host.pid, signal.SIGSTOP)
+    stage.crowd.ports.remove(host.port)
+    await asyncio.sleep(NOTICED)
+    stage.crowd.give_up(host.port)
+    await asyncio.sleep(BEYOND_LEASE - NOTICED)
+    os.kill(host.pid, signal.SIGCONT)
+    stage.crowd.ports.append(host.port)
 
 
 async def redis_killed(stage: Stage) -> None:
@@ -230,7 +240,7 @@ def faults(long: float) -> dict[str, Fault]:
         "endpoint-too-slow": Fault(
             "endpoint answers after the timeout, for 8 s", one_process, endpoint_in("slow", 8, 3.0), patience=40
         ),
-        "restart": Fault("restart, one process", one_process, restarted),
+        "restart": Fault("restart, one process", one_process, restarted, patience=grace),
         "stop-start": Fault("stop and start, one process", one_process, stopped_and_started, patience=grace),
         "killed": Fault("the only process killed (SIGKILL)", one_process, killed, may_lose=True, patience=grace),
         "workers": Fault("nothing, two workers", two_workers, nothing),
@@ -241,8 +251,10 @@ def faults(long: float) -> dict[str, Fault]:
         "host-killed": Fault("the first host killed", three_hosts, host_killed(0), may_lose=True, patience=40),
         "last-host-killed": Fault("the last host killed", three_hosts, host_killed(-1), may_lose=True, patience=40),
         "host-frozen": Fault("a host stopped beyond its lease", three_hosts, host_frozen, may_lose=True, patience=40),
-        "redis-killed": Fault("Redis killed, back empty after 4 s", three_hosts, redis_killed, patience=grace),
-        "redis-frozen": Fault("Redis stopped for 8 s", three_hosts, redis_frozen, patience=40),
+        "redis-killed": Fault(
+            "Redis killed, back empty after 4 s", three_hosts, redis_killed, may_miss=True, patience=grace
+        ),
+        "redis-frozen": Fault("Redis stopped for 8 s", three_hosts, redis_frozen, may_miss=True, patience=40),
         "hosts-endpoint-down": Fault(
             "endpoint down for 15 s, three hosts", three_hosts, endpoint_down(15), patience=60
         ),

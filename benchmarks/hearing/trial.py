@@ -40,7 +40,8 @@ class Row(NamedTuple):
         """Whether nothing is wrong."""
         verdict = self.verdict
         lost = 0 if self.fault.may_lose else len(verdict.lost)
-        return not (lost or verdict.doubled or verdict.false_ends or verdict.wrong or self.unsigned)
+        unseen = 0 if self.fault.may_miss else verdict.unseen
+        return not (lost or unseen or verdict.doubled or verdict.false_ends or verdict.wrong or self.unsigned)
 
 
 async def measured(fault: Fault, stayers: int, rate: float) -> Row:
@@ -84,7 +85,7 @@ async def _told_all(endpoint: Endpoint, expected: Expected, deadline: float) -> 
             calm_since, count = time.time(), len(endpoint.handled)
         if time.time() - calm_since > CALM:
             verdict = expected.verdict(endpoint.handled, EVENTS)
-            if not verdict.lost and not verdict.wrong:
+            if not verdict.lost and not verdict.unseen and not verdict.wrong:
                 return
 
 

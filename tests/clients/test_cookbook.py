@@ -11,9 +11,10 @@ import pytest
 from soundpost.client import SyncClient
 from soundpost.pusher import PusherError
 from support.browser import Browser
-from support.newcomer import Newcomer, blocks_of
+from support.newcomer import Block, Newcomer, blocks_of
 from support.recipes import (
     COOKBOOK,
+    add_webhooks,
     buy_one_of_three,
     come_back,
     copy_htmx,
@@ -21,6 +22,7 @@ from support.recipes import (
     person,
     post_expired_token,
     see_people_come_and_leave,
+    see_who_was_here,
 )
 
 __all__ = ["person"]
@@ -45,6 +47,15 @@ def cook(person: Newcomer, recipe: str) -> None:
     person.follow(*files, *blocks_of(COOKBOOK / "README.md", "In Flask"))
 
 
+def cook_with_webhooks(person: Newcomer, recipe: str, *files: Block) -> None:
+    """Copy the files of a recipe that is told by webhooks, and start it as the cookbook says."""
+    person.follow(*files)
+    person.type("soundpost init")
+    add_webhooks(person, recipe)
+    person.type("flask soundpost start --debug")
+    person.type("flask run")
+
+
 def test_a_notification_reaches_its_user_alone(browser: Browser, person: Newcomer) -> None:
     cook(person, "notifications.md")
     ann, bob = (browser.open(f"{person.url}/login/{name}", profile=name) for name in ("ann", "bob"))
@@ -60,14 +71,22 @@ def test_people_come_online_and_leave(browser: Browser, person: Newcomer) -> Non
     see_people_come_and_leave(lambda name: browser.open(f"{person.url}/login/{name}", profile=name))
 
 
-def test_who_types_is_seen_by_the_others(browser: Browser, person: Newcomer) -> None:
-    cook(person, "typing.md")
+def test_the_database_knows_who_was_here_last(browser: Browser, person: Newcomer) -> None:
+    cook_with_webhooks(person, "last-seen.md", *blocks_of(COOKBOOK / "last-seen.md", "In Flask"))
+    see_who_was_here(lambda name: browser.open(f"{person.url}/login/{name}", profile=name))
+
+
+def test_who_types_is_seen_by_the_others_and_stored(browser: Browser, person: Newcomer) -> None:
+    cook_with_webhooks(
+        person, "typing.md", *(block for block in blocks_of(COOKBOOK / "typing.md") if block.place != "soundpost.toml")
+    )
     ann, bob = (browser.open(f"{person.url}/login/{name}", profile=name) for name in ("ann", "bob"))
     person.wait_for_subscribers("presence-rooms.1", 2)
     ann.fill("input", "Hello")
     bob.shows("#typing", "ann is typing …")
     bob.shows("#typing", "")
     assert ann.text("#typing") == ""
+    assert [*httpx.get(f"{person.url}/typed/1").json()] == ["ann"]
 
 
 def test_what_a_page_has_missed_is_there_after_a_reconnect(browser: Browser, person: Newcomer) -> None:
@@ -173,3 +192,12 @@ def test_an_app_is_added_while_the_server_runs(person: Newcomer) -> None:
             other.subscribe("orders")
         person.backend().trigger("orders", "OrderPaid", {"id": 7})
         assert orders.next(timeout=20).data == {"id": 7}
+
+
+def test_fastapi_writes_down_who_was_here_last(person: Newcomer) -> None:
+    person.follow(*blocks_of(COOKBOOK / "last-seen.md", "In FastAPI, with SQLAlchemy"))
+    for command in ("soundpost init", "uvicorn main:app --reload"):
+        person.type(command)
+    for name, user in (("user_online", "ann"), ("user_online", "bob"), ("user_offline", "bob")):
+        person.tell({"name": name, "user_id": user})
+    assert httpx.get(f"{person.url}/people").json() == {"ann": True, "bob": False}

@@ -24,6 +24,7 @@ from support.recipes import (
 __all__ = ["person"]
 
 TAGS: Final = "{% load soundpost %}{% soundpost libraries=True %}"
+READ: Final = "from shop.models import UserOnline as U; assert [*U.objects.values_list('is_online', flat=True)]"
 VIEWS: Final = """
 from django.http import HttpResponse
 from django.shortcuts import render
@@ -118,3 +119,12 @@ def test_a_page_of_django_scores_a_goal_with_the_token(browser: Browser, project
     shown = browser.open(project.url)
     assert httpx.post(f"{project.url}/goal").status_code == 403
     assert shown.evaluate(f"{fetch}.then((answer) => answer.status)") == 200
+
+
+def test_the_database_knows_who_was_here_last(project: Newcomer) -> None:
+    project.follow(*blocks_of(COOKBOOK / "last-seen.md", "In Django"))
+    for command in ("makemigrations shop", "migrate", "createsuperuser --username ann", "runserver"):
+        project.type(f"python manage.py {command}")
+    for name, is_online in (("user_online", True), ("user_offline", False)):
+        project.tell({"name": name, "user_id": "1"})
+        project.type(f'python manage.py shell -c "{READ} == [{is_online}]"')

@@ -10,6 +10,7 @@ import pytest
 
 from support.browser import Browser, Page
 from support.example_process import picture, running_example
+from support.harness import until
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +123,23 @@ def test_a_guest_is_sent_to_the_login_and_a_strange_name_is_refused(open_browser
     picture(page, "django-chat-login")
     answer = httpx.post(f"{chat}/broadcasting/auth", data={"socket_id": "1.2", "channel_name": "presence-rooms.music"})
     assert answer.status_code == 403
+
+
+def test_who_is_elsewhere_and_who_was_there(open_browser: Browser, chat: str) -> None:
+    eve = enter(open_browser, chat, "eve", "lobby")
+    ann = enter(open_browser, chat, "ann", "music")
+    reload_until(ann, "#elsewhere [data-name=eve]", "eve online")
+    eve.close()
+    reload_until(ann, "#elsewhere [data-name=eve] time:not(:empty)")
+    picture(ann, "django-chat-elsewhere")
+
+
+def reload_until(page: Page, selector: str, text: str = "") -> None:
+    """Load a page again until an element is there, with this text."""
+
+    def is_there() -> bool:
+        page.reload()
+        page.shows("#status", "connected")
+        return any(text in each for each in page.texts(selector))
+
+    until(is_there, selector)

@@ -6,12 +6,15 @@ install something are left out, since the tests have everything installed. Serve
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import time
 import tomllib
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +23,7 @@ from typing import Any, Final, NamedTuple
 import httpx
 
 from soundpost.pusher import Pusher
+from soundpost.wire.webhook_request import webhook_headers
 from support.docs_project import clean_environment
 from support.ending import end
 from support.harness import until
@@ -130,6 +134,16 @@ class Newcomer:
         """Return a client of the HTTP API, with the credentials in ``soundpost.toml``."""
         app = self.app()
         return Pusher(app["id"], app["key"], app["secret"], host="127.0.0.1", port=self.realtime, ssl=False)
+
+    def tell(self, *events: dict[str, Any]) -> None:
+        """Send events to the webhook endpoint of the site, as the server does."""
+        body = json.dumps(
+            {"time_ms": time.time_ns() // 1_000_000, "events": [{**each, "id": uuid.uuid4().hex} for each in events]}
+        ).encode()
+        app = self.app()
+        headers = webhook_headers(app["key"], app["secret"], body, "0", {})
+        answer = httpx.post(f"{self.url}/broadcasting/webhooks", content=body, headers=headers)
+        assert answer.status_code == 200, answer.text
 
     def wait_for_subscribers(self, channel: str, number: int) -> None:
         """Wait until a channel has so many subscribers."""

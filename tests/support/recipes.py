@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,8 @@ import httpx
 import pytest
 
 from support.browser import Browser, Page
-from support.newcomer import PACKAGES, Newcomer, newcomer
+from support.harness import until
+from support.newcomer import PACKAGES, Newcomer, blocks_of, newcomer
 from support.pages import DOCS
 
 COOKBOOK: Final = DOCS / "cookbook"
@@ -41,6 +43,31 @@ def see_people_come_and_leave(log_in: Callable[[str], Page]) -> None:
     assert ann.texts("#online li") == ["ann", "bob"]
     bob.close()
     ann.count("#online li", 1)
+
+
+def add_webhooks(person: Newcomer, recipe: str) -> None:
+    """Write the endpoint of a recipe at the end of ``soundpost.toml``, with the address of the person's site."""
+    (block,) = [block for block in blocks_of(COOKBOOK / recipe) if block.place == "soundpost.toml"]
+    text, count = re.subn(r"127\.0\.0\.1:\d+", f"127.0.0.1:{person.site}", block.text)
+    assert count == 1, text
+    person.write(block._replace(text=f"\n{text}"))
+
+
+def see_who_was_here(log_in: Callable[[str], Page]) -> None:
+    """Log two users in, and let one of them close the page: the other one sees when she loads hers again."""
+    ann, bob = (log_in(name) for name in ("ann", "bob"))
+    _reload_until(ann, "#bob", "bob: online")
+    bob.close()
+    _reload_until(ann, "#bob", "bob: last seen ")
+    assert ann.text("#ann") == "ann: online"
+
+
+def _reload_until(page: Page, selector: str, text: str) -> None:
+    def shown() -> bool:
+        page.reload()
+        return any(" ".join(each.split()).startswith(text) for each in page.texts(selector))
+
+    until(shown, f"{selector} shows {text!r}")
 
 
 def buy_one_of_three(browser: Browser, person: Newcomer) -> None:

@@ -1,5 +1,6 @@
 """What people say. A new message is broadcast to the others in its room."""
 
+from django.conf import settings
 from django.db import models
 
 from soundpost import PresenceChannel
@@ -16,3 +17,11 @@ class Message(models.Model):
     author = models.CharField(max_length=30)
     text = models.CharField(max_length=500)
     at = models.DateTimeField(auto_now_add=True)
+
+
+class UserOnline(models.Model):
+    """Whether a user is online in any room, and since when. The server tells, see ``online.py``."""
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="online")
+    is_online = models.BooleanField()
+    since = models.DateTimeField()

@@ -16,7 +16,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.staticfiles",
-    "soundpost.django",  # its credentials are in the environment: see the script 'start'
+    "soundpost.django",  # its credentials are in soundpost.toml: see the script 'start'
     "chat",
 ]
 MIDDLEWARE = [

@@ -9,7 +9,7 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST
 
 from chat.events import Mentioned
-from chat.models import Message
+from chat.models import Message, UserOnline
 from soundpost import broadcast
 
 User = get_user_model()
@@ -36,7 +36,8 @@ def room(request, room):
     """A room with what was said last."""
     rooms = sorted({"lobby", "music", "python", room, *Message.objects.values_list("room", flat=True).distinct()})
     messages = Message.objects.filter(room=room).order_by("-id")[:50][::-1]
-    return render(request, "chat/room.html", {"room": room, "rooms": rooms, "messages": messages})
+    others = UserOnline.objects.exclude(user=request.user).order_by("-is_online", "-since").select_related("user")[:20]
+    return render(request, "chat/room.html", {"room": room, "rooms": rooms, "messages": messages, "others": others})
 
 
 @login_required

@@ -10,6 +10,7 @@ const $ = (id) => document.getElementById(id);
 const element = (tag, text = '', properties = {}) => Object.assign(document.createElement(tag), { textContent: text, ...properties });
 const clock = (at) => new Date(at).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 
+window.Echo.connector.signin(); // so that the server knows who is online, and tells chat/webhooks.py
 window.Echo.connector.onConnectionChange((status) => { $('status').textContent = status; });
 
 let lastWhisper = 0;
@@ -88,5 +89,5 @@ window.Echo.private(`App.Models.User.${user}`).notification((notification) => {
     setTimeout(() => link.remove(), 10_000);
 });
 
-document.querySelectorAll('#messages time').forEach((each) => { each.textContent = clock(each.dateTime); });
+document.querySelectorAll('time[datetime]').forEach((each) => { each.textContent = clock(each.dateTime); });
 $('messages').lastElementChild?.scrollIntoView();
