@@ -35,6 +35,7 @@ class SharedChannel:
         "given",
         "history",
         "is_resuming",
+        "is_stated",
         "last",
         "last_until",
         "members",
@@ -71,6 +72,8 @@ class SharedChannel:
         """Time when the last event expires, in seconds of the loop's clock."""
         self.syncing = True
         """True while the state is asked for: messages that come before the answer are part of the answer."""
+        self.is_stated = False
+        """True once Redis was asked; what it does not answer it may have done all the same."""
         self.waiting: list[Callable[[], None]] | None = []
         """Joins that wait for the first answer; None once the answer has come."""
         self.is_resuming = False

@@ -74,7 +74,7 @@ class Channels:
 
         ``begin_after``: position from which the first subscriber reads the channel's history.
         """
-        channel.syncing = True
+        channel.syncing = channel.is_stated = True
         self._redis.subscribe(channel.bucket, channel.topic)
         self._histories.sync(channel, begin_after)
         users: list[str | bytes] = []

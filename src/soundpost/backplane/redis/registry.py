@@ -237,7 +237,8 @@ class RedisRegistry:
         ):
             self._joined(node, channel, newcomer, then, history)
         else:
-            entered = partial(self._entered, node, entry, channel, newcomer, then, history, socket_id)
+            report = None if self._redis.up else partial(self._reports.added, entry, channel.name, newcomer, socket_id)
+            entered = partial(self._entered, node, entry, channel, newcomer, then, history, report)
             limit = entry.app.max_presence_members
             blob = topic_messages.member_blob(newcomer)
             arguments = (channel.name, newcomer.id, blob, limit, socket_id or "")
@@ -251,7 +252,7 @@ class RedisRegistry:
         newcomer: Member,
         then: Callable[[ChannelSnapshot | None], None],
         history: HistoryRequest | None,
-        socket_id: str | None,
+        report: Callable[[], None] | None,
         answer: Any,
     ) -> None:
         if isinstance(answer, list):
@@ -269,8 +270,8 @@ class RedisRegistry:
             return
         channel.enter(newcomer)
         self._joined(node, channel, newcomer, then, history)
-        if not isinstance(answer, list):
-            self._reports.added(entry, channel.name, newcomer, socket_id)
+        if report is not None:
+            report()
 
     def _joined(
         self,
@@ -283,7 +284,7 @@ class RedisRegistry:
         user_id = None if newcomer is None else newcomer.id
         channel.add(node, user_id)
         self._counts.subscriptions_changed(channel)
-        if channel.count == 1 and (channel.syncing or not self._redis.up):
+        if channel.count == 1 and not channel.is_stated:
             self._reports.occupied(self._apps[channel.app_id], channel.name)
         if node in self._nodes:
             self._history_answers.snapshot(self._apps[channel.app_id], channel, history, self._clock, then)

@@ -43,8 +43,8 @@ class WebhookReports:
         arguments = arguments_of(event, event_id, *end)
         self._queue.send(Publication(bucket_of_event(app_id, event), _ADD, arguments), _nothing)
 
-    # While Redis is away no script can tell what begins. What lasts until Redis is back is told then, as this host states
-    # it. What has ended meanwhile is told from here, both its beginning and its end.
+    # While Redis is away no script can tell what begins. What lasts until Redis is back is told then, as this host
+    # states it. What has ended meanwhile is told from here, both its beginning and its end.
 
     def occupied(self, entry: AppEntry, channel: str) -> None:
         """Note that a channel has a subscriber here, while Redis is away."""
