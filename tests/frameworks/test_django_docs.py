@@ -43,6 +43,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made.start_django()
     made.add_page("django.md", keep=["mysite/settings.py"])
     run(directory, "-m", "soundpost", "init")
+    (endpoint,) = re.findall(r"```toml\n(\[\[apps\.webhooks\]\].*?)```", PAGE, re.DOTALL)
+    with (directory / "soundpost.toml").open("a") as file:
+        file.write(f"\n{endpoint}")
     run(directory, "manage.py", "makemigrations", "shop")
     run(directory, "manage.py", "migrate", "--verbosity=0")
     return directory

@@ -177,6 +177,36 @@ class TestModule:
         module.write_text("import nothing_of_this_name")
         assert "kiosk.webhooks cannot be imported" in install()["soundpost.E009"]
 
+    def test_handlers_that_the_server_does_not_know_of_are_told(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("URL", "APP_ID", "APP_KEY", "APP_SECRET", "HOST", "PORT"):
+            monkeypatch.delenv(f"SOUNDPOST_{name}", raising=False)
+        app = '[[apps]]\nid = "1"\nkey = "app-key"\nsecret = "app-secret"\n'
+        endpoint = '[[apps.webhooks]]\nurl = "http://127.0.0.1:8000/broadcasting/webhooks"\n'
+
+        def found(toml: str) -> dict[str, str]:
+            (tmp_path / "soundpost.toml").write_text(app + toml)
+            with override_settings(BASE_DIR=tmp_path):
+                return findings()
+
+        webhooks.on("member_added")(lambda user_id: None)
+        webhooks.on("user_online")(lambda user_id: None)
+        told = found("")
+        assert list(told) == ["soundpost.W011"]
+        assert (
+            "for member_added, user_online, and no endpoint of the app '1' in soundpost.toml is"
+            in told["soundpost.W011"]
+        )
+        assert f'{endpoint}events = ["member_added", "user_online"]' in says
+        assert "webhooks for user_online, and no" in found(endpoint)["soundpost.W011"]
+        assert found(endpoint + 'events = ["member_added", "user_online"]') == {}
+        webhooks.clear()
+        assert found("") == {}
+        webhooks.on("*")(lambda event: None)
+        assert "webhooks for all events, and no" in found("")["soundpost.W011"]
+        assert found(endpoint) == {}
+
     def test_handlers_without_a_url_are_told(self) -> None:
         webhooks.on("user_online")(lambda user_id: None)
         assert findings() == {}

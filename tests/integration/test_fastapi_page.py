@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import create_engine, text
 
+from soundpost.core.app_settings import WebhookSettings
 from soundpost.wire.signatures import channel_text, sign
-from support.harness import DEFAULT_APP, RawSocket, running_server
+from support.harness import DEFAULT_APP, RawSocket, running_server, until
 from support.uvicorn_process import running_uvicorn
 
 PAGE: Final = (Path(__file__).parents[2] / "docs/fastapi.md").read_text()
@@ -66,6 +68,21 @@ def test_an_order_is_shipped(folder: Path, application: str) -> None:
             with pytest.raises(httpx.HTTPStatusError, match="403"):
                 allow(site.url, other, "private-orders.7", cookies={"user_id": "2"})
             assert "Traceback" not in site.log()
+
+
+def test_a_like_reaches_the_handler(folder: Path) -> None:
+    (folder / "watched.py").write_text(
+        "from heard import app, likes\n\n\n@app.get('/likes')\ndef all_likes(): return likes\n"
+    )
+    with running_uvicorn("watched:app", ENVIRON) as site:
+        endpoint = WebhookSettings(url=f"{site.url}/broadcasting/webhooks")
+        app = msgspec.structs.replace(APP, webhooks=(endpoint,))
+        with running_server(apps=[app]) as server, server.connect() as client:
+            text = channel_text(client.socket_id, "private-posts.3")
+            subscribe(client, "private-posts.3", {"auth": f"{APP.key}:{sign(APP.secret, text)}"})
+            for data in ({"stars": "many"}, {"stars": 5}):
+                client.send_event("client-like", data, channel="private-posts.3")
+            until(lambda: httpx.get(f"{site.url}/likes").json() == [[3, 5, None]], "the like")
 
 
 @pytest.mark.parametrize("application", ["orders", "orders_sync"])

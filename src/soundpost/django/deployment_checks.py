@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -17,6 +18,8 @@ from soundpost.django.settings import WHERE, broadcast_settings, project_folder
 from soundpost.documentation import page
 from soundpost.environment.placeholders import is_placeholder
 from soundpost.errors import ConfigurationError
+from soundpost.webhooks import default as webhooks
+from soundpost.webhooks.handlers import ANY
 from soundpost.wire.addresses import is_loopback_host
 
 Message = Any
@@ -28,7 +31,7 @@ def check_surroundings(**_: Any) -> list[Message]:
     found = _settings()
     if found is None or not found.connections:
         return []
-    return [*_other_app_in_file(found.connection()), *_no_embedded_server(found)]
+    return [*_wrong_file(found.connection()), *_no_embedded_server(found)]
 
 
 def check_secrets(**_: Any) -> list[Message]:
@@ -44,8 +47,8 @@ def _settings() -> BroadcastSettings | None:
         return None
 
 
-def _other_app_in_file(connection: ConnectionSettings) -> Iterator[Message]:
-    """Yield a message if ``soundpost start`` would serve another app than the one that the site publishes to."""
+def _wrong_file(connection: ConnectionSettings) -> Iterator[Message]:
+    """Yield a message if ``soundpost start`` would serve another app than the site's, or send it no webhooks."""
     folder = project_folder() or Path.cwd()
     if connection.driver != "soundpost" or not is_loopback_host(connection.host) or connection.missing():
         return
@@ -53,8 +56,12 @@ def _other_app_in_file(connection: ConnectionSettings) -> Iterator[Message]:
         loaded = load(environ=os.environ, directory=folder)
     except ConfigurationError:  # reported by 'soundpost start', which reads the file
         return
-    apps = {app.id: (app.key, app.secret) for app in loaded.settings.apps}
-    if loaded.generated or apps.get(connection.app_id) == (connection.key, connection.secret):
+    apps = {app.id: app for app in loaded.settings.apps}
+    own = apps.get(connection.app_id)
+    if loaded.generated:
+        return
+    if own is not None and (own.key, own.secret) == (connection.key, connection.secret):
+        yield from _unheard_events(own, " and ".join(loaded.sources) or "the environment")
         return
     other = "another key or secret" if connection.app_id in apps else f"the app {', '.join(map(repr, apps))}"
     yield checks.Warning(
@@ -63,6 +70,24 @@ def _other_app_in_file(connection: ConnectionSettings) -> Iterator[Message]:
         hint="Keep the credentials in one place: leave APP_ID, KEY and SECRET out of the settings. Or start the server "
         "with 'manage.py soundpost start', which takes those of the settings.",
         id="soundpost.W007",
+    )
+
+
+def _unheard_events(app: Any, sources: str) -> Iterator[Message]:
+    """Yield a message if there are handlers for events that the server sends to no endpoint."""
+    names = sorted(webhooks.names() - {ANY})
+    unheard = [name for name in names if name not in app.reports]
+    if ANY in webhooks.names() and not app.reports:
+        unheard.append("all events")
+    if not unheard:
+        return
+    events = f"\nevents = {json.dumps(names)}" if names else ""
+    yield checks.Warning(
+        f"There are handlers of webhooks for {', '.join(unheard)}, and no endpoint of the app {app.id!r} in {sources} "
+        "is told of them.",
+        hint="Add to soundpost.toml, below [[apps]], with the address of the site:\n[[apps.webhooks]]\n"
+        f'url = "http://127.0.0.1:8000/broadcasting/webhooks"{events}',
+        id="soundpost.W011",
     )
 
 
