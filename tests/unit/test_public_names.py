@@ -67,3 +67,14 @@ def test_the_functions_load_msgspec_and_no_http_library() -> None:
     others = {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names
     assert others <= {"soundpost", "msgspec", "typing_extensions"}
     assert "asyncio" not in loaded
+
+
+def test_webhooks_load_no_server_and_no_http_library() -> None:
+    loaded = loaded_by("from soundpost import webhooks; webhooks.on; webhooks.verify")
+    assert not {name.partition(".")[0] for name in loaded} & {"httpx", "redis", "starlette", "flask", "django"}
+    assert not {".".join(name.split(".")[:2]) for name in loaded} & {
+        "soundpost.server",
+        "soundpost.backplane",
+        "soundpost.core",
+        "soundpost.asgi",
+    }
