@@ -7,7 +7,8 @@ subscriptions, spread evenly over the clients; ``{i}`` is the subscription's num
 has EACH of them), ``received BYTES`` (waits for that many in all
 since the last command), ``publish P EVENTS REQUEST`` (P publishers, each sends the request, in hex, so many times, one
 after the other; ``{key}`` in it is another key each time), ``whisper N CHANNEL`` (the first client sends N client
-events, each once the others have the one before), ``disconnect N``.
+events, each once the others have the one before), ``whisper_at_once N CHANNEL`` (for one other client),
+``disconnect N``.
 """
 
 from __future__ import annotations
@@ -103,6 +104,14 @@ class Swarm:
             self.clients[0].transport.write(frame)
             while self.received == before:  # noqa: ASYNC110 - all that this process does
                 await asyncio.sleep(0)
+
+    async def whisper_at_once(self, count: int, channel: str) -> None:
+        before = self.received
+        await self.whisper(1, channel)
+        size = self.received - before
+        frame = masked({"event": "client-typing", "channel": channel, "data": {"user": 1}})
+        self.clients[0].transport.write(frame * (count - 1))
+        await self.wait_for(before + count * size)
 
     def disconnect(self, count: int) -> None:
         for _ in range(count):
@@ -201,6 +210,8 @@ async def main() -> None:
             await swarm.publish(int(line[1]), int(line[2]), bytes.fromhex(line[3]))
         elif line[0] == "whisper":
             await swarm.whisper(int(line[1]), line[2])
+        elif line[0] == "whisper_at_once":
+            await swarm.whisper_at_once(int(line[1]), line[2])
         elif line[0] == "disconnect":
             swarm.disconnect(int(line[1]))
         answer = {"received": swarm.received, "clients": len(swarm.clients)}

@@ -74,6 +74,13 @@ class Subject:
         self.wait_for(count)
         return (self.server.cpu() - before) / count
 
+    def client_events_at_once(self, count: int) -> float:
+        """Return the same, of client events that come all at once."""
+        before = self.server.cpu()
+        self.clients.do(f"whisper_at_once {count} presence-room")
+        self.wait_for(count)
+        return (self.server.cpu() - before) / count
+
     def joins(self, count: int) -> float:
         """Return the seconds of CPU time in which a client connects and joins a presence channel of its own."""
         before = self.server.cpu()
@@ -98,8 +105,9 @@ def _server(port: int, endpoint: CountedEndpoint | None) -> Iterator[Process]:
 
 def compared(rounds: int, events: int = 1_000, joins: int = 500) -> dict[str, Any]:
     """Return the medians of both costs in microseconds, without and with an endpoint, whose rounds take turns."""
-    need_files(4 * joins)
-    found: dict[str, list[list[float]]] = {"client_event_us": [[], []], "join_us": [[], []]}
+    need_files(joins + 500)
+    names = ("client_event_us", "client_event_at_once_us", "join_us")
+    found: dict[str, list[list[float]]] = {name: [[], []] for name in names}
     with ExitStack() as stack:
         subjects = [Subject(stack, with_webhooks) for with_webhooks in (False, True)]
         for subject in subjects:
@@ -107,15 +115,15 @@ def compared(rounds: int, events: int = 1_000, joins: int = 500) -> dict[str, An
             subject.wait_for(3)
         for number in range(rounds + 1):  # the first is for warming up
             for index, subject in enumerate(subjects):
-                costs = {"client_event_us": subject.client_events(events), "join_us": subject.joins(joins)}
-                for name, cost in costs.items():
+                costs = (subject.client_events(events), subject.client_events_at_once(events), subject.joins(joins))
+                for name, cost in zip(names, costs, strict=True):
                     found[name][index] += [cost * 1e6] if number else []
     return {name: [round(statistics.median(costs), 1) for costs in both] for name, both in found.items()}
 
 
 def mass_of_joins(with_webhooks: bool, count: int = 10_000, seconds: float = 10.0) -> dict[str, Any]:
     """Return what came of so many joins in so many seconds, of one presence channel each."""
-    need_files(2 * count)
+    need_files(count + 500)
     with ExitStack() as stack:
         subject = Subject(stack, with_webhooks)
         subject.clients.do("connect 10 presence-warm-{i}")
