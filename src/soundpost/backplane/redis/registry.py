@@ -438,11 +438,6 @@ class RedisRegistry:
         self._users.on_up()
         self.redis_webhooks.on_up()
 
-    def _on_flow(self) -> None:
-        """Send what waits: the other hosts are connected, too."""
-        self._queue.open()
-        self._reports.open()
-
     def _on_beat(self, checks: HistoryChecks) -> None:
         checks.check()
         self.redis_webhooks.beat()
@@ -450,6 +445,7 @@ class RedisRegistry:
     def _on_flow(self) -> None:
         """Send what waits: the other hosts are back on their topics."""
         self._queue.open()
+        self._reports.open()
         self._users.on_flow()
 
     def _on_down(self) -> None:
