@@ -142,13 +142,16 @@ def mass_of_joins(with_webhooks: bool, count: int = 10_000, seconds: float = 10.
         longest = float(subject.server.answer_to_signal())
         joins_memory = subject.server.rss() - memory
         subject.clients.do(f"disconnect {count}")
-        time.sleep(HELD)
+        time.sleep(HELD / 2)
+        leaving = float(subject.server.answer_to_signal())
+        time.sleep(HELD / 2)
         subject.wait_for(2 * count)
         return {
             "joins": count,
             "seconds": round(joined, 1),
             "told_after_s": round(told - joined, 2),
             "pause_ms": round(longest * 1000, 1),
-            "pause_leaving_ms": round(float(subject.server.answer_to_signal()) * 1000, 1),
+            "pause_leaving_ms": round(leaving * 1000, 1),
+            "pause_ends_ms": round(float(subject.server.answer_to_signal()) * 1000, 1),
             "bytes_each": round(joins_memory / count),
         }
