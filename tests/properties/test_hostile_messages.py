@@ -160,6 +160,9 @@ user_objects = st.lists(
     st.one_of(
         st.tuples(st.sampled_from(["user_id", "id"]), user_ids | json_texts),
         st.tuples(st.just("user_info"), json_texts | st.just('"' + "i" * 1100 + '"')),
+        st.tuples(
+            st.just("watchlist"), st.lists(user_ids, max_size=3).map(lambda ids: f"[{','.join(ids)}]") | json_texts
+        ),
         st.tuples(texts, json_texts),
     ),
     max_size=4,
@@ -249,7 +252,9 @@ def check_frames(written: bytes) -> None:
         assert first == 0x80 | TEXT
         message = strict(payload.decode())
         assert isinstance(message["event"], str)
-        if message["event"].startswith("pusher_internal:"):
+        if message["event"] == "pusher_internal:watchlist_events":
+            assert isinstance(message["data"], dict)
+        elif message["event"].startswith("pusher_internal:"):
             assert isinstance(message["data"], str)
             check_presence(strict(message["data"]))
     assert at == len(written)
@@ -285,6 +290,9 @@ def check_books(state: App, registry: MemoryRegistry) -> None:
     for user_id, connections in state.users.items():
         assert connections
         assert all(c.user is not None and c.user.id == user_id for c in connections)
+    assert {user_id for _, (_, _, user_id) in registry.users.states()} == set(state.users)
+    watched = {user_id for watchlist in state.watchlists.values() for user_id in watchlist.user_ids}
+    assert set(state.watched) == watched == {user_id for _, user_id in registry.users._watchers}
 
 
 steps = st.lists(st.tuples(st.integers(0, 2), plans, st.booleans()), min_size=1, max_size=12)

@@ -21,6 +21,7 @@ from soundpost.backplane.redis.topic_messages import (
     Message,
     Restart,
     Terminate,
+    UserStatus,
     event,
     hello,
     is_of_another_version,
@@ -39,7 +40,7 @@ from soundpost.wire.json_text import encode
 from soundpost.wire.positions import MAX_OFFSET
 
 APP = AppSettings(id="1", key="k", secret="s")
-KINDS = [MAGIC + kind for kind in (b"E", b"!", b"+", b"-", b"~", b"#", b"N", b"R", b"X", b"")]
+KINDS = [MAGIC + kind for kind in (b"E", b"!", b"+", b"-", b"~", b"#", b"N", b"R", b"X", b"O", b"")]
 
 field = st.binary(max_size=300) | st.sampled_from([b"", b" ", b"\n", b"\x00", b"S2E", b"S1E me 1 - ", b"\x81\x02{}"])
 origin = st.binary(max_size=64) | st.sampled_from([b"", b" ", b"me 1 - ", b"S2E"])
@@ -130,6 +131,8 @@ def test_the_rest(number: int, order: bytes) -> None:
     assert parse(hello(number)) == Hello(number)
     assert parse(MAGIC + b"#" + join_fields((b"%d" % number,))) == Counted(number)
     assert parse(MAGIC + b"R" + join_fields((order,))) == Restart(order)
+    for state, is_online in ((b"1", True), (b"0", False)):
+        assert parse(MAGIC + b"O" + join_fields((state,))) == UserStatus(is_online)
     assert isinstance(parse(MAGIC + b"~"), Forgotten)
 
 
@@ -168,6 +171,8 @@ def _again(message: Message, is_kept: bool) -> bytes:
         return terminate(*message)
     if isinstance(message, Hello):
         return hello(message.nodes)
+    if isinstance(message, UserStatus):
+        return MAGIC + b"O" + join_fields((b"%d" % message.is_online,))
     if isinstance(message, Restart):
         return MAGIC + b"R" + join_fields((message.order,))
     raise AssertionError(message)

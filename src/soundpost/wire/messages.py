@@ -1,7 +1,8 @@
 """Pusher messages: decoding of clients' messages, and the server's messages as ready-made WebSocket frames.
 
 ``data`` of a server's frame is a JSON *string* (double encoded), but for ``pusher:error`` and
-``pusher:signin_success``, which hosted Pusher sends as plain objects; pusher-js reads both.
+``pusher:signin_success``, which hosted Pusher sends as plain objects (pusher-js reads both), and for
+``pusher_internal:watchlist_events``, which pusher-js reads as an object only.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ _KEPT: Final = re.compile(
     rb"S2H(0|[1-9][0-9]{0,17}) ([A-Za-z0-9]{1,16}) (0|[1-9][0-9]{0,15}) (0|[1-9][0-9]{0,15}) ([A-Za-z0-9_=-]{1,24}) "
     rb"([0-9]{1,20}\.[0-9]{1,20})? "
 )
+_ONLINE: Final = {b"1": True, b"0": False}
 _read_id: Final[Callable[[bytes], str | int]] = reader(str | int)
 
 
@@ -239,8 +240,7 @@ def parse(data: bytes) -> Message | None:
         if kind == b"N":
             return Hello(_number(*split_fields(data, 1, _BEGIN)))
         if kind == b"O":
-            (state,) = split_fields(data, 1, _BEGIN)
-            return UserStatus(_number(state) > 0)
+            return UserStatus(_ONLINE[split_fields(data, 1, _BEGIN)[0]])
         if kind == b"W":
             split_fields(data, 0, _BEGIN)
             return Logged()
@@ -249,7 +249,7 @@ def parse(data: bytes) -> Message | None:
         if kind == b"X":
             origin, number, app_id, user = split_fields(data, 4, _BEGIN)
             return Terminate(_origin(origin), _number(number), app_id.decode(), user.decode())
-    except ValueError:  # also JsonError, UnicodeDecodeError
+    except (ValueError, KeyError):  # also JsonError, UnicodeDecodeError
         pass
     return None
 
