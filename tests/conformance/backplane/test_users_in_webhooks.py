@@ -74,6 +74,21 @@ async def test_a_host_that_comes_back_to_redis_tells_nothing_twice() -> None:
         assert await hosts.told(60) == []
 
 
+async def test_who_came_and_went_while_redis_was_away_is_told_and_who_stays_once() -> None:
+    async with senders(2, *NAMES) as hosts:
+        host = hosts[1].host
+        await lose_redis(host)
+        gone, here = host.stage.connect(), host.stage.connect()
+        gone.sign_in({"id": "ann"})
+        here.sign_in({"id": "bob"})
+        gone.vanish()
+        host.stage.turn()
+        await host.flows()
+        assert sorted(await hosts.told(3)) == [OFFLINE, ONLINE, "user_online bob"]
+        here.vanish()
+        assert await hosts.told(3) == ["user_offline bob"]
+
+
 @one_order
 async def test_workers_tell_the_first_connection_and_the_last_one(start: Start) -> None:
     cluster = await start(webhooks=wants(*NAMES))

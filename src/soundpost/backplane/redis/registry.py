@@ -96,7 +96,7 @@ class RedisRegistry:
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
         self._lingering = Lingering(redis, self._uncount_held, self._report_changes, loop.call_later)
         self._incoming.on_terminate = self._lingering.end_of_user
-        self._users = SharedUsers(redis, loop.call_later)
+        self._users = SharedUsers(redis, loop.call_later, self._report_user)
         self._incoming.on_user_status = self._users.receive
         self.sign_in, self.sign_out = self._users.sign_in, self._users.sign_out
         self.watch, self.unwatch = self._users.watch, self._users.unwatch
@@ -143,6 +143,9 @@ class RedisRegistry:
             return
         for change in changes:
             node.observe(parse_change(app_id, change))
+
+    def _report_user(self, app_id: str, user_id: str, info_json: bytes) -> None:
+        self._reports.signed_in(self._apps[app_id], user_id, info_json)
 
     def _report_burial(self, bucket: bytes, changes: list[Change]) -> None:
         self._report_changes(app_of(bucket), changes)

@@ -60,10 +60,16 @@ class Question:
 
 
 class SharedUsers:
-    """The signed-in users as this host has them. ``call_later`` is the loop's."""
+    """The signed-in users as this host has them. ``call_later`` is the loop's.
 
-    def __init__(self, redis: Redis, call_later: Callable[..., object]) -> None:
+    ``report`` is called with app, user and info of a user who signs in while Redis is away.
+    """
+
+    def __init__(
+        self, redis: Redis, call_later: Callable[..., object], report: Callable[[str, str, bytes], None]
+    ) -> None:
         self._redis = redis
+        self._report = report
         self._call_later = call_later
         self._here: dict[Key, HereUser] = {}
         self._watched: dict[Key, WatchedUser] = {}
@@ -79,6 +85,8 @@ class SharedUsers:
         user = self._here.get((app_id, user_id))
         if user is None:
             user = self._here[app_id, user_id] = HereUser(info_json)
+            if not self._redis.up:
+                self._report(app_id, user_id, info_json)
         if node not in user.nodes:
             user.nodes.append(node)
         self._state((app_id, user_id), user)

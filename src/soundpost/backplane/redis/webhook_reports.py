@@ -57,6 +57,11 @@ class WebhookReports:
             event = webhook_records.member_event("member_added", channel, member.id, member.info_json, socket_id)
             self._send(entry.app.id, event, b"member_removed", member_blob(member))
 
+    def signed_in(self, entry: AppEntry, user_id: str, info_json: bytes) -> None:
+        """Note that a user has its first connection here, while Redis is away."""
+        if b" user_online " in entry.logged:
+            self._send(entry.app.id, webhook_records.user_event("user_online", user_id, info_json), b"user_offline")
+
     def open(self) -> None:
         """Send what waits: Redis is up, and the other hosts have stated what they have."""
         self._queue.open()

@@ -34,6 +34,7 @@ local end_name = ARGV[10]
 if end_name ~= '' then
   local is_there = name == 'member_added' and redis.call('HEXISTS', base .. 'where:' .. channel, user)
     or name == 'channel_occupied' and redis.call('HEXISTS', base .. 'total', channel)
+    or name == 'user_online' and redis.call('HEXISTS', base .. 'online', user)
   if is_there == 1 then return 0 end
 end
 if ARGV[11] == '1' then
@@ -50,8 +51,8 @@ return 1
 """Add an event to the log of a bucket. Arguments: NAME CHANNEL USER VALUE SOCKET FINAL ID END AGAIN END_VALUE.
 
 END: name of the end of a state that has begun while Redis was away, else empty. Beginning and end are added together,
-and only if no host has the channel or the member now: else the statement of the host has told it. AGAIN: 1 if the event
-may be there already. Answer: 1 if it was added, 0 if not."""
+and only if no host has the channel, member or user now: else the statement of the host has told it. AGAIN: 1 if the
+event may be there already. Answer: 1 if it was added, 0 if not."""
 
 LEASE: Final = Script(
     """
