@@ -86,7 +86,7 @@ for _, member in ipairs(due) do
   redis.call('ZREM', key, member)
   local zero = string.find(member, '\\0', 1, true)
   local channel = string.sub(member, 1, zero - 1)
-  leave('~', channel, string.sub(member, zero + 1), '', wants('final_graces'))
+  leave('~', channel, string.sub(member, zero + 1), '', hooks and wants('final_graces'))
   if redis.call('HEXISTS', base .. 'total', channel) == 0 then redis.call('HDEL', base .. 'version', channel) end
 end
 local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')

@@ -69,7 +69,7 @@ local function enter(node, channel, user, blob, socket)
   redis.call('HSET', base .. 'members:' .. channel, user, blob)
   announce(channel, '+', next_version(channel), blob)
   changes[#changes + 1] = {'member_added', channel, user}
-  log('member_added', channel, user, blob, socket)
+  if hooks then log('member_added', channel, user, blob, socket) end
   return true
 end
 
@@ -81,7 +81,7 @@ local function leave(node, channel, user, socket, final)
   redis.call('HDEL', base .. 'members:' .. channel, user)
   announce(channel, '-', next_version(channel), user)
   changes[#changes + 1] = {'member_removed', channel, user}
-  log('member_removed', channel, user, blob, socket, final)
+  if hooks then log('member_removed', channel, user, blob, socket, final) end
   return true
 end
 
@@ -107,17 +107,17 @@ local function count(node, channel, number, tell)
     redis.call('HDEL', base .. 'total', channel)
     redis.call('HDEL', base .. 'version', channel)
     changes[#changes + 1] = {'channel_vacated', channel}
-    log('channel_vacated', channel, '', '')
+    if hooks then log('channel_vacated', channel, '', '') end
     return
   end
   if total == number - before then
     changes[#changes + 1] = {'channel_occupied', channel}
-    log('channel_occupied', channel, '', '')
+    if hooks then log('channel_occupied', channel, '', '') end
   end
   if tell ~= '0' and string.sub(channel, 1, 9) ~= 'presence-' then
     announce(channel, '#', tostring(total))
     changes[#changes + 1] = {'subscription_count', channel, total}
-    log('subscription_count', channel, '', total)
+    if hooks then log('subscription_count', channel, '', total) end
   end
 end
 """

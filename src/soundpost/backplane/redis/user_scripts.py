@@ -26,7 +26,7 @@ local function come(node, user, info)
   if redis.call('SADD', base .. 'signed:' .. node, user) == 0 then return end
   if redis.call('HINCRBY', base .. 'online', user, 1) > 1 then return end
   announce('\\1' .. user, 'O', '1')
-  log('user_online', '', user, info)
+  if hooks then log('user_online', '', user, info) end
 end
 
 local function go(node, user, final)
@@ -34,7 +34,7 @@ local function go(node, user, final)
   if redis.call('HINCRBY', base .. 'online', user, -1) > 0 then return end
   redis.call('HDEL', base .. 'online', user)
   announce('\\1' .. user, 'O', '0')
-  log('user_offline', '', user, '', '', final)
+  if hooks then log('user_offline', '', user, '', '', final) end
 end
 
 local function now()
@@ -102,7 +102,7 @@ SWEEP_USERS: Final = Script(
     + """
 local key, time = base .. 'away', now()
 local due = redis.call('ZRANGEBYSCORE', key, '-inf', string.format('%.0f', time), 'LIMIT', 0, ARGV[3])
-for _, user in ipairs(due) do back(user, wants('final_graces')) end
+for _, user in ipairs(due) do back(user, hooks and wants('final_graces')) end
 local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
 return {#due, first[2] and math.max(0, tonumber(first[2]) - time) or -1}
 """

@@ -35,21 +35,22 @@ end
 """.replace("MOST", str(MOST_LOGGED))
 """Lua function that adds an event to a log, and once in a script tells the owner of the log."""
 
-LOG: Final = (
-    WRITE
-    + """
+LOG: Final = f"""
 -- Where an app has webhooks, KEYS[2] is the log of the bucket, and the wanted names are behind the command PUBLISH.
-local hooks, wanted = KEYS[2], nil
-if hooks then publish, wanted = string.match(publish, '^(%u+)( .*)$') end
-
-local function wants(name) return hooks and string.find(wanted, ' ' .. name .. ' ', 1, true) end
-
-local function log(name, channel, user, value, socket, final)
-  if wants(name) then write(hooks, name, channel, user, value, socket or '', final and '1' or '', '') end
+local hooks, wants, log = KEYS[2], nil, nil
+if hooks then
+  local wanted
+  publish, wanted = string.match(publish, '^(%u+)( .*)$')
+{WRITE}
+  wants = function(name) return string.find(wanted, ' ' .. name .. ' ', 1, true) end
+  log = function(name, channel, user, value, socket, final)
+    if wants(name) then write(hooks, name, channel, user, value, socket or '', final and '1' or '', '') end
+  end
 end
 """
-)
-"""Lua function that adds an event to the log of a bucket, if webhooks want it. It follows ``ANNOUNCE_PRELUDE``."""
+"""Lua function that adds an event to the log of a bucket if webhooks want it; nil if the app has no webhooks.
+
+It follows ``ANNOUNCE_PRELUDE``."""
 
 
 def logged_names(app: AppSettings) -> bytes:
