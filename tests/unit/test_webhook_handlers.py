@@ -283,7 +283,8 @@ class TestFailures:
 
         first = asyncio.create_task(webhooks.ahandle([member()]))
         await begun.wait()
-        (failure,) = await webhooks.ahandle([member()])
+        async with asyncio.timeout(5):
+            (failure,) = await webhooks.ahandle([member()])
         assert "still at work" in str(failure.error)
         go_on.set()
         assert await first == []

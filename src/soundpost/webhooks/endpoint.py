@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from soundpost.broadcasting.authorization.body import announces_overlong_body, read_limited
@@ -24,7 +24,6 @@ from soundpost.webhooks.signature import MAX_BODY, verify
 from soundpost.wire.json_text import encode
 
 log = logging.getLogger("soundpost.webhooks")
-_throttle: Final = LogThrottle(log)
 
 HEADERS: Final = {"Content-Type": "application/json", "Cache-Control": "no-store"}
 """Headers of every response."""
@@ -68,6 +67,8 @@ class WebhookEndpoint:
     tells_all: Callable[[], bool] = lambda: False
     """Tells whether there may be others to tell of events without a handler."""
 
+    _throttle: LogThrottle = field(default_factory=lambda: LogThrottle(log), init=False, repr=False)
+
     def wanted(self) -> frozenset[str]:
         """Return the names of the events that there are handlers or receivers for; ``*`` among them stands for all."""
         return self.webhooks.names() | ({ANY} if self.tells_all() else set())
@@ -83,7 +84,7 @@ class WebhookEndpoint:
         try:
             return _response(run_steps(self._steps(self.events(body, headers)), self.run_async))
         except Exception as error:
-            return _refusal(error)
+            return self._refusal(error)
 
     async def arespond(self, body: bytes, headers: Mapping[str, str], invoke: Invoke | None = None) -> WebhookResponse:
         """Return the response to a request without blocking the event loop. Never raises.
@@ -93,7 +94,7 @@ class WebhookEndpoint:
         try:
             return _response(await self.ahandle(self.events(body, headers), invoke))
         except Exception as error:
-            return _refusal(error)
+            return self._refusal(error)
 
     async def ahandle(self, events: list[WebhookEvent], invoke: Invoke | None = None) -> list[Failure]:
         """Call the handlers of events without blocking the event loop; return those that failed, which is logged."""
@@ -114,6 +115,16 @@ class WebhookEndpoint:
             )
         return found
 
+    def _refusal(self, error: Exception) -> WebhookResponse:
+        if isinstance(error, WebhookError):
+            self._throttle.warn(f"refused {error.status}", "a webhook was refused: %s", error, silence=MINUTE)
+            return WebhookResponse(error.status, _json(str(error)))
+        if isinstance(error, SoundpostError):
+            log.error("webhooks are not taken, because of a mistake in the application: %s", error)
+        else:
+            log.error("webhooks are not taken", exc_info=error)
+        return WebhookResponse(500, _json("the application's log has the reason"))
+
 
 def _response(failures: list[Failure]) -> WebhookResponse:
     if not failures:
@@ -121,17 +132,6 @@ def _response(failures: list[Failure]) -> WebhookResponse:
     names = ", ".join(sorted({each.handler for each in failures}))
     status = 503 if all(isinstance(each.error, StillHandled) for each in failures) else 500
     return WebhookResponse(status, _json(f"failed: {names}; the application's log has the reasons"))
-
-
-def _refusal(error: Exception) -> WebhookResponse:
-    if isinstance(error, WebhookError):
-        _throttle.warn(f"refused {error.status}", "a webhook was refused: %s", error, silence=MINUTE)
-        return WebhookResponse(error.status, _json(str(error)))
-    if isinstance(error, SoundpostError):
-        log.error("webhooks are not taken, because of a mistake in the application: %s", error)
-    else:
-        log.error("webhooks are not taken", exc_info=error)
-    return WebhookResponse(500, _json("the application's log has the reason"))
 
 
 def _json(reason: str) -> str:
