@@ -59,9 +59,9 @@ def as_result(row: Row) -> dict[str, Any]:
         "delivered": verdict.delivered,
         "lost": len(verdict.lost),
         "unseen": verdict.unseen,
-        "doubled": verdict.doubled,
+        "doubled": len(verdict.doubled),
         "repeated": row.repeated,
-        "false_ends": verdict.false_ends,
+        "false_ends": len(verdict.false_ends),
         "wrong": verdict.wrong,
         "seconds": round(row.seconds, 1),
         "requests": row.requests,
@@ -96,7 +96,13 @@ def is_right(fault: Fault, options: argparse.Namespace, rows: dict[str, dict[str
     rows[fault.title] = as_result(row)
     store("faults", list(rows.values()))
     print(as_line(rows[fault.title]), flush=True)
-    for sentence in [*(f"lost: {each}" for each in row.verdict.lost[:10]), *row.verdict.disorder[:10]]:
+    verdict = row.verdict
+    for sentence in [
+        *(f"lost: {each}" for each in verdict.lost[:10]),
+        *(f"twice: {each}" for each in verdict.doubled[:10]),
+        *(f"false end: {each}" for each in verdict.false_ends[:10]),
+        *(f"in no order: {each}" for each in verdict.disorder[:10]),
+    ]:
         print(f"{fault.title}: {sentence}", file=sys.stderr, flush=True)
     return row.is_right
 

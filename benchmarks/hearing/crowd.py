@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import random
+import time
 from collections.abc import Callable, Coroutine
 from typing import Final
 
@@ -157,6 +158,7 @@ class Crowd:
     async def _stay(self, number: int) -> None:
         user = f"stay-{number}"
         self._expected.stays(user)
+        left = None
         while True:
             client = Client(user, self._expected.said)
             self._clients.add(client)
@@ -166,6 +168,7 @@ class Crowd:
                 self._expected.comes("user_online", "", user)
                 await client.subscribe(f"presence-room-{number % ROOMS}")
                 self._expected.comes("member_added", f"presence-room-{number % ROOMS}", user)
+                self._expected.is_back(user, 0.0 if left is None else time.monotonic() - left)
                 self.connected += 1
                 try:
                     if number % 4 == 3:
@@ -176,6 +179,7 @@ class Crowd:
                         await client.over
                 finally:
                     self.connected -= 1
+                    left = time.monotonic()
             except (OSError, TimeoutError):
                 client.leave()
             finally:
@@ -192,7 +196,6 @@ class Crowd:
         client = Client(user, lambda _: None)
         try:
             await client.connect(self._random.choice(self.ports))
-            self._expected.may_come(user)
             await client.sign_in()
             self._expected.comes("user_online", "", user)
             await client.subscribe(own)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hearing.endpoint import Heard
-from soundpost.core.webhooks import BEGINS, ENDS, OPPOSITES
+from soundpost.core.webhooks import BEGINS, ENDS, HELD, OPPOSITES
 
 State = tuple[str, str, str]
 """Name of the webhook that begins it, channel, user."""
@@ -24,9 +24,9 @@ class Verdict(NamedTuple):
     expected: int
     """Events that must have come."""
     delivered: int
-    doubled: int
+    doubled: list[str]
     """Events that the handler got twice, under two ids."""
-    false_ends: int
+    false_ends: list[str]
     """Users who were told to have gone, and had not."""
     wrong: int
     """States that the endpoint has got wrong in the end."""
@@ -45,14 +45,17 @@ class Expected:
         self._begun: set[State] = set()
         self._stays: set[str] = set()
         self._gone: set[str] = set()
+        self._long_away: set[str] = set()
         self._said: set[int] = set()
 
     def stays(self, user: str) -> None:
         """Note a user of whom no end may be told."""
         self._stays.add(user)
 
-    def may_come(self, user: str) -> None:
-        """Note a user who may come to be known."""
+    def is_back(self, user: str, away: float) -> None:
+        """Note that a user who stays was away for so many seconds: an end may be told of those who were away long."""
+        if away > HELD:
+            self._long_away.add(user)
 
     def comes(self, name: str, channel: str, user: str = "") -> None:
         """Note a state that has begun for sure."""
@@ -82,7 +85,7 @@ class Expected:
         found = Counter(key_of(each.event) for each in heard)
         states: dict[State, bool] = {}
         disorder = []
-        false_ends = 0
+        false_ends = []
         for _, event in heard:
             name, channel, user = event["name"], event.get("channel", ""), event.get("user_id", "")
             if name not in BEGINS and name not in ENDS:
@@ -92,14 +95,20 @@ class Expected:
             if states.get(state, False) == begins:
                 disorder.append(f"{name} {channel} {user}")
             states[state] = begins
-            false_ends += not begins and user in self._stays
+            if not begins and user in self._stays - self._long_away:
+                false_ends.append(f"{name} {channel} {user}")
         missing = {key for key in wanted if not found[key]}
         unseen = {key for key in missing if (other := _opposite(key)) is not None and not found[other]}
         wrong = [state for state, is_on in states.items() if is_on != self._is_on(state)]
         return Verdict(
             expected=len(wanted),
             delivered=sum(1 for key in wanted if found[key]),
-            doubled=sum(count - 1 for key, count in found.items() if key[0] == "client_event" or "visit" in str(key)),
+            doubled=[
+                " ".join(map(str, key))
+                for key, count in found.items()
+                if key[0] == "client_event" or "visit" in str(key)
+                for _ in range(count - 1)
+            ],
             false_ends=false_ends,
             wrong=len(wrong),
             unseen=len(unseen),
