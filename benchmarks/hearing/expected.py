@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from hearing.endpoint import Heard
-from soundpost.core.webhooks import BEGINS, ENDS, HELD, OPPOSITES
+from soundpost.core.webhooks import BEGINS, ENDS, OPPOSITES
 
 State = tuple[str, str, str]
 """Name of the webhook that begins it, channel, user."""
@@ -39,9 +39,10 @@ class Verdict(NamedTuple):
 
 
 class Expected:
-    """Notes what happens."""
+    """Notes what happens. Of a user who is back within ``absence`` seconds no end may be told."""
 
-    def __init__(self) -> None:
+    def __init__(self, absence: float) -> None:
+        self._absence = absence
         self._begun: set[State] = set()
         self._stays: set[str] = set()
         self._gone: set[str] = set()
@@ -54,7 +55,7 @@ class Expected:
 
     def is_back(self, user: str, away: float) -> None:
         """Note that a user who stays was away for so many seconds: an end may be told of those who were away long."""
-        if away > HELD:
+        if away > self._absence:
             self._long_away.add(user)
 
     def comes(self, name: str, channel: str, user: str = "") -> None:

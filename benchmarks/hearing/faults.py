@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from hearing.crowd import Crowd
 from hearing.endpoint import Endpoint
+from soundpost.core.webhooks import HELD
 from support.harness import until
 from support.operated import Operated, operated
 from support.redis_process import RedisServer, running_redis
@@ -29,6 +30,10 @@ TIMEOUT: Final = 2
 """Seconds that the endpoint has to answer."""
 BEYOND_LEASE: Final = 14.0
 """Seconds after which other hosts take one that says nothing for dead."""
+BACK: Final = 25.0
+"""Seconds after a start within which clients are sure to be waited for."""
+GRACE: Final = 9.0
+"""Seconds for which a member surely stays whose worker has ended."""
 NOTICED: Final = 3.0
 """Seconds after which clients notice that their host says nothing."""
 CONFIGURATION: Final = """\
@@ -102,6 +107,8 @@ class Fault(NamedTuple):
     may_miss: bool = False
     patience: float = 20.0
     """Seconds in which all must have come, from the end of the fault."""
+    absence: float = HELD
+    """Seconds within which users come back of whom no end may be told."""
 
 
 def one_process(stage: Stage) -> None:
@@ -240,13 +247,19 @@ def faults(long: float) -> dict[str, Fault]:
         "endpoint-too-slow": Fault(
             "endpoint answers after the timeout, for 8 s", one_process, endpoint_in("slow", 8, 3.0), patience=40
         ),
-        "restart": Fault("restart, one process", one_process, restarted, patience=grace),
-        "stop-start": Fault("stop and start, one process", one_process, stopped_and_started, patience=grace),
-        "killed": Fault("the only process killed (SIGKILL)", one_process, killed, may_lose=True, patience=grace),
+        "restart": Fault("restart, one process", one_process, restarted, patience=grace, absence=BACK),
+        "stop-start": Fault(
+            "stop and start, one process", one_process, stopped_and_started, patience=grace, absence=BACK
+        ),
+        "killed": Fault(
+            "the only process killed (SIGKILL)", one_process, killed, may_lose=True, patience=grace, absence=BACK
+        ),
         "workers": Fault("nothing, two workers", two_workers, nothing),
-        "restart-workers": Fault("restart, two workers", two_workers, restarted),
-        "worker-killed": Fault("a worker killed", two_workers, worker_killed, may_lose=True),
-        "parent-killed": Fault("the parent of the workers killed", two_workers, killed, may_lose=True, patience=grace),
+        "restart-workers": Fault("restart, two workers", two_workers, restarted, absence=GRACE),
+        "worker-killed": Fault("a worker killed", two_workers, worker_killed, may_lose=True, absence=GRACE),
+        "parent-killed": Fault(
+            "the parent of the workers killed", two_workers, killed, may_lose=True, patience=grace, absence=BACK
+        ),
         "hosts": Fault("nothing, three hosts", three_hosts, nothing),
         "host-killed": Fault("the first host killed", three_hosts, host_killed(0), may_lose=True, patience=40),
         "last-host-killed": Fault("the last host killed", three_hosts, host_killed(-1), may_lose=True, patience=40),

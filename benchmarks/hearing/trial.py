@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 async def measured(fault: Fault, stayers: int, rate: float) -> Row:
     """Run a fault, and say what came of it."""
-    endpoint, expected = Endpoint(), Expected()
+    endpoint, expected = Endpoint(), Expected(fault.absence)
     await endpoint.open()
     with ExitStack() as stack:
         stage = Stage(stack, endpoint)
