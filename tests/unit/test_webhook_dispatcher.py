@@ -209,7 +209,17 @@ def test_the_time_of_a_request_that_is_sent_again_is_the_new_one(stage: Stage) -
 
 @pytest.mark.parametrize(
     ("retry_after", "seconds"),
-    [("20", 20), ("100000", 300), ("0", 1), (formatdate(BEGIN + 1e9 + 40), 40), ("soon", 1), ("-5", 1), ("", 1)],
+    [
+        ("20", 20),
+        ("100000", 300),
+        ("0", 1),
+        (formatdate(BEGIN + 1e9 + 40), 40),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 300),
+        (f"Fri, 31 Dec 9{'0' * 30} 23:59:59 GMT", 1),
+        ("soon", 1),
+        ("-5", 1),
+        ("", 1),
+    ],
 )
 def test_retry_after_is_honoured_for_at_most_5_minutes(stage: Stage, retry_after: str, seconds: float) -> None:
     stage.add("client_event a")
@@ -229,6 +239,7 @@ def test_retry_after_is_honoured_for_at_most_5_minutes(stage: Stage, retry_after
             {"location": "/login?token=abc"},
             "answered 302: redirects are not followed: write http://app.test/login",
         ),
+        (302, {"location": "http://[no-address/"}, "redirects are not followed: write http://***; its events"),
         (404, {}, "answered 404; its events"),
         (0, {"fault": "no answer within 10 s"}, "cannot be reached: no answer within 10 s; its events"),
     ],

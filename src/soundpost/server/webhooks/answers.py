@@ -45,7 +45,7 @@ class Answer(NamedTuple):
         if not self.status:
             return f"cannot be reached: {self.fault}"
         if 300 <= self.status < 400 and self.location:
-            target = one_line(redacted_url(urljoin(url, self.location)), _LONGEST_LOCATION)
+            target = one_line(redacted_url(_target(url, self.location)), _LONGEST_LOCATION)
             return f"answered {self.status}: redirects are not followed: write {target}"
         return f"answered {self.status}"
 
@@ -56,9 +56,16 @@ class Answer(NamedTuple):
             return float(text)
         try:
             moment = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         return max(0.0, (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now)
+
+
+def _target(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        return location
 
 
 class EndpointClient(Protocol):
