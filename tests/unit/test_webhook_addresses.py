@@ -39,6 +39,7 @@ def test_public_addresses(address: str) -> None:
         "fe80::1",
         "fe80::1%eth0",
         "fc00::1",
+        "fec0::1",
         "fd12:3456::1",
         "ff02::1",
         "2001:db8::1",

@@ -113,6 +113,8 @@ def is_public(address: str) -> bool:
     except ValueError:
         return False
     if isinstance(ip, IPv6Address):
+        if ip.is_site_local:  # deprecated, and in use
+            return False
         inner = _inner(ip)
         if inner is not None:
             return is_public(str(inner))
