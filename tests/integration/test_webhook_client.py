@@ -192,6 +192,15 @@ async def test_nobody_listens_and_a_name_is_not_known() -> None:
     client.close()
 
 
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("http://1.2.3.999/hooks", "Invalid IPv4 address: '1.2.3.999'"), ("http://xn--a/hooks", "Codepoint U+0080")],
+)
+async def test_a_url_that_cannot_be_read_is_a_fault(url: str, words: str) -> None:
+    async with calling(url) as caller:
+        assert words in (await caller.post()).fault
+
+
 async def test_a_closed_client_answers_no_more() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

@@ -37,8 +37,9 @@ class HttpClient:
     """
 
     def __init__(self, url: str, resolver: Resolver) -> None:
-        self._url = httpx.URL(url)
-        transport = _Transport(resolver, verify=trusted_authorities() if self._url.scheme == "https" else False)
+        self._url = url
+        is_tls = url[:6].lower() == "https:"
+        transport = _Transport(resolver, verify=trusted_authorities() if is_tls else False)
         self._client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False, follow_redirects=False)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -69,8 +70,8 @@ class HttpClient:
             answer = answer or Answer(0, f"no answer within {seconds:g} s")
         except (httpx.ReadError, httpx.WriteError):
             answer = answer or Answer(0, "the connection was lost before an answer came")
-        except Exception as error:  # httpx and what is below it raise many classes
-            answer = answer or Answer(0, str(no_answer(str(self._url), error)))
+        except Exception as error:  # httpx and what is below it raise many classes, one for a URL that it cannot read
+            answer = answer or Answer(0, str(no_answer(self._url, error)))
         then(answer)
 
     def close(self) -> None:
