@@ -198,8 +198,10 @@ def test_private_addresses_are_refused_where_apps_belong_to_others(
 def test_a_stop_sends_what_waits_and_without_a_journal_that_all_are_gone(
     server: Operated, endpoint: Receiver, stack: ExitStack
 ) -> None:
-    start(server, WebhookSettings(url=endpoint.url(), events=("channel_occupied", "channel_vacated")))
+    states = ("channel_occupied", "channel_vacated", "member_added", "member_removed")
+    start(server, WebhookSettings(url=endpoint.url(), events=states))
     assert "state_dir" in server.said("after a crash of this server")
-    stack.enter_context(server.connect()).subscribe("a")
+    enter(server, stack, "ann")  # sent away with a grace, as if another process followed
     assert server.process.stop() == 0
-    assert endpoint.names() == ["channel_occupied a", "channel_vacated a"]
+    begun = [f"channel_occupied {ROOM}", f"member_added {ROOM}"]
+    assert endpoint.names() == [*begun, f"channel_vacated {ROOM}", f"member_removed {ROOM}"]

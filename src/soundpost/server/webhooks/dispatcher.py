@@ -331,12 +331,14 @@ class WebhookDispatcher:
     async def stop(self, seconds: float) -> None:
         """Send what is due, for some seconds at most, and close all connections.
 
-        Ends that are held back are not sent if a journal keeps the states for the next process; else they are sent now.
+        If a journal keeps the states for the next process, no end is sent. Else the ends of all states are sent now,
+        those of members within their grace too.
         """
         if self.journal is None:
             self._holds_ends = False
-            for app in self._apps.values():
+            for app_id, app in self._apps.items():
                 app.states.release_all()
+                self.end_told(app_id, reversed(app.states.without_end()), 0.0)
             self._send_ends()
         await self._wait(lambda: any(each.has_due for each in self._endpoints()) or self._has_held_ends(), seconds)
         waiting = sum(map(len, self._endpoints()))
