@@ -98,22 +98,62 @@ def test_it_is_written_anew_when_it_has_grown(path: Path, monkeypatch: pytest.Mo
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_full_disk_is_logged_and_nothing_else(
-    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    journal = Journal(path, at_once)
+class Disk:
+    """A disk that may be full."""
 
-    def full(file: int, data: bytes) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.room = 10
+        self._write = os.write
+        self.journal = Journal(path, at_once, clock=lambda: self.now)
+        self.note(A)
+        monkeypatch.setattr(os, "write", self.write)
 
-    monkeypatch.setattr(os, "write", full)
+    def write(self, file: int, data: bytes) -> int:
+        if not self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = self._write(file, data[: self.room])
+        self.room -= written
+        return written
+
+    def note(self, *states: State) -> None:
+        for state in states:
+            self.journal.note("1", state, is_sure=True)
+        self.journal.write()
+
+
+@pytest.fixture
+def disk(path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
+    return Disk(path, monkeypatch)
+
+
+def test_a_full_disk_is_logged(disk: Disk, path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(3):
-        journal.note("1", ("channel_occupied", str(number), ""), is_sure=True)
-        journal.write()
-    monkeypatch.undo()
+        disk.note(("channel_occupied", str(number), ""))
+        disk.now += 60
     (record,) = caplog.records
     assert "cannot be written: No space left on device; after a crash" in record.getMessage()
-    journal.close()
+    disk.journal.close()
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_what_was_noted_on_a_full_disk_is_written_when_there_is_room(disk: Disk, path: Path) -> None:
+    disk.journal.remove("1", A)
+    disk.note(B)
+    disk.room = 1_000_000
+    disk.note(("channel_occupied", "b", ""))
+    disk.now += 10
+    disk.note(("channel_occupied", "c", ""))
+    os.close(disk.journal._file)
+    states = [B, ("channel_occupied", "b", ""), ("channel_occupied", "c", "")]
+    assert read(path) == {"1": [(state, True) for state in states]}
+
+
+def test_what_was_noted_on_a_full_disk_is_written_at_the_end(disk: Disk, path: Path) -> None:
+    disk.note(B)
+    disk.room = 1_000_000
+    disk.journal.close()
+    assert read(path) == {"1": [(A, True), (B, True)]}
 
 
 # What is in it, as the dispatcher keeps it

@@ -11,7 +11,8 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-from collections.abc import Container, Iterable, Iterator
+import time
+from collections.abc import Callable, Container, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -34,22 +35,28 @@ _GROWTH: Final = 4
 """Factor by which a journal has grown when it is written anew."""
 _LINES_AT_ONCE: Final = 1_000
 """Number of lines that are written in one loop turn when the journal is written anew: some 2 ms."""
+_PAUSE: Final = 10.0
+"""Seconds after a failure, such as a full disk, until the journal is written anew: lines of it are missing."""
 _Line = tuple[str, str, str, str, str]
 
 
 class Journal:
-    """The journal of one server, locked for it. ``call_soon`` is the loop's."""
+    """The journal of one server, locked for it. ``call_soon`` is the loop's, ``clock`` is in seconds."""
 
-    def __init__(self, path: Path, call_soon: CallSoon) -> None:
+    def __init__(self, path: Path, call_soon: CallSoon, clock: Callable[[], float] = time.monotonic) -> None:
         """Raises StartError if the file cannot be used, or is that of another process."""
         self._path = path
         self._call_soon = call_soon
+        self._clock = clock
         self._throttle = LogThrottle(log)
         self._apps: dict[str, dict[State, bool]] = {}
         self._lines: list[bytes] = []
         self._since_rewrite: list[bytes] | None = None
         """Lines that came while the journal is written anew; None while it is not."""
         self._size = self._limit = 0
+        self._is_whole = True
+        """False while lines are missing in the file, as they could not be written."""
+        self._again_at = 0.0
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._file = _locked(path)
@@ -105,26 +112,43 @@ class Journal:
             self.note(waiting.app_id, state, is_sure=True)
 
     def write(self) -> None:
-        """Write what was noted. A disk that is full is logged, and nothing else."""
-        if not self._lines or self._file < 0:
+        """Write what was noted. A disk that is full is logged, and the journal is written anew when there is room."""
+        if self._file < 0:
             return
-        data, self._lines = b"".join(self._lines), []
-        if self._since_rewrite is not None:
-            self._since_rewrite.append(data)
+        if self._lines:
+            data, self._lines = b"".join(self._lines), []
+            if self._since_rewrite is not None:
+                self._since_rewrite.append(data)
+            self._write(data)
+        is_due = self._size > self._limit if self._is_whole else self._clock() >= self._again_at
+        if is_due and self._since_rewrite is None:
+            self._rewrite(self._rewriting())
+
+    def _write(self, data: bytes) -> None:
+        if not self._is_whole:
+            return
         try:
             self._append(self._file, data)
         except OSError as error:
-            self._warn(error)
+            self._fail(error)
         self._size += len(data)
-        if self._size > self._limit and self._since_rewrite is None:
-            self._rewrite(self._rewriting())
 
     def close(self) -> None:
         """Give the journal to the next process."""
         if self._file >= 0:
+            self._again_at = self._clock() + _PAUSE
             self.write()
+            if not self._is_whole:
+                self._rewrite_now()
             os.close(self._file)
             self._file = -1
+
+    def _rewrite_now(self) -> None:
+        try:
+            for _ in self._rewriting():
+                pass
+        except OSError as error:
+            self._fail(error)
 
     def _read(self) -> None:
         """Read the states that the last process noted. A line that is not whole, as after a crash, is left out."""
@@ -150,7 +174,7 @@ class Journal:
         except OSError as error:
             self._since_rewrite = None
             self._limit = self._size * 2
-            self._warn(error)
+            self._fail(error)
             return
         self._call_soon(lambda: self._rewrite(steps))
 
@@ -175,9 +199,13 @@ class Journal:
             path.rename(self._path)
             old, self._file, file = self._file, file, -1
             os.close(old)
+            self._is_whole = True
             self._size = size + len(late)
             self._limit = max(_SMALL, _GROWTH * self._size)
             self._since_rewrite = None
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         finally:
             if file >= 0:
                 os.close(file)
@@ -186,7 +214,9 @@ class Journal:
         while data:
             data = data[os.write(file, data) :]
 
-    def _warn(self, error: OSError) -> None:
+    def _fail(self, error: OSError) -> None:
+        self._is_whole = False
+        self._again_at = self._clock() + _PAUSE
         self._throttle.warn(
             "write",
             "%s cannot be written: %s; after a crash the application would not be told who is gone",
