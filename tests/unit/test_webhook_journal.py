@@ -262,3 +262,19 @@ def test_states_of_an_app_that_is_gone_are_forgotten(life: Life, path: Path) -> 
     life.stage.dispatcher.configure([])
     life.stage.dispatcher.close()
     assert read(path) == {}
+
+
+def test_a_restart_with_a_new_journal_notes_what_was_told_and_nothing_that_waits(path: Path) -> None:
+    before = Stage()
+    before.add("channel_occupied a", "channel_occupied b")
+    before.took()
+    before.add("channel_vacated b")
+    before.pass_time(3)  # on its way, and then what never was
+    before.add("channel_occupied c")
+    journal = Journal(path, at_once)
+    journal.note("1", ("channel_occupied", "b", ""), is_sure=True)
+    journal.note("1", ("channel_occupied", "d", ""), is_sure=True)
+    after = Stage(journal=journal)
+    after.dispatcher.begin(before.dispatcher.as_bytes())
+    os.close(journal._file)
+    assert read(path) == {"1": [(("channel_occupied", "b", ""), True), (A, True)]}

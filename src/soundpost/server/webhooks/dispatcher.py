@@ -245,6 +245,9 @@ class WebhookDispatcher:
         app.take_over(app_id, handed, self.clock() + self.time_to_return)
         absent = [state for state in app.states.without_end() if (app_id, state) not in present]
         self.end_told(app_id, absent, self.time_to_return)
+        if self.journal is not None:
+            waiting = {state for each in handed.events if (state := each.event.state) is not None}
+            self.journal.put_right(app_id, handed.told, waiting)
 
     def as_bytes(self) -> bytes:
         """Return all that waits, is held back and was told, for :meth:`begin`."""

@@ -89,6 +89,19 @@ class Journal:
             self._lines.append(_line("-", app_id, state))
         self.write()
 
+    def put_right(self, app_id: str, told: Iterable[tuple[State, bool]], waiting: Container[State]) -> None:
+        """Have the states of an app that were ``told``, for a journal that another process has not kept.
+
+        States of events that are ``waiting`` are left as they are: :meth:`tried` and :meth:`settled` note them.
+        """
+        known, states = self._apps.get(app_id, {}), dict(told)
+        for state in [state for state in known if state not in states and state not in waiting]:
+            self.remove(app_id, state)
+        for state, is_sure in states.items():
+            if state not in known and state not in waiting:
+                self.note(app_id, state, is_sure=is_sure)
+        self.write()
+
     def tried(self, events: Iterable[WaitingEvent]) -> None:
         """Note that endpoints may know of what these events begin or end. Writes it."""
         for waiting in events:
