@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,7 @@ from conformance.backplane.cluster import leave
 from conformance.backplane.history_hosts import lose_redis
 from conformance.backplane.webhook_hosts import Senders, senders
 from conformance.protocol.stage import Client
+from soundpost.backplane.redis import webhook_logs
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.logged_events import arguments_of
 from soundpost.backplane.redis.scripts import COUNT
@@ -190,6 +192,26 @@ async def test_who_comes_back_after_the_owner_has_died_was_never_gone() -> None:
         await hosts.lose(0)
         await ann_in(hosts, 1)
         assert await hosts.told(60) == []
+        assert await hosts.log() == []
+
+
+async def test_who_comes_back_after_a_dead_owner_may_have_told_of_the_end_is_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhook_logs, "_HELD", 0)  # the time of Redis does not pass
+    async with senders(3) as hosts:
+        client = await ann_in(hosts, 1)
+        await ann_in(hosts, 2, OTHER)
+        await hosts.told()
+        client.vanish()
+        await hosts.settle()
+        hosts.receiver.is_cut_off = True
+        assert await hosts.told(3) == [REMOVED, VACATED]
+        await ann_in(hosts, 2)
+        await hosts.settle()
+        hosts.receiver.is_cut_off = False
+        await hosts.lose(0)
+        assert await hosts.told(60) == [OCCUPIED, ADDED]
         assert await hosts.log() == []
 
 
@@ -392,6 +414,17 @@ async def test_who_came_while_redis_was_away_and_leaves_before_what_waited_is_se
         assert await hosts.told() == [OCCUPIED, ADDED, typed(1)]
         assert sorted(await hosts.told(60)) == sorted([REMOVED, VACATED])
         assert await hosts.log() == []
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_the_clock_of_the_owner_may_be_wrong(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
+    async with senders(2) as hosts:
+        client = await ann_in(hosts, 1)
+        assert await hosts.told() == [OCCUPIED, ADDED]
+        now = time.time_ns() + hours * 3_600_000_000_000
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+        client.say("client-1", {}, channel=ROOM)
+        assert await hosts.told() == [typed(1)]
 
 
 async def test_hosts_add_what_happened_while_redis_was_away_once() -> None:

@@ -11,7 +11,7 @@ from soundpost.backplane.redis.buckets import all_buckets, bucket_of_event
 from soundpost.backplane.redis.logged_events import State, event_of, state_field, state_of
 from soundpost.backplane.redis.webhook_scripts import READ_LOG, SETTLE, TAKE_LOG
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.webhooks import BEGINS, WebhookEvent
+from soundpost.core.webhooks import BEGINS, ENDS, HELD, WebhookEvent
 from soundpost.log_throttle import MINUTE, LogThrottle
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ TIME_TO_RETURN: Final = 30.0
 """Seconds after Redis was emptied in which hosts state again what they have."""
 MAX_AGE: Final = 300_000
 """Milliseconds after which an event about no state is not sent any more."""
+_HELD: Final = int(HELD * 1000)  # milliseconds
 _PAGE: Final = 500
 _STATES_AT_ONCE: Final = 1_000
 _START: Final = b"0-0"
@@ -95,10 +96,12 @@ class _Log:
         """Entries to delete."""
         self.changes: list[bytes] = []
         """Changes of told states, to be made together with that."""
+        self.taken_at = 0
+        """Time of Redis in milliseconds at which the log was read from its beginning."""
 
 
 class AppLogs:
-    """All logs of an app, owned by ``host``, which is this one. ``clock`` is the time of day in milliseconds."""
+    """All logs of an app, owned by ``host``, which is this one."""
 
     def __init__(
         self,
@@ -108,7 +111,6 @@ class AppLogs:
         dispatcher: Dispatcher,
         on_lost: Callable[[], None],
         call_soon: Callable[..., object],
-        clock: Callable[[], int],
     ) -> None:
         self.app_id = app_id
         self._host = host
@@ -116,7 +118,6 @@ class AppLogs:
         self._dispatcher = dispatcher
         self._on_lost = on_lost
         self._call_soon = call_soon
-        self._clock = clock
         self._logs = {bucket: _Log(bucket, number) for number, bucket in enumerate(all_buckets(app_id))}
         self.by_topic = {redis.topic(bucket, ""): each for bucket, each in self._logs.items()}
         """Logs by the topics that tell of additions."""
@@ -140,7 +141,7 @@ class AppLogs:
     def _taken(self, each: _Log, answer: Any) -> None:
         if not isinstance(answer, list):
             return
-        former, fields = answer
+        former, fields, now = answer
         if each.has_begun and former not in (b"", self._host):
             self._on_lost()
             return
@@ -150,7 +151,7 @@ class AppLogs:
             if not former and each.told:  # Redis was emptied
                 self._dispatcher.end_told(self.app_id, _states(each.told), TIME_TO_RETURN)
         else:
-            each.has_begun, each.told = True, set(fields)
+            each.has_begun, each.told, each.taken_at = True, set(fields), now
             self._dispatcher.take_told(self.app_id, [(state, True) for state in _states(fields)], None)
         self.read(each, keep=True)
 
@@ -198,18 +199,18 @@ class AppLogs:
         if not answer[0]:
             self._on_lost()
             return
-        _, entries, dropped = answer
+        _, entries, dropped, now = answer
         for entry_id, fields in entries:
             each.after = entry_id
             if entry_id not in each.known:
                 each.known.add(entry_id)
-                self._take(each, entry_id, fields)
+                self._take(each, entry_id, fields, now)
         if dropped:
             self._warn_of_dropped(each, int(dropped))
         if len(entries) == _PAGE or each.is_behind:
             self.read(each)
 
-    def _take(self, each: _Log, entry_id: bytes, fields: list[bytes]) -> None:
+    def _take(self, each: _Log, entry_id: bytes, fields: list[bytes], now: int) -> None:
         try:
             event_id, event = event_of(each.number, entry_id, fields)
         except ValueError as error:
@@ -218,10 +219,21 @@ class AppLogs:
             )
             self._note(each, entry_id)
             return
-        if event.state is None and self._clock() - event.time_ms > MAX_AGE:
+        logged_at = int(entry_id.partition(b"-")[0])
+        if event.state is None and now - logged_at > MAX_AGE:
             self.dropped += 1
+            self._throttle.warn(
+                "old",
+                "webhooks of app %s: events of over 5 minutes ago are dropped, as an endpoint is behind",
+                self.app_id,
+                silence=MINUTE,
+            )
             self._note(each, entry_id)
             return
+        state = event.state if event.name in ENDS and logged_at <= each.taken_at - _HELD else None
+        if state is not None and state_field(state) in each.told:
+            # The owner before may have sent the end: then a beginning that takes it back is to be sent, too.
+            self._dispatcher.take_told(self.app_id, [(state, False)], None)
         size = len(event.body) + _OVERHEAD
         self._open += size
         self._dispatcher.add(self.app_id, event, (each, entry_id, size), event_id)

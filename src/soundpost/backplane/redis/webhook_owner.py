@@ -45,13 +45,11 @@ class WebhookOwner:
         *,
         call_soon: Callable[..., object],
         clock: Callable[[], float] = time.monotonic,
-        time_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._redis = redis
         self._dispatcher = dispatcher
         self._call_soon = call_soon
         self._clock = clock
-        self._time_ms = time_ms
         self._apps: dict[str, None] = {}
         self._terms: dict[str, _Term] = {}
         self._asked: set[str] = set()
@@ -125,9 +123,7 @@ class WebhookOwner:
 
     def _new_logs(self, app_id: str) -> AppLogs:
         on_lost = partial(self._lose, app_id)
-        return AppLogs(
-            app_id, self._redis.origin, self._redis, self._dispatcher, on_lost, self._call_soon, self._time_ms
-        )
+        return AppLogs(app_id, self._redis.origin, self._redis, self._dispatcher, on_lost, self._call_soon)
 
     def _lose(self, app_id: str) -> None:
         term = self._terms.pop(app_id, None)

@@ -86,32 +86,41 @@ return 0
 )
 """Give the lease of an app's logs back. Arguments: HOST."""
 
+_NOW: Final = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+
 TAKE_LOG: Final = Script(
-    """
+    _NOW
+    + """
 local key = base .. 'hooks:owner'
 local former = redis.call('GET', key) or ''
 redis.call('SET', key, ARGV[3], 'PX', DAY)
-return {former, redis.call('SMEMBERS', base .. 'hooks:told')}
+return {former, redis.call('SMEMBERS', base .. 'hooks:told'), now}
 """.replace("DAY", str(DAY)),
     ANNOUNCE_PRELUDE,
 )
-"""Own the log of a bucket. Arguments: HOST. Answer: owner before, empty if Redis knows of none; told states."""
+"""Own the log of a bucket. Arguments: HOST. Answer: owner before, empty if Redis knows of none; told states;
+time of Redis in milliseconds."""
 
 READ_LOG: Final = Script(
-    """
+    _NOW
+    + """
 local hooks = base .. 'hooks'
 if redis.call('GET', hooks .. ':owner') ~= ARGV[3] then return {0} end
 if ARGV[6] == '1' then
   for _, key in ipairs({'', ':told', ':owner', ':lost'}) do redis.call('PEXPIRE', hooks .. key, DAY) end
 end
-return {1, redis.call('XRANGE', hooks, '(' .. ARGV[4], '+', 'COUNT', ARGV[5]), redis.call('GET', hooks .. ':lost')}
+local entries = redis.call('XRANGE', hooks, '(' .. ARGV[4], '+', 'COUNT', ARGV[5])
+return {1, entries, redis.call('GET', hooks .. ':lost'), now}
 """.replace("DAY", str(DAY)),
     ANNOUNCE_PRELUDE,
 )
 """Read a log behind an entry. Arguments: HOST ENTRY MOST KEEP.
 
 KEEP: 1 to keep all keys of the log for another day. Answer: 1 (0: HOST is not the owner), entries, number of events
-that were dropped."""
+that were dropped, time of Redis in milliseconds."""
 
 SETTLE: Final = Script(
     """
