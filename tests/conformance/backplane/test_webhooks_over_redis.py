@@ -416,6 +416,23 @@ async def test_who_came_while_redis_was_away_and_leaves_before_what_waited_is_se
         assert await hosts.log() == []
 
 
+async def test_a_crowd_that_comes_back_takes_all_its_ends_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webhook_logs, "MAX_OPEN", 2_000)
+    async with senders(2) as hosts:
+        client = await hosts.cluster.connect(hosts[1].host.stage)
+        for _ in range(2):
+            for number in range(20):
+                client.ask(f"room-{number}")
+            begun = await hosts.told()
+            for number in range(20):
+                leave(client, f"room-{number}")
+            await hosts.settle()
+        assert begun == []
+        assert len(await hosts.log()) == 20
+        assert len(await hosts.told(3)) == 20
+        assert await hosts.log() == []
+
+
 @pytest.mark.parametrize("hours", [-1, 1])
 async def test_the_clock_of_the_owner_may_be_wrong(monkeypatch: pytest.MonkeyPatch, hours: int) -> None:
     async with senders(2) as hosts:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.redis")
 
 MAX_OPEN: Final = 8 * 1024 * 1024
-"""Bytes of an app's events that may wait in the owner; further ones wait in Redis."""
+"""Bytes of an app's events that may wait in the owner; further ones wait in Redis.
+
+Ends that are held back do not count: what takes them back may be behind them in the log."""
 TIME_TO_RETURN: Final = 30.0
 """Seconds after Redis was emptied in which hosts state again what they have."""
 MAX_AGE: Final = 300_000
@@ -44,6 +46,9 @@ class Dispatcher(Protocol):
 
     def add(self, app_id: str, event: WebhookEvent, token: Any = None, event_id: str = "") -> None:
         """Take an event, behind all that were added before."""
+
+    def held_size(self, app_id: str) -> int:
+        """Return the bytes of an app's ends that are held back."""
 
     def take_told(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None) -> None:
         """Take states that endpoints were told of, each with True; they end after some seconds unless they begin again.
@@ -182,13 +187,17 @@ class AppLogs:
 
     def read(self, each: _Log, *, keep: bool = False) -> None:
         """Read what follows in a log, unless too much waits here."""
-        if each.reading or not each.is_owned or self._open >= MAX_OPEN:
+        if each.reading or not each.is_owned or self._is_full:
             each.is_behind = True
             return
         self._reads += 1
         each.reading, each.is_behind = self._reads, False
         have_read = partial(self._have_read, self._reads)
         self._ask(each, READ_LOG, each.after, _PAGE, int(keep), then=have_read)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._open - self._dispatcher.held_size(self.app_id) >= MAX_OPEN
 
     def _have_read(self, number: int, each: _Log, answer: Any) -> None:
         if each.reading != number:
@@ -266,11 +275,11 @@ class AppLogs:
 
     def done(self, tokens: Iterable[tuple[_Log, bytes, int]]) -> None:
         """Note that the dispatcher is done with events."""
-        was_full = self._open >= MAX_OPEN
+        was_full = self._is_full
         for each, entry_id, size in tokens:
             self._open -= size
             self._note(each, entry_id)
-        if was_full and self._open < MAX_OPEN:
+        if was_full and not self._is_full:
             for each in self._logs.values():
                 if each.is_behind:
                     self.read(each)

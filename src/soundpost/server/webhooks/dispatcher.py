@@ -169,6 +169,11 @@ class WebhookDispatcher:
         app = self._apps.get(app_id)
         return [] if app is None else list(app.states)
 
+    def held_size(self, app_id: str) -> int:
+        """Return the bytes of an app's ends that are held back: they wait for time to pass, and for no endpoint."""
+        app = self._apps.get(app_id)
+        return 0 if app is None else app.states.held_size
+
     def take_told(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None = None) -> None:
         """Take states of an app that its endpoints were told of, each with False if that is not sure.
 

@@ -36,6 +36,8 @@ class States:
         self._held: dict[State, tuple[float, WaitingEvent]] = {}
         self._ends: list[tuple[float, int, State]] = []  # heap; those that are not in _held are void
         self._number = 0
+        self.held_size = 0
+        """Bytes of the ends that are held back."""
 
     def __contains__(self, state: object) -> bool:
         return state in self._told
@@ -68,7 +70,7 @@ class States:
         return self._end(state, waiting, now)
 
     def _begin(self, state: State, waiting: WaitingEvent) -> Taken:
-        _, end = self._held.pop(state, (0.0, None))
+        end = self._pop_held(state)
         taken_back = () if end is None else (end,)
         is_known = self._told.get(state, False)
         self._told[state] = True
@@ -79,7 +81,7 @@ class States:
             return Taken(None, (waiting,))
         if waiting.event.is_final:
             del self._told[state]
-            _, earlier = self._held.pop(state, (0.0, None))
+            earlier = self._pop_held(state)
             return Taken(waiting, () if earlier is None else (earlier,))
         if state in self._held:
             return Taken(None, (waiting,))
@@ -88,9 +90,17 @@ class States:
 
     def hold(self, state: State, end: WaitingEvent, due: float) -> None:
         """Hold the end of a state that endpoints were told of back until it is ``due``."""
+        self._pop_held(state)
+        self.held_size += end.size
         self._held[state] = due, end
         self._number += 1
         heappush(self._ends, (due, self._number, state))
+
+    def _pop_held(self, state: State) -> WaitingEvent | None:
+        _, end = self._held.pop(state, (0.0, None))
+        if end is not None:
+            self.held_size -= end.size
+        return end
 
     def holds_end_of(self, state: State) -> bool:
         """Tell whether the end of a state is held back."""
@@ -103,11 +113,11 @@ class States:
             return None
         state = heappop(self._ends)[2]
         del self._told[state]
-        return self._held.pop(state)[1]
+        return self._pop_held(state)
 
     def release_all(self) -> None:
         """Have all held ends be due at once."""
-        ends, self._held, self._ends = list(self._held.items()), {}, []
+        ends, self._ends = list(self._held.items()), []
         for state, (_, end) in ends:
             self.hold(state, end, 0.0)
 
@@ -133,7 +143,7 @@ class States:
     def forget(self) -> list[WaitingEvent]:
         """Forget everything; return the ends that were held back."""
         held = self.all_held()
-        self._told, self._held, self._ends = {}, {}, []
+        self._told, self._held, self._ends, self.held_size = {}, {}, [], 0
         return held
 
 
