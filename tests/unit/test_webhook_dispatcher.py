@@ -196,6 +196,29 @@ def test_what_comes_while_an_endpoint_fails_waits_in_order(stage: Stage) -> None
     assert stage.took() == ["client_event b"]
 
 
+def test_an_event_that_fails_is_parted_from_the_others(stage: Stage) -> None:
+    stage.add(*(f"client_event {name}" for name in "abcdefgh"))
+    taken: list[str] = []
+    while stage.now < BEGIN + 400:
+        stage.pass_time()
+        while stage.endpoint.is_asked:
+            is_bad = "client_event c" in stage.endpoint.requests[-1].names
+            taken += [] if is_bad else stage.endpoint.requests[-1].names
+            stage.endpoint.answer(500 if is_bad else 200)
+            stage.pass_time()
+        stage.pass_time(1)
+    assert [name[-1] for name in taken] == list("abdefgh")
+    (figures,) = stage.dispatcher.figures()
+    assert (figures.sent, figures.failed, figures.waiting) == (7, 1, 0)
+
+
+def test_events_that_failed_together_are_all_given_up_after_5_minutes(stage: Stage) -> None:
+    stage.add(*(f"client_event {name}" for name in "abcdefgh"))
+    assert 300 <= attempts(stage)[-1] < 310
+    (figures,) = stage.dispatcher.figures()
+    assert (figures.sent, figures.failed, figures.waiting) == (0, 8, 0)
+
+
 def test_the_time_of_a_request_that_is_sent_again_is_the_new_one(stage: Stage) -> None:
     stage.add("client_event a")
     stage.pass_time()

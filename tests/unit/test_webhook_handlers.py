@@ -17,9 +17,11 @@ from soundpost.errors import RouteError
 from soundpost.webhooks import (
     ClientEvent,
     MemberAdded,
+    MemberRemoved,
     OtherEvent,
     SeenInMemory,
     SubscriptionCount,
+    UserOffline,
     UserOnline,
     WebhookEvent,
     Webhooks,
@@ -243,7 +245,7 @@ class TestFailures:
         async def third(user_id: str) -> None:
             calls.append(f"third {user_id}")
 
-        events = [member(), member(user_id="6", id="1-1")]
+        events = [member(), member(8, user_id="6", id="1-1")]
         failures = webhooks.handle(events)
         assert [(each.event.id, type(each.error)) for each in failures] == [("1-0", ValueError), ("1-1", ValueError)]
         assert calls == ["first 5", "third 5", "first 6", "third 6"]
@@ -255,6 +257,37 @@ class TestFailures:
         assert calls == ["second 5", "second 6"]
         assert webhooks.handle(events) == []
         assert calls == ["second 5", "second 6"]
+
+    def test_later_events_of_the_same_channel_or_user_wait_for_the_failed_one(
+        self, webhooks: Webhooks, calls: list[Any]
+    ) -> None:
+        fails = [True]
+
+        @webhooks.on("member_added")
+        @webhooks.on("user_online")
+        def came(event: WebhookEvent) -> None:
+            if fails[0] and event.id in ("1", "4"):
+                raise OSError("the database is locked")
+            calls.append(f"came {event.id}")
+
+        @webhooks.on("member_removed")
+        @webhooks.on("user_offline")
+        def gone(event: WebhookEvent) -> None:
+            calls.append(f"gone {event.id}")
+
+        events = [
+            member(id="1"),
+            MemberRemoved(channel="presence-room.7", user_id="5", id="2"),
+            member(room=8, id="3"),
+            UserOnline(user_id="5", id="4"),
+            UserOffline(user_id="5", id="5"),
+            UserOnline(user_id="6", id="6"),
+        ]
+        assert [failure.event.id for failure in webhooks.handle(events)] == ["1", "4"]
+        assert calls == ["came 3", "came 6"]
+        fails[0] = False
+        assert webhooks.handle(events) == []
+        assert calls[2:] == ["came 1", "gone 2", "came 4", "gone 5"]
 
     async def test_synchronous_handlers_run_in_a_thread_and_others_in_the_loop(
         self, webhooks: Webhooks, calls: list[Any]

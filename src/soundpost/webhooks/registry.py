@@ -115,13 +115,21 @@ class Webhooks:
     def steps(
         self, events: Iterable[WebhookEvent], invoke: Invoke = call_plainly, tell: Tell | None = None
     ) -> Steps[list[Failure]]:
-        """Call the handlers of events, as steps; the result is those that failed. Each failure is logged."""
+        """Call the handlers of events, as steps; the result is those that failed. Each failure is logged.
+
+        Where a handler has failed, the later events of the same channel or user wait for the server to send all of
+        them again: otherwise an arrival that is handled the second time would undo a departure.
+        """
         failures: list[Failure] = []
+        waiting: set[tuple[str, str]] = set()
         for event in events:
+            if _subject(event) in waiting:
+                continue
             for name, prepare in list(self._calls(event, invoke, tell)):
                 failure = yield from self._once(name, event, prepare)
                 if failure is not None:
                     failures.append(failure)
+                    waiting.add(_subject(event))
         return failures
 
     def _calls(
@@ -207,6 +215,15 @@ def _call_of(invoke: Invoke, handler: Handler, event: WebhookEvent, in_channel: 
 
 def _same(call: Callable[[], Any]) -> Callable[[], Any]:
     return call
+
+
+def _subject(event: WebhookEvent) -> tuple[str, str]:
+    """Return what an event is about, within which events are handled in their order: a channel, a user, a socket."""
+    for name in ("channel", "user_id", "socket_id"):
+        value = getattr(event, name, None)
+        if value is not None:
+            return name, value
+    return "", ""
 
 
 def _key(handler: str, event: WebhookEvent) -> str:

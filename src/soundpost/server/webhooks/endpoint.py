@@ -61,6 +61,7 @@ class Endpoint:
         self._client = client
         self._queue: deque[WaitingEvent] = deque()
         self._batch: list[WaitingEvent] = []
+        self._in_request = 0  # number of the batch's first events: after a failure half of those that failed
         self._failures = 0
         self._first_attempt = 0.0
         self._retry_at: float | None = None
@@ -135,11 +136,12 @@ class Endpoint:
                 return
             number = fitting(islice(self._queue, self.settings.batch_size), self.settings.batch_size)
             self._batch = [self._queue.popleft() for _ in range(number)]
-            self._failures, self._first_attempt = 0, now
+            self._failures, self._first_attempt, self._in_request = 0, now, number
         self.is_under_way = True
         self._request += 1
-        self._sending.tried(self._batch)
-        body = webhook_body([waiting.json for waiting in self._batch], int(self._sending.wall_clock() * 1000))
+        events = self._batch[: self._in_request]
+        self._sending.tried(events)
+        body = webhook_body([waiting.json for waiting in events], int(self._sending.wall_clock() * 1000))
         headers = webhook_headers(self.app.key, self.app.secret, body, __version__, self.settings.headers)
         self._client.post(body, headers, self.settings.timeout, partial(self._answered, self._request))
 
@@ -153,7 +155,7 @@ class Endpoint:
                 self._sending.throttle.inform(
                     f"again {self.name}", "%s takes events again", self.name, silence=_FAILURE_SILENCE
                 )
-            self._sent += len(self._batch)
+            self._sent += self._in_request
             self._end_request()
         elif answer.status == GONE:
             self._failed_attempts += 1
@@ -173,14 +175,15 @@ class Endpoint:
                 "%s %s; it has not taken these %d events for 5 minutes: they are dropped, the next ones follow",
                 self.name,
                 answer.in_words(self.settings.url),
-                len(self._batch),
+                self._in_request,
                 silence=_FAILURE_SILENCE,
             )
-            self._failed += len(self._batch)
-            for waiting in self._batch:
+            self._failed += self._in_request
+            for waiting in self._batch[: self._in_request]:
                 waiting.was_dropped = True
             self._end_request()
             return
+        self._in_request = (self._in_request + 1) // 2
         self._sending.throttle.warn(
             f"failed {self.name}",
             "%s %s; its events are sent again for 5 minutes",
@@ -197,10 +200,11 @@ class Endpoint:
             self._ask_for_turn()
 
     def _end_request(self) -> None:
-        batch, self._batch = self._batch, []
-        self._resize(-sum([waiting.size for waiting in batch]))
-        self._sending.settled(batch)
-        if self._queue:
+        events, self._batch = self._batch[: self._in_request], self._batch[self._in_request :]
+        self._failures, self._in_request = 0, len(self._batch)
+        self._resize(-sum([waiting.size for waiting in events]))
+        self._sending.settled(events)
+        if len(self):
             self._ask_for_turn()
 
     def _stop(self) -> None:
