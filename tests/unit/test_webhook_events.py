@@ -158,6 +158,12 @@ class TestEvents:
         assert [each.id for each in webhooks.parse(content)] == [one.id, two.id]
         assert webhooks.parse(content.replace(b"148132", b"148133"))[0].id != one.id
 
+    def test_soketi_sends_data_and_user_ids_as_browsers_sent_them(self) -> None:
+        about = {"name": "client_event", "channel": "presence-a", "event": "client-a", "socket_id": "1.2"}
+        (event,) = webhooks.parse(body({**about, "data": {"stars": 3}, "user_id": 7}))
+        assert isinstance(event, webhooks.ClientEvent)
+        assert (event.data, event.value, event.user_id) == ('{"stars":3}', {"stars": 3}, "7")
+
     def test_data_of_a_client_event(self) -> None:
         def value(data: str) -> Any:
             return webhooks.ClientEvent(channel="private-a", event="client-x", data=data).value

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.errors import JsonError, WebhookError
-from soundpost.wire.json_text import read_json, read_object
+from soundpost.wire.json_text import encode, read_json, read_object
 
 
 class WebhookEvent(Struct, frozen=True, kw_only=True):
@@ -228,6 +228,16 @@ def event_from(fields: Mapping[str, Any], where: str = "the event") -> WebhookEv
     if not isinstance(name, str):
         raise WebhookError(400, f"{where} has no name")
     try:
-        return EVENTS.get(name, OtherEvent)._read(fields)
+        return EVENTS.get(name, OtherEvent)._read(fields if name not in EVENTS else _as_pusher_has_it(fields))
     except msgspec.ValidationError as error:
         raise WebhookError(400, f"{where} is no {name}: {error}") from None
+
+
+def _as_pusher_has_it(fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the fields of an event with user id and data as texts, which soketi sends as it got them from browsers."""
+    user_id, data = fields.get("user_id"), fields.get("data", "")
+    if isinstance(user_id, int):
+        fields = {**fields, "user_id": str(user_id)}
+    if not isinstance(data, str):
+        fields = {**fields, "data": encode(data).decode()}
+    return fields
