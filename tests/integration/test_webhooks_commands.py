@@ -233,6 +233,22 @@ def test_channels_are_those_of_the_endpoint(command_line: CommandLine, endpoint:
     assert "cache_miss: not sent: no channel of presence-room.* can have it" in result.stderr
 
 
+def test_examples_are_of_a_named_user_and_channel(command_line: CommandLine) -> None:
+    names = 'events = ["member_added", "client_event", "user_online", "cache_miss"]\n'
+    with misbehaving(answering(answer(500, b"no such room"), answer(204, b""))) as server:
+        configure(command_line.directory, f"http://127.0.0.1:{server.port}/hook", more=names)
+        named = ("--user-id", "7", "--channel", "presence-room.5")
+        result = command_line.run("webhooks", "test", *named)
+    told = [json.loads(request.partition(b"\r\n\r\n")[2])["events"][0] for request in server.requests]
+    assert [(event.get("channel"), event["user_id"]) for event in told] == [
+        ("presence-room.5", "7"),
+        ("presence-room.5", "7"),
+        (None, "7"),
+    ]
+    assert "cache_miss: not sent: no channel of presence-room.5 can have it" in result.stderr
+    assert "--user-id and --channel name yours" in result.stdout
+
+
 def test_a_fault_of_the_endpoint_ends_it_and_is_explained(command_line: CommandLine) -> None:
     with misbehaving(answering(answer(302, b"", "Location: /login"))) as server:
         configure(command_line.directory, f"http://127.0.0.1:{server.port}/hook")

@@ -33,14 +33,16 @@ _FIELDS: Final[dict[str, dict[str, object]]] = {
 }
 
 
-def example(name: str, patterns: Sequence[str]) -> bytes | None:
+def example(name: str, patterns: Sequence[str], user_id: str = USER) -> bytes | None:
     """Return the JSON object of an event, without id and time; None if no channel of the patterns can have it."""
+    fields = dict(_FIELDS.get(name, {}))
+    if "user_id" in fields:
+        fields["user_id"] = user_id
     if name in WITHOUT_CHANNEL:
-        return encode({"name": name, **_FIELDS[name]})
+        return encode({"name": name, **fields})
     channel = _channel(name, patterns)
     if channel is None:
         return None
-    fields = dict(_FIELDS.get(name, {}))
     if name == "client_event" and not kind_of(channel).is_presence:
         del fields["user_id"]
     return encode({"name": name, "channel": channel, **fields})

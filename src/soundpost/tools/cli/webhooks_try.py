@@ -71,6 +71,11 @@ def send_examples(
         list[str] | None,
         typer.Option(help="Name of an event; may be repeated.", show_default="all that the endpoint is told of"),
     ] = None,
+    channel: Annotated[
+        str | None,
+        typer.Option(help="Channel of the examples.", show_default="one that the endpoint's patterns match"),
+    ] = None,
+    user_id: Annotated[str, typer.Option(help="User of the examples.")] = "example-user",
     insecure: Annotated[bool, typer.Option("--insecure", help="Take any TLS certificate.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object per event.")] = False,
     app_id: AppIdOption = None,
@@ -81,14 +86,14 @@ def send_examples(
     """Send an example of each event to the endpoints of an application, and say what came back and what that means.
 
     Each example is signed with the app's secret, and sent as the server sends it, from this machine. The handlers of
-    the application run: the user is example-user, channels have names such as presence-example. No server needs to
-    run. Exit code 1 if an endpoint did not take an event.
+    the application run: the user is example-user, channels have names such as presence-example, unless options name
+    others. No server needs to run. Exit code 1 if an endpoint did not take an event.
 
     \b
     [bold]Examples[/]
     soundpost webhooks test
     soundpost webhooks test --url http://127.0.0.1:8000/broadcasting/webhooks
-    soundpost webhooks test --event member_added --event member_removed
+    soundpost webhooks test --event member_added --channel presence-room.5 --user-id 7
     """
     from soundpost.tools.cli.webhook_examples import example
 
@@ -99,9 +104,10 @@ def send_examples(
         if not json:
             typer.secho(printable(f"app {endpoint.call.app_id}: {endpoint.call.shown}"), bold=True)
         for name in wanted or endpoint.events:
-            body = example(name, endpoint.channels)
+            patterns = endpoint.channels if channel is None else (channel,)
+            body = example(name, patterns, user_id)
             if body is None:
-                _say(f"  - {name}: not sent: no channel of {', '.join(endpoint.channels)} can have it")
+                _say(f"  - {name}: not sent: no channel of {', '.join(patterns)} can have it")
                 continue
             attempt = _attempt(endpoint.call, name, body)
             typer.echo(_as_json(attempt) if json else "\n".join(_lines(attempt)))
@@ -201,6 +207,8 @@ def _lines(attempt: Attempt) -> list[str]:
         lines.append(printable(f"      {attempt.fault.message}"))
         lines.append(typer.style(f"      [{attempt.code}] {attempt.fault.fault.docs}", fg=colour))
         lines.append(printable(f"      > {attempt.fault.fix}"))
+        if attempt.code == "webhook-failed":
+            lines.append("      > Its handlers may know no such user or channel: --user-id and --channel name yours.")
     return lines
 
 
