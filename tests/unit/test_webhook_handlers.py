@@ -201,6 +201,24 @@ class TestWrongDecorators:
             (["user_online"], {}, with_wrong_event, "annotated with MemberAdded, .* are UserOnline: annotate it so"),
             (["client_event"], {}, with_foreign_data, "'data: threading.Thread' is no type that JSON can be read into"),
             (["client_event"], {}, with_later_data, "'Later' of 'data' names nothing that is known here"),
+            (
+                [["user_online", "user_offline"]],
+                {},
+                plain,
+                "'user_offline'] is no text: write a decorator for each event",
+            ),
+            (
+                ["user_online", "user_offline"],
+                {},
+                plain,
+                "'user_offline' is an event, not a channel: write a decorator",
+            ),
+            (
+                ["member_added", ["presence-a"]],
+                {},
+                plain,
+                "is no text: write a decorator for each event and each pattern",
+            ),
             (["member_added"], {}, with_rest, r"its parameter '\*\*rest: .*' gets nothing: name the parameters"),
         ],
     )
@@ -211,6 +229,12 @@ class TestWrongDecorators:
             webhooks.on(*arguments, **options)(function)
         assert str(caught.value).startswith("webhook handler ")
         assert len(webhooks) == 0
+
+    def test_a_decorator_without_parentheses(self, webhooks: Webhooks) -> None:
+        with pytest.raises(
+            RouteError, match=r"plain: the decorator wants an event's name: @webhooks.on\('member_added'\)"
+        ):
+            webhooks.on(plain)  # type: ignore[arg-type]
 
     def test_handlers_of_a_module_that_fails_are_removed(self, webhooks: Webhooks) -> None:
         webhooks.on("user_online")(plain)

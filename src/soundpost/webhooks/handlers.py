@@ -107,6 +107,11 @@ def handler_of(event_name: str, channel: str | None, client_event: str | None, c
 
 
 def _check_decorator(what: str, event_name: str, channel: str | None, client_event: str | None) -> None:
+    for given in (event_name, channel, client_event):
+        if given is not None and not isinstance(given, str):
+            raise RouteError(f"{what}: {given!r} is no text: write a decorator for each event and each pattern")
+    if channel in EVENTS:
+        raise RouteError(f"{what}: {channel!r} is an event, not a channel: write a decorator for each event")
     if event_name != ANY and event_name not in EVENTS:
         known = ", ".join(EVENTS)
         hint = did_you_mean(event_name, EVENTS, otherwise=f"; known are {known}, and '*' for all")
@@ -149,7 +154,13 @@ def _source(
     if parameter.default is not parameter.empty or _is_declared(parameter, annotation):
         return None
     fields = [each for each in kind.__struct_fields__ if each not in ("event", "data", "name")]
-    given = ["event", *(["data"] if kind is ClientEvent else []), *(pattern.parameters if pattern else ()), *fields]
+    given = [
+        "event",
+        *(["data"] if kind is ClientEvent else []),
+        *(pattern.parameters if pattern else ()),
+        *fields,
+        "time",
+    ]
     raise RouteError(
         f"{what}: nothing gives its parameter {name!r}{did_you_mean(name, given)}; a handler of {event_name!r} "
         f"gets, by name, {', '.join(dict.fromkeys(given))}"

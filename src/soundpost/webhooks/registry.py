@@ -11,7 +11,9 @@ from hashlib import blake2b
 from threading import Lock
 from typing import Any, Final, NamedTuple, TypeVar
 
+from soundpost.broadcasting.authorization.routes import callback_name
 from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, run_steps
+from soundpost.errors import RouteError
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.webhooks.client_data import NotCalled
 from soundpost.webhooks.events import WebhookEvent
@@ -79,6 +81,12 @@ class Webhooks:
         with a client event, checked by the annotation. The function may be a coroutine function. All functions that
         match an event are called, in the order of their decorators. Raises RouteError for a wrong decorator.
         """
+
+        if callable(name):
+            raise RouteError(
+                f"webhook handler {callback_name(name)}: the decorator wants an event's name: "
+                "@webhooks.on('member_added')"
+            )
 
         def decorate(callback: Callback) -> Callback:
             self._add(handler_of(name, channel, event, callback))
