@@ -100,7 +100,8 @@ FAULTS: Final = (
         "Write the final address, {location}, into url under [[apps.webhooks]] of app {app_id}.",
         other_fixes={
             TO_HTTPS: "Write https:// into url under [[apps.webhooks]] of app {app_id}: {location}. Or, on one "
-            "machine, the address of the application behind the proxy, such as http://127.0.0.1:8000.",
+            "machine, the address of the application behind the proxy, such as http://127.0.0.1:8000; let the "
+            "application take this path without TLS (Django: SECURE_REDIRECT_EXEMPT = ['^broadcasting/webhooks$']).",
             TO_LOGIN: "Let the endpoint be called without a login: its signature is what protects it. Take the login "
             "away from this path (Django: @login_not_required; a middleware, a proxy: an exception for the path).",
             TO_SLASH: "Write url under [[apps.webhooks]] of app {app_id} as the application has it, with its slash: "
