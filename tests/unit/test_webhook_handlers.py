@@ -7,6 +7,7 @@ import logging
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -247,6 +248,26 @@ class TestWrongDecorators:
         webhooks.on("user_online")(plain)
         webhooks.on("user_online")(plain)
         assert len(webhooks) == 1
+
+    def test_functions_of_one_name_do_not_replace_each_other(self, webhooks: Webhooks) -> None:
+        webhooks.on("user_online")(lambda user_id: None)
+        with pytest.raises(RouteError, match=r"<lambda> \(user_online\): another function has this name"):
+            webhooks.on("user_online")(lambda event: None)
+        webhooks.on("user_offline")(lambda event: None)
+        webhooks.on("user_online")(partial(plain))
+        with pytest.raises(RouteError, match=r"functools.partial \(user_online\): another function has this name"):
+            webhooks.on("user_online")(partial(plain))
+
+    def test_an_application_that_is_made_again_has_its_handlers_once(
+        self, webhooks: Webhooks, calls: list[Any]
+    ) -> None:
+        def make(number: int) -> None:
+            webhooks.on("user_online")(lambda user_id: calls.append(number))
+
+        make(1)
+        make(2)
+        webhooks.handle([UserOnline(user_id="1")])
+        assert calls == [2]
 
 
 class TestFailures:

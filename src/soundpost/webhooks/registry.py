@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -185,8 +186,13 @@ class Webhooks:
 
     def _add(self, handler: Handler) -> None:
         for number, each in enumerate(self._handlers):
-            if str(each) == str(handler):  # its module was reloaded
-                self._handlers[number] = handler
+            if str(each) == str(handler):
+                if _place(each) != _place(handler):
+                    raise RouteError(
+                        f"webhook handler {handler}: another function has this name: give each a name of its own, by "
+                        "which it is known when an event is sent again"
+                    )
+                self._handlers[number] = handler  # its module was reloaded, or the application was made again
                 return
         self._handlers.append(handler)
 
@@ -223,6 +229,13 @@ def _call_of(invoke: Invoke, handler: Handler, event: WebhookEvent, in_channel: 
 
 def _same(call: Callable[[], Any]) -> Callable[[], Any]:
     return call
+
+
+def _place(handler: Handler) -> object:
+    """Return where a handler's function is written: file and line; the function itself if it is none of Python's."""
+    callback = inspect.unwrap(handler.callback)
+    code = getattr(callback, "__code__", None)
+    return callback if code is None else (code.co_filename, code.co_firstlineno)
 
 
 def _subject(event: WebhookEvent) -> tuple[str, str]:
