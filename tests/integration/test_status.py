@@ -78,6 +78,7 @@ def test_in_words_and_as_json(server: Operated) -> None:
         "apps": [{"id": "1", "connections": 3, "channels": 1, "enabled": True}],
         "workers": [],
         "redis": None,
+        "webhooks": [],
         "configuration": str(file),
     }
 
