@@ -20,7 +20,7 @@ class Message(models.Model):
 
 
 class UserOnline(models.Model):
-    """Whether a user is online in any room, and since when. The server tells, see ``online.py``."""
+    """Whether a user is online in any room, and since when. The server tells, see ``webhooks.py``."""
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="online")
     is_online = models.BooleanField()
