@@ -12,7 +12,7 @@ import pytest
 from soundpost.core.app_settings import WebhookSettings
 from soundpost.wire.frames import CLOSE
 from support.crowd import join
-from support.harness import DEFAULT_APP, RawSocket
+from support.harness import DEFAULT_APP, RawSocket, until
 from support.hasty_webhooks import PROGRAM
 from support.operated import CALM, Operated, operated
 from support.webhook_receiver import Receiver, receiver
@@ -116,13 +116,21 @@ def test_a_restart_hands_over_what_waits_and_tells_nobody_of_clients_that_come_b
 def test_a_restart_of_workers_tells_nobody_of_clients_that_come_back(
     server: Operated, endpoint: Receiver, stack: ExitStack
 ) -> None:
-    server.start("--workers", "2", program=PROGRAM)
-    clients = [enter(server, stack, f"user {number}") for number in range(4)]
+    server.start("--workers", "2")
+    clients = {f"user {number}": enter(server, stack, f"user {number}") for number in range(4)}
     endpoint.wait(lambda: len(endpoint.taken()) == 5, "the first events")
-    assert server.run("restart").returncode == 0
-    for number, client in enumerate(clients):
-        is_sent_away(client)
-        enter(server, stack, f"user {number}")
+    server.signal(signal.SIGHUP)
+
+    def all_are_back() -> bool:
+        for user, client in list(clients.items()):
+            if client.has_input() and client.read_frame()[0] == CLOSE:  # others are notices of members
+                client.send_frame(CLOSE, (4200).to_bytes(2, "big"))
+                client.socket.close()
+                enter(server, stack, user)
+                del clients[user]
+        return not clients
+
+    until(all_are_back, "all clients were sent away and are back")
     server.said("all workers are new")
     enter(server, stack, "the last")
     endpoint.wait(lambda: len(endpoint.taken()) == 6, "one more")
