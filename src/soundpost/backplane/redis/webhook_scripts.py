@@ -61,6 +61,7 @@ local host = ARGV[3]
 local owner, former = redis.call('GET', lease), redis.call('GET', last) or ''
 if owner == host then
   redis.call('PEXPIRE', lease, ARGV[4])
+  redis.call('PEXPIRE', last, DAY)
   return {'renewed', former}
 end
 if owner then return {'taken', former} end
