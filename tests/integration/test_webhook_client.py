@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from soundpost.server.webhooks import http_client
 from soundpost.server.webhooks.addresses import Resolver
 from soundpost.server.webhooks.answers import Answer
 from soundpost.server.webhooks.http_client import HttpClient
+from soundpost.server.webhooks.over_http import LateClient
 from support.certificates import Authority, Certificate
 from support.webhook_receiver import Receiver, receiver
 
@@ -199,6 +201,32 @@ async def test_nobody_listens_and_a_name_is_not_known() -> None:
 async def test_a_url_that_cannot_be_read_is_a_fault(url: str, words: str) -> None:
     async with calling(url) as caller:
         assert words in (await caller.post()).fault
+
+
+async def test_connections_are_opened_in_a_thread(endpoint: Receiver) -> None:
+    loop_goes_on = threading.Event()
+
+    def open_client() -> HttpClient:
+        assert loop_goes_on.wait(20)
+        return HttpClient(endpoint.url(), Resolver(allow_private=True))
+
+    client = LateClient(open_client)
+    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    client.post(b'{"events":[]}', {}, TIMEOUT, answer.set_result)
+    loop_goes_on.set()
+    assert (await answer).status == 200
+    client.close()
+
+
+async def test_connections_that_cannot_be_opened_are_a_fault() -> None:
+    def open_client() -> HttpClient:
+        raise OSError("no certificates")
+
+    client = LateClient(open_client)
+    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    client.post(b"{}", {}, TIMEOUT, answer.set_result)
+    assert await answer == Answer(0, "no certificates")
+    client.close()
 
 
 async def test_a_closed_client_answers_no_more() -> None:
