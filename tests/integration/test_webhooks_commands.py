@@ -355,3 +355,9 @@ def test_figures_of_an_endpoint_in_words(figures: dict[str, object], last: str) 
     first, second = endpoint_lines(EndpointFigures(app_id="1", url=url, **counts, **figures))  # type: ignore[arg-type]
     assert first == "app 1: https://example.com/hook?token=***: 2 waiting, 1,000 sent, 3 failed, 4 dropped"
     assert second.strip().startswith(last)
+
+
+def test_a_host_of_a_cluster_that_has_sent_nothing() -> None:
+    idle = EndpointFigures(app_id="1", url="http://a/", waiting=0, sent=0, failed=0, dropped=0)
+    _, line = endpoint_lines(idle, is_cluster=True)
+    assert line.strip() == "nothing was sent by this host: another one of the cluster may send"

@@ -35,33 +35,35 @@ def status(
     reply = ask("status", server_name(port, config))
     if reply.status is None:
         raise RequestError(0, f"the server says nothing of itself: {reply.said}")
-    found = reply.status.webhooks
+    found, is_cluster = reply.status.webhooks, reply.status.redis is not None
     if json:
         lines = as_json(found).decode().split("\n")
     elif found:
-        lines = [line for figures in found for line in endpoint_lines(figures)]
+        lines = [line for figures in found for line in endpoint_lines(figures, is_cluster=is_cluster)]
     else:
-        lines = [_no_endpoints(is_cluster=reply.status.redis is not None)]
+        lines = [_no_endpoints(is_cluster=is_cluster)]
     typer.echo("\n".join(map(printable, lines)))
     if any(each.stopped for each in found):
         raise typer.Exit(1)
 
 
-def endpoint_lines(figures: EndpointFigures) -> list[str]:
-    """Return what became of an endpoint's events, in two lines."""
+def endpoint_lines(figures: EndpointFigures, *, is_cluster: bool = False) -> list[str]:
+    """Return what became of an endpoint's events, in two lines; in a cluster one host sends for all."""
     from soundpost.redaction import redacted_url
 
     counts = {name: getattr(figures, name) for name in ("waiting", "sent", "failed", "dropped")}
     shown = ", ".join(f"{number:,} {name}" for name, number in counts.items())
-    return [f"app {figures.app_id}: {redacted_url(figures.url)}: {shown}", f"  {_last(figures)}"]
+    return [f"app {figures.app_id}: {redacted_url(figures.url)}: {shown}", f"  {_last(figures, is_cluster=is_cluster)}"]
 
 
-def _last(figures: EndpointFigures) -> str:
+def _last(figures: EndpointFigures, *, is_cluster: bool) -> str:
     """Return what the endpoint did at last, in words."""
     if figures.stopped:
         return "stopped: the endpoint answered 410. Correct its url, or remove its table, then 'soundpost reload'"
     if figures.last_error:
         return f"last attempt failed: {figures.last_error}{_next(figures)}. 'soundpost webhooks test' shows more"
+    if figures.last_status is None and is_cluster:
+        return "nothing was sent by this host: another one of the cluster may send"
     if figures.last_status is None:
         return "nothing was sent yet"
     return f"last answer: {figures.last_status}"
