@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from msgspec import Struct
+
 from soundpost.core.webhooks import WebhookEvent
 from soundpost.wire.webhook_request import event_text
 
@@ -11,22 +13,22 @@ OVERHEAD: Final = 300
 """Bytes of memory that a waiting event takes beside its body."""
 
 
-class WaitingEvent:
-    """An event until it is settled: sent to, or dropped by, all endpoints that want it."""
+class WaitingEvent(Struct, gc=False, eq=False):
+    """An event until it is settled: sent to, or dropped by, all endpoints that want it.
 
-    __slots__ = ("app_id", "event", "id", "open", "token", "was_dropped", "was_tried")
+    Without the garbage collector, which stopped the loop for twice as long when 20,000 events waited: it makes no cycle.
+    """
 
-    def __init__(self, app_id: str, event: WebhookEvent, event_id: str, token: Any = None) -> None:
-        self.app_id = app_id
-        self.event = event
-        self.id = event_id
-        self.token = token
-        self.open = 0
-        """Number of endpoints that the event still waits for."""
-        self.was_tried = False
-        """True once an endpoint may have got the event."""
-        self.was_dropped = False
-        """True if an endpoint that wants the event will not get it."""
+    app_id: str
+    event: WebhookEvent
+    id: str
+    token: Any = None
+    open: int = 0
+    """Number of endpoints that the event still waits for."""
+    was_tried: bool = False
+    """True once an endpoint may have got the event."""
+    was_dropped: bool = False
+    """True if an endpoint that wants the event will not get it."""
 
     @property
     def size(self) -> int:
