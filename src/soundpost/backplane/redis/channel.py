@@ -42,6 +42,7 @@ class SharedChannel:
         "name",
         "own_members",
         "shares",
+        "stated_by",
         "syncing",
         "topic",
         "version",
@@ -70,6 +71,8 @@ class SharedChannel:
         """Frame of the last event, on cache channels."""
         self.last_until = 0.0
         """Time when the last event expires, in seconds of the loop's clock."""
+        self.stated_by = b""
+        """Node as which this host has last stated the channel: with each connection to Redis it is another one."""
         self.syncing = True
         """True while the state is asked for: messages that come before the answer are part of the answer."""
         self.is_stated = False

@@ -8,7 +8,9 @@ version number; if one is missing, the whole state is asked for again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -21,7 +23,9 @@ from soundpost.backplane.redis.history import Histories
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import SILENTLY, SYNC
+from soundpost.backplane.redis.statements import TURN, state_in_slices
 from soundpost.core.member import Member
+from soundpost.core.outbox import CallSoon
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.wire.positions import with_position
 
@@ -29,7 +33,7 @@ log = logging.getLogger("soundpost.redis")
 
 
 class Channels:
-    """Opens channels, keeps them in step, closes them. ``clock`` is in seconds."""
+    """Opens channels, keeps them in step, closes them. ``clock`` is in seconds, ``call_soon`` is the loop's."""
 
     def __init__(
         self,
@@ -39,14 +43,22 @@ class Channels:
         counts: Counts,
         report_changes: ReportChanges,
         clock: Callable[[], float],
+        call_soon: CallSoon,
     ) -> None:
         self._apps = apps
         self._redis = redis
         self._histories = histories
         histories.resync = self.sync
         self._counts = counts
+        counts.ensure_stated = self.ensure_stated
         self._report_changes = report_changes
         self._clock = clock
+        self._call_soon = call_soon
+        self.turn_clock: Callable[[], float] = time.perf_counter
+        """Clock in seconds that goes on within a loop turn."""
+        self._unresumed: deque[SharedChannel] = deque()
+        """Channels that may have joins which wait for Redis, which is away."""
+        self._is_scheduled = False  # _resume_some is
         self.by_topic: dict[bytes, SharedChannel] = {}
         self._throttle = LogThrottle(log, clock)
 
@@ -69,11 +81,24 @@ class Channels:
             self._redis.unsubscribe(channel.bucket, channel.topic)
             self._counts.state_closed(channel)
 
-    def sync(self, channel: SharedChannel, begin_after: str = "") -> None:
+    def ensure_stated(self, channel: SharedChannel) -> bool:
+        """State a channel that is still to be stated to a Redis that is back: what is asked next follows behind that.
+
+        Return False if Redis cannot be told now: it is away, or a connection is being prepared.
+        """
+        if not self._redis.up or self._redis.is_connecting:
+            return False
+        if channel.stated_by != self._redis.node:
+            self.sync(channel)
+        return True
+
+    def sync(self, channel: SharedChannel, begin_after: str = "", then: Callable[[], None] | None = None) -> None:
         """State all that this host has of a channel, and ask for the channel's whole state.
 
-        ``begin_after``: position from which the first subscriber reads the channel's history.
+        ``begin_after``: position from which the first subscriber reads the channel's history. ``then`` is called when
+        Redis has answered, or is away.
         """
+        channel.stated_by = self._redis.node
         channel.syncing = channel.is_stated = True
         self._redis.subscribe(channel.bucket, channel.topic)
         self._histories.sync(channel, begin_after)
@@ -82,26 +107,33 @@ class Channels:
             users += [user_id, topic_messages.member_blob(member)]
         if channel.waiting:
             users = []  # the channel may be full: they ask one by one
-        synced = partial(self._synced, channel)
+        synced = partial(self._synced, channel, then)
         stated = (channel.name, channel.stated_count, self._redis.former_node)
         self._redis.run(SYNC, channel.bucket, SILENTLY, *stated, *users, then=synced)
 
-    def _synced(self, channel: SharedChannel, answer: Any) -> None:
-        entry = self._apps[channel.app_id]
-        if entry.channels.get(channel.name) is not channel:
+    def _synced(self, channel: SharedChannel, then: Callable[[], None] | None, answer: Any) -> None:
+        if then is not None:
+            then()
+        if not isinstance(answer, list):
+            self._resume_in_slices([channel])
             return
-        if isinstance(answer, list):
-            last, version, changes, members, milliseconds = answer
-            self._report_changes(entry.app.id, changes)
-            channel.syncing = False
-            channel.version = int(version)
-            known, _, frame = (last or b"").partition(b" ")
-            if frame and event_fault(frame, channel.name, entry.largest_frame) is None:
-                frame = _with_place(frame, known.partition(b"@")[2], channel)
-                until = self._clock() + max(0, milliseconds) / 1000
-                self._histories.after_reading(channel, partial(channel.keep, frame, until))
-            channel.replace_members(_readable(members, channel))
+        entry = self._apps[channel.app_id]
+        last, version, changes, members, milliseconds = answer
+        self._report_changes(entry.app.id, changes)
+        if not self._is_open(channel):
+            return
+        channel.syncing = False
+        channel.version = int(version)
+        known, _, frame = (last or b"").partition(b" ")
+        if frame and event_fault(frame, channel.name, entry.largest_frame) is None:
+            frame = _with_place(frame, known.partition(b"@")[2], channel)
+            until = self._clock() + max(0, milliseconds) / 1000
+            self._histories.after_reading(channel, partial(channel.keep, frame, until))
+        channel.replace_members(_readable(members, channel))
         self.resume(channel)
+
+    def _is_open(self, channel: SharedChannel) -> bool:
+        return self._apps[channel.app_id].channels.get(channel.name) is channel
 
     def resume(self, channel: SharedChannel) -> None:
         """Run the joins that waited for Redis, which has answered or is away."""
@@ -131,18 +163,45 @@ class Channels:
         channel.version = version
         apply()
 
-    def sync_all(self) -> None:
-        """State all channels: Redis is up, and knows nothing of this host."""
-        for entry in self._apps.values():
-            for channel in entry.channels.values():
-                self.sync(channel)
+    async def sync_all(self) -> None:
+        """State all channels, some in each loop turn: Redis is up, and knows nothing of this host."""
+        for entry in list(self._apps.values()):
+            await state_in_slices(list(entry.channels.values()), self._state, self.turn_clock)
+
+    def _state(self, channel: SharedChannel, then: Callable[[], None]) -> bool:
+        """State a channel unless it has been stated, or closed; tell whether it was stated now."""
+        if channel.stated_by == self._redis.node or not self._is_open(channel):
+            return False
+        self.sync(channel, then=then)
+        return True
 
     def resume_all(self) -> None:
-        """Run all joins that wait for Redis, which is away."""
+        """Run all joins that wait for Redis, which is away; some in each loop turn."""
         for entry in self._apps.values():
-            for channel in list(entry.channels.values()):
-                if channel.waiting is not None:
+            self._resume_in_slices(entry.channels.values())
+
+    def _resume_in_slices(self, channels: Iterable[SharedChannel]) -> None:
+        self._unresumed.extend(channels)
+        if not self._is_scheduled:
+            self._resume_some()
+
+    def _resume_some(self) -> None:
+        """Run joins for some milliseconds. Once Redis is back, it is asked about all channels that are left."""
+        self._is_scheduled = False
+        until = self.turn_clock() + TURN
+        try:
+            while self._unresumed and not self._redis.up:
+                channel = self._unresumed.popleft()
+                if channel.waiting is not None and self._is_open(channel):
                     self.resume(channel)
+                if self.turn_clock() >= until:
+                    break
+        finally:
+            if self._redis.up:
+                self._unresumed.clear()
+            elif self._unresumed:
+                self._is_scheduled = True
+                self._call_soon(self._resume_some)
 
 
 def _with_place(frame: bytes, offset: bytes, channel: SharedChannel) -> bytes:

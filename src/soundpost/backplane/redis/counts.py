@@ -41,6 +41,8 @@ class Counts:
         self._large: set[SharedChannel] = set()
         """Channels with a changed count that is announced every few seconds only."""
         self._waits = False
+        self.ensure_stated: Callable[[SharedChannel], bool]
+        """State a channel unless it is stated already; return False if Redis cannot be told now."""
         redis.burials.count_announcement = self._count_announcement
 
     def connections_changed(self, entry: AppEntry) -> None:
@@ -101,6 +103,8 @@ class Counts:
         return IF_CHANGED if entry is not None and entry.app.subscription_count else SILENTLY
 
     def _state(self, channel: SharedChannel, announce: str) -> None:
+        if not self.ensure_stated(channel):
+            return  # the channel is stated when Redis is back
         stated = partial(self._stated, channel.app_id)
         self._redis.run(COUNT, channel.bucket, announce, channel.name, channel.stated_count, then=stated)
 

@@ -19,27 +19,34 @@ if TYPE_CHECKING:
 class Lingering:
     """Begins graces of this host's members, and ends those of users whose connections are closed by the application.
 
-    ``leave`` stops counting one connection of a member on this host. ``call_later`` is the loop's.
+    ``leave`` stops counting one connection of a member on this host. ``ensure_stated`` states a channel to Redis unless
+    it is stated already, and returns False if Redis cannot be told now. ``call_later`` is the loop's.
     """
 
     def __init__(
         self,
         redis: Redis,
         leave: Callable[[SharedChannel, str], None],
+        ensure_stated: Callable[[SharedChannel], bool],
         report_changes: ReportChanges,
         call_later: Callable[..., object],
     ) -> None:
         self._redis = redis
         self._leave = leave
+        self._ensure_stated = ensure_stated
         self._report_changes = report_changes
         self._call_later = call_later
 
     def begin(self, channel: SharedChannel, user_id: str, seconds: float) -> None:
         """Let a user stay for some seconds after one of its connections on this host was lost."""
+        is_stated = self._ensure_stated(channel)  # with the user
         member, times = channel.own_members[user_id]
         channel.uncount_member(user_id)
         milliseconds, is_last = int(seconds * 1000), int(times == 1)
         begun = partial(self._begun, channel, member, seconds)
+        if not is_stated:
+            begun(None)
+            return
         self._redis.run(LINGER, channel.bucket, channel.name, user_id, milliseconds, is_last, then=begun)
         self._redis.graces.note(channel.bucket, seconds)
 

@@ -49,6 +49,8 @@ _FULL_SWEEP: Final = 30
 ORDER_LASTS: Final = 10.0
 """Seconds that Redis keeps an order to restart; an order that is repeated later is void."""
 
+_TAKEN_FOR_DEAD: Final = "this host was silent for so long that the others took it for dead"
+
 _SCRIPTS: Final = (*ALL, *grace_scripts.ALL, *history_scripts.ALL, *user_scripts.ALL, *webhook_scripts.ALL)
 
 Command = tuple[str | bytes | int, ...]
@@ -87,6 +89,8 @@ class Redis:
         self._stated_buckets: set[bytes] = set()
         self.logged: Mapping[bytes, bytes] = {}
         """Names of the webhooks that scripts write into the log of a bucket, by bucket; see :mod:`.webhook_prelude`."""
+        self._unburied: dict[bytes, set[bytes]] = {}
+        """Nodes that this process was before, still to be buried, with the buckets that they stated something in."""
         self._lost = asyncio.Event()
         self.known = 0
         """Number of living nodes, or of those that lived when Redis was last up."""
@@ -100,8 +104,8 @@ class Redis:
         self._connected: Connected | None = None
         self.prepare: Callable[[], Awaitable[None]]
         """Called when commands can be sent, before :attr:`on_up`. May raise ConnectionError and hiredis.ReplyError."""
-        self.on_up: Callable[[], None]
-        """Called when connected, as a new node."""
+        self.on_up: Callable[[], Awaitable[None]]
+        """Called when connected, as a new node; returns once Redis has all that this host has to state."""
         self.on_flow: Callable[[], None]
         """Called when the other nodes are back too, and events may be sent."""
         self.on_beat: Callable[[], None]
@@ -288,9 +292,10 @@ class Redis:
         self._fault, self.is_silent = "", False
         self._connected = await self._servers.connect((self._take_message, self._take_loss))
         self.is_connecting = True
-        before, self.node = (self.node, self._stated_buckets), _new_id()
-        self.former_node = before[0]
-        self._stated_buckets = set()
+        if self._stated_buckets:
+            self.former_node = self.node
+            self._unburied[self.node] = self._stated_buckets
+        self.node, self._stated_buckets = _new_id(), set()
         async with asyncio.timeout(self._command_timeout):
             for connection in self._connections.connections:
                 for script in _SCRIPTS:
@@ -300,9 +305,32 @@ class Redis:
             await self.prepare()
         self.is_connecting = False
         self.subscribe(CONTROL, self.topic(CONTROL, ""))
-        self.on_up()
-        if before[0]:
-            self.burials.begin(*before)
+        await self._state_until_lost()
+        while self._unburied:
+            self.burials.begin(*self._unburied.popitem())
+
+    async def _state_until_lost(self) -> None:
+        """State all that this host has, and let no other host bury this node meanwhile.
+
+        This host is not among the living before that: they would take it for back. Raise as :meth:`_connect` does.
+        """
+        stating, lost = asyncio.ensure_future(self.on_up()), asyncio.ensure_future(self._lost.wait())
+        registered = self._loop.time()
+        try:
+            while True:
+                await asyncio.wait((stating, lost), timeout=BEAT_PERIOD, return_when=asyncio.FIRST_COMPLETED)
+                if lost.done():
+                    raise ConnectionError(self._fault or "the connection was lost")
+                if self._loop.time() - registered > LEASE:
+                    raise ConnectionError(_TAKEN_FOR_DEAD)
+                if stating.done():
+                    return stating.result()
+                async with asyncio.timeout(self._command_timeout):
+                    await self.burials.register()
+                registered = self._loop.time()
+        finally:
+            stating.cancel()
+            lost.cancel()
 
     async def _load(self, connection: RedisConnection, script: Script) -> None:
         try:
@@ -325,7 +353,7 @@ class Redis:
                 self.is_silent = True
                 return f"no answer for {self._command_timeout:.0f} s"
             if is_new and beats:
-                return "this host was silent for so long that the others took it for dead"
+                return _TAKEN_FOR_DEAD
             self.graces.begin_sweep(() if beats % _FULL_SWEEP else self._stated_buckets)
             since, beats = since or now, beats + 1
             back = sum(end - LEASE * 1000 >= since for node, end in living.items())

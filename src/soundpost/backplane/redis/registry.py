@@ -76,7 +76,9 @@ class RedisRegistry:
             self._apps, redis, max_size=max_history_size, clock=loop.time, call_later=loop.call_later
         )
         self._history_answers = HistoryAnswers(redis, self._histories)
-        self._channels = Channels(self._apps, redis, self._histories, self._counts, self._report_changes, loop.time)
+        self._channels = Channels(
+            self._apps, redis, self._histories, self._counts, self._report_changes, loop.time, loop.call_soon
+        )
         self._incoming = Incoming(self._apps, redis, self._histories, self._channels, self._counts, loop.time)
         self._queue = self._histories.publishing.queue
         checks = HistoryChecks(self._apps, redis, self._histories.generations, self._channels.sync)
@@ -94,7 +96,9 @@ class RedisRegistry:
         redis.prepare, redis.on_beat = self._histories.prepare, partial(self._on_beat, checks)
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._on_flow, self._on_down
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
-        self._lingering = Lingering(redis, self._uncount_held, self._report_changes, loop.call_later)
+        self._lingering = Lingering(
+            redis, self._uncount_held, self._channels.ensure_stated, self._report_changes, loop.call_later
+        )
         self._incoming.on_terminate = self._lingering.end_of_user
         self._users = SharedUsers(redis, loop.call_later, self._report_user)
         self._incoming.on_user_status = self._users.receive
@@ -213,6 +217,8 @@ class RedisRegistry:
         """Count a subscription, once other hosts' events for the channel come here. Answer None: channel full."""
         entry = self._apps[app_id]
         known = entry.channels.get(name)
+        if known is not None:
+            self._channels.ensure_stated(known)  # without the newcomer, for whom there may be no room
         channel = known or self._channels.open(entry, name)
         if newcomer is not None:
             channel.count_member(newcomer)
@@ -239,13 +245,16 @@ class RedisRegistry:
             channel.own_members[newcomer.id][1] > 1 and channel.members is not None and newcomer.id in channel.members
         ):
             self._joined(node, channel, newcomer, then, history)
-        else:
-            report = None if self._redis.up else partial(self._reports.added, entry, channel.name, newcomer, socket_id)
-            entered = partial(self._entered, node, entry, channel, newcomer, then, history, report)
+            return
+        report = None if self._redis.up else partial(self._reports.added, entry, channel.name, newcomer, socket_id)
+        entered = partial(self._entered, node, entry, channel, newcomer, then, history, report)
+        if self._channels.ensure_stated(channel):
             limit = entry.app.max_presence_members
             blob = topic_messages.member_blob(newcomer)
             arguments = (channel.name, newcomer.id, blob, limit, socket_id or "")
             self._redis.run(ENTER, channel.bucket, *arguments, then=entered)
+        else:
+            entered(None)
 
     def _entered(
         self,
@@ -304,6 +313,7 @@ class RedisRegistry:
         if channel is None:
             then(ChannelSnapshot(None, None))
         else:
+            self._channels.ensure_stated(channel)
             self._history_answers.snapshot(entry, channel, history, self._clock, then)
 
     def leave(
@@ -350,6 +360,7 @@ class RedisRegistry:
         socket_id: str | None = None,
     ) -> None:
         self._counts.subscriptions_changed(channel)
+        self._channels.ensure_stated(channel)
         if user_id is not None and linger:
             self._lingering.begin(channel, user_id, linger)
         elif user_id is not None and channel.uncount_member(user_id):
@@ -421,6 +432,9 @@ class RedisRegistry:
         """Answer a query about all hosts; the query's class says what the answer is."""
         entry = self._apps[query.app_id]
         if isinstance(query, HistoryQuery):
+            channel = entry.channels.get(query.channel)
+            if channel is not None:
+                self._channels.ensure_stated(channel)
             self._history_answers.page(entry, query, then)
         elif isinstance(query, HistoryDeletion):
             self._history_answers.delete(entry, query, then)
@@ -432,13 +446,13 @@ class RedisRegistry:
 
     # Redis comes and goes
 
-    def _on_up(self) -> None:
+    async def _on_up(self) -> None:
         """State everything: this host is connected, as a new node."""
         for entry in self._apps.values():
             if entry.connections:
                 self._counts.state_connections(entry)
-        self._channels.sync_all()
         self._users.on_up()
+        await self._channels.sync_all()
         self.redis_webhooks.on_up()
 
     def _on_beat(self, checks: HistoryChecks) -> None:
