@@ -297,3 +297,21 @@ async def test_joins_that_wait_for_a_redis_that_is_gone_go_on_one_after_the_othe
             answered = now
         assert max(numbers) == 1
         assert [names(client) for client in clients] == [[SUCCEEDED]] * 20
+
+
+async def test_a_loop_turn_states_a_few_changed_counts() -> None:
+    async with two_hosts() as (cluster, _, two):
+        counts, channels = two.registry._counts, two.registry._apps["1"].channels.values()
+        counts.turn_clock = map(float, count()).__next__
+        for channel in channels:
+            counts.subscriptions_changed(channel)
+        counts._state_some()
+        assert len(counts._changed) == len(FIRST) - 1
+        for left in range(len(FIRST) - 2, -1, -1):
+            counts._state_some()
+            assert len(counts._changed) == left
+        for channel in channels:
+            counts.subscriptions_changed(channel)
+        counts.state_now()  # a query follows, and is answered with all of them
+        assert not counts._changed
+        await cluster.settle()

@@ -1,7 +1,12 @@
-"""Numbers of this host's connections and subscriptions, stated to Redis; changes of 10 ms go together."""
+"""Numbers of this host's connections and subscriptions, stated to Redis; changes of 10 ms go together.
+
+Very many changes are stated for some milliseconds in each loop turn.
+"""
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -12,6 +17,7 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.observer_events import Change
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.scripts import ALWAYS, COUNT, IF_CHANGED, SILENTLY
+from soundpost.backplane.redis.statements import TURN
 from soundpost.backplane.registry import COUNT_AT_ONCE
 from soundpost.wire.channel_names import kind_of
 
@@ -41,6 +47,8 @@ class Counts:
         self._large: set[SharedChannel] = set()
         """Channels with a changed count that is announced every few seconds only."""
         self._waits = False
+        self.turn_clock: Callable[[], float] = time.perf_counter
+        """Clock in seconds that goes on within a loop turn."""
         self.ensure_stated: Callable[[SharedChannel], bool]
         """State a channel unless it is stated already; return False if Redis cannot be told now."""
         redis.burials.count_announcement = self._count_announcement
@@ -50,33 +58,41 @@ class Counts:
         self._changed_apps[entry] = None
         if not self._waits:
             self._waits = True
-            self._call_later(COUNT_DELAY, self.state)
+            self._call_later(COUNT_DELAY, self._state_some)
 
     def subscriptions_changed(self, channel: SharedChannel) -> None:
         """Note that a channel has more or fewer subscriptions here."""
         self._changed[channel] = None
         if not self._waits:
             self._waits = True
-            self._call_later(COUNT_DELAY, self.state)
+            self._call_later(COUNT_DELAY, self._state_some)
 
     def state_now(self) -> None:
         """State changed counts without delay, so that a query that follows is answered with them."""
         if self._waits:
             self.state()
 
-    def state(self) -> None:
-        """State all changed counts to Redis."""
+    def _state_some(self) -> None:
+        self.state(until=self.turn_clock() + TURN)
+
+    def state(self, until: float = math.inf) -> None:
+        """State changed counts to Redis, until a time of the turn's clock; the rest follows in the next loop turn."""
         self._waits = False
         apps, self._changed_apps = self._changed_apps, {}
         for entry in apps:
             self.state_connections(entry)
-        changed, self._changed = self._changed, {}
-        for channel in changed:
+        while self._changed:
+            channel, _ = self._changed.popitem()
             if channel.count > COUNT_AT_ONCE and self.announces(channel):
                 self._large.add(channel)
                 self._state(channel, SILENTLY)
             else:
                 self._state(channel, ALWAYS if self.announces(channel) else SILENTLY)
+            if self.turn_clock() >= until:
+                break
+        if self._changed and not self._waits:
+            self._waits = True
+            self._call_later(0, self._state_some)
 
     def state_connections(self, entry: AppEntry) -> None:
         """State to Redis the number of an app's connections here."""
