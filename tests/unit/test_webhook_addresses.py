@@ -132,3 +132,18 @@ async def test_a_failed_lookup_is_tried_again(names: Names) -> None:
         await found.addresses_of("app.test", 443)
     names.found = {"app.test": ["1.1.1.1"]}
     assert await found.addresses_of("app.test", 443) == ["1.1.1.1"]
+
+
+async def test_a_lookup_for_which_there_is_no_thread_is_tried_again(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    names.found["a.test"] = ["1.1.1.1"]
+    resolver = Resolver(allow_private=True, look_up=names.look_up)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", no_thread)
+        with pytest.raises(OSError, match=r"a\.test cannot be looked up: can't start new thread"):
+            await resolver.addresses_of("a.test", 80)
+    assert await asyncio.wait_for(resolver.addresses_of("a.test", 80), 20) == ["1.1.1.1"]

@@ -65,9 +65,14 @@ class Resolver:
             return known
         lookup = self._lookups.get(key)
         if lookup is None:
-            lookup = self._lookups[key] = asyncio.get_running_loop().create_future()
+            lookup = asyncio.get_running_loop().create_future()
             # A daemon: a lookup that hangs must not keep the process from its end.
-            threading.Thread(target=self._in_thread, args=(key, lookup), daemon=True).start()
+            thread = threading.Thread(target=self._in_thread, args=(key, lookup), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:  # there are too many; the next request tries again
+                raise OSError(f"{host} cannot be looked up: {error}") from None
+            self._lookups[key] = lookup
         return await asyncio.shield(lookup)
 
     def _in_thread(self, key: tuple[str, int], lookup: asyncio.Future[list[str]]) -> None:
