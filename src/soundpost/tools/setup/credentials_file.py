@@ -87,6 +87,7 @@ port = 8080
 # subscription_count = false              # tell subscribers how many they are
 # rate_limiting = {{ enabled = true, max_attempts = 60, decay_seconds = 60, terminate_on_limit = false }}
 # history = [{{ channels = ["private-orders.*"], events = 100, age = "10m" }}]   # keep events for clients that return
+# webhooks = [{{ url = "http://127.0.0.1:8000/broadcasting/webhooks" }}]   # tell the application who comes and goes
 """
 
 
