@@ -8,7 +8,6 @@ grown.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -244,6 +243,8 @@ def _line(sign: str, app_id: str, state: State) -> bytes:
 
 def _locked(path: Path) -> int:
     """Open a file for appending, locked for this process. Raises OSError, and StartError if another one has it."""
+    import fcntl  # Windows has none: an embedded server loads this module there, and has no journal
+
     while True:
         file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
