@@ -461,6 +461,25 @@ async def test_hosts_add_what_happened_while_redis_was_away_once() -> None:
         assert len(ids) == len(set(ids))
 
 
+async def test_an_end_that_is_due_while_redis_is_away_waits_for_who_comes_back() -> None:
+    async with senders(2) as hosts:
+        client = await ann_in(hosts, 1)
+        gone = await hosts.cluster.join(hosts[1].host.stage, ROOM, user="bob")
+        await hosts.told()
+        client.vanish()
+        gone.vanish()
+        await hosts.settle()
+        host = hosts[0].host
+        hosts.cluster.hold(host.stage)
+        host.relay.forget()
+        await lose_redis(host)
+        await ann_in(hosts, 1)
+        assert await hosts.told(4) == []
+        hosts.cluster.release(host.stage)
+        await come_back(hosts, 0)
+        assert await hosts.told(4) == [f"member_removed {ROOM} bob"]
+
+
 async def test_an_owner_that_was_cut_off_for_a_moment_repeats_nothing() -> None:
     async with senders(2) as hosts:
         hosts.receiver.is_cut_off = True

@@ -471,6 +471,7 @@ class RedisRegistry:
             self._histories.publishing.begin_wait()
         self._queue.shut()
         self._reports.shut()
+        self.redis_webhooks.on_down()
         self.on_reachability()
         self._channels.resume_all()
         self._users.on_down()

@@ -71,6 +71,12 @@ class Dispatcher(Protocol):
     def close(self) -> None:
         """Close all connections."""
 
+    def hold_ends(self) -> None:
+        """Hold all ends back."""
+
+    def release_ends(self, after: float) -> None:
+        """Send the ends that are due again some seconds from now."""
+
     def wake(self, app_id: str) -> None:
         """Send what waits: this host may send again."""
 

@@ -20,6 +20,8 @@ LEASE_TIME: Final = 10.0
 _LAST_ANSWERS: Final = 1.0  # seconds; the next owner sends again what has no answer by then
 _TIME_FOR_OWNERS: Final = 5.0
 """Seconds after an outage that a host leaves to the owner of before, who knows what was told."""
+_TIME_TO_READ: Final = 1.0
+"""Seconds after an outage in which an owner reads in the logs who has come back meanwhile."""
 
 
 class _Term:
@@ -56,6 +58,7 @@ class WebhookOwner:
         self._knows_owner: set[str] = set()
         """Apps whose lease another host has had."""
         self._up_since: float | None = None
+        self._holds_ends = False
         dispatcher.on_done = self._done
         dispatcher.on_told = self._told
         dispatcher.may_send = self.owns
@@ -77,7 +80,16 @@ class WebhookOwner:
     # The lease
 
     def beat(self) -> None:
-        """Renew all leases, take those that nobody has, and look for events that nobody was told of."""
+        """Renew all leases, take those that nobody has, and look for events that nobody was told of.
+
+        All hosts have stated who is there when the first beat comes after an outage.
+        """
+        self._ask_all()
+        if self._holds_ends:
+            self._holds_ends = False
+            self._dispatcher.release_ends(_TIME_TO_READ)
+
+    def _ask_all(self) -> None:
         for app_id in self._apps:
             self._ask(app_id)
 
@@ -142,7 +154,12 @@ class WebhookOwner:
         self._asked.clear()
         for term in self._terms.values():
             term.has_begun = False
-        self.beat()
+        self._ask_all()
+
+    def on_down(self) -> None:
+        """Hold ends back: Redis is away, and nobody knows who has come back."""
+        self._holds_ends = True
+        self._dispatcher.hold_ends()
 
     async def stop(self) -> None:
         """Give all leases back, once the requests under way are answered: this host is about to end."""

@@ -55,6 +55,11 @@ class Webhooks:
         if self.owner is not None:
             self.owner.on_up()
 
+    def on_down(self) -> None:
+        """Send no ends: Redis is away."""
+        if self.owner is not None:
+            self.owner.on_down()
+
     def beat(self) -> None:
         """Renew leases."""
         self.reports.beat()

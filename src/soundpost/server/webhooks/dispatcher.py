@@ -86,6 +86,7 @@ class WebhookDispatcher:
         self._turns = Turns(call_soon)
         self._timer: float | None = None
         self._holds_ends = False
+        self._times_held = 0
         self.configure(apps)
 
     # Settings
@@ -332,9 +333,19 @@ class WebhookDispatcher:
     # Stop
 
     def hold_ends(self) -> None:
-        """Hold all ends back from now on: clients are sent away, and are to come back to the next process."""
+        """Hold all ends back from now on: who comes back now comes to the next process, or cannot be known of."""
         self._holds_ends = True
+        self._times_held += 1
         self._timer = None
+
+    def release_ends(self, after: float) -> None:
+        """Send the ends that are due again some seconds from now, unless they are held once more by then."""
+        self.call_later(after, partial(self._release_ends, self._times_held))
+
+    def _release_ends(self, times_held: int) -> None:
+        if times_held == self._times_held and self._holds_ends:
+            self._holds_ends = False
+            self._send_ends()
 
     async def stop(self, seconds: float) -> None:
         """Send what is due, for some seconds at most, and close all connections.
