@@ -34,7 +34,7 @@ class Registry(Protocol):
     """
 
     webhooks: WebhookLog | None
-    """Where the events for webhooks go; None if there are none."""
+    """Log that takes the events for webhooks; None if there are none."""
     on_reachability: Callable[[], None]
     """Called when :attr:`reaches_all` may have changed."""
 

@@ -34,7 +34,7 @@ class Tables(Generic[Entry]):
     first_line: str
     """The line that every table needs: ``channels = ['private-orders.*']``."""
     in_variable: str
-    """What a variable may have, for messages: patterns, or a list in JSON."""
+    """Contents that a variable may have, for messages: patterns, or a list in JSON."""
     expected: Mapping[str, str]
     """The kind of value that a key takes, in words."""
     elsewhere: Mapping[str, str]

@@ -40,7 +40,7 @@ class App:
         self.counted_addresses: dict[str, str] = {}
         """Address under which a connection is counted, by socket id, if the app has ``max_connections_per_ip``."""
         self.origins: dict[str, Origin] = {}
-        """Where each connection comes from, by socket id, if an endpoint is told of connections."""
+        """Origin of each connection, by socket id, if an endpoint is told of connections."""
         self.replay_allowances = ReplayAllowances()
         """Bytes of missed events that each address of clients may still be sent."""
         self.channels: dict[str, Channel] = {}

@@ -21,7 +21,7 @@ _IN_NO_FRAME: Final = (1005, 1006)
 
 
 class Origin(NamedTuple):
-    """Where a connection comes from."""
+    """The place that a connection comes from."""
 
     address: str
     """Address of the client, as the server knows it; empty if it does not."""

@@ -59,7 +59,7 @@ class WebhookEvent(Struct, frozen=True, array_like=True, gc=False):
 
 
 class WebhookLog(Protocol):
-    """Where the events of a registry go: all of its apps' nodes, each event once."""
+    """A log that takes the events of a registry: of all nodes of its apps, each event once."""
 
     def add(self, app_id: str, event: WebhookEvent) -> None:
         """Take an event, behind all that were added before."""

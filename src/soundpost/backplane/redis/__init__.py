@@ -42,7 +42,7 @@ class RedisBackplane:
             max_history_size=max_history_size,
         )
         self.webhooks: Dispatcher | None = None
-        """What sends the webhooks of the apps that this host owns."""
+        """Sender of the webhooks of the apps that this host owns."""
         self._task: asyncio.Task[None] | None = None
 
     def send_webhooks_by(self, dispatcher: Dispatcher, apps: Iterable[AppSettings]) -> None:

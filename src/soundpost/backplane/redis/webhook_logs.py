@@ -35,7 +35,7 @@ _OVERHEAD: Final = 300  # bytes of memory that an event takes beside its body
 
 
 class Dispatcher(Protocol):
-    """What sends the events of apps to their endpoints."""
+    """A sender of the events of apps to their endpoints."""
 
     on_done: Callable[[str, Sequence[Any]], None] | None
     """Called with an app and the tokens of those of its events that are settled."""

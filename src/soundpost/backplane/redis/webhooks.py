@@ -33,7 +33,7 @@ class Webhooks:
         self._redis = redis
         self._call_soon = call_soon
         self.reports = WebhookReports(redis, clock)
-        """Where events go that only this host knows."""
+        """Log of the events that only this host knows."""
         self.owner: WebhookOwner | None = None
         self.configure([entry.app for entry in apps.values()], apps)
 

@@ -53,7 +53,7 @@ class Pattern:
     """A pattern of channel names, matched against names without their prefixes. Raises RouteError for a wrong one."""
 
     what: ClassVar[str] = "channel route"
-    """What has the pattern, in errors."""
+    """Name of the thing that has the pattern, for errors."""
 
     def __init__(self, text: str) -> None:
         self.text = text

@@ -60,7 +60,7 @@ class Status(Struct, frozen=True):
     configuration: str = ""
     """The path of the configuration file that the server reads, or would read; empty if it does not say."""
     webhooks: list[EndpointFigures] = []
-    """What the sender of this host's webhooks tells; empty if another host sends them, or nobody is told."""
+    """Figures of the endpoints of webhooks that this host sends to; empty if another host sends, or nobody is told."""
 
     @classmethod
     def of(

@@ -29,7 +29,7 @@ _FAILURE_SILENCE: Final = 5 * MINUTE
 
 
 class Sending(Protocol):
-    """What all endpoints of a dispatcher share."""
+    """The services that all endpoints of a dispatcher share."""
 
     clock: Callable[[], float]
     wall_clock: Callable[[], float]

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class EndpointFigures(Struct, frozen=True):
-    """What became of the webhooks of one endpoint since the server started: numbers of events."""
+    """Numbers of events for one endpoint of webhooks since the server started: waiting, sent, failed, dropped."""
 
     app_id: str
     url: str
