@@ -176,7 +176,7 @@ class AsgiConnection(Connection):
     def _leave(self, code: int | None = None) -> None:
         if not self._closing:
             self._closing = True
-            self._runtime.loop.call_soon(self.app.node.closed, self, code)
+            self._runtime.leave_queue.add(self, code)
 
     # Liveness
 

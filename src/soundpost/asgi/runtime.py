@@ -95,7 +95,7 @@ class EmbeddedRuntime(Runtime):
         if self._claim is not None:
             self._claim.release()
         deadline = self.loop.time() + self._shutdown_timeout
-        while self.open_websockets and self.loop.time() < deadline:  # noqa: ASYNC110 - only at the very end
+        while (self.open_websockets or self.leave_queue) and self.loop.time() < deadline:  # noqa: ASYNC110 - only at the very end
             await asyncio.sleep(0.02)
         self.stop_clock()
         await self.webhooks.stop(max(1.0, deadline - self.loop.time()))

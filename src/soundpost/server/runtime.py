@@ -15,6 +15,7 @@ from soundpost.core.node import Deliver, Node
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.server.connections.leave_queue import LeaveQueue
 from soundpost.server.connections.peer import shown
 from soundpost.server.connections.timer_wheel import TimerWheel
 from soundpost.wire import codes
@@ -55,6 +56,7 @@ class Runtime:
             compress=compress,
             observers=observers,
         )
+        self.leave_queue = LeaveQueue(self.loop.call_soon)
         self.log_throttle = LogThrottle(log)
         self.close_timeout = close_timeout
         self.open_websockets = 0

@@ -145,7 +145,7 @@ class Server(Runtime):
             listener.close()
         await self._drain(drain_time)
         deadline = time.monotonic() + self.settings.shutdown_timeout
-        while (self.open_websockets or self._close_idle_connections()) and time.monotonic() < deadline:  # noqa: ASYNC110 - at the end
+        while self._has_clients() and time.monotonic() < deadline:  # noqa: ASYNC110 - at the end
             await asyncio.sleep(0.02)
         self.stopped = True
         self.stop_clock()
@@ -170,6 +170,10 @@ class Server(Runtime):
                 break
             await self._pause(_DRAIN_STEP)
         self.send_all_away()  # clients whose upgrade was under way
+
+    def _has_clients(self) -> bool:
+        """Close idle HTTP connections; return whether clients are still to go."""
+        return bool(self.open_websockets or self.leave_queue) or self._close_idle_connections()
 
     def _close_idle_connections(self) -> bool:
         """Close idle connections; return whether requests are still under way."""

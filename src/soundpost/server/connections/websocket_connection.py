@@ -198,11 +198,11 @@ class WebSocketConnection(Connection, asyncio.Protocol):
             self._transport.abort()
 
     def _leave(self, code: int | None = None) -> None:
-        """Stop reading and writing; tell the node in a later loop turn, when no delivery can be under way."""
+        """Stop reading and writing; leave the node in a later loop turn, when no delivery can be under way."""
         if self._state is _OPEN:
             self._state = _State.CLOSING
         self.fd = -1
-        self._server.loop.call_soon(self.app.node.closed, self, code)
+        self._server.leave_queue.add(self, code)
 
     # Reading
 

@@ -1,0 +1,57 @@
+"""Closed connections on their way out of the node, some in each loop turn."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from soundpost.core.connection import Connection
+
+log = logging.getLogger("soundpost.server")
+
+_TURN: Final = 0.002
+"""Seconds of a loop turn in which connections leave."""
+_AT_LEAST: Final = 16
+"""Connections that leave in a loop turn, however long they take: more than a turn can close one by one."""
+
+
+class LeaveQueue:
+    """Connections that are closed, in the order in which they were.
+
+    A connection never leaves the node in the loop turn that closed it, when a delivery may be under way. Thousands that
+    are cut off at one moment leave within 2 ms of each of the next turns: with webhooks 1,000 of them take 20 ms.
+    ``call_soon`` is the loop's, ``clock`` is in seconds.
+    """
+
+    def __init__(
+        self, call_soon: Callable[[Callable[[], None]], object], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._waiting: deque[tuple[Connection, int | None]] = deque()
+
+    def __len__(self) -> int:
+        """Return how many connections have not left yet."""
+        return len(self._waiting)
+
+    def add(self, connection: Connection, code: int | None) -> None:
+        """Have a connection leave. ``code`` is that of the close frame; None for a connection that was lost."""
+        if not self._waiting:
+            self._call_soon(self._leave)
+        self._waiting.append((connection, code))
+
+    def _leave(self) -> None:
+        waiting, deadline = self._waiting, self._clock() + _TURN
+        left = 0
+        while waiting and (left < _AT_LEAST or self._clock() < deadline):
+            connection, code = waiting.popleft()
+            left += 1
+            try:
+                connection.app.node.closed(connection, code)
+            except Exception:
+                log.exception("socket %s could not leave all of its channels", connection.socket_id)
+        if waiting:
+            self._call_soon(self._leave)

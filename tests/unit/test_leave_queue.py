@@ -1,0 +1,78 @@
+"""Connections leave the node some in each loop turn. Time and turns are injected."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from soundpost.server.connections.leave_queue import LeaveQueue
+
+
+class Loop:
+    """Turns when it is told to; a connection that leaves takes 1 ms of its clock."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.left: list[tuple[int, int | None]] = []
+        self._soon: list[Callable[[], None]] = []
+
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self._soon.append(callback)
+
+    def turn(self) -> None:
+        due, self._soon = self._soon, []
+        for callback in due:
+            callback()
+
+    def connection(self, number: int) -> Any:
+        def closed(connection: Any, code: int | None) -> None:
+            self.now += 0.001
+            self.left.append((number, code))
+            if number < 0:
+                raise ZeroDivisionError
+
+        return SimpleNamespace(socket_id=f"{number}.1", app=SimpleNamespace(node=SimpleNamespace(closed=closed)))
+
+
+@pytest.fixture
+def loop() -> Loop:
+    return Loop()
+
+
+@pytest.fixture
+def queue(loop: Loop) -> LeaveQueue:
+    return LeaveQueue(loop.call_soon, clock=lambda: loop.now)
+
+
+def test_a_connection_leaves_in_the_next_turn_with_its_code(loop: Loop, queue: LeaveQueue) -> None:
+    queue.add(loop.connection(1), 4009)
+    queue.add(loop.connection(2), None)
+    assert not loop.left
+    loop.turn()
+    assert loop.left == [(1, 4009), (2, None)]
+    assert not queue
+
+
+def test_very_many_leave_in_order_over_several_turns(loop: Loop, queue: LeaveQueue) -> None:
+    for number in range(40):
+        queue.add(loop.connection(number), None)
+    loop.turn()
+    assert len(loop.left) == 16
+    queue.add(loop.connection(40), None)
+    loop.turn()
+    loop.turn()
+    assert [number for number, _ in loop.left] == list(range(41))
+    assert not queue
+
+
+def test_a_fault_keeps_none_of_the_others(loop: Loop, queue: LeaveQueue, caplog: pytest.LogCaptureFixture) -> None:
+    queue.add(loop.connection(-1), None)
+    queue.add(loop.connection(2), None)
+    with caplog.at_level(logging.ERROR):
+        loop.turn()
+    assert [number for number, _ in loop.left] == [-1, 2]
+    assert "socket -1.1 could not leave all of its channels" in caplog.text
