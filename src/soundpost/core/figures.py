@@ -1,0 +1,88 @@
+"""Figures of a node: what has happened since its start, for metrics, the dashboard and ``soundpost top``.
+
+Nothing is counted per delivery: an event to 10,000 subscribers is one addition.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+from msgspec import Struct, field
+
+BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Upper bounds of a histogram's buckets, in seconds; a last bucket has what is longer."""
+
+
+class Histogram(Struct, array_like=True):
+    """Durations by length, as Prometheus has them."""
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    """Number of durations in each bucket of :data:`BOUNDS`, not added up."""
+    sum: float = 0.0
+    """All durations together, in seconds."""
+
+    def observe(self, seconds: float) -> None:
+        """Count a duration."""
+        self.counts[bisect_left(BOUNDS, seconds)] += 1
+        self.sum += seconds
+
+
+class AppFigures(Struct, array_like=True):
+    """Figures of one app on one node; totals since the start of the process, but for the first two."""
+
+    connections: int = 0
+    """Connections now. Filled in when the figures are taken."""
+    subscriptions: int = 0
+    """Subscriptions now. Filled in when the figures are taken."""
+    opened: int = 0
+    """Connections that got their hello."""
+    closed: int = 0
+    """Connections that have left."""
+    subscribed: int = 0
+    """Subscriptions that succeeded."""
+    messages: int = 0
+    """Text messages from clients."""
+    client_events: int = 0
+    """Client events that were accepted."""
+    events: int = 0
+    """Events that were published on this node, one for each channel."""
+    deliveries: int = 0
+    """Frames given to subscribers' sockets: an event to 100 subscribers is 100."""
+    delivered_bytes: int = 0
+    """Bytes of these frames."""
+    sends: int = 0
+    """Writes of these frames: fewer than deliveries where frames of one loop turn were joined."""
+    resumptions: int = 0
+    """Subscriptions that went on in a channel's history."""
+    gaps: int = 0
+    """Clients told that they missed events which are not kept any more."""
+    slow_clients: int = 0
+    """Clients closed with 4100, as too many bytes waited for them."""
+    errors: dict[int, int] = field(default_factory=dict)
+    """``pusher:error`` frames sent, by code."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """Clients refused at the handshake, by reason; see :mod:`soundpost.core.refusals`."""
+    failed_authorizations: dict[str, int] = field(default_factory=dict)
+    """Subscriptions, sign-ins and API requests with a wrong signature, by kind."""
+
+
+class NodeFigures(Struct, array_like=True):
+    """Figures of one node: of the only process, or of one worker."""
+
+    apps: dict[str, AppFigures] = field(default_factory=dict)
+    """Figures by app id."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """Clients and requests refused that belong to no app, by reason."""
+    publish: Histogram = field(default_factory=Histogram)
+    """Time from a whole request to publish until its answer."""
+    lag: Histogram = field(default_factory=Histogram)
+    """Lateness of a timer that is due ten times a second: how long the event loop did other things."""
+    cpu: float = 0.0
+    """Seconds of CPU time of the process."""
+    memory: int = 0
+    """Resident bytes of the process."""
+    open_files: int = 0
+    """Open descriptors of the process."""
+    max_open_files: int = 0
+    """Descriptors that the process may open."""

@@ -1,0 +1,180 @@
+"""What operators ask of nodes, and the nodes' replies: the messages behind the dashboard.
+
+A request goes to every node of every host. Each replies with a bounded page of its own; whoever asks joins the pages.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+
+class _Request(Struct, tag=True, frozen=True, kw_only=True):
+    app_id: str
+
+
+class ListChannels(_Request, frozen=True, kw_only=True):
+    """Channels with subscribers on a node, by name. Reply: :class:`ChannelPage`."""
+
+    search: str = ""
+    """Text that a name must contain, whatever its case."""
+    kind: Literal["", "public", "private", "presence", "encrypted", "cache"] = ""
+    after: str = ""
+    """Name behind which the page begins."""
+    limit: int = 50
+
+
+class ListConnections(_Request, frozen=True, kw_only=True):
+    """Connections of a node, by socket id. Reply: :class:`ConnectionPage`."""
+
+    search: str = ""
+    """Text that socket id, user id, address, origin or client must contain, whatever its case."""
+    channel: str = ""
+    """Channel that a connection must be subscribed to."""
+    user_id: str = ""
+    """User that a connection must be signed in as, or a member as."""
+    after: str = ""
+    """Socket id behind which the page begins."""
+    limit: int = 50
+
+
+class GetConnection(_Request, frozen=True, kw_only=True):
+    """One connection with its channels. Reply: :class:`ConnectionPage` with at most one entry, channels filled in."""
+
+    socket_id: str
+
+
+class CloseConnection(_Request, frozen=True, kw_only=True):
+    """Order to close one connection with 4009. Reply: :class:`Closed`."""
+
+    socket_id: str
+
+
+class ListRefusals(Struct, tag=True, frozen=True, kw_only=True):
+    """Clients and requests that were refused lately, of all apps and of none. Reply: :class:`RefusalPage`."""
+
+    limit: int = 100
+
+
+class StartTail(Struct, tag=True, frozen=True, kw_only=True):
+    """Order to send lines of what happens, until :class:`StopTail`, or for 30 s after the last :class:`StartTail`."""
+
+    tail_id: str
+    app_id: str
+    channel: str = ""
+    """Channel, or a pattern with ``*``; empty for all."""
+    user_id: str = ""
+    socket_id: str = ""
+
+
+class StopTail(Struct, tag=True, frozen=True, kw_only=True):
+    """Order to end a tail."""
+
+    tail_id: str
+
+
+Request = ListChannels | ListConnections | GetConnection | CloseConnection | ListRefusals | StartTail | StopTail
+
+
+class ChannelLine(Struct, frozen=True):
+    """One channel on one node, or joined over all of them."""
+
+    name: str
+    subscribers: int
+    members: int | None = None
+    """Users of a presence channel on the node."""
+    last_event: str = ""
+    """Name of the last event that went to its subscribers."""
+    last_event_at: float | None = None
+    """Seconds since 1970."""
+
+
+class ChannelPage(Struct, tag=True, frozen=True):
+    """Reply to :class:`ListChannels`."""
+
+    channels: list[ChannelLine]
+    total: int
+    """Channels of the node that match."""
+
+
+class ConnectionLine(Struct, frozen=True):
+    """One connection."""
+
+    socket_id: str
+    since: float
+    """Seconds since 1970."""
+    address: str = ""
+    origin: str = ""
+    client: str = ""
+    """Library and version that the client named: ``js 8.4.0``."""
+    user_id: str | None = None
+    channels: int = 0
+    waiting_bytes: int = 0
+    """Bytes of output that the client has not taken yet."""
+    worker: str = ""
+    """Host and worker; filled in by whoever asks."""
+    channel_names: list[str] = field(default_factory=list)
+    """The first 1,000 of them, for :class:`GetConnection`."""
+
+
+class ConnectionPage(Struct, tag=True, frozen=True):
+    """Reply to :class:`ListConnections` and :class:`GetConnection`."""
+
+    connections: list[ConnectionLine]
+    total: int
+
+
+class Closed(Struct, tag=True, frozen=True):
+    """Reply to :class:`CloseConnection`: whether the node had it."""
+
+    found: bool
+
+
+class RefusalLine(Struct, frozen=True):
+    """A client, subscription, sign-in or request that was refused; equal ones in a row are one line with a count."""
+
+    at: float
+    """Seconds since 1970, of the last one."""
+    kind: Literal["connection", "subscription", "sign-in", "api", "client-event"]
+    reason: str
+    """The sentence that the client or the log got, with the way out."""
+    code: int = 0
+    """Code of the ``pusher:error`` or close frame, or HTTP status."""
+    app_id: str = ""
+    address: str = ""
+    origin: str = ""
+    channel: str = ""
+    count: int = 1
+
+
+class RefusalPage(Struct, tag=True, frozen=True):
+    """Reply to :class:`ListRefusals`, newest first."""
+
+    refusals: list[RefusalLine]
+
+
+class TailLine(Struct, frozen=True):
+    """One thing that happened."""
+
+    at: float
+    what: Literal["opened", "closed", "received", "sent", "broadcast", "published", "resumed", "gap", "refused"]
+    socket_id: str = ""
+    channel: str = ""
+    event: str = ""
+    data: str = ""
+    """Data of the event in words, cut off at 2,000 characters."""
+    recipients: int | None = None
+    detail: str = ""
+
+
+class TailLines(Struct, tag=True, frozen=True):
+    """Lines of a tail: a node sends them at most five times a second, and at most 100 at a time."""
+
+    tail_id: str
+    lines: list[TailLine]
+    left_out: int = 0
+    """Lines that were left out, as more happened."""
+
+
+Reply = ChannelPage | ConnectionPage | Closed | RefusalPage
