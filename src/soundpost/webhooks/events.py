@@ -56,28 +56,27 @@ class ChannelVacated(WebhookEvent, frozen=True, kw_only=True):
     channel: str
 
 
-class MemberAdded(WebhookEvent, frozen=True, kw_only=True):
+class MemberEvent(WebhookEvent, frozen=True, kw_only=True):
+    """A user joined or left a presence channel."""
+
+    channel: str
+    user_id: str
+    user_info: Any = None
+    """What the channel route returned about the member. Pusher does not send it."""
+    socket_id: str | None = None
+    """Id of the connection. Pusher does not send it."""
+
+
+class MemberAdded(MemberEvent, frozen=True, kw_only=True):
     """A user joined a presence channel with a first connection."""
 
     name: str = "member_added"
-    channel: str
-    user_id: str
-    user_info: Any = None
-    """What the channel route returned about the member. Pusher does not send it."""
-    socket_id: str | None = None
-    """Id of the connection. Pusher does not send it."""
 
 
-class MemberRemoved(WebhookEvent, frozen=True, kw_only=True):
+class MemberRemoved(MemberEvent, frozen=True, kw_only=True):
     """A user left a presence channel with the last connection."""
 
     name: str = "member_removed"
-    channel: str
-    user_id: str
-    user_info: Any = None
-    """What the channel route returned about the member. Pusher does not send it."""
-    socket_id: str | None = None
-    """Id of the connection. Pusher does not send it."""
 
 
 class ClientEvent(WebhookEvent, frozen=True, kw_only=True):
@@ -133,22 +132,9 @@ class UserOffline(WebhookEvent, frozen=True, kw_only=True):
     user_id: str
 
 
-class ConnectionOpened(WebhookEvent, frozen=True, kw_only=True):
-    """A client connected. Pusher has no such event."""
+class ConnectionEvent(WebhookEvent, frozen=True, kw_only=True):
+    """A client's connection was opened or is gone."""
 
-    name: str = "connection_opened"
-    socket_id: str
-    address: str | None = None
-    """The client's address."""
-    origin: str | None = None
-    """Header ``Origin`` of the page that connected."""
-    user_id: str | None = None
-
-
-class ConnectionClosed(WebhookEvent, frozen=True, kw_only=True):
-    """A client's connection is gone. Pusher has no such event."""
-
-    name: str = "connection_closed"
     socket_id: str
     address: str | None = None
     """The client's address."""
@@ -156,6 +142,18 @@ class ConnectionClosed(WebhookEvent, frozen=True, kw_only=True):
     """Header ``Origin`` of the page that connected."""
     user_id: str | None = None
     """Id of the user who had signed in."""
+
+
+class ConnectionOpened(ConnectionEvent, frozen=True, kw_only=True):
+    """A client connected. Pusher has no such event."""
+
+    name: str = "connection_opened"
+
+
+class ConnectionClosed(ConnectionEvent, frozen=True, kw_only=True):
+    """A client's connection is gone. Pusher has no such event."""
+
+    name: str = "connection_closed"
     code: int | None = None
     """Close code, if there is one."""
 
@@ -178,7 +176,7 @@ class OtherEvent(WebhookEvent, frozen=True, kw_only=True):
 
 
 EVENTS: Final[dict[str, type[WebhookEvent]]] = {
-    str(kind.__struct_defaults__[0]): kind
+    next(str(field.default) for field in msgspec.structs.fields(kind) if field.name == "name"): kind
     for kind in (
         ChannelOccupied,
         ChannelVacated,
