@@ -14,25 +14,13 @@ from pusher import Pusher
 
 from soundpost.core.app_settings import AppSettings, WebhookSettings
 from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS
-from support.crowd import join
-from support.harness import DEFAULT_APP, RawSocket
+from support.harness import DEFAULT_APP
 from support.hasty_webhooks import PROGRAM
 from support.operated import CALM, Operated, operated
-from support.webhook_receiver import Receiver, Reply, Request, receiver
+from support.webhook_receiver import Receiver, Reply, Request
+from support.webhook_visitors import ROOM, endpoint, enter, stack
 
-ROOM = "presence-room"
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Receiver]:
-    with receiver() as made:
-        yield made
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as made:
-        yield made
+__all__ = ["endpoint", "stack"]
 
 
 @pytest.fixture
@@ -59,12 +47,6 @@ def check(request: Request) -> None:
     found = sdk.validate_webhook(headers["x-pusher-key"], headers["x-pusher-signature"], text)
     assert found == json.loads(text)
     assert sdk.validate_webhook(headers["x-pusher-key"], "0" * 64, text) is None
-
-
-def enter(server: Operated, stack: ExitStack, user: str) -> RawSocket:
-    client = stack.enter_context(server.connect())
-    join(client, DEFAULT_APP, ROOM, user)
-    return client
 
 
 @pytest.mark.parametrize("workers", [1, 2])

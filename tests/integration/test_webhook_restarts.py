@@ -12,25 +12,13 @@ import pytest
 
 from soundpost.core.app_settings import WebhookSettings
 from soundpost.wire.frames import CLOSE
-from support.crowd import join
 from support.harness import DEFAULT_APP, RawSocket, until
 from support.hasty_webhooks import PROGRAM
 from support.operated import CALM, Operated, operated
-from support.webhook_receiver import Receiver, receiver
+from support.webhook_receiver import Receiver
+from support.webhook_visitors import endpoint, enter, stack
 
-ROOM = "presence-room"
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Receiver]:
-    with receiver() as made:
-        yield made
-
-
-@pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    with ExitStack() as made:
-        yield made
+__all__ = ["endpoint", "stack"]
 
 
 @pytest.fixture
@@ -39,12 +27,6 @@ def server(endpoint: Receiver) -> Iterator[Operated]:
         app = msgspec.structs.replace(DEFAULT_APP, webhooks=(WebhookSettings(url=endpoint.url(), timeout=1),))
         made.configure(f'{CALM}state_dir = "state"\n', apps=[app])
         yield made
-
-
-def enter(server: Operated, stack: ExitStack, user: str) -> RawSocket:
-    client = stack.enter_context(server.connect())
-    join(client, DEFAULT_APP, ROOM, user)
-    return client
 
 
 def is_sent_away(client: RawSocket) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 
 import msgspec
-import pytest
 
 from soundpost.core.app_settings import AppSettings, WebhookSettings
 from soundpost.wire.frames import CLOSE
@@ -16,20 +14,15 @@ from support.harness import DEFAULT_APP, RawSocket, until
 from support.operated import CALM, Operated, operated
 from support.redis_kinds import KINDS
 from support.redis_process import running_redis
-from support.webhook_receiver import Receiver, receiver
+from support.webhook_receiver import Receiver
+from support.webhook_visitors import endpoint
+
+__all__ = ["endpoint"]
 
 ROOMS = [f"presence-{number}" for number in range(6)]
 """Channels of several buckets."""
-
-
 LEASE = f"{{test:{DEFAULT_APP.id}}}:hooks:lease"
 """Key of the host that sends."""
-
-
-@pytest.fixture
-def endpoint() -> Iterator[Receiver]:
-    with receiver() as made:
-        yield made
 
 
 def app_for(endpoint: Receiver) -> AppSettings:
