@@ -14,7 +14,7 @@ BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5
 """Upper bounds of a histogram's buckets, in seconds; a last bucket has what is longer."""
 
 
-class Histogram(Struct, array_like=True):
+class Histogram(Struct):
     """Durations by length, as Prometheus has them."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
@@ -28,7 +28,7 @@ class Histogram(Struct, array_like=True):
         self.sum += seconds
 
 
-class AppFigures(Struct, array_like=True):
+class AppFigures(Struct):
     """Figures of one app on one node; totals since the start of the process, but for the first two."""
 
     connections: int = 0
@@ -67,7 +67,7 @@ class AppFigures(Struct, array_like=True):
     """Subscriptions, sign-ins and API requests with a wrong signature, by kind."""
 
 
-class NodeFigures(Struct, array_like=True):
+class NodeFigures(Struct):
     """Figures of one node: of the only process, or of one worker."""
 
     apps: dict[str, AppFigures] = field(default_factory=dict)
