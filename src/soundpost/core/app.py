@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core.channel import Channel
+from soundpost.core.figures import AppFigures
 from soundpost.core.history import HistoryRules
 from soundpost.core.replay_allowances import ReplayAllowances
 from soundpost.wire import codes
@@ -30,6 +31,7 @@ class App:
     def __init__(self, node: Node, settings: AppSettings) -> None:
         self.node = node
         self.settings = settings
+        self.figures = node.figures.apps.setdefault(settings.id, AppFigures())
         self.history_rules = HistoryRules(settings.history)
         self.reports = settings.reports
         """Names of the events that any endpoint of the app wants; see :mod:`.reports`."""

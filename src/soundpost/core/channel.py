@@ -61,6 +61,7 @@ class Channel:
     def add(self, connection: Connection, user_id: str | None) -> None:
         """Add a subscriber, who does not get the frames queued before."""
         self.subscribers[connection] = user_id
+        self.app.figures.subscribed += 1
         if user_id is not None:
             self.app.add_membership(connection, user_id)
         self._compressing += connection.takes_compressed
@@ -73,6 +74,7 @@ class Channel:
         """Remove a subscriber; return its user id."""
         self._compressing -= connection.takes_compressed
         user_id = self.subscribers.pop(connection)
+        self.app.figures.unsubscribed += 1
         if self.resumable is not None:
             self.resumable.discard(connection)
         if self.replays is not None:
@@ -172,15 +174,22 @@ class Channel:
 
     def _send(self, connections: Collection[Connection], frames: list[bytes], compressed: list[bytes]) -> None:
         """Send frames to connections, compressed to those that take compressed frames."""
-        node = self.app.node
+        self.app.figures.deliveries += len(connections) * len(frames)
         if compressed == frames:
-            for data in _joined(frames):
-                node.deliver(connections, data)
+            self._write(connections, frames)
             return
         for takes, variant in ((False, frames), (True, compressed)):
             group = [connection for connection in connections if connection.takes_compressed is takes]
-            for data in _joined(variant) if group else ():
-                node.deliver(group, data)
+            if group:
+                self._write(group, variant)
+
+    def _write(self, connections: Collection[Connection], frames: list[bytes]) -> None:
+        app, count = self.app, len(connections)
+        figures = app.figures
+        for data in _joined(frames):
+            figures.sends += count
+            figures.delivered_bytes += count * len(data)
+            app.node.deliver(connections, data)
 
     def _partly(self) -> dict[Connection, list[int]]:
         if self._partial is None:

@@ -53,6 +53,7 @@ def relay(connection: Connection, message: ClientMessage) -> None:
     _check_rate(connection)
     frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
     outgoing = OutgoingEvent(channel.name, frame, connection.socket_id, keep=False, ephemeral=True)
+    app.figures.client_events += 1
     app.node.peers.publish(settings.id, outgoing)
     if app.reports:
         reports.client_event(connection, channel, message.event, data)

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from soundpost.core import presence_grace
+from soundpost.core.figures import count
 from soundpost.wire import messages
 
 if TYPE_CHECKING:
@@ -105,8 +106,13 @@ class Connection(ABC):
             observer.message_sent(self, frame)
         self.write(frame)
 
+    def send_error(self, code: int, message: str) -> None:
+        """Send a ``pusher:error``."""
+        count(self.app.figures.errors, code)
+        self.send(messages.error(code, message))
+
     def end(self, code: int, message: str) -> None:
         """Send a ``pusher:error``, then close with the same code: old clients read the one, new clients the other."""
-        self.send(messages.error(code, message))
+        self.send_error(code, message)
         presence_grace.note_close(self, code)
         self.close(code, message)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from soundpost.core import flooding
 from soundpost.core.connection import Connection
+from soundpost.core.figures import count
 from soundpost.errors import ProtocolError, SubscriptionError
 from soundpost.wire import codes, messages
 
@@ -30,19 +31,21 @@ def reply(connection: Connection, error: Exception) -> None:
         log.error(
             "a message of socket %s could not be handled; it stays connected", connection.socket_id, exc_info=error
         )
-        connection.send(messages.error(codes.GENERIC_RECONNECT, "The server failed to handle this message"))
+        connection.send_error(codes.GENERIC_RECONNECT, "The server failed to handle this message")
         return
     _send_subscription_error(connection, error)
     if error.code != codes.INVALID_MESSAGE or flooding.takes_junk(connection):
-        connection.send(messages.error(error.code, error.message))
+        connection.send_error(error.code, error.message)
 
 
 def send(connection: Connection, error: ProtocolError) -> None:
     """Send a client the reason why its message is refused, without counting the message as junk."""
     _send_subscription_error(connection, error)
-    connection.send(messages.error(error.code, error.message))
+    connection.send_error(error.code, error.message)
 
 
 def _send_subscription_error(connection: Connection, error: ProtocolError) -> None:
     if isinstance(error, SubscriptionError):
+        if error.code == codes.UNAUTHORIZED and error.type == "AuthError":
+            count(connection.app.figures.failed_authorizations, "subscription")
         connection.send(messages.subscription_error(error.channel, error.type, error.message, error.status))

@@ -6,15 +6,22 @@ Nothing is counted per delivery: an event to 10,000 subscribers is one addition.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
 
-from msgspec import Struct, field
+T = TypeVar("T", int, str)
 
 BOUNDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Upper bounds of a histogram's buckets, in seconds; a last bucket has what is longer."""
 
 
-class Histogram(Struct):
+def count(counts: dict[T, int], kind: T) -> None:
+    """Count one more of a kind."""
+    counts[kind] = counts.get(kind, 0) + 1
+
+
+@dataclass(slots=True)
+class Histogram:
     """Durations by length, as Prometheus has them."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
@@ -28,8 +35,11 @@ class Histogram(Struct):
         self.sum += seconds
 
 
-class AppFigures(Struct):
+@dataclass(slots=True)
+class AppFigures:
     """Figures of one app on one node; totals since the start of the process, but for the first two."""
+
+    # A dataclass: adding to a number took 17 ns, in a Struct of msgspec 30.
 
     connections: int = 0
     """Connections now. Filled in when the figures are taken."""
@@ -41,18 +51,22 @@ class AppFigures(Struct):
     """Connections that have left."""
     subscribed: int = 0
     """Subscriptions that succeeded."""
+    unsubscribed: int = 0
+    """Subscriptions that ended."""
     messages: int = 0
     """Text messages from clients."""
     client_events: int = 0
     """Client events that were accepted."""
     events: int = 0
-    """Events that were published on this node, one for each channel."""
+    """Events that applications published on this node, one for each channel."""
     deliveries: int = 0
     """Frames given to subscribers' sockets: an event to 100 subscribers is 100."""
     delivered_bytes: int = 0
     """Bytes of these frames."""
     sends: int = 0
     """Writes of these frames: fewer than deliveries where frames of one loop turn were joined."""
+    replayed: int = 0
+    """Frames sent to subscribers that read a history; they are deliveries too."""
     resumptions: int = 0
     """Subscriptions that went on in a channel's history."""
     gaps: int = 0
@@ -62,18 +76,21 @@ class AppFigures(Struct):
     errors: dict[int, int] = field(default_factory=dict)
     """``pusher:error`` frames sent, by code."""
     refusals: dict[str, int] = field(default_factory=dict)
-    """Clients refused at the handshake, by reason; see :mod:`soundpost.core.refusals`."""
+    """Clients refused at the handshake, by reason: ``origin``, ``app_full``, ``address_full``, ``server_full``,
+    ``app_disabled``, ``version``."""
     failed_authorizations: dict[str, int] = field(default_factory=dict)
-    """Subscriptions, sign-ins and API requests with a wrong signature, by kind."""
+    """Requests refused for want of a valid signature, by kind: ``subscription``, ``sign_in``, ``api``."""
 
 
-class NodeFigures(Struct):
+@dataclass(slots=True)
+class NodeFigures:
     """Figures of one node: of the only process, or of one worker."""
 
     apps: dict[str, AppFigures] = field(default_factory=dict)
     """Figures by app id."""
     refusals: dict[str, int] = field(default_factory=dict)
-    """Clients and requests refused that belong to no app, by reason."""
+    """Clients and requests refused that belong to no app, by reason: ``app``, ``path``, ``server_full``, ``api_app``,
+    ``upgrade``."""
     publish: Histogram = field(default_factory=Histogram)
     """Time from a whole request to publish until its answer."""
     lag: Histogram = field(default_factory=Histogram)

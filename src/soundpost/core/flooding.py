@@ -12,7 +12,7 @@ from soundpost.core import presence_grace
 from soundpost.core.connection import Connection
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.log_throttle import MINUTE
-from soundpost.wire import codes, messages
+from soundpost.wire import codes
 
 MAX_JUNK: Final = 1_000
 """Control frames, tiny fragments and malformed messages that one connection may send in a minute."""
@@ -69,7 +69,7 @@ def within_rate(connection: Connection) -> bool:
         connection.message_bucket = TokenBucket(limit.max_attempts, now)
     if connection.message_bucket.take(limit.max_attempts, limit.decay_seconds, now):
         return True
-    connection.send(messages.error(codes.CLIENT_EVENT_REJECTED, "Rate limit exceeded"))
+    connection.send_error(codes.CLIENT_EVENT_REJECTED, "Rate limit exceeded")
     if limit.terminate_on_limit:
         # Not 4301: pusher-js takes 43xx as a close code for permanent.
         presence_grace.note_close(connection, codes.OVER_CAPACITY)

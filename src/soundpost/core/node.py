@@ -11,6 +11,7 @@ from soundpost.core import former_ids, presence_grace, reports, resumption, subs
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
+from soundpost.core.figures import NodeFigures
 from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.observer import Observer, notify
 from soundpost.core.observer_events import ObserverEvent
@@ -49,6 +50,8 @@ class Node:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.figures = NodeFigures()
+        """What has happened on the node, of apps that a reload has removed too."""
         self.call_soon = call_soon
         self.call_later = call_later
         self.log_throttle = LogThrottle(logging.getLogger("soundpost.protocol"), clock)
@@ -83,6 +86,7 @@ class Node:
         """Take an admitted connection and send its hello, behind ``preface`` (the handshake's answer) in one write."""
         app = connection.app
         app.connections[connection.socket_id] = connection
+        app.figures.opened += 1
         if app.settings.authorization_timeout is not None:
             app.unauthorized[connection] = self.clock()
         hello = messages.connection_established(connection.socket_id, app.settings.activity_timeout)
@@ -100,15 +104,16 @@ class Node:
 
         ``code`` is that of the close frame, from whichever side; None for a connection that was lost.
         """
-        if connection.app.connections.pop(connection.socket_id, None) is None:
+        app = connection.app
+        if app.connections.pop(connection.socket_id, None) is None:
             return
-        connection.app.unauthorized.pop(connection, None)
+        app.figures.closed += 1
+        app.unauthorized.pop(connection, None)
         former_ids.forget(connection)
         linger = presence_grace.take_grace(connection)
         subscriptions.leave_all(connection, linger)
         user = connection.user
         users.sign_out(connection, linger)
-        app = connection.app
         self.peers.release(app.settings.id, app.counted_addresses.pop(connection.socket_id, None))
         if app.reports or app.origins:
             reports.connection_closed(connection, None if user is None else user.id, code)

@@ -16,9 +16,11 @@ from soundpost.wire.messages import ClientMessage, SignIn, Subscribe, Unsubscrib
 def receive(connection: Connection, payload: bytes) -> None:
     """Handle the payload of a text frame. Never raise: the sender gets a reply with the error."""
     try:
-        for observer in connection.app.node.observers:
+        app = connection.app
+        app.figures.messages += 1
+        for observer in app.node.observers:
             observer.message_received(connection, payload)
-        if connection.app.settings.rate_limiting.enabled and not flooding.within_rate(connection):
+        if app.settings.rate_limiting.enabled and not flooding.within_rate(connection):
             return
         message = messages.decode_message(payload)
         pending = connection.pending_subscriptions

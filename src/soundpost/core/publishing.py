@@ -33,6 +33,7 @@ def publish(
     A cache channel keeps it, and so does the channel's history unless the event is ``ephemeral``. ``key_id`` names the
     key that encrypted the data, if the publisher tells.
     """
+    app.figures.events += 1
     is_kept = _is_kept(app, channel, ephemeral)
     event_id = next(app.node.event_ids) if is_kept else None
     outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral, event_id, key_id if is_kept else None)
@@ -57,15 +58,12 @@ def publish_once(
         if _is_kept(app, channel, ephemeral):
             made = replace(made, id=_id_of(key, index), repeatable=True, repeated=key.repeated, key_id=key_id)
         outgoing.append(made)
-    if app.node.observers:
-        then = partial(_tell_of_new, app, outgoing, then)
-    app.node.peers.publish_once(app.settings.id, key, outgoing, then)
+    app.node.peers.publish_once(app.settings.id, key, outgoing, partial(_note, app, outgoing, then))
 
 
-def _tell_of_new(
-    app: App, events: list[OutgoingEvent], then: Callable[[Reception], None], reception: Reception
-) -> None:
+def _note(app: App, events: list[OutgoingEvent], then: Callable[[Reception], None], reception: Reception) -> None:
     if reception == "new":
+        app.figures.events += len(events)
         _tell_observers(app, events)
     then(reception)
 

@@ -185,13 +185,15 @@ def _send_page(readers: list[Reader], page: HistoryPage) -> None:
     everything = b"".join([event.frame for event in page.events])
     own = {id(reader) for reader in readers if senders & reader.excluded} if senders else set()
     if everything and len(own) < len(readers):
+        _count_frames(channel, len(readers) - len(own), len(page.events), everything)
         node.deliver([reader.connection for reader in readers if id(reader) not in own], everything)
     for reader in readers:
         connection = reader.connection
         if id(reader) in own:
-            connection.write(
-                b"".join([event.frame for event in page.events if event.except_socket_id not in reader.excluded])
-            )
+            frames = [event.frame for event in page.events if event.except_socket_id not in reader.excluded]
+            data = b"".join(frames)
+            _count_frames(channel, 1, len(frames), data)
+            connection.write(data)
         for observer in node.observers:
             for event in page.events:
                 if event.except_socket_id not in reader.excluded:
@@ -206,6 +208,15 @@ def _send_page(readers: list[Reader], page: HistoryPage) -> None:
             reading_of(connection).current = None
             reading_of(connection).waiting[channel] = reader
         read_on(connection)
+
+
+def _count_frames(channel: Channel, readers: int, frames: int, data: bytes) -> None:
+    """Count the frames in ``data``, which goes to so many readers."""
+    figures = channel.app.figures
+    figures.sends += readers
+    figures.replayed += readers * frames
+    figures.deliveries += readers * frames
+    figures.delivered_bytes += readers * len(data)
 
 
 def _meet(reader: Reader) -> None:
@@ -284,6 +295,7 @@ def tell_gap(channel: Channel, reason: str, position: str) -> None:
     """Tell all subscribers that can resume of a gap; who reads the history reads on behind it."""
     channel.flush()  # what came before the gap
     told = list(channel.resumable or ())
+    channel.app.figures.gaps += len(told)
     channel.app.node.deliver(told, messages.gap(channel.name, reason, position))
     for connection in () if channel.replays is None else list(channel.replays.readers):
         begin(connection, channel, position)
@@ -292,6 +304,7 @@ def tell_gap(channel: Channel, reason: str, position: str) -> None:
 
 
 def _send_gap(connection: Connection, channel: Channel, reason: str, position: str) -> None:
+    channel.app.figures.gaps += 1
     connection.write(messages.gap(channel.name, reason, position))
     _observe_gap(connection, channel, reason, position)
 

@@ -160,10 +160,13 @@ def _confirm_again(connection: Connection, channel: Channel, request: Subscribe)
 
 def _confirm(request: Subscribe, connection: Connection, channel: Channel, snapshot: ChannelSnapshot) -> None:
     """Send ``subscription_succeeded``, then what the client missed, or a cache channel's last event."""
-    history = snapshot.history
+    history, figures = snapshot.history, channel.app.figures
     data = b'"{}"' if snapshot.presence is None else snapshot.presence
     if history is None or request.resume is None:
-        more = b',"gap":"unknown"' if _asked_in_vain(request) else b""
+        more = b""
+        if _asked_in_vain(request):
+            figures.gaps += 1
+            more = b',"gap":"unknown"'
         connection.send(messages.subscription_succeeded(channel.name, data, more))
         _send_cached(connection, channel, snapshot)
         return
@@ -175,6 +178,10 @@ def _confirm(request: Subscribe, connection: Connection, channel: Channel, snaps
     resumed = history.following if request.resume and history.gap is None else None
     more = messages.resumption(history.position, resumed, history.gap)
     connection.send(messages.subscription_succeeded(channel.name, data, more))
+    if history.gap is not None:
+        figures.gaps += 1
+    elif resumed is not None:
+        figures.resumptions += 1
     for observer in channel.app.node.observers:
         if history.gap is not None:
             observer.gap_told(connection, channel, history.gap)

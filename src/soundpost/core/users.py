@@ -13,6 +13,7 @@ from msgspec import Raw
 from soundpost.core import subscriptions, watchlists
 from soundpost.core.app import App
 from soundpost.core.connection import Connection, User
+from soundpost.core.figures import count
 from soundpost.core.member import id_fault
 from soundpost.errors import JsonError
 from soundpost.wire import codes, messages, signatures
@@ -29,6 +30,7 @@ def sign_in(connection: Connection, request: SignIn) -> None:
     key, _, signature = request.auth.partition(":")
     text = signatures.user_text(connection.socket_id, request.user_data)
     if key != settings.key or not signatures.verify(settings.secret, text, signature):
+        count(connection.app.figures.failed_authorizations, "sign_in")
         connection.end(
             codes.UNAUTHORIZED,
             f"Connection is unauthorized: sign-in expected {settings.key}: and the HMAC SHA256 hex digest of {text}",
@@ -63,7 +65,7 @@ def _confirm(connection: Connection, user_data: str, watchlist: bytes) -> None:
         return
     request = watchlists.read(watchlist, connection.app.settings)
     for code, text in request.faults:
-        connection.send(messages.error(code, text))
+        connection.send_error(code, text)
     watchlists.begin(connection, request.user_ids)
 
 

@@ -91,6 +91,7 @@ class Runtime:
         for observer in self.node.observers:
             observer.output_overflowed(connection)
         self.overflows += 1
+        connection.app.figures.slow_clients += 1
         settings = connection.app.settings
         self.log_throttle.warn(
             f"overflowed {settings.id}",

@@ -32,6 +32,7 @@ from soundpost.server.connections.socket_poller import socket_poller
 from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import WrongProtocol
+from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.playground.routes import Playground, refuse_without_playground
 from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
@@ -69,6 +70,7 @@ class Server(Runtime):
         self.fair_queue = FairQueue(self.loop.call_soon)
         self.poller = socket_poller(self.loop)
         self.lingering = Lingering()
+        self.lag = LoopLag(self.node.figures.lag)
         page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None
         self.router = Router(
             self.node,
@@ -124,6 +126,7 @@ class Server(Runtime):
             listener = await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
             self._listeners.append(listener)
         self.start_clock()
+        self.lag.start()
         # Objects that exist now stay: the collector need not look at them again. Connections are freed by reference
         # counts; cycles are rare, and so are full collections, which stop the loop. The young objects of a collection
         # are few, so that it takes no more than some milliseconds while very many clients connect.
@@ -149,6 +152,7 @@ class Server(Runtime):
             await asyncio.sleep(0.02)
         self.stopped = True
         self.stop_clock()
+        self.lag.stop()
         if self.poller is not None:
             self.poller.close()
 

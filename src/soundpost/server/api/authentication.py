@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from soundpost.core.app import App
+from soundpost.core.figures import count
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire import signatures
@@ -30,6 +31,8 @@ def authenticate(request: Request, app: App, prefix: str, now: float | None = No
     try:
         return _authenticated(request, app, prefix, time.time() if now is None else now)
     except ApiError as error:
+        if error.status == 401:
+            count(app.figures.failed_authorizations, "api")
         _warn(request, app, error)
         raise
 

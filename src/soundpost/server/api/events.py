@@ -66,6 +66,7 @@ _read_batch: Final[Callable[[bytes], ApiBatch]] = reader(ApiBatch)
 
 def post_event(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     """Publish one event to one or more channels."""
+    request.is_publish = True
     event = _read(_read_event, request.body)
     key = key_of(request, app, query)
     channels = _channels_of(event)
@@ -126,6 +127,7 @@ def _answer_event(app: App, channels: list[str], info: str | None) -> Response |
 
 def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     """Publish several events, each to one channel: all of them, or none if one is invalid."""
+    request.is_publish = True
     batch = _read(_read_batch, request.body).batch
     settings = app.settings
     if not batch:

@@ -16,7 +16,7 @@ class Request:
     """A whole HTTP request. ``path`` and ``query`` are as sent, still percent-encoded.
 
     ``idempotency_key`` is the value of that header, found while the head was read: a look-up among the headers costs
-    more. ``is_signed`` is true once an application's signature was verified.
+    more. ``is_signed`` is true once an application's signature was verified, ``is_publish`` once it asks to publish.
     """
 
     __slots__ = (
@@ -25,6 +25,7 @@ class Request:
         "body",
         "http_version",
         "idempotency_key",
+        "is_publish",
         "is_signed",
         "keep_alive",
         "method",
@@ -52,7 +53,7 @@ class Request:
         self.body = body
         self.keep_alive = keep_alive
         self.idempotency_key = idempotency_key
-        self.is_signed = False
+        self.is_signed = self.is_publish = False
 
     def headers(self) -> dict[bytes, bytes]:
         """Return header values by lower-case name; several of one name are joined by commas."""

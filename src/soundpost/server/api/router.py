@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from soundpost.config.other_servers import advice_on_path
 from soundpost.core.app import App
+from soundpost.core.figures import count
 from soundpost.core.node import Node
 from soundpost.errors import HandshakeError
 from soundpost.log_throttle import LogThrottle
@@ -75,6 +76,7 @@ class Router:
             app_id, _, rest = path[6:].partition("/")
             app = self._node.by_id.get(unquote(app_id))
             if app is None:
+                count(self._node.figures.refusals, "api_app")
                 raise ApiError(404, f"No matching application for ID [{app_id[:100]}].")
             return self._app_route(request, app, rest.split("/"))
         if path.startswith("/users/"):

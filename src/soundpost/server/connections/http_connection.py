@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
 from soundpost.server.api.pending_response import PendingResponse
@@ -38,6 +39,7 @@ class HttpConnection(asyncio.Protocol):
         "_has_asked",
         "_is_application",
         "_is_queued",
+        "_publishes",
         "_reader",
         "_replay",
         "_responses",
@@ -56,6 +58,7 @@ class HttpConnection(asyncio.Protocol):
         self._server = server
         self._reader = RequestReader(self, server.settings, server.wheel)
         self._responses: list[bytes | PendingResponse] = []  # in the order of the requests
+        self._publishes: list[float] = []  # times at which requests to publish came that are not answered yet
         self._upgrade_request: Request | None = None
         self._replay = b""  # head of a request whose upgrade is not granted, without the upgrade
         self._has_asked = False
@@ -261,6 +264,7 @@ class HttpConnection(asyncio.Protocol):
             self._server.limits.warn_of_capacity(self.client_ip(request))
             self.refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
+        came = perf_counter()
         try:
             response = self._server.router.respond(request)
         except ApiError as error:
@@ -271,6 +275,8 @@ class HttpConnection(asyncio.Protocol):
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
             response = ApiError(500, "Internal server error: its log has the reason").response()
         else:
+            if request.is_publish:
+                self._publishes.append(came)
             if not self._is_application and request.is_signed:
                 self._is_application = True
                 self._server.sockets.kept(self)
@@ -347,6 +353,8 @@ class HttpConnection(asyncio.Protocol):
             return
         if ready:
             self.transport.write(b"".join(ready))
+            if self._publishes and not self._responses:
+                self._note_publishes()
         if self._asks_no_more and not self._responses and not self._unread:
             self.transport.close()
         elif self._ending and not self._responses:
@@ -356,6 +364,13 @@ class HttpConnection(asyncio.Protocol):
             self._server.sockets.answered(self)
         if self._unread:
             self._resume()
+
+    def _note_publishes(self) -> None:
+        """Note how long requests to publish have taken that are answered now."""
+        now, publish = perf_counter(), self._server.node.figures.publish
+        for came in self._publishes:
+            publish.observe(now - came)
+        self._publishes.clear()
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """Give the transport to another protocol, after the answers to earlier requests."""

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from soundpost.core import reports
 from soundpost.core.app import App
+from soundpost.core.figures import count
 from soundpost.core.node import Node
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
@@ -31,6 +32,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.server")
 
 PROTOCOLS: Final = ("5", "6", "7")
+_REASONS: Final = {
+    codes.APP_DOES_NOT_EXIST: "app",
+    codes.APP_DISABLED: "app_disabled",
+    codes.PATH_NOT_FOUND: "path",
+    codes.INVALID_VERSION: "version",
+    codes.UNSUPPORTED_PROTOCOL: "version",
+    codes.NO_PROTOCOL: "version",
+    codes.UNAUTHORIZED: "origin",
+    codes.OVER_CAPACITY: "server_full",
+}
+"""Reasons to refuse a client before all nodes were asked, in the figures, by code of the error."""
 _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
 
 
@@ -87,6 +99,7 @@ class Upgrade:
                 app.node.peers.release(app.settings.id, self._counted)
             return
         if admission != "admitted":
+            count(app.figures.refusals, admission)
             error = no_room_error(admission, self._address)
             self._server.log_throttle.warn(
                 f"{admission} {app.settings.id}",
@@ -123,6 +136,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     try:
         response = handshake.accept(request.method, request.http_version, headers, extension)
     except HandshakeError as error:
+        count(server.node.figures.refusals, "upgrade")
         http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
         return
     sent_origin = headers.get(b"origin")
@@ -135,6 +149,8 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
             raise no_room_error("server_full")
         app = app_for(server.node, server.prefix, request, origin, server.log_throttle)
     except ProtocolError as error:
+        refused = _app_named(server.node, server.prefix, request)
+        count((server.node if refused is None else refused).figures.refusals, _REASONS[error.code])
         log.debug("refused a client from %s with %d: %a", shown(http.client_ip(request)), error.code, str(error))
         _refuse(http, response, error)
         return
@@ -175,9 +191,9 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
     """
     if not request.path.startswith(f"{prefix}/app/"):
         raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(log_throttle, request, prefix)}")
-    key = unquote(request.path[len(prefix) + 5 :])
-    app = node.by_key.get(key)
+    app = _app_named(node, prefix, request)
     if app is None:
+        key = unquote(request.path[len(prefix) + 5 :])
         raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
     settings = app.settings
     if not settings.enabled:
@@ -200,6 +216,14 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
             codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"
         )
     return app
+
+
+def _app_named(node: Node, prefix: str, request: Request) -> App | None:
+    """Return the app whose key is in the path of a request for a WebSocket."""
+    beginning = f"{prefix}/app/"
+    if not request.path.startswith(beginning):
+        return None
+    return node.by_key.get(unquote(request.path[len(beginning) :]))
 
 
 def _check_versions(parameters: dict[str, str]) -> None:
