@@ -1,0 +1,27 @@
+"""Small HTTP/1.1 server for operators and tools, in the running event loop."""
+
+from soundpost.server.admin_http.connection import AdminConnection
+from soundpost.server.admin_http.listener import AdminListener
+from soundpost.server.admin_http.messages import (
+    AdminError,
+    AdminRequest,
+    AdminResponse,
+    AdminStream,
+    Answer,
+    Handle,
+    json_answer,
+)
+from soundpost.server.admin_http.routes import Routes
+
+__all__ = [
+    "AdminConnection",
+    "AdminError",
+    "AdminListener",
+    "AdminRequest",
+    "AdminResponse",
+    "AdminStream",
+    "Answer",
+    "Handle",
+    "Routes",
+    "json_answer",
+]

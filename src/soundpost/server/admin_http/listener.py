@@ -1,0 +1,127 @@
+"""Listener: the sockets of an HTTP server for operators, and its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Iterable
+from functools import partial
+from typing import Final
+
+from soundpost.errors import StartError
+from soundpost.server.admin_http.connection import AdminConnection
+from soundpost.server.admin_http.messages import Handle
+from soundpost.wire.addresses import reachable_host
+
+log = logging.getLogger("soundpost.server")
+
+MAX_CONNECTIONS: Final = 200
+"""Connections at a time; beyond them the one that has been idle longest is closed."""
+_BACKLOG: Final = 128
+_TIME_TO_ANSWER: Final = 1.0
+_POLL: Final = 0.02
+
+
+class AdminListener:
+    """HTTP server at one address. ``handle`` answers every request; see :class:`Routes`.
+
+    ``section`` is where its address is configured, such as ``[metrics]``, for messages. ``sockets``, if there are any,
+    listen already; the process that this one has replaced in a restart has left them.
+    """
+
+    def __init__(
+        self, host: str, port: int, handle: Handle, *, section: str, sockets: Iterable[socket.socket] = ()
+    ) -> None:
+        """Bind the address, or raise StartError with the obstacle."""
+        self.host = host
+        self._sockets = list(sockets) or _bound(host, port, section)
+        self.port: int = self._sockets[0].getsockname()[1]
+        """The port; a free one if 0 was asked for."""
+        self._handle = handle
+        self._servers: list[asyncio.Server] = []
+        self._connections: dict[AdminConnection, None] = {}
+
+    @property
+    def url(self) -> str:
+        """Address of the server, on this machine if it listens at all addresses."""
+        host = reachable_host(self.host)
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    @property
+    def sockets(self) -> list[socket.socket]:
+        """Listening sockets, for the process that replaces this one in a restart."""
+        return self._sockets
+
+    async def start(self) -> None:
+        """Accept connections in the running event loop."""
+        loop = asyncio.get_running_loop()
+        for sock in self._sockets:
+            self._servers.append(
+                await loop.create_server(
+                    partial(AdminConnection, self._handle, on_made=self._made, on_lost=self._lost),
+                    sock=sock.dup(),
+                    backlog=_BACKLOG,
+                )
+            )
+
+    def _made(self, connection: AdminConnection) -> None:
+        if len(self._connections) >= MAX_CONNECTIONS:
+            idle = (each for each in self._connections if each.is_idle)
+            next(idle, next(iter(self._connections))).abort()
+        self._connections[connection] = None
+
+    def _lost(self, connection: AdminConnection) -> None:
+        self._connections.pop(connection, None)
+
+    async def stop(self) -> None:
+        """Listen no more, answer the requests that are under way within a second, and end all streams."""
+        for server in self._servers:
+            server.close()
+        for sock in self._sockets:
+            sock.close()
+        for connection in list(self._connections):
+            connection.end()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + _TIME_TO_ANSWER
+        while self._connections and loop.time() < deadline:  # noqa: ASYNC110 - at the end
+            await asyncio.sleep(_POLL)
+        for connection in list(self._connections):
+            connection.abort()
+
+
+def _bound(host: str, port: int, section: str) -> list[socket.socket]:
+    found: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        ):
+            sock = socket.socket(family, socket.SOCK_STREAM)
+            found.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if not port and len(found) > 1:
+                address = (address[0], found[0].getsockname()[1], *address[2:])
+            sock.bind(address)
+            sock.listen(_BACKLOG)
+            sock.setblocking(False)
+    except OSError as error:
+        for sock in found:
+            sock.close()
+        raise StartError(_fault(error, host, port, section)) from None
+    return found
+
+
+def _fault(error: OSError, host: str, port: int, section: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return (
+            f"port {port} of {host} is in use by another process: stop that one, or choose another port in {section} "
+            "(what holds it: ss -ltnp)"
+        )
+    if error.errno == errno.EACCES:
+        return f"this user may not listen on port {port}: use a port from 1024 up in {section}"
+    if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+        return f"host {host!r} in {section} is not an address of this machine: use 127.0.0.1 for this machine only"
+    return f"cannot listen on {host}:{port}, as {section} says: {error.strerror or error}"
