@@ -13,7 +13,14 @@ from soundpost.config.application import ApplicationServer
 from soundpost.config.apps_section import build_apps, generated, lack_credentials, nested, with_variables
 from soundpost.config.options import OPTIONS, Setting, Values
 from soundpost.config.other_servers import warnings_of_unread_variables
-from soundpost.config.settings import BackendAddress, PublicAddress, ScalingSettings, ServerSettings, Settings
+from soundpost.config.settings import (
+    BackendAddress,
+    DashboardSettings,
+    PublicAddress,
+    ScalingSettings,
+    ServerSettings,
+    Settings,
+)
 from soundpost.config.toml_file import TomlFile
 from soundpost.config.url_variable import values_of_url
 from soundpost.config.values import from_toml
@@ -102,7 +109,12 @@ def load(
     elif warning := application.other_port(server.port):
         warnings.append(warning)
     scaling = msgspec.convert(nested(_only(values, "scaling")), ScalingSettings)
-    settings = Settings(server=server, scaling=scaling, apps=build_apps(apps, places, warnings))
+    settings = Settings(
+        server=server,
+        scaling=scaling,
+        dashboard=_dashboard(values),
+        apps=build_apps(apps, places, warnings),
+    )
     if application is None:
         warnings += _warnings_of_another_url(both, settings)
     app_id = app_values.get(("app", "id"))
@@ -185,6 +197,17 @@ def _server(values: Values, fresh: bool) -> ServerSettings:
         path=f"/{path}" if path else "",
         playground=fresh and here_only if server.playground is None else server.playground,
     )
+
+
+def _dashboard(values: Values) -> DashboardSettings:
+    dashboard = msgspec.convert(nested(_only(values, "dashboard")), DashboardSettings)
+    if dashboard.is_on and dashboard.password_hash is None and not is_loopback_host(dashboard.host):
+        raise ConfigurationError(
+            f"{values['dashboard', 'host'].place}={dashboard.host}: without a password the dashboard is for this "
+            "machine only, as it shows all clients and publishes for everybody who reaches it. Make a password by "
+            "'soundpost dashboard password', and write what it prints to password_hash below [dashboard]"
+        )
+    return dashboard
 
 
 def _public(values: Values, server: ServerSettings) -> PublicAddress:

@@ -9,7 +9,13 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from msgspec import Struct
 
-from soundpost.config.settings import BackendAddress, PublicAddress, ScalingSettings, ServerSettings
+from soundpost.config.settings import (
+    BackendAddress,
+    DashboardSettings,
+    PublicAddress,
+    ScalingSettings,
+    ServerSettings,
+)
 from soundpost.core.app_settings import AppSettings
 from soundpost.environment import PREFIX
 
@@ -21,6 +27,7 @@ _SECRETS: Final = {
     ("server", "tls", "passphrase"),
     ("scaling", "redis"),
     ("scaling", "sentinel_password"),
+    ("dashboard", "password_hash"),
 }
 _FROM_FILES: Final = {("app", "id"), ("app", "key"), *_SECRETS}
 
@@ -83,6 +90,7 @@ def _options_of(struct: type[Struct], keys: Keys) -> Iterator[Option]:
 _SECTIONS: Final[dict[str, type[Struct]]] = {
     "server": ServerSettings,
     "scaling": ScalingSettings,
+    "dashboard": DashboardSettings,
     "app": AppSettings,
     "backend": BackendAddress,
     "public": PublicAddress,
@@ -95,5 +103,5 @@ OPTIONS: Final[dict[Keys, Option]] = {
 
 
 def section(name: str) -> dict[str, Option]:
-    """Return the options of a section (``server``, ``scaling``, ``app``, ``backend`` or ``public``) by dotted names."""
+    """Return the options of a section (``server``, ``app``, ``backend``, ``public`` …) by their dotted names."""
     return {option.name: option for option in OPTIONS.values() if option.keys[0] == name}

@@ -26,6 +26,13 @@ PathPrefix = Annotated[
     str,
     Meta(pattern=r"^/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?\Z", description="a path such as /ws"),
 ]
+PasswordHash = Annotated[
+    str,
+    Meta(
+        pattern=r"^scrypt:[0-9]{1,7}:[0-9]{1,2}:[0-9]{1,2}:[-A-Za-z0-9_]{16,128}:[-A-Za-z0-9_]{32,128}\Z",
+        description="what 'soundpost dashboard password' prints",
+    ),
+]
 
 
 class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -135,11 +142,35 @@ class ScalingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return redacted_fields(self, "sentinel_password")
 
 
+class DashboardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[dashboard]``: a page of the server for its operators, with a listener of its own."""
+
+    enabled: bool | None = None
+    """Serve the dashboard. None: serve it if ``port`` is given."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port | None = None
+    """Port to listen on; 0 takes a free one. None: 8090."""
+    password_hash: PasswordHash | None = None
+    """Hash that ``soundpost dashboard password`` prints. None: no password, for a loopback ``host`` only."""
+    hostname: str | None = None
+    """The host name under which browsers open the dashboard. None: ``server.hostname``, or that of ``public_url``."""
+
+    @property
+    def is_on(self) -> bool:
+        """True if the dashboard is served."""
+        return self.port is not None if self.enabled is None else self.enabled
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "password_hash")
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of the server."""
 
     server: ServerSettings = ServerSettings()
     scaling: ScalingSettings = ScalingSettings()
+    dashboard: DashboardSettings = DashboardSettings()
     apps: tuple[AppSettings, ...] = ()
 
 

@@ -16,11 +16,12 @@ from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.suggestions import did_you_mean
 
-_TITLES: Final = {"server": "[server]", "scaling": "[scaling]", "app": "[[apps]]"}
+_TABLES: Final = ("server", "scaling", "dashboard")
+_TITLES: Final = {**{name: f"[{name}]" for name in _TABLES}, "app": "[[apps]]"}
 
 
 class TomlFile:
-    """The contents of a ``soundpost.toml``: ``values`` of [server] and [scaling], and those of each app in ``apps``."""
+    """The contents of a ``soundpost.toml``: ``values`` of [server] and its like, and those of each app in ``apps``."""
 
     def __init__(self, path: Path, shown: str, lookup: Callable[[str], str | None]) -> None:
         """Read ``path``, called ``shown`` in messages; ``lookup`` returns a variable. Raises ConfigurationError."""
@@ -32,7 +33,7 @@ class TomlFile:
         self._holds_secrets = False
         document = read_toml(path, shown)
         for key, value in document.items():
-            if key in ("server", "scaling"):
+            if key in _TABLES:
                 self.values |= self._section(key, value, f"{shown}: [{key}]")
             elif key == "apps":
                 self.apps = self._apps(value)
@@ -112,7 +113,8 @@ def _table_hint(key: str) -> str:
     advice = advice_on_key(key)
     if advice:
         return f": {advice}"
-    return did_you_mean(key, ("server", "scaling", "apps"), otherwise="; it has [server], [scaling] and [[apps]]")
+    *titles, last = _TITLES.values()
+    return did_you_mean(key, (*_TABLES, "apps"), otherwise=f"; it has {', '.join(titles)} and {last}")
 
 
 def _hint(key: str, name: str) -> str:

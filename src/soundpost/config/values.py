@@ -21,7 +21,17 @@ from soundpost.wire.origins import OriginError, check_origins
 
 _WHOLE_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,20}|auto", re.ASCII)
 _ADDRESSES: Final[dict[tuple[str, ...], Callable[[str], str]]] = {
-    **dict.fromkeys((("server", "host"), ("server", "hostname"), ("backend", "host"), ("public", "host")), host_of),
+    **dict.fromkeys(
+        (
+            ("server", "host"),
+            ("server", "hostname"),
+            ("dashboard", "host"),
+            ("dashboard", "hostname"),
+            ("backend", "host"),
+            ("public", "host"),
+        ),
+        host_of,
+    ),
     **dict.fromkeys((("server", "path"), ("backend", "path"), ("public", "path")), path_of),
     ("server", "public_url"): lambda text: parse_public_url(text).url,
 }
