@@ -129,7 +129,7 @@ def test_old_events_and_those_beyond_the_size_are_lost_and_counted(
     queue: PublishQueue, wire: Wire, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(queue, "a")
-    monkeypatch.setattr(module, "MAX_BYTES", 2 * queue._size)
+    monkeypatch.setattr(module, "MAX_BYTES", 2 * queue.size)
     put(queue, "b")
     put(queue, "c")
     assert queue.lost == 1
@@ -175,7 +175,7 @@ def test_what_waits_comes_back_whatever_is_in_it(events: list[tuple[bytes, bytes
         queue.send(each, lambda taken: None)
     queue.open()
     assert [publication for publication, _ in sent] == publications
-    assert queue._size == 0
+    assert queue.size == 0
 
 
 _FILL = """

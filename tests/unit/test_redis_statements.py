@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import pytest
 
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis import statements
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.statements import state_in_slices
 
-CHANNELS = [SharedChannel("1", f"room-{number}", b"", b"") for number in range(100)]
+CHANNELS = [SharedChannel("1", f"room-{number}", b"", b"", Occupancy()) for number in range(100)]
 
 
 class Stated:

@@ -196,7 +196,7 @@ class Graces:
             channel = None if entry is None or not entry.app.enabled else entry.channel(name)
             if entry is not None and channel is not None and channel.members is not None:
                 member = Member(user_id, info)
-                channel.members.enter(member)
+                entry.occupancy.members += channel.members.enter(member)
                 entry.ghosts.add(channel, member.id, seconds)
                 self._set_timer(entry.ghosts.next_end)
 

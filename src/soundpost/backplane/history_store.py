@@ -51,6 +51,8 @@ class HistoryStore:
         """The last offset."""
         self.size = 0
         """Bytes of all kept events."""
+        self.number = 0
+        """Number of all kept events."""
         self._apps: dict[str, AppHistory] = {}
         self._expiry: ExpiryQueue[AppHistory] = ExpiryQueue()
         """Apps in the order in which their oldest events expire."""
@@ -97,7 +99,9 @@ class HistoryStore:
             channel.key_id = event.key_id
         if not channel.size:
             app.empty.pop(event.channel, None)
+        before = len(channel.events)
         growth = channel.append(kept, rule.events)
+        self.number += len(channel.events) - before
         app.size += growth
         self.size += growth
         age = rule.age * _MICROSECONDS
@@ -144,7 +148,9 @@ class HistoryStore:
         """Forget the oldest events of a channel, if ``number`` is above 0."""
         if number <= 0:
             return
+        before = len(channel.events)
         size = channel.drop_oldest(number, reason)
+        self.number -= before - len(channel.events)
         app.size -= size
         self.size -= size
         if not channel.events:
@@ -206,6 +212,7 @@ class HistoryStore:
             return
         for app in self._apps.values():
             self.size += app.size
+            self.number += sum(len(channel.events) for channel in app.channels.values())
             self._expiry.note(app)
 
     # Subscribers and readers

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.figures import NodeFigures
 from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.history import HistoryRequest, HistoryState
 from soundpost.core.observer_events import ObserverEvent
@@ -155,6 +156,10 @@ class Ping(_Message):
     """Question whether the worker's loop still runs; :class:`Pong` answers it."""
 
 
+class GetFigures(_Message):
+    """Question for the worker's figures; :class:`Figures` answers it."""
+
+
 # From a worker
 
 
@@ -278,6 +283,12 @@ class Pong(_Message):
     """Answer to :class:`Ping`: the worker's loop runs."""
 
 
+class Figures(_Message):
+    """Figures of the worker: the answer to :class:`GetFigures`, and the last message of a worker that ends."""
+
+    figures: NodeFigures
+
+
 # Both ways
 
 
@@ -306,6 +317,7 @@ FromHub = (
     | UserStatus
     | Observed
     | Ping
+    | GetFigures
     | Terminate
 )
 FromWorker = (
@@ -325,6 +337,7 @@ FromWorker = (
     | Report
     | Ask
     | Pong
+    | Figures
     | Terminate
 )
 Message = FromHub | FromWorker

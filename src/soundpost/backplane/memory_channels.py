@@ -9,6 +9,7 @@ from soundpost.backplane.addresses import Addresses
 from soundpost.backplane.event_cache import EventCache
 from soundpost.backplane.ghosts import Ghosts
 from soundpost.backplane.members import Members
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRules
 from soundpost.core.peers import PeersHandler
@@ -72,6 +73,7 @@ class AppEntry:
         """Occupied channels by name."""
         self.cache = EventCache(clock)
         self.ghosts = Ghosts(clock)
+        self.occupancy = Occupancy()
         self.counts_due: set[ChannelEntry] = set()
         """Large channels whose subscription count changed since the last announcement."""
 

@@ -14,6 +14,7 @@ from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.ghosts import Graces
 from soundpost.backplane.history_store import HistoryStore
 from soundpost.backplane.memory_channels import AppEntry, ChannelEntry, Share
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.registry import COUNT_AT_ONCE, Load
 from soundpost.backplane.signed_in_users import SignedInUsers
 from soundpost.backplane.slices import at_once, json_in_slices
@@ -104,6 +105,14 @@ class MemoryRegistry:
             app_id: Load(sum(entry.connections.values()), len(entry.channels)) for app_id, entry in self._apps.items()
         }
 
+    def occupancy(self) -> dict[str, Occupancy]:
+        """Return the numbers of channels and members of each app, by app id."""
+        return {app_id: entry.occupancy for app_id, entry in self._apps.items()}
+
+    def kept(self) -> tuple[int, int]:
+        """Return the number of events that histories keep in this process, and their bytes."""
+        return self.history.number, self.history.size
+
     def connections_of(self, node: PeersHandler) -> int:
         """Return the number of a node's connections, of all apps."""
         return sum(entry.connections.get(node, 0) for entry in self._apps.values())
@@ -171,11 +180,13 @@ class MemoryRegistry:
             return
         if not channel.count:
             entry.channels[name] = channel
+            entry.occupancy.occupied(name)
             node.observe(ChannelOccupied(app_id, name))
             if "channel_occupied" in entry.reports:
                 self.report(app_id, webhook_records.channel_event("channel_occupied", name))
         if members is not None and newcomer is not None:
             if members.enter(newcomer):
+                entry.occupancy.members += 1
                 frame = messages.member_added(name, newcomer.id_json, newcomer.info_json)
                 self._notify(app_id, channel, MemberNotice(newcomer.id, True, frame))
                 node.observe(MemberAdded(app_id, name, newcomer.id))
@@ -268,6 +279,7 @@ class MemoryRegistry:
         self._uncount_members(entry, channel, users, reporter, socket_id)
         if not channel.count:
             del entry.channels[channel.name]
+            entry.occupancy.vacated(channel.name)
             entry.counts_due.discard(channel)
             if reporter is not None:
                 reporter.observe(ChannelVacated(app_id, channel.name))
@@ -292,6 +304,7 @@ class MemoryRegistry:
             member = members.leave(user_id, connections)
             if member is None:
                 continue
+            entry.occupancy.members -= 1
             frame = messages.member_removed(channel.name, member.id_json)
             self._notify(app_id, channel, MemberNotice(user_id, False, frame))
             if reporter is not None:

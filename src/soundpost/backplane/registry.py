@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, Final, NamedTuple, Protocol
 
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
@@ -47,6 +48,12 @@ class Registry(Protocol):
 
     def load(self) -> dict[str, Load]:
         """Return the load of each app, by app id."""
+
+    def occupancy(self) -> dict[str, Occupancy]:
+        """Return the numbers of channels and members of each app on this host, by app id."""
+
+    def kept(self) -> tuple[int, int]:
+        """Return the number of events that histories keep in this process, and their bytes."""
 
     def connections_of(self, node: PeersHandler) -> int:
         """Return the number of a node's connections, of all apps."""

@@ -5,9 +5,10 @@ Nothing is counted per delivery: an event to 10,000 subscribers is one addition.
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_left
-from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from dataclasses import dataclass, field, fields
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T", int, str)
 
@@ -103,3 +104,29 @@ class NodeFigures:
     """Open descriptors of the process."""
     max_open_files: int = 0
     """Descriptors that the process may open."""
+    lag_max: float = 0.0
+    """Longest lateness of that timer within the last 5 s."""
+
+
+def add_up(total: Any, more: Any) -> None:
+    """Add figures to others of the same class, number by number; ``lag_max`` becomes the larger one."""
+    for each in fields(total):
+        before, added = getattr(total, each.name), getattr(more, each.name)
+        if each.name == "lag_max":
+            total.lag_max = max(before, added)
+        elif isinstance(before, int | float):
+            setattr(total, each.name, before + added)
+        elif isinstance(before, list):
+            before[:] = map(operator.add, before, added)
+        elif isinstance(before, dict):
+            _add_each(before, added)
+        else:
+            add_up(before, added)
+
+
+def _add_each(total: dict[Any, Any], more: dict[Any, Any]) -> None:
+    for key, added in more.items():
+        if isinstance(added, int):
+            total[key] = total.get(key, 0) + added
+        else:
+            add_up(total.setdefault(key, type(added)()), added)

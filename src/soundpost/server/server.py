@@ -15,6 +15,7 @@ from typing import ClassVar
 from soundpost import __version__, documentation
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.connection import Connection
+from soundpost.core.figures import NodeFigures
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.errors import ProxyHeaderError
@@ -33,6 +34,7 @@ from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import WrongProtocol
 from soundpost.server.figures.loop_lag import LoopLag
+from soundpost.server.figures.process_figures import node_figures
 from soundpost.server.playground.routes import Playground, refuse_without_playground
 from soundpost.server.runtime import Runtime
 from soundpost.wire.client_address import HEADERS, TrustedProxies, subnet_of
@@ -203,6 +205,10 @@ class Server(Runtime):
     def counted_address(self, transport: asyncio.BaseTransport) -> str:
         """Return the address under which a socket is counted: a client's network, or a proxy's own address."""
         return self._counted_address(peer_address(transport))
+
+    def figures(self) -> NodeFigures:
+        """Return the figures of this process, up to date: the object that goes on counting, not a copy."""
+        return node_figures(self.node, sockets=self.sockets.count, lag_max=self.lag.recent)
 
     def websocket_lost(self, connection: Connection) -> None:
         """Stop counting a WebSocket whose socket is gone."""

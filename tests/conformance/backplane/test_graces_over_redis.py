@@ -12,6 +12,7 @@ from conformance.backplane.cluster import REMOVED, Setup, names
 from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluster
 from conformance.backplane.test_late_statements import keys_of
 from conformance.protocol.stage import APP, Client, Stage, members_of
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.grace_scripts import LINGER
@@ -176,7 +177,7 @@ async def test_a_grace_that_nobody_noted_ends_too() -> None:
 
 
 def test_a_new_info_that_was_missed_is_taken_with_the_whole_list() -> None:
-    channel = SharedChannel("1", ROOM, b"1:1", b"topic")
+    channel = SharedChannel("1", ROOM, b"1:1", b"topic", Occupancy())
     channel.replace_members([Member("ann", b'"old"'), Member("bob", b"null")])
     stage = Stage()
     watcher = stage.connect().join(ROOM, user="watcher")

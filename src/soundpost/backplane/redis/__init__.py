@@ -65,6 +65,11 @@ class RedisBackplane:
         """Return the number of hosts, this one included; 0 while Redis is away."""
         return self._redis.known if self._redis.up else 0
 
+    @property
+    def reconnects(self) -> int:
+        """Return how often this host has come back to Redis."""
+        return max(0, self._redis.connects - 1)
+
     async def take_turn(self, seconds: float) -> None:
         """Wait until no other host has its turn, and take it for at most some seconds; without Redis at once."""
         while not await self._redis.acquire("restarting", seconds):  # noqa: ASYNC110 - another host has it

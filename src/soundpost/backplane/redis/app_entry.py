@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from soundpost.backplane.addresses import Addresses
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis.buckets import bucket_limit
 from soundpost.backplane.redis.received import largest_frame
 from soundpost.backplane.redis.webhook_prelude import logged_names
@@ -26,6 +27,7 @@ class AppEntry:
         self.connections: dict[PeersHandler, int] = {}
         """Number of connections by node."""
         self.addresses = Addresses()
+        self.occupancy = Occupancy()
 
     def configure(self, app: AppSettings) -> None:
         """Take the app's settings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from soundpost.backplane.members import Members
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis.kept_channel import KeptChannel
 from soundpost.core.gathered_notices import GATHERED_ABOVE, MemberNotice
 from soundpost.core.member import Member
@@ -40,6 +41,7 @@ class SharedChannel:
         "last_until",
         "members",
         "name",
+        "occupancy",
         "own_members",
         "shares",
         "stated_by",
@@ -49,11 +51,12 @@ class SharedChannel:
         "waiting",
     )
 
-    def __init__(self, app_id: str, name: str, bucket: bytes, topic: bytes) -> None:
+    def __init__(self, app_id: str, name: str, bucket: bytes, topic: bytes, occupancy: Occupancy) -> None:
         self.app_id = app_id
         self.name = name
         self.bucket = bucket
         self.topic = topic
+        self.occupancy = occupancy
         self.shares: dict[PeersHandler, Share] = {}
         self.count = 0
         """Number of subscriptions on this host."""
@@ -193,6 +196,8 @@ class SharedChannel:
     def count_member(self, newcomer: Member) -> None:
         """Count one more connection of a member on this host, present or about to be."""
         member, times = self.own_members.get(newcomer.id, (newcomer, 0))
+        if not times:
+            self.occupancy.members += 1
         self.own_members[newcomer.id] = (member, times + 1)
 
     def uncount_member(self, user_id: str) -> bool:
@@ -202,4 +207,5 @@ class SharedChannel:
             self.own_members[user_id] = (member, times - 1)
             return False
         del self.own_members[user_id]
+        self.occupancy.members -= 1
         return True

@@ -65,9 +65,10 @@ class Channels:
     def open(self, entry: AppEntry, name: str) -> SharedChannel:
         """Open a channel for its first subscriber; :meth:`sync` must follow, unless Redis is away."""
         bucket = bucket_of(entry.app.id, name)
-        channel = SharedChannel(entry.app.id, name, bucket, self._redis.topic(bucket, name))
+        channel = SharedChannel(entry.app.id, name, bucket, self._redis.topic(bucket, name), entry.occupancy)
         self._histories.open(entry, channel)
         entry.channels[name] = channel
+        entry.occupancy.occupied(name)
         self.by_topic[channel.topic] = channel
         return channel
 
@@ -77,6 +78,7 @@ class Channels:
             return
         if entry.channels.get(channel.name) is channel:
             del entry.channels[channel.name], self.by_topic[channel.topic]
+            entry.occupancy.vacated(channel.name)
             self._histories.leave(channel)
             self._redis.unsubscribe(channel.bucket, channel.topic)
             self._counts.state_closed(channel)

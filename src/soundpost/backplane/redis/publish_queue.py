@@ -71,7 +71,8 @@ class PublishQueue:
         self._returned: deque[bytes] = deque()
         """Events that were sent and not answered, or refused; older than all events that wait."""
         self._number = 0
-        self._size = 0
+        self.size = 0
+        """Bytes of memory that the waiting events take."""
         self._unanswered = 0  # of the portion that was sent last
         self._draining = False
         self._throttle = LogThrottle(log, clock)
@@ -162,14 +163,14 @@ class PublishQueue:
         fields = (bucket, script, *arguments)
         entry = _HEAD.pack(number, since, len(fields)) + join_fields(fields)
         entries.append(entry)
-        self._size += _memory_of(entry)
+        self.size += _memory_of(entry)
         self._drop_old()
-        while self._size > self._max_bytes:
+        while self.size > self._max_bytes:
             self._lose((self._returned or self._waiting).popleft())
 
     def _pop(self) -> tuple[int, float, Publication]:
         entry = self._waiting.popleft()
-        self._size -= _memory_of(entry)
+        self.size -= _memory_of(entry)
         return _read(entry)
 
     def _drop_old(self) -> None:
@@ -178,7 +179,7 @@ class PublishQueue:
             self._lose(self._waiting.popleft())
 
     def _lose(self, entry: bytes) -> None:
-        self._size -= _memory_of(entry)
+        self.size -= _memory_of(entry)
         self.lost += 1
         self.on_lost(_read(entry)[2])
 

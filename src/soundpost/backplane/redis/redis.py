@@ -96,6 +96,8 @@ class Redis:
         """Number of living nodes, or of those that lived when Redis was last up."""
         self._beaten = 0, 0.0
         """Time of day at Redis at the last beat, in milliseconds, and the loop's time at that moment."""
+        self.connects = 0
+        """Number of times that this host has come to Redis, or back to it."""
         self._fault = ""
         self._logged_reason = ""
         """Reason why Redis is away, as last logged; empty while Redis is up."""
@@ -304,6 +306,7 @@ class Redis:
             await self.burials.register()
             await self.prepare()
         self.is_connecting = False
+        self.connects += 1
         self.subscribe(CONTROL, self.topic(CONTROL, ""))
         await self._state_until_lost()
         while self._unburied:

@@ -12,6 +12,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any, Final
 
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.app_entry import AppEntry
 from soundpost.backplane.redis.buckets import CONTROL, app_bucket, app_of, bucket_of
@@ -129,6 +130,19 @@ class RedisRegistry:
         return {
             app_id: Load(sum(entry.connections.values()), len(entry.channels)) for app_id, entry in self._apps.items()
         }
+
+    def occupancy(self) -> dict[str, Occupancy]:
+        """Return the numbers of channels and members of each app on this host, by app id."""
+        return {app_id: entry.occupancy for app_id, entry in self._apps.items()}
+
+    def kept(self) -> tuple[int, int]:
+        """Return twice 0: Redis keeps the events of histories."""
+        return 0, 0
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Return the number of events that wait for Redis, and their bytes."""
+        return len(self._queue), self._queue.size
 
     def connections_of(self, node: PeersHandler) -> int:
         """Return the number of a node's connections, of all apps."""

@@ -11,9 +11,10 @@ from soundpost.server.webhooks.figures import EndpointFigures
 
 
 class WorkerFigures(Struct):
-    """Figures of one worker. A host without workers has one, with the number 0."""
+    """Figures of one process: of a worker, of the workers' parent, or of the only process there is."""
 
     number: int
+    """Number of the worker; 0 for the parent, and for the only process."""
     pid: int
     connections: int = 0
     cpu: float = 0.0
@@ -58,16 +59,15 @@ class HostFigures(Struct, kw_only=True):
     apps: dict[str, AppFigures] = field(default_factory=dict)
     """Figures by app id."""
     channels: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Channels that this host has subscribers of, by app id and by kind: ``public``, ``private``, ``presence``,
-    ``encrypted``, ``cache`` (of whatever kind else), ``user``."""
+    """Channels that have subscribers on this host, by app id and by kind: ``public``, ``private``, ``presence``,
+    ``encrypted``, ``cache`` (whatever its kind else), ``user``."""
     members: dict[str, int] = field(default_factory=dict)
-    """Members of presence channels by app id: a user in two channels counts twice."""
+    """Members of presence channels by app id: a user in two channels counts twice. Over Redis only those with a
+    connection to this host."""
     publish: Histogram = field(default_factory=Histogram)
     """Time from a whole request to publish until its answer."""
     lag: Histogram = field(default_factory=Histogram)
     """Lateness of a timer that is due ten times a second: how long the event loop did other things."""
-    webhook: Histogram = field(default_factory=Histogram)
-    """Time from a webhook's request until its answer, or its failure."""
     refusals: dict[str, int] = field(default_factory=dict)
     """Clients and requests refused that belong to no app, by reason."""
     workers: list[WorkerFigures] = field(default_factory=list)

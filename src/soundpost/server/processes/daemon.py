@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
+from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.processes.status import Status
 
 if TYPE_CHECKING:
@@ -55,6 +56,9 @@ class Daemon(Protocol):
 
     def status(self) -> Status:
         """Return the status for ``soundpost status``."""
+
+    async def figures(self) -> HostFigures:
+        """Return the figures of this host."""
 
 
 def drain_time(settings: Settings, *, others_serve: bool) -> float:

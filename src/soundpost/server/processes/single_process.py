@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from typing import Final
@@ -11,17 +12,21 @@ import msgspec
 from soundpost.backplane import SingleNode
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.figures import NodeFigures, add_up
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listening_sockets, port_of
 from soundpost.server.connections.socket_activation import make_inheritable
 from soundpost.server.connections.tls import check_certificate
+from soundpost.server.figures.collecting import host_figures
+from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.own_registry import hand_registry_over, own_registry
 from soundpost.server.processes.own_webhooks import check_state_dir, own_webhooks
 from soundpost.server.processes.scaling import redis_backplane, webhook_figures
 from soundpost.server.processes.status import Status
+from soundpost.server.processes.worker_figures import worker_figures
 from soundpost.server.server import Server
 
 _START: Final = 5  # seconds that the next process takes to start, at most
@@ -109,6 +114,21 @@ class SingleProcess:
             self._registry.load(),
             [],
             draining=self._server.draining,
+            webhooks=webhook_figures(self._webhooks, self.backplane),
+        )
+
+    async def figures(self) -> HostFigures:
+        """Return the figures of this host."""
+        total = NodeFigures()
+        add_up(total, self._server.figures())
+        return host_figures(
+            total,
+            [worker_figures(0, os.getpid(), total)],
+            server=self.settings.server,
+            port=self.port,
+            draining=self._server.draining,
+            registry=self._registry,
+            backplane=self.backplane,
             webhooks=webhook_figures(self._webhooks, self.backplane),
         )
 

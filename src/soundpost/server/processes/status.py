@@ -14,7 +14,7 @@ from soundpost.backplane.registry import Load
 from soundpost.config.settings import Settings
 from soundpost.server.webhooks.figures import EndpointFigures
 
-_BEGAN: Final = time.time()
+BEGAN: Final = time.time()
 
 
 class AppStatus(Struct, frozen=True):
@@ -81,7 +81,7 @@ class Status(Struct, frozen=True):
         return cls(
             version=__version__,
             pid=os.getpid(),
-            started_at=_BEGAN,
+            started_at=BEGAN,
             host=server.host,
             port=port,
             unix_socket=server.unix_socket,

@@ -15,7 +15,17 @@ import sys
 import uvloop
 
 from soundpost.backplane.hub_link import HubLink
-from soundpost.backplane.hub_messages import HUB_PROTOCOL, Configuration, Failed, Message, Ready, Reconfigure, Retire
+from soundpost.backplane.hub_messages import (
+    HUB_PROTOCOL,
+    Configuration,
+    Failed,
+    Figures,
+    GetFigures,
+    Message,
+    Ready,
+    Reconfigure,
+    Retire,
+)
 from soundpost.backplane.hub_peers import HubPeers
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
@@ -67,6 +77,8 @@ class Worker:
         self._link.send(Ready(server.limits.capacity, bool(observers)))
         await self._stop.wait()
         await server.stop(self._retire.drain_time, self._retire.delay)
+        self._send_figures()
+        self._link.flush()
 
     def _stop_now(self) -> None:
         self._retire = Retire(0, 0)
@@ -80,6 +92,10 @@ class Worker:
             self._server.node.reconfigure(apps)
             self._server.reload_certificate()
 
+    def _send_figures(self) -> None:
+        if self._server is not None:
+            self._link.send(Figures(self._server.figures()))
+
     def _receive(self, message: Message) -> None:
         if isinstance(message, Configuration):
             self._configuration.set_result(message)
@@ -88,6 +104,8 @@ class Worker:
         elif isinstance(message, Retire):
             self._retire = message
             self._stop.set()
+        elif isinstance(message, GetFigures):
+            self._send_figures()
         else:
             self._peers.handle(message)
 

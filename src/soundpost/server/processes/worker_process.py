@@ -42,13 +42,17 @@ class WorkerProcess:
         self.unanswered = 0
         self.deaths = 0  # in a row, each soon after its start
         self.began = 0.0
+        self.restarts = 0
+        """The number of times that the process died and was started again."""
         self.retired = False
         """True once the process was told to end: it is not started again."""
 
     def successor(self) -> WorkerProcess:
         """Return a worker process to take the place of this one, on the same sockets. Raises OSError."""
         waits = any(sock.fileno() < 0 for sock in self.sockets)  # for its next start, with its sockets closed
-        return WorkerProcess(self.number, listen_again(self.addresses) if waits else self.sockets)
+        successor = WorkerProcess(self.number, listen_again(self.addresses) if waits else self.sockets)
+        successor.restarts = self.restarts
+        return successor
 
     def __str__(self) -> str:
         return f"worker {self.number}" + ("" if self.process is None else f" (process {self.process.pid})")

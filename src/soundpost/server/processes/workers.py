@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import time
 from collections.abc import Coroutine, Iterator
@@ -13,17 +14,23 @@ from typing import Any, Final
 import msgspec
 
 from soundpost.backplane.hub import Hub
-from soundpost.backplane.hub_messages import Configuration, Failed, Message, Ping, Pong, Ready, Retire
+from soundpost.backplane.hub_messages import Configuration, Failed, Figures, Message, Ping, Pong, Ready, Retire
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.figures import Histogram, NodeFigures
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
+from soundpost.server.figures.collecting import host_figures
+from soundpost.server.figures.host_figures import HostFigures
+from soundpost.server.figures.loop_lag import LoopLag
+from soundpost.server.figures.process_figures import with_process
 from soundpost.server.processes.daemon import Restart, drain_time
 from soundpost.server.processes.own_registry import own_registry
 from soundpost.server.processes.own_webhooks import own_webhooks
 from soundpost.server.processes.scaling import redis_backplane, webhook_figures
 from soundpost.server.processes.status import Status, WorkerStatus
+from soundpost.server.processes.worker_figures import FiguresOfWorkers, worker_figures
 from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, exit_reason
 
 log = logging.getLogger("soundpost.workers")
@@ -64,6 +71,9 @@ class Workers:
         self._in_transition: set[WorkerProcess] = set()
         """Workers that are about to take a place in a restart, or have lost theirs."""
         self._tasks: set[asyncio.Task[None]] = set()
+        self._figures = FiguresOfWorkers()
+        self._lag_figures = Histogram()
+        self._lag = LoopLag(self._lag_figures)
 
     async def start(self) -> int:
         """Start all workers; return how many sockets they may open. Raises StartError if one cannot start."""
@@ -74,6 +84,7 @@ class Workers:
                 await self._spawn(worker, self.settings)
                 self._keep_alive(worker)
             self._start_task(self._watch())
+            self._lag.start()
             await asyncio.gather(*(asyncio.shield(worker.ready) for worker in self._workers))
         except OSError as error:
             await self.stop()
@@ -106,6 +117,7 @@ class Workers:
             worker.close_sockets()
         limit = self._limit(drain_time + delay)
         await asyncio.gather(*(worker.retire(Retire(drain_time, delay), limit) for worker in all_workers))
+        self._lag.stop()
         for task in self._tasks:
             task.cancel()
         if self.backplane is not None:
@@ -134,6 +146,21 @@ class Workers:
             registry.load(),
             workers,
             draining=self._stopping,
+            webhooks=webhook_figures(self._webhooks, self.backplane),
+        )
+
+    async def figures(self) -> HostFigures:
+        """Return the figures of this host, of workers that do not answer those that they had last."""
+        await self._figures.ask((*self._workers, *self._in_transition))
+        own = with_process(NodeFigures(lag=self._lag_figures, lag_max=self._lag.recent))
+        return host_figures(
+            self._figures.total(own),
+            [worker_figures(0, os.getpid(), own), *self._figures.lines(self._workers)],
+            server=self.settings.server,
+            port=self.port,
+            draining=self._stopping,
+            registry=self._hub.registry,
+            backplane=self.backplane,
             webhooks=webhook_figures(self._webhooks, self.backplane),
         )
 
@@ -236,6 +263,7 @@ class Workers:
         """Start a worker again whenever it dies."""
         while True:
             status = await worker.wait()
+            self._figures.end(worker)
             if self._stopping or worker.retired or not self._started:
                 return
             ended = f"could not start: {worker.fault}" if worker.fault else exit_reason(status)
@@ -248,6 +276,7 @@ class Workers:
                 ended,
                 f"in {wait} s, as this was death no. {worker.deaths} in a row" if wait else "at once",
             )
+            worker.restarts += 1
             await self._start_again(worker, wait)
             if worker.retired:
                 await worker.retire(Retire(0, 0), self._limit(0))
@@ -287,6 +316,8 @@ class Workers:
             worker.ready.set_result(None)
             if self._started:
                 log.info("%s serves now", worker)
+        elif isinstance(message, Figures):
+            self._figures.take(worker, message.figures)
         elif isinstance(message, Failed):
             worker.fault = message.reason
         else:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from soundpost import __version__
 from soundpost.core.app_settings import AppSettings, WebhookSettings
+from soundpost.core.figures import Histogram
 from soundpost.core.history import channel_matcher
 from soundpost.core.outbox import CallLater
 from soundpost.core.webhooks import OPPOSITES, WITHOUT_CHANNEL, WebhookEvent
@@ -75,6 +76,8 @@ class Endpoint:
         """Bytes of all that waits."""
         self._sent = self._failed = self._dropped = self._failed_attempts = 0
         self._last = Answer(0)
+        self._latency = Histogram()
+        self._asked_at = 0.0
         self.configure(app, settings)
 
     def configure(self, app: AppSettings, settings: WebhookSettings) -> None:
@@ -138,6 +141,7 @@ class Endpoint:
             self._batch = [self._queue.popleft() for _ in range(number)]
             self._failures, self._first_attempt, self._in_request = 0, now, number
         self.is_under_way = True
+        self._asked_at = now
         self._request += 1
         events = self._batch[: self._in_request]
         self._sending.tried(events)
@@ -149,6 +153,7 @@ class Endpoint:
         if request != self._request or not self.is_under_way:
             return
         self.is_under_way = False
+        self._latency.observe(self._sending.clock() - self._asked_at)
         self._last = answer
         if answer.is_success:
             if self._failures:
@@ -275,4 +280,5 @@ class Endpoint:
             stopped=self.is_stopped,
             failed_attempts=self._failed_attempts,
             retry_at=retry_at,
+            latency=self._latency,
         )

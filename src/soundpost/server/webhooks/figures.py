@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+from soundpost.core.figures import Histogram
 
 
 class EndpointFigures(Struct, frozen=True):
@@ -28,3 +30,5 @@ class EndpointFigures(Struct, frozen=True):
     """Number of requests that were not answered with a status of 200 to 299."""
     retry_at: float | None = None
     """Time of the next attempt, in seconds since 1970, if the last one failed."""
+    latency: Histogram = field(default_factory=Histogram)
+    """Time from a request to its answer, or until it failed."""
