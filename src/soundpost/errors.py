@@ -139,8 +139,19 @@ class SubscriptionError(ProtocolError):
     answer) to the handlers of ``pusher:subscription_error``.
     """
 
-    def __init__(self, channel: str, code: int, message: str, *, type: str = "AuthError", status: int = 401) -> None:
+    def __init__(
+        self,
+        channel: str,
+        code: int,
+        message: str,
+        *,
+        type: str = "AuthError",
+        status: int = 401,
+        for_operators: str | None = None,
+    ) -> None:
         super().__init__(code, message)
+        self.for_operators = for_operators or message
+        """The reason as operators see it: with the way out, without the signature that the client sent."""
         self.channel = channel
         self.type = type
         self.status = status

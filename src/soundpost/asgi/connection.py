@@ -150,6 +150,11 @@ class AsgiConnection(Connection):
         """True if no output waits."""
         return self._writer is None
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of messages that wait to be sent."""
+        return self._waiting_bytes
+
     # Closing
 
     def close(self, code: int, reason: str) -> None:

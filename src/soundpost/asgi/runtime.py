@@ -19,10 +19,12 @@ from soundpost.config.settings import ServerSettings
 from soundpost.core import reports
 from soundpost.core.app import App
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.client_info import client_info
 from soundpost.core.peers import Admission
 from soundpost.errors import ProtocolError
 from soundpost.server.api.requests import Request
-from soundpost.server.connections.upgrade import app_for, no_room_error
+from soundpost.server.connections.refused_clients import note_refused_client
+from soundpost.server.connections.upgrade import app_for, app_named, no_room_error
 from soundpost.server.runtime import Runtime
 from soundpost.server.webhooks.over_http import http_dispatcher
 from soundpost.webhooks.endpoint import WebhookEndpoint
@@ -69,11 +71,13 @@ class EmbeddedRuntime(Runtime):
                 raise no_room_error("server_full")
             await self._admit(app)
         except ProtocolError as error:
+            note_refused_client(self.node, app_named(self.node, prefix, request), error, address, origin)
             await _refuse(send, error)
             return
         self.open_websockets += 1
         try:
             connection = AsgiConnection(app, self, send, address)
+            connection.client = client_info(dict(request.parameters()), origin)
             if app.reports:
                 reports.note_origin(connection, origin)
             await connection.serve(receive)

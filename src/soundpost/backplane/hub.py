@@ -12,9 +12,12 @@ from soundpost.backplane.hub_messages import (
     Answer,
     Ask,
     ChannelFull,
+    EndTail,
     EventMessage,
     GetSnapshot,
     HistoryLost,
+    Inspect,
+    Inspected,
     Join,
     KnownRequest,
     Leave,
@@ -32,6 +35,8 @@ from soundpost.backplane.hub_messages import (
     SignedIn,
     SignedOut,
     Snapshot,
+    Tail,
+    Tailed,
     Terminate,
     Unwatch,
     UserStatus,
@@ -41,6 +46,7 @@ from soundpost.backplane.idempotency import IdempotencyKeys
 from soundpost.backplane.registry import Registry
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.gathered_notices import MemberNotice
+from soundpost.core.inspection import Question, Reply, StartTail, TailLines
 from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import ChannelSnapshot
@@ -139,7 +145,14 @@ class WorkerEnd:
             Unwatch: self._unwatch,
             Report: self._report,
             Ask: self._ask,
+            Inspected: self._take_reply,
+            Tailed: self._take_lines,
         }
+        self._number = 0
+        self._unanswered: dict[int, Callable[[Reply], None]] = {}
+        """Callbacks for the worker's replies to questions of operators, by number of the question."""
+        self._tails: dict[str, Callable[[TailLines], None]] = {}
+        """Callbacks for the lines of tails, by id of the tail."""
 
     def handle(self, message: Message) -> None:
         """Handle a message from the worker."""
@@ -209,6 +222,16 @@ class WorkerEnd:
     def _ask(self, message: Ask) -> None:
         self._registry.answer(message.query, lambda value: self._send(Answer(message.number, value)))
 
+    def _take_reply(self, message: Inspected) -> None:
+        then = self._unanswered.pop(message.number, None)
+        if then is not None:
+            then(message.reply)
+
+    def _take_lines(self, message: Tailed) -> None:
+        on_lines = self._tails.get(message.lines.tail_id)
+        if on_lines is not None:
+            on_lines(message.lines)
+
     # From the hub and its registry to the worker
 
     def reconfigure(self, apps: list[AppSettings]) -> None:
@@ -245,3 +268,19 @@ class WorkerEnd:
         """Send the worker an event for its observers, if it has any."""
         if self.has_observers:
             self._send(Observed(event))
+
+    def inspect(self, question: Question, then: Callable[[Reply], None]) -> None:
+        """Send the worker a question of operators; ``then`` gets the reply, unless the worker dies before."""
+        self._number += 1
+        self._unanswered[self._number] = then
+        self._send(Inspect(self._number, question))
+
+    def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
+        """Have the worker begin a tail, or keep it going."""
+        self._tails[start.tail_id] = on_lines
+        self._send(Tail(start))
+
+    def stop_tail(self, tail_id: str) -> None:
+        """Have the worker end a tail."""
+        if self._tails.pop(tail_id, None) is not None:
+            self._send(EndTail(tail_id))

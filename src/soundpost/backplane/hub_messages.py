@@ -15,6 +15,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.figures import NodeFigures
 from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.history import HistoryRequest, HistoryState
+from soundpost.core.inspection import Question, Reply, StartTail, TailLines
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import Admission, IdempotencyKey, OutgoingEvent, Query
 from soundpost.core.webhooks import WebhookEvent
@@ -152,6 +153,24 @@ class Observed(_Message):
     event: ObserverEvent
 
 
+class Inspect(_Numbered):
+    """A question of operators to the worker; :class:`Inspected` answers it."""
+
+    question: Question
+
+
+class Tail(_Message):
+    """Order to begin a tail, or to keep it going."""
+
+    start: StartTail
+
+
+class EndTail(_Message):
+    """Order to end a tail."""
+
+    tail_id: str
+
+
 class Ping(_Message):
     """Question whether the worker's loop still runs; :class:`Pong` answers it."""
 
@@ -279,6 +298,18 @@ class Ask(_Numbered):
     query: Query
 
 
+class Inspected(_Numbered):
+    """Reply to :class:`Inspect`."""
+
+    reply: Reply
+
+
+class Tailed(_Message):
+    """Lines of a tail."""
+
+    lines: TailLines
+
+
 class Pong(_Message):
     """Answer to :class:`Ping`: the worker's loop runs."""
 
@@ -316,6 +347,9 @@ FromHub = (
     | NoticeMessage
     | UserStatus
     | Observed
+    | Inspect
+    | Tail
+    | EndTail
     | Ping
     | GetFigures
     | Terminate
@@ -336,6 +370,8 @@ FromWorker = (
     | Unwatch
     | Report
     | Ask
+    | Inspected
+    | Tailed
     | Pong
     | Figures
     | Terminate

@@ -14,9 +14,12 @@ from soundpost.backplane.hub_messages import (
     Answer,
     Ask,
     ChannelFull,
+    EndTail,
     EventMessage,
     GetSnapshot,
     HistoryLost,
+    Inspect,
+    Inspected,
     Join,
     KnownRequest,
     Leave,
@@ -35,6 +38,8 @@ from soundpost.backplane.hub_messages import (
     SignedIn,
     SignedOut,
     Snapshot,
+    Tail,
+    Tailed,
     Terminate,
     Unwatch,
     UserStatus,
@@ -42,6 +47,7 @@ from soundpost.backplane.hub_messages import (
 )
 from soundpost.backplane.publish_barrier import PublishBarrier
 from soundpost.core.history import HistoryPage, HistoryRequest
+from soundpost.core.inspection import Reply
 from soundpost.core.member import Member
 from soundpost.core.peers import (
     Admission,
@@ -225,5 +231,14 @@ class HubPeers:
             self._node.deliver_user_status(message.app_id, message.user_id, message.is_online)
         elif isinstance(message, Observed):
             self._node.observe(message.event)
+        elif isinstance(message, Inspect):
+            self._node.inspect(message.question, partial(self._send_reply, message.number))
+        elif isinstance(message, Tail):
+            self._node.start_tail(message.start, lambda lines: self._send(Tailed(lines)))
+        elif isinstance(message, EndTail):
+            self._node.stop_tail(message.tail_id)
         elif isinstance(message, Ping):
             self._send(Pong())
+
+    def _send_reply(self, number: int, reply: Reply) -> None:
+        self._send(Inspected(number, reply))

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 MAX_WRITE: Final = 65_536
 """Bytes joined into one write, so that a burst does not overrun the socket buffers of quick clients."""
 
+_BEGINNING: Final = 80
+"""Bytes of a frame that are kept for its event's name."""
+_LONGEST_HEAD: Final = 40
+"""Bytes in front of the end of ``pusher_internal:`` in a frame, at most."""
+
 
 class Channel:
     """One channel of one app on this node. A channel exists while it has subscribers here."""
@@ -31,6 +36,8 @@ class Channel:
         "_pending",
         "app",
         "kind",
+        "last_event",
+        "last_event_at",
         "name",
         "pending_subscribers",
         "replays",
@@ -42,6 +49,10 @@ class Channel:
         self.app = app
         self.name = name
         self.kind = kind
+        self.last_event = b""
+        """Beginning of the frame of the last event of an application or a client that subscribers were sent."""
+        self.last_event_at = 0.0
+        """Time of that event, in seconds since 1970; 0 if there was none."""
         self.subscribers: dict[Connection, str | None] = {}
         """Subscribers, each with its user id on presence channels."""
         self.pending_subscribers: dict[Connection, PendingSubscription] | None = None
@@ -105,6 +116,16 @@ class Channel:
         for observer in self.app.node.observers:
             observer.event_queued(self, frame, len(self.subscribers) - len(left_out))
 
+    def gets_last(self, connection: Connection) -> bool:
+        """Tell whether a connection gets the frame that was queued last."""
+        if connection not in self.subscribers:
+            return False
+        part = None if self._partial is None else self._partial.get(connection)
+        if part is None or self._pending is None:
+            return True
+        last = len(self._pending) - 1
+        return part[0] <= last and last not in part[1:]
+
     def skip_kept(self, connection: Connection) -> None:
         """Do not send a subscriber the queued frames that the history has: it has read them there."""
         if self._kept:
@@ -151,6 +172,9 @@ class Channel:
         self._kept = None
         if pending is None:
             return
+        if pending[-1].find(b"pusher_internal:", 0, _LONGEST_HEAD) < 0:
+            self.last_event = pending[-1][:_BEGINNING]
+            self.last_event_at = self.app.node.wall_clock()
         compress = self.app.node.compress if self._compressing else None
         compressed = pending if compress is None else [compress(frame) for frame in pending]
         if partial is None:

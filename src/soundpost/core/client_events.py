@@ -8,6 +8,7 @@ from __future__ import annotations
 from soundpost.core import reports
 from soundpost.core.connection import Connection
 from soundpost.core.peers import OutgoingEvent
+from soundpost.core.refusals import note_refused_message
 from soundpost.core.token_bucket import TokenBucket
 from soundpost.errors import ProtocolError
 from soundpost.wire import codes, messages
@@ -16,6 +17,14 @@ from soundpost.wire.messages import ClientMessage
 
 def relay(connection: Connection, message: ClientMessage) -> None:
     """Deliver a client event to the channel's other subscribers, data unchanged. Raise ProtocolError."""
+    try:
+        _relay(connection, message)
+    except ProtocolError as error:
+        note_refused_message(connection, "client-event", error.message, error.code, message.channel or "")
+        raise
+
+
+def _relay(connection: Connection, message: ClientMessage) -> None:
     app = connection.app
     settings = app.settings
     if settings.accept_client_events_from == "none":

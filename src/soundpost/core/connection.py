@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
 from soundpost.core import presence_grace
+from soundpost.core.client_info import UNKNOWN
 from soundpost.core.figures import count
 from soundpost.wire import messages
 
@@ -41,12 +42,14 @@ class Connection(ABC):
     __slots__ = (
         "app",
         "channels",
+        "client",
         "client_event_bucket",
         "former_ids",
         "junk_bucket",
         "message_bucket",
         "pending_subscriptions",
         "reading",
+        "since",
         "socket_id",
         "subscription_bucket",
         "takes_compressed",
@@ -56,6 +59,10 @@ class Connection(ABC):
     def __init__(self, app: App) -> None:
         self.app = app
         self.socket_id = new_socket_id()
+        self.since = 0
+        """Time when the client got its hello, in seconds since 1970; connections of one second share the object."""
+        self.client = UNKNOWN
+        """Library and origin that the client named, in an object that connections share."""
         self.takes_compressed = False
         """True if the client takes compressed frames, as negotiated."""
         self.channels: list[Channel] = []
@@ -85,6 +92,11 @@ class Connection(ABC):
     def address(self) -> str:
         """Return the client's address, as far as known; empty on a Unix socket."""
         return ""
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Return the number of bytes of output that the client has not taken yet."""
+        return 0
 
     @property
     def is_open(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from soundpost.core import flooding
 from soundpost.core.connection import Connection
 from soundpost.core.figures import count
+from soundpost.core.refusals import note_refused_message
 from soundpost.errors import ProtocolError, SubscriptionError
 from soundpost.wire import codes, messages
 
@@ -48,4 +49,5 @@ def _send_subscription_error(connection: Connection, error: ProtocolError) -> No
     if isinstance(error, SubscriptionError):
         if error.code == codes.UNAUTHORIZED and error.type == "AuthError":
             count(connection.app.figures.failed_authorizations, "subscription")
+        note_refused_message(connection, "subscription", error.for_operators, error.code, error.channel)
         connection.send(messages.subscription_error(error.channel, error.type, error.message, error.status))

@@ -5,9 +5,17 @@ A request goes to every node of every host. Each replies with a bounded page of 
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Final, Literal, Protocol
 
 from msgspec import Struct, field
+
+MOST: Final = 500
+"""Largest number of entries of a page, whatever ``limit`` a request has."""
+
+
+TailWhat = Literal["opened", "closed", "received", "sent", "broadcast", "published", "resumed", "gap", "refused"]
+RefusalKind = Literal["connection", "subscription", "sign-in", "api", "client-event"]
 
 
 class _Request(Struct, tag=True, frozen=True, kw_only=True):
@@ -23,6 +31,7 @@ class ListChannels(_Request, frozen=True, kw_only=True):
     after: str = ""
     """Name behind which the page begins."""
     limit: int = 50
+    """Largest number of channels in the page, at most :data:`MOST`."""
 
 
 class ListConnections(_Request, frozen=True, kw_only=True):
@@ -37,6 +46,7 @@ class ListConnections(_Request, frozen=True, kw_only=True):
     after: str = ""
     """Socket id behind which the page begins."""
     limit: int = 50
+    """Largest number of connections in the page, at most :data:`MOST`."""
 
 
 class GetConnection(_Request, frozen=True, kw_only=True):
@@ -60,8 +70,9 @@ class ListRefusals(Struct, tag=True, frozen=True, kw_only=True):
 class StartTail(Struct, tag=True, frozen=True, kw_only=True):
     """Order to send lines of what happens, until :class:`StopTail`, or for 30 s after the last :class:`StartTail`."""
 
-    tail_id: str
     app_id: str
+    tail_id: str = ""
+    """Name of the tail; :class:`soundpost.server.inspection.inspector.Inspector` gives each one."""
     channel: str = ""
     """Channel, or a pattern with ``*``; empty for all."""
     user_id: str = ""
@@ -74,7 +85,8 @@ class StopTail(Struct, tag=True, frozen=True, kw_only=True):
     tail_id: str
 
 
-Request = ListChannels | ListConnections | GetConnection | CloseConnection | ListRefusals | StartTail | StopTail
+Question = ListChannels | ListConnections | GetConnection | CloseConnection | ListRefusals
+Request = Question | StartTail | StopTail
 
 
 class ChannelLine(Struct, frozen=True):
@@ -83,9 +95,9 @@ class ChannelLine(Struct, frozen=True):
     name: str
     subscribers: int
     members: int | None = None
-    """Users of a presence channel on the node."""
+    """Users of a presence channel on all nodes; filled in by whoever asks."""
     last_event: str = ""
-    """Name of the last event that went to its subscribers."""
+    """Name of the last event that went to its subscribers, news of members left out; cut off if it is long."""
     last_event_at: float | None = None
     """Seconds since 1970."""
 
@@ -96,6 +108,8 @@ class ChannelPage(Struct, tag=True, frozen=True):
     channels: list[ChannelLine]
     total: int
     """Channels of the node that match."""
+    sample: list[int] = field(default_factory=list)
+    """The smallest hashes of their names: how many channels several nodes have, see :mod:`soundpost.core.paging`."""
 
 
 class ConnectionLine(Struct, frozen=True):
@@ -136,7 +150,7 @@ class RefusalLine(Struct, frozen=True):
 
     at: float
     """Seconds since 1970, of the last one."""
-    kind: Literal["connection", "subscription", "sign-in", "api", "client-event"]
+    kind: RefusalKind
     reason: str
     """The sentence that the client or the log got, with the way out."""
     code: int = 0
@@ -146,6 +160,10 @@ class RefusalLine(Struct, frozen=True):
     origin: str = ""
     channel: str = ""
     count: int = 1
+    left_out: int = 0
+    """Refusals of the same kind, code and app that came after this one, too many in a second to be kept one by one."""
+    worker: str = ""
+    """Host and worker; filled in by whoever asks."""
 
 
 class RefusalPage(Struct, tag=True, frozen=True):
@@ -158,7 +176,7 @@ class TailLine(Struct, frozen=True):
     """One thing that happened."""
 
     at: float
-    what: Literal["opened", "closed", "received", "sent", "broadcast", "published", "resumed", "gap", "refused"]
+    what: TailWhat
     socket_id: str = ""
     channel: str = ""
     event: str = ""
@@ -166,6 +184,8 @@ class TailLine(Struct, frozen=True):
     """Data of the event in words, cut off at 2,000 characters."""
     recipients: int | None = None
     detail: str = ""
+    worker: str = ""
+    """Host and worker; filled in by whoever asks."""
 
 
 class TailLines(Struct, tag=True, frozen=True):
@@ -178,3 +198,16 @@ class TailLines(Struct, tag=True, frozen=True):
 
 
 Reply = ChannelPage | ConnectionPage | Closed | RefusalPage
+
+
+class Inspectable(Protocol):
+    """A node, as whoever asks on behalf of operators reaches it. The methods return at once."""
+
+    def inspect(self, question: Question, then: Callable[[Reply], None]) -> None:
+        """Reply to a question, later or before the method returns."""
+
+    def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
+        """Begin a tail, or keep the one with this id going for another 30 s."""
+
+    def stop_tail(self, tail_id: str) -> None:
+        """End a tail, if it runs."""

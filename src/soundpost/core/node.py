@@ -13,11 +13,14 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.connection import Connection
 from soundpost.core.figures import NodeFigures
 from soundpost.core.gathered_notices import MemberNotice
+from soundpost.core.inspection import Question, Reply, StartTail, TailLines
+from soundpost.core.node_inspection import NodeInspection
 from soundpost.core.observer import Observer, notify
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.outbox import CallLater, CallSoon, Outbox, never
 from soundpost.core.peers import Peers
 from soundpost.core.publishing import new_ids
+from soundpost.core.refusals import Refusals
 from soundpost.log_throttle import LogThrottle
 from soundpost.wire import codes, messages
 
@@ -34,7 +37,8 @@ def write_each(connections: Iterable[Connection], data: bytes) -> None:
 class Node:
     """The state of one process.
 
-    ``clock`` is in seconds, ``call_soon`` and ``call_later`` are the loop's, ``deliver`` writes to many connections.
+    ``clock`` is in seconds, ``wall_clock`` in seconds since 1970. ``call_soon`` and ``call_later`` are the loop's,
+    ``deliver`` writes to many connections.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class Node:
         compress: Callable[[bytes], bytes] | None = None,
         observers: Iterable[Observer] = (),
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.clock = clock
         self.figures = NodeFigures()
@@ -60,6 +65,10 @@ class Node:
         self.compress = compress
         """Function that returns a frame in a compressed form, or the frame itself; None without compression."""
         self.observers = tuple(observers)
+        self.wall_clock = wall_clock
+        self._second = 0
+        self.refusals = Refusals(wall_clock)
+        self.inspection = NodeInspection(self)
         self.event_ids = new_ids()
         """Ids for events that histories keep. A node never moves to another process, so none has the same."""
         self.outbox = Outbox(call_soon, peers.flush)
@@ -87,6 +96,10 @@ class Node:
         app = connection.app
         app.connections[connection.socket_id] = connection
         app.figures.opened += 1
+        second = int(self.wall_clock())
+        if second != self._second:
+            self._second = second
+        connection.since = self._second
         if app.settings.authorization_timeout is not None:
             app.unauthorized[connection] = self.clock()
         hello = messages.connection_established(connection.socket_id, app.settings.activity_timeout)
@@ -176,6 +189,18 @@ class Node:
         app = self.by_id.get(app_id)
         if app is not None:
             watchlists.change(app, user_id, is_online)
+
+    def inspect(self, question: Question, then: Callable[[Reply], None]) -> None:
+        """Reply to what operators ask."""
+        self.inspection.reply(question, then)
+
+    def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
+        """Begin a tail, or keep it going."""
+        self.inspection.start_tail(start, on_lines)
+
+    def stop_tail(self, tail_id: str) -> None:
+        """End a tail."""
+        self.inspection.stop_tail(tail_id)
 
     def observe(self, event: ObserverEvent) -> None:
         """Hand an event about a channel or member to all observers."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.core.channel import Channel
     from soundpost.core.connection import Connection
+    from soundpost.core.inspection import RefusalLine
     from soundpost.core.peers import OutgoingEvent
 
 
@@ -71,6 +72,9 @@ class Observer:
 
     def gap_told(self, connection: Connection, channel: Channel, reason: str) -> None:
         """Take note that a client was told that it missed events which are not kept any more."""
+
+    def refused(self, refusal: RefusalLine, connection: Connection | None) -> None:
+        """Take note of a refusal; ``connection`` is None for a client or request that has none."""
 
     def output_overflowed(self, connection: Connection) -> None:
         """Take note that a slow client was closed with 4100, as too many bytes waited for it."""

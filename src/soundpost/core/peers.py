@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from soundpost.core.gathered_notices import MemberNotice
 from soundpost.core.history import HistoryRequest, HistoryState
+from soundpost.core.inspection import Inspectable
 from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.webhooks import WebhookEvent
@@ -148,7 +149,7 @@ Query = (
 )
 
 
-class PeersHandler(Protocol):
+class PeersHandler(Inspectable, Protocol):
     """One node as the backplane reaches it: from the other nodes to this one.
 
     The methods return at once. Calls come in the order in which the backplane ordered what caused them.

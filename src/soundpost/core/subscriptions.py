@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies, former_ids, reports, resumption
+from soundpost.core import error_replies, former_ids, refusals, reports, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.history import HistoryRequest
@@ -247,12 +247,18 @@ def _verify(connection: Connection, request: Subscribe) -> None:
     app, name = connection.app.settings, request.channel
     if not request.auth:
         raise SubscriptionError(
-            name, codes.UNAUTHORIZED, f"Connection is unauthorized: auth is required to subscribe to {name}"
+            name,
+            codes.UNAUTHORIZED,
+            f"Connection is unauthorized: auth is required to subscribe to {name}",
+            for_operators=refusals.NO_AUTH,
         )
     key, _, signature = request.auth.partition(":")
     if key != app.key:
         raise SubscriptionError(
-            name, codes.UNAUTHORIZED, f"Connection is unauthorized: auth is signed with key '{key}' of another app"
+            name,
+            codes.UNAUTHORIZED,
+            f"Connection is unauthorized: auth is signed with key '{key}' of another app",
+            for_operators=refusals.OTHER_KEY,
         )
     text = signatures.channel_text(connection.socket_id, name, request.channel_data or None)
     if not signatures.verify(app.secret, text, signature):
@@ -261,6 +267,7 @@ def _verify(connection: Connection, request: Subscribe) -> None:
             codes.UNAUTHORIZED,
             f"Connection is unauthorized: expected the HMAC SHA256 hex digest of {text}, made with the app's secret, "
             f"but got {signature}",
+            for_operators=refusals.WRONG_SIGNATURE,
         )
 
 

@@ -15,6 +15,7 @@ from soundpost.core.app import App
 from soundpost.core.connection import Connection, User
 from soundpost.core.figures import count
 from soundpost.core.member import id_fault
+from soundpost.core.refusals import WRONG_SIGN_IN, note_refused_message
 from soundpost.errors import JsonError
 from soundpost.wire import codes, messages, signatures
 from soundpost.wire.json_text import encode
@@ -31,22 +32,20 @@ def sign_in(connection: Connection, request: SignIn) -> None:
     text = signatures.user_text(connection.socket_id, request.user_data)
     if key != settings.key or not signatures.verify(settings.secret, text, signature):
         count(connection.app.figures.failed_authorizations, "sign_in")
-        connection.end(
-            codes.UNAUTHORIZED,
-            f"Connection is unauthorized: sign-in expected {settings.key}: and the HMAC SHA256 hex digest of {text}",
+        _refuse(
+            connection,
+            f"sign-in expected {settings.key}: and the HMAC SHA256 hex digest of {text}",
+            WRONG_SIGN_IN,
         )
         return
     try:
         user, user_data, watchlist = _read(request.user_data)
     except JsonError as error:
-        connection.end(
-            codes.UNAUTHORIZED,
-            f'Connection is unauthorized: user_data needs an "id", a string or an integer of 64 bits: {error}',
-        )
+        _refuse(connection, f'user_data needs an "id", a string or an integer of 64 bits: {error}')
         return
     fault = _fault(connection, user)
     if fault is not None:
-        connection.end(codes.UNAUTHORIZED, f"Connection is unauthorized: {fault}")
+        _refuse(connection, fault)
         return
     connection.user = user
     app = connection.app
@@ -57,6 +56,11 @@ def sign_in(connection: Connection, request: SignIn) -> None:
         app.node.peers.sign_in(settings.id, user.id, user.info_json if app.reports else b"null")
     connections.add(connection)
     subscriptions.subscribe_user(connection, user.id, partial(_confirm, connection, user_data, watchlist))
+
+
+def _refuse(connection: Connection, fault: str, for_operators: str | None = None) -> None:
+    note_refused_message(connection, "sign-in", for_operators or f"Sign-in refused: {fault}", codes.UNAUTHORIZED)
+    connection.end(codes.UNAUTHORIZED, f"Connection is unauthorized: {fault}")
 
 
 def _confirm(connection: Connection, user_data: str, watchlist: bytes) -> None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from soundpost.core.app import App
 from soundpost.core.figures import count
+from soundpost.core.refusals import note_refusal
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire import signatures
@@ -61,6 +62,7 @@ def _warn(request: Request, app: App, error: ApiError) -> None:
     """Log that a publisher is refused, without the values it sent: one may be a secret in a wrong place."""
     reason = _SENT.sub("…", error.message).rstrip(".")
     reason = reason.replace("HmacSHA256Hex(…", "HmacSHA256Hex(…, your_secret_key), but you sent …")
+    note_refusal(app.node, "api", reason, error.status, app_id=app.settings.id)
     _log_throttle.warn(
         f"{error.status} {app.settings.id}",
         "app %s: refused %s %s with %d: %s. No further ones are logged within a minute",

@@ -10,6 +10,7 @@ from soundpost.config.other_servers import advice_on_path
 from soundpost.core.app import App
 from soundpost.core.figures import count
 from soundpost.core.node import Node
+from soundpost.core.refusals import note_refusal
 from soundpost.errors import HandshakeError
 from soundpost.log_throttle import LogThrottle
 from soundpost.server.api import channels, events, history, users
@@ -77,7 +78,10 @@ class Router:
             app = self._node.by_id.get(unquote(app_id))
             if app is None:
                 count(self._node.figures.refusals, "api_app")
-                raise ApiError(404, f"No matching application for ID [{app_id[:100]}].")
+                error = ApiError(404, f"No matching application for ID [{app_id[:100]}].")
+                reason = f"{error.message} Compare the app id of the application (SOUNDPOST_APP_ID) with those here"
+                note_refusal(self._node, "api", reason, 404)
+                raise error
             return self._app_route(request, app, rest.split("/"))
         if path.startswith("/users/"):
             # The official Python SDK leaves /apps/{id} out of this one address.
@@ -115,6 +119,10 @@ class Router:
         key = dict(request.parameters()).get("auth_key")
         app = self._node.by_key.get(key or "")
         if app is None:
+            reason = (
+                "auth_key is missing or unknown. Compare the key of the application (SOUNDPOST_APP_KEY) with those here"
+            )
+            note_refusal(self._node, "api", reason, 401)
             raise ApiError(401, "Missing or unknown auth_key")
         return app
 

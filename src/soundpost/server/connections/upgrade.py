@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 from soundpost.core import reports
 from soundpost.core.app import App
+from soundpost.core.client_info import ClientInfo, client_info
 from soundpost.core.figures import count
 from soundpost.core.node import Node
 from soundpost.core.peers import Admission
@@ -20,6 +21,7 @@ from soundpost.errors import HandshakeError, ProtocolError
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.peer import shown
+from soundpost.server.connections.refused_clients import note_lost_upgrade, note_refused_client
 from soundpost.server.connections.websocket_connection import WebSocketConnection
 from soundpost.server.connections.wrong_protocol import is_doctors, path_is_wrong, upgrade_is_lost
 from soundpost.wire import codes, compression, frames, handshake, messages
@@ -51,6 +53,7 @@ class Upgrade:
 
     __slots__ = (
         "_app",
+        "_client",
         "_compressed",
         "_counted",
         "_forwarded_address",
@@ -70,6 +73,7 @@ class Upgrade:
         compressed: bool,
         forwarded_address: str | None,
         origin: str | None,
+        client: ClientInfo,
         early: bytes,
     ) -> None:
         self._server = server
@@ -79,6 +83,7 @@ class Upgrade:
         self._compressed = compressed
         self._forwarded_address = forwarded_address
         self._origin = origin
+        self._client = client
         self._counted: str | None = None
         self.early = early
         """Bytes for the WebSocket that have come already."""
@@ -110,12 +115,14 @@ class Upgrade:
                 error,
                 silence=MINUTE,
             )
+            note_refused_client(app.node, app, error, self._address, self._client.origin)
             _refuse(http, self._response, error)
             return
         connection = WebSocketConnection(app, self._server, http.transport, self._forwarded_address)
         if self._counted is not None:
             app.counted_addresses[connection.socket_id] = self._counted
         connection.takes_compressed = self._compressed
+        connection.client = self._client
         if app.reports:
             reports.note_origin(connection, self._origin)
         http.hand_over(connection)
@@ -137,6 +144,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         response = handshake.accept(request.method, request.http_version, headers, extension)
     except HandshakeError as error:
         count(server.node.figures.refusals, "upgrade")
+        note_lost_upgrade(server.node, request, error, http.client_ip(request))
         http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
         return
     sent_origin = headers.get(b"origin")
@@ -149,12 +157,17 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
             raise no_room_error("server_full")
         app = app_for(server.node, server.prefix, request, origin, server.log_throttle)
     except ProtocolError as error:
-        refused = _app_named(server.node, server.prefix, request)
+        refused = app_named(server.node, server.prefix, request)
         count((server.node if refused is None else refused).figures.refusals, _REASONS[error.code])
-        log.debug("refused a client from %s with %d: %a", shown(http.client_ip(request)), error.code, str(error))
+        address = http.client_ip(request)
+        log.debug("refused a client from %s with %d: %a", shown(address), error.code, str(error))
+        if not is_doctors(headers):
+            note_refused_client(server.node, refused, error, address, origin)
         _refuse(http, response, error)
         return
-    http.upgrade = Upgrade(server, http, app, response, compressed, http.forwarded_address(request), origin, early)
+    forwarded = http.forwarded_address(request)
+    client = client_info(dict(request.parameters()), origin)
+    http.upgrade = Upgrade(server, http, app, response, compressed, forwarded, origin, client, early)
     http.upgrade.ask()
 
 
@@ -191,7 +204,7 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
     """
     if not request.path.startswith(f"{prefix}/app/"):
         raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(log_throttle, request, prefix)}")
-    app = _app_named(node, prefix, request)
+    app = app_named(node, prefix, request)
     if app is None:
         key = unquote(request.path[len(prefix) + 5 :])
         raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
@@ -218,7 +231,7 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
     return app
 
 
-def _app_named(node: Node, prefix: str, request: Request) -> App | None:
+def app_named(node: Node, prefix: str, request: Request) -> App | None:
     """Return the app whose key is in the path of a request for a WebSocket."""
     beginning = f"{prefix}/app/"
     if not request.path.startswith(beginning):

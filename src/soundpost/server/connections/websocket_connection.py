@@ -165,6 +165,12 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         """True if no output waits."""
         return self._blocked is None
 
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of output that the client has not taken yet, without those in the kernel."""
+        blocked = 0 if self._blocked is None else len(self._blocked)
+        return blocked + (0 if self._transport is None else self._transport.get_write_buffer_size())
+
     def close(self, code: int, reason: str) -> None:
         """Send a close frame and leave the node; drop the socket without an answer within ``close_timeout`` seconds."""
         if self._state is not _OPEN:

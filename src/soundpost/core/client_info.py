@@ -1,0 +1,33 @@
+"""The library and the page that a connection comes from, in objects that connections share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+_LONGEST: Final = 64
+_LONGEST_ORIGIN: Final = 200
+
+
+class ClientInfo(NamedTuple):
+    """What a client said of itself at the handshake."""
+
+    library: str
+    """Library and version: ``js 8.4.0``; empty if it named none."""
+    origin: str
+    """``Origin`` header; empty if there was none."""
+
+
+UNKNOWN: Final = ClientInfo("", "")
+
+
+def client_info(parameters: Mapping[str, str], origin: str | None) -> ClientInfo:
+    """Return what a client said in the query of its address and in its ``Origin``, cut off where it is long."""
+    library = f"{parameters.get('client', '')[:_LONGEST]} {parameters.get('version', '')[:_LONGEST]}".strip()
+    return _shared(library, "" if origin is None else origin[:_LONGEST_ORIGIN])
+
+
+@lru_cache(maxsize=4_096)
+def _shared(library: str, origin: str) -> ClientInfo:
+    return ClientInfo(library, origin)

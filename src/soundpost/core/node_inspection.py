@@ -1,0 +1,237 @@
+"""Replies of a node to what operators ask, and its tails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Final, assert_never
+
+from soundpost.core.channel import Channel
+from soundpost.core.connection import Connection
+from soundpost.core.inspection import (
+    MOST,
+    ChannelLine,
+    ChannelPage,
+    CloseConnection,
+    Closed,
+    ConnectionLine,
+    ConnectionPage,
+    GetConnection,
+    ListChannels,
+    ListConnections,
+    ListRefusals,
+    Question,
+    RefusalPage,
+    Reply,
+    StartTail,
+    TailLine,
+    TailLines,
+)
+from soundpost.core.paging import Page
+from soundpost.core.tail import LASTS, Tail
+from soundpost.wire import codes
+from soundpost.wire.frames import frame_payload
+
+if TYPE_CHECKING:
+    from soundpost.core.app import App
+    from soundpost.core.node import Node
+
+MOST_TAILS: Final = 20
+"""Largest number of tails on a node at a time."""
+_MOST_NAMES: Final = 1_000
+"""Largest number of a connection's channels that are named."""
+_NAME: Final = b'{"event":"'
+
+
+class NodeInspection:
+    """What a node replies to operators, in replies that are bounded and made some milliseconds in each loop turn."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._tails: dict[str, Tail] = {}
+
+    def reply(self, question: Question, then: Callable[[Reply], None]) -> None:
+        """Reply to a question, later or before this returns. An app that the node does not have has nothing."""
+        if isinstance(question, ListRefusals):
+            then(RefusalPage(self._node.refusals.latest(min(question.limit, MOST))))
+            return
+        app = self._node.by_id.get(question.app_id)
+        match question:
+            case ListChannels():
+                self._list_channels(app, question, then)
+            case ListConnections():
+                self._list_connections(app, question, then)
+            case GetConnection():
+                connection = None if app is None else app.connections.get(question.socket_id)
+                lines = [] if connection is None else [_detailed(connection)]
+                then(ConnectionPage(lines, len(lines)))
+            case CloseConnection():
+                connection = None if app is None else app.connections.get(question.socket_id)
+                if connection is not None and connection.is_open:
+                    connection.end(codes.UNAUTHORIZED, "You got disconnected by an operator of the server.")
+                then(Closed(connection is not None))
+            case _:
+                assert_never(question)
+
+    def _list_channels(self, app: App | None, question: ListChannels, then: Callable[[Reply], None]) -> None:
+        search, kind = question.search.lower(), question.kind
+
+        def name_of(channel: Channel) -> str | None:
+            if not channel.subscribers or (kind and not _is_of_kind(channel, kind)):
+                return None
+            return channel.name if search in channel.name.lower() else None
+
+        def made(channels: list[Channel], total: int, sample: list[int]) -> None:
+            then(ChannelPage([_channel_line(channel) for channel in channels], total, sample))
+
+        Page(
+            [] if app is None else list(app.channels.values()),
+            name_of,
+            made,
+            after=question.after,
+            limit=min(question.limit, MOST),
+            call_soon=self._node.call_soon,
+            clock=self._node.clock,
+            sampled=True,
+        ).make()
+
+    def _list_connections(self, app: App | None, question: ListConnections, then: Callable[[Reply], None]) -> None:
+        search, user_id = question.search.lower(), question.user_id
+
+        def name_of(connection: Connection) -> str | None:
+            if not connection.is_open or (user_id and connection not in users):
+                return None
+            return connection.socket_id if not search or _contains(connection, search) else None
+
+        def made(connections: list[Connection], total: int, sample: list[int]) -> None:
+            then(ConnectionPage([_connection_line(connection) for connection in connections], total))
+
+        users = set() if app is None or not user_id else _connections_of(app, user_id)
+        Page(
+            [] if app is None else _candidates(app, question.channel, users if user_id else None),
+            name_of,
+            made,
+            after=question.after,
+            limit=min(question.limit, MOST),
+            call_soon=self._node.call_soon,
+            clock=self._node.clock,
+        ).make()
+
+    # Tails
+
+    def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
+        """Begin a tail, or keep the one with this id going."""
+        running = self._tails.get(start.tail_id)
+        if running is not None:
+            running.renew(on_lines)
+            return
+        node = self._node
+        if len(self._tails) >= MOST_TAILS:
+            reason = f"{MOST_TAILS} tails run on this node, and no further one can: close one of the others"
+            on_lines(TailLines(start.tail_id, [TailLine(node.wall_clock(), "refused", detail=reason)]))
+            return
+        tail = self._tails[start.tail_id] = Tail(node, start, on_lines)
+        node.observers = (*node.observers, tail)
+        self._end_in_time(start.tail_id, tail, LASTS)
+
+    def _end_in_time(self, tail_id: str, tail: Tail, seconds: float) -> None:
+        self._node.call_later(seconds, partial(self._look_at, tail_id, tail))
+
+    def _look_at(self, tail_id: str, tail: Tail) -> None:
+        """End a tail that nobody has asked for again; look again later at one that goes on."""
+        if self._tails.get(tail_id) is not tail:
+            return
+        left = tail.ends_at - self._node.clock()
+        if left > 0:
+            self._end_in_time(tail_id, tail, left)
+        else:
+            self.stop_tail(tail_id)
+
+    def stop_tail(self, tail_id: str) -> None:
+        """End a tail, if it runs."""
+        tail = self._tails.pop(tail_id, None)
+        if tail is not None:
+            node = self._node
+            node.observers = tuple(observer for observer in node.observers if observer is not tail)
+
+
+def _is_of_kind(channel: Channel, kind: str) -> bool:
+    of = channel.kind
+    match kind:
+        case "cache":
+            return of.is_cache
+        case "presence":
+            return of.is_presence
+        case "encrypted":
+            return of.is_encrypted
+        case "private":
+            return of.needs_auth and not of.is_presence and not of.is_encrypted
+        case _:
+            return not of.needs_auth
+
+
+def _channel_line(channel: Channel) -> ChannelLine:
+    return ChannelLine(
+        channel.name,
+        len(channel.subscribers),
+        last_event=_event_name(channel.last_event),
+        last_event_at=channel.last_event_at or None,
+    )
+
+
+def _event_name(beginning: bytes) -> str:
+    """Return the name of the event in the beginning of a frame, cut off where the beginning ends."""
+    payload = frame_payload(beginning) if len(beginning) > 1 else b""
+    if not payload.startswith(_NAME):
+        return ""
+    name, end, _ = payload[len(_NAME) :].partition(b'"')
+    return name.decode(errors="replace") + ("" if end else "…")
+
+
+def _candidates(app: App, channel: str, users: Collection[Connection] | None) -> list[Connection]:
+    """Return the fewest connections among which those are that a question wants."""
+    if channel:
+        found = app.channels.get(channel)
+        return [] if found is None else list(found.subscribers)
+    return list(app.connections.values() if users is None else users)
+
+
+def _connections_of(app: App, user_id: str) -> set[Connection]:
+    return {*app.users.get(user_id, ()), *app.member_connections.get(user_id, ())}
+
+
+def _contains(connection: Connection, search: str) -> bool:
+    library, origin = connection.client
+    if search in connection.socket_id or search in library.lower() or search in origin.lower():
+        return True
+    return search in (_user_id(connection) or "").lower() or search in connection.address
+
+
+def _user_id(connection: Connection) -> str | None:
+    """Return the user that is signed in on a connection, or a member by it."""
+    if connection.user is not None:
+        return connection.user.id
+    for channel in connection.channels:
+        if channel.kind.is_presence:
+            return channel.subscribers.get(connection)
+    return None
+
+
+def _connection_line(connection: Connection, names: list[str] | None = None) -> ConnectionLine:
+    library, origin = connection.client
+    return ConnectionLine(
+        connection.socket_id,
+        connection.since,
+        connection.address,
+        origin,
+        library,
+        _user_id(connection),
+        len(connection.channels),
+        connection.waiting_bytes,
+        channel_names=names or [],
+    )
+
+
+def _detailed(connection: Connection) -> ConnectionLine:
+    return _connection_line(connection, sorted(channel.name for channel in islice(connection.channels, _MOST_NAMES)))

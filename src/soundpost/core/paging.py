@@ -1,0 +1,110 @@
+"""Pages of the smallest names among very many, made some milliseconds in each loop turn, without sorting them all.
+
+How many different names several nodes have together follows from a sample: the smallest hashes of the names of each.
+Source: Bar-Yossef et al., "Counting Distinct Elements in a Data Stream" (2002), k minimum values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import blake2b
+from typing import Final, Generic, TypeVar
+
+from soundpost.core.outbox import CallSoon
+
+T = TypeVar("T")
+
+TURN: Final = 0.004
+"""Seconds of a loop turn in which entries are looked at."""
+_STEP: Final = 50
+"""Number of entries that are looked at between two looks at the clock."""
+SAMPLE: Final = 1_024
+"""Number of hashes in a sample: with fewer names the number is exact, with more it is right to some 3 %."""
+_HASHES: Final = 2**64
+
+
+class Page(Generic[T]):
+    """A page of entries in the making.
+
+    ``name_of`` returns the name of an entry, or None for one that does not match. ``then`` is called with the entries
+    of the ``limit`` smallest names behind ``after``, in order, the number of all that match, and the sample of their
+    names, empty unless ``sampled``. ``clock`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[T],
+        name_of: Callable[[T], str | None],
+        then: Callable[[list[T], int, list[int]], None],
+        *,
+        after: str,
+        limit: int,
+        call_soon: CallSoon,
+        clock: Callable[[], float],
+        sampled: bool = False,
+    ) -> None:
+        self._entries = entries
+        self._name_of = name_of
+        self._then = then
+        self._after = after
+        self._limit = max(1, limit)
+        self._call_soon = call_soon
+        self._clock = clock
+        self._sampled = sampled
+        self._at = 0
+        self._found: dict[str, T] = {}
+        self._bound: str | None = None  # no name behind it belongs to the page
+        self._total = 0
+        self._hashes: set[int] = set()
+        self._largest_hash = _HASHES
+
+    def make(self) -> None:
+        """Look at entries for some milliseconds, and go on in the next loop turn if there are more."""
+        deadline = self._clock() + TURN
+        while self._at < len(self._entries):
+            self._look_at(self._entries[self._at : self._at + _STEP])
+            self._at += _STEP
+            if self._clock() >= deadline:
+                self._call_soon(self.make)
+                return
+        self._cut_off()
+        self._then(list(self._found.values()), self._total, smallest(self._hashes))
+
+    def _look_at(self, entries: Iterable[T]) -> None:
+        for entry in entries:
+            name = self._name_of(entry)
+            if name is None:
+                continue
+            self._total += 1
+            if self._sampled:
+                self._sample(name)
+            if name > self._after and (self._bound is None or name < self._bound):
+                self._found[name] = entry
+                if len(self._found) >= 4 * self._limit:
+                    self._cut_off()
+
+    def _cut_off(self) -> None:
+        names = sorted(self._found)[: self._limit]
+        self._found = {name: self._found[name] for name in names}
+        if len(names) == self._limit:
+            self._bound = names[-1]
+
+    def _sample(self, name: str) -> None:
+        number = int.from_bytes(blake2b(name.encode(errors="replace"), digest_size=8).digest(), "big")
+        if number < self._largest_hash:
+            self._hashes.add(number)
+            if len(self._hashes) >= 4 * SAMPLE:
+                kept = smallest(self._hashes)
+                self._hashes, self._largest_hash = set(kept), kept[-1]
+
+
+def smallest(hashes: Iterable[int]) -> list[int]:
+    """Return the sample of some hashes, or of several samples together."""
+    return sorted(set(hashes))[:SAMPLE]
+
+
+def number_of_names(sample: list[int]) -> int:
+    """Return how many different names a sample stands for."""
+    if len(sample) < SAMPLE:
+        return len(sample)
+    return round((SAMPLE - 1) / sample[-1] * _HASHES)

@@ -1,0 +1,181 @@
+"""Refusals of a node: clients, subscriptions, sign-ins, requests and client events that were refused lately.
+
+Equal refusals are one line with a count. Of each kind, code and app some lines a second are kept: a flood of one fault
+does not push the others out, and its rest is counted.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from soundpost.core.inspection import RefusalKind, RefusalLine
+
+if TYPE_CHECKING:
+    from soundpost.core.connection import Connection
+    from soundpost.core.node import Node
+
+MOST_LINES: Final = 500
+"""Lines of all groups together."""
+_OF_A_GROUP: Final = 100
+"""Lines of one kind, code and app."""
+_A_SECOND: Final = 10
+"""New lines of one kind, code and app in a second."""
+_MOST_GROUPS: Final = 200
+_LONGEST: Final = 500
+"""Characters of a sentence."""
+_LONGEST_FIELD: Final = 200
+
+NO_AUTH: Final = (
+    "The client sent no auth: its library has no endpoint to ask, or the endpoint answered without one. Set "
+    "channelAuthorization (authEndpoint) in the page, and return what soundpost's auth route returns"
+)
+OTHER_KEY: Final = (
+    "auth is signed with the key of another app: the application that signs and this server have different keys. "
+    "Give both the same (SOUNDPOST_APP_KEY, PUSHER_APP_KEY)"
+)
+WRONG_SIGNATURE: Final = (
+    "auth has a wrong signature: either the application signs with another secret than the app has here "
+    "(SOUNDPOST_APP_SECRET, PUSHER_APP_SECRET), or it signs another socket_id, channel name or channel_data than the "
+    "client sends"
+)
+WRONG_SIGN_IN: Final = (
+    "The sign-in has a wrong key or signature: either the application signs with another key or secret than the app "
+    "has here (SOUNDPOST_APP_KEY, SOUNDPOST_APP_SECRET), or it signs another socket_id or user_data than the client "
+    "sends"
+)
+
+
+class _Line:
+    """A line that is still counted in."""
+
+    __slots__ = ("at", "count", "left_out")
+
+    def __init__(self, at: float) -> None:
+        self.at = at
+        self.count = 1
+        self.left_out = 0
+
+
+_Key = tuple[str, str, str, str]
+"""Reason, address, origin and channel."""
+
+
+class _Group:
+    """The lines of one kind, code and app, the latest last."""
+
+    __slots__ = ("latest", "lines", "second", "taken")
+
+    def __init__(self) -> None:
+        self.lines: OrderedDict[_Key, _Line] = OrderedDict()
+        self.latest: _Line | None = None
+        self.second = 0
+        self.taken = 0  # new lines in that second
+
+
+class Refusals:
+    """The refusals of a node. ``clock`` is in seconds since 1970."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._groups: OrderedDict[tuple[RefusalKind, int, str], _Group] = OrderedDict()
+        self._size = 0
+
+    def add(
+        self,
+        kind: RefusalKind,
+        reason: str,
+        code: int,
+        app_id: str,
+        address: str,
+        origin: str,
+        channel: str,
+    ) -> None:
+        """Add a refusal.
+
+        Measured: XX
+        """
+        now = self._clock()
+        group = self._groups.get((kind, code, app_id))
+        if group is None:
+            group = self._groups[kind, code, app_id] = _Group()
+            if len(self._groups) > _MOST_GROUPS:
+                _, forgotten = self._groups.popitem(last=False)
+                self._size -= len(forgotten.lines)
+        else:
+            self._groups.move_to_end((kind, code, app_id))
+        key = (reason[:_LONGEST], address[:_LONGEST_FIELD], origin[:_LONGEST_FIELD], channel[:_LONGEST_FIELD])
+        line = group.lines.get(key)
+        if line is not None:
+            line.count += 1
+            line.at = now
+            group.lines.move_to_end(key)
+            group.latest = line
+            return
+        second = int(now)
+        if group.second != second:
+            group.second, group.taken = second, 0
+        if group.taken >= _A_SECOND and group.latest is not None:
+            group.latest.left_out += 1
+            return
+        group.taken += 1
+        group.lines[key] = group.latest = _Line(now)
+        self._size += 1
+        self._forget_old(group)
+
+    def _forget_old(self, group: _Group) -> None:
+        if len(group.lines) > _OF_A_GROUP:
+            group.lines.popitem(last=False)
+            self._size -= 1
+        while self._size > MOST_LINES:
+            oldest = next(iter(self._groups.values()))
+            oldest.lines.popitem(last=False)
+            self._size -= 1
+            if not oldest.lines:
+                self._groups.popitem(last=False)
+
+    def latest(self, limit: int) -> list[RefusalLine]:
+        """Return the refusals, newest first."""
+        found = [
+            RefusalLine(line.at, kind, reason, code, app_id, address, origin, channel, line.count, line.left_out)
+            for (kind, code, app_id), group in self._groups.items()
+            for (reason, address, origin, channel), line in group.lines.items()
+        ]
+        found.sort(key=lambda line: line.at, reverse=True)
+        return found[:limit]
+
+
+def note_refusal(
+    node: Node,
+    kind: RefusalKind,
+    reason: str,
+    code: int,
+    *,
+    app_id: str = "",
+    address: str = "",
+    origin: str = "",
+    channel: str = "",
+    connection: Connection | None = None,
+) -> None:
+    """Note that a client or request is refused; ``reason`` is a sentence with the way out, and has no secret."""
+    node.refusals.add(kind, reason, code, app_id, address, origin, channel)
+    for observer in node.observers:
+        line = RefusalLine(node.wall_clock(), kind, reason, code, app_id, address, origin, channel)
+        observer.refused(line, connection)
+
+
+def note_refused_message(connection: Connection, kind: RefusalKind, reason: str, code: int, channel: str = "") -> None:
+    """Note that a message of a client is refused, as :func:`note_refusal` does."""
+    note_refusal(
+        connection.app.node,
+        kind,
+        reason,
+        code,
+        app_id=connection.app.settings.id,
+        address=connection.address,
+        origin=connection.client.origin,
+        channel=channel,
+        connection=connection,
+    )

@@ -1,0 +1,118 @@
+"""Lines of a tail: messages in readable form, and their gathering."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from msgspec import Raw, Struct
+
+from soundpost.core.inspection import TailLine
+from soundpost.core.outbox import CallLater
+from soundpost.errors import JsonError
+from soundpost.wire.json_text import reader
+
+PERIOD: Final = 0.2
+"""Seconds in which lines are gathered before they are sent together."""
+MOST_LINES: Final = 100
+"""Largest number of lines that are sent together; further ones are counted."""
+_LONGEST_DATA: Final = 2_000
+_AUTH: Final = re.compile(r'(\\*"auth\\*"\s*:\s*\\*")[^"\\]+')
+
+
+class Words(NamedTuple):
+    """A message of the Pusher protocol in readable form."""
+
+    event: str
+    channel: str
+    data: str
+
+
+class _Message(Struct):
+    event: str
+    channel: str | None = None
+    data: Raw = Raw(b"")
+
+
+class _Subscription(Struct):
+    channel: str = ""
+
+
+_read_message: Final = reader(_Message)
+_read_text: Final = reader(str)
+_read_subscription: Final = reader(_Subscription)
+
+
+def words_of(payload: bytes) -> Words:
+    """Return a message in words, without signatures: data that is a JSON string as the text in it.
+
+    The channel of ``pusher:subscribe`` and the like is that in its data. Anything else than a message of the protocol
+    has only data, as it came.
+    """
+    try:
+        message: _Message = _read_message(payload)
+        data = bytes(message.data)
+        text = _read_text(data) if data.startswith(b'"') else data.decode()
+    except (JsonError, UnicodeError):
+        return Words("", "", _shown(payload[: 4 * _LONGEST_DATA].decode(errors="replace")))
+    return Words(message.event, message.channel or _channel_in(message.event, text), _shown(text))
+
+
+def _channel_in(event: str, data: str) -> str:
+    if not event.startswith("pusher:"):
+        return ""
+    try:
+        subscription: _Subscription = _read_subscription(data.encode())
+    except (JsonError, UnicodeError):
+        return ""
+    return subscription.channel
+
+
+def _shown(text: str) -> str:
+    text = _AUTH.sub(r"\1…", text[: 2 * _LONGEST_DATA])
+    text = text.encode(errors="replace").decode()  # half an emoji cannot be sent on
+    return text if len(text) <= _LONGEST_DATA else f"{text[:_LONGEST_DATA]}…"
+
+
+class GatheredLines:
+    """Lines that are sent together, :data:`PERIOD` seconds after the first of them.
+
+    ``send`` gets the lines and the number of those that were left out.
+    """
+
+    def __init__(self, send: Callable[[list[TailLine], int], None], call_later: CallLater) -> None:
+        self._send = send
+        self._call_later = call_later
+        self._lines: list[TailLine] = []
+        self._left_out = 0
+        self._is_scheduled = False
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether a further line would be left out."""
+        return len(self._lines) >= MOST_LINES
+
+    def add(self, line: TailLine) -> None:
+        """Add a line, or count it if there are too many."""
+        if self.is_full:
+            self._left_out += 1
+        else:
+            self._lines.append(line)
+        self._schedule()
+
+    def leave_out(self, number: int = 1) -> None:
+        """Count lines that are not even made."""
+        self._left_out += number
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._call_later(PERIOD, self._flush)
+
+    def _flush(self) -> None:
+        self._is_scheduled = False
+        lines, self._lines = self._lines, []
+        left_out, self._left_out = self._left_out, 0
+        self._send(lines, left_out)
