@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
-from soundpost.core.inspection import TailLine
+from soundpost.core.inspection import TailLine, TailLines
 from soundpost.core.outbox import CallLater
 from soundpost.errors import JsonError
 from soundpost.wire.json_text import reader
@@ -116,3 +117,26 @@ class GatheredLines:
         lines, self._lines = self._lines, []
         left_out, self._left_out = self._left_out, 0
         self._send(lines, left_out)
+
+
+class LimitedLines:
+    """Hands on the lines of many nodes, no more than one node may send; the rest counts as left out.
+
+    ``clock`` is in seconds.
+    """
+
+    def __init__(self, on_lines: Callable[[TailLines], None], clock: Callable[[], float]) -> None:
+        self._on_lines = on_lines
+        self._clock = clock
+        self._period_ends = 0.0
+        self._room = MOST_LINES
+
+    def __call__(self, lines: TailLines) -> None:
+        """Hand on the lines of one node."""
+        now = self._clock()
+        if now >= self._period_ends:
+            self._period_ends, self._room = now + PERIOD, MOST_LINES
+        taken = lines.lines[: self._room]
+        self._room -= len(taken)
+        left_out = lines.left_out + len(lines.lines) - len(taken)
+        self._on_lines(lines if len(taken) == len(lines.lines) else replace(lines, lines=taken, left_out=left_out))

@@ -56,6 +56,8 @@ class Incoming:
         """Called with the topic of a user who has come online, or has gone."""
         self.on_logged: Callable[[bytes], None] = lambda topic: None
         """Called with the topic of a bucket whose log has something new."""
+        self.on_inspection: Callable[[topic_messages.Inspection], None]
+        """Called with what operators ask of all hosts, replies to this host, and lines of its tails."""
         self.on_terminate: Callable[[AppEntry, str], None]
         """Called when a user's connections are closed."""
         redis.on_message = self._receive
@@ -106,6 +108,8 @@ class Incoming:
             self._receive_terminate(message)
         elif isinstance(message, topic_messages.Restart):
             self._receive_restart(topic, message)
+        elif isinstance(message, topic_messages.Inspection):
+            self.on_inspection(message)
         elif channel is None:
             pass
         elif isinstance(message, topic_messages.HistoryDeleted):

@@ -24,6 +24,7 @@ from soundpost.backplane.redis.history_answers import HistoryAnswers, begin_afte
 from soundpost.backplane.redis.history_channels import channels_with_history
 from soundpost.backplane.redis.history_checks import HistoryChecks
 from soundpost.backplane.redis.incoming import Incoming
+from soundpost.backplane.redis.inspection import RedisInspection
 from soundpost.backplane.redis.lingering import Lingering
 from soundpost.backplane.redis.observer_events import Change, parse_change
 from soundpost.backplane.redis.publish_queue import Publication
@@ -100,6 +101,8 @@ class RedisRegistry:
         self._lingering = Lingering(
             redis, self._uncount_held, self._channels.ensure_stated, self._report_changes, loop.call_later
         )
+        self.inspection = RedisInspection(redis, loop)
+        self._incoming.on_inspection = self.inspection.receive
         self._incoming.on_terminate = self._lingering.end_of_user
         self._users = SharedUsers(redis, loop.call_later, self._report_user)
         self._incoming.on_user_status = self._users.receive
@@ -466,6 +469,7 @@ class RedisRegistry:
             if entry.connections:
                 self._counts.state_connections(entry)
         self._users.on_up()
+        self.inspection.on_up()
         await self._channels.sync_all()
         self.redis_webhooks.on_up()
 

@@ -147,6 +147,32 @@ class Logged(NamedTuple):
     """News that something was added to the log of a bucket, for the host that sends the app's webhooks."""
 
 
+class Inspect(NamedTuple):
+    """Question of operators, or order to begin or end a tail, to all other hosts."""
+
+    origin: bytes
+    number: int
+    """Number that the reply has."""
+    request: bytes
+    """JSON; see :mod:`soundpost.core.inspection`."""
+
+
+class Inspected(NamedTuple):
+    """Reply of a host to the one that asked."""
+
+    node: bytes
+    number: int
+    reply: bytes
+    """JSON; see :class:`soundpost.backplane.redis.inspection.HostReply`."""
+
+
+class Tailed(NamedTuple):
+    """Lines of a tail, for the host that has begun it."""
+
+    lines: bytes
+    """JSON; see :class:`soundpost.core.inspection.TailLines`."""
+
+
 class Hello(NamedTuple):
     """News of a new node, with the number of all nodes."""
 
@@ -156,7 +182,8 @@ class Hello(NamedTuple):
 History = HistoryMessage | HistoryDeleted | HistorySkipped | HistoryMarked
 Presence = Entered | Renewed | Left
 News = UserStatus | Logged | Hello
-Message = EventMessage | History | Presence | Forgotten | Counted | Terminate | Restart | News
+Inspection = Inspect | Inspected | Tailed
+Message = EventMessage | History | Presence | Forgotten | Counted | Terminate | Restart | News | Inspection
 
 
 def join_fields(fields: Sequence[bytes]) -> bytes:
@@ -207,6 +234,21 @@ def hello(nodes: int) -> bytes:
     return _message(b"N", b"%d" % nodes)
 
 
+def inspect(origin: bytes, number: int, request: bytes) -> bytes:
+    """Return the question of operators to all other hosts."""
+    return _message(b"I", origin, b"%d" % number, request)
+
+
+def inspected(node: bytes, number: int, reply: bytes) -> bytes:
+    """Return the reply to the question with this number."""
+    return _message(b"A", node, b"%d" % number, reply)
+
+
+def tailed(lines: bytes) -> bytes:
+    """Return lines of a tail."""
+    return _message(b"T", lines)
+
+
 def parse(data: bytes) -> Message | None:
     """Return the message in some bytes; None for bytes that are no message of this version."""
     if data[:2] != MAGIC:
@@ -246,6 +288,14 @@ def parse(data: bytes) -> Message | None:
             return Logged()
         if kind == b"R":
             return Restart(*split_fields(data, 1, _BEGIN))
+        if kind == b"I":
+            origin, number, request = split_fields(data, 3, _BEGIN)
+            return Inspect(_origin(origin), _number(number), request)
+        if kind == b"A":
+            node, number, reply = split_fields(data, 3, _BEGIN)
+            return Inspected(_origin(node), _number(number), reply)
+        if kind == b"T":
+            return Tailed(*split_fields(data, 1, _BEGIN))
         if kind == b"X":
             origin, number, app_id, user = split_fields(data, 4, _BEGIN)
             return Terminate(_origin(origin), _number(number), app_id.decode(), user.decode())

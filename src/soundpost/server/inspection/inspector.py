@@ -26,9 +26,9 @@ from soundpost.core.inspection import (
     TailLines,
 )
 from soundpost.core.peers import ChannelQuery, Query
+from soundpost.core.tail_lines import LimitedLines
 from soundpost.server.inspection.host_inspection import HostInspection
 from soundpost.server.inspection.joining import Joined, join, next_of
-from soundpost.server.inspection.limited_lines import LimitedLines
 from soundpost.wire.channel_names import kind_of
 
 RENEWAL: Final = 10

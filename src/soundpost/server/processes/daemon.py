@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.server.figures.host_figures import HostFigures
+from soundpost.server.inspection.inspector import Inspector
 from soundpost.server.processes.status import Status
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Daemon(Protocol):
     settings: Settings
     port: int
     backplane: RedisBackplane | None
+    inspector: Inspector
 
     @property
     def time_to_restart(self) -> float:

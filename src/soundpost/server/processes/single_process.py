@@ -20,6 +20,7 @@ from soundpost.server.connections.socket_activation import make_inheritable
 from soundpost.server.connections.tls import check_certificate
 from soundpost.server.figures.collecting import host_figures
 from soundpost.server.figures.host_figures import HostFigures
+from soundpost.server.inspection.own_inspector import own_inspector
 from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.own_registry import hand_registry_over, own_registry
@@ -47,6 +48,8 @@ class SingleProcess:
         self._is_restarting = False
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
+
+        self.inspector = own_inspector(self.port, lambda: {"": self._server.node}, self._registry, self.backplane)
 
     @property
     def time_to_restart(self) -> float:

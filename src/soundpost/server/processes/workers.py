@@ -18,6 +18,7 @@ from soundpost.backplane.hub_messages import Configuration, Failed, Figures, Mes
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.figures import Histogram, NodeFigures
+from soundpost.core.inspection import Inspectable
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
@@ -25,6 +26,7 @@ from soundpost.server.figures.collecting import host_figures
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.figures.process_figures import with_process
+from soundpost.server.inspection.own_inspector import own_inspector
 from soundpost.server.processes.daemon import Restart, drain_time
 from soundpost.server.processes.own_registry import own_registry
 from soundpost.server.processes.own_webhooks import own_webhooks
@@ -67,6 +69,7 @@ class Workers:
         self._hub = Hub(own if self.backplane is None else self.backplane.registry)
         self._workers = [WorkerProcess(number, own) for number, own in enumerate(sockets, 1)]
         self.port = port_of(sockets[0])
+        self.inspector = own_inspector(self.port, self._serving, self._hub.registry, self.backplane)
         self._stopping = self._started = False
         self._in_transition: set[WorkerProcess] = set()
         """Workers that are about to take a place in a restart, or have lost theirs."""
@@ -163,6 +166,15 @@ class Workers:
             backplane=self.backplane,
             webhooks=webhook_figures(self._webhooks, self.backplane),
         )
+
+    def _serving(self) -> dict[str, Inspectable]:
+        """Return the workers that have clients, by their names; the old one too in a restart."""
+        serving: dict[str, Inspectable] = {}
+        for worker in (*self._workers, *self._in_transition):
+            if worker.runs and worker.capacity:
+                name = f"worker {worker.number}"
+                serving[name if name not in serving else f"{name} (draining)"] = worker.end
+        return serving
 
     # Restart and reload
 
