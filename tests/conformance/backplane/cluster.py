@@ -6,16 +6,20 @@ them, and every test of this folder runs with each. Nothing happens between the 
 
 from __future__ import annotations
 
+import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
 from conformance.protocol.stage import Client, Message, Stage
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.inspection import Question
 from soundpost.core.observer import Observer
 from soundpost.core.peers import ChannelsQuery, Query
+from soundpost.server.inspection.inspector import Inspector
+from soundpost.server.inspection.joining import Joined
 
 SUCCEEDED: Final = "pusher_internal:subscription_succeeded"
 ADDED: Final = "pusher_internal:member_added"
@@ -102,6 +106,10 @@ class Cluster(ABC):
         """Add a node."""
 
     @abstractmethod
+    def inspector(self, node: Stage) -> Inspector:
+        """Return the inspector of a node's host; nodes are named ``node 1``, ``node 2`` and so on."""
+
+    @abstractmethod
     def heard(self, node: Stage) -> int:
         """Return the number of events of other nodes that have come to a node so far."""
 
@@ -116,6 +124,15 @@ class Cluster(ABC):
         await self.settle()
         (answer,) = answers
         return json.loads(answer) if isinstance(query, ChannelsQuery) else answer
+
+    async def inspect(self, node: Stage, question: Question) -> Joined[Any]:
+        """Return the joined reply of all nodes to a question that is asked at one of them."""
+        ask: Callable[[Question], Coroutine[Any, Any, Joined[Any]]] = self.inspector(node).ask
+        reply = asyncio.ensure_future(ask(question))
+        while not reply.done():
+            await asyncio.sleep(0)
+            await self.settle()
+        return await reply
 
     async def connect(self, node: Stage, app_id: str = "1") -> Client:
         """Return a new connection that has read its hello."""

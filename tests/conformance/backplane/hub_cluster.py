@@ -14,6 +14,9 @@ from soundpost.backplane.hub import Hub, WorkerEnd
 from soundpost.backplane.hub_messages import EventMessage, Message, MessageReader, encode
 from soundpost.backplane.hub_peers import HubPeers
 from soundpost.backplane.memory_registry import MemoryRegistry
+from soundpost.core.inspection import Inspectable
+from soundpost.server.inspection.host_inspection import HostInspection
+from soundpost.server.inspection.inspector import Inspector
 
 
 @asynccontextmanager
@@ -134,6 +137,12 @@ class HubCluster(Cluster):
         self._spokes[spoke.stage] = spoke
         self.nodes.append(spoke.stage)
         return spoke.stage
+
+    def inspector(self, node: Stage) -> Inspector:
+        def serving() -> dict[str, Inspectable]:
+            return {f"node {number}": spoke.end for number, spoke in enumerate(self._spokes.values(), 1)}
+
+        return Inspector("hub", HostInspection(serving), None, self._hub.registry.answer)
 
     def heard(self, node: Stage) -> int:
         return self._spokes[node].to_node.events

@@ -18,6 +18,8 @@ from soundpost.backplane.redis.redis import Command, Redis
 from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.servers import Plain
 from soundpost.backplane.redis.topic_messages import EventMessage, parse
+from soundpost.server.inspection.host_inspection import HostInspection
+from soundpost.server.inspection.inspector import Inspector
 from support.redis_process import shared_redis
 from support.redis_relay import Relay
 
@@ -57,6 +59,8 @@ class Host:
         observers = [] if setup.observer is None else [setup.observer()]
         self.stage = Stage(*setup.apps, peers=SingleNode(self.registry), observers=observers)
         self.task = asyncio.ensure_future(self.redis.keep_connected())
+        self.name = ""
+        self.inspection = HostInspection(lambda: {self.name: self.stage.node})
 
     def _count(self, topic: bytes, data: bytes) -> None:
         self.messages += 1
@@ -177,7 +181,13 @@ class RedisCluster(Cluster):
         host = Host(self._setup, await Relay.start(self._port), self._prefix)
         self._hosts[host.stage] = host
         self.nodes.append(host.stage)
+        host.name = f"node {len(self._hosts)}"
+        host.registry.inspection.answer_by(host.name, host.inspection)
         return host
+
+    def inspector(self, node: Stage) -> Inspector:
+        host = self._hosts[node]
+        return Inspector(host.name, host.inspection, host.registry.inspection, host.registry.answer)
 
     def heard(self, node: Stage) -> int:
         return self._hosts[node].events

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
+from soundpost.server.inspection.host_inspection import HostInspection
+from soundpost.server.inspection.inspector import Inspector
 
 
 @asynccontextmanager
@@ -52,6 +54,10 @@ class SingleCluster(Cluster):
 
     async def add(self) -> Stage:
         raise AssertionError("the only node stays alone")
+
+    def inspector(self, node: Stage) -> Inspector:
+        nodes = HostInspection(lambda: {"node 1": self._stage.node})
+        return Inspector("node 1", nodes, None, self._stage.registry.answer)
 
     def heard(self, node: Stage) -> int:
         return 0
