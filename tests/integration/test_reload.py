@@ -145,7 +145,7 @@ def test_limits_key_and_secret_are_those_of_the_new_configuration(server: Operat
 
 def test_what_a_reload_does_not_change_is_said(server: Operated) -> None:
     server.configure(f"{CALM}compression = false\n", [DEFAULT_APP, SECOND])
-    reload(server, "apps reloaded: nothing changed. [server] and [scaling] have changed too: those need a restart")
+    reload(server, "apps reloaded: nothing changed. [server] changed too: that needs a restart")
 
 
 def test_a_configuration_with_a_mistake_changes_nothing(server: Operated) -> None:

@@ -22,6 +22,7 @@ def test_version(command_line: CommandLine) -> None:
 
 COMMANDS = (
     "bench",
+    "dashboard",
     "deploy",
     "doctor",
     "events",

@@ -70,6 +70,17 @@ def is_of_host(origin: str, host: str) -> bool:
     return page is not None and page.host != "" and origin_of(f"{page.scheme}://{host}") == page
 
 
+def is_address(host: str) -> bool:
+    """Tell whether the host of an origin is an IP address, which no name server can point elsewhere."""
+    if host.startswith("["):
+        return True
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return False
+    return True
+
+
 class Origins:
     """The origins that a setting allows."""
 

@@ -6,19 +6,20 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Iterable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from soundpost.errors import StartError
 from soundpost.server.admin_http.connection import AdminConnection
 from soundpost.server.admin_http.messages import Handle
+from soundpost.server.connections.listening import port_of
+from soundpost.server.connections.socket_activation import inherited_sockets, make_inheritable
 from soundpost.wire.addresses import reachable_host
 
 log = logging.getLogger("soundpost.server")
 
 MAX_CONNECTIONS: Final = 200
-"""Connections at a time; beyond them the one that has been idle longest is closed."""
+"""Connections at a time; beyond them the oldest one without a request is closed."""
 _BACKLOG: Final = 128
 _TIME_TO_ANSWER: Final = 1.0
 _POLL: Final = 0.02
@@ -27,17 +28,16 @@ _POLL: Final = 0.02
 class AdminListener:
     """HTTP server at one address. ``handle`` answers every request; see :class:`Routes`.
 
-    ``section`` is where its address is configured, such as ``[metrics]``, for messages. ``sockets``, if there are any,
-    listen already; the process that this one has replaced in a restart has left them.
+    ``name`` is that of the section with its address in the configuration. In a restart by ``exec`` the next listener of
+    the same name takes the sockets over, if its address is the same.
     """
 
-    def __init__(
-        self, host: str, port: int, handle: Handle, *, section: str, sockets: Iterable[socket.socket] = ()
-    ) -> None:
+    def __init__(self, host: str, port: int, handle: Handle, *, name: str) -> None:
         """Bind the address, or raise StartError with the obstacle."""
         self.host = host
-        self._sockets = list(sockets) or _bound(host, port, section)
-        self.port: int = self._sockets[0].getsockname()[1]
+        self._name = name
+        self._sockets = _taken_over(name, host, port) or _bound(host, port, f"[{name}]")
+        self.port = port_of(self._sockets)
         """The port; a free one if 0 was asked for."""
         self._handle = handle
         self._servers: list[asyncio.Server] = []
@@ -49,10 +49,9 @@ class AdminListener:
         host = reachable_host(self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
 
-    @property
-    def sockets(self) -> list[socket.socket]:
-        """Listening sockets, for the process that replaces this one in a restart."""
-        return self._sockets
+    def hand_over(self) -> None:
+        """Leave the sockets to the program that this process executes next. New clients wait meanwhile."""
+        make_inheritable(self._sockets, self._name)
 
     async def start(self) -> None:
         """Accept connections in the running event loop."""
@@ -91,12 +90,29 @@ class AdminListener:
             connection.abort()
 
 
+def _taken_over(name: str, host: str, port: int) -> list[socket.socket]:
+    """Return the sockets of the process before the restart; an empty list if it had none for this address."""
+    handed = inherited_sockets(name)
+    try:
+        wanted = {address[0] for *_, address in _addresses(host, port)}
+    except OSError:
+        wanted = set()
+    if handed and {sock.getsockname()[0] for sock in handed} == wanted and port in (0, port_of(handed)):
+        return handed
+    for sock in handed:
+        sock.close()
+    return []
+
+
+def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
+
+
 def _bound(host: str, port: int, section: str) -> list[socket.socket]:
     found: list[socket.socket] = []
     try:
-        for family, _, _, _, address in socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        ):
+        for family, address in _addresses(host, port):
             sock = socket.socket(family, socket.SOCK_STREAM)
             found.append(sock)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -15,27 +15,36 @@ _OURS: Final = "_SOUNDPOST_SOCKETS"
 _FIRST_OF_SYSTEMD: Final = 3
 
 
-def make_inheritable(sockets: Iterable[socket.socket]) -> None:
-    """Have the program that this process executes next inherit copies of listening sockets."""
+def make_inheritable(sockets: Iterable[socket.socket], listener: str = "") -> None:
+    """Have the program that this process executes next inherit copies of listening sockets.
+
+    ``listener`` is the name of a listener beside that of clients.
+    """
     files = []
     for sock in sockets:
         file = os.dup(sock.fileno())
         os.set_inheritable(file, True)
         files.append(file)
     if files:
-        os.environ[_OURS] = f"{os.getpid()}:{','.join(map(str, files))}"
+        os.environ[_variable(listener)] = f"{os.getpid()}:{','.join(map(str, files))}"
 
 
-def inherited_sockets() -> list[socket.socket]:
-    """Return the sockets that this process has inherited; an empty list for most processes."""
+def inherited_sockets(listener: str = "") -> list[socket.socket]:
+    """Return the sockets that this process has inherited for a listener; an empty list for most processes."""
     mine = str(os.getpid())
-    pid, _, files = os.environ.pop(_OURS, "").partition(":")
+    pid, _, files = os.environ.pop(_variable(listener), "").partition(":")
     if pid == mine and files:
         return [_adopted(int(file)) for file in files.split(",")]
+    if listener:
+        return []
     if os.environ.pop("LISTEN_PID", "") == mine:
         count = int(os.environ.pop("LISTEN_FDS", "0"))
         return [_adopted(file) for file in range(_FIRST_OF_SYSTEMD, _FIRST_OF_SYSTEMD + count)]
     return []
+
+
+def _variable(listener: str) -> str:
+    return f"{_OURS}_{listener.upper()}" if listener else _OURS
 
 
 def _adopted(file: int) -> socket.socket:

@@ -7,7 +7,6 @@ across sites, nor under a host name of their own that points to this machine (DN
 from __future__ import annotations
 
 from importlib.resources import files
-from ipaddress import IPv4Address
 from typing import Any, Final
 
 import msgspec
@@ -24,7 +23,7 @@ from soundpost.server.api.requests import ApiError, Request, Response, json_resp
 from soundpost.wire import channel_names, signatures, socket_id
 from soundpost.wire.addresses import is_loopback_url
 from soundpost.wire.json_text import encode, reader
-from soundpost.wire.origins import is_of_host, origin_of
+from soundpost.wire.origins import is_address, is_of_host, origin_of
 
 _FILES: Final = {
     "/playground": ("index.html", b"text/html; charset=utf-8"),
@@ -110,7 +109,7 @@ class Playground:
         if page is None:
             return False
         name = page.host
-        return name in ("localhost", self._hostname) or name.endswith(".localhost") or _is_address(name)
+        return name in ("localhost", self._hostname) or name.endswith(".localhost") or is_address(name)
 
     def _config(self, host: str) -> Response:
         """Answer with what the page must know; only a browser on this machine is told the path of the command."""
@@ -151,16 +150,6 @@ def refuse_without_playground(request: Request, path: str) -> Response:
         "The playground is switched off, because it publishes for everybody who reaches it. To switch it on, start the "
         "server with --playground, or write playground = true below [server] in soundpost.toml",
     )
-
-
-def _is_address(name: str) -> bool:
-    if name.startswith("["):
-        return True
-    try:
-        IPv4Address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _decode(body: bytes, shape: type[Any]) -> Any:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
+from soundpost.core.node import Node
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.inspection.inspector import Inspector
 from soundpost.server.processes.status import Status
@@ -36,6 +37,10 @@ class Daemon(Protocol):
     port: int
     backplane: RedisBackplane | None
     inspector: Inspector
+
+    @property
+    def operators_node(self) -> Node:
+        """Node by which operators publish and ask: the only one, or one without clients beside the hub."""
 
     @property
     def time_to_restart(self) -> float:

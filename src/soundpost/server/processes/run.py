@@ -12,6 +12,7 @@ import uvloop
 
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.server.connections.listening import Listening
+from soundpost.server.dashboard.dashboard import Dashboard
 from soundpost.server.processes import sd_notify
 from soundpost.server.processes.control import ControlServer
 from soundpost.server.processes.control_paths import control_name
@@ -71,6 +72,7 @@ async def _serve(
         daemon = SingleProcess(settings, playground=playground, debug=debug)
     else:
         daemon = Workers(settings, count, playground=playground, debug=debug)
+    dashboard = Dashboard(daemon) if settings.dashboard.is_on else None
     supervision = Supervision(daemon, load)
     capacity = await supervision.start()
     if capacity is None:
@@ -79,6 +81,8 @@ async def _serve(
     control = ControlServer(supervision, name, configuration)
     await control.start()
     watchdog = LoopWatchdog()
+    if dashboard is not None:
+        await dashboard.start()
     on_ready(_listening(settings.server, daemon.port, capacity))
     sd_notify.notify(f"READY=1\nSTATUS=serving at {settings.server.unix_socket or f'port {daemon.port}'}")
     try:
@@ -86,6 +90,10 @@ async def _serve(
     finally:
         watchdog.stop()
         control.stop()
+        if dashboard is not None:
+            if supervision.ending == "exec":
+                dashboard.hand_over()
+            await dashboard.stop()
     if ending == "exec":  # a further SIGHUP must wait for the handler of the next process
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

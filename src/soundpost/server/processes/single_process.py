@@ -13,6 +13,7 @@ from soundpost.backplane import SingleNode
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.figures import NodeFigures, add_up
+from soundpost.core.node import Node
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listening_sockets, port_of
@@ -50,6 +51,11 @@ class SingleProcess:
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
 
         self.inspector = own_inspector(self.port, lambda: {"": self._server.node}, self._registry, self.backplane)
+
+    @property
+    def operators_node(self) -> Node:
+        """The node, by which operators publish and ask too."""
+        return self._server.node
 
     @property
     def time_to_restart(self) -> float:

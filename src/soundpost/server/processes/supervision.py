@@ -258,6 +258,8 @@ def _changes(before: dict[str, AppSettings], after: dict[str, AppSettings]) -> s
 
 
 def _not_reloaded(now: Settings, then: Settings) -> str:
-    if now.server == then.server and now.scaling == then.scaling:
+    sections = ("server", "scaling", "dashboard")
+    changed = [f"[{name}]" for name in sections if getattr(now, name) != getattr(then, name)]
+    if not changed:
         return ""
-    return ". [server] and [scaling] have changed too: those need a restart"
+    return f". {' and '.join(changed)} changed too: that needs a restart"

@@ -9,16 +9,19 @@ import signal
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
 
+from soundpost.backplane import SingleNode
 from soundpost.backplane.hub import Hub
 from soundpost.backplane.hub_messages import Configuration, Failed, Figures, Message, Ping, Pong, Ready, Retire
 from soundpost.config.settings import ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.figures import Histogram, NodeFigures
 from soundpost.core.inspection import Inspectable
+from soundpost.core.node import Node
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
@@ -98,6 +101,17 @@ class Workers:
         self._started = True
         capacity = sum(worker.capacity for worker in self._workers)
         return min(capacity, self.settings.server.max_connections or capacity)
+
+    @cached_property
+    def operators_node(self) -> Node:
+        """Node without clients beside the hub, by which operators publish and ask."""
+        loop = asyncio.get_running_loop()
+        return Node(
+            self.settings.apps,
+            peers=SingleNode(self._hub.registry),
+            call_soon=loop.call_soon,
+            call_later=loop.call_later,
+        )
 
     @property
     def time_to_restart(self) -> float:
@@ -191,7 +205,10 @@ class Workers:
         """
         kept = {name: getattr(self.settings.server, name) for name in _KEPT}
         server = msgspec.structs.replace(settings.server, **kept)
-        settings = msgspec.structs.replace(settings, server=server, scaling=self.settings.scaling)
+        # The parent goes on to listen where it does, and never without the password that it has.
+        password_hash = settings.dashboard.password_hash or self.settings.dashboard.password_hash
+        dashboard = msgspec.structs.replace(self.settings.dashboard, password_hash=password_hash)
+        settings = msgspec.structs.replace(settings, server=server, scaling=self.settings.scaling, dashboard=dashboard)
         self._hub.registry.reconfigure(settings.apps)  # before the first new worker asks for apps
         try:
             for index in range(len(self._workers)):
@@ -209,6 +226,8 @@ class Workers:
         if self._webhooks is not None:
             self._webhooks.configure(apps)
         self._hub.reconfigure(apps)
+        if "operators_node" in self.__dict__:
+            self.operators_node.reconfigure(apps)
 
     async def _replace(self, index: int, settings: Settings) -> None:
         old = self._workers[index]
@@ -362,4 +381,7 @@ def _not_restarted(now: Settings, then: Settings) -> str:
     changed = [name for name in _KEPT if getattr(now.server, name) != getattr(then.server, name)]
     if now.scaling != then.scaling:
         changed.append("[scaling]")
+    password_hash = then.dashboard.password_hash
+    if password_hash is None or msgspec.structs.replace(now.dashboard, password_hash=password_hash) != then.dashboard:
+        changed += ["[dashboard]"] if now.dashboard != then.dashboard else []
     return f". Not applied, as it needs a stop and a start: {', '.join(changed)}" if changed else ""

@@ -12,6 +12,7 @@ import typer
 
 from soundpost import SoundpostError, __version__
 from soundpost.tools.cli.bench import bench
+from soundpost.tools.cli.dashboard import dashboard
 from soundpost.tools.cli.deploy import deploy
 from soundpost.tools.cli.doctor import doctor
 from soundpost.tools.cli.events import events
@@ -73,9 +74,10 @@ app.command()(bench)
 app.command()(doctor)
 app.add_typer(deploy, cls=PlainGroup)
 app.add_typer(webhooks, cls=PlainGroup)
+app.add_typer(dashboard, cls=PlainGroup)
 app.command()(events)
 app.command()(types)
-for _group in (app, deploy, webhooks):
+for _group in (app, deploy, webhooks, dashboard):
     for _command in _group.registered_commands:
         _command.cls = PlainCommand
 
@@ -105,6 +107,7 @@ def soundpost(
     soundpost doctor                        what is wrong with addresses, ports, TLS, proxy, app
     soundpost deploy nginx                  configurations: Nginx, Supervisor, systemd, Docker ...
     soundpost webhooks listen               what applications are told, as it comes
+    soundpost dashboard password            the hash of a password, for the server's dashboard
     soundpost types shop.events             TypeScript types of an application's events
     """
 

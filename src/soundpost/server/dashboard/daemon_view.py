@@ -1,0 +1,33 @@
+"""What the dashboard needs of the daemon that it belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from soundpost.config.settings import Settings
+from soundpost.core.app import App
+from soundpost.core.node import Node
+from soundpost.server.admin_http import AdminError
+
+if TYPE_CHECKING:
+    from soundpost.backplane.redis import RedisBackplane
+
+
+class DaemonView(Protocol):
+    """The parts of :class:`soundpost.server.processes.daemon.Daemon` that the dashboard reads and uses."""
+
+    settings: Settings
+    port: int
+    backplane: RedisBackplane | None
+
+    @property
+    def operators_node(self) -> Node:
+        """Node by which operators publish and ask: the only one, or one without clients beside the hub."""
+
+
+def app_of(daemon: DaemonView, app_id: str) -> App:
+    """Return an app. Raises AdminError if there is none with this id."""
+    app = daemon.operators_node.by_id.get(app_id)
+    if app is None:
+        raise AdminError(404, f"There is no app {app_id[:100]!a} on this server")
+    return app

@@ -1,0 +1,194 @@
+"""The dashboard of a daemon: its listener, its login, and all that its page asks for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+from socket import gethostname
+from typing import Final
+
+from msgspec import Struct
+
+from soundpost import __version__
+from soundpost.errors import JsonError, StartError
+from soundpost.server.admin_http import (
+    AdminError,
+    AdminListener,
+    AdminRequest,
+    AdminResponse,
+    Answer,
+    Handle,
+    Routes,
+    json_answer,
+)
+from soundpost.server.dashboard.access import Access
+from soundpost.server.dashboard.daemon_view import DaemonView
+from soundpost.server.dashboard.event_creator import EventCreator
+from soundpost.server.dashboard.login_limits import LoginLimits
+from soundpost.server.dashboard.password import PasswordError, check_hash, is_password
+from soundpost.server.dashboard.static_files import StaticFiles
+from soundpost.wire.json_text import reader
+
+log = logging.getLogger("soundpost.dashboard")
+
+DEFAULT_PORT: Final = 8090
+"""Port of the dashboard, if none is configured."""
+_HEADERS: Final = (
+    (
+        "Content-Security-Policy",
+        (
+            "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        ),
+    ),
+    ("X-Frame-Options", "DENY"),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+_NOT_KEPT: Final = (("Cache-Control", "no-store"),)
+
+
+class LoginBody(Struct):
+    """Body of ``POST api/login``."""
+
+    password: str
+
+
+_read_login: Final = reader(LoginBody)
+
+
+class Dashboard:
+    """The dashboard of a daemon. ``clock`` is in seconds."""
+
+    def __init__(self, daemon: DaemonView, clock: Callable[[], float] = time.monotonic) -> None:
+        """Bind the address. Raises StartError with the obstacle."""
+        self._daemon = daemon
+        settings = daemon.settings.dashboard
+        if settings.password_hash is not None:
+            try:
+                check_hash(settings.password_hash)
+            except PasswordError as error:
+                raise StartError(str(error)) from None
+        port = DEFAULT_PORT if settings.port is None else settings.port
+        self.listener = AdminListener(settings.host, port, self._answer, name="dashboard")
+        self.access = Access(lambda: daemon.settings, self.listener.port, clock)
+        self._limits = LoginLimits(clock)
+        self._one_at_a_time = asyncio.Lock()
+        self._static = StaticFiles()
+        events = EventCreator(daemon)
+        self._api = Routes(
+            {
+                "POST /api/login": self._log_in,
+                "POST /api/logout": self._log_out,
+                "GET /api/session": self._session,
+                "POST /api/apps/{app}/events": self._changing(events.publish),
+                "POST /api/apps/{app}/users/{user}/terminate": self._changing(events.terminate_user),
+            }
+        )
+
+    async def start(self) -> None:
+        """Serve."""
+        await self.listener.start()
+        with_login = "" if self.access.password_hash is None else ", with a login"
+        log.info("the dashboard is at %s%s", self.listener.url, with_login)
+
+    def hand_over(self) -> None:
+        """Leave the listening sockets to the program that this process executes next."""
+        self.listener.hand_over()
+
+    async def stop(self) -> None:
+        """Serve no more."""
+        await self.listener.stop()
+
+    # Requests
+
+    async def _answer(self, request: AdminRequest) -> Answer:
+        try:
+            self.access.check_host(request)
+            if request.path.startswith("/api/"):
+                answer = self._api(request)
+                made = await answer if isawaitable(answer) else answer
+                made = made._replace(headers=made.headers + _NOT_KEPT)
+            else:
+                made = self._static(request)
+        except AdminError as error:
+            made = error.response()
+        return made._replace(headers=made.headers + _HEADERS)
+
+    def _reading(self, handle: Handle) -> Handle:
+        """Return a handler that needs a session."""
+
+        def answer(request: AdminRequest) -> Answer | Awaitable[Answer]:
+            self.access.session_of(request)
+            return handle(request)
+
+        return answer
+
+    def _changing(self, handle: Handle) -> Handle:
+        """Return a handler that needs a session, its token, and a page of this site."""
+
+        def answer(request: AdminRequest) -> Answer | Awaitable[Answer]:
+            self.access.changing_session_of(request)
+            return handle(request)
+
+        return answer
+
+    async def _log_in(self, request: AdminRequest) -> Answer:
+        self.access.check_site(request)
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            raise AdminError(415, "The body has to be JSON, with Content-Type: application/json")
+        password_hash = self.access.password_hash
+        if password_hash is None:
+            raise AdminError(404, "This dashboard has no password, so there is no login")
+        try:
+            password = _read_login(request.body).password
+        except JsonError as error:
+            raise AdminError(422, f"Invalid body: {error}") from None
+        address = self.access.address_of(request)
+        wait = self._limits.count(address)
+        if wait:
+            log.warning(
+                "too many attempts to log in to the dashboard, the last one from %s: refused for a while", address
+            )
+            seconds = math.ceil(wait)
+            raise AdminError(
+                429, f"Too many attempts to log in: try again in {seconds} s", (("Retry-After", str(seconds)),)
+            )
+        async with self._one_at_a_time:  # each takes 32 MB for 0.2 s
+            is_right = await asyncio.to_thread(is_password, password, password_hash)
+        if not is_right:
+            log.warning("a login to the dashboard with a wrong password, from %s", address)
+            raise AdminError(401, "This is not the password")
+        self._limits.forget(address)
+        return AdminResponse(204, headers=(("Set-Cookie", self.access.begin_session(request)),))
+
+    def _log_out(self, request: AdminRequest) -> Answer:
+        self.access.changing_session_of(request)
+        return AdminResponse(204, headers=(("Set-Cookie", self.access.end_session(request)),))
+
+    def _session(self, request: AdminRequest) -> Answer:
+        session = self.access.session_of(request)
+        daemon = self._daemon
+        return json_answer(
+            {
+                "csrf": session.csrf,
+                "version": __version__,
+                "host": gethostname(),
+                "cluster": daemon.backplane is not None,
+                "needs_password": self.access.password_hash is not None,
+                "apps": [
+                    {
+                        "id": app.id,
+                        "enabled": app.enabled,
+                        "history": bool(app.history),
+                        "webhooks": len(app.webhooks),
+                    }
+                    for app in daemon.settings.apps
+                ],
+            }
+        )

@@ -1,0 +1,80 @@
+"""Sessions of operators who have logged in; they live in the memory of the process."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+MOST: Final = 100
+"""Sessions at a time; one more ends the one that was not used for longest."""
+LIFETIME: Final = 43_200.0
+"""Seconds from the login to the end of a session."""
+IDLE_TIME: Final = 1_800.0
+"""Seconds after which a session ends that is not used."""
+
+
+class Session:
+    """One login."""
+
+    __slots__ = ("began", "csrf", "password_hash", "used")
+
+    def __init__(self, password_hash: str | None, now: float) -> None:
+        self.csrf = secrets.token_urlsafe(24)
+        """Token that every request has to name that changes something."""
+        self.password_hash = password_hash
+        """Hash of the password at the login: a new password ends the session."""
+        self.began = self.used = now
+
+
+class Sessions:
+    """All sessions, by tokens that only the operators' browsers know. ``clock`` is in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._sessions: dict[bytes, Session] = {}  # by hash: the time of a look-up tells nothing of the tokens
+
+    def __len__(self) -> int:
+        return len(self._sessions)
+
+    def begin(self, password_hash: str) -> tuple[str, Session]:
+        """Begin a session; return its token."""
+        self._drop_ended(password_hash)
+        if len(self._sessions) >= MOST:
+            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used)]
+        token = secrets.token_urlsafe(32)
+        session = self._sessions[_key(token)] = Session(password_hash, self._clock())
+        return token, session
+
+    def find(self, token: str, password_hash: str) -> Session | None:
+        """Return the session of a token, and note that it is used; None if it has ended, or never was."""
+        key = _key(token)
+        session = self._sessions.get(key)
+        if session is None:
+            return None
+        now = self._clock()
+        if self._has_ended(session, password_hash, now):
+            del self._sessions[key]
+            return None
+        session.used = now
+        return session
+
+    def end(self, token: str) -> None:
+        """End a session."""
+        self._sessions.pop(_key(token), None)
+
+    def _drop_ended(self, password_hash: str) -> None:
+        now = self._clock()
+        self._sessions = {
+            key: session for key, session in self._sessions.items() if not self._has_ended(session, password_hash, now)
+        }
+
+    def _has_ended(self, session: Session, password_hash: str, now: float) -> bool:
+        old = now - session.began >= LIFETIME or now - session.used >= IDLE_TIME
+        return old or session.password_hash != password_hash
+
+
+def _key(token: str) -> bytes:
+    return sha256(token.encode("utf-8", "surrogatepass")).digest()
