@@ -8,6 +8,7 @@ from soundpost.config.settings import Settings
 from soundpost.core.app import App
 from soundpost.core.node import Node
 from soundpost.server.admin_http import AdminError
+from soundpost.server.webhooks import WebhookDispatcher
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis import RedisBackplane
@@ -23,6 +24,10 @@ class DaemonView(Protocol):
     @property
     def operators_node(self) -> Node:
         """Node by which operators publish and ask: the only one, or one without clients beside the hub."""
+
+    @property
+    def webhooks(self) -> WebhookDispatcher | None:
+        """Dispatcher of webhooks of this host: alone, or when it is its turn in a cluster."""
 
 
 def app_of(daemon: DaemonView, app_id: str) -> App:

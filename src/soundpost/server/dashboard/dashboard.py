@@ -31,6 +31,7 @@ from soundpost.server.dashboard.event_creator import EventCreator
 from soundpost.server.dashboard.login_limits import LoginLimits
 from soundpost.server.dashboard.password import PasswordError, check_hash, is_password
 from soundpost.server.dashboard.static_files import StaticFiles
+from soundpost.server.dashboard.webhook_pages import WebhookPages
 from soundpost.wire.json_text import reader
 
 log = logging.getLogger("soundpost.dashboard")
@@ -81,12 +82,15 @@ class Dashboard:
         self._one_at_a_time = asyncio.Lock()
         self._static = StaticFiles()
         events = EventCreator(daemon)
+        webhooks = WebhookPages(daemon)
         self._api = Routes(
             {
                 "POST /api/login": self._log_in,
                 "POST /api/logout": self._log_out,
                 "GET /api/session": self._session,
                 "POST /api/apps/{app}/events": self._changing(events.publish),
+                "GET /api/apps/{app}/webhooks": self._reading(webhooks.list_endpoints),
+                "POST /api/apps/{app}/webhooks/{number}/resend": self._changing(webhooks.send_again),
                 "POST /api/apps/{app}/users/{user}/terminate": self._changing(events.terminate_user),
             }
         )

@@ -34,7 +34,13 @@ def redis_backplane(settings: Settings, *, max_connections: int | None = None) -
     return backplane
 
 
+def webhook_dispatcher(own: WebhookDispatcher | None, backplane: RedisBackplane | None) -> WebhookDispatcher | None:
+    """Return the dispatcher by which this host sends, alone or as the one host of a cluster."""
+    found = own if backplane is None else backplane.webhooks
+    return found if isinstance(found, WebhookDispatcher) else None
+
+
 def webhook_figures(own: WebhookDispatcher | None, backplane: RedisBackplane | None) -> list[EndpointFigures]:
     """Return the figures of the endpoints to which this host sends, alone or as the one host of a cluster."""
-    dispatcher = own if backplane is None else backplane.webhooks
+    dispatcher = webhook_dispatcher(own, backplane)
     return [] if dispatcher is None else dispatcher.figures()

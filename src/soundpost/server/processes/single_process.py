@@ -26,10 +26,11 @@ from soundpost.server.processes.daemon import Restart
 from soundpost.server.processes.debug import MessageStream
 from soundpost.server.processes.own_registry import hand_registry_over, own_registry
 from soundpost.server.processes.own_webhooks import check_state_dir, own_webhooks
-from soundpost.server.processes.scaling import redis_backplane, webhook_figures
+from soundpost.server.processes.scaling import redis_backplane, webhook_dispatcher, webhook_figures
 from soundpost.server.processes.status import Status
 from soundpost.server.processes.worker_figures import worker_figures
 from soundpost.server.server import Server
+from soundpost.server.webhooks import WebhookDispatcher
 
 _START: Final = 5  # seconds that the next process takes to start, at most
 _LAST_ANSWERS: Final = 0.5  # seconds that endpoints of webhooks have in a restart; later they get the same events again
@@ -56,6 +57,11 @@ class SingleProcess:
     def operators_node(self) -> Node:
         """The node, by which operators publish and ask too."""
         return self._server.node
+
+    @property
+    def webhooks(self) -> WebhookDispatcher | None:
+        """Dispatcher of webhooks of this host."""
+        return webhook_dispatcher(self._webhooks, self.backplane)
 
     @property
     def time_to_restart(self) -> float:

@@ -33,10 +33,11 @@ from soundpost.server.inspection.own_inspector import own_inspector
 from soundpost.server.processes.daemon import Restart, drain_time
 from soundpost.server.processes.own_registry import own_registry
 from soundpost.server.processes.own_webhooks import own_webhooks
-from soundpost.server.processes.scaling import redis_backplane, webhook_figures
+from soundpost.server.processes.scaling import redis_backplane, webhook_dispatcher, webhook_figures
 from soundpost.server.processes.status import Status, WorkerStatus
 from soundpost.server.processes.worker_figures import FiguresOfWorkers, worker_figures
 from soundpost.server.processes.worker_process import PING_INTERVAL, WorkerProcess, exit_reason
+from soundpost.server.webhooks import WebhookDispatcher
 
 log = logging.getLogger("soundpost.workers")
 
@@ -112,6 +113,11 @@ class Workers:
             call_soon=loop.call_soon,
             call_later=loop.call_later,
         )
+
+    @property
+    def webhooks(self) -> WebhookDispatcher | None:
+        """Dispatcher of webhooks of this host."""
+        return webhook_dispatcher(self._webhooks, self.backplane)
 
     @property
     def time_to_restart(self) -> float:

@@ -328,6 +328,11 @@ class WebhookDispatcher:
     def _endpoints(self) -> list[Endpoint]:
         return [endpoint for app in self._apps.values() for endpoint in app]
 
+    def endpoints_of(self, app_id: str) -> list[Endpoint]:
+        """Return the endpoints of an app, in the order of the configuration."""
+        app = self._apps.get(app_id)
+        return [] if app is None else list(app)
+
     def figures(self) -> list[EndpointFigures]:
         """Return the figures of all endpoints."""
         return [endpoint.figures() for endpoint in self._endpoints()]

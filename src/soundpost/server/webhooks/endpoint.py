@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final, Protocol
@@ -19,6 +19,7 @@ from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.redaction import redacted_url
 from soundpost.server.webhooks.answers import GONE, Answer, EndpointClient, fitting
 from soundpost.server.webhooks.figures import EndpointFigures
+from soundpost.server.webhooks.recent_deliveries import RecentDeliveries
 from soundpost.server.webhooks.retries import pause
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 from soundpost.wire.webhook_request import webhook_body, webhook_headers
@@ -78,6 +79,7 @@ class Endpoint:
         self._last = Answer(0)
         self._latency = Histogram()
         self._asked_at = 0.0
+        self.recent = RecentDeliveries()
         self.configure(app, settings)
 
     def configure(self, app: AppSettings, settings: WebhookSettings) -> None:
@@ -145,9 +147,30 @@ class Endpoint:
         self._request += 1
         events = self._batch[: self._in_request]
         self._sending.tried(events)
-        body = webhook_body([waiting.json for waiting in events], int(self._sending.wall_clock() * 1000))
+        self._post(events, partial(self._answered, self._request))
+
+    def _post(self, events: Sequence[WaitingEvent], then: Callable[[Answer], None], *, again: bool = False) -> None:
+        at = self._sending.wall_clock()
+        body = webhook_body([waiting.json for waiting in events], int(at * 1000))
         headers = webhook_headers(self.app.key, self.app.secret, body, __version__, self.settings.headers)
-        self._client.post(body, headers, self.settings.timeout, partial(self._answered, self._request))
+        began = self._sending.clock()
+
+        def answered(answer: Answer) -> None:
+            seconds = self._sending.clock() - began
+            self.recent.add(at, events, answer.status, answer.in_words(self.settings.url), seconds, again=again)
+            then(answer)
+
+        self._client.post(body, headers, self.settings.timeout, answered)
+
+    def send_again(self, delivery_id: str) -> bool:
+        """Send the events of an earlier request once more, at once; return whether they are still kept.
+
+        They have the same ids as before. Whatever the answer, they are not tried again.
+        """
+        events = self.recent.events_of(delivery_id)
+        if events:
+            self._post(events, lambda _: None, again=True)
+        return bool(events)
 
     def _answered(self, request: int, answer: Answer) -> None:
         if request != self._request or not self.is_under_way:
