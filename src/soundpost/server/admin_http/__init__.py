@@ -1,6 +1,6 @@
 """Small HTTP/1.1 server for operators and tools, in the running event loop."""
 
-from soundpost.server.admin_http.connection import AdminConnection
+from soundpost.server.admin_http.connection import AdminConnection, Timeouts
 from soundpost.server.admin_http.listener import AdminListener
 from soundpost.server.admin_http.messages import (
     AdminError,
@@ -23,5 +23,6 @@ __all__ = [
     "Answer",
     "Handle",
     "Routes",
+    "Timeouts",
     "json_answer",
 ]

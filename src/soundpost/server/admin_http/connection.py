@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from inspect import isawaitable
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import httptools
 
@@ -20,13 +20,21 @@ MAX_HEAD: Final = 16_384
 """Bytes of request line and headers that are taken."""
 MAX_BODY: Final = 1_048_576
 """Bytes of a body that are taken, unless a server takes fewer."""
-REQUEST_TIMEOUT: Final = 10.0
-"""Seconds until a request must be complete, from the begin of the connection or of the request."""
-KEEP_ALIVE_TIMEOUT: Final = 75.0
-"""Seconds until the next request must begin."""
-READ_TIMEOUT: Final = 20.0
-"""Seconds in which a client must have taken what was sent to it."""
 _MOST_PIPELINED: Final = 16
+
+
+class Timeouts(NamedTuple):
+    """Seconds that clients have."""
+
+    request: float = 10.0
+    """Until a request must be complete, from the begin of the connection or of the request."""
+    keep_alive: float = 75.0
+    """Until the next request must begin."""
+    reading: float = 20.0
+    """Until a client must have taken what was sent to it."""
+
+
+TIMEOUTS: Final = Timeouts()
 
 
 class AdminConnection(asyncio.Protocol):
@@ -39,10 +47,12 @@ class AdminConnection(asyncio.Protocol):
         on_made: Callable[[AdminConnection], None] | None = None,
         on_lost: Callable[[AdminConnection], None] | None = None,
         max_body: int = MAX_BODY,
+        timeouts: Timeouts = TIMEOUTS,
     ) -> None:
         self._handle = handle
         self._on_made, self._on_lost = on_made, on_lost
         self._max_body = max_body
+        self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport
@@ -64,7 +74,7 @@ class AdminConnection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(0)  # paused means: something is not taken yet
         peer = transport.get_extra_info("peername")
         self._address = peer[0] if isinstance(peer, tuple) else ""
-        self._set_timer(REQUEST_TIMEOUT)
+        self._set_timer(self._timeouts.request)
         if self._on_made is not None:
             self._on_made(self)
 
@@ -82,7 +92,7 @@ class AdminConnection(asyncio.Protocol):
     def _parse(self, data: bytes) -> None:
         if not self._is_in_request:
             self._is_in_request = True
-            self._set_timer(REQUEST_TIMEOUT)
+            self._set_timer(self._timeouts.request)
         self._size += len(data)
         try:
             self._parser.feed_data(data)
@@ -107,14 +117,21 @@ class AdminConnection(asyncio.Protocol):
     def pause_writing(self) -> None:
         """Give the client some time to take what was sent."""
         self._can_write = self._loop.create_future()
-        self._set_timer(READ_TIMEOUT)
+        self._set_timer(self._timeouts.reading)
 
     def resume_writing(self) -> None:
         """Go on: the client has taken all."""
         if self._can_write is not None and not self._can_write.done():
             self._can_write.set_result(None)
         self._can_write = None
-        self._set_timer(None if self._task is not None else KEEP_ALIVE_TIMEOUT)
+        if self._task is None:
+            self._wait_for_request()
+        else:
+            self._set_timer(None)
+
+    def _wait_for_request(self) -> None:
+        """Give the client some time to send a request, or the rest of one."""
+        self._set_timer(self._timeouts.request if self._is_in_request else self._timeouts.keep_alive)
 
     def _set_timer(self, seconds: float | None) -> None:
         if self._timer is not None:
@@ -218,7 +235,7 @@ class AdminConnection(asyncio.Protocol):
         finally:
             self._task = None
         if not self._transport.is_closing():
-            self._set_timer(KEEP_ALIVE_TIMEOUT)
+            self._wait_for_request()
             if self._backlog:
                 data, self._backlog = bytes(self._backlog), bytearray()
                 self._parse(data)
@@ -276,7 +293,7 @@ class AdminConnection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Close the connection, once the client has taken all or its time is over."""
-        self._set_timer(READ_TIMEOUT)
+        self._set_timer(self._timeouts.reading)
         self._transport.close()
 
 

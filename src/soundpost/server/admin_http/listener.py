@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Final
 
 from soundpost.errors import StartError
-from soundpost.server.admin_http.connection import AdminConnection
+from soundpost.server.admin_http.connection import TIMEOUTS, AdminConnection, Timeouts
 from soundpost.server.admin_http.messages import Handle
 from soundpost.server.connections.listening import port_of
 from soundpost.server.connections.socket_activation import inherited_sockets, make_inheritable
@@ -32,7 +32,7 @@ class AdminListener:
     the same name takes the sockets over, if its address is the same.
     """
 
-    def __init__(self, host: str, port: int, handle: Handle, *, name: str) -> None:
+    def __init__(self, host: str, port: int, handle: Handle, *, name: str, timeouts: Timeouts = TIMEOUTS) -> None:
         """Bind the address, or raise StartError with the obstacle."""
         self.host = host
         self._name = name
@@ -40,6 +40,7 @@ class AdminListener:
         self.port = port_of(self._sockets)
         """The port; a free one if 0 was asked for."""
         self._handle = handle
+        self._timeouts = timeouts
         self._servers: list[asyncio.Server] = []
         self._connections: dict[AdminConnection, None] = {}
 
@@ -48,6 +49,11 @@ class AdminListener:
         """Address of the server, on this machine if it listens at all addresses."""
         host = reachable_host(self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/"
+
+    @property
+    def connections(self) -> int:
+        """Number of open connections."""
+        return len(self._connections)
 
     def hand_over(self) -> None:
         """Leave the sockets to the program that this process executes next. New clients wait meanwhile."""
@@ -59,7 +65,9 @@ class AdminListener:
         for sock in self._sockets:
             self._servers.append(
                 await loop.create_server(
-                    partial(AdminConnection, self._handle, on_made=self._made, on_lost=self._lost),
+                    partial(
+                        AdminConnection, self._handle, on_made=self._made, on_lost=self._lost, timeouts=self._timeouts
+                    ),
                     sock=sock.dup(),
                     backlog=_BACKLOG,
                 )
