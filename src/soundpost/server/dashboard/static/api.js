@@ -1,0 +1,68 @@
+// Requests to the server's JSON API, and the session that they need.
+
+export class ApiError extends Error {
+  constructor(status, message, retryAfter) {
+    super(message);
+    Object.assign(this, { status, retryAfter });
+  }
+}
+
+let session = null;
+let onEnd = () => {};
+
+export const currentSession = () => session;
+
+// What to do when the server says that the session has ended.
+export function whenSessionEnds(action) { onEnd = action; }
+
+export async function loadSession() {
+  session = await request('GET', 'session');
+  return session;
+}
+
+export async function logIn(password) {
+  await request('POST', 'login', { password });
+}
+
+export async function logOut() {
+  await request('POST', 'logout').catch((error) => { if (error.status !== 401) throw error; });
+  session = null;
+}
+
+export const get = (path, query, signal) => request('GET', path + asQuery(query), undefined, signal);
+export const post = (path, body) => request('POST', path, body);
+export const remove = (path) => request('DELETE', path);
+
+export function appPath(app, ...parts) {
+  return ['apps', app, ...parts].map(encodeURIComponent).join('/');
+}
+
+export function asQuery(query) {
+  const text = new URLSearchParams(Object.entries(query || {}).filter(([, value]) => value)).toString();
+  return text && `?${text}`;
+}
+
+async function request(method, path, body, signal) {
+  const headers = {};
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  if (method !== 'GET' && session) headers['X-CSRF-Token'] = session.csrf;
+  let response;
+  try {
+    response = await fetch(`api/${path}`, {
+      method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), cache: 'no-store', redirect: 'error',
+    });
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new ApiError(0, 'The server could not be reached. Check that it runs, then try again.');
+  }
+  if (response.status === 204) return null;
+  const answer = await response.json().catch(() => null);
+  if (response.ok) return answer;
+  const error = new ApiError(response.status,
+    answer?.error || `The server answered with status ${response.status}.`, Number(response.headers.get('Retry-After')));
+  if (response.status === 401 && session && path !== 'login') {
+    session = null;
+    onEnd();
+  }
+  throw error;
+}

@@ -1,0 +1,47 @@
+// The table of hosts and their workers.
+
+import { el } from './elements.js';
+import { bytes, count, date, duration, milliseconds, number, percent } from './formats.js';
+import { appsOf, sum } from './live.js';
+
+const COLUMNS = ['Host', 'Connections', 'CPU', 'Memory', 'Lag', 'Open files', 'Up', 'Redis', 'Certificate'];
+
+export function hostTable(live) {
+  return el('table', null,
+    el('thead', null, el('tr', null, COLUMNS.map((name, at) => el('th', { scope: 'col', class: at && at < 6 ? 'amount' : null }, name)))),
+    live.hosts.map((host) => el('tbody', null, hostRow(live, host), host.workers.length > 1 && workerRows(live, host))));
+}
+
+const cpu = (value) => (value == null ? '–' : percent(value));
+const amount = (value) => el('td', { class: 'amount' }, value);
+
+function hostRow(live, host) {
+  const state = host.draining ? 'draining' : `${host.version}`;
+  return el('tr', null,
+    el('th', { scope: 'row' }, el('strong', null, host.name), el('span', { class: 'soft' }, `:${host.port} `), el('span', { class: 'badge' }, state)),
+    amount(number(sum(appsOf(host).map((app) => app.connections)))),
+    amount(cpu(live.rateOf(host, (one) => one.cpu))),
+    amount(bytes(host.memory)),
+    amount(milliseconds(Math.max(0, ...host.workers.map((worker) => worker.lag_max)))),
+    amount(host.max_open_files ? `${number(host.open_files)} of ${number(host.max_open_files)}` : number(host.open_files)),
+    el('td', null, duration(host.at - host.started_at)),
+    el('td', null, host.redis ? redisState(host.redis) : 'not used'),
+    el('td', null, host.certificate_ends_at == null ? 'none' : `until ${date(host.certificate_ends_at)}`));
+}
+
+function redisState(redis) {
+  const waits = redis.waiting_events ? `, ${count(redis.waiting_events, 'event')} waiting` : '';
+  return el('span', { class: 'state', 'data-tone': redis.state === 'connected' ? 'good' : 'bad' }, redis.state + waits);
+}
+
+function workerRows(live, host) {
+  return host.workers.map((worker) => {
+    const find = (one) => one.workers.find(({ pid }) => pid === worker.pid)?.cpu;
+    return el('tr', { class: 'worker' },
+      el('th', { scope: 'row' }, `worker ${worker.number}`, el('span', { class: 'soft' }, ` pid ${worker.pid}`)),
+      amount(number(worker.connections)), amount(cpu(live.rateOf(host, find))), amount(bytes(worker.memory)),
+      amount(milliseconds(worker.lag_max)), el('td', { colspan: '4', class: 'soft' },
+        worker.restarts ? `started again ${count(worker.restarts, 'time')}` : ''));
+  });
+}
+
