@@ -153,7 +153,7 @@ def restart(scene: str, members: int) -> bool:
         if scene == "workers":
             wait_until_said(server, "all workers are new")
         else:
-            server.process.wait_for("listening on")
+            server.process.wait_for_start()
         took = time.monotonic() - began
         time.sleep(GRACE)
         report = here.end()

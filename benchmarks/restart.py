@@ -83,7 +83,7 @@ def one_process(stack: ExitStack) -> tuple[int, Restart]:
     def restart() -> float:
         began = time.monotonic()
         server.signal(signal.SIGHUP)
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
         return time.monotonic() - began
 
     return server.port, restart

@@ -39,7 +39,7 @@ def test_pages_are_told_of_nobody_when_the_server_restarts(workers: int, web_app
     for page in pages.values():
         page.expect("event", channel=ROOM, event="pusher:subscription_succeeded")
     if workers == 1:
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
     else:
         server.said("all workers are new")
 

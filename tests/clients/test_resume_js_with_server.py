@@ -141,7 +141,7 @@ def test_nothing_is_missed_in_a_restart_of_the_server(web_app: WebApp, until_end
         events.expect(page, events.more())
         for _ in range(3):
             assert server.run("restart").stdout == "restarting\n"
-            server.process.wait_for("listening on")
+            server.process.wait_for_start()
             page.expect("closed", code=4200)
             events.expect(page, events.more())
         assert page.expect("resumed")

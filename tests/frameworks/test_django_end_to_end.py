@@ -174,7 +174,7 @@ def test_trigger_publishes_from_the_shell(server: RunningServer, environ: dict[s
 
 def test_start_serves_the_app_of_the_settings(environ: dict[str, str], tmp_path: Path) -> None:
     with running(environ, MANAGE, "soundpost", "start", "--dev", "--port", "0", cwd=tmp_path) as server:
-        port = int(server.wait_for(r"listening on http://127\.0\.0\.1:(\d+)")[1])
+        port = int(server.wait_for_start(r"listening on http://127\.0\.0\.1:(\d+)")[1])
         there = {**environ, "SITE_SOUNDPOST_PORT": str(port)}
         with running(there, MANAGE, "soundpost", "listen", "private-orders", "--count", "1", "--json") as listener:
             listener.wait_for("^listening on", err=True)
@@ -185,7 +185,7 @@ def test_start_serves_the_app_of_the_settings(environ: dict[str, str], tmp_path:
 def test_history_prints_what_a_channel_of_the_settings_keeps(environ: dict[str, str], tmp_path: Path) -> None:
     keeping = {**environ, "SOUNDPOST_APP_HISTORY": "private-*"}
     with running(keeping, MANAGE, "soundpost", "start", "--dev", "--port", "0", cwd=tmp_path) as server:
-        port = int(server.wait_for(r"listening on http://127\.0\.0\.1:(\d+)")[1])
+        port = int(server.wait_for_start(r"listening on http://127\.0\.0\.1:(\d+)")[1])
         there = {**environ, "SITE_SOUNDPOST_PORT": str(port)}
         manage(there, "soundpost", "trigger", "private-orders", "Shipped", '{"id": 8}')
         kept = manage(there, "soundpost", "history", "private-orders", "--json")

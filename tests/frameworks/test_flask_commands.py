@@ -109,7 +109,7 @@ def test_events_lists_the_events(flask: FlaskCommand) -> None:
 
 def test_start_serves_the_application_s_app_and_trigger_publishes_to_it(flask: FlaskCommand) -> None:
     server = flask.start("start", "--host", "127.0.0.1", "--port", "0")
-    port = int(server.wait_for(r"listening on https?://127\.0\.0\.1:(\d+)")[1])
+    port = int(server.wait_for_start(r"listening on https?://127\.0\.0\.1:(\d+)")[1])
     done = flask.run("trigger", "orders", "Placed", '{"id": 7}', app=f"shop:create_app({port})")
     assert done.stdout == f"Published Placed to orders at http://127.0.0.1:{port}: 0 subscribers\n", done.stderr
     assert "Nobody is subscribed to orders" in done.stderr

@@ -96,7 +96,7 @@ def initialise(project: Shell) -> int:
 
 def listen_and_publish(project: Shell, server: Process, port: int, client: tuple[str, ...]) -> None:
     """Publish from the application and from a script, and check that a listener gets both events."""
-    server.wait_for(rf"listening on http://\S+:{port}\b")
+    server.wait_for_start(rf"listening on http://\S+:{port}\b")
     listener = project.listener("orders", "--json", "--count", "2")
     assert done(project.run_python(*client)).split()[-2:] == ["200", "403"]
     (project.directory / "send.py").write_text(SCRIPT)
@@ -163,7 +163,7 @@ def test_django_s_commands_use_the_server_of_the_settings(project: Shell) -> Non
     with (project.directory / "mysite/settings.py").open("a") as settings:
         settings.write(f"\nSOUNDPOST = {{**{SETTINGS}, 'PORT': {port}}}\n")
     server = project.start_python("manage.py", "soundpost", "start", "--host", "127.0.0.1")
-    server.wait_for(rf"listening on http://127\.0\.0\.1:{port}  apps: 1$")
+    server.wait_for_start(rf"listening on http://127\.0\.0\.1:{port}  apps: 1$")
     status = json.loads(done(project.run_python("manage.py", "soundpost", "status", "--json")))
     assert (status["port"], [app["id"] for app in status["apps"]]) == (port, ["1"])
     doctor = json.loads(
@@ -188,10 +188,10 @@ def test_django_is_told_when_the_server_listens_elsewhere(project: Shell) -> Non
         settings.write(f'\nINSTALLED_APPS += ["soundpost.django"]\nSOUNDPOST = {{**{SETTINGS}, "PORT": {port}}}\n')
     other = free_port()
     server = project.start_python("manage.py", "soundpost", "start", "--dev", "--port", str(other))
-    server.wait_for(f"listening on http://127.0.0.1:{other}")
+    server.wait_for_start(f"listening on http://127.0.0.1:{other}")
     server.stop()
-    assert [line for line in server.rest_of_err() if "warning" in line] == [
-        f"warning: Django publishes to port {port}, but this server listens on {other}, so that no event arrives: set "
+    assert [line.partition(" WARNING soundpost.server: ")[2] for line in server.faults()] == [
+        f"Django publishes to port {port}, but this server listens on {other}, so that no event arrives: set "
         f"the port in settings.SOUNDPOST, or port under [server] in soundpost.toml, to {other}, or let the "
         f"server listen on {port}"
     ]
@@ -207,7 +207,7 @@ def test_flask_s_commands_use_the_server_of_the_application(project: Shell) -> N
     done(project.run("init"))
     flask = ("-m", "flask", "soundpost")
     server = project.start_python(*flask, "start", "--host", "127.0.0.1")
-    server.wait_for(rf"listening on http://127\.0\.0\.1:{port}  apps: 1$")
+    server.wait_for_start(rf"listening on http://127\.0\.0\.1:{port}  apps: 1$")
     assert re.search(rf"serving at 127\.0\.0\.1:{port} ", done(project.run_python(*flask, "status")))
     doctor = json.loads(done(project.run_python(*flask, "doctor", "--json")))
     assert any(str(port) in json.dumps(step) for step in doctor)

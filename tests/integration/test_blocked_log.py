@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -18,6 +19,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.server.processes.logs import QueuedStream
 from support.ending import end
 from support.harness import TIMEOUT, RawSocket, http_request, signed_request, until
+from support.redis_process import free_port
 
 APP = AppSettings(id="1", key="k", secret="s")
 
@@ -53,24 +55,28 @@ def blocked(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
         os.close(each)
 
 
-@pytest.mark.parametrize("options", [["--debug"], [], ["--debug", "--workers", "2"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "options",
+    [["--debug"], [], ["--debug", "--workers", "2"], ["--debug", "--log-format", "json"]],
+    ids=" ".join,
+)
 def test_a_server_whose_log_nobody_reads_serves_and_stops(
     tmp_path: Path, blocked: tuple[int, int], options: list[str]
 ) -> None:
+    port = free_port()
     environ = {"SOUNDPOST_APP_ID": "1", "SOUNDPOST_APP_KEY": "k", "SOUNDPOST_APP_SECRET": "s"}
     environ |= {"SOUNDPOST_NO_SUCH_VARIABLE": "a warning at the start"}
+    environ |= {"SOUNDPOST_ACCESS_LOG": "true"}
     environ |= {"SOUNDPOST_APP_ALLOWED_ORIGINS": "example.com", "SOUNDPOST_APP_ALLOW_MISSING_ORIGIN": "true"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "soundpost", "start", "--host", "127.0.0.1", "--port", "0", *options],
+        [sys.executable, "-m", "soundpost", "start", "--host", "127.0.0.1", "--port", str(port), *options],
         cwd=tmp_path,
         env={**os.environ, **environ, "XDG_RUNTIME_DIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
+        stdout=blocked[1],
         stderr=blocked[1],
-        text=True,
     )
     try:
-        assert process.stdout is not None
-        port = int(process.stdout.readline().split("127.0.0.1:")[1].split()[0])
+        until(lambda: is_served(port), "it listens")
         with RawSocket(port) as refused:
             refused.handshake("/app/k?protocol=7", Origin="https://evil.example")  # a warning
             assert refused.read_event()["data"]["code"] == 4009
@@ -86,8 +92,14 @@ def test_a_server_whose_log_nobody_reads_serves_and_stops(
         assert process.wait(TIMEOUT) == 0
     finally:
         end(process)
-        assert process.stdout is not None
-        process.stdout.close()
+
+
+def is_served(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def read_on(file: int, into: list[bytes]) -> threading.Thread:
@@ -119,7 +131,8 @@ def test_what_is_left_out_is_counted_and_the_rest_comes_in_order() -> None:
     kept = [line for line in text.splitlines(keepends=True) if line.startswith("line ")]
     assert kept == lines[: len(kept)]
     assert 0 < len(kept) < len(lines)
-    assert sum(map(int, re.findall(r"\((\d+) log lines were left out here", text))) == len(lines) - len(kept)
+    told = re.findall(r"WARNING soundpost.server: ([\d,]+) lines of the log were left out here", text)
+    assert sum(int(number.replace(",", "")) for number in told) == len(lines) - len(kept)
     assert text.index("after\n") > text.index(kept[-1])
 
 

@@ -66,7 +66,7 @@ def configure(sh: Shell, port: int, more: str = "") -> None:
 
 
 def start(sh: Shell) -> None:
-    sh.start("start").wait_for("listening on")
+    sh.start("start").wait_for_start()
 
 
 def test_a_server_without_a_proxy_is_healthy(sh: Shell, on: Stage) -> None:

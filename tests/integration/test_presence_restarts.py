@@ -109,7 +109,7 @@ def test_nobody_is_told_anything_when_one_process_restarts() -> None:
     with serving() as server, members(server) as room:
         for times in range(1, 3):
             server.signal(signal.SIGHUP)
-            server.process.wait_for("listening on")
+            server.process.wait_for_start()
             until(lambda times=times: room.moved(times * len(USERS)), "all are back")  # type: ignore[misc]
 
         assert room.told == []
@@ -122,7 +122,7 @@ def test_who_is_signed_in_stays_online_when_one_process_restarts() -> None:
         for tab, user in zip(tabs, ("ann", "bob"), strict=True):
             sign_in(tab, user)
         server.signal(signal.SIGHUP)
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
         watcher = stack.enter_context(server.connect())
         sign_in(watcher, "me", "ann", "bob", "carl")
         states = watcher.read_event()["data"]["events"]
@@ -147,7 +147,7 @@ def test_a_ghost_that_was_handed_over_is_a_member_like_others() -> None:
             for user, client in (("ann", ann), ("bob", bob)):
                 join(client, DEFAULT_APP, ROOM, user, {"name": user.title()})
             server.signal(signal.SIGHUP)
-            server.process.wait_for("listening on")
+            server.process.wait_for_start()
         with server.connect() as back:
             presence = json.loads(join(back, DEFAULT_APP, ROOM, "ann")["data"])["presence"]
             assert presence["hash"] == {"ann": None, "bob": {"name": "Bob"}}

@@ -56,7 +56,7 @@ def test_clients_are_sent_away_and_back_at_once_and_nobody_is_refused(
         assert server.refusal(SECOND) == 4001
         for times in range(1, 3):
             restart(server)
-            server.process.wait_for("listening on")
+            server.process.wait_for_start()
             knocking.goes_on()
             until(lambda times=times: all(len(guest.codes) == times for guest in invited), "all were sent away")  # type: ignore[misc]
             all_there(invited)
@@ -75,7 +75,7 @@ def test_restarted_twice_at_once_it_serves(server: Operated) -> None:
     with Knocking(server.port) as knocking:
         for _ in range(20):
             server.signal(signal.SIGHUP)
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
         knocking.goes_on()
     assert knocking.failed == []
     assert server.process.stop() == 0
@@ -84,7 +84,7 @@ def test_restarted_twice_at_once_it_serves(server: Operated) -> None:
 def test_published_events_are_taken_or_refused_but_not_lost(server: Operated) -> None:
     with guests(server.port, "room", 3) as invited, Publisher(server, "room") as publisher:
         server.signal(signal.SIGHUP)
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
         publisher.goes_on()
         all_there(invited)
         publisher.goes_on()
@@ -147,7 +147,7 @@ def test_another_port_is_taken(server: Operated) -> None:
     before, port = server.port, free_port()
     server.configure(f"{CALM}port = {port}\n")
     assert server.run("restart", "--port", str(before)).returncode == 0
-    server.process.wait_for(f"listening on http://127.0.0.1:{port} ")
+    server.process.wait_for_start(f"listening on http://127.0.0.1:{port} ")
     server.port = port
     server.connect().socket.close()
     with pytest.raises(ConnectionRefusedError):
@@ -159,7 +159,7 @@ def test_another_port_is_taken(server: Operated) -> None:
 def test_another_address_is_taken(server: Operated) -> None:
     server.configure('host = "0.0.0.0"\n')
     server.signal(signal.SIGHUP)
-    server.process.wait_for(r"listening on http://0\.0\.0\.0:")
+    server.process.wait_for_start(r"listening on http://0\.0\.0\.0:")
     server.connect().socket.close()
     assert server.process.stop() == 0
 
@@ -168,7 +168,7 @@ def test_one_process_becomes_several_and_several_stay(server: Operated) -> None:
     server.configure(f"{PATIENT}workers = 2\n")
     with Knocking(server.port) as knocking:
         server.signal(signal.SIGHUP)
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
         knocking.goes_on()
     assert knocking.failed == []
     assert len(server.workers()) == 2

@@ -74,7 +74,7 @@ def test_a_host_alone_restarts_itself() -> None:
         server.start()
         done = server.run("restart", "--all")
         assert (done.returncode, done.stdout) == (0, "restarting\n")
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
 
 
 def test_a_host_with_a_broken_configuration_stays_as_it_is_and_the_others_go_on() -> None:

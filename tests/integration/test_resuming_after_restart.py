@@ -49,7 +49,7 @@ def restart(server: Operated) -> None:
     """Have the server become another one, and wait until that has taken the place of the first."""
     with server.connect() as client:
         server.signal(signal.SIGHUP)
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
         assert client.read_close_code() == 4200
 
 

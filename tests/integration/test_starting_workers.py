@@ -27,7 +27,7 @@ def test_a_worker_that_cannot_start_stops_the_start_with_the_reason_once(sh: She
 
     assert done.returncode == 1
     assert done.stdout == ""
-    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("warning: ")]
+    (line,) = [line for line in done.stderr.splitlines() if " WARNING " not in line]
     assert "soundpost.server: cannot use the certificate missing.pem: " in line
 
 

@@ -450,7 +450,7 @@ def test_a_free_port_is_that_of_the_status() -> None:
     with operated() as server:
         server.configure(f"{CALM}port = 0\n")
         server.start()
-        port = server.process.out[-1].rpartition(":")[0].rpartition(":")[2].split()[0]
+        port = server.process.err[-1].rpartition(":")[0].rpartition(":")[2].split()[0]
         assert json.loads(server.run("status", "--json", "--port", port).stdout)["port"] == int(port)
 
 

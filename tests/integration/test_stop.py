@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 
@@ -26,10 +27,9 @@ def test_a_server_is_stopped_and_that_is_waited_for(server: Operated) -> None:
     assert server.process.exit_code() == 0
     assert client.read_close_code() == 4200
     log = server.process.rest_of_err()
-    assert [line.partition(": ")[2] for line in log[-2:]] == [
-        "soundpost stop: stopping, clients are sent away at once",
-        "stopped",
-    ]
+    asked, ended = (line.partition(": ")[2] for line in log[-2:])
+    assert asked == "soundpost stop: stopping, clients are sent away at once"
+    assert re.fullmatch(r"stopped in \d\.\d\d s: 1 client was sent away", ended)
 
 
 def test_a_stop_that_drains_says_for_how_long() -> None:
@@ -87,4 +87,5 @@ def test_waiting_is_for_one_server(server: Operated) -> None:
 def test_every_stop_is_one_line_of_the_log(server: Operated) -> None:
     server.process.stop(signal.SIGINT)
     lines = [line.partition(": ")[2] for line in server.process.rest_of_err() if " INFO " in line]
-    assert lines == ["SIGINT: stopping, all clients are sent away at once", "stopped"]
+    assert lines[1:-1] == ["SIGINT: stopping, all clients are sent away at once"]
+    assert re.fullmatch(r"stopped in \d\.\d\d s: no client was connected", lines[-1])

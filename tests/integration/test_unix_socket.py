@@ -59,7 +59,7 @@ def ask(path: Path, request: bytes) -> int:
 def test_clients_and_the_api_are_served(server: Operated) -> None:
     path = path_of(server)
     assert stat.S_ISSOCK(path.stat().st_mode)
-    assert server.process.out[-1].endswith("listening on unix:web.sock  apps: 1")
+    assert server.process.err[-1].endswith("listening on unix:web.sock  apps: 1")
     assert ask(path, UP) == 200
     clients = [UnixClient(path).greeted() for _ in range(6)]
     for number, client in enumerate(clients):
@@ -149,6 +149,6 @@ def test_another_path_is_taken_at_a_restart() -> None:
         server.start()
         server.configure(f'{CALM}unix_socket = "other.sock"\n')
         server.signal(signal.SIGHUP)
-        server.process.wait_for("listening on")
+        server.process.wait_for_start()
         assert ask(server.shell.directory / "other.sock", UP) == 200
         assert server.status()["unix_socket"] == "other.sock"

@@ -80,7 +80,7 @@ def test_a_restart_hands_over_what_waits_and_tells_nobody_of_clients_that_come_b
     server.signal(signal.SIGHUP)
     for client in (ann, guest):
         is_sent_away(client)
-    server.process.wait_for("listening on")
+    server.process.wait_for_start()
     endpoint.answers(200)
     enter(server, stack, "ann").subscribe("a")
     endpoint.wait_for(

@@ -107,7 +107,7 @@ def test_restarts_of_all_hosts_tell_nobody_gone_who_comes_back(endpoint: Receive
                 client.send_frame(CLOSE, (4200).to_bytes(2, "big"))
                 client.socket.close()
                 clients[user] = enter(other, user, "presence-all", f"own-{number}")
-            server.process.wait_for("listening on")
+            server.process.wait_for_start()
             until(lambda server=server: server.status()["redis"]["hosts"] == 2, "the hosts have met")  # type: ignore[misc]
         enter(two, "last", "last").socket.close()
         endpoint.wait(lambda: "channel_vacated last" in endpoint.names(), "an end that was held back later", 30)

@@ -58,6 +58,27 @@ class Process:
             if found:
                 return found
 
+    def wait_for_start(self, pattern: str = "listening on") -> re.Match[str]:
+        """Read the log up to the line that says where a server listens. The lines before it can still be waited for."""
+        before: list[str] = []
+        while True:
+            try:
+                line = self._err.get(timeout=TIMEOUT)
+            except queue.Empty:
+                raise AssertionError(f"no line with {pattern!r} within {TIMEOUT} s, but: {before}") from None
+            if line is None:
+                raise AssertionError(f"the log ended without {pattern!r}: {before}")
+            found = re.search(pattern, line)
+            if found:
+                self.err.append(line)
+                self._put_back(before)
+                return found
+            before.append(line)
+
+    def _put_back(self, lines: list[str]) -> None:
+        with self._err.mutex:
+            self._err.queue.extendleft(reversed(lines))
+
     def err_so_far(self) -> list[str]:
         """What is on stderr by now, without a wait."""
         while not self._err.empty() and (line := self._err.get()) is not None:
@@ -138,7 +159,7 @@ class Shell:
     def server(self, *arguments: str) -> tuple[Process, int]:
         """Start a server on a free loopback port, and wait until it says where it listens."""
         process = self.start("start", "--host", "127.0.0.1", "--port", "0", *arguments)
-        return process, int(process.wait_for(r"listening on https?://127\.0\.0\.1:(\d+)")[1])
+        return process, int(process.wait_for_start(r"listening on https?://127\.0\.0\.1:(\d+)")[1])
 
     def listener(self, *arguments: str) -> Process:
         """Start ``listen``, and wait until it is subscribed."""

@@ -49,7 +49,7 @@ class Machine:
     def start(self, *arguments: str) -> None:
         """Start the server of ``soundpost.toml``."""
         self.server = self.sh.start("start", *arguments)
-        self.server.wait_for("listening on")
+        self.server.wait_for_start()
 
     def deployed(self, proxy: int, server: str = "", app: str = "", scaling: str = "") -> None:
         """Configure and start the server behind an Nginx at ``proxy``, with ``public_url``."""

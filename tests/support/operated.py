@@ -51,7 +51,7 @@ class Operated:
     def start(self, *arguments: str, program: tuple[str, ...] = ("-m", "soundpost")) -> None:
         """Start the server, and wait until it listens."""
         self.process = self.shell.start_python(*program, "start", *arguments)
-        self.process.wait_for("listening on")
+        self.process.wait_for_start()
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""

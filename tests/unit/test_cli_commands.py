@@ -96,13 +96,16 @@ def test_a_wrong_setting_is_exit_code_1_and_one_line(command_line: CommandLine) 
     result = command_line.run("start")
     assert result.exit_code == 1
     assert result.stdout == ""
-    assert result.stderr == "soundpost: soundpost.toml: [server]: unknown key 'prot'; did you mean 'port'?\n"
+    assert result.stderr.endswith(
+        " ERROR soundpost.server: soundpost.toml: [server]: unknown key 'prot'; did you mean 'port'?\n"
+    )
+    assert result.stderr.count("\n") == 1
 
 
 def test_a_missing_configuration_file_is_exit_code_1(command_line: CommandLine) -> None:
     result = command_line.run("start", "--config", "none.toml")
     assert result.exit_code == 1
-    assert result.stderr == "soundpost: none.toml: there is no such file: 'soundpost init' writes one\n"
+    assert result.stderr.endswith(" none.toml: there is no such file: 'soundpost init' writes one\n")
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,13 @@ _SECRETS: Final = {
     ("scaling", "sentinel_password"),
     ("dashboard", "password_hash"),
 }
+_WITHOUT_SECTION: Final = {
+    ("server", "public_url"),
+    ("server", "log_format"),
+    ("server", "log_level"),
+    ("server", "access_log"),
+}
+"""Options whose variables do not say ``SERVER``; that of ``public_url`` is an application's, too."""
 _FROM_FILES: Final = {("app", "id"), ("app", "key"), *_SECRETS}
 
 
@@ -46,11 +53,8 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable: ``SOUNDPOST_SERVER_PORT``; ``SOUNDPOST_PORT`` in the section ``backend``.
-
-        ``public_url`` has the same variable for the server and for applications: ``SOUNDPOST_PUBLIC_URL``.
-        """
-        without_section = self.keys[0] == "backend" or self.keys == ("server", "public_url")
+        """The environment variable: ``SOUNDPOST_SERVER_PORT``; ``SOUNDPOST_PORT`` in the section ``backend``."""
+        without_section = self.keys[0] == "backend" or self.keys in _WITHOUT_SECTION
         parts = self.keys[1:] if without_section else self.keys
         return PREFIX + "_".join(parts).upper()
 

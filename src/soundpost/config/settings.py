@@ -110,6 +110,12 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     max_webhook_queue_size: Positive = 33_554_432
     """Bytes of all webhook events that wait for their endpoints, in one process; beyond them the oldest of the longest
     queue is dropped."""
+    log_format: Literal["text", "json"] = "text"
+    """Form of the log on stderr: sentences with their time, or an object of JSON in each line."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged."""
+    access_log: bool = False
+    """Log each request to the API."""
     state_dir: str | None = None
     """Folder for a journal of the channels, members and users that endpoints of webhooks were told of: after a crash
     they are told who is gone. None: no journal."""

@@ -202,7 +202,7 @@ def hosts(
 def restarted_in_place(host: Operated) -> None:
     """Restart a server of one process, and wait until it listens again."""
     host.signal(signal.SIGHUP)
-    host.process.wait_for("listening on")
+    host.process.wait_for_start()
 
 
 def with_new_workers(host: Operated) -> None:

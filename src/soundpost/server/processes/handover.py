@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 log = logging.getLogger("soundpost.server")
 
 _FILE: Final = "_SOUNDPOST_HANDOVER"
+_RESTART: Final = "_SOUNDPOST_RESTART"
 
 
 def hand_over(parts: Mapping[str, Callable[[], bytes]]) -> None:
@@ -36,6 +37,17 @@ def hand_over(parts: Mapping[str, Callable[[], bytes]]) -> None:
         return
     os.set_inheritable(file, True)
     os.environ[_FILE] = f"{os.getpid()}:{file}"
+
+
+def note_restart(began: float) -> None:
+    """Have the program that this process executes next know when the restart began, by the monotonic clock."""
+    os.environ[_RESTART] = f"{os.getpid()}:{began}"
+
+
+def restart_began() -> float | None:
+    """Return when the restart began in which this process executed its program, once; None for a start."""
+    pid, _, began = os.environ.pop(_RESTART, "").partition(":")
+    return float(began) if pid == str(os.getpid()) else None
 
 
 def taken_over() -> dict[str, bytes]:

@@ -7,13 +7,14 @@ suspended (SIGSTOP, a laptop's lid) is not taken for a hanging one: its thread w
 from __future__ import annotations
 
 import asyncio
-import faulthandler
 import logging
 import os
 import sys
 import threading
+import traceback
 from typing import Final
 
+from soundpost.log_fields import fields
 from soundpost.server.processes.logs import stderr
 from soundpost.server.processes.sd_notify import notify, watchdog_interval
 
@@ -22,7 +23,7 @@ log = logging.getLogger("soundpost.server")
 _CHECK_INTERVAL: Final = 5.0
 _MAX_MISSED: Final = 6
 """Checks in a row in which the loop has not turned."""
-_DUMP_TIMEOUT: Final = 2.0
+_WRITING_TIMEOUT: Final = 2.0
 _EXIT_STATUS: Final = 70  # EX_SOFTWARE of sysexits(3)
 
 
@@ -32,6 +33,7 @@ class LoopWatchdog:
     def __init__(self, check_interval: float = _CHECK_INTERVAL, max_missed: int = _MAX_MISSED) -> None:
         self._check_interval = check_interval
         self._max_missed = max_missed
+        self._thread = threading.get_ident()
         self._loop = asyncio.get_running_loop()
         self._beats = 0
         self._stopped = threading.Event()
@@ -59,16 +61,16 @@ class LoopWatchdog:
             still = still + 1 if beats == last else 0
             last = beats
             if still >= self._max_missed:
+                seconds = still * self._check_interval
                 log.critical(
                     "the event loop has stood still for %.0f s: this process ends, to be started anew. It was doing:",
-                    still * self._check_interval,
+                    seconds,
+                    extra={**fields(seconds=seconds), "stack": _stack_of(self._thread)},
                 )
-                dumping = threading.Thread(target=_dump_stacks, daemon=True)
-                dumping.start()
-                dumping.join(_DUMP_TIMEOUT)  # no longer: nobody may be reading stderr
+                stderr().drain(_WRITING_TIMEOUT)  # no longer: nobody may be reading stderr
                 os._exit(_EXIT_STATUS)
 
 
-def _dump_stacks() -> None:
-    stderr().drain(_DUMP_TIMEOUT)
-    faulthandler.dump_traceback(sys.stderr)
+def _stack_of(thread: int) -> str:
+    frame = sys._current_frames().get(thread)
+    return "".join(traceback.format_stack(frame)) if frame is not None else ""

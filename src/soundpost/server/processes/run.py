@@ -17,7 +17,8 @@ from soundpost.server.processes import sd_notify
 from soundpost.server.processes.control import ControlServer
 from soundpost.server.processes.control_paths import control_name
 from soundpost.server.processes.daemon import Daemon
-from soundpost.server.processes.logs import set_up_logging, stderr
+from soundpost.server.processes.handover import note_restart
+from soundpost.server.processes.logs import stderr, stdout
 from soundpost.server.processes.loop_watchdog import LoopWatchdog
 from soundpost.server.processes.single_process import SingleProcess
 from soundpost.server.processes.supervision import STOPS, Ending, Supervision
@@ -44,7 +45,6 @@ def run(
     file, for ``soundpost status``.
     """
     count = number_of_workers(settings.server)
-    set_up_logging(debug=debug, process="" if count == 1 else "parent")
     if uvloop.run(_serve(settings, count, debug, playground, on_ready, load, configuration)) == "exec":
         _execute_again()
 
@@ -100,14 +100,14 @@ async def _serve(
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # held back for the handlers of the next process
         await asyncio.sleep(0.01)  # signals that came earlier are handled now
         ending = supervision.ending
+        note_restart(supervision.ending_began)
     return ending
 
 
 def _execute_again() -> None:
     """Execute the same command again, with the new code and configuration; the process id stays."""
-    stderr().drain(1)
-    for stream in (sys.stdout, sys.stderr):
-        stream.flush()
+    for stream in (stdout(), stderr()):
+        stream.drain(1)
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 

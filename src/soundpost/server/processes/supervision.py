@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from functools import partial
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from soundpost.config.settings import Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.errors import SoundpostError, StartError
+from soundpost.log_fields import fields
 from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes import sd_notify
 from soundpost.server.processes.daemon import Daemon, drain_time
@@ -48,6 +50,9 @@ class Supervision:
         self._turn: asyncio.Task[None] | None = None
         self._hung_up = False
         self._restart_fault = ""
+        self.ending_began = 0.0
+        """When the stop or restart began, by the monotonic clock."""
+        self._clients = 0  # when it began
         for number in STOPS:
             self._loop.add_signal_handler(number, self._stop, number)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # blocked during exec
@@ -86,13 +91,14 @@ class Supervision:
     def reload(self) -> str:
         """Read apps and certificate again; return which apps changed. Raises SoundpostError, with nothing changed."""
         self._refuse_during_restart()
+        began = time.monotonic()
         settings = self._read()
         check_certificate(self._daemon.settings.server.tls)
         before = {app.id: app for app in self._daemon.settings.apps}
         after = {app.id: app for app in settings.apps}
         self._daemon.reload(settings.apps)
         message = f"apps reloaded: {_changes(before, after)}{_not_reloaded(self._daemon.settings, settings)}"
-        log.info("%s", message)
+        log.info("%s", message, extra=fields(seconds=round(time.monotonic() - began, 3)))
         return message
 
     def restart(self) -> str:
@@ -152,16 +158,16 @@ class Supervision:
             raise StartError("the server is stopping")
         restart = self._daemon.begin_restart(self._read())
         self._restart_fault = ""
-        log.info("%s", restart.message)
+        log.info("%s", restart.message, extra=fields(connections=self._daemon.status().connections))
         sd_notify.notify_reloading()
         if restart.replacement is None:
             self._ending = "exec"
             self._stop_with(self._daemon.stop())
         else:
-            self._restarting = asyncio.ensure_future(self._replace(restart.replacement))
+            self._restarting = asyncio.ensure_future(self._replace(restart.replacement, time.monotonic()))
         return restart.message
 
-    async def _replace(self, replacement: Coroutine[Any, Any, None]) -> None:
+    async def _replace(self, replacement: Coroutine[Any, Any, None], began: float) -> None:
         """Wait until new workers have taken the place of the old ones."""
         try:
             await replacement
@@ -170,7 +176,8 @@ class Supervision:
             log.error("%s", self._restart_fault)
         else:
             if self._stopping is None:
-                log.info("restarted: all workers are new")
+                seconds = time.monotonic() - began
+                log.info("restarted in %.2f s: all workers are new", seconds, extra=fields(seconds=round(seconds, 3)))
         if self._stopping is None:
             sd_notify.notify("READY=1")
 
@@ -228,6 +235,8 @@ class Supervision:
             self._end.set_result("stop")
 
     def _stop_with(self, stop: Coroutine[Any, Any, None]) -> None:
+        self.ending_began = time.monotonic()
+        self._clients = self._daemon.status().connections
         self._stopping = asyncio.ensure_future(stop)
         self._stopping.add_done_callback(self._stopped)
 
@@ -235,10 +244,27 @@ class Supervision:
         if not self._end.done():
             error = stopping.exception()
             if error is None:
-                log.info("stopped" if self._ending == "stop" else "executing the new code")
+                self._log_end()
                 self._end.set_result(self._ending)
             else:
                 self._end.set_exception(error)
+
+    def _log_end(self) -> None:
+        seconds = time.monotonic() - self.ending_began
+        what = "stopped in" if self._ending == "stop" else "executing the new code after"
+        log.info(
+            "%s %.2f s: %s",
+            what,
+            seconds,
+            _sent_away(self._clients),
+            extra=fields(seconds=round(seconds, 3), connections=self._clients),
+        )
+
+
+def _sent_away(clients: int) -> str:
+    if not clients:
+        return "no client was connected"
+    return "1 client was sent away" if clients == 1 else f"{clients:,} clients were sent away"
 
 
 def _started_again_by(environ: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ configuration; when the stream ends, the worker ends too.
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 import sys
@@ -31,8 +32,10 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError
 from soundpost.server.processes.debug import MessageStream
-from soundpost.server.processes.logs import set_up_logging
+from soundpost.server.processes.logs import log_as_configured, log_as_parent
 from soundpost.server.server import Server
+
+log = logging.getLogger("soundpost.workers")
 
 
 class Worker:
@@ -60,11 +63,10 @@ class Worker:
             await self._serve(self._configuration.result())
 
     async def _serve(self, configuration: Configuration) -> None:
-        set_up_logging(debug=configuration.debug, process=f"worker {configuration.number}")
+        settings, process = configuration.settings, f"worker {configuration.number}"
+        log_as_configured(settings.server, debug=configuration.debug, process=process)
         observers: list[Observer] = [MessageStream()] if configuration.debug else []
-        server = Server(
-            configuration.settings, playground=configuration.playground, observers=observers, peers=self._peers
-        )
+        server = Server(settings, playground=configuration.playground, observers=observers, peers=self._peers)
         try:
             await server.start(self._sockets)
         except StartError as error:
@@ -112,8 +114,10 @@ class Worker:
 
 def main() -> None:
     """Run a worker."""
+    log_as_parent("worker")
     if int(sys.argv[1]) != HUB_PROTOCOL:
-        sys.exit("this worker's code is of another version than the server's, which has to be stopped and started")
+        log.critical("this worker's code is of another version than the server's, which has to be stopped and started")
+        sys.exit(1)
     stream, *sockets = [socket.socket(fileno=int(number)) for number in sys.argv[2:]]
 
     async def run() -> None:

@@ -23,6 +23,7 @@ from soundpost.core.figures import Histogram, NodeFigures
 from soundpost.core.inspection import Inspectable
 from soundpost.core.node import Node
 from soundpost.errors import StartError
+from soundpost.log_fields import fields
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.figures.collecting import host_figures
@@ -31,6 +32,7 @@ from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.figures.process_figures import with_process
 from soundpost.server.inspection.own_inspector import own_inspector
 from soundpost.server.processes.daemon import Restart, drain_time
+from soundpost.server.processes.logs import log_as_configured
 from soundpost.server.processes.own_registry import own_registry
 from soundpost.server.processes.own_webhooks import own_webhooks
 from soundpost.server.processes.scaling import redis_backplane, webhook_dispatcher, webhook_figures
@@ -249,12 +251,22 @@ class Workers:
         if self.settings is not settings:
             self.settings = settings
             self._reconfigure(settings.apps)
+            log_as_configured(settings.server, debug=self._debug, process="parent")
         self._keep_alive(new)
         if old.sockets is not new.sockets:
             old.close_sockets()
         seconds = drain_time(settings, others_serve=True)
+        began, clients = time.monotonic(), self._hub.registry.connections_of(old.end)
         with self._transition(old):
             await old.retire(Retire(seconds, 0), self._limit(seconds))
+        took = time.monotonic() - began
+        log.info(
+            "%s has ended, %.2f s after it was told to: %d of its clients were sent away",
+            old,
+            took,
+            clients,
+            extra=fields(worker=old.number, seconds=round(took, 3), connections=clients),
+        )
 
     async def _start_new(self, new: WorkerProcess, settings: Settings) -> None:
         try:
@@ -352,7 +364,13 @@ class Workers:
             worker.capacity = message.capacity
             worker.ready.set_result(None)
             if self._started:
-                log.info("%s serves now", worker)
+                seconds = time.monotonic() - worker.began
+                log.info(
+                    "%s serves now, %.2f s after its start",
+                    worker,
+                    seconds,
+                    extra=fields(worker=worker.number, seconds=round(seconds, 3)),
+                )
         elif isinstance(message, Figures):
             self._figures.take(worker, message.figures)
         elif isinstance(message, Failed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import IO
 
 from rich.console import Console
 from rich.text import Text
@@ -12,16 +13,20 @@ from soundpost import __version__
 from soundpost.core.app_settings import AppSettings
 from soundpost.defaults import DEFAULT_PORT
 from soundpost.invocation import soundpost_command
-from soundpost.server.processes.logs import log_line
 from soundpost.tools.cli.addresses import ServerAddress
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
+from soundpost.tools.cli.start_log import app_names
 
 
 class Banner:
-    """Printer of the banner: in colours on a terminal, plain elsewhere, never wrapped, and flushed at once."""
+    """Printer of the banner: in colours on a terminal, plain elsewhere, never wrapped, and flushed at once.
 
-    def __init__(self) -> None:
-        self._console = Console(file=sys.stdout, soft_wrap=True, highlight=False)
+    ``file``: stdout by default.
+    """
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        self._file = file or sys.stdout
+        self._console = Console(file=self._file, soft_wrap=True, highlight=False)
 
     def configured(
         self,
@@ -33,28 +38,21 @@ class Banner:
     ) -> None:
         """Print the banner of a server with configured apps: addresses and app ids, no secrets.
 
-        Where the output is no terminal, it is part of a log: its first line has the time. ``others_reach_it`` is the
-        host by which other machines reach the playground.
+        ``others_reach_it`` is the host by which other machines reach the playground.
         """
-        names = ", ".join(app.id if app.enabled else f"{app.id} (disabled)" for app in apps)
-        if not self._console.is_terminal:
-            self._line((log_line("INFO", f"soundpost {__version__}  listening on {listening}  apps: {names}"), ""))
-        else:
-            self._line(
-                ("soundpost ", "bold"),
-                (f"{__version__}  listening on ", ""),
-                (listening, "bold cyan"),
-                (f"  apps: {names}", ""),
-            )
-            if playground is None:
-                self._line(
-                    ("No playground is served: start --playground adds it, a page to try the server with", "dim")
-                )
+        self._line(
+            ("soundpost ", "bold"),
+            (f"{__version__}  listening on ", ""),
+            (listening, "bold cyan"),
+            (f"  apps: {app_names(apps)}", ""),
+        )
+        if playground is None:
+            self._line(("No playground is served: start --playground adds it, a page to try the server with", "dim"))
         if playground is not None:
             self._line(("playground: ", ""), (f"{playground.url}/playground", "cyan"))
             if others_reach_it is not None:
                 self._line((open_playground(playground, others_reach_it), "yellow"))
-        sys.stdout.flush()
+        self._file.flush()
 
     def first_run(
         self,
@@ -95,7 +93,7 @@ class Banner:
         self._heading("Backend, .env")
         self._block(dotenv_lines(app, local, browser))
         self._line()
-        sys.stdout.flush()
+        self._file.flush()
 
     def _heading(self, text: str) -> None:
         self._line()

@@ -9,8 +9,7 @@ from typing import IO, TYPE_CHECKING, Annotated, cast
 import typer
 
 from soundpost.defaults import DEFAULT_PORT
-from soundpost.errors import StartError
-from soundpost.wire.printable import printable
+from soundpost.tools.cli.start_log import StartLog, logged_start
 
 if TYPE_CHECKING:
     from soundpost.config import Loaded
@@ -40,6 +39,10 @@ def start(
         Path | None, typer.Option(help="Configuration file.", show_default="soundpost.toml, if there is one")
     ] = None,
     debug: Annotated[bool, typer.Option("--debug", help="Show every message as it comes and goes.")] = False,
+    log_format: Annotated[str | None, typer.Option(help="Form of the log: text, or json.", show_default="text")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(help="Least level in the log: debug, info, warning, error.", show_default="info")
+    ] = None,
     dev: Annotated[bool, typer.Option("--dev", help="For development: --host 127.0.0.1 --debug.")] = False,
     playground: Annotated[
         bool | None,
@@ -70,34 +73,31 @@ def start(
         "scaling.redis": redis,
         "server.hostname": hostname,
         "server.playground": playground,
+        "server.log_format": log_format,
+        "server.log_level": log_level,
     }
 
-    from soundpost.server.processes.logs import log_line, stderr
     from soundpost.server.processes.run import run
 
     read = loader(config, overrides)
-    loaded = read()
-    for warning in (*loaded.warnings, *_unheard(loaded, config), *_placeholders(loaded.settings)):
-        typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, file=cast("IO[str]", stderr()))
-
     announced: list[Path] = []
-    try:
-        run(
-            loaded.settings,
-            debug=debug or dev,
-            playground=bool(loaded.settings.server.playground),
-            on_ready=lambda listening: announced.extend(_tell(loaded, listening)),
-            load=None if loaded.generated else lambda: _configured(read()),
-            configuration=str(configuration_file(config)),
-        )
-    except StartError as error:
-        if stderr().isatty():
-            raise
-        stderr().write(f"{log_line('ERROR', printable(str(error)))}\n")
-        raise typer.Exit(1) from None
-    finally:
-        for file in announced:
-            withdraw(file)
+    with logged_start(log_format) as log:
+        loaded = read()
+        log.begin(loaded.settings.server, debug=debug or dev)
+        for warning in (*loaded.warnings, *_unheard(loaded, config), *_placeholders(loaded.settings)):
+            log.warn(warning)
+        try:
+            run(
+                loaded.settings,
+                debug=debug or dev,
+                playground=bool(loaded.settings.server.playground),
+                on_ready=lambda listening: announced.extend(_tell(loaded, listening, log)),
+                load=None if loaded.generated else lambda: _configured(read()),
+                configuration=str(configuration_file(config)),
+            )
+        finally:
+            for file in announced:
+                withdraw(file)
 
 
 def _unheard(loaded: Loaded, config: Path | None) -> Iterator[str]:
@@ -120,8 +120,9 @@ def _configured(loaded: Loaded) -> Settings:
     return loaded.settings
 
 
-def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
-    """Print the banner; return the files to remove at the end."""
+def _tell(loaded: Loaded, listening: Listening, log: StartLog) -> list[Path]:
+    """Print the banner, or log that the server listens; return the files to remove at the end."""
+    from soundpost.server.processes.logs import stdout
     from soundpost.tools.cli.addresses import ServerAddress, browser_address, local_address
     from soundpost.tools.cli.banner import Banner
     from soundpost.tools.cli.running import announce
@@ -134,15 +135,21 @@ def _tell(loaded: Loaded, listening: Listening) -> list[Path]:
         shown = f"unix:{server.unix_socket}"
     here_only = server.unix_socket is not None or is_loopback_host(server.host)
     others_reach_it = None if here_only or not server.playground else _host_for_others(server.host)
+    log.listens(shown, apps)
     if not loaded.generated:
-        Banner().configured(shown, apps, local if server.playground else None, others_reach_it=others_reach_it)
+        if log.has_banner:
+            Banner(cast("IO[str]", stdout())).configured(
+                shown, apps, local if server.playground else None, others_reach_it=others_reach_it
+            )
+        elif server.playground:
+            log.offers_playground(local, others_reach_it)
         return []
     app = apps[0]
     file = None
     if server.unix_socket is None:
         file = announce(listening.port, local.url, app.id, app.key, app.secret)
     browser = browser_address(loaded, listening.port)
-    Banner().first_run(
+    Banner(cast("IO[str]", stdout())).first_run(
         shown,
         app,
         local,
