@@ -2,61 +2,135 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
 MINUTE: Final = 60
 _HOUR: Final = 3600
-_LEFT_OUT: Final = " ({} more like this since the last such line)"
+_NEARLY: Final = 0.05
+"""Part of a minute or an hour that may be missing, or be too much, for a line to call it one."""
+
+CallLater = Callable[[float, Callable[[], None]], object]
 
 
 class LogThrottle:
-    """A log that takes one warning of each kind, and then no further one for a while.
+    """A log that takes one line of each kind, and then no further one for a while.
 
-    The next warning of the kind says how many were left out: ``left_out`` is a text with a place ``{}`` for the number.
-    ``clock`` is in seconds.
+    The line after the silence says how many were left out. In a running event loop such a line comes at the end of the
+    silence, even if nothing more happens by then; elsewhere the next one of the kind says so.
+    ``clock`` is in seconds. ``call_later`` is the loop's, unless given.
     """
 
     def __init__(
-        self, log: logging.Logger, clock: Callable[[], float] = time.monotonic, *, left_out: str = _LEFT_OUT
+        self,
+        log: logging.Logger,
+        clock: Callable[[], float] = time.monotonic,
+        call_later: CallLater | None = None,
     ) -> None:
         self._log = log
         self._clock = clock
-        self._left_out_text = left_out
-        self._silent_until: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
+        self._call_later = call_later or _call_later
+        self._kinds: dict[str, _Kind] = {}
 
     def warn(
-        self, kind: str, message: str, *args: object, silence: float = _HOUR, error: BaseException | None = None
+        self,
+        kind: str,
+        message: str,
+        *args: object,
+        silence: float = _HOUR,
+        error: BaseException | None = None,
+        extra: Mapping[str, Any] | None = None,
     ) -> None:
         """Log a warning, unless one of its kind was logged within the last ``silence`` seconds.
 
         ``message`` is a format for ``args``. ``kind`` must come from a bounded set: the id of an app will do, text from
-        a client will not. The line ends with the traceback of ``error``.
+        a client will not. The line ends with the traceback of ``error``. ``extra``: fields of the line.
         """
-        self._log_once(logging.WARNING, kind, message, args, silence, error)
+        self._log_once(kind, silence, _Line(logging.WARNING, message, args, error, extra))
 
-    def inform(self, kind: str, message: str, *args: object, silence: float = _HOUR) -> None:
+    def inform(
+        self, kind: str, message: str, *args: object, silence: float = _HOUR, extra: Mapping[str, Any] | None = None
+    ) -> None:
         """Log a line at the level INFO as :meth:`warn` logs a warning."""
-        self._log_once(logging.INFO, kind, message, args, silence, None)
+        self._log_once(kind, silence, _Line(logging.INFO, message, args, None, extra))
 
-    def _log_once(
+    def _log_once(self, name: str, silence: float, line: _Line) -> None:
+        kind = self._kinds.get(name)
+        if kind is None:
+            kind = self._kinds[name] = _Kind()
+        now = self._clock()
+        if now < kind.silent_until:
+            if not kind.left_out:
+                self._call_later(
+                    kind.silent_until - now, partial(self._tell_left_out, kind, silence, kind.silent_until)
+                )
+            kind.left_out += 1
+            kind.latest = line
+        else:
+            self._write(kind, silence, line)
+
+    def _tell_left_out(self, kind: _Kind, silence: float, due: float) -> None:
+        if kind.latest is not None and kind.silent_until == due:
+            kind.left_out -= 1  # the line itself is one of them
+            self._write(kind, silence, kind.latest)
+
+    def _write(self, kind: _Kind, silence: float, line: _Line) -> None:
+        now = self._clock()
+        message, args, extra = line.message, line.args, dict(line.extra or {})
+        if kind.left_out:
+            message += " (%s more in the last %s)"
+            args = (*args, f"{kind.left_out:,}", _in_words(now - kind.written_at))
+            extra["fields"] = {**extra.get("fields", {}), "more": kind.left_out}
+        kind.left_out, kind.latest = 0, None
+        kind.written_at, kind.silent_until = now, now + silence
+        self._log.log(line.level, message, *args, exc_info=line.error, extra=extra or None)
+
+
+class _Line:
+    __slots__ = ("args", "error", "extra", "level", "message")
+
+    def __init__(
         self,
         level: int,
-        kind: str,
         message: str,
         args: tuple[object, ...],
-        silence: float,
         error: BaseException | None,
+        extra: Mapping[str, Any] | None,
     ) -> None:
-        now = self._clock()
-        if now < self._silent_until.get(kind, now):
-            self._left_out[kind] = self._left_out.get(kind, 0) + 1
-            return
-        self._silent_until[kind] = now + silence
-        left_out = self._left_out.pop(kind, 0)
-        if left_out:
-            message, args = f"{message}%s", (*args, self._left_out_text.format(left_out))
-        self._log.log(level, message, *args, exc_info=error)
+        self.level = level
+        self.message = message
+        self.args = args
+        self.error = error
+        self.extra = extra
+
+
+class _Kind:
+    """What was logged, and left out, of one kind."""
+
+    __slots__ = ("latest", "left_out", "silent_until", "written_at")
+
+    def __init__(self) -> None:
+        self.written_at = 0.0
+        self.silent_until = float("-inf")
+        self.left_out = 0
+        self.latest: _Line | None = None
+
+
+def _call_later(seconds: float, callback: Callable[[], None]) -> None:
+    """Call back in the running event loop; do nothing without one."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    loop.call_later(seconds, callback)
+
+
+def _in_words(seconds: float) -> str:
+    for length, word in ((MINUTE, "minute"), (_HOUR, "hour")):
+        if abs(seconds - length) <= _NEARLY * length:
+            return word
+    return f"{seconds:.0f} s" if seconds < 2 * MINUTE else f"{seconds / MINUTE:.0f} minutes"

@@ -148,8 +148,7 @@ def test_connections_of_one_address_are_limited_exactly(workers: int) -> None:
                 "message": "Application is over connection quota of your address 203.0.113.7 (max_connections_per_ip)",
             }
             assert client.read_close_code() == 4004
-        (line,) = server.wait_for_log("app 1: refused a client from 203.0.113.7 with 4004: Application is over")[:1]
-        assert "No further ones are logged within a minute" in line
+        server.wait_for_log("app 1: refused a client from 203.0.113.7 with 4004: Application is over")
 
         assert [code(server.port, X_Forwarded_For=f"203.0.113.{last}") for last in range(10, 20)] == [0] * 10
         assert code(server.port) == 0

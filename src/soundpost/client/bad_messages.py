@@ -14,7 +14,7 @@ class BadMessageLog:
     """Logs the first unusable message, and then one a minute, with the number of those since."""
 
     def __init__(self) -> None:
-        self._throttle = LogThrottle(_log, left_out=" ({:,} more since the last line like this)")
+        self._throttle = LogThrottle(_log)
 
     def warn(self, text: str, error: BaseException | None = None) -> None:
         """Log a text, with the traceback of ``error``, or count it."""

@@ -14,6 +14,7 @@ from soundpost.core.connection import Connection
 from soundpost.core.node import Deliver, Node
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
+from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.connections.leave_queue import LeaveQueue
 from soundpost.server.connections.peer import shown
@@ -96,12 +97,13 @@ class Runtime:
         self.log_throttle.warn(
             f"overflowed {settings.id}",
             "closed socket %s of app %s from %s with 4100: it read too slowly, more than max_output_buffer (%d bytes) "
-            "waited. No further ones are logged within a minute",
+            "waited",
             connection.socket_id,
             settings.id,
             shown(connection.address),
             settings.max_output_buffer,
             silence=MINUTE,
+            extra=fields(app=settings.id, address=connection.address, code=codes.OVER_CAPACITY),
         )
         presence_grace.note_close(connection, codes.OVER_CAPACITY)
         connection.close(codes.OVER_CAPACITY, "Too slow: more than max_output_buffer bytes were waiting for you")

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from soundpost.core.app import App
 from soundpost.core.figures import count
 from soundpost.core.refusals import note_refusal
+from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import ApiError, Request
 from soundpost.wire import signatures
@@ -65,13 +66,14 @@ def _warn(request: Request, app: App, error: ApiError) -> None:
     note_refusal(app.node, "api", reason, error.status, app_id=app.settings.id)
     _log_throttle.warn(
         f"{error.status} {app.settings.id}",
-        "app %s: refused %s %s with %d: %s. No further ones are logged within a minute",
+        "app %s: refused %s %s with %d: %s",
         app.settings.id,
         request.method.decode("latin-1"),
         ascii(request.path[:100]),
         error.status,
         "".join(char if char.isprintable() else "…" for char in reason[:300]),
         silence=MINUTE,
+        extra=fields(app=app.settings.id, code=error.status),
     )
 
 

@@ -6,6 +6,7 @@ import logging
 import os
 from typing import Final
 
+from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.connections.open_files import places_for_websockets, raise_open_files_limit
 from soundpost.server.connections.open_sockets import Occupant, OpenSockets
@@ -34,12 +35,13 @@ class SocketLimits:
         self._log_throttle.warn(
             "full",
             "over capacity: refused a client from %s, as %d sockets are open and %d are possible (max_connections and "
-            "the limit of open files; %d are for WebSockets). No further ones are logged within a minute",
+            "the limit of open files; %d are for WebSockets)",
             shown(address),
             self.sockets.count,
             self.capacity,
             places_for_websockets(self.capacity),
             silence=MINUTE,
+            extra=fields(address=address, sockets=self.sockets.count),
         )
 
     def evict_silent(self, limit: int | None) -> None:
@@ -55,11 +57,11 @@ class SocketLimits:
             if occupant in self._silent_beyond:  # a second ago, too: no request is on its way
                 self._log_throttle.warn(
                     "silent",
-                    "%s has more than %d sockets open that ask nothing (max_connections_per_ip): the oldest go. "
-                    "No further ones are logged within a minute",
+                    "%s has more than %d sockets open that ask nothing (max_connections_per_ip): the oldest go",
                     shown(occupant.peer),
                     limit,
                     silence=MINUTE,
+                    extra=fields(address=occupant.peer),
                 )
                 self.sockets.evict(occupant)
         self._silent_beyond = set(beyond)
@@ -82,12 +84,12 @@ class SocketLimits:
         self._log_throttle.warn(
             "eviction",
             "over capacity: as %d sockets are open and %d are possible (max_connections and the limit of open files), "
-            "those go first that have not asked anything, or not signed it: one from %s was closed. No further ones "
-            "are logged within a minute",
+            "those go first that have not asked anything, or not signed it: one from %s was closed",
             self.sockets.count,
             self.capacity,
             shown(address),
             silence=MINUTE,
+            extra=fields(address=address, sockets=self.sockets.count),
         )
 
 

@@ -18,6 +18,7 @@ from soundpost.core.figures import count
 from soundpost.core.node import Node
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
+from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.peer import shown
@@ -108,12 +109,13 @@ class Upgrade:
             error = no_room_error(admission, self._address)
             self._server.log_throttle.warn(
                 f"{admission} {app.settings.id}",
-                "app %s: refused a client from %s with %d: %s. No further ones are logged within a minute",
+                "app %s: refused a client from %s with %d: %s",
                 app.settings.id,
                 shown(self._address),
                 error.code,
                 error,
                 silence=MINUTE,
+                extra=fields(app=app.settings.id, address=self._address, code=error.code),
             )
             note_refused_client(app.node, app, error, self._address, self._client.origin)
             _refuse(http, self._response, error)
@@ -217,13 +219,14 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
             log_throttle.warn(
                 f"origin {settings.id}",
                 "app %s: refused a page with %d: %s. allowed_origins has %.500s. If the page is yours, add its host "
-                "(SOUNDPOST_APP_ALLOWED_ORIGINS)%s. No further ones are logged within a minute",
+                "(SOUNDPOST_APP_ALLOWED_ORIGINS)%s",
                 settings.id,
                 codes.UNAUTHORIZED,
                 "it sent no Origin" if origin is None else f"its Origin is {origin[:100]!a}",
                 ", ".join(settings.allowed_origins) or "none",
                 "" if origin is not None else "; clients that are no browsers need allow_missing_origin",
                 silence=MINUTE,
+                extra=fields(app=settings.id, code=codes.UNAUTHORIZED, origin=(origin or "")[:100]),
             )
         raise ProtocolError(
             codes.UNAUTHORIZED, f"Origin not allowed: {'none was sent' if origin is None else origin[:60]}"

@@ -125,7 +125,7 @@ def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: Handshak
             "a client asked for a WebSocket at %.100a (Host: %.100a) and cannot get one: %s. Browsers try for ever. "
             "If a proxy is in front: Nginx needs 'proxy_http_version 1.1;', 'proxy_set_header Upgrade $http_upgrade;' "
             "and 'proxy_set_header Connection \"upgrade\";' where it forwards /app/ ('soundpost deploy nginx' writes "
-            "it). No further ones are logged within a minute",
+            "it)",
             request.path,
             headers.get(b"host", b"none").decode("latin-1"),
             error,
@@ -159,7 +159,7 @@ def path_is_wrong(log_throttle: LogThrottle, request: Request, prefix: str) -> s
     if "/app/" in request.path and not is_doctors(request.headers()):
         log_throttle.warn(
             "path",
-            "refused a WebSocket with %d: %s (Host: %.100a). No further ones are logged within a minute",
+            "refused a WebSocket with %d: %s (Host: %.100a)",
             codes.PATH_NOT_FOUND,
             reason.encode("ascii", "backslashreplace").decode(),
             request.headers().get(b"host", b"none").decode("latin-1"),
