@@ -19,12 +19,14 @@ from soundpost.core.figures import NodeFigures
 from soundpost.core.observer import Observer
 from soundpost.core.peers import Peers
 from soundpost.errors import ProxyHeaderError
+from soundpost.server.access_log import AccessLog
 from soundpost.server.api.router import Router
 from soundpost.server.connections.delivery import deliver
 from soundpost.server.connections.fair_queue import FairQueue
 from soundpost.server.connections.http_connection import HttpConnection
 from soundpost.server.connections.lingering import Lingering
 from soundpost.server.connections.listening import BACKLOG, listening_sockets, port_of
+from soundpost.server.connections.logged_connection import LoggedConnection, LoggedProxiedConnection
 from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.connections.peer import peer_address
 from soundpost.server.connections.proxied_connection import ProxiedConnection
@@ -95,6 +97,7 @@ class Server(Runtime):
         self.limits = SocketLimits(self.settings.max_connections, self.trusted_proxies, self.log_throttle)
         self.sockets = self.limits.sockets
         self.client_ip_headers = _client_ip_headers(self.settings.client_ip_header)
+        self.access_log = AccessLog(self.node, self.prefix, self.loop.call_later) if own.access_log else None
         self._counted_address = lru_cache(1024)(self._address_or_network)
         self._certificate: Certificate | None = None
         self._listeners: list[asyncio.Server] = []
@@ -114,7 +117,7 @@ class Server(Runtime):
         settings = self.settings
         if settings.tls.certificate is not None:
             self._certificate = Certificate(settings.tls, self._explain_tls, expects_header=settings.proxy_protocol)
-        kind = ProxiedConnection if settings.proxy_protocol else HttpConnection
+        kind = self._connection_class()
         make: Callable[[], asyncio.Protocol] = partial(kind, self)
         if self._certificate is not None:
             make = partial(TlsConnection, self, self._certificate, kind)
@@ -154,9 +157,16 @@ class Server(Runtime):
             await asyncio.sleep(0.02)
         self.stopped = True
         self.stop_clock()
+        if self.access_log is not None:
+            self.access_log.write()
         self.lag.stop()
         if self.poller is not None:
             self.poller.close()
+
+    def _connection_class(self) -> type[HttpConnection]:
+        if self.access_log is not None:
+            return LoggedProxiedConnection if self.settings.proxy_protocol else LoggedConnection
+        return ProxiedConnection if self.settings.proxy_protocol else HttpConnection
 
     def stop_now(self) -> None:
         """Send all clients away at once, in a stop that is under way."""
