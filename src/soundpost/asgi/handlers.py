@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Callable, Iterable
+from contextvars import Context
 from typing import Any, Final
 
 import msgspec
@@ -63,7 +64,8 @@ class HandlerClient:
 
         A handler may take longer than ``timeout``: the next events wait for it.
         """
-        self._task = asyncio.ensure_future(self._post(body, then))
+        # Whatever request came last set the time of sending: its trace, batch and socket id are not meant here.
+        self._task = asyncio.get_running_loop().create_task(self._post(body, then), context=Context())
 
     async def _post(self, body: bytes, then: Callable[[Answer], Any]) -> None:
         try:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Never, Protocol
 
+from soundpost.broadcasting import tracing
 from soundpost.broadcasting.batches import AsyncBatch, Batch, SendOptions, current_batch
 from soundpost.broadcasting.channels import ChannelLike, UserChannel
 from soundpost.broadcasting.composing import compose, messages_for
@@ -111,6 +112,8 @@ class Broadcaster(HistoryAccess):
         Raises PayloadError at once.
         """
         messages = self._messages(event, to_others, socket_id, via, ephemeral)
+        if tracing.tracer is not None:
+            messages = tracing.tracer.carrying(messages)
         return partial(self._asend, messages, event, self._send_options(event, queue, False, on_error))
 
     def publish(
@@ -240,14 +243,28 @@ class Broadcaster(HistoryAccess):
         )
 
     def _send(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
+        if tracing.tracer is None or not messages:
+            self._send_untraced(messages, event, options, session)
+            return
+        with tracing.tracer.broadcast(messages) as traced:
+            self._send_untraced(traced, event, options, session)
+
+    def _send_untraced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
         if not messages or self._record(messages, event, options, session):
             return
         if session is not None or not self._gather(messages, options):
             self._dispatch(messages, options, session)
 
     async def _asend(self, messages: list[Message], event: Any, options: SendOptions, session: Any = None) -> None:
+        if tracing.tracer is None or not messages:
+            await self._asend_untraced(messages, event, options, session)
+            return
+        with tracing.tracer.broadcast(messages) as traced:
+            await self._asend_untraced(traced, event, options, session)
+
+    async def _asend_untraced(self, messages: list[Message], event: Any, options: SendOptions, session: Any) -> None:
         if session is not None:
-            self._send(messages, event, options, session)  # notes the messages, and does not block
+            self._send_untraced(messages, event, options, session)  # notes the messages, and does not block
             return
         if not messages or self._record(messages, event, options, None) or self._gather(messages, options):
             return
@@ -348,6 +365,8 @@ def _check_one_event(function: str, event: Any, misplaced: tuple[object, ...]) -
 
 def _failed(error: BroadcastError | ConfigurationError, on_error: str) -> None:
     if on_error == "log":
+        if tracing.tracer is not None:
+            tracing.tracer.failed(error)
         log.error("not sent: %s", error)
         return
     raise error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,8 @@ class Message:
     ``data`` is the text as clients get it, usually JSON. ``excluded`` is the socket id that is left out. ``connection``
     names the configured connection to send through. ``id`` is the same at every attempt, so that a Soundpost server
     delivers the event once. ``ephemeral`` events are not kept in a channel's history. A ``repeated`` message may have
-    been sent before. ``key_id`` names the key that encrypted the data, for a channel's history.
+    been sent before. ``key_id`` names the key that encrypted the data, for a channel's history. ``trace`` has
+    ``traceparent`` and ``tracestate`` of the call that broadcast the event, if calls are traced.
     """
 
     channels: tuple[str, ...]
@@ -35,6 +37,7 @@ class Message:
     ephemeral: bool = False
     repeated: bool = field(default=False, compare=False)
     key_id: str | None = None
+    trace: Mapping[str, str] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         # A socket id may come from a header, a queue or the application; a text that is none is left out.
@@ -56,6 +59,7 @@ class Message:
             "i": self.id,
             "e": self.ephemeral or None,
             "k": self.key_id,
+            "t": self.trace and dict(self.trace),
         }
         return {key: value for key, value in whole.items() if value is not None}
 
@@ -74,12 +78,30 @@ class Message:
         try:
             excluded, connection, ephemeral = value.get("s"), value.get("v", ""), value.get("e") is True
             id, key_id = value["i"], value.get("k")
-            return cls(tuple(value["c"]), value["n"], value["d"], excluded, connection, id, ephemeral, key_id=key_id)
+            trace = _trace_in(value.get("t"))
+            return cls(
+                tuple(value["c"]),
+                value["n"],
+                value["d"],
+                excluded,
+                connection,
+                id,
+                ephemeral,
+                key_id=key_id,
+                trace=trace,
+            )
         except (KeyError, TypeError, AttributeError) as error:
             raise PayloadError(f"not a message of a queue: {error!r} is missing or wrong in {value!r:.200}") from None
 
     def __str__(self) -> str:
         return f"{self.name} on {shown(self.channels)}"
+
+
+def _trace_in(value: Any) -> Mapping[str, str] | None:
+    """Return the trace in a queue's job; None if there is none, or none that could be sent on."""
+    if isinstance(value, dict) and all(isinstance(text, str) for pair in value.items() for text in pair):
+        return value
+    return None
 
 
 def shown(channels: tuple[str, ...] | list[str]) -> str:

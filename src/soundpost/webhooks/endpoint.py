@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -17,6 +18,7 @@ from soundpost.broadcasting.authorization.steps import Steps, arun_steps, run_st
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.errors import ConfigurationError, SoundpostError, WebhookError
 from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.webhooks import tracing
 from soundpost.webhooks.events import WebhookEvent, parse
 from soundpost.webhooks.handlers import ANY
 from soundpost.webhooks.registry import Failure, Invoke, StillHandled, Tell, Webhooks, call_plainly
@@ -82,7 +84,9 @@ class WebhookEndpoint:
     def respond(self, body: bytes, headers: Mapping[str, str]) -> WebhookResponse:
         """Return the response to a request, whose handlers are called in synchronous code. Never raises."""
         try:
-            return _response(run_steps(self._steps(self.events(body, headers)), self.run_async))
+            events = self.events(body, headers)
+            with _trace_of(headers):
+                return _response(run_steps(self._steps(events), self.run_async))
         except Exception as error:
             return self._refusal(error)
 
@@ -92,7 +96,9 @@ class WebhookEndpoint:
         ``invoke`` calls the handlers for this request.
         """
         try:
-            return _response(await self.ahandle(self.events(body, headers), invoke))
+            events = self.events(body, headers)
+            with _trace_of(headers):
+                return _response(await self.ahandle(events, invoke))
         except Exception as error:
             return self._refusal(error)
 
@@ -124,6 +130,10 @@ class WebhookEndpoint:
         else:
             log.error("webhooks are not taken", exc_info=error)
         return WebhookResponse(500, _json("the application's log has the reason"))
+
+
+def _trace_of(headers: Mapping[str, str]) -> AbstractContextManager[object]:
+    return nullcontext() if tracing.tracer is None else tracing.tracer.received(headers)
 
 
 def _response(failures: list[Failure]) -> WebhookResponse:

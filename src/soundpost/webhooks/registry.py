@@ -16,6 +16,7 @@ from soundpost.broadcasting.authorization.routes import callback_name
 from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, run_steps
 from soundpost.errors import RouteError
 from soundpost.log_throttle import MINUTE, LogThrottle
+from soundpost.webhooks import tracing
 from soundpost.webhooks.client_data import NotCalled
 from soundpost.webhooks.events import WebhookEvent
 from soundpost.webhooks.handlers import Handler, handler_of
@@ -224,7 +225,8 @@ class Webhooks:
 
 
 def _call_of(invoke: Invoke, handler: Handler, event: WebhookEvent, in_channel: dict[str, Any]) -> Callable[[], Any]:
-    return invoke(handler, handler.arguments(event, in_channel))
+    call = invoke(handler, handler.arguments(event, in_channel))
+    return call if tracing.tracer is None else tracing.tracer.handling(call, handler, event)
 
 
 def _same(call: Callable[[], Any]) -> Callable[[], Any]:

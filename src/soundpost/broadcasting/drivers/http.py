@@ -26,6 +26,7 @@ from soundpost.broadcasting.drivers.requests import REPEAT, ApiRequest, requests
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.broadcasting.tracing import trace_headers
 from soundpost.errors import BroadcastError
 from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.per_process import PerProcess
@@ -87,13 +88,13 @@ class HttpDriver:
     def send(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, each request within ``timeout`` of the connection. Raises BroadcastError."""
         for request in requests_for(messages, self._settings):
-            answer = self._exchange("POST", request.path, request.body, request.description, request.headers)
+            answer = self._exchange("POST", request.path, request.body, request.description, _headers(request))
             self._accept(answer, request)
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, without blocking the event loop. Raises BroadcastError."""
         for request in requests_for(messages, self._settings):
-            answer = await self._aexchange("POST", request.path, request.body, request.description, request.headers)
+            answer = await self._aexchange("POST", request.path, request.body, request.description, _headers(request))
             self._accept(answer, request)
 
     def request(
@@ -235,6 +236,10 @@ class HttpDriver:
 
     def _new_blocking(self) -> BlockingConnections:
         return BlockingConnections(self._address, self._settings.connect_timeout)
+
+
+def _headers(request: ApiRequest) -> dict[str, str]:
+    return request.headers | trace_headers()
 
 
 def _idempotency_key(method: str) -> dict[str, str]:

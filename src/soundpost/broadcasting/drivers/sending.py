@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from itertools import groupby
+from typing import Final
 
+from soundpost.broadcasting import tracing
 from soundpost.broadcasting.drivers import Driver, make_driver
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.per_process import PerProcess
+
+_NO_SPAN: Final = nullcontext()
 
 
 class Drivers:
@@ -34,12 +39,14 @@ class Drivers:
     def send(self, messages: Sequence[Message]) -> None:
         """Send messages, in order. Raises BroadcastError."""
         for driver, group in self._groups(messages):
-            driver.send(group)
+            with self._span(group):
+                driver.send(group)
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, without blocking the event loop. Raises BroadcastError."""
         for driver, group in self._groups(messages):
-            await driver.asend(group)
+            with self._span(group):
+                await driver.asend(group)
 
     def any_blocks(self, messages: Sequence[Message]) -> bool:
         """Tell whether sending these messages waits for a network."""
@@ -54,6 +61,11 @@ class Drivers:
         """Close the connections of the running event loop."""
         for driver in self._drivers.values():
             await driver.aclose()
+
+    def _span(self, messages: Sequence[Message]) -> AbstractContextManager[object]:
+        if tracing.tracer is None:
+            return _NO_SPAN
+        return tracing.tracer.send(messages, self._settings.connection(messages[0].connection or None))
 
     def _groups(self, messages: Sequence[Message]) -> Iterator[tuple[Driver, list[Message]]]:
         for connection, group in groupby(messages, key=lambda message: message.connection):
