@@ -122,7 +122,7 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
 
         def do_POST(self) -> None:
             text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = json.loads(text) if text else None
+            body: Any = json.loads(text) if text else None
             path = self.path.removeprefix("/dashboard/api/")
             if path == "login":
                 self._log_in(body["password"])
@@ -137,7 +137,7 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
             else:
                 self._api(path, {}, body)
 
-        do_DELETE = do_POST
+        do_DELETE = do_POST  # noqa: N815 - of the base class
 
         def _log_in(self, password: str) -> None:
             if password == "too often":
