@@ -121,6 +121,8 @@ def other_than_default(field: msgspec.structs.FieldInfo) -> Any:
         "client_ip_header": "Forwarded",
         "workers": 3,
         "prefix": "shop",
+        "log_format": "json",
+        "log_level": "debug",
         "allowed_origins": ("a.example", "https://b.example:8443"),
         "accept_client_events_from": "none",
         "history": (
