@@ -383,6 +383,8 @@ _SETTINGS: Final = (
     "ServerSettings",
     "TlsSettings",
     "ScalingSettings",
+    "DashboardSettings",
+    "MetricsSettings",
     "AppSettings",
     "HistorySettings",
     "RateLimiting",

@@ -16,6 +16,7 @@ from soundpost.config.other_servers import warnings_of_unread_variables
 from soundpost.config.settings import (
     BackendAddress,
     DashboardSettings,
+    MetricsSettings,
     PublicAddress,
     ScalingSettings,
     ServerSettings,
@@ -113,6 +114,7 @@ def load(
         server=server,
         scaling=scaling,
         dashboard=_dashboard(values),
+        metrics=_metrics(values),
         apps=build_apps(apps, places, warnings),
     )
     if application is None:
@@ -208,6 +210,17 @@ def _dashboard(values: Values) -> DashboardSettings:
             "'soundpost dashboard password', and write what it prints to password_hash below [dashboard]"
         )
     return dashboard
+
+
+def _metrics(values: Values) -> MetricsSettings:
+    metrics = msgspec.convert(nested(_only(values, "metrics")), MetricsSettings)
+    if metrics.is_on and metrics.token is None and not is_loopback_host(metrics.host):
+        raise ConfigurationError(
+            f"{values['metrics', 'host'].place}={metrics.host}: without a token metrics are for this machine only, as "
+            "they name apps and webhooks. Set token below [metrics] (or SOUNDPOST_METRICS_TOKEN) to a long random "
+            "text, such as 'openssl rand -hex 20' prints, and have Prometheus send it as its bearer token"
+        )
+    return metrics
 
 
 def _public(values: Values, server: ServerSettings) -> PublicAddress:

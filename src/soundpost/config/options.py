@@ -12,6 +12,7 @@ from msgspec import Struct
 from soundpost.config.settings import (
     BackendAddress,
     DashboardSettings,
+    MetricsSettings,
     PublicAddress,
     ScalingSettings,
     ServerSettings,
@@ -28,6 +29,7 @@ _SECRETS: Final = {
     ("scaling", "redis"),
     ("scaling", "sentinel_password"),
     ("dashboard", "password_hash"),
+    ("metrics", "token"),
 }
 _WITHOUT_SECTION: Final = {
     ("server", "public_url"),
@@ -95,6 +97,7 @@ _SECTIONS: Final[dict[str, type[Struct]]] = {
     "server": ServerSettings,
     "scaling": ScalingSettings,
     "dashboard": DashboardSettings,
+    "metrics": MetricsSettings,
     "app": AppSettings,
     "backend": BackendAddress,
     "public": PublicAddress,

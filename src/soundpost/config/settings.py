@@ -26,6 +26,10 @@ PathPrefix = Annotated[
     str,
     Meta(pattern=r"^/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?\Z", description="a path such as /ws"),
 ]
+Token = Annotated[
+    str,
+    Meta(pattern=r"^[!-~]{16,200}\Z", description="16 to 200 characters of ASCII without spaces"),
+]
 PasswordHash = Annotated[
     str,
     Meta(
@@ -171,12 +175,32 @@ class DashboardSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return redacted_fields(self, "password_hash")
 
 
+class MetricsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[metrics]``: metrics for Prometheus, with a listener of their own."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: Port | None = None
+    """Port to listen on; 0 takes a free one. None: no metrics."""
+    token: Token | None = None
+    """Bearer token that Prometheus must send. None: no token, for a loopback ``host`` only."""
+
+    @property
+    def is_on(self) -> bool:
+        """True if metrics are served."""
+        return self.port is not None
+
+    def __repr__(self) -> str:
+        return redacted_fields(self, "token")
+
+
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """All settings of the server."""
 
     server: ServerSettings = ServerSettings()
     scaling: ScalingSettings = ScalingSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    metrics: MetricsSettings = MetricsSettings()
     apps: tuple[AppSettings, ...] = ()
 
 

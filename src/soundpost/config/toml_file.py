@@ -16,7 +16,7 @@ from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted
 from soundpost.suggestions import did_you_mean
 
-_TABLES: Final = ("server", "scaling", "dashboard")
+_TABLES: Final = ("server", "scaling", "dashboard", "metrics")
 _TITLES: Final = {**{name: f"[{name}]" for name in _TABLES}, "app": "[[apps]]"}
 
 

@@ -27,6 +27,7 @@ _ADDRESSES: Final[dict[tuple[str, ...], Callable[[str], str]]] = {
             ("server", "hostname"),
             ("dashboard", "host"),
             ("dashboard", "hostname"),
+            ("metrics", "host"),
             ("backend", "host"),
             ("public", "host"),
         ),

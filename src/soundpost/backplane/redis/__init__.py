@@ -9,6 +9,7 @@ from typing import Final
 
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
+from soundpost.backplane.redis.stated_figures import StatedFigures
 from soundpost.backplane.redis.url import servers_of
 from soundpost.backplane.redis.webhook_logs import Dispatcher
 from soundpost.config.settings import ScalingSettings, ServerSettings
@@ -41,6 +42,8 @@ class RedisBackplane:
             max_connections=max_connections,
             max_history_size=max_history_size,
         )
+        self.figures = StatedFigures(self._redis)
+        """Figures of the hosts, as they state them to each other."""
         self.webhooks: Dispatcher | None = None
         """Sender of the webhooks of the apps that this host owns."""
         self._task: asyncio.Task[None] | None = None

@@ -10,9 +10,11 @@ from collections.abc import Callable
 
 import uvloop
 
-from soundpost.config.settings import ServerSettings, Settings
+from soundpost.config.settings import MetricsSettings, ServerSettings, Settings
+from soundpost.server.admin_http import AdminListener
 from soundpost.server.connections.listening import Listening
 from soundpost.server.dashboard.dashboard import Dashboard
+from soundpost.server.figures.collector import FiguresCollector
 from soundpost.server.processes import sd_notify
 from soundpost.server.processes.control import ControlServer
 from soundpost.server.processes.control_paths import control_name
@@ -72,6 +74,8 @@ async def _serve(
         daemon = SingleProcess(settings, playground=playground, debug=debug)
     else:
         daemon = Workers(settings, count, playground=playground, debug=debug)
+    collector = FiguresCollector(daemon)
+    metrics = _metrics(settings.metrics, collector)
     dashboard = Dashboard(daemon) if settings.dashboard.is_on else None
     supervision = Supervision(daemon, load)
     capacity = await supervision.start()
@@ -81,6 +85,10 @@ async def _serve(
     control = ControlServer(supervision, name, configuration)
     await control.start()
     watchdog = LoopWatchdog()
+    if metrics is not None or dashboard is not None:
+        collector.start()
+    if metrics is not None:
+        await metrics.start()
     if dashboard is not None:
         await dashboard.start()
     on_ready(_listening(settings.server, daemon.port, capacity))
@@ -94,6 +102,11 @@ async def _serve(
             if supervision.ending == "exec":
                 dashboard.hand_over()
             await dashboard.stop()
+        if metrics is not None:
+            if supervision.ending == "exec":
+                metrics.hand_over()
+            await metrics.stop()
+        await collector.stop()
     if ending == "exec":  # a further SIGHUP must wait for the handler of the next process
         asyncio.get_running_loop().remove_signal_handler(signal.SIGHUP)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -102,6 +115,15 @@ async def _serve(
         ending = supervision.ending
         note_restart(supervision.ending_began)
     return ending
+
+
+def _metrics(settings: MetricsSettings, collector: FiguresCollector) -> AdminListener | None:
+    """Return the listener for Prometheus; None, without importing its client, if there is to be none."""
+    if not settings.is_on:
+        return None
+    from soundpost.server.metrics.exposition import metrics_listener
+
+    return metrics_listener(settings, collector.host_figures)
 
 
 def _execute_again() -> None:

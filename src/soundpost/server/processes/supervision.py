@@ -284,7 +284,7 @@ def _changes(before: dict[str, AppSettings], after: dict[str, AppSettings]) -> s
 
 
 def _not_reloaded(now: Settings, then: Settings) -> str:
-    sections = ("server", "scaling", "dashboard")
+    sections = ("server", "scaling", "dashboard", "metrics")
     changed = [f"[{name}]" for name in sections if getattr(now, name) != getattr(then, name)]
     if not changed:
         return ""

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus, at a listener of their own."""
