@@ -38,7 +38,10 @@ def directory(tmp_path: Path) -> Directory:
             "soundpost.toml: [[apps]] no. 1: rate_limiting is a table: write rate_limiting = { … }",
         ),
         ("[srver]\n", "soundpost.toml: unknown key 'srver'; did you mean 'server'?"),
-        ("[colours]\n", "soundpost.toml: unknown key 'colours'; it has [server], [scaling], [dashboard], [metrics] and [[apps]]"),
+        (
+            "[colours]\n",
+            "soundpost.toml: unknown key 'colours'; it has [server], [scaling], [dashboard], [metrics] and [[apps]]",
+        ),
         (
             "[server]\nallowed_origins = []\n",
             "soundpost.toml: [server]: unknown key 'allowed_origins'; it belongs to [[apps]]",

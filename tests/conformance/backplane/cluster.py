@@ -14,6 +14,8 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, NamedTuple, Protocol
 
 from conformance.protocol.stage import Client, Message, Stage
+from soundpost.backplane.memory_registry import MemoryRegistry
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.inspection import Question
 from soundpost.core.observer import Observer
@@ -110,6 +112,10 @@ class Cluster(ABC):
         """Return the inspector of a node's host; nodes are named ``node 1``, ``node 2`` and so on."""
 
     @abstractmethod
+    def occupancies(self) -> list[tuple[Occupancy, list[str], int]]:
+        """Return the occupancy of an app at each registry, with the channels there are, and the number of members."""
+
+    @abstractmethod
     def heard(self, node: Stage) -> int:
         """Return the number of events of other nodes that have come to a node so far."""
 
@@ -152,6 +158,16 @@ class Cluster(ABC):
         names = [message["event"] for message in client.read()]
         assert names.count("pusher_internal:subscription_succeeded") == len(channels), names
         return client
+
+
+def occupancies_in_memory(registry: MemoryRegistry) -> list[tuple[Occupancy, list[str], int]]:
+    """Return what :meth:`Cluster.occupancies` does, for a registry in memory."""
+    found = []
+    for entry in registry._apps.values():
+        known = {**entry.ghosts.channels, **entry.channels}.values()
+        members = sum(len(channel.members) for channel in known if channel.members is not None)
+        found.append((entry.occupancy, list(entry.channels), members))
+    return found
 
 
 async def read_all(cluster: Cluster, client: Client) -> list[Message]:

@@ -7,13 +7,14 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from conformance.backplane.cluster import Cluster, Setup
+from conformance.backplane.cluster import Cluster, Setup, occupancies_in_memory
 from conformance.protocol.recorded_webhooks import RecordedWebhooks
 from conformance.protocol.stage import Stage
 from soundpost.backplane.hub import Hub, WorkerEnd
 from soundpost.backplane.hub_messages import EventMessage, Message, MessageReader, encode
 from soundpost.backplane.hub_peers import HubPeers
 from soundpost.backplane.memory_registry import MemoryRegistry
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.core.inspection import Inspectable
 from soundpost.server.inspection.host_inspection import HostInspection
 from soundpost.server.inspection.inspector import Inspector
@@ -86,14 +87,13 @@ class HubCluster(Cluster):
         self._setup = setup
         self._now = 0.0
         self.webhooks = RecordedWebhooks()
-        self._hub = Hub(
-            MemoryRegistry(
-                setup.apps,
-                max_connections=setup.server_max_connections,
-                clock=lambda: self._now,
-                webhooks=self.webhooks,
-            )
+        self._registry = MemoryRegistry(
+            setup.apps,
+            max_connections=setup.server_max_connections,
+            clock=lambda: self._now,
+            webhooks=self.webhooks,
         )
+        self._hub = Hub(self._registry)
         self._spokes: dict[Stage, Spoke] = {}
 
     async def settle(self) -> None:
@@ -143,6 +143,9 @@ class HubCluster(Cluster):
             return {f"node {number}": spoke.end for number, spoke in enumerate(self._spokes.values(), 1)}
 
         return Inspector("hub", HostInspection(serving), None, self._hub.registry.answer)
+
+    def occupancies(self) -> list[tuple[Occupancy, list[str], int]]:
+        return occupancies_in_memory(self._registry)
 
     def heard(self, node: Stage) -> int:
         return self._spokes[node].to_node.events

@@ -5,6 +5,7 @@ The truth is what the test's own clients wanted. Nothing in here knows which bac
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import combinations, count
 from typing import Any, Final
 
@@ -159,6 +160,10 @@ class World:
             await self._check_node(cluster, node)
         for tab in self.tabs:
             self._check_tab(tab)
+        for occupancy, names, members in cluster.occupancies():
+            kinds = Counter(name.rpartition("-")[0] or "public" for name in names)
+            assert {kind: number for kind, number in occupancy.channels.items() if number} == kinds
+            assert occupancy.members == members
         self._check_events(one_order=cluster.one_order)
         for tab in self.tabs:
             tab.sure = set(tab.wants)

@@ -11,6 +11,7 @@ from typing import Any
 from conformance.backplane.cluster import Cluster, Setup
 from conformance.protocol.stage import Stage
 from soundpost.backplane import SingleNode
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis.buckets import CONTROL, all_buckets
 from soundpost.backplane.redis.connection import Then
 from soundpost.backplane.redis.login import Address, Login
@@ -188,6 +189,13 @@ class RedisCluster(Cluster):
     def inspector(self, node: Stage) -> Inspector:
         host = self._hosts[node]
         return Inspector(host.name, host.inspection, host.registry.inspection, host.registry.answer)
+
+    def occupancies(self) -> list[tuple[Occupancy, list[str], int]]:
+        found = []
+        for entry in [entry for host in self._hosts.values() for entry in host.registry._apps.values()]:
+            members = sum(len(channel.own_members) for channel in entry.channels.values())
+            found.append((entry.occupancy, list(entry.channels), members))
+        return found
 
     def heard(self, node: Stage) -> int:
         return self._hosts[node].events

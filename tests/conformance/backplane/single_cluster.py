@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from conformance.backplane.cluster import Cluster, Setup
+from conformance.backplane.cluster import Cluster, Setup, occupancies_in_memory
 from conformance.protocol.stage import Stage
+from soundpost.backplane.occupancy import Occupancy
 from soundpost.server.inspection.host_inspection import HostInspection
 from soundpost.server.inspection.inspector import Inspector
 
@@ -54,6 +55,9 @@ class SingleCluster(Cluster):
 
     async def add(self) -> Stage:
         raise AssertionError("the only node stays alone")
+
+    def occupancies(self) -> list[tuple[Occupancy, list[str], int]]:
+        return occupancies_in_memory(self._stage.registry)
 
     def inspector(self, node: Stage) -> Inspector:
         nodes = HostInspection(lambda: {"node 1": self._stage.node})
