@@ -52,7 +52,7 @@ class Tail(Observer):
         self._user_id = start.user_id
         self._socket_id = start.socket_id
         self._channel = start.channel
-        self._matches = channel_matcher((start.channel,)) if start.channel else _any
+        self._matches = _matcher(start.channel)
         self._needle = _needle(start.channel)
         self._user_sockets: set[str] = set()  # sockets that the user was seen at: a closed one has no user any more
         self.on_lines = on_lines
@@ -202,8 +202,11 @@ class Tail(Observer):
         self.on_lines(TailLines(self._id, lines, left_out))
 
 
-def _any(name: str) -> bool:
-    return True
+def _matcher(channel: str) -> Callable[[str], object]:
+    """Return a function that tells whether a channel's name is meant; a plain name is only compared."""
+    if not channel:
+        return lambda name: True
+    return channel_matcher((channel,)) if "*" in channel else channel.__eq__
 
 
 def _needle(channel: str) -> bytes:

@@ -71,7 +71,9 @@ def _channel_in(event: str, data: str) -> str:
 
 
 def _shown(text: str) -> str:
-    text = _AUTH.sub(r"\1…", text[: 2 * _LONGEST_DATA])
+    text = text[: 2 * _LONGEST_DATA]
+    if "auth" in text:
+        text = _AUTH.sub(r"\1…", text)
     text = text.encode(errors="replace").decode()  # half an emoji cannot be sent on
     return text if len(text) <= _LONGEST_DATA else f"{text[:_LONGEST_DATA]}…"
 

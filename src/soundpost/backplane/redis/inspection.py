@@ -6,12 +6,13 @@ A question goes to the topic of all hosts. Each host replies on a topic of the a
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.buckets import CONTROL
@@ -23,6 +24,7 @@ from soundpost.core.tail_lines import LimitedLines
 TIME_TO_REPLY: Final = 2.0
 """Seconds that the other hosts have to reply."""
 _MOST_NAMES: Final = 1_000
+_MOST_IDS: Final = 8
 _AWAY: Final = "all other hosts: Redis is away"
 
 
@@ -34,6 +36,8 @@ class HostReply(Struct):
     reply: Reply
     missing: list[str]
     """Names of the host's workers that have not replied in time."""
+    former: list[bytes] = field(default_factory=list)
+    """Ids of the host as earlier nodes, which Redis may still have as living."""
 
 
 class AskedHost(Protocol):
@@ -59,6 +63,14 @@ class _Asked:
         self.replies: dict[bytes, HostReply] = {}
         self.timer: asyncio.TimerHandle
 
+    @property
+    def silent_hosts(self) -> set[bytes] | None:
+        """Return the node ids of the hosts that have not replied; None if it is not known which there are."""
+        if self.hosts is None:
+            return None
+        former = {node for reply in self.replies.values() for node in reply.former}
+        return self.hosts - self.replies.keys() - former
+
 
 _encode: Final = msgspec.json.encode
 _read_request: Final = msgspec.json.Decoder(Request)
@@ -78,6 +90,8 @@ class RedisInspection:
         """Callbacks for the lines of this host's tails on others, by id of the tail."""
         self._names: dict[bytes, str] = {}
         """Names of hosts that have replied, by node id."""
+        self._ids: deque[bytes] = deque(maxlen=_MOST_IDS)
+        """Ids of this host as a node, one for each connection to Redis."""
         self._listens = False
         self._name = ""
         self._host: AskedHost | None = None
@@ -87,7 +101,11 @@ class RedisInspection:
         self._name, self._host = name, host
 
     def on_up(self) -> None:
-        """Listen for replies again: Redis is up."""
+        """Listen for replies again: Redis is up, and this host another node there."""
+        self._ids.append(self._redis.node)
+        self._subscribe()
+
+    def _subscribe(self) -> None:
         if self._listens:
             self._redis.subscribe(CONTROL, self._redis.topic(CONTROL, _topic_of(self._redis.origin)))
 
@@ -121,7 +139,7 @@ class RedisInspection:
     def _listen(self) -> None:
         if not self._listens:
             self._listens = True
-            self.on_up()
+            self._subscribe()
 
     def _say(self, number: int, request: Request) -> None:
         message = topic_messages.inspect(self._redis.origin, number, _encode(request))
@@ -131,18 +149,18 @@ class RedisInspection:
         asked = self._asked.get(number)
         if asked is None:
             return
-        asked.hosts = set(answer) - {self._redis.node} if isinstance(answer, list) else set()
+        asked.hosts = set(answer).difference(self._ids) if isinstance(answer, list) else set()
         self._finish_if_whole(number, asked)
 
     def _finish_if_whole(self, number: int, asked: _Asked) -> None:
-        if asked.hosts is not None and asked.hosts <= asked.replies.keys():
+        if asked.silent_hosts == set():
             self._finish(number)
 
     def _finish(self, number: int) -> None:
         asked = self._asked.pop(number)
         asked.timer.cancel()
         missing = [name for reply in asked.replies.values() for name in reply.missing]
-        for node in (asked.hosts or set()) - asked.replies.keys():
+        for node in asked.silent_hosts or ():
             missing.append(self._names.get(node, f"host {node.decode(errors='replace')}"))
         asked.then([(reply.host, reply.reply) for reply in asked.replies.values()], sorted(missing))
 
@@ -183,7 +201,7 @@ class RedisInspection:
             host.ask(request, partial(self._send_reply, origin, message.number))
 
     def _send_reply(self, origin: bytes, number: int, reply: Reply, missing: list[str]) -> None:
-        body = _encode(HostReply(self._name, reply, missing))
+        body = _encode(HostReply(self._name, reply, missing, list(self._ids)))
         self._send(origin, topic_messages.inspected(self._redis.node, number, body))
 
     def _send_lines(self, origin: bytes, lines: TailLines) -> None:
