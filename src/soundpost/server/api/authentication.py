@@ -63,7 +63,8 @@ def _warn(request: Request, app: App, error: ApiError) -> None:
     """Log that a publisher is refused, without the values it sent: one may be a secret in a wrong place."""
     reason = _SENT.sub("…", error.message).rstrip(".")
     reason = reason.replace("HmacSHA256Hex(…", "HmacSHA256Hex(…, your_secret_key), but you sent …")
-    note_refusal(app.node, "api", reason, error.status, app_id=app.settings.id)
+    address = request.find_client_ip(request)
+    note_refusal(app.node, "api", reason, error.status, app_id=app.settings.id, address=address)
     _log_throttle.warn(
         f"{error.status} {app.settings.id}",
         "app %s: refused %s %s with %d: %s",

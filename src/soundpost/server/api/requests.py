@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
@@ -10,6 +11,11 @@ from soundpost.errors import SoundpostError
 from soundpost.wire.json_text import encode
 
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+
+
+def unknown_address(request: Request) -> str:
+    """Return the client's address of a request of which nobody knows more: none."""
+    return ""
 
 
 class Request:
@@ -23,6 +29,7 @@ class Request:
         "_by_name",
         "_headers",
         "body",
+        "find_client_ip",
         "http_version",
         "idempotency_key",
         "is_publish",
@@ -54,6 +61,8 @@ class Request:
         self.keep_alive = keep_alive
         self.idempotency_key = idempotency_key
         self.is_signed = self.is_publish = False
+        self.find_client_ip: Callable[[Request], str] = unknown_address
+        """Function that returns the client's address; it is seldom needed."""
 
     def headers(self) -> dict[bytes, bytes]:
         """Return header values by lower-case name; several of one name are joined by commas."""

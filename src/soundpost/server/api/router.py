@@ -80,7 +80,7 @@ class Router:
                 count(self._node.figures.refusals, "api_app")
                 error = ApiError(404, f"No matching application for ID [{app_id[:100]}].")
                 reason = f"{error.message} Compare the app id of the application (SOUNDPOST_APP_ID) with those here"
-                note_refusal(self._node, "api", reason, 404)
+                note_refusal(self._node, "api", reason, 404, address=request.find_client_ip(request))
                 raise error
             return self._app_route(request, app, rest.split("/"))
         if path.startswith("/users/"):
@@ -122,7 +122,7 @@ class Router:
             reason = (
                 "auth_key is missing or unknown. Compare the key of the application (SOUNDPOST_APP_KEY) with those here"
             )
-            note_refusal(self._node, "api", reason, 401)
+            note_refusal(self._node, "api", reason, 401, address=request.find_client_ip(request))
             raise ApiError(401, "Missing or unknown auth_key")
         return app
 

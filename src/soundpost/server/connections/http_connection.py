@@ -265,6 +265,7 @@ class HttpConnection(asyncio.Protocol):
             self.refuse(ApiError(503, "Over capacity: the server has as many connections as it may open"))
             return
         came = perf_counter()
+        request.find_client_ip = self.client_ip
         try:
             response = self._server.router.respond(request)
         except ApiError as error:
