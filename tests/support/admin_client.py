@@ -47,7 +47,7 @@ class AdminClient:
         """Send bytes."""
         self._writer.write(data)
 
-    async def request(self, method: str, target: str, body: bytes | None = None, **headers: str) -> Answer:
+    async def request(self, method: str, target: str, body: bytes | None = None, /, **headers: str) -> Answer:
         """Send a request, and read the response; ``x_csrf_token`` is the header ``X-CSRF-Token``."""
         fields = {"host": "127.0.0.1"} | {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from soundpost.config.settings import ScalingSettings, ServerSettings, Settings
+from soundpost.config.settings import DashboardSettings, ScalingSettings, ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from support.ending import end
 from support.raw_socket import (
@@ -138,11 +138,15 @@ def running_server(
     playground: bool = False,
     debug: bool = False,
     scaling: ScalingSettings = ScalingSettings(),  # noqa: B008 - frozen
+    dashboard: DashboardSettings = DashboardSettings(),  # noqa: B008 - frozen
     **server: Any,
 ) -> Iterator[RunningServer]:
     """Start a server on a free port of 127.0.0.1; ``server`` are keys of ``ServerSettings``. Ended by its pid."""
     settings = Settings(
-        server=msgspec.convert({**_DEFAULTS, **server}, ServerSettings), scaling=scaling, apps=tuple(apps)
+        server=msgspec.convert({**_DEFAULTS, **server}, ServerSettings),
+        scaling=scaling,
+        dashboard=dashboard,
+        apps=tuple(apps),
     )
     arguments = msgspec.json.encode({"settings": settings, "playground": playground, "debug": debug}).decode()
     command = [sys.executable, str(Path(__file__).with_name("harness_server.py")), arguments]

@@ -46,6 +46,18 @@ def directory(tmp_path: Path) -> Directory:
             "[server]\nallowed_origins = []\n",
             "soundpost.toml: [server]: unknown key 'allowed_origins'; it belongs to [[apps]]",
         ),
+        (
+            "[dashboard]\nenabled = true\nhost = '0.0.0.0'\n",
+            (
+                "soundpost.toml: [dashboard]: host=0.0.0.0: without a password the dashboard is for this machine only, "
+                "as it shows all clients and publishes for everybody who reaches it. Make a password by 'soundpost "
+                "dashboard password', and write what it prints to password_hash below [dashboard]"
+            ),
+        ),
+        (
+            "[dashboard]\npassword_hash = 'correct horse'\n",
+            "soundpost.toml: [dashboard]: password_hash: expected what 'soundpost dashboard password' prints",
+        ),
         ("server = 3\n", "soundpost.toml: [server]=3: expected a table"),
         ("[apps]\n", "soundpost.toml: apps is no list of tables: begin each app with a line [[apps]]"),
         ("[server]\nport = '80'\n", "soundpost.toml: [server]: port='80': expected a whole number from 0 to 65535"),

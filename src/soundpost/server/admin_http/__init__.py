@@ -1,7 +1,7 @@
 """Small HTTP/1.1 server for operators and tools, in the running event loop."""
 
 from soundpost.server.admin_http.connection import AdminConnection, Timeouts
-from soundpost.server.admin_http.listener import AdminListener
+from soundpost.server.admin_http.listener import AdminListener, check_address
 from soundpost.server.admin_http.messages import (
     AdminError,
     AdminRequest,
@@ -24,5 +24,6 @@ __all__ = [
     "Handle",
     "Routes",
     "Timeouts",
+    "check_address",
     "json_answer",
 ]

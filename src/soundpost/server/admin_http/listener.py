@@ -98,6 +98,12 @@ class AdminListener:
             connection.abort()
 
 
+def check_address(host: str, port: int, *, name: str) -> None:
+    """Raise StartError if a listener could not be bound to an address now."""
+    for sock in _bound(host, port, f"[{name}]"):
+        sock.close()
+
+
 def _taken_over(name: str, host: str, port: int) -> list[socket.socket]:
     """Return the sockets of the process before the restart; an empty list if it had none for this address."""
     handed = inherited_sockets(name)

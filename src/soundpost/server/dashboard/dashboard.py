@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from inspect import isawaitable
 from socket import gethostname
 from typing import Final
@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Struct
 
 from soundpost import __version__
+from soundpost.config.settings import DashboardSettings
 from soundpost.errors import JsonError, StartError
 from soundpost.server.admin_http import (
     AdminError,
@@ -21,8 +22,8 @@ from soundpost.server.admin_http import (
     AdminRequest,
     AdminResponse,
     Answer,
-    Handle,
     Routes,
+    check_address,
     json_answer,
 )
 from soundpost.server.dashboard.access import Access
@@ -51,6 +52,8 @@ _HEADERS: Final = (
     ("Cross-Origin-Opener-Policy", "same-origin"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
+_NAME: Final = "dashboard"
+_LOGIN: Final = "/api/login"
 _NOT_KEPT: Final = (("Cache-Control", "no-store"),)
 
 
@@ -63,6 +66,26 @@ class LoginBody(Struct):
 _read_login: Final = reader(LoginBody)
 
 
+def check_dashboard(now: DashboardSettings, then: DashboardSettings) -> None:
+    """Raise StartError if a process with the settings ``then`` could not take the place of this one."""
+    if then.is_on:
+        _check_password_hash(then)
+        if not now.is_on or (now.host, _port(now)) != (then.host, _port(then)):
+            check_address(then.host, _port(then), name=_NAME)
+
+
+def _check_password_hash(settings: DashboardSettings) -> None:
+    if settings.password_hash is not None:
+        try:
+            check_hash(settings.password_hash)
+        except PasswordError as error:
+            raise StartError(str(error)) from None
+
+
+def _port(settings: DashboardSettings) -> int:
+    return DEFAULT_PORT if settings.port is None else settings.port
+
+
 class Dashboard:
     """The dashboard of a daemon. ``clock`` is in seconds."""
 
@@ -70,13 +93,8 @@ class Dashboard:
         """Bind the address. Raises StartError with the obstacle."""
         self._daemon = daemon
         settings = daemon.settings.dashboard
-        if settings.password_hash is not None:
-            try:
-                check_hash(settings.password_hash)
-            except PasswordError as error:
-                raise StartError(str(error)) from None
-        port = DEFAULT_PORT if settings.port is None else settings.port
-        self.listener = AdminListener(settings.host, port, self._answer, name="dashboard")
+        _check_password_hash(settings)
+        self.listener = AdminListener(settings.host, _port(settings), self._answer, name=_NAME)
         self.access = Access(lambda: daemon.settings, self.listener.port, clock)
         self._limits = LoginLimits(clock)
         self._one_at_a_time = asyncio.Lock()
@@ -85,13 +103,13 @@ class Dashboard:
         webhooks = WebhookPages(daemon)
         self._api = Routes(
             {
-                "POST /api/login": self._log_in,
+                f"POST {_LOGIN}": self._log_in,
                 "POST /api/logout": self._log_out,
                 "GET /api/session": self._session,
-                "POST /api/apps/{app}/events": self._changing(events.publish),
-                "GET /api/apps/{app}/webhooks": self._reading(webhooks.list_endpoints),
-                "POST /api/apps/{app}/webhooks/{number}/resend": self._changing(webhooks.send_again),
-                "POST /api/apps/{app}/users/{user}/terminate": self._changing(events.terminate_user),
+                "POST /api/apps/{app}/events": events.publish,
+                "GET /api/apps/{app}/webhooks": webhooks.list_endpoints,
+                "POST /api/apps/{app}/webhooks/{number}/resend": webhooks.send_again,
+                "POST /api/apps/{app}/users/{user}/terminate": events.terminate_user,
             }
         )
 
@@ -115,6 +133,7 @@ class Dashboard:
         try:
             self.access.check_host(request)
             if request.path.startswith("/api/"):
+                self._check_access(request)
                 answer = self._api(request)
                 made = await answer if isawaitable(answer) else answer
                 made = made._replace(headers=made.headers + _NOT_KEPT)
@@ -124,26 +143,16 @@ class Dashboard:
             made = error.response()
         return made._replace(headers=made.headers + _HEADERS)
 
-    def _reading(self, handle: Handle) -> Handle:
-        """Return a handler that needs a session."""
-
-        def answer(request: AdminRequest) -> Answer | Awaitable[Answer]:
+    def _check_access(self, request: AdminRequest) -> None:
+        """Refuse a request to the API without a session; one that may change something without its token, too."""
+        if request.path == _LOGIN:
+            self.access.check_site(request)
+        elif request.method in ("GET", "HEAD"):
             self.access.session_of(request)
-            return handle(request)
-
-        return answer
-
-    def _changing(self, handle: Handle) -> Handle:
-        """Return a handler that needs a session, its token, and a page of this site."""
-
-        def answer(request: AdminRequest) -> Answer | Awaitable[Answer]:
+        else:
             self.access.changing_session_of(request)
-            return handle(request)
-
-        return answer
 
     async def _log_in(self, request: AdminRequest) -> Answer:
-        self.access.check_site(request)
         if not request.headers.get("content-type", "").startswith("application/json"):
             raise AdminError(415, "The body has to be JSON, with Content-Type: application/json")
         password_hash = self.access.password_hash
@@ -172,7 +181,6 @@ class Dashboard:
         return AdminResponse(204, headers=(("Set-Cookie", self.access.begin_session(request)),))
 
     def _log_out(self, request: AdminRequest) -> Answer:
-        self.access.changing_session_of(request)
         return AdminResponse(204, headers=(("Set-Cookie", self.access.end_session(request)),))
 
     def _session(self, request: AdminRequest) -> Answer:

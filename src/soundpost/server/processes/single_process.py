@@ -19,6 +19,7 @@ from soundpost.errors import StartError
 from soundpost.server.connections.listening import listening_sockets, port_of
 from soundpost.server.connections.socket_activation import make_inheritable
 from soundpost.server.connections.tls import check_certificate
+from soundpost.server.dashboard.dashboard import check_dashboard
 from soundpost.server.figures.collecting import host_figures
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.inspection.own_inspector import own_inspector
@@ -106,6 +107,7 @@ class SingleProcess:
     def begin_restart(self, settings: Settings) -> Restart:
         """Leave listening sockets for the successor. Raises StartError for settings with which it could not start."""
         check_state_dir(settings.server)
+        check_dashboard(self.settings.dashboard, settings.dashboard)
         make_inheritable(self._sockets_for(settings))
         self._is_restarting = True
         return Restart("restarting", None)

@@ -26,6 +26,7 @@ from soundpost.errors import StartError
 from soundpost.log_fields import fields
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
+from soundpost.server.dashboard.dashboard import check_dashboard
 from soundpost.server.figures.collecting import host_figures
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.figures.loop_lag import LoopLag
@@ -201,7 +202,8 @@ class Workers:
     # Restart and reload
 
     def begin_restart(self, settings: Settings) -> Restart:
-        """Return the replacement of all workers, to be awaited."""
+        """Return the replacement of all workers, to be awaited. Raises StartError."""
+        check_dashboard(settings.dashboard, settings.dashboard)
         message = f"restarting the workers one after the other{_not_restarted(self.settings, settings)}"
         return Restart(message, self._replace_all(settings))
 

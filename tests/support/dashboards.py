@@ -1,0 +1,105 @@
+"""A dashboard in the test's event loop, over a node without sockets, whose clock a test sets."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from soundpost.backplane import MemoryRegistry, SingleNode
+from soundpost.backplane.redis import RedisBackplane
+from soundpost.config.settings import DashboardSettings, ServerSettings, Settings
+from soundpost.core.node import Node
+from soundpost.server.dashboard.dashboard import Dashboard
+from soundpost.server.webhooks import WebhookDispatcher
+from support.admin_client import AdminClient, Answer
+from support.raw_socket import DEFAULT_APP
+
+_SERVER: Final = ServerSettings()
+PASSWORD: Final = "correct horse"
+
+
+def cheap_hash(password: str = PASSWORD) -> str:
+    """The hash of a password that takes no time."""
+    text = [
+        urlsafe_b64encode(part).decode().rstrip("=")
+        for part in (b"salt" * 4, hashlib.scrypt(password.encode(), salt=b"salt" * 4, n=16, r=1, p=1, dklen=32))
+    ]
+    return f"scrypt:16:1:1:{':'.join(text)}"
+
+
+class PlainDaemon:
+    """A daemon without sockets."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.port = 8080
+        self.backplane: RedisBackplane | None = None
+        self.webhooks: WebhookDispatcher | None = None
+        loop = asyncio.get_running_loop()
+        self.registry = MemoryRegistry(settings.apps, call_soon=loop.call_soon, call_later=loop.call_later)
+        self.operators_node = Node(
+            settings.apps, peers=SingleNode(self.registry), call_soon=loop.call_soon, call_later=loop.call_later
+        )
+
+
+class Operator:
+    """A browser of an operator: keeps the cookie and the token of its session."""
+
+    def __init__(self, client: AdminClient) -> None:
+        self.client = client
+        self.cookie = ""
+        self.csrf = ""
+
+    async def get(self, target: str, **headers: str) -> Answer:
+        """Send a request to read."""
+        return await self.client.request("GET", target, **self._own() | headers)
+
+    async def send(self, method: str, target: str, body: bytes = b"{}", /, **headers: str) -> Answer:
+        """Send a request to change something."""
+        own = self._own() | {"content_type": "application/json", "x_csrf_token": self.csrf}
+        return await self.client.request(method, target, body, **own | headers)
+
+    async def log_in(self, password: str = PASSWORD, **headers: str) -> Answer:
+        """Log in, and keep what the server says of the session."""
+        body = b'{"password":"%b"}' % password.encode()
+        answer = await self.client.request("POST", "/api/login", body, content_type="application/json", **headers)
+        if answer.status == 204:
+            self.cookie = answer.headers["set-cookie"].partition(";")[0]
+            self.csrf = (await self.get("/api/session")).json()["csrf"]
+        return answer
+
+    def _own(self) -> dict[str, str]:
+        return {"cookie": self.cookie} if self.cookie else {}
+
+
+class Stage:
+    """A dashboard, and the time of its clock."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.now = 1_000.0
+        self.daemon = PlainDaemon(settings)
+        self.dashboard = Dashboard(self.daemon, clock=lambda: self.now)
+
+    async def operator(self) -> Operator:
+        """A browser that has not logged in."""
+        return Operator(await AdminClient.open(self.dashboard.listener.port))
+
+
+@asynccontextmanager
+async def staged(
+    password_hash: str | None = cheap_hash(),
+    server: ServerSettings = _SERVER,
+    **dashboard: Any,
+) -> AsyncIterator[Stage]:
+    """A dashboard on a free port of 127.0.0.1."""
+    own = DashboardSettings(port=0, password_hash=password_hash, **dashboard)
+    stage = Stage(Settings(server=server, dashboard=own, apps=(DEFAULT_APP,)))
+    await stage.dashboard.start()
+    try:
+        yield stage
+    finally:
+        await stage.dashboard.stop()

@@ -1,0 +1,41 @@
+"""When a dashboard is served, and where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.configuration import APP_TABLE, Directory
+from support.dashboards import cheap_hash
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_on"),
+    [
+        ("", False),
+        ("host = '127.0.0.1'", False),
+        ("port = 8091", True),
+        ("enabled = true", True),
+        ("enabled = false\nport = 8091", False),
+        ("enabled = false\nhost = '0.0.0.0'", False),
+        (f"port = 8091\nhost = '0.0.0.0'\npassword_hash = '{cheap_hash()}'", True),
+        ("port = 8091\nhost = '::1'", True),
+    ],
+)
+def test_a_dashboard_is_served_if_it_is_wanted(tmp_path: Path, lines: str, is_on: bool) -> None:
+    directory = Directory(tmp_path).toml(f"[dashboard]\n{lines}\n{APP_TABLE}")
+    assert directory.load().settings.dashboard.is_on is is_on
+
+
+def test_variables_and_a_file_for_the_hash(tmp_path: Path) -> None:
+    directory = Directory(tmp_path).toml(APP_TABLE)
+    (tmp_path / "hash").write_text(f"{cheap_hash()}\n")
+    variables = {
+        "SOUNDPOST_DASHBOARD_HOST": "0.0.0.0",
+        "SOUNDPOST_DASHBOARD_PORT": "8091",
+        "SOUNDPOST_DASHBOARD_PASSWORD_HASH_FILE": str(tmp_path / "hash"),
+    }
+    found = directory.load(variables).settings.dashboard
+    assert (found.is_on, found.host, found.port, found.password_hash) == (True, "0.0.0.0", 8091, cheap_hash())
+    assert cheap_hash() not in repr(found)
