@@ -7,13 +7,19 @@ import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.redis import RedisBackplane
 from soundpost.config.settings import DashboardSettings, ServerSettings, Settings
+from soundpost.core.figures import NodeFigures
 from soundpost.core.node import Node
 from soundpost.server.dashboard.dashboard import Dashboard
+from soundpost.server.figures.collecting import host_figures
+from soundpost.server.figures.collector import FiguresCollector
+from soundpost.server.figures.host_figures import HostFigures
+from soundpost.server.inspection.own_inspector import own_inspector
+from soundpost.server.processes.daemon import Daemon
 from soundpost.server.webhooks import WebhookDispatcher
 from support.admin_client import AdminClient, Answer
 from support.raw_socket import DEFAULT_APP
@@ -44,6 +50,20 @@ class PlainDaemon:
         self.operators_node = Node(
             settings.apps, peers=SingleNode(self.registry), call_soon=loop.call_soon, call_later=loop.call_later
         )
+        self.inspector = own_inspector(self.port, lambda: {"": self.operators_node}, self.registry, None)
+
+    async def figures(self) -> HostFigures:
+        """The figures of nothing but the registry."""
+        return host_figures(
+            NodeFigures(),
+            [],
+            server=self.settings.server,
+            port=self.port,
+            draining=False,
+            registry=self.registry,
+            backplane=None,
+            webhooks=[],
+        )
 
 
 class Operator:
@@ -72,6 +92,12 @@ class Operator:
             self.csrf = (await self.get("/api/session")).json()["csrf"]
         return answer
 
+    async def open_stream(self, target: str) -> None:
+        """Begin a stream of server-sent events, and read its head."""
+        self.client.send(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {self.cookie}\r\n\r\n".encode())
+        status, headers = await self.client.read_head()
+        assert (status, headers["content-type"]) == (200, "text/event-stream")
+
     def _own(self) -> dict[str, str]:
         return {"cookie": self.cookie} if self.cookie else {}
 
@@ -82,7 +108,8 @@ class Stage:
     def __init__(self, settings: Settings) -> None:
         self.now = 1_000.0
         self.daemon = PlainDaemon(settings)
-        self.dashboard = Dashboard(self.daemon, clock=lambda: self.now)
+        collector = FiguresCollector(cast("Daemon", self.daemon))
+        self.dashboard = Dashboard(self.daemon, collector, clock=lambda: self.now)
 
     async def operator(self) -> Operator:
         """A browser that has not logged in."""

@@ -15,6 +15,8 @@ MOST: Final = 500
 
 
 TailWhat = Literal["opened", "closed", "received", "sent", "broadcast", "published", "resumed", "gap", "refused"]
+ChannelKind = Literal["", "public", "private", "presence", "encrypted", "cache"]
+"""Kind of channels to list; empty for all."""
 RefusalKind = Literal["connection", "subscription", "sign-in", "api", "client-event"]
 
 
@@ -27,7 +29,7 @@ class ListChannels(_Request, frozen=True, kw_only=True):
 
     search: str = ""
     """Text that a name must contain, whatever its case."""
-    kind: Literal["", "public", "private", "presence", "encrypted", "cache"] = ""
+    kind: ChannelKind = ""
     after: str = ""
     """Name behind which the page begins."""
     limit: int = 50

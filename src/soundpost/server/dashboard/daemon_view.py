@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from soundpost.config.settings import Settings
 from soundpost.core.app import App
 from soundpost.core.node import Node
 from soundpost.server.admin_http import AdminError
+from soundpost.server.figures.host_figures import HostFigures, Sample
+from soundpost.server.inspection.inspector import Inspector
 from soundpost.server.webhooks import WebhookDispatcher
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ class DaemonView(Protocol):
     settings: Settings
     port: int
     backplane: RedisBackplane | None
+    inspector: Inspector
 
     @property
     def operators_node(self) -> Node:
@@ -28,6 +32,25 @@ class DaemonView(Protocol):
     @property
     def webhooks(self) -> WebhookDispatcher | None:
         """Dispatcher of webhooks of this host: alone, or when it is its turn in a cluster."""
+
+
+class TimelineView(Protocol):
+    """The samples of the last hour."""
+
+    @property
+    def samples(self) -> Sequence[Sample]:
+        """Return all samples, oldest first."""
+
+
+class FiguresView(Protocol):
+    """The figures of all hosts, and those of the last hour of this one."""
+
+    @property
+    def timeline(self) -> TimelineView:
+        """Return the last hour."""
+
+    async def cluster_figures(self) -> list[HostFigures]:
+        """Return the figures of all hosts, this one first."""
 
 
 def app_of(daemon: DaemonView, app_id: str) -> App:

@@ -27,11 +27,15 @@ from soundpost.server.admin_http import (
     json_answer,
 )
 from soundpost.server.dashboard.access import Access
-from soundpost.server.dashboard.daemon_view import DaemonView
+from soundpost.server.dashboard.channel_page import ChannelPages
+from soundpost.server.dashboard.daemon_view import DaemonView, FiguresView
 from soundpost.server.dashboard.event_creator import EventCreator
+from soundpost.server.dashboard.inspection_pages import InspectionPages
 from soundpost.server.dashboard.login_limits import LoginLimits
+from soundpost.server.dashboard.overview import Overview
 from soundpost.server.dashboard.password import PasswordError, check_hash, is_password
 from soundpost.server.dashboard.static_files import StaticFiles
+from soundpost.server.dashboard.tail_stream import TailStreams
 from soundpost.server.dashboard.webhook_pages import WebhookPages
 from soundpost.wire.json_text import reader
 
@@ -89,7 +93,7 @@ def _port(settings: DashboardSettings) -> int:
 class Dashboard:
     """The dashboard of a daemon. ``clock`` is in seconds."""
 
-    def __init__(self, daemon: DaemonView, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, daemon: DaemonView, figures: FiguresView, clock: Callable[[], float] = time.monotonic) -> None:
         """Bind the address. Raises StartError with the obstacle."""
         self._daemon = daemon
         settings = daemon.settings.dashboard
@@ -101,11 +105,24 @@ class Dashboard:
         self._static = StaticFiles()
         events = EventCreator(daemon)
         webhooks = WebhookPages(daemon)
+        overview = Overview(figures, self._is_alive)
+        tails = TailStreams(daemon, self._is_alive)
+        pages = InspectionPages(daemon)
+        channels = ChannelPages(daemon)
         self._api = Routes(
             {
                 f"POST {_LOGIN}": self._log_in,
                 "POST /api/logout": self._log_out,
                 "GET /api/session": self._session,
+                "GET /api/overview": overview.overview,
+                "GET /api/live": overview.live,
+                "GET /api/tail": tails.tail,
+                "GET /api/refusals": pages.list_refusals,
+                "GET /api/apps/{app}/channels": pages.list_channels,
+                "GET /api/apps/{app}/channels/{name}": channels.get_channel,
+                "GET /api/apps/{app}/connections": pages.list_connections,
+                "GET /api/apps/{app}/connections/{socket}": pages.get_connection,
+                "DELETE /api/apps/{app}/connections/{socket}": pages.close_connection,
                 "POST /api/apps/{app}/events": events.publish,
                 "GET /api/apps/{app}/webhooks": webhooks.list_endpoints,
                 "POST /api/apps/{app}/webhooks/{number}/resend": webhooks.send_again,
@@ -151,6 +168,14 @@ class Dashboard:
             self.access.session_of(request)
         else:
             self.access.changing_session_of(request)
+
+    def _is_alive(self, request: AdminRequest) -> bool:
+        """Tell whether the session of a request goes on; a stream that is open uses it."""
+        try:
+            self.access.session_of(request)
+        except AdminError:
+            return False
+        return True
 
     async def _log_in(self, request: AdminRequest) -> Answer:
         if not request.headers.get("content-type", "").startswith("application/json"):

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from soundpost.core import users
+from soundpost.core.app import App
 from soundpost.errors import JsonError
 from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse, Answer, json_answer
 from soundpost.server.api.events import publish_event
@@ -74,6 +75,7 @@ class EventCreator:
             )
         except ApiError as error:
             raise AdminError(error.status, error.message) from None
+        await _sent(app)
         if response.status != 200:
             return AdminResponse(response.status, response.body, response.content_type.decode())
         counts = msgspec.json.decode(response.body, type=_Counts).channels
@@ -87,6 +89,14 @@ class EventCreator:
         users.terminate(app, user_id)
         app.node.peers.terminate(app.settings.id, user_id)
         return AdminResponse(204)
+
+
+async def _sent(app: App) -> None:
+    """Wait until what was published is in order on all nodes, and sent on this one."""
+    sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    app.node.after_sending(lambda: None if sent.done() else sent.set_result(None))
+    async with asyncio.timeout(_LONGEST_WAIT):
+        await sent
 
 
 async def answered(response: Response | PendingResponse) -> Response:

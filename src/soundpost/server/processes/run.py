@@ -76,7 +76,7 @@ async def _serve(
         daemon = Workers(settings, count, playground=playground, debug=debug)
     collector = FiguresCollector(daemon)
     metrics = _metrics(settings.metrics, collector)
-    dashboard = Dashboard(daemon) if settings.dashboard.is_on else None
+    dashboard = Dashboard(daemon, collector) if settings.dashboard.is_on else None
     supervision = Supervision(daemon, load)
     capacity = await supervision.start()
     if capacity is None:

@@ -178,7 +178,8 @@ class Workers:
     async def figures(self) -> HostFigures:
         """Return the figures of this host, of workers that do not answer those that they had last."""
         await self._figures.ask((*self._workers, *self._in_transition))
-        own = with_process(NodeFigures(lag=self._lag_figures, lag_max=self._lag.recent))
+        apps = self.operators_node.figures.apps if "operators_node" in self.__dict__ else {}
+        own = with_process(NodeFigures(apps=apps, lag=self._lag_figures, lag_max=self._lag.recent))
         return host_figures(
             self._figures.total(own),
             [worker_figures(0, os.getpid(), own), *self._figures.lines(self._workers)],

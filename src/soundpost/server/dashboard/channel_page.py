@@ -1,0 +1,118 @@
+"""One channel: subscribers, members, history and last event, over all nodes of all hosts."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from soundpost.core.app import App
+from soundpost.core.history import HistoryPage
+from soundpost.core.inspection import ListChannels
+from soundpost.core.peers import ChannelQuery, HistoryQuery, Query, UsersQuery
+from soundpost.server.admin_http import AdminError, AdminRequest, Answer, json_answer
+from soundpost.server.dashboard.daemon_view import DaemonView, app_of
+from soundpost.wire.channel_names import Kind, fault, kind_of
+
+MOST_MEMBERS: Final = 1_000
+"""Members that are named."""
+_TIME_TO_ANSWER: Final = 3.0
+_EVENTS_AT_ONCE: Final = 1_000
+_BYTES_AT_ONCE: Final = 524_288
+_PAGES: Final = 5
+"""Pages of a history that are looked at; a longer one has more events and bytes than are told."""
+
+
+class ChannelPages:
+    """Handler for one channel."""
+
+    def __init__(self, daemon: DaemonView) -> None:
+        self._daemon = daemon
+
+    async def get_channel(self, request: AdminRequest) -> Answer:
+        """Answer with all that is known of a channel."""
+        app, name = app_of(self._daemon, request.names["app"]), request.names["name"]
+        wrong = fault(name, app.settings.max_channel_name_length)
+        if wrong is not None:
+            raise AdminError(422, wrong)
+        found = await self._daemon.inspector.ask(
+            ListChannels(app_id=app.settings.id, search=name, after=_before(name), limit=1)
+        )
+        line = next((each for each in found.reply.channels if each.name == name), None)
+        kind = kind_of(name)
+        attributes = (await _ask(app, ChannelQuery(app.settings.id, [name], ["subscription_count", "user_count"])))[0]
+        history = await _history(app, name)
+        if line is None and not attributes["subscription_count"] and history is None:
+            raise AdminError(404, f"Nobody is subscribed to {name}, and no event of it is kept")
+        return json_answer(
+            {
+                "name": name,
+                "kind": kind_word(kind),
+                "subscribers": attributes["subscription_count"],
+                "members": await _members(app, name) if kind.is_presence else [],
+                "member_count": attributes.get("user_count"),
+                "history": history,
+                "last_event": "" if line is None else line.last_event,
+                "last_event_at": None if line is None else line.last_event_at,
+                "missing": found.missing,
+            }
+        )
+
+
+def kind_word(kind: Kind) -> str:
+    """Return the kind of a channel as operators choose it: ``cache`` for those that are nothing else."""
+    if kind is Kind.USER:
+        return "user"
+    if kind.is_presence:
+        return "presence"
+    if kind.is_encrypted:
+        return "encrypted"
+    if kind.needs_auth:
+        return "private"
+    return "cache" if kind.is_cache else "public"
+
+
+def _before(name: str) -> str:
+    """Return a text right before a name: the page behind it begins with the name, if the channel is occupied."""
+    return f"{name[:-1]}{chr(ord(name[-1]) - 1)}\U0010ffff"
+
+
+async def _members(app: App, name: str) -> list[str]:
+    ids = await _ask(app, UsersQuery(app.settings.id, name))
+    return [_plain(msgspec.json.decode(each)) for each in ids[:MOST_MEMBERS]]
+
+
+def _plain(user_id: Any) -> str:
+    return user_id if isinstance(user_id, str) else msgspec.json.encode(user_id).decode()
+
+
+async def _history(app: App, name: str) -> dict[str, Any] | None:
+    """Return offsets, number and size of the kept events; None if there is none."""
+    if app.history_rules.of(name) is None:
+        return None
+    after, first, last = "", 0, 0
+    events = size = 0
+    is_whole = False
+    for _ in range(_PAGES):
+        page: HistoryPage = await _ask(app, HistoryQuery(app.settings.id, name, after, _EVENTS_AT_ONCE, _BYTES_AT_ONCE))
+        if page.events:
+            first = first or page.events[0].offset
+            last = page.events[-1].offset
+            events += len(page.events)
+            size += sum([len(event.frame) for event in page.events])
+        after, is_whole = page.position, page.whole
+        if is_whole or not page.events:
+            break
+    return {"first": first, "last": last, "events": events, "bytes": size, "more": not is_whole} if events else None
+
+
+async def _ask(app: App, query: Query) -> Any:
+    """Return the answer of all nodes to a query. Raises AdminError if it does not come in time."""
+    answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    app.node.peers.ask(query, lambda found: None if answer.done() else answer.set_result(found))
+    try:
+        async with asyncio.timeout(_TIME_TO_ANSWER):
+            return await answer
+    except TimeoutError:
+        raise AdminError(504, "Redis does not answer: the log of this server says why") from None

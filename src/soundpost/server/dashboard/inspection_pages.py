@@ -1,0 +1,134 @@
+"""Pages of channels, connections and refusals, over all nodes of all hosts."""
+
+from __future__ import annotations
+
+from typing import Final, get_args
+
+import msgspec
+
+from soundpost.core.inspection import (
+    MOST,
+    ChannelKind,
+    CloseConnection,
+    ConnectionPage,
+    GetConnection,
+    ListChannels,
+    ListConnections,
+    ListRefusals,
+)
+from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse, Answer, json_answer
+from soundpost.server.dashboard.daemon_view import DaemonView, app_of
+from soundpost.server.inspection.joining import Joined
+
+_KINDS: Final[tuple[ChannelKind, ...]] = get_args(ChannelKind)
+_LIMIT: Final = 50
+_REFUSALS: Final = 200
+_LONGEST: Final = 500
+"""Characters of a text that is searched for."""
+
+
+class InspectionPages:
+    """Handlers for what the nodes of all hosts know."""
+
+    def __init__(self, daemon: DaemonView) -> None:
+        self._daemon = daemon
+
+    async def list_channels(self, request: AdminRequest) -> Answer:
+        """Answer with a page of occupied channels by name."""
+        app_of(self._daemon, request.names["app"])
+        found = await self._daemon.inspector.ask(
+            ListChannels(
+                app_id=request.names["app"],
+                search=_text(request, "search"),
+                kind=_kind(request),
+                after=_text(request, "after"),
+                limit=_limit(request),
+            )
+        )
+        return json_answer(
+            {
+                "channels": found.reply.channels,
+                "total": found.reply.total,
+                "next": found.next,
+                "missing": found.missing,
+            }
+        )
+
+    async def list_connections(self, request: AdminRequest) -> Answer:
+        """Answer with a page of connections by socket id."""
+        app_of(self._daemon, request.names["app"])
+        found = await self._daemon.inspector.ask(
+            ListConnections(
+                app_id=request.names["app"],
+                search=_text(request, "search"),
+                channel=_text(request, "channel"),
+                user_id=_text(request, "user"),
+                after=_text(request, "after"),
+                limit=_limit(request),
+            )
+        )
+        return json_answer(
+            {
+                "connections": found.reply.connections,
+                "total": found.reply.total,
+                "next": found.next,
+                "missing": found.missing,
+            }
+        )
+
+    async def get_connection(self, request: AdminRequest) -> Answer:
+        """Answer with one connection and its channels."""
+        found = await self._connection(request)
+        if not found.reply.connections:
+            raise _gone(request, found.missing)
+        line = msgspec.to_builtins(found.reply.connections[0])
+        return json_answer(line | {"missing": found.missing})
+
+    async def close_connection(self, request: AdminRequest) -> Answer:
+        """Close one connection with 4009."""
+        app_of(self._daemon, request.names["app"])
+        found = await self._daemon.inspector.ask(
+            CloseConnection(app_id=request.names["app"], socket_id=request.names["socket"])
+        )
+        if not found.reply.found:
+            raise _gone(request, found.missing)
+        return AdminResponse(204)
+
+    async def list_refusals(self, request: AdminRequest) -> Answer:
+        """Answer with what was refused lately, newest first."""
+        found = await self._daemon.inspector.ask(ListRefusals(limit=_REFUSALS))
+        return json_answer({"refusals": found.reply.refusals, "missing": found.missing})
+
+    async def _connection(self, request: AdminRequest) -> Joined[ConnectionPage]:
+        app_of(self._daemon, request.names["app"])
+        return await self._daemon.inspector.ask(
+            GetConnection(app_id=request.names["app"], socket_id=request.names["socket"])
+        )
+
+
+def _gone(request: AdminRequest, missing: list[str]) -> AdminError:
+    socket_id = request.names["socket"]
+    silent = f"; {', '.join(missing)} did not answer, and may have it" if missing else ""
+    return AdminError(404, f"There is no connection {socket_id[:100]!a} now{silent}")
+
+
+def _text(request: AdminRequest, name: str) -> str:
+    text = request.query.get(name, "")
+    if len(text) > _LONGEST:
+        raise AdminError(422, f"{name}: {len(text)} characters, at most {_LONGEST} are allowed")
+    return text
+
+
+def _kind(request: AdminRequest) -> ChannelKind:
+    text = request.query.get("kind", "")
+    for kind in _KINDS:
+        if kind == text:
+            return kind
+    raise AdminError(422, f"kind={text[:60]!a}: expected one of {', '.join(filter(None, _KINDS))}")
+
+
+def _limit(request: AdminRequest) -> int:
+    text = request.query.get("limit", str(_LIMIT))
+    if text.isascii() and text.isdigit() and len(text) <= 4 and 1 <= int(text) <= MOST:
+        return int(text)
+    raise AdminError(422, f"limit={text[:60]!a}: expected a whole number from 1 to {MOST}")
