@@ -65,6 +65,22 @@ class Page:
         """Click."""
         self._run("click", selector)
 
+    def press(self, key: str) -> None:
+        """Press a key, or keys at once such as ``Shift+Tab``."""
+        self._run("press", key)
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the window another size, in pixels."""
+        self._run("resize", width, height)
+
+    def prefer(self, colours: str) -> None:
+        """Prefer ``light`` or ``dark`` colours and reduced motion, as a system's settings do."""
+        self._run("prefer", colours)
+
+    def accessibility(self) -> list[str]:
+        """Return what axe-core finds that is serious or worse."""
+        return [str(finding) for finding in self._run("accessibility")]
+
     def evaluate(self, script: str) -> Any:
         """The value of a JavaScript expression."""
         return self._run("evaluate", script)

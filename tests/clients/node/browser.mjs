@@ -1,5 +1,7 @@
 // A headless Chromium, driven page by page; everything its pages fetched is kept for inspection.
 
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 import { options, serve } from './lines.mjs';
 
@@ -77,6 +79,17 @@ await serve({
   async click(page, selector) {
     await pages.get(page).bringToFront();
     await at(page, selector).click();
+  },
+  press: (page, key) => pages.get(page).keyboard.press(key),
+  resize: (page, width, height) => pages.get(page).setViewportSize({ width, height }),
+  prefer: (page, colorScheme) => pages.get(page).emulateMedia({ colorScheme, reducedMotion: 'reduce' }),
+  // What axe-core finds that is serious or worse, a line each.
+  async accessibility(page) {
+    const axe = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
+    await pages.get(page).evaluate(await readFile(axe, 'utf8'));
+    const { violations } = await pages.get(page).evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
+    return violations.filter(({ impact }) => impact === 'serious' || impact === 'critical')
+      .flatMap(({ id, help, nodes }) => nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target}: ${failureSummary}`));
   },
   evaluate: (page, script) => pages.get(page).evaluate(script),
   async screenshot(page, file, width, height) {

@@ -3,8 +3,8 @@
 import { el, empty, heading, replace } from './elements.js';
 import { bytes, number, rate } from './formats.js';
 import { sum } from './live.js';
-import { table } from './paging.js';
 import { link } from './routes.js';
+import { scrollable, table } from './tables.js';
 
 export const title = 'Apps';
 
@@ -12,7 +12,7 @@ const COLUMNS = [['App', null], ['Connections', 'amount'], ['Subscriptions', 'am
   ['Deliveries a second', 'amount'], ['Delivered', 'amount'], ['Refused', 'amount'], ['History', null], ['Webhooks', 'amount']];
 
 export function open(view, { live, signal, session }) {
-  const body = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Table of apps' });
+  const body = scrollable('apps');
   view.append(heading('Apps', el('p', { class: 'head-text' }, 'Figures since the start of the hosts')), el('div', { class: 'card list-card' }, body));
   const show = () => replace(body, session.apps.length ? table('apps', COLUMNS, session.apps.map((app) => row(app, live)))
     : empty('The server has no app.', 'An app is what clients connect to: a key and a secret. Add one below [[apps]] in soundpost.toml.'));

@@ -9,7 +9,7 @@ import { link } from './routes.js';
 export const title = 'Connections';
 
 const COLUMNS = [['Socket id', null], ['User', null], ['Client', null], ['Address', null], ['Origin', null],
-  ['Channels', 'amount'], ['Since', 'amount'], ['Where', null]];
+  ['Channels', 'amount'], ['For', 'amount'], ['Where', null]];
 
 export function open(view, { app, route: { query }, signal }) {
   const search = searchField('search', 'Search socket, user, address, client', query.search);
@@ -19,7 +19,7 @@ export function open(view, { app, route: { query }, signal }) {
   const channel = text('channel', 'On channel', query.channel);
   const user = text('user', 'Of user', query.user);
   const form = el('form', { class: 'filters', role: 'search' }, search, channel, user);
-  view.append(heading('Connections'), pagedList({
+  view.append(heading('Connections', el('p', { class: 'head-text' }, 'Clients that are connected now')), pagedList({
     signal, name: 'connections', form, columns: COLUMNS,
     fields: { search: search.querySelector('input'), channel, user },
     load: async (asked, aborted) => {
@@ -39,10 +39,10 @@ function row(line, app) {
   return el('tr', null,
     el('th', { scope: 'row' }, el('a', { href: link('connections', { app, name: line.socket_id }), class: 'name mono', 'data-key': line.socket_id }, line.socket_id)),
     el('td', null, el('span', { class: 'cut' }, line.user_id ?? '–')),
-    el('td', null, line.client || '–'),
+    el('td', null, el('span', { class: 'cut' }, line.client || '–')),
     el('td', { class: 'mono' }, line.address || '–'),
     el('td', null, el('span', { class: 'cut' }, line.origin || '–')),
     el('td', { class: 'amount' }, number(line.channels)),
     el('td', { class: 'amount when' }, duration(Date.now() / 1000 - line.since)),
-    el('td', { class: 'soft when' }, line.worker || '–', line.waiting_bytes > 0 && el('span', { class: 'badge', 'data-tone': 'warn' }, `${bytes(line.waiting_bytes)} wait`)));
+    el('td', { class: 'soft where' }, line.worker || '–', line.waiting_bytes > 0 && el('span', { class: 'badge', 'data-tone': 'warn' }, `${bytes(line.waiting_bytes)} wait`)));
 }

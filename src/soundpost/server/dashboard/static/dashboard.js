@@ -22,6 +22,7 @@ const ONE_OF = { channels: channel, connections: connection };
 
 let shown = new AbortController();
 let lost = false;
+let wasAsked = false; // for the password
 const live = new Live(showState);
 
 function show(page, route, app, focus) {
@@ -60,6 +61,7 @@ function showNavigation(route, app) {
 }
 
 function showLogin() {
+  wasAsked = true;
   live.stop();
   byId('notice').hidden = true;
   for (const id of ['nav', 'menu', 'status', 'log-out', 'app-chooser']) byId(id).hidden = true;
@@ -90,7 +92,8 @@ async function enter() {
     return undefined;
   }
   byId('notice').hidden = true;
-  openRoute(true);
+  openRoute(wasAsked);
+  wasAsked = false;
   live.start();
   return undefined;
 }

@@ -49,7 +49,7 @@ export const hour = (at) => minutes.format(at * 1000);
 
 export const preciseTime = (at) => `${time(at)}.${String(Math.floor((at % 1) * 1000)).padStart(3, '0')}`;
 
-export const moment = (at) => `${date(at)}, ${time(at)}`;
+export const moment = (at) => (date(at) === date(Date.now() / 1000) ? time(at) : `${date(at)}, ${time(at)}`);
 
 export function kindOf(name) {
   if (name.startsWith('private-encrypted-')) return 'encrypted';

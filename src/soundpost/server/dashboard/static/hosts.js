@@ -3,13 +3,14 @@
 import { el } from './elements.js';
 import { bytes, count, date, duration, milliseconds, number, percent } from './formats.js';
 import { appsOf, sum } from './live.js';
+import { table } from './tables.js';
 
-const COLUMNS = ['Host', 'Connections', 'CPU', 'Memory', 'Lag', 'Open files', 'Up', 'Redis', 'Certificate'];
+const COLUMNS = [['Host', null], ['Connections', 'amount'], ['CPU', 'amount'], ['Memory', 'amount'], ['Lag', 'amount'], ['Open files', 'amount'],
+  ['Up', null], ['Redis', null], ['Certificate', null]];
 
 export function hostTable(live) {
-  return el('table', null,
-    el('thead', null, el('tr', null, COLUMNS.map((name, at) => el('th', { scope: 'col', class: at && at < 6 ? 'amount' : null }, name)))),
-    live.hosts.map((host) => el('tbody', null, hostRow(live, host), host.workers.length > 1 && workerRows(live, host))));
+  return table('Hosts and workers', COLUMNS, ...live.hosts.map((host) =>
+    [hostRow(live, host), ...(host.workers.length > 1 ? workerRows(live, host) : [])]));
 }
 
 const cpu = (value) => (value == null ? '–' : percent(value));
@@ -40,8 +41,8 @@ function workerRows(live, host) {
     return el('tr', { class: 'worker' },
       el('th', { scope: 'row' }, `worker ${worker.number}`, el('span', { class: 'soft' }, ` pid ${worker.pid}`)),
       amount(number(worker.connections)), amount(cpu(live.rateOf(host, find))), amount(bytes(worker.memory)),
-      amount(milliseconds(worker.lag_max)), el('td', { colspan: '4', class: 'soft' },
-        worker.restarts ? `started again ${count(worker.restarts, 'time')}` : ''));
+      amount(milliseconds(worker.lag_max)), amount(''),
+      el('td', { colspan: '3', class: 'soft' }, worker.restarts ? `started again ${count(worker.restarts, 'time')}` : ''));
   });
 }
 

@@ -7,6 +7,7 @@ import { attention } from './attention.js';
 import { hostTable } from './hosts.js';
 import { appsOf, sum } from './live.js';
 import { link } from './routes.js';
+import { scrollable } from './tables.js';
 
 export const title = 'Overview';
 
@@ -33,7 +34,7 @@ export function open(view, { live, signal, session }) {
   const tiles = el('dl', { class: 'tiles' });
   const notes = el('div', { class: 'notes' });
   const all = charts();
-  const hosts = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': 'Table of hosts and workers' });
+  const hosts = scrollable('hosts and workers');
   view.append(
     heading('Overview', state), notes,
     el('section', { class: 'card', 'aria-label': 'Totals' }, tiles),

@@ -4,6 +4,7 @@ import { el, icon, notice, replace } from './elements.js';
 import { number } from './formats.js';
 import { keepFresh } from './refreshing.js';
 import { noteQuery } from './routes.js';
+import { scrollable, table } from './tables.js';
 
 const PAGE = 50;
 const FRESH_FOR = 10; // seconds
@@ -13,7 +14,7 @@ const FRESH_FOR = 10; // seconds
 export function pagedList({ signal, name, form, fields, columns, load, row, nothing }) {
   const trouble = el('div');
   const missing = el('div');
-  const body = el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Table of ${name}` });
+  const body = scrollable(name);
   const range = el('p', { class: 'range', role: 'status' });
   const back = el('button', { type: 'button', class: 'button small', disabled: true }, icon('back'), 'Previous');
   const on = el('button', { type: 'button', class: 'button small', disabled: true }, 'Next', icon('chevron'));
@@ -58,12 +59,6 @@ export function pagedList({ signal, name, form, fields, columns, load, row, noth
   form.addEventListener('submit', (event) => event.preventDefault());
   return el('div', { class: 'list' }, form, trouble, missing,
     el('div', { class: 'card list-card' }, body, el('footer', { class: 'pager' }, range, back, on)));
-}
-
-export function table(name, columns, rows) {
-  return el('table', null, el('caption', { class: 'unseen' }, name),
-    el('thead', null, el('tr', null, columns.map(([text, kind]) => el('th', { scope: 'col', class: kind }, text)))),
-    el('tbody', null, rows));
 }
 
 export function missingNotice(missing, name) {

@@ -12,13 +12,13 @@ export function open(view, { app, route: { query } }) {
   const plain = { autocomplete: 'off', autocapitalize: 'off', spellcheck: 'false' };
   const channels = el('input', { id: 'channels', value: query.channel || '', required: true, placeholder: 'orders, private-chat.7', ...plain });
   const name = el('input', { id: 'event', required: true, maxlength: '200', placeholder: 'OrderShipped', ...plain });
-  const data = el('textarea', { id: 'data', rows: '8', spellcheck: 'false' }, '{\n  "text": "Hi"\n}');
+  const data = el('textarea', { id: 'data', rows: '6', spellcheck: 'false' }, '{\n  "text": "Hi"\n}');
   const problem = el('p', { class: 'result', id: 'data-problem', 'data-tone': 'bad' });
   data.setAttribute('aria-describedby', 'data-problem');
   const socket = el('input', { id: 'except', maxlength: '50', placeholder: 'nobody', ...plain });
   const ephemeral = el('input', { id: 'ephemeral', type: 'checkbox' });
   const button = el('button', { class: 'button primary large' }, 'Send event');
-  const result = el('div', { role: 'status', 'data-testid': 'send-result' });
+  const result = el('div', { class: 'send-result', role: 'status', 'data-testid': 'send-result' });
   const indent = el('button', { type: 'button', class: 'button small' }, 'Indent');
   const form = el('form', { class: 'card send-form' },
     field('Channels', channels, 'Names with commas between them. Each must be a whole name: no patterns.'),

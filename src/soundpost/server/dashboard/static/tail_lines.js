@@ -4,6 +4,7 @@ import { el, icon } from './elements.js';
 import { count, preciseTime } from './formats.js';
 import { showJson } from './json_text.js';
 
+const PREVIEW = 200; // characters
 const CUT_AT = 2000; // characters; the server cuts data off there
 
 export function tailLine(line) {
@@ -13,6 +14,7 @@ export function tailLine(line) {
       el('time', null, preciseTime(line.at)),
       el('span', { class: `what what-${line.what}` }, line.what),
       el('span', { class: 'line-event' }, line.event || line.detail || '–'),
+      el('span', { class: 'line-preview' }, line.event ? line.data.slice(0, PREVIEW) : ''),
       el('span', { class: 'line-channel' }, line.channel || line.socket_id)));
   details.addEventListener('toggle', () => {
     if (!details.open || details.childElementCount > 1) return;

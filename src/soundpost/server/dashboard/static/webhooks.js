@@ -3,12 +3,12 @@
 import { appPath, get, post } from './api.js';
 import { el, empty, facts, heading, notice, replace } from './elements.js';
 import { ago, duration, milliseconds, moment, number } from './formats.js';
-import { table } from './paging.js';
 import { keepFresh } from './refreshing.js';
+import { scrollable, table } from './tables.js';
 
 export const title = 'Webhooks';
 
-const COLUMNS = [['When', null], ['Events', null], ['Status', null], ['Answer', null], ['Took', 'amount'], ['', null]];
+const COLUMNS = [['When', null], ['Events', null], ['Status', null], ['Answer', null], ['Took', 'amount'], ['Again', 'amount']];
 
 export function open(view, { app, signal }) {
   const trouble = el('div');
@@ -53,8 +53,7 @@ function card(endpoint, resend) {
     endpoint.last_error && el('p', { class: 'card-text bad' }, `Last attempt: ${endpoint.last_error}.`,
       endpoint.retry_at != null && ` Next attempt in ${duration(endpoint.retry_at - Date.now() / 1000)}.`),
     recent.length
-      ? el('div', { class: 'scroll', tabindex: '0', role: 'region', 'aria-label': `Recent deliveries to ${endpoint.url}` },
-        table('Recent deliveries', COLUMNS, recent.map((delivery) => row(endpoint, delivery, resend))))
+      ? scrollable(`recent deliveries to ${endpoint.url}`, table('Recent deliveries', COLUMNS, recent.map((delivery) => row(endpoint, delivery, resend))))
       : empty('Nothing was sent yet.', 'Deliveries appear here as soon as something happens that the endpoint wants to know.'));
 }
 

@@ -1,0 +1,415 @@
+"""The dashboard's page in a real browser, before a stand-in for its server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from support.browser import Browser, Page
+from support.dashboard_api import DashboardApi, running_dashboard_api
+from support.dashboard_cluster import Cluster, busy_cluster
+
+MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
+PAGES = (
+    "#/overview",
+    "#/apps/shop/channels",
+    "#/apps/shop/channels/presence-room.0002",
+    "#/apps/shop/connections",
+    "#/apps/shop/connections/100038585.200523645",
+    "#/apps/shop/tail",
+    "#/refused",
+    "#/apps/shop/webhooks",
+    "#/apps/shop/send",
+    "#/apps",
+    "#/apps/shop/channels?search=nothing-has-this-name",
+)
+ROWS = "#view tbody tr"
+
+
+@pytest.fixture
+def api() -> Iterator[DashboardApi]:
+    with running_dashboard_api(busy_cluster()) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: Browser, api: DashboardApi) -> Iterator[Page]:
+    """The page, connected. No script may fail, and the browser may block nothing."""
+    page = browser.open(api.url)
+    page.shows("[data-testid=state]", "connected")
+    yield page
+    complaints = browser.complaints()
+    browser.reset()
+    assert not complaints
+
+
+def go(page: Page, address: str, heading: str) -> None:
+    """Show the page with an address; ready when its heading is there."""
+    page.evaluate(f"location.hash = {json.dumps(address)}")
+    page.shows("h1", heading)
+
+
+def line(number: int, **more: object) -> dict[str, object]:
+    """Return a line of a tail."""
+    return {
+        "at": time.time(),
+        "what": "broadcast",
+        "socket_id": "",
+        "channel": "orders",
+        "event": f"event-{number}",
+        "data": '{"n":[1,2]}',
+        "recipients": 3,
+        "detail": "",
+        **more,
+    }
+
+
+def opened_tail(page: Page, api: DashboardApi, address: str = "#/apps/shop/tail") -> None:
+    go(page, address, "Tail")
+    page.count(".head-text:not(:empty)", 1)
+    page.evaluate(
+        "new Promise(done => { const wait = () => "
+        "document.querySelector('.head-text').textContent.startsWith('Shows') ? done() : setTimeout(wait, 10); wait(); })"
+    )
+    assert any(stream.path == "tail" for stream in api.streams)
+
+
+# ---------------------------------------------------------------- login and session
+
+
+def test_wrong_password_is_said_and_right_one_leads_to_the_page_asked_for(browser: Browser) -> None:
+    with running_dashboard_api(Cluster(), "open sesame") as api:
+        page = browser.open(f"{api.url}#/apps/shop/channels?search=prices")
+        page.shows("h1", "Log in")
+        page.fill("#password", "wrong")
+        page.press("Enter")
+        page.shows("#login-result", "The password is wrong.")
+        page.fill("#password", "too often")
+        page.press("Enter")
+        page.shows("#login-result", "Too many attempts. Try again in 42 s.")
+        page.fill("#password", "open sesame")
+        page.press("Enter")
+        page.shows("h1", "Channels")
+        assert page.evaluate("document.querySelector('#search').value") == "prices"
+        page.click("#log-out")
+        page.shows("h1", "Log in")
+        page.reload()
+        page.shows("h1", "Log in")
+
+
+def test_ended_session_leads_to_the_login_and_back_to_the_same_page(browser: Browser) -> None:
+    with running_dashboard_api(Cluster(), "open sesame") as api:
+        page = browser.open(f"{api.url}#/apps/shop/channels/presence-room.0002")
+        page.fill("#password", "open sesame")
+        page.press("Enter")
+        page.shows("h1", "presence-room.0002")
+        api.end_sessions()
+        page.shows("h1", "Log in")
+        page.fill("#password", "open sesame")
+        page.press("Enter")
+        page.shows("h1", "presence-room.0002")
+
+
+def test_lost_server_is_said_and_the_page_comes_back_by_itself(browser: Browser) -> None:
+    cluster = Cluster(channels=3)
+    with running_dashboard_api(cluster) as api:
+        page = browser.open(f"{api.url}#/apps/shop/channels")
+        page.shows("[data-testid=state]", "connected")
+        page.count(ROWS, 3)
+        port = int(urlsplit(api.url).port or 0)
+    page.shows("[data-testid=state]", "lost")
+    page.shows("#notice strong", "The connection to the server is lost.")
+    cluster.channels.pop()
+    with running_dashboard_api(cluster, port=port):
+        page.shows("[data-testid=state]", "connected")
+        page.count("#notice[hidden]", 1)
+        page.count(ROWS, 2)
+        browser.reset()
+
+
+# ---------------------------------------------------------------- pages
+
+
+def test_charts_of_the_last_hour_are_read_by_keyboard(page: Page) -> None:
+    plot = ".chart .plot"
+    page.count(f"{plot}[aria-valuetext*=':']", 8)
+    assert page.evaluate(f"document.querySelector('{plot}').ariaValueMax") == "719"
+    assert "Last 59 min: lowest" in page.text(".chart .unseen")
+    page.evaluate(f"document.querySelector('{plot}').focus()")
+    newest = page.evaluate(f"document.querySelector('{plot}').ariaValueText")
+    page.press("ArrowLeft")
+    older = page.evaluate(f"document.querySelector('{plot}').ariaValueText")
+    assert older != newest
+    assert page.text(".chart .chart-when") in older
+    page.press("Home")
+    assert page.evaluate(f"document.querySelector('{plot}').ariaValueNow") == "0"
+
+
+def test_overview_shows_all_hosts_with_their_workers_and_what_needs_attention(page: Page) -> None:
+    page.count("#view tbody", 2)
+    assert {"web-1", "web-2"} <= set(page.texts("#view tbody strong"))
+    page.count("#view tr.worker", 4)
+    page.count(".notes .notice", 1)
+    assert "The certificate of web-2 ends in" in page.text(".notes .notice")
+    assert page.text(".tiles dd") == "4,225"
+
+
+def test_channels_are_searched_and_paged(page: Page, api: DashboardApi) -> None:
+    go(page, "#/apps/shop/channels", "Channels")
+    page.count(ROWS, 50)
+    page.shows(".range", "1 to 50 of 137")
+    page.click(".pager button:last-of-type")
+    page.shows(".range", "51 to 100 of 137")
+    page.click(".pager button:first-of-type")
+    page.shows(".range", "1 to 50 of 137")
+    page.evaluate("document.querySelector('#kind').value = 'presence'")
+    page.fill("#search", "ROOM.00")
+    page.shows(".range", "1 to 17 of 17")
+    page.click(f"{ROWS}:first-child a")
+    page.shows("h1", "presence-room.0002")
+    page.count(".members li", 3)
+    page.evaluate("history.back()")
+    page.shows(".range", "1 to 17 of 17")
+
+
+def test_hosts_that_did_not_answer_are_named(page: Page, api: DashboardApi) -> None:
+    api.cluster.missing = ["web-2"]
+    go(page, "#/apps/shop/channels", "Channels")
+    page.count(".notice[data-tone=warn]", 1)
+    assert "web-2 gave no answer in time" in page.text(".list .notice")
+
+
+def test_connection_is_ended_only_after_a_confirmation(page: Page, api: DashboardApi) -> None:
+    socket_id = api.cluster.connections[5]["socket_id"]
+    go(page, "#/apps/shop/connections?search=" + socket_id, "Connections")
+    page.count(ROWS, 1)
+    page.click(f"{ROWS} a")
+    page.shows("h1", socket_id)
+    page.click("[data-key=end]")
+    page.press("Escape")
+    page.count("dialog", 0)
+    page.click("[data-key=end]")
+    page.press("Enter")  # the button that has the focus: Cancel
+    page.count("dialog", 0)
+    assert api.requests == []
+    page.click("[data-key=end]")
+    page.click("dialog .danger")
+    page.shows(".empty-title", "This connection has ended.")
+    assert api.requests == [("DELETE", f"apps/shop/connections/{socket_id}", None)]
+
+
+def test_all_connections_of_a_user_are_ended(page: Page, api: DashboardApi) -> None:
+    go(page, "#/apps/shop/connections?user=user-5", "Connections")
+    page.count(ROWS, 5)
+    page.click(f"{ROWS}:first-child a")
+    page.click("[data-key=end-user]")
+    page.click("dialog .danger")
+    page.shows(".notice strong", "Done.")
+    assert api.requests == [("POST", "apps/shop/users/user-5/terminate", None)]
+
+
+def test_reason_of_a_refusal_is_found_by_origin(page: Page) -> None:
+    page.click("#nav a[href='#/refused']")
+    page.count(".refusals > li", 5)
+    page.fill("#search", "www.shop")
+    page.count(".refusals > li", 1)
+    assert "add its host to allowed_origins" in page.text(".reason")
+    page.evaluate("document.querySelector('#kind').value = 'api'")
+    page.fill("#search", "")
+    page.count(".refusals > li", 1)
+    assert "Set the clock" in page.text(".reason")
+
+
+def test_delivery_of_a_webhook_is_sent_again(page: Page, api: DashboardApi) -> None:
+    go(page, "#/apps/shop/webhooks", "Webhooks")
+    page.count("#view section", 2)
+    page.click("#view section:nth-of-type(2) tr:first-child button")
+    page.shows(".notice strong", "Sent again.")
+    assert api.requests == [("POST", "apps/shop/webhooks/1/resend", {"id": "wh-0"})]
+
+
+def test_event_is_checked_sent_and_counted(page: Page, api: DashboardApi) -> None:
+    go(page, "#/apps/shop/send?channel=orders.0000", "Send event")
+    page.fill("#event", "OrderShipped")
+    page.fill("#data", '{"n": }')
+    page.shows("#data-problem", "Line 1, column 7: expected a value (text goes in double quotes).")
+    page.click(".send button")
+    assert api.requests == []
+    page.fill("#data", '{"n": [1]}')
+    page.fill("#channels", "orders.0000, nobody")
+    page.click(".send button")
+    page.count("[data-testid=send-result] .notice", 2)
+    assert page.texts("[data-testid=send-result] .notice") == [
+        "Sent. 1 client got OrderShipped on orders.0000.",
+        "Sent, but to nobody. Nobody is subscribed to nobody: compare the name with that in the page that should listen.",
+    ]
+    body = {"channels": ["orders.0000", "nobody"], "name": "OrderShipped", "data": {"n": [1]}}
+    assert api.requests == [("POST", "apps/shop/events", body)]
+
+
+def test_app_is_chosen(page: Page) -> None:
+    go(page, "#/apps/shop/channels", "Channels")
+    page.evaluate(
+        "(() => { const app = document.querySelector('#app'); app.value = 'staging'; "
+        "app.dispatchEvent(new Event('change')); })()"
+    )
+    page.count("#nav a[href='#/apps/staging/connections']", 1)
+    assert page.evaluate("location.hash") == "#/apps/staging/channels"
+    page.click("#nav a[href='#/refused']")
+    page.click("#nav a[href='#/apps/staging/tail']")
+    page.shows(".head-text", "Shows what happens now: the whole app staging")
+
+
+# ---------------------------------------------------------------- tail
+
+
+def test_tail_asks_for_what_the_form_says(page: Page, api: DashboardApi) -> None:
+    opened_tail(page, api, "#/apps/shop/tail?channel=private-chat.*")
+    page.fill("#user", "ann")
+    page.press("Enter")
+    page.shows(".head-text", "Shows what happens now: channel private-chat.*, user ann")
+    queries = [stream.query for stream in api.streams if stream.path == "tail"]
+    assert {"app": "shop", "channel": "private-chat.*", "user": "ann"} in queries
+    assert page.evaluate("location.hash") == "#/apps/shop/tail?channel=private-chat.*&user=ann"
+
+
+def test_tail_shows_readable_frames_and_what_was_left_out(page: Page, api: DashboardApi) -> None:
+    opened_tail(page, api)
+    api.tail(lines=[line(1), line(2, channel="private-chat")], left_out=1212)
+    page.count(".tail > li", 3)
+    page.shows(".tail > li:first-child", "1,212 lines left out here")
+    assert page.text(".head ~ .hint").startswith("1,212 lines were left out so far")
+    page.click(".tail > li:nth-child(2) summary")
+    page.shows(".tail pre", '{\n  "n": [\n    1,\n    2\n  ]\n}')
+    assert "3 clients" in page.text(".tail > li:nth-child(2)")
+    page.fill("#filter", "private-CHAT")
+    page.count(".tail > li[data-what]:not([hidden])", 1)
+
+
+def test_paused_tail_goes_on_with_what_came(page: Page, api: DashboardApi) -> None:
+    opened_tail(page, api)
+    page.click("[aria-pressed=false].button")
+    api.tail(lines=[line(1), line(2)], left_out=0)
+    page.shows("[aria-pressed=true].button", "Go on (2 new)")
+    page.count(".tail > li", 0)
+    page.click("[aria-pressed=true].button")
+    page.count(".tail > li", 2)
+    assert page.texts(".line-event") == ["event-2", "event-1"]
+
+
+def test_tail_keeps_500_lines(page: Page, api: DashboardApi) -> None:
+    opened_tail(page, api)
+    for start in range(0, 700, 100):
+        api.tail(lines=[line(number) for number in range(start, start + 100)], left_out=0)
+    page.shows(".line-event", "event-699")
+    page.count(".tail > li", 500)
+
+
+# ---------------------------------------------------------------- what all pages have in common
+
+
+def test_markup_of_clients_is_shown_and_not_run(page: Page, api: DashboardApi) -> None:
+    cluster = api.cluster
+    for one, keys in ((cluster.channels[0], ("name", "last_event")), (cluster.refusals[0], ("reason", "origin"))):
+        one.update(dict.fromkeys(keys, MARKUP))
+    cluster.connections[0].update(dict.fromkeys(("user_id", "client", "origin", "address"), MARKUP))
+    cluster.connections[0]["channel_names"] = [MARKUP]
+    cluster.endpoints[0]["recent"][0].update(answer=MARKUP, events=[MARKUP])
+    for address in (
+        "#/apps/shop/channels",
+        f"#/apps/shop/channels/{quote(MARKUP, safe='')}",
+        "#/apps/shop/connections",
+        f"#/apps/shop/connections/{cluster.connections[0]['socket_id']}",
+        "#/refused",
+        "#/apps/shop/webhooks",
+    ):
+        page.evaluate(f"location.hash = {json.dumps(address)}")
+        page.evaluate(
+            f"new Promise(done => {{ const wait = () => document.querySelector('#view').textContent"
+            f".includes({json.dumps(MARKUP)}) ? done() : setTimeout(wait, 10); wait(); }})"
+        )
+    opened_tail(page, api)
+    api.tail(lines=[line(1, event=MARKUP, channel=MARKUP, data=json.dumps(MARKUP), detail=MARKUP)], left_out=0)
+    page.count(".tail > li", 1)
+    page.click(".tail summary")
+    assert "<script>document.title=2</script>" in page.text(".tail pre")
+    page.count("#view img, #view script", 0)
+    assert page.evaluate("document.title") == "Tail · Soundpost dashboard"
+
+
+def test_page_asks_nobody_else(page: Page, api: DashboardApi) -> None:
+    for address in PAGES:
+        page.evaluate(f"location.hash = {json.dumps(address)}")
+    page.count("#view .empty", 1)
+    asked = page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")
+    assert len(asked) > 30
+    assert {urlsplit(url).netloc for url in asked} == {urlsplit(api.url).netloc}
+
+
+def test_pages_are_accessible_in_light_dark_and_narrow_windows(page: Page, api: DashboardApi) -> None:
+    del api.cluster.channels[9:], api.cluster.connections[9:]
+    page.count(".plot[aria-valuetext*=':']", 8)
+    for address in PAGES:
+        page.evaluate(f"location.hash = {json.dumps(address)}")
+        page.count("#view h1", 1)
+        if address.endswith("tail"):
+            opened_tail(page, api)
+            api.tail(lines=[line(1), line(2, what="refused"), line(3, what="gap")], left_out=4)
+            page.count(".tail > li", 4)
+        for colours, width in (("light", 1440), ("dark", 380)):
+            page.prefer(colours)
+            page.resize(width, 900)
+            assert page.accessibility() == [], (address, colours, width)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
+
+
+def test_login_is_accessible(browser: Browser) -> None:
+    with running_dashboard_api(Cluster(), "open sesame") as api:
+        page = browser.open(api.url)
+        page.shows("h1", "Log in")
+        assert page.accessibility() == []
+        browser.reset()
+
+
+def test_pages_are_reached_by_keyboard_alone(page: Page) -> None:
+    page.evaluate("document.activeElement.blur()")
+    page.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the page"
+    page.press("Enter")
+    assert page.evaluate("document.activeElement.textContent") == "Overview"
+    page.resize(380, 800)
+    page.evaluate("document.querySelector('#menu').focus()")
+    page.press("Enter")
+    page.press("Tab")
+    page.press("Enter")
+    page.shows("h1", "Channels")
+    assert page.evaluate("document.activeElement.tagName") == "H1", "a screen reader says where it is"
+    assert page.evaluate("document.title") == "Channels · Soundpost dashboard"
+    assert page.evaluate("document.querySelector('#menu').ariaExpanded") == "false"
+
+
+def test_colours_are_switched_and_remembered(page: Page) -> None:
+    background = "getComputedStyle(document.body).backgroundColor"
+    page.prefer("light")
+    light = page.evaluate(background)
+    page.click("#theme")
+    page.count("#theme[aria-pressed=true]", 1)
+    dark = page.evaluate(background)
+    assert dark != light
+    page.reload()
+    page.count("#theme[aria-pressed=true]", 1)
+    assert page.evaluate(background) == dark
+
+
+def test_row_keeps_the_focus_when_the_list_is_loaded_again(page: Page, api: DashboardApi) -> None:
+    go(page, "#/apps/shop/channels", "Channels")
+    page.count(ROWS, 50)
+    page.evaluate("document.querySelector('#view tbody tr:nth-child(3) a').focus()")
+    api.cluster.channels.pop(0)
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.shows(".range", "1 to 50 of 136")
+    assert page.evaluate("document.activeElement.textContent") == "presence-room.0002"
