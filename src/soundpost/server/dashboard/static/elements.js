@@ -46,8 +46,11 @@ export function facts(pairs) {
     el('dt', null, name), el('dd', null, value == null || value === '' ? '–' : value))));
 }
 
-// Replace what a container shows; the link, button or row that had the focus keeps it, if it is there again.
+// Replace what a container shows, but for text that the reader has selected. The link or button that had the focus
+// keeps it, if it is there again.
 export function replace(container, ...children) {
+  const selection = getSelection();
+  if (!selection.isCollapsed && container.contains(selection.anchorNode)) return;
   const key = container.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   container.replaceChildren(...children.flat().filter((child) => child != null && child !== false));
   if (key) container.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });

@@ -46,7 +46,7 @@ export function open(view, { live, signal, session }) {
   const update = () => {
     const uptime = Date.now() / 1000 - Math.min(...live.hosts.map((host) => host.started_at));
     state.textContent = `${count(live.hosts.length, 'host')} · up ${duration(uptime)}`;
-    tiles.replaceChildren(...totals(live));
+    replace(tiles, totals(live));
     replace(notes, attention(live.hosts).map(([strong, text, tone]) => notice(strong, text, tone)));
     if (live.samples.length) for (const chart of all) chart.show(live.samples);
     replace(hosts, hostTable(live));

@@ -15,11 +15,13 @@ export function pagedList({ signal, name, form, fields, columns, load, row, noth
   const trouble = el('div');
   const missing = el('div');
   const body = scrollable(name);
-  const range = el('p', { class: 'range', role: 'status' });
+  const range = el('p', { class: 'range' });
+  const said = el('p', { class: 'unseen', role: 'status' }); // what the reader asked for; no news of its own accord
   const back = el('button', { type: 'button', class: 'button small', disabled: true }, icon('back'), 'Previous');
   const on = el('button', { type: 'button', class: 'button small', disabled: true }, 'Next', icon('chevron'));
   let starts = ['']; // what the pages up to this one begin behind
   let next = null;
+  let wasAsked = false;
   const asked = () => Object.fromEntries(Object.entries(fields).map(([key, input]) => [key, input.value.trim()]));
 
   const refresh = keepFresh(signal, FRESH_FOR, trouble, async (aborted) => {
@@ -32,7 +34,9 @@ export function pagedList({ signal, name, form, fields, columns, load, row, noth
     next = page.next;
     const first = (starts.length - 1) * PAGE + 1;
     const text = page.rows.length ? `${number(first)} to ${number(first + page.rows.length - 1)} of ${number(page.total)}` : '';
-    if (range.textContent !== text) range.textContent = text;
+    range.textContent = text;
+    if (wasAsked) said.textContent = text || 'Nothing found';
+    wasAsked = false;
     back.disabled = starts.length < 2;
     on.disabled = next == null;
     missing.replaceChildren(...missingNotice(page.missing, name));
@@ -41,6 +45,7 @@ export function pagedList({ signal, name, form, fields, columns, load, row, noth
   });
   const turn = (change) => {
     change();
+    wasAsked = true;
     body.scrollTop = 0;
     refresh();
   };
@@ -58,7 +63,7 @@ export function pagedList({ signal, name, form, fields, columns, load, row, noth
   form.addEventListener('input', search);
   form.addEventListener('submit', (event) => event.preventDefault());
   return el('div', { class: 'list' }, form, trouble, missing,
-    el('div', { class: 'card list-card' }, body, el('footer', { class: 'pager' }, range, back, on)));
+    el('div', { class: 'card list-card' }, body, el('footer', { class: 'pager' }, range, back, on)), said);
 }
 
 export function missingNotice(missing, name) {

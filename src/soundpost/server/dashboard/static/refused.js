@@ -27,7 +27,7 @@ export function open(view, { route: { query }, signal }) {
       && [line.reason, line.origin, line.address, line.channel, line.app_id, line.code].join(' ').toLowerCase().includes(wanted));
     replace(body, missingNotice(missing, 'refusals'), el('div', { class: 'card list-card' },
       found.length ? el('ul', { class: 'refusals' }, found.map(row))
-        : refusals.length ? empty('No refusal matches.', 'Only the last 500 of each process are kept. Search for a part of the reason, origin, address or channel.')
+        : refusals.length ? empty('No refusal matches.', 'Only the latest refusals are kept. Search for a part of the reason, origin, address or channel.')
           : empty('Nobody was refused.', 'A client that is refused appears here with the reason. If a client does not appear, it did not reach this server: soundpost doctor checks the way to it.')));
   };
   form.addEventListener('input', () => {
