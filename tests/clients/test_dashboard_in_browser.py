@@ -30,21 +30,40 @@ PAGES = (
 ROWS = "#view tbody tr"
 
 
-@pytest.fixture
-def api() -> Iterator[DashboardApi]:
-    with running_dashboard_api(busy_cluster()) as running:
+@pytest.fixture(scope="module")
+def running_api() -> Iterator[DashboardApi]:
+    with running_dashboard_api(Cluster()) as running:
         yield running
 
 
 @pytest.fixture
-def page(browser: Browser, api: DashboardApi) -> Iterator[Page]:
-    """The page, connected. No script may fail, and the browser may block nothing."""
-    page = browser.open(api.url)
-    page.shows("[data-testid=state]", "connected")
-    yield page
-    complaints = browser.complaints()
+def api(running_api: DashboardApi) -> DashboardApi:
+    running_api.cluster = busy_cluster()
+    running_api.requests.clear()
+    return running_api
+
+
+@pytest.fixture(scope="module")
+def opened_page(browser: Browser, running_api: DashboardApi) -> Iterator[Page]:
     browser.reset()
-    assert not complaints
+    yield browser.open(running_api.url, "operator")
+    browser.reset()
+
+
+@pytest.fixture
+def page(browser: Browser, opened_page: Page, api: DashboardApi) -> Iterator[Page]:
+    """The page, at its overview. No script may fail, and the browser may block nothing."""
+    opened_page.evaluate("location.hash = '#/none'; location.hash = '#/overview'")
+    opened_page.shows("[data-testid=state]", "connected")
+    opened_page.shows("h1", "Overview")
+    opened_page.resize(1280, 720)
+    yield opened_page
+    assert browser.complaints() == []
+
+
+@pytest.fixture(autouse=True)
+def no_pages_of_other_tests() -> None:
+    """Tests of this file share a page: opening one anew takes a second."""
 
 
 def go(page: Page, address: str, heading: str) -> None:
@@ -81,62 +100,6 @@ def opened_tail(page: Page, api: DashboardApi, address: str = "#/apps/shop/tail"
     page.count(".head-text:not(:empty)", 1)
     contains(page, ".head-text", "Shows what happens now")
     assert any(stream.path == "tail" for stream in api.streams)
-
-
-# ---------------------------------------------------------------- login and session
-
-
-def test_wrong_password_is_said_and_right_one_leads_to_the_page_asked_for(browser: Browser) -> None:
-    with running_dashboard_api(Cluster(), "open sesame") as api:
-        page = browser.open(f"{api.url}#/apps/shop/channels?search=prices")
-        page.shows("h1", "Log in")
-        page.fill("#password", "wrong")
-        page.press("Enter")
-        page.shows("#login-result", "The password is wrong.")
-        page.fill("#password", "too often")
-        page.press("Enter")
-        page.shows("#login-result", "Too many attempts. Try again in 42 s.")
-        page.fill("#password", "open sesame")
-        page.press("Enter")
-        page.shows("h1", "Channels")
-        assert page.evaluate("document.querySelector('#search').value") == "prices"
-        page.click("#log-out")
-        page.shows("h1", "Log in")
-        page.reload()
-        page.shows("h1", "Log in")
-
-
-def test_ended_session_leads_to_the_login_and_back_to_the_same_page(browser: Browser) -> None:
-    with running_dashboard_api(Cluster(), "open sesame") as api:
-        page = browser.open(f"{api.url}#/apps/shop/channels/presence-room.0002")
-        page.fill("#password", "open sesame")
-        page.press("Enter")
-        page.shows("h1", "presence-room.0002")
-        api.end_sessions()
-        page.shows("h1", "Log in")
-        page.fill("#password", "open sesame")
-        page.press("Enter")
-        page.shows("h1", "presence-room.0002")
-
-
-def test_lost_server_is_said_and_the_page_comes_back_by_itself(browser: Browser) -> None:
-    cluster = Cluster(channels=3)
-    with running_dashboard_api(cluster) as api:
-        page = browser.open(f"{api.url}#/apps/shop/channels")
-        page.shows("[data-testid=state]", "connected")
-        page.count(ROWS, 3)
-        port = int(urlsplit(api.url).port or 0)
-    page.shows("[data-testid=state]", "lost")
-    page.shows("#notice strong", "The connection to the server is lost.")
-    cluster.channels.pop()
-    with running_dashboard_api(cluster, port=port):
-        page.shows("[data-testid=state]", "connected")
-        page.count("#notice[hidden]", 1)
-        page.count(ROWS, 2)
-        browser.reset()
-
-
-# ---------------------------------------------------------------- pages
 
 
 def test_charts_of_the_last_hour_are_read_by_keyboard(page: Page) -> None:
@@ -368,16 +331,9 @@ def test_pages_are_accessible_in_light_dark_and_narrow_windows(page: Page, api: 
             assert page.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
 
 
-def test_login_is_accessible(browser: Browser) -> None:
-    with running_dashboard_api(Cluster(), "open sesame") as api:
-        page = browser.open(api.url)
-        page.shows("h1", "Log in")
-        assert page.accessibility() == []
-        browser.reset()
-
-
 def test_pages_are_reached_by_keyboard_alone(page: Page) -> None:
-    page.evaluate("document.activeElement.blur()")
+    page.reload()
+    page.shows("h1", "Overview")
     page.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the page"
     page.press("Enter")
@@ -404,6 +360,7 @@ def test_colours_are_switched_and_remembered(page: Page) -> None:
     page.reload()
     page.count("#theme[aria-pressed=true]", 1)
     assert page.evaluate(background) == dark
+    page.click("#theme")
 
 
 def test_row_keeps_the_focus_when_the_list_is_loaded_again(page: Page, api: DashboardApi) -> None:
