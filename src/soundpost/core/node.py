@@ -20,6 +20,7 @@ from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.outbox import CallLater, CallSoon, Outbox, never
 from soundpost.core.peers import Peers
 from soundpost.core.publishing import new_ids
+from soundpost.core.refusal_log import RefusalLog
 from soundpost.core.refusals import Refusals
 from soundpost.log_throttle import LogThrottle
 from soundpost.wire import codes, messages
@@ -59,7 +60,7 @@ class Node:
         """What has happened on the node, of apps that a reload has removed too."""
         self.call_soon = call_soon
         self.call_later = call_later
-        self.log_throttle = LogThrottle(logging.getLogger("soundpost.protocol"), clock)
+        self.log_throttle = LogThrottle(logging.getLogger("soundpost.protocol"), clock, call_later)
         self.peers = peers
         self.deliver = deliver
         self.compress = compress
@@ -68,6 +69,7 @@ class Node:
         self.wall_clock = wall_clock
         self._second = 0
         self.refusals = Refusals(wall_clock)
+        self.refusal_log = RefusalLog(lambda: self.by_id.values(), clock, call_later)
         self.inspection = NodeInspection(self)
         self.event_ids = new_ids()
         """Ids for events that histories keep. A node never moves to another process, so none has the same."""

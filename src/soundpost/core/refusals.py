@@ -161,6 +161,7 @@ def note_refusal(
 ) -> None:
     """Note that a client or request is refused; ``reason`` is a sentence with the way out, and has no secret."""
     node.refusals.add(kind, reason, code, app_id, address, origin, channel)
+    node.refusal_log.add(kind, reason, code, app_id, address, origin, channel)
     for observer in node.observers:
         line = RefusalLine(node.wall_clock(), kind, reason, code, app_id, address, origin, channel)
         observer.refused(line, connection)
