@@ -11,6 +11,7 @@ from conformance.protocol.stage import APP, Stage
 from soundpost.core.app_settings import AppSettings, HistorySettings
 from soundpost.core.publishing import publish
 from soundpost.server.processes.debug import MessageStream
+from soundpost.server.processes.log_formats import JsonFormat
 
 
 @pytest.fixture
@@ -216,3 +217,25 @@ def test_a_sender_elsewhere_takes_nothing_from_the_count(stage: Stage, out: io.S
     stage.publish("room", "greeting", "{}", stage.connect().socket_id)
 
     assert last_line(out) == "broadcast room (1) greeting {}"
+
+
+def test_where_the_log_is_json_each_line_is_an_object(out: io.StringIO) -> None:
+    stage = Stage(observers=[MessageStream(out, JsonFormat("worker 2"))])
+    client = stage.connect().join("room")
+    stage.publish("room", "greeting", '{"text":"hi"}')
+    stage.publish("nowhere", "greeting", "{}")
+    client.raw(b'{"event":"\xe2\x80\xae\x1b\\n","data":{"auth":"app-key:SIG"}}')
+    client.vanish()
+    stage.turn()
+
+    assert out.getvalue().replace("\n", "").isprintable()
+    assert "SIG" not in out.getvalue()
+    lines = [msgspec.json.decode(line) for line in out.getvalue().splitlines()]
+    assert {(line["level"], line["logger"], line["process"]) for line in lines} == {
+        ("DEBUG", "soundpost.messages", "worker 2")
+    }
+    assert {line["app"] for line in lines} == {"1"}
+    of_channels = [(line["what"], line["channel"], line["recipients"]) for line in lines if "channel" in line]
+    assert of_channels == [("broadcast", "room", 1), ("published", "nowhere", 0)]
+    of_client = [line["what"] for line in lines if line.get("socket") == client.socket_id]
+    assert of_client == ["opened", "sent", "received", "sent", "received", "sent", "closed"]

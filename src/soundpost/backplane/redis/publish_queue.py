@@ -17,6 +17,7 @@ import hiredis
 
 from soundpost.backplane.redis.failures import refused
 from soundpost.backplane.redis.topic_messages import join_fields, split_fields
+from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.redis")
@@ -138,6 +139,9 @@ class PublishQueue:
                 MAX_AGE,
                 self._max_bytes // 1024**2,
             )
+        if self._waiting:
+            waiting = len(self._waiting)
+            log.info("%d %s that waited go out now", waiting, self._what, extra=fields(events=waiting))
         self._draining = True
         self._drain()
 

@@ -27,6 +27,7 @@ from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.scripts import ALL, RESTART, Script
 from soundpost.backplane.redis.servers import Connected, RedisError, Servers
 from soundpost.backplane.redis.topic_messages import hello
+from soundpost.log_fields import fields
 
 log = logging.getLogger("soundpost.redis")
 
@@ -101,6 +102,8 @@ class Redis:
         self._fault = ""
         self._logged_reason = ""
         """Reason why Redis is away, as last logged; empty while Redis is up."""
+        self._away_since: float | None = None
+        """The loop's time when Redis was lost or could not be reached; None while Redis is up."""
         self.burials = Burials(self)
         self.graces = Graces(self, self._loop.call_later)
         self._connected: Connected | None = None
@@ -257,7 +260,7 @@ class Redis:
             began = self._loop.time()
             try:
                 await self._connect()
-                log.info("Redis at %s: connected, as node %s", self._servers, self.node.decode())
+                self._log_connection()
                 reason = await self._beat_until_lost()
             except (RedisError, ConnectionError, TimeoutError, hiredis.ReplyError) as error:
                 reason = self._fault or in_words(error) or f"no answer within {self._command_timeout:.0f} s"
@@ -266,6 +269,8 @@ class Redis:
                 reason = "an error of ours, see above"
             self.tried.set()
             self.drop()
+            if self._away_since is None:
+                self._away_since = self._loop.time()
             if reason != self._logged_reason:
                 self._logged_reason = reason
                 log.error(
@@ -275,6 +280,17 @@ class Redis:
                 )
             wait = _FIRST_WAIT if self._loop.time() - began > _LONG_ENOUGH else min(2 * wait, _LONGEST_WAIT)
             await asyncio.sleep(wait * random.uniform(0.5, 1))
+
+    def _log_connection(self) -> None:
+        since, self._away_since = self._away_since, None
+        seconds = 0.0 if since is None else self._loop.time() - since
+        log.info(
+            "Redis at %s: connected, as node %s%s",
+            self._servers,
+            self.node.decode(),
+            "" if since is None else f", after {seconds:.1f} s without it",
+            extra=fields(node=self.node.decode(), seconds=round(seconds, 3)),
+        )
 
     async def stop(self) -> None:
         """Take back all that this node stated, so that no other node has to wait for the lease to end.

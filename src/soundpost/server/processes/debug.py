@@ -16,11 +16,13 @@ from soundpost.core.observer import Observer
 from soundpost.core.peers import ChannelQuery, OutgoingEvent
 from soundpost.errors import JsonError
 from soundpost.server.connections.peer import shown
-from soundpost.server.processes.logs import stderr
+from soundpost.server.processes.log_formats import LogFormat
+from soundpost.server.processes.logs import log_format, stderr
 from soundpost.wire.frames import frame_payload
 from soundpost.wire.json_text import reader
 from soundpost.wire.printable import printable
 
+_LOGGER: Final = "soundpost.messages"
 _CUT: Final = 400
 _AUTH: Final = re.compile(r'(\\*"auth\\*"\s*:\s*\\*")[^"\\]+')
 
@@ -37,28 +39,34 @@ _read_text: Final = reader(str)
 
 
 class MessageStream(Observer):
-    """An observer that prints a line for each message, without signatures; with several apps the line names its app."""
+    """An observer that prints a line for each message, without signatures; with several apps the line names its app.
 
-    def __init__(self, out: TextIO | None = None) -> None:
+    Where the log is JSON, so is each line: at the level DEBUG, of the logger ``soundpost.messages``.
+    """
+
+    def __init__(self, out: TextIO | None = None, form: LogFormat | None = None) -> None:
+        """``out``: stderr by default. ``form``: that of the log by default."""
         self._out = out or stderr()
+        self._form = form or log_format()
 
     def connection_opened(self, connection: Connection) -> None:
         """Print that a client connected."""
         app = connection.app
         of_app = "" if _is_one_of_several(app) else f"app {app.settings.id} "
-        self._line(app, "opened", connection.socket_id, f"{of_app}from {shown(connection.address)}")
+        text = f"{of_app}from {shown(connection.address)}"
+        self._line(app, "opened", connection.socket_id, text, socket=connection.socket_id, address=connection.address)
 
     def connection_closed(self, connection: Connection) -> None:
         """Print that a client left."""
-        self._line(connection.app, "closed", connection.socket_id)
+        self._of_client(connection, "closed")
 
     def message_received(self, connection: Connection, payload: bytes) -> None:
         """Print a message of a client."""
-        self._line(connection.app, "received", connection.socket_id, _readable(payload))
+        self._of_client(connection, "received", _readable(payload))
 
     def message_sent(self, connection: Connection, frame: bytes) -> None:
         """Print a message to one client."""
-        self._line(connection.app, "sent", connection.socket_id, _readable(frame_payload(frame)))
+        self._of_client(connection, "sent", _readable(frame_payload(frame)))
 
     def event_published(self, app: App, event: OutgoingEvent) -> None:
         """Print an application's event that nobody gets: on no node is anybody subscribed to its channel."""
@@ -71,22 +79,21 @@ class MessageStream(Observer):
     def event_queued(self, channel: Channel, frame: bytes, recipients: int) -> None:
         """Print a message to subscribers of a channel, with their number on this node, without the excluded sender."""
         shown_count = str(recipients) if recipients else "nobody but the sender"
-        self._line(
-            channel.app, "broadcast", f"{channel.name} ({shown_count})", _readable(frame_payload(frame), channel.name)
-        )
+        who, text = f"{channel.name} ({shown_count})", _readable(frame_payload(frame), channel.name)
+        self._line(channel.app, "broadcast", who, text, channel=channel.name, recipients=recipients)
 
     def subscription_resumed(self, connection: Connection, channel: Channel, following: int) -> None:
         """Print that a client goes on in a channel's history; each event that it is sent has a line of its own."""
         events = "event follows" if following == 1 else "events follow"
-        self._line(connection.app, "resumed", connection.socket_id, f"{channel.name}: {following} {events}")
+        self._of_client(connection, "resumed", f"{channel.name}: {following} {events}")
 
     def gap_told(self, connection: Connection, channel: Channel, reason: str) -> None:
         """Print that a client missed events which are not kept any more."""
-        self._line(connection.app, "gap", connection.socket_id, f"{channel.name}: {reason}")
+        self._of_client(connection, "gap", f"{channel.name}: {reason}")
 
     def output_overflowed(self, connection: Connection) -> None:
         """Print that a client was too slow."""
-        self._line(connection.app, "overflowed", connection.socket_id)
+        self._of_client(connection, "overflowed")
 
     def _print_unheard(self, app: App, event: OutgoingEvent, answer: list[dict[str, Any]]) -> None:
         if not answer[0].get("subscription_count"):
@@ -95,10 +102,19 @@ class MessageStream(Observer):
             if event.id is not None:
                 kept = ", kept in the history"
             message = _readable(frame_payload(event.frame), event.channel)
-            self._line(app, "published", f"{event.channel} ({who}{kept})", message)
+            who = f"{event.channel} ({who}{kept})"
+            self._line(app, "published", who, message, channel=event.channel, recipients=0)
 
-    def _line(self, app: App, what: str, who: str, text: str = "") -> None:
+    def _of_client(self, connection: Connection, what: str, text: str = "") -> None:
+        self._line(connection.app, what, connection.socket_id, text, socket=connection.socket_id)
+
+    def _line(self, app: App, what: str, who: str, text: str = "", **found: object) -> None:
         now = time.time()
+        if self._form.name == "json":
+            said = f"{what} {who} {text}".rstrip()
+            of_line = {"app": app.settings.id, "what": what, **found}
+            self._out.write(f"{self._form.line(now, 'DEBUG', _LOGGER, said, of_line)}\n")
+            return
         of_app = f"app {app.settings.id:<8} " if _is_one_of_several(app) else ""
         stamp = time.strftime("%H:%M:%S", time.localtime(now))
         line = f"{stamp}.{int(now % 1 * 1000):03d}  {what:<10} {of_app}{who:<28} {text}".rstrip()
