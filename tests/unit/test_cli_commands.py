@@ -34,6 +34,7 @@ COMMANDS = (
     "start",
     "status",
     "stop",
+    "top",
     "trigger",
     "webhooks",
 )

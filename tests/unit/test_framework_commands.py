@@ -13,7 +13,7 @@ EMBEDDED = settings_from({**APP, "driver": "embedded", "site_url": "http://127.0
 SERVER = settings_from(APP)
 
 
-@pytest.mark.parametrize("command", ["start", "status", "reload", "restart", "stop"])
+@pytest.mark.parametrize("command", ["start", "status", "top", "reload", "restart", "stop"])
 def test_a_site_that_is_the_server_has_none_in_another_process(command: str) -> None:
     with pytest.raises(ConfigurationError) as error:
         arguments_for_embedded(command, ["--dev"], EMBEDDED, "settings.SOUNDPOST")

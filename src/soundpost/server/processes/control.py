@@ -10,14 +10,15 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 
 from soundpost.errors import SoundpostError
+from soundpost.server.processes.control_figures import bounded
 from soundpost.server.processes.control_messages import (
     MAX_REQUEST,
     TIMEOUT,
@@ -78,9 +79,11 @@ class ControlServer:
             if self._path.stat().st_ino == self._inode:  # not the socket of a successor on the same port
                 self._path.unlink()
 
-    def _reply(self, line: bytes) -> ControlReply:
+    async def _reply(self, line: bytes) -> ControlReply:
         try:
             request: ControlRequest = read_request(line)
+            if request.do == "figures":
+                return bounded(await self._supervision.figures())
             if request.do == "status":
                 status = msgspec.structs.replace(self._supervision.status(), configuration=self._configuration)
                 return ControlReply(True, status=status)
@@ -94,23 +97,35 @@ class ControlServer:
 class _ControlConnection(asyncio.Protocol):
     """A connection with one request and its reply."""
 
-    def __init__(self, reply: Callable[[bytes], ControlReply]) -> None:
+    def __init__(self, reply: Callable[[bytes], Coroutine[Any, Any, ControlReply]]) -> None:
         self._reply = reply
         self._line = b""
+        self._answering: asyncio.Task[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
         self._timer = asyncio.get_running_loop().call_later(TIMEOUT, self._transport.abort)
 
     def data_received(self, data: bytes) -> None:
+        if self._answering is not None:
+            return
         self._line += data
         if b"\n" in data:
-            self._transport.write(msgspec.json.encode(self._reply(self._line.partition(b"\n")[0])) + b"\n")
-        if b"\n" in data or len(self._line) > MAX_REQUEST:
+            self._answering = asyncio.ensure_future(self._answer(self._line.partition(b"\n")[0]))
+        elif len(self._line) > MAX_REQUEST:
             self._transport.close()
+
+    def eof_received(self) -> bool:
+        return self._answering is not None  # whoever has asked may write no more, and still reads
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._timer.cancel()
+        if self._answering is not None:
+            self._answering.cancel()
+
+    async def _answer(self, line: bytes) -> None:
+        self._transport.write(msgspec.json.encode(await self._reply(line)) + b"\n")
+        self._transport.close()
 
 
 def _bound(path: Path) -> socket.socket:

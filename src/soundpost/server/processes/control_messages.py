@@ -6,11 +6,14 @@ from typing import Final, Literal
 
 from msgspec import Struct
 
+from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.processes.status import Status
 from soundpost.wire.json_text import reader
 
-Command = Literal["status", "reload", "restart", "restart all", "restart progress", "stop"]
-"""``restart progress`` asks whether a restart is done; the reply is an error if it failed."""
+Command = Literal["status", "figures", "reload", "restart", "restart all", "restart progress", "stop"]
+"""``figures`` asks for the figures of all hosts of the cluster.
+
+``restart progress`` asks whether a restart is done; the reply is an error if it failed."""
 MAX_REQUEST: Final = 10_000
 """The maximum size of a request in bytes."""
 MAX_REPLY: Final = 1_048_576
@@ -31,6 +34,8 @@ class ControlReply(Struct):
     ok: bool
     said: str = ""
     status: Status | None = None
+    figures: list[HostFigures] | None = None
+    """Figures of the host that is asked, and of the others behind it."""
     done: bool = True
     """False while a restart is under way, for ``restart progress``."""
     user: str = ""

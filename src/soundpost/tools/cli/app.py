@@ -23,6 +23,7 @@ from soundpost.tools.cli.plain_help import PlainCommand, PlainGroup
 from soundpost.tools.cli.restart import reload, restart, stop
 from soundpost.tools.cli.start import start
 from soundpost.tools.cli.status import status
+from soundpost.tools.cli.top import top
 from soundpost.tools.cli.trigger import trigger
 from soundpost.tools.cli.types import types
 from soundpost.tools.cli.webhooks import webhooks
@@ -63,6 +64,7 @@ app = typer.Typer(
 )
 app.command()(start)
 app.command()(status)
+app.command()(top)
 app.command()(restart)
 app.command()(reload)
 app.command()(stop)
@@ -104,6 +106,7 @@ def soundpost(
     soundpost history orders                events that a channel keeps
     soundpost init                          credentials to keep, in a file
     soundpost bench                         load, and what came of it
+    soundpost top                           what the server does now, live
     soundpost doctor                        what is wrong with addresses, ports, TLS, proxy, app
     soundpost deploy nginx                  configurations: Nginx, Supervisor, systemd, Docker ...
     soundpost webhooks listen               what applications are told, as it comes

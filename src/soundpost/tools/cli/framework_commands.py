@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "start": "the server of these settings; takes the options of 'soundpost start'",
     "status": "how the server of these settings is doing",
+    "top": "what the server of these settings does now, live",
     "reload": "let the server read its apps again",
     "restart": "restart the server with the code and configuration there are now",
     "stop": "stop the server",
@@ -27,6 +28,8 @@ COMMANDS: Final = {
     "init": "credentials in soundpost.toml, and what is missing in the project",
 }
 """Commands of ``soundpost`` that frameworks offer too, with their help."""
+_OF_A_SERVER: Final = ("start", "status", "top", "reload", "restart", "stop")
+"""Commands for a server in a process of its own."""
 _ASK_THE_SITE: Final = ("listen", "history")
 """Commands that get the address of a site with an embedded server."""
 
@@ -66,7 +69,9 @@ def arguments_for_embedded(
     asks_for_help = not {"--help", "-h"}.isdisjoint(arguments)
     if connection is None or connection.driver != "embedded" or asks_for_help:
         return list(arguments)
-    if command in ("start", "status", "reload", "restart", "stop") or (command == "webhooks" and "status" in arguments):
+    if command in ("start", "status", "top", "reload", "restart", "stop") or (
+        command == "webhooks" and "status" in arguments
+    ):
         raise ConfigurationError(
             f"the driver in {place} is 'embedded': the site itself is the server, at {connection.site_url}. It "
             f"starts, restarts and stops with the site. So there is no '{command}'; 'soundpost listen' and "

@@ -1,0 +1,106 @@
+"""Rates of ``soundpost top``: what has happened between two statements of the same host."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from soundpost.core.figures import BOUNDS, AppFigures
+from soundpost.server.figures.host_figures import HostFigures
+
+
+class AppRates(NamedTuple):
+    """Numbers per second of one app."""
+
+    events: float
+    deliveries: float
+    client_events: float
+    delivered_bytes: float
+
+
+class HostRates(NamedTuple):
+    """What a host did between two statements: rates per second, and the number of requests to publish by duration."""
+
+    apps: dict[str, AppRates]
+    publish: list[int]
+    """Requests in each bucket of :data:`soundpost.core.figures.BOUNDS`."""
+    cpu: float
+    """Seconds of CPU time a second: 1.0 is one core."""
+    workers: dict[int, float]
+    """Seconds of CPU time a second, by the number of a worker."""
+
+    def total(self, name: str) -> float:
+        """Return a rate summed over the apps."""
+        return sum((getattr(app, name) for app in self.apps.values()), 0.0)
+
+
+class Observation:
+    """The last statements of hosts, and the rates between them."""
+
+    def __init__(self) -> None:
+        self.hosts: list[HostFigures] = []
+        """The hosts as they stated themselves last, the one that was asked first."""
+        self._rates: dict[str, HostRates] = {}
+
+    def take(self, hosts: Sequence[HostFigures]) -> None:
+        """Take statements. A host that repeats its last one, as others of a cluster do for 5 s, keeps its rates."""
+        before = {host.node: host for host in self.hosts}
+        for host in hosts:
+            last = before.get(host.node)
+            if last is not None and host.at > last.at:
+                self._rates[host.node] = _rates(last, host)
+        self.hosts = list(hosts)
+        self._rates = {host.node: self._rates[host.node] for host in hosts if host.node in self._rates}
+
+    def rates(self, host: HostFigures) -> HostRates | None:
+        """Return the rates of a host; None before its second statement."""
+        return self._rates.get(host.node)
+
+    @property
+    def all_rates(self) -> list[HostRates]:
+        """Return the rates of all hosts that have some."""
+        return list(self._rates.values())
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether all hosts have rates."""
+        return len(self._rates) == len(self.hosts)
+
+
+def _rates(before: HostFigures, after: HostFigures) -> HostRates:
+    seconds = after.at - before.at
+    cpu = {worker.number: worker for worker in before.workers}
+    return HostRates(
+        {app_id: _of_app(before.apps.get(app_id, AppFigures()), app, seconds) for app_id, app in after.apps.items()},
+        [max(0, new - old) for old, new in zip(before.publish.counts, after.publish.counts, strict=True)],
+        max(0.0, after.cpu - before.cpu) / seconds,
+        {
+            each.number: (each.cpu - cpu[each.number].cpu) / seconds
+            for each in after.workers
+            if each.number in cpu and cpu[each.number].pid == each.pid
+        },
+    )
+
+
+def _of_app(before: AppFigures, after: AppFigures, seconds: float) -> AppRates:
+    return AppRates(
+        *(max(0, getattr(after, name) - getattr(before, name)) / seconds for name in AppRates._fields),
+    )
+
+
+def quantile(counts: Iterable[Sequence[int]], share: float) -> float | None:
+    """Return the duration in seconds that a share of all durations does not exceed; None without any.
+
+    ``counts`` are histograms, whose buckets are added up. Within a bucket durations are taken to lie evenly. What is
+    longer than the last bound counts as this bound.
+    """
+    added = [sum(bucket) for bucket in zip(*counts, strict=True)]
+    wanted = share * sum(added)
+    if not wanted:
+        return None
+    below = 0.0
+    for bound, lower, number in zip(BOUNDS, (0.0, *BOUNDS), added, strict=False):
+        if below + number >= wanted:
+            return float(lower + (bound - lower) * (wanted - below) / number)
+        below += number
+    return BOUNDS[-1]
