@@ -15,7 +15,7 @@ from soundpost.defaults import DEFAULT_PORT
 from soundpost.invocation import soundpost_command
 from soundpost.tools.cli.addresses import ServerAddress
 from soundpost.tools.cli.snippets import dotenv_lines, echo_snippet
-from soundpost.tools.cli.start_log import app_names
+from soundpost.tools.cli.start_log import app_names, open_playground
 
 
 class Banner:
@@ -105,14 +105,6 @@ class Banner:
 
     def _line(self, *parts: tuple[str, str]) -> None:
         self._console.print(Text.assemble(*parts))
-
-
-def open_playground(local: ServerAddress, host: str) -> str:
-    """Return a warning that other machines reach the playground at ``host``."""
-    return (
-        f"Others reach the playground too, at {local._replace(host=host).url}/playground, and it publishes for all of "
-        "them. --host 127.0.0.1 keeps it to this machine, --no-playground switches it off"
-    )
 
 
 def trigger_command(app: AppSettings, local: ServerAddress, *, announced: bool) -> str:

@@ -103,8 +103,6 @@ class StartLog:
 
     def offers_playground(self, local: ServerAddress, others_reach_it: str | None) -> None:
         """Log where the playground is. ``others_reach_it``: the host by which other machines reach it, if they do."""
-        from soundpost.tools.cli.banner import open_playground
-
         log.info("playground: %s/playground", local.url)
         if others_reach_it is not None:
             log.warning("%s", open_playground(local, others_reach_it))
@@ -126,6 +124,14 @@ def logged_start(form: str | None) -> Iterator[StartLog]:
 def app_names(apps: Iterable[AppSettings]) -> str:
     """Return the ids of apps in words."""
     return ", ".join(app.id if app.enabled else f"{app.id} (disabled)" for app in apps)
+
+
+def open_playground(local: ServerAddress, host: str) -> str:
+    """Return a warning that other machines reach the playground at ``host``."""
+    return (
+        f"Others reach the playground too, at {local._replace(host=host).url}/playground, and it publishes for all of "
+        "them. --host 127.0.0.1 keeps it to this machine, --no-playground switches it off"
+    )
 
 
 def _form(name: str) -> Form:
