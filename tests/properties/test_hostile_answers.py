@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundpost.broadcasting.drivers.http_wire import (
+from soundpost.http_failures import authorization_refused, unexpected_answer
+from soundpost.wire.foreign import number_in, object_in, time_in, title_in
+from soundpost.wire.http_exchange import (
     MAX_ANSWER,
     MAX_HEAD,
     MAX_HEADERS,
@@ -18,8 +20,6 @@ from soundpost.broadcasting.drivers.http_wire import (
     AnswerReader,
     NotHttpError,
 )
-from soundpost.http_failures import authorization_refused, unexpected_answer
-from soundpost.wire.foreign import number_in, object_in, time_in, title_in
 from soundpost.wire.printable import one_line, printable
 
 OK = b"HTTP/1.1 200 OK\r\n"

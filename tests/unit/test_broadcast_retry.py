@@ -9,8 +9,8 @@ import pytest
 from soundpost.broadcasting.delivery import background
 from soundpost.broadcasting.drivers import http
 from soundpost.broadcasting.drivers.http import is_retryable
-from soundpost.broadcasting.drivers.http_wire import HttpAnswer, NotHttpError
 from soundpost.broadcasting.retry import RetryPolicy
+from soundpost.wire.http_exchange import HttpAnswer, NotHttpError
 
 
 def test_the_last_pause_is_repeated() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from soundpost.broadcasting.drivers.http import HttpDriver
-from soundpost.broadcasting.drivers.http_wire import HttpAnswer
 from soundpost.broadcasting.drivers.requests import _largest_field
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
@@ -15,6 +14,7 @@ from soundpost.client.session import _user_id
 from soundpost.client.sign_in import _decoded
 from soundpost.errors import BroadcastError, PayloadError
 from soundpost.http_failures import unexpected_answer
+from soundpost.wire.http_exchange import HttpAnswer
 
 DEEP = ["[" * 100_000, "[" * 5_000 + "]" * 5_000, '{"a":' * 5_000 + "1" + "}" * 5_000]
 deep = pytest.mark.parametrize("text", DEEP)

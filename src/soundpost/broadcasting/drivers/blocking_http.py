@@ -11,7 +11,7 @@ from errno import ECONNREFUSED
 from typing import Final
 
 from soundpost.broadcasting.drivers.http_address import HttpAddress
-from soundpost.broadcasting.drivers.http_wire import READ_SIZE, AnswerReader, HttpAnswer
+from soundpost.wire.http_exchange import READ_SIZE, AnswerReader, HttpAnswer
 
 MAX_IDLE: Final = 20
 """Idle connections that are kept."""

@@ -21,7 +21,6 @@ from soundpost.broadcasting.circuit import Circuit
 from soundpost.broadcasting.drivers.async_http import AsyncConnections
 from soundpost.broadcasting.drivers.blocking_http import BlockingConnections
 from soundpost.broadcasting.drivers.http_address import HttpAddress
-from soundpost.broadcasting.drivers.http_wire import HttpAnswer, NotHttpError, request_bytes
 from soundpost.broadcasting.drivers.requests import REPEAT, ApiRequest, requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
@@ -32,6 +31,7 @@ from soundpost.http_failures import no_answer, unexpected_answer
 from soundpost.per_process import PerProcess
 from soundpost.wire.addresses import split_url
 from soundpost.wire.foreign import object_in, time_in
+from soundpost.wire.http_exchange import HttpAnswer, NotHttpError, request_bytes
 from soundpost.wire.signatures import signed_query
 
 RETRY_POLICY: Final = RetryPolicy(backoff=(0.1,), attempts=2)
@@ -223,6 +223,9 @@ class HttpDriver:
         path = f"{self._app_path}{path}"
         settings = self._settings
         parameters = signed_query(settings.key, settings.secret, method, path, int(time.time()), body=body, query=query)
+        headers = {"User-Agent": "soundpost", **headers}
+        if body or method != "GET":
+            headers["Content-Type"] = "application/json"
         return request_bytes(method, f"{path}?{urlencode(parameters)}", self._address.host_header, body, headers)
 
     def _connections(self) -> AsyncConnections:

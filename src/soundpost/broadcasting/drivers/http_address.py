@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.wire.http_exchange import host_header
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,8 @@ class HttpAddress:
 
     @property
     def host_header(self) -> str:
-        """The value of the header ``Host``: without the port where it is the scheme's own."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
+        """The value of the header ``Host``."""
+        return host_header(self.host, self.port, is_tls=self.is_tls)
 
     @cached_property
     def tls(self) -> ssl.SSLContext | None:

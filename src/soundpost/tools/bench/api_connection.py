@@ -10,9 +10,9 @@ import ssl
 from typing import Final
 from urllib.parse import urlsplit
 
-from soundpost.broadcasting.drivers.async_http import HttpConnection
-from soundpost.broadcasting.drivers.http_wire import HttpAnswer, NotHttpError
+from soundpost.http_client_connection import HttpClientConnection, connect
 from soundpost.tools.bench.messages import Endpoint
+from soundpost.wire.http_exchange import HttpAnswer, NotHttpError
 
 ANSWER_TIMEOUT: Final = 10.0
 """Seconds that a server may take to answer."""
@@ -25,16 +25,14 @@ class ApiConnection:
         self._endpoint = endpoint
         self._tls = tls
         self._host = urlsplit(endpoint.base_url).hostname if tls else None
-        self._connection: HttpConnection | None = None
+        self._connection: HttpClientConnection | None = None
 
     async def connect(self) -> None:
         """Connect, unless connected already. Raises OSError and TimeoutError."""
         if self._connection is not None and self._connection.is_open:
             return
         async with asyncio.timeout(ANSWER_TIMEOUT):
-            _, self._connection = await asyncio.get_running_loop().create_connection(
-                HttpConnection, self._endpoint.address, self._endpoint.port, ssl=self._tls, server_hostname=self._host
-            )
+            self._connection = await connect(self._endpoint.address, self._endpoint.port, self._tls, self._host)
 
     async def request(self, data: bytes) -> HttpAnswer:
         """Send a whole request, and return its answer. Raises OSError and TimeoutError."""
