@@ -1,46 +1,43 @@
-"""The connections to one endpoint over HTTP/1.1, by httpx."""
+"""The connections to one endpoint over HTTP/1.1."""
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
-from importlib import import_module
 from typing import Final
 
-import httpx
-
+from soundpost.http_client_connection import HttpClientConnection, connect
 from soundpost.http_failures import no_answer
 from soundpost.server.webhooks.addresses import AddressRefused, Resolver
 from soundpost.server.webhooks.answers import Answer
+from soundpost.server.webhooks.endpoint_url import EndpointUrl, split_endpoint_url
+from soundpost.wire.http_exchange import HeadReader, HttpAnswer, request_bytes
 
-_MOST_OF_AN_ANSWER: Final = 65_536
-"""Bytes of an answer's body that are read, so that its connection can be kept."""
 _KEPT: Final = 75.0
 """Seconds that an idle connection is kept."""
 _SHORTEST_CONNECT: Final = 1.0
 
-_LOADED_LATE: Final = ("httpcore", "httpcore._backends.anyio", "httpcore._async.http11", "anyio._backends._asyncio")
-"""Modules that httpx would import with the first request, which would stop the event loop for 30 ms."""
-for _name in _LOADED_LATE:
-    with suppress(ImportError):  # other versions may have other ones
-        import_module(_name)
-
 
 class HttpClient:
-    """The connections to the endpoint at one URL: at most one, as long as requests follow one another.
+    """The connections to the endpoint at one URL: one is kept for ``kept`` seconds, as long as nothing is sent.
 
-    Redirects are not followed, and proxies of the environment not used. A client has connections of its own, so that
-    none that was made for the certificate of another host is used.
+    Redirects are not followed, and proxies of the environment not used.
     """
 
-    def __init__(self, url: str, resolver: Resolver) -> None:
+    def __init__(self, url: str, resolver: Resolver, *, kept: float = _KEPT) -> None:
         self._url = url
-        is_tls = url[:6].lower() == "https:"
-        transport = _Transport(resolver, verify=trusted_authorities() if is_tls else False)
-        self._client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False, follow_redirects=False)
+        self._parts: EndpointUrl | None = None
+        self._fault = ""
+        try:
+            self._parts = split_endpoint_url(url)
+        except ValueError as error:
+            self._fault = f"the URL cannot be read: {error}"
+        self._tls = trusted_authorities() if self._parts is not None and self._parts.is_tls else None
+        self._kept = _KeptConnection(kept)
+        self._resolver = resolver
         self._tasks: set[asyncio.Task[None]] = set()
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float, then: Callable[[Answer], None]) -> None:
@@ -49,91 +46,139 @@ class HttpClient:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _post(self, body: bytes, headers: dict[str, str], seconds: float, then: Callable[[Answer], None]) -> None:
-        answer: Answer | None = None
+    async def _post(
+        self, body: bytes, headers: Mapping[str, str], seconds: float, then: Callable[[Answer], None]
+    ) -> None:
+        reader = HeadReader()
+        fault = self._fault
         try:
-            async with (
-                asyncio.timeout(seconds),
-                self._client.stream(
-                    "POST", self._url, content=body, headers=headers, extensions={"timeout": {"connect": seconds}}
-                ) as response,
-            ):
-                answer = Answer(
-                    response.status_code,
-                    retry_after=response.headers.get("retry-after", ""),
-                    location=response.headers.get("location", ""),
-                )
-                await _read_some(response)
+            if self._parts is not None:
+                async with asyncio.timeout(seconds):
+                    await self._exchange(self._parts, _request(self._parts, body, headers), reader, seconds)
         except AddressRefused as error:
-            answer = Answer(0, str(error))
+            fault = str(error)
         except TimeoutError:
-            answer = answer or Answer(0, f"no answer within {seconds:g} s")
-        except (httpx.ReadError, httpx.WriteError):
-            answer = answer or Answer(0, "the connection was lost before an answer came")
-        except Exception as error:  # httpx and what is below it raise many classes, one for a URL that it cannot read
-            answer = answer or Answer(0, str(no_answer(self._url, error)))
-        then(answer)
+            fault = f"no answer within {seconds:g} s"
+        except (ConnectionResetError, BrokenPipeError):
+            fault = "the connection was lost before an answer came"
+        except Exception as error:
+            fault = str(no_answer(self._url, error))
+        then(Answer(0, fault) if reader.head is None else _answer(reader.head))
+
+    async def _exchange(self, url: EndpointUrl, request: bytes, reader: HeadReader, seconds: float) -> None:
+        """Send a request on the kept connection, or on a new one to the first address that takes it.
+
+        The endpoint may close the kept connection at the moment at which a request is sent. If no byte of an answer
+        has come then, the request is sent once more: a receiver knows events by their ids.
+        """
+        addresses = await self._resolver.addresses_of(url.host, url.port)
+        kept = self._kept.take(addresses)
+        if kept is not None:
+            try:
+                await kept.exchange(request, reader)
+            except (OSError, EOFError):
+                if reader.has_begun:
+                    raise
+            else:
+                self._kept.keep(kept)
+                return
+        connection = await self._connect(url, addresses, seconds)
+        await connection.exchange(request, reader)
+        self._kept.keep(connection)
+
+    async def _connect(self, url: EndpointUrl, addresses: list[str], seconds: float) -> HttpClientConnection:
+        """Connect to the first of the addresses that answers. Raises OSError."""
+        *others, last = addresses
+        share = max(seconds / len(addresses), _SHORTEST_CONNECT)
+        for address in others:
+            with suppress(OSError):
+                async with asyncio.timeout(share):
+                    return await connect(address, url.port, self._tls, url.host)
+        try:
+            return await connect(last, url.port, self._tls, url.host)
+        except ConnectionResetError as error:  # after the connection was taken, in the handshake
+            raise ssl.SSLError(str(error)) from error
 
     def close(self) -> None:
         """Close all connections; a request under way is given up."""
         for task in self._tasks:
             task.cancel()
-        self._tasks.add(asyncio.ensure_future(self._close(list(self._tasks))))
-
-    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
-        if tasks:
-            await asyncio.wait(tasks)
-        await self._client.aclose()
+        self._kept.close()
 
 
-async def _read_some(response: httpx.Response) -> None:
-    """Read the body of an answer, or its beginning: then the connection is closed."""
-    size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > _MOST_OF_AN_ANSWER:
+class _KeptConnection:
+    """The connection that waits for the next request, if there is one, for some seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._connection: HttpClientConnection | None = None
+        self._since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def take(self, addresses: list[str]) -> HttpClientConnection | None:
+        """Return the connection, which is the caller's from now on, if it is open and to one of the addresses."""
+        connection, self._connection = self._connection, None
+        if connection is None or not connection.is_open:
+            return None
+        if connection.address not in addresses:
+            connection.close()
+            return None
+        return connection
+
+    def keep(self, connection: HttpClientConnection) -> None:
+        """Keep a connection if it is open, and none is kept."""
+        if not connection.is_open:
             return
+        if self._connection is not None and self._connection.is_open:
+            connection.close()
+            return
+        loop = asyncio.get_running_loop()
+        self._connection, self._since = connection, loop.time()
+        if self._timer is None:  # one timer for many requests
+            self._timer = loop.call_later(self._seconds, self._close_idle)
+
+    def _close_idle(self) -> None:
+        self._timer = None
+        if self._connection is None:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._since + self._seconds - loop.time()
+        if left > 0:
+            self._timer = loop.call_later(left, self._close_idle)
+        else:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
 
-class _Transport(httpx.AsyncHTTPTransport):
-    """A transport that connects to the addresses that a resolver has found, and allowed, and to no other ones."""
-
-    def __init__(self, resolver: Resolver, *, verify: ssl.SSLContext | bool) -> None:
-        super().__init__(
-            verify=verify,
-            trust_env=False,
-            limits=httpx.Limits(max_connections=2, max_keepalive_connections=1, keepalive_expiry=_KEPT),
-        )
-        self._resolver = resolver
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request to the first address of its host that takes it.
-
-        TLS asks for the certificate of the host's name; ``Host`` names it too.
-        """
-        host, port = request.url.host, request.url.port or (443 if request.url.scheme == "https" else 80)
-        *others, last = await self._resolver.addresses_of(host, port)
-        timeout = request.extensions["timeout"]["connect"] / (len(others) + 1)
-        for address in others:
-            try:
-                return await super().handle_async_request(
-                    _to_address(request, address, max(timeout, _SHORTEST_CONNECT))
-                )
-            except (httpx.ConnectError, httpx.ConnectTimeout):  # nothing was sent
-                continue
-        return await super().handle_async_request(_to_address(request, last, None))
+def _request(url: EndpointUrl, body: bytes, headers: Mapping[str, str]) -> bytes:
+    fields = {"Accept": "*/*", **headers}
+    if url.credentials:
+        fields["Authorization"] = url.credentials
+    return request_bytes("POST", url.target, url.host_header, body, fields)
 
 
-def _to_address(request: httpx.Request, address: str, connect_timeout: float | None) -> httpx.Request:
-    content = request.stream
-    assert isinstance(content, AsyncIterable)
-    return httpx.Request(
-        request.method,
-        request.url.copy_with(host=address),
-        headers=request.headers,
-        stream=content,
-        extensions={"timeout": {"connect": connect_timeout}, "sni_hostname": request.url.raw_host.decode("ascii")},
+def _answer(head: HttpAnswer) -> Answer:
+    headers = head.headers
+    return Answer(
+        head.status, retry_after=_text(headers.get("retry-after", "")), location=_text(headers.get("location", ""))
     )
+
+
+def _text(value: str) -> str:
+    """Return the value of a header without outer blanks, as UTF-8 if it is that."""
+    value = value.strip()
+    try:
+        return value if value.isascii() else value.encode("latin-1").decode()
+    except UnicodeDecodeError:
+        return value
 
 
 @cache

@@ -13,6 +13,7 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.server.webhooks.addresses import Resolver
 from soundpost.server.webhooks.answers import Answer, EndpointClient
 from soundpost.server.webhooks.dispatcher import WebhookDispatcher
+from soundpost.server.webhooks.http_client import HttpClient
 from soundpost.server.webhooks.journal import Journal
 
 
@@ -26,8 +27,7 @@ def http_dispatcher(
 ) -> WebhookDispatcher:
     """Return a dispatcher for these apps, which sends nothing before it is given events.
 
-    httpx is imported with the first endpoint, in a thread. ``clients`` opens those of URLs that are no addresses for
-    HTTP.
+    ``clients`` opens those of URLs that are no addresses for HTTP.
     """
     loop = asyncio.get_running_loop()
     resolver = Resolver(allow_private=settings.private_webhooks)
@@ -35,7 +35,7 @@ def http_dispatcher(
     def open_client(url: str) -> EndpointClient:
         if url in clients:
             return clients[url]()
-        return LateClient(partial(_http_client, url, resolver))
+        return LateClient(partial(HttpClient, url, resolver))
 
     return WebhookDispatcher(
         apps,
@@ -48,16 +48,10 @@ def http_dispatcher(
     )
 
 
-def _http_client(url: str, resolver: Resolver) -> EndpointClient:
-    from soundpost.server.webhooks.http_client import HttpClient
-
-    return HttpClient(url, resolver)
-
-
 class LateClient:
     """The connections to one endpoint, which are opened in a thread.
 
-    To import httpx and to read the certificates of authorities would stop the event loop for 0.3 s in a reload.
+    To read the certificates of authorities would stop the event loop for some 30 ms in a reload.
     """
 
     def __init__(self, open_client: Callable[[], EndpointClient]) -> None:
