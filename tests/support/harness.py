@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import msgspec
 
-from soundpost.config.settings import DashboardSettings, ScalingSettings, ServerSettings, Settings
+from soundpost.config.settings import DashboardSettings, MetricsSettings, ScalingSettings, ServerSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from support.ending import end
 from support.raw_socket import (
@@ -139,6 +139,7 @@ def running_server(
     debug: bool = False,
     scaling: ScalingSettings = ScalingSettings(),  # noqa: B008 - frozen
     dashboard: DashboardSettings = DashboardSettings(),  # noqa: B008 - frozen
+    metrics: MetricsSettings = MetricsSettings(),  # noqa: B008 - frozen
     **server: Any,
 ) -> Iterator[RunningServer]:
     """Start a server on a free port of 127.0.0.1; ``server`` are keys of ``ServerSettings``. Ended by its pid."""
@@ -146,6 +147,7 @@ def running_server(
         server=msgspec.convert({**_DEFAULTS, **server}, ServerSettings),
         scaling=scaling,
         dashboard=dashboard,
+        metrics=metrics,
         apps=tuple(apps),
     )
     arguments = msgspec.json.encode({"settings": settings, "playground": playground, "debug": debug}).decode()

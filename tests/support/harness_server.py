@@ -15,6 +15,7 @@ import msgspec
 
 from soundpost.config.settings import Settings
 from soundpost.server.connections.listening import Listening
+from soundpost.server.processes.logs import log_as_configured
 from soundpost.server.processes.run import run
 
 
@@ -30,8 +31,11 @@ def _ready(listening: Listening) -> None:
 
 if __name__ == "__main__":
     arguments = msgspec.json.decode(sys.argv[1])
+    settings = msgspec.convert(arguments["settings"], Settings)
+    process = "" if settings.server.workers == 1 else "parent"
+    log_as_configured(settings.server, debug=arguments["debug"], process=process)
     run(
-        msgspec.convert(arguments["settings"], Settings),
+        settings,
         debug=arguments["debug"],
         playground=arguments["playground"],
         on_ready=_ready,

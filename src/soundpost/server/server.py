@@ -74,7 +74,7 @@ class Server(Runtime):
         self.fair_queue = FairQueue(self.loop.call_soon)
         self.poller = socket_poller(self.loop)
         self.lingering = Lingering()
-        self.lag = LoopLag(self.node.figures.lag)
+        self.lag = LoopLag(self.node.figures.lag, self.loop.call_later)
         page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None
         self.router = Router(
             self.node,

@@ -16,12 +16,20 @@ _RECENT: Final = 50
 
 
 class LoopLag:
-    """A timer that is due ten times a second, and notes in ``lag`` how late it is. ``clock`` is in seconds."""
+    """A timer that is due ten times a second, and notes in ``lag`` how late it is.
 
-    def __init__(self, lag: Histogram, clock: Callable[[], float] = time.perf_counter) -> None:
+    ``call_later`` is the loop's, ``clock`` is in seconds.
+    """
+
+    def __init__(
+        self,
+        lag: Histogram,
+        call_later: Callable[[float, Callable[[], None]], asyncio.TimerHandle],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self._lag = lag
+        self._call_later = call_later
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._recent: deque[float] = deque(maxlen=_RECENT)
         self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -29,7 +37,7 @@ class LoopLag:
     def start(self) -> None:
         """Begin to tick."""
         self._due = self._clock() + _INTERVAL
-        self._timer = self._loop.call_later(_INTERVAL, self._tick)
+        self._timer = self._call_later(_INTERVAL, self._tick)
 
     def stop(self) -> None:
         """Tick no more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import sys
@@ -26,6 +27,8 @@ from soundpost.server.processes.single_process import SingleProcess
 from soundpost.server.processes.supervision import STOPS, Ending, Supervision
 from soundpost.server.processes.workers import Workers
 from soundpost.server.server import normal_prefix
+
+log = logging.getLogger("soundpost.server")
 
 OnReady = Callable[[Listening], None]
 Load = Callable[[], Settings]
@@ -89,6 +92,7 @@ async def _serve(
         collector.start()
     if metrics is not None:
         await metrics.start()
+        log.info("the metrics are at %smetrics", metrics.url)
     if dashboard is not None:
         await dashboard.start()
     on_ready(_listening(settings.server, daemon.port, capacity))

@@ -83,7 +83,7 @@ class Workers:
         self._tasks: set[asyncio.Task[None]] = set()
         self._figures = FiguresOfWorkers()
         self._lag_figures = Histogram()
-        self._lag = LoopLag(self._lag_figures)
+        self._lag = LoopLag(self._lag_figures, asyncio.get_running_loop().call_later)
 
     async def start(self) -> int:
         """Start all workers; return how many sockets they may open. Raises StartError if one cannot start."""

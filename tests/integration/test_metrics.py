@@ -1,0 +1,150 @@
+"""The metrics of a running server, as Prometheus finds them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from soundpost.config.settings import MetricsSettings
+from support.harness import RawSocket, RunningServer, running_server, until
+from support.operated import CALM, operated
+from support.redis_process import free_port
+from support.scraped import Metrics, get, lint, metrics_url, scrape
+
+ON = MetricsSettings(port=0)
+TOKEN = "a-token-of-the-tests"
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one process", "workers"])
+def server(request: pytest.FixtureRequest) -> Iterator[RunningServer]:
+    with running_server(metrics=ON, workers=request.param) as running:
+        yield running
+
+
+def subscribed(server: RunningServer, *channels: str) -> RawSocket:
+    client = server.connect()
+    for channel in channels:
+        client.send_event("pusher:subscribe", {"channel": channel})
+        assert client.read_event()["event"] == "pusher_internal:subscription_succeeded"
+    return client
+
+
+def test_promtool_accepts_them(server: RunningServer) -> None:
+    assert lint(scrape(server).text) == ""
+
+
+def test_clients_and_events_of_all_workers_together(server: RunningServer) -> None:
+    before = scrape(server)
+    clients = [subscribed(server, "news", "cache-news") for _ in range(6)]
+    for _ in range(3):
+        assert server.publish("news", "e").status == 200
+    for client in clients:
+        for _ in range(3):
+            while client.read_event()["event"] != "e":
+                pass
+    now = scrape(server)
+
+    def rise(name: str) -> float:
+        return now.app(name) - (before.app(name) if "soundpost_connections" in before.names() else 0)
+
+    assert (rise("connections"), rise("connections_opened_total"), rise("subscriptions")) == (6, 6, 12)
+    assert (rise("events_published_total"), rise("deliveries_total")) == (3, 18)
+    assert rise("delivered_bytes_total") > 18 * 30
+    assert now.app("channels", kind="public") == now.app("channels", kind="cache") == 1
+    assert now.value("publish_seconds_count") - before.value("publish_seconds_count") == 3
+    assert now.value("loop_lag_seconds_count") >= before.value("loop_lag_seconds_count")
+    for client in clients:
+        client.socket.close()
+    until(lambda: scrape(server).app("connections") == 0, "all clients have left")
+
+
+def test_what_clients_were_refused_for(server: RunningServer) -> None:
+    before = counts_of_faults(scrape(server))
+    with RawSocket(server.port) as client:
+        client.handshake("/app/app-key?protocol=1")
+        client.read_event()
+    with RawSocket(server.port) as client:
+        client.handshake("/app/nobody?protocol=7")
+        client.read_event()
+    client = server.connect()
+    client.send_event("pusher:subscribe", {"channel": "private-a", "auth": "app-key:wrong"})
+    assert [client.read_event()["event"] for _ in range(2)] == ["pusher:subscription_error", "pusher:error"]
+    client.socket.close()
+    after = counts_of_faults(scrape(server))
+    assert [now - then for then, now in zip(before, after, strict=True)] == [1, 1, 1, 1]
+
+
+def counts_of_faults(metrics: Metrics) -> list[float]:
+    wanted = [
+        'soundpost_refused_total{app="1",reason="version"}',
+        'soundpost_refused_total{app="",reason="app"}',
+        'soundpost_failed_authorizations_total{app="1",kind="subscription"}',
+        'soundpost_errors_sent_total{app="1",code="4009"}',
+    ]
+    lines = dict(line.rsplit(" ", 1) for line in metrics.text.splitlines() if not line.startswith("#"))
+    return [float(lines.get(name, 0)) for name in wanted]
+
+
+def test_processes(server: RunningServer) -> None:
+    text = scrape(server).text
+    figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("process_"))
+    assert float(figures["process_resident_memory_bytes"]) > 20_000_000
+    assert float(figures["process_cpu_seconds_total"]) > 0.05
+    assert 5 < float(figures["process_open_fds"]) < float(figures["process_max_fds"])
+
+
+def test_nothing_else_is_at_the_listener(server: RunningServer) -> None:
+    url = metrics_url(server)
+    assert get(url.removesuffix("metrics"))[0] == 404
+
+
+def test_totals_do_not_fall_when_a_worker_is_killed() -> None:
+    with running_server(metrics=ON, workers=2) as server:
+        clients = [subscribed(server, "news") for _ in range(8)]
+        server.publish("news", "e")
+        for client in clients:
+            assert client.read_event()["event"] == "e"
+        before = scrape(server)
+        victim = min(server.workers())
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: scrape(server).value("workers") == 2 and victim not in server.workers(), "it is started again")
+        now = scrape(server)
+        for name in ("connections_opened_total", "deliveries_total", "delivered_bytes_total", "events_published_total"):
+            assert now.app(name) >= before.app(name), name
+        assert now.value("worker_restarts_total", worker="1") + now.value("worker_restarts_total", worker="2") == 1
+        assert now.app("connections") == now.app("connections_opened_total") - now.app("connections_closed_total") < 8
+
+
+def test_totals_do_not_fall_in_a_restart_of_the_workers() -> None:
+    port = free_port()
+    with operated() as server:
+        server.configure(f"{CALM}workers = 2\n", rest=f"[metrics]\nport = {port}\n")
+        server.start()
+        url = f"http://127.0.0.1:{port}/metrics"
+        for _ in range(5):
+            server.publish("news", "e")
+        assert server.run("restart").returncode == 0
+        server.said("all workers are new")
+        assert Metrics(get(url)[1]).app("events_published_total") == 5
+
+
+def test_only_who_has_the_token_gets_them() -> None:
+    with running_server(metrics=MetricsSettings(port=0, token=TOKEN)) as server:
+        url = metrics_url(server)
+        for token in (None, "wrong", TOKEN[:-1]):
+            status, body = get(url, token)
+            assert status == 401
+            assert "token of [metrics]" in body
+            assert "soundpost_" not in body
+        assert scrape(server, TOKEN).value("draining") == 0
+        assert TOKEN not in server.log()
+
+
+def test_a_server_without_metrics_does_not_load_the_client_of_prometheus() -> None:
+    program = "import sys, soundpost.server.processes.run; print('prometheus_client' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"
