@@ -1,0 +1,134 @@
+"""Sums of figures, samples of a timeline, quantiles, and the lag of a loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from soundpost.core.figures import BOUNDS, AppFigures, Histogram, NodeFigures, add_up
+from soundpost.server.figures.host_figures import HostFigures, WorkerFigures
+from soundpost.server.figures.loop_lag import LoopLag
+from soundpost.server.figures.timeline import Timeline, quantile
+
+
+def host(at: float, **figures: object) -> HostFigures:
+    return msgspec.structs.replace(
+        HostFigures(name="a", node="n", version="1", started_at=0, at=at, port=6001),
+        **figures,
+    )
+
+
+def histogram(*seconds: float) -> Histogram:
+    made = Histogram()
+    for each in seconds:
+        made.observe(each)
+    return made
+
+
+def test_a_duration_counts_for_the_bucket_up_to_its_bound() -> None:
+    made = histogram(0.0005, 0.0006, 99)
+    assert (made.counts[0], made.counts[1], made.counts[-1]) == (1, 1, 1)
+    assert made.sum == pytest.approx(99.0011)
+
+
+def test_figures_are_added_number_by_number() -> None:
+    one = NodeFigures(
+        apps={"1": AppFigures(opened=2, errors={4009: 1})}, refusals={"path": 1}, publish=histogram(0.1), lag_max=0.2
+    )
+    two = NodeFigures(
+        apps={"1": AppFigures(opened=3, errors={4009: 1, 4100: 2}), "2": AppFigures(events=7)},
+        publish=histogram(0.1, 9),
+        memory=5,
+        lag_max=0.1,
+    )
+    total = NodeFigures()
+    add_up(total, one)
+    add_up(total, two)
+    assert total.apps == {"1": AppFigures(opened=5, errors={4009: 2, 4100: 2}), "2": AppFigures(events=7)}
+    assert total.refusals == {"path": 1}
+    assert total.publish == histogram(0.1, 0.1, 9)
+    assert (total.memory, total.lag_max) == (5, 0.2)
+    assert one.apps["1"].opened == 2
+
+
+def test_figures_are_the_same_after_a_way_as_json() -> None:
+    figures = host(5.0, apps={"1": AppFigures(errors={4009: 1}, opened=3)}, publish=histogram(0.1), lag=histogram(2))
+    assert msgspec.json.decode(msgspec.json.encode(figures), type=HostFigures) == figures
+    assert b'"connections":0' in msgspec.json.encode(figures)
+
+
+def test_a_sample_has_rates_a_second() -> None:
+    timeline = Timeline()
+    timeline.add(host(100.0, apps={"1": AppFigures(events=10, deliveries=100)}, cpu=1.0, publish=histogram(0.1)))
+    assert list(timeline.samples) == []
+    apps = {"1": AppFigures(events=20, client_events=5, deliveries=1100, connections=4), "2": AppFigures(connections=1)}
+    workers = [WorkerFigures(number=1, pid=1, lag_max=0.3), WorkerFigures(number=2, pid=2, lag_max=0.1)]
+    timeline.add(host(105.0, apps=apps, cpu=3.5, memory=9, workers=workers, publish=histogram(0.1, 0.001)))
+    (sample,) = timeline.samples
+    assert (sample.at, sample.events, sample.deliveries, sample.connections) == (105.0, 3.0, 200.0, 5)
+    assert (sample.cpu, sample.memory, sample.lag_max) == (0.5, 9, 0.3)
+    assert sample.publish_p99 <= 0.001
+
+
+def test_a_timeline_has_the_last_hour() -> None:
+    timeline = Timeline()
+    for number in range(1_000):
+        timeline.add(host(5.0 * number))
+    assert (len(timeline.samples), timeline.samples[-1].at) == (720, 4995.0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "share", "expected"),
+    [
+        ((), 0.5, 0.0),
+        ((0.0015,) * 4, 0.5, 0.00175),
+        ((0.0004,) * 99 + (3.0,), 0.5, 0.0005 * 50 / 99),
+        ((0.0004,) * 98 + (3.0,) * 2, 0.99, 3.75),
+        ((60.0,), 0.5, BOUNDS[-1]),
+    ],
+)
+def test_quantiles(seconds: tuple[float, ...], share: float, expected: float) -> None:
+    assert quantile(histogram(*seconds).counts, share) == pytest.approx(expected)
+
+
+class Loop:
+    """A loop whose time a test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
+        self.timers.append((self.now + seconds, callback))
+        return asyncio.TimerHandle(self.now, callback, (), asyncio.new_event_loop())
+
+    def run(self, now: float) -> None:
+        self.now = now
+        (_, callback) = self.timers.pop()
+        callback()
+
+
+def test_a_late_timer_is_the_lag_of_the_loop() -> None:
+    loop, lag = Loop(), Histogram()
+    watched = LoopLag(lag, loop.call_later, lambda: loop.now)
+    watched.start()
+    loop.run(0.1)
+    loop.run(0.23)
+    assert watched.recent == pytest.approx(0.03)
+    assert sum(lag.counts) == 2
+    assert lag.sum == pytest.approx(0.03)
+
+
+def test_a_lag_is_recent_for_five_seconds() -> None:
+    loop = Loop()
+    watched = LoopLag(Histogram(), loop.call_later, lambda: loop.now)
+    watched.start()
+    loop.run(3.1)
+    for number in range(1, 50):
+        loop.run(3.1 + number * 0.1)
+    assert watched.recent == pytest.approx(3.0)
+    loop.run(8.2)
+    assert watched.recent < 0.2
