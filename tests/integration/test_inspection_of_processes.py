@@ -25,7 +25,7 @@ from soundpost.server.inspection.inspector import Inspector
 from soundpost.server.processes.daemon import Daemon
 from soundpost.server.processes.single_process import SingleProcess
 from soundpost.server.processes.workers import Workers
-from support.harness import TIMEOUT, RawSocket, http_request, signed_request
+from support.harness import TIMEOUT, RawSocket, http_request, signed_request, upgrade_request
 
 APP = AppSettings(id="1", key="app-key", secret="app-secret", allowed_origins=("good.example",))
 SETTINGS = Settings(server=ServerSettings(host="127.0.0.1", port=0, shutdown_timeout=1), apps=(APP,))
@@ -122,12 +122,17 @@ async def test_operators_see_who_is_connected_what_happens_and_who_is_refused(da
         await asyncio.to_thread(function, *arguments)  # type: ignore[arg-type]
     await asyncio.to_thread(refused, port, "/app/app-key?protocol=7", Origin="https://evil.example")
 
+    for target in ("/app/app-secret?protocol=7", "/apps/app-secret/channels"):
+        await asyncio.to_thread(http_request, port, upgrade_request(target, **PAGE))
+
     found = await refusals(inspector)
+    every = (await inspector.ask(ListRefusals())).reply.refusals
     assert "evil.example" in found["connection", 4009].origin
     assert "add its host to allowed_origins" in found["connection", 4009].reason
-    assert found["connection", 4001].reason.startswith("Application does not exist: no app has the key 'wrong-key'. ")
+    assert "no app has the key 'wrong-key'. Give the page the key of the app" in every[-2].reason
     assert found["connection", 4008].app_id == "1"
     assert {line.address for line in found.values()} == {"127.0.0.1"}
     assert "Either the secret is not that of app 1" in found["api", 401].reason
     assert "No matching application for ID [9]" in found["api", 404].reason
-    assert not [line for line in found.values() if "secret" in line.reason and "another-secret" in line.reason]
+    assert any("***" in line.reason for line in every)
+    assert not [line for line in every if "app-secret" in repr(line) or "another-secret" in repr(line)]

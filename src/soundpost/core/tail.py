@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from soundpost.core.history import channel_matcher
 from soundpost.core.inspection import RefusalLine, StartTail, TailLine, TailLines, TailWhat
 from soundpost.core.observer import Observer
+from soundpost.core.refusals import without_secrets
 from soundpost.core.tail_lines import GatheredLines, words_of
 from soundpost.wire import messages
 from soundpost.wire.frames import frame_payload
@@ -137,7 +138,11 @@ class Tail(Observer):
             return
         if (self._user_id or self._socket_id) and (connection is None or not self._shows(connection)):
             return
-        self._add("refused", connection, channel=refusal.channel, detail=refusal.reason)
+        if self._lines.is_full:
+            self._lines.leave_out()
+        else:
+            reason = without_secrets(refusal.reason, self._node.secrets)
+            self._add("refused", connection, channel=refusal.channel, detail=reason)
 
     # Filter
 

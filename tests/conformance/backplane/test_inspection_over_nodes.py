@@ -15,6 +15,7 @@ from soundpost.core.inspection import (
     ChannelLine,
     CloseConnection,
     ConnectionLine,
+    GetChannel,
     GetConnection,
     ListChannels,
     ListConnections,
@@ -125,6 +126,17 @@ async def test_a_channel_has_its_last_event_whichever_node_sent_it(cluster: Clus
 
     assert (room.last_event, quiet.last_event, quiet.last_event_at) == ("last", "", None)
     assert room.last_event_at is not None
+
+
+async def test_one_channel_is_found_by_its_name(cluster: Cluster) -> None:
+    for node in of_all(cluster, 3):
+        await cluster.join(node, "presence-room", "room", user="ann")
+
+    found = await cluster.inspect(cluster.nodes[0], GetChannel(app_id="1", name="presence-room"))
+    other = await cluster.inspect(cluster.nodes[0], GetChannel(app_id="1", name="presence"))
+
+    assert [(line.name, line.subscribers, line.members) for line in found.reply.channels] == [("presence-room", 3, 1)]
+    assert (found.reply.total, found.next, other.reply.channels) == (1, None, [])
 
 
 async def test_a_connection_is_found_by_channel_user_and_text(cluster: Cluster) -> None:

@@ -78,10 +78,11 @@ class Router:
             app = self._node.by_id.get(unquote(app_id))
             if app is None:
                 count(self._node.figures.refusals, "api_app")
-                error = ApiError(404, f"No matching application for ID [{app_id[:100]}].")
-                reason = f"{error.message} Compare the app id of the application (SOUNDPOST_APP_ID) with those here"
+                reason = (
+                    f"No matching application for ID [{app_id[:100]}]. Give the application an app id of this server"
+                )
                 note_refusal(self._node, "api", reason, 404, address=request.find_client_ip(request))
-                raise error
+                raise ApiError(404, f"No matching application for ID [{app_id[:100]}].")
             return self._app_route(request, app, rest.split("/"))
         if path.startswith("/users/"):
             # The official Python SDK leaves /apps/{id} out of this one address.

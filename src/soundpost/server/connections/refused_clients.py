@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from soundpost.server.api.requests import Request
 
 _WAYS_OUT: Final[Mapping[int, str]] = {
-    codes.APP_DOES_NOT_EXIST: "Compare the key in the page with the key of the app (SOUNDPOST_APP_KEY)",
+    codes.APP_DOES_NOT_EXIST: "Give the page the key of the app (SOUNDPOST_APP_KEY)",
     codes.APP_DISABLED: "Set enabled = true for the app, and call 'soundpost reload'",
     codes.OVER_QUOTA: "Raise the limit of the app, or find out who holds so many connections",
     codes.PATH_NOT_FOUND: "Give the client the address of this server as it is, or set [server] path",

@@ -9,7 +9,7 @@ import msgspec
 
 from soundpost.core.app import App
 from soundpost.core.history import HistoryPage
-from soundpost.core.inspection import ListChannels
+from soundpost.core.inspection import GetChannel
 from soundpost.core.peers import ChannelQuery, HistoryQuery, Query, UsersQuery
 from soundpost.server.admin_http import AdminError, AdminRequest, Answer, json_answer
 from soundpost.server.dashboard.daemon_view import DaemonView, app_of
@@ -36,10 +36,8 @@ class ChannelPages:
         wrong = fault(name, app.settings.max_channel_name_length)
         if wrong is not None:
             raise AdminError(422, wrong)
-        found = await self._daemon.inspector.ask(
-            ListChannels(app_id=app.settings.id, search=name, after=_before(name), limit=1)
-        )
-        line = next((each for each in found.reply.channels if each.name == name), None)
+        found = await self._daemon.inspector.ask(GetChannel(app_id=app.settings.id, name=name))
+        line = found.reply.channels[0] if found.reply.channels else None
         kind = kind_of(name)
         attributes = (await _ask(app, ChannelQuery(app.settings.id, [name], ["subscription_count", "user_count"])))[0]
         history = await _history(app, name)
@@ -71,11 +69,6 @@ def kind_word(kind: Kind) -> str:
     if kind.needs_auth:
         return "private"
     return "cache" if kind.is_cache else "public"
-
-
-def _before(name: str) -> str:
-    """Return a text right before a name: the page behind it begins with the name, if the channel is occupied."""
-    return f"{name[:-1]}{chr(ord(name[-1]) - 1)}\U0010ffff"
 
 
 async def _members(app: App, name: str) -> list[str]:

@@ -15,6 +15,7 @@ from soundpost.core.inspection import (
     CloseConnection,
     Closed,
     ConnectionPage,
+    GetChannel,
     GetConnection,
     ListChannels,
     ListConnections,
@@ -70,7 +71,7 @@ class Inspector:
         self._loop = asyncio.get_running_loop()
 
     @overload
-    async def ask(self, question: ListChannels) -> Joined[ChannelPage]: ...
+    async def ask(self, question: ListChannels | GetChannel) -> Joined[ChannelPage]: ...
     @overload
     async def ask(self, question: ListConnections | GetConnection) -> Joined[ConnectionPage]: ...
     @overload
@@ -97,7 +98,7 @@ class Inspector:
     async def _with_members(self, question: Question, lines: list[ChannelLine]) -> list[ChannelLine]:
         """Return the lines with the number of members where a channel has any: a user may be on several nodes."""
         names = [line.name for line in lines if kind_of(line.name).is_presence]
-        if not names or self._answer is None or not isinstance(question, ListChannels):
+        if not names or self._answer is None or not isinstance(question, ListChannels | GetChannel):
             return lines
         counted: asyncio.Future[list[dict[str, Any]]] = self._loop.create_future()
 

@@ -15,6 +15,7 @@ from soundpost.core.inspection import (
     ChannelPage,
     Closed,
     ConnectionPage,
+    GetChannel,
     GetConnection,
     ListChannels,
     ListConnections,
@@ -44,9 +45,9 @@ def join(question: Question, replies: Sequence[tuple[str, Reply]]) -> Reply:
     A page has the ``limit`` smallest names of all. Those are among the smallest of each node that has them, so their
     numbers are whole.
     """
-    if isinstance(question, ListChannels):
-        pages = [reply for _, reply in replies if isinstance(reply, ChannelPage)]
-        return _join_channels(min(question.limit, MOST), pages)
+    if isinstance(question, ListChannels | GetChannel):
+        limit = min(question.limit, MOST) if isinstance(question, ListChannels) else 1
+        return _join_channels(limit, [reply for _, reply in replies if isinstance(reply, ChannelPage)])
     if isinstance(question, ListConnections | GetConnection):
         limit = min(question.limit, MOST) if isinstance(question, ListConnections) else 1
         return _join_connections(limit, [(name, reply) for name, reply in replies if isinstance(reply, ConnectionPage)])
