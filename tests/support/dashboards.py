@@ -50,7 +50,9 @@ class PlainDaemon:
         self.operators_node = Node(
             settings.apps, peers=SingleNode(self.registry), call_soon=loop.call_soon, call_later=loop.call_later
         )
-        self.inspector = own_inspector(self.port, lambda: {"": self.operators_node}, self.registry, None)
+        self.inspector = own_inspector(
+            self.port, lambda: {"": self.operators_node}, self.registry, None, lambda: self.webhooks
+        )
 
     async def figures(self) -> HostFigures:
         """The figures of nothing but the registry."""

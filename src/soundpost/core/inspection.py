@@ -93,8 +93,23 @@ class StopTail(Struct, tag=True, frozen=True, kw_only=True):
     tail_id: str
 
 
+class ListDeliveries(_Request, frozen=True, kw_only=True):
+    """Endpoints of webhooks of an app, with their last deliveries. Reply: :class:`EndpointPage`."""
+
+
+class SendAgain(_Request, frozen=True, kw_only=True):
+    """Order to send the events of a delivery once more. Reply: :class:`SentAgain`."""
+
+    number: int
+    """Place of the endpoint in the configuration, from 0."""
+    delivery_id: str
+
+
 Question = ListChannels | GetChannel | ListConnections | GetConnection | CloseConnection | ListRefusals
-Request = Question | StartTail | StopTail
+"""What all nodes are asked."""
+HostQuestion = ListDeliveries | SendAgain
+"""What hosts are asked, whatever nodes they have."""
+Request = Question | HostQuestion | StartTail | StopTail
 
 
 class ChannelLine(Struct, frozen=True):
@@ -180,6 +195,61 @@ class RefusalPage(Struct, tag=True, frozen=True):
     refusals: list[RefusalLine]
 
 
+class DeliveryLine(Struct, frozen=True):
+    """One request to an endpoint of webhooks, and its answer."""
+
+    id: str
+    at: float
+    """Time of the request, in seconds since 1970."""
+    events: list[str]
+    """Names of the events, each once, with their number if there are several: ``member_added × 3``."""
+    status: int | None
+    """HTTP status of the answer; None if there was none."""
+    answer: str
+    """What the endpoint did, in words that go on after its name."""
+    seconds: float
+    """Time until the answer, or until it was given up."""
+    again: bool = False
+    """True if an operator had the events sent again."""
+    can_be_sent_again: bool = True
+    """False once the events are not kept any more."""
+
+
+class EndpointLine(Struct, frozen=True):
+    """One endpoint of webhooks, on one host or joined over all of them."""
+
+    number: int
+    """Place in the configuration, from 0."""
+    url: str
+    """Address without the secrets in it."""
+    events: list[str]
+    channels: list[str]
+    waiting: int = 0
+    sent: int = 0
+    failed: int = 0
+    dropped: int = 0
+    failed_attempts: int = 0
+    last_status: int | None = None
+    last_error: str = ""
+    stopped: bool = False
+    retry_at: float | None = None
+    """Seconds since 1970."""
+    recent: list[DeliveryLine] = field(default_factory=list)
+    """The last deliveries, newest first."""
+
+
+class EndpointPage(Struct, tag=True, frozen=True):
+    """Reply to :class:`ListDeliveries`."""
+
+    endpoints: list[EndpointLine]
+
+
+class SentAgain(Struct, tag=True, frozen=True):
+    """Reply to :class:`SendAgain`: whether the host still had the events."""
+
+    found: bool
+
+
 class TailLine(Struct, frozen=True):
     """One thing that happened."""
 
@@ -205,7 +275,7 @@ class TailLines(Struct, tag=True, frozen=True):
     """Lines that were left out, as more happened."""
 
 
-Reply = ChannelPage | ConnectionPage | Closed | RefusalPage
+Reply = ChannelPage | ConnectionPage | Closed | RefusalPage | EndpointPage | SentAgain
 
 
 class Inspectable(Protocol):

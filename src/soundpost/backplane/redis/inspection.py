@@ -18,7 +18,7 @@ from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.redis import Redis
-from soundpost.core.inspection import Question, Reply, Request, StartTail, StopTail, TailLines
+from soundpost.core.inspection import HostQuestion, Question, Reply, Request, StartTail, StopTail, TailLines
 from soundpost.core.tail_lines import LimitedLines
 
 TIME_TO_REPLY: Final = 2.0
@@ -43,7 +43,7 @@ class HostReply(Struct):
 class AskedHost(Protocol):
     """This host, as the others ask it."""
 
-    def ask(self, question: Question, then: Callable[[Reply, list[str]], None]) -> None:
+    def ask(self, question: Question | HostQuestion, then: Callable[[Reply, list[str]], None]) -> None:
         """Call back with the joined reply of all nodes, and the names of those that did not reply in time."""
 
     def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
@@ -111,7 +111,9 @@ class RedisInspection:
 
     # To other hosts
 
-    def ask(self, question: Question, then: Callable[[list[tuple[str, Reply]], list[str]], None]) -> None:
+    def ask(
+        self, question: Question | HostQuestion, then: Callable[[list[tuple[str, Reply]], list[str]], None]
+    ) -> None:
         """Call back with the replies of all other hosts by name, and the names of what did not reply in time."""
         if not self._redis.up:
             then([], [_AWAY])

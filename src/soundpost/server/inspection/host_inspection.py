@@ -9,22 +9,35 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from soundpost.core.inspection import Inspectable, Question, Reply, StartTail, TailLines
+from soundpost.core.inspection import HostQuestion, Inspectable, Question, Reply, StartTail, TailLines
+from soundpost.server.inspection.endpoints import reply_about_webhooks
 from soundpost.server.inspection.joining import join
+from soundpost.server.webhooks import WebhookDispatcher
 
 TIME_TO_REPLY: Final = 1.5
 """Seconds that a node has to reply: fewer than a host has, so that one worker that hangs does not silence its host."""
 
 
 class HostInspection:
-    """What operators ask of all nodes of this host. ``nodes`` returns those that serve now, by their names."""
+    """What operators ask of this host. ``nodes`` returns those that serve now, by their names.
 
-    def __init__(self, nodes: Callable[[], Mapping[str, Inspectable]]) -> None:
+    ``webhooks`` returns the dispatcher by which the host sends webhooks, or would.
+    """
+
+    def __init__(
+        self,
+        nodes: Callable[[], Mapping[str, Inspectable]],
+        webhooks: Callable[[], WebhookDispatcher | None] = lambda: None,
+    ) -> None:
         self._nodes = nodes
+        self._webhooks = webhooks
         self._loop = asyncio.get_running_loop()
 
-    def ask(self, question: Question, then: Callable[[Reply, list[str]], None]) -> None:
+    def ask(self, question: Question | HostQuestion, then: Callable[[Reply, list[str]], None]) -> None:
         """Call back with the joined reply of all nodes, and the names of those that did not reply in time."""
+        if isinstance(question, HostQuestion):
+            then(reply_about_webhooks(question, self._webhooks()), [])
+            return
         nodes = dict(self._nodes())
         replies: dict[str, Reply] = {}
         timer: asyncio.TimerHandle | None = None

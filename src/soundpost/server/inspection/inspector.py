@@ -15,14 +15,19 @@ from soundpost.core.inspection import (
     CloseConnection,
     Closed,
     ConnectionPage,
+    EndpointPage,
     GetChannel,
     GetConnection,
+    HostQuestion,
     ListChannels,
     ListConnections,
+    ListDeliveries,
     ListRefusals,
     Question,
     RefusalPage,
     Reply,
+    SendAgain,
+    SentAgain,
     StartTail,
     TailLines,
 )
@@ -41,7 +46,9 @@ _TIME_TO_COUNT: Final = 0.5
 class OtherHosts(Protocol):
     """The other hosts of a cluster."""
 
-    def ask(self, question: Question, then: Callable[[list[tuple[str, Reply]], list[str]], None]) -> None:
+    def ask(
+        self, question: Question | HostQuestion, then: Callable[[list[tuple[str, Reply]], list[str]], None]
+    ) -> None:
         """Call back with the replies of all other hosts by name, and the names of what did not reply in time."""
 
     def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
@@ -78,8 +85,12 @@ class Inspector:
     async def ask(self, question: CloseConnection) -> Joined[Closed]: ...
     @overload
     async def ask(self, question: ListRefusals) -> Joined[RefusalPage]: ...
+    @overload
+    async def ask(self, question: ListDeliveries) -> Joined[EndpointPage]: ...
+    @overload
+    async def ask(self, question: SendAgain) -> Joined[SentAgain]: ...
 
-    async def ask(self, question: Question) -> Joined[Any]:
+    async def ask(self, question: Question | HostQuestion) -> Joined[Any]:
         """Return the joined reply of all nodes, and who did not reply within 2 s. Never fails."""
         here: asyncio.Future[tuple[Reply, list[str]]] = self._loop.create_future()
         self._host.ask(question, lambda reply, missing: here.set_result((reply, missing)))
@@ -95,7 +106,7 @@ class Inspector:
             joined = replace(joined, channels=await self._with_members(question, joined.channels))
         return Joined(joined, missing + missing_elsewhere, next_of(question, joined))
 
-    async def _with_members(self, question: Question, lines: list[ChannelLine]) -> list[ChannelLine]:
+    async def _with_members(self, question: Question | HostQuestion, lines: list[ChannelLine]) -> list[ChannelLine]:
         """Return the lines with the number of members where a channel has any: a user may be on several nodes."""
         names = [line.name for line in lines if kind_of(line.name).is_presence]
         if not names or self._answer is None or not isinstance(question, ListChannels | GetChannel):

@@ -15,16 +15,22 @@ from soundpost.core.inspection import (
     ChannelPage,
     Closed,
     ConnectionPage,
+    EndpointPage,
     GetChannel,
     GetConnection,
+    HostQuestion,
     ListChannels,
     ListConnections,
+    ListDeliveries,
     ListRefusals,
     Question,
     RefusalPage,
     Reply,
+    SendAgain,
+    SentAgain,
 )
 from soundpost.core.paging import number_of_names, smallest
+from soundpost.server.inspection.endpoints import join_endpoints
 
 AnyReply = TypeVar("AnyReply", bound=Reply)
 
@@ -39,7 +45,7 @@ class Joined(Struct, Generic[AnyReply]):
     """Name or socket id that ``after`` of the next page is to have; None if this page is the last."""
 
 
-def join(question: Question, replies: Sequence[tuple[str, Reply]]) -> Reply:
+def join(question: Question | HostQuestion, replies: Sequence[tuple[str, Reply]]) -> Reply:
     """Return the replies of several nodes, each given with the node's name, as one.
 
     A page has the ``limit`` smallest names of all. Those are among the smallest of each node that has them, so their
@@ -60,10 +66,14 @@ def join(question: Question, replies: Sequence[tuple[str, Reply]]) -> Reply:
         ]
         refusals.sort(key=attrgetter("at"), reverse=True)
         return RefusalPage(refusals[: min(question.limit, MOST)])
+    if isinstance(question, ListDeliveries):
+        return join_endpoints([reply for _, reply in replies if isinstance(reply, EndpointPage)])
+    if isinstance(question, SendAgain):
+        return SentAgain(any(isinstance(reply, SentAgain) and reply.found for _, reply in replies))
     return Closed(any(isinstance(reply, Closed) and reply.found for _, reply in replies))
 
 
-def next_of(question: Question, reply: Reply) -> str | None:
+def next_of(question: Question | HostQuestion, reply: Reply) -> str | None:
     """Return where the page behind a joined one begins, if that one is full."""
     if isinstance(question, ListChannels) and isinstance(reply, ChannelPage):
         names = [line.name for line in reply.channels]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from soundpost.core.inspection import Inspectable
 from soundpost.server.inspection.host_inspection import HostInspection
 from soundpost.server.inspection.inspector import Inspector
+from soundpost.server.webhooks import WebhookDispatcher
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis import RedisBackplane
@@ -20,13 +21,15 @@ def own_inspector(
     nodes: Callable[[], Mapping[str, Inspectable]],
     registry: Registry,
     backplane: RedisBackplane | None,
+    webhooks: Callable[[], WebhookDispatcher | None],
 ) -> Inspector:
     """Return the inspector of a daemon in the running event loop, and have it answer other hosts.
 
     ``nodes`` returns the nodes that serve now, by what is added to the host's name: nothing, or the worker.
+    ``webhooks`` returns the dispatcher by which the host sends webhooks, or would.
     """
     name = host_name(port)
-    host = HostInspection(lambda: {f"{name} {added}".strip(): node for added, node in nodes().items()})
+    host = HostInspection(lambda: {f"{name} {added}".strip(): node for added, node in nodes().items()}, webhooks)
     others = None
     if backplane is not None:
         others = backplane.registry.inspection

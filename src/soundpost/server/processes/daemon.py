@@ -11,7 +11,6 @@ from soundpost.core.node import Node
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.inspection.inspector import Inspector
 from soundpost.server.processes.status import Status
-from soundpost.server.webhooks import WebhookDispatcher
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis import RedisBackplane
@@ -42,10 +41,6 @@ class Daemon(Protocol):
     @property
     def operators_node(self) -> Node:
         """Node by which operators publish and ask: the only one, or one without clients beside the hub."""
-
-    @property
-    def webhooks(self) -> WebhookDispatcher | None:
-        """Dispatcher of webhooks of this host: alone, or when it is its turn in a cluster."""
 
     @property
     def time_to_restart(self) -> float:

@@ -52,7 +52,9 @@ class SingleProcess:
         observers: list[Observer] = [MessageStream()] if debug else []
         self._server = Server(settings, playground=playground, observers=observers, peers=SingleNode(self._registry))
 
-        self.inspector = own_inspector(self.port, lambda: {"": self._server.node}, self._registry, self.backplane)
+        self.inspector = own_inspector(
+            self.port, lambda: {"": self._server.node}, self._registry, self.backplane, lambda: self.webhooks
+        )
 
     @property
     def operators_node(self) -> Node:

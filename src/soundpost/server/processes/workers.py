@@ -76,7 +76,9 @@ class Workers:
         self._hub = Hub(own if self.backplane is None else self.backplane.registry)
         self._workers = [WorkerProcess(number, own) for number, own in enumerate(sockets, 1)]
         self.port = port_of(sockets[0])
-        self.inspector = own_inspector(self.port, self._serving, self._hub.registry, self.backplane)
+        self.inspector = own_inspector(
+            self.port, self._serving, self._hub.registry, self.backplane, lambda: self.webhooks
+        )
         self._stopping = self._started = False
         self._in_transition: set[WorkerProcess] = set()
         """Workers that are about to take a place in a restart, or have lost theirs."""
