@@ -16,7 +16,7 @@ import msgspec
 from soundpost.config.settings import Settings
 from soundpost.server.connections.listening import Listening
 from soundpost.server.processes.logs import log_as_configured
-from soundpost.server.processes.run import run
+from soundpost.server.processes.run import number_of_workers, run
 
 
 def _end_with_parent() -> None:
@@ -32,7 +32,7 @@ def _ready(listening: Listening) -> None:
 if __name__ == "__main__":
     arguments = msgspec.json.decode(sys.argv[1])
     settings = msgspec.convert(arguments["settings"], Settings)
-    process = "" if settings.server.workers == 1 else "parent"
+    process = "" if number_of_workers(settings.server) == 1 else "parent"
     log_as_configured(settings.server, debug=arguments["debug"], process=process)
     run(
         settings,
