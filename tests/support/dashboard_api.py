@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -160,13 +161,13 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
                 self._json(*api.answer(self.command, path, query, body))
 
         def _stream(self, path: str, query: dict[str, str]) -> None:
+            stream = Stream(path, query, self.wfile.write)
+            api.streams.append(stream)
             self.close_connection = True
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
             self.send_header("Connection", "close")
             self.end_headers()
-            stream = Stream(path, query, self.wfile.write)
-            api.streams.append(stream)
             while not stream.ended.wait(1.0 if path == "live" else 20.0):
                 if path == "live":
                     stream.send({"hosts": api.cluster.hosts(), "sample": api.cluster.sample(time.time())})
@@ -190,7 +191,15 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing."""
 
+    connections: list[socket.socket] = []
+
     class Server(ThreadingHTTPServer):
+        def get_request(self) -> tuple[socket.socket, Any]:
+            """Note the connection: kept ones are closed with the server."""
+            request, address = super().get_request()
+            connections.append(request)
+            return request, address
+
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Say nothing of browsers that hang up."""
 
@@ -205,4 +214,7 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
         server.shutdown()
         server.server_close()
         api.break_streams()
+        for connection in connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         thread.join()

@@ -233,6 +233,8 @@ def busy_cluster() -> Cluster:
             "origin": "",
             "channel": "",
             "count": 1,
+            "left_out": 0,
+            "worker": "web-1",
             **more,
         }
 

@@ -23,8 +23,8 @@ export function open(view, { live, signal, session }) {
 function row(app, live) {
   const figures = live.hosts.map((host) => host.apps[app.id]).filter(Boolean);
   const total = (name) => sum(figures.map((one) => one[name]));
-  const perSecond = (name) => {
-    const rates = live.hosts.map((host) => live.rateOf(host, (one) => one.apps[app.id]?.[name] || 0));
+  const perSecond = (...names) => {
+    const rates = live.hosts.map((host) => live.rateOf(host, (one) => sum(names.map((name) => one.apps[app.id]?.[name]))));
     return rates.every((value) => value == null) ? '–' : rate(sum(rates));
   };
   const refused = sum(figures.flatMap((one) => [...Object.values(one.refusals), ...Object.values(one.failed_authorizations)]));
@@ -33,7 +33,7 @@ function row(app, live) {
     el('th', { scope: 'row' }, el('a', { class: 'name', 'data-key': app.id, href: link('channels', { app: app.id }) }, app.id),
       !app.enabled && el('span', { class: 'badge', 'data-tone': 'warn' }, 'switched off')),
     amount(number(total('connections'))), amount(number(total('subscriptions'))),
-    amount(perSecond('events')), amount(perSecond('deliveries')), amount(bytes(total('delivered_bytes'))),
+    amount(perSecond('events', 'client_events')), amount(perSecond('deliveries')), amount(bytes(total('delivered_bytes'))),
     amount(refused ? el('a', { class: 'link', 'data-key': `refused ${app.id}`, href: link('refused', { query: { search: app.id } }) }, number(refused)) : '0'),
     el('td', null, app.history ? 'kept' : 'off'), amount(number(app.webhooks)));
 }

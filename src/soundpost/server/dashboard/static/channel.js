@@ -50,8 +50,9 @@ function members(channel, app) {
 
 function history(kept, keepsHistory) {
   if (kept) {
+    const atLeast = kept.more ? 'at least ' : '';
     return card('History', facts([
-      ['Kept events', number(kept.events)], ['Size', bytes(kept.bytes)],
+      ['Kept events', atLeast + number(kept.events)], ['Size', atLeast + bytes(kept.bytes)],
       ['First position', number(kept.first)], ['Last position', number(kept.last)],
     ]));
   }

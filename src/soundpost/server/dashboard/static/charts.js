@@ -19,7 +19,7 @@ export class Chart {
     this.values = series.map(({ name, tone }) => el('span', { class: 'chart-value' },
       series.length > 1 && el('span', { class: `swatch tone-${tone}`, 'aria-hidden': 'true' }),
       series.length > 1 && el('span', { class: 'chart-name' }, name), el('strong', null, '–')));
-    this.when = el('span', { class: 'chart-when' }, 'now');
+    this.when = el('span', { class: 'chart-when' }, 'in a few seconds');
     this.picture = svg('svg', { class: 'picture', 'aria-hidden': 'true', focusable: 'false', height: HEIGHT });
     this.summary = el('p', { class: 'unseen', id: `${id}-summary` });
     this.plot = el('div', {

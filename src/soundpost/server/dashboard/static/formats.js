@@ -55,5 +55,6 @@ export function kindOf(name) {
   if (name.startsWith('private-encrypted-')) return 'encrypted';
   if (name.startsWith('presence-')) return 'presence';
   if (name.startsWith('private-')) return 'private';
+  if (name.startsWith('#server-to-user-')) return 'user';
   return name.startsWith('cache-') ? 'cache' : 'public';
 }

@@ -57,8 +57,9 @@ export function open(view, { live, signal, session }) {
 function totals(live) {
   const { hosts } = live;
   const ofApps = (name) => sum(hosts.flatMap(appsOf).map((app) => app[name]));
-  const perSecond = (name) => {
-    const rates = hosts.map((host) => live.rateOf(host, (one) => sum(appsOf(one).map((app) => app[name]))));
+  const perSecond = (...names) => {
+    const total = (host) => sum(appsOf(host).flatMap((app) => names.map((name) => app[name])));
+    const rates = hosts.map((host) => live.rateOf(host, total));
     return rates.every((value) => value == null) ? '–' : rate(sum(rates));
   };
   const byReason = (reasons) => sum(Object.values(reasons));
@@ -70,7 +71,7 @@ function totals(live) {
     ['Connections', number(ofApps('connections'))],
     ['Subscriptions', number(ofApps('subscriptions'))],
     channels !== false && ['Channels', number(channels)],
-    ['Events a second', perSecond('events')],
+    ['Events a second', perSecond('events', 'client_events')],
     ['Deliveries a second', perSecond('deliveries')],
     ['Refused since the start', el('a', { href: link('refused'), class: 'link', 'data-key': 'refused' }, number(refusals))],
   ].filter(Boolean).map(([name, value]) => el('div', null, el('dt', null, name), el('dd', null, value)));

@@ -42,13 +42,14 @@ export function open(view, { route: { query }, signal }) {
 }
 
 function row(line) {
-  const about = [['App', line.app_id], ['Origin', line.origin], ['Address', line.address], ['Channel', line.channel]];
+  const about = [['App', line.app_id], ['Origin', line.origin], ['Address', line.address], ['Channel', line.channel], ['Where', line.worker]];
   return el('li', null,
     el('div', { class: 'refusal-head' },
       el('span', { class: 'badge', 'data-tone': 'bad' }, `${line.kind}${line.code ? ` ${line.code}` : ''}`),
       line.count > 1 && el('span', { class: 'badge' }, count(line.count, 'time')),
       el('time', { title: moment(line.at) }, ago(line.at))),
     el('p', { class: 'reason' }, line.reason),
+    line.left_out > 0 && el('p', { class: 'hint' }, `After it, ${count(line.left_out, 'refusal')} of the same kind came too fast to be kept one by one.`),
     el('dl', { class: 'line-facts' }, about.filter(([, value]) => value).map(([name, value]) =>
       el('div', null, el('dt', null, name), el('dd', { class: 'mono' }, value)))));
 }

@@ -41,7 +41,7 @@ export function open(view, { app, route: { query }, signal }) {
     if (out) {
       left += out;
       fresh.push(leftOut(out));
-      omitted.textContent = `${number(left)} lines were left out so far: more happened than a tail sends (100 lines each 200 ms and process). Narrow it to a channel, user or socket.`;
+      omitted.textContent = `${number(left)} lines were left out so far: more happened than a tail sends (100 lines each 200 ms of a process). Narrow it to a channel, user or socket.`;
     }
     if (!paused) return add(fresh);
     waiting = [...waiting, ...fresh].slice(-KEPT);

@@ -28,7 +28,7 @@ export function tailLine(line) {
 
 function more(line) {
   const pairs = [['Channel', line.channel], ['Socket', line.socket_id],
-    ['Receivers', line.recipients == null ? '' : count(line.recipients, 'client')], ['Note', line.detail],
+    ['Receivers', line.recipients == null ? '' : count(line.recipients, 'client')], ['Note', line.detail], ['Where', line.worker],
     ['Data', line.data ? line.data.length >= CUT_AT && 'cut off: only its beginning is shown' : 'none']];
   return el('dl', { class: 'line-facts' }, pairs.filter(([, value]) => value).map(([name, value]) =>
     el('div', null, el('dt', null, name), el('dd', null, value))));

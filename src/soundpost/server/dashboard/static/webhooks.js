@@ -10,7 +10,7 @@ export const title = 'Webhooks';
 
 const COLUMNS = [['When', null], ['Events', null], ['Status', null], ['Answer', null], ['Took', 'amount'], ['Again', 'amount']];
 
-export function open(view, { app, signal }) {
+export function open(view, { app, signal, session }) {
   const trouble = el('div');
   const result = el('div', { role: 'status' });
   const body = el('div', { class: 'stack' });
@@ -30,7 +30,7 @@ export function open(view, { app, signal }) {
 
   const refresh = keepFresh(signal, 5, trouble, async (aborted) => {
     const { endpoints } = await get(appPath(app, 'webhooks'), null, aborted);
-    replace(body, endpoints.length ? endpoints.map((endpoint) => card(endpoint, resend))
+    replace(body, session.cluster && el('p', { class: 'hint' }, `What this host, ${session.host}, has sent.`), endpoints.length ? endpoints.map((endpoint) => card(endpoint, resend))
       : el('div', { class: 'card' }, empty('This app has no webhooks.', 'Webhooks tell your application when channels are occupied, members come and go, and clients send events. Add an endpoint: ',
         el('code', null, '[[apps.webhooks]]'), ' in soundpost.toml.')));
   });
