@@ -96,15 +96,14 @@ class AccessLog:
 
 def path_without_signature(path: str, query: str) -> str:
     """Return path and query of a request as they were sent, without authentication and secrets, cut if very long."""
-    kept = [text for text in map(_parameter, query.split("&")) if text]
+    others = [text for text in query.split("&") if not text.startswith(_AUTHENTICATION)]
+    kept = [text for text in map(_parameter, others) if text]
     text = f"{path}?{'&'.join(kept)}" if kept else path
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 def _parameter(text: str) -> str:
     """Return a parameter of a query; without its value if that is a secret, and empty for authentication."""
-    if text.startswith(_AUTHENTICATION):
-        return ""
     name, sign, _ = text.partition("=")
     plain = unquote_plus(name) if "%" in name else name
     if plain.startswith(_AUTHENTICATION):

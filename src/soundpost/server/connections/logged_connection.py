@@ -6,7 +6,6 @@ from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import Request
 from soundpost.server.connections.http_connection import HttpConnection
 from soundpost.server.connections.proxied_connection import ProxiedConnection
@@ -52,14 +51,10 @@ class _Logged(HttpConnection):
         super()._answer(request)
 
     def _send_responses(self) -> None:
-        ready: list[bytes] = []
-        for response in self._responses:
-            if isinstance(response, PendingResponse):
-                break
-            ready.append(response)
+        before = self._responses[:]
         super()._send_responses()
-        for data in ready:
-            if not data.startswith(_INFORMATIONAL):
+        for data in before[: len(before) - len(self._responses)]:
+            if isinstance(data, bytes) and not data.startswith(_INFORMATIONAL):
                 self._log(data)
 
     def _log(self, data: bytes) -> None:
