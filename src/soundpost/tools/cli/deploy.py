@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from soundpost.tools.cli.deploy_monitoring import grafana, prometheus
 from soundpost.tools.cli.deploy_options import (
     FRONT,
     OUTPUT,
@@ -33,7 +34,8 @@ deploy = typer.Typer(
     name="deploy",
     no_args_is_help=True,
     rich_markup_mode="rich",
-    help="""Print a configuration for Nginx, Supervisor, systemd, Caddy, Docker, Compose or Kubernetes.
+    help="""Print a configuration for Nginx, Supervisor, systemd, Caddy, Docker, Compose, Kubernetes, Prometheus or
+    Grafana.
 
     It is made from the settings of the server, complete and commented. --write puts it where it belongs, and leaves
     files alone that it has not written or that were edited. What to do next comes on standard error. The command env
@@ -285,6 +287,10 @@ def env(
     loaded = load_configuration(config)
     plan = plan_of_application(loaded, server_name, listen, tuple(node or ()))
     typer.echo(env_lines(loaded, plan, ServerAddress(*plan.backend, plan.prefix), show_secret=show_secret))
+
+
+deploy.command()(prometheus)
+deploy.command()(grafana)
 
 
 def _output(

@@ -36,6 +36,24 @@ def output_deployment(
 
     ``in_container`` tells that only this target knows where applications publish. ``config`` is the option.
     """
+    _output_files(deployment, loaded, write=write, force=force, root=root)
+    _say_next(deployment, loaded, plan, written=write)
+    if in_container:
+        backend = ServerAddress(*deployment.backend, plan.prefix)
+        lines = env_lines(loaded, plan, backend, show_secret=False).splitlines()
+        typer.echo(f"\nBackend and frontend, .env\n\n{_indented(lines)}\n", err=True)
+    else:
+        command = command_for_env_lines(loaded, plan, config)
+        typer.echo(f"\nThe .env lines of your application: {command}\n", err=True)
+
+
+def output_monitoring(deployment: Deployment, loaded: Loaded, *, write: bool, force: bool, root: Path) -> None:
+    """Print or write files for a program that watches the server, and print the next steps on standard error."""
+    _output_files(deployment, loaded, write=write, force=force, root=root)
+    typer.echo(f"\n{_heading(written=write)}\n\n{_indented(deployment.steps)}\n", err=True)
+
+
+def _output_files(deployment: Deployment, loaded: Loaded, *, write: bool, force: bool, root: Path) -> None:
     for warning in (*loaded.warnings, *deployment.warnings):
         typer.secho(f"warning: {warning}", fg=typer.colors.YELLOW, err=True)
     if write:
@@ -50,14 +68,6 @@ def output_deployment(
         others = [str(file.path) for file in deployment.files if not file.is_printed]
         if others:
             typer.echo(f"--write also writes {', '.join(others)}", err=True)
-    _say_next(deployment, loaded, plan, written=write)
-    if in_container:
-        backend = ServerAddress(*deployment.backend, plan.prefix)
-        lines = env_lines(loaded, plan, backend, show_secret=False).splitlines()
-        typer.echo(f"\nBackend and frontend, .env\n\n{_indented(lines)}\n", err=True)
-    else:
-        command = command_for_env_lines(loaded, plan, config)
-        typer.echo(f"\nThe .env lines of your application: {command}\n", err=True)
 
 
 def _say_next(deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, written: bool) -> None:
@@ -68,8 +78,11 @@ def _say_next(deployment: Deployment, loaded: Loaded, plan: DeployPlan, *, writt
             f'# so that pages and the doctor know the address: public_url = "{public_url(browser)}" in [server]'
         )
     writing = any(step.endswith(" --write") for step in steps)
-    heading = "Next" if written or writing else "Next, once it is written (--write)"
-    typer.echo(f"\n{heading}\n\n{_indented(steps)}", err=True)
+    typer.echo(f"\n{_heading(written=written or writing)}\n\n{_indented(steps)}", err=True)
+
+
+def _heading(*, written: bool) -> str:
+    return "Next" if written else "Next, once it is written (--write)"
 
 
 def env_lines(loaded: Loaded, plan: DeployPlan, backend: ServerAddress, *, show_secret: bool) -> str:

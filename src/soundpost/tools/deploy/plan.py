@@ -38,7 +38,7 @@ class ConfigFile(NamedTuple):
     text: str
     private: bool = False
     of_other_target: bool = False
-    """True for a file of another target, which prints it."""
+    """True for a file of another target, which prints it, or one that would spoil what is printed for a program."""
     earlier: str = ""
     """Text that an earlier step wrote in the same place, and that is replaced without ``--force``."""
 
