@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from soundpost.config.settings import MetricsSettings
+from soundpost.server.figures.host_figures import HostFigures, RedisFigures
+from soundpost.server.metrics.exposition import metrics_text
+from soundpost.server.webhooks.figures import EndpointFigures
 from support.harness import RawSocket, RunningServer, running_server, until
 from support.operated import CALM, operated
 from support.redis_process import free_port
@@ -148,3 +153,31 @@ def test_only_who_has_the_token_gets_them() -> None:
 def test_a_server_without_metrics_does_not_load_the_client_of_prometheus() -> None:
     program = "import sys, soundpost.server.processes.run; print('prometheus_client' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False\n"
+
+
+def test_the_page_has_every_metric() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    endpoint = EndpointFigures("1", "http://a/")
+    figures = HostFigures(
+        name="a",
+        node="n",
+        version="1",
+        started_at=0,
+        at=0,
+        port=0,
+        webhooks=[endpoint],
+        redis=RedisFigures("away"),
+        certificate_ends_at=0,
+    )
+    text = metrics_text(figures).decode()
+    found = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+    assert found == set(re.findall(r"`((?:soundpost|process)_\w+)`", page))
+
+
+def test_endpoints_whose_urls_differ_only_in_secrets_are_two() -> None:
+    endpoints = [EndpointFigures("1", "http://a/", sent=1), EndpointFigures("1", "http://a/", sent=2)]
+    figures = HostFigures(name="a", node="n", version="1", started_at=0, at=0, port=0, webhooks=endpoints)
+    text = metrics_text(figures).decode()
+    assert lint(text) == ""
+    sent = [Metrics(text).app("webhook_sent_events_total", endpoint=number, url="http://a/") for number in ("1", "2")]
+    assert sent == [1, 2]

@@ -75,8 +75,9 @@ def test_a_key_for_webhooks_leads_to_the_tables_for_them(directory: Directory, l
 
 
 def test_tables_that_are_not_there(directory: Directory) -> None:
-    assert "[server]: unknown key 'metrics': there is no metrics" in directory.toml("[server.metrics]\n").error()
-    assert "unknown key 'metrics': there is no metrics" in directory.toml("[metrics]\nport = 9601\n").error()
+    message = directory.toml("[server.metrics]\n").error()
+    assert "[server]: unknown key 'metrics': metrics have a port of their own: set port below [metrics]" in message
+    assert message.endswith(f"See {page('metrics')}")
     assert "unknown key 'webhooks'; it belongs to an app" in directory.toml("[[webhooks]]\nurl = ''\n").error()
 
 

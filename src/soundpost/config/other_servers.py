@@ -26,8 +26,8 @@ _WATCHLIST: Final = (
     "is the largest number of users on a list"
 )
 _METRICS: Final = (
-    "there is no metrics endpoint yet. 'soundpost status --json' has the numbers of a server, and 'GET "
-    "/apps/ID/connections' and 'GET /apps/ID/channels' have those of an app"
+    "metrics have a port of their own: set port below [metrics], and Prometheus finds them there at /metrics. "
+    "'soundpost status --json' has the numbers of a server too"
 )
 _JWT: Final = (
     "the server takes no JWTs. Your application's auth endpoint decides who may subscribe, and may ask for a bearer "
@@ -165,7 +165,7 @@ def advice_on_key(key: str) -> str:
     advice = _KEYS_BY_NAME.get(name) or next(
         (advice for beginning, advice in _BY_BEGINNING.items() if name.startswith(beginning)), ""
     )
-    return f"{advice}. See {page('not-supported')}" if advice else ""
+    return _with_page(advice)
 
 
 def advice_on_variable(name: str) -> str:
@@ -183,7 +183,12 @@ def advice_on_path(path: str) -> str:
     """Return the advice on a path that the server does not have; empty if there is none."""
     beginning = "/".join(path.split("/")[:2])
     advice = _PATHS.get(beginning, "")
-    return f"{advice}. See {page('not-supported')}" if advice else ""
+    return _with_page(advice)
+
+
+def _with_page(advice: str) -> str:
+    """Return an advice with the page that says more; empty if there is none."""
+    return f"{advice}. See {page('metrics' if advice is _METRICS else 'not-supported')}" if advice else ""
 
 
 def warnings_of_unread_variables(variables: Mapping[str, str], source: str, *, has_app: bool) -> Iterator[str]:
