@@ -35,7 +35,7 @@ def test_an_app_s_key_that_is_not_there_leads_to_another_way(directory: Director
     message = directory.toml(f"{APP_TABLE}{line}\n").error()
     assert message.startswith(f"soundpost.toml: [[apps]] no. 1: unknown key '{line.split()[0]}': ")
     assert way in message
-    assert message.endswith(f"See {page('not-supported')}")
+    assert message.endswith(f"See {page('metrics' if 'prometheus' in line else 'not-supported')}")
 
 
 @pytest.mark.parametrize(
