@@ -17,19 +17,25 @@ from soundpost.backplane.redis.topic_messages import (
     Forgotten,
     Hello,
     HistoryMessage,
+    Inspect,
+    Inspected,
     Left,
     Message,
     Restart,
+    Tailed,
     Terminate,
     UserStatus,
     event,
     hello,
+    inspect,
+    inspected,
     is_of_another_version,
     join_fields,
     member_blob,
     member_of,
     parse,
     split_fields,
+    tailed,
     terminate,
 )
 from soundpost.core.app_settings import AppSettings
@@ -40,7 +46,7 @@ from soundpost.wire.json_text import encode
 from soundpost.wire.positions import MAX_OFFSET
 
 APP = AppSettings(id="1", key="k", secret="s")
-KINDS = [MAGIC + kind for kind in (b"E", b"!", b"+", b"-", b"~", b"#", b"N", b"R", b"X", b"O", b"")]
+KINDS = [MAGIC + kind for kind in (b"E", b"!", b"+", b"-", b"~", b"#", b"N", b"R", b"X", b"O", b"I", b"A", b"T", b"")]
 
 field = st.binary(max_size=300) | st.sampled_from([b"", b" ", b"\n", b"\x00", b"S2E", b"S1E me 1 - ", b"\x81\x02{}"])
 origin = st.binary(max_size=64) | st.sampled_from([b"", b" ", b"me 1 - ", b"S2E"])
@@ -58,6 +64,13 @@ def test_fields_come_back_whatever_is_in_them(fields: list[bytes]) -> None:
 @given(origin, number, socket_id, field)
 def test_events(origin: bytes, number: int, socket_id: str | None, frame: bytes) -> None:
     assert parse(event(origin, number, socket_id, frame)) == EventMessage(0, origin, number, socket_id, frame)
+
+
+@given(origin, number, field)
+def test_what_operators_ask(origin: bytes, number: int, body: bytes) -> None:
+    assert parse(inspect(origin, number, body)) == Inspect(origin, number, body)
+    assert parse(inspected(origin, number, body)) == Inspected(origin, number, body)
+    assert parse(tailed(body)) == Tailed(body)
 
 
 @given(origin, number, number, socket_id, field)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from soundpost.backplane.hub_messages import (
     Admit,
@@ -51,6 +51,8 @@ from soundpost.core.member import Member
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import ChannelSnapshot
 
+_MOST_TAILS: Final = 100
+"""Tails that a worker is remembered to have, more than it serves at a time."""
 Send = Callable[[Message], None]
 """Function that sends a message to a worker."""
 
@@ -277,7 +279,10 @@ class WorkerEnd:
 
     def start_tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> None:
         """Have the worker begin a tail, or keep it going."""
+        self._tails.pop(start.tail_id, None)
         self._tails[start.tail_id] = on_lines
+        if len(self._tails) > _MOST_TAILS:  # its host is gone without a word
+            del self._tails[next(iter(self._tails))]
         self._send(Tail(start))
 
     def stop_tail(self, tail_id: str) -> None:

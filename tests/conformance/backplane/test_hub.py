@@ -16,7 +16,10 @@ from soundpost.backplane.hub_messages import (
     Ask,
     ChannelFull,
     Configuration,
+    EndTail,
     EventMessage,
+    Inspect,
+    Inspected,
     Join,
     KnownRequest,
     Message,
@@ -25,11 +28,23 @@ from soundpost.backplane.hub_messages import (
     Publish,
     PublishOnce,
     Snapshot,
+    Tail,
+    Tailed,
     Terminate,
     encode,
 )
 from soundpost.backplane.memory_registry import MemoryRegistry
 from soundpost.config.settings import Settings
+from soundpost.core.inspection import (
+    ChannelLine,
+    ChannelPage,
+    ConnectionLine,
+    ConnectionPage,
+    ListConnections,
+    StartTail,
+    TailLine,
+    TailLines,
+)
 from soundpost.core.observer_events import ChannelVacated, SubscriptionCountChanged
 from soundpost.core.peers import ChannelsQuery, IdempotencyKey, OutgoingEvent, UsersQuery
 
@@ -78,6 +93,21 @@ def test_a_worker_is_lost_once() -> None:
     assert answers == [b'{"room":{"subscription_count":1}}']
 
 
+def test_tails_whose_askers_are_gone_are_forgotten() -> None:
+    hub = Hub(MemoryRegistry([APP]))
+    worker = hub.add(lambda message: None)
+    heard: list[str] = []
+
+    for number in range(1_000):
+        worker.start_tail(StartTail(app_id="1", tail_id="kept"), lambda lines: heard.append(lines.tail_id))
+        worker.start_tail(StartTail(app_id="1", tail_id=str(number)), lambda lines: heard.append(lines.tail_id))
+    worker.handle(Tailed(TailLines("0", [])))
+    worker.handle(Tailed(TailLines("kept", [])))
+
+    assert heard == ["kept"]
+    assert len(worker._tails) == 100
+
+
 MESSAGES: list[Message] = [
     Configuration(1, Settings(apps=(APP,)), playground=False, debug=True),
     Admit(1, "1"),
@@ -96,6 +126,12 @@ MESSAGES: list[Message] = [
     Answer(1, {"room": {"user_count": 2, "cache": {"event": "e", "data": "{}", "ttl": 3}}}),
     Answer(1, None),
     Observed(SubscriptionCountChanged("1", "room", 3)),
+    Inspect(7, ListConnections(app_id="1", search="é")),
+    Inspected(7, ConnectionPage([ConnectionLine("1.2", 3, user_id="ann", channel_names=["room"])], 1)),
+    Inspected(8, ChannelPage([ChannelLine("room", 3, None, "e", 0.5)], 1, [2**64 - 1])),
+    Tail(StartTail(app_id="1", tail_id="t", channel="room")),
+    Tailed(TailLines("t", [TailLine(0.5, "broadcast", channel="room", recipients=0)], 7)),
+    EndTail("t"),
 ]
 
 
