@@ -43,6 +43,14 @@ def inherited_sockets(listener: str = "") -> list[socket.socket]:
     return []
 
 
+def close_other_inherited_sockets() -> None:
+    """Close the sockets of listeners that the process before the restart had, and this one has not."""
+    for name in list(os.environ):
+        if name.startswith(f"{_OURS}_"):
+            for sock in inherited_sockets(name.removeprefix(f"{_OURS}_")):
+                sock.close()
+
+
 def _variable(listener: str) -> str:
     return f"{_OURS}_{listener.upper()}" if listener else _OURS
 

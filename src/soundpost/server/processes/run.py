@@ -14,6 +14,7 @@ import uvloop
 from soundpost.config.settings import MetricsSettings, ServerSettings, Settings
 from soundpost.server.admin_http import AdminListener
 from soundpost.server.connections.listening import Listening
+from soundpost.server.connections.socket_activation import close_other_inherited_sockets
 from soundpost.server.dashboard.dashboard import Dashboard
 from soundpost.server.figures.collector import FiguresCollector
 from soundpost.server.processes import sd_notify
@@ -80,6 +81,7 @@ async def _serve(
     collector = FiguresCollector(daemon)
     metrics = _metrics(settings.metrics, collector)
     dashboard = Dashboard(daemon, collector) if settings.dashboard.is_on else None
+    close_other_inherited_sockets()
     supervision = Supervision(daemon, load)
     capacity = await supervision.start()
     if capacity is None:

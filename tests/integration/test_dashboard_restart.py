@@ -1,0 +1,107 @@
+"""The dashboard over restarts of its server, and its start."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import pytest
+
+from support.admin_client import AdminClient
+from support.dashboards import Operator, cheap_hash
+from support.operated import CALM, Operated, operated
+from support.redis_process import free_port
+
+PORT: Final = free_port()
+TABLE: Final = f'[dashboard]\nport = {PORT}\npassword_hash = "{cheap_hash()}"\n'
+
+
+@pytest.fixture
+def server() -> Iterator[Operated]:
+    with operated() as made:
+        made.configure(rest=TABLE)
+        yield made
+
+
+async def operator(port: int = PORT) -> Operator:
+    found = Operator(await AdminClient.open(port))
+    assert (await found.log_in()).status == 204
+    return found
+
+
+async def test_the_dashboard_is_kept_over_a_restart_of_the_process(server: Operated) -> None:
+    server.start()
+    assert f"the dashboard is at http://127.0.0.1:{PORT}/, with a login" in server.said("the dashboard is at")
+    before = await operator()
+    assert server.run("restart").returncode == 0
+    assert (await AdminClient.open(PORT)) is not None  # nobody is refused meanwhile
+    assert await before.client.read_rest() == b""
+    server.process.wait_for_start()
+    assert (await (await operator()).get("/api/session")).status == 200
+    assert server.status()["pid"] == server.pid
+
+
+async def test_a_restart_moves_the_dashboard_to_another_port(server: Operated) -> None:
+    server.start()
+    port = free_port()
+    server.configure(rest=TABLE.replace(str(PORT), str(port)))
+    assert server.run("restart").returncode == 0
+    server.process.wait_for_start()
+    await operator(port)
+    with pytest.raises(ConnectionRefusedError):
+        await AdminClient.open(PORT)
+    server.configure()
+    assert server.run("restart").returncode == 0
+    server.process.wait_for_start()
+    with pytest.raises(ConnectionRefusedError):
+        await AdminClient.open(port)
+
+
+async def test_a_restart_that_could_not_serve_the_dashboard_changes_nothing(server: Operated) -> None:
+    server.start()
+    session = await operator()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server.configure(rest=TABLE.replace(str(PORT), str(port)))
+        done = server.run("restart")
+        assert (done.returncode, f"port {port} of 127.0.0.1 is in use" in done.stderr) == (1, True)
+    server.configure(rest=TABLE.replace(":16:1:1:", ":17:1:1:"))
+    done = server.run("restart")
+    assert (done.returncode, "parameters that are not usable" in done.stderr) == (1, True)
+    assert (await session.get("/api/session")).status == 200
+
+
+async def test_a_restart_of_workers_leaves_the_dashboard_and_takes_a_new_password(server: Operated) -> None:
+    server.configure(f"{CALM}workers = 2\n", rest=TABLE)
+    server.start()
+    session = await operator()
+    assert (await session.get("/api/session")).status == 200
+    new = TABLE.replace(cheap_hash(), cheap_hash("another horse"))
+    server.configure(f"{CALM}workers = 2\n", rest=new)
+    done = server.run("restart")
+    assert (done.returncode, "[dashboard]" in done.stdout) == (0, False)
+    server.said("all workers are new")
+    assert (await session.get("/api/session")).status == 401
+    assert (await session.log_in()).status == 401
+    assert (await session.log_in("another horse")).status == 204
+
+    server.configure(f"{CALM}workers = 2\n", rest="[dashboard]\nenabled = true\n")
+    done = server.run("restart")
+    assert "Not applied, as it needs a stop and a start: [dashboard]" in done.stdout
+    server.said("all workers are new")
+    assert (await session.get("/api/session")).status == 200
+
+
+def test_a_start_says_what_is_in_the_way(server: Operated) -> None:
+    with socket.create_server(("127.0.0.1", PORT)):
+        done = server.run("start")
+        assert done.returncode == 1
+        assert f"port {PORT} of 127.0.0.1 is in use by another process: stop that one, or choose" in done.stderr
+        assert "another port in [dashboard]" in done.stderr
+
+
+def test_a_reload_says_that_it_does_not_apply(server: Operated) -> None:
+    server.start()
+    server.configure(rest=TABLE.replace(str(PORT), str(free_port())))
+    assert "[dashboard] changed too: that needs a restart" in server.run("reload").stdout
