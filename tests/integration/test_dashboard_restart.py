@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Final
@@ -30,67 +31,49 @@ async def operator(port: int = PORT) -> Operator:
     return found
 
 
-async def test_the_dashboard_is_kept_over_a_restart_of_the_process(server: Operated) -> None:
+async def test_a_restart_of_the_process_keeps_the_listener(server: Operated) -> None:
     server.start()
     assert f"the dashboard is at http://127.0.0.1:{PORT}/, with a login" in server.said("the dashboard is at")
-    before = await operator()
-    assert server.run("restart").returncode == 0
-    assert (await AdminClient.open(PORT)) is not None  # nobody is refused meanwhile
-    assert await before.client.read_rest() == b""
-    server.process.wait_for_start()
-    assert (await (await operator()).get("/api/session")).status == 200
-    assert server.status()["pid"] == server.pid
-
-
-async def test_a_restart_moves_the_dashboard_to_another_port(server: Operated) -> None:
-    server.start()
-    port = free_port()
-    server.configure(rest=TABLE.replace(str(PORT), str(port)))
-    assert server.run("restart").returncode == 0
-    server.process.wait_for_start()
-    await operator(port)
-    with pytest.raises(ConnectionRefusedError):
-        await AdminClient.open(PORT)
-    server.configure()
-    assert server.run("restart").returncode == 0
-    server.process.wait_for_start()
-    with pytest.raises(ConnectionRefusedError):
-        await AdminClient.open(port)
-
-
-async def test_a_restart_that_could_not_serve_the_dashboard_changes_nothing(server: Operated) -> None:
-    server.start()
     session = await operator()
+
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         server.configure(rest=TABLE.replace(str(PORT), str(port)))
-        done = server.run("restart")
-        assert (done.returncode, f"port {port} of 127.0.0.1 is in use" in done.stderr) == (1, True)
+        assert "[dashboard] changed too: that needs a restart" in server.run("reload").stdout
+        server.signal(signal.SIGHUP)
+        assert f"port {port} of 127.0.0.1 is in use" in server.said("not restarted")
     server.configure(rest=TABLE.replace(":16:1:1:", ":17:1:1:"))
-    done = server.run("restart")
-    assert (done.returncode, "parameters that are not usable" in done.stderr) == (1, True)
+    server.signal(signal.SIGHUP)
+    assert "parameters that are not usable" in server.said("not restarted")
     assert (await session.get("/api/session")).status == 200
+
+    server.configure(rest=TABLE)
+    server.signal(signal.SIGHUP)
+    assert await session.client.read_rest() == b""
+    waiting = await AdminClient.open(PORT)  # nobody is refused meanwhile
+    server.process.wait_for_start()
+    assert (await waiting.request("GET", "/")).status == 200
+    assert (await (await operator()).get("/api/session")).status == 200
+
+    server.configure()
+    server.signal(signal.SIGHUP)
+    server.process.wait_for_start()
+    with pytest.raises(ConnectionRefusedError):
+        await AdminClient.open(PORT)
 
 
 async def test_a_restart_of_workers_leaves_the_dashboard_and_takes_a_new_password(server: Operated) -> None:
     server.configure(f"{CALM}workers = 2\n", rest=TABLE)
     server.start()
     session = await operator()
-    assert (await session.get("/api/session")).status == 200
-    new = TABLE.replace(cheap_hash(), cheap_hash("another horse"))
+    new = TABLE.replace(cheap_hash(), cheap_hash("another horse")).replace(str(PORT), str(free_port()))
     server.configure(f"{CALM}workers = 2\n", rest=new)
     done = server.run("restart")
-    assert (done.returncode, "[dashboard]" in done.stdout) == (0, False)
+    assert "Not applied, as it needs a stop and a start: [dashboard]" in done.stdout
     server.said("all workers are new")
     assert (await session.get("/api/session")).status == 401
     assert (await session.log_in()).status == 401
     assert (await session.log_in("another horse")).status == 204
-
-    server.configure(f"{CALM}workers = 2\n", rest="[dashboard]\nenabled = true\n")
-    done = server.run("restart")
-    assert "Not applied, as it needs a stop and a start: [dashboard]" in done.stdout
-    server.said("all workers are new")
-    assert (await session.get("/api/session")).status == 200
 
 
 def test_a_start_says_what_is_in_the_way(server: Operated) -> None:
@@ -99,9 +82,3 @@ def test_a_start_says_what_is_in_the_way(server: Operated) -> None:
         assert done.returncode == 1
         assert f"port {PORT} of 127.0.0.1 is in use by another process: stop that one, or choose" in done.stderr
         assert "another port in [dashboard]" in done.stderr
-
-
-def test_a_reload_says_that_it_does_not_apply(server: Operated) -> None:
-    server.start()
-    server.configure(rest=TABLE.replace(str(PORT), str(free_port())))
-    assert "[dashboard] changed too: that needs a restart" in server.run("reload").stdout

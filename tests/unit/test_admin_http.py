@@ -21,6 +21,7 @@ from soundpost.server.admin_http import (
 )
 from soundpost.server.admin_http.connection import MAX_BODY, MAX_HEAD
 from soundpost.server.admin_http.listener import MAX_CONNECTIONS
+from soundpost.server.connections.socket_activation import close_other_inherited_sockets
 from support.admin_client import AdminClient, listening
 
 SHORT = 0.05
@@ -301,3 +302,26 @@ async def test_an_address_in_use_is_named_with_its_section() -> None:
             AdminListener("127.0.0.1", port, ROUTES, name="metrics")
     with pytest.raises(StartError, match=r"host '192\.0\.2\.1' in \[metrics\] is not an address of this machine"):
         AdminListener("192.0.2.1", 0, ROUTES, name="metrics")
+
+
+async def test_the_listener_of_the_next_process_takes_the_sockets_over() -> None:
+    async with listening(ROUTES) as listener:
+        listener.hand_over()
+        successor = AdminListener("127.0.0.1", listener.port, ROUTES, name="test")
+        await listener.stop()
+        client = await AdminClient.open(listener.port)
+        await successor.start()
+        assert (await client.request("GET", "/late")).body == b"late"
+        await successor.stop()
+
+
+@pytest.mark.parametrize("name", ["test", "other"])
+async def test_sockets_of_another_address_or_listener_are_closed(name: str) -> None:
+    async with listening(ROUTES) as listener:
+        listener.hand_over()
+        other = AdminListener("127.0.0.2", 0, ROUTES, name=name)
+        close_other_inherited_sockets()
+        await listener.stop()
+        with pytest.raises(ConnectionRefusedError):
+            await AdminClient.open(listener.port)
+        await other.stop()

@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from soundpost.config.settings import DashboardSettings
+from soundpost.server.dashboard.dashboard import kept_dashboard
 from support.configuration import APP_TABLE, Directory
 from support.dashboards import cheap_hash
 
@@ -26,6 +29,13 @@ from support.dashboards import cheap_hash
 def test_a_dashboard_is_served_if_it_is_wanted(tmp_path: Path, lines: str, is_on: bool) -> None:
     directory = Directory(tmp_path).toml(f"[dashboard]\n{lines}\n{APP_TABLE}")
     assert directory.load().settings.dashboard.is_on is is_on
+
+
+def test_a_dashboard_that_goes_on_takes_a_new_password_and_is_never_without() -> None:
+    now = DashboardSettings(host="0.0.0.0", port=8091, password_hash=cheap_hash())
+    new = cheap_hash("another horse")
+    assert kept_dashboard(now, DashboardSettings(port=1, password_hash=new)) == replace(now, password_hash=new)
+    assert kept_dashboard(now, DashboardSettings(enabled=True)) == now
 
 
 def test_variables_and_a_file_for_the_hash(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from socket import gethostname
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from soundpost import __version__
 from soundpost.config.settings import DashboardSettings
@@ -76,6 +77,11 @@ def check_dashboard(now: DashboardSettings, then: DashboardSettings) -> None:
         _check_password_hash(then)
         if not now.is_on or (now.host, _port(now)) != (then.host, _port(then)):
             check_address(then.host, _port(then), name=_NAME)
+
+
+def kept_dashboard(now: DashboardSettings, then: DashboardSettings) -> DashboardSettings:
+    """Return the settings of a dashboard that goes on where it listens: with a new password, but never without one."""
+    return replace(now, password_hash=then.password_hash or now.password_hash)
 
 
 def _check_password_hash(settings: DashboardSettings) -> None:

@@ -26,7 +26,7 @@ from soundpost.errors import StartError
 from soundpost.log_fields import fields
 from soundpost.server.connections.listening import listen_again, listening_sockets, port_of
 from soundpost.server.connections.open_files import places_for_websockets
-from soundpost.server.dashboard.dashboard import check_dashboard
+from soundpost.server.dashboard.dashboard import check_dashboard, kept_dashboard
 from soundpost.server.figures.collecting import host_figures
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.figures.loop_lag import LoopLag
@@ -218,9 +218,7 @@ class Workers:
         """
         kept = {name: getattr(self.settings.server, name) for name in _KEPT}
         server = msgspec.structs.replace(settings.server, **kept)
-        # The parent goes on to listen where it does, and never without the password that it has.
-        password_hash = settings.dashboard.password_hash or self.settings.dashboard.password_hash
-        dashboard = msgspec.structs.replace(self.settings.dashboard, password_hash=password_hash)
+        dashboard = kept_dashboard(self.settings.dashboard, settings.dashboard)
         settings = msgspec.structs.replace(settings, server=server, scaling=self.settings.scaling, dashboard=dashboard)
         self._hub.registry.reconfigure(settings.apps)  # before the first new worker asks for apps
         try:
@@ -410,7 +408,6 @@ def _not_restarted(now: Settings, then: Settings) -> str:
     changed = [name for name in _KEPT if getattr(now.server, name) != getattr(then.server, name)]
     if now.scaling != then.scaling:
         changed.append("[scaling]")
-    password_hash = then.dashboard.password_hash
-    if password_hash is None or msgspec.structs.replace(now.dashboard, password_hash=password_hash) != then.dashboard:
-        changed += ["[dashboard]"] if now.dashboard != then.dashboard else []
+    if kept_dashboard(now.dashboard, then.dashboard) != then.dashboard:
+        changed.append("[dashboard]")
     return f". Not applied, as it needs a stop and a start: {', '.join(changed)}" if changed else ""
