@@ -39,9 +39,9 @@ class AdminClient:
         self._writer = writer
 
     @classmethod
-    async def open(cls, port: int, host: str = "127.0.0.1") -> AdminClient:
-        """Connect."""
-        return cls(*await asyncio.open_connection(host, port, limit=65_536))
+    async def open(cls, port: int, source: str = "127.0.0.1") -> AdminClient:
+        """Connect from an address of this machine."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port, limit=65_536, local_addr=(source, 0)))
 
     def send(self, data: bytes) -> None:
         """Send bytes."""
