@@ -14,8 +14,8 @@ import pytest
 
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.webhooks import MORE_EVENTS, PUSHER_EVENTS
+from soundpost.server.admin_http.connection import MAX_BODY
 from soundpost.server.webhooks.figures import EndpointFigures
-from soundpost.tools.cli.webhook_receiver import LARGEST_BODY
 from soundpost.tools.cli.webhooks_status import endpoint_lines
 from soundpost.wire.webhook_request import webhook_body, webhook_headers
 from support.cli_process import Process, Shell, shell
@@ -146,7 +146,7 @@ def test_a_body_may_wait_for_its_turn_and_has_a_limit(listener: Listener) -> Non
         sock.sendall(b"{}")
         assert sock.recv(1000).startswith(b"HTTP/1.1 401 ")
     with socket.create_connection(("127.0.0.1", listener.port), 20) as sock:
-        sock.sendall(head % (LARGEST_BODY + 1_000, b"") + bytes(LARGEST_BODY + 1))
+        sock.sendall(head % (MAX_BODY + 1_000, b"") + bytes(MAX_BODY + 1))
         assert sock.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 

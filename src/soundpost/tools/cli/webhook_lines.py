@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import typer
 
-from soundpost.tools.cli.webhook_receiver import Answer, ReceivedRequest
+from soundpost.server.admin_http import AdminRequest, AdminResponse
 from soundpost.wire.foreign import object_in
 from soundpost.wire.json_text import encode
 from soundpost.wire.printable import one_line, printable
@@ -42,47 +42,41 @@ class WebhookLines:
         self._width = 16
         self._coloured = sys.stdout.isatty()
 
-    def handle(self, request: ReceivedRequest) -> Answer:
+    def handle(self, request: AdminRequest) -> AdminResponse:
         """Print a request, and return the answer for its sender."""
         if request.method != "POST":
-            return self._refused(
-                Answer(405, f"{request.method} {one_line(request.path, 80)}: a webhook is a POST request")
-            )
+            return self._refused(405, f"{request.method} {one_line(request.path, 80)}: a webhook is a POST request")
         key, signature = (request.headers.get(name.lower()) for name in (KEY_HEADER, SIGNATURE_HEADER))
         if not key or not signature:
             missing = " and ".join(
                 name for name, value in ((KEY_HEADER, key), (SIGNATURE_HEADER, signature)) if not value
             )
-            return self._refused(Answer(401, f"without {missing}: not sent by a Pusher server, or a proxy took it"))
+            return self._refused(401, f"without {missing}: not sent by a Pusher server, or a proxy took it")
         app = self._apps.get(key)
         if app is None:
             expected = ", ".join(self._apps)
-            return self._refused(
-                Answer(401, f"signed for the key {one_line(key, 80)!r}: the apps here have {expected}")
-            )
+            return self._refused(401, f"signed for the key {one_line(key, 80)!r}: the apps here have {expected}")
         if not is_signature(signature, app.secret, request.body):
             return self._refused(
-                Answer(
-                    401,
-                    f"wrong signature for the key of app {app.id}: the sender has another secret than the one here, "
-                    "or something on the way has changed the body",
-                )
+                401,
+                f"wrong signature for the key of app {app.id}: the sender has another secret than the one here, "
+                "or something on the way has changed the body",
             )
         content = object_in(request.body)
         events = None if content is None else content.get("events")
         if not isinstance(events, list) or not all(isinstance(event, dict) for event in events):
-            return self._refused(Answer(400, f"app {app.id}: the body has no list of events"))
+            return self._refused(400, f"app {app.id}: the body has no list of events")
         if not events:
             self._say(f"app {app.id}: a signed request without events: the doctor's")
         for event in events:
             typer.echo(self._line(app, event))
         self.seen += len(events)
         sys.stdout.flush()
-        return Answer(200, "ok")
+        return AdminResponse(200, b"ok")
 
-    def _refused(self, answer: Answer) -> Answer:
-        self._say(f"refused ({answer.status}): {answer.text}")
-        return answer
+    def _refused(self, status: int, reason: str) -> AdminResponse:
+        self._say(f"refused ({status}): {reason}")
+        return AdminResponse(status, reason.encode())
 
     def _line(self, app: KnownApp, event: dict[str, Any]) -> str:
         is_repeated = self._is_repeated(event.get("id"))

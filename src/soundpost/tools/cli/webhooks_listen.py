@@ -77,7 +77,7 @@ async def _receive(
     port: int, lines: WebhookLines, apps: dict[str, KnownApp], options: TargetOptions, count: int | None
 ) -> None:
     """Receive until SIGTERM, or until ``count`` events came. Raises StartError if the port is taken."""
-    from soundpost.tools.cli.webhook_receiver import Answer, ReceivedRequest, WebhookReceiver
+    from soundpost.server.admin_http import AdminConnection, AdminRequest, AdminResponse
 
     loop = asyncio.get_running_loop()
     stopped: asyncio.Future[None] = loop.create_future()
@@ -86,12 +86,12 @@ async def _receive(
         if not stopped.done():
             stopped.set_result(None) if error is None else stopped.set_exception(error)
 
-    def handle(request: ReceivedRequest) -> Answer:
+    def handle(request: AdminRequest) -> AdminResponse:
         try:
             answer = lines.handle(request)
         except BrokenPipeError as error:
             stop(error)
-            return Answer(503, "the reader of the output has gone")
+            return AdminResponse(503, b"the reader of the output has gone")
         if count is not None and lines.seen >= count:
             loop.call_soon(stop)
         return answer
@@ -99,7 +99,7 @@ async def _receive(
     if sys.platform != "win32":  # where loops have no signal handlers, and processes end without SIGTERM
         loop.add_signal_handler(signal.SIGTERM, stop)
     try:
-        server = await loop.create_server(lambda: WebhookReceiver(handle), "127.0.0.1", port)
+        server = await loop.create_server(lambda: AdminConnection(handle), "127.0.0.1", port)
     except OSError as error:
         raise StartError(f"port {port} of 127.0.0.1 cannot be used: {error.strerror}: choose one with --port") from None
     async with server:
