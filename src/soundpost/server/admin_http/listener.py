@@ -12,7 +12,6 @@ from typing import Any, Final
 from soundpost.errors import StartError
 from soundpost.server.admin_http.connection import TIMEOUTS, AdminConnection, Timeouts
 from soundpost.server.admin_http.messages import Handle
-from soundpost.server.connections.listening import port_of
 from soundpost.server.connections.socket_activation import inherited_sockets, make_inheritable
 from soundpost.wire.addresses import reachable_host
 
@@ -37,7 +36,7 @@ class AdminListener:
         self.host = host
         self._name = name
         self._sockets = _taken_over(name, host, port) or _bound(host, port, f"[{name}]")
-        self.port = port_of(self._sockets)
+        self.port: int = self._sockets[0].getsockname()[1]
         """The port; a free one if 0 was asked for."""
         self._handle = handle
         self._timeouts = timeouts
@@ -111,7 +110,7 @@ def _taken_over(name: str, host: str, port: int) -> list[socket.socket]:
         wanted = {address[0] for *_, address in _addresses(host, port)}
     except OSError:
         wanted = set()
-    if handed and {sock.getsockname()[0] for sock in handed} == wanted and port in (0, port_of(handed)):
+    if handed and {sock.getsockname()[0] for sock in handed} == wanted and port in (0, handed[0].getsockname()[1]):
         return handed
     for sock in handed:
         sock.close()
