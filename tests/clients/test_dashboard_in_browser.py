@@ -120,7 +120,7 @@ def test_charts_of_the_last_hour_are_read_by_keyboard(page: Page) -> None:
 def test_overview_shows_all_hosts_with_their_workers_and_what_needs_attention(page: Page) -> None:
     page.count("#view tbody", 2)
     assert {"web-1", "web-2"} <= set(page.texts("#view tbody strong"))
-    page.count("#view tr.worker", 4)
+    page.count("#view tr.worker", 6)
     page.count(".notes .notice", 1)
     assert "The certificate of web-2 ends in" in page.text(".notes .notice")
     assert page.text(".tiles dd") == "4,225"
@@ -255,6 +255,16 @@ def test_tail_shows_readable_frames_and_what_was_left_out(page: Page, api: Dashb
     assert "3 clients" in page.text(".tail > li:nth-child(2)")
     page.fill("#filter", "private-CHAT")
     page.count(".tail > li[data-what]:not([hidden])", 1)
+
+
+def test_lines_of_several_processes_are_in_the_order_of_their_time(page: Page, api: DashboardApi) -> None:
+    opened_tail(page, api)
+    now = time.time()
+    api.tail(lines=[line(1, at=now), line(3, at=now + 0.2)], left_out=0)
+    api.tail(lines=[line(2, at=now + 0.1), line(4, at=now + 0.3)], left_out=0)
+    page.count(".tail > li", 4)
+    assert page.texts(".line-event") == ["event-4", "event-3", "event-2", "event-1"]
+    assert page.text(".line-channel") == "orders · 3 clients"
 
 
 def test_paused_tail_goes_on_with_what_came(page: Page, api: DashboardApi) -> None:

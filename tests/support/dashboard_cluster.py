@@ -176,13 +176,13 @@ class Cluster:
                 {
                     "number": worker,
                     "pid": 4100 + 10 * number + worker,
-                    "connections": 1050 + worker,
-                    "cpu": 5000.0 + (now - self.now) * (0.21 + 0.2 * worker),
-                    "memory": 101_000_000 + 2_000_000 * worker,
+                    "connections": 1050 + worker if worker else 0,
+                    "cpu": 5000.0 + (now - self.now) * (0.01 + 0.3 * worker),
+                    "memory": 61_000_000 + 22_000_000 * worker,
                     "lag_max": 0.0021,
                     "restarts": worker * number,
                 }
-                for worker in (0, 1)
+                for worker in (0, 1, 2)
             ],
             "cpu": 10_000.0 + (now - self.now) * 0.62,
             "memory": 205_000_000,

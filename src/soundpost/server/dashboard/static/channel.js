@@ -33,7 +33,7 @@ export function open(view, { app, route: { name }, signal, session }) {
       ['Subscribers', number(channel.subscribers)],
       ['Members', channel.member_count == null || channel.kind !== 'presence' ? null : number(channel.member_count)],
       ['Last event', channel.last_event && el('code', null, channel.last_event)],
-      ['Sent', channel.last_event_at == null ? null : ago(channel.last_event_at)],
+      ['Last event sent', channel.last_event_at == null ? null : ago(channel.last_event_at)],
     ])), channel.kind === 'presence' && members(channel, app), history(channel.history, keepsHistory));
   });
 }
@@ -53,7 +53,7 @@ function history(kept, keepsHistory) {
     const atLeast = kept.more ? 'at least ' : '';
     return card('History', facts([
       ['Kept events', atLeast + number(kept.events)], ['Size', atLeast + bytes(kept.bytes)],
-      ['First position', number(kept.first)], ['Last position', number(kept.last)],
+      ['First offset', String(kept.first)], ['Last offset', String(kept.last)],
     ]));
   }
   return card('History', el('p', { class: 'card-text' }, keepsHistory

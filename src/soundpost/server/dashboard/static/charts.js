@@ -11,10 +11,10 @@ const GAP = 20; // seconds without a sample that break the line
 
 let made = 0;
 
-// series: [{name, value: (sample) => number, tone}]; format: value in words with its unit.
+// series: [{name, value: (sample) => number, tone}]; format: value in words with its unit; least: height of the axis.
 export class Chart {
-  constructor(title, series, format) {
-    Object.assign(this, { title, series, format, samples: [], at: null, width: 0 });
+  constructor(title, series, format, { least = 0 } = {}) {
+    Object.assign(this, { title, series, format, least, samples: [], at: null, width: 0 });
     const id = `chart-${made += 1}`;
     this.values = series.map(({ name, tone }) => el('span', { class: 'chart-value' },
       series.length > 1 && el('span', { class: `swatch tone-${tone}`, 'aria-hidden': 'true' }),
@@ -46,7 +46,7 @@ export class Chart {
     this.end = samples.at(-1).at;
     this.begin = this.end - Math.min(HOUR, Math.max(300, this.end - samples[0].at));
     const highest = Math.max(...samples.map((sample) => Math.max(...this.series.map(({ value }) => value(sample)))));
-    this.top = niceTop(highest);
+    this.top = Math.max(this.least, niceTop(highest));
     this.picture.setAttribute('width', this.width);
     this.picture.replaceChildren(...this.grid(), ...this.series.flatMap((one) => this.line(one)), this.pointed());
     this.tell();
@@ -60,7 +60,7 @@ export class Chart {
     const lines = [0, 0.5, 1].map((part) => {
       const y = Math.round(this.y(this.top * part)) + 0.5;
       return [svg('line', { class: part ? 'grid' : 'axis', x1: 0, x2: this.width, y1: y, y2: y }),
-        part > 0 && svg('text', { class: 'tick', x: 0, y: y - 4 }, this.format(this.top * part).replace(/\.0+(?= )/, ''))];
+        part > 0 && svg('text', { class: 'tick', x: 0, y: y - 4 }, this.format(this.top * part).replace(/\.0+(?= |$)/, ''))];
     });
     const span = this.end - this.begin;
     const step = [60, 120, 300, 600, 900].find((seconds) => span / seconds <= Math.max(2, this.width / 90)) || 1200;
@@ -154,5 +154,5 @@ export class Chart {
 function niceTop(highest) {
   if (!(highest > 0)) return 1;
   const power = 10 ** Math.floor(Math.log10(highest));
-  return [1, 1.5, 2, 3, 4, 5, 6, 8, 10].find((step) => step * power >= highest * 1.02) * power || power * 10;
+  return [1, 2, 4, 6, 8, 10].find((step) => step * power >= highest * 1.02) * power || power * 10;
 }

@@ -32,7 +32,7 @@ export function open(view, { app, route: { name }, signal }) {
     { title: 'End this connection?', text: `The client ${name} is closed with 4009 and does not connect again by itself.`, action: 'End connection' },
     () => remove(appPath(app, 'connections', name)), 'The connection was ended.');
   const endUser = (user) => act(
-    { title: `End all connections of ${user}?`, text: 'All clients that are signed in as this user are closed with 4009, on all hosts.', action: 'End all of them' },
+    { title: `End all connections of ${user}?`, text: 'All clients that are signed in as this user, or are members of channels as this user, are closed with 4009, on all hosts.', action: 'End all of them' },
     () => post(appPath(app, 'users', user, 'terminate')), `All connections of ${user} were ended.`);
 
   const refresh = keepFresh(signal, 5, trouble, async (aborted) => {

@@ -15,7 +15,7 @@ const one = (value) => [{ name: '', value, tone: 1 }];
 
 function charts() {
   return [
-    new Chart('Connections', one((sample) => sample.connections), number),
+    new Chart('Connections', one((sample) => sample.connections), number, { least: 2 }),
     new Chart('Events a second', one((sample) => sample.events), rate),
     new Chart('Deliveries a second', one((sample) => sample.deliveries), rate),
     new Chart('Time to publish', [

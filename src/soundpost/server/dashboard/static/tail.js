@@ -10,6 +10,7 @@ import { Stream } from './stream.js';
 export const title = 'Tail';
 
 const KEPT = 500; // lines, in the list and behind a pause
+const MIXED = 200; // lines behind which a late one is put at most
 
 export function open(view, { app, route: { query }, signal }) {
   const input = (id, label, value, hint) => el('div', { class: 'field' }, el('label', { for: id }, label),
@@ -40,7 +41,7 @@ export function open(view, { app, route: { query }, signal }) {
     const fresh = lines.map(tailLine);
     if (out) {
       left += out;
-      fresh.push(leftOut(out));
+      fresh.push(leftOut(out, lines.at(-1)?.at ?? Date.now() / 1000));
       omitted.textContent = `${number(left)} lines were left out so far: more happened than a tail sends (100 lines each 200 ms of a process). Narrow it to a channel, user or socket.`;
     }
     if (!paused) return add(fresh);
@@ -52,8 +53,15 @@ export function open(view, { app, route: { query }, signal }) {
   function add(nodes) {
     nothing.hidden = nothing.hidden || nodes.length > 0;
     nodes.forEach(choose);
-    list.prepend(...nodes.slice(-KEPT).reverse());
+    nodes.slice(-KEPT).forEach(place);
     while (list.childElementCount > KEPT) list.lastElementChild.remove();
+  }
+
+  // Newest first. Lines of several processes come in turns, so one may belong behind some that are there.
+  function place(node) {
+    let next = list.firstElementChild;
+    for (let back = 0; next && Number(next.dataset.at) > Number(node.dataset.at) && back < MIXED; back += 1) next = next.nextElementSibling;
+    list.insertBefore(node, next);
   }
 
   function choose(node) {

@@ -15,7 +15,8 @@ export function tailLine(line) {
       el('span', { class: `what what-${line.what}` }, line.what),
       el('span', { class: 'line-event' }, line.event || line.detail || '–'),
       el('span', { class: 'line-preview' }, line.event ? line.data.slice(0, PREVIEW) : ''),
-      el('span', { class: 'line-channel' }, line.channel || line.socket_id)));
+      el('span', { class: 'line-channel' }, [line.channel || line.socket_id,
+        line.recipients != null && count(line.recipients, 'client')].filter(Boolean).join(' · '))));
   details.addEventListener('toggle', () => {
     if (!details.open || details.childElementCount > 1) return;
     details.append(more(line), shown);
@@ -23,7 +24,7 @@ export function tailLine(line) {
     else shown.remove();
   });
   const text = [line.what, line.event, line.channel, line.socket_id, line.data, line.detail].join(' ').toLowerCase();
-  return el('li', { 'data-text': text, 'data-what': line.what }, details);
+  return el('li', { 'data-text': text, 'data-what': line.what, 'data-at': line.at }, details);
 }
 
 function more(line) {
@@ -34,6 +35,6 @@ function more(line) {
     el('div', null, el('dt', null, name), el('dd', null, value))));
 }
 
-export function leftOut(lines) {
-  return el('li', { class: 'left-out', 'data-text': '' }, `${count(lines, 'line')} left out here`);
+export function leftOut(lines, at) {
+  return el('li', { class: 'left-out', 'data-text': '', 'data-at': at }, `${count(lines, 'line')} left out here`);
 }
