@@ -48,7 +48,7 @@ export class Chart {
     const highest = Math.max(...samples.map((sample) => Math.max(...this.series.map(({ value }) => value(sample)))));
     this.top = Math.max(this.least, niceTop(highest));
     this.picture.setAttribute('width', this.width);
-    this.picture.replaceChildren(...this.grid(), ...this.series.flatMap((one) => this.line(one)), this.pointed());
+    this.picture.replaceChildren(...this.grid(), ...this.series.flatMap((one) => this.line(one)), ...this.ticks(), this.pointed());
     this.tell();
   }
 
@@ -57,11 +57,15 @@ export class Chart {
   y(value) { return HEIGHT - BOTTOM - value / this.top * (HEIGHT - TOP - BOTTOM); }
 
   grid() {
-    const lines = [0, 0.5, 1].map((part) => {
+    return [0, 0.5, 1].map((part) => {
       const y = Math.round(this.y(this.top * part)) + 0.5;
-      return [svg('line', { class: part ? 'grid' : 'axis', x1: 0, x2: this.width, y1: y, y2: y }),
-        part > 0 && svg('text', { class: 'tick', x: 0, y: y - 4 }, this.format(this.top * part).replace(/\.0+(?= |$)/, ''))];
+      return svg('line', { class: part ? 'grid' : 'axis', x1: 0, x2: this.width, y1: y, y2: y });
     });
+  }
+
+  ticks() {
+    const values = [0.5, 1].map((part) => svg('text', { class: 'tick', x: 0, y: Math.round(this.y(this.top * part)) - 3 },
+      this.format(this.top * part).replace(/\.0+(?= |$)/, '')));
     const span = this.end - this.begin;
     const step = [60, 120, 300, 600, 900].find((seconds) => span / seconds <= Math.max(2, this.width / 90)) || 1200;
     const hours = [];
@@ -71,7 +75,7 @@ export class Chart {
         hours.push(svg('text', { class: 'tick hour', x, y: HEIGHT - 6, 'text-anchor': 'middle' }, hour(at)));
       }
     }
-    return [...lines.flat().filter(Boolean), ...hours];
+    return [...values, ...hours];
   }
 
   line({ value, tone }) {
