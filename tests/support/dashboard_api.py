@@ -60,7 +60,7 @@ class DashboardApi:
             case ["POST", "apps", _, "users", user, "terminate"]:
                 return cluster.end(lambda line: line["user_id"] == user)
             case ["GET", "apps", _, "webhooks"]:
-                return 200, {"endpoints": cluster.endpoints}
+                return 200, {"endpoints": cluster.endpoints, "missing": cluster.missing}
             case ["POST", "apps", _, "webhooks", _, "resend"]:
                 return 204, None
             case ["POST", "apps", _, "events"]:

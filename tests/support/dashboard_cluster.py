@@ -280,6 +280,8 @@ def busy_cluster() -> Cluster:
             "status": status,
             "answer": answer,
             "seconds": 0.031 * (1 + number),
+            "again": number == 3,
+            "can_be_sent_again": number < 5,
         }
 
     figures = {"waiting": 0, "sent": 18_211, "failed": 0, "dropped": 0, "stopped": False, "failed_attempts": 2}
@@ -293,7 +295,7 @@ def busy_cluster() -> Cluster:
             "last_status": 200,
             "last_error": "",
             "retry_at": None,
-            "recent": [sent(number, 200, "Taken.") for number in range(6)],
+            "recent": [sent(number, 200, "answered 200") for number in range(6)],
         },
         {
             "number": 1,
@@ -305,12 +307,12 @@ def busy_cluster() -> Cluster:
             "failed": 12,
             "failed_attempts": 61,
             "last_status": 502,
-            "last_error": "answered with status 502",
+            "last_error": "answered 502",
             "retry_at": now + 48,
             "recent": [
-                sent(0, 502, "The endpoint answered with status 502: the proxy did not reach the application."),
-                sent(1, None, "No answer within 10 s."),
-                sent(2, 200, "Taken."),
+                sent(0, 502, "answered 502"),
+                sent(1, None, "cannot be reached: no answer within 10 s"),
+                sent(2, 200, "answered 200"),
             ],
         },
     ]

@@ -40,7 +40,7 @@ function ofHost(host, newest) {
     if (endpoint.stopped) {
       found.push([`Webhooks to ${endpoint.url} have stopped.`, 'The endpoint answered 410. It gets events again after soundpost reload.', 'bad']);
     } else if (endpoint.last_error) {
-      found.push([`Webhooks to ${endpoint.url} fail.`, `${endpoint.last_error}. ${count(endpoint.waiting, 'event')} wait.`, 'bad']);
+      found.push([`Webhooks to ${endpoint.url} fail.`, `At the last attempt the endpoint ${endpoint.last_error}. Events that wait: ${number(endpoint.waiting)}.`, 'bad']);
     }
   }
   return found;

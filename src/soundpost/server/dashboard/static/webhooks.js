@@ -3,6 +3,7 @@
 import { appPath, get, post } from './api.js';
 import { el, empty, facts, heading, notice, replace } from './elements.js';
 import { ago, duration, milliseconds, moment, number } from './formats.js';
+import { missingNotice } from './paging.js';
 import { keepFresh } from './refreshing.js';
 import { scrollable, table } from './tables.js';
 
@@ -10,7 +11,7 @@ export const title = 'Webhooks';
 
 const COLUMNS = [['When', null], ['Events', null], ['Status', null], ['Answer', null], ['Took', 'amount'], ['Again', 'amount']];
 
-export function open(view, { app, signal, session }) {
+export function open(view, { app, signal }) {
   const trouble = el('div');
   const result = el('div', { role: 'status' });
   const body = el('div', { class: 'stack' });
@@ -29,8 +30,8 @@ export function open(view, { app, signal, session }) {
   };
 
   const refresh = keepFresh(signal, 5, trouble, async (aborted) => {
-    const { endpoints } = await get(appPath(app, 'webhooks'), null, aborted);
-    replace(body, session.cluster && el('p', { class: 'hint' }, `What this host, ${session.host}, has sent.`), endpoints.length ? endpoints.map((endpoint) => card(endpoint, resend))
+    const { endpoints, missing } = await get(appPath(app, 'webhooks'), null, aborted);
+    replace(body, missingNotice(missing, 'deliveries'), endpoints.length ? endpoints.map((endpoint) => card(endpoint, resend))
       : el('div', { class: 'card' }, empty('This app has no webhooks.', 'Webhooks tell your application when channels are occupied, members come and go, and clients send events. Add an endpoint: ',
         el('code', null, '[[apps.webhooks]]'), ' in soundpost.toml.')));
   });
@@ -50,7 +51,7 @@ function card(endpoint, resend) {
       ['Failed', number(endpoint.failed)],
       ['Dropped', number(endpoint.dropped)],
     ]),
-    endpoint.last_error && el('p', { class: 'card-text bad' }, `Last attempt: ${endpoint.last_error}.`,
+    endpoint.last_error && el('p', { class: 'card-text bad' }, `At the last attempt the endpoint ${endpoint.last_error}.`,
       endpoint.retry_at != null && ` Next attempt in ${duration(endpoint.retry_at - Date.now() / 1000)}.`),
     recent.length
       ? scrollable(`recent deliveries to ${endpoint.url}`, table('Recent deliveries', COLUMNS, recent.map((delivery) => row(endpoint, delivery, resend))))
@@ -67,7 +68,7 @@ function row(endpoint, delivery, resend) {
     el('td', { class: 'soft when' }, el('time', { title: moment(delivery.at) }, ago(delivery.at))),
     el('th', { scope: 'row' }, delivery.events.join(', ')),
     el('td', null, el('span', { class: 'badge', 'data-tone': good ? 'good' : 'bad' }, delivery.status ?? 'no answer')),
-    el('td', { class: 'answer' }, delivery.answer),
+    el('td', { class: 'answer' }, `It ${delivery.answer}`, delivery.again && el('span', { class: 'badge' }, 'sent again')),
     el('td', { class: 'amount' }, milliseconds(delivery.seconds)),
-    el('td', { class: 'amount' }, again));
+    el('td', { class: 'amount' }, delivery.can_be_sent_again ? again : el('span', { class: 'soft' }, 'not kept')));
 }
