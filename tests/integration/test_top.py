@@ -18,8 +18,9 @@ from fcntl import ioctl
 
 import pytest
 
+from support.harness import until
 from support.operated import CALM, Operated, operated
-from support.redis_process import free_port
+from support.redis_process import free_port, running_redis
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +121,24 @@ def test_in_a_terminal_it_is_live_until_ctrl_c(server: Operated) -> None:
         terminal.wait_for("\x1b[?1049l")
         assert terminal.process.wait(20) == 0
     assert "Traceback" not in terminal.shown
+
+
+def test_any_host_of_a_cluster_shows_all_hosts() -> None:
+    with running_redis() as redis, operated() as one, operated() as other:
+        for host in (one, other):
+            host.configure(rest=f'[scaling]\nredis = "{redis.url}"\n')
+            host.start()
+        with one.connect(), other.connect():
+            until(lambda: len(json.loads(one.run("top", "--json").stdout)["hosts"]) == 2, "the other host is known")
+            done = one.run("top", "--once")
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert " 2 hosts, " in lines[0]
+    rows = [line.split() for line in lines if re.match(rf"\S+:({one.port}|{other.port}) ", line)]
+    assert [row[0].rpartition(":")[2] for row in rows] == [str(one.port), str(other.port)], (
+        "the one that was asked first"
+    )
+    assert [row[1:5] for row in rows] == [["serving", "1", "0", "0"]] * 2, "both have rates"
 
 
 def test_a_server_that_is_started_again_is_shown_again() -> None:

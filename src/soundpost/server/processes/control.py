@@ -1,4 +1,4 @@
-"""The server's end of the control socket, for ``soundpost status``, ``reload``, ``restart`` and ``stop``.
+"""The server's end of the control socket, for ``soundpost status``, ``top``, ``reload``, ``restart`` and ``stop``.
 
 The control socket is a Unix socket that only the server's user (and root) may use. Its name comes from the port and
 address, or from the path of the Unix socket, that the server listens on.
@@ -18,6 +18,7 @@ from typing import Any, cast
 import msgspec
 
 from soundpost.errors import SoundpostError
+from soundpost.server.figures.collector import FiguresCollector
 from soundpost.server.processes.control_figures import bounded
 from soundpost.server.processes.control_messages import (
     MAX_REQUEST,
@@ -38,8 +39,11 @@ class ControlServer:
     ``configuration`` is the path of the server's configuration file, by which commands know their own server.
     """
 
-    def __init__(self, supervision: Supervision, name: str, configuration: str = "") -> None:
+    def __init__(
+        self, supervision: Supervision, collector: FiguresCollector, name: str, configuration: str = ""
+    ) -> None:
         self._supervision = supervision
+        self._collector = collector
         self._commands = {
             "reload": supervision.reload,
             "restart": supervision.restart,
@@ -67,7 +71,7 @@ class ControlServer:
             self._listener = await loop.create_server(lambda: _ControlConnection(self._reply), sock=sock)
             return
         log.warning(
-            "soundpost status, reload, restart and stop cannot reach this server: no socket for them (%s)", fault
+            "soundpost status, top, reload, restart and stop cannot reach this server: no socket for them (%s)", fault
         )
 
     def stop(self) -> None:
@@ -83,7 +87,7 @@ class ControlServer:
         try:
             request: ControlRequest = read_request(line)
             if request.do == "figures":
-                return bounded(await self._supervision.figures())
+                return bounded(await self._collector.cluster_figures())
             if request.do == "status":
                 status = msgspec.structs.replace(self._supervision.status(), configuration=self._configuration)
                 return ControlReply(True, status=status)
@@ -124,8 +128,10 @@ class _ControlConnection(asyncio.Protocol):
             self._answering.cancel()
 
     async def _answer(self, line: bytes) -> None:
-        self._transport.write(msgspec.json.encode(await self._reply(line)) + b"\n")
-        self._transport.close()
+        try:
+            self._transport.write(msgspec.json.encode(await self._reply(line)) + b"\n")
+        finally:
+            self._transport.close()
 
 
 def _bound(path: Path) -> socket.socket:

@@ -87,10 +87,10 @@ async def _serve(
     if capacity is None:
         return "stop"
     name = control_name(daemon.port, settings.server.unix_socket, settings.server.host)
-    control = ControlServer(supervision, name, configuration)
+    control = ControlServer(supervision, collector, name, configuration)
     await control.start()
     watchdog = LoopWatchdog()
-    if metrics is not None or dashboard is not None:
+    if metrics is not None or dashboard is not None or daemon.backplane is not None:  # other hosts may be asked
         collector.start()
     if metrics is not None:
         await metrics.start()

@@ -21,7 +21,6 @@ from soundpost.core.app_settings import AppSettings
 from soundpost.errors import SoundpostError, StartError
 from soundpost.log_fields import fields
 from soundpost.server.connections.tls import check_certificate
-from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.processes import sd_notify
 from soundpost.server.processes.daemon import Daemon, drain_time
 from soundpost.server.processes.status import Status
@@ -88,10 +87,6 @@ class Supervision:
     def status(self) -> Status:
         """Return the status of the daemon."""
         return self._daemon.status()
-
-    async def figures(self) -> list[HostFigures]:
-        """Return the figures of all hosts of the cluster, this one first."""
-        return [await self._daemon.figures()]
 
     def reload(self) -> str:
         """Read apps and certificate again; return which apps changed. Raises SoundpostError, with nothing changed."""
