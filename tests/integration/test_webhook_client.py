@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,8 @@ from soundpost.server.webhooks.answers import Answer
 from soundpost.server.webhooks.http_client import HttpClient
 from soundpost.server.webhooks.over_http import LateClient
 from support.certificates import Authority, Certificate
+from support.webhook_caller import NAMES, TIMEOUT, calling, peer
 from support.webhook_receiver import Receiver, receiver
-
-TIMEOUT = 10.0
-NAMES = {"hooks.test": ["127.0.0.1"], "twice.test": ["127.0.0.2", "127.0.0.1"], "mixed.test": ["::1", "127.0.0.1"]}
 
 
 @pytest.fixture
@@ -37,30 +35,6 @@ def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Autho
 def endpoint() -> Iterator[Receiver]:
     with receiver() as made:
         yield made
-
-
-class Caller:
-    """A client of one URL."""
-
-    def __init__(self, url: str, allow_private: bool = True) -> None:
-        resolver = Resolver(allow_private=allow_private, look_up=lambda host, port: NAMES[host])
-        self.client = HttpClient(url, resolver)
-
-    async def post(self, seconds: float = TIMEOUT) -> Answer:
-        """Send a request; its answer."""
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self.client.post(b'{"events":[]}', {"Content-Type": "application/json"}, seconds, answer.set_result)
-        return await answer
-
-
-@contextlib.asynccontextmanager
-async def calling(url: str, allow_private: bool = True) -> AsyncIterator[Caller]:
-    made = Caller(url, allow_private)
-    try:
-        yield made
-    finally:
-        made.client.close()
-        await asyncio.gather(*made.client._tasks)
 
 
 def with_tls(endpoint: Receiver, certificate: Certificate) -> None:
@@ -116,19 +90,6 @@ async def test_proxies_of_the_environment_are_not_used(endpoint: Receiver, monke
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     async with calling(f"http://hooks.test:{endpoint.port}/") as caller:
         assert await caller.post() == Answer(200)
-
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@contextlib.asynccontextmanager
-async def peer(serve: Serve) -> AsyncIterator[str]:
-    """A listener that is no proper endpoint; its URL."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    finally:
-        server.close()
 
 
 async def test_the_time_to_answer_is_that_of_the_whole_request() -> None:

@@ -16,8 +16,10 @@ from soundpost.wire.http_exchange import (
     MAX_HEAD,
     MAX_HEADERS,
     MAX_RECEIVED,
+    MAX_UNREAD,
     READ_SIZE,
     AnswerReader,
+    HeadReader,
     NotHttpError,
 )
 from soundpost.wire.printable import one_line, printable
@@ -25,34 +27,39 @@ from soundpost.wire.printable import one_line, printable
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
-ENDLESS = {
-    "a status line": chain([b"HTTP/1.1 200 "], repeat(b"x" * 1000)),
-    "headers": chain([OK], (b"X-%d: y\r\n" % number for number in count())),
-    "a header's name": chain([OK], repeat(b"x" * 1000)),
-    "a header's value": chain([OK, b"X: "], repeat(b"x" * 1000)),
-    "long headers": chain([OK], repeat(b"X: " + b"y" * 10_000 + b"\r\n")),
-    "interim answers": repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "interim answers with headers": repeat(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
-    "empty lines": repeat(b"\r\n" * 100),
-    "a body of a length": chain([OK + b"Content-Length: 99999999999\r\n\r\n"], repeat(b"x" * 1000)),
-    "a body until the end": chain([OK + b"\r\n"], repeat(b"x" * 1000)),
-    "chunks": chain([CHUNKED], repeat(b"1\r\nx\r\n" * 100)),
-    "a chunk": chain([CHUNKED + b"fffffff\r\n"], repeat(b"x" * 1000)),
-    "a chunk's length": chain([CHUNKED], repeat(b"0" * 1000)),
-    "a chunk's extension": chain([CHUNKED + b"1;"], repeat(b"x" * 1000)),
-    "chunks with extensions": chain([CHUNKED], repeat(b"1;" + b"x" * 1000 + b"\r\nx\r\n")),
-    "trailers": chain([CHUNKED + b"0\r\n"], repeat(b"X: y\r\n")),
-    "a trailer": chain([CHUNKED + b"0\r\nX: "], repeat(b"x" * 1000)),
-}
+
+def endless() -> dict[str, Iterator[bytes]]:
+    return {
+        "a status line": chain([b"HTTP/1.1 200 "], repeat(b"x" * 1000)),
+        "headers": chain([OK], (b"X-%d: y\r\n" % number for number in count())),
+        "a header's name": chain([OK], repeat(b"x" * 1000)),
+        "a header's value": chain([OK, b"X: "], repeat(b"x" * 1000)),
+        "long headers": chain([OK], repeat(b"X: " + b"y" * 10_000 + b"\r\n")),
+        "interim answers": repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
+        "interim answers with headers": repeat(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+        "empty lines": repeat(b"\r\n" * 100),
+        "a body of a length": chain([OK + b"Content-Length: 99999999999\r\n\r\n"], repeat(b"x" * 1000)),
+        "a body until the end": chain([OK + b"\r\n"], repeat(b"x" * 1000)),
+        "chunks": chain([CHUNKED], repeat(b"1\r\nx\r\n" * 100)),
+        "a chunk": chain([CHUNKED + b"fffffff\r\n"], repeat(b"x" * 1000)),
+        "a chunk's length": chain([CHUNKED], repeat(b"0" * 1000)),
+        "a chunk's extension": chain([CHUNKED + b"1;"], repeat(b"x" * 1000)),
+        "chunks with extensions": chain([CHUNKED], repeat(b"1;" + b"x" * 1000 + b"\r\nx\r\n")),
+        "trailers": chain([CHUNKED + b"0\r\n"], repeat(b"X: y\r\n")),
+        "a trailer": chain([CHUNKED + b"0\r\nX: "], repeat(b"x" * 1000)),
+    }
 
 
-@pytest.mark.parametrize("stream", ENDLESS.values(), ids=ENDLESS)
-def test_an_answer_without_an_end_is_refused(stream: Iterator[bytes]) -> None:
+ENDLESS = list(endless())
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_answer_without_an_end_is_refused(name: str) -> None:
     reader = AnswerReader()
 
     def bytes_taken() -> Iterator[int]:
         taken = 0
-        for part in stream:
+        for part in endless()[name]:
             reader.feed(part)
             taken += len(part)
             yield taken
@@ -122,6 +129,43 @@ pieces = st.sampled_from(
         b"<title>" * 50,
     ]
 )
+
+
+@pytest.mark.parametrize("name", ENDLESS)
+def test_an_endless_answer_whose_body_is_dropped_ends_too(name: str) -> None:
+    reader, taken = HeadReader(), 0
+    try:
+        for part in endless()[name]:
+            reader.feed(part)
+            taken += len(part)
+            if reader.answer is not None:
+                break
+            assert taken <= MAX_RECEIVED
+    except NotHttpError:
+        assert reader.answer is None
+    else:
+        assert reader.head is not None
+        assert (reader.answer, reader.keeps_alive) == (reader.head, False)
+        assert taken <= 2 * MAX_UNREAD or name == "chunks"
+    assert (reader.head is not None) == ("body" in name or "chunk" in name or "trailer" in name)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\n{}",
+        OK + b"X: a\r\n b\r\nContent-Length: 2\r\n\r\n{}",
+        OK + b"Content-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        OK + b"X: \x01\r\nContent-Length: 2\r\n\r\n{}",
+    ],
+)
+def test_slips_that_browsers_forgive_are_forgiven_where_only_the_status_counts(answer: bytes) -> None:
+    reader = HeadReader()
+    reader.feed(answer)
+    assert reader.answer is not None
+    assert (reader.answer.status, reader.answer.body) == (200, b"")
+    with pytest.raises(NotHttpError, match="breaks the rules of HTTP"):
+        AnswerReader().feed(answer)
 
 
 @given(st.lists(pieces | st.binary(max_size=40), max_size=12), st.integers(1, 400))

@@ -159,8 +159,11 @@ class _KeptConnection:
 
 
 def _request(url: EndpointUrl, body: bytes, headers: Mapping[str, str]) -> bytes:
-    fields = {"Accept": "*/*", **headers}
-    if url.credentials:
+    fields = dict(headers)
+    names = {name.lower() for name in headers}
+    if "accept" not in names:
+        fields["Accept"] = "*/*"
+    if url.credentials and "authorization" not in names:
         fields["Authorization"] = url.credentials
     return request_bytes("POST", url.target, url.host_header, body, fields)
 
