@@ -83,6 +83,8 @@ async def test_operators_see_who_is_connected_what_happens_and_who_is_refused(da
             else {f"{inspector.name} worker {number}" for number in (1, 2)}
         )
         assert {line.worker for line in lines} <= names
+        for search, count in (("127.0.0", 4), ("8.4.0", 4), ("GOOD.example", 4), ("127.0.0.9", 0)):
+            assert (await inspector.ask(ListConnections(app_id="1", search=search))).reply.total == count
         (channel,) = (await inspector.ask(ListChannels(app_id="1"))).reply.channels
         assert (channel.name, channel.subscribers) == ("room", 4)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from functools import partial
 from itertools import islice
@@ -47,6 +48,8 @@ MOST_TAILS: Final = 20
 _MOST_NAMES: Final = 1_000
 """Largest number of a connection's channels that are named."""
 _NAME: Final = b'{"event":"'
+_OF_ADDRESS: Final = re.compile(r"[0-9a-f.:]+")
+"""A text that an address may contain: only then the kernel is asked for the address of each connection."""
 
 
 class NodeInspection:
@@ -224,7 +227,9 @@ def _contains(connection: Connection, search: str) -> bool:
     library, origin = connection.client
     if search in connection.socket_id or search in library.lower() or search in origin.lower():
         return True
-    return search in (_user_id(connection) or "").lower() or search in connection.address
+    if search in (_user_id(connection) or "").lower():
+        return True
+    return _OF_ADDRESS.fullmatch(search) is not None and search in connection.address
 
 
 def _user_id(connection: Connection) -> str | None:

@@ -10,7 +10,7 @@ from conformance.backplane.cluster import Cluster, Start
 from conformance.backplane.redis_cluster import RedisCluster, redis_cluster
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.topic_messages import inspect, inspected, tailed
-from soundpost.core.inspection import ListChannels, ListRefusals
+from soundpost.core.inspection import ListChannels, ListRefusals, StartTail, TailLine
 
 over_redis = pytest.mark.parametrize("run_cluster", [redis_cluster], ids=["redis"])
 
@@ -88,3 +88,25 @@ async def test_what_anybody_publishes_in_redis_does_no_harm(cluster: Cluster, me
     found = await cluster.inspect(cluster.nodes[0], ListChannels(app_id="1"))
 
     assert (found.missing, [line.subscribers for line in found.reply.channels]) == ([], [1])
+
+
+async def test_a_node_that_comes_later_takes_part_in_a_tail(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soundpost.server.inspection.inspector.RENEWAL", 0.02)
+    cluster = await start(nodes=2)
+    lines: list[TailLine] = []
+    tail = StartTail(app_id="1", channel="room")
+    end = cluster.inspector(cluster.nodes[0]).tail(tail, lambda more: lines.extend(more.lines))
+
+    late = await cluster.add()
+    await cluster.join(late, "room")
+    async with asyncio.timeout(20):
+        while not late.node.observers:
+            await asyncio.sleep(0.005)
+            await cluster.settle()
+    late.publish("room", "heard")
+    await cluster.settle()
+    late.wait(0.3)
+    await cluster.settle()
+
+    assert [(line.what, line.event) for line in lines] == [("broadcast", "heard")]
+    end()
