@@ -296,20 +296,23 @@ def tell_gap(channel: Channel, reason: str, position: str) -> None:
     channel.flush()  # what came before the gap
     told = list(channel.resumable or ())
     channel.app.figures.gaps += len(told)
-    channel.app.node.deliver(told, messages.gap(channel.name, reason, position))
+    frame = messages.gap(channel.name, reason, position)
+    channel.app.node.deliver(told, frame)
     for connection in () if channel.replays is None else list(channel.replays.readers):
         begin(connection, channel, position)
-    for connection in told:
-        _observe_gap(connection, channel, reason, position)
+    if channel.app.node.observers:
+        for connection in told:
+            _observe_gap(connection, channel, reason, frame)
 
 
 def _send_gap(connection: Connection, channel: Channel, reason: str, position: str) -> None:
     channel.app.figures.gaps += 1
-    connection.write(messages.gap(channel.name, reason, position))
-    _observe_gap(connection, channel, reason, position)
+    frame = messages.gap(channel.name, reason, position)
+    connection.write(frame)
+    _observe_gap(connection, channel, reason, frame)
 
 
-def _observe_gap(connection: Connection, channel: Channel, reason: str, position: str) -> None:
+def _observe_gap(connection: Connection, channel: Channel, reason: str, frame: bytes) -> None:
     for observer in channel.app.node.observers:
-        observer.message_sent(connection, messages.gap(channel.name, reason, position))
+        observer.message_sent(connection, frame)
         observer.gap_told(connection, channel, reason)
