@@ -108,5 +108,5 @@ async def test_a_node_that_comes_later_takes_part_in_a_tail(start: Start, monkey
     late.wait(0.3)
     await cluster.settle()
 
-    assert [(line.what, line.event) for line in lines] == [("broadcast", "heard")]
+    assert [line.event for line in lines if line.what == "broadcast"] == ["heard"]
     end()
