@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 import pytest
@@ -103,7 +104,7 @@ class Loop:
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> asyncio.TimerHandle:
         self.timers.append((self.now + seconds, callback))
-        return asyncio.TimerHandle(self.now, callback, (), asyncio.new_event_loop())
+        return cast("asyncio.TimerHandle", None)
 
     def run(self, now: float) -> None:
         self.now = now

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from functools import cache
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T", int, str)
@@ -110,18 +113,29 @@ class NodeFigures:
 
 def add_up(total: Any, more: Any) -> None:
     """Add figures to others of the same class, number by number; ``lag_max`` becomes the larger one."""
-    for each in fields(total):
-        before, added = getattr(total, each.name), getattr(more, each.name)
-        if each.name == "lag_max":
-            total.lag_max = max(before, added)
-        elif isinstance(before, int | float):
-            setattr(total, each.name, before + added)
-        elif isinstance(before, list):
+    numbers, others, read = _fields_of(type(total))
+    for name, before, added in zip(numbers, read(total), read(more), strict=False):
+        if added:
+            setattr(total, name, max(before, added) if name == "lag_max" else before + added)
+    for name in others:
+        before, added = getattr(total, name), getattr(more, name)
+        if isinstance(before, list):
             before[:] = map(operator.add, before, added)
         elif isinstance(before, dict):
-            _add_each(before, added)
+            if added:
+                _add_each(before, added)
         else:
             add_up(before, added)
+
+
+@cache
+def _fields_of(figures: Any) -> tuple[list[str], list[str], Callable[[Any], tuple[Any, ...]]]:
+    """Return the names of numbers and of other fields, and a function that returns the numbers of an object."""
+    numbers: list[str] = []
+    others: list[str] = []
+    for each in fields(figures):
+        (numbers if each.type in ("int", "float") else others).append(each.name)
+    return numbers, others, attrgetter(*numbers, "__class__")  # two names at least, so that it returns a tuple
 
 
 def _add_each(total: dict[Any, Any], more: dict[Any, Any]) -> None:
@@ -129,4 +143,6 @@ def _add_each(total: dict[Any, Any], more: dict[Any, Any]) -> None:
         if isinstance(added, int):
             total[key] = total.get(key, 0) + added
         else:
-            add_up(total.setdefault(key, type(added)()), added)
+            if key not in total:
+                total[key] = type(added)()
+            add_up(total[key], added)
