@@ -32,12 +32,7 @@ http {{
     {temporary}
     server {{
         listen 127.0.0.1:{proxy_port};
-        location /dashboard/ {{
-            proxy_pass http://127.0.0.1:{port}/;
-            proxy_set_header Host $host;
-            proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
-            proxy_set_header X-Forwarded-Proto https;
-        }}
+        {location}
     }}
 }}
 """
@@ -55,8 +50,13 @@ def server() -> Iterator[RunningServer]:
 def nginx(server: RunningServer, tmp_path: Path) -> Iterator[None]:
     """Nginx as docs/dashboard.md has it."""
     file = tmp_path / "nginx.conf"
+    page = Path("docs/dashboard.md").read_text()
+    location = page.partition("```nginx\n")[2].partition("```")[0]
+    location = location.replace("127.0.0.1:8090", f"127.0.0.1:{PORT}").replace("$scheme", "https")
     file.write_text(
-        CONFIGURATION.format(folder=tmp_path, temporary=temporary_paths(tmp_path), port=PORT, proxy_port=PROXY_PORT)
+        CONFIGURATION.format(
+            folder=tmp_path, temporary=temporary_paths(tmp_path), location=location, proxy_port=PROXY_PORT
+        )
     )
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     process = subprocess.Popen([program, "-c", str(file), "-e", f"{tmp_path}/error.log"])

@@ -156,7 +156,7 @@ async def test_a_new_password_ends_all_sessions() -> None:
         assert (await operator.log_in("another one")).status == 204
 
 
-async def test_an_address_may_try_five_times_a_minute() -> None:
+async def test_an_address_may_try_five_times_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     async with staged() as stage:
         operator = await stage.operator()
         for _ in range(5):
@@ -164,6 +164,8 @@ async def test_an_address_may_try_five_times_a_minute() -> None:
             stage.now += 1
         answer = await operator.log_in(x_forwarded_for="192.0.2.1")
         assert (answer.status, answer.headers["retry-after"]) == (429, "55")
+        assert (await operator.log_in(x_forwarded_for="192.0.2.1")).status == 429
+        assert caplog.text.count("too many attempts") == 1
         assert (await operator.log_in(x_forwarded_for="192.0.2.2")).status == 204
         stage.now += 55
         assert (await operator.log_in(x_forwarded_for="192.0.2.1")).status == 204

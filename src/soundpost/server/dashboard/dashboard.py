@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable
 from inspect import isawaitable
 from socket import gethostname
 from typing import Final
 
-from msgspec import Struct
 from msgspec.structs import replace
 
 from soundpost import __version__
 from soundpost.config.settings import DashboardSettings
-from soundpost.errors import JsonError, StartError
+from soundpost.errors import StartError
 from soundpost.server.admin_http import (
     AdminError,
     AdminListener,
     AdminRequest,
-    AdminResponse,
     Answer,
     Routes,
     check_address,
@@ -32,13 +28,12 @@ from soundpost.server.dashboard.channel_page import ChannelPages
 from soundpost.server.dashboard.daemon_view import DaemonView, FiguresView
 from soundpost.server.dashboard.event_creator import EventCreator
 from soundpost.server.dashboard.inspection_pages import InspectionPages
-from soundpost.server.dashboard.login_limits import LoginLimits
+from soundpost.server.dashboard.login import Login
 from soundpost.server.dashboard.overview import Overview
-from soundpost.server.dashboard.password import PasswordError, check_hash, is_password
+from soundpost.server.dashboard.password import PasswordError, check_hash
 from soundpost.server.dashboard.static_files import StaticFiles
 from soundpost.server.dashboard.tail_stream import TailStreams
 from soundpost.server.dashboard.webhook_pages import WebhookPages
-from soundpost.wire.json_text import reader
 
 log = logging.getLogger("soundpost.dashboard")
 
@@ -60,15 +55,6 @@ _HEADERS: Final = (
 _NAME: Final = "dashboard"
 _LOGIN: Final = "/api/login"
 _NOT_KEPT: Final = (("Cache-Control", "no-store"),)
-
-
-class LoginBody(Struct):
-    """Body of ``POST api/login``."""
-
-    password: str
-
-
-_read_login: Final = reader(LoginBody)
 
 
 def check_dashboard(now: DashboardSettings, then: DashboardSettings) -> None:
@@ -106,9 +92,8 @@ class Dashboard:
         _check_password_hash(settings)
         self.listener = AdminListener(settings.host, _port(settings), self._answer, name=_NAME)
         self.access = Access(lambda: daemon.settings, self.listener.port, clock)
-        self._limits = LoginLimits(clock)
-        self._one_at_a_time = asyncio.Lock()
         self._static = StaticFiles()
+        login = Login(self.access, clock)
         events = EventCreator(daemon)
         webhooks = WebhookPages(daemon)
         overview = Overview(figures, self._is_alive)
@@ -117,8 +102,8 @@ class Dashboard:
         channels = ChannelPages(daemon)
         self._api = Routes(
             {
-                f"POST {_LOGIN}": self._log_in,
-                "POST /api/logout": self._log_out,
+                f"POST {_LOGIN}": login.log_in,
+                "POST /api/logout": login.log_out,
                 "GET /api/session": self._session,
                 "GET /api/overview": overview.overview,
                 "GET /api/live": overview.live,
@@ -182,37 +167,6 @@ class Dashboard:
         except AdminError:
             return False
         return True
-
-    async def _log_in(self, request: AdminRequest) -> Answer:
-        if not request.headers.get("content-type", "").startswith("application/json"):
-            raise AdminError(415, "The body has to be JSON, with Content-Type: application/json")
-        password_hash = self.access.password_hash
-        if password_hash is None:
-            raise AdminError(404, "This dashboard has no password, so there is no login")
-        try:
-            password = _read_login(request.body).password
-        except JsonError as error:
-            raise AdminError(422, f"Invalid body: {error}") from None
-        address = self.access.address_of(request)
-        wait = self._limits.count(address)
-        if wait:
-            log.warning(
-                "too many attempts to log in to the dashboard, the last one from %s: refused for a while", address
-            )
-            seconds = math.ceil(wait)
-            raise AdminError(
-                429, f"Too many attempts to log in: try again in {seconds} s", (("Retry-After", str(seconds)),)
-            )
-        async with self._one_at_a_time:  # each takes 32 MB for 0.2 s
-            is_right = await asyncio.to_thread(is_password, password, password_hash)
-        if not is_right:
-            log.warning("a login to the dashboard with a wrong password, from %s", address)
-            raise AdminError(401, "This is not the password")
-        self._limits.forget(address)
-        return AdminResponse(204, headers=(("Set-Cookie", self.access.begin_session(request)),))
-
-    def _log_out(self, request: AdminRequest) -> Answer:
-        return AdminResponse(204, headers=(("Set-Cookie", self.access.end_session(request)),))
 
     def _session(self, request: AdminRequest) -> Answer:
         session = self.access.session_of(request)
