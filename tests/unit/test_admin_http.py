@@ -159,6 +159,20 @@ async def test_a_stream_ends_when_its_client_is_gone() -> None:
         await endless.ended.wait()
 
 
+async def test_a_stream_that_fails_is_cut_off(caplog: pytest.LogCaptureFixture) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"data: 1\n\n"
+        raise RuntimeError("nothing more")
+
+    async with listening(lambda request: AdminStream(parts())) as listener:
+        client = await AdminClient.open(listener.port)
+        client.send(b"GET / HTTP/1.1\r\n\r\n")
+        await client.read_head()
+        assert await client.read_part() == b"data: 1\n\n"
+        assert b"0\r\n\r\n" not in await client.read_rest()
+        assert "nothing more" in caplog.text
+
+
 async def test_a_stream_waits_for_a_slow_client_and_gives_up_in_the_end() -> None:
     endless = Endless(b"x" * 1_000_000)
     async with listening(lambda request: AdminStream(endless.parts()), Timeouts(reading=SHORT)) as listener:

@@ -271,6 +271,21 @@ async def test_names_are_json_and_never_a_page() -> None:
             assert (answer.status, answer.headers["content-type"]) == (404, "application/json")
 
 
+async def test_what_operators_do_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "soundpost.dashboard")
+    async with staged() as stage:
+        operator = await logged_in(stage)
+        await operator.get("/api/session")
+        await operator.send("POST", "/api/apps/1/users/ann/terminate", x_forwarded_for="192.0.2.1")
+        await operator.send("POST", "/api/apps/1/users/ben/terminate", x_csrf_token="")
+        await operator.log_in("wrong horse")
+    assert [message for message in caplog.messages if "the dashboard is at" not in message] == [
+        "an operator from 127.0.0.1: POST login",
+        "an operator from 192.0.2.1: POST apps/1/users/ann/terminate",
+        "a login to the dashboard with a wrong password, from 127.0.0.1",
+    ]
+
+
 async def test_no_secret_is_in_an_answer_or_a_log(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(0)
     async with staged() as stage:

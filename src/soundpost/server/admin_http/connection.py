@@ -232,6 +232,9 @@ class AdminConnection(asyncio.Protocol):
                 if not keeps:
                     self._is_ending = True
                     self._close()
+        except Exception:
+            log.exception("an answer to %s broke off", self._address)
+            self.abort()
         finally:
             self._task = None
         if not self._transport.is_closing():
@@ -247,7 +250,7 @@ class AdminConnection(asyncio.Protocol):
         except AdminError as error:
             return error.response()
         except Exception:
-            log.exception("%s %s failed", request.method, request.path[:200])
+            log.exception("%s %a failed", request.method, request.path[:200])
             return AdminError(500, "The server failed to answer: its log says why").response()
 
     async def _stream(self, stream: AdminStream, *, chunked: bool, without_body: bool) -> None:

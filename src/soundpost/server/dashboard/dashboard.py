@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from soundpost import __version__
 from soundpost.config.settings import DashboardSettings
 from soundpost.errors import StartError
+from soundpost.log_fields import fields
 from soundpost.server.admin_http import (
     AdminError,
     AdminListener,
@@ -34,6 +35,7 @@ from soundpost.server.dashboard.password import PasswordError, check_hash
 from soundpost.server.dashboard.static_files import StaticFiles
 from soundpost.server.dashboard.tail_stream import TailStreams
 from soundpost.server.dashboard.webhook_pages import WebhookPages
+from soundpost.wire.printable import one_line
 
 log = logging.getLogger("soundpost.dashboard")
 
@@ -54,6 +56,7 @@ _HEADERS: Final = (
 )
 _NAME: Final = "dashboard"
 _LOGIN: Final = "/api/login"
+_LONGEST_LOGGED: Final = 200
 _NOT_KEPT: Final = (("Cache-Control", "no-store"),)
 
 
@@ -144,6 +147,7 @@ class Dashboard:
                 self._check_access(request)
                 answer = self._api(request)
                 made = await answer if isawaitable(answer) else answer
+                self._log_change(request)
                 made = made._replace(headers=made.headers + _NOT_KEPT)
             else:
                 made = self._static(request)
@@ -159,6 +163,13 @@ class Dashboard:
             self.access.session_of(request)
         else:
             self.access.changing_session_of(request)
+
+    def _log_change(self, request: AdminRequest) -> None:
+        """Log what an operator has done."""
+        if request.method not in ("GET", "HEAD"):
+            address = self.access.address_of(request)
+            did = one_line(f"{request.method} {request.path.removeprefix('/api/')}", _LONGEST_LOGGED)
+            log.info("an operator from %s: %s", address, did, extra=fields(address=address))
 
     def _is_alive(self, request: AdminRequest) -> bool:
         """Tell whether the session of a request goes on; a stream that is open uses it."""
