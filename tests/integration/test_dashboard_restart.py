@@ -53,7 +53,8 @@ async def test_a_restart_of_the_process_keeps_the_listener(server: Operated) -> 
     waiting = await AdminClient.open(PORT)  # nobody is refused meanwhile
     server.process.wait_for_start()
     assert (await waiting.request("GET", "/")).status == 200
-    assert (await (await operator()).get("/api/session")).status == 200
+    session.client = waiting
+    assert (await session.get("/api/session")).json()["csrf"] == session.csrf
 
     server.configure()
     server.signal(signal.SIGHUP)

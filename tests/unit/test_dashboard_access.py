@@ -146,6 +146,17 @@ async def test_there_are_100_sessions_at_most() -> None:
         assert (await operator.get("/api/session")).status == 200
 
 
+async def test_sessions_of_another_version_are_left_out() -> None:
+    async with staged() as stage:
+        operator = await logged_in(stage)
+        found = stage.dashboard.access.sessions
+        found.take_over(b"another form")
+        assert (await operator.get("/api/session")).status == 200
+        assert operator.cookie.partition("=")[2].encode() not in found.as_bytes()
+        found.take_over(found.as_bytes())
+        assert (await operator.get("/api/session")).status == 200
+
+
 async def test_a_new_password_ends_all_sessions() -> None:
     async with staged() as stage:
         operator = await logged_in(stage)

@@ -30,7 +30,7 @@ class Access:
     ) -> None:
         self._settings = settings
         self._cookie = f"soundpost_{port}"  # browsers do not tell the ports of a host apart
-        self._open = Session(None, clock())
+        self._open = Session(None, 0, 0)
         self.sessions = Sessions(clock)
 
     @property

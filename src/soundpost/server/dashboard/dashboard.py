@@ -35,6 +35,7 @@ from soundpost.server.dashboard.password import PasswordError, check_hash
 from soundpost.server.dashboard.static_files import StaticFiles
 from soundpost.server.dashboard.tail_stream import TailStreams
 from soundpost.server.dashboard.webhook_pages import WebhookPages
+from soundpost.server.processes.handover import hand_over, taken_over
 from soundpost.wire.printable import one_line
 
 log = logging.getLogger("soundpost.dashboard")
@@ -58,6 +59,11 @@ _NAME: Final = "dashboard"
 _LOGIN: Final = "/api/login"
 _LONGEST_LOGGED: Final = 200
 _NOT_KEPT: Final = (("Cache-Control", "no-store"),)
+
+
+def inherited_sessions() -> bytes:
+    """Return the sessions that this process has inherited, once; empty for most processes."""
+    return taken_over(_NAME, loss="operators have to log in again").get("sessions", b"")
 
 
 def check_dashboard(now: DashboardSettings, then: DashboardSettings) -> None:
@@ -96,6 +102,7 @@ class Dashboard:
         self.listener = AdminListener(settings.host, _port(settings), self._answer, name=_NAME)
         self.access = Access(lambda: daemon.settings, self.listener.port, clock)
         self._static = StaticFiles()
+        self.access.sessions.take_over(inherited_sessions())
         login = Login(self.access, clock)
         events = EventCreator(daemon)
         webhooks = WebhookPages(daemon)
@@ -131,8 +138,9 @@ class Dashboard:
         log.info("the dashboard is at %s%s", self.listener.url, with_login)
 
     def hand_over(self) -> None:
-        """Leave the listening sockets to the program that this process executes next."""
+        """Leave listening sockets and sessions to the program that this process executes next."""
         self.listener.hand_over()
+        hand_over({"sessions": self.access.sessions.as_bytes}, _NAME, loss="operators have to log in again")
 
     async def stop(self) -> None:
         """Serve no more."""

@@ -1,12 +1,17 @@
-"""Sessions of operators who have logged in; they live in the memory of the process."""
+"""Sessions of operators who have logged in; they live in the memory of the process, and outlive its restarts."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from hashlib import sha256
 from typing import Final
+
+import msgspec
+from msgspec import Struct, field
 
 MOST: Final = 100
 """Sessions at a time; one more ends the one that was not used for longest."""
@@ -16,17 +21,15 @@ IDLE_TIME: Final = 1_800.0
 """Seconds after which a session ends that is not used."""
 
 
-class Session:
-    """One login."""
+class Session(Struct, array_like=True):
+    """One login. Times are those of a clock that goes on in a restart by ``exec``."""
 
-    __slots__ = ("began", "csrf", "password_hash", "used")
-
-    def __init__(self, password_hash: str | None, now: float) -> None:
-        self.csrf = secrets.token_urlsafe(24)
-        """Token that every request has to name that changes something."""
-        self.password_hash = password_hash
-        """Hash of the password at the login: a new password ends the session."""
-        self.began = self.used = now
+    password_hash: str | None
+    """Hash of the password at the login: a new password ends the session."""
+    began: float
+    used: float
+    csrf: str = field(default_factory=partial(secrets.token_urlsafe, 24))
+    """Token that every request has to name that changes something."""
 
 
 class Sessions:
@@ -44,8 +47,8 @@ class Sessions:
         self._drop_ended(password_hash)
         if len(self._sessions) >= MOST:
             del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].used)]
-        token = secrets.token_urlsafe(32)
-        session = self._sessions[_key(token)] = Session(password_hash, self._clock())
+        token, now = secrets.token_urlsafe(32), self._clock()
+        session = self._sessions[_key(token)] = Session(password_hash, now, now)
         return token, session
 
     def find(self, token: str, password_hash: str) -> Session | None:
@@ -64,6 +67,15 @@ class Sessions:
     def end(self, token: str) -> None:
         """End a session."""
         self._sessions.pop(_key(token), None)
+
+    def as_bytes(self) -> bytes:
+        """Return all sessions for :meth:`take_over`, without the tokens: those are with the browsers alone."""
+        return msgspec.msgpack.encode(self._sessions)
+
+    def take_over(self, data: bytes) -> None:
+        """Take the sessions of the process before a restart."""
+        with suppress(msgspec.DecodeError):  # of another version
+            self._sessions = msgspec.msgpack.decode(data, type=dict[bytes, Session])
 
     def _drop_ended(self, password_hash: str) -> None:
         now = self._clock()

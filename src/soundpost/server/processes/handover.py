@@ -17,10 +17,13 @@ _FILE: Final = "_SOUNDPOST_HANDOVER"
 _RESTART: Final = "_SOUNDPOST_RESTART"
 
 
-def hand_over(parts: Mapping[str, Callable[[], bytes]]) -> None:
+def hand_over(
+    parts: Mapping[str, Callable[[], bytes]], owner: str = "", *, loss: str = "clients are told of gaps"
+) -> None:
     """Have the program that this process executes next inherit the state. Each part has a name, and is made in turn.
 
-    Without room for the state the program begins without it.
+    ``owner`` names state beside that of the registry. Without room for the state the program begins without it:
+    ``loss`` says what that means.
     """
     file = -1
     try:
@@ -31,12 +34,12 @@ def hand_over(parts: Mapping[str, Callable[[], bytes]]) -> None:
                 stream.write(f"{name} {len(data)}\n".encode())
                 stream.write(data)
     except (OSError, MemoryError) as error:
-        log.warning("the state cannot be handed over, clients are told of gaps: %s", error or "no memory left")
+        log.warning("the state cannot be handed over, %s: %s", loss, error or "no memory left")
         if file >= 0:
             os.close(file)
         return
     os.set_inheritable(file, True)
-    os.environ[_FILE] = f"{os.getpid()}:{file}"
+    os.environ[_variable(owner)] = f"{os.getpid()}:{file}"
 
 
 def note_restart(began: float) -> None:
@@ -50,9 +53,9 @@ def restart_began() -> float | None:
     return float(began) if pid == str(os.getpid()) else None
 
 
-def taken_over() -> dict[str, bytes]:
+def taken_over(owner: str = "", *, loss: str = "clients are told of gaps") -> dict[str, bytes]:
     """Return the state that this process has inherited, once; an empty dict for most processes."""
-    pid, _, file = os.environ.pop(_FILE, "").partition(":")
+    pid, _, file = os.environ.pop(_variable(owner), "").partition(":")
     if pid != str(os.getpid()) or not file:
         return {}
     try:
@@ -60,8 +63,12 @@ def taken_over() -> dict[str, bytes]:
             stream.seek(0)
             return dict(_parts(stream))
     except (OSError, ValueError) as error:
-        log.warning("the state of the process before the restart cannot be read, clients are told of gaps: %s", error)
+        log.warning("the state of the process before the restart cannot be read, %s: %s", loss, error)
         return {}
+
+
+def _variable(owner: str) -> str:
+    return f"{_FILE}_{owner.upper()}" if owner else _FILE
 
 
 def _parts(stream: BinaryIO) -> Iterator[tuple[str, bytes]]:

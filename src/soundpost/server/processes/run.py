@@ -15,7 +15,7 @@ from soundpost.config.settings import MetricsSettings, ServerSettings, Settings
 from soundpost.server.admin_http import AdminListener
 from soundpost.server.connections.listening import Listening
 from soundpost.server.connections.socket_activation import close_other_inherited_sockets
-from soundpost.server.dashboard.dashboard import Dashboard
+from soundpost.server.dashboard.dashboard import Dashboard, inherited_sessions
 from soundpost.server.figures.collector import FiguresCollector
 from soundpost.server.processes import sd_notify
 from soundpost.server.processes.control import ControlServer
@@ -81,6 +81,8 @@ async def _serve(
     collector = FiguresCollector(daemon)
     metrics = _metrics(settings.metrics, collector)
     dashboard = Dashboard(daemon, collector) if settings.dashboard.is_on else None
+    if dashboard is None:
+        inherited_sessions()  # of one that was switched off
     close_other_inherited_sockets()
     supervision = Supervision(daemon, load)
     capacity = await supervision.start()
