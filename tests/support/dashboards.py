@@ -12,6 +12,7 @@ from typing import Any, Final, cast
 from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.backplane.redis import RedisBackplane
 from soundpost.config.settings import DashboardSettings, ServerSettings, Settings
+from soundpost.core.app_settings import AppSettings
 from soundpost.core.figures import NodeFigures
 from soundpost.core.node import Node
 from soundpost.server.dashboard.dashboard import Dashboard
@@ -122,11 +123,12 @@ class Stage:
 async def staged(
     password_hash: str | None = cheap_hash(),
     server: ServerSettings = _SERVER,
+    app: AppSettings = DEFAULT_APP,
     **dashboard: Any,
 ) -> AsyncIterator[Stage]:
     """A dashboard on a free port of 127.0.0.1."""
     own = DashboardSettings(port=0, password_hash=password_hash, **dashboard)
-    stage = Stage(Settings(server=server, dashboard=own, apps=(DEFAULT_APP,)))
+    stage = Stage(Settings(server=server, dashboard=own, apps=(app,)))
     await stage.dashboard.start()
     try:
         yield stage

@@ -1,0 +1,64 @@
+"""One channel on the dashboard: its kind, long histories, many members."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from soundpost.core.app_settings import HistorySettings
+from soundpost.core.member import Member
+from soundpost.core.publishing import publish
+from soundpost.server.dashboard.channel_page import MOST_MEMBERS, kind_word
+from soundpost.wire.channel_names import kind_of
+from support.dashboards import Stage, staged
+from support.raw_socket import DEFAULT_APP
+
+
+async def read(stage: Stage, name: str) -> dict[str, Any]:
+    operator = await stage.operator()
+    assert (await operator.log_in()).status == 204
+    found: dict[str, Any] = (await operator.get(f"/api/apps/1/channels/{name}")).json()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("news", "public"),
+        ("cache-news", "cache"),
+        ("private-a", "private"),
+        ("private-cache-a", "private"),
+        ("private-encrypted-a", "encrypted"),
+        ("private-encrypted-cache-a", "encrypted"),
+        ("presence-a", "presence"),
+        ("presence-cache-a", "presence"),
+        ("#server-to-user-5", "user"),
+    ],
+)
+def test_the_kind_of_a_channel_in_a_word(name: str, word: str) -> None:
+    assert kind_word(kind_of(name)) == word
+
+
+async def test_of_a_long_history_a_part_is_counted() -> None:
+    app = replace(DEFAULT_APP, history=(HistorySettings(channels=("kept-*",), events=5_000),))
+    async with staged(app=app) as stage:
+        for number in range(2_500):
+            publish(stage.daemon.operators_node.by_id["1"], "kept-long", "e", str(number))
+        for number in range(1_500):
+            publish(stage.daemon.operators_node.by_id["1"], "kept-short", "e", str(number))
+        long = (await read(stage, "kept-long"))["history"]
+        short = (await read(stage, "kept-short"))["history"]
+    assert (long["events"], long["more"]) == (2_000, True)
+    assert (short["events"], short["more"], short["last"] > short["first"]) == (1_500, False, True)
+
+
+async def test_of_many_members_some_are_named() -> None:
+    async with staged(app=replace(DEFAULT_APP, max_presence_members=2_000)) as stage:
+        peers = stage.daemon.operators_node.peers
+        for number in range(MOST_MEMBERS + 5):
+            peers.join("1", "presence-large", Member(number if number else "<b>", b"null"), lambda snapshot: None)
+        found = await read(stage, "presence-large")
+    assert (found["member_count"], found["subscribers"]) == (MOST_MEMBERS + 5, MOST_MEMBERS + 5)
+    assert (found["members"][:2], len(found["members"])) == (["<b>", "1"], MOST_MEMBERS)
