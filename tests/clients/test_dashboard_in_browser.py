@@ -12,6 +12,7 @@ import pytest
 from support.browser import Browser, Page
 from support.dashboard_api import DashboardApi, running_dashboard_api
 from support.dashboard_cluster import Cluster, busy_cluster
+from support.harness import until
 
 MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>'
 PAGES = (
@@ -284,6 +285,14 @@ def test_tail_keeps_500_lines(page: Page, api: DashboardApi) -> None:
         api.tail(lines=[line(number) for number in range(start, start + 100)], left_out=0)
     page.shows(".line-event", "event-699")
     page.count(".tail > li", 500)
+
+
+def test_tail_is_opened_anew_when_the_server_was_lost(page: Page, api: DashboardApi) -> None:
+    opened_tail(page, api)
+    tails = [stream for stream in api.streams if stream.path == "tail"]
+    api.break_streams("live")
+    until(lambda: any(stream.path == "tail" and stream not in tails for stream in api.streams), "another tail")
+    page.shows("[data-testid=state]", "connected")
 
 
 # ---------------------------------------------------------------- what all pages have in common

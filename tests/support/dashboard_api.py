@@ -78,10 +78,11 @@ class DashboardApi:
         self.sessions.clear()
         self.break_streams()
 
-    def break_streams(self) -> None:
-        """Close all streams of server-sent events."""
+    def break_streams(self, path: str = "") -> None:
+        """Close all streams of server-sent events, or those of one path."""
         for stream in list(self.streams):
-            stream.ended.set()
+            if path in ("", stream.path):
+                stream.ended.set()
 
 
 class Stream:

@@ -4,7 +4,7 @@ import { currentSession, loadSession, logOut, whenSessionEnds } from './api.js';
 import { byId, el, icon } from './elements.js';
 import { Live } from './live.js';
 import { appOf, chooseApp, isOfAnApp, link, parse } from './routes.js';
-import { refreshNow } from './refreshing.js';
+import { serverIsBack } from './refreshing.js';
 import * as apps from './apps.js';
 import * as channel from './channel.js';
 import * as channels from './channels.js';
@@ -76,7 +76,7 @@ function showState(state) {
       ' What you see may be old. The page tries again by itself.'));
   }
   byId('notice').hidden = state !== 'lost';
-  if (state === 'connected' && lost) refreshNow();
+  if (state === 'connected' && lost) serverIsBack();
   lost = state === 'lost';
 }
 

@@ -2,9 +2,16 @@
 
 import { notice } from './elements.js';
 
-let current = () => {};
+let onReturn = () => {};
 
-export const refreshNow = () => current();
+// The server is back after it was lost.
+export const serverIsBack = () => onReturn();
+
+// What the page that is shown does when the server is back.
+export function whenServerIsBack(signal, action) {
+  onReturn = action;
+  signal.addEventListener('abort', () => { if (onReturn === action) onReturn = () => {}; });
+}
 
 // load(signal) fills the page; where: an element for what went wrong. Returns a function that loads at once.
 export function keepFresh(signal, seconds, where, load) {
@@ -32,9 +39,8 @@ export function keepFresh(signal, seconds, where, load) {
     clearTimeout(timer);
     asked?.abort();
     document.removeEventListener('visibilitychange', seen);
-    if (current === refresh) current = () => {};
   });
-  current = refresh;
+  whenServerIsBack(signal, refresh);
   refresh();
   return refresh;
 }

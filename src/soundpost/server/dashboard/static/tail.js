@@ -3,6 +3,7 @@
 import { asQuery } from './api.js';
 import { byId, el, empty, heading, icon } from './elements.js';
 import { number } from './formats.js';
+import { whenServerIsBack } from './refreshing.js';
 import { link, noteQuery } from './routes.js';
 import { leftOut, tailLine } from './tail_lines.js';
 import { Stream } from './stream.js';
@@ -103,5 +104,6 @@ export function open(view, { app, route: { query }, signal }) {
     if (!paused) add(waiting.splice(0));
   });
   signal.addEventListener('abort', () => stream?.end());
+  whenServerIsBack(signal, () => stream.open()); // it may not have noticed that it was cut
   start();
 }
