@@ -45,7 +45,7 @@ function card(endpoint, resend) {
     el('header', { class: 'card-head' }, el('h2', { class: 'mono' }, endpoint.url), el('span', { class: 'state', 'data-tone': tone }, word)),
     facts([
       ['Events', endpoint.events.join(', ') || 'all'],
-      ['Channels', endpoint.channels.join(', ').replace(/^\*$/, 'all')],
+      ['Channels', endpoint.channels.join(', ').replace(/^\*?$/, 'all')],
       ['Waiting', number(endpoint.waiting)],
       ['Sent', number(endpoint.sent)],
       ['Failed', number(endpoint.failed)],
