@@ -15,7 +15,11 @@ from pathlib import Path
 
 import pytest
 
+from conformance.protocol.stage import Stage
 from soundpost.core.app_settings import AppSettings
+from soundpost.server.access_log import AccessLog
+from soundpost.server.api.requests import Request
+from soundpost.server.processes.log_formats import FORMATS, Form
 from soundpost.server.processes.logs import QueuedStream
 from support.ending import end
 from support.harness import TIMEOUT, RawSocket, http_request, signed_request, until
@@ -134,6 +138,35 @@ def test_what_is_left_out_is_counted_and_the_rest_comes_in_order() -> None:
     told = re.findall(r"WARNING soundpost.server: ([\d,]+) lines of the log were left out here", text)
     assert sum(int(number.replace(",", "")) for number in told) == len(lines) - len(kept)
     assert text.index("after\n") > text.index(kept[-1])
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_an_access_log_that_nobody_reads_stops_nothing(form: Form, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = full_pipe()
+    stream = QueuedStream(writing, max_waiting=20_000)
+    monkeypatch.setattr("soundpost.server.access_log.log_format", lambda: FORMATS[form](""))
+    due: list[Callable[[], None]] = []
+    access_log = AccessLog(Stage().node, "", lambda _, write: due.append(write), out=stream)
+    for _ in range(100):
+        for _ in range(10):
+            request = Request(b"GET", b"/apps/1/channels", "1.1", [], b"", True)
+            access_log.add(request, "10.0.0.7", 200, 15, 0.001)
+        (write,) = due
+        due.clear()
+        write()
+    got: list[bytes] = []
+    thread = read_on(reading, got)
+    stream.drain(TIMEOUT)
+    os.close(writing)
+    thread.join(TIMEOUT)
+    os.close(reading)
+    lines = b"".join(got).lstrip(b"x").decode().splitlines()
+    kept = [line for line in lines if "GET /apps/1/channels 200 15 bytes 1.0 ms app 1" in line]
+    told = [
+        int(found[1].replace(",", "")) for line in lines if (found := re.search(r"([\d,]+) lines of the log", line))
+    ]
+    assert 0 < len(kept) < 1_000
+    assert len(kept) + sum(told) == 1_000
 
 
 @pytest.mark.parametrize("make", [full_pipe, stopped_terminal])

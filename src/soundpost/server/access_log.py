@@ -29,7 +29,8 @@ _HEALTH: Final = ("/up", "/up/ready")
 class AccessLog:
     """Lines of requests and their answers, written ten times a second. Health checks that succeed have none.
 
-    Measured: a line costs 4 µs.
+    Measured: a line costs 4 µs, and with its connection's part (:mod:`soundpost.server.connections.logged_connection`)
+    a publish takes 1.4 times as much CPU as without.
     """
 
     def __init__(

@@ -154,15 +154,16 @@ class QueuedStream(io.TextIOBase):
     def drain(self, seconds: float) -> None:
         """Wait until all is written, for ``seconds`` at most."""
         with self._changed:
-            self._changed.wait_for(lambda: self._size == 0, seconds)
+            self._changed.wait_for(lambda: self._size == 0 and not self._left_out, seconds)
 
     def _write_on(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting)
+                self._changed.wait_for(lambda: self._waiting or self._left_out)
                 text = "".join(self._waiting)
                 self._waiting.clear()
                 if self._left_out:
+                    self._size += 1  # until the line is written, too
                     text += log_line("WARNING", _LEFT_OUT.format(self._left_out))
                     self._left_out = 0
             self._write_all(text.encode(errors="backslashreplace"))
