@@ -188,6 +188,13 @@ def test_servers_start_without_redis_and_find_it_later() -> None:
             redis.start()
             fleet.check()
             fleet.check_reach(CHANNEL, "after")
+            (back,) = fleet[0].wait_for_log(
+                r"INFO soundpost\.redis: .* connected, as node \w+, after [\d.]+ s without it"
+            )
+            (sent,) = fleet[0].wait_for_log(
+                r"INFO soundpost\.redis: \d+ event\(s\) for other hosts that waited go out now"
+            )
+            assert back < sent
 
 
 def test_two_installations_on_one_redis_do_not_meet(redis: RedisServer) -> None:
