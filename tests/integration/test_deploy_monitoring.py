@@ -32,6 +32,7 @@ APP: Final = '[[apps]]\nid = "1"\nkey = "app-key"\nsecret = "app-secret"\n'
 SOMETIMES: Final = {
     "soundpost_refused_total",
     "soundpost_errors_sent_total",
+    "soundpost_failed_authorizations_total",
     "soundpost_redis_hosts",
 }
 """Metrics that there are only once something has happened, or with Redis."""

@@ -87,6 +87,7 @@ CHARTS: Final = (
             Line(rate("soundpost_refused_total", "reason"), "refused: {{reason}}"),
             Line(rate("soundpost_slow_clients_closed_total", "app"), "too slow: {{app}}"),
             Line(rate("soundpost_errors_sent_total", "code"), "error {{code}}"),
+            Line(rate("soundpost_failed_authorizations_total", "kind"), "wrong signature: {{kind}}"),
         ],
     ),
     Panel(
@@ -97,6 +98,18 @@ CHARTS: Final = (
         ],
     ),
     Panel("Webhooks, events that wait", [Line(total("soundpost_webhook_waiting_events", "app"), "{{app}}")]),
+    Panel(
+        "Webhooks, 99 of 100 answers",
+        [Line(quantile(0.99, "soundpost_webhook_request_seconds", "app, url"), "{{app}}: {{url}}")],
+        "s",
+    ),
+    Panel(
+        "Clients that come back",
+        [
+            Line(rate("soundpost_resumptions_total", "app"), "resumed: {{app}}"),
+            Line(rate("soundpost_gaps_total", "app"), "with a gap: {{app}}"),
+        ],
+    ),
     Panel("CPU, cores", [Line(rate("process_cpu_seconds_total", "instance", _OF_JOB), "{{instance}}")]),
     Panel("Memory", [Line(total("process_resident_memory_bytes", "instance", _OF_JOB), "{{instance}}")], "bytes"),
     Panel(
