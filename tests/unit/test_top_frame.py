@@ -218,6 +218,21 @@ class TestFrame:
         assert any(line.startswith("and ") and "apps more" in line for line in lines)
         assert len(drawn(observation, height=200)) > 77
 
+    def test_charts_show_the_last_minutes_where_there_is_room(self) -> None:
+        observation = Observation()
+        for second in range(5):
+            app = AppFigures(connections=10 * second, deliveries=1_000 * second * second)
+            workers = [WorkerFigures(0, 1, lag_max=0.004)]
+            observation.take([host(AT + second, apps={"shop": app}, workers=workers)])
+        lines = drawn(observation, height=24)
+        assert len(lines) <= 24
+        assert words(lines[6]) == "connections ▃▅▇█ at most 40"
+        assert words(lines[7]) == "deliveries/s ▂▄▆█ at most 7,000"
+        assert words(lines[8]) == "loop lag ████ at most 4.0 ms"
+        assert {len(line.partition("  at most")[0]) for line in lines[6:9]} == {56}, "the newest is on the right"
+        assert not any("at most" in line for line in drawn(observation, height=14))
+        assert not any("at most" in line for line in drawn(observation)), "one frame alone has no past"
+
     def test_why_it_is_an_old_one(self) -> None:
         lines = drawn(self.observed(), fault="the server at port 8080 does not answer: \x1b[2J")
         assert lines[1] == "the server at port 8080 does not answer: \\u001b[2J"

@@ -13,6 +13,7 @@ from rich.text import Text
 from soundpost.core.figures import AppFigures
 from soundpost.server.figures.host_figures import HostFigures, WorkerFigures
 from soundpost.server.webhooks.figures import EndpointFigures
+from soundpost.tools.cli.top_charts import Chart
 from soundpost.tools.cli.top_numbers import UNKNOWN, number, seconds, size
 from soundpost.tools.cli.top_rates import HostRates, Observation, quantile
 from soundpost.wire.printable import printable
@@ -21,6 +22,8 @@ _SLOW_LOOP: Final = 0.1
 """Lag of a loop, in seconds, that is shown in red: clients notice it."""
 _FIXED_LINES: Final = 5
 """Lines of title and totals."""
+_USUAL_ROWS: Final = 20
+"""Rows of tables that go before the charts where there is no room for both."""
 _LINES_OF_TABLE: Final = 2
 """Lines of a table besides its rows: an empty one, and the heading."""
 
@@ -40,6 +43,10 @@ def frame(observation: Observation, *, height: int | None = None, fault: str = "
     if fault:
         parts.insert(1, Text(printable(fault), style="bold red"))
     room = None if height is None else height - _FIXED_LINES - bool(fault) - _LINES_OF_TABLE * len(sections)
+    charts = _charts(observation)
+    if charts and room is not None and room - len(charts) >= min(_USUAL_ROWS, sum(len(each.rows) for each in sections)):
+        parts += charts
+        room -= len(charts)
     for section, limit in zip(sections, _shares(sections, room), strict=True):
         parts += [Text(), _table(section, limit)]
     return Group(*parts)
@@ -114,6 +121,20 @@ def _totals(observation: Observation) -> RenderableType:
     for line in range(4):
         grid.add_row(*(cell for pair in columns[line::4] for cell in pair))
     return grid
+
+
+def _charts(observation: Observation) -> list[RenderableType]:
+    """Return the charts, below an empty line; nothing before there is something to compare."""
+    history = observation.history
+    if len(history) < 2:
+        return []
+    connections, deliveries, lag = ([float(value) for value in values] for values in zip(*history, strict=True))
+    return [
+        Text(),
+        Chart("connections", connections, number(max(connections))),
+        Chart("deliveries/s", deliveries, number(max(deliveries))),
+        Chart("loop lag", lag, seconds(max(lag))),
+    ]
 
 
 def _rate_of(rates: Sequence[HostRates]) -> Callable[..., str]:

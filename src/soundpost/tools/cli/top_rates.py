@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from soundpost.core.figures import BOUNDS, AppFigures
 from soundpost.server.figures.host_figures import HostFigures
+
+_LONGEST_HISTORY: Final = 300
+"""Moments that are kept: more than a terminal has columns."""
 
 
 class AppRates(NamedTuple):
@@ -34,12 +38,24 @@ class HostRates(NamedTuple):
         return sum((getattr(app, name) for app in self.apps.values()), 0.0)
 
 
+class Moment(NamedTuple):
+    """Figures of all hosts together, at one time."""
+
+    connections: int
+    deliveries: float
+    """Deliveries a second."""
+    lag: float
+    """Longest lag of an event loop, in seconds."""
+
+
 class Observation:
     """The last statements of hosts, and the rates between them."""
 
     def __init__(self) -> None:
         self.hosts: list[HostFigures] = []
         """The hosts as they stated themselves last, the one that was asked first."""
+        self.history: deque[Moment] = deque(maxlen=_LONGEST_HISTORY)
+        """What was shown before, the oldest first; begins with the first rates."""
         self._rates: dict[str, HostRates] = {}
 
     def take(self, hosts: Sequence[HostFigures]) -> None:
@@ -51,6 +67,15 @@ class Observation:
                 self._rates[host.node] = _rates(last, host)
         self.hosts = list(hosts)
         self._rates = {host.node: self._rates[host.node] for host in hosts if host.node in self._rates}
+        if self._rates:
+            self.history.append(self._now())
+
+    def _now(self) -> Moment:
+        return Moment(
+            sum(host.connections for host in self.hosts),
+            sum(rates.total("deliveries") for rates in self._rates.values()),
+            max((worker.lag_max for host in self.hosts for worker in host.workers), default=0.0),
+        )
 
     def rates(self, host: HostFigures) -> HostRates | None:
         """Return the rates of a host; None before its second statement."""
