@@ -113,7 +113,8 @@ class NodeFigures:
 
 def add_up(total: Any, more: Any) -> None:
     """Add figures to others of the same class, number by number; ``lag_max`` becomes the larger one."""
-    numbers, others, read = _fields_of(type(total))
+    figures: Any = type(total)  # mypy takes no class for hashable
+    numbers, others, read = _fields_of(figures)
     for name, before, added in zip(numbers, read(total), read(more), strict=False):
         if added:
             setattr(total, name, max(before, added) if name == "lag_max" else before + added)
