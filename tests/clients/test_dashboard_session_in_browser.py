@@ -18,7 +18,7 @@ def test_wrong_password_is_said_and_right_one_leads_to_the_page_asked_for(browse
         page.shows("#login-result", "The password is wrong.")
         page.fill("#password", "too often")
         page.press("Enter")
-        page.shows("#login-result", "Too many attempts. Try again in 42 s.")
+        page.shows("#login-result", "Too many attempts to log in: try again in 42 s")
         page.fill("#password", "open sesame")
         page.press("Enter")
         page.shows("h1", "Channels")

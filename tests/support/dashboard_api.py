@@ -144,7 +144,7 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
 
         def _log_in(self, password: str) -> None:
             if password == "too often":
-                self._json(429, {"error": "Too many attempts."}, {"Retry-After": "42"})
+                self._json(429, {"error": "Too many attempts to log in: try again in 42 s"}, {"Retry-After": "42"})
             elif password != api.password:
                 self._json(401, {"error": "The password is wrong."})
             else:

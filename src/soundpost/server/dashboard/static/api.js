@@ -1,9 +1,9 @@
 // Requests to the server's JSON API, and the session that they need.
 
 export class ApiError extends Error {
-  constructor(status, message, retryAfter) {
+  constructor(status, message) {
     super(message);
-    Object.assign(this, { status, retryAfter });
+    this.status = status;
   }
 }
 
@@ -58,8 +58,7 @@ async function request(method, path, body, signal) {
   if (response.status === 204) return null;
   const answer = await response.json().catch(() => null);
   if (response.ok) return answer;
-  const error = new ApiError(response.status,
-    answer?.error || `The server answered with status ${response.status}.`, Number(response.headers.get('Retry-After')));
+  const error = new ApiError(response.status, answer?.error || `The server answered with status ${response.status}.`);
   if (response.status === 401 && session && path !== 'login') {
     session = null;
     onEnd();

@@ -42,7 +42,7 @@ function workerRows(live, host) {
       el('th', { scope: 'row' }, worker.number ? `worker ${worker.number}` : 'parent', el('span', { class: 'soft' }, ` pid ${worker.pid}`)),
       amount(number(worker.connections)), amount(cpu(live.rateOf(host, find))), amount(bytes(worker.memory)),
       amount(milliseconds(worker.lag_max)), amount(''),
-      el('td', { colspan: '3', class: 'soft' }, worker.restarts ? `started again ${count(worker.restarts, 'time')}` : ''));
+      el('td', { colspan: '3', class: 'soft', 'data-column': '' }, worker.restarts ? `started again ${count(worker.restarts, 'time')}` : ''));
   });
 }
 

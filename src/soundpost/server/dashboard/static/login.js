@@ -24,8 +24,7 @@ export function open(view, { enter }) {
       await logIn(password.value);
       await enter();
     } catch (error) {
-      const wait = error.status === 429 && error.retryAfter ? ` Try again in ${error.retryAfter} s.` : '';
-      result.textContent = error.message + (error.message.includes('Try again') ? '' : wait);
+      result.textContent = error.message;
       result.dataset.tone = 'bad';
       password.select();
     } finally {

@@ -12,7 +12,7 @@ export function table(name, columns, ...bodies) {
     row.setAttribute('role', 'row');
     [...row.cells].forEach((cell, at) => {
       cell.setAttribute('role', cell.tagName === 'TH' ? 'rowheader' : 'cell'); // CSS takes them away from lists
-      cell.dataset.column = columns[at][0];
+      cell.dataset.column ??= columns[at][0];
       if (cell.tagName === 'TD' && ['', '–'].includes(cell.textContent)) cell.dataset.nothing = '';
     });
   }
