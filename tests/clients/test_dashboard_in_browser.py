@@ -145,6 +145,13 @@ def test_channels_are_searched_and_paged(page: Page, api: DashboardApi) -> None:
     page.shows(".range", "1 to 17 of 17")
 
 
+def test_event_is_offered_where_the_server_can_send_one(page: Page) -> None:
+    go(page, "#/apps/shop/channels/private-chat.0001", "private-chat.0001")
+    page.count(".actions a[href='#/apps/shop/send?channel=private-chat.0001']", 1)
+    go(page, "#/apps/shop/channels/private-encrypted-notes.0003", "private-encrypted-notes.0003")
+    page.count(".actions a[href*='send']", 0)
+
+
 def test_hosts_that_did_not_answer_are_named(page: Page, api: DashboardApi) -> None:
     api.cluster.missing = ["web-2"]
     go(page, "#/apps/shop/channels", "Channels")

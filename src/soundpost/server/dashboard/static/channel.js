@@ -2,7 +2,7 @@
 
 import { appPath, get } from './api.js';
 import { card, el, empty, facts, heading, icon, replace } from './elements.js';
-import { ago, bytes, number } from './formats.js';
+import { ago, bytes, kindOf, number } from './formats.js';
 import { missingNotice } from './paging.js';
 import { keepFresh } from './refreshing.js';
 import { link } from './routes.js';
@@ -15,7 +15,8 @@ export function open(view, { app, route: { name }, signal, session }) {
   const to = (page, text, query) => el('a', { class: 'button small', href: link(page, { app, query: { channel: name, ...query } }) }, icon(page), text);
   view.append(
     el('a', { class: 'back', href: link('channels', { app }) }, icon('back'), 'Channels'),
-    heading(name, el('div', { class: 'actions' }, to('tail', 'Tail it'), to('connections', 'Its connections'), to('send', 'Send an event'))),
+    heading(name, el('div', { class: 'actions' }, to('tail', 'Tail it'), to('connections', 'Its connections'),
+      !['encrypted', 'user'].includes(kindOf(name)) && to('send', 'Send an event'))),
     trouble, body,
   );
   const keepsHistory = session.apps.find(({ id }) => id === app)?.history;
