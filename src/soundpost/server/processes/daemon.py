@@ -77,3 +77,10 @@ def drain_time(settings: Settings, *, others_serve: bool) -> float:
     if wanted is not None:
         return wanted
     return _DRAIN_TIME_WHERE_OTHERS_SERVE if others_serve else 0.0
+
+
+def sent_away(clients: int) -> str:
+    """Return in words how many clients a stop or a restart has sent away."""
+    if not clients:
+        return "no client was connected"
+    return "1 client was sent away" if clients == 1 else f"{clients:,} clients were sent away"

@@ -22,7 +22,7 @@ from soundpost.errors import SoundpostError, StartError
 from soundpost.log_fields import fields
 from soundpost.server.connections.tls import check_certificate
 from soundpost.server.processes import sd_notify
-from soundpost.server.processes.daemon import Daemon, drain_time
+from soundpost.server.processes.daemon import Daemon, drain_time, sent_away
 from soundpost.server.processes.status import Status
 
 if TYPE_CHECKING:
@@ -256,15 +256,9 @@ class Supervision:
             "%s %.2f s: %s",
             what,
             seconds,
-            _sent_away(self._clients),
+            sent_away(self._clients),
             extra=fields(seconds=round(seconds, 3), connections=self._clients),
         )
-
-
-def _sent_away(clients: int) -> str:
-    if not clients:
-        return "no client was connected"
-    return "1 client was sent away" if clients == 1 else f"{clients:,} clients were sent away"
 
 
 def _started_again_by(environ: Mapping[str, str]) -> str:

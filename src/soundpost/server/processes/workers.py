@@ -32,7 +32,7 @@ from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.figures.process_figures import with_process
 from soundpost.server.inspection.own_inspector import own_inspector
-from soundpost.server.processes.daemon import Restart, drain_time
+from soundpost.server.processes.daemon import Restart, drain_time, sent_away
 from soundpost.server.processes.logs import log_as_configured
 from soundpost.server.processes.own_registry import own_registry
 from soundpost.server.processes.own_webhooks import own_webhooks
@@ -264,10 +264,10 @@ class Workers:
             await old.retire(Retire(seconds, 0), self._limit(seconds))
         took = time.monotonic() - began
         log.info(
-            "%s has ended, %.2f s after it was told to: %d of its clients were sent away",
+            "%s has ended, %.2f s after it was told to: %s",
             old,
             took,
-            clients,
+            sent_away(clients),
             extra=fields(worker=old.number, seconds=round(took, 3), connections=clients),
         )
 
