@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from soundpost.core.app_settings import AppSettings
-from support.harness import RawSocket, http_request, signed_request, until
+from soundpost.server.access_log import path_without_signature
+from support.harness import RawSocket, http_request, running_server, signed_request, until
 from support.operated import CALM, Operated, operated
 
 APP = AppSettings(id="1", key="app-key", secret="the-secret-of-app-1")
@@ -114,3 +115,46 @@ def test_each_request_to_the_api_is_a_line(server: Operated) -> None:
     assert published["bytes"] == 2
     assert 0 < published["milliseconds"] < 60_000
     assert published["message"].startswith("127.0.0.1 POST /apps/1/events 200 2 bytes ")
+
+
+def test_behind_the_proxy_protocol_the_address_is_that_of_the_header() -> None:
+    with running_server(proxy_protocol=True, access_log=True, log_level="error") as server:
+        for source, path in ("203.0.113.9", "/one"), ("127.0.0.1", "/two"):
+            head = f"GET {path} HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.4\r\n\r\n"
+            http_request(server.port, f"PROXY TCP4 {source} 127.0.0.1 1000 2000\r\n{head}".encode())
+        one, two = server.wait_for_log("soundpost.access: ", times=2)
+        assert " 203.0.113.9 GET /one 404 " in one
+        assert " 198.51.100.4 GET /two 404 " in two, "a trusted proxy"
+
+
+def test_requests_on_one_connection_are_lines_in_their_order() -> None:
+    with running_server(workers=2, apps=[APP], access_log=True) as server, RawSocket(server.port) as client:
+        asks_the_hub = signed_request("GET", "/channels", app=APP)
+        client.send(
+            asks_the_hub + b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n" + asks_the_hub + b"GET /b HTTP/1.1\r\nHost: x\r\n\r\n"
+        )
+        assert [client.read_response().status for _ in range(4)] == [200, 404, 200, 404]
+        lines = server.wait_for_log("soundpost.access: ", times=4)
+        assert [line.split(" GET ")[1].split(" ")[0] for line in lines] == [
+            "/apps/1/channels",
+            "/a",
+            "/apps/1/channels",
+            "/b",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("", "/apps/1/channels"),
+        ("auth_key=k&auth_signature=SIG&body_md5=M&auth_timestamp=1", "/apps/1/channels"),
+        ("info=user_count&auth%5fsignature=SIG&b%6fdy_md5=M", "/apps/1/channels?info=user_count"),
+        (
+            "secret=S&app_secret=S&token=S&password=&info",
+            "/apps/1/channels?secret=***&app_secret=***&token=***&password=***&info",
+        ),
+        ("x=" + "y" * 2_000, f"/apps/1/channels?x={'y' * 981}…"),
+    ],
+)
+def test_a_path_is_shown_without_signature_and_secrets(query: str, shown: str) -> None:
+    assert path_without_signature("/apps/1/channels", query) == shown

@@ -11,7 +11,7 @@ import pytest
 SCRIPT = """
 import logging
 from soundpost.server.processes.logs import set_up_logging
-set_up_logging(debug={debug}, process="worker 2")
+set_up_logging({options}, process="worker 2")
 for name in ("soundpost.server", "asyncio"):
     for level in ("debug", "info", "warning"):
         getattr(logging.getLogger(name), level)("%s of %s", level, name)
@@ -19,11 +19,17 @@ for name in ("soundpost.server", "asyncio"):
 
 
 @pytest.mark.parametrize(
-    ("debug", "shown"),
+    ("options", "shown"),
     [
-        (False, ["INFO soundpost.server", "WARNING soundpost.server", "WARNING asyncio"]),
+        ("level='error'", []),
+        ("level='warning'", ["WARNING soundpost.server", "WARNING asyncio"]),
         (
-            True,
+            "level='debug'",
+            ["DEBUG soundpost.server", "INFO soundpost.server", "WARNING soundpost.server", "WARNING asyncio"],
+        ),
+        ("level='info'", ["INFO soundpost.server", "WARNING soundpost.server", "WARNING asyncio"]),
+        (
+            "debug=True, level='error'",
             [
                 "DEBUG soundpost.server",
                 "INFO soundpost.server",
@@ -34,9 +40,9 @@ for name in ("soundpost.server", "asyncio"):
         ),
     ],
 )
-def test_levels(debug: bool, shown: list[str]) -> None:
+def test_levels(options: str, shown: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(debug=debug)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", SCRIPT.format(options=options)], capture_output=True, text=True, check=True
     )
     found = [re.fullmatch(r"[-\d]+ [:,\d]+ (\w+) \[worker 2\] ([\w.]+): .*", line) for line in done.stderr.splitlines()]
     assert [" ".join(each.groups()) if each else None for each in found] == shown
