@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -259,27 +258,23 @@ def test_all_metrics_in_rules_and_board_are_those_of_the_server() -> None:
     assert set().union(*map(names_in, wanted)) - {"soundpost"} <= there
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[Operated]:
-    """A server with metrics, and with an endpoint of webhooks that does not answer."""
-    with operated() as made:
-        url = f"http://127.0.0.1:{free_port()}/"
-        app = AppSettings(id="1", key="app-key", secret="app-secret", webhooks=(WebhookSettings(url=url),))
-        metrics = f'[metrics]\nport = {free_port()}\ntoken = "{TOKEN}"\n'
-        made.configure(CALM, (app,), metrics)
-        made.start()
-        yield made
+def test_prometheus_collects_and_answers_all_that_rules_and_board_ask(command_line: CommandLine) -> None:
+    metrics = f'[metrics]\nport = {free_port()}\ntoken = "{TOKEN}"\n'
+    configure(command_line, metrics)
+    config = write(command_line, "prometheus", "--whole") / "prometheus.yml"
+    config.write_text(config.read_text().replace("15s", "1s"))
+    away = WebhookSettings(url=f"http://127.0.0.1:{free_port()}/")
+    with operated() as server:
+        server.configure(CALM, (AppSettings(id="1", key="app-key", secret="app-secret", webhooks=(away,)),), metrics)
+        server.start()
+        watch(server, config)
 
 
-def test_prometheus_collects_and_answers_all_that_rules_and_board_ask(server: Operated) -> None:
-    folder = server.shell.directory / "root" / "etc" / "prometheus"
-    done = server.run("deploy", "prometheus", "--whole", "--write", "--root", str(server.shell.directory / "root"))
-    assert done.returncode == 0, done.stderr
-    config = folder / "prometheus.yml"
-    config.write_text(config.read_text().replace("/etc/prometheus", str(folder)).replace("15s", "1s"))
+def watch(server: Operated, config: Path) -> None:
+    """Run Prometheus beside a server until it has seen the server's clients, events and end."""
     with (
         server.connect() as client,
-        running_prometheus(config, server.shell.directory / "data") as prometheus,
+        running_prometheus(config, config.parents[3] / "data") as prometheus,
     ):
         client.subscribe("orders")
         until(
@@ -303,7 +298,7 @@ def test_prometheus_collects_and_answers_all_that_rules_and_board_ask(server: Op
         rules = {rule["name"]: rule for rule in prometheus.rules()}
         assert len(rules) == len(alerts(None))
         assert {rule["health"] for rule in rules.values()} <= {"ok", "unknown"}, rules
-        server.run("stop")
+        server.process.stop()
         until(lambda: prometheus.value('up{job="soundpost"}') == 0, "Prometheus notices that the server is gone")
         until(
             lambda: any(rule["name"] == "SoundpostDown" and rule["state"] == "pending" for rule in prometheus.rules()),

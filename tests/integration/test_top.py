@@ -123,14 +123,20 @@ def test_in_a_terminal_it_is_live_until_ctrl_c(server: Operated) -> None:
     assert "Traceback" not in terminal.shown
 
 
-def test_any_host_of_a_cluster_shows_all_hosts() -> None:
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[Operated, Operated]]:
     with running_redis() as redis, operated() as one, operated() as other:
         for host in (one, other):
             host.configure(rest=f'[scaling]\nredis = "{redis.url}"\n')
             host.start()
-        with one.connect(), other.connect():
-            until(lambda: len(json.loads(one.run("top", "--json").stdout)["hosts"]) == 2, "the other host is known")
-            done = one.run("top", "--once")
+        yield one, other
+
+
+def test_any_host_of_a_cluster_shows_all_hosts(cluster: tuple[Operated, Operated]) -> None:
+    one, other = cluster
+    with one.connect(), other.connect():
+        until(lambda: len(json.loads(one.run("top", "--json").stdout)["hosts"]) == 2, "the other host is known")
+        done = one.run("top", "--once")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert " 2 hosts, " in lines[0]
@@ -141,18 +147,16 @@ def test_any_host_of_a_cluster_shows_all_hosts() -> None:
     assert [row[1:5] for row in rows] == [["serving", "1", "0", "0"]] * 2, "both have rates"
 
 
-def test_a_server_that_is_started_again_is_shown_again() -> None:
-    with operated() as server:
-        server.configure()
+def test_a_server_that_is_started_again_is_shown_again(cluster: tuple[Operated, Operated]) -> None:
+    server, _ = cluster
+    with in_terminal(server, "top", "--port", str(server.port)) as terminal:
+        terminal.wait_for("serving")
+        server.process.stop()
+        terminal.wait_for(f"the server at port {server.port} does not run")
         server.start()
-        with in_terminal(server, "top", "--port", str(server.port)) as terminal:
-            terminal.wait_for("serving")
-            server.run("stop")
-            terminal.wait_for(f"the server at port {server.port} does not run")
-            server.start()
-            terminal.wait_for("serving")
-            terminal.wait_for("soundpost top")
-            assert "does not run" not in terminal.shown[terminal.shown.rindex("soundpost top") :]
+        terminal.wait_for("serving")
+        terminal.wait_for("soundpost top")
+        assert "does not run" not in terminal.shown[terminal.shown.rindex("soundpost top") :]
 
 
 def test_a_server_that_does_not_run_is_said_at_once(server: Operated) -> None:

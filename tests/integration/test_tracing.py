@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from opentelemetry import baggage, context, trace
@@ -321,6 +321,29 @@ class TestLater:
         sent = spans("send E1")
         assert parent(sent) == ids(spans("broadcast E1"))
         assert links(sent) == [ids(spans("broadcast E2"))]
+
+    def test_after_a_commit(self, spans: Spans, make: Callable[..., Broadcaster]) -> None:
+        class Transactions:
+            waiting: ClassVar[list[Callable[[], None]]] = []
+
+            def is_open(self) -> bool:
+                return True
+
+            def defer(self, send: Callable[[], None]) -> bool:
+                self.waiting.append(send)
+                return True
+
+        broadcaster = make()
+        broadcaster.transactions = Transactions()
+        with spans.tracer.start_as_current_span("view") as view:
+            broadcaster.publish("orders", "InView")
+            assert [span.name for span in spans.all()] == ["broadcast InView"]
+            Transactions.waiting.pop()()
+        broadcaster.publish("orders", "Alone")
+        Transactions.waiting.pop()()
+        sent = spans("send InView")
+        assert (parent(sent), links(sent)) == (ids(view), [ids(spans("broadcast InView"))])  # type: ignore[arg-type]
+        assert parent(spans("send Alone")) == ids(spans("broadcast Alone"))
 
     def test_a_prepared_event_belongs_to_the_call_that_prepared_it(
         self, spans: Spans, make: Callable[..., Broadcaster]
