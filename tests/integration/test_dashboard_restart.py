@@ -42,6 +42,9 @@ async def test_a_restart_of_the_process_keeps_the_listener(server: Operated) -> 
         assert "[dashboard] changed too: that needs a restart" in server.run("reload").stdout
         server.signal(signal.SIGHUP)
         assert f"port {port} of 127.0.0.1 is in use" in server.said("not restarted")
+        server.configure(rest=f"{TABLE}[metrics]\nport = {port}\n")
+        server.signal(signal.SIGHUP)
+        assert "another port in [metrics]" in server.said("not restarted")
     server.configure(rest=TABLE.replace(":16:1:1:", ":17:1:1:"))
     server.signal(signal.SIGHUP)
     assert "parameters that are not usable" in server.said("not restarted")
@@ -68,9 +71,9 @@ async def test_a_restart_of_workers_leaves_the_dashboard_and_takes_a_new_passwor
     server.start()
     session = await operator()
     new = TABLE.replace(cheap_hash(), cheap_hash("another horse")).replace(str(PORT), str(free_port()))
-    server.configure(f"{CALM}workers = 2\n", rest=new)
+    server.configure(f"{CALM}workers = 2\n", rest=f"{new}[metrics]\nport = {free_port()}\n")
     done = server.run("restart")
-    assert "Not applied, as it needs a stop and a start: [dashboard]" in done.stdout
+    assert "Not applied, as it needs a stop and a start: [dashboard], [metrics]" in done.stdout
     server.said("all workers are new")
     assert (await session.get("/api/session")).status == 401
     assert (await session.log_in()).status == 401

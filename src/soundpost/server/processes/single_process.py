@@ -10,12 +10,13 @@ from typing import Final
 import msgspec
 
 from soundpost.backplane import SingleNode
-from soundpost.config.settings import Settings
+from soundpost.config.settings import MetricsSettings, Settings
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.figures import NodeFigures, add_up
 from soundpost.core.node import Node
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError
+from soundpost.server.admin_http import check_address
 from soundpost.server.connections.listening import listening_sockets, port_of
 from soundpost.server.connections.socket_activation import make_inheritable
 from soundpost.server.connections.tls import check_certificate
@@ -110,6 +111,7 @@ class SingleProcess:
         """Leave listening sockets for the successor. Raises StartError for settings with which it could not start."""
         check_state_dir(settings.server)
         check_dashboard(self.settings.dashboard, settings.dashboard)
+        _check_metrics(self.settings.metrics, settings.metrics)
         make_inheritable(self._sockets_for(settings))
         self._is_restarting = True
         return Restart("restarting", None)
@@ -161,3 +163,9 @@ class SingleProcess:
         if (ours.port, ours.unix_socket) != (theirs.port, theirs.unix_socket):
             return listening_sockets(theirs)[0]
         return self.sockets if ours.host == theirs.host else []  # another address cannot be bound while this one is
+
+
+def _check_metrics(now: MetricsSettings, then: MetricsSettings) -> None:
+    """Raise StartError if the metrics of the successor could not have their address."""
+    if then.port is not None and (now.host, now.port) != (then.host, then.port):
+        check_address(then.host, then.port, name="metrics")

@@ -219,7 +219,9 @@ class Workers:
         kept = {name: getattr(self.settings.server, name) for name in _KEPT}
         server = msgspec.structs.replace(settings.server, **kept)
         dashboard = kept_dashboard(self.settings.dashboard, settings.dashboard)
-        settings = msgspec.structs.replace(settings, server=server, scaling=self.settings.scaling, dashboard=dashboard)
+        settings = msgspec.structs.replace(
+            settings, server=server, scaling=self.settings.scaling, dashboard=dashboard, metrics=self.settings.metrics
+        )
         self._hub.registry.reconfigure(settings.apps)  # before the first new worker asks for apps
         try:
             for index in range(len(self._workers)):
@@ -410,4 +412,6 @@ def _not_restarted(now: Settings, then: Settings) -> str:
         changed.append("[scaling]")
     if kept_dashboard(now.dashboard, then.dashboard) != then.dashboard:
         changed.append("[dashboard]")
+    if now.metrics != then.metrics:
+        changed.append("[metrics]")
     return f". Not applied, as it needs a stop and a start: {', '.join(changed)}" if changed else ""
