@@ -80,6 +80,7 @@ def test_several_connections() -> None:
 def test_the_server_s_own_variables_are_no_mistake() -> None:
     assert settings(**CREDENTIALS, SOUNDPOST_SERVER_PORT="8080", SOUNDPOST_APP_MAX_CONNECTIONS="5").connections
     assert settings(**CREDENTIALS, SOUNDPOST_DASHBOARD_PORT="8090", SOUNDPOST_METRICS_PORT="9100").connections
+    assert settings(**CREDENTIALS, SOUNDPOST_LOG_FORMAT="json", SOUNDPOST_ACCESS_LOG="true").connections
 
 
 @pytest.mark.parametrize(

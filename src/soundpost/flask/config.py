@@ -16,7 +16,17 @@ from soundpost.errors import ConfigurationError
 
 URL_PREFIX: Final = "SOUNDPOST_URL_PREFIX"
 """The setting for the path of the auth routes; ``/broadcasting``, which laravel-echo asks by default, if unset."""
-_SERVER_SECTIONS: Final = ("server_", "scaling_", "redis_", "app_", "dashboard_", "metrics_")
+_SERVER_SECTIONS: Final = (
+    "server_",
+    "scaling_",
+    "redis_",
+    "app_",
+    "dashboard_",
+    "metrics_",
+    "log_format",
+    "log_level",
+    "access_log",
+)
 """Beginnings of the server's own variables: no mistake where all of the environment was copied into the config."""
 
 
