@@ -49,3 +49,9 @@ def test_variables_and_a_file_for_the_hash(tmp_path: Path) -> None:
     found = directory.load(variables).settings.dashboard
     assert (found.is_on, found.host, found.port, found.password_hash) == (True, "0.0.0.0", 8091, cheap_hash())
     assert cheap_hash() not in repr(found)
+
+
+def test_the_example_of_the_documentation_switches_it_on(tmp_path: Path) -> None:
+    example = Path("docs/dashboard.md").read_text().partition("```toml\n")[2].partition("```")[0]
+    found = Directory(tmp_path).toml(example + APP_TABLE).load().settings.dashboard
+    assert (found.is_on, found.host, found.port, found.password_hash) == (True, "127.0.0.1", 8090, None)
