@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any, Final, Protocol, overload
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar, overload
 
 from msgspec.structs import replace
 
@@ -36,6 +37,9 @@ from soundpost.core.tail_lines import LimitedLines
 from soundpost.server.inspection.host_inspection import HostInspection
 from soundpost.server.inspection.joining import Joined, join, next_of
 from soundpost.wire.channel_names import kind_of
+
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 RENEWAL: Final = 10
 """Seconds after which a tail is started again: nodes end one that is not, and nodes that have come since begin it."""
@@ -93,12 +97,12 @@ class Inspector:
     async def ask(self, question: Question | HostQuestion) -> Joined[Any]:
         """Return the joined reply of all nodes, and who did not reply within 2 s. Never fails."""
         here: asyncio.Future[tuple[Reply, list[str]]] = self._loop.create_future()
-        self._host.ask(question, lambda reply, missing: here.set_result((reply, missing)))
+        self._host.ask(question, partial(_take_both, here))
         elsewhere: asyncio.Future[tuple[list[tuple[str, Reply]], list[str]]] = self._loop.create_future()
         if self._others is None:
             elsewhere.set_result(([], []))
         else:
-            self._others.ask(question, lambda replies, missing: elsewhere.set_result((replies, missing)))
+            self._others.ask(question, partial(_take_both, elsewhere))
         own, missing = await here
         replies, missing_elsewhere = await elsewhere
         joined = join(question, [(self.name, own), *replies])
@@ -131,6 +135,12 @@ class Inspector:
     def tail(self, start: StartTail, on_lines: Callable[[TailLines], None]) -> Callable[[], None]:
         """Begin a tail on all nodes; call the result to end it. ``on_lines`` gets the lines as they come."""
         return _RunningTail(start, LimitedLines(on_lines, self._loop.time), self._loop, self._host, self._others).end
+
+
+def _take_both(future: asyncio.Future[tuple[One, Other]], one: One, other: Other) -> None:
+    """Fulfil a future, unless whoever waited for it has gone."""
+    if not future.done():
+        future.set_result((one, other))
 
 
 class _RunningTail:
