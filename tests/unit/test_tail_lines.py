@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import timeit
 from collections.abc import Callable
 
 import pytest
@@ -97,3 +98,15 @@ def test_many_nodes_together_send_no_more_than_one_may() -> None:
     now += PERIOD
     limited(TailLines("t", [LINE] * 60))
     assert (len(got[-1].lines), got[-1].left_out) == (60, 0)
+
+
+def test_a_message_full_of_backslashes_takes_no_longer_than_others() -> None:
+    def seconds(filling: str) -> float:
+        text = _shown_text(filling)
+        return min(timeit.repeat(lambda: words_of(text), number=1, repeat=5))
+
+    assert seconds("\\") < 10 * seconds("a")
+
+
+def _shown_text(filling: str) -> bytes:
+    return json.dumps({"event": "e", "data": "auth" + filling * 4_000}).encode()
