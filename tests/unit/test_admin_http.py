@@ -19,7 +19,7 @@ from soundpost.server.admin_http import (
     Timeouts,
     json_answer,
 )
-from soundpost.server.admin_http.connection import MAX_BODY, MAX_HEAD
+from soundpost.server.admin_http.connection import MAX_BODY, MAX_HEAD, AdminConnection
 from soundpost.server.admin_http.listener import MAX_CONNECTIONS
 from soundpost.server.connections.socket_activation import close_other_inherited_sockets
 from support.admin_client import AdminClient, listening
@@ -237,6 +237,14 @@ async def test_what_is_too_large_is_refused() -> None:
         assert (await client.read()).status == 431
 
 
+async def test_headers_are_not_kept_beyond_their_limit() -> None:
+    async with listening(ROUTES):
+        connection = AdminConnection(ROUTES)
+        for _ in range(100_000):
+            connection.on_header(b"x", b"y")
+        assert sum(map(len, connection._headers.values())) < 4 * MAX_HEAD
+
+
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"GET / HTTP/1.1\nX\n\n"]
 )
@@ -281,6 +289,19 @@ async def test_idle_connections_make_room_for_others() -> None:
         assert (await others[-1].request("GET", "/late")).body == b"late"
         assert listener.connections == MAX_CONNECTIONS
         for client in others:
+            client.close()
+
+
+async def test_many_connections_at_once_make_room_one_by_one() -> None:
+    async with listening(ROUTES) as listener:
+        before = [await AdminClient.open(listener.port) for _ in range(MAX_CONNECTIONS)]
+        at_once = [AdminClient.open(listener.port) for _ in range(50)]
+        others = await asyncio.gather(*at_once)
+        assert (await others[-1].request("GET", "/late")).body == b"late"
+        assert len(listener._connections) == MAX_CONNECTIONS
+        for client in before[:50]:
+            assert await client.read_rest() == b""
+        for client in (*before, *others):
             client.close()
 
 

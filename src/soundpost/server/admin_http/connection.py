@@ -161,6 +161,8 @@ class AdminConnection(asyncio.Protocol):
         if self._is_head_complete:
             return
         self._head_size += len(name) + len(value)
+        if self._head_size > MAX_HEAD:  # refused when it is complete: joining very many headers would take long
+            return
         key = name.decode("latin-1").lower()
         text = value.decode("utf-8", "replace")
         if key in self._headers:

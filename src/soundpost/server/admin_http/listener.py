@@ -75,7 +75,9 @@ class AdminListener:
     def _made(self, connection: AdminConnection) -> None:
         if len(self._connections) >= MAX_CONNECTIONS:
             idle = (each for each in self._connections if each.is_idle)
-            next(idle, next(iter(self._connections))).abort()
+            oldest = next(idle, next(iter(self._connections)))
+            self._lost(oldest)  # now: many clients may come before its end is told
+            oldest.abort()
         self._connections[connection] = None
 
     def _lost(self, connection: AdminConnection) -> None:
