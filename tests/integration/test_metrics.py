@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,6 +137,33 @@ def test_totals_do_not_fall_in_a_restart_of_the_workers() -> None:
         assert server.run("restart").returncode == 0
         server.said("all workers are new")
         assert Metrics(get(url)[1]).app("events_published_total") == 5
+
+
+def test_a_restart_that_could_not_have_its_metrics_is_refused() -> None:
+    port = free_port()
+    with operated() as server, socket.create_server(("127.0.0.1", 0)) as taken:
+        server.configure(rest=f"[metrics]\nport = {port}\n")
+        server.start()
+        server.configure(rest=f"[metrics]\nport = {taken.getsockname()[1]}\n")
+        done = server.run("restart")
+        assert done.returncode == 1
+        assert f"port {taken.getsockname()[1]} of 127.0.0.1 is in use by another process" in done.stderr
+        server.configure(rest=f"[metrics]\nport = {port}\nhost = '0.0.0.0'\ntoken = '{TOKEN}'\n")
+        assert server.run("restart").returncode == 0  # the port is held by the server itself
+        server.process.wait_for_start()
+        assert get(f"http://127.0.0.1:{port}/metrics")[0] == 401
+
+
+def test_a_restart_of_workers_says_that_the_metrics_stay() -> None:
+    port = free_port()
+    with operated() as server:
+        server.configure(f"{CALM}workers = 2\n", rest=f"[metrics]\nport = {port}\n")
+        server.start()
+        server.configure(f"{CALM}workers = 2\n", rest=f"[metrics]\nport = {port}\ntoken = '{TOKEN}'\n")
+        assert "Not applied, as it needs a stop and a start: [metrics]" in server.run("restart").stdout
+        server.said("all workers are new")
+        assert get(f"http://127.0.0.1:{port}/metrics")[0] == 200
+        assert "[metrics] changed too" in server.run("reload").stdout
 
 
 def test_only_who_has_the_token_gets_them() -> None:

@@ -99,9 +99,16 @@ class AdminListener:
             connection.abort()
 
 
-def check_address(host: str, port: int, *, name: str) -> None:
-    """Raise StartError if a listener could not be bound to an address now."""
-    for sock in _bound(host, port, f"[{name}]"):
+def check_address(now: tuple[str, int] | None, then: tuple[str, int], *, name: str) -> None:
+    """Raise StartError if the process after a restart could not bind its listener to the host and port ``then``.
+
+    ``now`` are those of this process; None if it has no such listener.
+    """
+    if then == now:
+        return
+    host, port = then
+    is_free_then = now is not None and port == now[1]  # this process holds it
+    for sock in _bound(host, 0 if is_free_then else port, f"[{name}]"):
         sock.close()
 
 

@@ -70,8 +70,7 @@ def check_dashboard(now: DashboardSettings, then: DashboardSettings) -> None:
     """Raise StartError if a process with the settings ``then`` could not take the place of this one."""
     if then.is_on:
         _check_password_hash(then)
-        if not now.is_on or (now.host, _port(now)) != (then.host, _port(then)):
-            check_address(then.host, _port(then), name=_NAME)
+        check_address((now.host, _port(now)) if now.is_on else None, (then.host, _port(then)), name=_NAME)
 
 
 def kept_dashboard(now: DashboardSettings, then: DashboardSettings) -> DashboardSettings:

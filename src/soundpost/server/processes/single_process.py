@@ -166,6 +166,6 @@ class SingleProcess:
 
 
 def _check_metrics(now: MetricsSettings, then: MetricsSettings) -> None:
-    """Raise StartError if the metrics of the successor could not have their address."""
-    if then.port is not None and (now.host, now.port) != (then.host, then.port):
-        check_address(then.host, then.port, name="metrics")
+    """Raise StartError if a process with the settings ``then`` could not have its metrics where they say."""
+    if then.port is not None:
+        check_address(None if now.port is None else (now.host, now.port), (then.host, then.port), name="metrics")
