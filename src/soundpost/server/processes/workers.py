@@ -58,7 +58,8 @@ _KEPT: Final = (
     "max_webhook_queue_size",
     "state_dir",
 )
-"""Settings of ``[server]`` that a restart does not change, like all of ``[scaling]``: they are the parent's."""
+"""Settings of ``[server]`` that a restart does not change, like all of ``[scaling]`` and ``[metrics]``: they are the
+parent's."""
 
 
 class Workers:
