@@ -127,7 +127,11 @@ async def test_operators_see_who_is_connected_what_happens_and_who_is_refused(da
     for target in ("/app/app-secret?protocol=7", "/apps/app-secret/channels"):
         await asyncio.to_thread(http_request, port, upgrade_request(target, **PAGE))
 
+    lost = b"GET /app/app-key HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Version: 13\r\n\r\n"  # as a proxy leaves it
+    await asyncio.to_thread(http_request, port, lost)
+
     found = await refusals(inspector)
+    assert "A proxy in front must hand Upgrade and Connection on" in found["connection", 426].reason
     every = (await inspector.ask(ListRefusals())).reply.refusals
     assert "evil.example" in found["connection", 4009].origin
     assert "add its host to allowed_origins" in found["connection", 4009].reason

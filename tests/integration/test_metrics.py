@@ -96,6 +96,27 @@ def counts_of_faults(metrics: Metrics) -> list[float]:
     return [float(lines.get(name, 0)) for name in wanted]
 
 
+def test_what_belongs_to_no_app(server: RunningServer) -> None:
+    before = scrape(server).text
+    with RawSocket(server.port) as client:
+        client.send(b"GET /app/app-key HTTP/1.1\r\nHost: x\r\nSec-WebSocket-Version: 13\r\n\r\n")
+        assert client.read_response().status == 426
+        client.send(b"GET /app/app-key HTTP/1.1\r\nHost: x\r\n\r\n")  # by hand: no refused client
+        assert client.read_response().status == 426
+    for path in ("/apps/77/events", "/users/5/terminate_connections?auth_key=nobody"):
+        with RawSocket(server.port) as client:
+            client.send(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+            assert client.read_response().status in (401, 404)
+    after = scrape(server).text
+    assert refused_without_app(after, "upgrade") - refused_without_app(before, "upgrade") == 1
+    assert refused_without_app(after, "api_app") - refused_without_app(before, "api_app") == 2
+
+
+def refused_without_app(text: str, reason: str) -> float:
+    found = re.search(rf'soundpost_refused_total{{app="",reason="{reason}"}} (\S+)', text)
+    return 0.0 if found is None else float(found[1])
+
+
 def test_processes(server: RunningServer) -> None:
     text = scrape(server).text
     figures = dict(line.rsplit(" ", 1) for line in text.splitlines() if line.startswith("process_"))

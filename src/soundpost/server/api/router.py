@@ -17,6 +17,7 @@ from soundpost.server.api import channels, events, history, users
 from soundpost.server.api.authentication import authenticate
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Request, Response
+from soundpost.server.connections.refused_clients import note_lost_upgrade
 from soundpost.server.connections.wrong_protocol import path_hint, upgrade_is_lost
 from soundpost.wire import handshake
 
@@ -123,6 +124,7 @@ class Router:
             reason = (
                 "auth_key is missing or unknown. Compare the key of the application (SOUNDPOST_APP_KEY) with those here"
             )
+            count(self._node.figures.refusals, "api_app")
             note_refusal(self._node, "api", reason, 401, address=request.find_client_ip(request))
             raise ApiError(401, "Missing or unknown auth_key")
         return app
@@ -155,6 +157,7 @@ class Router:
         try:
             handshake.accept(request.method, request.http_version, request.headers())
         except HandshakeError as error:
+            note_lost_upgrade(self._node, request, error, request.find_client_ip(request))
             raise upgrade_is_lost(self._log_throttle, request, error) from None
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from soundpost.core.figures import count
 from soundpost.core.refusals import note_refusal
+from soundpost.server.connections.wrong_protocol import asks_for_websocket, is_doctors
 from soundpost.wire import codes
 
 if TYPE_CHECKING:
@@ -46,7 +48,14 @@ def note_refused_client(node: Node, app: App | None, error: ProtocolError, addre
 
 
 def note_lost_upgrade(node: Node, request: Request, error: HandshakeError, address: str) -> None:
-    """Note that a request for a WebSocket is no valid upgrade: as a rule a proxy has changed it."""
+    """Count and note that a request for a WebSocket is no valid upgrade: as a rule a proxy has changed it.
+
+    A person who looks at the address by a browser, and ``soundpost doctor``, ask for none.
+    """
+    headers = request.headers()
+    if not asks_for_websocket(headers) or is_doctors(headers):
+        return
+    count(node.figures.refusals, "upgrade")
     note_refusal(
         node,
         "connection",
@@ -54,5 +63,5 @@ def note_lost_upgrade(node: Node, request: Request, error: HandshakeError, addre
         "Upgrade and Connection on ('soundpost deploy nginx' writes how)",
         error.status,
         address=address,
-        origin=request.headers().get(b"origin", b"").decode("latin-1"),
+        origin=headers.get(b"origin", b"").decode("latin-1"),
     )

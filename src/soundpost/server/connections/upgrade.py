@@ -145,7 +145,6 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
     try:
         response = handshake.accept(request.method, request.http_version, headers, extension)
     except HandshakeError as error:
-        count(server.node.figures.refusals, "upgrade")
         note_lost_upgrade(server.node, request, error, http.client_ip(request))
         http.finish(upgrade_is_lost(server.log_throttle, request, error).response())
         return

@@ -118,8 +118,7 @@ class WrongProtocol:
 def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: HandshakeError) -> ApiError:
     """Return the answer to a request for a WebSocket without a valid upgrade; log it if a proxy took that out."""
     headers = request.headers()
-    asked = any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers)
-    if asked and not is_doctors(headers):
+    if asks_for_websocket(headers) and not is_doctors(headers):
         log_throttle.warn(
             "upgrade",
             "a client asked for a WebSocket at %.100a (Host: %.100a) and cannot get one: %s. Browsers try for ever. "
@@ -132,6 +131,11 @@ def upgrade_is_lost(log_throttle: LogThrottle, request: Request, error: Handshak
             silence=MINUTE,
         )
     return ApiError(error.status, str(error), error.headers)
+
+
+def asks_for_websocket(headers: Mapping[bytes, bytes]) -> bool:
+    """Tell whether a request asks for a WebSocket, even if a proxy took a part of that out."""
+    return any(name.startswith(b"sec-websocket-") or name == b"upgrade" for name in headers)
 
 
 def is_doctors(headers: Mapping[bytes, bytes]) -> bool:
