@@ -20,7 +20,7 @@ LEASE_TIME: Final = 10.0
 _LAST_ANSWERS: Final = 1.0  # seconds; the next owner sends again what has no answer by then
 _TIME_FOR_OWNERS: Final = 5.0
 """Seconds after an outage that a host leaves to the owner of before, who knows what was told."""
-_TIME_TO_READ: Final = 1.0
+_TIME_TO_READ: Final = 3.0
 """Seconds after an outage in which an owner reads in the logs who has come back meanwhile."""
 
 
