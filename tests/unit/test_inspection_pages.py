@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from functools import partial
 from itertools import count, pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from soundpost.core.paging import SAMPLE, TURN, Page, number_of_names, smallest
+from soundpost.core.paging import SAMPLE, TURN, OneByOne, Page, number_of_names, smallest
 
 names = st.lists(st.text("abc", max_size=4), unique=True, max_size=60)
 
@@ -100,3 +101,27 @@ def test_names_that_several_nodes_have_are_counted_once(each: int) -> None:
     tolerance = 0 if 4 * each < SAMPLE else 0.12 * 4 * each
     assert abs(number_of_names(sample) - 4 * each) <= tolerance
     assert len(sample) <= SAMPLE
+
+
+def test_however_many_pages_are_asked_for_a_loop_turn_has_one_slice() -> None:
+    due: list[Callable[[], None]] = []
+    called: list[str] = []
+    in_turn = OneByOne(due.append)
+
+    def slice_of(name: str, left: int) -> None:
+        called.append(name)
+        if left:
+            in_turn(partial(slice_of, name, left - 1))
+
+    for name in "abc":
+        in_turn(partial(slice_of, name, 1))
+    turns = []
+    while due:
+        this_turn = due[:]
+        due.clear()
+        called.clear()
+        for callback in this_turn:
+            callback()
+        turns.append("".join(called))
+
+    assert turns == ["a", "a", "b", "b", "c", "c"]

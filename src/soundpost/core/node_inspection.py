@@ -33,7 +33,7 @@ from soundpost.core.inspection import (
     TailLine,
     TailLines,
 )
-from soundpost.core.paging import TURN, Page, hash_of, smallest
+from soundpost.core.paging import TURN, OneByOne, Page, hash_of, smallest
 from soundpost.core.refusals import without_secrets
 from soundpost.core.tail import LASTS, Tail
 from soundpost.wire import codes
@@ -57,23 +57,25 @@ class NodeInspection:
 
     def __init__(self, node: Node) -> None:
         self._node = node
+        self._in_turn = OneByOne(node.call_soon)
         self._tails: dict[str, Tail] = {}
 
     def reply(self, question: Question, then: Callable[[Reply], None]) -> None:
         """Reply to a question, later or before this returns. An app that the node does not have has nothing."""
         if isinstance(question, ListRefusals):
-            self._list_refusals(self._node.refusals.latest(min(question.limit, MOST)), [], then)
+            latest = self._node.refusals.latest(min(question.limit, MOST))
+            self._in_turn(partial(self._list_refusals, latest, [], then))
             return
         app = self._node.by_id.get(question.app_id)
         match question:
             case ListChannels():
-                self._list_channels(app, question, then)
+                self._in_turn(partial(self._list_channels, app, question, then))
             case GetChannel():
                 channel = None if app is None else app.channels.get(question.name)
                 found = [] if channel is None or not channel.subscribers else [_channel_line(channel)]
                 then(ChannelPage(found, len(found), smallest(map(hash_of, [line.name for line in found]))))
             case ListConnections():
-                self._list_connections(app, question, then)
+                self._in_turn(partial(self._list_connections, app, question, then))
             case GetConnection():
                 connection = None if app is None else app.connections.get(question.socket_id)
                 lines = [] if connection is None else [_detailed(connection)]
@@ -103,7 +105,7 @@ class NodeInspection:
             made,
             after=question.after,
             limit=min(question.limit, MOST),
-            call_soon=self._node.call_soon,
+            call_soon=self._in_turn,
             clock=self._node.clock,
             sampled=True,
         ).make()
@@ -126,7 +128,7 @@ class NodeInspection:
             made,
             after=question.after,
             limit=min(question.limit, MOST),
-            call_soon=self._node.call_soon,
+            call_soon=self._in_turn,
             clock=self._node.clock,
         ).make()
 
@@ -136,7 +138,7 @@ class NodeInspection:
         for number, line in enumerate(left, 1):
             made.append(replace(line, reason=without_secrets(line.reason, self._node.secrets)))
             if self._node.clock() >= deadline:
-                self._node.call_soon(partial(self._list_refusals, left[number:], made, then))
+                self._in_turn(partial(self._list_refusals, left[number:], made, then))
                 return
         then(RefusalPage(made))
 

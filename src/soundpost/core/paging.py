@@ -6,6 +6,7 @@ Source: Bar-Yossef et al., "Counting Distinct Elements in a Data Stream" (2002),
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Final, Generic, TypeVar
@@ -96,6 +97,37 @@ class Page(Generic[T]):
             if len(self._hashes) >= 4 * SAMPLE:
                 kept = smallest(self._hashes)
                 self._hashes, self._largest_hash = set(kept), kept[-1]
+
+
+class OneByOne:
+    """Calls callbacks one in each loop turn: however many pages are in the making, a turn has one slice.
+
+    What a callback goes on with comes before what has not begun: so one page after the other is done.
+    """
+
+    def __init__(self, call_soon: CallSoon) -> None:
+        self._call_soon = call_soon
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._is_calling = False
+
+    def __call__(self, callback: Callable[[], None]) -> None:
+        """Call a callback in a later loop turn."""
+        if self._is_calling:
+            self._waiting.appendleft(callback)
+            return
+        self._waiting.append(callback)
+        if len(self._waiting) == 1:
+            self._call_soon(self._call_next)
+
+    def _call_next(self) -> None:
+        callback = self._waiting.popleft()
+        self._is_calling = True
+        try:
+            callback()
+        finally:
+            self._is_calling = False
+            if self._waiting:
+                self._call_soon(self._call_next)
 
 
 def hash_of(name: str) -> int:

@@ -42,7 +42,10 @@ async def test_without_redis_this_host_answers_alone_and_says_so(cluster: Cluste
     host.task.cancel()
     host.redis.drop()
 
-    found = await cluster.inspector(cluster.nodes[0]).ask(ListChannels(app_id="1"))
+    asking = asyncio.ensure_future(cluster.inspector(cluster.nodes[0]).ask(ListChannels(app_id="1")))
+    await asyncio.sleep(0)
+    cluster.nodes[0].turn()
+    found = await asking
 
     assert found.missing == ["all other hosts: Redis is away"]
     assert [line.subscribers for line in found.reply.channels] == [1]
