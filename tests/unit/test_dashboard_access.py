@@ -167,6 +167,19 @@ async def test_a_new_password_ends_all_sessions() -> None:
         assert (await operator.log_in("another one")).status == 204
 
 
+async def test_a_password_that_changes_meanwhile_begins_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with staged() as stage:
+
+        def is_password(password: str, text: str) -> bool:
+            new = msgspec.structs.replace(stage.daemon.settings.dashboard, password_hash=cheap_hash("another one"))
+            stage.daemon.settings = msgspec.structs.replace(stage.daemon.settings, dashboard=new)
+            return True
+
+        monkeypatch.setattr("soundpost.server.dashboard.login.is_password", is_password)
+        assert (await (await stage.operator()).log_in()).status == 401
+        assert len(stage.dashboard.access.sessions) == 0
+
+
 async def test_an_address_may_try_five_times_a_minute(caplog: pytest.LogCaptureFixture) -> None:
     async with staged() as stage:
         operator = await stage.operator()

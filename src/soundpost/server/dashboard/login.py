@@ -55,7 +55,7 @@ class Login:
         self._check_limits(address)
         async with self._one_at_a_time:  # each takes 32 MB for 0.2 s
             is_right = await asyncio.to_thread(is_password, password, password_hash)
-        if not is_right:
+        if not is_right or password_hash != self._access.password_hash:
             extra = fields(address=address)
             log.warning("a login to the dashboard with a wrong password, from %s", address, extra=extra)
             raise AdminError(401, "This is not the password")
