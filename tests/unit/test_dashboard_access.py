@@ -253,6 +253,16 @@ async def test_without_a_password_only_this_machine_is_served() -> None:
             assert (answer.status, "soundpost dashboard password" in answer.error) == (403, True)
 
 
+@pytest.mark.parametrize("path", ["/api/session", "/api/live", "/api/tail?app=1"])
+async def test_a_page_of_another_site_takes_no_stream_where_no_password_is_needed(path: str) -> None:
+    async with staged(password_hash=None) as stage:
+        operator = await stage.operator()
+        for site in ("cross-site", "same-site"):
+            assert (await operator.get(path, sec_fetch_site=site)).status == 403
+        assert (await operator.get(path, origin="https://evil.example")).status == 403
+        assert (await operator.get("/", sec_fetch_site="cross-site")).status == 200
+
+
 async def test_every_answer_forbids_what_browsers_need_not_do() -> None:
     async with staged() as stage:
         operator = await stage.operator()

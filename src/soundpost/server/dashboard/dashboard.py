@@ -163,10 +163,14 @@ class Dashboard:
         return made._replace(headers=made.headers + _HEADERS)
 
     def _check_access(self, request: AdminRequest) -> None:
-        """Refuse a request to the API without a session; one that may change something without its token, too."""
+        """Refuse a request to the API without a session; one that may change something without its token, too.
+
+        A page of another site cannot read the answers, but it could take all streams where no password is needed.
+        """
+        self.access.check_site(request)
         if request.path == _LOGIN:
-            self.access.check_site(request)
-        elif request.method in ("GET", "HEAD"):
+            return
+        if request.method in ("GET", "HEAD"):
             self.access.session_of(request)
         else:
             self.access.changing_session_of(request)
