@@ -41,10 +41,17 @@ def hash_password(password: str, salt: bytes | None = None) -> str:
 
 
 def check_hash(text: str) -> None:
-    """Raise PasswordError for a hash with parameters that scrypt does not take, or that take too much memory."""
-    _, cost, block_size, parallelism, *_ = text.split(":")
+    """Raise PasswordError for a hash that is cut off, or whose parameters scrypt does not take or need much memory."""
+    _, cost, block_size, parallelism, salt, expected = text.split(":")
+    try:
+        _bytes(salt), _bytes(expected)
+    except ValueError:
+        raise PasswordError(
+            "password_hash below [dashboard] is not whole: copy all that 'soundpost dashboard password' prints"
+        ) from None
     n, r, p = int(cost), int(block_size), int(parallelism)
-    if n < 2 or n & (n - 1) or not r or not 1 <= p <= _MOST_PARALLELISM or 128 * n * r > _MOST_MEMORY:
+    is_usable = 2 <= n < 2 ** (16 * r) and not n & (n - 1) and 1 <= p <= _MOST_PARALLELISM  # RFC 7914, 2
+    if not is_usable or 128 * n * r > _MOST_MEMORY:
         raise PasswordError(
             f"password_hash below [dashboard] has parameters that are not usable (N={n}, r={r}, p={p}): make a new one "
             "by 'soundpost dashboard password'"
