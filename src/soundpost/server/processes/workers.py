@@ -183,6 +183,7 @@ class Workers:
         await self._figures.ask((*self._workers, *self._in_transition))
         apps = self.operators_node.figures.apps if "operators_node" in self.__dict__ else {}
         own = with_process(NodeFigures(apps=apps, lag=self._lag_figures, lag_max=self._lag.recent))
+        own.max_open_files = own.open_files  # it has no clients: its room is none for theirs
         return host_figures(
             self._figures.total(own),
             [worker_figures(0, os.getpid(), own), *self._figures.lines(self._workers)],
