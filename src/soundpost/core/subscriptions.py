@@ -196,6 +196,10 @@ def _confirm(request: Subscribe, connection: Connection, channel: Channel, snaps
 def _send_cached(connection: Connection, channel: Channel, snapshot: ChannelSnapshot) -> None:
     """Send a cache channel's last event, or ``cache_miss``."""
     if snapshot.cached is not None:
+        figures = channel.app.figures
+        figures.deliveries += 1
+        figures.sends += 1
+        figures.delivered_bytes += len(snapshot.cached)
         connection.send(snapshot.cached)
     elif channel.kind.is_cache:
         connection.send(messages.cache_miss(channel.name))

@@ -70,6 +70,18 @@ def test_an_event_without_subscribers_is_published_and_not_delivered() -> None:
     assert (stage.app.figures.events, stage.app.figures.deliveries) == (1, 0)
 
 
+def test_the_event_that_a_cache_channel_keeps_is_a_delivery_to_each_newcomer() -> None:
+    stage = Stage()
+    stage.publish("cache-news")
+    stage.turn()
+    newcomers = [stage.connect() for _ in range(2)]
+    for client in newcomers:
+        client.say("pusher:subscribe", {"channel": "cache-news"})
+    figures = stage.app.figures
+    assert (figures.events, figures.deliveries, figures.sends) == (1, 2, 2)
+    assert figures.delivered_bytes == sum(len(client.writes[-1]) for client in newcomers)
+
+
 def test_a_repeated_request_is_counted_once() -> None:
     stage = Stage()
     for _ in range(2):
