@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from soundpost.config.settings import MetricsSettings
+from soundpost.core.figures import AppFigures
 from soundpost.server.figures.host_figures import HostFigures, RedisFigures
 from soundpost.server.metrics.exposition import metrics_text
 from soundpost.server.webhooks.figures import EndpointFigures
@@ -225,6 +226,16 @@ def test_the_page_has_every_metric() -> None:
     text = metrics_text(figures).decode()
     found = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
     assert found == set(re.findall(r"`((?:soundpost|process)_\w+)`", page))
+
+
+def test_refusals_begin_with_zero_so_that_the_first_one_is_an_increase() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text()
+    figures = HostFigures(name="a", node="n", version="1", started_at=0, at=0, port=0, apps={"1": AppFigures()})
+    text = metrics_text(figures).decode()
+    for name in ("refused", "failed_authorizations"):
+        (described,) = re.findall(rf"^\| `soundpost_{name}_total` \|.*\|(.*)\|$", page, re.MULTILINE)
+        counted = re.findall(rf'^soundpost_{name}_total{{app="1?",(?:reason|kind)="(\w+)"}} 0.0$', text, re.MULTILINE)
+        assert set(counted) == set(re.findall(r"`(\w+)`", described))
 
 
 def test_endpoints_whose_urls_differ_only_in_secrets_are_two() -> None:

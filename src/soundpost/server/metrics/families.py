@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
@@ -55,6 +55,11 @@ _REDIS_GAUGES: Final = {
     "waiting_events": "Events that wait for Redis.",
     "waiting_bytes": "Bytes of memory that these events take.",
 }
+
+
+_REFUSALS: Final = "origin", "app_disabled", "app_full", "address_full", "server_full", "version"
+_REFUSALS_WITHOUT_APP: Final = "app", "path", "upgrade", "server_full", "api_app"
+_AUTHORIZATIONS: Final = "subscription", "sign_in", "api"
 
 
 def families(figures: HostFigures) -> Iterator[Metric]:
@@ -126,14 +131,20 @@ def _of_apps(figures: HostFigures) -> Iterator[Metric]:
         "refused",
         "Clients refused at the handshake, and requests for unknown apps (app is empty where none is known).",
         "reason",
-        {"": figures.refusals} | {app_id: app.refusals for app_id, app in apps.items()},
+        {"": _from_zero(_REFUSALS_WITHOUT_APP, figures.refusals)}
+        | {app_id: _from_zero(_REFUSALS, app.refusals) for app_id, app in apps.items()},
     )
     yield _counts(
         "failed_authorizations",
         "Subscriptions, sign-ins and API requests without a valid signature.",
         "kind",
-        {app_id: app.failed_authorizations for app_id, app in apps.items()},
+        {app_id: _from_zero(_AUTHORIZATIONS, app.failed_authorizations) for app_id, app in apps.items()},
     )
+
+
+def _from_zero(kinds: Iterable[str], counts: dict[str, int]) -> dict[str, int]:
+    """Return the counts of all kinds: Prometheus sees no increase in a counter that begins with 1."""
+    return dict.fromkeys(kinds, 0) | counts
 
 
 def _counts(name: str, text: str, label: str, by_app: dict[str, dict[str, int]]) -> Metric:
