@@ -63,7 +63,7 @@ def test_who_does_not_come_back_after_the_end_of_a_server_is_told_gone(
     assert len({each["id"] for each in endpoint.taken()}) == 6
     assert server.process.stop() == 0
     assert len(endpoint.taken()) == 6  # what was told is in the journal, and ann may come back
-    assert [line for line in server.process.rest_of_err() if "WARNING" in line] == []
+    assert server.process.faults() == []
 
 
 def test_a_restart_hands_over_what_waits_and_tells_nobody_of_clients_that_come_back(
