@@ -76,7 +76,7 @@ def test_each_line_of_a_life_is_an_object(server: Operated) -> None:
     for level, beginning in [
         ("WARNING", "environment: SOUNDPOST_NO_SUCH_SETTING is no setting of soundpost"),
         ("INFO", "soundpost 0.1.0  started in "),
-        ("WARNING", "refused a request to the API with 404: No matching application for ID [7]"),
+        ("WARNING", "refused a request to the API with 404, from 127.0.0.1: No matching application for ID [7]"),
         ("WARNING", "refused a client with 4001, from 127.0.0.1 (Origin: 'https://shop.example.com'): "),
         ("WARNING", "app 1: refused a subscription to 'private-orders' with 4009"),
         ("INFO", "apps reloaded: nothing changed"),
