@@ -198,7 +198,6 @@ class Channel:
 
     def _send(self, connections: Collection[Connection], frames: list[bytes], compressed: list[bytes]) -> None:
         """Send frames to connections, compressed to those that take compressed frames."""
-        self.app.figures.deliveries += len(connections) * len(frames)
         if compressed == frames:
             self._write(connections, frames)
             return
@@ -210,8 +209,11 @@ class Channel:
     def _write(self, connections: Collection[Connection], frames: list[bytes]) -> None:
         app, count = self.app, len(connections)
         figures = app.figures
-        for data in _joined(frames):
-            figures.sends += count
+        figures.deliveries += count * len(frames)
+        pieces = frames if len(frames) == 1 else _joined(frames)
+        if pieces is not frames:
+            figures.joined += count * (len(frames) - len(pieces))
+        for data in pieces:
             figures.delivered_bytes += count * len(data)
             app.node.deliver(connections, data)
 
@@ -223,8 +225,6 @@ class Channel:
 
 def _joined(frames: list[bytes]) -> list[bytes]:
     """Return frames joined into as few pieces as MAX_WRITE allows."""
-    if len(frames) == 1:
-        return frames
     pieces: list[bytes] = []
     start = size = 0
     for i, frame in enumerate(frames):

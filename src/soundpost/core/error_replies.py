@@ -28,6 +28,7 @@ def reply(connection: Connection, error: Exception) -> None:
 
     The connection stays open, unless it has sent too much junk. Call it while ``error`` is handled.
     """
+    connection.app.figures.other_messages += 1
     if not isinstance(error, ProtocolError):
         log.error(
             "a message of socket %s could not be handled; it stays connected", connection.socket_id, exc_info=error

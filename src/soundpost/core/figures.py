@@ -41,14 +41,17 @@ class Histogram:
 
 @dataclass(slots=True)
 class AppFigures:
-    """Figures of one app on one node; totals since the start of the process, but for the first two."""
+    """Figures of one app on one node; totals since the start of the process, but for the first two.
+
+    :meth:`fill_in` works out those that follow from others.
+    """
 
     # A dataclass: adding to a number took 17 ns, in a Struct of msgspec 30.
 
     connections: int = 0
-    """Connections now. Filled in when the figures are taken."""
+    """Connections now; filled in."""
     subscriptions: int = 0
-    """Subscriptions now. Filled in when the figures are taken."""
+    """Subscriptions now; filled in."""
     opened: int = 0
     """Connections that got their hello."""
     closed: int = 0
@@ -58,7 +61,9 @@ class AppFigures:
     unsubscribed: int = 0
     """Subscriptions that ended."""
     messages: int = 0
-    """Text messages from clients."""
+    """Text messages from clients; filled in."""
+    other_messages: int = 0
+    """Text messages from clients but accepted client events."""
     client_events: int = 0
     """Client events that were accepted."""
     events: int = 0
@@ -68,7 +73,9 @@ class AppFigures:
     delivered_bytes: int = 0
     """Bytes of these frames."""
     sends: int = 0
-    """Writes of these frames: fewer than deliveries where frames of one loop turn were joined."""
+    """Writes of these frames, filled in: fewer than deliveries where frames of one loop turn were joined."""
+    joined: int = 0
+    """Deliveries that went with another one in one write."""
     replayed: int = 0
     """Frames sent to subscribers that read a history; they are deliveries too."""
     resumptions: int = 0
@@ -84,6 +91,13 @@ class AppFigures:
     ``app_disabled``, ``version``."""
     failed_authorizations: dict[str, int] = field(default_factory=dict)
     """Requests refused for want of a valid signature, by kind: ``subscription``, ``sign_in``, ``api``."""
+
+    def fill_in(self) -> None:
+        """Work out the figures that follow from others: what happens most often is counted once."""
+        self.connections = self.opened - self.closed
+        self.subscriptions = self.subscribed - self.unsubscribed
+        self.messages = self.client_events + self.other_messages
+        self.sends = self.deliveries - self.joined
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ def refuse(connection: Connection, payload: bytes) -> None:
 
     A subscription gets a ``pusher:subscription_error``, every other message a ``pusher:error``.
     """
-    connection.app.figures.messages += 1
+    connection.app.figures.other_messages += 1
     if not flooding.takes_rate_limited_junk(connection):
         return
     error = _refusal(connection.app.settings, payload)

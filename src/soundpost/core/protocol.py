@@ -17,10 +17,10 @@ def receive(connection: Connection, payload: bytes) -> None:
     """Handle the payload of a text frame. Never raise: the sender gets a reply with the error."""
     try:
         app = connection.app
-        app.figures.messages += 1
         for observer in app.node.observers:
             observer.message_received(connection, payload)
         if app.settings.rate_limiting.enabled and not flooding.within_rate(connection):
+            app.figures.other_messages += 1
             return
         message = messages.decode_message(payload)
         pending = connection.pending_subscriptions
@@ -44,6 +44,7 @@ def _handle(connection: Connection, message: ClientMessage) -> None:
             "pusher:signin, pusher:ping, pusher:pong, and events whose names begin with client-",
         )
     handler(connection, message)
+    connection.app.figures.other_messages += 1  # a client event is counted as such, a refused message with its answer
 
 
 def _ping(connection: Connection, message: ClientMessage) -> None:

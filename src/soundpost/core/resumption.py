@@ -213,7 +213,7 @@ def _send_page(readers: list[Reader], page: HistoryPage) -> None:
 def _count_frames(channel: Channel, readers: int, frames: int, data: bytes) -> None:
     """Count the frames in ``data``, which goes to so many readers."""
     figures = channel.app.figures
-    figures.sends += readers
+    figures.joined += readers * (frames - 1)
     figures.replayed += readers * frames
     figures.deliveries += readers * frames
     figures.delivered_bytes += readers * len(data)

@@ -8,7 +8,8 @@ import pytest
 
 from conformance.protocol.resuming import app, connect, publish, subscribe
 from conformance.protocol.stage import APP, Stage
-from soundpost.core.app_settings import AppSettings
+from soundpost.core import oversized
+from soundpost.core.app_settings import AppSettings, RateLimiting
 from soundpost.core.peers import IdempotencyKey
 from soundpost.core.publishing import publish_once
 from soundpost.server.api.authentication import authenticate
@@ -26,6 +27,8 @@ def test_connections_and_subscriptions_by_app() -> None:
     two.vanish()
     stage.turn()
     figures = stage.node.figures.apps["1"]
+    figures.fill_in()
+    assert (figures.connections, figures.subscriptions) == (1, 1)
     assert (figures.opened, figures.closed) == (2, 1)
     assert (figures.subscribed, figures.unsubscribed) == (3, 2)
     assert figures.messages == 4
@@ -58,6 +61,7 @@ def test_deliveries_are_frames_times_subscribers() -> None:
     stage.turn()
     writes = [data for client in clients for data in client.writes]
     figures = stage.app.figures
+    figures.fill_in()
     assert (figures.events, figures.deliveries) == (2, 5)
     assert figures.sends == len(writes) == 3
     assert figures.delivered_bytes == sum(map(len, writes))
@@ -112,7 +116,24 @@ def test_errors_by_code() -> None:
     client.say("client-x", {}, channel="nowhere")
     client.end(codes.OVER_CAPACITY, "Too much")
     assert stage.app.figures.errors == {codes.INVALID_MESSAGE: 2, codes.UNAUTHORIZED: 1, codes.OVER_CAPACITY: 1}
-    assert stage.app.figures.messages == 3
+
+
+def test_every_message_counts_once() -> None:
+    stage = Stage(max_message_size=300, rate_limiting=RateLimiting(enabled=True, max_attempts=8))
+    one, two = stage.connect().join("private-room"), stage.connect().join("private-room")
+    one.say("client-accepted", {}, channel="private-room")
+    one.say("client-refused", {}, channel="private-other")
+    one.say("pusher:ping")
+    one.raw("{")
+    one.say("pusher:unknown")
+    oversized.refuse(one, b"x" * 301)
+    one.say("pusher:unsubscribe", {"channel": "private-room"})
+    one.say("pusher:ping")  # beyond the rate
+    two.ask("private-more")
+    two.say("client-waits", {}, channel="private-more")
+    stage.turn()
+    stage.app.figures.fill_in()
+    assert stage.app.figures.messages == 12
 
 
 def test_failed_authorizations_of_subscriptions_and_sign_ins() -> None:

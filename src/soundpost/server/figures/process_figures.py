@@ -28,8 +28,7 @@ def node_figures(node: Node, *, sockets: int, lag_max: float) -> NodeFigures:
     """
     figures = node.figures
     for app in figures.apps.values():
-        app.connections = app.opened - app.closed
-        app.subscriptions = app.subscribed - app.unsubscribed
+        app.fill_in()
     figures.lag_max = lag_max
     return with_process(figures, sockets=sockets)
 
