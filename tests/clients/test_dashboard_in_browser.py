@@ -185,7 +185,7 @@ def test_all_connections_of_a_user_are_ended(page: Page, api: DashboardApi) -> N
     page.click("[data-key=end-user]")
     page.click("dialog .danger")
     page.shows(".notice strong", "Done.")
-    assert api.requests == [("POST", "apps/shop/users/user-5/terminate", None)]
+    assert api.requests == [("POST", "apps/shop/users/terminate?user=user-5", None)]
 
 
 def test_reason_of_a_refusal_is_found_by_origin(page: Page) -> None:

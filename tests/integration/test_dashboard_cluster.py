@@ -105,7 +105,7 @@ async def test_clients_of_the_other_host_are_disconnected(hosts: list[RunningSer
     assert await send(host, "DELETE", f"apps/1/connections/{one.socket_id}") == 204
     assert one.read_event()["data"]["code"] == 4009
     join(user, DEFAULT_APP, f"presence-away-{host}", f"user-{host}")
-    assert await send(host, "POST", f"apps/1/users/user-{host}/terminate") == 204
+    assert await send(host, "POST", f"apps/1/users/terminate?user=user-{host}") == 204
     assert read_up_to(user, "pusher:error")[-1]["data"]["code"] == 4009
 
 

@@ -92,6 +92,9 @@ async def test_below_a_path_behind_nginx(nginx: None) -> None:
     operator.cookie = cookie.partition(";")[0]
     assert (await operator.get("/dashboard/api/session", host="ops.example.com")).status == 200
     assert (await operator.get("/dashboard/api/session", host="evil.example")).status == 403
+    operator.csrf = (await operator.get("/dashboard/api/session", host="ops.example.com")).json()["csrf"]
+    target = "/dashboard/api/apps/1/users/terminate?user=https%3A%2F%2Fid.example%2F7"  # Nginx decodes paths
+    assert (await operator.send("POST", target, **name)).status == 204
 
     lines = ("GET /dashboard/api/live HTTP/1.1", "Host: ops.example.com", f"Cookie: {operator.cookie}", "", "")
     client.send("\r\n".join(lines).encode())

@@ -89,7 +89,7 @@ async def test_a_user_is_disconnected(server: RunningServer) -> None:
     clients = [RawSocket.open(server.port) for _ in range(3)]
     for number, user in enumerate(("ann", "ann", "ben")):
         join(clients[number], DEFAULT_APP, f"presence-room-{number}", user)
-    assert (await (await operator()).send("POST", "/api/apps/1/users/ann/terminate")).status == 204
+    assert (await (await operator()).send("POST", "/api/apps/1/users/terminate?user=ann")).status == 204
     assert [client.read_event()["data"]["code"] for client in clients[:2]] == [4009, 4009]
     clients[2].send_event("pusher:ping", {})
     assert clients[2].read_event()["event"] == "pusher:pong"

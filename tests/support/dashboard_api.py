@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 
 from support.dashboard_cluster import Cluster
 
@@ -57,8 +57,8 @@ class DashboardApi:
                 return cluster.connection(socket_id)
             case ["DELETE", "apps", _, "connections", socket_id]:
                 return cluster.end(lambda line: line["socket_id"] == socket_id)
-            case ["POST", "apps", _, "users", user, "terminate"]:
-                return cluster.end(lambda line: line["user_id"] == user)
+            case ["POST", "apps", _, "users", "terminate"]:
+                return cluster.end(lambda line: line["user_id"] == query["user"])
             case ["GET", "apps", _, "webhooks"]:
                 return 200, {"endpoints": cluster.endpoints, "missing": cluster.missing}
             case ["POST", "apps", _, "webhooks", _, "resend"]:
@@ -137,7 +137,8 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
                 api.sessions.clear()
                 self._json(204, None)
             else:
-                self._api(path, {}, body)
+                found = urlsplit(path)
+                self._api(found.path, dict(parse_qsl(found.query)), body)
 
         def do_DELETE(self) -> None:
             self.do_POST()

@@ -14,7 +14,7 @@ READING = ("/api/session", "/api/apps/1/webhooks")
 CHANGING = (
     ("POST", "/api/logout"),
     ("POST", "/api/apps/1/events"),
-    ("POST", "/api/apps/1/users/ann/terminate"),
+    ("POST", "/api/apps/1/users/terminate?user=ann"),
     ("POST", "/api/apps/1/webhooks/0/resend"),
 )
 
@@ -245,8 +245,8 @@ async def test_without_a_password_only_this_machine_is_served() -> None:
         session = (await operator.get("/api/session")).json()
         assert session["needs_password"] is False
         operator.csrf = session["csrf"]
-        assert (await operator.send("POST", "/api/apps/1/users/ann/terminate")).status == 204
-        assert (await operator.send("POST", "/api/apps/1/users/ann/terminate", x_csrf_token="")).status == 403
+        assert (await operator.send("POST", "/api/apps/1/users/terminate?user=ann")).status == 204
+        assert (await operator.send("POST", "/api/apps/1/users/terminate?user=ann", x_csrf_token="")).status == 403
         assert (await operator.log_in()).status == 404
         for headers in ({"host": "192.0.2.7"}, {"host": "ws.example.com"}, {"x_forwarded_for": "127.0.0.1"}):
             answer = await operator.get("/api/session", **headers)
@@ -310,12 +310,12 @@ async def test_what_operators_do_is_logged(caplog: pytest.LogCaptureFixture) -> 
     async with staged() as stage:
         operator = await logged_in(stage)
         await operator.get("/api/session")
-        await operator.send("POST", "/api/apps/1/users/ann/terminate", x_forwarded_for="192.0.2.1")
-        await operator.send("POST", "/api/apps/1/users/ben/terminate", x_csrf_token="")
+        await operator.send("POST", "/api/apps/1/users/terminate?user=ann", x_forwarded_for="192.0.2.1")
+        await operator.send("POST", "/api/apps/1/users/terminate?user=ben", x_csrf_token="")
         await operator.log_in("wrong horse")
     assert [message for message in caplog.messages if "the dashboard is at" not in message] == [
         "an operator from 127.0.0.1: POST login",
-        "an operator from 192.0.2.1: POST apps/1/users/ann/terminate",
+        "an operator from 192.0.2.1: POST apps/1/users/terminate?user=ann",
         "a login to the dashboard with a wrong password, from 127.0.0.1",
     ]
 

@@ -126,7 +126,7 @@ class Dashboard:
                 "POST /api/apps/{app}/events": events.publish,
                 "GET /api/apps/{app}/webhooks": webhooks.list_endpoints,
                 "POST /api/apps/{app}/webhooks/{number}/resend": webhooks.send_again,
-                "POST /api/apps/{app}/users/{user}/terminate": events.terminate_user,
+                "POST /api/apps/{app}/users/terminate": events.terminate_user,
             }
         )
 
@@ -179,7 +179,7 @@ class Dashboard:
         """Log what an operator has done."""
         if request.method not in ("GET", "HEAD"):
             address = self.access.address_of(request)
-            did = one_line(f"{request.method} {request.path.removeprefix('/api/')}", _LONGEST_LOGGED)
+            did = one_line(f"{request.method} {request.target.removeprefix('/api/')}", _LONGEST_LOGGED)
             log.info("an operator from %s: %s", address, did, extra=fields(address=address))
 
     def _is_alive(self, request: AdminRequest) -> bool:

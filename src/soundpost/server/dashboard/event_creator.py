@@ -85,7 +85,9 @@ class EventCreator:
     def terminate_user(self, request: AdminRequest) -> Answer:
         """Close every connection of a user, on every node, with 4009."""
         app = app_of(self._daemon, request.names["app"])
-        user_id = request.names["user"]
+        user_id = request.query.get("user", "")  # not in the path: proxies decode that, and an id may have a slash
+        if not user_id:
+            raise AdminError(422, "user: name one")
         users.terminate(app, user_id)
         app.node.peers.terminate(app.settings.id, user_id)
         return AdminResponse(204)

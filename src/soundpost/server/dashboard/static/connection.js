@@ -1,6 +1,6 @@
 // One connection: who it is, its channels; ends it, or all of its user.
 
-import { appPath, get, post, remove } from './api.js';
+import { appPath, asQuery, get, post, remove } from './api.js';
 import { confirmed } from './confirmation.js';
 import { card, el, empty, facts, heading, icon, notice, replace } from './elements.js';
 import { bytes, duration, kindOf, moment, number } from './formats.js';
@@ -33,7 +33,7 @@ export function open(view, { app, route: { name }, signal }) {
     () => remove(appPath(app, 'connections', name)), 'The connection was ended.');
   const endUser = (user) => act(
     { title: `End all connections of ${user}?`, text: 'All clients that are signed in as this user, or are members of channels as this user, are closed with 4009, on all hosts.', action: 'End all of them' },
-    () => post(appPath(app, 'users', user, 'terminate')), `All connections of ${user} were ended.`);
+    () => post(appPath(app, 'users', 'terminate') + asQuery({ user })), `All connections of ${user} were ended.`);
 
   const refresh = keepFresh(signal, 5, trouble, async (aborted) => {
     let connection;
