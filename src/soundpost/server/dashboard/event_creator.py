@@ -97,8 +97,11 @@ async def _sent(app: App) -> None:
     """Wait until what was published is in order on all nodes, and sent on this one."""
     sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     app.node.after_sending(lambda: None if sent.done() else sent.set_result(None))
-    async with asyncio.timeout(_LONGEST_WAIT):
-        await sent
+    try:
+        async with asyncio.timeout(_LONGEST_WAIT):
+            await sent
+    except TimeoutError:
+        raise AdminError(504, "The event waits for Redis, which does not answer: the log says why") from None
 
 
 async def answered(response: Response | PendingResponse) -> Response:

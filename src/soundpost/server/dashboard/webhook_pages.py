@@ -20,6 +20,7 @@ class ResendBody(Struct):
 
 
 _read: Final = reader(ResendBody)
+_MOST_DIGITS: Final = 6
 
 
 class WebhookPages:
@@ -42,7 +43,8 @@ class WebhookPages:
         except JsonError as error:
             raise AdminError(422, f"Invalid body: {error}") from None
         number = request.names["number"]
-        if not (number.isascii() and number.isdigit() and int(number[:6]) < len(app.settings.webhooks)):
+        is_number = number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS
+        if not is_number or int(number) >= len(app.settings.webhooks):
             raise AdminError(404, f"There is no endpoint {number[:20]!a} of this app")
         found = await self._daemon.inspector.ask(
             SendAgain(app_id=app.settings.id, number=int(number), delivery_id=body.id)
