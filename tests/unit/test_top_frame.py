@@ -177,6 +177,16 @@ class TestFrame:
         assert row(lines, "realtime-0.example.com:8080 1")[-3:] == ["200", "ms", "0"]
         assert row(lines, "realtime-0.example.com:8080 2")[-1] == "2"
 
+    def test_refused_are_those_of_all_apps_and_of_none(self) -> None:
+        def change(figures: HostFigures) -> None:
+            figures.refusals = {"path": 1}
+            figures.apps["shop"].refusals = {"origin": 2}
+            figures.apps["shop"].failed_authorizations = {"api": 4}
+
+        lines = drawn(self.observed(change))
+        assert row(lines, "shop")[-1] == "6"
+        assert row(lines, "members")[-1] == "7"
+
     def test_webhooks_with_how_they_end(self) -> None:
         def change(figures: HostFigures) -> None:
             url = "https://shop.example.com/broadcasting/webhooks"

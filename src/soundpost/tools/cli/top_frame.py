@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple
 
 from rich.console import Group, RenderableType
@@ -91,7 +91,7 @@ def _totals(observation: Observation) -> RenderableType:
     apps = [app for host in hosts for app in host.apps.values()]
     durations = [host.publish for host in rates]
     lag = max((worker.lag_max for host in hosts for worker in host.workers), default=0.0)
-    refused = _sum(apps, "refusals") + sum(sum(host.refusals.values()) for host in hosts)
+    refused = _refused(apps) + sum(sum(host.refusals.values()) for host in hosts)
     channels = sum(sum(kinds.values()) for host in hosts for kinds in host.channels.values())
     rate = _rate_of(rates)
     slow = sum(app.slow_clients for app in apps)
@@ -223,7 +223,7 @@ def _apps(observation: Observation) -> _Section:
                 Text(number(sum(each.client_events for each in mine)) if mine else UNKNOWN),
                 Text(number(_sum(parts, "errors"))),
                 _alarming(_sum(parts, "slow_clients")),
-                _alarming(_sum(parts, "refusals") + _sum(parts, "failed_authorizations")),
+                _alarming(_refused(parts)),
             )
         )
     return _Section(columns, rows, "app")
@@ -285,6 +285,10 @@ def _files(hosts: Sequence[HostFigures]) -> Text:
 def _sum(apps: Iterable[AppFigures], name: str) -> int:
     values = [getattr(app, name) for app in apps]
     return sum(sum(value.values()) if isinstance(value, dict) else value for value in values)
+
+
+def _refused(apps: Collection[AppFigures]) -> int:
+    return _sum(apps, "refusals") + _sum(apps, "failed_authorizations")
 
 
 def _named(name: str) -> Text:
