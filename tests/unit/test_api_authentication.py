@@ -220,13 +220,14 @@ def test_a_refusal_is_logged_once_a_minute_without_what_was_sent(
         authentication, "_log_throttle", LogThrottle(logging.getLogger("soundpost.api"), lambda: clock[0])
     )
 
+    request_.find_client_ip = lambda _: "10.0.0.7"
     for seconds in (0, 1, 59):
         clock[0] = seconds
         error = refusal(request_, **options)
 
     (record,) = caplog.records
     assert record.levelname == "WARNING"
-    assert record.getMessage().startswith(f"app 1: refused POST '{PATH}' with {error.status}: ")
+    assert record.getMessage().startswith(f"app 1: refused POST '{PATH}' with {error.status}, from 10.0.0.7: ")
     assert reason in record.getMessage()
     for hidden in (
         SECRET_SENT,

@@ -67,14 +67,15 @@ def _warn(request: Request, app: App, error: ApiError) -> None:
     note_refusal(app.node, "api", reason, error.status, app_id=app.settings.id, address=address)
     _log_throttle.warn(
         f"{error.status} {app.settings.id}",
-        "app %s: refused %s %s with %d: %s",
+        "app %s: refused %s %s with %d%s: %s",
         app.settings.id,
         request.method.decode("latin-1"),
         ascii(request.path[:100]),
         error.status,
+        f", from {address}" if address else "",
         "".join(char if char.isprintable() else "…" for char in reason[:300]),
         silence=MINUTE,
-        extra=fields(app=app.settings.id, code=error.status),
+        extra=fields(app=app.settings.id, address=address, code=error.status),
     )
 
 
