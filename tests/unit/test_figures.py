@@ -13,6 +13,10 @@ from soundpost.core.figures import BOUNDS, AppFigures, Histogram, NodeFigures, a
 from soundpost.server.figures.host_figures import HostFigures, WorkerFigures
 from soundpost.server.figures.loop_lag import LoopLag
 from soundpost.server.figures.timeline import Timeline, quantile
+from soundpost.server.metrics.exposition import metrics_text
+from soundpost.server.processes.worker_figures import FiguresOfWorkers
+from soundpost.server.processes.worker_process import WorkerProcess
+from support.scraped import Metrics
 
 
 def host(at: float, **figures: object) -> HostFigures:
@@ -133,3 +137,12 @@ def test_a_lag_is_recent_for_five_seconds() -> None:
     assert watched.recent == pytest.approx(3.0)
     loop.run(8.2)
     assert watched.recent < 0.2
+
+
+def test_a_worker_that_waits_for_its_next_start_is_not_forgotten() -> None:
+    worker = WorkerProcess(2, [])
+    worker.restarts = 7
+    lines = FiguresOfWorkers().lines([worker])
+    assert lines == [WorkerFigures(number=2, pid=0, restarts=7)]
+    metrics = Metrics(metrics_text(host(1, workers=[WorkerFigures(number=0, pid=5), *lines])).decode())
+    assert (metrics.value("worker_restarts_total", worker="2"), metrics.value("workers")) == (7, 0)

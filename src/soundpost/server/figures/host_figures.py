@@ -16,6 +16,7 @@ class WorkerFigures(Struct):
     number: int
     """Number of the worker; 0 for the parent, and for the only process."""
     pid: int
+    """Id of the process; 0 of a worker that has died and waits for its next start."""
     connections: int = 0
     cpu: float = 0.0
     """Seconds of CPU time since the start of this process."""

@@ -169,7 +169,7 @@ def _histogram(
 
 
 def _of_workers(workers: list[WorkerFigures]) -> Iterator[Metric]:
-    yield _gauge("workers", "Worker processes that run.", sum(1 for worker in workers if worker.number))
+    yield _gauge("workers", "Worker processes that run.", sum(1 for worker in workers if worker.number and worker.pid))
     for name, (field, text) in _WORKER_GAUGES.items():
         gauge = GaugeMetricFamily(f"soundpost_worker_{name}", text, labels=("worker",))
         for worker in workers:

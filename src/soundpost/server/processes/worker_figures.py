@@ -58,11 +58,10 @@ class FiguresOfWorkers:
         return total
 
     def lines(self, workers: Iterable[WorkerProcess]) -> list[WorkerFigures]:
-        """Return the figures of each worker that runs."""
+        """Return the figures of each worker; one that has died, and waits for its next start, has the pid 0."""
         return [
-            worker_figures(worker.number, worker.process.pid, self._latest.get(worker, NodeFigures()), worker.restarts)
+            worker_figures(worker.number, worker.pid, self._latest.get(worker, NodeFigures()), worker.restarts)
             for worker in workers
-            if worker.process is not None and worker.runs
         ]
 
 

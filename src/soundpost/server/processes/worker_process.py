@@ -108,6 +108,11 @@ class WorkerProcess:
         return status
 
     @property
+    def pid(self) -> int:
+        """Id of the process; 0 while none runs."""
+        return self.process.pid if self.process is not None and self.runs else 0
+
+    @property
     def runs(self) -> bool:
         """True while the process runs."""
         return self.process is not None and self.process.returncode is None

@@ -194,7 +194,7 @@ def _workers(observation: Observation) -> _Section:
 def _of_worker(worker: WorkerFigures, name: str, cpu: float | None) -> tuple[Text, ...]:
     return (
         _named(name),
-        Text(str(worker.pid)),
+        Text(str(worker.pid)) if worker.pid else Text("ended", "bold red"),
         Text(number(worker.connections)),
         Text(UNKNOWN if cpu is None else f"{cpu:.0%}"),
         Text(size(worker.memory)),

@@ -39,7 +39,7 @@ function workerRows(live, host) {
   return host.workers.map((worker) => {
     const find = (one) => one.workers.find(({ pid }) => pid === worker.pid)?.cpu;
     return el('tr', { class: 'worker' },
-      el('th', { scope: 'row' }, worker.number ? `worker ${worker.number}` : 'parent', el('span', { class: 'soft' }, ` pid ${worker.pid}`)),
+      el('th', { scope: 'row' }, worker.number ? `worker ${worker.number}` : 'parent', el('span', { class: 'soft' }, worker.pid ? ` pid ${worker.pid}` : ' has ended, waits for its next start')),
       amount(number(worker.connections)), amount(cpu(live.rateOf(host, find))), amount(bytes(worker.memory)),
       amount(milliseconds(worker.lag_max)), amount(''),
       el('td', { colspan: '3', class: 'soft', 'data-column': '' }, worker.restarts ? `started again ${count(worker.restarts, 'time')}` : ''));
