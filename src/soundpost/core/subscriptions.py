@@ -198,7 +198,6 @@ def _send_cached(connection: Connection, channel: Channel, snapshot: ChannelSnap
     if snapshot.cached is not None:
         figures = channel.app.figures
         figures.deliveries += 1
-        figures.sends += 1
         figures.delivered_bytes += len(snapshot.cached)
         connection.send(snapshot.cached)
     elif channel.kind.is_cache:

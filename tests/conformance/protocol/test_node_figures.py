@@ -82,6 +82,7 @@ def test_the_event_that_a_cache_channel_keeps_is_a_delivery_to_each_newcomer() -
     for client in newcomers:
         client.say("pusher:subscribe", {"channel": "cache-news"})
     figures = stage.app.figures
+    figures.fill_in()
     assert (figures.events, figures.deliveries, figures.sends) == (1, 2, 2)
     assert figures.delivered_bytes == sum(len(client.writes[-1]) for client in newcomers)
 
