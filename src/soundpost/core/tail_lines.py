@@ -19,7 +19,8 @@ PERIOD: Final = 0.2
 MOST_LINES: Final = 100
 """Largest number of lines that are sent together; further ones are counted."""
 _LONGEST_DATA: Final = 2_000
-_AUTH: Final = re.compile(r'("auth\\*"\s*:\s*\\*")[^"\\]+')
+_AUTH: Final = re.compile(r'("auth\\*"\s*:\s*(\\{0,15})")(?!\2").+?(?=\2"|\Z)', re.DOTALL)
+"""A signature, in JSON or in a string of JSON, whatever escapes it has; some libraries write ``/`` as ``\\/``."""
 
 
 class Words(NamedTuple):
