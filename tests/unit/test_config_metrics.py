@@ -41,6 +41,33 @@ def test_other_machines_need_a_token(directory: Directory) -> None:
     assert metrics(directory, toml, {"SOUNDPOST_METRICS_TOKEN": TOKEN}).token == TOKEN
 
 
+@pytest.mark.parametrize(
+    ("toml", "fault"),
+    [
+        ("[metrics]\nport = 8080\n", "port 8080 is that of [server] and of [metrics]: give [metrics] one of its own"),
+        ("[dashboard]\nport = 8080\n", "port 8080 is that of [server] and of [dashboard]: give [dashboard] one of"),
+        ("[dashboard]\nport = 9100\n[metrics]\nport = 9100\n", "port 9100 is that of [dashboard] and of [metrics]"),
+        ('[server]\nhost = "127.0.0.1"\nport = 9100\n[metrics]\nport = 9100\n', "is that of [server] and of [metrics]"),
+    ],
+)
+def test_each_listener_has_a_port_of_its_own(directory: Directory, toml: str, fault: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        metrics(directory, toml)
+    assert fault in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        '[server]\nhost = "10.0.0.5"\nport = 9100\n[metrics]\nport = 9100\n',
+        '[server]\nunix_socket = "/tmp/s"\n[metrics]\nport = 8080\n',
+        "[server]\nport = 0\n[metrics]\nport = 0\n[dashboard]\nport = 0\n",
+    ],
+)
+def test_ports_that_do_not_collide_may_be_equal(directory: Directory, toml: str) -> None:
+    assert metrics(directory, toml).is_on
+
+
 @pytest.mark.parametrize("token", ["short", "has a space in it, so", "x" * 201])
 def test_a_token_that_is_none_is_not_shown(directory: Directory, token: str) -> None:
     with pytest.raises(ConfigurationError) as refused:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,7 @@ from soundpost.environment.dotenv_file import read_dotenv
 from soundpost.environment.toml_document import FILE_NAME, is_file
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted_url
-from soundpost.wire.addresses import is_loopback_host, parse_public_url
+from soundpost.wire.addresses import UNSPECIFIED, is_loopback_host, parse_public_url
 
 LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::")
 """Hosts that mean this machine."""
@@ -117,6 +118,7 @@ def load(
         metrics=_metrics(values),
         apps=build_apps(apps, places, warnings),
     )
+    _refuse_shared_ports(settings)
     if application is None:
         warnings += _warnings_of_another_url(both, settings)
     app_id = app_values.get(("app", "id"))
@@ -221,6 +223,22 @@ def _metrics(values: Values) -> MetricsSettings:
             "text, such as 'openssl rand -hex 20' prints, and have Prometheus send it as its bearer token"
         )
     return metrics
+
+
+def _refuse_shared_ports(settings: Settings) -> None:
+    """Raise ConfigurationError if clients, dashboard and metrics do not have a port each."""
+    server, dashboard, metrics = settings.server, settings.dashboard, settings.metrics
+    listeners = [] if server.unix_socket else [("server", server.host, server.port)]
+    if dashboard.is_on and dashboard.port:
+        listeners.append(("dashboard", dashboard.host, dashboard.port))
+    if metrics.port:
+        listeners.append(("metrics", metrics.host, metrics.port))
+    for (one, host, port), (other, other_host, other_port) in combinations(listeners, 2):
+        if port == other_port and (host == other_host or host in UNSPECIFIED or other_host in UNSPECIFIED):
+            raise ConfigurationError(
+                f"port {port} is that of [{one}] and of [{other}]: give [{other}] one of its own, such as "
+                f"{'9100' if other == 'metrics' else '8090'}"
+            )
 
 
 def _public(values: Values, server: ServerSettings) -> PublicAddress:
