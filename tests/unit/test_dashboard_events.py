@@ -22,7 +22,9 @@ async def test_an_event_that_waits_for_other_hosts_is_told_of(monkeypatch: pytes
 
 @pytest.mark.parametrize("number", ["1", "-1", "x", "00000099999999999999999999", "0" * 5_000])
 async def test_an_endpoint_that_is_none_has_nothing_to_send_again(number: str) -> None:
-    app = replace(DEFAULT_APP, webhooks=(WebhookSettings(url="https://hooks.example.com/", events=("channel_occupied",)),))
+    app = replace(
+        DEFAULT_APP, webhooks=(WebhookSettings(url="https://hooks.example.com/", events=("channel_occupied",)),)
+    )
     async with staged(app=app) as stage:
         operator = await stage.operator()
         await operator.log_in()
