@@ -248,7 +248,15 @@ async def test_without_a_password_only_this_machine_is_served() -> None:
         assert (await operator.send("POST", "/api/apps/1/users/terminate?user=ann")).status == 204
         assert (await operator.send("POST", "/api/apps/1/users/terminate?user=ann", x_csrf_token="")).status == 403
         assert (await operator.log_in()).status == 404
-        for headers in ({"host": "192.0.2.7"}, {"host": "ws.example.com"}, {"x_forwarded_for": "127.0.0.1"}):
+        for host in ("localhost:8090", "[::1]:8090", "[::1]"):
+            assert (await operator.get("/api/session", host=host)).status == 200
+        for headers in (
+            {"host": "192.0.2.7"},
+            {"host": "[2001:db8::1]:8090"},
+            {"host": "127.0.0.1@evil.example"},
+            {"host": "ws.example.com"},
+            {"x_forwarded_for": "127.0.0.1"},
+        ):
             answer = await operator.get("/api/session", **headers)
             assert (answer.status, "soundpost dashboard password" in answer.error) == (403, True)
 

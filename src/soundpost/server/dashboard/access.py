@@ -14,7 +14,7 @@ from typing import Final
 from soundpost.config.settings import Settings
 from soundpost.server.admin_http import AdminError, AdminRequest
 from soundpost.server.dashboard.sessions import Session, Sessions
-from soundpost.wire.addresses import is_loopback_host, parse_public_url
+from soundpost.wire.addresses import is_loopback_host, is_loopback_url, parse_public_url
 from soundpost.wire.client_address import HEADERS, TrustedProxies, client_address, is_secure, subnet_of
 from soundpost.wire.origins import is_address, is_of_host, origin_of
 
@@ -44,7 +44,7 @@ class Access:
         origin = origin_of(f"http://{host}")
         name = "" if origin is None else origin.host
         if self.password_hash is None:
-            if not is_loopback_host(name.strip("[]")):
+            if origin is None or not is_loopback_url(f"http://{host}"):
                 raise AdminError(
                     403,
                     f"Without a password the dashboard is for this machine only, not for {host[:100]!a}: open it by "
