@@ -302,6 +302,18 @@ def test_tail_is_opened_anew_when_the_server_was_lost(page: Page, api: Dashboard
     page.shows("[data-testid=state]", "connected")
 
 
+def test_a_page_says_why_its_streams_are_refused(page: Page, api: DashboardApi) -> None:
+    api.refused["tail"] = "20 tails are open"
+    go(page, "#/apps/shop/tail", "Tail")
+    contains(page, ".head-text", "Nothing is shown: 20 tails are open.")
+    api.refused["live"] = "50 pages show live figures"
+    api.break_streams()
+    contains(page, "#notice", "50 pages show live figures.")
+    api.refused.clear()
+    contains(page, ".head-text", "Shows what happens now")
+    page.shows("[data-testid=state]", "connected")
+
+
 # ---------------------------------------------------------------- what all pages have in common
 
 

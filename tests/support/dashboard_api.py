@@ -36,6 +36,8 @@ class DashboardApi:
         """Method, path and body of every request that may change something, in order."""
         self.sessions: set[str] = set()
         self.streams: list[Stream] = []
+        self.refused: dict[str, str] = {}
+        """Sentences by which streams are refused, by path."""
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         """Answer one request below ``api/`` of somebody who is logged in."""
@@ -157,6 +159,8 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
             cookie = self.headers.get("Cookie", "").partition("session=")[2]
             if api.password is not None and cookie not in api.sessions:
                 self._json(401, {"error": "Log in first."})
+            elif path in api.refused:
+                self._json(503, {"error": api.refused[path]})
             elif path in ("live", "tail"):
                 self._stream(path, query)
             else:

@@ -33,6 +33,15 @@ export const get = (path, query, signal) => request('GET', path + asQuery(query)
 export const post = (path, body) => request('POST', path, body);
 export const remove = (path) => request('DELETE', path);
 
+// Return the server's sentence on why it refuses a stream, which browsers do not tell; empty if it does not refuse it.
+export async function refusalOf(path) {
+  const asking = new AbortController();
+  const response = await fetch(`api/${path}`, { signal: asking.signal, cache: 'no-store', redirect: 'error' }).catch(() => null);
+  const answer = response && !response.ok && await response.json().catch(() => null);
+  asking.abort();
+  return answer?.error || '';
+}
+
 export function appPath(app, ...parts) {
   return ['apps', app, ...parts].map(encodeURIComponent).join('/');
 }

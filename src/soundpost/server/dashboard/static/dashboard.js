@@ -68,11 +68,11 @@ function showLogin() {
   show(login, parse(location.hash), '', true);
 }
 
-function showState(state) {
+function showState(state, reason) {
   if (byId('state').textContent !== state) byId('state').textContent = state;
   byId('status').dataset.state = state;
-  if (state === 'lost' && !lost) {
-    byId('notice').replaceChildren(el('p', null, el('strong', null, 'The connection to the server is lost.'),
+  if (state === 'lost' && (!lost || reason)) {
+    byId('notice').replaceChildren(el('p', null, el('strong', null, reason ? `${reason}.` : 'The connection to the server is lost.'),
       ' What you see may be old. The page tries again by itself.'));
   }
   byId('notice').hidden = state !== 'lost';

@@ -39,9 +39,9 @@ export class Live {
     this.stream = new Stream('live', {
       mustSpeak: true,
       onMessage: (news) => this.take(news),
-      onState: (state) => {
+      onState: (state, reason) => {
         if (state === 'connected') this.load();
-        this.onState(state);
+        this.onState(state, reason);
       },
     });
   }
