@@ -196,3 +196,20 @@ def test_a_file_that_is_gone_harms_nobody() -> None:
         stream.write("line\n")
         stream.drain(TIMEOUT)
     os.close(writing)
+
+
+def test_a_server_whose_stderr_is_closed_gives_its_number_to_no_socket() -> None:
+    port = free_port()
+    command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "soundpost", "start", "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as server:
+        try:
+            until(lambda: is_open(port), "it listens")
+            assert Path(f"/proc/{server.pid}/fd/2").readlink() == Path(os.devnull)
+        finally:
+            server.terminate()
+        assert server.wait(TIMEOUT) == 0
+
+
+def is_open(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0

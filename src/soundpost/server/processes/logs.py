@@ -51,6 +51,18 @@ def set_up_logging(*, debug: bool = False, process: str = "", form: Form = "text
     threading.excepthook = _log_end_of_thread
 
 
+def open_standard_streams() -> None:
+    """Open the null device in place of standard streams that were closed (``2>&-``).
+
+    Otherwise a socket would get the number of stderr, and the lines of the log.
+    """
+    for number in (0, _STDOUT, _STDERR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
+
+
 def log_as_parent(process: str) -> None:
     """Log in the form of the process that has started this one."""
     set_up_logging(process=process, form="json" if os.environ.get(_FORM) == "json" else "text")

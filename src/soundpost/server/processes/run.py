@@ -22,7 +22,7 @@ from soundpost.server.processes.control import ControlServer
 from soundpost.server.processes.control_paths import control_name
 from soundpost.server.processes.daemon import Daemon
 from soundpost.server.processes.handover import note_restart
-from soundpost.server.processes.logs import stderr, stdout
+from soundpost.server.processes.logs import open_standard_streams, stderr, stdout
 from soundpost.server.processes.loop_watchdog import LoopWatchdog
 from soundpost.server.processes.single_process import SingleProcess
 from soundpost.server.processes.supervision import STOPS, Ending, Supervision
@@ -50,6 +50,7 @@ def run(
     ``on_ready`` is called with the address once the server listens. ``configuration`` is the path of the configuration
     file, for ``soundpost status``.
     """
+    open_standard_streams()
     count = number_of_workers(settings.server)
     if uvloop.run(_serve(settings, count, debug, playground, on_ready, load, configuration)) == "exec":
         _execute_again()
