@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -384,11 +385,15 @@ def test_a_worker_that_hangs_is_named_and_no_proxy_is_blamed(machine: Machine) -
     assert "proxy" not in text
 
 
+_EXPECTED: Final = ("Redis", "/apps/", "soundpost.api", "placeholder", "publish to")
+"""Parts of lines that the doctor does not cause, or that an attempt with a wrong secret or id may leave."""
+
+
 def _assert_quiet(machine: Machine) -> None:
-    """Check that the doctor's attempts left no warning in the server's log, but for signatures and Redis."""
+    """Check that the doctor's attempts left no other warning in the server's log."""
     if machine.server is None:
         return
     machine.server.popen.send_signal(signal.SIGCONT)
     machine.server.stop()
     lines = [line for line in machine.server.rest_of_err() if "WARNING" in line]
-    assert [line for line in lines if "Redis" not in line and "/apps/" not in line] == []
+    assert [line for line in lines if not any(each in line for each in _EXPECTED)] == []

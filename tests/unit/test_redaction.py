@@ -116,7 +116,11 @@ def test_what_holds_a_secret_does_not_show_it(thing: object) -> None:
     ids=lambda each: each.name,
 )
 def test_no_secret_option_is_shown(option: Option) -> None:
-    forms = {"redis": f"redis://:{SECRET}@h", "password_hash": f"scrypt:16384:8:1:{SECRET:x<16}:{SECRET:x<32}"}
+    forms = {
+        "redis": f"redis://:{SECRET}@h",
+        "password_hash": f"scrypt:16384:8:1:{SECRET:x<16}:{SECRET:x<32}",
+        "token": f"{SECRET:x<16}",
+    }
     value: Any = forms.get(option.name, SECRET)
     section, *names = option.keys
     for name in reversed(names):
