@@ -161,7 +161,7 @@ async def restarted(stage: Stage) -> None:
     if words:
         await asyncio.to_thread(host.said, words)
     else:
-        await asyncio.to_thread(host.process.wait_for, "listening on")
+        await asyncio.to_thread(host.process.wait_for_start)
 
 
 async def stopped_and_started(stage: Stage) -> None:
