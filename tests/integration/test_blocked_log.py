@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -203,13 +204,14 @@ def test_a_server_whose_stderr_is_closed_gives_its_number_to_no_socket() -> None
     command = ["sh", "-c", 'exec "$@" 2>&-', "sh", sys.executable, "-m", "soundpost", "start", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL) as server:
         try:
-            until(lambda: is_open(port), "it listens")
+            until(lambda: answers(port), "it serves")
             assert Path(f"/proc/{server.pid}/fd/2").readlink() == Path(os.devnull)
         finally:
             server.terminate()
         assert server.wait(TIMEOUT) == 0
 
 
-def is_open(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0
+def answers(port: int) -> bool:
+    with contextlib.suppress(OSError), urlopen(f"http://127.0.0.1:{port}/up") as answer:
+        return bool(answer.status == 200)
+    return False
