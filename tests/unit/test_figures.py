@@ -9,10 +9,10 @@ from typing import cast
 import msgspec
 import pytest
 
-from soundpost.core.figures import BOUNDS, AppFigures, Histogram, NodeFigures, add_up
+from soundpost.core.figures import BOUNDS, AppFigures, Histogram, NodeFigures, add_up, quantile
 from soundpost.server.figures.host_figures import HostFigures, WorkerFigures
 from soundpost.server.figures.loop_lag import LoopLag
-from soundpost.server.figures.timeline import Timeline, quantile
+from soundpost.server.figures.timeline import Timeline
 from soundpost.server.metrics.exposition import metrics_text
 from soundpost.server.processes.worker_figures import FiguresOfWorkers
 from soundpost.server.processes.worker_process import WorkerProcess

@@ -13,7 +13,7 @@ from soundpost.server.figures.host_figures import HostFigures, RedisFigures, Wor
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.tools.cli.top_frame import frame
 from soundpost.tools.cli.top_numbers import number, seconds, size
-from soundpost.tools.cli.top_rates import Observation, quantile
+from soundpost.tools.cli.top_rates import Observation, quantile_of_all
 
 AT = 1_700_000_000.0
 Change = Callable[[HostFigures], None]
@@ -94,21 +94,21 @@ class TestQuantiles:
         for _ in range(99):
             counts.observe(0.0007)
         counts.observe(0.2)
-        assert BOUNDS[0] < (quantile([counts.counts], 0.5) or 0) < BOUNDS[1]
-        assert quantile([counts.counts], 0.99) == BOUNDS[1]
-        assert 0.1 < (quantile([counts.counts], 0.995) or 0) < 0.25
+        assert BOUNDS[0] < (quantile_of_all([counts.counts], 0.5) or 0) < BOUNDS[1]
+        assert quantile_of_all([counts.counts], 0.99) == BOUNDS[1]
+        assert 0.1 < (quantile_of_all([counts.counts], 0.995) or 0) < 0.25
 
     def test_of_several_hosts_are_those_of_all_durations(self) -> None:
         fast, slow = Histogram(), Histogram()
         for _ in range(100):
             fast.observe(0.0001)
             slow.observe(60)
-        assert (quantile([fast.counts], 0.9) or 1) < 0.0005
-        assert quantile([fast.counts, slow.counts], 0.9) == BOUNDS[-1]
+        assert (quantile_of_all([fast.counts], 0.9) or 1) < 0.0005
+        assert quantile_of_all([fast.counts, slow.counts], 0.9) == BOUNDS[-1]
 
     def test_of_nothing_are_none(self) -> None:
-        assert quantile([], 0.5) is None
-        assert quantile([Histogram().counts], 0.5) is None
+        assert quantile_of_all([], 0.5) is None
+        assert quantile_of_all([Histogram().counts], 0.5) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cache
 from operator import attrgetter
@@ -37,6 +37,21 @@ class Histogram:
         """Count a duration."""
         self.counts[bisect_left(BOUNDS, seconds)] += 1
         self.sum += seconds
+
+
+def quantile(counts: Sequence[int], share: float) -> float:
+    """Return the time that a share of durations took at most, in seconds; 0 if there are none.
+
+    ``counts`` are those of a :class:`Histogram`. Within a bucket durations are taken to be spread evenly, as Prometheus
+    does; those beyond the last bound count as that bound.
+    """
+    rank = share * sum(counts)
+    passed, lower = 0, 0.0
+    for number, upper in zip(counts, BOUNDS, strict=False):
+        if number and passed + number >= rank:
+            return lower + (upper - lower) * (rank - passed) / number
+        passed, lower = passed + number, upper
+    return BOUNDS[-1] if rank else 0.0
 
 
 @dataclass(slots=True)

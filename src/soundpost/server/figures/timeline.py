@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from soundpost.core.figures import BOUNDS, AppFigures, Histogram, add_up
+from soundpost.core.figures import AppFigures, Histogram, add_up, quantile
 from soundpost.server.figures.host_figures import HostFigures, Sample
 
 STEP: Final = 5.0
@@ -66,18 +66,3 @@ def _all_apps(figures: HostFigures) -> AppFigures:
 
 def _difference(before: Histogram, now: Histogram) -> list[int]:
     return [later - earlier for earlier, later in zip(before.counts, now.counts, strict=True)]
-
-
-def quantile(counts: Sequence[int], share: float) -> float:
-    """Return the time that a share of durations took at most, in seconds; 0 if there are none.
-
-    ``counts`` are those of a :class:`Histogram`. Within a bucket durations are taken to be spread evenly, as Prometheus
-    does; those beyond the last bound count as that bound.
-    """
-    rank = share * sum(counts)
-    passed, lower = 0, 0.0
-    for number, upper in zip(counts, BOUNDS, strict=False):
-        if number and passed + number >= rank:
-            return lower + (upper - lower) * (rank - passed) / number
-        passed, lower = passed + number, upper
-    return BOUNDS[-1] if rank else 0.0

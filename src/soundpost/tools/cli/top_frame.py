@@ -15,7 +15,7 @@ from soundpost.server.figures.host_figures import HostFigures, WorkerFigures
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.tools.cli.top_charts import Chart
 from soundpost.tools.cli.top_numbers import UNKNOWN, number, seconds, size
-from soundpost.tools.cli.top_rates import HostRates, Observation, quantile
+from soundpost.tools.cli.top_rates import HostRates, Observation, quantile_of_all
 from soundpost.wire.printable import printable
 
 _SLOW_LOOP: Final = 0.1
@@ -105,8 +105,8 @@ def _totals(observation: Observation) -> RenderableType:
         ("deliveries/s", rate("deliveries")),
         ("traffic/s", rate("delivered_bytes", size)),
         ("client ev./s", rate("client_events")),
-        ("publish p50", seconds(quantile(durations, 0.5))),
-        ("publish p99", seconds(quantile(durations, 0.99))),
+        ("publish p50", seconds(quantile_of_all(durations, 0.5))),
+        ("publish p99", seconds(quantile_of_all(durations, 0.99))),
         ("loop lag", _lag(lag)),
         ("slow clients", _alarming(slow)),
         ("CPU", f"{sum(each.cpu for each in rates):.0%}" if rates else UNKNOWN),
@@ -156,7 +156,7 @@ def _hosts(observation: Observation) -> _Section:
                 Text(number(host.connections)),
                 Text(number(rates.total("events")) if rates else UNKNOWN),
                 Text(number(rates.total("deliveries")) if rates else UNKNOWN),
-                Text(seconds(quantile([rates.publish], 0.99)) if rates else UNKNOWN),
+                Text(seconds(quantile_of_all([rates.publish], 0.99)) if rates else UNKNOWN),
                 _lag(max((worker.lag_max for worker in host.workers), default=0.0)),
                 Text(f"{rates.cpu:.0%}" if rates else UNKNOWN),
                 Text(size(host.memory)),

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from soundpost.core.figures import BOUNDS, AppFigures
+from soundpost.core.figures import AppFigures, quantile
 from soundpost.server.figures.host_figures import HostFigures
 
 _LONGEST_HISTORY: Final = 300
@@ -113,19 +113,10 @@ def _of_app(before: AppFigures, after: AppFigures, seconds: float) -> AppRates:
     )
 
 
-def quantile(counts: Iterable[Sequence[int]], share: float) -> float | None:
-    """Return the duration in seconds that a share of all durations does not exceed; None without any.
+def quantile_of_all(counts: Iterable[Sequence[int]], share: float) -> float | None:
+    """Return the duration in seconds that a share of all durations in several histograms does not exceed.
 
-    ``counts`` are histograms, whose buckets are added up. Within a bucket durations are taken to lie evenly. What is
-    longer than the last bound counts as this bound.
+    None without any.
     """
     added = [sum(bucket) for bucket in zip(*counts, strict=True)]
-    wanted = share * sum(added)
-    if not wanted:
-        return None
-    below = 0.0
-    for bound, lower, number in zip(BOUNDS, (0.0, *BOUNDS), added, strict=False):
-        if below + number >= wanted:
-            return float(lower + (bound - lower) * (wanted - below) / number)
-        below += number
-    return BOUNDS[-1]
+    return quantile(added, share) if any(added) else None
