@@ -7,11 +7,12 @@ import errno
 import logging
 import socket
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from soundpost.errors import StartError
 from soundpost.server.admin_http.connection import TIMEOUTS, AdminConnection, Timeouts
 from soundpost.server.admin_http.messages import Handle
+from soundpost.server.connections.listening import addresses_of, bound_sockets
 from soundpost.server.connections.socket_activation import inherited_sockets, make_inheritable
 from soundpost.wire.addresses import reachable_host
 
@@ -116,7 +117,7 @@ def _taken_over(name: str, host: str, port: int) -> list[socket.socket]:
     """Return the sockets of the process before the restart; an empty list if it had none for this address."""
     handed = inherited_sockets(name)
     try:
-        wanted = {address[0] for *_, address in _addresses(host, port)}
+        wanted = {address[0] for *_, address in addresses_of(host, port)}
     except OSError:
         wanted = set()
     if handed and {sock.getsockname()[0] for sock in handed} == wanted and port in (0, handed[0].getsockname()[1]):
@@ -126,30 +127,11 @@ def _taken_over(name: str, host: str, port: int) -> list[socket.socket]:
     return []
 
 
-def _addresses(host: str, port: int) -> list[tuple[int, Any]]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
-
-
 def _bound(host: str, port: int, section: str) -> list[socket.socket]:
-    found: list[socket.socket] = []
     try:
-        for family, address in _addresses(host, port):
-            sock = socket.socket(family, socket.SOCK_STREAM)
-            found.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            if not port and len(found) > 1:
-                address = (address[0], found[0].getsockname()[1], *address[2:])
-            sock.bind(address)
-            sock.listen(_BACKLOG)
-            sock.setblocking(False)
+        return bound_sockets(host, port, backlog=_BACKLOG)
     except OSError as error:
-        for sock in found:
-            sock.close()
         raise StartError(_fault(error, host, port, section)) from None
-    return found
 
 
 def _fault(error: OSError, host: str, port: int, section: str) -> str:

@@ -43,10 +43,8 @@ def listening_sockets(settings: ServerSettings, processes: int = 1) -> list[list
         return [[bound.dup()] for _ in range(processes - 1)] + [[bound]]
     host, port = settings.host, settings.port
     spreads = processes > 1 and SPREADS
-    first: list[socket.socket] = []
     try:
-        for family, address in _addresses(host, port):
-            first.append(_bound(family, (address[0], port or _port(first), *address[2:]), listen=not spreads))
+        first = bound_sockets(host, port, listen=not spreads)
         if not spreads:
             return [[sock.dup() for sock in first] for _ in range(processes - 1)] + [first]
         # A port that another program holds was noticed by now; from here on the processes share it.
@@ -55,9 +53,21 @@ def listening_sockets(settings: ServerSettings, processes: int = 1) -> list[list
             sock.close()
         return [[_bound(family, address, shared=True) for family, address in addresses] for _ in range(processes)]
     except OSError as error:
-        for sock in first:
-            sock.close()
         raise StartError(_bind_error(error, host, port)) from None
+
+
+def bound_sockets(host: str, port: int, *, listen: bool = True, backlog: int = BACKLOG) -> list[socket.socket]:
+    """Return sockets bound to every address of a host. Port 0 takes a free one, the same for all. Raises OSError."""
+    found: list[socket.socket] = []
+    try:
+        for family, address in addresses_of(host, port):
+            bound = (address[0], port or _port(found), *address[2:])
+            found.append(_bound(family, bound, listen=listen, backlog=backlog))
+    except OSError:
+        for sock in found:
+            sock.close()
+        raise
+    return found
 
 
 def port_of(sockets: Iterable[socket.socket]) -> int:
@@ -94,7 +104,8 @@ def _unix_socket(path: Path) -> socket.socket:
     return sock
 
 
-def _addresses(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+def addresses_of(host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+    """Return family and address of each address of a host, for sockets that listen. Raises OSError."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     return list(dict.fromkeys((family, address) for family, _, _, _, address in found))
 
@@ -103,7 +114,9 @@ def _port(bound: list[socket.socket]) -> int:
     return int(bound[0].getsockname()[1]) if bound else 0
 
 
-def _bound(family: int, address: tuple[Any, ...], *, shared: bool = False, listen: bool = True) -> socket.socket:
+def _bound(
+    family: int, address: tuple[Any, ...], *, shared: bool = False, listen: bool = True, backlog: int = BACKLOG
+) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -113,7 +126,7 @@ def _bound(family: int, address: tuple[Any, ...], *, shared: bool = False, liste
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         sock.bind(address)
         if listen:
-            sock.listen(BACKLOG)
+            sock.listen(backlog)
     except OSError:
         sock.close()
         raise
