@@ -10,6 +10,7 @@ from soundpost.server.admin_http.messages import (
     Answer,
     Handle,
     json_answer,
+    read_body,
 )
 from soundpost.server.admin_http.routes import Routes
 
@@ -26,4 +27,5 @@ __all__ = [
     "Timeouts",
     "check_address",
     "json_answer",
+    "read_body",
 ]

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from soundpost.errors import SoundpostError
+from soundpost.errors import JsonError, SoundpostError
 
 Headers = tuple[tuple[str, str], ...]
+Body = TypeVar("Body")
 
 _REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
@@ -92,6 +93,14 @@ def _head(status: int, content_type: str, headers: Headers) -> list[str]:
         lines.append(f"Content-Type: {content_type}")
     lines.append("X-Content-Type-Options: nosniff")
     return lines + [f"{name}: {value}" for name, value in headers]
+
+
+def read_body(request: AdminRequest, read: Callable[[bytes], Body]) -> Body:
+    """Return the body of a request, as ``read`` decodes its JSON. Raises AdminError for any other body."""
+    try:
+        return read(request.body)
+    except JsonError as error:
+        raise AdminError(422, f"Invalid body: {error}") from None
 
 
 def json_answer(value: Any, status: int = 200, headers: Headers = ()) -> AdminResponse:

@@ -10,8 +10,7 @@ from msgspec import Struct
 
 from soundpost.core import users
 from soundpost.core.app import App
-from soundpost.errors import JsonError
-from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse, Answer, json_answer
+from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse, Answer, json_answer, read_body
 from soundpost.server.api.events import publish_event
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Response
@@ -47,10 +46,7 @@ class EventCreator:
     async def publish(self, request: AdminRequest) -> Answer:
         """Publish an event, and answer with the subscribers of each channel."""
         app = app_of(self._daemon, request.names["app"])
-        try:
-            body = _read(request.body)
-        except JsonError as error:
-            raise AdminError(422, f"Invalid body: {error}") from None
+        body = read_body(request, _read)
         channels = list(dict.fromkeys(body.channels))
         if not channels:
             raise AdminError(422, "channels: name at least one")

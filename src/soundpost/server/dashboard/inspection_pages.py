@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, get_args
 
 import msgspec
@@ -9,6 +10,7 @@ import msgspec
 from soundpost.core.inspection import (
     MOST,
     ChannelKind,
+    ChannelPage,
     CloseConnection,
     ConnectionPage,
     GetConnection,
@@ -45,14 +47,7 @@ class InspectionPages:
                 limit=_limit(request),
             )
         )
-        return json_answer(
-            {
-                "channels": found.reply.channels,
-                "total": found.reply.total,
-                "next": found.next,
-                "missing": found.missing,
-            }
-        )
+        return _page("channels", found.reply.channels, found)
 
     async def list_connections(self, request: AdminRequest) -> Answer:
         """Answer with a page of connections by socket id."""
@@ -67,18 +62,14 @@ class InspectionPages:
                 limit=_limit(request),
             )
         )
-        return json_answer(
-            {
-                "connections": found.reply.connections,
-                "total": found.reply.total,
-                "next": found.next,
-                "missing": found.missing,
-            }
-        )
+        return _page("connections", found.reply.connections, found)
 
     async def get_connection(self, request: AdminRequest) -> Answer:
         """Answer with one connection and its channels."""
-        found = await self._connection(request)
+        app_of(self._daemon, request.names["app"])
+        found = await self._daemon.inspector.ask(
+            GetConnection(app_id=request.names["app"], socket_id=request.names["socket"])
+        )
         if not found.reply.connections:
             raise _gone(request, found.missing)
         line = msgspec.to_builtins(found.reply.connections[0])
@@ -99,11 +90,9 @@ class InspectionPages:
         found = await self._daemon.inspector.ask(ListRefusals(limit=_REFUSALS))
         return json_answer({"refusals": found.reply.refusals, "missing": found.missing})
 
-    async def _connection(self, request: AdminRequest) -> Joined[ConnectionPage]:
-        app_of(self._daemon, request.names["app"])
-        return await self._daemon.inspector.ask(
-            GetConnection(app_id=request.names["app"], socket_id=request.names["socket"])
-        )
+
+def _page(name: str, lines: Sequence[object], found: Joined[ChannelPage] | Joined[ConnectionPage]) -> Answer:
+    return json_answer({name: lines, "total": found.reply.total, "next": found.next, "missing": found.missing})
 
 
 def _gone(request: AdminRequest, missing: list[str]) -> AdminError:

@@ -10,10 +10,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from soundpost.errors import JsonError
 from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
-from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse, Answer
+from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse, Answer, read_body
 from soundpost.server.dashboard.access import Access
 from soundpost.server.dashboard.login_limits import LoginLimits
 from soundpost.server.dashboard.password import is_password
@@ -47,10 +46,7 @@ class Login:
         password_hash = self._access.password_hash
         if password_hash is None:
             raise AdminError(404, "This dashboard has no password, so there is no login")
-        try:
-            password = _read(request.body).password
-        except JsonError as error:
-            raise AdminError(422, f"Invalid body: {error}") from None
+        password = read_body(request, _read).password
         address = self._access.address_of(request)
         self._check_limits(address)
         async with self._one_at_a_time:  # each takes 32 MB for 0.2 s

@@ -7,8 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from soundpost.core.inspection import ListDeliveries, SendAgain
-from soundpost.errors import JsonError
-from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse, Answer, json_answer
+from soundpost.server.admin_http import AdminError, AdminRequest, AdminResponse, Answer, json_answer, read_body
 from soundpost.server.dashboard.daemon_view import DaemonView, app_of
 from soundpost.wire.json_text import reader
 
@@ -38,10 +37,7 @@ class WebhookPages:
     async def send_again(self, request: AdminRequest) -> Answer:
         """Send the events of a delivery once more, from the host that sent them."""
         app = app_of(self._daemon, request.names["app"])
-        try:
-            body = _read(request.body)
-        except JsonError as error:
-            raise AdminError(422, f"Invalid body: {error}") from None
+        body = read_body(request, _read)
         number = request.names["number"]
         is_number = number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS
         if not is_number or int(number) >= len(app.settings.webhooks):
