@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from conformance.protocol.stage import APP, Stage
-from soundpost.core.inspection import RefusalKind
+from soundpost.core.inspection import RefusalKind, RefusalLine
 from soundpost.core.refusal_log import RefusalLog
 from soundpost.wire import codes
 
@@ -82,8 +82,8 @@ def logged(
 ) -> None:
     """Log a refusal of a server whose only app has the secret ``SECRET``."""
     stage = Stage(secret=SECRET)
-    log = RefusalLog(lambda: stage.node.by_id.values(), lambda: stage.now, stage.call_later)
-    log.add(kind, reason, code, app_id, address, origin, "")
+    log = RefusalLog(lambda: stage.node.secrets, lambda: stage.now, stage.call_later)
+    log.add(RefusalLine(stage.now, kind, reason, code, app_id, address, origin))
 
 
 def test_an_unknown_key_is_a_warning_with_the_page(caplog: pytest.LogCaptureFixture) -> None:

@@ -22,13 +22,21 @@ def clock() -> Clock:
     return Clock()
 
 
+class Noted(Refusals):
+    """Refusals that are noted at the time of a clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self.clock = clock
+
+
 @pytest.fixture
-def refusals(clock: Clock) -> Refusals:
-    return Refusals(clock)
+def refusals(clock: Clock) -> Noted:
+    return Noted(clock)
 
 
 def refuse(
-    refusals: Refusals,
+    refusals: Noted,
     reason: str = "Application is disabled",
     *,
     kind: RefusalKind = "connection",
@@ -36,10 +44,10 @@ def refuse(
     app_id: str = "1",
     address: str = "192.0.2.1",
 ) -> None:
-    refusals.add(kind, reason, code, app_id, address, "https://example.com", "")
+    refusals.add(RefusalLine(refusals.clock(), kind, reason, code, app_id, address, "https://example.com"))
 
 
-def test_equal_refusals_are_one_line_with_a_count(refusals: Refusals, clock: Clock) -> None:
+def test_equal_refusals_are_one_line_with_a_count(refusals: Noted, clock: Clock) -> None:
     refuse(refusals)
     refuse(refusals, address="192.0.2.2")
     clock.now += 5
@@ -49,7 +57,7 @@ def test_equal_refusals_are_one_line_with_a_count(refusals: Refusals, clock: Clo
     assert found == [("192.0.2.1", 2, 1_005.0), ("192.0.2.2", 1, 1_000.0)]
 
 
-def test_the_newest_come_first_and_no_more_than_wanted(refusals: Refusals, clock: Clock) -> None:
+def test_the_newest_come_first_and_no_more_than_wanted(refusals: Noted, clock: Clock) -> None:
     for number in range(5):
         clock.now += 1
         refuse(refusals, code=4000 + number)
@@ -57,7 +65,7 @@ def test_the_newest_come_first_and_no_more_than_wanted(refusals: Refusals, clock
     assert [line.code for line in refusals.latest(3)] == [4004, 4003, 4002]
 
 
-def test_a_flood_is_counted_and_does_not_push_out_others(refusals: Refusals, clock: Clock) -> None:
+def test_a_flood_is_counted_and_does_not_push_out_others(refusals: Noted, clock: Clock) -> None:
     refuse(refusals, "auth has a wrong signature", kind="subscription", code=4009)
 
     for number in range(100_000):
@@ -72,7 +80,7 @@ def test_a_flood_is_counted_and_does_not_push_out_others(refusals: Refusals, clo
 
 
 @pytest.mark.parametrize("distinct", ["address", "reason", "app_id", "code"])
-def test_memory_is_bounded_whatever_differs(refusals: Refusals, clock: Clock, distinct: str) -> None:
+def test_memory_is_bounded_whatever_differs(refusals: Noted, clock: Clock, distinct: str) -> None:
     for number in range(5_000):
         clock.now += 0.1
         refuse(refusals, **{distinct: number if distinct == "code" else f"{number} " + "x" * 10_000})  # type: ignore[arg-type]
@@ -87,7 +95,7 @@ def _longest_field(line: RefusalLine) -> int:
     return max(len(line.reason), len(line.address), len(line.origin), len(line.channel))
 
 
-def test_many_kinds_share_the_room(refusals: Refusals, clock: Clock) -> None:
+def test_many_kinds_share_the_room(refusals: Noted, clock: Clock) -> None:
     for number in range(100):
         for app in range(20):
             clock.now += 1

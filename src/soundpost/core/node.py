@@ -68,8 +68,8 @@ class Node:
         self.observers = tuple(observers)
         self.wall_clock = wall_clock
         self._second = 0
-        self.refusals = Refusals(wall_clock)
-        self.refusal_log = RefusalLog(lambda: self.by_id.values(), clock, call_later)
+        self.refusals = Refusals()
+        self.refusal_log = RefusalLog(lambda: self.secrets, clock, call_later)
         self.inspection = NodeInspection(self)
         self.event_ids = new_ids()
         """Ids for events that histories keep. A node never moves to another process, so none has the same."""

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from soundpost.core.inspection import RefusalKind
+from soundpost.core.inspection import RefusalLine
 from soundpost.core.outbox import CallLater
-from soundpost.core.refusals import NO_AUTH, OTHER_KEY, WRONG_SIGNATURE
+from soundpost.core.refusals import NO_AUTH, OTHER_KEY, WRONG_SIGNATURE, without_secrets
 from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
-from soundpost.redaction import REDACTED
 from soundpost.wire import codes
-
-if TYPE_CHECKING:
-    from soundpost.core.app import App
 
 _LOGGERS: Final = {
     "connection": "soundpost.server",
@@ -32,90 +28,66 @@ _OF_APPLICATIONS: Final = frozenset((NO_AUTH, OTHER_KEY, WRONG_SIGNATURE))
 """Reasons of refused subscriptions that lie with the application, not with the client."""
 _UNSERVED_APP: Final = (codes.APP_DOES_NOT_EXIST, codes.APP_DISABLED)
 _LONGEST: Final = 100
-_SHOWN: Final = 50
-"""Characters of a wrong key that a reason shows."""
-_SECRET: Final = 8
-"""Length from which on a text that is an app's secret is taken for it: somebody gave it in place of the key."""
 
 
 class RefusalLog:
-    """The warnings of one node. ``apps`` are those whose secrets no line may show."""
+    """The warnings of one node. ``secrets`` are those of apps, which no line may show."""
 
-    def __init__(self, apps: Callable[[], Iterable[App]], clock: Callable[[], float], call_later: CallLater) -> None:
-        self._apps = apps
+    def __init__(self, secrets: Callable[[], Iterable[str]], clock: Callable[[], float], call_later: CallLater) -> None:
+        self._secrets = secrets
         self._throttles = {
             kind: LogThrottle(logging.getLogger(name), clock, call_later) for kind, name in _LOGGERS.items()
         }
 
-    def add(
-        self,
-        kind: RefusalKind,
-        reason: str,
-        code: int,
-        app_id: str,
-        address: str,
-        origin: str,
-        channel: str,
-    ) -> None:
+    def add(self, refusal: RefusalLine) -> None:
         """Log a refusal, unless it is a client's own mistake, or one of its kind, code and app was logged just now."""
-        if not _is_logged(kind, reason, code, app_id):
+        if not _is_logged(refusal):
             return
-        self._throttles[kind].warn(
-            f"{kind} {code} {app_id}",
+        self._throttles[refusal.kind].warn(
+            f"{refusal.kind} {refusal.code} {refusal.app_id}",
             "%s",
-            _Sentence(self._apps, kind, reason, code, app_id, address, origin, channel),
+            _Sentence(refusal, self._secrets),
             silence=MINUTE,
-            extra=fields(app=app_id, address=address, code=code, origin=origin[:_LONGEST], channel=channel[:_LONGEST]),
+            extra=fields(
+                app=refusal.app_id,
+                address=refusal.address,
+                code=refusal.code,
+                origin=refusal.origin[:_LONGEST],
+                channel=refusal.channel[:_LONGEST],
+            ),
         )
 
 
-def _is_logged(kind: RefusalKind, reason: str, code: int, app_id: str) -> bool:
-    if kind == "connection":
-        return code in _UNSERVED_APP
-    if kind == "subscription":
-        return reason in _OF_APPLICATIONS
-    if kind == "api":
-        return not app_id  # :mod:`soundpost.server.api.authentication` logs those of an app
-    return kind == "sign-in"
+def _is_logged(refusal: RefusalLine) -> bool:
+    match refusal.kind:
+        case "connection":
+            return refusal.code in _UNSERVED_APP
+        case "subscription":
+            return refusal.reason in _OF_APPLICATIONS
+        case "api":
+            return not refusal.app_id  # :mod:`soundpost.server.api.authentication` logs those of an app
+        case kind:
+            return kind == "sign-in"
 
 
 class _Sentence:
     """The sentence of a line, made only if it is written."""
 
-    __slots__ = ("_address", "_app_id", "_apps", "_channel", "_code", "_kind", "_origin", "_reason")
+    __slots__ = ("_refusal", "_secrets")
 
-    def __init__(
-        self,
-        apps: Callable[[], Iterable[App]],
-        kind: RefusalKind,
-        reason: str,
-        code: int,
-        app_id: str,
-        address: str,
-        origin: str,
-        channel: str,
-    ) -> None:
-        self._apps = apps
-        self._kind = kind
-        self._reason = reason
-        self._code = code
-        self._app_id = app_id
-        self._address = address
-        self._origin = origin
-        self._channel = channel
+    def __init__(self, refusal: RefusalLine, secrets: Callable[[], Iterable[str]]) -> None:
+        self._refusal = refusal
+        self._secrets = secrets
 
     def __str__(self) -> str:
-        of_app = f"app {self._app_id}: " if self._app_id else ""
+        refusal = self._refusal
+        of_app = f"app {refusal.app_id}: " if refusal.app_id else ""
         what = {
             "connection": "a client",
-            "subscription": f"a subscription to {self._channel[:_LONGEST]!a}",
+            "subscription": f"a subscription to {refusal.channel[:_LONGEST]!a}",
             "sign-in": "a sign-in",
-        }.get(self._kind, "a request to the API")
-        client = f", from {self._address}" if self._address else ""
-        page = f" (Origin: {self._origin[:_LONGEST]!a})" if self._origin else ""
-        text = f"{of_app}refused {what} with {self._code}{client}{page}: {self._reason.rstrip('.')}"
-        for app in self._apps():
-            secret = app.settings.secret[:_SHOWN]
-            if len(secret) >= _SECRET:
-                text = text.replace(secret, REDACTED)
-        return text
+        }.get(refusal.kind, "a request to the API")
+        client = f", from {refusal.address}" if refusal.address else ""
+        page = f" (Origin: {refusal.origin[:_LONGEST]!a})" if refusal.origin else ""
+        text = f"{of_app}refused {what} with {refusal.code}{client}{page}: {refusal.reason.rstrip('.')}"
+        return without_secrets(text, self._secrets())

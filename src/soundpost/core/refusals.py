@@ -6,9 +6,8 @@ does not push the others out, and its rest is counted.
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core.inspection import RefusalKind, RefusalLine
@@ -80,37 +79,32 @@ class _Group:
 
 
 class Refusals:
-    """The refusals of a node. ``clock`` is in seconds since 1970."""
+    """The refusals of a node."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._groups: OrderedDict[tuple[RefusalKind, int, str], _Group] = OrderedDict()
         self._size = 0
 
-    def add(
-        self,
-        kind: RefusalKind,
-        reason: str,
-        code: int,
-        app_id: str,
-        address: str,
-        origin: str,
-        channel: str,
-    ) -> None:
+    def add(self, refusal: RefusalLine) -> None:
         """Add a refusal.
 
         Measured: 0.6 µs, for one that was noted before and for another one.
         """
-        now = self._clock()
-        group = self._groups.get((kind, code, app_id))
+        now, name = refusal.at, (refusal.kind, refusal.code, refusal.app_id)
+        group = self._groups.get(name)
         if group is None:
-            group = self._groups[kind, code, app_id] = _Group()
+            group = self._groups[name] = _Group()
             if len(self._groups) > _MOST_GROUPS:
                 _, forgotten = self._groups.popitem(last=False)
                 self._size -= len(forgotten.lines)
         else:
-            self._groups.move_to_end((kind, code, app_id))
-        key = (reason[:_LONGEST], address[:_LONGEST_FIELD], origin[:_LONGEST_FIELD], channel[:_LONGEST_FIELD])
+            self._groups.move_to_end(name)
+        key = (
+            refusal.reason[:_LONGEST],
+            refusal.address[:_LONGEST_FIELD],
+            refusal.origin[:_LONGEST_FIELD],
+            refusal.channel[:_LONGEST_FIELD],
+        )
         line = group.lines.get(key)
         if line is not None:
             line.count += 1
@@ -183,11 +177,11 @@ def note_refusal(
     connection: Connection | None = None,
 ) -> None:
     """Note that a client or request is refused; ``reason`` is a sentence with the way out, and has no secret."""
-    node.refusals.add(kind, reason, code, app_id, address, origin, channel)
-    node.refusal_log.add(kind, reason, code, app_id, address, origin, channel)
+    refusal = RefusalLine(node.wall_clock(), kind, reason, code, app_id, address, origin, channel)
+    node.refusals.add(refusal)
+    node.refusal_log.add(refusal)
     for observer in node.observers:
-        line = RefusalLine(node.wall_clock(), kind, reason, code, app_id, address, origin, channel)
-        observer.refused(line, connection)
+        observer.refused(refusal, connection)
 
 
 def note_refused_message(connection: Connection, kind: RefusalKind, reason: str, code: int, channel: str = "") -> None:
