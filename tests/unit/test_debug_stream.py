@@ -79,10 +79,9 @@ def test_a_line_of_an_app_that_is_no_longer_served_names_it(out: io.StringIO) ->
 
 
 @pytest.mark.parametrize("form", ['"auth":"{}"', '"auth" : "{}"', '\\"auth\\":\\"{}\\"'])
-def test_signatures_are_not_shown(stage: Stage, out: io.StringIO, form: str) -> None:
-    stage.connect().raw(
-        '{"event":"pusher:subscribe","data":{"channel":"private-a",' + form.format("app-key:SIG") + "}}"
-    )
+@pytest.mark.parametrize("key", ["app-key", r"my\/key"])
+def test_signatures_are_not_shown(stage: Stage, out: io.StringIO, form: str, key: str) -> None:
+    stage.connect().raw('{"event":"pusher:subscribe","data":{"channel":"private-a",' + form.format(f"{key}:SIG") + "}}")
 
     received = next(line for line in out.getvalue().splitlines() if "received" in line)
     assert "SIG" not in received

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 from msgspec.structs import replace
 
 from soundpost.core.inspection import TailLine, TailLines
 from soundpost.core.outbox import CallLater
+from soundpost.core.readable_messages import readable, without_signatures
 from soundpost.errors import JsonError
 from soundpost.wire.json_text import reader
 
@@ -19,8 +19,6 @@ PERIOD: Final = 0.2
 MOST_LINES: Final = 100
 """Largest number of lines that are sent together; further ones are counted."""
 _LONGEST_DATA: Final = 2_000
-_AUTH: Final = re.compile(r'("auth\\*"\s*:\s*(\\{0,15})")(?!\2").+?(?=\2"|\Z)', re.DOTALL)
-"""A signature, in JSON or in a string of JSON, whatever escapes it has; some libraries write ``/`` as ``\\/``."""
 
 
 class Words(NamedTuple):
@@ -31,18 +29,10 @@ class Words(NamedTuple):
     data: str
 
 
-class _Message(Struct):
-    event: str
-    channel: str | None = None
-    data: Raw = Raw(b"")
-
-
 class _Subscription(Struct):
     channel: str = ""
 
 
-_read_message: Final = reader(_Message)
-_read_text: Final = reader(str)
 _read_subscription: Final = reader(_Subscription)
 
 
@@ -52,12 +42,10 @@ def words_of(payload: bytes) -> Words:
     The channel of ``pusher:subscribe`` and the like is that in its data. Anything else than a message of the protocol
     has only data, as it came.
     """
-    try:
-        message: _Message = _read_message(payload)
-        data = bytes(message.data)
-        text = _read_text(data) if data.startswith(b'"') else data.decode()
-    except (JsonError, UnicodeError):
+    message = readable(payload)
+    if message is None:
         return Words("", "", _shown(payload[: 4 * _LONGEST_DATA].decode(errors="replace")))
+    text = message.data or ""
     return Words(message.event, message.channel or _channel_in(message.event, text), _shown(text))
 
 
@@ -72,9 +60,7 @@ def _channel_in(event: str, data: str) -> str:
 
 
 def _shown(text: str) -> str:
-    text = text[: 2 * _LONGEST_DATA]
-    if "auth" in text:
-        text = _AUTH.sub(r"\1…", text)
+    text = without_signatures(text[: 2 * _LONGEST_DATA])
     text = text.encode(errors="replace").decode()  # half an emoji cannot be sent on
     return text if len(text) <= _LONGEST_DATA else f"{text[:_LONGEST_DATA]}…"
 

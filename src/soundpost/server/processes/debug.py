@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-import re
 import time
 from functools import partial
 from typing import Any, Final, TextIO
-
-from msgspec import Raw, Struct
 
 from soundpost.core.app import App
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
 from soundpost.core.peers import ChannelQuery, OutgoingEvent
-from soundpost.errors import JsonError
+from soundpost.core.readable_messages import readable, without_signatures
 from soundpost.server.connections.peer import shown
 from soundpost.server.processes.log_formats import LogFormat
 from soundpost.server.processes.logs import log_format, stderr
 from soundpost.wire.frames import frame_payload
-from soundpost.wire.json_text import reader
 from soundpost.wire.printable import printable
 
 _LOGGER: Final = "soundpost.messages"
 _CUT: Final = 400
-_AUTH: Final = re.compile(r'(\\*"auth\\*"\s*:\s*\\*")[^"\\]+')
-
-
-class _Message(Struct):
-    event: str
-    channel: str | None = None
-    data: Raw = Raw(b"")
-    user_id: str | None = None
-
-
-_read_message: Final = reader(_Message)
-_read_text: Final = reader(str)
 
 
 class MessageStream(Observer):
@@ -131,14 +115,12 @@ def _readable(payload: bytes, channel: str | None = None) -> str:
 
     Data that is a JSON string is shown as the text in it. Anything but a message of the Pusher protocol is shown as is.
     """
-    try:
-        message: _Message = _read_message(payload)
-        text = message.event if message.channel in (None, channel) else f"{message.channel} {message.event}"
-        data = bytes(message.data)
-        text += f" {_read_text(data)}" if data.startswith(b'"') else f" {data.decode()}" if data else ""
-        if message.user_id is not None:
-            text += f" (from user {message.user_id})"
-    except (JsonError, UnicodeError):
+    message = readable(payload)
+    if message is None:
         text = payload.decode(errors="replace")
-    text = _AUTH.sub(r"\1…", printable(text))
+    else:
+        text = message.event if message.channel in (None, channel) else f"{message.channel} {message.event}"
+        text += "" if message.data is None else f" {message.data}"
+        text += "" if message.user_id is None else f" (from user {message.user_id})"
+    text = without_signatures(printable(text))
     return text if len(text) <= _CUT else f"{text[:_CUT]}… ({len(payload)} bytes)"
