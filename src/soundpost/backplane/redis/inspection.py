@@ -17,7 +17,7 @@ from msgspec import Struct, field
 from soundpost.backplane.redis import topic_messages
 from soundpost.backplane.redis.buckets import CONTROL
 from soundpost.backplane.redis.publish_queue import Publication
-from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.redis import Redis, ignore_answer
 from soundpost.core.inspection import HostQuestion, Question, Reply, Request, StartTail, StopTail, TailLines
 from soundpost.core.tail_lines import LimitedLines
 
@@ -145,7 +145,7 @@ class RedisInspection:
 
     def _say(self, number: int, request: Request) -> None:
         message = topic_messages.inspect(self._redis.origin, number, _encode(request))
-        self._redis.publish(Publication(CONTROL, b"", (b"", message)), _nothing)
+        self._redis.publish(Publication(CONTROL, b"", (b"", message)), ignore_answer)
 
     def _take_hosts(self, number: int, answer: Any) -> None:
         asked = self._asked.get(number)
@@ -210,12 +210,8 @@ class RedisInspection:
         self._send(origin, topic_messages.tailed(_encode(lines)))
 
     def _send(self, origin: bytes, message: bytes) -> None:
-        self._redis.publish(Publication(CONTROL, b"", (_topic_of(origin).encode(), message)), _nothing)
+        self._redis.publish(Publication(CONTROL, b"", (_topic_of(origin).encode(), message)), ignore_answer)
 
 
 def _topic_of(origin: bytes) -> str:
     return "inspection " + origin.decode(errors="replace")
-
-
-def _nothing(answer: Any) -> None:
-    """Ignore an answer: a question that was not sent has no reply."""

@@ -231,7 +231,7 @@ class Redis:
         if self.up:
             bucket = app_bucket(app_id)
             self._note_bucket(bucket)
-            self.send(bucket, ("HSET", self.tag(bucket) + b":connections", self.node, count), _nothing)
+            self.send(bucket, ("HSET", self.tag(bucket) + b":connections", self.node, count), ignore_answer)
 
     async def acquire(self, name: str, seconds: float) -> bool:
         """Acquire a lock for some seconds; False if another host has it. True as well while Redis is away."""
@@ -381,7 +381,7 @@ class Redis:
                 self._logged_reason = ""
                 self.on_flow()
                 self.tried.set()
-                self.publish(Publication(CONTROL, b"", (b"", hello(len(living)))), _nothing)
+                self.publish(Publication(CONTROL, b"", (b"", hello(len(living)))), ignore_answer)
             if flows:
                 self.known = len(living)
                 self.on_beat()
@@ -407,7 +407,7 @@ class Redis:
         """Note that this node states something in a bucket: the node that buries it looks there."""
         if bucket not in self._stated_buckets:
             self._stated_buckets.add(bucket)
-            self.send(CONTROL, ("SADD", self.tag(CONTROL) + b":buckets:" + self.node, bucket), _nothing)
+            self.send(CONTROL, ("SADD", self.tag(CONTROL) + b":buckets:" + self.node, bucket), ignore_answer)
 
     # From the connections
 
@@ -437,5 +437,5 @@ class Redis:
             self.on_down()
 
 
-def _nothing(answer: Any) -> None:
+def ignore_answer(answer: Any) -> None:
     """Ignore an answer."""

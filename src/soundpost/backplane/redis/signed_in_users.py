@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from soundpost.backplane.redis.buckets import bucket_of
+from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.backplane.redis.user_scripts import BURY_USERS, END_ABSENCE, SIGN_IN, SIGN_OUT
 from soundpost.core.presence_grace import SENT_AWAY
 
@@ -140,7 +141,7 @@ class SharedUsers:
     def end_of_user(self, app_id: str, user_id: str) -> None:
         """End the grace of a user."""
         if self._redis.up:
-            self._redis.run(END_ABSENCE, bucket_of(app_id, user_id), user_id, then=_nothing)
+            self._redis.run(END_ABSENCE, bucket_of(app_id, user_id), user_id, then=ignore_answer)
 
     def remove_node(self, node: PeersHandler) -> None:
         """Let the users of a node that is gone come back; its clients watch nobody any more."""
@@ -238,7 +239,7 @@ class SharedUsers:
         former, buckets = self._redis.former_node, self._buckets
         self._buckets = set(map(_bucket, self._here))
         for bucket in buckets if former else ():
-            self._redis.send(bucket, self._redis.script(BURY_USERS, bucket, _MOST_FORMER, node=former), _nothing)
+            self._redis.send(bucket, self._redis.script(BURY_USERS, bucket, _MOST_FORMER, node=former), ignore_answer)
         for key in self._watched:
             self._redis.subscribe(_bucket(key), self._topic(key))
         self._ask([key for key, watched in self._watched.items() if watched.is_online is None])
@@ -257,7 +258,3 @@ class SharedUsers:
 
 def _bucket(key: Key) -> bytes:
     return bucket_of(*key)
-
-
-def _nothing(answer: Any) -> None:
-    """Ignore an answer."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import hiredis
 
 from soundpost.backplane.redis.buckets import CONTROL
+from soundpost.backplane.redis.redis import ignore_answer
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.redis import Redis
@@ -66,8 +67,4 @@ class StatedFigures:
         return self._redis.tag(CONTROL) + b":figures:" + origin
 
     def _send(self, *command: str | bytes | int) -> None:
-        self._redis.send(CONTROL, command, _nothing)
-
-
-def _nothing(answer: Any) -> None:
-    """Ignore an answer."""
+        self._redis.send(CONTROL, command, ignore_answer)

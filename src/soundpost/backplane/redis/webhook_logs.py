@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from soundpost.backplane.redis.buckets import all_buckets, bucket_of_event
 from soundpost.backplane.redis.logged_events import State, event_of, state_field, state_of
+from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.backplane.redis.webhook_scripts import READ_LOG, SETTLE, TAKE_LOG
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.webhooks import BEGINS, ENDS, HELD, WebhookEvent
@@ -255,7 +256,7 @@ class AppLogs:
 
     def _warn_of_dropped(self, each: _Log, number: int) -> None:
         self.dropped += number
-        self._redis.send(each.bucket, ("DEL", self._redis.tag(each.bucket) + b":hooks:lost"), lambda answer: None)
+        self._redis.send(each.bucket, ("DEL", self._redis.tag(each.bucket) + b":hooks:lost"), ignore_answer)
         self._throttle.warn(
             "dropped",
             "webhooks of app %s: %d event(s) are dropped, as too many wait for an endpoint",

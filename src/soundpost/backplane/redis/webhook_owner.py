@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from soundpost.backplane.redis.buckets import app_bucket
-from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.redis import Redis, ignore_answer
 from soundpost.backplane.redis.webhook_logs import AppLogs, Dispatcher
 from soundpost.backplane.redis.webhook_scripts import LEASE, RELEASE
 from soundpost.core.app_settings import AppSettings
@@ -146,7 +146,7 @@ class WebhookOwner:
         if not self._redis.up:
             return  # the lease ends by itself
         bucket = app_bucket(app_id)
-        self._redis.send(bucket, self._redis.script(RELEASE, bucket, self._redis.origin), lambda answer: None)
+        self._redis.send(bucket, self._redis.script(RELEASE, bucket, self._redis.origin), ignore_answer)
 
     def on_up(self) -> None:
         """Look for leases at once: Redis is up."""

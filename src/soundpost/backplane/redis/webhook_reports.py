@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from soundpost.backplane.redis.buckets import bucket_of_event
 from soundpost.backplane.redis.logged_events import arguments_of, repeated
 from soundpost.backplane.redis.publish_queue import Publication, PublishQueue
-from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.redis import Redis, ignore_answer
 from soundpost.backplane.redis.topic_messages import member_blob
 from soundpost.backplane.redis.webhook_scripts import ADD_EVENT
 from soundpost.core import webhook_records
@@ -41,7 +41,7 @@ class WebhookReports:
         self._number += 1
         event_id = b"%b-%d" % (self._redis.origin, self._number)
         arguments = arguments_of(event, event_id, *end)
-        self._queue.send(Publication(bucket_of_event(app_id, event), _ADD, arguments), _nothing)
+        self._queue.send(Publication(bucket_of_event(app_id, event), _ADD, arguments), ignore_answer)
 
     # While Redis is away no script can tell what begins. What lasts until Redis is back is told then, as this host
     # states it. What has ended meanwhile is told from here, both its beginning and its end.
@@ -75,7 +75,3 @@ class WebhookReports:
 def _take_back(publication: Publication) -> Publication:
     """Return what to send in place of an event that Redis may have taken."""
     return publication._replace(arguments=repeated(publication.arguments))
-
-
-def _nothing(answer: Any) -> None:
-    """Ignore an answer."""
