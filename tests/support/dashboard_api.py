@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, parse_qsl, unquote, urlsplit
 from support.dashboard_cluster import Cluster
 
 STATIC: Final = Path(__file__).parents[2] / "src" / "soundpost" / "server" / "dashboard" / "static"
+SHARED: Final = STATIC.parents[1] / "playground" / "static" / "json_problem.js"
 CONTENT_TYPES: Final = {".html": "text/html", ".css": "text/css", ".js": "text/javascript"}
 POLICY: Final = (
     "default-src 'none'; connect-src 'self'; img-src 'self' data:; style-src 'self'; script-src 'self'; "
@@ -118,7 +119,7 @@ def running_dashboard_api(cluster: Cluster, password: str | None = None, port: i
             if path.startswith("api/"):
                 self._api(path[4:], {name: values[0] for name, values in parse_qs(url.query).items()}, None)
                 return
-            file = STATIC / (path or "index.html")
+            file = SHARED if path == SHARED.name else STATIC / (path or "index.html")
             if not file.is_file():
                 self._send(404, b"", "text/plain")
                 return

@@ -26,6 +26,8 @@ class StaticFiles:
     def __init__(self) -> None:
         self._files = dict(_files(files("soundpost.server.dashboard").joinpath("static"), ""))
         self._files["/"] = self._files.pop(_INDEX, AdminResponse(200, b""))
+        shared = files("soundpost.server.playground").joinpath("static", "json_problem.js")
+        self._files[f"/{shared.name}"] = _file(shared, _TYPES["js"])
 
     def __call__(self, request: AdminRequest) -> AdminResponse:
         """Answer with a file. Raises AdminError if there is none."""
@@ -44,4 +46,8 @@ def _files(folder: Traversable, path: str) -> Iterator[tuple[str, AdminResponse]
         if entry.is_dir():
             yield from _files(entry, name)
         elif content_type is not None:
-            yield name, AdminResponse(200, entry.read_bytes(), content_type, (("Cache-Control", "no-cache"),))
+            yield name, _file(entry, content_type)
+
+
+def _file(entry: Traversable, content_type: str) -> AdminResponse:
+    return AdminResponse(200, entry.read_bytes(), content_type, (("Cache-Control", "no-cache"),))

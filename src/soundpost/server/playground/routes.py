@@ -29,6 +29,7 @@ _FILES: Final = {
     "/playground": ("index.html", b"text/html; charset=utf-8"),
     "/playground/playground.css": ("playground.css", b"text/css; charset=utf-8"),
     "/playground/playground.js": ("playground.js", b"text/javascript; charset=utf-8"),
+    "/playground/json_problem.js": ("json_problem.js", b"text/javascript; charset=utf-8"),
 }
 _HEADERS: Final = (
     (

@@ -3,7 +3,7 @@
 import { appPath, post } from './api.js';
 import { el, field, heading, notice } from './elements.js';
 import { count } from './formats.js';
-import { jsonProblem } from './json_text.js';
+import { jsonProblem } from './json_problem.js';
 import { link } from './routes.js';
 
 export const title = 'Send event';
@@ -34,7 +34,7 @@ export function open(view, { app, route: { query } }) {
       JSON.parse(data.value);
       problem.textContent = '';
     } catch (_) {
-      problem.textContent = jsonProblem(data.value);
+      problem.textContent = jsonProblem(data.value).message;
     }
     data.setAttribute('aria-invalid', String(Boolean(problem.textContent)));
     return !problem.textContent;
