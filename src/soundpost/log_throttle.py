@@ -109,7 +109,7 @@ class _Line:
 
 
 class _Kind:
-    """What was logged, and left out, of one kind."""
+    """Lines of one kind: the time of the last one, and the number of those that were left out."""
 
     __slots__ = ("latest", "left_out", "silent_until", "written_at")
 

@@ -31,7 +31,7 @@ from soundpost.webhooks.events import ClientEvent, WebhookEvent
 from soundpost.webhooks.handlers import Handler
 
 _W3C: Final = TraceContextTextMapPropagator()
-"""Of what belongs to a trace, servers and queues get ``traceparent`` and ``tracestate``, never baggage."""
+"""Propagator for servers and queues: they get ``traceparent`` and ``tracestate`` of a trace, never its baggage."""
 _Attributes = dict[str, AttributeValue]
 
 
@@ -49,7 +49,7 @@ def uninstrument() -> None:
 
 
 class SoundpostInstrumentor:
-    """What ``opentelemetry-instrument`` finds and calls."""
+    """Instrumentor that ``opentelemetry-instrument`` finds and calls."""
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the packages that must be there: none but this one."""

@@ -11,7 +11,7 @@ _LONGEST_ORIGIN: Final = 200
 
 
 class ClientInfo(NamedTuple):
-    """What a client said of itself at the handshake."""
+    """Library and page that a client named at the handshake."""
 
     library: str
     """Library and version: ``js 8.4.0``; empty if it named none."""
@@ -23,7 +23,7 @@ UNKNOWN: Final = ClientInfo("", "")
 
 
 def client_info(parameters: Mapping[str, str], origin: str | None) -> ClientInfo:
-    """Return what a client said in the query of its address and in its ``Origin``, cut off where it is long."""
+    """Return the library in the query of a client's address and its ``Origin``, cut off where they are long."""
     library = f"{parameters.get('client', '')[:_LONGEST]} {parameters.get('version', '')[:_LONGEST]}".strip()
     return _shared(library, "" if origin is None else origin[:_LONGEST_ORIGIN])
 

@@ -1,4 +1,4 @@
-"""What operators ask of nodes, and the nodes' replies: the messages behind the dashboard.
+"""Questions of operators to nodes, and the nodes' replies: the messages behind the dashboard.
 
 A request goes to every node of every host. Each replies with a bounded page of its own; whoever asks joins the pages.
 """
@@ -106,9 +106,9 @@ class SendAgain(_Request, frozen=True, kw_only=True):
 
 
 Question = ListChannels | GetChannel | ListConnections | GetConnection | CloseConnection | ListRefusals
-"""What all nodes are asked."""
+"""Question that goes to all nodes."""
 HostQuestion = ListDeliveries | SendAgain
-"""What hosts are asked, whatever nodes they have."""
+"""Question that goes to all hosts, whatever nodes they have."""
 Request = Question | HostQuestion | StartTail | StopTail
 
 
@@ -206,7 +206,7 @@ class DeliveryLine(Struct, frozen=True):
     status: int | None
     """HTTP status of the answer; None if there was none."""
     answer: str
-    """What the endpoint did, in words that go on after its name."""
+    """Answer of the endpoint, in words that go on after its name."""
     seconds: float
     """Time until the answer, or until it was given up."""
     again: bool = False

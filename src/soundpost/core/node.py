@@ -57,7 +57,7 @@ class Node:
     ) -> None:
         self.clock = clock
         self.figures = NodeFigures()
-        """What has happened on the node, of apps that a reload has removed too."""
+        """Counts of all that has happened on the node, of apps that a reload has removed too."""
         self.call_soon = call_soon
         self.call_later = call_later
         self.log_throttle = LogThrottle(logging.getLogger("soundpost.protocol"), clock, call_later)

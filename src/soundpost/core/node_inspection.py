@@ -53,7 +53,7 @@ _OF_ADDRESS: Final = re.compile(r"[0-9a-f.:]+")
 
 
 class NodeInspection:
-    """What a node replies to operators, in replies that are bounded and made some milliseconds in each loop turn."""
+    """Replies of a node to operators: each is bounded, and made for some milliseconds in each loop turn."""
 
     def __init__(self, node: Node) -> None:
         self._node = node

@@ -1,4 +1,4 @@
-"""What operators ask of all hosts of a cluster: questions, replies and lines of tails as messages over Redis.
+"""Questions of operators to all hosts of a cluster, replies, and lines of tails, as messages over Redis.
 
 A question goes to the topic of all hosts. Each host replies on a topic of the asker, which exists once it has asked.
 """
@@ -41,7 +41,7 @@ class HostReply(Struct):
 
 
 class AskedHost(Protocol):
-    """This host, as the others ask it."""
+    """Interface of this host for the questions of others."""
 
     def ask(self, question: Question | HostQuestion, then: Callable[[Reply, list[str]], None]) -> None:
         """Call back with the joined reply of all nodes, and the names of those that did not reply in time."""

@@ -1,4 +1,4 @@
-"""Who may use the dashboard: host names, sessions, tokens against requests of other sites.
+"""Rules of access to the dashboard: host names, sessions, tokens against requests of other sites.
 
 Sources: https://cheatsheetseries.owasp.org/cheatsheets/Session_Management_Cheat_Sheet.html and
 https://cheatsheetseries.owasp.org/cheatsheets/Cross-Site_Request_Forgery_Prevention_Cheat_Sheet.html

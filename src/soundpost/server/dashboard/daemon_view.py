@@ -1,4 +1,4 @@
-"""What the dashboard needs of the daemon that it belongs to."""
+"""Interface of the daemon that the dashboard belongs to."""
 
 from __future__ import annotations
 

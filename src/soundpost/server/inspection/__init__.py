@@ -1,1 +1,1 @@
-"""What operators ask of all nodes: the pages of workers and hosts, joined, and tails of all of them."""
+"""Questions of operators to all nodes: the pages of workers and hosts, joined, and tails of all of them."""

@@ -19,7 +19,7 @@ TIME_TO_REPLY: Final = 1.5
 
 
 class HostInspection:
-    """What operators ask of this host. ``nodes`` returns those that serve now, by their names.
+    """Questions of operators to this host. ``nodes`` returns the nodes that serve now, by their names.
 
     ``webhooks`` returns the dispatcher by which the host sends webhooks, or would.
     """

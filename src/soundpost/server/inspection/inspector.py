@@ -1,4 +1,4 @@
-"""What operators ask of all nodes there are, for the dashboard: questions with joined replies, and tails."""
+"""Questions of the dashboard to all nodes there are, with joined replies; and tails."""
 
 from __future__ import annotations
 

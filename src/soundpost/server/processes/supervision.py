@@ -51,7 +51,7 @@ class Supervision:
         self._hung_up = False
         self._restart_fault = ""
         self.ending_began = 0.0
-        """When the stop or restart began, by the monotonic clock."""
+        """Time at which the stop or restart began, by the monotonic clock."""
         self._clients = 0  # when it began
         for number in STOPS:
             self._loop.add_signal_handler(number, self._stop, number)

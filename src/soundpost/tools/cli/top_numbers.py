@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 UNKNOWN: Final = "-"
-"""What stands for a figure that is not known."""
+"""Sign in place of a figure that is not known."""
 
 
 def number(value: float) -> str:

@@ -23,7 +23,7 @@ class AppRates(NamedTuple):
 
 
 class HostRates(NamedTuple):
-    """What a host did between two statements: rates per second, and the number of requests to publish by duration."""
+    """Work of a host between two statements: rates per second, and the number of requests to publish by duration."""
 
     apps: dict[str, AppRates]
     publish: list[int]
@@ -55,7 +55,7 @@ class Observation:
         self.hosts: list[HostFigures] = []
         """The hosts as they stated themselves last, the one that was asked first."""
         self.history: deque[Moment] = deque(maxlen=_LONGEST_HISTORY)
-        """What was shown before, the oldest first; begins with the first rates."""
+        """Moments that were shown before, the oldest first; begins with the first rates."""
         self._rates: dict[str, HostRates] = {}
 
     def take(self, hosts: Sequence[HostFigures]) -> None:
