@@ -424,6 +424,22 @@ def test_selected_text_stays_while_the_list_is_loaded_again(page: Page, api: Das
     page.count(".refusals > li", 4)
 
 
+@pytest.mark.parametrize(("name", "notices"), [("AbortError", 0), ("TypeError", 1)])
+def test_an_answer_that_breaks_off_is_no_fault_of_the_page(page: Page, name: str, notices: int) -> None:
+    go(page, "#/refused", "Refused")
+    page.count(".refusals > li", 5)
+    page.evaluate(
+        "window.realFetch = fetch; window.fetch = async (...asked) => Object.assign(await realFetch(...asked),"
+        f" {{ json: () => Promise.reject(new DOMException('cut', '{name}')) }});"
+        " document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.evaluate("realFetch('api/refusals')")  # answered after the page's own request
+    page.count("#view .notice[data-tone=bad]", notices)
+    page.count(".refusals > li", 5)
+    page.evaluate("window.fetch = realFetch; document.dispatchEvent(new Event('visibilitychange'))")
+    page.count("#view .notice[data-tone=bad]", 0)
+
+
 def test_only_what_the_reader_asked_for_is_announced(page: Page, api: DashboardApi) -> None:
     go(page, "#/apps/shop/channels", "Channels")
     page.shows(".range", "1 to 50 of 137")

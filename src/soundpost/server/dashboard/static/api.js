@@ -65,7 +65,11 @@ async function request(method, path, body, signal) {
     throw new ApiError(0, 'The server could not be reached. Check that it runs, then try again.');
   }
   if (response.status === 204) return null;
-  const answer = await response.json().catch(() => null);
+  const answer = await response.json().catch((error) => {
+    if (error.name === 'AbortError') throw error;
+    if (response.ok) throw new ApiError(0, 'The answer of the server broke off. Check that it runs, then try again.');
+    return null;
+  });
   if (response.ok) return answer;
   const error = new ApiError(response.status, answer?.error || `The server answered with status ${response.status}.`);
   if (response.status === 401 && session && path !== 'login') {
