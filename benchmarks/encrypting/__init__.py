@@ -1,0 +1,1 @@
+"""TLS before and in the server: programs that end it, and clients that speak it."""
