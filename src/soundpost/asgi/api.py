@@ -29,7 +29,9 @@ async def answer(
         body = await _body(scope, receive, max_size)
         if body is None:
             return
-        response = await _respond(runtime, request_of(scope, body), prefix)
+        request = request_of(scope, body)
+        request.max_size = max_size
+        response = await _respond(runtime, request, prefix)
     except ApiError as error:
         response = error.response()
     except Exception:

@@ -19,6 +19,8 @@ from soundpost.wire.origins import OriginError, check_origins, origins
 Positive = Annotated[int, Meta(ge=1)]
 MAX_KEPT_EVENTS: Final = 100_000
 """Largest number of events that a channel can keep."""
+MAX_LARGE_BATCH: Final = 1_000
+"""Largest number of events in a batch: the loop is held for some milliseconds, whatever the events are."""
 MAX_KEPT_DAYS: Final = 30
 """Largest number of days that a channel can keep an event."""
 Text = Annotated[str, Meta(min_length=1)]
@@ -151,6 +153,8 @@ class AppSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     max_event_data_size: Positive = 10_240
     max_channels_per_event: Positive = 100
     max_batch_size: Positive = 10
+    max_large_batch_size: Annotated[int, Meta(ge=1, le=MAX_LARGE_BATCH)] = 1_000
+    """Largest number of events in a batch of a publisher that asks for large batches (``X-Soundpost-Batch``)."""
     max_presence_members: Positive = 100
     presence_grace: Annotated[int, Meta(ge=0)] = 0
     """Seconds that a member stays after its connection was lost; nobody is told if the user is back by then.

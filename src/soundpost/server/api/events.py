@@ -7,13 +7,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from soundpost.backplane.attributes import answered
 from soundpost.core.app import App
 from soundpost.core.peers import ChannelQuery, IdempotencyKey
 from soundpost.core.publishing import EventArguments, publish
 from soundpost.errors import JsonError, JsonShapeError
+from soundpost.server.api import large_batches
 from soundpost.server.api.channels import ATTRIBUTES, attributes
 from soundpost.server.api.idempotency import key_of, publish_once
 from soundpost.server.api.pending_response import PendingResponse, ask_nodes
@@ -57,11 +58,17 @@ class ApiBatch(Struct):
     batch: list[ApiBatchEvent]
 
 
+class _RawBatch(Struct):
+    batch: list[Raw]
+
+
 _LOCAL_ONLY: Final = {"delivered": "local"}
 """A note in the answer while Redis is away: clients of this host have the event, for those of others it waits."""
 _KEY_ID: Final = re.compile(r"[-a-zA-Z0-9_]{1,32}")
 _read_event: Final[Callable[[bytes], ApiEvent]] = reader(ApiEvent)
 _read_batch: Final[Callable[[bytes], ApiBatch]] = reader(ApiBatch)
+_read_raw_batch: Final[Callable[[bytes], _RawBatch]] = reader(_RawBatch)
+_read_batch_event: Final[Callable[[bytes], ApiBatchEvent]] = reader(ApiBatchEvent)
 
 
 def post_event(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
@@ -70,9 +77,10 @@ def post_event(request: Request, app: App, query: dict[str, str]) -> Response | 
     event = _read(_read_event, request.body)
     key = key_of(request, app, query)
     channels = _channels_of(event)
-    return publish_event(
+    answer = publish_event(
         app, event.name, event.data, channels, event.socket_id, event.info, key, event.ephemeral, event.key_id
     )
+    return large_batches.telling(answer, request, app) if large_batches.asked_by(request) else answer
 
 
 def publish_event(
@@ -126,8 +134,13 @@ def _answer_event(app: App, channels: list[str], info: str | None) -> Response |
 
 
 def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
-    """Publish several events, each to one channel: all of them, or none if one is invalid."""
+    """Publish several events, each to one channel: all of them, or none if one is invalid.
+
+    For a sender that asks for large batches those that are valid are published, and the answer tells of the others.
+    """
     request.is_publish = True
+    if large_batches.asked_by(request):
+        return large_batches.telling(_publish_valid(request, app, query), request, app)
     batch = _read(_read_batch, request.body).batch
     settings = app.settings
     if not batch:
@@ -139,15 +152,63 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
             "split the request",
         )
     for event in batch:
-        _check(app, event.channel, event.name, event.data)
-        _check_socket_id(event.socket_id)
-        _check_key_id(event.key_id)
+        _check_batched(app, event)
     key = key_of(request, app, query)
     if key is not None:
         return publish_once(app, key, map(_arguments, batch), partial(_answer_batch, app, batch))
     for event in batch:
         publish(app, *_arguments(event))
     return _answer_batch(app, batch)
+
+
+def _publish_valid(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
+    """Publish the valid events of a batch; the answer has an error in the place of each of the others."""
+    most = app.settings.max_large_batch_size
+    events, errors = _read_each(request.body)
+    if not 1 <= len(events) + len(errors) <= most:
+        raise ApiError(
+            422,
+            f"batch: {len(events) + len(errors)} events, 1 to {most} are allowed (max_large_batch_size): split the "
+            "request",
+            large_batches.limits(request, app),
+        )
+    for place, event in list(events.items()):
+        try:
+            _check_batched(app, event)
+        except ApiError as error:
+            errors[place] = error
+            del events[place]
+    key = key_of(request, app, query)
+    assert key is not None  # who asks for large batches sends one
+    valid = list(events.values())
+
+    def answer() -> Response | PendingResponse:
+        made = _answer_batch(app, valid)
+        return large_batches.with_errors(made, list(events), errors) if errors else made
+
+    return publish_once(app, key, map(_arguments, valid), answer)
+
+
+def _read_each(body: bytes) -> tuple[dict[int, ApiBatchEvent], dict[int, ApiError]]:
+    """Return the events of a batch by their place in it, and errors for those that lack a field or have a wrong one."""
+    try:
+        return dict(enumerate(_read_batch(body).batch)), {}
+    except JsonError:
+        texts = _read(_read_raw_batch, body).batch
+    events: dict[int, ApiBatchEvent] = {}
+    errors: dict[int, ApiError] = {}
+    for place, text in enumerate(texts):
+        try:
+            events[place] = _read(_read_batch_event, bytes(text))
+        except ApiError as error:
+            errors[place] = error
+    return events, errors
+
+
+def _check_batched(app: App, event: ApiBatchEvent) -> None:
+    _check(app, event.channel, event.name, event.data)
+    _check_socket_id(event.socket_id)
+    _check_key_id(event.key_id)
 
 
 def _arguments(event: ApiBatchEvent) -> EventArguments:

@@ -35,6 +35,7 @@ class Request:
         "is_publish",
         "is_signed",
         "keep_alive",
+        "max_size",
         "method",
         "path",
         "query",
@@ -63,6 +64,8 @@ class Request:
         self.is_signed = self.is_publish = False
         self.find_client_ip: Callable[[Request], str] = unknown_address
         """Function that returns the client's address; it is seldom needed."""
+        self.max_size = len(body)
+        """Largest size of a body that is taken where this request came in, in bytes."""
 
     def headers(self) -> dict[bytes, bytes]:
         """Return header values by lower-case name; several of one name are joined by commas."""

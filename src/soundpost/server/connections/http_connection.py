@@ -266,6 +266,7 @@ class HttpConnection(asyncio.Protocol):
             return
         came = perf_counter()
         request.find_client_ip = self.client_ip
+        request.max_size = self._server.settings.max_request_size
         try:
             response = self._server.router.respond(request)
         except ApiError as error:
