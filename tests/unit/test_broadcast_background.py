@@ -10,6 +10,8 @@ import pytest
 
 from soundpost.broadcasting.delivery import background
 from soundpost.broadcasting.delivery.background import BackgroundDelivery
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.conversation import Errors
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.errors import BroadcastError
@@ -21,19 +23,32 @@ class Drivers:
 
     def __init__(self) -> None:
         self.sent: list[str] = []
+        self.batches: list[list[str]] = []
+        self.refused: set[str] = set()
+        self.limit: BatchLimit | None = None
         self.threads: set[str] = set()
         self.failures: list[Exception] = []
         self.tries = 0
         self.open = threading.Event()
         self.open.set()
 
-    def send(self, messages: Sequence[Message]) -> None:
+    def send_each(self, messages: Sequence[Message]) -> Errors:
         self.open.wait(20)
         self.tries += 1
         self.threads.add(threading.current_thread().name)
         if self.failures:
             raise self.failures.pop(0)
-        self.sent += [message.name for message in messages]
+        self.batches.append([message.name for message in messages])
+        refused = {
+            place: BroadcastError(f"event {message}: refused", 422)
+            for place, message in enumerate(messages)
+            if message.name in self.refused
+        }
+        self.sent += [message.name for place, message in enumerate(messages) if place not in refused]
+        return refused
+
+    def batch_limit(self, connection: str) -> BatchLimit | None:
+        return self.limit
 
 
 class Clock:

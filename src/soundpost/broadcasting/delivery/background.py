@@ -7,17 +7,19 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from soundpost.broadcasting.delivery import exit_hooks
 from soundpost.broadcasting.delivery.exit_hooks import FLUSH_TIME
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.conversation import Errors
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
-from soundpost.errors import BroadcastError
+from soundpost.errors import BroadcastError, ConfigurationError
 from soundpost.per_process import PerProcess
 
 log = logging.getLogger("soundpost.broadcast")
@@ -29,6 +31,8 @@ KEEP_TRYING: Final = 30.0
 RETRY_POLICY: Final = RetryPolicy(backoff=(0.2, 0.5, 1.0, 2.0))
 _LAST_BACKOFF: Final = 0.2
 """Seconds between attempts while the process waits for its end."""
+_SPAN: Final = 1.0
+"""Seconds that may lie between the first and the last message of a batch, as they are given up together."""
 _NAMES_PER_LINE: Final = 50
 
 
@@ -62,7 +66,7 @@ class BackgroundDelivery:
         while retries.pause is not None:
             time.sleep(retries.pause)
             with retries.attempt():
-                self._drivers.send(retries.messages)
+                retries.refused(self._drivers.send_each(retries.messages))
 
     async def adeliver(self, messages: Sequence[Message], queue: str) -> None:
         """Append messages to the queue without blocking the event loop. Raises BroadcastError if too many wait."""
@@ -72,7 +76,7 @@ class BackgroundDelivery:
         while retries.pause is not None:
             await asyncio.sleep(retries.pause)
             with retries.attempt():
-                await self._drivers.asend(retries.messages)
+                retries.refused(await self._drivers.asend_each(retries.messages))
 
     def close(self) -> None:
         """Wait until all messages are sent, for 5 seconds at most; the rest is logged, and given up."""
@@ -118,16 +122,21 @@ class BackgroundDelivery:
         return True
 
     def _run(self, queue: _SendQueue) -> None:
-        while (entry := queue.first()) is not None:
-            retries = _Retries(queue, entry.messages, entry.since, self._keep_trying, self._clock)
-            while queue.is_first(entry):
+        while (connection := queue.next_connection()) is not None:
+            batch = queue.first_batch(self._limit_of(connection))
+            if not batch:
+                continue
+            messages = [message for entry in batch for message in entry.messages]
+            # The messages of a batch are given up together, each after its whole time.
+            retries = _Retries(queue, messages, batch[-1].since, self._keep_trying, self._clock)
+            while queue.is_first(batch):
                 try:
-                    self._drivers.send(retries.messages)
+                    retries.refused(self._drivers.send_each(retries.messages))
                     retries.succeeded()
                 except BaseException as error:  # the thread has to go on, whatever a driver raises
                     retries.failed(error)
                 if retries.pause is None:
-                    queue.remove(entry)
+                    queue.remove(batch)
                 else:
                     if retries.failures == 1:
                         log.warning(
@@ -136,6 +145,12 @@ class BackgroundDelivery:
                             self._keep_trying,
                         )
                     queue.pause(retries.pause)
+
+    def _limit_of(self, connection: str) -> BatchLimit | None:
+        """Return the limit of a batch; None for a connection that has none, or fails when it is asked."""
+        with suppress(ConfigurationError):
+            return self._drivers.batch_limit(connection)
+        return None
 
     def _retries_now(self, messages: Sequence[Message]) -> _Retries:
         """Return the attempts of a sending caller: an outage holds the process up once, then each has one attempt."""
@@ -162,27 +177,38 @@ class _SendQueue:
         self._waiters = 0
         """Callers that wait until the queue is empty: the thread ends then, and pauses are short."""
 
-    def first(self) -> _Entry | None:
-        """Wait for the first entry; return None when the thread is to end."""
+    def next_connection(self) -> str | None:
+        """Wait for the first entry, and return the connection it goes through; None if the thread is to end."""
         with self.changed:
             self.changed.wait_for(lambda: self.entries or self._waiters)
             if self.entries:
-                return self.entries[0]
+                return self.entries[0].messages[0].connection
             self.thread = None
             self.changed.notify_all()
             return None
 
-    def is_first(self, entry: _Entry) -> bool:
-        """Tell whether an entry is still the first, and has not been given up."""
-        with self.changed:
-            return bool(self.entries) and self.entries[0] is entry
+    def first_batch(self, limit: BatchLimit | None) -> list[_Entry]:
+        """Return the first entry, and those behind it that fit into a batch; nothing if all were given up meanwhile.
 
-    def remove(self, entry: _Entry) -> None:
-        """Remove the first entry, unless it has been given up meanwhile."""
+        The batch stays as it is however often it is tried: the server knows it by its first message and its size.
+        """
         with self.changed:
-            if self.is_first(entry):
-                self.entries.popleft()
-                self.count -= len(entry.messages)
+            if limit is None:
+                return [self.entries[0]] if self.entries else []
+            return _batch(self.entries, limit)
+
+    def is_first(self, batch: list[_Entry]) -> bool:
+        """Tell whether a batch is still the first to send, and has not been given up."""
+        with self.changed:
+            return bool(self.entries) and self.entries[0] is batch[0]
+
+    def remove(self, batch: list[_Entry]) -> None:
+        """Remove the first batch, unless it has been given up meanwhile."""
+        with self.changed:
+            if self.is_first(batch):
+                for entry in batch:
+                    self.entries.popleft()
+                    self.count -= len(entry.messages)
 
     def pause(self, seconds: float) -> None:
         """Wait before another attempt; 0.2 seconds at most while a caller waits for the end."""
@@ -209,6 +235,24 @@ class _SendQueue:
             self.count = 0
             self.changed.notify_all()
         return lost
+
+
+def _batch(entries: Iterable[_Entry], limit: BatchLimit) -> list[_Entry]:
+    """Return the first entries, as many as fit in one batch and are of about one time."""
+    batch: list[_Entry] = []
+    events = size = 0
+    for entry in entries:
+        events += len(entry.messages)
+        size += sum([len(message.data) for message in entry.messages])
+        if batch and (
+            events > limit.events
+            or size > limit.bytes
+            or entry.since - batch[0].since > _SPAN
+            or entry.messages[0].connection != batch[0].messages[0].connection
+        ):
+            break
+        batch.append(entry)
+    return batch
 
 
 class _Retries:
@@ -247,6 +291,11 @@ class _Retries:
         """Take note that the messages are sent."""
         self._queue.failing_since = None
         self.pause = None
+
+    def refused(self, errors: Errors) -> None:
+        """Log that single messages were refused: sending them again does not help."""
+        for error in errors.values():
+            log.error("not sent: %s", error)
 
     def failed(self, error: BaseException) -> None:
         """Set the pause before another attempt, or log that the messages are given up."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.conversation import Errors
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import ConfigurationError
@@ -30,6 +32,21 @@ class Driver(Protocol):
 
     async def aclose(self) -> None:
         """Close the connections of the running event loop; they are opened again when needed."""
+
+
+@runtime_checkable
+class BatchingDriver(Driver, Protocol):
+    """A driver whose server may take large batches, and answers for each event of one."""
+
+    @property
+    def batch_limit(self) -> BatchLimit | None:
+        """Return the limit of a large batch; None while the server has told none."""
+
+    def send_each(self, messages: Sequence[Message]) -> Errors:
+        """Send messages, in order; return the errors of those that were refused. Raises BroadcastError."""
+
+    async def asend_each(self, messages: Sequence[Message]) -> Errors:
+        """Send messages without blocking the event loop, as :meth:`send_each`."""
 
 
 def make_driver(name: str, settings: ConnectionSettings) -> Driver:

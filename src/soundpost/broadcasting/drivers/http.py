@@ -19,9 +19,12 @@ from weakref import WeakKeyDictionary
 
 from soundpost.broadcasting.circuit import Circuit
 from soundpost.broadcasting.drivers.async_http import AsyncConnections
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.blocking_http import BlockingConnections
+from soundpost.broadcasting.drivers.conversation import Conversations, Errors, failed
 from soundpost.broadcasting.drivers.http_address import HttpAddress
-from soundpost.broadcasting.drivers.requests import REPEAT, ApiRequest, requests_for
+from soundpost.broadcasting.drivers.requests import REPEAT, ApiRequest
+from soundpost.broadcasting.drivers.turns import TaskTurns, ThreadTurns
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.broadcasting.settings import ConnectionSettings
@@ -39,7 +42,8 @@ _RETRYABLE_STATUSES: Final = (502, 503)
 """Answers of a proxy while the server is being restarted."""
 _SKEW: Final = 60.0
 """Seconds by which two clocks must differ to be named as a reason."""
-_OfLoops = WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnections]
+_Connections = WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncConnections]
+_Turns = WeakKeyDictionary[asyncio.AbstractEventLoop, TaskTurns]
 _FAILURES: Final = (OSError, EOFError, UnicodeError, NotHttpError)
 """Exceptions between looking up the host's name, which may be none for the resolver, and the end of an answer."""
 _SIGNATURE: Final = re.compile(r"[0-9a-f]{32,}")
@@ -57,7 +61,10 @@ class HttpDriver:
         self._app_path = f"{settings.path}/apps/{quote(settings.app_id, safe='')}"
         self._circuit = PerProcess(Circuit)
         self._blocking = PerProcess(self._new_blocking, BlockingConnections.forget)
-        self._async: PerProcess[_OfLoops] = PerProcess(WeakKeyDictionary)
+        self._async: PerProcess[_Connections] = PerProcess(WeakKeyDictionary)
+        self._conversations = Conversations(settings, self._refusal)
+        self._thread_turns = PerProcess(lambda: ThreadTurns(self.send_each, settings.timeout))
+        self._task_turns: PerProcess[_Turns] = PerProcess(WeakKeyDictionary)
 
     @classmethod
     def at(
@@ -87,15 +94,53 @@ class HttpDriver:
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, each request within ``timeout`` of the connection. Raises BroadcastError."""
-        for request in requests_for(messages, self._settings):
-            answer = self._exchange("POST", request.path, request.body, request.description, _headers(request))
-            self._accept(answer, request)
+        if self._goes_alone(messages):
+            _raise_first(self.send_each(messages))
+        else:
+            self._thread_turns().publish(messages, self._limit)
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, without blocking the event loop. Raises BroadcastError."""
-        for request in requests_for(messages, self._settings):
-            answer = await self._aexchange("POST", request.path, request.body, request.description, _headers(request))
-            self._accept(answer, request)
+        if self._goes_alone(messages):
+            _raise_first(await self.asend_each(messages))
+        else:
+            await self._turns().publish(messages, self._limit)
+
+    @property
+    def batch_limit(self) -> BatchLimit | None:
+        """The limit of large batches; None for a server that has told none."""
+        return self._conversations.limit
+
+    def send_each(self, messages: Sequence[Message]) -> Errors:
+        """Send messages, in order, and return the errors of those that were refused.
+
+        They share no batch with messages of other callers. Raises BroadcastError if the server has failed, or refuses
+        all.
+        """
+        conversation = self._conversations.publish(messages)
+        try:
+            request = next(conversation)
+            while True:
+                answer = self._exchange("POST", request.path, request.body, request.description, _headers(request))
+                self._note(answer)
+                request = conversation.send(answer)
+        except StopIteration as end:
+            errors: Errors = end.value
+            return errors
+
+    async def asend_each(self, messages: Sequence[Message]) -> Errors:
+        """Send messages without blocking the event loop, as :meth:`send_each`."""
+        conversation = self._conversations.publish(messages)
+        try:
+            request = next(conversation)
+            while True:
+                what, headers = request.description, _headers(request)
+                answer = await self._aexchange("POST", request.path, request.body, what, headers)
+                self._note(answer)
+                request = conversation.send(answer)
+        except StopIteration as end:
+            errors: Errors = end.value
+            return errors
 
     def request(
         self, method: str, path: str, query: Mapping[str, str] | None = None, body: Mapping[str, Any] | None = None
@@ -181,28 +226,26 @@ class HttpDriver:
     def _check_circuit(self, what: str) -> None:
         reason = self._circuit().refusal()
         if reason is not None:
-            raise _error(what, reason)
+            raise failed(what, reason)
 
     def _lost(self, what: str, error: BaseException) -> BroadcastError:
         reason = str(no_answer(self._base, error))
         self._circuit().failed(reason)
-        return _error(what, reason)
+        return failed(what, reason)
 
-    def _accept(self, answer: HttpAnswer, request: ApiRequest) -> None:
-        if answer.status == 413:
-            raise _error(request.description, f"{self._refusal(answer)}. {request.largest()}", 413)
-        self._decoded(answer, request.description)
-
-    def _decoded(self, answer: HttpAnswer, what: str) -> dict[str, Any]:
+    def _note(self, answer: HttpAnswer) -> None:
         if answer.status >= 500:
             self._circuit().failed(f"{self._base} answered {answer.status}")
         else:
             self._circuit().succeeded()
+
+    def _decoded(self, answer: HttpAnswer, what: str) -> dict[str, Any]:
+        self._note(answer)
         if answer.status == 200:
             value = object_in(answer.body or b"{}")
             if value is not None:
                 return value
-        raise _error(what, self._refusal(answer), answer.status)
+        raise failed(what, self._refusal(answer), answer.status)
 
     def _refusal(self, answer: HttpAnswer) -> str:
         """Return the server's reason, without the digests and signatures that some servers put into it."""
@@ -237,8 +280,32 @@ class HttpDriver:
             of_loops[loop] = connections
         return connections
 
+    def _turns(self) -> TaskTurns:
+        loop = asyncio.get_running_loop()
+        of_loops = self._task_turns()
+        turns = of_loops.get(loop)
+        if turns is None:
+            turns = of_loops[loop] = TaskTurns(self.asend_each, self._settings.timeout)
+        return turns
+
+    def _goes_alone(self, messages: Sequence[Message]) -> bool:
+        """Tell whether messages share no batch with those of other callers.
+
+        Other servers take small batches only, for which callers would wait in vain. A message that may have been sent
+        before is known by the key of its request: it has the same company as then, none.
+        """
+        return self._conversations.limit is None or any(message.repeated for message in messages)
+
+    def _limit(self) -> BatchLimit:
+        return self._conversations.limit or BatchLimit.of_small(self._settings)
+
     def _new_blocking(self) -> BlockingConnections:
         return BlockingConnections(self._address, self._settings.connect_timeout)
+
+
+def _raise_first(errors: Errors) -> None:
+    if errors:
+        raise errors[min(errors)]
 
 
 def _headers(request: ApiRequest) -> dict[str, str]:
@@ -253,10 +320,6 @@ def _idempotency_key(method: str) -> dict[str, str]:
 def _as_repeat(headers: dict[str, str]) -> dict[str, str]:
     """Return the headers of a request that is sent again; only one with an idempotency key says so."""
     return headers | REPEAT if headers else headers
-
-
-def _error(what: str, reason: str, status: int = 0) -> BroadcastError:
-    return BroadcastError(f"{what}: {reason}", status, reason=reason)
 
 
 def is_retryable(outcome: HttpAnswer | BaseException) -> bool:

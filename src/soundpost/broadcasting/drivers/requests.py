@@ -6,18 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from soundpost.broadcasting.drivers.batch_limit import ASK, BatchLimit
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import JsonError
 from soundpost.wire.json_text import encode, read_json
-
-_BATCH_BYTES: Final = {"reverb": 9_000}
-"""Bytes of one batch, by driver: Reverb takes 10,000 bytes a request if its settings say nothing else."""
-_USUAL_BATCH_BYTES: Final = 200_000
-"""Bytes of one batch for other servers."""
-_CHANNEL_BYTES: Final = 220
-"""Bytes that the channel of an event may take in a batch."""
-
 
 REPEAT: Final = {"X-Soundpost-Repeat": "1"}
 """The header of a request that may have been sent before."""
@@ -30,6 +23,8 @@ class ApiRequest:
     path: str
     body: bytes
     messages: tuple[Message, ...]
+    asks: bool = False
+    """True if the request asks how large a batch may be, and for an answer for each event."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -39,13 +34,14 @@ class ApiRequest:
         """
         first = self.messages[0].id
         key = {"Idempotency-Key": first if len(self.messages) == 1 else f"{first}+{len(self.messages)}"}
+        if self.asks:
+            key |= ASK
         return key | REPEAT if any(message.repeated for message in self.messages) else key
 
     @property
     def description(self) -> str:
         """The events of the request in words, for errors."""
-        first = f"event {self.messages[0]}"
-        return first if len(self.messages) == 1 else f"{first} and {len(self.messages) - 1} more"
+        return description(self.messages)
 
     def largest(self) -> str:
         """Return a sentence on the largest message, and on the field that makes it so large."""
@@ -54,39 +50,55 @@ class ApiRequest:
         return f"The data of {message.name} has {size} bytes{_largest_field(message.data)}"
 
 
-def requests_for(messages: Sequence[Message], settings: ConnectionSettings) -> Iterator[ApiRequest]:
-    """Yield the requests for messages, in order; neighbours that go to one channel each share a request."""
+def description(messages: Sequence[Message]) -> str:
+    """Return messages in words, for errors: the first, and the number of the others."""
+    first = f"event {messages[0]}"
+    return first if len(messages) == 1 else f"{first} and {len(messages) - 1} more"
+
+
+def requests_for(
+    messages: Sequence[Message], settings: ConnectionSettings, limit: BatchLimit | None = None, *, asks: bool = False
+) -> Iterator[ApiRequest]:
+    """Yield the requests for messages, in order; neighbours that go to one channel each share a request.
+
+    Without a ``limit`` batches are small. ``asks``: whether the requests ask for large batches.
+    """
+    limit = limit or BatchLimit.of_small(settings)
     if settings.driver != "soundpost":  # other servers have no histories, and may refuse a field they do not know
         messages = [
             replace(message, ephemeral=False, key_id=None) if message.ephemeral or message.key_id else message
             for message in messages
         ]
-    if len(messages) == 1:
-        yield _request(list(messages))
-        return
-    most_bytes = _BATCH_BYTES.get(settings.driver, _USUAL_BATCH_BYTES)
+    most_bytes = limit.bytes - len(b'{"batch":[]}')
     batch: list[Message] = []
+    texts: list[bytes] = []
     size = 0
     for message in messages:
-        more = len(encode(_event(message))) + _CHANNEL_BYTES
-        if batch and (len(message.channels) > 1 or len(batch) == settings.max_batch_size or size + more > most_bytes):
-            yield _request(batch)
-            batch, size = [], 0
-        if len(message.channels) > 1:
-            yield _request([message])
-        else:
-            batch.append(message)
-            size += more
+        if len(messages) == 1 or len(message.channels) > 1:
+            if batch:
+                yield _batch(batch, texts, asks)
+                batch, texts, size = [], [], 0
+            yield _single(message, asks)
+            continue
+        text = encode({**_event(message), "channel": message.channels[0]})
+        if batch and (len(batch) == limit.events or size + len(text) > most_bytes):
+            yield _batch(batch, texts, asks)
+            batch, texts, size = [], [], 0
+        batch.append(message)
+        texts.append(text)
+        size += len(text) + 1  # a comma
     if batch:
-        yield _request(batch)
+        yield _batch(batch, texts, asks)
 
 
-def _request(messages: list[Message]) -> ApiRequest:
-    if len(messages) > 1:
-        batch = {"batch": [{**_event(each), "channel": each.channels[0]} for each in messages]}
-        return ApiRequest("/batch_events", encode(batch), tuple(messages))
-    [message] = messages
-    return ApiRequest("/events", encode({**_event(message), "channels": message.channels}), (message,))
+def _single(message: Message, asks: bool) -> ApiRequest:
+    return ApiRequest("/events", encode({**_event(message), "channels": message.channels}), (message,), asks)
+
+
+def _batch(messages: list[Message], texts: list[bytes], asks: bool) -> ApiRequest:
+    if len(messages) == 1:
+        return _single(messages[0], asks)
+    return ApiRequest("/batch_events", b'{"batch":[%b]}' % b",".join(texts), tuple(messages), asks)
 
 
 def _event(message: Message) -> dict[str, Any]:

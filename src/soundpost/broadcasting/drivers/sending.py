@@ -10,6 +10,9 @@ from typing import Final
 
 from soundpost.broadcasting import tracing
 from soundpost.broadcasting.drivers import Driver, make_driver
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.conversation import Errors
+from soundpost.broadcasting.drivers.driver import BatchingDriver
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.per_process import PerProcess
@@ -47,6 +50,41 @@ class Drivers:
         for driver, group in self._groups(messages):
             with self._span(group):
                 await driver.asend(group)
+
+    def send_each(self, messages: Sequence[Message]) -> Errors:
+        """Send messages, in order; return the errors of those that were refused, by place.
+
+        They share no batch with messages of other callers. Raises BroadcastError if a server has failed, or refuses
+        all.
+        """
+        errors: Errors = {}
+        place = 0
+        for driver, group in self._groups(messages):
+            with self._span(group):
+                if isinstance(driver, BatchingDriver):
+                    errors |= {place + index: error for index, error in driver.send_each(group).items()}
+                else:
+                    driver.send(group)
+            place += len(group)
+        return errors
+
+    async def asend_each(self, messages: Sequence[Message]) -> Errors:
+        """Send messages without blocking the event loop, as :meth:`send_each`."""
+        errors: Errors = {}
+        place = 0
+        for driver, group in self._groups(messages):
+            with self._span(group):
+                if isinstance(driver, BatchingDriver):
+                    errors |= {place + index: error for index, error in (await driver.asend_each(group)).items()}
+                else:
+                    await driver.asend(group)
+            place += len(group)
+        return errors
+
+    def batch_limit(self, connection: str) -> BatchLimit | None:
+        """Return the limit of large batches through a connection; None where there are none."""
+        driver = self.of(connection)
+        return driver.batch_limit if isinstance(driver, BatchingDriver) else None
 
     def any_blocks(self, messages: Sequence[Message]) -> bool:
         """Tell whether sending these messages waits for a network."""

@@ -1,0 +1,115 @@
+"""The requests that publish messages, and what their answers mean for each message; no socket is touched here.
+
+A server that tells how large a batch may be gets large batches, and answers for each event. A batch that is refused
+whole is sent again in halves, until the event that is wrong is found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
+from soundpost.broadcasting.message import Message
+from soundpost.broadcasting.settings import ConnectionSettings
+from soundpost.errors import BroadcastError
+from soundpost.wire.foreign import object_in
+from soundpost.wire.http_exchange import HttpAnswer
+
+Errors = dict[int, BroadcastError]
+"""Errors of messages that the server refused, by their place among the messages."""
+Conversation = Generator[ApiRequest, HttpAnswer, Errors]
+"""Requests to send, one after the other; each wants its answer before the next one."""
+_OF_EVENTS: Final = (400, 413, 422)
+"""Statuses of refusals that are about the events of a request. Others are about the sender, the path, the server."""
+_FEWEST_BYTES: Final = 4_096
+"""Bytes of a request that any proxy lets pass."""
+
+
+class Conversations:
+    """Conversations with one server, and the batch limit that its answers tell.
+
+    ``explain`` returns the reason in an answer that is no success.
+    """
+
+    def __init__(self, settings: ConnectionSettings, explain: Callable[[HttpAnswer], str]) -> None:
+        self._settings = settings
+        self._explain = explain
+        self.limit: BatchLimit | None = None
+        """The limit of large batches; None while the server has told none."""
+        self._most_bytes: int | None = None  # that pass a proxy which takes less than the server behind it
+
+    def publish(self, messages: Sequence[Message]) -> Conversation:
+        """Publish messages, in order; return the errors of those that were refused.
+
+        Raises BroadcastError if the server has failed or refuses all. From a server that takes small batches only, the
+        first refusal is raised.
+        """
+        errors: Errors = {}
+        place = 0
+        # Batches ask, and single events until the limit is known.
+        asks = self._settings.driver == "soundpost" and (self.limit is None or len(messages) > 1)
+        for request in requests_for(messages, self._settings, self.limit, asks=asks):
+            yield from self._send(request, place, errors)
+            place += len(request.messages)
+            if errors and self.limit is None:
+                raise errors[min(errors)]
+        return errors
+
+    def _send(self, request: ApiRequest, place: int, errors: Errors) -> Generator[ApiRequest, HttpAnswer, None]:
+        answer = yield request
+        if request.asks:
+            self._learn(request, answer)
+        if answer.status == 200:
+            self._note_errors(answer, request, place, errors)
+            return
+        error = self._refused(request, answer)
+        if answer.status not in _OF_EVENTS or not request.asks:
+            raise error
+        messages = request.messages
+        if len(messages) == 1:
+            errors[place] = error
+            return
+        half = len(messages) // 2
+        for part in (messages[:half], messages[half:]):
+            for smaller in requests_for(part, self._settings, self.limit, asks=True):
+                yield from self._send(smaller, place, errors)
+                place += len(smaller.messages)
+
+    def _learn(self, request: ApiRequest, answer: HttpAnswer) -> None:
+        """Take note of the limit that an answer tells, or that it tells none."""
+        told = BatchLimit.told_in(answer.headers)
+        if told is not None:
+            self.limit = told if self._most_bytes is None else told._replace(bytes=min(told.bytes, self._most_bytes))
+        elif answer.status == 413 and self.limit is not None:  # of a proxy
+            self._most_bytes = max(len(request.body) // 2, _FEWEST_BYTES)
+            self.limit = self.limit._replace(bytes=self._most_bytes)
+        elif answer.status in (200, 422):  # another server than before, which takes small batches
+            self.limit = None
+
+    def _note_errors(self, answer: HttpAnswer, request: ApiRequest, place: int, errors: Errors) -> None:
+        value = object_in(answer.body or b"{}")
+        if value is None:
+            raise self._refused(request, answer)
+        found = value.get("batch")
+        if not request.asks or not isinstance(found, list):
+            return
+        for index, (message, each) in enumerate(zip(request.messages, found, strict=False)):
+            reason, status = (each.get("error"), each.get("status")) if isinstance(each, dict) else (None, None)
+            if isinstance(reason, str) and isinstance(status, int):
+                refusal = HttpAnswer(status, answer.headers, json.dumps({"error": reason}).encode())
+                errors[place + index] = self._refused(replace(request, messages=(message,)), refusal)
+
+    def _refused(self, request: ApiRequest, answer: HttpAnswer) -> BroadcastError:
+        reason = self._explain(answer)
+        if answer.status == 413:
+            reason = f"{reason}. {request.largest()}"
+        return failed(request.description, reason, answer.status)
+
+
+def failed(what: str, reason: str, status: int = 0) -> BroadcastError:
+    """Return the error for messages that were not sent; ``status`` is the HTTP status, 0 if no answer came."""
+    return BroadcastError(f"{what}: {reason}", status, reason=reason)

@@ -1,0 +1,262 @@
+"""Turns: callers that publish at the same time, one request after the other, each with all that waited for it.
+
+While a request is under way, messages of further callers gather; when its answer comes, all that wait go as one batch.
+No timer delays a message that is alone. One request at a time keeps the order of the callers, whatever fails.
+Databases know this as group commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from contextvars import Context, copy_context
+from functools import partial
+from typing import Any, Final
+
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.conversation import Errors, failed
+from soundpost.broadcasting.drivers.requests import description
+from soundpost.broadcasting.message import Message
+from soundpost.errors import BroadcastError
+
+MAX_WAITING: Final = 10_000
+"""Messages that may wait for their turn; further ones are refused."""
+
+
+class Turn:
+    """The messages of one call, and how they fared: ``error`` is None if all were taken."""
+
+    __slots__ = ("context", "error", "is_done", "leads", "messages", "since", "wake")
+
+    def __init__(self, messages: Sequence[Message], since: float) -> None:
+        self.messages = messages
+        self.since = since
+        """Time of the call, in seconds."""
+        self.error: BroadcastError | None = None
+        self.is_done = False
+        self.leads = False
+        """True once it is the caller's turn to send."""
+        self.wake: Callable[[], object] = _nobody_waits
+        """Function that wakes the caller."""
+        self.context: Context | None = None
+        """Context of the call, for the spans of traces."""
+
+    def end(self, error: BroadcastError | None) -> None:
+        """Take note of the outcome, and wake the caller."""
+        self.error = error
+        self.is_done = True
+        self.wake()
+
+
+def _nobody_waits() -> None:
+    """Do nothing: the caller sends by itself."""
+
+
+class Turns:
+    """The turns of one publisher. Turns that wait longer than ``patience`` seconds end with an error."""
+
+    def __init__(self, patience: float, most: int = MAX_WAITING) -> None:
+        self._patience = patience
+        self._most = most
+        self._waiting: deque[Turn] = deque()
+        self._count = 0  # messages of the turns that wait
+        self.is_busy = False
+        """True while a request is under way."""
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, turn: Turn) -> None:
+        """Let a turn wait. Raises BroadcastError if too many messages wait."""
+        if self._count + len(turn.messages) > self._most and self._waiting:
+            raise failed(
+                description(turn.messages),
+                f"{self._count} messages wait for the answer of the server, {self._most} may: does it answer?",
+            )
+        self._waiting.append(turn)
+        self._count += len(turn.messages)
+
+    def take(self, limit: BatchLimit, now: float) -> list[Turn]:
+        """Begin a request, and return the turns that share it, first come first; none if nobody waits.
+
+        The first one is taken in any case, others as far as they fit. ``now`` is in seconds.
+        """
+        taken: list[Turn] = []
+        events = size = 0
+        waiting = self._waiting
+        while waiting:
+            turn = waiting[0]
+            events += len(turn.messages)
+            size += sum([len(message.data) for message in turn.messages])
+            if taken and (events > limit.events or size > limit.bytes):
+                break
+            waiting.popleft()
+            self._count -= len(turn.messages)
+            if now - turn.since > self._patience:
+                turn.end(failed(description(turn.messages), f"no answer to earlier events in {self._patience:g} s"))
+                events, size = 0, 0
+            else:
+                taken.append(turn)
+        self.is_busy = bool(taken)
+        return taken
+
+    def withdraw(self, turn: Turn) -> None:
+        """Remove a turn whose caller is gone, if it still waits."""
+        if turn in self._waiting:
+            self._waiting.remove(turn)
+            self._count -= len(turn.messages)
+
+    def first(self) -> Turn | None:
+        """Return the turn that is next; None if nobody waits."""
+        return self._waiting[0] if self._waiting else None
+
+
+def messages_of(turns: Sequence[Turn]) -> list[Message]:
+    """Return the messages of some turns, in order."""
+    return [message for turn in turns for message in turn.messages]
+
+
+def end_all(turns: Sequence[Turn], errors: Errors) -> None:
+    """End each turn with the first error among its messages; ``errors`` are by place among all messages."""
+    start = 0
+    for turn in turns:
+        end = start + len(turn.messages)
+        turn.end(next((errors[place] for place in range(start, end) if place in errors), None) if errors else None)
+        start = end
+
+
+def fail_all(turns: Sequence[Turn], error: BroadcastError) -> None:
+    """End each turn with an error about its own messages, for the reason of an error about all."""
+    for turn in turns:
+        turn.end(failed(description(turn.messages), error.reason, error.status))
+
+
+class ThreadTurns:
+    """The turns of the threads of a process: the first of those that wait sends for all that fit with it."""
+
+    def __init__(self, send: Callable[[list[Message]], Errors], patience: float) -> None:
+        self._send = send
+        self._turns = Turns(patience)
+        self._lock = threading.RLock()  # a handler of signals may publish in any moment
+        self._leader = 0
+        """The thread that sends."""
+
+    def publish(self, messages: Sequence[Message], limit: Callable[[], BatchLimit]) -> None:
+        """Send messages, in the order of the calls. Raises BroadcastError."""
+        turn = Turn(messages, time.monotonic())
+        if self._leader == threading.get_ident():  # a handler of signals, or of logs, in the midst of a request
+            end_all([turn], self._send(list(messages)))
+        else:
+            self._wait_and_send(turn, limit)
+        if turn.error is not None:
+            raise turn.error
+
+    def _wait_and_send(self, turn: Turn, limit: Callable[[], BatchLimit]) -> None:
+        with self._lock:
+            self._turns.add(turn)
+            woken = None
+            if self._turns.is_busy:
+                woken = threading.Event()
+                turn.wake = woken.set
+            self._turns.is_busy = True
+        if woken is not None:
+            try:
+                woken.wait()
+            except BaseException:
+                self._give_up(turn)
+                raise
+        if not turn.is_done:
+            self._lead(limit)
+
+    def _lead(self, limit: Callable[[], BatchLimit]) -> None:
+        """Send the messages of the first turn, and of those that fit with it."""
+        with self._lock:
+            self._leader = threading.get_ident()
+            batch = self._turns.take(limit(), time.monotonic())
+        try:
+            end_all(batch, self._send(messages_of(batch)) if batch else {})
+        except BroadcastError as error:
+            fail_all(batch, error)
+        except BaseException as error:
+            fail_all(batch, failed("", f"the thread that sent it was stopped by {error!r}"))
+            raise
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            self._leader = 0
+            following = self._turns.first()
+            self._turns.is_busy = following is not None
+            if following is not None:
+                following.leads = True
+                following.wake()
+
+    def _give_up(self, turn: Turn) -> None:
+        """Remove the turn of a thread that was interrupted, and hand the lead on if the thread had it."""
+        with self._lock:
+            self._turns.withdraw(turn)
+            if turn.leads and not turn.is_done:
+                self._pass_on()
+
+
+class TaskTurns:
+    """The turns of the tasks of an event loop. A task that is alone sends by itself; batches have tasks of their own.
+
+    So a caller that is cancelled takes no other caller's message with it.
+    """
+
+    def __init__(self, send: Callable[[list[Message]], Coroutine[Any, Any, Errors]], patience: float) -> None:
+        self._send = send
+        self._turns = Turns(patience)
+        self._sender: asyncio.Task[None] | None = None  # the loop keeps no strong reference
+
+    async def publish(self, messages: Sequence[Message], limit: Callable[[], BatchLimit]) -> None:
+        """Send messages, in the order of the calls. Raises BroadcastError."""
+        loop = asyncio.get_running_loop()
+        turn = Turn(messages, loop.time())
+        if self._turns.is_busy:
+            woken = loop.create_future()
+            turn.wake = partial(_wake, woken)
+            turn.context = copy_context()
+            self._turns.add(turn)
+            try:
+                await woken
+            except BaseException:
+                self._turns.withdraw(turn)
+                raise
+        else:
+            self._turns.is_busy = True
+            try:
+                end_all([turn], await self._send(list(messages)))
+            finally:
+                self._turns.is_busy = len(self._turns) > 0
+                if self._turns.is_busy:
+                    self._sender = loop.create_task(self._send_waiting(limit))
+        if turn.error is not None:
+            raise turn.error
+
+    async def _send_waiting(self, limit: Callable[[], BatchLimit]) -> None:
+        loop = asyncio.get_running_loop()
+        batch: list[Turn] = []
+        try:
+            while batch := self._turns.take(limit(), loop.time()):
+                try:
+                    sending = loop.create_task(self._send(messages_of(batch)), context=batch[0].context)
+                    end_all(batch, await sending)
+                except BroadcastError as error:
+                    fail_all(batch, error)
+                except Exception as error:
+                    fail_all(batch, failed("", repr(error)))
+        finally:
+            self._turns.is_busy = False
+            self._sender = None  # it knows the loop, which must not be kept
+            fail_all([turn for turn in batch if not turn.is_done], failed("", "the event loop has ended"))
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
