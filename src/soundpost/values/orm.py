@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 
 def is_orm_object(value: Any) -> bool:
     """Tell whether a value is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
-    kind = type(value)
+    return hasattr(value, "_sa_instance_state") or _is_model(type(value))
+
+
+@lru_cache(maxsize=1_000)
+def _is_model(kind: Any) -> bool:
     return (
-        hasattr(value, "_sa_instance_state")
-        or (hasattr(kind, "_meta") and (hasattr(kind, "objects") or hasattr(kind, "_default_manager")))
+        (hasattr(kind, "_meta") and (hasattr(kind, "objects") or hasattr(kind, "_default_manager")))
         or (hasattr(kind, "_meta") and hasattr(kind, "select"))
         or (hasattr(kind, "_meta") and hasattr(kind, "fetch_related"))
         or hasattr(kind, "_pk_columns_")

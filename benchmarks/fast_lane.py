@@ -1,0 +1,142 @@
+"""What an application pays that publishes often: ``python benchmarks/fast_lane.py [--rounds 3] [--events 20000]``.
+
+CPU per event of the application's process and of the server's, and events a second, of ways to publish: one after the
+other, from eight threads, from eight tasks, in the background, in one batch. The server is on core 0; the application
+and one subscriber, a process of its own, are on core 1. Interleaved, medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from processes import Clients, Process, clients, median_of, on_one_core
+from processes import soundpost as running_soundpost
+
+import soundpost
+from soundpost import Channel, Event
+from soundpost.broadcasting.broadcaster import Broadcaster
+from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
+from soundpost.wire.messages import event as event_frame
+
+CALLERS = 8
+"""Threads or tasks that publish at the same time."""
+
+
+class OrderPlaced(Event, on=Channel("bench")):
+    """An event of 200 bytes."""
+
+    text: str
+    number: str
+
+
+class Cost(NamedTuple):
+    """Seconds per event."""
+
+    application: float
+    server: float
+    clock: float
+
+
+def order(number: int) -> OrderPlaced:
+    return OrderPlaced("x" * 160, f"{number:010}")
+
+
+def broadcaster(port: int, deliver: str) -> Broadcaster:
+    connection = ConnectionSettings(app_id="1", key="bench-key", secret="bench-secret", port=port, timeout=30)
+    return Broadcaster(BroadcastSettings(connections={"soundpost": connection}, deliver=deliver))
+
+
+def one_after_the_other(publish: Broadcaster, events: int) -> None:
+    for number in range(events):
+        publish(order(number))
+
+
+def from_threads(publish: Broadcaster, events: int) -> None:
+    share = events // CALLERS
+    threads = [threading.Thread(target=one_after_the_other, args=(publish, share)) for _ in range(CALLERS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def from_tasks(publish: Broadcaster, events: int) -> None:
+    async def some() -> None:
+        for number in range(events // CALLERS):
+            await publish.abroadcast(order(number))
+
+    async def run() -> None:
+        await asyncio.gather(*[some() for _ in range(CALLERS)])
+        await publish.aclose()
+
+    asyncio.run(run())
+
+
+def in_the_background(publish: Broadcaster, events: int) -> None:
+    for number in range(events):
+        while True:
+            try:
+                publish(order(number))
+                break
+            except soundpost.BroadcastError:  # as many wait as may
+                time.sleep(0.01)
+    publish.close()
+
+
+def in_one_batch(publish: Broadcaster, events: int) -> None:
+    with publish.batch():
+        one_after_the_other(publish, events)
+
+
+WAYS: dict[str, tuple[Callable[[Broadcaster, int], None], str, int]] = {
+    "one after the other": (one_after_the_other, "now", 10),
+    f"{CALLERS} threads": (from_threads, "now", 10),
+    f"{CALLERS} tasks": (from_tasks, "now", 10),
+    "in the background": (in_the_background, "background", 1),
+    "in one batch": (in_one_batch, "now", 1),
+}
+"""Functions that publish, with the delivery they need, and how many times fewer events they publish."""
+
+
+def measured(
+    way: Callable[[Broadcaster, int], None], publish: Broadcaster, events: int, server: Process, swarm: Clients
+) -> Cost:
+    size = len(event_frame("OrderPlaced", "bench", '{"text":"%s","number":"%010d"}' % ("x" * 160, 0)))
+    way(publish, CALLERS * 10)
+    swarm.receive(CALLERS * 10 * size)
+    own, other, clock = time.process_time(), server.cpu(), time.perf_counter()
+    way(publish, events)
+    took = time.perf_counter() - clock
+    cost = Cost((time.process_time() - own) / events, (server.cpu() - other) / events, took / events)
+    swarm.receive(events * size)
+    return cost
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--events", type=int, default=20_000)
+    given = parser.parse_args()
+    on_one_core()
+    with running_soundpost() as (server, port), clients(port) as swarm:
+        swarm.do("connect 1 bench")
+
+        def run(name: str) -> Callable[[], Cost]:
+            way, deliver, fewer = WAYS[name]
+            publish = broadcaster(port, deliver)
+            return lambda: measured(way, publish, given.events // fewer, server, swarm)
+
+        print("| | application | server | events a second |\n|---|---|---|---|")
+        for name, costs in zip(WAYS, median_of(given.rounds, *map(run, WAYS)), strict=True):
+            own, other, clock = (statistics.median(each) for each in zip(*costs, strict=True))
+            print(f"| {name} | {own * 1e6:.1f} µs | {other * 1e6:.1f} µs | {1 / clock:,.0f} |")
+
+
+if __name__ == "__main__":
+    main()
