@@ -258,12 +258,13 @@ def _is_serializer(annotation: Any) -> bool:
 
 def fields_of(value: Any) -> dict[str, Any] | None:
     """Return the public fields of a dataclass, named tuple, attrs class or msgspec Struct; None for others."""
-    names = _public_names(type(value))
+    kind: Any = type(value)
+    names = _public_names(kind)
     return None if names is None else {name: getattr(value, name) for name in names}
 
 
 @lru_cache(maxsize=1_000)
-def _public_names(cls: type[Any]) -> tuple[str, ...] | None:
+def _public_names(cls: Any) -> tuple[str, ...] | None:
     names = field_names(cls)
     return None if names is None else tuple(name for name in names if not name.startswith("_"))
 

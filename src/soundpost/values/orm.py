@@ -8,7 +8,8 @@ from typing import Any
 
 def is_orm_object(value: Any) -> bool:
     """Tell whether a value is a model of Django, SQLAlchemy, SQLModel, Tortoise, Peewee or Pony."""
-    return hasattr(value, "_sa_instance_state") or _is_model(type(value))
+    kind: Any = type(value)
+    return hasattr(value, "_sa_instance_state") or _is_model(kind)
 
 
 @lru_cache(maxsize=1_000)
