@@ -28,11 +28,12 @@ class Drivers:
         self.limit: BatchLimit | None = None
         self.threads: set[str] = set()
         self.failures: list[Exception] = []
-        self.tries = 0
+        self.asked = self.tries = 0
         self.open = threading.Event()
         self.open.set()
 
     def send_each(self, messages: Sequence[Message]) -> Errors:
+        self.asked += 1
         self.open.wait(20)
         self.tries += 1
         self.threads.add(threading.current_thread().name)
@@ -161,3 +162,68 @@ def test_the_end_does_not_wait_for_ever_and_says_what_is_lost(
     delivery.close()
     assert "2 message(s) were not sent before the end: first on a, second on a" in caplog.text
     assert 1 <= drivers.tries - before < 100, "it was tried again, but not without a pause"
+
+
+class TestBatches:
+    """Messages that wait go together, where the server takes large batches."""
+
+    @pytest.fixture(autouse=True)
+    def _large(self, drivers: Drivers) -> None:
+        drivers.limit = BatchLimit(5, 1_000)
+        drivers.open.clear()
+
+    def send(self, delivery: BackgroundDelivery, drivers: Drivers, *names: object) -> None:
+        """Have the first one be under way while the others come, and wait until all are sent."""
+        for number, name in enumerate(names):
+            delivery.deliver([message(name)], "default")
+            if not number:
+                until(lambda: delivery._queue().thread is not None, "the thread")
+                until(lambda: drivers.asked > 0, "the first batch")
+        drivers.open.set()
+        delivery.close()
+
+    def test_as_many_as_the_server_takes(self, delivery: BackgroundDelivery, drivers: Drivers) -> None:
+        self.send(delivery, drivers, *"abcdefgh")
+
+        assert drivers.batches == [["a"], ["b", "c", "d", "e", "f"], ["g", "h"]]
+
+    def test_a_refused_message_is_named_and_takes_no_other_with_it(
+        self, delivery: BackgroundDelivery, drivers: Drivers, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        drivers.refused = {"c"}
+        self.send(delivery, drivers, *"abcd")
+
+        assert drivers.sent == ["a", "b", "d"]
+        assert [record.message for record in caplog.records] == ["not sent: event c on a: refused"]
+
+    def test_a_batch_that_is_tried_again_stays_as_it_was(self, delivery: BackgroundDelivery, drivers: Drivers) -> None:
+        drivers.failures = [AWAY]
+        self.send(delivery, drivers, *"abcd")
+
+        assert drivers.batches == [["a"], ["b", "c", "d"]]
+        assert drivers.asked == 3
+
+    def test_messages_of_another_connection_are_no_part_of_it(
+        self, delivery: BackgroundDelivery, drivers: Drivers
+    ) -> None:
+        delivery.deliver([message("a")], "default")
+        until(lambda: drivers.asked > 0, "the first batch")
+        for name, connection in (("b", ""), ("c", "other"), ("d", "other"), ("e", "")):
+            delivery.deliver([Message(("a",), name, "{}", connection=connection)], "default")
+        drivers.open.set()
+        delivery.close()
+
+        assert drivers.batches == [["a"], ["b"], ["c", "d"], ["e"]]
+
+    def test_messages_of_different_times_are_not_given_up_together(
+        self, delivery: BackgroundDelivery, drivers: Drivers, clock: Clock
+    ) -> None:
+        delivery.deliver([message("a")], "default")
+        until(lambda: drivers.asked > 0, "the first batch")
+        for name in "bcd":
+            clock.now += 0.6
+            delivery.deliver([message(name)], "default")
+        drivers.open.set()
+        delivery.close()
+
+        assert drivers.batches == [["a"], ["b", "c"], ["d"]]

@@ -1,0 +1,290 @@
+"""Callers that publish at the same time: one request after the other, each with all that waited for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.conversation import Errors
+from soundpost.broadcasting.drivers.turns import TaskTurns, ThreadTurns, Turn, Turns
+from soundpost.broadcasting.message import Message
+from soundpost.errors import BroadcastError
+from support.harness import until
+
+LIMIT = BatchLimit(5, 1_000)
+
+
+def messages(*names: str, data: str = "{}") -> list[Message]:
+    return [Message(("a",), name, data) for name in names]
+
+
+def limit() -> BatchLimit:
+    return LIMIT
+
+
+class TestTurns:
+    """The order of turns, and the bounds, without threads."""
+
+    def waiting(self, *turns: Turn, most: int = 100) -> Turns:
+        made = Turns(patience=3.0, most=most)
+        for turn in turns:
+            made.add(turn)
+        return made
+
+    def test_all_that_wait_share_a_request(self) -> None:
+        turns = [Turn(messages(name), 0.0) for name in "abc"]
+        own = self.waiting(*turns)
+
+        assert own.take(LIMIT, 1.0) == turns
+        assert own.is_busy
+        assert own.take(LIMIT, 1.0) == []
+        assert not own.is_busy
+
+    def test_no_more_events_than_a_batch_takes(self) -> None:
+        turns = [Turn(messages(*names), 0.0) for names in ("ab", "cd", "ef", "g")]
+        own = self.waiting(*turns)
+
+        assert own.take(LIMIT, 0.0) == turns[:2]
+        assert own.take(LIMIT, 0.0) == turns[2:]
+
+    def test_no_more_bytes_than_a_batch_takes(self) -> None:
+        turns = [Turn(messages("a", data="x" * 600), 0.0) for _ in range(2)]
+        own = self.waiting(*turns)
+
+        assert own.take(LIMIT, 0.0) == turns[:1]
+
+    def test_a_turn_that_is_larger_than_a_batch_is_taken_alone(self) -> None:
+        turns = [Turn(messages(*"abcdefgh"), 0.0), Turn(messages("i"), 0.0)]
+        own = self.waiting(*turns)
+
+        assert own.take(LIMIT, 0.0) == turns[:1]
+
+    def test_who_has_waited_too_long_gets_an_error(self) -> None:
+        late, in_time = Turn(messages("a"), 0.0), Turn(messages("b"), 2.0)
+        own = self.waiting(late, in_time)
+
+        assert own.take(LIMIT, 3.5) == [in_time]
+        assert late.is_done
+        assert str(late.error) == "event a on a: no answer to earlier events in 3 s"
+
+    def test_no_more_messages_than_a_bound_may_wait(self) -> None:
+        own = self.waiting(Turn(messages("a", "b"), 0.0), most=3)
+
+        with pytest.raises(BroadcastError, match=r"event c on a and 1 more: 2 messages wait .* 3 may"):
+            own.add(Turn(messages("c", "d"), 0.0))
+        own.add(Turn(messages("c"), 0.0))
+        own.take(LIMIT, 0.0)
+        own.add(Turn(messages("c", "d", "e"), 0.0))
+
+    def test_who_is_gone_is_not_sent(self) -> None:
+        gone, stays = Turn(messages("a"), 0.0), Turn(messages("b"), 0.0)
+        own = self.waiting(gone, stays)
+
+        own.withdraw(gone)
+        assert own.take(LIMIT, 0.0) == [stays]
+        own.withdraw(stays)
+
+
+class Server:
+    """Takes batches, each when it is told to; refuses, or fails."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.answered = threading.Semaphore(0)
+        self.refused: set[str] = set()
+        self.failures: list[BaseException] = []
+
+    def take(self, batch: list[Message]) -> Errors:
+        self.batches.append([message.name for message in batch])
+        assert self.answered.acquire(timeout=20)
+        if self.failures:
+            raise self.failures.pop(0)
+        refused = [(place, each) for place, each in enumerate(batch) if each.name in self.refused]
+        return {place: BroadcastError(f"event {each}: refused", 422) for place, each in refused}
+
+    async def atake(self, batch: list[Message]) -> Errors:
+        return await asyncio.to_thread(self.take, batch)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+    yield made
+    made.answered.release(100)
+
+
+class TestThreads:
+    """The first thread of those that wait sends for all."""
+
+    @pytest.fixture
+    def turns(self, server: Server) -> ThreadTurns:
+        return ThreadTurns(server.take, 3.0)
+
+    @pytest.fixture
+    def call(self, turns: ThreadTurns, server: Server) -> Iterator[Callable[[str], Future[None]]]:
+        """Call from a thread of its own, and return when the call waits."""
+        with ThreadPoolExecutor(16) as pool:
+
+            def call(name: str) -> Future[None]:
+                before = len(server.batches) + len(turns._turns)
+                future = pool.submit(turns.publish, messages(name), limit)
+                until(lambda: len(server.batches) + len(turns._turns) > before, "the call")
+                return future
+
+            yield call
+            server.answered.release(100)
+
+    def test_a_call_that_is_alone_goes_at_once(self, server: Server, turns: ThreadTurns) -> None:
+        server.answered.release(2)
+        turns.publish(messages("a"), limit)
+        turns.publish(messages("b"), limit)
+
+        assert server.batches == [["a"], ["b"]]
+
+    def test_what_comes_meanwhile_goes_together(self, server: Server, call: Callable[[str], Future[None]]) -> None:
+        futures = [call(name) for name in "abcdefgh"]
+
+        server.answered.release(3)
+        for future in futures:
+            future.result(20)
+
+        assert server.batches == [["a"], ["b", "c", "d", "e", "f"], ["g", "h"]]
+
+    def test_each_caller_has_its_own_error(self, server: Server, call: Callable[[str], Future[None]]) -> None:
+        server.refused = {"c"}
+        futures = {name: call(name) for name in "abcd"}
+        server.answered.release(2)
+
+        assert str(futures["c"].exception(20)) == "event c on a: refused"
+        assert [futures[name].exception(20) for name in "abd"] == [None] * 3
+
+    def test_a_failure_is_told_to_all_of_the_batch_and_to_nobody_else(
+        self, server: Server, call: Callable[[str], Future[None]]
+    ) -> None:
+        futures = {name: call(name) for name in "abc"}
+        server.answered.release()
+        assert futures["a"].result(20) is None
+        server.failures = [BroadcastError("event b on a and 1 more: away", 503, reason="away")]
+        server.answered.release()
+
+        for name in "bc":
+            error = futures[name].exception(20)
+            assert isinstance(error, BroadcastError)
+            assert (str(error), error.status) == (f"event {name} on a: away", 503)
+        server.answered.release()
+        call("d").result(20)
+
+    def test_a_thread_that_is_stopped_leaves_the_others_with_an_error(
+        self, server: Server, call: Callable[[str], Future[None]]
+    ) -> None:
+        futures = {name: call(name) for name in "abc"}
+        server.answered.release()
+        assert futures["a"].result(20) is None
+        server.failures = [SystemExit(1)]
+        server.answered.release()
+
+        kinds = sorted(type(futures[name].exception(20)).__name__ for name in "bc")
+        assert kinds == ["BroadcastError", "SystemExit"]
+        server.answered.release()
+        call("d").result(20)
+
+    def test_a_handler_may_publish_in_the_midst_of_a_request(self, server: Server) -> None:
+        def take(batch: list[Message]) -> Errors:
+            if batch[0].name == "a":
+                turns.publish(messages("of a handler"), limit)
+            return server.take(batch)
+
+        turns = ThreadTurns(take, 3.0)
+        server.answered.release(2)
+        turns.publish(messages("a"), limit)
+
+        assert server.batches == [["of a handler"], ["a"]]
+
+
+class TestTasks:
+    """A task that is alone sends by itself; those that wait share a request."""
+
+    @pytest.fixture
+    def turns(self, server: Server) -> TaskTurns:
+        return TaskTurns(server.atake, 3.0)
+
+    async def called(self, turns: TaskTurns, name: str) -> asyncio.Task[None]:
+        task = asyncio.create_task(turns.publish(messages(name), limit))
+        await asyncio.sleep(0)
+        return task
+
+    async def test_a_call_that_is_alone_goes_at_once(self, server: Server, turns: TaskTurns) -> None:
+        server.answered.release(2)
+        await turns.publish(messages("a"), limit)
+        await turns.publish(messages("b"), limit)
+
+        assert server.batches == [["a"], ["b"]]
+
+    async def test_what_comes_meanwhile_goes_together(self, server: Server, turns: TaskTurns) -> None:
+        tasks = [await self.called(turns, name) for name in "abcdefgh"]
+        server.answered.release(3)
+        await asyncio.gather(*tasks)
+
+        assert server.batches == [["a"], ["b", "c", "d", "e", "f"], ["g", "h"]]
+
+    async def test_each_caller_has_its_own_error(self, server: Server, turns: TaskTurns) -> None:
+        server.refused = {"c"}
+        tasks = [await self.called(turns, name) for name in "abcd"]
+        server.answered.release(2)
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert [error and str(error) for error in errors] == [None, None, "event c on a: refused", None]
+
+    @pytest.mark.parametrize("failure", [BroadcastError("x: away", 503, reason="away"), RuntimeError("away")])
+    async def test_a_failure_is_told_to_all_of_the_batch(
+        self, server: Server, turns: TaskTurns, failure: Exception
+    ) -> None:
+        tasks = [await self.called(turns, name) for name in "abc"]
+        server.answered.release()
+        await tasks[0]
+        server.failures = [failure]
+        server.answered.release()
+        errors: list[Any] = await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert errors[0] is None
+        assert [type(error) for error in errors[1:]] == [BroadcastError] * 2
+        assert str(errors[2]).startswith("event c on a: ")
+        assert "away" in str(errors[2])
+        server.answered.release()
+        await turns.publish(messages("d"), limit)
+
+    async def test_a_caller_that_is_cancelled_takes_nobody_with_it(self, server: Server, turns: TaskTurns) -> None:
+        first, second, third = [await self.called(turns, name) for name in "abc"]
+        second.cancel()
+        await asyncio.wait([second])
+        server.answered.release(2)
+        await asyncio.gather(first, third)
+
+        assert server.batches == [["a"], ["c"]]
+
+    async def test_a_cancelled_first_caller_leaves_the_others_their_turn(
+        self, server: Server, turns: TaskTurns
+    ) -> None:
+        first, second = [await self.called(turns, name) for name in "ab"]
+        first.cancel()
+        await asyncio.wait([first])
+        server.answered.release(2)
+        await second
+
+        assert server.batches[-1] == ["b"]
+
+    def test_no_loop_is_kept(self, server: Server, turns: TaskTurns) -> None:
+        async def run() -> None:
+            tasks = [await self.called(turns, name) for name in "abc"]
+            server.answered.release(2)
+            await asyncio.gather(*tasks)
+
+        asyncio.run(run())
+
+        assert turns._sender is None
