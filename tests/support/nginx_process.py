@@ -37,6 +37,8 @@ http {{
     }}
     server {{
         listen 127.0.0.1:{port};
+        client_max_body_size {body};
+        client_body_buffer_size 1m;
         location / {{
             proxy_pass http://soundpost;
             proxy_http_version 1.1;
@@ -57,15 +59,17 @@ def temporary_paths(folder: Path) -> str:
 
 
 @contextmanager
-def running_nginx(places: Sequence[int | Path], files: int = 1_024) -> Iterator[int]:
+def running_nginx(places: Sequence[int | Path], files: int = 1_024, body: str = "1m") -> Iterator[int]:
     """A load balancer before servers on these ports, or Unix sockets; its own port. ``files``: it may have open, two
-    for each client."""
-    with nginx_process(places, files) as (port, _):
+    for each client. ``body``: the largest one it takes."""
+    with nginx_process(places, files, body) as (port, _):
         yield port
 
 
 @contextmanager
-def nginx_process(places: Sequence[int | Path], files: int = 1_024) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def nginx_process(
+    places: Sequence[int | Path], files: int = 1_024, body: str = "1m"
+) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Run the load balancer; its port and its process, which reloads its configuration at SIGHUP."""
     program = shutil.which("nginx") or "/usr/sbin/nginx"
     port = free_port()
@@ -75,7 +79,12 @@ def nginx_process(places: Sequence[int | Path], files: int = 1_024) -> Iterator[
         file = Path(folder) / "nginx.conf"
         file.write_text(
             CONFIGURATION.format(
-                folder=folder, temporary=temporary_paths(Path(folder)), servers=servers, port=port, files=files
+                folder=folder,
+                temporary=temporary_paths(Path(folder)),
+                servers=servers,
+                port=port,
+                files=files,
+                body=body,
             )
         )
         process = subprocess.Popen([program, "-c", str(file), "-e", f"{folder}/error.log"])
