@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import statistics
 import threading
 import time
@@ -21,11 +22,14 @@ from processes import soundpost as running_soundpost
 import soundpost
 from soundpost import Channel, Event
 from soundpost.broadcasting.broadcaster import Broadcaster
+from soundpost.broadcasting.delivery.background import BackgroundDelivery
+from soundpost.broadcasting.serialization import fields_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
 from soundpost.wire.messages import event as event_frame
 
 CALLERS = 8
 """Threads or tasks that publish at the same time."""
+DRAIN_SECONDS = 120.0
 
 
 class OrderPlaced(Event, on=Channel("bench")):
@@ -86,7 +90,8 @@ def in_the_background(publish: Broadcaster, events: int) -> None:
                 break
             except soundpost.BroadcastError:  # as many wait as may
                 time.sleep(0.01)
-    publish.close()
+    assert isinstance(publish.delivery, BackgroundDelivery)
+    publish.delivery.drain(DRAIN_SECONDS)
 
 
 def in_one_batch(publish: Broadcaster, events: int) -> None:
@@ -107,7 +112,8 @@ WAYS: dict[str, tuple[Callable[[Broadcaster, int], None], str, int]] = {
 def measured(
     way: Callable[[Broadcaster, int], None], publish: Broadcaster, events: int, server: Process, swarm: Clients
 ) -> Cost:
-    size = len(event_frame("OrderPlaced", "bench", '{"text":"%s","number":"%010d"}' % ("x" * 160, 0)))
+    data = json.dumps(fields_of(order(0)), separators=(",", ":"))
+    size = len(event_frame("OrderPlaced", "bench", data))
     way(publish, CALLERS * 10)
     swarm.receive(CALLERS * 10 * size)
     own, other, clock = time.process_time(), server.cpu(), time.perf_counter()

@@ -63,7 +63,7 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             own = stack.enter_context(running_server(scaling=scaling, **tls))
             yield Place(own.port, stack.enter_context(running_server(scaling=scaling)), options)
             return
-        workers = {} if request.param == "one process" else {"workers": 2}
+        workers: dict[str, Any] = {} if request.param == "one process" else {"workers": 2}
         server = stack.enter_context(running_server(**workers))
         port = stack.enter_context(running_nginx([server.port])) if request.param == "Nginx" else server.port
         yield Place(port, server, {})
