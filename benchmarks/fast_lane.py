@@ -1,5 +1,8 @@
 """What an application pays that publishes often: ``python benchmarks/fast_lane.py [--rounds 3] [--events 20000]``.
 
+``--faults`` breaks things meanwhile instead (``gathering/faults.py``), and prints what was lost, doubled or late; it
+exits 1 if anything was. It needs redis-server and nginx, and takes two minutes.
+
 CPU per event of the application's process and of the server's, and events a second, of ways to publish: one after the
 other, from eight threads, from eight tasks, in the background, in one batch. The server is on core 0; the application
 and one subscriber, a process of its own, are on core 1. Interleaved, medians.
@@ -11,21 +14,25 @@ import argparse
 import asyncio
 import json
 import statistics
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from processes import Clients, Process, clients, median_of, on_one_core
 from processes import soundpost as running_soundpost
 
-import soundpost
 from soundpost import Channel, Event
 from soundpost.broadcasting.broadcaster import Broadcaster
 from soundpost.broadcasting.delivery.background import BackgroundDelivery
 from soundpost.broadcasting.serialization import fields_of
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
+from soundpost.errors import BroadcastError
 from soundpost.wire.messages import event as event_frame
+
+sys.path.append(str(Path(__file__).parents[1] / "tests"))
 
 CALLERS = 8
 """Threads or tasks that publish at the same time."""
@@ -88,7 +95,7 @@ def in_the_background(publish: Broadcaster, events: int) -> None:
             try:
                 publish(order(number))
                 break
-            except soundpost.BroadcastError:  # as many wait as may
+            except BroadcastError:  # as many wait as may
                 time.sleep(0.01)
     assert isinstance(publish.delivery, BackgroundDelivery)
     publish.delivery.drain(DRAIN_SECONDS)
@@ -124,11 +131,29 @@ def measured(
     return cost
 
 
+def broken() -> int:
+    """Print a row for each fault; return how many rows are wrong."""
+    from gathering.faults import FAULTS, TIMES, measured
+
+    print(f"| {TIMES} times | accepted | refused | received | lost | doubled | out of order | gaps |\n|{'---|' * 8}")
+    wrong = 0
+    for title, start in FAULTS.items():
+        row = measured(title, start)
+        print("| " + " | ".join(each if isinstance(each, str) else f"{each:,}" for each in row[:-1]) + " |", flush=True)
+        for reason, times in row.reasons.most_common(5):
+            print(f"{title}: {times} times: {reason}", file=sys.stderr)
+        wrong += bool(row.lost or row.double or row.late or row.gaps)
+    return wrong
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--faults", action="store_true")
     given = parser.parse_args()
+    if given.faults:
+        sys.exit(broken())
     on_one_core()
     with running_soundpost() as (server, port), clients(port) as swarm:
         swarm.do("connect 1 bench")

@@ -1,0 +1,1 @@
+"""Faults under an application that publishes often, and the account of what arrived."""
