@@ -82,7 +82,8 @@ class Channel:
             self._gathered.add_newcomer(connection)
 
     def remove(self, connection: Connection) -> str | None:
-        """Remove a subscriber; return its user id."""
+        """Remove a subscriber, who is sent nothing more; return its user id."""
+        self.app.node.outbox.leave(self, connection)
         self._compressing -= connection.takes_compressed
         user_id = self.subscribers.pop(connection)
         self.app.figures.unsubscribed += 1
@@ -115,6 +116,11 @@ class Channel:
         pending.append(frame)
         for observer in self.app.node.observers:
             observer.event_queued(self, frame, len(self.subscribers) - len(left_out))
+
+    @property
+    def queued(self) -> int:
+        """Return the number of queued frames."""
+        return 0 if self._pending is None else len(self._pending)
 
     def gets_last(self, connection: Connection) -> bool:
         """Tell whether a connection gets the frame that was queued last."""
@@ -164,7 +170,7 @@ class Channel:
                 self._partly()[connection] = [len(self._pending)]
 
     def flush(self) -> None:
-        """Send all queued frames, joined, with one write per subscriber."""
+        """Write all queued frames to the outbox, joined, with one write per subscriber."""
         if self.replays is not None and self._kept:
             self._skip_kept_for(self.replays.readers)
         pending, self._pending = self._pending, None
@@ -213,14 +219,14 @@ class Channel:
             data = frames[0]
             figures.deliveries += count
             figures.delivered_bytes += count * len(data)
-            app.node.deliver(connections, data)
+            app.node.outbox.write(self, connections, data)
             return
         pieces = _joined(frames)
         figures.deliveries += count * len(frames)
         figures.joined += count * (len(frames) - len(pieces))
         for data in pieces:
             figures.delivered_bytes += count * len(data)
-            app.node.deliver(connections, data)
+            app.node.outbox.write(self, connections, data)
 
     def _partly(self) -> dict[Connection, list[int]]:
         if self._partial is None:

@@ -297,7 +297,7 @@ def tell_gap(channel: Channel, reason: str, position: str) -> None:
     told = list(channel.resumable or ())
     channel.app.figures.gaps += len(told)
     frame = messages.gap(channel.name, reason, position)
-    channel.app.node.deliver(told, frame)
+    channel.app.node.outbox.write(channel, told, frame)
     for connection in () if channel.replays is None else list(channel.replays.readers):
         begin(connection, channel, position)
     if channel.app.node.observers:

@@ -151,6 +151,7 @@ def _confirm_again(connection: Connection, channel: Channel, request: Subscribe)
         if connection in channel.subscribers:
             channel.send_gathered()
             channel.flush()  # the snapshot has the frames that wait here: sent after it, they would seem new
+            channel.app.node.outbox.send_to(channel, connection)
             if channel.replays is not None and snapshot.history is not None:
                 channel.replays.end(connection)  # the client says anew where it goes on
             _confirm(request, connection, channel, snapshot)
