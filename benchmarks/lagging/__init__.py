@@ -1,0 +1,1 @@
+"""What ``loop_lag.py`` measures, and how its servers are watched."""
