@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from conformance.protocol.stage import Stage
 from soundpost.server.connections.leave_queue import LeaveQueue
 
 
@@ -35,7 +37,8 @@ class Loop:
             if number < 0:
                 raise ZeroDivisionError
 
-        return SimpleNamespace(socket_id=f"{number}.1", app=SimpleNamespace(node=SimpleNamespace(closed=closed)))
+        app = SimpleNamespace(node=SimpleNamespace(closed=closed))
+        return SimpleNamespace(socket_id=f"{number}.1", app=app, channels=[])
 
 
 @pytest.fixture
@@ -76,3 +79,36 @@ def test_a_fault_keeps_none_of_the_others(loop: Loop, queue: LeaveQueue, caplog:
         loop.turn()
     assert [number for number, _ in loop.left] == [-1, 2]
     assert "socket -1.1 could not leave all of its channels" in caplog.text
+
+
+def test_a_connection_with_very_many_channels_leaves_them_in_order_over_several_turns() -> None:
+    stage = Stage()
+    client = stage.connect().join(*(f"room-{number}" for number in range(120)), "presence-room", user="1")
+    ticks = itertools.count()
+    queue = LeaveQueue(stage.call_soon, clock=lambda: next(ticks))
+    queue.add(client, None)
+
+    left = []
+    while queue:
+        due, stage._soon = stage._soon, []
+        for callback in due:
+            callback()
+        left.append(121 - len(client.channels))
+
+    assert left == [50, 100, 121]
+    assert not stage.app.channels
+    assert client.socket_id not in stage.app.connections
+
+
+def test_its_members_stay_for_their_grace_in_every_slice() -> None:
+    stage = Stage(presence_grace=5)
+    others = stage.connect().join("presence-first", user="other")
+    client = stage.connect().join("presence-first", *(f"room-{number}" for number in range(60)), user="1")
+    others.read()
+    queue = LeaveQueue(stage.call_soon)
+    queue.add(client, None)
+    stage.turn()
+
+    assert others.events() == []
+    stage.wait(5)
+    assert [name for name, _ in others.events()] == ["pusher_internal:member_removed"]

@@ -39,6 +39,11 @@ def note_close(connection: Connection, code: int) -> None:
     app.graces[connection] = max(SENT_AWAY, app.settings.presence_grace) if comes_back else 0.0
 
 
+def grace_of(connection: Connection) -> float:
+    """Return the grace of a connection that is gone, in seconds."""
+    return connection.app.graces.get(connection, connection.app.settings.presence_grace)
+
+
 def take_grace(connection: Connection) -> float:
     """Return the grace of a connection that is gone, in seconds, and forget what was noted of the connection."""
     app = connection.app

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from soundpost.core import error_replies, former_ids, refusals, reports, resumption
+from soundpost.core import error_replies, former_ids, presence_grace, refusals, reports, resumption
 from soundpost.core.channel import Channel
 from soundpost.core.connection import Connection
 from soundpost.core.history import HistoryRequest
@@ -92,6 +92,14 @@ def leave(connection: Connection, channel: Channel) -> None:
     """Remove a subscriber from a channel."""
     connection.channels.remove(channel)
     _leave(connection, channel)
+
+
+def leave_some(connection: Connection, number: int) -> None:
+    """Remove a connection that is gone from its first channels, before :meth:`soundpost.core.node.Node.closed`."""
+    left, connection.channels = connection.channels[:number], connection.channels[number:]
+    linger = presence_grace.grace_of(connection)
+    for channel in left:
+        _leave(connection, channel, linger)
 
 
 def leave_all(connection: Connection, linger: float) -> None:

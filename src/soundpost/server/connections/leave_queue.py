@@ -9,13 +9,16 @@ from collections.abc import Callable
 from typing import Final
 
 from soundpost.core.connection import Connection
+from soundpost.core.subscriptions import leave_some
 
 log = logging.getLogger("soundpost.server")
 
 _TURN: Final = 0.002
 """Seconds of a loop turn in which connections leave."""
 _AT_LEAST: Final = 16
-"""Connections that leave in a loop turn, however long they take: more than a turn can close one by one."""
+"""Channels that are left in a loop turn, however long that takes: more than a turn can close connections one by one."""
+_CHANNELS_AT_ONCE: Final = 50
+"""Channels of a connection that are left between two looks at the clock: each takes 10 µs, over Redis 30 µs."""
 
 
 class LeaveQueue:
@@ -47,9 +50,13 @@ class LeaveQueue:
         waiting, deadline = self._waiting, self._clock() + _TURN
         left = 0
         while waiting and (left < _AT_LEAST or self._clock() < deadline):
-            connection, code = waiting.popleft()
-            left += 1
+            connection, code = waiting[0]
+            left += max(1, min(len(connection.channels), _CHANNELS_AT_ONCE))
             try:
+                if len(connection.channels) > _CHANNELS_AT_ONCE:
+                    leave_some(connection, _CHANNELS_AT_ONCE)
+                    continue
+                waiting.popleft()
                 connection.app.node.closed(connection, code)
             except Exception:
                 log.exception("socket %s could not leave all of its channels", connection.socket_id)
