@@ -47,13 +47,20 @@ messages = st.one_of(
 def test_messages_come_back_whatever_is_in_them_and_however_they_are_cut(said: list[Message], size: int) -> None:
     stream = b"".join(map(encode, said))
     reader = MessageReader()
-    assert [each for at in range(0, len(stream), size) for each in reader.feed(stream[at : at + size])] == said
+    found: list[Message] = []
+    for at in range(0, len(stream), size):
+        reader.feed(stream[at : at + size])
+        found += reader.take_all()
+        assert not reader.has_more
+    assert found == said
 
 
 @given(st.binary(max_size=60), messages)
 def test_what_cannot_be_read_is_left_out_and_what_follows_is_not(garbage: bytes, message: Message) -> None:
     reader = MessageReader()
-    found = reader.feed(len(garbage).to_bytes(LENGTH_SIZE, "big") + garbage + encode(message))
+    reader.feed(len(garbage).to_bytes(LENGTH_SIZE, "big") + garbage + encode(message))
+    assert reader.has_more
+    found = reader.take_all()
     assert found[-1] == message
     assert len(found) == 1 or encode(found[0])
 
@@ -62,7 +69,8 @@ def test_it_is_logged_now_and_again(caplog: pytest.LogCaptureFixture) -> None:
     reader = MessageReader()
     with caplog.at_level(logging.WARNING):
         for _ in range(999):
-            assert reader.feed(b"\x00\x00\x00\x01\xc1") == []
+            reader.feed(b"\x00\x00\x00\x01\xc1")
+            assert reader.take() is None
     assert len(caplog.records) == 1
     assert "cannot be read" in caplog.text
 

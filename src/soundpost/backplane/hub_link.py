@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -38,8 +37,8 @@ class HubLink(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._clock = clock
         self._reader = MessageReader()
-        self._unhandled: deque[Message] = deque()
         self._is_scheduled = False  # _go_on is, and nothing is read until then
+        self._is_lost = False
         self.ended = asyncio.Event()
         """Set once the other side is gone, and all that it has sent is handled."""
         self._pending: list[bytes] = []
@@ -75,34 +74,38 @@ class HubLink(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Handle the messages that ``data`` completes."""
-        self._unhandled += self._reader.feed(data)
+        self._reader.feed(data)
         if not self._is_scheduled:
-            self._handle(until=self._clock() + _TURN)
+            self._handle()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Handle what the other side has sent, and report that it is gone."""
         self._transport = None
-        self._handle(until=float("inf"))
-        self._on_lost()
-        self.ended.set()
+        self._is_lost = True
+        if not self._is_scheduled:
+            self._handle()
 
-    def _handle(self, until: float) -> None:
-        """Handle messages in order; those that are left at a time wait for the next loop turn."""
-        unhandled = self._unhandled
-        while unhandled:
+    def _handle(self) -> None:
+        """Handle messages in order; those that are left after some milliseconds wait for the next loop turn."""
+        reader, until = self._reader, self._clock() + _TURN
+        while (message := reader.take()) is not None:
             try:
-                self._on_message(unhandled.popleft())
+                self._on_message(message)
             except Exception:  # one client's message must not cost all clients the stream
                 log.exception("a message between hub and worker could not be handled")
             if self._clock() >= until:
                 break
-        if unhandled and self._transport is not None:
+        if reader.has_more:
             self._is_scheduled = True
-            self._transport.pause_reading()
+            if self._transport is not None:
+                self._transport.pause_reading()
             self._loop.call_soon(self._go_on)
+        elif self._is_lost:
+            self._on_lost()
+            self.ended.set()
 
     def _go_on(self) -> None:
         self._is_scheduled = False
-        self._handle(until=self._clock() + _TURN)
+        self._handle()
         if not self._is_scheduled and self._transport is not None:
             self._transport.resume_reading()

@@ -55,7 +55,8 @@ class Stream:
     def move(self, size: int) -> None:
         """Let so many bytes arrive."""
         data, self._bytes = self._bytes[:size], self._bytes[size:]
-        for message in self._reader.feed(data):
+        self._reader.feed(data)
+        for message in self._reader.take_all():
             self.events += isinstance(message, EventMessage)
             self._receive(message)
 
