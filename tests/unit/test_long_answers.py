@@ -103,11 +103,11 @@ def test_histories_are_deleted_by_a_pattern_over_several_turns(loop: Loop) -> No
 
     assert turns > 2 * CHANNELS // SLICE
     assert json.loads(pending.response.body) == {"channels": CHANNELS}
-    left: list[bytes] = []
+    left: list[list[bytes]] = []
     peers.ask(HistoryChannelsQuery("1"), left.append)
     while not left:
         loop.turn()
-    assert json.loads(left[0]) == {"b": {}}
+    assert [name for part in left[0] for name in json.loads(part)] == ["b"]
 
 
 def test_few_channels_are_listed_at_once(loop: Loop) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import repeat
 from typing import Any
 
 from soundpost.backplane.attributes import channel_attributes, json_members
@@ -17,7 +19,7 @@ from soundpost.backplane.memory_channels import AppEntry, ChannelEntry, Share
 from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.registry import COUNT_AT_ONCE, Load
 from soundpost.backplane.signed_in_users import SignedInUsers
-from soundpost.backplane.slices import at_once, json_in_slices
+from soundpost.backplane.slices import at_once, json_in_slices, parts_in_slices
 from soundpost.config.settings import ServerSettings
 from soundpost.core import webhook_records
 from soundpost.core.app_settings import AppSettings
@@ -47,9 +49,11 @@ from soundpost.core.peers import (
     UsersQuery,
 )
 from soundpost.core.presence_grace import SENT_AWAY, ends_finally
+from soundpost.core.slices import in_slices
 from soundpost.core.webhooks import WebhookEvent, WebhookLog
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
+from soundpost.wire.json_text import encode
 
 
 class MemoryRegistry:
@@ -241,21 +245,27 @@ class MemoryRegistry:
         self._uncount(entry, channel, users, 1, node, socket_id)
 
     def remove_node(self, node: PeersHandler) -> None:
-        """Remove a node that is gone, and all it had but members, who have a grace. Another node reports changes."""
+        """Remove a node that is gone, and all it had but members, who have a grace. Another node reports changes.
+
+        Very many subscriptions end over several loop turns.
+        """
         self._nodes.pop(node, None)
-        heir = self._reporter()
+        channels: list[tuple[AppEntry, ChannelEntry]] = []
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
             entry.addresses.forget(node)
-            for channel in list(entry.channels.values()):
-                share = channel.share_of(node)
-                if share is not None:
-                    channel.shares.remove(share)
-                    if share.users:
-                        self.graces.begin(entry, channel, share.users, SENT_AWAY)
-                    self._uncount(entry, channel, share.users, share.count, heir)
+            channels += zip(repeat(entry), entry.channels.values())
 
-        self.users.remove_node(node)
+        def leave(found: tuple[AppEntry, ChannelEntry]) -> None:
+            entry, channel = found
+            share = channel.share_of(node)
+            if share is not None:
+                channel.shares.remove(share)
+                if share.users:
+                    self.graces.begin(entry, channel, share.users, SENT_AWAY)
+                self._uncount(entry, channel, share.users, share.count, self._reporter())
+
+        in_slices(channels, leave, self._call_soon, then=partial(self.users.remove_node, node))
 
     def _reporter(self) -> PeersHandler | None:
         """Return a node that reports changes for which no node is responsible."""
@@ -429,7 +439,7 @@ class MemoryRegistry:
         if isinstance(query, ChannelsQuery):
             self._answer_channels(query, then)
         elif isinstance(query, HistoryChannelsQuery):
-            json_in_slices(self.history.channels_of(query.app_id), self._kept_of(query.app_id), then, self._call_soon)
+            parts_in_slices(self.history.channels_of(query.app_id), self._kept_of(query.app_id), then, self._call_soon)
         else:
             then(self._answer(query))
 
@@ -444,7 +454,7 @@ class MemoryRegistry:
 
     def _kept_of(self, app_id: str) -> Callable[[Sequence[str], Callable[[bytes], None]], None]:
         def make(names: Sequence[str], then: Callable[[bytes], None]) -> None:
-            then(json_members({name: {} for name in names if self.history.has_events(app_id, name)}))
+            then(encode([name for name in names if self.history.has_events(app_id, name)]))
 
         return make
 

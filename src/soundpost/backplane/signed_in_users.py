@@ -17,6 +17,7 @@ import msgspec
 from soundpost.core import webhook_records
 from soundpost.core.outbox import CallLater, CallSoon
 from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.slices import in_slices
 from soundpost.core.webhooks import HELD, WebhookEvent
 
 if TYPE_CHECKING:
@@ -111,12 +112,15 @@ class SignedInUsers:
     def remove_node(self, node: PeersHandler) -> None:
         """Let the users of a node that is gone come back; its clients watch nobody any more."""
         until = self._clock() + SENT_AWAY
-        for key, user in list(self._users.items()):
+
+        def leave(known: tuple[Key, SignedInUser]) -> None:
+            key, user = known
             if node in user.nodes:
                 user.until = max(user.until, until)
                 self._leave(node, key, user)
-        for key in [key for key, nodes in self._watchers.items() if node in nodes]:
-            self._unwatch(node, key)
+
+        in_slices(list(self._users.items()), leave, self._call_soon)
+        in_slices(list(self._watchers), partial(self._unwatch, node), self._call_soon)
 
     # Watching
 

@@ -19,6 +19,33 @@ def at_once(callback: Callable[[], None]) -> None:
     callback()
 
 
+def parts_in_slices(
+    items: Sequence[T],
+    make: Callable[[Sequence[T], Callable[[bytes], None]], None],
+    then: Callable[[list[bytes]], None],
+    call_soon: CallSoon,
+) -> None:
+    """Make the JSON of very many items in parts, and call ``then`` with them; without those that have no bytes.
+
+    ``make`` gets a slice of the items, and calls back with their JSON. Few items are answered at once.
+    """
+    parts: list[bytes] = []
+
+    def take(end: int, part: bytes) -> None:
+        if part:
+            parts.append(part)
+        if end < len(items):
+            call_soon(partial(step, end))
+        else:
+            then(parts)
+
+    def step(start: int) -> None:
+        end = start + SLICE
+        make(items[start:end], partial(take, end))
+
+    step(0)
+
+
 def json_in_slices(
     items: Sequence[T],
     make: Callable[[Sequence[T], Callable[[bytes], None]], None],
@@ -30,18 +57,4 @@ def json_in_slices(
     ``make`` gets a slice of the items, and calls back with their members, such as ``b'"a":{},"b":{}'``, or with no
     bytes. Few items are answered at once.
     """
-    parts: list[bytes] = []
-
-    def take(end: int, part: bytes) -> None:
-        if part:
-            parts.append(part)
-        if end < len(items):
-            call_soon(partial(step, end))
-        else:
-            then(b"{" + b",".join(parts) + b"}")
-
-    def step(start: int) -> None:
-        end = start + SLICE
-        make(items[start:end], partial(take, end))
-
-    step(0)
+    parts_in_slices(items, make, lambda parts: then(b"{" + b",".join(parts) + b"}"), call_soon)

@@ -125,10 +125,10 @@ class HistoryQuery(Struct, frozen=True, tag="history"):
 
 
 class HistoryChannelsQuery(Struct, frozen=True, tag="history_channels"):
-    """Query for the channels of an app that have kept events. Answer: JSON object with the names as keys, as bytes.
+    """Query for the channels of an app that have kept events. Answer: JSON lists of their names, as bytes.
 
-    The answer is None while nobody knows, as Redis is away.
-    The answer is built over several loop turns, as there may be very many channels.
+    The answer is None while nobody knows, as Redis is away. Each list is short, and all of them are built over several
+    loop turns, as there may be very many channels.
     """
 
     app_id: str

@@ -7,7 +7,7 @@ of this host. Everything else is a statement to Redis of what this host has, whi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import repeat
 from typing import Any, Final
@@ -49,6 +49,7 @@ from soundpost.core.peers import (
     Query,
 )
 from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.slices import in_slices
 from soundpost.core.webhooks import WebhookEvent, WebhookLog
 
 _KEEP: Final = KEEP.digest.encode()
@@ -351,19 +352,27 @@ class RedisRegistry:
     def remove_node(self, node: PeersHandler) -> None:
         """Remove a node of this host that is gone, and all it had."""
         self._nodes.pop(node, None)
+        channels: list[tuple[AppEntry, SharedChannel]] = []
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
             entry.addresses.forget(node)
             self._counts.connections_changed(entry)
-            for channel in list(entry.channels.values()):
+            channels += zip(repeat(entry), entry.channels.values())
+
+        def subscriptions() -> Iterator[tuple[AppEntry, SharedChannel, str | None]]:
+            for entry, channel in channels:
                 share = channel.shares.get(node)
-                if share is None:
-                    continue
-                users = [user_id for user_id, times in share.users.items() for _ in range(times)]
-                for user_id in users or repeat(None, share.count):
-                    channel.remove(node, user_id)
-                    self._uncount(entry, channel, user_id, SENT_AWAY)
-        self._users.remove_node(node)
+                if share is not None:
+                    users = [user_id for user_id, times in share.users.items() for _ in range(times)]
+                    for user_id in users or repeat(None, share.count):
+                        yield entry, channel, user_id
+
+        def leave(found: tuple[AppEntry, SharedChannel, str | None]) -> None:
+            entry, channel, user_id = found
+            if channel.remove(node, user_id):
+                self._uncount(entry, channel, user_id, SENT_AWAY)
+
+        in_slices(subscriptions(), leave, self._call_soon, then=partial(self._users.remove_node, node))
 
     def _uncount_held(self, channel: SharedChannel, user_id: str) -> None:
         self._uncount(self._apps[channel.app_id], channel, user_id)

@@ -15,6 +15,7 @@ from soundpost.backplane.redis.buckets import bucket_of
 from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.backplane.redis.user_scripts import BURY_USERS, END_ABSENCE, SIGN_IN, SIGN_OUT
 from soundpost.core.presence_grace import SENT_AWAY
+from soundpost.core.slices import in_slices
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.redis import Command, Redis
@@ -145,12 +146,14 @@ class SharedUsers:
 
     def remove_node(self, node: PeersHandler) -> None:
         """Let the users of a node that is gone come back; its clients watch nobody any more."""
-        for key, user in list(self._here.items()):
-            if node in user.nodes:
-                self.sign_out(node, *key, SENT_AWAY, is_last=True)
-        for key, watched in list(self._watched.items()):
-            if node in watched.nodes:
-                self._unwatch(node, key, watched)
+        call_soon = partial(self._call_later, 0)
+        in_slices(list(self._here), lambda key: self.sign_out(node, *key, SENT_AWAY, is_last=True), call_soon)
+
+        def unwatch(known: tuple[Key, WatchedUser]) -> None:
+            if node in known[1].nodes:
+                self._unwatch(node, *known)
+
+        in_slices(list(self._watched.items()), unwatch, call_soon)
 
     # Watching
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from soundpost.core.app import App
 from soundpost.core.history import HistoryPage, channel_matcher
 from soundpost.core.peers import ChannelQuery, HistoryChannelsQuery, HistoryDeletion, HistoryQuery
+from soundpost.core.slices import in_slices
 from soundpost.documentation import page
 from soundpost.server.api.pending_response import PendingResponse, ask_nodes
 from soundpost.server.api.requests import ApiError, Request, Response, json_response
@@ -25,6 +26,7 @@ _MAX_BYTES: Final = 524_288
 """Bytes of events after which an answer takes no further one. The library reads answers of up to twice the size; one
 takes some 1 ms to build."""
 _ORDERS: Final = ("oldest", "newest")
+_read_names: Final = msgspec.json.Decoder(list[str]).decode
 _AT_ONCE: Final = 250
 """Number of histories that are deleted in one loop turn."""
 
@@ -90,12 +92,16 @@ def delete_history(request: Request, app: App, query: dict[str, str], name: str)
     pending = PendingResponse(_deleted)
     matches = channel_matcher([name])
 
-    def found(channels: bytes | None) -> None:
-        if channels is None:
+    names: list[str] = []
+
+    def match(part: bytes) -> None:
+        names.extend(filter(matches, _read_names(part)))
+
+    def found(parts: list[bytes] | None) -> None:
+        if parts is None:
             pending.resolve(None)
             return
-        names = [each for each in msgspec.json.decode(channels, type=dict[str, Any]) if matches(each)]
-        _delete(app, names, 0, pending.resolve)
+        in_slices(parts, match, app.node.call_soon, then=lambda: _delete(app, names, 0, pending.resolve))
 
     app.node.peers.ask(HistoryChannelsQuery(app.settings.id), found)
     return pending

@@ -1,0 +1,109 @@
+"""Work in slices: everything is done, in order, and the loop turns in between. Time and turns are injected."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+from conformance.protocol.stage import APP, Stage
+from soundpost.backplane import MemoryRegistry, SingleNode, memory_registry, signed_in_users
+from soundpost.core.peers import ChannelsQuery, UsersQuery
+from soundpost.core.slices import TURN, in_slices
+
+
+class Loop:
+    """A loop that turns when it is told to."""
+
+    def __init__(self) -> None:
+        self.soon: list[Callable[[], None]] = []
+
+    def turn(self) -> None:
+        due, self.soon = self.soon, []
+        for callback in due:
+            callback()
+
+
+def test_as_much_is_done_in_a_turn_as_there_is_time_for() -> None:
+    loop, done = Loop(), list[int]()
+    ticks = itertools.count(0, TURN * 0.4)
+
+    in_slices(range(7), done.append, loop.soon.append, then=lambda: done.append(-1), clock=lambda: next(ticks))
+    seen = [len(done)]
+    while loop.soon:
+        loop.turn()
+        seen.append(len(done))
+
+    assert seen == [3, 6, 8]
+    assert done == [0, 1, 2, 3, 4, 5, 6, -1]
+
+
+def test_nothing_to_do_is_done_at_once() -> None:
+    loop, done = Loop(), list[int]()
+    in_slices([], done.append, loop.soon.append, then=lambda: done.append(-1))
+    assert (done, loop.soon) == ([-1], [])
+
+
+@pytest.fixture
+def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
+    """A loop whose registry does one thing in each turn."""
+
+    def one_by_one(
+        things: list[object], work: Callable[[object], None], call_soon: object, then: Callable[[], None] = lambda: None
+    ) -> None:
+        ticks = itertools.count()
+        in_slices(things, work, found.soon.append, then=then, clock=lambda: next(ticks))
+
+    found = Loop()
+    monkeypatch.setattr(memory_registry, "in_slices", one_by_one)
+    monkeypatch.setattr(signed_in_users, "in_slices", one_by_one)
+    return found
+
+
+def two_nodes(registry: MemoryRegistry) -> tuple[Stage, Stage]:
+    app = msgspec.structs.replace(APP)
+    return Stage(app, peers=SingleNode(registry)), Stage(app, peers=SingleNode(registry))
+
+
+def channels_of(registry: MemoryRegistry) -> dict[str, dict[str, int]]:
+    found: list[bytes] = []
+    registry.answer(ChannelsQuery("1", "", ["subscription_count"]), found.append)
+    decoded: dict[str, dict[str, int]] = msgspec.json.decode(found[0])
+    return decoded
+
+
+def test_a_node_that_died_leaves_its_channels_over_several_turns_whatever_happens_meanwhile(loop: Loop) -> None:
+    registry = MemoryRegistry([APP])
+    dead, other = two_nodes(registry)
+    dead.connect().join("a", "b", "c", "d")
+    staying = other.connect().join("c")
+
+    registry.remove_node(dead.node)
+    assert {*channels_of(registry)} == {"b", "c", "d"}
+    newcomer = other.connect().join("b", "a")
+    newcomer.say("pusher:unsubscribe", {"channel": "a"})
+    other.publish("c", "e")
+    while loop.soon:
+        loop.turn()
+
+    assert channels_of(registry) == {"c": {"subscription_count": 1}, "b": {"subscription_count": 1}}
+    assert [name for name, _ in staying.events()] == ["e"]
+
+
+def test_members_of_a_node_that_died_who_come_back_between_two_slices_have_never_left(loop: Loop) -> None:
+    registry = MemoryRegistry([APP])
+    dead, other = two_nodes(registry)
+    dead.connect().join("presence-a", "presence-b", user="1")
+    witness = other.connect().join("presence-b", user="2")
+
+    registry.remove_node(dead.node)
+    other.connect().join("presence-b", user="1")
+    while loop.soon:
+        loop.turn()
+
+    assert witness.events() == []
+    users: list[list[bytes]] = []
+    registry.answer(UsersQuery("1", "presence-b"), users.append)
+    assert users == [[b'"1"', b'"2"']]
