@@ -20,6 +20,9 @@ class Loop:
     def __init__(self) -> None:
         self.soon: list[Callable[[], None]] = []
 
+    def call_soon(self, callback: Callable[[], None]) -> None:
+        self.soon.append(callback)
+
     def turn(self) -> None:
         due, self.soon = self.soon, []
         for callback in due:
@@ -30,7 +33,7 @@ def test_as_much_is_done_in_a_turn_as_there_is_time_for() -> None:
     loop, done = Loop(), list[int]()
     ticks = itertools.count(0, TURN * 0.4)
 
-    in_slices(range(7), done.append, loop.soon.append, then=lambda: done.append(-1), clock=lambda: next(ticks))
+    in_slices(range(7), done.append, loop.call_soon, then=lambda: done.append(-1), clock=lambda: next(ticks))
     seen = [len(done)]
     while loop.soon:
         loop.turn()
@@ -42,7 +45,7 @@ def test_as_much_is_done_in_a_turn_as_there_is_time_for() -> None:
 
 def test_nothing_to_do_is_done_at_once() -> None:
     loop, done = Loop(), list[int]()
-    in_slices([], done.append, loop.soon.append, then=lambda: done.append(-1))
+    in_slices([], done.append, loop.call_soon, then=lambda: done.append(-1))
     assert (done, loop.soon) == ([-1], [])
 
 
@@ -54,7 +57,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
         things: list[object], work: Callable[[object], None], call_soon: object, then: Callable[[], None] = lambda: None
     ) -> None:
         ticks = itertools.count()
-        in_slices(things, work, found.soon.append, then=then, clock=lambda: next(ticks))
+        in_slices(things, work, found.call_soon, then=then, clock=lambda: next(ticks))
 
     found = Loop()
     monkeypatch.setattr(memory_registry, "in_slices", one_by_one)
