@@ -8,10 +8,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from conformance.protocol.stage import APP, Stage
+from conformance.protocol.stage import APP, Stage, members_of
 from soundpost.backplane import MemoryRegistry, SingleNode, memory_registry, signed_in_users
 from soundpost.core.peers import ChannelsQuery, UsersQuery
-from soundpost.core.slices import TURN, in_slices
+from soundpost.core.slices import TURN, TurnBudget, in_slices
 
 
 class Loop:
@@ -47,6 +47,41 @@ def test_nothing_to_do_is_done_at_once() -> None:
     loop, done = Loop(), list[int]()
     in_slices([], done.append, loop.call_soon, then=lambda: done.append(-1))
     assert (done, loop.soon) == ([-1], [])
+
+
+def test_work_beyond_the_budget_of_a_turn_waits_in_order() -> None:
+    loop, done = Loop(), list[int]()
+    now = 0.0
+
+    def work(number: int) -> Callable[[], None]:
+        def do() -> None:
+            nonlocal now
+            now += TURN / 2
+            done.append(number)
+
+        return do
+
+    budget = TurnBudget(loop.call_soon, clock=lambda: now)
+    for number in range(5):
+        budget.do(work(number))
+    assert done == [0, 1]
+    loop.turn()
+    budget.do(work(5))
+    assert done == [0, 1, 2, 3]
+    loop.turn()
+    assert done == [0, 1, 2, 3, 4, 5]
+    loop.turn()
+    assert not loop.soon
+
+
+def test_a_later_turn_has_its_own_budget() -> None:
+    loop, done = Loop(), list[int]()
+    budget = TurnBudget(loop.call_soon, clock=lambda: 0.0)
+    for number in range(3):
+        budget.do(lambda number=number: done.append(number))  # type: ignore[misc]
+        loop.turn()
+    assert done == [0, 1, 2]
+    assert not loop.soon
 
 
 @pytest.fixture
@@ -110,3 +145,39 @@ def test_members_of_a_node_that_died_who_come_back_between_two_slices_have_never
     users: list[list[bytes]] = []
     registry.answer(UsersQuery("1", "presence-b"), users.append)
     assert users == [[b'"1"', b'"2"']]
+
+
+def test_very_many_who_come_to_a_large_presence_channel_have_their_lists_in_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(memory_registry, "GATHERED_ABOVE", 2)
+    loop, now = Loop(), itertools.count()
+    registry = MemoryRegistry([APP], call_soon=loop.call_soon)
+    registry._long_lists = TurnBudget(loop.call_soon, clock=lambda: next(now))
+    stage = Stage(APP, peers=SingleNode(registry))
+    for user in range(3):
+        stage.connect().join("presence-room", user=user)
+    clients = [stage.connect() for _ in range(4)]
+    for user, client in enumerate(clients, 3):
+        client.ask("presence-room", {"user_id": user})
+    clients[3].vanish()
+    stage.turn()
+
+    counts = []
+    for _ in range(6):
+        loop.turn()
+        counts.append(sum(bool(client.writes) for client in clients))
+    while loop.soon:
+        loop.turn()
+    stage.wait(1)
+
+    assert counts[:3] == [1, 2, 3]
+    for place, client in enumerate(clients[:3]):
+        messages = client.read()
+        known = 4 + place
+        assert members_of(messages)["count"] == known
+        added = [message for message in messages if message["event"] == "pusher_internal:member_added"]
+        assert len(added) == 2 - place
+    users: list[list[bytes]] = []
+    registry.answer(UsersQuery("1", "presence-room"), users.append)
+    assert len(users[0]) == 6

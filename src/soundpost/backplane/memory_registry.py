@@ -49,7 +49,7 @@ from soundpost.core.peers import (
     UsersQuery,
 )
 from soundpost.core.presence_grace import SENT_AWAY, ends_finally
-from soundpost.core.slices import in_slices
+from soundpost.core.slices import TurnBudget, in_slices
 from soundpost.core.webhooks import WebhookEvent, WebhookLog
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
@@ -76,6 +76,7 @@ class MemoryRegistry:
     ) -> None:
         self.webhooks = webhooks
         self._call_soon = call_soon
+        self._long_lists = TurnBudget(call_soon)
         self._clock = clock
         self._apps = {app.id: AppEntry(app, clock) for app in apps}
         self.history = history or HistoryStore(ServerSettings().max_history_size)
@@ -175,7 +176,33 @@ class MemoryRegistry:
         history: HistoryRequest | None = None,
         socket_id: str | None = None,
     ) -> None:
-        """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full."""
+        """Count a subscription and tell the other subscribers of a new member. Answer None: the channel is full.
+
+        Subscriptions to presence channels with very many members have some milliseconds of each loop turn: 10,000
+        members are a list of 700 kB, and very many clients may come at once.
+        """
+        known = self._apps[app_id].channels.get(name)
+        join = partial(self._join, node, app_id, name, newcomer, then, history, socket_id)
+        if known is None or known.members is None or len(known.members) <= GATHERED_ABOVE:
+            join()
+            return
+
+        def join_later() -> None:
+            if node in self._nodes:  # else it died while the subscription waited
+                join()
+
+        self._long_lists.do(join_later)
+
+    def _join(
+        self,
+        node: PeersHandler,
+        app_id: str,
+        name: str,
+        newcomer: Member | None,
+        then: Callable[[ChannelSnapshot | None], None],
+        history: HistoryRequest | None,
+        socket_id: str | None,
+    ) -> None:
         entry = self._apps[app_id]
         channel = entry.channel(name)
         members = channel.members
@@ -215,7 +242,11 @@ class MemoryRegistry:
     ) -> None:
         """Read the state that a subscriber of the channel is sent."""
         entry = self._apps[app_id]
-        then(self._snapshot(entry, entry.channel(name), history))
+        channel = entry.channel(name)
+        if channel.members is None or len(channel.members) <= GATHERED_ABOVE:
+            then(self._snapshot(entry, channel, history))
+        else:
+            self._long_lists.do(lambda: then(self._snapshot(entry, entry.channel(name), history)))
 
     def leave(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
@@ -38,3 +39,38 @@ def in_slices(
         then()
 
     go_on()
+
+
+class TurnBudget:
+    """Milliseconds of each loop turn for work of one kind; work that does not fit waits for a later turn, in order.
+
+    ``call_soon`` is the loop's, ``clock`` is in seconds.
+    """
+
+    def __init__(self, call_soon: CallSoon, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._call_soon = call_soon
+        self._clock = clock
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._until: float | None = None  # None before the first work of a turn
+
+    def do(self, work: Callable[[], None]) -> None:
+        """Do some work now, or in a later turn."""
+        if self._until is None:
+            self._until = self._clock() + TURN
+            self._call_soon(self._next_turn)
+        if self._waiting or (self._until is not None and self._clock() >= self._until):
+            self._waiting.append(work)
+        else:
+            work()
+
+    def _next_turn(self) -> None:
+        self._until = None
+        waiting = self._waiting
+        if not waiting:
+            return
+        self._until = until = self._clock() + TURN
+        self._call_soon(self._next_turn)
+        while waiting:
+            waiting.popleft()()
+            if self._clock() >= until:
+                return
