@@ -17,6 +17,8 @@ from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.failures import EMPTIED
 from soundpost.backplane.redis.generations import Generations
 from soundpost.backplane.redis.redis import Redis
+from soundpost.core.outbox import CallSoon
+from soundpost.core.slices import in_slices
 from soundpost.log_throttle import MINUTE, LogThrottle
 
 log = logging.getLogger("soundpost.redis")
@@ -26,7 +28,10 @@ _AT_ONCE: Final = 2_000
 
 
 class HistoryChecks:
-    """Compares what this host has heard with what Redis has. ``resync`` asks for a channel's whole state."""
+    """Compares what this host has heard with what Redis has. ``resync`` asks for a channel's whole state.
+
+    ``call_soon`` is the loop's.
+    """
 
     def __init__(
         self,
@@ -34,11 +39,14 @@ class HistoryChecks:
         redis: Redis,
         generations: Generations,
         resync: Callable[[SharedChannel], None],
+        call_soon: CallSoon,
     ) -> None:
         self._apps = apps
         self._redis = redis
         self._generations = generations
         self._resync = resync
+        self._call_soon = call_soon
+        self._is_collecting = False
         self._throttle = LogThrottle(log)
         self._compared: dict[bytes, int] = {}
         """Last offset of each bucket when its channels were compared."""
@@ -46,17 +54,26 @@ class HistoryChecks:
         """Channels that are still to be compared."""
 
     def check(self) -> None:
-        """Ask for the last offset of each bucket. Called with each beat."""
+        """Ask for the last offset of each bucket, over several loop turns. Called with each beat."""
+        if self._is_collecting:
+            return
+        self._is_collecting = True
         buckets: dict[bytes, list[SharedChannel]] = {}
-        for entry in self._apps.values():
-            if entry.history_rules:
-                for channel in entry.channels.values():
-                    if _is_followed(channel):
-                        buckets.setdefault(channel.bucket, []).append(channel)
-        for bucket, channels in buckets.items():
-            tag = self._redis.tag(bucket)
-            self._redis.send(bucket, ("MGET", tag + b":gen", tag + b":top"), partial(self._moved, bucket, channels))
-        self._compare()
+
+        def collect(channel: SharedChannel) -> None:
+            if _is_followed(channel):
+                buckets.setdefault(channel.bucket, []).append(channel)
+
+        def ask() -> None:
+            self._is_collecting = False
+            for bucket, channels in buckets.items():
+                tag = self._redis.tag(bucket)
+                self._redis.send(bucket, ("MGET", tag + b":gen", tag + b":top"), partial(self._moved, bucket, channels))
+            self._compare()
+
+        entries = [entry for entry in self._apps.values() if entry.history_rules]
+        channels = [channel for entry in entries for channel in entry.channels.values()]
+        in_slices(channels, collect, self._call_soon, then=ask)
 
     def _moved(self, bucket: bytes, channels: list[SharedChannel], answer: Any) -> None:
         if not isinstance(answer, list):
