@@ -1,4 +1,4 @@
-"""How the sockets of WebSockets are read: by the server's poller, or by their transports where there is no epoll."""
+"""How the sockets of WebSockets are read: by the server's pollers, or by the loop where there is no epoll."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ import pytest
 
 from soundpost.core.connection import Connection
 from soundpost.core.observer import Observer
+from soundpost.server import server
 from soundpost.server.connections import websocket_connection
 from soundpost.server.connections.socket_poller import AT_ONCE
+from soundpost.server.connections.socket_transport import SocketTransport
 from soundpost.server.connections.websocket_connection import WebSocketConnection
 from soundpost.wire.frames import TEXT
 from support.harness import RawSocket, client_frame
@@ -35,10 +37,12 @@ class Calls(Observer):
         self._function(connection)
 
 
-@pytest.fixture(params=["poller", "transport"] if HAS_EPOLL else ["transport"])
+@pytest.fixture(params=["requests", "poller", "loop"] if HAS_EPOLL else ["loop"])
 def ticked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TickedServer]:
     if request.param == "poller":
         monkeypatch.setattr(websocket_connection, "FEW", 0)
+    if request.param == "loop":
+        monkeypatch.setattr(server, "has_epoll", lambda: False)
     with ticked_server() as ticked:
         yield ticked
 
@@ -56,7 +60,7 @@ def is_served(client: RawSocket) -> bool:
     return bool(client.read_event()["event"] == "pusher:pong")
 
 
-@pytest.mark.skipif(not HAS_EPOLL, reason="transports read all that there is")
+@pytest.mark.skipif(not HAS_EPOLL, reason="the loop reads all sockets")
 def test_a_loop_turn_reads_a_bounded_number_of_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_connection, "FEW", 0)
     with ticked_server() as ticked, ExitStack() as stack:
@@ -76,13 +80,14 @@ def test_a_loop_turn_reads_a_bounded_number_of_sockets(monkeypatch: pytest.Monke
         assert sorted(acted_on) == sorted(client.socket_id for client in clients)
 
 
-@pytest.mark.skipif(not HAS_EPOLL, reason="transports read all that there is")
-def test_the_first_connections_are_read_by_their_transports(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(not HAS_EPOLL, reason="the loop reads all sockets")
+def test_the_first_connections_are_read_with_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_connection, "FEW", 2)
     with ticked_server() as ticked, ExitStack() as stack:
         clients = [stack.enter_context(ticked.connect()) for _ in range(4)]
-        polled = [connection_of(ticked, client)._polled >= 0 for client in clients]
-        assert polled == [False, False, True, True]
+        transports = [connection_of(ticked, client)._transport for client in clients]
+        pollers = [each._poller for each in transports if isinstance(each, SocketTransport)]
+        assert [poller is ticked.server.poller for poller in pollers] == [False, False, True, True]
         assert all(is_served(client) for client in clients)
 
 

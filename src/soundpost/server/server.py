@@ -31,7 +31,8 @@ from soundpost.server.connections.open_files import places_for_websockets
 from soundpost.server.connections.peer import peer_address
 from soundpost.server.connections.proxied_connection import ProxiedConnection
 from soundpost.server.connections.socket_limits import SocketLimits
-from soundpost.server.connections.socket_poller import socket_poller
+from soundpost.server.connections.socket_listener import SocketListener
+from soundpost.server.connections.socket_poller import SocketPoller, has_epoll
 from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import WrongProtocol
@@ -73,7 +74,9 @@ class Server(Runtime):
         self.settings: ServerSettings = own
         self.prefix = normal_prefix(own.path)
         self.fair_queue = FairQueue(self.loop.call_soon)
-        self.poller = socket_poller(self.loop)
+        self.poller = SocketPoller(self.loop) if has_epoll() else None
+        """What reads WebSockets once they are many; None where the loop's transports read all sockets."""
+        self._request_poller = SocketPoller(self.loop) if has_epoll() else None
         self.lingering = Lingering()
         self.lag = LoopLag(self.node.figures.lag, self.loop.call_later)
         page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None
@@ -101,7 +104,7 @@ class Server(Runtime):
         self.access_log = AccessLog(self.node, self.prefix, self.loop.call_later) if own.access_log else None
         self._counted_address = lru_cache(1024)(self._address_or_network)
         self._certificate: Certificate | None = None
-        self._listeners: list[asyncio.Server] = []
+        self._listeners: list[asyncio.Server | SocketListener] = []
 
     @property
     def open_sockets(self) -> int:
@@ -128,9 +131,7 @@ class Server(Runtime):
         place = f"port {self.port}" if self.port else f"socket {settings.unix_socket}"
         self.wrong_protocol = WrongProtocol(self.log_throttle, place, has_tls=self._certificate is not None)
         for sock in sockets:
-            # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
-            listener = await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
-            self._listeners.append(listener)
+            self._listeners.append(await self._listener(sock, make))
         self.start_clock()
         self.lag.start()
         # Objects that exist now stay: the collector need not look at them again. Connections are freed by reference
@@ -139,6 +140,15 @@ class Server(Runtime):
         gc.collect()
         gc.freeze()
         gc.set_threshold(2_000, 4, 10_000)
+
+    async def _listener(
+        self, sock: socket.socket, make: Callable[[], asyncio.Protocol]
+    ) -> asyncio.Server | SocketListener:
+        if self._request_poller is None or self._certificate is not None:
+            # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
+            return await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
+        sock.listen(BACKLOG)
+        return SocketListener(self.loop, sock, make, self._request_poller)
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Stop listening, send all clients away, answer the requests that are under way, wait for clients to go.
@@ -161,7 +171,7 @@ class Server(Runtime):
         if self.access_log is not None:
             self.access_log.write()
         self.lag.stop()
-        if self.poller is not None:
+        if self.poller is not None:  # not the other one: who still asks is to hear that nobody answers
             self.poller.close()
 
     def _connection_class(self) -> type[HttpConnection]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from soundpost.wire.client_address import normal_address
+
+if TYPE_CHECKING:
+    from soundpost.server.connections.socket_transport import SocketTransport
 
 UNKNOWN_ADDRESS: Final = "an unknown address"
 
 
-def peer_address(transport: asyncio.BaseTransport) -> str:
+def peer_address(transport: asyncio.BaseTransport | SocketTransport) -> str:
     """Return the address of a connection's other end; empty on a Unix socket, UNKNOWN_ADDRESS once the peer is gone.
 
     Not ``get_extra_info("peername")``: uvloop would keep the answer, 150 bytes for each connection.

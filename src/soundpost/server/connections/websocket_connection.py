@@ -13,6 +13,7 @@ from soundpost.core.connection import Connection
 from soundpost.errors import FrameError
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
 from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address
+from soundpost.server.connections.socket_transport import SocketTransport
 from soundpost.wire import codes, frames, messages
 from soundpost.wire.compression import unpack
 from soundpost.wire.frames import COMPRESSED, FrameReader, Message, read_single
@@ -23,11 +24,8 @@ if TYPE_CHECKING:
 
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
 FEW: Final = 1_000
-"""WebSockets that their transports read: together they take some milliseconds of a loop turn. Further ones are polled,
-which costs a connection two calls of the system more."""
-_BY_TRANSPORT: Final = -1
-_ENDED: Final = -2
-"""Instead of a descriptor: the transport reads the socket, or nobody does any more."""
+"""WebSockets that are read together with HTTP connections: all of them take some milliseconds. Further ones have to
+wait for one another, which costs a connection two calls of the system more."""
 _PIECE: Final = 16_384
 """Bytes of blocked output that the transport gets at a time; they count as waiting until the last is sent."""
 
@@ -54,7 +52,6 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     __slots__ = (
         "_blocked",
         "_forwarded_address",
-        "_polled",
         "_reader",
         "_sends_control_frames",
         "_server",
@@ -68,13 +65,17 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     )
 
     def __init__(
-        self, app: App, server: Server, transport: asyncio.Transport, forwarded_address: str | None = None
+        self,
+        app: App,
+        server: Server,
+        transport: asyncio.Transport | SocketTransport,
+        forwarded_address: str | None = None,
     ) -> None:
         """``forwarded_address``: the client's address if a trusted proxy gave it; else the kernel is asked."""
         super().__init__(app)
         self._forwarded_address = forwarded_address
         self._server = server
-        self._transport: asyncio.Transport | None = transport
+        self._transport: asyncio.Transport | SocketTransport | None = transport
         self._reader: FrameReader | None = None
         self._unhandled: Iterator[Message | int] | None = None
         """Frames that are read and not yet handled, while the connection waits for its turn."""
@@ -82,8 +83,6 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._sends_control_frames = False
         self._blocked: bytearray | None = None
         """Output that waits until the transport takes more, in one buffer; None while no output has to wait."""
-        self._polled = _BY_TRANSPORT
-        """The descriptor that the server's poller reads."""
         self.last_seen = server.wheel.now
         self.pinged_at = -1
         self.slot = -1
@@ -103,10 +102,8 @@ class WebSocketConnection(Connection, asyncio.Protocol):
     def open(self, handshake: bytes) -> None:
         """Answer the handshake, greet the client, and begin to ping it when it is silent."""
         server = self._server
-        if server.poller is not None and server.open_websockets >= FEW and self.fd >= 0 and self._transport is not None:
-            self._transport.pause_reading()
-            self._polled = self.fd
-            server.poller.watch(self.fd, self)
+        if server.open_websockets >= FEW and server.poller is not None and isinstance(self._transport, SocketTransport):
+            self._transport.read_by(server.poller)
         server.open_websockets += 1
         self._server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
@@ -280,25 +277,16 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         blocked = 0 if self._blocked is None else len(self._blocked)
         if blocked > self.app.settings.max_output_buffer // 2:
             return
-        if self._polled == _BY_TRANSPORT:
-            self._transport.resume_reading()
-        elif self._polled != _ENDED and not self._transport.is_closing():
-            assert self._server.poller is not None
-            self._server.poller.watch(self._polled, self)
+        self._transport.resume_reading()
 
     @property
     def is_reading(self) -> bool:
         """True while input is read as it comes."""
-        if self._polled == _BY_TRANSPORT:
-            return self._transport is not None and self._transport.is_reading()
-        return self._server.poller is not None and self._server.poller.watches(self._polled)
+        return self._transport is not None and self._transport.is_reading()
 
     def _pause_reading(self) -> None:
         """Read no further, until :meth:`_resume_reading`."""
-        if self._polled >= 0:
-            assert self._server.poller is not None
-            self._server.poller.forget(self._polled)
-        elif self._transport is not None:
+        if self._transport is not None:
             self._transport.pause_reading()
 
     def _handle(self, message: Message) -> None:
@@ -361,18 +349,8 @@ class WebSocketConnection(Connection, asyncio.Protocol):
         self._state = _State.FLUSHING
         return True
 
-    def input_ended(self) -> None:
-        """Close the socket that the server's poller has read to its end, as a transport does by itself."""
-        self._pause_reading()
-        self._polled = _ENDED
-        if not self.eof_received() and self._transport is not None:
-            self._transport.close()
-
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the socket. Its descriptor is valid until this returns, and must not be used afterwards."""
-        if self._polled >= 0:
-            self._pause_reading()
-            self._polled = _ENDED
         self._transport = self._blocked = self._unhandled = None
         self._server.wheel.remove(self)
         if self._state is not _OPEN:

@@ -1,0 +1,68 @@
+"""Accepting of connections whose sockets have transports of the server's own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+from typing import Final, cast
+
+from soundpost.server.connections.socket_poller import SocketPoller
+from soundpost.server.connections.socket_transport import SocketTransport
+
+_AT_ONCE: Final = 32
+"""Connections that are accepted in a loop turn."""
+_PAUSE: Final = 0.1
+"""Seconds until the next try where no file can be opened; the connections wait in the kernel."""
+
+
+class SocketListener:
+    """A listening socket whose connections get the protocol that ``make`` makes, and are read by ``poller``."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        make: Callable[[], asyncio.Protocol],
+        poller: SocketPoller,
+    ) -> None:
+        """``sock`` must be listening."""
+        self._loop = loop
+        self._socket = sock
+        self._make = make
+        self._poller = poller
+        self._family = int(sock.family)
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            # Linux hands the option on to accepted sockets: no call for each of them.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._listen()
+
+    def close(self) -> None:
+        """Accept nothing more. Connections stay."""
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+            self._socket.close()
+
+    def _listen(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.add_reader(self._socket.fileno(), self._accept)
+
+    def _accept(self) -> None:
+        # Not accept(): a socket object for each connection would cost more than the call itself.
+        accept, family, poller = self._socket._accept, self._family, self._poller  # type: ignore[attr-defined]
+        for _ in range(_AT_ONCE):
+            try:
+                fd, _address = accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                return
+            except OSError:  # no file can be opened, or no memory is left: SocketLimits logs the reason
+                self._loop.remove_reader(self._socket.fileno())
+                self._loop.call_later(_PAUSE, self._listen)
+                return
+            os.set_blocking(fd, False)
+            protocol = self._make()
+            transport = SocketTransport(poller, fd, family, protocol)
+            transport.resume_reading()
+            protocol.connection_made(cast("asyncio.Transport", transport))
