@@ -148,7 +148,7 @@ class Server(Runtime):
             # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
             return await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
         sock.listen(BACKLOG)
-        return SocketListener(self.loop, sock, make, self._request_poller)
+        return SocketListener(self.loop, sock, make, self._request_poller, self.sockets)
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Stop listening, send all clients away, answer the requests that are under way, wait for clients to go.

@@ -52,6 +52,8 @@ class _Logged(HttpConnection):
 
     def _send_responses(self) -> None:
         before = self._responses[:]
+        if not self._requests.entries and not self._requests.peer:
+            self._requests.peer = self.peer  # before the answer: who has got it may be gone at once
         super()._send_responses()
         for data in before[: len(before) - len(self._responses)]:
             if isinstance(data, bytes) and not data.startswith(_INFORMATIONAL):

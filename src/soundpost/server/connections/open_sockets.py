@@ -49,6 +49,11 @@ class OpenSockets:
         self._answered: dict[Occupant, None] = {}
         self._going: set[Occupant] = set()  # evicted; connection_lost comes a moment later
 
+    @property
+    def room(self) -> int:
+        """The number of further sockets that may be open."""
+        return self.capacity - self.count
+
     def opened(self, occupant: Occupant) -> bool:
         """Count a newcomer; return whether there is room for it."""
         self.count += 1

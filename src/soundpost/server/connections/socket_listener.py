@@ -8,11 +8,15 @@ import socket
 from collections.abc import Callable
 from typing import Final, cast
 
+from soundpost.server.connections.open_sockets import OpenSockets
 from soundpost.server.connections.socket_poller import SocketPoller
 from soundpost.server.connections.socket_transport import SocketTransport
 
 _AT_ONCE: Final = 32
-"""Connections that are accepted in a loop turn."""
+"""Connections that are accepted in a loop turn, if there is ample room."""
+_AMPLE: Final = 1_000
+"""Free places beyond which so many are accepted at once. With fewer, one a turn: a crowd must not come faster than work
+is done for those that could make room for it."""
 _PAUSE: Final = 0.1
 """Seconds until the next try where no file can be opened; the connections wait in the kernel."""
 
@@ -26,12 +30,14 @@ class SocketListener:
         sock: socket.socket,
         make: Callable[[], asyncio.Protocol],
         poller: SocketPoller,
+        sockets: OpenSockets,
     ) -> None:
-        """``sock`` must be listening."""
+        """``sock`` must be listening; ``sockets`` count all that are open."""
         self._loop = loop
         self._socket = sock
         self._make = make
         self._poller = poller
+        self._sockets = sockets
         self._family = int(sock.family)
         sock.setblocking(False)
         if sock.family != socket.AF_UNIX:
@@ -52,7 +58,7 @@ class SocketListener:
     def _accept(self) -> None:
         # Not accept(): a socket object for each connection would cost more than the call itself.
         accept, family, poller = self._socket._accept, self._family, self._poller  # type: ignore[attr-defined]
-        for _ in range(_AT_ONCE):
+        for _ in range(_AT_ONCE if self._sockets.room > _AMPLE else 1):
             try:
                 fd, _address = accept()
             except (BlockingIOError, ConnectionAbortedError):
