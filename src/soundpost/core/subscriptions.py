@@ -32,10 +32,14 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
         return
     app = connection.app
     name = request.channel
-    fault = channel_names.fault(name, app.settings.max_channel_name_length)
-    if fault is not None:
-        raise SubscriptionError(name, codes.INVALID_MESSAGE, fault, type="InvalidChannel", status=400)
-    kind = channel_names.kind_of(name)
+    channel = app.channels.get(name)
+    if channel is not None and len(name) <= app.settings.max_channel_name_length:
+        kind = channel.kind
+    else:
+        fault = channel_names.fault(name, app.settings.max_channel_name_length)
+        if fault is not None:
+            raise SubscriptionError(name, codes.INVALID_MESSAGE, fault, type="InvalidChannel", status=400)
+        kind = channel_names.kind_of(name)
     if kind.needs_auth:
         _verify(connection, request)
         app.unauthorized.pop(connection, None)
@@ -45,7 +49,6 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
         )
     newcomer = _member(connection, request) if kind.is_presence else None
     user_id = None if newcomer is None else newcomer.id
-    channel = app.channels.get(name)
     if channel is not None and connection in channel.subscribers:
         if channel.subscribers[connection] == user_id:
             _confirm_again(connection, channel, request)
@@ -55,10 +58,8 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
     _check_repetitions(connection, name)
     _check_limit(connection, name)
     history = _history_request(connection, request)
-    subscription = PendingSubscription(connection, app.channel(name, kind), user_id)
-    then = partial(_complete, subscription, partial(_confirm, request))
-    socket_id = connection.socket_id if app.reports and newcomer is not None else None
-    app.node.peers.join(app.settings.id, name, newcomer, then, history, socket_id)
+    subscription = PendingSubscription(connection, app.channel(name, kind), user_id, partial(_confirm, request))
+    _join(subscription, newcomer, history)
 
 
 def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], None]) -> None:
@@ -75,9 +76,7 @@ def subscribe_user(connection: Connection, user_id: str, confirm: Callable[[], N
     elif channel is not None and connection in channel.subscribers:
         confirm()
     else:
-        subscription = PendingSubscription(connection, app.channel(name, Kind.USER), None)
-        then = partial(_complete, subscription, lambda *_: confirm())
-        app.node.peers.join(app.settings.id, name, None, then)
+        _join(PendingSubscription(connection, app.channel(name, Kind.USER), None, lambda *_: confirm()), None, None)
 
 
 def unsubscribe(connection: Connection, name: str) -> None:
@@ -123,11 +122,17 @@ def _leave(connection: Connection, channel: Channel, linger: float = 0) -> None:
     app.node.peers.leave(app.settings.id, channel.name, user_id, linger, socket_id)
 
 
-def _complete(
-    subscription: PendingSubscription,
-    confirm: Callable[[Connection, Channel, ChannelSnapshot], None],
-    snapshot: ChannelSnapshot | None,
-) -> None:
+def _join(subscription: PendingSubscription, newcomer: Member | None, history: HistoryRequest | None) -> None:
+    """Tell the backplane of a subscription."""
+    app, connection = subscription.channel.app, subscription.connection
+    socket_id = connection.socket_id if app.reports and newcomer is not None else None
+    then = partial(_complete, subscription)
+    app.node.peers.join(app.settings.id, subscription.channel.name, newcomer, then, history, socket_id)
+    if not subscription.is_answered:
+        subscription.begin()
+
+
+def _complete(subscription: PendingSubscription, snapshot: ChannelSnapshot | None) -> None:
     """Take the backplane's answer to a subscription; None says that the channel has no room for the user."""
     subscription.end()
     connection, channel = subscription.connection, subscription.channel
@@ -145,7 +150,7 @@ def _complete(
     else:
         channel.add(connection, subscription.user_id)
         connection.channels.append(channel)
-        confirm(connection, channel, snapshot)
+        subscription.confirm(connection, channel, snapshot)
     handle_waiting(connection)
 
 
