@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import Any, Final
 
 from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.ghosts import Graces
@@ -54,6 +54,8 @@ from soundpost.core.webhooks import WebhookEvent, WebhookLog
 from soundpost.wire import messages
 from soundpost.wire.channel_names import kind_of
 from soundpost.wire.json_text import encode
+
+_NOTHING: Final = ChannelSnapshot(None, None)
 
 
 class MemoryRegistry:
@@ -212,7 +214,8 @@ class MemoryRegistry:
         if not channel.count:
             entry.channels[name] = channel
             entry.occupancy.occupied(name)
-            node.observe(ChannelOccupied(app_id, name))
+            if node.has_observers:
+                node.observe(ChannelOccupied(app_id, name))
             if "channel_occupied" in entry.reports:
                 self.report(app_id, webhook_records.channel_event("channel_occupied", name))
         if members is not None and newcomer is not None:
@@ -377,7 +380,7 @@ class MemoryRegistry:
         cached = entry.cache.get(channel.name) if len(entry.cache) else None
         presence = None if channel.members is None else channel.members.as_json_string()
         if history is None or entry.history_rules.of(channel.name) is None:
-            return ChannelSnapshot(presence, cached)
+            return _NOTHING if presence is None and cached is None else ChannelSnapshot(presence, cached)
         state = self.history.state(entry.app.id, channel.name, history, cached)
         return ChannelSnapshot(presence, cached, state)
 
