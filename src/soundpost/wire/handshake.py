@@ -10,6 +10,9 @@ from typing import Final
 from soundpost.errors import HandshakeError
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_ACCEPTED: Final = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+)
 _VERSION_HEADER: Final = (("Sec-WebSocket-Version", "13"),)
 
 
@@ -39,7 +42,8 @@ def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], ext
             "this is a WebSocket address: send 'Upgrade: websocket'; if you did, the proxy in front removed it",
             (("Upgrade", "websocket"), ("Connection", "Upgrade"), *_VERSION_HEADER),
         )
-    if b"upgrade" not in _tokens(headers.get(b"connection", b"")):
+    connection = headers.get(b"connection", b"").lower()
+    if connection != b"upgrade" and b"upgrade" not in _tokens(connection):
         raise HandshakeError(400, "'Connection: Upgrade' is missing: the proxy in front must forward it")
     version = headers.get(b"sec-websocket-version", b"").strip()
     if version != b"13":
@@ -51,12 +55,9 @@ def accept(method: bytes, http_version: str, headers: Mapping[bytes, bytes], ext
     if not _is_key(key):
         raise HandshakeError(400, "Sec-WebSocket-Key is not 16 bytes in base64")
     digest = binascii.b2a_base64(hashlib.sha1(key + _GUID, usedforsecurity=False).digest(), newline=False)
-    return (
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
-        + digest
-        + (b"\r\nSec-WebSocket-Extensions: " + extension if extension else b"")
-        + b"\r\n\r\n"
-    )
+    if not extension:
+        return _ACCEPTED % digest
+    return _ACCEPTED % (digest + b"\r\nSec-WebSocket-Extensions: " + extension)
 
 
 def _tokens(value: bytes) -> list[bytes]:

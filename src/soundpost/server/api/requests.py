@@ -87,14 +87,19 @@ class Request:
 
     def parameters(self) -> list[tuple[str, str]]:
         """Return the query's parameters, decoded, in order."""
-        pairs: list[tuple[str, str]] = []
-        for part in self.query.split("&"):
-            name, _, value = part.partition("=")
-            if "%" in part or "+" in part:
-                name, value = unquote_plus(name), unquote_plus(value)
-            if name:
-                pairs.append((name, value))
-        return pairs
+        return query_parameters(self.query)
+
+
+def query_parameters(query: str) -> list[tuple[str, str]]:
+    """Return the parameters of a query, decoded, in order."""
+    pairs: list[tuple[str, str]] = []
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if "%" in part or "+" in part:
+            name, value = unquote_plus(name), unquote_plus(value)
+        if name:
+            pairs.append((name, value))
+    return pairs
 
 
 class Response(NamedTuple):

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING, Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import unquote
 
 from soundpost.core import reports
 from soundpost.core.app import App
-from soundpost.core.client_info import ClientInfo, client_info
+from soundpost.core.client_info import ClientInfo, client_named, library_named
 from soundpost.core.figures import count
 from soundpost.core.node import Node
 from soundpost.core.peers import Admission
 from soundpost.errors import HandshakeError, ProtocolError
 from soundpost.log_fields import fields
 from soundpost.log_throttle import MINUTE, LogThrottle
-from soundpost.server.api.requests import Request
+from soundpost.server.api.requests import Request, query_parameters
 from soundpost.server.connections.peer import shown
 from soundpost.server.connections.refused_clients import note_lost_upgrade, note_refused_client
 from soundpost.server.connections.websocket_connection import WebSocketConnection
@@ -47,6 +48,7 @@ _REASONS: Final = {
 }
 """Reasons to refuse a client before all nodes were asked, in the figures, by code of the error."""
 _VERSION: Final = re.compile(r"[\w.+-]{1,64}")
+_LONGEST_KNOWN: Final = 200  # characters of a query that is remembered
 
 
 class Upgrade:
@@ -167,7 +169,7 @@ def begin_upgrade(server: Server, http: HttpConnection, request: Request, early:
         _refuse(http, response, error)
         return
     forwarded = http.forwarded_address(request)
-    client = client_info(dict(request.parameters()), origin)
+    client = client_named(read_query(request.query).library, origin)
     http.upgrade = Upgrade(server, http, app, response, compressed, forwarded, origin, client, early)
     http.upgrade.ask()
 
@@ -212,7 +214,9 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
     settings = app.settings
     if not settings.enabled:
         raise ProtocolError(codes.APP_DISABLED, "Application is disabled")
-    _check_versions(dict(request.parameters()))
+    fault = read_query(request.query).fault
+    if fault is not None:
+        raise ProtocolError(*fault)
     if not settings.allows_origin(origin):
         if not is_doctors(request.headers()):
             log_throttle.warn(
@@ -235,18 +239,42 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
 
 def app_named(node: Node, prefix: str, request: Request) -> App | None:
     """Return the app whose key is in the path of a request for a WebSocket."""
-    beginning = f"{prefix}/app/"
-    if not request.path.startswith(beginning):
+    path, beginning = request.path, f"{prefix}/app/"
+    if not path.startswith(beginning):
         return None
-    return node.by_key.get(unquote(request.path[len(beginning) :]))
+    key = path[len(beginning) :]
+    return node.by_key.get(unquote(key) if "%" in key else key)
 
 
-def _check_versions(parameters: dict[str, str]) -> None:
+class Query(NamedTuple):
+    """Content of the query with which a client asks for a WebSocket."""
+
+    fault: tuple[int, str] | None
+    """Code and message of the error with which the client is refused; None for a query without a fault."""
+    library: str
+    """Library and version, as :class:`soundpost.core.client_info.ClientInfo` has them."""
+
+
+def read_query(query: str) -> Query:
+    """Return the content of a query, still percent-encoded. Clients of one page all send the same."""
+    return _known_query(query) if len(query) <= _LONGEST_KNOWN else _read_query(query)
+
+
+def _read_query(query: str) -> Query:
+    parameters = dict(query_parameters(query))
+    return Query(_fault_of(parameters), library_named(parameters))
+
+
+_known_query: Final = lru_cache(maxsize=1_024)(_read_query)
+
+
+def _fault_of(parameters: dict[str, str]) -> tuple[int, str] | None:
     protocol = parameters.get("protocol")
     if protocol is None:
-        raise ProtocolError(codes.NO_PROTOCOL, "No protocol version supplied: add ?protocol=7")
+        return codes.NO_PROTOCOL, "No protocol version supplied: add ?protocol=7"
     if protocol not in PROTOCOLS:
-        raise ProtocolError(codes.UNSUPPORTED_PROTOCOL, f"Unsupported protocol version '{protocol[:20]}': use 7")
+        return codes.UNSUPPORTED_PROTOCOL, f"Unsupported protocol version '{protocol[:20]}': use 7"
     version = parameters.get("version")
     if version is not None and not _VERSION.fullmatch(version):
-        raise ProtocolError(codes.INVALID_VERSION, f"Invalid version string format: {version[:40]!a}")
+        return codes.INVALID_VERSION, f"Invalid version string format: {version[:40]!a}"
+    return None
