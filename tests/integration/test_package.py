@@ -93,7 +93,8 @@ def test_scripts_of_the_sdist_can_be_run(built: Built, repository_files: list[st
 def test_the_wheel_has_the_package_and_nothing_else(built: Built, repository_files: list[str]) -> None:
     package = {name.removeprefix("src/") for name in repository_files if name.startswith("src/")}
     files = {name for name in built.files_of_wheel() if not name.startswith(INFORMATION)}
-    compiled = {name for name in files if name.startswith("soundpost/server/connections/_fanout.")} - package
+    compiled = {name for name in files - package if name.endswith(".so")}
+    assert {name.partition(".")[0] + ".c" for name in compiled} == {name for name in package if name.endswith(".c")}
     assert files - compiled == {name for name in package if not name.endswith(".c")}
     assert {"soundpost/py.typed", "soundpost/server/playground/static/index.html"} <= files
     assert f"{INFORMATION}licenses/LICENSE" in built.files_of_wheel()

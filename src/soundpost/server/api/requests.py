@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
@@ -44,20 +44,28 @@ class Request:
     def __init__(
         self,
         method: bytes,
-        target: bytes,
+        target: bytes | tuple[str, str],
         http_version: str,
-        headers: list[tuple[bytes, bytes]],
+        headers: list[tuple[bytes, bytes]] | dict[bytes, bytes],
         body: bytes,
         keep_alive: bool,
         idempotency_key: bytes | None = None,
     ) -> None:
+        """``target``: as sent, or parted into path and query; ``headers``: as sent, or by lower-case name."""
         self.method = method
-        path, _, query = target.partition(b"?")
-        self.path = path.decode("latin-1")
-        self.query = query.decode("latin-1")
+        if isinstance(target, tuple):
+            self.path, self.query = target
+        else:
+            path, _, query = target.partition(b"?")
+            self.path = path.decode("latin-1")
+            self.query = query.decode("latin-1")
         self.http_version = http_version
-        self._headers = headers
         self._by_name: dict[bytes, bytes] | None = None
+        if isinstance(headers, dict):
+            self._by_name = headers
+            self._headers: Iterable[tuple[bytes, bytes]] = headers.items()
+        else:
+            self._headers = headers
         self.body = body
         self.keep_alive = keep_alive
         self.idempotency_key = idempotency_key

@@ -14,6 +14,7 @@ from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
 from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address, shown
 from soundpost.server.connections.request_reader import RequestReader
 from soundpost.server.connections.upgrade import Upgrade, begin_upgrade
+from soundpost.server.connections.whole_request import WholeRequest, read_whole
 from soundpost.wire.client_address import client_address
 from soundpost.wire.frames import CLOSE
 from soundpost.wire.handshake import wants_websocket
@@ -26,6 +27,7 @@ log = logging.getLogger("soundpost.api")
 _CLOSE_FRAME: Final = 0x80 | CLOSE
 _ON_ITS_WAY: Final = 1  # seconds for which a first request may be on its way; a stop does not wait longer
 _SMALL_READ: Final = 2_048  # bytes of requests that are parsed at once, without waiting for a turn
+_MOST_WHOLE: Final = 16_384  # bytes that are taken for one request first, when their turn has come
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -34,6 +36,7 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_asks_no_more",
+        "_began",
         "_blocked",
         "_ending",
         "_has_asked",
@@ -56,7 +59,8 @@ class HttpConnection(asyncio.Protocol):
 
     def __init__(self, server: Server) -> None:
         self._server = server
-        self._reader = RequestReader(self, server.settings, server.wheel)
+        self._began = server.wheel.now  # of the wait for a request, while there is no reader
+        self._reader: RequestReader | None = None  # made for the first request that is not read in one call
         self._responses: list[bytes | PendingResponse] = []  # in the order of the requests
         self._publishes: list[float] = []  # times at which requests to publish came that are not answered yet
         self._upgrade_request: Request | None = None
@@ -92,7 +96,7 @@ class HttpConnection(asyncio.Protocol):
         self._server.wheel.remove(self)
         self._server.lingering.forget(self)
         self._ending = True
-        self._reader.close()
+        self._close_reader()
 
     def eof_received(self) -> bool:
         """Close once all requests are answered; return whether some are not (TLS cannot stay half open)."""
@@ -154,8 +158,16 @@ class HttpConnection(asyncio.Protocol):
                 if self._server.lingering.may_read_more(self, len(data)):
                     self._wait_for_turn()
             return
-        if len(data) <= _SMALL_READ and not self._unread and _is_little(data):
-            if not self._has_asked and not self._server.fair_queue.has_time():
+        has_time = (self._has_asked and len(data) <= _SMALL_READ) or self._server.fair_queue.has_time()
+        if self._unread:
+            self._unread += data
+        elif has_time and (whole := self._whole_in(data)) is not None:
+            self._take(whole)
+            if self._responses:
+                self._server.node.after_sending(self._send_responses)
+            return
+        elif len(data) <= _SMALL_READ and _is_little(data):
+            if not has_time:
                 self._unread += data
                 self._queue()  # very many clients connect at once; reading goes on, as most send no more for now
                 return
@@ -175,8 +187,13 @@ class HttpConnection(asyncio.Protocol):
         """Parse some of the unread bytes, and answer the requests in them."""
         self._is_queued = False
         steps = SLICE
+        if len(self._unread) <= _MOST_WHOLE and not self._responses:
+            whole = self._whole_in(bytes(self._unread))
+            if whole is not None:
+                self._unread.clear()
+                self._take(whole)
         while self._unread and steps and len(self._responses) < SLICE and not self._ending:
-            size = self._reader.next_size()
+            size = self._reader_made().next_size()
             data = bytes(self._unread[:size])
             del self._unread[:size]
             self._feed(data)
@@ -211,10 +228,49 @@ class HttpConnection(asyncio.Protocol):
         """Drop the socket and all output that waits."""
         self.transport.abort()
 
+    def _whole_in(self, data: bytes) -> WholeRequest | None:
+        """Return the request if the bytes are exactly one of a usual form, and no reader has the beginning of one."""
+        if self._reader is not None and not self._reader.is_between:
+            return None
+        settings = self._server.settings
+        return read_whole(data, settings.max_head_size, settings.max_request_size)
+
+    def _take(self, whole: WholeRequest) -> None:
+        """Handle a request that was read without a reader."""
+        method, path, query, headers, body, keep_alive, wants_upgrade = whole
+        self._began = self._server.wheel.now
+        if self._reader is not None:
+            self._reader.began = self._began
+        request = Request(method, (path, query), "1.1", headers, body, keep_alive, headers.get(b"idempotency-key"))
+        self.request_read(request, wants_upgrade)
+        if wants_upgrade and not self._ending:
+            begin_upgrade(self._server, self, request, b"")
+
+    def _reader_made(self) -> RequestReader:
+        if self._reader is None:
+            server = self._server
+            self._reader = RequestReader(self, server.settings, server.wheel, self._began, not self._has_asked)
+        return self._reader
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    @property
+    def _in_request(self) -> bool:
+        """True while a request comes in, and for a new connection."""
+        return not self._has_asked if self._reader is None else self._reader.in_request
+
+    @property
+    def _since(self) -> int:
+        """Seconds of the timer wheel at which the request began, or the wait for it."""
+        return self._began if self._reader is None else self._reader.began
+
     def _feed(self, data: bytes) -> None:
         """Feed the reader. A head with an upgrade that is not granted becomes unread again, without the upgrade."""
         try:
-            rest = self._reader.feed(data)
+            rest = self._reader_made().feed(data)
         except ApiError as error:
             if not self._ending:
                 self.refuse(self._server.wrong_protocol.explain_bytes(self.transport, data) or error)
@@ -222,7 +278,7 @@ class HttpConnection(asyncio.Protocol):
         if rest is None:
             return
         if self._upgrade_request is None:
-            self._reader.read_on()
+            self._reader_made().read_on()
             head, self._replay = self._replay, b""
             self._unread[:0] = head + rest
         elif not self._ending:
@@ -304,12 +360,12 @@ class HttpConnection(asyncio.Protocol):
     def is_busy(self) -> bool:
         """True while a request comes in, or may be on its way to a new connection, or its answer is not sent yet."""
         return (
-            self._reader.size > 0
+            (self._reader is not None and self._reader.size > 0)
             or bool(self._unread)
             or bool(self._responses)
             or self.upgrade is not None
             or self.transport.get_write_buffer_size() > 0
-            or (self._reader.in_request and self._server.wheel.now - self._reader.began <= _ON_ITS_WAY)
+            or (self._in_request and self._server.wheel.now - self._since <= _ON_ITS_WAY)
         )
 
     def close_if_idle(self) -> None:
@@ -383,7 +439,7 @@ class HttpConnection(asyncio.Protocol):
         self._server.http_connections.discard(self)
         self._server.sockets.kept(self)
         self._ending = True
-        self._reader.close()
+        self._close_reader()
         self.transport.set_protocol(protocol)
         self.transport.resume_reading()
 
@@ -397,11 +453,11 @@ class HttpConnection(asyncio.Protocol):
             return 0
         if self._is_queued:
             return 1  # the server is late, not the client
-        limit = settings.request_timeout if self._reader.in_request else settings.keep_alive_timeout
-        left = self._reader.began + limit - now
+        limit = settings.request_timeout if self._in_request else settings.keep_alive_timeout
+        left = self._since + limit - now
         if left > 0:
             return min(left, settings.request_timeout)
-        if not self._reader.in_request:
+        if not self._in_request:
             self._ending = True
             self.transport.close()
             return settings.close_timeout  # time to read what is still on its way

@@ -47,15 +47,17 @@ class RequestReader:
         "size",
     )
 
-    def __init__(self, receiver: RequestReceiver, settings: ServerSettings, wheel: TimerWheel) -> None:
+    def __init__(
+        self, receiver: RequestReceiver, settings: ServerSettings, wheel: TimerWheel, began: int, in_request: bool
+    ) -> None:
         self._receiver = receiver
         self._settings = settings
         self._wheel = wheel
         self._parser = httptools.HttpRequestParser(self)
-        self.in_request = True
+        self.in_request = in_request
         """True while a request comes in, and for a new connection: silence is as late as a slow request."""
         self.in_body = False
-        self.began = wheel.now
+        self.began = began
         """Seconds of the timer wheel at which the request began, or the wait for it."""
         self.size = 0
         """Bytes of the request that comes in, as far as they are known to belong to it."""
@@ -87,6 +89,11 @@ class RequestReader:
     def next_size(self) -> int:
         """Return how many bytes to :meth:`feed` next."""
         return max(_STEP, self._announced - self._body_size) if self.in_body else _STEP
+
+    @property
+    def is_between(self) -> bool:
+        """True between two requests, when not a byte of the next has come."""
+        return not self.size and not self.in_request
 
     def read_on(self) -> None:
         """Parse HTTP again behind a request whose upgrade is not granted."""

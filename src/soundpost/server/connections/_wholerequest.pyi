@@ -1,0 +1,3 @@
+from soundpost.server.connections.whole_request import WholeRequest
+
+def read_whole(data: bytes, max_head_size: int, max_request_size: int, /) -> WholeRequest | None: ...
