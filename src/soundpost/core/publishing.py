@@ -34,11 +34,13 @@ def publish(
     key that encrypted the data, if the publisher tells.
     """
     app.figures.events += 1
-    is_kept = _is_kept(app, channel, ephemeral)
-    event_id = next(app.node.event_ids) if is_kept else None
-    outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral, event_id, key_id if is_kept else None)
-    app.node.peers.publish(app.settings.id, outgoing)
-    if app.node.observers:
+    node = app.node
+    event_id = None
+    if not ephemeral and app.history_rules.of(channel) is not None:
+        event_id = next(node.event_ids)
+    outgoing = _outgoing(channel, event, data, except_socket_id, ephemeral, event_id, key_id if event_id else None)
+    node.peers.publish(app.settings.id, outgoing)
+    if node.observers:
         _tell_observers(app, (outgoing,))
 
 
@@ -84,8 +86,9 @@ def _outgoing(
     key_id: str | None,
 ) -> OutgoingEvent:
     frame = messages.event(event, channel, data)
-    is_cache = channel_names.kind_of(channel).is_cache
-    return OutgoingEvent(channel, frame, except_socket_id, is_cache, event_id, ephemeral=ephemeral, key_id=key_id)
+    is_cache = "cache-" in channel and channel_names.kind_of(channel).is_cache  # few channels are asked for their kind
+    # By position: keywords take 0.2 µs more.
+    return OutgoingEvent(channel, frame, except_socket_id, is_cache, event_id, False, ephemeral, False, key_id)
 
 
 def _is_kept(app: App, channel: str, ephemeral: bool) -> bool:

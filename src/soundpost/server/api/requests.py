@@ -136,6 +136,8 @@ class Response(NamedTuple):
 
 
 OK: Final = Response()
+OK_ENCODED: Final = OK.encode(keep_alive=True)
+"""The bytes of the most frequent answer."""
 
 
 def json_response(value: Any, status: int = 200) -> Response:

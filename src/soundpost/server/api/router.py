@@ -41,6 +41,8 @@ _NAMED_ROUTES: Final[dict[tuple[str, str, bytes], NamedRoute]] = {
     ("channels", "history", b"DELETE"): history.delete_history,
     ("users", "terminate_connections", b"POST"): users.terminate_connections,
 }
+_MOST_KNOWN: Final = 1_000
+"""Largest number of addresses whose route is remembered."""
 _HEALTH: Final = Response(body=b'{"health":"OK"}')
 _HEALTH_ALONE: Final = Response(body=b'{"health":"OK","delivered":"local"}')
 """Health while Redis is away: this host serves its own clients, and no other could do better."""
@@ -70,9 +72,16 @@ class Router:
         self._mounts = mounts or {}
         self._introduction = introduction
         self._is_ready = is_ready
+        self._known: dict[tuple[str, bytes], tuple[str, Route]] = {}
+        """Routes and ids of apps by path and method, of requests whose signature was right."""
 
     def respond(self, request: Request) -> Answer:
         """Answer a request. Raises ApiError for one that cannot be answered."""
+        known = self._known.get((request.path, request.method))
+        if known is not None:
+            known_app = self._node.by_id.get(known[0])
+            if known_app is not None:
+                return known[1](request, known_app, authenticate(request, known_app, self._prefix))
         path = self._without_prefix(request.path)
         if path.startswith("/apps/"):
             app_id, _, rest = path[6:].partition("/")
@@ -103,7 +112,11 @@ class Router:
         if len(parts) == 1:
             route = _APP_ROUTES.get((parts[0], request.method))
             if route is not None:
-                return route(request, app, authenticate(request, app, self._prefix))
+                query = authenticate(request, app, self._prefix)
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                self._known[request.path, request.method] = app.settings.id, route
+                return route(request, app, query)
             known = [method for name, method in _APP_ROUTES if name == parts[0]]
         else:
             end = "/".join(parts[2:])

@@ -1,3 +1,3 @@
-from soundpost.server.connections.whole_request import WholeRequest
-
-def read_whole(data: bytes, max_head_size: int, max_request_size: int, /) -> WholeRequest | None: ...
+def read_whole(
+    data: bytes, max_head_size: int, max_request_size: int, /
+) -> tuple[bytes, str, str, dict[bytes, bytes], bytes, bool, bool] | None: ...

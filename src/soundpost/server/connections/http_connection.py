@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
 from soundpost.server.api.pending_response import PendingResponse
-from soundpost.server.api.requests import ApiError, Request, Response
+from soundpost.server.api.requests import OK, OK_ENCODED, ApiError, Request, Response
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
 from soundpost.server.connections.peer import UNKNOWN_ADDRESS, peer_address, shown
 from soundpost.server.connections.request_reader import RequestReader
@@ -410,7 +410,7 @@ class HttpConnection(asyncio.Protocol):
         if self.transport.is_closing():
             return
         if ready:
-            self.transport.write(b"".join(ready))
+            self.transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
             if self._publishes and not self._responses:
                 self._note_publishes()
         if self._asks_no_more and not self._responses and not self._unread:
@@ -471,5 +471,7 @@ def _is_little(data: bytes) -> bool:
 
 
 def _encoded(response: Response, request: Request) -> bytes:
+    if response is OK and request.keep_alive and request.method != b"HEAD":
+        return OK_ENCODED
     data = response.encode(keep_alive=request.keep_alive)
     return data[: data.index(b"\r\n\r\n") + 4] if request.method == b"HEAD" else data
