@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from soundpost import __version__
+from soundpost.compilation import build
 from soundpost.core.app_settings import AppSettings
 from support.harness import DEFAULT_APP, until
 from support.operated import CALM, Operated, operated
@@ -63,7 +64,12 @@ def test_in_words_and_as_json(server: Operated) -> None:
         f"soundpost {__version__}, process {server.pid}, serving at 127.0.0.1:{server.port} for "
     ), first
     file = server.shell.directory.resolve() / "soundpost.toml"
-    assert lines == ["connections: 3", "app 1: 3 connections, 1 channel", f"configuration: {file}"]
+    assert lines == [
+        "connections: 3",
+        "app 1: 3 connections, 1 channel",
+        f"runs: {build().summary()}",
+        f"configuration: {file}",
+    ]
 
     status = server.status()
     assert abs(status.pop("started_at") - server.shell.directory.stat().st_ctime) < 60
@@ -80,6 +86,7 @@ def test_in_words_and_as_json(server: Operated) -> None:
         "redis": None,
         "webhooks": [],
         "configuration": str(file),
+        "build": msgspec.to_builtins(build()),
     }
 
 
@@ -104,7 +111,7 @@ def test_with_workers() -> None:
         assert [worker["number"] for worker in status["workers"]] == [1, 2]
         assert sum(worker["connections"] for worker in status["workers"]) == 10
         lines = server.run("status").stdout.splitlines()
-        assert [line.partition(", process")[0] for line in lines[3:-1]] == ["worker 1", "worker 2"]
+        assert [line.partition(", process")[0] for line in lines[3:-2]] == ["worker 1", "worker 2"]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -8,6 +8,7 @@ from typing import Any
 from soundpost.backplane.idempotency import IdempotencyKeys
 from soundpost.backplane.publish_barrier import PublishBarrier
 from soundpost.backplane.registry import Registry
+from soundpost.compilation import mypyc_attr
 from soundpost.core.history import HistoryRequest
 from soundpost.core.member import Member
 from soundpost.core.peers import (
@@ -22,6 +23,7 @@ from soundpost.core.peers import (
 from soundpost.core.webhooks import WebhookEvent
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class SingleNode:
     """A node's direct line to the registry in the same process; see :class:`soundpost.core.peers.Peers`."""
 

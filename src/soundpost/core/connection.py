@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from typing import TYPE_CHECKING, NamedTuple
 
+from soundpost.compilation import mypyc_attr
 from soundpost.core import presence_grace
 from soundpost.core.client_info import UNKNOWN
 from soundpost.core.figures import count
@@ -33,7 +34,8 @@ class User(NamedTuple):
     """``user_info`` as JSON."""
 
 
-class Connection(ABC):
+@mypyc_attr(allow_interpreted_subclasses=True)
+class Connection(metaclass=ABCMeta):  # not ABC, a base in Python: compiled objects would have a ``__dict__``
     """One client. A subclass adds the transport.
 
     The memory of an idle connection decides how many fit a machine: slots only, and no attribute without need.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from soundpost.compilation import mypyc_attr
 from soundpost.core.observer_events import (
     ChannelOccupied,
     ChannelVacated,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from soundpost.core.peers import OutgoingEvent
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Observer:
     """A base class whose methods do nothing. They are called in the event loop: they must not block or raise."""
 

@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
+from soundpost.compilation import mypyc_attr
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import OK, OK_ENCODED, ApiError, Request, Response
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
@@ -31,6 +32,7 @@ _MOST_WHOLE: Final = 16_384  # bytes that are taken for one request first, when 
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class HttpConnection(asyncio.Protocol):
     """An HTTP connection. Requests are answered in order, a publish after its events were sent."""
 

@@ -47,6 +47,8 @@ class RequestReader:
         "size",
     )
 
+    __deletable__ = ("_parser", "_receiver")  # mypyc asks for the names
+
     def __init__(
         self, receiver: RequestReceiver, settings: ServerSettings, wheel: TimerWheel, began: int, in_request: bool
     ) -> None:

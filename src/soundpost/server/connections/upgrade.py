@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from urllib.parse import unquote
 
 from soundpost.core import reports
@@ -30,6 +30,8 @@ from soundpost.wire import codes, compression, frames, handshake, messages
 from soundpost.wire.client_address import is_secure, subnet_of
 
 if TYPE_CHECKING:
+    import asyncio
+
     from soundpost.server.connections.http_connection import HttpConnection
     from soundpost.server.server import Server
 
@@ -129,7 +131,7 @@ class Upgrade:
         connection.client = self._client
         if app.reports:
             reports.note_origin(connection, self._origin)
-        http.hand_over(connection)
+        http.hand_over(cast("asyncio.Protocol", connection))
         connection.open(self._response)
         if self.early:
             connection.data_received(self.early)

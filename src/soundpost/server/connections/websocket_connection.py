@@ -46,8 +46,11 @@ _OPEN: Final = _State.OPEN
 _NOT_READ: Final = (_State.DISCARDING, _State.FLUSHING)
 
 
-class WebSocketConnection(Connection, asyncio.Protocol):
-    """A client's WebSocket, and at the same time the transport's protocol: one object for each connection, not two."""
+class WebSocketConnection(Connection):
+    """A client's WebSocket, and at the same time the transport's protocol: one object for each connection, not two.
+
+    Not derived from ``asyncio.Protocol``: a compiled object would have a ``__dict__`` then.
+    """
 
     __slots__ = (
         "_blocked",

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from soundpost import __version__
 from soundpost.backplane.registry import Load
+from soundpost.compilation import Build, build
 from soundpost.config.settings import Settings
 from soundpost.server.webhooks.figures import EndpointFigures
 
@@ -61,6 +62,8 @@ class Status(Struct, frozen=True):
     """The path of the configuration file that the server reads, or would read; empty if it does not say."""
     webhooks: list[EndpointFigures] = []
     """Figures of the endpoints of webhooks that this host sends to; empty if another host sends, or nobody is told."""
+    build: Build | None = None
+    """What is compiled, and what runs it; None if the server does not say, being older."""
 
     @classmethod
     def of(
@@ -95,6 +98,7 @@ class Status(Struct, frozen=True):
             workers=workers,
             redis=redis,
             webhooks=webhooks or [],
+            build=build(),
         )
 
 

@@ -84,16 +84,20 @@ for _group in (app, deploy, webhooks, dashboard):
         _command.cls = PlainCommand
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"soundpost {__version__}")
-        raise typer.Exit
+def _print_version(verbose: bool) -> None:
+    typer.echo(f"soundpost {__version__}")
+    if verbose:
+        from soundpost.compilation import build
+
+        typer.echo("\n".join(map(printable, build().lines())))
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def soundpost(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="With --version: print too what is compiled, and what runs it.")
     ] = False,
 ) -> None:
     """A self-hosted realtime server that speaks the Pusher protocol.
@@ -113,6 +117,13 @@ def soundpost(
     soundpost dashboard password            the hash of a password, for the server's dashboard
     soundpost types shop.events             TypeScript types of an application's events
     """
+    if version:
+        _print_version(verbose)
+        raise typer.Exit
+    if verbose:
+        ctx.fail("--verbose goes with --version: soundpost --version --verbose")
+    if ctx.invoked_subcommand is None:
+        ctx.fail("Missing command.")
 
 
 def main() -> None:

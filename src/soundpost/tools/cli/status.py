@@ -67,6 +67,8 @@ def _lines(status: Status, user: str) -> list[str]:
         )
     if status.webhooks:
         lines.append(_webhooks(status))
+    if status.build is not None:
+        lines.append(f"runs: {status.build.summary()}")
     return [*lines, f"configuration: {status.configuration}"] if status.configuration else lines
 
 
