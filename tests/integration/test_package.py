@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tarfile
@@ -18,8 +17,8 @@ import pytest
 
 import soundpost
 from soundpost.documentation import SITE
+from support.repository import ROOT, copy_of_repository, repository_files
 
-ROOT: Final = Path(__file__).parents[2]
 OF_GIT: Final = frozenset({".gitignore"})
 """Files of the repository that mean something to Git only."""
 INFORMATION: Final = f"soundpost-{soundpost.__version__}.dist-info/"
@@ -50,20 +49,9 @@ class Built(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def repository_files() -> list[str]:
-    """Return the files that are, or are about to be, in the repository."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    return [name for name in listed if (ROOT / name).is_file()]
-
-
-@pytest.fixture(scope="module")
-def built(repository_files: list[str], tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Build both in a copy of the repository: the sdist there, the wheel from the sdist alone."""
-    source = tmp_path_factory.mktemp("source")
-    for name in repository_files:
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, source / name)
+    source = copy_of_repository(tmp_path_factory.mktemp("source"))
     command = [sys.executable, "-m", "build", "--no-isolation", "."]
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(command, cwd=source, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
@@ -76,22 +64,22 @@ def test_the_build_has_no_warning(built: Built) -> None:
     assert [line for line in built.output.splitlines() if WARNING.search(line)] == []
 
 
-def test_the_sdist_has_every_file_of_the_repository(built: Built, repository_files: list[str]) -> None:
+def test_the_sdist_has_every_file_of_the_repository(built: Built) -> None:
     """Name the files that the sdist lacks: they belong into ``MANIFEST.in``."""
     made = {name for name in built.files_of_sdist() if ".egg-info/" in name} | {"PKG-INFO", "setup.cfg"}
-    assert built.files_of_sdist() - made == set(repository_files) - OF_GIT
+    assert built.files_of_sdist() - made == set(repository_files()) - OF_GIT
 
 
-def test_scripts_of_the_sdist_can_be_run(built: Built, repository_files: list[str]) -> None:
+def test_scripts_of_the_sdist_can_be_run(built: Built) -> None:
     with tarfile.open(built.sdist) as archive:
         modes = {PurePosixPath(*PurePosixPath(each.name).parts[1:]): each.mode for each in archive.getmembers()}
-    scripts = [PurePosixPath(name) for name in repository_files if os.access(ROOT / name, os.X_OK)]
+    scripts = [PurePosixPath(name) for name in repository_files() if os.access(ROOT / name, os.X_OK)]
     assert PurePosixPath("scripts/start") in scripts
     assert [str(each) for each in scripts if not modes[each] & 0o100] == []
 
 
-def test_the_wheel_has_the_package_and_nothing_else(built: Built, repository_files: list[str]) -> None:
-    package = {name.removeprefix("src/") for name in repository_files if name.startswith("src/")}
+def test_the_wheel_has_the_package_and_nothing_else(built: Built) -> None:
+    package = {name.removeprefix("src/") for name in repository_files() if name.startswith("src/")}
     files = {name for name in built.files_of_wheel() if not name.startswith(INFORMATION)}
     compiled = {name for name in files - package if name.endswith(".so")}
     assert {name.partition(".")[0] + ".c" for name in compiled} == {name for name in package if name.endswith(".c")}
