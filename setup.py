@@ -1,8 +1,8 @@
 """Build of the parts in C, and the page on PyPI; everything else about the package is in ``pyproject.toml``.
 
-Fan-out and reading of whole requests are written in C, and are built wherever there is a compiler. The modules that
-every message passes through are Python, which mypyc compiles if the environment says ``SOUNDPOST_COMPILE=1``: that
-takes minutes, and the wheel is for one version of Python.
+Two kinds of parts can be in C: those that are written in C, and the modules that every message passes through, which
+mypyc compiles from their Python. The former are built wherever there is a compiler. The modules are compiled if the
+environment says ``SOUNDPOST_COMPILE=1``: that takes minutes, and the wheel is for one version of Python.
 """
 
 import importlib.util

@@ -80,7 +80,11 @@ ROWS: dict[str, Row] = {
 
 def measured(python: str, row: str) -> dict[str, float]:
     command = [python, str(Path(__file__).resolve()), "--row", row]
-    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    for _ in range(3):  # the free port of a server may be another's when the server starts
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        if done.returncode == 0:
+            break
+    done.check_returncode()
     figures: dict[str, float] = json.loads(done.stdout)
     return figures
 

@@ -12,9 +12,8 @@ import platform
 import sysconfig
 from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -27,9 +26,6 @@ else:
         return lambda cls: cls
 
 
-_FAN_OUT: Final = "_fanout"
-
-
 class Build(Struct, frozen=True):
     """What of an installation is compiled, and what runs it."""
 
@@ -37,8 +33,10 @@ class Build(Struct, frozen=True):
     """The number of modules that mypyc has compiled; 0 for pure Python."""
     why_pure: str
     """Why no module is compiled; empty if some are."""
-    fan_out_in_c: bool
-    """False if an event is sent to its subscribers by a loop in Python."""
+    c_extensions: list[str]
+    """Names of the parts written in C that are there."""
+    missing_c_extensions: list[str]
+    """Names of those that are not there: their twins in Python run."""
     python: str
     """Implementation and version of Python, such as ``CPython 3.11.7``."""
     event_loop: str
@@ -47,14 +45,17 @@ class Build(Struct, frozen=True):
     def summary(self) -> str:
         """Return the facts in one line, without reasons."""
         code = f"{self.compiled_modules} modules compiled" if self.compiled_modules else "pure Python"
-        return f"{code}, fan-out in {'C' if self.fan_out_in_c else 'Python'}, {self.python}, {self.event_loop}"
+        extensions = "some C extensions missing" if self.missing_c_extensions else "C extensions there"
+        return f"{code}, {extensions}, {self.python}, {self.event_loop}"
 
     def lines(self) -> list[str]:
         """Return the facts with their reasons, one line each."""
         modules = f"compiled by mypyc ({self.compiled_modules} modules)"
+        missing = ", ".join(self.missing_c_extensions)
+        extensions = f"without {missing}: they were not built, for want of a C compiler" if missing else "all there"
         return [
             f"code: {modules if self.compiled_modules else f'pure Python: {self.why_pure}'}",
-            f"fan-out: {'in C' if self.fan_out_in_c else 'in Python: no C compiler was there at the installation'}",
+            f"C extensions: {extensions}",
             f"Python: {self.python}",
             f"event loop: {self.event_loop}",
         ]
@@ -64,16 +65,19 @@ class Build(Struct, frozen=True):
 def build() -> Build:
     """Return what runs here."""
     package = Path(__file__).parent
-    compiled = [
-        path
-        for suffix in EXTENSION_SUFFIXES[:1]  # those for exactly this version of Python
-        for path in package.rglob(f"*{suffix}")
-        if path.name.partition(".")[0] != _FAN_OUT
-    ]
+    suffix = EXTENSION_SUFFIXES[0]  # of modules for exactly this version of Python
+    compiled = [path for path in package.rglob(f"*{suffix}") if not path.name.startswith("_")]
+    written_in_c = {path.stem: path.parent for path in package.rglob("_*.pyi")}
+    there = {
+        name
+        for name, folder in written_in_c.items()
+        if any((folder / f"{name}{end}").exists() for end in EXTENSION_SUFFIXES)
+    }
     return Build(
         compiled_modules=len(compiled),
         why_pure="" if compiled else _why_pure(),
-        fan_out_in_c=find_spec(f"soundpost.server.connections.{_FAN_OUT}") is not None,
+        c_extensions=sorted(there),
+        missing_c_extensions=sorted(written_in_c.keys() - there),
         python=f"{platform.python_implementation()} {platform.python_version()}",
         event_loop=_event_loop(),
     )

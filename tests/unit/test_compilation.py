@@ -12,8 +12,10 @@ from support.command_line import CommandLine, command_line
 
 __all__ = ["command_line"]
 
-COMPILED = Build(57, "", True, "CPython 3.13.1", "uvloop 0.23.0")
-PURE = Build(0, "it is installed editable, from a folder with the source", False, "CPython 3.13.1", "uvloop 0.23.0")
+COMPILED = Build(57, "", ["_fanout"], [], "CPython 3.13.1", "uvloop 0.23.0")
+PURE = Build(
+    0, "it is installed editable, from a folder with the source", [], ["_fanout"], "CPython 3.13.1", "uvloop 0.23.0"
+)
 
 
 def test_the_version_alone_and_with_what_runs(command_line: CommandLine) -> None:
@@ -33,19 +35,19 @@ def test_verbose_goes_with_version(command_line: CommandLine, arguments: list[st
 def test_a_compiled_installation_says_so() -> None:
     assert COMPILED.lines() == [
         "code: compiled by mypyc (57 modules)",
-        "fan-out: in C",
+        "C extensions: all there",
         "Python: CPython 3.13.1",
         "event loop: uvloop 0.23.0",
     ]
-    assert COMPILED.summary() == "57 modules compiled, fan-out in C, CPython 3.13.1, uvloop 0.23.0"
+    assert COMPILED.summary() == "57 modules compiled, C extensions there, CPython 3.13.1, uvloop 0.23.0"
 
 
 def test_a_pure_installation_says_why() -> None:
     assert PURE.lines()[:2] == [
         "code: pure Python: it is installed editable, from a folder with the source",
-        "fan-out: in Python: no C compiler was there at the installation",
+        "C extensions: without _fanout: they were not built, for want of a C compiler",
     ]
-    assert PURE.summary() == "pure Python, fan-out in Python, CPython 3.13.1, uvloop 0.23.0"
+    assert PURE.summary() == "pure Python, some C extensions missing, CPython 3.13.1, uvloop 0.23.0"
 
 
 def test_what_is_compiled_is_what_python_imports() -> None:
