@@ -200,7 +200,9 @@ class FrameReader:
 
     def feed(self, data: bytes) -> Iterator[Message]:
         """Yield the messages that ``data`` completes."""
-        return (read for read in self.frames(data) if isinstance(read, Message))
+        for read in self.frames(data):  # no generator expression: mypyc makes a list of that, and reads on too early
+            if isinstance(read, Message):
+                yield read
 
     def frames(self, data: bytes) -> Iterator[Message | int]:
         """Yield a message for each frame in ``data`` that ends one, and the size in bytes of every other fragment.

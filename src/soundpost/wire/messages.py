@@ -17,7 +17,10 @@ from soundpost.wire import codes
 from soundpost.wire.frames import text_frame
 from soundpost.wire.json_text import encode, reader
 
+# Types of fields have a name, in quotes: mypyc keeps no others for msgspec, which reads them at run time.
+_Text = str | None
 _Integer = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_Id = str | _Integer
 
 
 MOST_FORMER_IDS: Final = 4
@@ -30,7 +33,7 @@ class ClientMessage(msgspec.Struct):
     """The envelope of a client's message; ``data`` is kept as raw JSON, checked but not changed."""
 
     event: str
-    channel: str | None = None
+    channel: "_Text" = None
     data: msgspec.Raw = msgspec.Raw(b"")
 
 
@@ -38,14 +41,14 @@ class Subscribe(msgspec.Struct):
     """Data of ``pusher:subscribe``."""
 
     channel: str
-    auth: str | None = None
-    channel_data: str | None = None
-    resume: str | None = None
+    auth: "_Text" = None
+    channel_data: "_Text" = None
+    resume: "_Text" = None
     """Position after which the client goes on; empty to begin with what is new, ``?`` if it has lost its place. None:
     the client cannot resume."""
-    rewind: Rewind = 0
+    rewind: "Rewind" = 0
     """Number of kept events that the client wants first."""
-    was: FormerIds = []
+    was: "FormerIds" = []
     """Earlier socket ids of the client, whose own events it does not want back."""
 
 
@@ -65,14 +68,14 @@ class SignIn(msgspec.Struct):
 class ChannelData(msgspec.Struct):
     """``channel_data`` of a presence subscription; an integer id is the same user as its decimal string."""
 
-    user_id: str | _Integer
+    user_id: "_Id"
     user_info: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class UserData(msgspec.Struct):
     """``user_data`` of a sign-in; an integer id is the same user as its decimal string."""
 
-    id: str | _Integer
+    id: "_Id"
     user_info: msgspec.Raw = msgspec.Raw(b"null")
     watchlist: msgspec.Raw = msgspec.Raw(b"null")
     """Ids of users whom the client watches; see :mod:`soundpost.core.watchlists`."""

@@ -27,18 +27,22 @@ from soundpost.wire.json_text import reader
 
 T = TypeVar("T")
 
+# Types of fields have a name, in quotes: mypyc keeps no others for msgspec, which reads them at run time.
+_Text = str | None
+_Names = list[str] | None
+
 
 class ApiEvent(Struct):
     """The body of ``POST /events``; ``data`` is a string, JSON or not."""
 
     name: str
     data: str
-    channels: list[str] | None = None
-    channel: str | None = None
-    socket_id: str | None = None
-    info: str | None = None
+    channels: "_Names" = None
+    channel: "_Text" = None
+    socket_id: "_Text" = None
+    info: "_Text" = None
     ephemeral: bool = False
-    key_id: str | None = None
+    key_id: "_Text" = None
 
 
 class ApiBatchEvent(Struct):
@@ -47,16 +51,16 @@ class ApiBatchEvent(Struct):
     name: str
     data: str
     channel: str
-    socket_id: str | None = None
-    info: str | None = None
+    socket_id: "_Text" = None
+    info: "_Text" = None
     ephemeral: bool = False
-    key_id: str | None = None
+    key_id: "_Text" = None
 
 
 class ApiBatch(Struct):
     """The body of ``POST /batch_events``."""
 
-    batch: list[ApiBatchEvent]
+    batch: "list[ApiBatchEvent]"
 
 
 class _RawBatch(Struct):
