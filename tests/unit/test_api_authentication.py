@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 
 from conformance.protocol.stage import APP, Stage, signature
-from soundpost.log_throttle import LogThrottle
 from soundpost.server.api import authentication
 from soundpost.server.api.authentication import authenticate
 from soundpost.server.api.requests import ApiError, Request
@@ -216,9 +214,8 @@ def test_a_refusal_is_logged_once_a_minute_without_what_was_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr(
-        authentication, "_log_throttle", LogThrottle(logging.getLogger("soundpost.api"), lambda: clock[0])
-    )
+    monkeypatch.setattr(authentication._log_throttle, "_clock", lambda: clock[0])
+    monkeypatch.setattr(authentication._log_throttle, "_kinds", {})
 
     request_.find_client_ip = lambda _: "10.0.0.7"
     for seconds in (0, 1, 59):
