@@ -190,6 +190,9 @@ class Channel:
         set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}
         if self.subscribers:
             self._send(self.subscribers, pending, compressed)
+        self.subscribers.update(set_aside)
+        if len(pending) == 1 and [0] not in partial.values():
+            return  # they get nothing: the usual sender of a client event, or socket that an event leaves out
         groups: dict[tuple[int, ...], list[Connection]] = {}
         alike: dict[int, list[Connection]] = {}  # readers share one list: a tuple of each would take long
         for connection in set_aside:
@@ -200,7 +203,6 @@ class Channel:
             left_out = set(skipped)  # as many as there are frames, for who reads the history
             own = [i for i in range(first, len(pending)) if i not in left_out]
             self._send(connections, [pending[i] for i in own], [compressed[i] for i in own])
-        self.subscribers.update(set_aside)
 
     def _send(self, connections: Collection[Connection], frames: list[bytes], compressed: list[bytes]) -> None:
         """Send frames to connections, compressed to those that take compressed frames."""

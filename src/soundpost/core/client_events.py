@@ -61,7 +61,7 @@ def _relay(connection: Connection, message: ClientMessage) -> None:
         )
     _check_rate(connection)
     frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
-    outgoing = OutgoingEvent(channel.name, frame, connection.socket_id, keep=False, ephemeral=True)
+    outgoing = OutgoingEvent(channel.name, frame, connection.socket_id, False, None, False, True)  # ephemeral
     app.figures.client_events += 1
     app.node.peers.publish(settings.id, outgoing)
     if app.reports:
@@ -73,9 +73,10 @@ def _relay(connection: Connection, message: ClientMessage) -> None:
 def _check_rate(connection: Connection) -> None:
     rate = connection.app.settings.max_client_events_per_second
     now = connection.app.node.clock()
-    if connection.client_event_bucket is None:
-        connection.client_event_bucket = TokenBucket(rate, now)
-    if not connection.client_event_bucket.take(rate, 1, now):
+    bucket = connection.client_event_bucket
+    if bucket is None:
+        bucket = connection.client_event_bucket = TokenBucket(rate, now)
+    if not bucket.take(rate, 1, now):
         raise ProtocolError(
             codes.CLIENT_EVENT_REJECTED, f"Client event rejected - more than {rate} a second: this one was dropped"
         )
