@@ -62,9 +62,6 @@ def encode_frame(opcode: int, payload: bytes) -> bytes:
 
 def text_frame(payload: bytes) -> bytes:
     """Return a text frame around a payload in UTF-8."""
-    length = len(payload)
-    if 126 <= length < 65536:  # most events
-        return _HEADER16.pack(0x80 | TEXT, 126, length) + payload
     return encode_frame(TEXT, payload)
 
 

@@ -196,43 +196,17 @@ def watchlist_events(online: Sequence[str], offline: Sequence[str]) -> bytes:
     return text_frame(b'{"event":"pusher_internal:watchlist_events","data":' + encode({"events": events}) + b"}")
 
 
-class _Event(msgspec.Struct, gc=False):
-    """An application's event. Measured: its frame takes 0.5 µs, 1.2 with each field encoded by itself."""
-
-    event: str
-    data: str
-    channel: str
-
-
-_encode: Final = msgspec.json.Encoder().encode
-
-
 def event(name: str, channel: str, data: str) -> bytes:
     """Return the frame for an application's event; ``data`` is the published string."""
-    try:
-        return text_frame(_encode(_Event(name, data, channel)))
-    except UnicodeEncodeError:  # half a character: each field by itself, so that the others stay as they are
-        return text_frame(b'{"event":%b,"data":%b,"channel":%b}' % (encode(name), encode(data), encode(channel)))
-
-
-class _ClientEvent(msgspec.Struct, gc=False, omit_defaults=True):
-    """A client event. Measured: its frame takes 0.6 µs, 1.2 with each field encoded by itself."""
-
-    event: str
-    channel: str
-    data: msgspec.Raw
-    user_id: str | None = None
+    return text_frame(b'{"event":%b,"data":%b,"channel":%b}' % (encode(name), encode(data), encode(channel)))
 
 
 def client_event(name: str, channel: str, data: bytes, user_id: str | None) -> bytes:
     """Return the frame for a client event; ``data`` is JSON, ``user_id`` is the sender's on presence channels."""
-    try:
-        return text_frame(_encode(_ClientEvent(name, channel, msgspec.Raw(data or b"null"), user_id)))
-    except UnicodeEncodeError:  # half a character: each field by itself, so that the others stay as they are
-        end = b"}" if user_id is None else b',"user_id":' + encode(user_id) + b"}"
-        return text_frame(
-            b'{"event":' + encode(name) + b',"channel":' + encode(channel) + b',"data":' + (data or b"null") + end
-        )
+    end = b"}" if user_id is None else b',"user_id":' + encode(user_id) + b"}"
+    return text_frame(
+        b'{"event":' + encode(name) + b',"channel":' + encode(channel) + b',"data":' + (data or b"null") + end
+    )
 
 
 def _internal(name: bytes, channel: str, data: bytes, more: bytes = b"") -> bytes:
