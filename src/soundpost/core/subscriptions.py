@@ -55,9 +55,10 @@ def subscribe(connection: Connection, request: Subscribe) -> None:
             return
         leave(connection, channel)  # the connection comes back as another user
         _note_repetition(connection)
-    _check_repetitions(connection, name)
+    if connection.subscription_bucket is not None:
+        _check_repetitions(connection, name)
     _check_limit(connection, name)
-    history = _history_request(connection, request)
+    history = None if request.resume is None else _history_request(connection, request)
     subscription = PendingSubscription(connection, app.channel(name, kind), user_id, partial(_confirm, request))
     _join(subscription, newcomer, history)
 
@@ -178,11 +179,12 @@ def _confirm(request: Subscribe, connection: Connection, channel: Channel, snaps
     data = b'"{}"' if snapshot.presence is None else snapshot.presence
     if history is None or request.resume is None:
         more = b""
-        if _asked_in_vain(request):
+        if request.resume and _asked_in_vain(request):
             figures.gaps += 1
             more = b',"gap":"unknown"'
         connection.send(messages.subscription_succeeded(channel.name, data, more))
-        _send_cached(connection, channel, snapshot)
+        if channel.kind.is_cache or snapshot.cached is not None:
+            _send_cached(connection, channel, snapshot)
         return
     if channel.resumable is None:
         channel.resumable = set()

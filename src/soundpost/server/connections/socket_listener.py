@@ -70,5 +70,4 @@ class SocketListener:
             os.set_blocking(fd, False)
             protocol = self._make()
             transport = SocketTransport(poller, fd, family, protocol)
-            transport.resume_reading()
             protocol.connection_made(cast("asyncio.Transport", transport))

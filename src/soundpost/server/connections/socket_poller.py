@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import select
 import sys
+from select import EPOLLIN
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -29,21 +30,25 @@ class SocketPoller:
         self._epoll = select.epoll()
         loop.add_reader(self._epoll.fileno(), self._serve)
 
-    def watch(self, fd: int, transport: SocketTransport, before: int, events: int) -> None:
-        """Watch a socket for other events than ``before``; 0 stands for none. The socket must be open."""
-        if self._epoll.closed:
-            return
-        if not events:
-            self._transports[fd] = None
-            self._epoll.unregister(fd)
-        elif before:
-            self._epoll.modify(fd, events)
-        else:
-            transports = self._transports
-            if fd >= len(transports):
-                transports += [None] * (fd + 1 - len(transports))
-            transports[fd] = transport
+    def add(self, fd: int, transport: SocketTransport, events: int) -> None:
+        """Watch a socket for events, at least one."""
+        transports = self._transports
+        if fd >= len(transports):
+            transports += [None] * (fd + 1 - len(transports))
+        transports[fd] = transport
+        if not self._epoll.closed:
             self._epoll.register(fd, events)
+
+    def change(self, fd: int, events: int) -> None:
+        """Watch a socket for other events, at least one."""
+        if not self._epoll.closed:
+            self._epoll.modify(fd, events)
+
+    def remove(self, fd: int) -> None:
+        """Watch a socket no more; it must still be open."""
+        self._transports[fd] = None
+        if not self._epoll.closed:
+            self._epoll.unregister(fd)
 
     def close(self) -> None:
         """Watch nothing more."""
@@ -55,7 +60,11 @@ class SocketPoller:
         transports = self._transports
         for fd, events in self._epoll.poll(0, AT_ONCE):
             transport = transports[fd]
-            if transport is not None:  # else another one's input has closed it in this turn
+            if transport is None:  # another one's input has closed it in this turn
+                continue
+            if events == EPOLLIN:  # by far the most often
+                transport.read()
+            else:
                 transport.ready(events)
 
 

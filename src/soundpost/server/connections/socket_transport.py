@@ -39,7 +39,7 @@ class SocketTransport:
     __slots__ = ("_events", "_fd", "_high", "_output", "_paused", "_poller", "_protocol", "_state", "family")
 
     def __init__(self, poller: SocketPoller, fd: int, family: int, protocol: asyncio.Protocol) -> None:
-        """Take a connected, non-blocking socket; ``protocol`` still has to be told, and :meth:`resume_reading`."""
+        """Take a connected, non-blocking socket, and read it; ``protocol`` still has to be told."""
         self._poller = poller
         self._fd = fd
         self._protocol = protocol
@@ -49,9 +49,10 @@ class SocketTransport:
         self._paused = False
         """True while the protocol may not write."""
         self._state = _OPEN
-        self._events = 0
+        self._events = EPOLLIN
         """The events for which the poller watches the socket; 0 if it does not."""
         self.family = family
+        poller.add(fd, self, EPOLLIN)
 
     # The socket
 
@@ -80,10 +81,10 @@ class SocketTransport:
 
     def read_by(self, poller: SocketPoller) -> None:
         """Have another poller watch the socket from now on."""
-        events = self._events
-        self._watch(0)
+        if self._events:
+            self._poller.remove(self._fd)
+            poller.add(self._fd, self, self._events)
         self._poller = poller
-        self._watch(events)
 
     def is_reading(self) -> bool:
         """Return whether input is read as it comes."""
@@ -101,12 +102,15 @@ class SocketTransport:
 
     def ready(self, events: int) -> None:
         """Read or write, as the socket is ready for it; a broken socket is ready for both."""
-        if self._events & EPOLLIN and events & ~EPOLLOUT:
-            self._read()
+        if events & ~EPOLLOUT:
+            self.read()
         if self._events & EPOLLOUT and events & ~EPOLLIN:
             self._send_output()
 
-    def _read(self) -> None:
+    def read(self) -> None:
+        """Read once, unless reading is paused."""
+        if not self._events & EPOLLIN:
+            return
         try:
             data = os.read(self._fd, _MOST_BYTES)
         except BlockingIOError:
@@ -131,6 +135,12 @@ class SocketTransport:
         """Pause the protocol while more than ``high`` bytes of output wait, from now on."""
         self._high = high
         self._pause_if_much_waits()
+
+    def hold_nothing_back(self) -> bool:
+        """Pause the protocol whenever output waits, from now on; return whether some does."""
+        self._high = 0
+        self._pause_if_much_waits()
+        return self._output is not None
 
     def get_write_buffer_size(self) -> int:
         """Return the bytes of output that wait."""
@@ -236,6 +246,12 @@ class SocketTransport:
             os.close(fd)
 
     def _watch(self, events: int) -> None:
-        if events != self._events:
-            self._poller.watch(self._fd, self, self._events, events)
-            self._events = events
+        """Have the socket watched for other events; 0 stands for none."""
+        before, self._events = self._events, events
+        if not events:
+            if before:
+                self._poller.remove(self._fd)
+        elif not before:
+            self._poller.add(self._fd, self, events)
+        elif events != before:
+            self._poller.change(self._fd, events)

@@ -32,8 +32,12 @@ class TimerWheel:
         """Set or change the timeout of an object; a timeout of more than 127 s ends early."""
         if timed.slot >= 0:
             self._slots[timed.slot].discard(timed)
-        timed.slot = (self.now + max(1, min(seconds, SLOTS - 1))) % SLOTS
-        self._slots[timed.slot].add(timed)
+        if seconds < 1:
+            seconds = 1
+        elif seconds >= SLOTS:
+            seconds = SLOTS - 1
+        timed.slot = slot = (self.now + seconds) % SLOTS
+        self._slots[slot].add(timed)
 
     def remove(self, timed: Timed) -> None:
         """Cancel an object's timeout."""

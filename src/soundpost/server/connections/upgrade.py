@@ -207,10 +207,10 @@ def app_for(node: Node, prefix: str, request: Request, origin: str | None, log_t
 
     A refused origin is logged: as a rule it is a page of the operator's own.
     """
-    if not request.path.startswith(f"{prefix}/app/"):
-        raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(log_throttle, request, prefix)}")
     app = app_named(node, prefix, request)
     if app is None:
+        if not request.path.startswith(f"{prefix}/app/"):
+            raise ProtocolError(codes.PATH_NOT_FOUND, f"Path not found: {path_is_wrong(log_throttle, request, prefix)}")
         key = unquote(request.path[len(prefix) + 5 :])
         raise ProtocolError(codes.APP_DOES_NOT_EXIST, f"Application does not exist: no app has the key '{key[:50]}'")
     settings = app.settings

@@ -91,7 +91,10 @@ class WebSocketConnection(Connection):
         self.slot = -1
         self.fd = -1
         """The descriptor that :mod:`soundpost.server.connections.delivery` writes to; -1 if only :meth:`write` may."""
-        if transport.get_extra_info("sslcontext") is None:
+        if isinstance(transport, SocketTransport):
+            self.fd = transport.fileno()
+            paused = transport.hold_nothing_back()
+        elif transport.get_extra_info("sslcontext") is None:
             # Nothing is held back unless the kernel takes no more: pause_writing then says so exactly.
             transport.set_write_buffer_limits(high=0)
             self.fd = transport.get_extra_info("socket").fileno()
@@ -108,10 +111,10 @@ class WebSocketConnection(Connection):
         if server.open_websockets >= FEW and server.poller is not None and isinstance(self._transport, SocketTransport):
             self._transport.read_by(server.poller)
         server.open_websockets += 1
-        self._server.wheel.add(self, liveness.ping_after(self.app.settings))
+        server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
-        if self._server.stopping:
-            self._server.send_away(self)
+        if server.stopping:
+            server.send_away(self)
 
     # Writing
 
