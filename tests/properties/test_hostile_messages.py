@@ -277,7 +277,7 @@ def check_books(state: App, registry: MemoryRegistry) -> None:
         assert not channel.pending_subscribers
         assert all(channel in connection.channels for connection in channel.subscribers)
         assert everywhere[name].count == len(channel.subscribers)
-        present = [user_id for user_id in channel.subscribers.values() if user_id is not None]
+        present = [user_id for user_id in map(channel.subscribers.get, channel.subscribers) if user_id is not None]
         members = everywhere[name].members
         if members is None:
             assert not present

@@ -231,7 +231,7 @@ class MemoryRegistry:
         share = channel.share_of(node)
         if share is None:
             share = Share(node, has_users=members is not None)
-            channel.shares.append(share)
+            channel.shares = [*channel.shares, share]  # append() would take room for three more
         if newcomer is not None:
             share.users[newcomer.id] = share.users.get(newcomer.id, 0) + 1
         share.count += 1

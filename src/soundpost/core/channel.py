@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from soundpost.core.gathered_notices import GATHER_SECONDS, GatheredNotices
+from soundpost.core.subscribers import Subscribers
 from soundpost.wire.channel_names import Kind
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Channel:
         """Beginning of the frame of the last event of an application or a client that subscribers were sent."""
         self.last_event_at = 0.0
         """Time of that event, in seconds since 1970; 0 if there was none."""
-        self.subscribers: dict[Connection, str | None] = {}
+        self.subscribers = Subscribers()
         """Subscribers, each with its user id on presence channels."""
         self.pending_subscribers: dict[Connection, PendingSubscription] | None = None
         """Connections whose subscription is pending; None if there are none, which saves memory."""
@@ -184,12 +185,12 @@ class Channel:
         compress = self.app.node.compress if self._compressing else None
         compressed = pending if compress is None else [compress(frame) for frame in pending]
         if partial is None:
-            self._send(self.subscribers, pending, compressed)
+            self._send(self.subscribers.connections, pending, compressed)
             return
         # Subscribers that get only a part are set aside while the others get everything: no check per subscriber.
         set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}
         if self.subscribers:
-            self._send(self.subscribers, pending, compressed)
+            self._send(self.subscribers.connections, pending, compressed)
         self.subscribers.update(set_aside)
         if len(pending) == 1 and [0] not in partial.values():
             return  # they get nothing: the usual sender of a client event, or socket that an event leaves out

@@ -287,7 +287,7 @@ def test_terminate_looks_at_nobody_else() -> None:
 
     stage.app.channels = Counting(stage.app.channels)
     for channel in stage.app.channels.values():
-        channel.subscribers = Counting(channel.subscribers)
+        channel.subscribers._many = Counting({each: channel.subscribers[each] for each in channel.subscribers})
     looked_at.clear()
 
     users.terminate(stage.app, "ann")

@@ -1,0 +1,76 @@
+"""The subscribers of a channel on one node, each with its user id on a presence channel."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from soundpost.core.connection import Connection
+
+
+class Subscribers:
+    """Connections with their user ids, None on channels without members; in order of arrival.
+
+    Many channels have one subscriber. A dict with one entry takes 250 bytes, so there is none before the second.
+    """
+
+    __slots__ = ("_many", "_one", "_user_id")
+
+    def __init__(self) -> None:
+        self._many: dict[Connection, str | None] | None = None
+        self._one: Connection | None = None  # the only subscriber while there is no dict
+        self._user_id: str | None = None
+
+    @property
+    def connections(self) -> Collection[Connection]:
+        """Return the connections, in a form that is quick to iterate over."""
+        if self._many is not None:
+            return self._many
+        return () if self._one is None else (self._one,)
+
+    def __len__(self) -> int:
+        if self._many is not None:
+            return len(self._many)
+        return 0 if self._one is None else 1
+
+    def __contains__(self, connection: object) -> bool:
+        return connection is self._one if self._many is None else connection in self._many
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(self.connections)
+
+    def __getitem__(self, connection: Connection) -> str | None:
+        if self._many is not None:
+            return self._many[connection]
+        if connection is not self._one:
+            raise KeyError(connection)
+        return self._user_id
+
+    def get(self, connection: Connection) -> str | None:
+        """Return the user id of a connection; None if it has none, or is no subscriber."""
+        if self._many is not None:
+            return self._many.get(connection)
+        return self._user_id if connection is self._one else None
+
+    def __setitem__(self, connection: Connection, user_id: str | None) -> None:
+        if self._many is not None:
+            self._many[connection] = user_id
+        elif self._one is None or self._one is connection:
+            self._one, self._user_id = connection, user_id
+        else:
+            self._many = {self._one: self._user_id, connection: user_id}
+            self._one = self._user_id = None
+
+    def pop(self, connection: Connection) -> str | None:
+        """Remove a connection; return its user id. Raises KeyError for one that is no subscriber."""
+        if self._many is not None:
+            return self._many.pop(connection)
+        user_id = self[connection]
+        self._one = self._user_id = None
+        return user_id
+
+    def update(self, others: Mapping[Connection, str | None]) -> None:
+        """Add connections, each with its user id, behind those that are there."""
+        for connection, user_id in others.items():
+            self[connection] = user_id
