@@ -37,9 +37,9 @@ class Calls(Observer):
         self._function(connection)
 
 
-@pytest.fixture(params=["requests", "poller", "loop"] if HAS_EPOLL else ["loop"])
+@pytest.fixture(params=["few", "many", "loop"] if HAS_EPOLL else ["loop"])
 def ticked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[TickedServer]:
-    if request.param == "poller":
+    if request.param == "many":
         monkeypatch.setattr(websocket_connection, "FEW", 0)
     if request.param == "loop":
         monkeypatch.setattr(server, "has_epoll", lambda: False)
@@ -81,13 +81,14 @@ def test_a_loop_turn_reads_a_bounded_number_of_sockets(monkeypatch: pytest.Monke
 
 
 @pytest.mark.skipif(not HAS_EPOLL, reason="the loop reads all sockets")
-def test_the_first_connections_are_read_with_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_connections_are_read_by_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket_connection, "FEW", 2)
     with ticked_server() as ticked, ExitStack() as stack:
         clients = [stack.enter_context(ticked.connect()) for _ in range(4)]
         transports = [connection_of(ticked, client)._transport for client in clients]
         pollers = [each._poller for each in transports if isinstance(each, SocketTransport)]
-        assert [poller is ticked.server.poller for poller in pollers] == [False, False, True, True]
+        reader, poller = ticked.server.loop_reader, ticked.server.poller
+        assert pollers == [reader, reader, poller, poller]
         assert all(is_served(client) for client in clients)
 
 

@@ -32,7 +32,8 @@ from soundpost.server.connections.peer import peer_address
 from soundpost.server.connections.proxied_connection import ProxiedConnection
 from soundpost.server.connections.socket_limits import SocketLimits
 from soundpost.server.connections.socket_listener import SocketListener
-from soundpost.server.connections.socket_poller import SocketPoller, has_epoll
+from soundpost.server.connections.socket_poller import LoopReader, SocketPoller, has_epoll
+from soundpost.server.connections.socket_transport import SocketTransport
 from soundpost.server.connections.tls import Certificate
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.connections.wrong_protocol import WrongProtocol
@@ -74,9 +75,14 @@ class Server(Runtime):
         self.settings: ServerSettings = own
         self.prefix = normal_prefix(own.path)
         self.fair_queue = FairQueue(self.loop.call_soon)
-        self.poller = SocketPoller(self.loop) if has_epoll() else None
-        """What reads WebSockets once they are many; None where the loop's transports read all sockets."""
-        self._request_poller = SocketPoller(self.loop) if has_epoll() else None
+        self._has_epoll = has_epoll()
+        """True if the server has transports of its own; False where the loop's transports read all sockets."""
+        if self._has_epoll:
+            self.poller = SocketPoller(self.loop)
+            """What reads WebSockets once they are many."""
+            self._newcomers = SocketPoller(self.loop)
+        self.loop_reader = LoopReader(self.loop)
+        """What reads the first WebSockets, and applications."""
         self.lingering = Lingering()
         self.lag = LoopLag(self.node.figures.lag, self.loop.call_later)
         page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None
@@ -144,11 +150,11 @@ class Server(Runtime):
     async def _listener(
         self, sock: socket.socket, make: Callable[[], asyncio.Protocol]
     ) -> asyncio.Server | SocketListener:
-        if self._request_poller is None or self._certificate is not None:
+        if not self._has_epoll or self._certificate is not None:
             # Not create_unix_server: from Python 3.13 on that removes the file that a successor listens at.
             return await self.loop.create_server(make, sock=sock, backlog=BACKLOG)
         sock.listen(BACKLOG)
-        return SocketListener(self.loop, sock, make, self._request_poller, self.sockets)
+        return SocketListener(self.loop, sock, make, self._newcomers, self.sockets)
 
     async def stop(self, drain_time: float = 0, delay: float = 0) -> None:
         """Stop listening, send all clients away, answer the requests that are under way, wait for clients to go.
@@ -171,7 +177,7 @@ class Server(Runtime):
         if self.access_log is not None:
             self.access_log.write()
         self.lag.stop()
-        if self.poller is not None:  # not the other one: who still asks is to hear that nobody answers
+        if self._has_epoll:  # not the other one: who still asks is to hear that nobody answers
             self.poller.close()
 
     def _connection_class(self) -> type[HttpConnection]:
@@ -243,6 +249,11 @@ class Server(Runtime):
         """Stop counting a WebSocket whose socket is gone."""
         self.sockets.count -= 1
         self.open_websockets -= 1
+
+    def application_came(self, transport: asyncio.Transport) -> None:
+        """Read a connection in each loop turn from now on: an application publishes over it."""
+        if isinstance(transport, SocketTransport):
+            transport.read_by(self.loop_reader)
 
     def _max_connections_per_ip(self) -> int | None:
         """Return the largest limit of all apps; None if an app has none."""

@@ -340,6 +340,7 @@ class HttpConnection(asyncio.Protocol):
             if not self._is_application and request.is_signed:
                 self._is_application = True
                 self._server.sockets.kept(self)
+                self._server.application_came(self.transport)
         if self._server.stopping:
             request.keep_alive = False
         if not request.keep_alive:

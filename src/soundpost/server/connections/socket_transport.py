@@ -14,7 +14,7 @@ from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from soundpost.server.connections.socket_poller import SocketPoller
+    from soundpost.server.connections.socket_poller import LoopReader, SocketPoller
 
 log = logging.getLogger("soundpost.server")
 
@@ -38,7 +38,7 @@ class SocketTransport:
 
     __slots__ = ("_events", "_fd", "_high", "_output", "_paused", "_poller", "_protocol", "_state", "family")
 
-    def __init__(self, poller: SocketPoller, fd: int, family: int, protocol: asyncio.Protocol) -> None:
+    def __init__(self, poller: SocketPoller | LoopReader, fd: int, family: int, protocol: asyncio.Protocol) -> None:
         """Take a connected, non-blocking socket, and read it; ``protocol`` still has to be told."""
         self._poller = poller
         self._fd = fd
@@ -79,8 +79,10 @@ class SocketTransport:
 
     # Reading
 
-    def read_by(self, poller: SocketPoller) -> None:
+    def read_by(self, poller: SocketPoller | LoopReader) -> None:
         """Have another poller watch the socket from now on."""
+        if poller is self._poller:
+            return
         if self._events:
             self._poller.remove(self._fd)
             poller.add(self._fd, self, self._events)
@@ -105,7 +107,7 @@ class SocketTransport:
         if events & ~EPOLLOUT:
             self.read()
         if self._events & EPOLLOUT and events & ~EPOLLIN:
-            self._send_output()
+            self.send_output()
 
     def read(self) -> None:
         """Read once, unless reading is paused."""
@@ -171,7 +173,8 @@ class SocketTransport:
             self._paused = True
             self._protocol.pause_writing()
 
-    def _send_output(self) -> None:
+    def send_output(self) -> None:
+        """Send output that waits, as the socket is ready for it."""
         output = self._output
         assert output is not None
         try:
@@ -254,4 +257,4 @@ class SocketTransport:
         elif not before:
             self._poller.add(self._fd, self, events)
         elif events != before:
-            self._poller.change(self._fd, events)
+            self._poller.change(self._fd, self, before, events)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
 FEW: Final = 1_000
-"""WebSockets that are read together with HTTP connections: all of them take some milliseconds. Further ones have to
-wait for one another, which costs a connection two calls of the system more."""
+"""WebSockets that the loop reads: all of them take some milliseconds of a turn. Further ones have to wait for one
+another."""
 _PIECE: Final = 16_384
 """Bytes of blocked output that the transport gets at a time; they count as waiting until the last is sent."""
 
@@ -108,8 +108,8 @@ class WebSocketConnection(Connection):
     def open(self, handshake: bytes) -> None:
         """Answer the handshake, greet the client, and begin to ping it when it is silent."""
         server = self._server
-        if server.open_websockets >= FEW and server.poller is not None and isinstance(self._transport, SocketTransport):
-            self._transport.read_by(server.poller)
+        if isinstance(self._transport, SocketTransport):
+            self._transport.read_by(server.loop_reader if server.open_websockets < FEW else server.poller)
         server.open_websockets += 1
         server.wheel.add(self, liveness.ping_after(self.app.settings))
         self.app.node.opened(self, handshake)
