@@ -11,7 +11,7 @@ import pytest
 from soundpost.broadcasting.delivery import background
 from soundpost.broadcasting.delivery.background import BackgroundDelivery
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
-from soundpost.broadcasting.drivers.conversation import Errors
+from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
 from soundpost.errors import BroadcastError

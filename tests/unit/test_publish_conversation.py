@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
-from soundpost.broadcasting.drivers.conversation import Conversations, Errors
+from soundpost.broadcasting.drivers.conversation import Conversations
+from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.drivers.requests import ApiRequest
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings

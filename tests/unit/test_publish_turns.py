@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
-from soundpost.broadcasting.drivers.conversation import Errors
+from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.drivers.turns import TaskTurns, ThreadTurns, Turn, Turns
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError

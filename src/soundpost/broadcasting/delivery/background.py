@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from soundpost.broadcasting.delivery import exit_hooks
 from soundpost.broadcasting.delivery.exit_hooks import FLUSH_TIME
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
-from soundpost.broadcasting.drivers.conversation import Errors
+from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.failures import Errors, failed
 from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
@@ -19,8 +20,6 @@ from soundpost.errors import BroadcastError
 from soundpost.wire.foreign import object_in
 from soundpost.wire.http_exchange import HttpAnswer
 
-Errors = dict[int, BroadcastError]
-"""Errors of messages that the server refused, by their place among the messages."""
 Conversation = Generator[ApiRequest, HttpAnswer, Errors]
 """Requests to send, one after the other; each wants its answer before the next one."""
 _OF_EVENTS: Final = (400, 413, 422)
@@ -108,8 +107,3 @@ class Conversations:
         if answer.status == 413:
             reason = f"{reason}. {request.largest()}"
         return failed(request.description, reason, answer.status)
-
-
-def failed(what: str, reason: str, status: int = 0) -> BroadcastError:
-    """Return the error for messages that were not sent; ``status`` is the HTTP status, 0 if no answer came."""
-    return BroadcastError(f"{what}: {reason}", status, reason=reason)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
-from soundpost.broadcasting.drivers.conversation import Errors
+from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import ConfigurationError
@@ -22,7 +22,7 @@ class Driver(Protocol):
     """True where :meth:`send` waits for a network, so that it must not be called in an event loop."""
 
     def send(self, messages: Sequence[Message]) -> None:
-        """Send messages, in order. Raises BroadcastError; the messages after the failed one are not sent."""
+        """Send messages, in order. Raises BroadcastError; the messages after the failed one may not have been sent."""
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, without blocking the event loop. Raises BroadcastError."""

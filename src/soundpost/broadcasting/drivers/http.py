@@ -21,7 +21,8 @@ from soundpost.broadcasting.circuit import Circuit
 from soundpost.broadcasting.drivers.async_http import AsyncConnections
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.blocking_http import BlockingConnections
-from soundpost.broadcasting.drivers.conversation import Conversations, Errors, failed
+from soundpost.broadcasting.drivers.conversation import Conversations
+from soundpost.broadcasting.drivers.failures import Errors, failed
 from soundpost.broadcasting.drivers.http_address import HttpAddress
 from soundpost.broadcasting.drivers.requests import REPEAT, ApiRequest
 from soundpost.broadcasting.drivers.turns import TaskTurns, ThreadTurns

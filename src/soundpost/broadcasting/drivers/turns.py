@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, Final
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
-from soundpost.broadcasting.drivers.conversation import Errors, failed
+from soundpost.broadcasting.drivers.failures import Errors, failed
 from soundpost.broadcasting.drivers.requests import description
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError
