@@ -26,14 +26,16 @@ class Drivers:
         self.batches: list[list[str]] = []
         self.refused: set[str] = set()
         self.limit: BatchLimit | None = None
+        self.limits: list[BatchLimit | None] = []
         self.threads: set[str] = set()
         self.failures: list[Exception] = []
         self.asked = self.tries = 0
         self.open = threading.Event()
         self.open.set()
 
-    def send_each(self, messages: Sequence[Message]) -> Errors:
+    def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
         self.asked += 1
+        self.limits.append(limit)
         self.open.wait(20)
         self.tries += 1
         self.threads.add(threading.current_thread().name)
@@ -202,6 +204,19 @@ class TestBatches:
 
         assert drivers.batches == [["a"], ["b", "c", "d"]]
         assert drivers.asked == 3
+
+    def test_a_batch_that_is_tried_again_has_the_limit_of_before(
+        self, delivery: BackgroundDelivery, drivers: Drivers
+    ) -> None:
+        drivers.limit = None
+        drivers.failures = [AWAY]
+        delivery.deliver([message(name) for name in "abc"], "default")
+        until(lambda: drivers.asked > 0, "the first attempt")
+        drivers.limit = BatchLimit(5, 1_000)
+        drivers.open.set()
+        delivery.close()
+
+        assert drivers.limits == [None, None]
 
     def test_messages_of_another_connection_are_no_part_of_it(
         self, delivery: BackgroundDelivery, drivers: Drivers

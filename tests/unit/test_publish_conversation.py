@@ -41,7 +41,7 @@ def conversations(driver: str = "soundpost") -> Conversations:
 def talk(own: Conversations, sent: Sequence[Message], reply: Answer) -> tuple[list[ApiRequest], Errors]:
     """Return the requests of a conversation, and its errors."""
     requests: list[ApiRequest] = []
-    conversation = own.publish(sent)
+    conversation = own.publish(sent, own.limit)
     try:
         request = next(conversation)
         while True:
@@ -49,6 +49,18 @@ def talk(own: Conversations, sent: Sequence[Message], reply: Answer) -> tuple[li
             request = conversation.send(reply(request))
     except StopIteration as end:
         return requests, end.value
+
+
+def requests_of(own: Conversations, sent: Sequence[Message], limit: BatchLimit | None) -> list[ApiRequest]:
+    """Return the requests of a conversation of which each is taken."""
+    found: list[ApiRequest] = []
+    conversation = own.publish(sent, limit)
+    try:
+        found.append(next(conversation))
+        while True:
+            found.append(conversation.send(answer()))
+    except StopIteration:
+        return found
 
 
 @pytest.fixture
@@ -212,4 +224,17 @@ def test_an_event_for_several_channels_keeps_its_place_between_batches(large: Co
         ("/batch_events", ["n0", "n1"]),
         ("/events", ["both"]),
         ("/batch_events", ["n0", "n1"]),
+    ]
+
+
+def test_messages_that_are_sent_again_have_the_keys_of_the_first_time() -> None:
+    own = conversations()
+    sent = messages(25)
+
+    first, _ = talk(own, sent, lambda request: answer())
+    assert own.limit is not None, "it was told in the first answer"
+    again = requests_of(own, sent, None)
+
+    assert [request.headers["Idempotency-Key"] for request in again] == [
+        request.headers["Idempotency-Key"] for request in first
     ]

@@ -100,7 +100,7 @@ class Server:
         self.refused: set[str] = set()
         self.failures: list[BaseException] = []
 
-    def take(self, batch: list[Message]) -> Errors:
+    def take(self, batch: list[Message], limit: BatchLimit) -> Errors:
         self.batches.append([message.name for message in batch])
         assert self.answered.acquire(timeout=20)
         if self.failures:
@@ -108,8 +108,8 @@ class Server:
         refused = [(place, each) for place, each in enumerate(batch) if each.name in self.refused]
         return {place: BroadcastError(f"event {each}: refused", 422) for place, each in refused}
 
-    async def atake(self, batch: list[Message]) -> Errors:
-        return await asyncio.to_thread(self.take, batch)
+    async def atake(self, batch: list[Message], limit: BatchLimit) -> Errors:
+        return await asyncio.to_thread(self.take, batch, limit)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ class TestThreads:
 
     @pytest.fixture
     def turns(self, server: Server) -> ThreadTurns:
-        return ThreadTurns(server.take, 3.0)
+        return ThreadTurns(server.take, limit, 3.0)
 
     @pytest.fixture
     def call(self, turns: ThreadTurns, server: Server) -> Iterator[Callable[[str], Future[None]]]:
@@ -133,7 +133,7 @@ class TestThreads:
 
             def call(name: str) -> Future[None]:
                 before = len(server.batches) + len(turns._turns)
-                future = pool.submit(turns.publish, messages(name), limit)
+                future = pool.submit(turns.publish, messages(name))
                 until(lambda: len(server.batches) + len(turns._turns) > before, "the call")
                 return future
 
@@ -142,8 +142,8 @@ class TestThreads:
 
     def test_a_call_that_is_alone_goes_at_once(self, server: Server, turns: ThreadTurns) -> None:
         server.answered.release(2)
-        turns.publish(messages("a"), limit)
-        turns.publish(messages("b"), limit)
+        turns.publish(messages("a"))
+        turns.publish(messages("b"))
 
         assert server.batches == [["a"], ["b"]]
 
@@ -195,14 +195,14 @@ class TestThreads:
         call("d").result(20)
 
     def test_a_handler_may_publish_in_the_midst_of_a_request(self, server: Server) -> None:
-        def take(batch: list[Message]) -> Errors:
+        def take(batch: list[Message], limit: BatchLimit) -> Errors:
             if batch[0].name == "a":
-                turns.publish(messages("of a handler"), limit)
-            return server.take(batch)
+                turns.publish(messages("of a handler"))
+            return server.take(batch, limit)
 
-        turns = ThreadTurns(take, 3.0)
+        turns = ThreadTurns(take, limit, 3.0)
         server.answered.release(2)
-        turns.publish(messages("a"), limit)
+        turns.publish(messages("a"))
 
         assert server.batches == [["of a handler"], ["a"]]
 
@@ -212,17 +212,17 @@ class TestTasks:
 
     @pytest.fixture
     def turns(self, server: Server) -> TaskTurns:
-        return TaskTurns(server.atake, 3.0)
+        return TaskTurns(server.atake, limit, 3.0)
 
     async def called(self, turns: TaskTurns, name: str) -> asyncio.Task[None]:
-        task = asyncio.create_task(turns.publish(messages(name), limit))
+        task = asyncio.create_task(turns.publish(messages(name)))
         await asyncio.sleep(0)
         return task
 
     async def test_a_call_that_is_alone_goes_at_once(self, server: Server, turns: TaskTurns) -> None:
         server.answered.release(2)
-        await turns.publish(messages("a"), limit)
-        await turns.publish(messages("b"), limit)
+        await turns.publish(messages("a"))
+        await turns.publish(messages("b"))
 
         assert server.batches == [["a"], ["b"]]
 
@@ -257,7 +257,7 @@ class TestTasks:
         assert str(errors[2]).startswith("event c on a: ")
         assert "away" in str(errors[2])
         server.answered.release()
-        await turns.publish(messages("d"), limit)
+        await turns.publish(messages("d"))
 
     async def test_a_caller_that_is_cancelled_takes_nobody_with_it(self, server: Server, turns: TaskTurns) -> None:
         first, second, third = [await self.called(turns, name) for name in "abc"]

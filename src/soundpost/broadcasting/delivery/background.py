@@ -63,20 +63,22 @@ class BackgroundDelivery:
         if self._enqueue(messages):
             return
         retries = self._retries_now(messages)
+        limit = self._limit_of(messages[0].connection)
         while retries.pause is not None:
             time.sleep(retries.pause)
             with retries.attempt():
-                retries.refused(self._drivers.send_each(retries.messages))
+                retries.refused(self._drivers.send_each(retries.messages, limit))
 
     async def adeliver(self, messages: Sequence[Message], queue: str) -> None:
         """Append messages to the queue without blocking the event loop. Raises BroadcastError if too many wait."""
         if self._enqueue(messages):
             return
         retries = self._retries_now(messages)
+        limit = self._limit_of(messages[0].connection)
         while retries.pause is not None:
             await asyncio.sleep(retries.pause)
             with retries.attempt():
-                retries.refused(await self._drivers.asend_each(retries.messages))
+                retries.refused(await self._drivers.asend_each(retries.messages, limit))
 
     def close(self) -> None:
         """Wait until all messages are sent, for 5 seconds at most; the rest is logged, and given up."""
@@ -123,7 +125,8 @@ class BackgroundDelivery:
 
     def _run(self, queue: _SendQueue) -> None:
         while (connection := queue.next_connection()) is not None:
-            batch = queue.first_batch(self._limit_of(connection))
+            limit = self._limit_of(connection)
+            batch = queue.first_batch(limit)
             if not batch:
                 continue
             messages = [message for entry in batch for message in entry.messages]
@@ -131,7 +134,7 @@ class BackgroundDelivery:
             retries = _Retries(queue, messages, batch[-1].since, self._keep_trying, self._clock)
             while queue.is_first(batch):
                 try:
-                    retries.refused(self._drivers.send_each(retries.messages))
+                    retries.refused(self._drivers.send_each(retries.messages, limit))
                     retries.succeeded()
                 except BaseException as error:  # the thread has to go on, whatever a driver raises
                     retries.failed(error)

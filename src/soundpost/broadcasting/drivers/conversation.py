@@ -41,17 +41,19 @@ class Conversations:
         """The limit of large batches; None while the server has told none."""
         self._most_bytes: int | None = None  # that pass a proxy which takes less than the server behind it
 
-    def publish(self, messages: Sequence[Message]) -> Conversation:
-        """Publish messages, in order; return the errors of those that were refused.
+    def publish(self, messages: Sequence[Message], limit: BatchLimit | None) -> Conversation:
+        """Publish messages, in order, in batches within a ``limit``; return the errors of those that were refused.
 
+        Batches are small if ``limit`` is None. Whoever sends the same messages again gives the same limit: a server
+        knows a batch by its first message and its size.
         Raises BroadcastError if the server has failed or refuses all. From a server that takes small batches only, the
         first refusal is raised.
         """
         errors: Errors = {}
         place = 0
         # Batches ask, and single events until the limit is known.
-        asks = self._settings.driver == "soundpost" and (self.limit is None or len(messages) > 1)
-        for request in requests_for(messages, self._settings, self.limit, asks=asks):
+        asks = self._settings.driver == "soundpost" and (limit is None or len(messages) > 1)
+        for request in requests_for(messages, self._settings, limit, asks=asks):
             yield from self._send(request, place, errors)
             place += len(request.messages)
             if errors and self.limit is None:

@@ -42,10 +42,13 @@ class BatchingDriver(Driver, Protocol):
     def batch_limit(self) -> BatchLimit | None:
         """Return the limit of a large batch; None while the server has told none."""
 
-    def send_each(self, messages: Sequence[Message]) -> Errors:
-        """Send messages, in order; return the errors of those that were refused. Raises BroadcastError."""
+    def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
+        """Send messages, in order, in batches within a ``limit``; None: in small ones, which any server takes.
 
-    async def asend_each(self, messages: Sequence[Message]) -> Errors:
+        Return the errors of those that were refused. Raises BroadcastError.
+        """
+
+    async def asend_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
         """Send messages without blocking the event loop, as :meth:`send_each`."""
 
 

@@ -64,7 +64,7 @@ class HttpDriver:
         self._blocking = PerProcess(self._new_blocking, BlockingConnections.forget)
         self._async: PerProcess[_Connections] = PerProcess(WeakKeyDictionary)
         self._conversations = Conversations(settings, self._refusal)
-        self._thread_turns = PerProcess(lambda: ThreadTurns(self.send_each, settings.timeout))
+        self._thread_turns = PerProcess(lambda: ThreadTurns(self.send_each, self._limit, settings.timeout))
         self._task_turns: PerProcess[_Turns] = PerProcess(WeakKeyDictionary)
 
     @classmethod
@@ -96,29 +96,29 @@ class HttpDriver:
     def send(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, each request within ``timeout`` of the connection. Raises BroadcastError."""
         if self._goes_alone(messages):
-            _raise_first(self.send_each(messages))
+            _raise_first(self.send_each(messages, None))
         else:
-            self._thread_turns().publish(messages, self._limit)
+            self._thread_turns().publish(messages)
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, without blocking the event loop. Raises BroadcastError."""
         if self._goes_alone(messages):
-            _raise_first(await self.asend_each(messages))
+            _raise_first(await self.asend_each(messages, None))
         else:
-            await self._turns().publish(messages, self._limit)
+            await self._turns().publish(messages)
 
     @property
     def batch_limit(self) -> BatchLimit | None:
         """The limit of large batches; None for a server that has told none."""
         return self._conversations.limit
 
-    def send_each(self, messages: Sequence[Message]) -> Errors:
-        """Send messages, in order, and return the errors of those that were refused.
+    def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
+        """Send messages, in order, in batches within a ``limit``, and return the errors of those that were refused.
 
         They share no batch with messages of other callers. Raises BroadcastError if the server has failed, or refuses
         all.
         """
-        conversation = self._conversations.publish(messages)
+        conversation = self._conversations.publish(messages, limit)
         try:
             request = next(conversation)
             while True:
@@ -129,9 +129,9 @@ class HttpDriver:
             errors: Errors = end.value
             return errors
 
-    async def asend_each(self, messages: Sequence[Message]) -> Errors:
+    async def asend_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
         """Send messages without blocking the event loop, as :meth:`send_each`."""
-        conversation = self._conversations.publish(messages)
+        conversation = self._conversations.publish(messages, limit)
         try:
             request = next(conversation)
             while True:
@@ -286,14 +286,14 @@ class HttpDriver:
         of_loops = self._task_turns()
         turns = of_loops.get(loop)
         if turns is None:
-            turns = of_loops[loop] = TaskTurns(self.asend_each, self._settings.timeout)
+            turns = of_loops[loop] = TaskTurns(self.asend_each, self._limit, self._settings.timeout)
         return turns
 
     def _goes_alone(self, messages: Sequence[Message]) -> bool:
         """Tell whether messages share no batch with those of other callers.
 
         Other servers take small batches only, for which callers would wait in vain. A message that may have been sent
-        before is known by the key of its request: it has the same company as then, none.
+        before is known by the key of its request: it goes in a small batch, and in the same company as then.
         """
         return self._conversations.limit is None or any(message.repeated for message in messages)
 

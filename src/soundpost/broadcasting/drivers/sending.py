@@ -56,11 +56,11 @@ class Drivers:
             with self._span(group):
                 await driver.asend(group)
 
-    def send_each(self, messages: Sequence[Message]) -> Errors:
+    def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
         """Send messages, in order; return the errors of those that were refused, by place.
 
-        They share no batch with messages of other callers. Raises BroadcastError if a server has failed, or refuses
-        all.
+        They share no batch with messages of other callers. ``limit`` is that of the first one's connection, the same if
+        the messages are sent again. Raises BroadcastError if a server has failed, or refuses all.
         """
         errors: Errors = {}
         place = 0
@@ -70,11 +70,12 @@ class Drivers:
                 if batching is None:
                     driver.send(group)
                 else:
-                    errors |= {place + index: error for index, error in batching.send_each(group).items()}
+                    own = limit if group[0].connection == messages[0].connection else None
+                    errors |= {place + index: error for index, error in batching.send_each(group, own).items()}
             place += len(group)
         return errors
 
-    async def asend_each(self, messages: Sequence[Message]) -> Errors:
+    async def asend_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
         """Send messages without blocking the event loop, as :meth:`send_each`."""
         errors: Errors = {}
         place = 0
@@ -84,7 +85,9 @@ class Drivers:
                 if batching is None:
                     await driver.asend(group)
                 else:
-                    errors |= {place + index: error for index, error in (await batching.asend_each(group)).items()}
+                    own = limit if group[0].connection == messages[0].connection else None
+                    refused = await batching.asend_each(group, own)
+                    errors |= {place + index: error for index, error in refused.items()}
             place += len(group)
         return errors
 

@@ -137,24 +137,30 @@ def fail_all(turns: Sequence[Turn], error: BroadcastError) -> None:
 class ThreadTurns:
     """The turns of the threads of a process: the first of those that wait sends for all that fit with it."""
 
-    def __init__(self, send: Callable[[list[Message]], Errors], patience: float) -> None:
+    def __init__(
+        self,
+        send: Callable[[list[Message], BatchLimit], Errors],
+        limit: Callable[[], BatchLimit],
+        patience: float,
+    ) -> None:
         self._send = send
+        self._limit = limit
         self._turns = Turns(patience)
         self._lock = threading.RLock()  # a handler of signals may publish in any moment
         self._leader = 0
         """The thread that sends."""
 
-    def publish(self, messages: Sequence[Message], limit: Callable[[], BatchLimit]) -> None:
+    def publish(self, messages: Sequence[Message]) -> None:
         """Send messages, in the order of the calls. Raises BroadcastError."""
         turn = Turn(messages, time.monotonic())
         if self._leader == threading.get_ident():  # a handler of signals, or of logs, in the midst of a request
-            end_all([turn], self._send(list(messages)))
+            end_all([turn], self._send(list(messages), self._limit()))
         else:
-            self._wait_and_send(turn, limit)
+            self._wait_and_send(turn)
         if turn.error is not None:
             raise turn.error
 
-    def _wait_and_send(self, turn: Turn, limit: Callable[[], BatchLimit]) -> None:
+    def _wait_and_send(self, turn: Turn) -> None:
         with self._lock:
             self._turns.add(turn)
             woken = None
@@ -169,15 +175,16 @@ class ThreadTurns:
                 self._give_up(turn)
                 raise
         if not turn.is_done:
-            self._lead(limit)
+            self._lead()
 
-    def _lead(self, limit: Callable[[], BatchLimit]) -> None:
+    def _lead(self) -> None:
         """Send the messages of the first turn, and of those that fit with it."""
+        limit = self._limit()
         with self._lock:
             self._leader = threading.get_ident()
-            batch = self._turns.take(limit(), time.monotonic())
+            batch = self._turns.take(limit, time.monotonic())
         try:
-            end_all(batch, self._send(messages_of(batch)) if batch else {})
+            end_all(batch, self._send(messages_of(batch), limit) if batch else {})
         except BroadcastError as error:
             fail_all(batch, error)
         except BaseException as error:
@@ -209,12 +216,18 @@ class TaskTurns:
     So a caller that is cancelled takes no other caller's message with it.
     """
 
-    def __init__(self, send: Callable[[list[Message]], Coroutine[Any, Any, Errors]], patience: float) -> None:
+    def __init__(
+        self,
+        send: Callable[[list[Message], BatchLimit], Coroutine[Any, Any, Errors]],
+        limit: Callable[[], BatchLimit],
+        patience: float,
+    ) -> None:
         self._send = send
+        self._limit = limit
         self._turns = Turns(patience)
         self._sender: asyncio.Task[None] | None = None  # the loop keeps no strong reference
 
-    async def publish(self, messages: Sequence[Message], limit: Callable[[], BatchLimit]) -> None:
+    async def publish(self, messages: Sequence[Message]) -> None:
         """Send messages, in the order of the calls. Raises BroadcastError."""
         loop = asyncio.get_running_loop()
         turn = Turn(messages, loop.time())
@@ -231,21 +244,21 @@ class TaskTurns:
         else:
             self._turns.is_busy = True
             try:
-                end_all([turn], await self._send(list(messages)))
+                end_all([turn], await self._send(list(messages), self._limit()))
             finally:
                 self._turns.is_busy = len(self._turns) > 0
                 if self._turns.is_busy:
-                    self._sender = loop.create_task(self._send_waiting(limit))
+                    self._sender = loop.create_task(self._send_waiting())
         if turn.error is not None:
             raise turn.error
 
-    async def _send_waiting(self, limit: Callable[[], BatchLimit]) -> None:
+    async def _send_waiting(self) -> None:
         loop = asyncio.get_running_loop()
         batch: list[Turn] = []
         try:
-            while batch := self._turns.take(limit(), loop.time()):
+            while batch := self._turns.take(limit := self._limit(), loop.time()):
                 try:
-                    sending = loop.create_task(self._send(messages_of(batch)), context=batch[0].context)
+                    sending = loop.create_task(self._send(messages_of(batch), limit), context=batch[0].context)
                     end_all(batch, await sending)
                 except BroadcastError as error:
                     fail_all(batch, error)
