@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from soundpost.wire.channel_names import Kind, fault, kind_of
+from soundpost.wire.channel_names import Kind, fault, is_encrypted, kind_of
 
 
 @pytest.mark.parametrize(
@@ -48,6 +48,7 @@ from soundpost.wire.channel_names import Kind, fault, kind_of
 )
 def test_kind_of(name: str, kind: Kind) -> None:
     assert kind_of(name) is kind
+    assert is_encrypted(name) is kind.is_encrypted
 
 
 @pytest.mark.parametrize(

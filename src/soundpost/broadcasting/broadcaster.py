@@ -21,7 +21,7 @@ from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import BroadcastSettings
 from soundpost.broadcasting.socket_id import current_socket_id, valid_socket_id
 from soundpost.errors import BroadcastError, ConfigurationError
-from soundpost.wire.channel_names import kind_of
+from soundpost.wire.channel_names import is_encrypted
 from soundpost.wire.encryption import key_id
 
 log = logging.getLogger("soundpost.broadcast")
@@ -344,7 +344,7 @@ class Broadcaster(HistoryAccess):
     def _encrypted(self, message: Message) -> Message:
         """Return a message of an encrypted channel encrypted, so that neither a queue nor the server can read it."""
         channel = message.channels[0]
-        if not kind_of(channel).is_encrypted:
+        if not is_encrypted(channel):
             return message
         settings = self.settings.connection(message.connection or None)
         if not settings.is_server:

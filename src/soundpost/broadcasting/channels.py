@@ -43,8 +43,6 @@ class Channel:
 
         Raises KeyError for a missing field, PayloadError for a value without a text.
         """
-        if "{" not in self.name:
-            return self
         made = type(self).__new__(type(self))
         made.name = _PLACEHOLDER.sub(lambda match: self._filling(match[1], values[match[1]]), self.name)
         return made
@@ -128,7 +126,10 @@ def several(channels: ChannelLike | Iterable[ChannelLike]) -> list[ChannelLike]:
 
 def names_of(channels: ChannelLike | Iterable[ChannelLike]) -> list[str]:
     """Return the full names of one channel or several, each once, in order. Raises PayloadError."""
-    return list(dict.fromkeys([name_of(channel) for channel in several(channels)]))
+    found = several(channels)
+    if len(found) == 1:
+        return [name_of(found[0])]
+    return list(dict.fromkeys([name_of(channel) for channel in found]))
 
 
 def name_of(channel: ChannelLike) -> str:

@@ -96,7 +96,10 @@ class Broadcastable:
                 f'on=PrivateChannel("…")'
             )
         try:
-            return [channel.filled(_Fields(self)) for channel in self.__broadcast_channels__]
+            return [
+                channel.filled(_Fields(self)) if "{" in channel.name else channel
+                for channel in self.__broadcast_channels__
+            ]
         except (AttributeError, PayloadError) as error:
             raise PayloadError(f"event {type(self).__name__}: its channel cannot be named: {error}") from error
 

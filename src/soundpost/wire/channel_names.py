@@ -46,6 +46,7 @@ class Kind(Enum):
         self.announces_count = not self.is_presence and prefix != SERVER_TO_USER
 
 
+_ENCRYPTED: Final = Kind.ENCRYPTED.value
 _BY_PREFIX: Final = {kind.value: kind for kind in Kind if kind.value}
 _PREFIX: Final = re.compile("|".join(sorted(_BY_PREFIX, key=len, reverse=True)))
 
@@ -54,6 +55,11 @@ def kind_of(name: str) -> Kind:
     """Return the kind of a channel, by its longest matching prefix."""
     prefix = _PREFIX.match(name)
     return Kind.PUBLIC if prefix is None else _BY_PREFIX[prefix[0]]
+
+
+def is_encrypted(name: str) -> bool:
+    """Tell whether a channel is an encrypted one, by its name."""
+    return name.startswith(_ENCRYPTED)
 
 
 def fault(name: str, max_length: int) -> str | None:

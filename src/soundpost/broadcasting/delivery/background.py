@@ -120,7 +120,8 @@ class BackgroundDelivery:
                 queue.thread = thread
             queue.entries.append(_Entry(messages, self._clock()))
             queue.count += len(messages)
-            queue.changed.notify_all()
+            if len(queue.entries) == 1:  # otherwise the thread is at work, or waits before it tries again
+                queue.changed.notify_all()
         return True
 
     def _run(self, queue: _SendQueue) -> None:
