@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from functools import partial
 
+import pytest
+
+from soundpost.core.slices import in_slices
+from soundpost.server.connections import timer_wheel
 from soundpost.server.connections.timer_wheel import SLOTS, TimerWheel
 
 
@@ -146,3 +152,30 @@ def test_many_are_spread_over_the_wheel() -> None:
     turn(wheel, 100)
 
     assert all(timed.seen == [1 + number % 100] for number, timed in enumerate(crowd))
+
+
+def test_very_many_are_called_over_several_turns_and_who_is_removed_meanwhile_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    soon: list[Callable[[], None]] = []
+    monkeypatch.setattr(
+        timer_wheel, "in_slices", partial(in_slices, clock=itertools.count().__next__)
+    )  # each look takes a second
+    wheel = TimerWheel(soon.append)
+    timed = [Timed(lambda now: 5) for _ in range(4)]
+    for each in timed:
+        wheel.add(each, 1)
+
+    wheel.tick()
+    (first,) = [each for each in timed if each.seen]
+    removed, changed, *_ = [each for each in timed if each is not first]
+    wheel.remove(removed)
+    wheel.add(changed, 3)
+    while soon:
+        soon.pop(0)()
+    assert [removed.seen, changed.seen] == [[], []]
+    assert sum(bool(each.seen) for each in timed) == 2
+    turn(wheel, 3)
+    while soon:
+        soon.pop(0)()
+    assert changed.seen == [4]

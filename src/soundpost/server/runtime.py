@@ -46,7 +46,7 @@ class Runtime:
         """``close_timeout``: seconds a client has to answer a close frame. Without ``peers`` the node is alone."""
         apps = tuple(apps)
         self.loop = asyncio.get_running_loop()
-        self.wheel = TimerWheel()
+        self.wheel = TimerWheel(self.loop.call_soon)
         self.node = Node(
             apps,
             peers=peers
