@@ -35,6 +35,7 @@ class SlowStage(Stage):
 @pytest.fixture
 def stage(monkeypatch: pytest.MonkeyPatch) -> SlowStage:
     monkeypatch.setattr(outbox, "AT_ONCE", 2)
+    monkeypatch.setattr(outbox, "CHUNK", 2)
     return SlowStage()
 
 
@@ -165,7 +166,7 @@ def test_a_connection_that_is_lost_between_two_slices_disturbs_nobody(stage: Slo
 
 
 def test_long_frames_go_to_fewer_in_a_turn(stage: SlowStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "AT_ONCE", 4)
+    monkeypatch.setattr(outbox, "CHUNK", 4)
     clients = joined(stage, 4, "room")
 
     stage.publish("room", "a", '"' + "x" * 5_000 + '"')
