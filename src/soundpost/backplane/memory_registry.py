@@ -7,7 +7,7 @@ connects them. Presence, counts and occupancy are exact because every change pas
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import repeat
 from typing import Any, Final
@@ -284,11 +284,13 @@ class MemoryRegistry:
         Very many subscriptions end over several loop turns.
         """
         self._nodes.pop(node, None)
-        channels: list[tuple[AppEntry, ChannelEntry]] = []
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
             entry.addresses.forget(node)
-            channels += zip(repeat(entry), entry.channels.values())
+
+        def channels() -> Iterator[tuple[AppEntry, ChannelEntry]]:  # 100,000 tuples at once would wake the collector
+            for entry in list(self._apps.values()):
+                yield from zip(repeat(entry), list(entry.channels.values()))
 
         def leave(found: tuple[AppEntry, ChannelEntry]) -> None:
             entry, channel = found
@@ -299,7 +301,7 @@ class MemoryRegistry:
                     self.graces.begin(entry, channel, share.users, SENT_AWAY)
                 self._uncount(entry, channel, share.users, share.count, self._reporter())
 
-        in_slices(channels, leave, self._call_soon, then=partial(self.users.remove_node, node))
+        in_slices(channels(), leave, self._call_soon, then=partial(self.users.remove_node, node))
 
     def _reporter(self) -> PeersHandler | None:
         """Return a node that reports changes for which no node is responsible."""

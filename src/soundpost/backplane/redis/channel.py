@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from soundpost.backplane.members import Members
 from soundpost.backplane.occupancy import Occupancy
@@ -151,16 +151,21 @@ class SharedChannel:
         else:
             self.deliver(notice.frame)
 
-    def replace_members(self, members: list[Member]) -> None:
-        """Take all members from Redis, and tell the subscribers of the differences."""
+    def replacing_members(self, members: Iterable[Member]) -> Iterator[None]:
+        """Take all members from Redis, and tell the subscribers of the differences; one member with each step."""
         if self.members is None:
             return
-        present = {member.id for member in members}
+        present: dict[str, Member] = {}
+        for member in members:
+            present[member.id] = member
+            yield
         for user_id in [id for id in self.members if id not in present]:
             self.leave(user_id)
-        for member in members:
+            yield
+        for member in present.values():
             self.renew(member)
             self.enter(member)
+            yield
 
     def is_full_for(self, user_id: str, max_members: int) -> bool:
         """Tell whether the channel has no room for a user, as far as was heard."""

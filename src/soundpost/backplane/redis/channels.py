@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,6 +26,7 @@ from soundpost.backplane.redis.scripts import SILENTLY, SYNC
 from soundpost.backplane.redis.statements import TURN, state_in_slices
 from soundpost.core.member import Member
 from soundpost.core.outbox import CallSoon
+from soundpost.core.slices import in_slices
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.wire.positions import with_position
 
@@ -59,6 +60,8 @@ class Channels:
         self._unresumed: deque[SharedChannel] = deque()
         """Channels that may have joins which wait for Redis, which is away."""
         self._is_scheduled = False  # _resume_some is
+        self._changes_meanwhile: dict[SharedChannel, deque[Callable[[], None]]] = {}
+        """Changes of channels that are taking over their members, over several loop turns."""
         self.by_topic: dict[bytes, SharedChannel] = {}
         self._throttle = LogThrottle(log, clock)
 
@@ -119,6 +122,8 @@ class Channels:
         if not isinstance(answer, list):
             self._resume_in_slices([channel])
             return
+        if self._waits_for_members(channel, partial(self._synced, channel, None, answer)):
+            return
         entry = self._apps[channel.app_id]
         last, version, changes, members, milliseconds = answer
         self._report_changes(entry.app.id, changes)
@@ -131,8 +136,30 @@ class Channels:
             frame = _with_place(frame, known.partition(b"@")[2], channel)
             until = self._clock() + max(0, milliseconds) / 1000
             self._histories.after_reading(channel, partial(channel.keep, frame, until))
-        channel.replace_members(_readable(members, channel))
-        self.resume(channel)
+        self._changes_meanwhile[channel] = deque()
+        steps = channel.replacing_members(_readable(members, channel))
+        in_slices(
+            steps, lambda _: None, self._call_soon, then=partial(self._has_members, channel), clock=self.turn_clock
+        )
+
+    def _waits_for_members(self, channel: SharedChannel, change: Callable[[], None]) -> bool:
+        """Keep a change for later if the channel is just taking its members over; return whether it is."""
+        waiting = self._changes_meanwhile.get(channel)
+        if waiting is None:
+            return False
+        waiting.append(change)
+        return True
+
+    def _has_members(self, channel: SharedChannel) -> None:
+        """Make the changes that came while a channel took over its members, then run the joins that waited."""
+        waiting = self._changes_meanwhile.pop(channel)
+        while waiting:
+            waiting.popleft()()
+            if channel in self._changes_meanwhile:  # it takes its members over once more: the rest comes behind that
+                self._changes_meanwhile[channel] += waiting
+                return
+        if self._is_open(channel):
+            self.resume(channel)
 
     def _is_open(self, channel: SharedChannel) -> bool:
         return self._apps[channel.app_id].channels.get(channel.name) is channel
@@ -150,6 +177,8 @@ class Channels:
 
     def apply_change(self, channel: SharedChannel, version: int, apply: Callable[[], None]) -> None:
         """Apply a change to a channel's members or last event, unless its version is known already."""
+        if self._waits_for_members(channel, partial(self.apply_change, channel, version, apply)):
+            return
         if channel.syncing or version <= channel.version:
             return  # part of an answer that came, or is to come
         if channel.version and version > channel.version + 1:
@@ -213,12 +242,10 @@ def _with_place(frame: bytes, offset: bytes, channel: SharedChannel) -> bytes:
     return with_position(frame, f"{channel.history.generation}.{int(offset)}")
 
 
-def _readable(blobs: list[bytes], channel: SharedChannel) -> list[Member]:
-    """Return the members of a channel from Redis, without unreadable ones: somebody else has written there."""
-    members = []
+def _readable(blobs: list[bytes], channel: SharedChannel) -> Iterator[Member]:
+    """Yield the members of a channel from Redis, without unreadable ones: somebody else has written there."""
     for blob in blobs:
         try:
-            members.append(topic_messages.member_of(blob))
+            yield topic_messages.member_of(blob)
         except ValueError:
             log.warning("Redis has a member of %s of app %s that cannot be read", channel.name, channel.app_id)
-    return members

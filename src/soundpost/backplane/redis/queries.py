@@ -12,6 +12,7 @@ from soundpost.backplane.redis.topic_messages import member_of
 from soundpost.backplane.slices import json_in_slices
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, Query, UsersQuery
+from soundpost.core.slices import in_slices
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.app_entry import AppEntry
@@ -56,10 +57,13 @@ class Queries:
         bucket = bucket_of(query.app_id, query.channel)
 
         def answered(found: list[Any] | None) -> None:
-            if found is not None:
-                then([member_of(blob).id_json for blob in found[0]])
-            else:
+            if found is None:
                 then([] if channel is None or channel.members is None else channel.members.ids_json)
+                return
+            ids: list[bytes] = []
+            in_slices(
+                found[0], lambda blob: ids.append(member_of(blob).id_json), self._call_soon, then=lambda: then(ids)
+            )
 
         self._read([(bucket, "HVALS", "members:" + query.channel, ())], answered)
 

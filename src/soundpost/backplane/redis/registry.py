@@ -352,20 +352,19 @@ class RedisRegistry:
     def remove_node(self, node: PeersHandler) -> None:
         """Remove a node of this host that is gone, and all it had."""
         self._nodes.pop(node, None)
-        channels: list[tuple[AppEntry, SharedChannel]] = []
         for entry in self._apps.values():
             self._connections -= entry.connections.pop(node, 0)
             entry.addresses.forget(node)
             self._counts.connections_changed(entry)
-            channels += zip(repeat(entry), entry.channels.values())
 
         def subscriptions() -> Iterator[tuple[AppEntry, SharedChannel, str | None]]:
-            for entry, channel in channels:
-                share = channel.shares.get(node)
-                if share is not None:
-                    users = [user_id for user_id, times in share.users.items() for _ in range(times)]
-                    for user_id in users or repeat(None, share.count):
-                        yield entry, channel, user_id
+            for entry in list(self._apps.values()):
+                for channel in list(entry.channels.values()):
+                    share = channel.shares.get(node)
+                    if share is not None:
+                        users = [user_id for user_id, times in share.users.items() for _ in range(times)]
+                        for user_id in users or repeat(None, share.count):
+                            yield entry, channel, user_id
 
         def leave(found: tuple[AppEntry, SharedChannel, str | None]) -> None:
             entry, channel, user_id = found
