@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from processes import HERE, Clients, NotMeasuredError, clients
+from processes import HERE, Clients, NotMeasuredError, clients, free_port
 
 from lagging.watched_server import Longest, WatchedServer, watched_server
 from soundpost.server.processes.control_client import ask_server
@@ -107,6 +107,10 @@ def members(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row
             f"event to a channel of {count}",
             lambda: server.ask("POST", "events", {"name": "a", "channel": "presence-room", "data": "1"}),
         )
+        if options.get("redis"):
+            with watched_server(source, options) as second, clients(second.port) as far:
+                name = f"subscribe at another host to a channel of {count}"
+                yield _measure(second, name, lambda: far.do("connect 20 presence-room 1"))
         if options.get("workers", 1) > 1:
             yield _measure(server, f"death of a worker, {count}", lambda: _kill_worker(server))
         yield _measure(
@@ -117,8 +121,9 @@ def members(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row
 
 
 def rooms(source: Path, options: dict[str, Any], sizes: Sizes) -> Iterator[Row]:
-    """10,000 presence channels of one member each, and a user with very many connections."""
+    """10,000 presence channels of one member each, and a user with very many connections; webhooks nobody takes."""
     count = f"{sizes.members:,} presence channels"
+    options = options | {"webhooks": f"http://127.0.0.1:{free_port()}/"}
     with watched_server(source, options) as server, clients(server.port) as swarm:
         swarm.do(f"connect {sizes.members} presence-room-{{i}} 2")
         yield _measure(

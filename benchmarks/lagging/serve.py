@@ -28,7 +28,11 @@ app = AppSettings(
     webhooks=() if hook is None else (WebhookSettings(url=hook),),
 )
 server = ServerSettings(
-    host="127.0.0.1", port=int(sys.argv[1]), workers=options.get("workers", 1), max_history_size=1 << 30
+    host="127.0.0.1",
+    port=int(sys.argv[1]),
+    workers=options.get("workers", 1),
+    max_history_size=1 << 30,
+    private_webhooks=True,
 )
 settings = Settings(server=server, scaling=ScalingSettings(redis=options.get("redis")), apps=(app,))
 
