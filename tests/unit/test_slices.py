@@ -6,10 +6,9 @@ import itertools
 from collections.abc import Callable
 
 import msgspec
-import pytest
 
 from conformance.protocol.stage import APP, Stage, members_of
-from soundpost.backplane import MemoryRegistry, SingleNode, memory_registry, signed_in_users
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.core.peers import ChannelsQuery, UsersQuery
 from soundpost.core.slices import TURN, TurnBudget, in_slices
 
@@ -84,20 +83,11 @@ def test_a_later_turn_has_its_own_budget() -> None:
     assert not loop.soon
 
 
-@pytest.fixture
-def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
-    """A loop whose registry does one thing in each turn."""
-
-    def one_by_one(
-        things: list[object], work: Callable[[object], None], call_soon: object, then: Callable[[], None] = lambda: None
-    ) -> None:
-        ticks = itertools.count()
-        in_slices(things, work, found.call_soon, then=then, clock=lambda: next(ticks))
-
-    found = Loop()
-    monkeypatch.setattr(memory_registry, "in_slices", one_by_one)
-    monkeypatch.setattr(signed_in_users, "in_slices", one_by_one)
-    return found
+def one_by_one(loop: Loop) -> MemoryRegistry:
+    """Return a registry that does one thing in each turn of the loop."""
+    registry = MemoryRegistry([APP], call_soon=loop.call_soon)
+    registry.turn_clock = itertools.count().__next__
+    return registry
 
 
 def two_nodes(registry: MemoryRegistry) -> tuple[Stage, Stage]:
@@ -112,8 +102,9 @@ def channels_of(registry: MemoryRegistry) -> dict[str, dict[str, int]]:
     return decoded
 
 
-def test_a_node_that_died_leaves_its_channels_over_several_turns_whatever_happens_meanwhile(loop: Loop) -> None:
-    registry = MemoryRegistry([APP])
+def test_a_node_that_died_leaves_its_channels_over_several_turns_whatever_happens_meanwhile() -> None:
+    loop = Loop()
+    registry = one_by_one(loop)
     dead, other = two_nodes(registry)
     dead.connect().join("a", "b", "c", "d")
     staying = other.connect().join("c")
@@ -130,8 +121,9 @@ def test_a_node_that_died_leaves_its_channels_over_several_turns_whatever_happen
     assert [name for name, _ in staying.events()] == ["e"]
 
 
-def test_members_of_a_node_that_died_who_come_back_between_two_slices_have_never_left(loop: Loop) -> None:
-    registry = MemoryRegistry([APP])
+def test_members_of_a_node_that_died_who_come_back_between_two_slices_have_never_left() -> None:
+    loop = Loop()
+    registry = one_by_one(loop)
     dead, other = two_nodes(registry)
     dead.connect().join("presence-a", "presence-b", user="1")
     witness = other.connect().join("presence-b", user="2")
@@ -147,18 +139,15 @@ def test_members_of_a_node_that_died_who_come_back_between_two_slices_have_never
     assert users == [[b'"1"', b'"2"']]
 
 
-def test_very_many_who_come_to_a_large_presence_channel_have_their_lists_in_turn(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(memory_registry, "GATHERED_ABOVE", 2)
-    loop, now = Loop(), itertools.count()
-    registry = MemoryRegistry([APP], call_soon=loop.call_soon)
-    registry._long_lists = TurnBudget(loop.call_soon, clock=lambda: next(now))
-    stage = Stage(APP, peers=SingleNode(registry))
-    for user in range(3):
+def test_very_many_who_come_to_a_large_presence_channel_have_their_lists_in_turn() -> None:
+    loop = Loop()
+    registry = one_by_one(loop)
+    stage = Stage(msgspec.structs.replace(APP, max_presence_members=1_000), peers=SingleNode(registry))
+    registry.reconfigure([stage.app.settings])
+    for user in range(501):
         stage.connect().join("presence-room", user=user)
     clients = [stage.connect() for _ in range(4)]
-    for user, client in enumerate(clients, 3):
+    for user, client in enumerate(clients, 501):
         client.ask("presence-room", {"user_id": user})
     clients[3].vanish()
     stage.turn()
@@ -174,10 +163,9 @@ def test_very_many_who_come_to_a_large_presence_channel_have_their_lists_in_turn
     assert counts[:3] == [1, 2, 3]
     for place, client in enumerate(clients[:3]):
         messages = client.read()
-        known = 4 + place
-        assert members_of(messages)["count"] == known
+        assert members_of(messages)["count"] == 502 + place
         added = [message for message in messages if message["event"] == "pusher_internal:member_added"]
         assert len(added) == 2 - place
     users: list[list[bytes]] = []
     registry.answer(UsersQuery("1", "presence-room"), users.append)
-    assert len(users[0]) == 6
+    assert len(users[0]) == 504

@@ -78,7 +78,9 @@ class MemoryRegistry:
     ) -> None:
         self.webhooks = webhooks
         self._call_soon = call_soon
-        self._long_lists = TurnBudget(call_soon)
+        self.turn_clock: Callable[[], float] = time.perf_counter
+        """Clock in seconds that goes on within a loop turn."""
+        self._long_lists = TurnBudget(call_soon, lambda: self.turn_clock())
         self._clock = clock
         self._apps = {app.id: AppEntry(app, clock) for app in apps}
         self.history = history or HistoryStore(ServerSettings().max_history_size)
@@ -301,7 +303,13 @@ class MemoryRegistry:
                     self.graces.begin(entry, channel, share.users, SENT_AWAY)
                 self._uncount(entry, channel, share.users, share.count, self._reporter())
 
-        in_slices(channels(), leave, self._call_soon, then=partial(self.users.remove_node, node))
+        in_slices(
+            channels(),
+            leave,
+            self._call_soon,
+            then=partial(self.users.remove_node, node),
+            clock=self.turn_clock,
+        )
 
     def _reporter(self) -> PeersHandler | None:
         """Return a node that reports changes for which no node is responsible."""

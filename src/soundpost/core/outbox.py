@@ -25,9 +25,9 @@ CallLater = Callable[[float, Callable[[], None]], object]
 
 _TURN: Final = 0.005
 """Seconds of a loop turn in which frames are sent."""
-AT_ONCE: Final = 1_000
+_AT_ONCE: Final = 1_000
 """Deliveries of small frames without a look at the clock: some 2.5 ms, 8 ms where the machine is busy."""
-CHUNK: Final = 250
+_CHUNK: Final = 250
 """Deliveries between two looks at the clock in a larger fan-out. To clients that are cut off they take 5 ms."""
 _SMALL: Final = 4_096
 """Bytes that are delivered in about the time of a small frame."""
@@ -58,13 +58,13 @@ class _Write:
 
     __slots__ = ("_at", "_chunk", "_connections", "channel", "data", "left")
 
-    def __init__(self, channel: Flushable, connections: Iterable[Connection], data: bytes) -> None:
+    def __init__(self, channel: Flushable, connections: Iterable[Connection], data: bytes, chunk: int) -> None:
         self.channel = channel
         self.data = data
         self.left: set[Connection] = set()
         """Connections that get no more of it: they have left the channel, or have been sent the bytes already."""
         self._connections = [*connections]
-        self._chunk = max(1, CHUNK // _weight(data))
+        self._chunk = max(1, chunk // _weight(data))
         self._at = 0
 
     @property
@@ -113,7 +113,8 @@ class Outbox:
         self._writes: dict[Flushable, list[_Write]] = {}
         """The writes among them, by channel."""
         self._until = 0.0  # time at which the writes of this turn end
-        self._left = AT_ONCE  # deliveries until the next look at the clock
+        self.at_once, self.chunk, self.most_waiting = _AT_ONCE, _CHUNK, _MOST_WAITING
+        self._left = self.at_once  # deliveries until the next look at the clock
 
     def mark(self, channel: Flushable) -> None:
         """Note a channel that has its first frame of this loop turn."""
@@ -139,12 +140,12 @@ class Outbox:
         if not self._unsent:
             weight = len(connections) * _weight(data)
             if weight > self._left and self._clock() < self._until:
-                self._left = AT_ONCE
+                self._left = self.at_once
             if weight <= self._left:
                 self._left -= weight
                 self._deliver(connections, data)
                 return
-        write = _Write(channel, connections, data)
+        write = _Write(channel, connections, data, self.chunk)
         if not self._unsent and self._send(write):
             return
         self._unsent.append(write)
@@ -182,11 +183,11 @@ class Outbox:
                 self._schedule()
 
     def _has_too_many(self) -> bool:
-        return sum(channel.queued for channel in islice(self._channels, _CHANNELS_COUNTED)) > _MOST_WAITING
+        return sum(channel.queued for channel in islice(self._channels, _CHANNELS_COUNTED)) > self.most_waiting
 
     def _flush_channels(self, until: float) -> None:
         self._before()
-        self._until, self._left = until, AT_ONCE
+        self._until, self._left = until, self.at_once
         channels, self._channels = self._channels, []
         waiting, self._waiting = self._waiting, []
         for channel in channels:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import pytest
 
 from conformance.protocol.stage import Client, Stage, decode_frames
-from soundpost.core import outbox
 from soundpost.core.connection import Connection
 from soundpost.core.node import write_each
 
@@ -33,10 +32,10 @@ class SlowStage(Stage):
 
 
 @pytest.fixture
-def stage(monkeypatch: pytest.MonkeyPatch) -> SlowStage:
-    monkeypatch.setattr(outbox, "AT_ONCE", 2)
-    monkeypatch.setattr(outbox, "CHUNK", 2)
-    return SlowStage()
+def stage() -> SlowStage:
+    found = SlowStage()
+    found.node.outbox.at_once = found.node.outbox.chunk = 2
+    return found
 
 
 def joined(stage: SlowStage, count: int, *channels: str) -> list[Client]:
@@ -165,8 +164,8 @@ def test_a_connection_that_is_lost_between_two_slices_disturbs_nobody(stage: Slo
     assert clients[4] not in stage.app.channels["room"].subscribers
 
 
-def test_long_frames_go_to_fewer_in_a_turn(stage: SlowStage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox, "CHUNK", 4)
+def test_long_frames_go_to_fewer_in_a_turn(stage: SlowStage) -> None:
+    stage.node.outbox.chunk = 4
     clients = joined(stage, 4, "room")
 
     stage.publish("room", "a", '"' + "x" * 5_000 + '"')
@@ -175,10 +174,8 @@ def test_long_frames_go_to_fewer_in_a_turn(stage: SlowStage, monkeypatch: pytest
     assert sum(bool(client.writes) for client in clients) == 2
 
 
-def test_more_than_can_be_delivered_is_not_read_on_but_sent_first(
-    stage: SlowStage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(outbox, "_MOST_WAITING", 3)
+def test_more_than_can_be_delivered_is_not_read_on_but_sent_first(stage: SlowStage) -> None:
+    stage.node.outbox.most_waiting = 3
     clients = joined(stage, 9, "room")
 
     stage.publish("room", "a")

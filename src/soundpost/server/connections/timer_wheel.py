@@ -6,6 +6,8 @@ as the protocol's shortest interval is ten seconds.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from soundpost.backplane.slices import at_once
@@ -33,6 +35,8 @@ class TimerWheel:
 
     def __init__(self, call_soon: CallSoon = at_once) -> None:
         self._call_soon = call_soon
+        self.turn_clock: Callable[[], float] = time.perf_counter
+        """Clock in seconds that goes on within a loop turn."""
         self.now = 0
         self._slots: list[set[Timed]] = [set() for _ in range(SLOTS)]
 
@@ -68,4 +72,4 @@ class TimerWheel:
                 self.add(timed, again)
 
         if due:
-            in_slices(due, call, self._call_soon)
+            in_slices(due, call, self._call_soon, clock=self.turn_clock)
