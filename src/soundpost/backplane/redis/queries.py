@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from soundpost.backplane.attributes import channel_attributes, json_members
 from soundpost.backplane.redis.buckets import all_buckets, app_bucket, bucket_of
 from soundpost.backplane.redis.topic_messages import member_of
-from soundpost.backplane.slices import json_in_slices
+from soundpost.backplane.slices import SLICE, json_in_slices
 from soundpost.core.outbox import CallSoon
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, ConnectionsQuery, Query, UsersQuery
 from soundpost.core.slices import in_slices
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from soundpost.backplane.redis.app_entry import AppEntry
     from soundpost.backplane.redis.redis import Redis
 
+_ATTRIBUTES_AT_ONCE: Final = 60
+"""Number of channels whose attributes are read in one loop turn, with four commands each: some 1 ms."""
 Answered = Callable[[Any], None]
 """Callback that gets the answer."""
 Read = tuple[bytes, str, str, tuple[str | bytes, ...]]
@@ -88,7 +90,7 @@ class Queries:
             else:
                 for total in found:
                     names += _keys(total)
-            json_in_slices(names, make, then, self._call_soon)
+            json_in_slices(names, make, then, self._call_soon, _ATTRIBUTES_AT_ONCE if query.attributes else SLICE)
 
         self._read([(bucket, "HGETALL", "total", ()) for bucket in all_buckets(query.app_id)], answered)
 

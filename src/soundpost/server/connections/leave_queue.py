@@ -17,8 +17,8 @@ _TURN: Final = 0.002
 """Seconds of a loop turn in which connections leave."""
 _AT_LEAST: Final = 16
 """Channels that are left in a loop turn, however long that takes: more than a turn can close connections one by one."""
-_CHANNELS_AT_ONCE: Final = 50
-"""Channels of a connection that are left between two looks at the clock: each takes 10 µs, over Redis 30 µs."""
+_CHANNELS_AT_ONCE: Final = 16
+"""Channels of a connection that are left between two looks at the clock: each takes 10 µs, over Redis 100 µs."""
 
 
 class LeaveQueue:
