@@ -27,7 +27,7 @@ _TURN: Final = 0.005
 """Seconds of a loop turn in which frames are sent."""
 _AT_ONCE: Final = 1_000
 """Deliveries of small frames without a look at the clock: some 2.5 ms, 8 ms where the machine is busy."""
-_CHUNK: Final = 250
+_CHUNK: Final = 100
 """Deliveries between two looks at the clock in a larger fan-out. To clients that are cut off they take 5 ms."""
 _SMALL: Final = 4_096
 """Bytes that are delivered in about the time of a small frame."""

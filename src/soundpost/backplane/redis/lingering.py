@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from soundpost.backplane.redis.channel import SharedChannel
 from soundpost.backplane.redis.counts import ReportChanges
 from soundpost.backplane.redis.grace_scripts import END_GRACE, LINGER
+from soundpost.core.slices import in_slices
 
 if TYPE_CHECKING:
     from soundpost.backplane.redis.app_entry import AppEntry
@@ -57,12 +58,15 @@ class Lingering:
             self._call_later(seconds, partial(self._leave, channel, member.id))
 
     def end_of_user(self, entry: AppEntry, user_id: str) -> None:
-        """End the graces of a user on the channels that have subscribers on this host."""
+        """End the graces of a user on the channels that have subscribers on this host; on very many in slices."""
+
+        def end(channel: SharedChannel) -> None:
+            if channel.members is not None and user_id in channel.members:
+                ended = partial(self._ended, channel.app_id)
+                self._redis.run(END_GRACE, channel.bucket, channel.name, user_id, then=ended)
+
         if self._redis.up:
-            for channel in entry.channels.values():
-                if channel.members is not None and user_id in channel.members:
-                    ended = partial(self._ended, channel.app_id)
-                    self._redis.run(END_GRACE, channel.bucket, channel.name, user_id, then=ended)
+            in_slices(list(entry.channels.values()), end, partial(self._call_later, 0))
 
     def _ended(self, app_id: str, answer: Any) -> None:
         if isinstance(answer, list):
