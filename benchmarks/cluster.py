@@ -1,13 +1,16 @@
 """What several hosts over Redis cost: ``python benchmarks/cluster.py [--rounds 3]``; needs redis-server.
 
-CPU of each process: of the host an event is published on, of one that only has subscribers, and of Redis; with 1, 3 and
-8 hosts that all have subscribers of the channel. Method as in ``budgets.py``; all servers and Redis are on core 0.
+CPU of each process: of the host an event is published on, of one that only has subscribers, and of Redis; with 1 to 8
+hosts that all have a subscriber of the channel, from one publisher that waits for each answer, and from eight. Beside
+it the bytes that Redis reads and writes. Method as in ``budgets.py``; all servers and Redis are on core 0.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -28,9 +31,12 @@ from processes import (
     free_port,
     median_of,
     on_one_core,
+    publish_request,
 )
 
-HOSTS = (1, 3, 8)
+HOSTS = (1, 2, 3, 4, 8)
+AT_ONCE = 8
+"""Publishers that each wait for their own answers."""
 
 
 class Costs(NamedTuple):
@@ -42,11 +48,36 @@ class Costs(NamedTuple):
     """Of another host with one subscriber, per event."""
     redis: float
     """Of Redis, per event."""
+    bytes_read: float
+    """By Redis, per event."""
+    bytes_written: float
+    """By Redis to all hosts together, per event."""
+
+
+class Redis(NamedTuple):
+    """A Redis under measurement."""
+
+    pid: int
+    url: str
+
+    def cpu(self) -> float:
+        """Seconds of CPU time so far."""
+        return cpu_time(self.pid)
+
+    def traffic(self) -> tuple[int, int]:
+        """Bytes read and written so far."""
+        with socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2]))) as connection:
+            connection.sendall(b"INFO stats\r\n")
+            text = connection.recv(65_536).decode()
+        read, written = (re.search(rf"total_net_{way}_bytes:(\d+)", text) for way in ("input", "output"))
+        assert read is not None
+        assert written is not None
+        return int(read[1]), int(written[1])
 
 
 @contextmanager
-def redis() -> Iterator[tuple[int, str]]:
-    """The process id and URL of a Redis that keeps nothing on disk."""
+def redis() -> Iterator[Redis]:
+    """A Redis that keeps nothing on disk."""
     program = shutil.which("redis-server")
     if program is None:
         raise NotMeasuredError("there is no redis-server")
@@ -55,7 +86,7 @@ def redis() -> Iterator[tuple[int, str]]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         time.sleep(0.5)
-        yield process.pid, f"redis://127.0.0.1:{port}"
+        yield Redis(process.pid, f"redis://127.0.0.1:{port}")
     finally:
         process.kill()
         process.wait()
@@ -75,24 +106,24 @@ def hosts(count: int, url: str) -> Iterator[list[tuple[Process, int]]]:
         yield found
 
 
-def per_event(count: int, events: int = 1_000) -> Costs:
-    """Each host has one subscriber."""
-    with redis() as (pid, url), hosts(count, url) as servers, ExitStack() as stack:
+def per_event(count: int, publishers: int = 1, events: int = 1_000) -> Costs:
+    """Each host has one subscriber; so many publish on the first host, each after its last answer."""
+    with redis() as broker, hosts(count, broker.url) as servers, ExitStack() as stack:
         swarms = [stack.enter_context(clients(port)) for _, port in servers]
         for swarm in swarms:
             swarm.do("connect 1 bench")
-        publish = Publisher(servers[0][1])
-        _publish(publish, swarms, 200)
-        before = [process.cpu() for process, _ in servers], cpu_time(pid)
-        _publish(publish, swarms, events)
-        spent = [process.cpu() - was for (process, _), was in zip(servers, before[0], strict=True)]
-        others = spent[1:] or [0.0]
-        return Costs(spent[0] / events, statistics.mean(others) / events, (cpu_time(pid) - before[1]) / events)
+        _publish(swarms, publishers, 200)
+        before, cpu, traffic = [process.cpu() for process, _ in servers], broker.cpu(), broker.traffic()
+        _publish(swarms, publishers, events)
+        spent = [process.cpu() - was for (process, _), was in zip(servers, before, strict=True)]
+        used, moved = broker.cpu() - cpu, broker.traffic()
+        figures = (spent[0], statistics.mean(spent[1:] or [0.0]), used, moved[0] - traffic[0], moved[1] - traffic[1])
+        return Costs(*(figure / events for figure in figures))
 
 
 def deliveries(*, remote: bool, subscribers: int = 1_000, events: int = 100) -> float:
     """Seconds of CPU per delivery of a host with so many subscribers, for events of its own or of another."""
-    with redis() as (_, url), hosts(2, url) as servers, clients(servers[0][1]) as swarm:
+    with redis() as broker, hosts(2, broker.url) as servers, clients(servers[0][1]) as swarm:
         swarm.do(f"connect {subscribers} bench")
         publish = Publisher(servers[1 if remote else 0][1])
         publish()
@@ -104,9 +135,8 @@ def deliveries(*, remote: bool, subscribers: int = 1_000, events: int = 100) -> 
         return (servers[0][0].cpu() - before) / (subscribers * events)
 
 
-def _publish(publish: Publisher, swarms: list[Clients], events: int) -> None:
-    for _ in range(events):
-        publish()
+def _publish(swarms: list[Clients], publishers: int, events: int) -> None:
+    swarms[0].do(f"publish {publishers} {events // publishers} {publish_request().hex()}")
     for swarm in swarms:
         swarm.receive(len(FRAME) * events)
 
@@ -121,12 +151,17 @@ def main() -> None:
     near, far = statistics.median(own) * 1e6, statistics.median(others) * 1e6
     print(f"CPU per delivery to 1,000 subscribers: {near:.2f} µs of an own event,")
     print(f"{far:.2f} µs of another host's, {ratio:.2f} times as much\n")
-    print("| hosts | publishing host, per event | each other host | Redis |\n|---|---|---|---|")
-    for count in HOSTS:
-        (runs,) = median_of(rounds, lambda count=count: per_event(count))  # type: ignore[misc]
-        publishing, hearing, server = (statistics.median(run[i] for run in runs) * 1e6 for i in range(3))
+    print(
+        "| publishers | hosts | publishing host, per event | each other host | Redis | Redis reads | writes, to each |"
+    )
+    print("|---|---|---|---|---|---|---|")
+    for publishers, count in [(publishers, count) for publishers in (1, AT_ONCE) for count in HOSTS]:
+        (runs,) = median_of(rounds, lambda count=count, many=publishers: per_event(count, many))  # type: ignore[misc]
+        costs = Costs(*(statistics.median(figures) for figures in zip(*runs, strict=True)))
+        hearing = f"{costs.hearing * 1e6:.0f} µs" if count > 1 else "–"
         print(
-            f"| {count} | {publishing:.0f} µs | {f'{hearing:.0f} µs' if count > 1 else '–'} | {server:.0f} µs |",
+            f"| {publishers} | {count} | {costs.publishing * 1e6:.0f} µs | {hearing} | {costs.redis * 1e6:.0f} µs | "
+            f"{costs.bytes_read:,.0f} B | {costs.bytes_written / count:,.0f} B |",
             flush=True,
         )
 

@@ -1,7 +1,7 @@
 """Measure how costs grow, of Soundpost and of what else there is: ``python benchmarks/growth.py [--rounds 3]``.
 
-``pip install -e '.[benchmarks]'`` first; Linux, two cores, a C compiler, 19,100 open files; about 9 minutes with
-three rounds, and never more than ``--minutes``. Method as in ``budgets.py``. Every run goes into
+``pip install -e '.[benchmarks]'`` first; Linux, two cores, a C compiler, redis-server, 19,100 open files; about 14
+minutes with three rounds, and never more than ``--minutes``. Method as in ``budgets.py``. Every run goes into
 ``benchmarks/results/SUBJECT.json``, of which ``report.py`` makes tables and plots; what could not be measured is there
 with its reason.
 """
@@ -9,44 +9,21 @@ with its reason.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
-import json
-import os
-import platform
 import signal
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from machine import RESULTS, keep
 from processes import NotMeasuredError, at_most, on_one_core
-from subjects import channels, payload, presence, publishers, subscribers, workers
+from subjects import channels, hosts, payload, presence, publishers, subscribers, workers
 from subjects.subject import Measure, Subject
 
-RESULTS = Path(__file__).parent / "results"
 SUBJECTS = {
-    module.SUBJECT.name: module.SUBJECT for module in (subscribers, publishers, payload, channels, presence, workers)
+    module.SUBJECT.name: module.SUBJECT
+    for module in (subscribers, publishers, payload, channels, presence, workers, hosts)
 }
-VERSIONS = ("soundpost", "uvloop", "websockets", "uvicorn", "starlette", "django", "channels")
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on and with."""
-    described = Path("/proc/cpuinfo").read_text().splitlines()
-    cpu = next((line.split(":")[1].strip() for line in described if line.startswith("model name")), platform.machine())
-    versions = {}
-    for name in VERSIONS:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return {
-        "cpu": cpu,
-        "cores": os.cpu_count(),
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "versions": versions,
-    }
 
 
 class Runner:
@@ -63,8 +40,7 @@ class Runner:
         for size in subject.sizes:
             if size <= largest:
                 rows += self._size(subject, size)
-                document = {"machine": machine(), "rounds": self._rounds, "rows": rows}
-                (results / f"{subject.name}.json").write_text(json.dumps(document, indent=1) + "\n")
+                keep(results, subject.name, self._rounds, rows)
 
     def _size(self, subject: Subject, size: int) -> list[dict[str, Any]]:
         rows: dict[str, dict[str, Any]] = {}
@@ -109,7 +85,6 @@ def main() -> None:
     # An end from outside ends what was started, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))
     on_one_core()
-    options.results.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     runner = Runner(options.rounds, options.minutes)
     for name in chosen:

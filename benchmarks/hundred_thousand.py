@@ -16,18 +16,19 @@ from __future__ import annotations
 
 import argparse
 import math
-import os
 import resource
 import signal
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crowding.clients import OF_ONE, Clients, Report, Times, running_clients
 from crowding.limits import obstacles
 from crowding.publishing import CHANNEL, Publisher, Publishing
 from crowding.server import KEY, LagWatch, Pages, Server, available, pages_of, running_server, workers_for
+from machine import RESULTS, keep, on_what
+from pages import write_section
 from processes import NotMeasuredError, at_most, need_files
 
 EVENTS = 5
@@ -149,14 +150,36 @@ class Memory(NamedTuple):
         return cls(server.memory(), pages_of(clients.pids()), available())
 
 
-def of_each(now: Memory, before: Memory, count: int) -> str:
-    """The memory that so many connections have taken: of the server's processes, and of the kernel for both ends."""
+class OfEach(NamedTuple):
+    """Bytes of memory that a connection has taken."""
+
+    rss: float
+    """Of the server's processes."""
+    pss: float
+    kernel: float
+    """For both ends, and whatever else has changed on the machine meanwhile."""
+
+
+def of_each(now: Memory, before: Memory, count: int) -> OfEach:
     rss, pss = now.server.rss - before.server.rss, now.server.pss - before.server.pss
     kernel = before.left - now.left - pss - (now.clients.pss - before.clients.pss)
-    return (
-        f"{rss / count:,.0f} B | {pss / count:,.0f} B | {kernel / count:,.0f} B | "
-        f"{now.server.rss / 1e6:,.0f} MB | {now.server.pss / 1e6:,.0f} MB"
-    )
+    return OfEach(rss / count, pss / count, kernel / count)
+
+
+def kept(row: Row, each: OfEach, count: int) -> dict[str, Any]:
+    """What is written of a phase."""
+    figures = {
+        "seconds": row.seconds,
+        "cpu_us": row.cpu / count * 1e6,
+        "lag_ms": row.lag * 1e3,
+        "lost": row.report.lost,
+        "p50_ms": row.report.latency.p50 * 1e3,
+        "p99_ms": row.report.latency.p99 * 1e3,
+        "last_ms": row.report.latency.most * 1e3,
+        "rss_bytes": each.rss,
+        "kernel_bytes": each.kernel,
+    }
+    return {"size": count, "candidate": row.phase, "runs": [figures]}
 
 
 def measured(options: argparse.Namespace) -> bool:
@@ -168,11 +191,11 @@ def measured(options: argparse.Namespace) -> bool:
         running_clients(server.port, KEY, processes) as clients,
         LagWatch(server) as watch,
     ):
-        print(f"{count:,} clients in {processes} processes, {options.workers} workers, {os.cpu_count()} cores\n")
+        title = f"{count:,} clients in {processes} processes, {options.workers} workers"
+        print("\n".join((title, "", *HEAD)), flush=True)
         before = Memory.now(server, clients)
         course = Course(server, clients, watch, count)
         rows, memory = [], []
-        print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}", flush=True)
         for phase in (
             course.connect,
             course.events,
@@ -182,14 +205,23 @@ def measured(options: argparse.Namespace) -> bool:
             rows.append(phase())
             memory.append(Memory.now(server, clients))
             print(cells(rows[-1]), flush=True)
-    print(f"\n| memory after | {' | '.join(MEMORY)} |\n|{'---|' * (len(MEMORY) + 1)}")
+    lines = [f"| memory after | {' | '.join(MEMORY)} |", "|---" * (len(MEMORY) + 1) + "|"]
     for row, now in zip(rows, memory, strict=True):
-        print(f"| {row.phase} | {of_each(now, before, count)} |")
-    print(f"\nConnect and subscribe: {rows[0].cpu / count * 1e6:.0f} µs of CPU for each client.")
-    print(f"A delivery: {rows[1].cpu / (count * EVENTS) * 1e6:.2f} µs.")
+        each, whole = of_each(now, before, count), now.server
+        sizes = " | ".join(f"{size:,.0f} B" for size in each)
+        lines.append(f"| {row.phase} | {sizes} | {whole.rss / 1e6:,.0f} MB | {whole.pss / 1e6:,.0f} MB |")
+    connect, delivery = rows[0].cpu / count * 1e6, rows[1].cpu / (count * EVENTS) * 1e6
+    lines += ["", f"CPU to connect and subscribe a client: {connect:.0f} µs; for a delivery: {delivery:.2f} µs."]
+    print("\n".join(("", *lines)))
+    if options.page is not None:
+        text = "\n".join((f"{title}. {on_what()}", "", *HEAD, *map(cells, rows), "", *lines))
+        write_section(options.page, "hundred-thousand", text)
+    documents = [kept(row, of_each(now, before, count), count) for row, now in zip(rows, memory, strict=True)]
+    keep(options.results, "hundred_thousand", 1, documents)
     return all(row.report.here == count and not row.report.lost + row.report.twice for row in rows)
 
 
+HEAD = (f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|")
 MEMORY = ("RSS for each connection", "PSS", "kernel, both ends", "RSS of all processes", "PSS of all")
 
 
@@ -201,6 +233,8 @@ def main() -> None:
     parser.add_argument("--every", type=float, default=2.0, help="seconds between events in churn and restart")
     parser.add_argument("--drain-time", type=int, default=5, help="seconds over which a worker sends clients away")
     parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    parser.add_argument("--page", type=Path, help="page to write the tables into, such as docs/performance.md")
     options = parser.parse_args()
     # An end from outside ends what was started, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(1))

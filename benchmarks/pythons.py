@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from machine import on_what
+from pages import write_section
 from processes import FRAME, HERE, NotMeasuredError, Process, Publisher, at_most, clients, free_port, on_one_core
 
 SUBSCRIBERS = 1_000
@@ -153,6 +155,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the environments stay (default: nowhere)")
+    parser.add_argument("--page", type=Path, help="page to write the tables into, such as docs/performance.md")
     options = parser.parse_args()
     on_one_core()
     with tempfile.TemporaryDirectory() as temporary:
@@ -166,12 +169,18 @@ def main() -> None:
                         kept.append(costs(interpreter.program))
         except NotMeasuredError as error:
             sys.exit(f"not measured: {error}")
-    for interpreter in found:
-        print(f"- {interpreter.version}: {interpreter.build}")
-    print(f"\n| what | {' | '.join(interpreter.version for interpreter in found)} |")
-    print(f"|---|{'---|' * len(found)}")
+    lines = [f"- {interpreter.version}: {interpreter.build}" for interpreter in found]
+    lines += [
+        "",
+        f"| what | {' | '.join(interpreter.version for interpreter in found)} |",
+        f"|---|{'---|' * len(found)}",
+    ]
     for field, what in ROWS.items():
-        print(f"| {what} | {' | '.join(shown(field, each, runs[0]) for each in runs)} |")
+        lines.append(f"| {what} | {' | '.join(shown(field, each, runs[0]) for each in runs)} |")
+    print("\n".join(lines))
+    if options.page is not None:
+        what = f"Medians of {options.rounds} rounds; in bold the ratio to the first. {on_what()}"
+        write_section(options.page, "pythons", "\n".join((what, "", *lines)))
 
 
 if __name__ == "__main__":

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from figures import NAMES, Results, beside_floor, left_out, number, paragraph, table
+from pages import PERFORMANCE, write_section
 from plots import Panel, plot
 
 HERE = Path(__file__).parent
 COMPARED = ("soundpost", "websockets_broadcast", "starlette_manager")
 """Those that are near enough to the floor for one linear axis."""
-
-BEGIN, END = "<!-- growth:begin -->", "<!-- growth:end -->"
 
 
 def between(values: Iterable[float | None]) -> str:
@@ -269,6 +268,31 @@ def workers(results: Results, images: Path) -> list[str]:
     ]
 
 
+def hosts(results: Results, images: Path) -> list[str]:
+    def row(size: int, candidate: str) -> list[str]:
+        written = results.median(size, candidate, "written_bytes")
+        return [
+            f"{size}",
+            candidate,
+            *(number(results.median(size, candidate, name), "µs") for name in ("publish_us", "hear_us", "redis_us")),
+            number(results.median(size, candidate, "read_bytes"), "B"),
+            "–" if written is None else number(written / size, "B"),
+        ]
+
+    return [
+        "### Hosts",
+        paragraph(
+            "Hosts over one Redis, each with one subscriber of the channel; all of them and Redis take turns on one "
+            "core. CPU for each event, and the bytes that Redis reads of it, and writes to each host:"
+        ),
+        table(
+            ["hosts", "published by", "publishing host", "each other host", "Redis", "Redis reads", "writes, to each"],
+            (row(size, candidate) for size in results.sizes for candidate in results.candidates),
+        ),
+        left_out(results),
+    ]
+
+
 SECTIONS: dict[str, Callable[[Results, Path], list[str]]] = {
     "subscribers": subscribers,
     "publishers": publishers,
@@ -276,6 +300,7 @@ SECTIONS: dict[str, Callable[[Results, Path], list[str]]] = {
     "channels": channels,
     "presence": presence,
     "workers": workers,
+    "hosts": hosts,
 }
 
 
@@ -324,16 +349,11 @@ def page(results: Path, images: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=HERE / "results")
-    parser.add_argument("--page", type=Path, default=HERE.parent / "docs" / "performance.md")
+    parser.add_argument("--page", type=Path, default=PERFORMANCE)
     options = parser.parse_args()
-    text = options.page.read_text()
-    if BEGIN not in text or END not in text:
-        raise SystemExit(f"{options.page} has no {BEGIN} … {END} to write between.")
     images = options.page.parent / "images"
     images.mkdir(exist_ok=True)
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    options.page.write_text(f"{before}{BEGIN}\n{page(options.results, images)}\n{END}{after}")
+    write_section(options.page, "growth", page(options.results, images))
 
 
 if __name__ == "__main__":

@@ -18,11 +18,14 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from encrypting.clients import Client, Publisher, trusting
 from encrypting.ends import ENDS, Certificate, Measured
+from machine import RESULTS, keep, on_what
+from pages import write_section
 from processes import FRAME, NotMeasuredError, at_most, need_files, on_one_core, publish_request
+from subjects.subject import microseconds
 
 WARM = 100
 SECONDS = 120.0
@@ -107,6 +110,20 @@ def row(name: str, runs: list[Costs], base: list[Costs]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def kept(size: int, name: str, runs: list[Costs]) -> dict[str, Any]:
+    """What is written of a candidate."""
+    figures = [
+        {
+            "full_us": microseconds(run.full),
+            "resumed_us": microseconds(run.resumed),
+            "delivery_us": microseconds(run.delivery),
+            "memory_bytes": round(run.memory),
+        }
+        for run in runs
+    ]
+    return {"size": size, "candidate": name, "runs": figures}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
@@ -114,6 +131,8 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=1_000)
     parser.add_argument("--events", type=int, default=30)
     parser.add_argument("--key", choices=("ec", "rsa"), default="ec", help="kind of the certificate's key")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder to write to")
+    parser.add_argument("--page", type=Path, help="page to write the tables into, such as docs/performance.md")
     options = parser.parse_args()
     chosen = options.only.split(",")
     if unknown := set(chosen) - ENDS.keys():
@@ -133,10 +152,14 @@ def main() -> None:
                 except (NotMeasuredError, OSError) as error:
                     print(f"{name}, round {number + 1}: not measured: {error}", file=sys.stderr)
                     del runs[name]
-    print("| TLS is ended by | connect, full handshake | connect, resumed | delivery | memory for each | cipher |")
-    print("|---|---|---|---|---|---|")
-    for name, found in runs.items():
-        print(row(name, found, runs.get("no TLS", [])))
+    keep(options.results, "tls", options.rounds, [kept(options.clients, name, found) for name, found in runs.items()])
+    head = ["TLS is ended by", "connect, full handshake", "connect, resumed", "delivery", "memory for each", "cipher"]
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    lines += [row(name, found, runs.get("no TLS", [])) for name, found in runs.items()]
+    print("\n".join(lines))
+    if options.page is not None:
+        what = f"Medians of {options.rounds} rounds with {options.clients:,} clients. {on_what()}"
+        write_section(options.page, "tls", "\n".join((what, "", *lines)))
     sys.exit(len(runs) < len(chosen))
 
 

@@ -145,4 +145,4 @@ def candidates(workers: int) -> dict[str, Measure]:
     return {f"{count:,} subscribers": functools.partial(measured, workers, count) for count in AUDIENCES}
 
 
-SUBJECT = Subject("workers", (1, 2), candidates, 60)
+SUBJECT = Subject("workers", (1, 2, 4), candidates, 60)

@@ -80,10 +80,14 @@ def test_clients_that_are_cut_off_come_back(tmp_path: Path) -> None:
         assert (report["here"], report["refused"], report["ended"]) == (10, 0, 0)
 
 
-def test_the_whole_course_with_few_clients() -> None:
+def test_the_whole_course_with_few_clients(tmp_path: Path) -> None:
     command = [sys.executable, "hundred_thousand.py", "--clients", "60", "--workers", "2", "--drain-time", "1"]
     done = subprocess.run(
-        [*command, "--every", "0.2", "--minutes", "2"], cwd=BENCHMARKS, capture_output=True, text=True, check=False
+        [*command, "--every", "0.2", "--minutes", "2", "--results", tmp_path],
+        cwd=BENCHMARKS,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     phases = [line.split(" | ")[0].strip("| ") for line in done.stdout.splitlines()]
