@@ -34,7 +34,7 @@ from processes import NotMeasuredError, at_most, need_files
 EVENTS = 5
 """Events to all, one after the other."""
 PATIENCE = 60.0
-"""Seconds in which an event must have reached all."""
+"""Seconds in which all must be back after a phase, and in which an event must have reached all."""
 
 
 class Row(NamedTuple):
@@ -87,7 +87,8 @@ class Course:
         return self._ended("all workers are replaced", seconds, self._server.cpu() - before)
 
     def _ended(self, phase: str, seconds: float, cpu: float) -> Row:
-        """One more event, which all must have."""
+        """One more event, when all are back: all must have it."""
+        self._clients.wait_for_all(PATIENCE)
         self._publisher()
         self._clients.wait_for(self._publisher.number, PATIENCE)
         return self._row(phase, seconds, cpu)
@@ -110,7 +111,7 @@ def cells(row: Row) -> str:
         f"{row.cpu:.1f} s",
         f"{row.lag * 1000:.0f} ms",
         f"{report.events:,}",
-        str(report.lost),
+        str(report.lost) if not report.lost else f"{report.gaps} + {report.missed_first} + {report.not_there}",
         str(report.twice),
         f"{report.sent_away:,}",
         f"{report.refused:,}",

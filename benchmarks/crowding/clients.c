@@ -4,12 +4,14 @@
 // Usage: clients PORT KEY BLOCK, with source addresses 127.0.BLOCK.1 to 127.0.BLOCK.200. Commands on standard input,
 // each answered with a line of JSON:
 //   connect N CHANNEL IN_FLIGHT   N more clients; answered when all are subscribed, with the seconds it took
-//   await NUMBER MILLISECONDS     answered when all clients have the event of that number, or the time is up
+//   await NUMBER MILLISECONDS     answered when all are subscribed and have the event of that number, 0 for none, or
+//                                 when the time is up
 //   leave N                       N clients go, the longest connected first
 //   report                        what has happened since the last report
 // An event's data holds "@NUMBER@TIME@": numbers go up by one, TIME is in nanoseconds of CLOCK_MONOTONIC.
-// A delivery is lost where a client got a later event but not this one, though it was subscribed before this one was
-// published; or where it has not got the last event that is awaited.
+// A delivery is lost in one of three ways: in a gap between two events of a client; before its first one, if it was
+// subscribed before this one was published; or at the end, if an event that is awaited is not there in time.
+// The first failures are described on standard error.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -28,7 +30,7 @@
 #include <unistd.h>
 
 enum { GONE, LEFT, CONNECTING, UPGRADING, GREETING, SUBSCRIBING, HERE };
-enum { ADDRESSES = 200, NUMBERS = 1 << 20, READ = 1 << 18, RETRY_MS = 100 };
+enum { ADDRESSES = 200, NUMBERS = 1 << 20, READ = 1 << 18, RETRY_MS = 100, FAILURES = 5 };
 
 typedef struct {
     int fd;
@@ -46,7 +48,8 @@ typedef struct { uint64_t counts[STEPS], least, most, number; } Times;
 static Client *clients;
 static long total, started, here, in_flight, most_in_flight, retries;
 static long *retrying;
-static long events, lost, twice, sent_away, refused, ended;
+static long events, gaps, missed_first, not_there, twice, sent_away, refused, ended;
+static int told_of;  // failures that were described on standard error
 static uint64_t published[NUMBERS], retry_at;
 static Times latency, back;
 static char channel[128];
@@ -131,6 +134,12 @@ static void drop(Client *c) {
     c->last = 0;
 }
 
+// Describe the first failures.
+static void describe(long id, const char *what, const unsigned char *data, size_t size) {
+    if (told_of++ < FAILURES)
+        fprintf(stderr, "client %ld, state %d: %s %.*s\n", id, clients[id].state, what, (int)size, (const char *)data);
+}
+
 static void away(long id, int is_move) {
     Client *c = &clients[id];
     int was_here = c->state == HERE;
@@ -148,8 +157,8 @@ static void hear(Client *c, const char *text, uint64_t time) {
     events++;
     published[number] = sent;
     if (number <= c->last) { twice++; return; }
-    if (c->last) lost += number - c->last - 1;
-    else for (uint32_t each = number - 1; each && published[each] > c->since; each--) lost++;
+    if (c->last) gaps += number - c->last - 1;
+    else for (uint32_t each = number - 1; each && published[each] > c->since; each--) missed_first++;
     c->last = number;
     note(&latency, time > sent ? time - sent : 0);
 }
@@ -157,6 +166,7 @@ static void hear(Client *c, const char *text, uint64_t time) {
 // Whether the client goes on.
 static int message(long id, int opcode, unsigned char *data, size_t size, uint64_t time) {
     Client *c = &clients[id];
+    if (opcode == 8 && (size < 2 || (data[0] << 8 | data[1]) != 4200)) describe(id, "closed:", data + 2, size - 2);
     if (opcode == 8) { away(id, size >= 2 && (data[0] << 8 | data[1]) == 4200); return 0; }
     if (opcode == 9) { unsigned char pong[6] = {0x8a, 0x80}; if (write(c->fd, pong, 6) < 0) perror("pong"); return 1; }
     if (c->state == GREETING && memmem(data, size, "connection_established", 22)) {
@@ -185,14 +195,18 @@ static void readable(long id) {
     memcpy(input, c->rest, c->rest_size);
     ssize_t got = read(c->fd, input + c->rest_size, READ - 1 - c->rest_size);
     if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) { away(id, 0); return; }
+    if (got <= 0) {
+        describe(id, got ? strerror(errno) : "closed without a close frame", input, 0);
+        away(id, 0);
+        return;
+    }
     uint64_t time = now();
     unsigned char *at = input, *end = input + c->rest_size + got;
     *end = 0;
     if (c->state == UPGRADING) {
         unsigned char *body = memmem(at, end - at, "\r\n\r\n", 4);
         if (body) {
-            if (memcmp(at, "HTTP/1.1 101", 12)) { away(id, 0); return; }
+            if (memcmp(at, "HTTP/1.1 101", 12)) { describe(id, "answered", at, 60); away(id, 0); return; }
             at = body + 4;
             c->state = GREETING;
         }
@@ -215,7 +229,7 @@ static void ready(long id, uint32_t kinds) {
     Client *c = &clients[id];
     if (c->state <= LEFT) return;
     if (c->state != CONNECTING) { readable(id); return; }
-    if (kinds & (EPOLLERR | EPOLLHUP)) { away(id, 0); return; }
+    if (kinds & (EPOLLERR | EPOLLHUP)) { describe(id, "not connected", input, 0); away(id, 0); return; }
     char request[512];
     int size = snprintf(request, sizeof request,
         "GET /app/%s?protocol=7&client=bench&version=1.0 HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\n"
@@ -225,9 +239,13 @@ static void ready(long id, uint32_t kinds) {
     watch(id, EPOLL_CTL_MOD, EPOLLIN);
 }
 
+// How many lack an event that was published after they had subscribed.
 static long without(uint32_t number) {
     long found = 0;
-    for (long id = 0; id < total; id++) found += clients[id].state == HERE && clients[id].last < number;
+    for (long id = 0; id < total; id++) {
+        Client *c = &clients[id];
+        found += c->state == HERE && c->last < number && (!published[number] || c->since < published[number]);
+    }
     return found;
 }
 
@@ -249,6 +267,7 @@ int main(int argc, char **argv) {
     size_t size = 0;
     uint64_t began = 0, until = 0;
     uint32_t awaited = 0;
+    int awaiting = 0;
     long left = 0, gone = 0;
     for (;;) {
         if (began) {
@@ -259,14 +278,14 @@ int main(int argc, char **argv) {
                 began = 0;
             }
         }
-        if (awaited) {
+        if (awaiting) {
             long missing = here < total - gone ? -1 : without(awaited);
             if (!missing || now() > until) {
                 missing = without(awaited);
-                lost += missing;
+                not_there += missing;
                 printf("{\"here\": %ld, \"without\": %ld}\n", here, missing);
                 fflush(stdout);
-                awaited = 0;
+                awaiting = 0;
             }
         }
         if (retries && now() >= retry_at) {
@@ -274,7 +293,7 @@ int main(int argc, char **argv) {
             retries = 0;
             for (long i = 0; i < again; i++) if (clients[retrying[i]].state == GONE) begin(retrying[i]);
         }
-        int n = epoll_wait(poll_fd, found, 512, awaited ? 20 : retries ? RETRY_MS : 1000);
+        int n = epoll_wait(poll_fd, found, 512, awaiting ? 20 : retries ? RETRY_MS : 1000);
         for (int i = 0; i < n; i++) {
             if (found[i].data.u64 != UINT64_MAX) { ready(found[i].data.u64, found[i].events); continue; }
             ssize_t got = read(0, command + size, sizeof command - 1 - size);
@@ -291,6 +310,7 @@ int main(int argc, char **argv) {
                 left = count;
                 began = now();
             } else if (sscanf(command, "await %ld %ld", &count, &milliseconds) == 2) {
+                awaiting = 1;
                 awaited = count;
                 until = now() + milliseconds * 1000000ull;
             } else if (sscanf(command, "leave %ld", &count) == 1) {
@@ -303,13 +323,14 @@ int main(int argc, char **argv) {
                 printf("{\"here\": %ld}\n", here);
                 fflush(stdout);
             } else if (!strcmp(command, "report\n")) {
-                printf("{\"here\": %ld, \"events\": %ld, \"lost\": %ld, \"twice\": %ld, \"sent_away\": %ld, "
-                       "\"refused\": %ld, \"ended\": %ld", here, events, lost, twice, sent_away, refused, ended);
+                printf("{\"here\": %ld, \"events\": %ld, \"gaps\": %ld, \"missed_first\": %ld, "
+                       "\"not_there\": %ld, \"twice\": %ld, \"sent_away\": %ld, \"refused\": %ld, \"ended\": %ld",
+                       here, events, gaps, missed_first, not_there, twice, sent_away, refused, ended);
                 tell("latency", &latency);
                 tell("back", &back);
                 puts("}");
                 fflush(stdout);
-                events = lost = twice = sent_away = refused = ended = 0;
+                events = gaps = missed_first = not_there = twice = sent_away = refused = ended = 0;
             } else { fprintf(stderr, "no such command: %s", command); return 2; }
         }
     }

@@ -39,7 +39,12 @@ class Report(NamedTuple):
     here: int
     """Subscribed now."""
     events: int
-    lost: int
+    gaps: int
+    """Events that did not come between two that did."""
+    missed_first: int
+    """Events before the first of a client, published after it was subscribed."""
+    not_there: int
+    """Awaited events that were not there in time."""
     twice: int
     sent_away: int
     """Closed with 4200: come back at once."""
@@ -51,6 +56,10 @@ class Report(NamedTuple):
     """From before an event is published until a client has it."""
     back: Times
     """From the close frame until subscribed again."""
+
+    @property
+    def lost(self) -> int:
+        return self.gaps + self.missed_first + self.not_there
 
 
 def merged(reports: Sequence[dict[str, Any]]) -> Report:
@@ -106,6 +115,10 @@ class Clients:
         """Wait until all have the event of this number; return how many do not have it when the time is up."""
         answers = self._ask([f"await {number} {seconds * 1000:.0f}"] * len(self._processes))
         return sum(each["without"] for each in answers)
+
+    def wait_for_all(self, seconds: float) -> None:
+        """Wait until all are subscribed, or the time is up."""
+        self.wait_for(0, seconds)
 
     def leave(self, count: int) -> None:
         """Close so many, the ones that have been there for longest."""

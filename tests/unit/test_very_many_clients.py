@@ -57,7 +57,9 @@ def test_limits_that_suffice_or_are_not_there_are_not_named(tmp_path: Path) -> N
 
 
 def _report(**times: Any) -> dict[str, Any]:
-    counts = dict.fromkeys(("here", "events", "lost", "twice", "sent_away", "refused", "ended"), 1)
+    counts = dict.fromkeys(
+        ("here", "events", "gaps", "missed_first", "not_there", "twice", "sent_away", "refused", "ended"), 1
+    )
     return counts | {"latency": times, "back": {"number": 0, "least": 0.0, "most": 0.0, "steps": {}}}
 
 
@@ -67,7 +69,7 @@ def test_reports_of_two_processes_are_one() -> None:
     quick = _report(number=98, least=0.001, most=0.0012, steps={"350": 98})
     slow = _report(number=2, least=0.5, most=0.6, steps={"665": 2})
     report = merged([quick, slow])
-    assert (report.here, report.lost) == (2, 2)
+    assert (report.here, report.lost) == (2, 6)
     assert report.latency.number == 100
     assert (report.latency.least, report.latency.most) == (0.001, 0.6)
     assert report.latency.p50 == pytest.approx(1.02**350 / 1e6, rel=0.03)
