@@ -30,7 +30,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from growth import RESULTS, machine
+from machine import RESULTS, machine
 from processes import NotMeasuredError, at_most, need_files
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))

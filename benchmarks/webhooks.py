@@ -24,7 +24,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from growth import RESULTS, machine
+from machine import RESULTS, machine
 from processes import NotMeasuredError, at_most, need_files, on_one_core
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
