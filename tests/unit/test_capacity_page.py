@@ -20,7 +20,7 @@ def result(folder: Path, name: str, size: int, candidate: str, **figures: float)
 
 def written(folder: Path, page: str = MARKS) -> subprocess.CompletedProcess[str]:
     (folder / "capacity.md").write_text(page)
-    command = [sys.executable, "capacity.py", "--results", folder, "--page", folder / "capacity.md"]
+    command = [sys.executable, "capacity.py", "--results", str(folder), "--page", str(folder / "capacity.md")]
     return subprocess.run(command, cwd=BENCHMARKS, capture_output=True, text=True, check=False)
 
 
