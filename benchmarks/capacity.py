@@ -1,6 +1,6 @@
 """What a host and a cluster carry, reckoned from what was measured: ``python benchmarks/capacity.py``.
 
-Reads what ``growth.py`` (subscribers, workers, hosts), ``tls.py`` and ``hundred_thousand.py`` have written into
+Reads what ``growth.py`` (workers, hosts), ``tls.py`` and ``hundred_thousand.py`` have written into
 ``benchmarks/results``, and writes tables into ``docs/capacity.md`` between its two marks. Nothing is measured here: the
 same results give the same page. A figure that was not measured is a dash.
 """
@@ -21,6 +21,7 @@ CLIENTS = (1_000, 10_000, 100_000, 250_000, 1_000_000)
 RATES = {"one event a minute": 1 / 60, "one in ten seconds": 1 / 10, "one a second": 1.0}
 """How often a client gets an event."""
 AT_ONCE = "8 publishers at once"
+SOURCES = ("workers", "hosts", "tls", "hundred_thousand")
 
 Figure = float | None
 
@@ -29,19 +30,18 @@ class Measured:
     """The figures that the tables are made of; None for what was not measured."""
 
     def __init__(self, folder: Path) -> None:
-        self._results = {path.stem: Results(path) for path in sorted(folder.glob("*.json"))}
+        self._results = {name: Results(path) for name in SOURCES if (path := folder / f"{name}.json").exists()}
         workers = self._of("workers")
         self.delivery = workers(2, "10,000 subscribers", "delivery_us")
         self.connect = workers(2, "10,000 subscribers", "connect_us")
-        self.process = workers(1, "10,000 subscribers", "idle_bytes")
-        self.connection = self._of("subscribers")(10_000, "soundpost", "memory_bytes")
         thousands = self._of("hundred_thousand")
         size = self._largest("hundred_thousand")
+        self.connection = thousands(size, "connect and subscribe", "rss_bytes")
         both = thousands(size, "connect and subscribe", "kernel_bytes")
         self.kernel = None if both is None else both / 2
         """Bytes of the kernel for the server's end of a connection."""
         self.hosts = self._results["hosts"].sizes if "hosts" in self._results else []
-        self.machines = {name: results.machine for name, results in self._results.items()}
+        self.machines = [self._results[name].machine for name in SOURCES if name in self._results]
 
     def tls(self, end: str, name: str) -> Figure:
         """A figure of connections whose TLS is ended there."""
@@ -160,7 +160,7 @@ def of_clusters(found: Measured) -> str:
 
 def page(found: Measured) -> str:
     """The section's text."""
-    machines = {f"{each['cores']} cores of {each['cpu']}, Python {each['python']}" for each in found.machines.values()}
+    machines = {f"{each['cores']} cores of {each['cpu']}, Python {each['python']}" for each in found.machines}
     return "\n\n".join(
         (
             paragraph(
