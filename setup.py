@@ -36,14 +36,15 @@ if COMPILE not in ("", "0", "1"):
     sys.exit(f"SOUNDPOST_COMPILE is {COMPILE!r}: give 1 to compile modules with mypyc, or 0.")
 if COMPILE == "1" and not POSSIBLE:
     sys.exit("SOUNDPOST_COMPILE=1: there is nothing to compile on Windows, nor for Python without the GIL.")
+# pip asks by this command what a build needs, before anything is installed.
+ASKED_WHAT_IS_NEEDED = "egg_info" in sys.argv
 # mypyc knows what the dependencies' functions return only where they are installed beside it.
-COMPILER = ["mypy>=2.4", *PROJECT["project"]["dependencies"]] if COMPILE == "1" else []
+COMPILER = ["mypy>=2.4", *PROJECT["project"]["dependencies"]] if COMPILE == "1" and ASKED_WHAT_IS_NEEDED else []
 
 
 def compiled_modules() -> list[Extension]:
     """Return what ``pyproject.toml`` lists below ``tool.soundpost``, for mypyc to compile; nothing unless asked."""
-    asking_what_is_needed = "egg_info" in sys.argv  # for setup_requires below, before anything is installed
-    if COMPILE != "1" or asking_what_is_needed:
+    if COMPILE != "1" or ASKED_WHAT_IS_NEEDED:
         return []
     if importlib.util.find_spec("mypyc") is None:
         sys.exit("SOUNDPOST_COMPILE=1 needs mypy, which is not installed here: pip install 'mypy>=2.4'.")

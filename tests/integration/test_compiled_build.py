@@ -37,8 +37,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(command: list[str], folder: Path, environ: dict[str, str]) -> str:
     """Run a command in a folder; return what it prints. Fails the test if the command does."""
+    outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
-        command, cwd=folder, env=os.environ | environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command, cwd=folder, env=outer | environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert done.returncode == 0, done.stdout[-10_000:]
     return done.stdout
@@ -50,4 +51,3 @@ def test_compiled_modules_keep_the_protocol(compiled: Path) -> None:
     assert "code: compiled by mypyc" in told
     done = run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *CONFORMANCE], compiled, source)
     assert "passed by group: conformance" in done
-    assert "failed" not in done
