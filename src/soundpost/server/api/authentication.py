@@ -26,6 +26,8 @@ _VERSION_AND_DIGEST: Final = "&auth_version=1.0&body_md5="
 _DIGEST_SIZE: Final = 32
 _SIGNATURE_SIZE: Final = 64
 _TIMESTAMP_SIZE: Final = 10
+_END_OF_SIGNED: Final = -_SIGNATURE_SIZE - len(_SIGNATURE)
+"""Index of the parameter of the signature where that is the last one."""
 _REQUIRED: Final = ("auth_key", "auth_timestamp", "auth_version", "auth_signature")
 
 
@@ -54,11 +56,11 @@ def _authenticated_as_usual(request: Request, app: App, now: float) -> dict[str,
 
     The usual form has the parameters of a publish and no others, in the order of the signed text, with the signature in
     its place or at the end. None for any other request: :func:`_authenticated` finds out what is wrong, if anything is.
-    Measured: 3.5 µs, 10 by the general way.
+    Measured: 4.4 µs, 11.6 by the general way.
     """
     settings, query = app.settings, request.query
     beginning = f"auth_key={settings.key}&"
-    at = -_SIGNATURE_SIZE - len(_SIGNATURE)
+    at = _END_OF_SIGNED
     if query.startswith(_SIGNATURE, len(query) + at) and query[at - 1 : at] == "&":
         signature, signed = query[-_SIGNATURE_SIZE:], query[: at - 1]
     elif query.startswith(_SIGNATURE, len(beginning)):
