@@ -14,7 +14,7 @@ import pytest
 
 from soundpost.server.connections.open_sockets import OpenSockets
 from soundpost.server.connections.socket_listener import SocketListener
-from soundpost.server.connections.socket_poller import LoopReader, SocketPoller
+from soundpost.server.connections.socket_poller import LOST_AT_ONCE, LoopReader, SocketPoller
 from soundpost.server.connections.socket_transport import SocketTransport
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the loop's transports serve all sockets")
@@ -177,5 +177,23 @@ def test_connections_wait_while_no_file_can_be_opened() -> None:
         assert protocol.told == ["patient", "lost"]
         listener.close()
         poller.close()
+
+    asyncio.run(check())
+
+
+def test_sockets_that_are_lost_at_one_moment_end_in_several_turns(reader: Reader) -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        poller, protocols = reader(loop), [Recorder() for _ in range(LOST_AT_ONCE + 10)]
+        for protocol in protocols:
+            ours, theirs = socket.socketpair()
+            theirs.close()
+            SocketTransport(poller, ours.detach(), socket.AF_UNIX, protocol).abort()
+        await asyncio.sleep(0)
+        assert [protocol.told for protocol in protocols] == [["lost"]] * LOST_AT_ONCE + [[]] * 10
+        for protocol in protocols:
+            assert await protocol.lost is None
+        if isinstance(poller, SocketPoller):
+            poller.close()
 
     asyncio.run(check())

@@ -8,16 +8,53 @@ epoll instance.
 from __future__ import annotations
 
 import asyncio
+import logging
 import select
 import sys
+from collections import deque
+from collections.abc import Callable
 from select import EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from soundpost.server.connections.socket_transport import SocketTransport
 
+log = logging.getLogger("soundpost.server")
+
 AT_ONCE: Final = 64
 """Largest number of sockets that are served in a loop turn."""
+LOST_AT_ONCE: Final = 256
+"""Largest number of lost sockets that are closed in a loop turn: some 5 ms."""
+
+
+class LostSockets:
+    """Transports whose sockets are lost, in that order: some end in each loop turn.
+
+    Closing a socket takes the kernel up to 10 µs, and thousands may be lost at one moment.
+    """
+
+    def __init__(self, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        """``call_soon``: the loop's."""
+        self._call_soon = call_soon
+        self._waiting: deque[tuple[SocketTransport, Exception | None]] = deque()
+
+    def add(self, transport: SocketTransport, error: Exception | None) -> None:
+        """Have a transport end in a later turn; ``error`` is what broke the connection."""
+        if not self._waiting:
+            self._call_soon(self._end)
+        self._waiting.append((transport, error))
+
+    def _end(self) -> None:
+        waiting = self._waiting
+        for _ in range(min(len(waiting), LOST_AT_ONCE)):
+            transport, error = waiting[0]
+            try:
+                transport.end(error)
+            except Exception:
+                log.exception("a connection could not be forgotten")
+            waiting.popleft()  # only now: another one that is lost meanwhile needs no further call
+        if waiting:
+            self._call_soon(self._end)
 
 
 class LoopReader:
@@ -28,7 +65,7 @@ class LoopReader:
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.call_soon = loop.call_soon
+        self.lost = LostSockets(loop.call_soon)
         self._loop = loop
 
     def add(self, fd: int, transport: SocketTransport, events: int) -> None:
@@ -56,7 +93,7 @@ class SocketPoller:
     """The sockets that are watched, by their descriptors. Linux only: elsewhere the loop's transports read."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.call_soon = loop.call_soon
+        self.lost = LostSockets(loop.call_soon)
         self._loop = loop
         self._transports: list[SocketTransport | None] = []
         self._epoll = select.epoll()

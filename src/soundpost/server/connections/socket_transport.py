@@ -237,10 +237,10 @@ class SocketTransport:
         self._state = _LOST
         self._output = None
         self._watch(0)
-        self._poller.call_soon(self._tell_protocol, error)
+        self._poller.lost.add(self, error)
 
-    def _tell_protocol(self, error: Exception | None) -> None:
-        """Tell the protocol in a loop turn of its own; its descriptor is valid until then."""
+    def end(self, error: Exception | None) -> None:
+        """Tell the protocol of a lost socket, in a later loop turn; the descriptor is valid until then."""
         try:
             self._protocol.connection_lost(error)
         finally:
