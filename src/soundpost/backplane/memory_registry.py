@@ -233,7 +233,7 @@ class MemoryRegistry:
         share = channel.share_of(node)
         if share is None:
             share = Share(node, has_users=members is not None)
-            channel.shares = [*channel.shares, share]  # append() would take room for three more
+            channel.shares += (share,)
         if newcomer is not None:
             share.users[newcomer.id] = share.users.get(newcomer.id, 0) + 1
         share.count += 1
@@ -274,7 +274,7 @@ class MemoryRegistry:
                 del share.users[user_id]
         share.count -= 1
         if not share.count:
-            channel.shares.remove(share)
+            channel.drop(share)
         users = {} if user_id is None else {user_id: 1}
         if linger and users:
             self.graces.begin(entry, channel, users, linger)
@@ -298,7 +298,7 @@ class MemoryRegistry:
             entry, channel = found
             share = channel.share_of(node)
             if share is not None:
-                channel.shares.remove(share)
+                channel.drop(share)
                 if share.users:
                     self.graces.begin(entry, channel, share.users, SENT_AWAY)
                 self._uncount(entry, channel, share.users, share.count, self._reporter())
