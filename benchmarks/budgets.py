@@ -77,7 +77,7 @@ def main() -> None:
         )
     opening, bare = (med(run.connect for run in runs) * 1e6 for runs in (ours, base))
     row("connect and subscribe: CPU", f"**{opening:.0f} µs**, floor {bare:.0f} µs", "90 µs")
-    row("RSS per subscribed connection (10,000)", f"**{med(run.memory for run in ours):,.0f} B**", "2,560 B")
+    row("RSS per subscribed connection (10,000)", f"**{med(run.memory for run in ours):,.0f} B**", "1,600 B")
     plain, excepting, alone, base = median_of(
         rounds,
         lambda: publishing(10_000, None),
