@@ -112,13 +112,14 @@ class Outbox:
         """Writes that did not fit into a turn, and callbacks for the time when those before are sent."""
         self._writes: dict[Flushable, list[_Write]] = {}
         """The writes among them, by channel."""
-        self._until = 0.0  # time at which the writes of this turn end
+        self._until: float | None = None  # time at which the writes of this turn end; None before it is needed
         self.at_once, self.chunk, self.most_waiting = _AT_ONCE, _CHUNK, _MOST_WAITING
         self._left = self.at_once  # deliveries until the next look at the clock
 
     def mark(self, channel: Flushable) -> None:
         """Note a channel that has its first frame of this loop turn."""
-        self._schedule()
+        if not self._is_scheduled:
+            self._schedule()
         self._channels.append(channel)
 
     def after_flush(self, callback: Callable[[], None]) -> None:
@@ -138,9 +139,12 @@ class Outbox:
     def write(self, channel: Flushable, connections: Collection[Connection], data: bytes) -> None:
         """Write bytes to subscribers of a channel: now if there is time, else in the next turns, in order."""
         if not self._unsent:
-            weight = len(connections) * _weight(data)
-            if weight > self._left and self._clock() < self._until:
-                self._left = self.at_once
+            weight = len(connections) * (1 + len(data) // _SMALL)  # a call of _weight takes longer
+            if weight > self._left:
+                if self._until is None:
+                    self._until = self._clock() + _TURN
+                if self._clock() < self._until:
+                    self._left = self.at_once
             if weight <= self._left:
                 self._left -= weight
                 self._deliver(connections, data)
@@ -150,7 +154,8 @@ class Outbox:
             return
         self._unsent.append(write)
         self._writes.setdefault(channel, []).append(write)
-        self._schedule()
+        if not self._is_scheduled:
+            self._schedule()
 
     def leave(self, channel: Flushable, connection: Connection) -> None:
         """Do not send a connection what is on its way from a channel that it leaves."""
@@ -165,27 +170,25 @@ class Outbox:
                 write.left.add(connection)
 
     def _schedule(self) -> None:
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            self._call_soon(self._turn)
+        self._is_scheduled = True
+        self._call_soon(self._turn)
 
     def _turn(self) -> None:
         """Send for some milliseconds. What is queued meanwhile waits, and is joined, until all before it is sent."""
         self._is_scheduled = False
-        until = self._clock() + _TURN
         try:
             if self._unsent:
-                self._send_unsent(inf if self._has_too_many() else until)
+                self._send_unsent(inf if self._has_too_many() else self._clock() + _TURN)
             else:
-                self._flush_channels(until)
+                self._flush_channels(None)
         finally:
-            if self._unsent or self._channels:
+            if (self._unsent or self._channels) and not self._is_scheduled:
                 self._schedule()
 
     def _has_too_many(self) -> bool:
         return sum(channel.queued for channel in islice(self._channels, _CHANNELS_COUNTED)) > self.most_waiting
 
-    def _flush_channels(self, until: float) -> None:
+    def _flush_channels(self, until: float | None) -> None:
         self._before()
         self._until, self._left = until, self.at_once
         channels, self._channels = self._channels, []
@@ -218,7 +221,7 @@ class Outbox:
         """Send a chunk of a write, and more while there is time; return whether all of it is sent."""
         while not write.is_sent:
             self._deliver(write.next_chunk(), write.data)
-            if self._clock() >= self._until:
+            if self._until is None or self._clock() >= self._until:
                 break
         return write.is_sent
 
