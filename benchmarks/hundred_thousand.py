@@ -215,7 +215,7 @@ def measured(options: argparse.Namespace) -> bool:
     lines += ["", f"CPU to connect and subscribe a client: {connect:.0f} µs; for a delivery: {delivery:.2f} µs."]
     print("\n".join(("", *lines)))
     if options.page is not None:
-        text = "\n".join((f"{title}. {on_what()}", "", *HEAD, *map(cells, rows), "", *lines))
+        text = "\n".join((f"{title}.", on_what(), "", *HEAD, *map(cells, rows), "", *lines))
         write_section(options.page, "hundred-thousand", text)
     documents = [kept(row, of_each(now, before, count), count) for row, now in zip(rows, memory, strict=True)]
     keep(options.results, "hundred_thousand", 1, documents)

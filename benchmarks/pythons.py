@@ -179,7 +179,7 @@ def main() -> None:
         lines.append(f"| {what} | {' | '.join(shown(field, each, runs[0]) for each in runs)} |")
     print("\n".join(lines))
     if options.page is not None:
-        what = f"Medians of {options.rounds} rounds; in bold the ratio to the first. {on_what()}"
+        what = f"Medians of {options.rounds} rounds; in bold the ratio to the first.\n{on_what()}"
         write_section(options.page, "pythons", "\n".join((what, "", *lines)))
 
 

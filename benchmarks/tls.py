@@ -158,7 +158,7 @@ def main() -> None:
     lines += [row(name, found, runs.get("no TLS", [])) for name, found in runs.items()]
     print("\n".join(lines))
     if options.page is not None:
-        what = f"Medians of {options.rounds} rounds with {options.clients:,} clients. {on_what()}"
+        what = f"Medians of {options.rounds} rounds with {options.clients:,} clients.\n{on_what()}"
         write_section(options.page, "tls", "\n".join((what, "", *lines)))
     sys.exit(len(runs) < len(chosen))
 
