@@ -56,7 +56,7 @@ def compiled_modules() -> list[Extension]:
         + [f"src/{name.replace('.', '/')}.py" for name in names],
         opt_level=os.environ.get("SOUNDPOST_COMPILE_OPTIMIZATION", "3"),
         debug_level="0",
-        multi_file=True,  # a file for each module: several compilers at once, in less memory
+        multi_file=True,  # a file for each module: the compiler takes less memory
         group_name="soundpost",
     )
     return extensions
