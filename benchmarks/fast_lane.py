@@ -161,7 +161,7 @@ def main() -> None:
         def run(name: str) -> Callable[[], Cost]:
             way, deliver, fewer = WAYS[name]
             publish = broadcaster(port, deliver)
-            return lambda: measured(way, publish, given.events // fewer, server, swarm)
+            return lambda: measured(way, publish, given.events // fewer // CALLERS * CALLERS, server, swarm)
 
         print("| | application | server | events a second |\n|---|---|---|---|")
         for name, costs in zip(WAYS, median_of(given.rounds, *map(run, WAYS)), strict=True):
