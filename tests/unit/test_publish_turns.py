@@ -194,6 +194,19 @@ class TestThreads:
         server.answered.release()
         call("d").result(20)
 
+    def test_a_thread_that_waits_too_long_gets_an_error(self, server: Server) -> None:
+        turns = ThreadTurns(server.take, limit, 0.05)
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(turns.publish, messages("a"))
+            until(lambda: server.batches == [["a"]], "the first request")
+            second = pool.submit(turns.publish, messages("b"))
+
+            assert "no answer to earlier events in 0.05 s" in str(second.exception(20))
+            server.answered.release(2)
+            assert first.result(20) is None
+            turns.publish(messages("c"))
+        assert server.batches == [["a"], ["c"]]
+
     def test_a_handler_may_publish_in_the_midst_of_a_request(self, server: Server) -> None:
         def take(batch: list[Message], limit: BatchLimit) -> Errors:
             if batch[0].name == "a":

@@ -96,18 +96,29 @@ class Turns:
             waiting.popleft()
             self._count -= len(turn.messages)
             if now - turn.since > self._patience:
-                turn.end(failed(description(turn.messages), f"no answer to earlier events in {self._patience:g} s"))
+                turn.end(self.too_late(turn))
                 events, size = 0, 0
             else:
                 taken.append(turn)
         self.is_busy = bool(taken)
         return taken
 
-    def withdraw(self, turn: Turn) -> None:
-        """Remove a turn whose caller is gone, if it still waits."""
-        if turn in self._waiting:
-            self._waiting.remove(turn)
-            self._count -= len(turn.messages)
+    def withdraw(self, turn: Turn) -> bool:
+        """Remove a turn whose caller is gone, if it still waits; tell whether it did."""
+        if turn not in self._waiting:
+            return False
+        self._waiting.remove(turn)
+        self._count -= len(turn.messages)
+        return True
+
+    def clear(self) -> list[Turn]:
+        """Remove all turns that wait, and return them."""
+        waiting, self._waiting, self._count = list(self._waiting), deque(), 0
+        return waiting
+
+    def too_late(self, turn: Turn) -> BroadcastError:
+        """Return the error of a turn that has waited for too long."""
+        return failed(description(turn.messages), f"no answer to earlier events in {self._patience:g} s")
 
     def first(self) -> Turn | None:
         """Return the turn that is next; None if nobody waits."""
@@ -145,6 +156,7 @@ class ThreadTurns:
     ) -> None:
         self._send = send
         self._limit = limit
+        self._patience = patience
         self._turns = Turns(patience)
         self._lock = threading.RLock()  # a handler of signals may publish in any moment
         self._leader = 0
@@ -161,29 +173,42 @@ class ThreadTurns:
             raise turn.error
 
     def _wait_and_send(self, turn: Turn) -> None:
+        woken = None
+        try:
+            with self._lock:
+                self._turns.add(turn)
+                if self._turns.is_busy:
+                    woken = threading.Event()
+                    turn.wake = woken.set
+                else:
+                    turn.leads = self._turns.is_busy = True
+            if woken is not None:
+                self._wait(turn, woken)
+            if not turn.is_done:
+                self._lead()
+        except BaseException:  # of a signal, in any line above
+            self._give_up(turn)
+            raise
+
+    def _wait(self, turn: Turn, woken: threading.Event) -> None:
+        """Wait until a turn has come, or was sent by another thread."""
+        if woken.wait(self._patience):
+            return
         with self._lock:
-            self._turns.add(turn)
-            woken = None
-            if self._turns.is_busy:
-                woken = threading.Event()
-                turn.wake = woken.set
-            self._turns.is_busy = True
-        if woken is not None:
-            try:
-                woken.wait()
-            except BaseException:
-                self._give_up(turn)
-                raise
-        if not turn.is_done:
-            self._lead()
+            if not turn.leads and self._turns.withdraw(turn):
+                turn.end(self._turns.too_late(turn))
+                return
+        woken.wait()  # it is being sent
 
     def _lead(self) -> None:
         """Send the messages of the first turn, and of those that fit with it."""
         limit = self._limit()
-        with self._lock:
-            self._leader = threading.get_ident()
-            batch = self._turns.take(limit, time.monotonic())
+        batch: list[Turn] = []
         try:
+            with self._lock:
+                self._leader = threading.get_ident()
+                batch = self._turns.take(limit, time.monotonic())
+                self._turns.is_busy = True  # also if all were too late
             end_all(batch, self._send(messages_of(batch), limit) if batch else {})
         except BroadcastError as error:
             fail_all(batch, error)
@@ -267,7 +292,8 @@ class TaskTurns:
         finally:
             self._turns.is_busy = False
             self._sender = None  # it knows the loop, which must not be kept
-            fail_all([turn for turn in batch if not turn.is_done], failed("", "the event loop has ended"))
+            left = [turn for turn in batch if not turn.is_done] + self._turns.clear()
+            fail_all(left, failed("", "the event loop has ended"))
 
 
 def _wake(woken: asyncio.Future[None]) -> None:
