@@ -292,6 +292,19 @@ class TestTasks:
 
         assert server.batches[-1] == ["b"]
 
+    async def test_nobody_waits_for_a_task_that_the_loop_has_ended(self, server: Server, turns: TaskTurns) -> None:
+        tasks = [await self.called(turns, name) for name in "abcdefgh"]
+        server.answered.release()
+        await tasks[0]
+        await asyncio.to_thread(until, lambda: len(server.batches) == 2, "the second request")
+        assert turns._sender is not None
+        turns._sender.cancel()
+        errors = await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert {str(error).partition(": ")[2] for error in errors[1:]} == {"the event loop has ended"}
+        server.answered.release(2)
+        await turns.publish(messages("i"))
+
     def test_no_loop_is_kept(self, server: Server, turns: TaskTurns) -> None:
         async def run() -> None:
             tasks = [await self.called(turns, name) for name in "abc"]
