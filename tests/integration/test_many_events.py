@@ -19,6 +19,7 @@ import pytest
 from soundpost.broadcasting.broadcaster import Broadcaster
 from soundpost.config.settings import ScalingSettings
 from soundpost.errors import BroadcastError
+from support.embedded import running_embedded
 from support.harness import DEFAULT_APP, RawSocket, RunningServer, running_server, until
 from support.misbehaving_server import MisbehavingServer, answer, answering, misbehaving
 from support.nginx_process import running_nginx
@@ -49,7 +50,7 @@ def broadcaster_at(place: Place, **options: Any) -> Broadcaster:
     return made
 
 
-@pytest.fixture(scope="module", params=["one process", "two workers", "Nginx", "two hosts", "TLS"])
+@pytest.fixture(scope="module", params=["one process", "two workers", "embedded", "Nginx", "two hosts", "TLS"])
 def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with ExitStack() as stack:
         if request.param in ("two hosts", "TLS"):
@@ -62,6 +63,10 @@ def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
                 options = {"scheme": "https", "verify": str(certificate), "host": "localhost"}
             own = stack.enter_context(running_server(scaling=scaling, **tls))
             yield Place(own.port, stack.enter_context(running_server(scaling=scaling)), options)
+            return
+        if request.param == "embedded":
+            site = stack.enter_context(running_embedded())
+            yield Place(site.port, site, {})
             return
         workers: dict[str, Any] = {} if request.param == "one process" else {"workers": 2}
         server = stack.enter_context(running_server(**workers))
