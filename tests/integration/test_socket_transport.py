@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import struct
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Final
 
 import pytest
+import uvloop
 
 from soundpost.server.connections.open_sockets import OpenSockets
 from soundpost.server.connections.socket_listener import SocketListener
@@ -47,9 +49,16 @@ class Recorder(asyncio.Protocol):
         self.lost.set_result(exc)
 
 
-@pytest.fixture(params=[SocketPoller, LoopReader])
+def loop_reader(loop: asyncio.AbstractEventLoop) -> LoopReader:
+    return LoopReader(loop, SocketPoller(loop))
+
+
+READERS: Final[dict[str, Reader]] = {"SocketPoller": SocketPoller, "LoopReader": loop_reader}
+
+
+@pytest.fixture(params=READERS)
 def reader(request: pytest.FixtureRequest) -> Reader:
-    return cast("Reader", request.param)
+    return READERS[request.param]
 
 
 @asynccontextmanager
@@ -85,7 +94,7 @@ def test_a_close_sends_what_waits_first(reader: Reader) -> None:
             assert await read_all(theirs) == LARGE
             assert await protocol.lost is None
 
-    asyncio.run(check())
+    uvloop.run(check())
 
 
 def test_an_abort_drops_what_waits_and_is_told_once(reader: Reader) -> None:
@@ -99,7 +108,7 @@ def test_an_abort_drops_what_waits_and_is_told_once(reader: Reader) -> None:
             assert protocol.told == ["pause", "lost"]
             assert transport.get_extra_info("socket") is None
 
-    asyncio.run(check())
+    uvloop.run(check())
 
 
 def test_a_protocol_is_paused_until_its_output_is_taken(reader: Reader) -> None:
@@ -115,28 +124,58 @@ def test_a_protocol_is_paused_until_its_output_is_taken(reader: Reader) -> None:
             await protocol.heard.wait()
             assert protocol.told == ["pause", "resume", "thanks"]
 
-    asyncio.run(check())
+    uvloop.run(check())
 
 
-def test_the_other_end_sees_the_end_of_output_and_may_go_on(reader: Reader) -> None:
+@pytest.mark.parametrize("last_words", [b"last words", LARGE], ids=["sent at once", "that has to wait"])
+def test_the_other_end_sees_the_end_of_output_and_may_go_on(reader: Reader, last_words: bytes) -> None:
     async def check() -> None:
         async with connected(reader) as (transport, protocol, theirs):
-            transport.write(b"last words")
+            transport.write(last_words)
             transport.write_eof()
-            assert await read_all(theirs) == b"last words"
+            transport.write(b"too late")
+            assert await read_all(theirs) == last_words
             theirs.send(b"heard")
             await protocol.heard.wait()
-            assert protocol.told == ["heard"]
+            assert protocol.told[-1] == "heard"
             assert not transport.is_closing()
+            transport.close()
+            assert await protocol.lost is None
 
-    asyncio.run(check())
+    uvloop.run(check())
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["reading", "paused"])
+def test_a_reset_is_noticed_behind_the_last_input(reader: Reader, reads: bool) -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            theirs = socket.create_connection(listening.getsockname())
+            ours, _ = listening.accept()
+        ours.setblocking(False)
+        protocol = Recorder()
+        transport = SocketTransport(reader(loop), ours.detach(), socket.AF_INET, protocol)
+        if not reads:
+            transport.pause_reading()
+        theirs.send(b"last words")
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        theirs.close()
+        if not reads:
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert protocol.told == []
+            transport.resume_reading()
+        assert isinstance(await protocol.lost, ConnectionResetError)
+        assert protocol.told[-1] == "lost"
+
+    uvloop.run(check())
 
 
 def test_a_socket_goes_on_with_another_reader(reader: Reader) -> None:
     async def check() -> None:
         async with connected(reader) as (transport, protocol, theirs):
             transport.pause_reading()
-            transport.read_by(LoopReader(asyncio.get_running_loop()))
+            transport.read_by(loop_reader(asyncio.get_running_loop()))
             theirs.send(b"unread")
             await asyncio.sleep(0)
             assert protocol.told == []
@@ -144,7 +183,7 @@ def test_a_socket_goes_on_with_another_reader(reader: Reader) -> None:
             await protocol.heard.wait()
             assert protocol.told == ["unread"]
 
-    asyncio.run(check())
+    uvloop.run(check())
 
 
 def test_connections_wait_while_no_file_can_be_opened() -> None:
@@ -178,7 +217,7 @@ def test_connections_wait_while_no_file_can_be_opened() -> None:
         listener.close()
         poller.close()
 
-    asyncio.run(check())
+    uvloop.run(check())
 
 
 def test_sockets_that_are_lost_at_one_moment_end_in_several_turns(reader: Reader) -> None:
@@ -196,4 +235,4 @@ def test_sockets_that_are_lost_at_one_moment_end_in_several_turns(reader: Reader
         if isinstance(poller, SocketPoller):
             poller.close()
 
-    asyncio.run(check())
+    uvloop.run(check())

@@ -81,8 +81,8 @@ class Server(Runtime):
             self.poller = SocketPoller(self.loop)
             """What reads WebSockets once they are many."""
             self._newcomers = SocketPoller(self.loop)
-        self.loop_reader = LoopReader(self.loop)
-        """What reads the first WebSockets, and applications."""
+            self.loop_reader = LoopReader(self.loop, self.poller)
+            """What reads the first WebSockets, and applications."""
         self.lingering = Lingering()
         self.lag = LoopLag(self.node.figures.lag, self.loop.call_later)
         page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None

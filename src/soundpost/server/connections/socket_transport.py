@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import socket
-from select import EPOLLIN, EPOLLOUT
+from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -24,9 +24,11 @@ _HIGH: Final = 65_536
 """Bytes of output that may wait before the protocol is paused, as asyncio's transports have it."""
 
 _OPEN: Final = 0
-_CLOSING: Final = 1
-_LOST: Final = 2
-"""States of a transport: open, closing once all output is sent, and without a socket."""
+_ENDED: Final = 1
+_CLOSING: Final = 2
+_LOST: Final = 3
+"""States of a transport: open; output ended, input still read; closing once all output is sent; without a socket."""
+_BROKEN: Final = EPOLLERR | EPOLLHUP
 _NOBODY: Final = asyncio.Protocol()
 
 
@@ -99,11 +101,13 @@ class SocketTransport:
 
     def resume_reading(self) -> None:
         """Read again."""
-        if self._state == _OPEN and not self._events & EPOLLIN:
+        if self._state <= _ENDED and not self._events & EPOLLIN:
             self._watch(self._events | EPOLLIN)
 
     def ready(self, events: int) -> None:
         """Read or write, as the socket is ready for it; a broken socket is ready for both."""
+        if events & _BROKEN and self._poller.gives_up(self):
+            return
         if events & ~EPOLLOUT:
             self.read()
         if self._events & EPOLLOUT and events & ~EPOLLIN:
@@ -149,7 +153,7 @@ class SocketTransport:
         return 0 if self._output is None else len(self._output)
 
     def write(self, data: bytes | memoryview) -> None:
-        """Write; keep what the kernel does not take. Output of a connection that closes is dropped."""
+        """Write; keep what the kernel does not take. Output of a connection that ends or closes is dropped."""
         if self._state != _OPEN:
             return
         if self._output is None:
@@ -192,8 +196,8 @@ class SocketTransport:
         if self._paused and len(output) <= self._high // 4:
             self._paused = False
             self._protocol.resume_writing()
-        if self._state == _CLOSING and self._output is None:
-            self._lose(None)
+        if self._output is None:
+            self._end_output()
 
     def can_write_eof(self) -> bool:
         """Return True: a TCP or Unix socket may stay half open."""
@@ -201,7 +205,16 @@ class SocketTransport:
 
     def write_eof(self) -> None:
         """End the output, behind what waits; input is still read."""
-        if self._output is None and self._state == _OPEN:
+        if self._state == _OPEN:
+            self._state = _ENDED
+            if self._output is None:
+                self._end_output()
+
+    def _end_output(self) -> None:
+        """Do what had to wait until all output was sent."""
+        if self._state == _CLOSING:
+            self._lose(None)
+        elif self._state == _ENDED:
             sock = socket.socket(self.family, self.type, self.proto, fileno=self._fd)
             try:
                 sock.shutdown(socket.SHUT_WR)
@@ -214,11 +227,11 @@ class SocketTransport:
 
     def is_closing(self) -> bool:
         """Return whether the connection closes, or is closed."""
-        return self._state != _OPEN
+        return self._state > _ENDED
 
     def close(self) -> None:
         """Close once all output is sent."""
-        if self._state != _OPEN:
+        if self._state > _ENDED:
             return
         self._state = _CLOSING
         if self._output is None:
