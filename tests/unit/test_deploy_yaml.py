@@ -123,6 +123,7 @@ def other_than_default(field: msgspec.structs.FieldInfo) -> Any:
         "prefix": "shop",
         "log_format": "json",
         "log_level": "debug",
+        "max_large_batch_size": 923,
         "allowed_origins": ("a.example", "https://b.example:8443"),
         "accept_client_events_from": "none",
         "history": (

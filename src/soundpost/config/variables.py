@@ -13,6 +13,7 @@ from soundpost.config.other_servers import advice_on_variable
 from soundpost.config.values import from_text
 from soundpost.environment import (
     APPLICATION,
+    BUILD,
     FRAMEWORKS,
     PREFIX,
     PUBLIC,
@@ -37,6 +38,7 @@ _APPLICATIONS_ONLY: Final = frozenset(
     for suffix in ("", "_FILE")
 )
 """Variables of applications, which often stand in the server's ``.env`` too: the server leaves them alone."""
+_NOT_THE_SERVERS: Final = _APPLICATIONS_ONLY | BUILD
 _REDIS: Final = ("URL", "SCHEME", "HOST", "PORT", "USERNAME", "PASSWORD", "DB")
 
 
@@ -55,7 +57,7 @@ def read_variables(variables: Mapping[str, str], source: str, warnings: list[str
             _put(values, _OPTIONS[name], text, f"{source}: {name}")
         elif name in _FILES:
             _put_from_file(values, _FILES[name], variables, source)
-        elif name.startswith(PREFIX) and name != _REDIS_URL and name not in _APPLICATIONS_ONLY:
+        elif name.startswith(PREFIX) and name != _REDIS_URL and name not in _NOT_THE_SERVERS:
             _refuse_unknown(name, source, warnings)
     for name, replaced_by in REVERB.items():
         if name not in variables:

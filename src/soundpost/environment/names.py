@@ -66,6 +66,9 @@ FRAMEWORKS: Final = frozenset(
 )
 """Settings that stand under these names in a framework's configuration, as in Flask's ``app.config``."""
 
+BUILD: Final = frozenset({"SOUNDPOST_COMPILE", "SOUNDPOST_COMPILE_OPTIMIZATION"})
+"""Variables of an installation from the source, which may stay set: nothing that runs reads them."""
+
 REVERB: Final = {
     "REVERB_APP_ID": ("SOUNDPOST_APP_ID",),
     "REVERB_APP_KEY": ("SOUNDPOST_APP_KEY",),
