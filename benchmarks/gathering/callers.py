@@ -22,8 +22,8 @@ THREADS: Final = 4
 TASKS: Final = 4
 BURST: Final = 20
 """Events that a caller publishes without a pause."""
-PAUSE: Final = 0.02
-"""Seconds between two bursts of a caller."""
+PAUSE: Final = 0.1
+"""Seconds between two bursts of a caller: the listener, a Python client on the same cores, has to keep up."""
 _NAME: Final = re.compile(r"(\w+\.\d+) on room")
 
 Numbers = dict[str, list[int]]

@@ -21,8 +21,10 @@ from support.redis_process import running_redis
 from support.relay import running_relay
 
 LEAD_SECONDS: Final = 1.0
-QUIET_SECONDS: Final = 6.0
-"""Seconds after which nothing more is thought to come."""
+QUIET_SECONDS: Final = 1.0
+"""Seconds after which nothing more is thought to come, if nothing is missing."""
+PATIENCE: Final = 30.0
+"""Seconds after which nothing more is thought to come, if something is missing: a client may be connecting."""
 TIMES: Final = 5
 """Times that a fault happens."""
 STOPPED_SECONDS: Final = 2.0
@@ -64,10 +66,18 @@ def measured(title: str, start: Callable[[ExitStack], Stage]) -> Row:
             fault(number)
             time.sleep(LEAD_SECONDS)
         callers.stop()
-        before = -1
-        while before != (before := listener.count):
-            time.sleep(QUIET_SECONDS)
-        return _row(title, callers, listener, given_up)
+        return _row_in_the_end(title, callers, listener, given_up)
+
+
+def _row_in_the_end(title: str, callers: Callers, listener: Listener, given_up: GivenUp) -> Row:
+    before, since = -1, time.monotonic()
+    while True:
+        row = _row(title, callers, listener, given_up)
+        if listener.count != before:
+            before, since = listener.count, time.monotonic()
+        if time.monotonic() - since > (PATIENCE if row.lost else QUIET_SECONDS):
+            return row
+        time.sleep(0.2)
 
 
 def _row(title: str, callers: Callers, listener: Listener, given_up: GivenUp) -> Row:
@@ -88,7 +98,7 @@ def _row(title: str, callers: Callers, listener: Listener, given_up: GivenUp) ->
         double,
         late,
         len(listener.gaps),
-        Counter(callers.errors),
+        Counter([*callers.errors, *[f"a gap: {reason}" for reason in listener.gaps]]),
     )
 
 
