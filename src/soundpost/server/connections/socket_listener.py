@@ -58,6 +58,8 @@ class SocketListener:
     def _accept(self) -> None:
         # Not accept(): a socket object for each connection would cost more than the call itself.
         accept, family, poller = self._socket._accept, self._family, self._poller  # type: ignore[attr-defined]
+        if self._sockets.room < 1:
+            poller.catch_up()  # a client that is gone already makes room
         for _ in range(_AT_ONCE if self._sockets.room > _AMPLE else 1):
             try:
                 fd, _address = accept()

@@ -41,10 +41,11 @@ class LostSockets:
     def add(self, transport: SocketTransport, error: Exception | None) -> None:
         """Have a transport end in a later turn; ``error`` is what broke the connection."""
         if not self._waiting:
-            self._call_soon(self._end)
+            self._call_soon(self.end_some)
         self._waiting.append((transport, error))
 
-    def _end(self) -> None:
+    def end_some(self) -> None:
+        """Have transports end, as many as may in a loop turn."""
         waiting = self._waiting
         for _ in range(min(len(waiting), LOST_AT_ONCE)):
             transport, error = waiting[0]
@@ -54,7 +55,7 @@ class LostSockets:
                 log.exception("a connection could not be forgotten")
             waiting.popleft()  # only now: another one that is lost meanwhile needs no further call
         if waiting:
-            self._call_soon(self._end)
+            self._call_soon(self.end_some)
 
 
 class LoopReader:
@@ -133,6 +134,11 @@ class SocketPoller:
         self._transports[fd] = None
         if not self._epoll.closed:
             self._epoll.unregister(fd)
+
+    def catch_up(self) -> None:
+        """Serve sockets that are ready, and end those that are lost, before the loop would."""
+        self._serve()
+        self.lost.end_some()
 
     def gives_up(self, transport: SocketTransport) -> bool:
         """Return False: a broken socket is served like others, and its transport finds out."""
