@@ -195,8 +195,9 @@ class Server(Runtime):
         steps, sent = max(1, round(seconds / _DRAIN_STEP)), 0
         for step in range(1, steps + 1):
             upto = math.ceil(len(clients) * step / steps)
-            await self._all_sent()
             for start in range(sent, upto, _AWAY_AT_ONCE):
+                await self._all_sent()
+                self.node.outbox.flush()  # what came since, in this turn: clients that close would miss it
                 for connection in clients[start : min(upto, start + _AWAY_AT_ONCE)]:
                     self.send_away(connection)
                 await asyncio.sleep(0)
