@@ -265,6 +265,21 @@ class MemoryRegistry:
         """Stop counting a subscription and tell the other subscribers of a member who left."""
         entry = self._apps[app_id]
         channel = entry.channels.get(name)
+        if (
+            self._long_lists.is_behind
+            and channel is not None
+            and channel.members is not None
+            and len(channel.members) > GATHERED_ABOVE
+        ):  # a subscription of the same user may wait there, from before
+            self._long_lists.do(partial(self._leave, node, app_id, name, user_id, linger, socket_id))
+        else:
+            self._leave(node, app_id, name, user_id, linger, socket_id)
+
+    def _leave(
+        self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float, socket_id: str | None
+    ) -> None:
+        entry = self._apps[app_id]
+        channel = entry.channels.get(name)
         share = None if channel is None else channel.share_of(node)
         if channel is None or share is None:
             return

@@ -53,6 +53,11 @@ class TurnBudget:
         self._waiting: deque[Callable[[], None]] = deque()
         self._until: float | None = None  # None before the first work of a turn
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether work waits."""
+        return bool(self._waiting)
+
     def do(self, work: Callable[[], None]) -> None:
         """Do some work now, or in a later turn."""
         if self._until is None:
