@@ -299,6 +299,7 @@ def tell_gap(channel: Channel, reason: str, position: str) -> None:
     frame = messages.gap(channel.name, reason, position)
     channel.app.node.outbox.write(channel, told, frame)
     for connection in () if channel.replays is None else list(channel.replays.readers):
+        channel.app.node.outbox.send_to(channel, connection)  # its next piece must not overtake the gap
         begin(connection, channel, position)
     if channel.app.node.observers:
         for connection in told:
