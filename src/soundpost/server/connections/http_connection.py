@@ -433,11 +433,14 @@ class HttpConnection(asyncio.Protocol):
             publish.observe(now - came)
         self._publishes.clear()
 
-    def hand_over(self, protocol: asyncio.Protocol) -> None:
-        """Give the transport to another protocol, after the answers to earlier requests."""
+    def send_answers(self) -> None:
+        """Send the answers to earlier requests now."""
         if self._responses:
             self._server.node.outbox.flush()
             self._send_responses()
+
+    def hand_over(self, protocol: asyncio.Protocol) -> None:
+        """Give the transport to another protocol."""
         self._server.wheel.remove(self)
         self._server.http_connections.discard(self)
         self._server.sockets.kept(self)

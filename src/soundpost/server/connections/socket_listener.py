@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Final, cast
 from soundpost.server.connections.open_sockets import OpenSockets
 from soundpost.server.connections.socket_poller import SocketPoller
 from soundpost.server.connections.socket_transport import SocketTransport
+
+log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 32
 """Connections that are accepted in a loop turn, if there is ample room."""
@@ -66,10 +69,19 @@ class SocketListener:
             except (BlockingIOError, ConnectionAbortedError):
                 return
             except OSError:  # no file can be opened, or no memory is left: SocketLimits logs the reason
-                self._loop.remove_reader(self._socket.fileno())
-                self._loop.call_later(_PAUSE, self._listen)
+                self._pause()
                 return
             os.set_blocking(fd, False)
             protocol = self._make()
-            transport = SocketTransport(poller, fd, family, protocol)
+            try:
+                transport = SocketTransport(poller, fd, family, protocol)
+            except OSError:
+                log.exception("a connection is dropped: its socket cannot be watched (fs.epoll.max_user_watches)")
+                os.close(fd)
+                self._pause()
+                return
             protocol.connection_made(cast("asyncio.Transport", transport))
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._socket.fileno())
+        self._loop.call_later(_PAUSE, self._listen)

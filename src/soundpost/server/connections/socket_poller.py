@@ -37,25 +37,32 @@ class LostSockets:
         """``call_soon``: the loop's."""
         self._call_soon = call_soon
         self._waiting: deque[tuple[SocketTransport, Exception | None]] = deque()
+        self._is_scheduled = False
 
     def add(self, transport: SocketTransport, error: Exception | None) -> None:
         """Have a transport end in a later turn; ``error`` is what broke the connection."""
-        if not self._waiting:
-            self._call_soon(self.end_some)
         self._waiting.append((transport, error))
+        self._schedule()
 
     def end_some(self) -> None:
         """Have transports end, as many as may in a loop turn."""
         waiting = self._waiting
         for _ in range(min(len(waiting), LOST_AT_ONCE)):
-            transport, error = waiting[0]
+            transport, error = waiting.popleft()
             try:
                 transport.end(error)
             except Exception:
                 log.exception("a connection could not be forgotten")
-            waiting.popleft()  # only now: another one that is lost meanwhile needs no further call
-        if waiting:
-            self._call_soon(self.end_some)
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._waiting and not self._is_scheduled:
+            self._is_scheduled = True
+            self._call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._is_scheduled = False
+        self.end_some()
 
 
 class LoopReader:

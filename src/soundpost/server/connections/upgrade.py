@@ -124,6 +124,7 @@ class Upgrade:
             note_refused_client(app.node, app, error, self._address, self._client.origin)
             _refuse(http, self._response, error)
             return
+        http.send_answers()  # before the WebSocket asks the transport whether output waits
         connection = WebSocketConnection(app, self._server, http.transport, self._forwarded_address)
         if self._counted is not None:
             app.counted_addresses[connection.socket_id] = self._counted
