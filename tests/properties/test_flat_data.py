@@ -37,3 +37,7 @@ def test_texts_and_small_numbers_go_the_shorter_way(value: Any) -> None:
 @given(st.dictionaries(TEXTS, OTHER, min_size=1) | OTHER | PLAIN)
 def test_other_data_does_not(value: Any) -> None:
     assert flat_json(value) is None
+
+
+def test_an_integer_that_python_does_not_write_is_told_as_before() -> None:
+    assert flat_json({"number": 10**5_000}) is None

@@ -105,6 +105,20 @@ async def test_event_loops_are_not_blocked(delivery: BackgroundDelivery, drivers
     until(lambda: drivers.sent == ["1"], "the message")
 
 
+def test_a_driver_that_cannot_tell_its_limit_is_asked_to_send_all_the_same(
+    delivery: BackgroundDelivery, drivers: Drivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(connection: str) -> BatchLimit | None:
+        raise OSError("no entropy")
+
+    monkeypatch.setattr(drivers, "batch_limit", fail)
+    drivers.open.clear()
+    for number in range(3):
+        delivery.deliver([message(number)], "default")
+    drivers.open.set()
+    until(lambda: drivers.sent == ["0", "1", "2"], "the messages")
+
+
 def test_no_more_than_a_bound_may_wait(delivery: BackgroundDelivery, drivers: Drivers) -> None:
     drivers.open.clear()
     for number in range(10):

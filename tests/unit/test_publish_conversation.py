@@ -210,6 +210,32 @@ def test_a_refusal_that_is_not_about_the_events_ends_all(large: Conversations, s
         talk(large, messages(8), lambda request: answer(status, {"error": "no"}))
 
 
+@pytest.mark.parametrize("status", [413, 422])
+def test_an_event_that_is_refused_by_itself_takes_no_later_one_with_it(large: Conversations, status: int) -> None:
+    sent, limit = [*messages(2), Message(("a", "b"), "both", "{}"), *messages(2)], large.limit
+
+    def reply(request: ApiRequest) -> HttpAnswer:
+        return answer(status, {"error": "no"}, headers={}) if request.path == "/events" else answer()
+
+    requests, errors = talk(large, sent, reply)
+
+    assert len(requests) == 3
+    assert errors.keys() == {2}
+    assert large.limit == limit
+
+
+def test_a_server_that_understands_nothing_is_not_asked_for_each_event(large: Conversations) -> None:
+    asked: list[ApiRequest] = []
+
+    def reply(request: ApiRequest) -> HttpAnswer:
+        asked.append(request)
+        return answer(400, {"error": "this port speaks TLS"}, headers={})
+
+    with pytest.raises(BroadcastError, match="event n0 on a and 49 more: answered 400 this port speaks TLS"):
+        talk(large, messages(50), reply)
+    assert len(asked) == 1
+
+
 def test_the_first_refusal_of_another_server_ends_all() -> None:
     with pytest.raises(BroadcastError, match="event n0 on a and 9 more: answered 422 no"):
         talk(conversations("pusher"), messages(20), lambda request: answer(422, {"error": "no"}))

@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -59,6 +59,19 @@ class TestTurns:
 
         assert own.take(LIMIT, 0.0) == turns[:1]
 
+    def test_quotes_are_counted_as_they_are_written(self) -> None:
+        turns = [Turn(messages("a", data='"' * 300), 0.0) for _ in range(2)]
+        own = self.waiting(*turns)
+
+        assert own.take(LIMIT, 0.0) == turns[:1]
+
+    def test_a_message_to_several_channels_shares_no_request_with_other_callers(self) -> None:
+        several = Turn([Message(("a", "b"), "both", "{}")], 0.0)
+        turns = [Turn(messages("a"), 0.0), several, Turn(messages("b"), 0.0)]
+        own = self.waiting(*turns)
+
+        assert [own.take(LIMIT, 0.0) for _ in turns] == [[turn] for turn in turns]
+
     def test_a_turn_that_is_larger_than_a_batch_is_taken_alone(self) -> None:
         turns = [Turn(messages(*"abcdefgh"), 0.0), Turn(messages("i"), 0.0)]
         own = self.waiting(*turns)
@@ -110,6 +123,17 @@ class Server:
 
     async def atake(self, batch: list[Message], limit: BatchLimit) -> Errors:
         return await asyncio.to_thread(self.take, batch, limit)
+
+
+class InterruptedWait(threading.Event):
+    """An event during whose first wait a handler of signals runs."""
+
+    handlers: ClassVar[list[Callable[[], None]]] = []
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if self.handlers:
+            self.handlers.pop()()
+        return super().wait(timeout)
 
 
 @pytest.fixture
@@ -314,3 +338,24 @@ class TestTasks:
         asyncio.run(run())
 
         assert turns._sender is None
+
+
+def test_a_handler_may_publish_while_its_thread_waits_for_its_turn(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = ThreadTurns(server.take, limit, patience=20)
+    monkeypatch.setattr(InterruptedWait, "handlers", [lambda: turns.publish(messages("of the handler"))])
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(turns.publish, messages("first"))
+        until(lambda: server.batches == [["first"]], "the first request")
+
+        def publish_second() -> None:
+            monkeypatch.setattr("soundpost.broadcasting.drivers.turns.threading.Event", InterruptedWait)
+            turns.publish(messages("second"))
+
+        second = pool.submit(publish_second)
+        until(lambda: server.batches[1:] == [["of the handler"]], "that of the handler")
+        server.answered.release(3)
+        first.result(20)
+        second.result(20)
+    assert server.batches[2:] == [["second"]]

@@ -17,6 +17,8 @@ from urllib.parse import quote, urlencode
 
 from soundpost.asgi.app import server_of
 from soundpost.asgi.runtime import EmbeddedRuntime
+from soundpost.broadcasting.drivers.batch_limit import BatchLimit
+from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.drivers.http import HttpDriver
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
@@ -78,6 +80,31 @@ class EmbeddedDriver:
             await asyncio.wait_for(done, self._settings.timeout)
         except TimeoutError:
             raise self._stuck(f"event {messages[0]}") from None
+
+    @property
+    def batch_limit(self) -> BatchLimit | None:
+        """The limit of large batches of the site that another process serves; None where the server is in this one."""
+        return self._site.batch_limit if self._runtime() is None else None
+
+    def send_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
+        """Publish messages as :meth:`send`, in batches within a limit; return the errors of those that were refused."""
+        if self._runtime() is not None:
+            self.send(messages)
+            return {}
+        try:
+            return self._site.send_each(messages, limit)
+        except BroadcastError as error:
+            raise self._refused_by_site(messages, error) from error
+
+    async def asend_each(self, messages: Sequence[Message], limit: BatchLimit | None) -> Errors:
+        """Publish messages without blocking the event loop, as :meth:`send_each`."""
+        if self._runtime() is not None:
+            await self.asend(messages)
+            return {}
+        try:
+            return await self._site.asend_each(messages, limit)
+        except BroadcastError as error:
+            raise self._refused_by_site(messages, error) from error
 
     def request(self, method: str, path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """Answer a request to ``path`` below ``/apps/ID``, as the server would over HTTP. Raises BroadcastError."""

@@ -59,7 +59,7 @@ def flat_json(value: Any) -> str | None:
         return None
     try:
         return _encode_flat(value).decode()
-    except (UnicodeError, OverflowError):  # half a character, a large integer
+    except (ValueError, OverflowError):  # half a character, an integer of more digits than Python writes
         return None
 
 

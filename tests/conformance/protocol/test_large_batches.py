@@ -87,6 +87,15 @@ def test_who_does_not_ask_with_a_key_is_told_nothing(
     assert (response.status, response.json(), told(response)) == (200, {}, {})
 
 
+def test_who_asks_is_told_the_limits_with_a_refusal_too(server: RunningServer) -> None:
+    wrong = {"name": "", "data": "{}", "channels": ["a", "b"]}
+
+    asked, unasked = post(server, wrong, route="/events"), post(server, wrong, route="/events", asks=False)
+
+    assert (asked.status, unasked.status) == (422, 422)
+    assert (told(asked), told(unasked)) == (LIMITS, {})
+
+
 def test_without_asking_ten_events_stay_the_limit(server: RunningServer) -> None:
     response = post(server, {"batch": [event("e")] * 11}, asks=False)
 

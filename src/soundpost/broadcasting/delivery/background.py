@@ -19,7 +19,7 @@ from soundpost.broadcasting.drivers.failures import Errors
 from soundpost.broadcasting.drivers.sending import Drivers
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.retry import RetryPolicy
-from soundpost.errors import BroadcastError, ConfigurationError
+from soundpost.errors import BroadcastError
 from soundpost.per_process import PerProcess
 
 log = logging.getLogger("soundpost.broadcast")
@@ -152,7 +152,7 @@ class BackgroundDelivery:
 
     def _limit_of(self, connection: str) -> BatchLimit | None:
         """Return the limit of a batch; None for a connection that has none, or fails when it is asked."""
-        with suppress(ConfigurationError):
+        with suppress(Exception):  # sending raises it again
             return self._drivers.batch_limit(connection)
         return None
 

@@ -22,8 +22,9 @@ from soundpost.wire.http_exchange import HttpAnswer
 
 Conversation = Generator[ApiRequest, HttpAnswer, Errors]
 """Requests to send, one after the other; each wants its answer before the next one."""
-_OF_EVENTS: Final = (400, 413, 422)
-"""Statuses of refusals that are about the events of a request. Others are about the sender, the path, the server."""
+_OF_EVENTS: Final = (413, 422)
+"""Statuses of refusals that are about the events of a request, whoever answers. Others may be about the sender, the
+path, the server; 400 is about the events if the answer tells the limit of batches."""
 _FEWEST_BYTES: Final = 4_096
 """Bytes of a request that any proxy lets pass."""
 
@@ -56,7 +57,7 @@ class Conversations:
         for request in requests_for(messages, self._settings, limit, asks=asks):
             yield from self._send(request, place, errors)
             place += len(request.messages)
-            if errors and self.limit is None:
+            if errors and limit is None and self.limit is None:
                 raise errors[min(errors)]
         return errors
 
@@ -68,7 +69,8 @@ class Conversations:
             self._note_errors(answer, request, place, errors)
             return
         error = self._refused(request, answer)
-        if answer.status not in _OF_EVENTS or not request.asks:
+        is_of_events = answer.status in _OF_EVENTS or (answer.status == 400 and BatchLimit.told_in(answer.headers))
+        if not is_of_events or not request.asks:
             raise error
         messages = request.messages
         if len(messages) == 1:
@@ -85,11 +87,11 @@ class Conversations:
         told = BatchLimit.told_in(answer.headers)
         if told is not None:
             self.limit = told if self._most_bytes is None else told._replace(bytes=min(told.bytes, self._most_bytes))
-        elif answer.status == 413 and self.limit is not None:  # of a proxy
+        elif answer.status == 413 and self.limit is not None and len(request.messages) > 1:  # of a proxy
             self._most_bytes = max(len(request.body) // 2, _FEWEST_BYTES)
             self.limit = self.limit._replace(bytes=self._most_bytes)
-        elif answer.status in (200, 422):  # another server than before, which takes small batches
-            self.limit = None
+        elif answer.status == 200 or (answer.status == 422 and len(request.messages) > 1):
+            self.limit = None  # another server than before, which takes small batches
 
     def _note_errors(self, answer: HttpAnswer, request: ApiRequest, place: int, errors: Errors) -> None:
         value = object_in(answer.body or b"{}")

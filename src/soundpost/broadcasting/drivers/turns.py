@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.failures import Errors, failed
-from soundpost.broadcasting.drivers.requests import description
+from soundpost.broadcasting.drivers.requests import description, most_bytes_of
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError
 
@@ -29,12 +29,14 @@ MAX_WAITING: Final = 10_000
 class Turn:
     """The messages of one call, and how they fared: ``error`` is None if all were taken."""
 
-    __slots__ = ("context", "error", "is_done", "leads", "messages", "since", "wake")
+    __slots__ = ("context", "error", "is_done", "leads", "messages", "shares", "since", "wake")
 
     def __init__(self, messages: Sequence[Message], since: float) -> None:
         self.messages = messages
         self.since = since
         """Time of the call, in seconds."""
+        self.shares = all(len(message.channels) == 1 for message in messages)
+        """False if a message goes to several channels: that has a request of its own, which may fail by itself."""
         self.error: BroadcastError | None = None
         self.is_done = False
         self.leads = False
@@ -79,27 +81,28 @@ class Turns:
         self._waiting.append(turn)
         self._count += len(turn.messages)
 
-    def take(self, limit: BatchLimit, now: float) -> list[Turn]:
+    def take(self, limit: BatchLimit, now: float, taken: list[Turn] | None = None) -> list[Turn]:
         """Begin a request, and return the turns that share it, first come first; none if nobody waits.
 
-        The first one is taken in any case, others as far as they fit. ``now`` is in seconds.
+        The first one is taken in any case, others as far as they fit. ``now`` is in seconds. ``taken``: an empty list
+        to fill, for a thread that may be interrupted in here.
         """
-        taken: list[Turn] = []
+        taken = [] if taken is None else taken
         events = size = 0
         waiting = self._waiting
         while waiting:
             turn = waiting[0]
             events += len(turn.messages)
-            size += sum([len(message.data) for message in turn.messages])
-            if taken and (events > limit.events or size > limit.bytes):
+            size += sum([most_bytes_of(message) for message in turn.messages])
+            if taken and (events > limit.events or size > limit.bytes or not (taken[0].shares and turn.shares)):
                 break
+            taken.append(turn)  # first, so that an interrupted thread knows of it
             waiting.popleft()
             self._count -= len(turn.messages)
             if now - turn.since > self._patience:
+                taken.remove(turn)
                 turn.end(self.too_late(turn))
                 events, size = 0, 0
-            else:
-                taken.append(turn)
         self.is_busy = bool(taken)
         return taken
 
@@ -122,6 +125,8 @@ class Turns:
 
     def first(self) -> Turn | None:
         """Return the turn that is next; None if nobody waits."""
+        while self._waiting and self._waiting[0].is_done:  # of a thread that was interrupted while it took turns
+            self._count -= len(self._waiting.popleft().messages)
         return self._waiting[0] if self._waiting else None
 
 
@@ -159,16 +164,21 @@ class ThreadTurns:
         self._patience = patience
         self._turns = Turns(patience)
         self._lock = threading.RLock()  # a handler of signals may publish in any moment
-        self._leader = 0
-        """The thread that sends."""
+        self._within: set[int] = set()
+        """The threads that send or wait."""
 
     def publish(self, messages: Sequence[Message]) -> None:
         """Send messages, in the order of the calls. Raises BroadcastError."""
         turn = Turn(messages, time.monotonic())
-        if self._leader == threading.get_ident():  # a handler of signals, or of logs, in the midst of a request
+        own = threading.get_ident()
+        if own in self._within:  # a handler of signals, or of logs, in the midst of a turn
             end_all([turn], self._send(list(messages), self._limit()))
         else:
-            self._wait_and_send(turn)
+            try:
+                self._within.add(own)
+                self._wait_and_send(turn)
+            finally:
+                self._within.discard(own)
         if turn.error is not None:
             raise turn.error
 
@@ -185,7 +195,7 @@ class ThreadTurns:
             if woken is not None:
                 self._wait(turn, woken)
             if not turn.is_done:
-                self._lead()
+                self._lead(turn)
         except BaseException:  # of a signal, in any line above
             self._give_up(turn)
             raise
@@ -195,19 +205,20 @@ class ThreadTurns:
         if woken.wait(self._patience):
             return
         with self._lock:
-            if not turn.leads and self._turns.withdraw(turn):
+            if turn.leads:  # the thread that handed it on was interrupted before it woke this one
+                return
+            if self._turns.withdraw(turn):
                 turn.end(self._turns.too_late(turn))
                 return
         woken.wait()  # it is being sent
 
-    def _lead(self) -> None:
+    def _lead(self, turn: Turn) -> None:
         """Send the messages of the first turn, and of those that fit with it."""
         limit = self._limit()
         batch: list[Turn] = []
         try:
             with self._lock:
-                self._leader = threading.get_ident()
-                batch = self._turns.take(limit, time.monotonic())
+                self._turns.take(limit, time.monotonic(), batch)
                 self._turns.is_busy = True  # also if all were too late
             end_all(batch, self._send(messages_of(batch), limit) if batch else {})
         except BroadcastError as error:
@@ -216,23 +227,24 @@ class ThreadTurns:
             fail_all(batch, failed("", f"the thread that sent it was stopped by {error!r}"))
             raise
         finally:
-            self._pass_on()
+            self._pass_on(turn)
 
-    def _pass_on(self) -> None:
+    def _pass_on(self, turn: Turn) -> None:
         with self._lock:
-            self._leader = 0
             following = self._turns.first()
             self._turns.is_busy = following is not None
             if following is not None:
                 following.leads = True
+            turn.leads = False
+            if following is not None:
                 following.wake()
 
     def _give_up(self, turn: Turn) -> None:
         """Remove the turn of a thread that was interrupted, and hand the lead on if the thread had it."""
         with self._lock:
             self._turns.withdraw(turn)
-            if turn.leads and not turn.is_done:
-                self._pass_on()
+            if turn.leads:
+                self._pass_on(turn)
 
 
 class TaskTurns:

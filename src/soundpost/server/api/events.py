@@ -80,13 +80,18 @@ _read_batch_event: Final[Callable[[bytes], ApiBatchEvent]] = reader(ApiBatchEven
 def post_event(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     """Publish one event to one or more channels."""
     request.is_publish = True
+    if large_batches.asked_by(request):
+        return large_batches.telling(partial(_publish_single, request, app, query), request, app)
+    return _publish_single(request, app, query)
+
+
+def _publish_single(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     event = _read(_read_event, request.body)
     key = key_of(request, app, query)
     channels = _channels_of(event)
-    answer = publish_event(
+    return publish_event(
         app, event.name, event.data, channels, event.socket_id, event.info, key, event.ephemeral, event.key_id
     )
-    return large_batches.telling(answer, request, app) if large_batches.asked_by(request) else answer
 
 
 def publish_event(
@@ -148,7 +153,7 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
     """
     request.is_publish = True
     if large_batches.asked_by(request):
-        return large_batches.telling(_publish_valid(request, app, query), request, app)
+        return large_batches.telling(partial(_publish_valid, request, app, query), request, app)
     batch = _read(_read_batch, request.body).batch
     settings = app.settings
     if not batch:
@@ -178,7 +183,6 @@ def _publish_valid(request: Request, app: App, query: dict[str, str]) -> Respons
             422,
             f"batch: {len(events) + len(errors)} events, 1 to {most} are allowed (max_large_batch_size): split the "
             "request",
-            large_batches.limits(request, app),
         )
     for place, event in list(events.items()):
         try:

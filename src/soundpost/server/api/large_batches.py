@@ -25,7 +25,7 @@ def asked_by(request: Request) -> bool:
     return request.idempotency_key is not None and _ASKS in request.headers()
 
 
-def limits(request: Request, app: App) -> Headers:
+def _limits(request: Request, app: App) -> Headers:
     """Return the headers that tell how many events a batch may have, and how many bytes its request."""
     return (
         ("X-Soundpost-Max-Batch-Size", str(app.settings.max_large_batch_size)),
@@ -33,10 +33,15 @@ def limits(request: Request, app: App) -> Headers:
     )
 
 
-def telling(answer: Response | PendingResponse, request: Request, app: App) -> Response | PendingResponse:
-    """Return an answer with the headers of :func:`limits`."""
-    headers = limits(request, app)
-    return _changed(answer, lambda response: response._replace(headers=(*response.headers, *headers)))
+def telling(answer: Callable[[], Response | PendingResponse], request: Request, app: App) -> Response | PendingResponse:
+    """Return an answer, or raise an ApiError, with the headers that tell the limits."""
+    headers = _limits(request, app)
+    try:
+        made = answer()
+    except ApiError as error:
+        error.headers += headers
+        raise
+    return _changed(made, lambda response: response._replace(headers=(*response.headers, *headers)))
 
 
 def with_errors(
