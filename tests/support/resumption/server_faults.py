@@ -13,6 +13,8 @@ from support.resumption.trial import Trial
 LEASE = 10.0
 """Seconds after which others take a host that says nothing for dead."""
 BEYOND_LEASE = LEASE + 4
+STRAGGLERS = 8.0
+"""Seconds within which a host that was stopped has taken the requests that came meanwhile, and were given up."""
 
 
 # Servers without Redis
@@ -85,6 +87,7 @@ def host_frozen(trial: Trial) -> None:
     trial.load_for(BEYOND_LEASE)
     os.kill(pid, signal.SIGCONT)
     trial.stage.wait_until_flowing()
+    trial.load_for(STRAGGLERS)
 
 
 def host_cut_off(trial: Trial) -> None:
