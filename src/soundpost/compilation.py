@@ -1,4 +1,4 @@
-"""What runs in an installation, compiled or not, and the mark for classes that mypyc compiles.
+"""Facts on an installation, compiled or not, and the mark for classes that mypyc compiles.
 
 The same source is installed as it is, or with the modules compiled that every message passes through: those that
 ``pyproject.toml`` lists below ``tool.soundpost``.
@@ -27,7 +27,7 @@ else:
 
 
 class Build(Struct, frozen=True):
-    """What of an installation is compiled, and what runs it."""
+    """Facts on an installation: its compiled parts, Python and event loop."""
 
     compiled_modules: int
     """The number of modules that mypyc has compiled; 0 for pure Python."""

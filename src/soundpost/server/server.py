@@ -79,10 +79,10 @@ class Server(Runtime):
         """True if the server has transports of its own; False where the loop's transports read all sockets."""
         if self._has_epoll:
             self.poller = SocketPoller(self.loop)
-            """What reads WebSockets once they are many."""
+            """Poller of the WebSockets beyond the first ones."""
             self._newcomers = SocketPoller(self.loop)
             self.loop_reader = LoopReader(self.loop, self.poller)
-            """What reads the first WebSockets, and applications."""
+            """Reader of the first WebSockets, and of applications."""
         self.lingering = Lingering()
         self.lag = LoopLag(self.node.figures.lag, self.loop.call_later)
         page = Playground(settings.apps[0], self.prefix, self.node, own.hostname) if playground else None

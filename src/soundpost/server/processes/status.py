@@ -63,7 +63,7 @@ class Status(Struct, frozen=True):
     webhooks: list[EndpointFigures] = []
     """Figures of the endpoints of webhooks that this host sends to; empty if another host sends, or nobody is told."""
     build: Build | None = None
-    """What is compiled, and what runs it; None if the server does not say, being older."""
+    """Compiled parts, Python and event loop of the server; None if the server is older and does not say."""
 
     @classmethod
     def of(
