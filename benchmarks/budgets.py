@@ -11,7 +11,7 @@ import argparse
 import statistics
 import time
 
-from fan_out import fan_out
+from fan_out import fan_out, running
 from processes import Publisher, clients, median_of, on_one_core, soundpost
 from subjects.presence import joins
 
@@ -31,9 +31,10 @@ def publishing(others: int, socket_id: str | None) -> float:
         return (process.cpu() - before) / 3000
 
 
-def client_events(count: int = 2_000) -> float:
+def client_events(server: str = "soundpost", count: int = 2_000) -> float:
     """Seconds per client event to one other member."""
-    with soundpost() as (process, port), clients(port) as swarm:
+    protocol = "floor" if server == "floor" else "pusher"
+    with running(server) as (process, port, _), clients(port, protocol) as swarm:
         swarm.do("connect 2 private-bench")
         swarm.do("whisper 200 private-bench")
         before = process.cpu()
@@ -96,8 +97,9 @@ def main() -> None:
         f"{med(plain) * 1e6:.0f} µs and **{med(excepting) * 1e6:.0f} µs**",
         "the same",
     )
-    (whispers,) = median_of(rounds, client_events)
-    row("client event to one other member: CPU", f"**{med(whispers) * 1e6:.0f} µs**", "60 µs")
+    base, whispers = median_of(rounds, lambda: client_events("floor"), client_events)
+    bare = med(base) * 1e6
+    row("client event to one other member: CPU", f"**{med(whispers) * 1e6:.0f} µs**, floor {bare:.0f} µs", "60 µs")
     few, many = median_of(rounds, lambda: joins(200), lambda: joins(2_000))
     row(
         "presence join of a new member, 200th and 2,000th, telling all others: CPU",

@@ -1,6 +1,6 @@
 // The floor: what the kernel asks for handing the same bytes to N sockets. A bare loop of send(), nothing else.
-// A client that sends 'S' is a subscriber and is answered 'OK'. Anything else that comes in is sent to all
-// subscribers as it is; then its sender is answered '.'.  Usage: floor PORT
+// A client that sends 'S' is a subscriber and is answered 'OK'. What a subscriber sends afterwards is sent to all others
+// as it is, what anybody else sends is sent to all subscribers; then that sender is answered '.'.  Usage: floor PORT
 #define _GNU_SOURCE
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,10 +12,12 @@
 #include <unistd.h>
 
 static int subscribers[200000], count;
+static char subscribed[200000];
 
 static void drop(int fd) {
     for (int i = 0; i < count; i++)
         if (subscribers[i] == fd) { subscribers[i] = subscribers[--count]; break; }
+    subscribed[fd] = 0;
     close(fd);
 }
 
@@ -52,13 +54,16 @@ int main(int argc, char **argv) {
             ssize_t size = read(fd, data, sizeof data);
             if (size <= 0) { drop(fd); continue; }
             if (data[0] == 'S') {
+                subscribed[fd] = 1;
                 subscribers[count++] = fd;
                 send(fd, "OK", 2, MSG_NOSIGNAL);
                 continue;
             }
-            for (int j = 0; j < count; j++)
+            for (int j = 0; j < count; j++) {
+                if (subscribers[j] == fd) continue;
                 if (send(subscribers[j], data, size, MSG_NOSIGNAL) != size) fputs("short send\n", stderr);
-            send(fd, ".", 1, MSG_NOSIGNAL);
+            }
+            if (!subscribed[fd]) send(fd, ".", 1, MSG_NOSIGNAL);
         }
     }
 }
