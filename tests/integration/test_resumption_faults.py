@@ -93,3 +93,18 @@ def test_nothing_is_missed_in_silence_over_redis() -> None:
     assert account.total.gaps > 0
     assert account.sent_again > 0
     assert account.streams > 0
+
+
+def test_events_that_a_host_holds_back_for_redis_come_to_all_clients() -> None:
+    with ExitStack() as stack:
+        stage = stages.hosts(stack, count=2, cut_off=True)
+        trial = stack.enter_context(Trial(stage, SIZE))
+        apart = stage.hosts[-1]
+
+        stage.relay.hold()
+        until(lambda: apart.publish("nobody", "e").json() == {"delivered": "local"}, "the host is alone", seconds=30)
+        trial.load_for(0.5)
+        stage.relay.mend()
+        account = trial.account(may_be_lost=False)
+    assert account.wrong() == [], (account.total.notes, account.behind, account.complaints)
+    assert account.total.gaps > 0

@@ -224,6 +224,7 @@ class Trial:
         """Publish no more, wait until all have the last events, and judge."""
         self.publishing.stop()
         given_up = self.applications.do("stop")
+        self.stage.wait_until_flowing()  # what a host still holds back for Redis would come behind the last events
         self.settle()
         lasts = {channel: self.last.publish([channel]) for channel in (*ALL, LARGE)}
         behind = [who for crowd in self.crowds for who in crowd.do("reach", lasts, BACK_SECONDS)]
