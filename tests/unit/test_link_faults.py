@@ -133,3 +133,16 @@ async def test_very_many_messages_of_redis_do_not_stop_the_loop() -> None:
     connection.data_received(b">3\r\n$7\r\nmessage\r\n$1\r\nt\r\n$1\r\nx\r\n" * 2)
     connection.connection_lost(None)
     assert came[3:] == [b"x", b"x", "the connection to Redis was lost", "lost"]
+
+
+async def test_a_large_answer_of_redis_is_not_read_on_in_the_same_loop_turn() -> None:
+    """An event loop reads a socket many times in a turn while the buffer is filled each time."""
+    came: list[bytes] = []
+    transport = Sink()
+    connection = RedisConnection(lambda topic, data: None, lambda lost: None, clock=lambda: 0.0)
+    connection.connection_made(transport)
+    connection.send("GET", "a", then=came.append)
+    connection.data_received(b"$100000\r\n" + b"x" * 100_000 + b"\r\n")
+    assert (came, transport.reads) == ([b"x" * 100_000], False)
+    await asyncio.sleep(0)
+    assert transport.reads

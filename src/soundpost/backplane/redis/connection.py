@@ -31,6 +31,8 @@ Push = Callable[[bytes, bytes], None]
 
 _TURN: Final = 0.004
 """Seconds of a loop turn in which what came is handled."""
+_LARGE: Final = 65_536
+"""Bytes of a read after which nothing more is read in a loop turn: libuv reads up to 32 times where there is much."""
 _LOST: Final = "the connection to Redis was lost"
 _CONFIRMATIONS: Final = {b"subscribe", b"unsubscribe", b"ssubscribe", b"sunsubscribe"}
 
@@ -118,6 +120,8 @@ class RedisConnection(asyncio.Protocol):
         self._reader.feed(data)
         if not self._is_scheduled:
             self._handle(until=self._clock() + _TURN)
+            if len(data) > _LARGE and not self._is_scheduled:
+                self._wait_for_turn()
 
     def _handle(self, until: float) -> None:
         """Handle what has come, in order; what is left at a time waits for the next loop turn."""
