@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from conformance.protocol.stage import Stage
+from soundpost.backplane import MemoryRegistry, SingleNode
 from soundpost.server.connections.leave_queue import LeaveQueue
+from soundpost.server.runtime import Runtime
 
 
 class Loop:
@@ -21,6 +24,12 @@ class Loop:
         self.now = 0.0
         self.left: list[tuple[int, int | None]] = []
         self._soon: list[Callable[[], None]] = []
+        self.later: list[Callable[[], None]] = []
+        self.is_behind = False
+        """Whether the others are behind with what they are told."""
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self.later.append(callback)
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self._soon.append(callback)
@@ -48,7 +57,7 @@ def loop() -> Loop:
 
 @pytest.fixture
 def queue(loop: Loop) -> LeaveQueue:
-    return LeaveQueue(loop.call_soon, clock=lambda: loop.now)
+    return LeaveQueue(loop.call_soon, loop.call_later, lambda: loop.is_behind, clock=lambda: loop.now)
 
 
 def test_a_connection_leaves_in_the_next_turn_with_its_code(loop: Loop, queue: LeaveQueue) -> None:
@@ -72,6 +81,38 @@ def test_very_many_leave_in_order_over_several_turns(loop: Loop, queue: LeaveQue
     assert not queue
 
 
+def test_few_leave_at_a_time_while_the_others_are_behind_with_what_they_are_told() -> None:
+    loop = Loop()
+    queue = LeaveQueue(loop.call_soon, loop.call_later, lambda: loop.is_behind, clock=lambda: 0.0)
+    loop.is_behind = True
+    for number in range(100):
+        queue.add(loop.connection(number), None)
+    for expected in (16, 32):
+        loop.turn()
+        loop.turn()
+        assert len(loop.left) == expected
+        loop.call_soon(loop.later.pop())
+    loop.is_behind = False
+    loop.turn()
+    assert len(loop.left) == 100
+    assert not queue
+
+
+async def test_a_server_asks_its_backplane_whether_that_is_behind(loop: Loop) -> None:
+    running = asyncio.get_running_loop()
+    registry = MemoryRegistry((), call_soon=running.call_soon, call_later=running.call_later)
+    queue = Runtime((), deliver=lambda *_: None, close_timeout=1, peers=SingleNode(registry)).leave_queue
+    registry.is_behind = True
+    for number in range(40):
+        queue.add(loop.connection(number), None)
+    await asyncio.sleep(0)
+    assert len(loop.left) == 16
+    registry.is_behind = False
+    while queue:  # noqa: ASYNC110 - the test's own wait
+        await asyncio.sleep(0)
+    assert len(loop.left) == 40
+
+
 def test_a_fault_keeps_none_of_the_others(loop: Loop, queue: LeaveQueue, caplog: pytest.LogCaptureFixture) -> None:
     queue.add(loop.connection(-1), None)
     queue.add(loop.connection(2), None)
@@ -85,7 +126,7 @@ def test_a_connection_with_very_many_channels_leaves_them_in_order_over_several_
     stage = Stage()
     client = stage.connect().join(*(f"room-{number}" for number in range(40)), "presence-room", user="1")
     ticks = itertools.count()
-    queue = LeaveQueue(stage.call_soon, clock=lambda: next(ticks))
+    queue = LeaveQueue(stage.call_soon, stage.call_later, lambda: False, clock=lambda: next(ticks))
     queue.add(client, None)
 
     left = []
@@ -105,7 +146,7 @@ def test_its_members_stay_for_their_grace_in_every_slice() -> None:
     others = stage.connect().join("presence-first", user="other")
     client = stage.connect().join("presence-first", *(f"room-{number}" for number in range(60)), user="1")
     others.read()
-    queue = LeaveQueue(stage.call_soon)
+    queue = LeaveQueue(stage.call_soon, stage.call_later, lambda: False)
     queue.add(client, None)
     stage.turn()
 

@@ -81,6 +81,7 @@ class HubPeers:
         self._barrier = PublishBarrier()
         self._node: PeersHandler
         self.reaches_all = True
+        self.is_behind = False
 
     def attach(self, node: PeersHandler) -> None:
         """Take the node that everything from the others goes to."""

@@ -92,6 +92,7 @@ class MemoryRegistry:
         self._connections = 0
         self._nodes: dict[PeersHandler, None] = {}
         self.reaches_all = True
+        self.is_behind = False
         self.on_reachability: Callable[[], None] = lambda: None
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:

@@ -43,6 +43,10 @@ class Registry(Protocol):
     def reaches_all(self) -> bool:
         """Tell whether published events reach all hosts; False while they wait for hosts that cannot be reached."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether very much that was stated to other hosts is still unanswered."""
+
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Take other apps, or other settings. An app that is gone is kept until its connections have left."""
 

@@ -38,6 +38,11 @@ class SingleNode:
         """Tell whether published events reach all hosts."""
         return self._registry.reaches_all
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether very much that was stated to other hosts is still unanswered."""
+        return self._registry.is_behind
+
     def attach(self, node: PeersHandler) -> None:
         """Take the node that everything from the others goes to."""
         self._node = node

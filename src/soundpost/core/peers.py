@@ -197,6 +197,10 @@ class Peers(Protocol):
     def reaches_all(self) -> bool:
         """Tell whether published events reach all nodes there are, as far as is known."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether very much that this node has told is still unanswered: what can wait should."""
+
     def attach(self, node: PeersHandler) -> None:
         """Take the node that everything from the others goes to. Called once, before all other methods."""
 

@@ -57,7 +57,7 @@ class Runtime:
             compress=compress,
             observers=observers,
         )
-        self.leave_queue = LeaveQueue(self.loop.call_soon)
+        self.leave_queue = LeaveQueue(self.loop.call_soon, self.loop.call_later, lambda: self.node.peers.is_behind)
         self.log_throttle = LogThrottle(log)
         self.close_timeout = close_timeout
         self.open_websockets = 0

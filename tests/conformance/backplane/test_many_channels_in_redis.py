@@ -16,6 +16,7 @@ from conformance.backplane.redis_cluster import Host, RedisCluster, redis_cluste
 from conformance.protocol.stage import APP, Client, members_of
 from soundpost.backplane.redis import redis
 from soundpost.backplane.redis.buckets import CONTROL
+from soundpost.backplane.redis.redis import ignore_answer
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.peers import ChannelQuery, ChannelsQuery, HistoryQuery, UsersQuery
 
@@ -315,3 +316,16 @@ async def test_a_loop_turn_states_a_few_changed_counts() -> None:
         counts.state_now()  # a query follows, and is answered with all of them
         assert not counts._changed
         await cluster.settle()
+
+
+async def test_a_host_is_behind_while_redis_has_very_many_commands_to_answer() -> None:
+    async with two_hosts() as (cluster, _, two):
+        peers = two.stage.node.peers
+        cluster.hold(two.stage)
+        assert not peers.is_behind
+        for _ in range(2_001):
+            two.redis.send(CONTROL, ("PING",), ignore_answer)
+        assert peers.is_behind
+        cluster.release(two.stage)
+        await cluster.settle()
+        assert not peers.is_behind

@@ -99,6 +99,11 @@ class RedisConnection(asyncio.Protocol):
             raise value
         return value
 
+    @property
+    def unanswered(self) -> int:
+        """Return the number of commands that wait for their answers."""
+        return len(self._waiting)
+
     def close(self) -> None:
         """Abort the connection; ``on_lost`` is called once, in a later turn."""
         if self._transport is not None:

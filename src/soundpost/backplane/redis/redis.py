@@ -132,6 +132,11 @@ class Redis:
         now, at = self._beaten
         return int(now + (self._loop.time() - at) * 1000) if now else 0
 
+    @property
+    def unanswered(self) -> int:
+        """Return the number of commands that wait for their answers."""
+        return 0 if self._connected is None else sum([each.unanswered for each in self._connected.connections])
+
     # Commands
 
     def tag(self, bucket: bytes) -> bytes:

@@ -53,6 +53,8 @@ from soundpost.core.slices import in_slices
 from soundpost.core.webhooks import WebhookEvent, WebhookLog
 
 _KEEP: Final = KEEP.digest.encode()
+_MANY_UNANSWERED: Final = 2_000
+"""Number of commands that Redis takes some 20 ms for."""
 
 
 class RedisRegistry:
@@ -114,6 +116,11 @@ class RedisRegistry:
     def reaches_all(self) -> bool:
         """Tell whether events go to other hosts at once, and do not wait."""
         return self._queue.flows
+
+    @property
+    def is_behind(self) -> bool:
+        """Tell whether Redis has very many commands of this host to answer."""
+        return self._redis.unanswered > _MANY_UNANSWERED
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
         """Take other apps, or other settings. An app that is gone is kept until its connections have left."""
