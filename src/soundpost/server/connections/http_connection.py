@@ -99,6 +99,8 @@ class HttpConnection(asyncio.Protocol):
         self._server.lingering.forget(self)
         self._ending = True
         self._close_reader()
+        if self.upgrade is not None:
+            self.upgrade.open_if_answered()
 
     def eof_received(self) -> bool:
         """Close once all requests are answered; return whether some are not (TLS cannot stay half open)."""
@@ -403,7 +405,12 @@ class HttpConnection(asyncio.Protocol):
         self._server.node.after_sending(self._send_responses)
 
     def _send_responses(self) -> None:
-        """Write the answers that are ready; after the last one give the client ``close_timeout`` seconds to close."""
+        """Write the answers that are ready. Behind the last one a WebSocket may open.
+
+        After an answer that ends the connection, the client has ``close_timeout`` seconds to close it.
+        """
+        if not self._responses:  # all were sent meanwhile
+            return
         ready: list[bytes] = []
         for response in self._responses:
             if isinstance(response, PendingResponse):
@@ -423,7 +430,9 @@ class HttpConnection(asyncio.Protocol):
                 self.transport.write_eof()
             self._server.wheel.add(self, self._server.settings.close_timeout)
             self._server.sockets.answered(self)
-        if self._unread:
+        if self.upgrade is not None:
+            self.upgrade.open_if_answered()
+        elif self._unread:
             self._resume()
 
     def _note_publishes(self) -> None:
@@ -433,11 +442,10 @@ class HttpConnection(asyncio.Protocol):
             publish.observe(now - came)
         self._publishes.clear()
 
-    def send_answers(self) -> None:
-        """Send the answers to earlier requests now."""
-        if self._responses:
-            self._server.node.outbox.flush()
-            self._send_responses()
+    @property
+    def owes_answers(self) -> bool:
+        """True while an answer to an earlier request is still to be sent."""
+        return bool(self._responses)
 
     def hand_over(self, protocol: asyncio.Protocol) -> None:
         """Give the transport to another protocol."""

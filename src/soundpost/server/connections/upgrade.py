@@ -63,6 +63,7 @@ class Upgrade:
         "_counted",
         "_forwarded_address",
         "_http",
+        "_is_admitted",
         "_origin",
         "_response",
         "_server",
@@ -90,6 +91,7 @@ class Upgrade:
         self._origin = origin
         self._client = client
         self._counted: str | None = None
+        self._is_admitted = False
         self.early = early
         """Bytes for the WebSocket that have come already."""
 
@@ -101,30 +103,42 @@ class Upgrade:
         app.node.peers.admit(app.settings.id, self.admitted, self._counted)
 
     def admitted(self, admission: Admission) -> None:
-        """Open the WebSocket, or refuse the client."""
+        """Open the WebSocket behind the answers to earlier requests, or refuse the client."""
         http, app = self._http, self._app
+        if admission == "admitted":
+            self._is_admitted = True
+            self.open_if_answered()
+            return
         http.upgrade = None
         if not http.is_open:
-            if admission == "admitted":
-                app.node.peers.release(app.settings.id, self._counted)
             return
-        if admission != "admitted":
-            count(app.figures.refusals, admission)
-            error = no_room_error(admission, self._address)
-            self._server.log_throttle.warn(
-                f"{admission} {app.settings.id}",
-                "app %s: refused a client from %s with %d: %s",
-                app.settings.id,
-                shown(self._address),
-                error.code,
-                error,
-                silence=MINUTE,
-                extra=fields(app=app.settings.id, address=self._address, code=error.code),
-            )
-            note_refused_client(app.node, app, error, self._address, self._client.origin)
-            _refuse(http, self._response, error)
+        count(app.figures.refusals, admission)
+        error = no_room_error(admission, self._address)
+        self._server.log_throttle.warn(
+            f"{admission} {app.settings.id}",
+            "app %s: refused a client from %s with %d: %s",
+            app.settings.id,
+            shown(self._address),
+            error.code,
+            error,
+            silence=MINUTE,
+            extra=fields(app=app.settings.id, address=self._address, code=error.code),
+        )
+        note_refused_client(app.node, app, error, self._address, self._client.origin)
+        _refuse(http, self._response, error)
+
+    def open_if_answered(self) -> None:
+        """Open the WebSocket, if it is admitted and all earlier requests are answered.
+
+        If the client is gone, stop counting it.
+        """
+        http, app = self._http, self._app
+        if not self._is_admitted or (http.is_open and http.owes_answers):
             return
-        http.send_answers()  # before the WebSocket asks the transport whether output waits
+        http.upgrade = None
+        if not http.is_open:
+            app.node.peers.release(app.settings.id, self._counted)
+            return
         connection = WebSocketConnection(app, self._server, http.transport, self._forwarded_address)
         if self._counted is not None:
             app.counted_addresses[connection.socket_id] = self._counted
