@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import resource
+import select
 import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, cast
 
 import pytest
 import uvloop
@@ -234,5 +236,80 @@ def test_sockets_that_are_lost_at_one_moment_end_in_several_turns(reader: Reader
             assert await protocol.lost is None
         if isinstance(poller, SocketPoller):
             poller.close()
+
+    uvloop.run(check())
+
+
+def test_a_turn_bounds_the_lost_sockets_though_some_were_ended_before_it(reader: Reader) -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        poller, protocols = reader(loop), [Recorder() for _ in range(4 * LOST_AT_ONCE)]
+        for protocol in protocols:
+            ours, theirs = socket.socketpair()
+            theirs.close()
+            SocketTransport(poller, ours.detach(), socket.AF_UNIX, protocol).abort()
+        poller.lost.end_some()
+        poller.lost.end_some()
+        before = sum(protocol.lost.done() for protocol in protocols)
+        await asyncio.sleep(0)
+        assert sum(protocol.lost.done() for protocol in protocols) - before == LOST_AT_ONCE
+        for protocol in protocols:
+            await protocol.lost
+        if isinstance(poller, SocketPoller):
+            poller.close()
+
+    uvloop.run(check())
+
+
+class FullEpoll:
+    """An epoll instance that takes no more sockets, as the kernel's at fs.epoll.max_user_watches."""
+
+    closed = False
+
+    def __init__(self, epoll: select.epoll) -> None:
+        self._epoll = epoll
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
+
+    def register(self, fd: int, events: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_connection_that_cannot_be_watched_is_dropped_and_later_ones_are_served(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def check() -> None:
+        loop = asyncio.get_running_loop()
+        poller, made = SocketPoller(loop), asyncio.Queue[Recorder]()
+
+        def make() -> Recorder:
+            protocol = Recorder()
+            made.put_nowait(protocol)
+            return protocol
+
+        listening = socket.create_server(("127.0.0.1", 0))
+        address = listening.getsockname()
+        listener = SocketListener(loop, listening, make, poller, OpenSockets(100, print))
+        usual: Any = poller._epoll
+        poller._epoll = cast("Any", FullEpoll(usual))
+        with socket.socket() as dropped:
+            dropped.setblocking(False)
+            await loop.sock_connect(dropped, address)
+            async with asyncio.timeout(20):
+                assert await loop.sock_recv(dropped, 1) == b""
+        poller._epoll = usual
+        with socket.socket() as served:
+            served.setblocking(False)
+            await loop.sock_connect(served, address)
+            await loop.sock_sendall(served, b"served")
+            async with asyncio.timeout(20):
+                of_dropped, of_served = await made.get(), await made.get()
+                await of_served.heard.wait()
+        await of_served.lost
+        assert (of_dropped.told, of_served.told) == ([], ["served", "lost"])
+        assert "fs.epoll.max_user_watches" in caplog.text
+        listener.close()
+        poller.close()
 
     uvloop.run(check())
