@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -11,6 +11,8 @@ import pytest
 from conformance.protocol.resuming import RULES, SUCCEEDED, app, connect, names, publish, subscribe
 from conformance.protocol.stage import APP, Client, Message, Stage
 from soundpost.core import resumption
+from soundpost.core.connection import Connection
+from soundpost.core.node import write_each
 from soundpost.core.peers import HistoryDeletion, HistoryQuery, OutgoingEvent
 from soundpost.core.resumption import READERS_AT_ONCE
 from soundpost.wire import messages
@@ -323,6 +325,28 @@ def test_a_gap_while_connected_is_told_to_those_who_can_resume(stage: Stage) -> 
     found = take_all(reader)
     assert names(found)[-2:] == [GAP, "after"]
     assert found[-2]["position"] == head
+
+
+def test_a_gap_that_takes_many_turns_to_send_comes_before_the_events_behind_it() -> None:
+    def deliver(connections: Iterable[Connection], data: bytes) -> None:
+        write_each(connections, data)
+        stage.now += 1
+
+    stage = Stage(app(), deliver=deliver)
+    stage.node.outbox.at_once = stage.node.outbox.chunk = 2
+    for _ in range(20):
+        subscribe(connect(stage), "long", resume="")
+    start = position_of(stage, "long")
+    publish_large(stage, "long", 50)
+    reader = slow(stage)
+    ask_to_resume(reader, "long", start)
+    stage.turn()
+    head = position_of(stage, "long")
+    reader.writes.clear()  # the client has read what came, and the server is yet to notice
+    reader.is_slow = False
+    stage.node.lose_history("1", "long", "generation", head)
+    publish(stage, "long", "after")
+    assert names(reader.read()) == [GAP, "after"]
 
 
 class TestAllowance:
