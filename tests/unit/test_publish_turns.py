@@ -125,6 +125,22 @@ class Server:
         return await asyncio.to_thread(self.take, batch, limit)
 
 
+class InterruptedWake(threading.Event):
+    """An event whose first ``set`` is interrupted by a signal, and whose thread finds that it has waited too long."""
+
+    interrupted: ClassVar[threading.Event]
+
+    def set(self) -> None:
+        if not self.interrupted.is_set():
+            self.interrupted.set()
+            raise KeyboardInterrupt
+        super().set()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert self.interrupted.wait(20)
+        return False
+
+
 class InterruptedWait(threading.Event):
     """An event during whose first wait a handler of signals runs."""
 
@@ -153,16 +169,25 @@ class TestThreads:
     @pytest.fixture
     def call(self, turns: ThreadTurns, server: Server) -> Iterator[Callable[[str], Future[None]]]:
         """Call from a thread of its own, and return when the call waits."""
-        with ThreadPoolExecutor(16) as pool:
 
-            def call(name: str) -> Future[None]:
-                before = len(server.batches) + len(turns._turns)
-                future = pool.submit(turns.publish, messages(name))
-                until(lambda: len(server.batches) + len(turns._turns) > before, "the call")
-                return future
+        def publish(name: str, future: Future[None]) -> None:
+            try:
+                turns.publish(messages(name))
+            except BaseException as error:
+                future.set_exception(error)
+            else:
+                future.set_result(None)
 
-            yield call
-            server.answered.release(100)
+        def call(name: str) -> Future[None]:
+            before = len(server.batches) + len(turns._turns)
+            future: Future[None] = Future()
+            # A thread that nobody wakes fails its test, and does not hold up all of them.
+            threading.Thread(target=publish, args=(name, future), daemon=True).start()
+            until(lambda: len(server.batches) + len(turns._turns) > before, "the call")
+            return future
+
+        yield call
+        server.answered.release(100)
 
     def test_a_call_that_is_alone_goes_at_once(self, server: Server, turns: ThreadTurns) -> None:
         server.answered.release(2)
@@ -230,6 +255,80 @@ class TestThreads:
             assert first.result(20) is None
             turns.publish(messages("c"))
         assert server.batches == [["a"], ["c"]]
+
+    def test_a_thread_that_is_interrupted_as_its_turn_comes_hands_it_on(
+        self,
+        server: Server,
+        turns: ThreadTurns,
+        call: Callable[[str], Future[None]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        third_waits = threading.Event()
+
+        def interrupt() -> None:
+            assert third_waits.wait(20)
+            server.answered.release()
+            assert first.result(20) is None  # it has handed on its turn
+            raise KeyboardInterrupt
+
+        def publish_second() -> None:
+            monkeypatch.setattr("soundpost.broadcasting.drivers.turns.threading.Event", InterruptedWait)
+            turns.publish(messages("b"))
+
+        monkeypatch.setattr(InterruptedWait, "handlers", [interrupt])
+        first = call("a")
+        with ThreadPoolExecutor(1) as pool:
+            second = pool.submit(publish_second)
+            until(lambda: not InterruptedWait.handlers, "the second call")
+            third = call("c")
+            third_waits.set()
+            assert isinstance(second.exception(20), KeyboardInterrupt)
+        server.answered.release()
+        assert third.result(20) is None
+        assert server.batches == [["a"], ["c"]]
+
+    def test_a_thread_that_is_interrupted_while_it_gathers_others_leaves_them_with_an_error_or_their_turn(
+        self,
+        server: Server,
+        turns: ThreadTurns,
+        call: Callable[[str], Future[None]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        def most_bytes_of(message: Message) -> int:
+            if message.name == "d" and not interrupts:
+                interrupts.append("d")
+                raise KeyboardInterrupt
+            return 1
+
+        interrupts: list[str] = []
+        monkeypatch.setattr("soundpost.broadcasting.drivers.turns.most_bytes_of", most_bytes_of)
+        futures = {name: call(name) for name in "abcd"}
+        server.answered.release(2)
+        assert [type(futures[name].exception(20)) for name in "abcd"] == [
+            type(None),
+            KeyboardInterrupt,
+            BroadcastError,
+            type(None),
+        ]
+        assert server.batches == [["a"], ["d"]]
+
+    def test_a_turn_is_taken_though_the_thread_that_hands_it_on_is_interrupted(
+        self, server: Server, turns: ThreadTurns, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def publish_second() -> None:
+            monkeypatch.setattr("soundpost.broadcasting.drivers.turns.threading.Event", InterruptedWake)
+            turns.publish(messages("b"))
+
+        monkeypatch.setattr(InterruptedWake, "interrupted", threading.Event(), raising=False)
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(turns.publish, messages("a"))
+            until(lambda: server.batches == [["a"]], "the first request")
+            second = pool.submit(publish_second)
+            until(lambda: len(turns._turns) == 1, "the second call")
+            server.answered.release(2)
+            assert isinstance(first.exception(20), KeyboardInterrupt)
+            assert second.result(20) is None
+        assert server.batches == [["a"], ["b"]]
 
     def test_a_handler_may_publish_in_the_midst_of_a_request(self, server: Server) -> None:
         def take(batch: list[Message], limit: BatchLimit) -> Errors:
