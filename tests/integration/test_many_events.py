@@ -172,7 +172,9 @@ class TestRequests:
             asked = [b"X-Soundpost" in request for request in server.requests]
             assert asked == [driver == "soundpost"] * 20
 
-    def test_a_lost_answer_is_asked_for_again_with_the_same_batch(self) -> None:
+    @pytest.mark.parametrize("driver", ["soundpost", "embedded"])
+    def test_a_lost_answer_is_asked_for_again_with_the_same_batch(self, driver: str) -> None:
+        """The driver ``embedded`` sends over HTTP too, where another process has the server."""
         told = ["X-Soundpost-Max-Batch-Size: 100", "X-Soundpost-Max-Request-Size: 100000"]
         gathered = threading.Event()
 
@@ -185,7 +187,8 @@ class TestRequests:
                 connection.sendall(answer(200, b"{}", *told))
 
         with misbehaving(behave) as server:
-            broadcaster = broadcaster_at(Place(server.port, None, {}), deliver="background")
+            options = {"driver": driver, "site_url": f"http://127.0.0.1:{server.port}"}
+            broadcaster = broadcaster_at(Place(server.port, None, options), deliver="background")
             broadcaster.publish("room", "first")
             until(lambda: len(server.requests) == 1, "the first")
             broadcaster.publish("room", "second")
