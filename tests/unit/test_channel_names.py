@@ -52,6 +52,24 @@ def test_kind_of(name: str, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("news", "public"),
+        ("cache-news", "cache"),
+        ("private-a", "private"),
+        ("private-cache-a", "private"),
+        ("private-encrypted-a", "encrypted"),
+        ("private-encrypted-cache-a", "encrypted"),
+        ("presence-a", "presence"),
+        ("presence-cache-a", "presence"),
+        ("#server-to-user-5", "user"),
+    ],
+)
+def test_the_kind_of_a_channel_in_a_word(name: str, word: str) -> None:
+    assert kind_of(name).word == word
+
+
+@pytest.mark.parametrize(
     ("kind", "auth", "presence", "encrypted", "cache", "client_events"),
     [
         (Kind.PUBLIC, False, False, False, False, False),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from msgspec.structs import replace
 
 from soundpost.core.app_settings import HistorySettings
 from soundpost.core.member import Member
 from soundpost.core.publishing import publish
-from soundpost.server.dashboard.channel_page import MOST_MEMBERS, kind_word
-from soundpost.wire.channel_names import kind_of
+from soundpost.server.dashboard.channel_page import MOST_MEMBERS
 from support.dashboards import Stage, staged
 from support.raw_socket import DEFAULT_APP
 
@@ -21,24 +19,6 @@ async def read(stage: Stage, name: str) -> dict[str, Any]:
     assert (await operator.log_in()).status == 204
     found: dict[str, Any] = (await operator.get(f"/api/apps/1/channels/{name}")).json()
     return found
-
-
-@pytest.mark.parametrize(
-    ("name", "word"),
-    [
-        ("news", "public"),
-        ("cache-news", "cache"),
-        ("private-a", "private"),
-        ("private-cache-a", "private"),
-        ("private-encrypted-a", "encrypted"),
-        ("private-encrypted-cache-a", "encrypted"),
-        ("presence-a", "presence"),
-        ("presence-cache-a", "presence"),
-        ("#server-to-user-5", "user"),
-    ],
-)
-def test_the_kind_of_a_channel_in_a_word(name: str, word: str) -> None:
-    assert kind_word(kind_of(name)) == word
 
 
 async def test_of_a_long_history_a_part_is_counted() -> None:

@@ -12,21 +12,15 @@ class Occupancy:
 
     def __init__(self) -> None:
         self.channels: dict[str, int] = {}
-        """Number of channels by kind: ``public``, ``private``, ``presence``, ``encrypted``, ``cache`` (whatever its
-        kind else), ``user``."""
+        """Number of channels by the word for their kind, :attr:`soundpost.wire.channel_names.Kind.word`."""
         self.members = 0
         """Number of members of all presence channels."""
 
     def occupied(self, name: str) -> None:
         """Count a channel that got its first subscriber."""
-        kind = _kind(name)
+        kind = kind_of(name).word
         self.channels[kind] = self.channels.get(kind, 0) + 1
 
     def vacated(self, name: str) -> None:
         """Stop counting a channel."""
-        self.channels[_kind(name)] -= 1
-
-
-def _kind(name: str) -> str:
-    kind = kind_of(name)
-    return "cache" if kind.is_cache else kind.name.lower()
+        self.channels[kind_of(name).word] -= 1

@@ -92,7 +92,7 @@ class NodeInspection:
         search, kind = question.search.lower(), question.kind
 
         def name_of(channel: Channel) -> str | None:
-            if not channel.subscribers or (kind and not _is_of_kind(channel, kind)):
+            if not channel.subscribers or (kind and channel.kind.word != kind):
                 return None
             return channel.name if search in channel.name.lower() else None
 
@@ -178,21 +178,6 @@ class NodeInspection:
         if tail is not None:
             node = self._node
             node.observers = tuple(observer for observer in node.observers if observer is not tail)
-
-
-def _is_of_kind(channel: Channel, kind: str) -> bool:
-    of = channel.kind
-    match kind:
-        case "cache":
-            return of.is_cache
-        case "presence":
-            return of.is_presence
-        case "encrypted":
-            return of.is_encrypted
-        case "private":
-            return of.needs_auth and not of.is_presence and not of.is_encrypted
-        case _:
-            return not of.needs_auth
 
 
 def _channel_line(channel: Channel) -> ChannelLine:

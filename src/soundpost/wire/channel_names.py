@@ -36,6 +36,9 @@ class Kind(Enum):
     takes_client_events: bool
     announces_count: bool
     """True if subscribers may be sent ``subscription_count``: not members, who know it, nor a single user."""
+    word: str
+    """The kind for people and metrics: ``user``, ``presence``, ``encrypted``, ``private``, ``cache`` or ``public``, the
+    first of these that is true."""
 
     def __init__(self, prefix: str) -> None:
         self.is_presence = prefix.startswith("presence-")
@@ -44,6 +47,14 @@ class Kind(Enum):
         self.is_cache = prefix.endswith("cache-")
         self.takes_client_events = self.needs_auth and not self.is_encrypted
         self.announces_count = not self.is_presence and prefix != SERVER_TO_USER
+        words = {
+            "user": prefix == SERVER_TO_USER,
+            "presence": self.is_presence,
+            "encrypted": self.is_encrypted,
+            "private": self.needs_auth,
+            "cache": self.is_cache,
+        }
+        self.word = next((word for word, is_true in words.items() if is_true), "public")
 
 
 _ENCRYPTED: Final = Kind.ENCRYPTED.value

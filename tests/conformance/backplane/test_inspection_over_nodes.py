@@ -92,11 +92,11 @@ async def test_pages_of_channels_follow_one_another(cluster: Cluster) -> None:
 
 
 KINDS = {
-    "public": ["cache-c", "room"],
+    "public": ["room"],
     "private": ["private-cache-d", "private-room"],
     "presence": ["presence-room"],
     "encrypted": ["private-encrypted-room"],
-    "cache": ["cache-c", "private-cache-d"],
+    "cache": ["cache-c"],
 }
 
 

@@ -13,7 +13,7 @@ from soundpost.core.inspection import GetChannel
 from soundpost.core.peers import ChannelQuery, HistoryQuery, Query, UsersQuery
 from soundpost.server.admin_http import AdminError, AdminRequest, Answer, json_answer
 from soundpost.server.dashboard.daemon_view import DaemonView, app_of
-from soundpost.wire.channel_names import Kind, fault, kind_of
+from soundpost.wire.channel_names import fault, kind_of
 
 MOST_MEMBERS: Final = 1_000
 """Members that are named."""
@@ -46,7 +46,7 @@ class ChannelPages:
         return json_answer(
             {
                 "name": name,
-                "kind": kind_word(kind),
+                "kind": kind.word,
                 "subscribers": attributes["subscription_count"],
                 "members": await _members(app, name) if kind.is_presence else [],
                 "member_count": attributes.get("user_count"),
@@ -56,19 +56,6 @@ class ChannelPages:
                 "missing": found.missing,
             }
         )
-
-
-def kind_word(kind: Kind) -> str:
-    """Return the kind of a channel as operators choose it: ``cache`` for those that are nothing else."""
-    if kind is Kind.USER:
-        return "user"
-    if kind.is_presence:
-        return "presence"
-    if kind.is_encrypted:
-        return "encrypted"
-    if kind.needs_auth:
-        return "private"
-    return "cache" if kind.is_cache else "public"
 
 
 async def _members(app: App, name: str) -> list[str]:
