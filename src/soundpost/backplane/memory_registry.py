@@ -272,15 +272,25 @@ class MemoryRegistry:
             and channel.members is not None
             and len(channel.members) > GATHERED_ABOVE
         ):  # a subscription of the same user may wait there, from before
-            self._long_lists.do(partial(self._leave, node, app_id, name, user_id, linger, socket_id))
+            self._long_lists.do(partial(self._leave_by_name, node, app_id, name, user_id, linger, socket_id))
         else:
-            self._leave(node, app_id, name, user_id, linger, socket_id)
+            self._leave(node, entry, channel, user_id, linger, socket_id)
 
-    def _leave(
+    def _leave_by_name(
         self, node: PeersHandler, app_id: str, name: str, user_id: str | None, linger: float, socket_id: str | None
     ) -> None:
         entry = self._apps[app_id]
-        channel = entry.channels.get(name)
+        self._leave(node, entry, entry.channels.get(name), user_id, linger, socket_id)
+
+    def _leave(
+        self,
+        node: PeersHandler,
+        entry: AppEntry,
+        channel: ChannelEntry | None,
+        user_id: str | None,
+        linger: float,
+        socket_id: str | None,
+    ) -> None:
         share = None if channel is None else channel.share_of(node)
         if channel is None or share is None:
             return
