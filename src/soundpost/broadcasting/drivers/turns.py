@@ -305,7 +305,7 @@ class TaskTurns:
             self._turns.is_busy = False
             self._sender = None  # it knows the loop, which must not be kept
             left = [turn for turn in batch if not turn.is_done] + self._turns.clear()
-            fail_all(left, failed("", "the event loop has ended"))
+            fail_all(left, failed("", "the task that sends it was cancelled, as all tasks are when an event loop ends"))
 
 
 def _wake(woken: asyncio.Future[None]) -> None:
