@@ -210,6 +210,28 @@ def test_pydantic_models_with_what_pydantic_cannot_serialise() -> None:
 # ORM objects
 
 
+class Alike(type):
+    """A metaclass that calls all its classes equal."""
+
+    def __eq__(cls, other: object) -> bool:
+        return isinstance(other, Alike)
+
+    def __hash__(cls) -> int:
+        return 1
+
+
+def test_classes_that_a_metaclass_calls_equal_have_fields_of_their_own() -> None:
+    @dataclass
+    class Height(metaclass=Alike):
+        metres: int
+
+    @dataclass
+    class Weight(metaclass=Alike):
+        kilograms: int
+
+    assert to_json([Height(2), Weight(80)], "x") == '[{"metres":2},{"kilograms":80}]'
+
+
 class Base(DeclarativeBase):
     pass
 

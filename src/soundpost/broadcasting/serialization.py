@@ -259,12 +259,13 @@ def _is_serializer(annotation: Any) -> bool:
 def fields_of(value: Any) -> dict[str, Any] | None:
     """Return the public fields of a dataclass, named tuple, attrs class or msgspec Struct; None for others."""
     kind: Any = type(value)
-    names = _public_names(kind)
+    names = _public_names(kind, id(kind))
     return None if names is None else {name: getattr(value, name) for name in names}
 
 
 @lru_cache(maxsize=1_000)
-def _public_names(cls: Any) -> tuple[str, ...] | None:
+def _public_names(cls: Any, identity: int) -> tuple[str, ...] | None:
+    """Return the names of a class's public fields. ``identity`` keeps classes apart that a metaclass calls equal."""
     names = field_names(cls)
     return None if names is None else tuple(name for name in names if not name.startswith("_"))
 
