@@ -16,7 +16,11 @@ from soundpost.wire.json_text import read_json
 
 
 def _new_ids() -> Iterator[str]:
-    """Return ids without end, which no other message has, of this process or another."""
+    """Return ids without end, which no other message has, of this process or another.
+
+    Only processes that go on from one snapshot of a virtual machine's memory have the same ids in front of them. A
+    random number for each id would prevent that.
+    """
     return map(f"{secrets.token_urlsafe(9)}{{}}".format, count())
 
 
