@@ -330,22 +330,22 @@ def test_a_gap_while_connected_is_told_to_those_who_can_resume(stage: Stage) -> 
 def test_a_gap_that_takes_many_turns_to_send_comes_before_the_events_behind_it() -> None:
     def deliver(connections: Iterable[Connection], data: bytes) -> None:
         write_each(connections, data)
-        stage.now += 1
+        busy.now += 1
 
-    stage = Stage(app(), deliver=deliver)
-    stage.node.outbox.at_once = stage.node.outbox.chunk = 2
+    busy = Stage(app(), deliver=deliver)
+    busy.node.outbox.at_once = busy.node.outbox.chunk = 2
     for _ in range(20):
-        subscribe(connect(stage), "long", resume="")
-    start = position_of(stage, "long")
-    publish_large(stage, "long", 50)
-    reader = slow(stage)
+        subscribe(connect(busy), "long", resume="")
+    start = position_of(busy, "long")
+    publish_large(busy, "long", 50)
+    reader = slow(busy)
     ask_to_resume(reader, "long", start)
-    stage.turn()
-    head = position_of(stage, "long")
+    busy.turn()
+    head = position_of(busy, "long")
     reader.writes.clear()  # the client has read what came, and the server is yet to notice
     reader.is_slow = False
-    stage.node.lose_history("1", "long", "generation", head)
-    publish(stage, "long", "after")
+    busy.node.lose_history("1", "long", "generation", head)
+    publish(busy, "long", "after")
     assert names(reader.read()) == [GAP, "after"]
 
 
