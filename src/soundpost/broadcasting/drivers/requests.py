@@ -89,7 +89,7 @@ def requests_for(
                 batch, texts, size = [], [], 0
             yield _single(message, asks)
             continue
-        text = encode({**_event(message), "channel": message.channels[0]})
+        text = encode(_event(message, "channel", message.channels[0]))
         if batch and (len(batch) == limit.events or size + len(text) > most_bytes):
             yield _batch(batch, texts, asks)
             batch, texts, size = [], [], 0
@@ -101,7 +101,7 @@ def requests_for(
 
 
 def _single(message: Message, asks: bool) -> ApiRequest:
-    return ApiRequest("/events", encode({**_event(message), "channels": message.channels}), (message,), asks)
+    return ApiRequest("/events", encode(_event(message, "channels", message.channels)), (message,), asks)
 
 
 def _batch(messages: list[Message], texts: list[bytes], asks: bool) -> ApiRequest:
@@ -110,7 +110,7 @@ def _batch(messages: list[Message], texts: list[bytes], asks: bool) -> ApiReques
     return ApiRequest("/batch_events", b'{"batch":[%b]}' % b",".join(texts), tuple(messages), asks)
 
 
-def _event(message: Message) -> dict[str, Any]:
+def _event(message: Message, place: str, channels: str | tuple[str, ...]) -> dict[str, Any]:
     event: dict[str, Any] = {"name": message.name, "data": message.data}
     if message.excluded is not None:
         event["socket_id"] = message.excluded
@@ -118,6 +118,7 @@ def _event(message: Message) -> dict[str, Any]:
         event["ephemeral"] = True
     if message.key_id is not None:
         event["key_id"] = message.key_id
+    event[place] = channels
     return event
 
 
