@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -131,6 +132,53 @@ def test_no_more_than_a_bound_may_wait(delivery: BackgroundDelivery, drivers: Dr
     delivery.close()
     assert drivers.sent[-1] == "room again"
     assert len(drivers.sent) == 101
+
+
+def test_one_call_may_have_more_than_the_bound_if_nothing_waits(delivery: BackgroundDelivery, drivers: Drivers) -> None:
+    drivers.open.clear()
+    delivery.deliver([message(number) for number in range(150)], "default")
+    with pytest.raises(BroadcastError, match="event 150 on a: 150 messages wait"):
+        delivery.deliver([message(150)], "default")
+    drivers.open.set()
+    delivery.close()
+    assert len(drivers.sent) == 150
+
+
+class InterruptedEntries(deque[Any]):
+    """Entries of a queue whose first caller is interrupted as soon as its own has been taken."""
+
+    def append(self, entry: Any) -> None:
+        super().append(entry)
+        if entry.messages[0].name == "interrupted":
+            raise KeyboardInterrupt
+
+
+def test_a_caller_that_is_interrupted_leaves_no_event_waiting(delivery: BackgroundDelivery, drivers: Drivers) -> None:
+    delivery.deliver([message("first")], "default")
+    queue = delivery._queue()
+    until(lambda: queue.is_idle, "the thread waits")
+    queue.entries = InterruptedEntries()
+    with pytest.raises(KeyboardInterrupt):
+        delivery.deliver([message("interrupted")], "default")
+    delivery.deliver([message("next")], "default")
+    until(lambda: drivers.sent == ["first", "interrupted", "next"], "all messages")
+
+
+def test_a_handler_that_publishes_while_the_thread_starts_starts_no_other(
+    delivery: BackgroundDelivery, drivers: Drivers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start, started = threading.Thread.start, list[threading.Thread]()
+
+    def start_under_a_signal(thread: threading.Thread) -> None:
+        started.append(thread)
+        if len(started) == 1:
+            delivery.deliver([message("of the handler")], "default")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_under_a_signal)
+    delivery.deliver([message("of the program")], "default")
+    until(lambda: drivers.sent == ["of the handler", "of the program"], "both messages")
+    assert len(started) == 1
 
 
 def test_a_server_that_is_away_is_tried_again_and_the_order_is_kept(

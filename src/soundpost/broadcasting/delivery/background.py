@@ -108,21 +108,22 @@ class BackgroundDelivery:
         with queue.lock:
             if not queue.exit_hooks.will_run():
                 return False
-            if queue.count + len(messages) > self._max_waiting:
+            if queue.entries and queue.count + len(messages) > self._max_waiting:
                 raise BroadcastError(
                     f"event {messages[0]}: {queue.count} messages wait to be sent in the background, "
                     f"{self._max_waiting} may: does the server answer?"
                 )
             if queue.thread is None:
                 thread = threading.Thread(target=self._run, args=(queue,), name="soundpost-broadcast", daemon=True)
+                queue.thread = thread  # first: a handler of signals that publishes meanwhile starts no other one
                 try:
                     thread.start()
                 except RuntimeError:  # the machine has no more threads, or the interpreter is ending
+                    queue.thread = None
                     return False
-                queue.thread = thread
             queue.entries.append(_Entry(messages, self._clock()))
             queue.count += len(messages)
-            if len(queue.entries) == 1:  # otherwise the thread is at work, or waits before it tries again
+            if queue.is_idle:  # otherwise the thread is at work, or waits before it tries again
                 queue.changed.notify_all()
         return True
 
@@ -182,6 +183,8 @@ class _SendQueue:
         self.count = 0
         """Messages in all entries."""
         self.thread: threading.Thread | None = None
+        self.is_idle = False
+        """True while the thread waits for an entry: whoever comes next wakes it, even if a caller was interrupted."""
         self.failing_since: float | None = None
         """Time since which the server does not answer; None while it answers."""
         self._waiters = 0
@@ -190,7 +193,9 @@ class _SendQueue:
     def next_connection(self) -> str | None:
         """Wait for the first entry, and return the connection it goes through; None if the thread is to end."""
         with self.changed:
+            self.is_idle = True
             self.changed.wait_for(lambda: self.entries or self._waiters)
+            self.is_idle = False
             if self.entries:
                 return self.entries[0].messages[0].connection
             self.thread = None
