@@ -143,11 +143,55 @@ def test_a_wrong_event_is_named_and_the_others_are_taken(large: Conversations) -
     assert str(errors[1]).startswith("event n1 on a: answered 413 too long. The data of n1 has 2 bytes")
 
 
-@pytest.mark.parametrize("batch", [None, 7, [7, None, "x"], [{"error": 5, "status": 422}], [{"status": 422}], [{}] * 9])
-def test_an_answer_of_another_shape_is_no_error(large: Conversations, batch: Any) -> None:
+@pytest.mark.parametrize("batch", [None, [7, None, "x"], [{"status": 422}] * 3])
+def test_results_without_an_error_are_none(large: Conversations, batch: Any) -> None:
     _, errors = talk(large, messages(3), lambda request: answer(value={"batch": batch}))
 
     assert errors == {}
+
+
+@pytest.mark.parametrize(("batch", "number"), [(7, 0), ([], 0), ([{}], 1), ([{}] * 9, 9)])
+def test_results_that_are_not_one_for_each_event_tell_nothing(large: Conversations, batch: Any, number: int) -> None:
+    with pytest.raises(
+        BroadcastError, match=rf"event n0 on a and 2 more: .*: {number} result\(s\) for 3 events"
+    ) as found:
+        talk(large, messages(3), lambda request: answer(value={"batch": batch}))
+    assert not found.value.may_pass
+
+
+@pytest.mark.parametrize("status", [None, "422", 422])
+def test_an_event_with_an_error_is_refused_whatever_the_status_beside_it(large: Conversations, status: Any) -> None:
+    batch = [{}, {"error": 5, "status": status}, {}]
+
+    _, errors = talk(large, messages(3), lambda request: answer(value={"batch": batch}))
+
+    assert {place: (str(error), error.status) for place, error in errors.items()} == {
+        1: ("event n1 on a: answered 422 5", 422)
+    }
+
+
+def test_an_error_counts_the_events_that_are_not_sent_after_it(large: Conversations) -> None:
+    asked: list[ApiRequest] = []
+
+    def refuse_the_third(request: ApiRequest) -> HttpAnswer:
+        asked.append(request)
+        return answer(401 if len(asked) == 3 else 200)
+
+    with pytest.raises(BroadcastError, match="event n200 on a and 149 more: answered 401"):
+        talk(large, messages(350), refuse_the_third)
+
+
+def test_halves_count_the_events_behind_them(large: Conversations) -> None:
+    taken: list[ApiRequest] = []
+
+    def take_fifty(request: ApiRequest) -> HttpAnswer:
+        if len(request.messages) > 50:
+            return answer(422)
+        taken.append(request)
+        return answer(401 if len(taken) == 2 else 200)
+
+    with pytest.raises(BroadcastError, match="event n50 on a and 199 more: answered 401"):
+        talk(large, messages(250), take_fifty)
 
 
 @pytest.mark.parametrize("status", [400, 413, 422])
@@ -237,7 +281,7 @@ def test_a_server_that_understands_nothing_is_not_asked_for_each_event(large: Co
 
 
 def test_the_first_refusal_of_another_server_ends_all() -> None:
-    with pytest.raises(BroadcastError, match="event n0 on a and 9 more: answered 422 no"):
+    with pytest.raises(BroadcastError, match="event n0 on a and 19 more: answered 422 no"):
         talk(conversations("pusher"), messages(20), lambda request: answer(422, {"error": "no"}))
 
 

@@ -395,6 +395,16 @@ class TestTasks:
         server.answered.release()
         await turns.publish(messages("d"))
 
+    async def test_the_error_of_a_call_alone_tells_what_was_sent_before(self, server: Server, turns: TaskTurns) -> None:
+        first, second = [await self.called(turns, name) for name in "ab"]
+        server.answered.release()
+        await first
+        server.failures = [BroadcastError("event e7 on a and 9 more: away", 503, reason="away")]
+        server.answered.release()
+
+        with pytest.raises(BroadcastError, match="event e7 on a and 9 more: away"):
+            await second
+
     async def test_a_caller_that_is_cancelled_takes_nobody_with_it(self, server: Server, turns: TaskTurns) -> None:
         first, second, third = [await self.called(turns, name) for name in "abc"]
         second.cancel()

@@ -6,19 +6,19 @@ whole is sent again in halves, until the event that is wrong is found.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Final
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.failures import Errors, failed
-from soundpost.broadcasting.drivers.requests import ApiRequest, requests_for
+from soundpost.broadcasting.drivers.requests import ApiRequest, description, requests_for
 from soundpost.broadcasting.message import Message
 from soundpost.broadcasting.settings import ConnectionSettings
 from soundpost.errors import BroadcastError
 from soundpost.wire.foreign import object_in
 from soundpost.wire.http_exchange import HttpAnswer
+from soundpost.wire.json_text import encode
 
 Conversation = Generator[ApiRequest, HttpAnswer, Errors]
 """Requests to send, one after the other; each wants its answer before the next one."""
@@ -58,7 +58,8 @@ class Conversations:
             yield from self._send(request, place, errors)
             place += len(request.messages)
             if errors and limit is None and self.limit is None:
-                raise errors[min(errors)]
+                first = min(errors)
+                raise failed(description(messages[first:]), errors[first].reason, errors[first].status)
         return errors
 
     def _send(self, request: ApiRequest, place: int, errors: Errors) -> Generator[ApiRequest, HttpAnswer, None]:
@@ -68,17 +69,17 @@ class Conversations:
         if answer.status == 200:
             self._note_errors(answer, request, place, errors)
             return
-        error = self._refused(request, answer)
         is_of_events = answer.status in _OF_EVENTS or (answer.status == 400 and BatchLimit.told_in(answer.headers))
         if not is_of_events or not request.asks:
-            raise error
+            raise self._refused(request, answer)
         messages = request.messages
         if len(messages) == 1:
-            errors[place] = error
+            errors[place] = self._refused(replace(request, behind=0), answer)
             return
         half = len(messages) // 2
-        for part in (messages[:half], messages[half:]):
-            for smaller in requests_for(part, self._settings, self.limit, asks=True):
+        for part, behind in ((messages[:half], len(messages) - half), (messages[half:], 0)):
+            behind += request.behind
+            for smaller in requests_for(part, self._settings, self.limit, asks=True, behind=behind):
                 yield from self._send(smaller, place, errors)
                 place += len(smaller.messages)
 
@@ -98,13 +99,23 @@ class Conversations:
         if value is None:
             raise self._refused(request, answer)
         found = value.get("batch")
-        if not request.asks or not isinstance(found, list):
+        if not request.asks or found is None:
             return
-        for index, (message, each) in enumerate(zip(request.messages, found, strict=False)):
-            reason, status = (each.get("error"), each.get("status")) if isinstance(each, dict) else (None, None)
-            if isinstance(reason, str) and isinstance(status, int):
-                refusal = HttpAnswer(status, answer.headers, json.dumps({"error": reason}).encode())
-                errors[place + index] = self._refused(replace(request, messages=(message,)), refusal)
+        if not isinstance(found, list) or len(found) != len(request.messages):
+            results = len(found) if isinstance(found, list) else 0
+            raise failed(
+                request.description,
+                f"{self._explain(answer)}: {results} result(s) for {len(request.messages)} events, so nobody knows which "
+                "were published: does another server, or a proxy, answer there?",
+                answer.status,
+            )
+        for index, (message, each) in enumerate(zip(request.messages, found, strict=True)):
+            if isinstance(each, dict) and "error" in each:
+                status = each.get("status")
+                refusal = HttpAnswer(
+                    status if isinstance(status, int) else 422, answer.headers, encode({"error": str(each["error"])})
+                )
+                errors[place + index] = self._refused(replace(request, messages=(message,), behind=0), refusal)
 
     def _refused(self, request: ApiRequest, answer: HttpAnswer) -> BroadcastError:
         reason = self._explain(answer)

@@ -27,6 +27,8 @@ class ApiRequest:
     messages: tuple[Message, ...]
     asks: bool = False
     """True if the request asks how large a batch may be, and for an answer for each event."""
+    behind: int = 0
+    """Messages of the same call that are sent after these, and not at all if the request fails."""
 
     @property
     def headers(self) -> dict[str, str]:
@@ -43,7 +45,7 @@ class ApiRequest:
     @property
     def description(self) -> str:
         """The events of the request in words, for errors."""
-        return description(self.messages)
+        return description(self.messages, self.behind)
 
     def largest(self) -> str:
         """Return a sentence on the largest message, and on the field that makes it so large."""
@@ -52,10 +54,10 @@ class ApiRequest:
         return f"The data of {message.name} has {size} bytes{_largest_field(message.data)}"
 
 
-def description(messages: Sequence[Message]) -> str:
-    """Return messages in words, for errors: the first, and the number of the others."""
-    first = f"event {messages[0]}"
-    return first if len(messages) == 1 else f"{first} and {len(messages) - 1} more"
+def description(messages: Sequence[Message], behind: int = 0) -> str:
+    """Return messages in words, for errors: the first, and the number of the others, and of those behind them."""
+    first, others = f"event {messages[0]}", len(messages) - 1 + behind
+    return f"{first} and {others} more" if others else first
 
 
 def most_bytes_of(message: Message) -> int:
@@ -66,12 +68,19 @@ def most_bytes_of(message: Message) -> int:
 
 
 def requests_for(
-    messages: Sequence[Message], settings: ConnectionSettings, limit: BatchLimit | None = None, *, asks: bool = False
+    messages: Sequence[Message],
+    settings: ConnectionSettings,
+    limit: BatchLimit | None = None,
+    *,
+    asks: bool = False,
+    behind: int = 0,
 ) -> Iterator[ApiRequest]:
     """Yield the requests for messages, in order; neighbours that go to one channel each share a request.
 
-    Without a ``limit`` batches are small. ``asks``: whether the requests ask for large batches.
+    Without a ``limit`` batches are small. ``asks``: whether the requests ask for large batches. ``behind``: number of
+    messages that follow after all of these.
     """
+    left = len(messages) + behind
     limit = limit or BatchLimit.of_small(settings)
     if settings.driver != "soundpost":  # other servers have no histories, and may refuse a field they do not know
         messages = [
@@ -85,29 +94,32 @@ def requests_for(
     for message in messages:
         if len(messages) == 1 or len(message.channels) > 1:
             if batch:
-                yield _batch(batch, texts, asks)
+                left -= len(batch)
+                yield _batch(batch, texts, asks, left)
                 batch, texts, size = [], [], 0
-            yield _single(message, asks)
+            left -= 1
+            yield _single(message, asks, left)
             continue
         text = encode(_event(message, "channel", message.channels[0]))
         if batch and (len(batch) == limit.events or size + len(text) > most_bytes):
-            yield _batch(batch, texts, asks)
+            left -= len(batch)
+            yield _batch(batch, texts, asks, left)
             batch, texts, size = [], [], 0
         batch.append(message)
         texts.append(text)
         size += len(text) + 1  # a comma
     if batch:
-        yield _batch(batch, texts, asks)
+        yield _batch(batch, texts, asks, behind)
 
 
-def _single(message: Message, asks: bool) -> ApiRequest:
-    return ApiRequest("/events", encode(_event(message, "channels", message.channels)), (message,), asks)
+def _single(message: Message, asks: bool, behind: int) -> ApiRequest:
+    return ApiRequest("/events", encode(_event(message, "channels", message.channels)), (message,), asks, behind)
 
 
-def _batch(messages: list[Message], texts: list[bytes], asks: bool) -> ApiRequest:
+def _batch(messages: list[Message], texts: list[bytes], asks: bool, behind: int) -> ApiRequest:
     if len(messages) == 1:
-        return _single(messages[0], asks)
-    return ApiRequest("/batch_events", b'{"batch":[%b]}' % b",".join(texts), tuple(messages), asks)
+        return _single(messages[0], asks, behind)
+    return ApiRequest("/batch_events", b'{"batch":[%b]}' % b",".join(texts), tuple(messages), asks, behind)
 
 
 def _event(message: Message, place: str, channels: str | tuple[str, ...]) -> dict[str, Any]:

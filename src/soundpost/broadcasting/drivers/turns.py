@@ -150,6 +150,14 @@ def fail_all(turns: Sequence[Turn], error: BroadcastError) -> None:
         turn.end(failed(description(turn.messages), error.reason, error.status))
 
 
+def fail_request(turns: Sequence[Turn], error: BroadcastError) -> None:
+    """End the turns of a request that failed. The error of one alone stays: it knows what was sent before."""
+    if len(turns) == 1:
+        turns[0].end(error)
+    else:
+        fail_all(turns, error)
+
+
 class ThreadTurns:
     """The turns of the threads of a process: the first of those that wait sends for all that fit with it."""
 
@@ -222,7 +230,7 @@ class ThreadTurns:
                 self._turns.is_busy = True  # also if all were too late
             end_all(batch, self._send(messages_of(batch), limit) if batch else {})
         except BroadcastError as error:
-            fail_all(batch, error)
+            fail_request(batch, error)
         except BaseException as error:
             fail_all(batch, failed("", f"the thread that sent it was stopped by {error!r}"))
             raise
@@ -298,7 +306,7 @@ class TaskTurns:
                     sending = loop.create_task(self._send(messages_of(batch), limit), context=batch[0].context)
                     end_all(batch, await sending)
                 except BroadcastError as error:
-                    fail_all(batch, error)
+                    fail_request(batch, error)
                 except Exception as error:
                     fail_all(batch, failed("", repr(error)))
         finally:
