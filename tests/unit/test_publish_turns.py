@@ -395,6 +395,15 @@ class TestTasks:
         server.answered.release()
         await turns.publish(messages("d"))
 
+    async def test_a_task_factory_need_not_know_of_contexts(self, server: Server, turns: TaskTurns) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_task_factory(lambda loop, coroutine: asyncio.Task(coroutine, loop=loop))
+        tasks = [await self.called(turns, name) for name in "abc"]
+        server.answered.release(2)
+        await asyncio.gather(*tasks)
+
+        assert server.batches == [["a"], ["b", "c"]]
+
     async def test_the_error_of_a_call_alone_tells_what_was_sent_before(self, server: Server, turns: TaskTurns) -> None:
         first, second = [await self.called(turns, name) for name in "ab"]
         server.answered.release()

@@ -303,8 +303,9 @@ class TaskTurns:
         try:
             while batch := self._turns.take(limit := self._limit(), loop.time()):
                 try:
-                    sending = loop.create_task(self._send(messages_of(batch), limit), context=batch[0].context)
-                    end_all(batch, await sending)
+                    # An application's task factory may know no contexts.
+                    create = partial(loop.create_task, self._send(messages_of(batch), limit))
+                    end_all(batch, await (batch[0].context or copy_context()).run(create))
                 except BroadcastError as error:
                     fail_request(batch, error)
                 except Exception as error:
