@@ -98,15 +98,20 @@ class Callers:
 
 
 class Listener:
-    """A client of the channel, which resumes; notes the numbers that arrive, by caller."""
+    """A client of the channel, which resumes; notes the numbers that arrive, by caller.
 
-    def __init__(self, port: int) -> None:
+    Where it is told that events are missing it notes that too: by a gap, or, without ``history``, by each subscription
+    after the first, as that is all a client knows then.
+    """
+
+    def __init__(self, port: int, *, history: bool = True) -> None:
         self.heard: Numbers = defaultdict(list)
         self.count = 0
         self.gaps: list[str] = []
+        self._told: list[dict[str, int]] = []  # how many numbers of each caller had come when it was told
         self._client = SyncClient(f"http://127.0.0.1:{port}", "app-key")
         self._client.connect()
-        self._events = self._client.subscribe(CHANNEL)
+        self._events = self._client.subscribe(CHANNEL, subscription_events=not history)
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
 
@@ -120,9 +125,24 @@ class Listener:
             self.count += 1
             if isinstance(event, Gap):
                 self.gaps.append(event.reason)
+                self._note_told()
+            elif event.name == "pusher:subscription_succeeded":
+                self._note_told()
             elif not event.is_protocol:
                 caller, _, number = event.name.partition(".")
                 self.heard[caller].append(int(number))
+
+    def is_told(self, caller: str, number: int) -> bool:
+        """Tell whether the listener was told, in the place of an event, that events are missing."""
+        heard = self.heard[caller]
+        for told in self._told:
+            place = told.get(caller, 0)
+            if (not place or heard[place - 1] < number) and (place == len(heard) or number < heard[place]):
+                return True
+        return False
+
+    def _note_told(self) -> None:
+        self._told.append({caller: len(numbers) for caller, numbers in list(self.heard.items())})
 
 
 class GivenUp(logging.Handler):
