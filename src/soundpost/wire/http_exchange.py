@@ -91,6 +91,8 @@ class AnswerReader:
         except httptools.HttpParserUpgrade:
             self._fault = self._fault or NotHttpError("the server wants to speak something else than HTTP")
         except httptools.HttpParserError as error:
+            if isinstance(error.__context__, KeyboardInterrupt):  # in a callback, which the parser hides
+                raise error.__context__ from None
             self._fault = self._fault or self._illegal(error, data)
         if self.answer is not None:
             return
