@@ -12,7 +12,7 @@ import pytest
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.failures import Errors
-from soundpost.broadcasting.drivers.turns import TaskTurns, ThreadTurns, Turn, Turns
+from soundpost.broadcasting.drivers.turns import TaskTurns, ThreadTurns, Turn, Turns, _Signal
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError
 from support.harness import until
@@ -125,31 +125,29 @@ class Server:
         return await asyncio.to_thread(self.take, batch, limit)
 
 
-class InterruptedWake(threading.Event):
-    """An event whose first ``set`` is interrupted by a signal, and whose thread finds that it has waited too long."""
-
-    interrupted: ClassVar[threading.Event]
-
-    def set(self) -> None:
-        if not self.interrupted.is_set():
-            self.interrupted.set()
-            raise KeyboardInterrupt
-        super().set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        assert self.interrupted.wait(20)
-        return False
-
-
-class InterruptedWait(threading.Event):
-    """An event during whose first wait a handler of signals runs."""
+class InterruptedWait(_Signal):
+    """A sign during the first wait for which a handler of signals runs."""
 
     handlers: ClassVar[list[Callable[[], None]]] = []
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, seconds: float = -1) -> bool:
         if self.handlers:
             self.handlers.pop()()
-        return super().wait(timeout)
+        return super().wait(seconds)
+
+
+def interrupted(wake: Callable[[], object], *, woken_first: bool) -> Callable[[], None]:
+    """Return a function that wakes, but is interrupted when it is first called."""
+    calls: list[bool] = []
+
+    def call() -> None:
+        calls.append(True)
+        if len(calls) > 1 or woken_first:
+            wake()
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    return call
 
 
 @pytest.fixture
@@ -243,6 +241,22 @@ class TestThreads:
         server.answered.release()
         call("d").result(20)
 
+    @pytest.mark.parametrize("woken_first", [False, True])
+    def test_a_thread_that_is_stopped_as_it_hands_on_stops_no_other(self, server: Server, woken_first: bool) -> None:
+        turns = ThreadTurns(server.take, limit, patience=40)
+        with ThreadPoolExecutor(3) as pool:
+            futures = []
+            for number, name in enumerate("abc"):
+                futures.append(pool.submit(turns.publish, messages(name)))
+                until(lambda n=number: len(server.batches) + len(turns._turns) == n + 1, "the call")  # type: ignore[misc]
+            following = turns._turns._waiting[0]
+            following.wake = interrupted(following.wake, woken_first=woken_first)
+            server.answered.release(100)
+
+            assert isinstance(futures[0].exception(20), KeyboardInterrupt)
+            assert [future.result(20) for future in futures[1:]] == [None, None]
+        assert server.batches == [["a"], ["b", "c"]]
+
     def test_a_thread_that_waits_too_long_gets_an_error(self, server: Server) -> None:
         turns = ThreadTurns(server.take, limit, 0.05)
         with ThreadPoolExecutor(2) as pool:
@@ -272,7 +286,7 @@ class TestThreads:
             raise KeyboardInterrupt
 
         def publish_second() -> None:
-            monkeypatch.setattr("soundpost.broadcasting.drivers.turns.threading.Event", InterruptedWait)
+            monkeypatch.setattr("soundpost.broadcasting.drivers.turns._Signal", InterruptedWait)
             turns.publish(messages("b"))
 
         monkeypatch.setattr(InterruptedWait, "handlers", [interrupt])
@@ -311,24 +325,6 @@ class TestThreads:
             type(None),
         ]
         assert server.batches == [["a"], ["d"]]
-
-    def test_a_turn_is_taken_though_the_thread_that_hands_it_on_is_interrupted(
-        self, server: Server, turns: ThreadTurns, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        def publish_second() -> None:
-            monkeypatch.setattr("soundpost.broadcasting.drivers.turns.threading.Event", InterruptedWake)
-            turns.publish(messages("b"))
-
-        monkeypatch.setattr(InterruptedWake, "interrupted", threading.Event(), raising=False)
-        with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(turns.publish, messages("a"))
-            until(lambda: server.batches == [["a"]], "the first request")
-            second = pool.submit(publish_second)
-            until(lambda: len(turns._turns) == 1, "the second call")
-            server.answered.release(2)
-            assert isinstance(first.exception(20), KeyboardInterrupt)
-            assert second.result(20) is None
-        assert server.batches == [["a"], ["b"]]
 
     def test_a_handler_may_publish_in_the_midst_of_a_request(self, server: Server) -> None:
         def take(batch: list[Message], limit: BatchLimit) -> Errors:
@@ -469,7 +465,7 @@ def test_a_handler_may_publish_while_its_thread_waits_for_its_turn(
         until(lambda: server.batches == [["first"]], "the first request")
 
         def publish_second() -> None:
-            monkeypatch.setattr("soundpost.broadcasting.drivers.turns.threading.Event", InterruptedWait)
+            monkeypatch.setattr("soundpost.broadcasting.drivers.turns._Signal", InterruptedWait)
             turns.publish(messages("second"))
 
         second = pool.submit(publish_second)

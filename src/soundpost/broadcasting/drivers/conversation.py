@@ -105,8 +105,8 @@ class Conversations:
             results = len(found) if isinstance(found, list) else 0
             raise failed(
                 request.description,
-                f"{self._explain(answer)}: {results} result(s) for {len(request.messages)} events, so nobody knows which "
-                "were published: does another server, or a proxy, answer there?",
+                f"{self._explain(answer)}: {results} result(s) for {len(request.messages)} events, so it is not known "
+                "which were published: does another server, or a proxy, answer there?",
                 answer.status,
             )
         for index, (message, each) in enumerate(zip(request.messages, found, strict=True)):

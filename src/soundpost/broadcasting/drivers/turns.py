@@ -12,8 +12,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from contextvars import Context, copy_context
 from functools import partial
+from threading import Lock
 from typing import Any, Final
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
@@ -29,7 +31,7 @@ MAX_WAITING: Final = 10_000
 class Turn:
     """The messages of one call, and how they fared: ``error`` is None if all were taken."""
 
-    __slots__ = ("context", "error", "is_done", "leads", "messages", "shares", "since", "wake")
+    __slots__ = ("context", "error", "is_done", "messages", "shares", "since", "wake")
 
     def __init__(self, messages: Sequence[Message], since: float) -> None:
         self.messages = messages
@@ -39,8 +41,6 @@ class Turn:
         """False if a message goes to several channels: that has a request of its own, which may fail by itself."""
         self.error: BroadcastError | None = None
         self.is_done = False
-        self.leads = False
-        """True once it is the caller's turn to send."""
         self.wake: Callable[[], object] = _nobody_waits
         """Function that wakes the caller."""
         self.context: Context | None = None
@@ -172,6 +172,8 @@ class ThreadTurns:
         self._patience = patience
         self._turns = Turns(patience)
         self._lock = threading.RLock()  # a handler of signals may publish in any moment
+        self._leader: Turn | None = None
+        """The turn whose thread sends, or is about to."""
         self._within: set[int] = set()
         """The threads that send or wait."""
 
@@ -196,10 +198,11 @@ class ThreadTurns:
             with self._lock:
                 self._turns.add(turn)
                 if self._turns.is_busy:
-                    woken = threading.Event()
+                    woken = _Signal()
                     turn.wake = woken.set
                 else:
-                    turn.leads = self._turns.is_busy = True
+                    self._leader = turn
+                    self._turns.is_busy = True
             if woken is not None:
                 self._wait(turn, woken)
             if not turn.is_done:
@@ -208,12 +211,12 @@ class ThreadTurns:
             self._give_up(turn)
             raise
 
-    def _wait(self, turn: Turn, woken: threading.Event) -> None:
+    def _wait(self, turn: Turn, woken: _Signal) -> None:
         """Wait until a turn has come, or was sent by another thread."""
         if woken.wait(self._patience):
             return
         with self._lock:
-            if turn.leads:  # the thread that handed it on was interrupted before it woke this one
+            if self._leader is turn:  # the thread that handed it on was interrupted before it woke this one
                 return
             if self._turns.withdraw(turn):
                 turn.end(self._turns.too_late(turn))
@@ -232,18 +235,16 @@ class ThreadTurns:
         except BroadcastError as error:
             fail_request(batch, error)
         except BaseException as error:
-            fail_all(batch, failed("", f"the thread that sent it was stopped by {error!r}"))
+            fail_all(batch, failed("", f"the thread that sent it was stopped by {error!r}; it may be published"))
             raise
         finally:
-            self._pass_on(turn)
+            self._pass_on()
 
-    def _pass_on(self, turn: Turn) -> None:
+    def _pass_on(self) -> None:
         with self._lock:
             following = self._turns.first()
             self._turns.is_busy = following is not None
-            if following is not None:
-                following.leads = True
-            turn.leads = False
+            self._leader = following  # before it is woken: an interrupted thread wakes whoever leads
             if following is not None:
                 following.wake()
 
@@ -251,8 +252,32 @@ class ThreadTurns:
         """Remove the turn of a thread that was interrupted, and hand the lead on if the thread had it."""
         with self._lock:
             self._turns.withdraw(turn)
-            if turn.leads:
-                self._pass_on(turn)
+            if self._leader is turn:
+                self._pass_on()
+            elif self._leader is not None:
+                self._leader.wake()
+
+
+class _Signal:
+    """A sign to one thread that waits, which may be given again.
+
+    A thread that is interrupted within ``threading.Event.set`` may leave the event's lock taken, for ever.
+    """
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Wake the thread that waits."""
+        with suppress(RuntimeError):  # it was woken before
+            self._lock.release()
+
+    def wait(self, seconds: float = -1) -> bool:
+        """Wait for the sign, for so many seconds at most; return whether it came."""
+        return self._lock.acquire(timeout=seconds)
 
 
 class TaskTurns:
