@@ -79,6 +79,7 @@ def test_the_oldest_events_are_forgotten_in_number() -> None:
     histories = Histories()
     positions = histories.add("news", *"abcdefg")
     assert histories.names() == list("cdefg")
+    assert histories.store.number == 5
     assert histories.state(positions[1]) == HistoryState(positions[1], None, 5)
     assert histories.state(positions[0]) == HistoryState(positions[-1], "number")
 
@@ -424,6 +425,9 @@ def test_nothing_is_missing_without_a_gap(steps: list[tuple[str, int]]) -> None:
         assert histories.store.size == sum(app.size for app in histories.store._apps.values())
         assert histories.store.size == sum(
             channel.size for app in histories.store._apps.values() for channel in app.channels.values()
+        )
+        assert histories.store.number == sum(
+            len(channel.events) for app in histories.store._apps.values() for channel in app.channels.values()
         )
     for channel, events in published.items():
         if histories.store._apps["1"].rules.of(channel) is None:

@@ -38,15 +38,21 @@ class ChannelHistory:
         """Return the time at which the oldest event expires, in microseconds since 1970; 0 without an event."""
         return self.events.first_offset + self.age if self.events else 0
 
-    def append(self, event: KeptEvent, most: int) -> int:
-        """Keep an event, and no more than ``most`` of all; return by how many bytes the history grows."""
-        growth, removed = self.events.append(event, most)
-        if removed:
-            self.floor, self.reason = removed, "number"
+    def append(self, event: KeptEvent, most: int) -> tuple[int, int]:
+        """Keep an event, and no more than ``most`` of all; return by how many bytes and events the history grows."""
+        events = self.events
+        growth = events.append(event)
         if not self.size:
             growth += CHANNEL_SIZE
+        surplus = len(events) - most
+        if surplus > 0:
+            self.floor, removed = events.drop_first(surplus)
+            self.reason = "number"
+            growth -= removed
+        else:
+            surplus = 0
         self.size += growth
-        return growth
+        return growth, 1 - surplus
 
     def replace_frame(self, index: int, frame: bytes) -> int:
         """Give an event another frame; return by how many bytes the history grows."""

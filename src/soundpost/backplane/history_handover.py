@@ -61,7 +61,7 @@ def _read_app(state: _App) -> AppHistory:
         channel = app.channel(name)
         channel.floor, channel.reason, channel.age = old.floor, old.reason, old.age
         channel.key_id = old.key_id
-        app.size += sum([channel.append(event, len(old.events)) for event in old.events])
+        app.size += sum([channel.append(event, len(old.events))[0] for event in old.events])
         if channel.events:
             app.expiry.note(channel)
         else:

@@ -89,7 +89,10 @@ class HistoryStore:
     def add(self, app_id: str, rule: HistorySettings, event: OutgoingEvent) -> KeptEvent:
         """Give an event its offset, and keep it."""
         app = self._apps.get(app_id) or self._app(app_id)
-        self.top = offset = max(self._clock() // 1_000, self.top + 1)
+        offset, next_offset = self._clock() // 1_000, self.top + 1
+        if offset < next_offset:  # in place of max(), which takes 0.1 µs more
+            offset = next_offset
+        self.top = offset
         frame = with_position(event.frame, f"{self.generation}.{offset}")
         kept = KeptEvent(offset, frame, event.except_socket_id)
         channel = app.channels.get(event.channel) or app.channel(event.channel)
@@ -99,9 +102,8 @@ class HistoryStore:
             channel.key_id = event.key_id
         if not channel.size:
             app.empty.pop(event.channel, None)
-        before = len(channel.events)
-        growth = channel.append(kept, rule.events)
-        self.number += len(channel.events) - before
+        growth, number = channel.append(kept, rule.events)
+        self.number += number
         app.size += growth
         self.size += growth
         age = rule.age * _MICROSECONDS

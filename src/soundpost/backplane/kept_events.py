@@ -54,22 +54,14 @@ class KeptEvents:
         """Return the offset of the oldest event; there must be one."""
         return self._offsets[self._first]
 
-    def append(self, event: KeptEvent, most: int) -> tuple[int, int]:
-        """Add an event behind all others, and remove the oldest ones if there are more than ``most``.
-
-        Return the growth in bytes, and the offset of the last event that was removed, 0 if none was.
-        """
-        frames, frame, excluded = self._frames, event.frame, event.except_socket_id
-        if excluded is not None:
-            frame += excluded.encode()
+    def append(self, event: KeptEvent) -> int:
+        """Add an event behind all others; return its size in bytes."""
+        frame = event.frame
+        if event.except_socket_id is not None:
+            frame += event.except_socket_id.encode()
         self._offsets.append(event.offset)
-        frames.append(frame)
-        size = len(frame) + EVENT_SIZE
-        surplus = len(frames) - self._first - most
-        if surplus <= 0:
-            return size, 0
-        offset, removed = self.drop_first(surplus)
-        return size - removed, offset
+        self._frames.append(frame)
+        return len(frame) + EVENT_SIZE
 
     def drop_first(self, number: int) -> tuple[int, int]:
         """Remove the oldest events, at least one; return the offset of the last of them, and their size in bytes."""

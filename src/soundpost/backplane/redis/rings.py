@@ -20,7 +20,8 @@ class Rings:
 
     def add(self, kept: KeptChannel, event: KeptEvent) -> None:
         """Take an event into its channel's ring."""
-        self.size += kept.ring.append(event, kept.rule.events)
+        growth, _ = kept.ring.append(event, kept.rule.events)
+        self.size += growth
         self._by_news.pop(kept, None)
         self._by_news[kept] = None
         while self.size > self._max_size:
