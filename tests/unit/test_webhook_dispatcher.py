@@ -178,7 +178,9 @@ def test_a_failed_request_is_sent_again_for_5_minutes_and_then_dropped(
     assert (figures.failed, figures.failed_attempts, figures.waiting) == (1, 11, 0)
     first, last = (record.getMessage() for record in caplog.records)
     assert first == f"app 1: the webhook endpoint {URL} answered 500; its events are sent again for 5 minutes"
-    assert last.endswith("has not taken these 1 events for 5 minutes: they are dropped, the next ones follow")
+    assert last.endswith(
+        "it has not taken this event (client_event) for 5 minutes: the event is dropped, the next ones follow"
+    )
     stage.add("client_event b")
     assert stage.took() == ["client_event b"]
 
@@ -196,27 +198,40 @@ def test_what_comes_while_an_endpoint_fails_waits_in_order(stage: Stage) -> None
     assert stage.took() == ["client_event b"]
 
 
-def test_an_event_that_fails_is_parted_from_the_others(stage: Stage) -> None:
+@pytest.mark.parametrize("retry_after", ["", "100000"])
+@pytest.mark.parametrize("bad", ["c", "ah", "cd", "abcdefgh"])
+def test_events_that_always_fail_are_parted_from_the_others(
+    stage: Stage, bad: str, retry_after: str, caplog: pytest.LogCaptureFixture
+) -> None:
     stage.add(*(f"client_event {name}" for name in "abcdefgh"))
     taken: list[str] = []
-    while stage.now < BEGIN + 400:
+    tried: dict[str, list[float]] = {}
+    stage.pass_time()
+    while stage.endpoint.is_asked:
+        names = [name[-1] for name in stage.endpoint.requests[-1].names]
+        tried.setdefault(names[0], []).append(stage.now)
+        is_bad = not set(bad).isdisjoint(names)
+        taken += [] if is_bad else names
+        stage.endpoint.answer(500 if is_bad else 200, retry_after=retry_after)
         stage.pass_time()
-        while stage.endpoint.is_asked:
-            is_bad = "client_event c" in stage.endpoint.requests[-1].names
-            taken += [] if is_bad else stage.endpoint.requests[-1].names
-            stage.endpoint.answer(500 if is_bad else 200)
-            stage.pass_time()
-        stage.pass_time(1)
-    assert [name[-1] for name in taken] == list("abdefgh")
+        for _ in range(300):
+            stage.pass_time(0 if stage.endpoint.is_asked else 1)
+    assert taken == [name for name in "abcdefgh" if name not in bad]
+    assert all(tried[name][-1] - tried[name][0] >= 300 for name in bad)
     (figures,) = stage.dispatcher.figures()
-    assert (figures.sent, figures.failed, figures.waiting) == (7, 1, 0)
+    assert (figures.sent, figures.failed, figures.waiting) == (8 - len(bad), len(bad), 0)
+    assert caplog.text.count("the event is dropped") == len(bad)
 
 
-def test_events_that_failed_together_are_all_given_up_after_5_minutes(stage: Stage) -> None:
-    stage.add(*(f"client_event {name}" for name in "abcdefgh"))
-    assert 300 <= attempts(stage)[-1] < 310
-    (figures,) = stage.dispatcher.figures()
-    assert (figures.sent, figures.failed, figures.waiting) == (0, 8, 0)
+def test_what_is_behind_an_event_that_was_given_up_may_fail_once_more(stage: Stage) -> None:
+    stage.add("client_event a", "client_event b")
+    stage.pass_time()
+    while "client_event a" in stage.endpoint.requests[-1].names:
+        stage.endpoint.answer(500)
+        stage.pass_time(60)
+    stage.endpoint.answer(503)
+    stage.pass_time(1)
+    assert stage.took() == ["client_event b"]
 
 
 def test_the_time_of_a_request_that_is_sent_again_is_the_new_one(stage: Stage) -> None:

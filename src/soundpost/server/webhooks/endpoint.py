@@ -20,7 +20,7 @@ from soundpost.redaction import redacted_url
 from soundpost.server.webhooks.answers import GONE, Answer, EndpointClient, fitting
 from soundpost.server.webhooks.figures import EndpointFigures
 from soundpost.server.webhooks.recent_deliveries import RecentDeliveries
-from soundpost.server.webhooks.retries import pause
+from soundpost.server.webhooks.retries import SHORTEST_PAUSE, pause
 from soundpost.server.webhooks.waiting_event import WaitingEvent
 from soundpost.wire.webhook_request import webhook_body, webhook_headers
 
@@ -197,21 +197,12 @@ class Endpoint:
         elapsed = self._sending.clock() - self._first_attempt
         wanted = answer.seconds_to_wait(self._sending.wall_clock())
         seconds = pause(self._failures, elapsed, wanted, self._sending.random)
-        if seconds is None:
-            self._sending.throttle.warn(
-                f"given up {self.name}",
-                "%s %s; it has not taken these %d events for 5 minutes: they are dropped, the next ones follow",
-                self.name,
-                answer.in_words(self.settings.url),
-                self._in_request,
-                silence=_FAILURE_SILENCE,
-            )
-            self._failed += self._in_request
-            for waiting in self._batch[: self._in_request]:
-                waiting.was_dropped = True
-            self._end_request()
+        if seconds is None and self._in_request == 1:
+            self._give_up(answer)
             return
-        self._in_request = (self._in_request + 1) // 2
+        # An event is only given up alone: the others of a part may be good ones.
+        self._in_request = 1 if seconds is None else (self._in_request + 1) // 2
+        seconds = seconds or SHORTEST_PAUSE
         self._sending.throttle.warn(
             f"failed {self.name}",
             "%s %s; its events are sent again for 5 minutes",
@@ -222,6 +213,17 @@ class Endpoint:
         self._retry_at = self._sending.clock() + seconds
         self._sending.call_later(seconds, partial(self._retry, self._request))
 
+    def _give_up(self, answer: Answer) -> None:
+        log.warning(
+            "%s %s; it has not taken this event (%s) for 5 minutes: the event is dropped, the next ones follow",
+            self.name,
+            answer.in_words(self.settings.url),
+            self._batch[0].event.name,
+        )
+        self._failed += 1
+        self._batch[0].was_dropped = True
+        self._end_request()
+
     def _retry(self, request: int) -> None:
         if request == self._request and self._retry_at is not None:
             self._retry_at = None
@@ -229,7 +231,8 @@ class Endpoint:
 
     def _end_request(self) -> None:
         events, self._batch = self._batch[: self._in_request], self._batch[self._in_request :]
-        self._failures, self._in_request = 0, len(self._batch)
+        # The rest has 5 minutes of its own: until now it was not tried apart from these events.
+        self._failures, self._first_attempt, self._in_request = 0, self._sending.clock(), len(self._batch)
         self._resize(-sum([waiting.size for waiting in events]))
         self._sending.settled(events)
         if len(self):

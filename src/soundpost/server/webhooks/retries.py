@@ -9,7 +9,8 @@ GIVEN_UP_AFTER: Final = 300.0
 """Seconds after its first attempt for which a request is sent again."""
 LONGEST_PAUSE: Final = 60.0
 """Largest number of seconds between two attempts that the endpoint has not asked for."""
-_SHORTEST_PAUSE: Final = 1.0
+SHORTEST_PAUSE: Final = 1.0
+"""Smallest number of seconds between two attempts, but for the random part of a pause."""
 
 
 def pause(failures: int, elapsed: float, wanted: float | None, random: Callable[[], float]) -> float | None:
@@ -22,6 +23,6 @@ def pause(failures: int, elapsed: float, wanted: float | None, random: Callable[
     if rest <= 0:
         return None
     if wanted is not None:
-        return min(max(wanted, _SHORTEST_PAUSE), rest)
-    longest = min(_SHORTEST_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE)
+        return min(max(wanted, SHORTEST_PAUSE), rest)
+    longest = min(SHORTEST_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE)
     return min(longest * (0.75 + 0.25 * random()), rest)
