@@ -327,6 +327,75 @@ def test_410_stops_an_endpoint_until_a_reload(stage: Stage, caplog: pytest.LogCa
     assert stage.took() == ["client_event d"]
 
 
+# Beginnings that an endpoint was not told of
+
+
+def comes_back(stage: Stage, *users: str) -> None:
+    for user in users:
+        stage.add(f"member_removed presence-a {user}")
+        stage.add(f"member_added presence-a {user}")
+
+
+def test_a_beginning_that_was_dropped_is_told_when_it_happens_again(stage: Stage) -> None:
+    stage.add("member_added presence-a ann")
+    attempts(stage)
+    comes_back(stage, "ann")
+    assert stage.took() == ["member_added presence-a ann"]
+    comes_back(stage, "ann")
+    assert stage.took() == []
+
+
+def stopped(stage: Stage) -> None:
+    """Stop the endpoint by its answer to ann's coming; bob comes while it is stopped."""
+    stage.add("member_added presence-a ann")
+    stage.pass_time()
+    stage.endpoint.answer(410)
+    stage.add("member_added presence-a bob")
+    stage.pass_time()
+
+
+def test_who_came_while_an_endpoint_was_stopped_is_told_after_a_reload_when_it_happens_again(stage: Stage) -> None:
+    stopped(stage)
+    stage.reload(hook())
+    comes_back(stage, "ann", "bob")
+    assert stage.took() == ["member_added presence-a ann", "member_added presence-a bob"]
+
+
+def test_who_came_while_an_endpoint_was_stopped_is_told_after_a_restart() -> None:
+    before, after = Stage(), Stage()
+    stopped(before)
+    after.dispatcher.begin(before.dispatcher.as_bytes())
+    after.add("member_added presence-a bob")
+    assert after.took() == ["member_added presence-a bob"]
+
+
+def test_a_stopped_endpoint_repeats_nothing_to_the_others() -> None:
+    stage = Stage(hook(), hook(OTHER))
+    stopped(stage)
+    stage.took(OTHER)
+    comes_back(stage, "bob")
+    assert stage.took(OTHER) == []
+
+
+def test_a_new_endpoint_is_told_of_a_state_when_it_begins_again() -> None:
+    stage = Stage()
+    stage.add("member_added presence-a ann")
+    stage.took()
+    stage.reload(hook(), hook(OTHER))
+    comes_back(stage, "ann")
+    assert stage.took(OTHER) == ["member_added presence-a ann"]
+
+
+@pytest.mark.parametrize(("url", "told"), [(URL, []), (OTHER, ["member_added presence-a ann"])])
+def test_an_endpoint_that_is_new_since_a_restart_is_told_of_who_comes_back(url: str, told: list[str]) -> None:
+    before, after = Stage(), Stage(hook(url))
+    before.add("member_added presence-a ann")
+    before.took()
+    after.dispatcher.begin(before.dispatcher.as_bytes())
+    after.add("member_added presence-a ann")
+    assert after.took(url) == told
+
+
 # Memory
 
 

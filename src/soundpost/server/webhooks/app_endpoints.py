@@ -26,17 +26,27 @@ class AppEndpoints:
         return iter(self._by_key.values())
 
     def configure(self, app: AppSettings) -> None:
-        """Take other endpoints. Those that stay keep what waits for them; events for those that are gone are done."""
+        """Take other endpoints. Those that stay keep what waits for them; events for those that are gone are done.
+
+        A new endpoint was told of nothing, and one that starts again not of all: states that begin again are told
+        again, to all endpoints.
+        """
         before, self._by_key = self._by_key, {}
         for key, settings in _keyed(app.webhooks):
             endpoint = before.pop(key, None)
             if endpoint is None:
                 endpoint = Endpoint(self._sending, app, settings, self._open_client(settings.url))
+                self.states.doubt_all()
             else:
+                self._doubt_if_stopped(endpoint)
                 endpoint.configure(app, settings)
             self._by_key[key] = endpoint
         for endpoint in before.values():
             self._remove(endpoint)
+
+    def _doubt_if_stopped(self, endpoint: Endpoint) -> None:
+        if endpoint.is_stopped:
+            self.states.doubt_all()
 
     def remove_all(self) -> None:
         """Remove all endpoints; the events that wait for them are done."""
@@ -61,6 +71,8 @@ class AppEndpoints:
 
     def handed_over(self) -> HandedApp:
         """Return what the next process gets; an event that waits for several endpoints once."""
+        for endpoint in self:
+            self._doubt_if_stopped(endpoint)
         indexes: dict[WaitingEvent, int] = {}
         endpoints = [
             HandedEndpoint(*key, [indexes.setdefault(waiting, len(indexes)) for waiting in endpoint.waiting()])
@@ -73,6 +85,8 @@ class AppEndpoints:
     def take_over(self, app_id: str, handed: HandedApp, end_at: float) -> None:
         """Take what the process before had; ends that were held back are due at ``end_at``."""
         self.states.take_told(handed.told)
+        if self._by_key.keys() - {(queue.url, queue.number) for queue in handed.endpoints}:
+            self.states.doubt_all()
         for end in handed.held:
             if (state := end.event.state) is not None:
                 self.states.hold(state, end.waiting(app_id), end_at)

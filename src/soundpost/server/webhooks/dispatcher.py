@@ -288,6 +288,8 @@ class WebhookDispatcher:
                 if self.on_told is not None and waiting.event.state is not None:
                     self.on_told(waiting.app_id, waiting.event)
                 app = self._apps.get(waiting.app_id)
+                if waiting.was_dropped and app is not None:
+                    app.states.doubt(waiting.event)
                 if self.journal is not None and app is not None:
                     self.journal.settled(waiting, app.states)
         if self.journal is not None:

@@ -32,7 +32,7 @@ class States:
     """The states of one app."""
 
     def __init__(self) -> None:
-        self._told: dict[State, bool] = {}  # False: perhaps, since a crash came between
+        self._told: dict[State, bool] = {}  # False: perhaps not, or not all endpoints
         self._held: dict[State, tuple[float, WaitingEvent]] = {}
         self._ends: list[tuple[float, int, State]] = []  # heap; those that are not in _held are void
         self._number = 0
@@ -127,6 +127,16 @@ class States:
         A beginning is sent again if it is not sure that the endpoints were told of the state.
         """
         self._told.update(states)
+
+    def doubt(self, event: WebhookEvent) -> None:
+        """Note that an endpoint was not told of an event: a state that it begins is told again when it begins again."""
+        state = event.state
+        if event.name in BEGINS and state in self._told:
+            self._told[state] = False
+
+    def doubt_all(self) -> None:
+        """Note that an endpoint was told of no state."""
+        self._told = dict.fromkeys(self._told, False)
 
     def without_end(self) -> list[State]:
         """Return the states whose end is not held back."""
