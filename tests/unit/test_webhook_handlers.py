@@ -182,6 +182,21 @@ def with_rest(**rest: Any) -> None:
     """Do nothing."""
 
 
+def with_yield(event: Any) -> Any:
+    yield
+
+
+async def with_async_yield(event: Any) -> Any:
+    yield
+
+
+class WithYield:
+    """A handler that is an object."""
+
+    def __call__(self, event: Any) -> Any:
+        yield
+
+
 class TestWrongDecorators:
     @pytest.mark.parametrize(
         ("arguments", "options", "function", "reason"),
@@ -219,6 +234,10 @@ class TestWrongDecorators:
                 {},
                 plain,
                 "is no text: write a decorator for each event and each pattern",
+            ),
+            *(
+                (["member_added"], {}, function, "it has a 'yield', so a call runs nothing of it: leave out")
+                for function in (with_yield, with_async_yield, partial(with_yield), WithYield())
             ),
             (["member_added"], {}, with_rest, r"its parameter '\*\*rest: .*' gets nothing: name the parameters"),
         ],
@@ -374,6 +393,15 @@ class TestFailures:
         event = SubscriptionCount(channel="a", subscription_count=3)
         webhooks.handle([event, event])
         assert calls == [3, 3]
+
+    @pytest.mark.parametrize("function", [with_yield, with_async_yield])
+    def test_a_generator_of_which_nothing_has_run_is_a_failure(
+        self, webhooks: Webhooks, function: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        webhooks.on("member_added")(lambda event: function(event))
+        (failure,) = webhooks.handle([member()])
+        assert "returned a generator, of which nothing has run: leave out the 'yield'" in str(failure.error)
+        assert str(failure.error) in caplog.text
 
 
 class TestRepetitions:

@@ -98,12 +98,20 @@ def handler_of(event_name: str, channel: str | None, client_event: str | None, c
             raise RouteError(
                 f"{what}: it has no parameter {wanted!r}, which the pattern {channel!r} has: add it, or write '*' there"
             )
+    if _has_yield(callback):
+        raise RouteError(f"{what}: it has a 'yield', so a call runs nothing of it: leave out the 'yield'")
     try:
         read_data = reader_of(annotations.get("data", Any) if sources.get("data") == "data" else Any)
     except RouteError as error:
         raise RouteError(f"{what}: {error}") from None
     name = callback_name(callback)
     return Handler(event_name, pattern, client_event, callback, name, sources, annotations, read_data, frozenset(asks))
+
+
+def _has_yield(callback: Any) -> bool:
+    """Tell whether a function, or the call of an object, is one with ``yield``."""
+    functions = (callback, callback.__call__)
+    return any(inspect.isgeneratorfunction(each) or inspect.isasyncgenfunction(each) for each in functions)
 
 
 def _check_decorator(what: str, event_name: str, channel: str | None, client_event: str | None) -> None:

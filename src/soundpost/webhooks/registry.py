@@ -165,7 +165,9 @@ class Webhooks:
             if event.id and (yield from self._is_seen(key)):
                 return None
             try:
-                yield prepare()
+                result = yield prepare()
+                if inspect.isgenerator(result) or inspect.isasyncgen(result):
+                    raise TypeError(f"{name} returned a generator, of which nothing has run: leave out the 'yield'")
             except NotCalled as error:
                 self._throttle.inform(
                     name,
