@@ -172,6 +172,12 @@ def test_settings_of_the_server(directory: Directory) -> None:
             f"url = '{URL}'\n[[apps.webhooks]]\nurl = '{URL}'\nchannels = ['room.{{id}}']\n",
             " no. 2: channels: 'room.{id}' has a name in brackets, which no channel has: write 'room.*'",
         ),
+        (
+            f"url = '{URL}'\nevents = ['member_added', 'user_online', 'client_event']\n"
+            "channels = ['presence-*', 'room.*']\n",
+            " no. 1: channels: 'room.*': member_added is about channels that begin with 'presence-': write "
+            "'presence-room.*', the full name",
+        ),
     ],
 )
 def test_mistakes_in_a_table(directory: Directory, text: str, message: str) -> None:
@@ -227,6 +233,11 @@ def test_webhooks_that_are_no_list_of_tables(directory: Directory, text: str, en
     found = directory.toml(APP_TABLE + text).error()
     assert end in found
     assert "hush" not in found
+
+
+@pytest.mark.parametrize("events", [["member_added", "channel_occupied"], ["user_online"]])
+def test_a_pattern_may_be_for_some_events_or_none(events: list[str]) -> None:
+    assert WebhookSettings(url=URL, events=tuple(events), channels=("room.*",)).channels == ("room.*",)
 
 
 def test_webhooks_in_another_place(directory: Directory) -> None:

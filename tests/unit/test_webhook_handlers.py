@@ -207,7 +207,7 @@ class TestWrongDecorators:
             (["user_online", "private-*"], {}, plain, "user_online is about no channel: leave out 'private-\\*'"),
             (["member_added", "room.{room}"], {}, plain, "begin with 'presence-': write 'presence-room.{room}'"),
             (["client_event", "post"], {}, plain, "begin with 'private-' or 'presence-': write 'private-post'"),
-            (["cache_miss", "private-a"], {}, plain, "write 'cache-private-a'"),
+            (["cache_miss", "private-a"], {}, plain, "write 'private-cache-a'"),
             (["member_added", "presence-{a:long}"], {}, plain, "webhook handler .* unknown converter 'long'"),
             (["member_added", "presence-{room}"], {}, plain, "no parameter 'room', .* add it, or write '\\*' there"),
             (["channel_occupied", ""], {}, plain, "a name is needed"),

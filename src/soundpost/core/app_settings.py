@@ -15,6 +15,7 @@ from soundpost.wire.addresses import AddressError, check_endpoint_url
 from soundpost.wire.channel_patterns import pattern_fault
 from soundpost.wire.http_fields import OF_THE_CONNECTION, field_fault
 from soundpost.wire.origins import OriginError, check_origins, origins
+from soundpost.wire.webhook_channels import useless_pattern
 
 Positive = Annotated[int, Meta(ge=1)]
 MAX_KEPT_EVENTS: Final = 100_000
@@ -93,9 +94,14 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
                     )
                 )
         for pattern in self.channels:
-            fault = pattern_fault(pattern)
+            fault = pattern_fault(pattern) or self._useless_pattern(pattern)
             if fault is not None:
                 raise ConfigurationError(f"channels: {fault}")
+
+    def _useless_pattern(self, pattern: str) -> str | None:
+        """Return why a pattern lets none of the events through that it is for; None if it is of use, or for none."""
+        faults = [useless_pattern(name, pattern) for name in self.events if name not in MORE_EVENTS]
+        return f"{pattern!r}: {faults[0]}" if faults and all(faults) else None
 
     def _check_headers(self) -> None:
         for name, value in self.headers.items():

@@ -6,18 +6,11 @@ They are those of channel routes, with the prefix, and with ``*`` for any charac
 from __future__ import annotations
 
 import re
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from soundpost.broadcasting.authorization.patterns import Converter, Pattern
 from soundpost.errors import RouteError
-
-_PREFIXES: Final = {
-    "member_added": ("presence-",),
-    "member_removed": ("presence-",),
-    "client_event": ("private-", "presence-"),
-    "cache_miss": ("cache-", "private-cache-", "private-encrypted-cache-", "presence-cache-"),
-}
-"""Prefixes of the channels that an event can be about; other events can be about all."""
+from soundpost.wire.webhook_channels import useless_pattern
 
 
 class ChannelPattern(Pattern):
@@ -30,15 +23,9 @@ class ChannelPattern(Pattern):
         super().__init__(text)
 
     def _check_prefix(self, text: str) -> None:
-        prefixes = _PREFIXES.get(self._event_name)
-        fixed = re.split(r"[{*]", text, maxsplit=1)[0]
-        if prefixes is None or any(fixed.startswith(each) or each.startswith(fixed) for each in prefixes):
-            return
-        listed = " or ".join(map(repr, prefixes))
-        raise RouteError(
-            f"{self.what} {text!r}: {self._event_name} is about channels that begin with {listed}: "
-            f"write {prefixes[0] + text!r}, the full name"
-        )
+        fault = useless_pattern(self._event_name, text)
+        if fault is not None:
+            raise RouteError(f"{self.what} {text!r}: {fault}")
 
     def _add_literal(self, text: str) -> None:
         for piece in re.split(r"(\*)", text):

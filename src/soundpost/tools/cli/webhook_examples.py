@@ -9,6 +9,7 @@ from typing import Final
 from soundpost.core.webhooks import WITHOUT_CHANNEL
 from soundpost.wire.channel_names import kind_of
 from soundpost.wire.json_text import encode
+from soundpost.wire.webhook_channels import is_about
 
 USER: Final = "example-user"
 _SOCKET: Final = "1.1"
@@ -54,20 +55,6 @@ def _channel(name: str, patterns: Sequence[str]) -> str | None:
     for pattern in patterns:
         plain = re.sub(r"\*+", "example", pattern)
         for channel in [f"{prefix}{plain}" for prefix in prefixes] if pattern.startswith("*") else [plain]:
-            if _fits(channel, name):
+            if is_about(name, kind_of(channel)):
                 return channel
     return None
-
-
-def _fits(channel: str, name: str) -> bool:
-    kind = kind_of(channel)
-    match name:
-        case "member_added" | "member_removed":
-            return kind.is_presence
-        case "client_event":
-            return kind.takes_client_events
-        case "cache_miss":
-            return kind.is_cache
-        case "subscription_count":
-            return kind.announces_count
-    return True
