@@ -7,9 +7,11 @@ import concurrent.futures
 import os
 import threading
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
+_NOT_CONNECTED: Final = "the client is not connected: use it in a 'with' block, or call connect() before"
+_CLOSED: Final = "the client is closed: make another one"
 
 
 class LoopThread:
@@ -22,7 +24,11 @@ class LoopThread:
         self._pid = os.getpid()
 
     def start(self) -> None:
-        """Start the thread, and wait until its loop runs. Call it once."""
+        """Start the thread, and wait until its loop runs. Raises RuntimeError for a second call."""
+        if self.is_running:
+            raise RuntimeError("the client is connected already: connect() is called once, and reconnects by itself")
+        if self.is_stopped:
+            raise RuntimeError(_CLOSED)
         self._pid = os.getpid()
         self._thread.start()
         self._running.result()
@@ -38,9 +44,9 @@ class LoopThread:
                 f"the client belongs to process {self._pid}, this one ({os.getpid()}) was forked from it: "
                 "make a client of its own"
             )
-        if not self._thread.is_alive():
+        if not self.is_running:
             work.close()
-            raise RuntimeError("the client is not connected: use it in a 'with' block, or call connect() before")
+            raise RuntimeError(_CLOSED if self.is_stopped else _NOT_CONNECTED)
         future = asyncio.run_coroutine_threadsafe(work, self._running.result())
         try:
             return future.result()
@@ -54,6 +60,16 @@ class LoopThread:
             return
         self._running.result().call_soon_threadsafe(self._stop.set)
         self._thread.join()
+
+    @property
+    def is_running(self) -> bool:
+        """True from the start of the thread until its end."""
+        return self._thread.is_alive()
+
+    @property
+    def is_stopped(self) -> bool:
+        """True after the end of the thread."""
+        return self._thread.ident is not None and not self._thread.is_alive() and not self.is_of_another_process
 
     @property
     def is_of_another_process(self) -> bool:

@@ -185,6 +185,48 @@ async def test_outside_of_its_block_it_is_over(server: RunningServer) -> None:
         client.subscribe("news")
 
 
+async def test_a_client_that_is_not_connected_says_so_and_waits_for_nothing(server: RunningServer) -> None:
+    client = client_of(server)
+    for use in (lambda: client.subscribe("orders"), lambda: client.socket_id):
+        with pytest.raises(RuntimeError, match="not connected: use it in an 'async with' block"):
+            use()
+    for wait in (client.sign_in, client.__anext__):
+        with pytest.raises(RuntimeError, match="not connected"):
+            await wait()
+
+
+async def test_a_client_connects_once_and_closes_all_that_it_opened(server: RunningServer) -> None:
+    client = client_of(server)
+    both = await asyncio.gather(client.connect(), client.connect(), return_exceptions=True)
+    assert [str(error)[:35] for error in both if error] == ["the client is connected already: co"]
+    with pytest.raises(RuntimeError, match="connected already"):
+        await client.connect()
+    assert (await client.subscribe("orders")).is_subscribed
+    await client.close()
+    await client.close()
+    with pytest.raises(RuntimeError, match="the client is closed: make another one"):
+        await client.connect()
+
+
+async def test_a_client_that_is_closed_while_it_connects_stays_closed(server: RunningServer) -> None:
+    client = client_of(server)
+    connecting = asyncio.create_task(client.connect())
+    await asyncio.sleep(0)
+    await client.close()
+    with pytest.raises(RuntimeError, match="closed while it connected"):
+        await connecting
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        client.subscribe("orders")
+
+
+async def test_who_failed_to_connect_may_try_again(unused_tcp_port: int) -> None:
+    client = Client(f"http://127.0.0.1:{unused_tcp_port}", KEY)
+    for _ in range(2):
+        with pytest.raises(RequestError, match="nothing listens"):
+            await client.connect()
+    await client.close()
+
+
 async def test_what_it_sends_is_what_a_browser_gets(server: RunningServer) -> None:
     async with client_of(server) as client:
         room = await client.subscribe("private-room")

@@ -84,8 +84,6 @@ def test_errors_are_raised_where_they_belong(server: RunningServer, unused_tcp_p
         with pytest.raises(SubscriptionError):
             client.subscribe("private-a", auth=with_secret(KEY, "wrong"))
         assert client.subscribe("private-a").is_subscribed
-    with pytest.raises(RuntimeError, match="not connected: use it in a 'with' block"):
-        client.subscribe("private-a")
     with (
         pytest.raises(ConnectionRefused, match="4001"),
         SyncClient(f"http://127.0.0.1:{server.port}", "nobodys-key"),
@@ -144,8 +142,37 @@ def test_a_client_without_a_with_block(server: RunningServer) -> None:
         assert orders.next(timeout=10).name == "shipped"
     finally:
         client.close()
-    with pytest.raises(RuntimeError, match="not connected"):
+    client.close()
+    with pytest.raises(RuntimeError, match="the client is closed: make another one"):
         client.subscribe("orders")
+    assert list(orders) == list(client) == []
+
+
+def test_connecting_is_done_once_and_before_the_rest(server: RunningServer) -> None:
+    client = client_of(server)
+    client.close()  # there is nothing to close yet
+    for use in (
+        lambda: client.subscribe("orders"),
+        client.sign_in,
+        lambda: next(iter(client)),
+        lambda: client.socket_id,
+    ):
+        with pytest.raises(RuntimeError, match="not connected: use it in a"):
+            use()
+    with client:
+        with pytest.raises(RuntimeError, match="the client is connected already"):
+            client.connect()
+        assert client.subscribe("orders").is_subscribed
+    with pytest.raises(RuntimeError, match="the client is closed: make another one"):
+        client.connect()
+
+
+def test_who_failed_to_connect_may_try_again(unused_tcp_port: int) -> None:
+    client = SyncClient(f"http://127.0.0.1:{unused_tcp_port}", KEY)
+    for _ in range(2):
+        with pytest.raises(RequestError, match="nothing listens"):
+            client.connect()
+    client.close()
 
 
 @pytest.mark.parametrize(

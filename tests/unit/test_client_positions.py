@@ -316,14 +316,12 @@ async def test_a_beginning_that_is_none_is_refused(arguments: dict[str, Any], sa
         Client("http://127.0.0.1", "key").subscribe("orders", **arguments)
 
 
-async def test_a_second_beginning_is_refused_and_the_same_one_is_not() -> None:
-    client = Client("http://127.0.0.1", "key")
-    client.subscribe("orders", after="g.5")
-    client.subscribe("orders", after="g.5")
-    client.subscribe("orders")
-    for other in ({"after": "g.6"}, {"rewind": 3}):
+async def test_a_second_beginning_is_refused_and_the_same_one_is_not(server: Server) -> None:
+    for beginning in (beginning_of("g.5", None), beginning_of("g.5", None), beginning_of(None, None)):
+        server.session.subscribe("orders", beginning=beginning)
+    for other in (beginning_of("g.6", None), beginning_of(None, 3)):
         with pytest.raises(ConfigurationError, match="orders is subscribed to already"):
-            client.subscribe("orders", **other)
+            server.session.subscribe("orders", beginning=other)
 
 
 async def test_notices_of_members_have_no_place(server: Server) -> None:

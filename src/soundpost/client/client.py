@@ -61,11 +61,17 @@ class Client:
         )
 
     async def connect(self) -> None:
-        """Connect, as entering with ``async with`` does, with the same errors; :meth:`close` the client in the end."""
+        """Connect, as entering with ``async with`` does, with the same errors; :meth:`close` the client in the end.
+
+        A client connects once: raises RuntimeError if it is connected or closed.
+        """
         await self._connection.open()
 
     async def close(self) -> None:
-        """Close the connection, and end all iterations: for a client that was not entered with ``async with``."""
+        """Close the connection, and end all iterations: for a client that was not entered with ``async with``.
+
+        A second call does nothing.
+        """
         await self._connection.close()
 
     async def __aenter__(self) -> Client:
@@ -116,11 +122,11 @@ class Client:
         ``broadcast.position(channel)`` gave it, or with the last ``rewind`` events, if the server allows that many.
         Without a history ``rewind`` does nothing, and ``after`` gives a :class:`Gap` first. Raises PositionError for
         another text, ConfigurationError for both at once, and for another beginning of a channel that is subscribed to.
+        Raises RuntimeError if the client is not connected.
         """
-        name = text(channel, "a channel's name")
-        found = self._session.subscribe(
-            name, auth, subscription_events=subscription_events, beginning=beginning_of(after, rewind)
-        )
+        name, beginning = text(channel, "a channel's name"), beginning_of(after, rewind)
+        self._connection.check_connected()
+        found = self._session.subscribe(name, auth, subscription_events=subscription_events, beginning=beginning)
         return Subscription(found, self._session)
 
     async def unsubscribe(self, channel: str) -> None:
@@ -142,6 +148,7 @@ class Client:
                     "signing in needs authorization: sign_in(auth), or a Client with with_secret(…) or from_endpoint(…)"
                 )
             auth = self._auth.user
+        self._connection.check_connected()
         await self._session.signed_in(auth)
         user = self.user
         assert user is not None
@@ -151,7 +158,11 @@ class Client:
         return self
 
     async def __anext__(self) -> ReceivedEvent:
-        """Return the next event. Raises ConnectionRefused when the server refuses further connections."""
+        """Return the next event. Raises ConnectionRefused when the server refuses further connections.
+
+        Raises RuntimeError if the client is not connected.
+        """
+        self._connection.check_connected()
         event = await self._session.events.get()
         if event is None:
             raise StopAsyncIteration

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _HOLDS_AFTER: Final = 5.0
 """Seconds after which a socket counts as stable: its loss is reconnected to without growing delay."""
 _SHOWN: Final = 100
+_NOT_CONNECTED: Final = "the client is not connected: use it in an 'async with' block, or await connect() before"
+_CLOSED: Final = "the client is closed: make another one"
 
 
 class Connection:
@@ -41,24 +43,53 @@ class Connection:
         self._on_status = on_status
         self._session = session
         self._socket: PusherSocket
-        self._runner: asyncio.Task[None]
+        self._runner: asyncio.Task[None] | None = None
+        self._is_opened = False
+        """True once the first socket is being opened or open."""
+        self._is_closed = False
 
     @property
     def socket_id(self) -> str:
-        """The socket id, which the server chooses at every connection."""
+        """The socket id, which the server chooses at every connection. Raises RuntimeError before the first one."""
+        self.check_connected()
         return self._socket.socket_id
 
+    def check_connected(self) -> None:
+        """Raise RuntimeError if this connection was never open, so that no caller waits for ever."""
+        if self._runner is None:
+            raise RuntimeError(_CLOSED if self._is_closed else _NOT_CONNECTED)
+
     async def open(self) -> None:
-        """Connect. Raises RequestError when no server answers, ConnectionRefused when it refuses the connection."""
+        """Connect. Raises RequestError when no server answers, ConnectionRefused when it refuses the connection.
+
+        Raises RuntimeError for a second call, unless the first one failed.
+        """
+        if self._is_closed:
+            raise RuntimeError(_CLOSED)
+        if self._is_opened:
+            raise RuntimeError("the client is connected already: connect() is called once, and reconnects by itself")
+        self._is_opened = True
         try:
             self._socket = await self._open()
-        except LostError as error:
-            raise error.lost.refusal() from None
+        except BaseException as error:
+            self._is_opened = False
+            if isinstance(error, LostError):
+                raise error.lost.refusal() from None
+            raise
+        if self._is_closed:
+            await self._socket.close()
+            raise RuntimeError("the client was closed while it connected")
         self._session.connected(self._socket)
         self._runner = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Close the connection, and do not reconnect."""
+        """Close the connection, and do not reconnect; do nothing if it is closed."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._runner is None:
+            self._session.ended(None)
+            return
         self._runner.cancel()
         await asyncio.wait([self._runner])
         self._session.ended(None)

@@ -43,18 +43,27 @@ class SyncClient:
         self._thread = LoopThread("soundpost-client")
 
     def connect(self) -> None:
-        """Connect, as entering with ``with`` does, with the same errors; :meth:`close` the client in the end."""
+        """Connect, as entering with ``with`` does, with the same errors; :meth:`close` the client in the end.
+
+        A client connects once: raises RuntimeError if it is connected or closed.
+        """
         self._thread.start()
         try:
             self._thread.run(self._client.connect())
         except BaseException:
             self._thread.stop()
+            self._thread = LoopThread("soundpost-client")
             raise
 
     def close(self) -> None:
-        """Close the connection, and end the thread: for a client that was not entered with ``with``."""
+        """Close the connection, and end the thread: for a client that was not entered with ``with``.
+
+        A second call does nothing.
+        """
         if self._thread.is_of_another_process:
             return  # the connection stays the parent's
+        if not self._thread.is_running:
+            return
         try:
             self._thread.run(self._client.close())
         finally:
@@ -193,7 +202,7 @@ class SyncUser:
 def _events(
     next_event: Callable[[], Coroutine[Any, Any, ReceivedEvent]], thread: LoopThread
 ) -> Iterator[ReceivedEvent]:
-    while True:
+    while not thread.is_stopped:
         try:
             event = thread.run(next_event())
         except StopAsyncIteration:
