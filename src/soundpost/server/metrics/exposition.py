@@ -1,4 +1,7 @@
-"""The answer to Prometheus: the metrics of this host as text, for who has the token."""
+"""The answer to Prometheus: the metrics of this host as text, for who has the token.
+
+Without a token they are for this machine, and not for a page of another site whose name points here (DNS rebinding).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from soundpost.config.settings import MetricsSettings
 from soundpost.server.admin_http import AdminError, AdminListener, AdminRequest, AdminResponse, Routes
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.metrics.families import families
+from soundpost.wire.addresses import is_loopback_host
+from soundpost.wire.origins import is_address, origin_of
 
 
 class Exposition:
@@ -25,7 +30,9 @@ class Exposition:
         self.routes = Routes({"GET /metrics": self.answer})
 
     async def answer(self, request: AdminRequest) -> AdminResponse:
-        """Answer with all metrics. Raises AdminError without the token."""
+        """Answer with all metrics. Raises AdminError without the token, and under a foreign name where none is set."""
+        if self._expected is None:
+            _check_host(request.headers.get("host"))
         sent = request.headers.get("authorization", "").encode()
         if self._expected is not None and not hmac.compare_digest(sent, self._expected):
             raise AdminError(
@@ -36,6 +43,19 @@ class Exposition:
         # In a thread: for 100 apps the text takes some 20 ms, in which the loop goes on.
         text = await asyncio.to_thread(metrics_text, await self._take())
         return AdminResponse(body=text, content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _check_host(host: str | None) -> None:
+    """Refuse a request that names neither an address nor this machine; one without ``Host`` is of no browser."""
+    if not host:
+        return
+    origin = origin_of(f"http://{host}")
+    if origin is None or not (is_address(origin.host) or is_loopback_host(origin.host)):
+        raise AdminError(
+            403,
+            f"Without a token the metrics are for this machine only, not for {host[:100]!a}: ask by "
+            "http://127.0.0.1, or set a token below [metrics]",
+        )
 
 
 class _Figures(Collector):
