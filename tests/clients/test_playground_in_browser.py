@@ -255,6 +255,15 @@ def test_other_sites_cannot_use_the_page_to_publish(server: RunningServer) -> No
     assert answer.status_code == 403
 
 
+def test_an_event_that_is_no_text_is_refused(server: RunningServer) -> None:
+    answer = httpx.post(
+        f"http://127.0.0.1:{server.port}/playground/publish",
+        content=b'{"channel":"playground","event":"e","data":"\xff"}',
+        headers={"X-Soundpost-Playground": "1"},
+    )
+    assert (answer.status_code, answer.text[:31]) == (422, '{"error":"Invalid body: \'utf-8\'')
+
+
 def test_frontends_are_told_what_they_need_for_history(browser: Browser, open_playground: OpenPlayground) -> None:
     assert open_playground().evaluate(HISTORY_HINTS) == []
     app = msgspec.structs.replace(APP, history=(HistorySettings(channels=("orders",)),))

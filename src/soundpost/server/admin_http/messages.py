@@ -98,8 +98,9 @@ def _head(status: int, content_type: str, headers: Headers) -> list[str]:
 def read_body(request: AdminRequest, read: Callable[[bytes], Body]) -> Body:
     """Return the body of a request, as ``read`` decodes its JSON. Raises AdminError for any other body."""
     try:
+        request.body.decode()  # JSON that is kept as it was sent is not checked by ``read``
         return read(request.body)
-    except JsonError as error:
+    except (JsonError, UnicodeDecodeError) as error:
         raise AdminError(422, f"Invalid body: {error}") from None
 
 

@@ -155,6 +155,7 @@ def refuse_without_playground(request: Request, path: str) -> Response:
 
 def _decode(body: bytes, shape: type[Any]) -> Any:
     try:
+        body.decode()  # JSON that is kept as it was sent is not checked by the reader
         return reader(shape)(body)
-    except JsonError as error:
+    except (JsonError, UnicodeDecodeError) as error:
         raise ApiError(422, f"Invalid body: {error}") from None
