@@ -99,6 +99,21 @@ def directory(tmp_path: Path) -> Directory:
             "soundpost.toml: [server]: tls.key is set without a certificate: set tls.certificate too",
         ),
         (
+            "[server]\nstate_dir = ''\n",
+            "soundpost.toml: [server]: state_dir='': expected a path; without one, leave the option out",
+        ),
+        (
+            "[server]\nstate_dir = '~nobody-of-this-name/state'\n",
+            (
+                "soundpost.toml: [server]: state_dir='~nobody-of-this-name/state': there is no such home folder; "
+                "'./~nobody-of-this-name/state' is a file of this name"
+            ),
+        ),
+        (
+            '[server]\nunix_socket = "a\\u0000b"\n',
+            "soundpost.toml: [server]: unix_socket='a\\x00b': expected a path; without one, leave the option out",
+        ),
+        (
             '[[apps]]\nid = "1"\n',
             "soundpost.toml: [[apps]] no. 1: key and secret are missing: every app needs id, key and secret",
         ),

@@ -27,6 +27,19 @@ def test_references_in_lists_and_to_dotenv(directory: Directory) -> None:
     assert directory.load().settings.apps[0].allowed_origins == ("example.com", "*.example.com")
 
 
+def test_paths_may_begin_with_the_home_folder(directory: Directory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    directory.toml(
+        "[server]\nunix_socket = '~/a'\nstate_dir = '~'\ntls = { certificate = '~/b', key = './~/c' }\n"
+        "[scaling]\nca_certificate = '~/d'\ncertificate = '~/e'\nkey = '~/f'\n"
+    )
+    found = directory.load().settings
+    server, scaling = found.server, found.scaling
+    assert (server.unix_socket, server.state_dir) == ("/home/ann/a", "/home/ann")
+    assert (server.tls.certificate, server.tls.key) == ("/home/ann/b", "./~/c")
+    assert (scaling.ca_certificate, scaling.certificate, scaling.key) == ("/home/ann/d", "/home/ann/e", "/home/ann/f")
+
+
 def test_a_doubled_dollar_is_no_reference(directory: Directory) -> None:
     directory.toml(APP_TABLE.replace("secret-1", "a$${b}c$d"))
     assert directory.load().settings.apps[0].secret == "a${b}c$d"

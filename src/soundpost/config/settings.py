@@ -30,6 +30,7 @@ Token = Annotated[
     str,
     Meta(pattern=r"^[!-~]{16,200}\Z", description="16 to 200 characters of ASCII without spaces"),
 ]
+FilePath = Annotated[str, Meta(pattern=r"^[^\0]+\Z", description="a path; without one, leave the option out")]
 PasswordHash = Annotated[
     str,
     Meta(
@@ -42,8 +43,8 @@ PasswordHash = Annotated[
 class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``[server.tls]``: serve https and wss directly. Both files are PEM; the certificate's may contain the key."""
 
-    certificate: str | None = None
-    key: str | None = None
+    certificate: FilePath | None = None
+    key: FilePath | None = None
     passphrase: str | None = None
     minimum_version: Literal["1.2", "1.3"] = "1.2"
     """The oldest version of TLS that is accepted."""
@@ -59,7 +60,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Address to listen on. With credentials generated for this run: 127.0.0.1, unless another one is given."""
     port: Port = DEFAULT_PORT
     """Port to listen on; 0 takes a free one."""
-    unix_socket: str | None = None
+    unix_socket: FilePath | None = None
     """Path of a Unix socket to listen on instead of host and port, for a proxy on the same machine."""
     path: PathPrefix = ""
     """Prefix of every path, such as ``/ws``."""
@@ -120,7 +121,7 @@ class ServerSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The least level that is logged."""
     access_log: bool = False
     """Log each request to the API."""
-    state_dir: str | None = None
+    state_dir: FilePath | None = None
     """Folder for a journal of the channels, members and users that endpoints of webhooks were told of: after a crash
     they are told who is gone. None: no journal."""
     tls: TlsSettings = TlsSettings()
@@ -138,11 +139,11 @@ class ScalingSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """The URL of Redis. None: this host serves alone."""
     prefix: KeyPrefix = "soundpost"
     """Prefix of all keys and topics in Redis: hosts with the same prefix act as one."""
-    ca_certificate: str | None = None
+    ca_certificate: FilePath | None = None
     """PEM file with the certificate authorities to trust. None: those of the system."""
-    certificate: str | None = None
+    certificate: FilePath | None = None
     """PEM file with the certificate for a Redis that asks its clients for one."""
-    key: str | None = None
+    key: FilePath | None = None
     """PEM file with the key of ``certificate``."""
     sentinel_username: str | None = None
     """User name at the sentinels, if it differs from the one in ``redis``."""

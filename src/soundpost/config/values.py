@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -37,6 +38,16 @@ _ADDRESSES: Final[dict[tuple[str, ...], Callable[[str], str]]] = {
     ("server", "public_url"): lambda text: parse_public_url(text).url,
 }
 """Options with a host, a path or a URL, and the function that checks it."""
+_FILES: Final = {
+    ("server", "unix_socket"),
+    ("server", "state_dir"),
+    ("server", "tls", "certificate"),
+    ("server", "tls", "key"),
+    ("scaling", "ca_certificate"),
+    ("scaling", "certificate"),
+    ("scaling", "key"),
+}
+"""Options with the path of a file or folder."""
 _TABLES: Final = {
     ("app", "history"): (history_from, history_from_text),
     ("app", "webhooks"): (webhooks_from, webhooks_from_text),
@@ -107,7 +118,19 @@ def _convert(option: Option, value: Any, place: str, *, strict: bool, written: A
             return _ADDRESSES[option.keys](converted)
         except AddressError as error:
             raise ConfigurationError(f"{place}={error}") from None
-    return converted
+    return _with_home(converted, place) if converted and option.keys in _FILES else converted
+
+
+def _with_home(path: str, place: str) -> str:
+    """Return the path of a file, with the home folder for a ``~`` at its beginning, as a shell reads it."""
+    if not path.startswith("~"):
+        return path
+    try:
+        return str(Path(path).expanduser())
+    except RuntimeError:
+        raise ConfigurationError(
+            f"{place}={path!r}: there is no such home folder; './{path}' is a file of this name"
+        ) from None
 
 
 def _one_of(option: Option, value: Any) -> Any:
