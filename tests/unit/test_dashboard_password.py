@@ -41,6 +41,7 @@ def test_the_command_prints_what_the_configuration_takes(command_line: CommandLi
     found = done.stdout.strip()
     assert from_toml(OPTIONS["dashboard", "password_hash"], found, "soundpost.toml") == found
     check_hash(found)
+    assert done.stderr == 'This is the hash alone: in soundpost.toml write password_hash = "HASH"\n'
 
 
 def test_the_command_refuses_a_short_password(command_line: CommandLine) -> None:

@@ -32,7 +32,8 @@ def group() -> None:
 def password() -> None:
     """Ask for a password twice, and print its hash for password_hash below [dashboard] in soundpost.toml.
 
-    Where the input is no terminal, the password is its first line.
+    Where the input is no terminal, the password is its first line. Into a file or a pipe only the hash itself goes, for
+    SOUNDPOST_DASHBOARD_PASSWORD_HASH_FILE: in soundpost.toml it needs password_hash = "…" around.
 
     \b
     [bold]Examples[/]
@@ -47,6 +48,7 @@ def password() -> None:
         typer.secho("Write this line below [dashboard] in soundpost.toml, then restart the server:", dim=True, err=True)
         typer.echo(f'password_hash = "{found}"')
     else:
+        typer.secho('This is the hash alone: in soundpost.toml write password_hash = "HASH"', dim=True, err=True)
         typer.echo(found)
 
 
