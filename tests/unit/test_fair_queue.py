@@ -94,6 +94,19 @@ def test_what_comes_in_a_turn_that_has_lasted_long_enough_has_to_queue(loop: Loo
     assert queue.has_time()
 
 
+def test_work_of_later_turns_needs_no_callback_until_the_time_is_over(loop: Loop, queue: FairQueue) -> None:
+    assert queue.has_time()
+    loop.turn()
+    loop.now += MILLISECOND
+    assert queue.has_time()
+    assert loop.idle
+
+    loop.now += 10 * MILLISECOND
+    assert queue.has_time()
+    loop.now += 10 * MILLISECOND
+    assert not queue.has_time()
+
+
 def test_a_client_that_fails_is_dropped_and_the_others_are_served(
     loop: Loop, queue: FairQueue, caplog: pytest.LogCaptureFixture
 ) -> None:
