@@ -14,10 +14,14 @@ class TokenBucket:
 
     def take(self, burst: int, period: float, now: float) -> bool:
         """Take one token; False if none is left. ``now`` is in seconds."""
-        self._refill(burst, period, now)
-        if self._tokens < 1:
+        tokens = self._tokens + (now - self._at) * burst / period  # as _refill, without calls: every event comes here
+        if tokens > burst:
+            tokens = burst
+        self._at = now
+        if tokens < 1:
+            self._tokens = tokens
             return False
-        self._tokens -= 1
+        self._tokens = tokens - 1
         return True
 
     @property
