@@ -22,6 +22,8 @@ MAX_WRITE: Final = 65_536
 
 _BEGINNING: Final = 80
 """Bytes of a frame that are kept for its event's name."""
+_FEW: Final = 8
+"""Subscribers of whom each is looked at before a frame is sent, as that takes less than to set some aside."""
 _LONGEST_HEAD: Final = 40
 """Bytes in front of the end of ``pusher_internal:`` in a frame, at most."""
 
@@ -107,21 +109,28 @@ class Channel:
         if pending is None:
             pending = self._pending = []
             self.app.node.outbox.mark(self)
-        left_out = [connection for connection in except_for if connection in self.subscribers] if except_for else ()
-        for connection in left_out:
-            self._partly().setdefault(connection, [0]).append(len(pending))
+        left_out = 0
+        for connection in except_for:
+            if connection in self.subscribers:
+                self._partly().setdefault(connection, [0]).append(len(pending))
+                left_out += 1
         if kept:
             if self._kept is None:
                 self._kept = []
             self._kept.append(len(pending))
         pending.append(frame)
         for observer in self.app.node.observers:
-            observer.event_queued(self, frame, len(self.subscribers) - len(left_out))
+            observer.event_queued(self, frame, len(self.subscribers) - left_out)
 
     @property
     def queued(self) -> int:
         """Return the number of queued frames."""
         return 0 if self._pending is None else len(self._pending)
+
+    @property
+    def has_one_reader(self) -> bool:
+        """Tell whether no more than one subscriber gets the queued frames, those of the other."""
+        return len(self.subscribers.connections) <= 2
 
     def gets_last(self, connection: Connection) -> bool:
         """Tell whether a connection gets the frame that was queued last."""
@@ -179,13 +188,20 @@ class Channel:
         self._kept = None
         if pending is None:
             return
-        if pending[-1].find(b"pusher_internal:", 0, _LONGEST_HEAD) < 0:
-            self.last_event = pending[-1][:_BEGINNING]
-            self.last_event_at = self.app.node.wall_clock()
-        compress = self.app.node.compress if self._compressing else None
+        last, node = pending[-1], self.app.node
+        if last.find(b"pusher_internal:", 0, _LONGEST_HEAD) < 0:
+            self.last_event = last[:_BEGINNING]
+            self.last_event_at = node.wall_clock()
+        compress = node.compress if self._compressing else None
         compressed = pending if compress is None else [compress(frame) for frame in pending]
+        connections = self.subscribers.connections
         if partial is None:
-            self._send(self.subscribers.connections, pending, compressed)
+            self._send(connections, pending, compressed)
+            return
+        if len(pending) == 1 and len(connections) <= _FEW:
+            getting = [c for c in connections if c not in partial or partial[c] == [0]]
+            if getting:
+                self._send(getting, pending, compressed)
             return
         # Subscribers that get only a part are set aside while the others get everything: no check per subscriber.
         set_aside = {c: self.subscribers.pop(c) for c in partial if c in self.subscribers}

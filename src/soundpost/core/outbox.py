@@ -46,6 +46,10 @@ class Flushable(Protocol):
     """An object with queued frames: a channel."""
 
     @property
+    def has_one_reader(self) -> bool:
+        """Tell whether no more than one connection gets the queued frames."""
+
+    @property
     def queued(self) -> int:
         """Return the number of queued frames."""
 
@@ -108,6 +112,8 @@ class Outbox:
         self._channels: list[Flushable] = []
         self._waiting: list[Callable[[], None]] = []
         self._is_scheduled = False
+        self.is_reading = False
+        """True while a client's input is handled: what it queues waits for :meth:`end_reading`."""
         self._unsent: deque[_Write | Callable[[], None]] = deque()
         """Writes that did not fit into a turn, and callbacks for the time when those before are sent."""
         self._writes: dict[Flushable, list[_Write]] = {}
@@ -118,9 +124,24 @@ class Outbox:
 
     def mark(self, channel: Flushable) -> None:
         """Note a channel that has its first frame of this loop turn."""
-        if not self._is_scheduled:
+        if not self._is_scheduled and not self.is_reading:
             self._schedule()
         self._channels.append(channel)
+
+    def end_reading(self) -> None:
+        """Send what a client's input has queued: now if it is for one other client, else at the end of the turn.
+
+        The frames of several clients are joined for those that get them. Where a channel's only other client gets them,
+        there is nothing to join with what this client has sent, and a callback of the loop would only cost time.
+        """
+        self.is_reading = False
+        channels = self._channels
+        if not channels or self._is_scheduled:
+            return
+        if len(channels) == 1 and channels[0].has_one_reader:
+            self._flush_channels(None)
+        else:
+            self._schedule()
 
     def after_flush(self, callback: Callable[[], None]) -> None:
         """Call back once all frames queued up to now are sent; at once if there are none."""

@@ -297,3 +297,48 @@ def test_order_of_client_events_and_application_events_is_kept() -> None:
 
     assert [message["event"] for message in bob.read()] == ["client-1", "2", "client-3"]
     assert [message["event"] for message in ann.read()] == ["2"]
+
+
+def say_in_one_read(client: Client, *events: str, channel: str = ROOM) -> None:
+    """Send client events that the transport reads at once."""
+    outbox = client.app.node.outbox
+    outbox.is_reading = True
+    for event in events:
+        client.say(event, channel=channel)
+    outbox.end_reading()
+
+
+def test_the_only_other_has_what_one_read_brought_at_once_and_in_one_write() -> None:
+    ann, bob = pair(Stage())
+    bob.read()
+
+    say_in_one_read(ann, "client-a", "client-b")
+
+    assert len(bob.writes) == 1
+    assert [message["event"] for message in bob.read()] == ["client-a", "client-b"]
+    assert ann.read() == []
+
+
+def test_what_several_clients_send_in_a_turn_is_joined_for_the_others() -> None:
+    stage = Stage()
+    ann, bob = pair(stage)
+    eve = stage.connect().join(ROOM)
+
+    say_in_one_read(ann, "client-a")
+    say_in_one_read(bob, "client-b")
+    stage.turn()
+
+    assert [len(client.writes) for client in (ann, bob, eve)] == [1, 1, 1]
+    assert [message["event"] for message in eve.read()] == ["client-a", "client-b"]
+
+
+def test_what_was_published_in_the_same_turn_is_not_overtaken() -> None:
+    stage = Stage()
+    ann, bob = pair(stage)
+    bob.read()
+
+    stage.publish(ROOM, "first")
+    say_in_one_read(ann, "client-second")
+
+    assert bob.writes == []
+    assert [message["event"] for message in bob.read()] == ["first", "client-second"]

@@ -222,7 +222,10 @@ class WebSocketConnection(Connection):
             payload = read_single(data, self.app.settings.max_message_size)
             if payload is not None:
                 if self._server.fair_queue.has_time():
+                    outbox = self.app.node.outbox
+                    outbox.is_reading = True
                     protocol.receive(self, payload)
+                    outbox.end_reading()
                 else:  # many clients send at once
                     self._unhandled = iter((Message(frames.TEXT, payload),))
                     self._wait_for_turn()
