@@ -60,7 +60,8 @@ def _relay(connection: Connection, message: ClientMessage) -> None:
             "Client event rejected - only supported on private and presence channels that are not encrypted",
         )
     _check_rate(connection)
-    frame = messages.client_event(message.event, channel.name, data, channel.subscribers[connection])
+    user_id = channel.subscribers[connection] if channel.kind.is_presence else None
+    frame = messages.client_event(message.event, channel.name, data, user_id)
     outgoing = OutgoingEvent(channel.name, frame, connection.socket_id, False, None, False, True)  # ephemeral
     app.figures.client_events += 1
     app.node.peers.publish(settings.id, outgoing)

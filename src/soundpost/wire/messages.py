@@ -204,9 +204,7 @@ def event(name: str, channel: str, data: str) -> bytes:
 def client_event(name: str, channel: str, data: bytes, user_id: str | None) -> bytes:
     """Return the frame for a client event; ``data`` is JSON, ``user_id`` is the sender's on presence channels."""
     end = b"}" if user_id is None else b',"user_id":' + encode(user_id) + b"}"
-    return text_frame(
-        b'{"event":' + encode(name) + b',"channel":' + encode(channel) + b',"data":' + (data or b"null") + end
-    )
+    return text_frame(b'{"event":%b,"channel":%b,"data":%b%b' % (encode(name), encode(channel), data or b"null", end))
 
 
 def _internal(name: bytes, channel: str, data: bytes, more: bytes = b"") -> bytes:
