@@ -18,14 +18,15 @@ from setuptools import Extension, setup
 PROJECT = tomllib.loads(Path("pyproject.toml").read_text(encoding="utf-8"))
 IN_C = [
     Extension(
-        f"soundpost.server.connections.{name}",
-        [f"src/soundpost/server/connections/{name}.c"],
+        name,
+        [f"src/{name.replace('.', '/')}.c"],
         optional=True,  # without a compiler the package installs all the same: each has a twin in Python
         py_limited_api=True,
     )
     for name in (
-        "_fanout",  # twin in delivery.py
-        "_wholerequest",  # twin in whole_request.py
+        "soundpost.server.connections._fanout",  # twin in delivery.py
+        "soundpost.server.connections._wholerequest",  # twin in whole_request.py
+        "soundpost.wire._unmask",  # twin in frames.py
     )
 ]
 # The server does not run on Windows, and Python without the GIL has no limited API.

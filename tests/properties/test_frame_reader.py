@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from websockets.client import ClientProtocol
@@ -14,7 +15,17 @@ from websockets.uri import parse_uri
 
 from soundpost.errors import FrameError
 from soundpost.wire import frames
-from soundpost.wire.frames import FrameReader, Message, close_frame, encode_frame, parse_close, read_single, unmask
+from soundpost.wire.frames import (
+    FrameReader,
+    Message,
+    Unmask,
+    close_frame,
+    encode_frame,
+    parse_close,
+    read_single,
+    unmask,
+    unmask_in_python,
+)
 from support.harness import client_frame, fragments
 
 LIMIT = 300
@@ -125,10 +136,11 @@ def test_fragments_round_trip(parts: list[bytes], opcode: int) -> None:
         assert whole != whole.decode(errors="ignore").encode()
 
 
+@pytest.mark.parametrize("xor", dict.fromkeys([unmask_in_python, unmask]))
 @given(st.binary(max_size=300), masks)
-def test_unmasking_twice_changes_nothing(payload: bytes, mask: bytes) -> None:
-    assert unmask(unmask(payload, mask), mask) == payload
-    assert unmask(payload, mask) == bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+def test_unmasking_twice_changes_nothing(xor: Unmask, payload: bytes, mask: bytes) -> None:
+    assert xor(xor(payload, mask), mask) == payload
+    assert xor(memoryview(payload), mask) == bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
 
 
 @given(

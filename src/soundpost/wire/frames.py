@@ -9,7 +9,8 @@ unfinished.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+import contextlib
+from collections.abc import Callable, Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -36,6 +37,7 @@ _UINT16 = Struct("!H")
 _UINT64 = Struct("!Q")
 _HEADER16 = Struct("!BBH")
 _HEADER64 = Struct("!BBQ")
+Unmask = Callable[[bytes | bytearray | memoryview, bytes], bytes]
 _NOT_UTF8: Final = "text that is not valid UTF-8"
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -100,11 +102,18 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return encode_frame(CLOSE, _UINT16.pack(code) + fitting)
 
 
-def unmask(payload: bytes | bytearray | memoryview, mask: bytes) -> bytes:
+def unmask_in_python(payload: bytes | bytearray | memoryview, mask: bytes) -> bytes:
     """Return ``payload`` XOR the repeated four-byte ``mask``, as one big integer: the fastest way in pure Python."""
     length = len(payload)
     key = (mask * (length + 3 >> 2))[:length]
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(length, "little")
+
+
+unmask: Unmask = unmask_in_python
+with contextlib.suppress(ImportError):
+    from soundpost.wire import _unmask
+
+    unmask = _unmask.unmask
 
 
 def read_single(data: bytes, max_message_size: int) -> bytes | None:
