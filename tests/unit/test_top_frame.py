@@ -136,9 +136,8 @@ class TestFrame:
             app = AppFigures(
                 connections=123_456, subscriptions=234_567, events=1_234, deliveries=2_300_000, delivered_bytes=10**8
             )
-            publish = Histogram()
-            publish.observe(0.002)
-            made.append(host(AT + 1, name, apps={"shop": app}, publish=publish, memory=123_000_000, cpu=1.3))
+            app.publish.observe(0.002)
+            made.append(host(AT + 1, name, apps={"shop": app}, memory=123_000_000, cpu=1.3))
             made[-1].open_files, made[-1].max_open_files = 12_345, 65_536
             for change in changes:
                 change(made[-1])
@@ -205,7 +204,7 @@ class TestFrame:
             figures.apps["an-app-with-a-name-that-is-longer-than-it-should-be"] = AppFigures(
                 999_500, 999_500, events=10**9, deliveries=10**9, errors={4009: 123_456}, slow_clients=123_456
             )
-            figures.publish.counts[7] += 10**6
+            figures.apps["shop"].publish.counts[7] += 10**6
             figures.workers = [WorkerFigures(n, 4_000_000, 999_500, lag_max=0.1234) for n in range(3)]
             figures.memory, figures.cpu = 999_900_000_000, 64.0
 

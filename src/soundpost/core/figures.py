@@ -106,6 +106,8 @@ class AppFigures:
     ``app_disabled``, ``version``."""
     failed_authorizations: dict[str, int] = field(default_factory=dict)
     """Requests refused for want of a valid signature, by kind: ``subscription``, ``sign_in``, ``api``."""
+    publish: Histogram = field(default_factory=Histogram)
+    """Time from a whole request to publish until its answer."""
 
     def fill_in(self) -> None:
         """Work out the figures that follow from others: what happens most often is counted once."""
@@ -124,8 +126,6 @@ class NodeFigures:
     refusals: dict[str, int] = field(default_factory=dict)
     """Clients and requests refused that belong to no app, by reason: ``app``, ``path``, ``server_full``, ``api_app``,
     ``upgrade``."""
-    publish: Histogram = field(default_factory=Histogram)
-    """Time from a whole request to publish until its answer."""
     lag: Histogram = field(default_factory=Histogram)
     """Lateness of a timer that is due ten times a second: how long the event loop did other things."""
     cpu: float = 0.0

@@ -79,7 +79,7 @@ _read_batch_event: Final[Callable[[bytes], ApiBatchEvent]] = reader(ApiBatchEven
 
 def post_event(request: Request, app: App, query: dict[str, str]) -> Response | PendingResponse:
     """Publish one event to one or more channels."""
-    request.is_publish = True
+    request.publish_times = app.figures.publish
     if large_batches.asked_by(request):
         return large_batches.telling(partial(_publish_single, request, app, query), request, app)
     return _publish_single(request, app, query)
@@ -151,7 +151,7 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
 
     For a sender that asks for large batches those that are valid are published, and the answer tells of the others.
     """
-    request.is_publish = True
+    request.publish_times = app.figures.publish
     if large_batches.asked_by(request):
         return large_batches.telling(partial(_publish_valid, request, app, query), request, app)
     batch = _read(_read_batch, request.body).batch

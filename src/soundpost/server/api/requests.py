@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
 
+from soundpost.core.figures import Histogram
 from soundpost.errors import SoundpostError
 from soundpost.wire.json_text import encode
 
@@ -22,7 +23,8 @@ class Request:
     """A whole HTTP request. ``path`` and ``query`` are as sent, still percent-encoded.
 
     ``idempotency_key`` is the value of that header, found while the head was read: a look-up among the headers costs
-    more. ``is_signed`` is true once an application's signature was verified, ``is_publish`` once it asks to publish.
+    more. ``is_signed`` is true once an application's signature was verified. ``publish_times`` is None until the
+    request asks to publish; then it is where its app counts how long that takes.
     """
 
     __slots__ = (
@@ -32,12 +34,12 @@ class Request:
         "find_client_ip",
         "http_version",
         "idempotency_key",
-        "is_publish",
         "is_signed",
         "keep_alive",
         "max_size",
         "method",
         "path",
+        "publish_times",
         "query",
     )
 
@@ -69,7 +71,8 @@ class Request:
         self.body = body
         self.keep_alive = keep_alive
         self.idempotency_key = idempotency_key
-        self.is_signed = self.is_publish = False
+        self.is_signed = False
+        self.publish_times: Histogram | None = None
         self.find_client_ip: Callable[[Request], str] = unknown_address
         """Function that returns the client's address; it is seldom needed."""
         self.max_size = len(body)

@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Final, cast
 
 from soundpost.compilation import mypyc_attr
+from soundpost.core.figures import Histogram
 from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import OK, OK_ENCODED, ApiError, Request, Response
 from soundpost.server.connections.fair_queue import LARGE_READ, SLICE
@@ -64,7 +65,8 @@ class HttpConnection(asyncio.Protocol):
         self._began = server.wheel.now  # of the wait for a request, while there is no reader
         self._reader: RequestReader | None = None  # made for the first request that is not read in one call
         self._responses: list[bytes | PendingResponse] = []  # in the order of the requests
-        self._publishes: list[float] = []  # times at which requests to publish came that are not answered yet
+        # Times at which requests to publish came that are not answered yet, each with those of its app.
+        self._publishes: list[tuple[float, Histogram]] = []
         self._upgrade_request: Request | None = None
         self._replay = b""  # head of a request whose upgrade is not granted, without the upgrade
         self._has_asked = False
@@ -337,8 +339,8 @@ class HttpConnection(asyncio.Protocol):
             log.exception("%s %s failed", request.method.decode("latin-1"), ascii(request.path))
             response = ApiError(500, "Internal server error: its log has the reason").response()
         else:
-            if request.is_publish:
-                self._publishes.append(came)
+            if request.publish_times is not None:
+                self._publishes.append((came, request.publish_times))
             if not self._is_application and request.is_signed:
                 self._is_application = True
                 self._server.sockets.kept(self)
@@ -437,9 +439,9 @@ class HttpConnection(asyncio.Protocol):
 
     def _note_publishes(self) -> None:
         """Note how long requests to publish have taken that are answered now."""
-        now, publish = perf_counter(), self._server.node.figures.publish
-        for came in self._publishes:
-            publish.observe(now - came)
+        now = perf_counter()
+        for came, times in self._publishes:
+            times.observe(now - came)
         self._publishes.clear()
 
     @property

@@ -47,7 +47,6 @@ def host_figures(
         apps=total.apps,
         channels={app_id: dict(each.channels) for app_id, each in occupancy.items()},
         members={app_id: each.members for app_id, each in occupancy.items()},
-        publish=total.publish,
         lag=total.lag,
         refusals=total.refusals,
         workers=workers,

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from soundpost.core.figures import AppFigures, Histogram
+from soundpost.core.figures import AppFigures, Histogram, add_up
 from soundpost.server.webhooks.figures import EndpointFigures
 
 
@@ -65,8 +65,6 @@ class HostFigures(Struct, kw_only=True):
     members: dict[str, int] = field(default_factory=dict)
     """Members of presence channels by app id: a user in two channels counts twice. Over Redis only those with a
     connection to this host."""
-    publish: Histogram = field(default_factory=Histogram)
-    """Time from a whole request to publish until its answer."""
     lag: Histogram = field(default_factory=Histogram)
     """Lateness of a timer that is due ten times a second: how long the event loop did other things."""
     refusals: dict[str, int] = field(default_factory=dict)
@@ -95,6 +93,14 @@ class HostFigures(Struct, kw_only=True):
     def connections(self) -> int:
         """Return the number of connections of all apps."""
         return sum(app.connections for app in self.apps.values())
+
+    @property
+    def publish(self) -> Histogram:
+        """Return the times that requests to publish took, of all apps."""
+        total = Histogram()
+        for app in self.apps.values():
+            add_up(total, app.publish)
+        return total
 
 
 class Sample(Struct, kw_only=True):

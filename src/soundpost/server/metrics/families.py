@@ -66,7 +66,12 @@ def families(figures: HostFigures) -> Iterator[Metric]:
     """Yield all metrics of a host."""
     yield from _of_host(figures)
     yield from _of_apps(figures)
-    yield _histogram("publish_seconds", "Time from a whole request to publish until its answer.", {(): figures.publish})
+    yield _histogram(
+        "publish_seconds",
+        "Time from a whole request to publish until its answer.",
+        {(app_id,): app.publish for app_id, app in figures.apps.items()},
+        ("app",),
+    )
     yield _histogram(
         "loop_lag_seconds", "Lateness of a timer of the event loop that is due ten times a second.", {(): figures.lag}
     )

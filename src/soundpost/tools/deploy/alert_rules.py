@@ -62,10 +62,10 @@ _OF_THE_SERVER: Final = (
     ),
     Alert(
         "SoundpostSlowPublishing",
-        "histogram_quantile(0.99, sum by (instance, le) (rate(soundpost_publish_seconds_bucket[5m]))) > 1",
+        "histogram_quantile(0.99, sum by (instance, app, le) (rate(soundpost_publish_seconds_bucket[5m]))) > 1",
         "5m",
         "warning",
-        "Publishing to {{ $labels.instance }} takes {{ $value | humanizeDuration }}",
+        "Publishing to app {{ $labels.app }} on {{ $labels.instance }} takes {{ $value | humanizeDuration }}",
         "Applications wait so long. Look at the lag of the loop, and at Redis.",
     ),
     Alert(

@@ -43,10 +43,10 @@ def rate(name: str, by: str, selector: str = _OF_APP) -> str:
     return f"sum by ({by}) (rate({name}{{{selector}}}[$__rate_interval]))"
 
 
-def quantile(share: float, name: str, by: str = "") -> str:
+def quantile(share: float, name: str, by: str = "", selector: str = _OF_APP) -> str:
     """Return the query for a quantile of a histogram."""
     labels = f"{by}, le" if by else "le"
-    return f"histogram_quantile({share}, {rate(f'{name}_bucket', labels, _OF_HOST)})"
+    return f"histogram_quantile({share}, {rate(f'{name}_bucket', labels, selector)})"
 
 
 def total(name: str, by: str, selector: str = _OF_APP) -> str:
@@ -60,7 +60,13 @@ NUMBERS: Final = (
     Panel("Events a second", [Line(rate("soundpost_events_published_total", ""))], is_number=True),
     Panel("Deliveries a second", [Line(rate("soundpost_deliveries_total", ""))], is_number=True),
     Panel("Publishing, 99 of 100", [Line(quantile(0.99, "soundpost_publish_seconds"))], "s", True, 1),
-    Panel("Lag of the loop, 99 of 100", [Line(quantile(0.99, "soundpost_loop_lag_seconds"))], "s", True, 0.1),
+    Panel(
+        "Lag of the loop, 99 of 100",
+        [Line(quantile(0.99, "soundpost_loop_lag_seconds", selector=_OF_HOST))],
+        "s",
+        True,
+        0.1,
+    ),
 )
 CHARTS: Final = (
     Panel("Connections", [Line(total("soundpost_connections", "app"), "{{app}}")]),
@@ -70,14 +76,14 @@ CHARTS: Final = (
     Panel(
         "Time to publish",
         [
-            Line(quantile(0.5, "soundpost_publish_seconds"), "half"),
-            Line(quantile(0.99, "soundpost_publish_seconds"), "99 of 100"),
+            Line(quantile(0.5, "soundpost_publish_seconds", "app"), "half: {{app}}"),
+            Line(quantile(0.99, "soundpost_publish_seconds", "app"), "99 of 100: {{app}}"),
         ],
         "s",
     ),
     Panel(
         "Lag of the loop, 99 of 100",
-        [Line(quantile(0.99, "soundpost_loop_lag_seconds", "instance"), "{{instance}}")],
+        [Line(quantile(0.99, "soundpost_loop_lag_seconds", "instance", _OF_HOST), "{{instance}}")],
         "s",
     ),
     Panel("Sent to clients", [Line(rate("soundpost_delivered_bytes_total", "app"), "{{app}}")], "Bps"),
