@@ -207,6 +207,80 @@ class TestRequests:
             assert b"X-Soundpost-Repeat: 1" in again
 
 
+HTML = b"<html><title>Welcome to the hotel</title></html>"
+TOLD = ("X-Soundpost-Max-Batch-Size: 100", "X-Soundpost-Max-Request-Size: 100000")
+FINAL = {
+    "a web page": (answer(200, HTML), "with a web page titled 'Welcome to the hotel'"),
+    "half of an answer": (answer(200, b'{"batch":[{},{}'), "not with the JSON of a Pusher API"),
+    "results of another batch": (answer(200, b'{"batch":[{},{}]}', *TOLD), "2 result(s) for 5 events"),
+    "a wrong signature": (answer(401, b'{"error":"Invalid signature"}', *TOLD), "check that key and secret"),
+    "no such app": (answer(404, b'{"error":"No matching application"}'), "check app id and path"),
+}
+PASSING = {
+    "too many requests": answer(429, b"slow down", "Retry-After: 1"),
+    "a server that restarts": answer(503, HTML),
+    "a server that fails": answer(500, b""),
+}
+
+
+class TestNonsense:
+    """A large batch whose answer is no answer to it: each event is sent, once, or named in an error."""
+
+    @pytest.fixture
+    def batch(self) -> Iterator[Callable[..., tuple[MisbehavingServer, Broadcaster]]]:
+        """Have five events sent in one batch to a server that has told its limit, and gives such answers then."""
+        with ExitStack() as stack:
+
+            def send(deliver: str, *answers: bytes) -> tuple[MisbehavingServer, Broadcaster]:
+                server = stack.enter_context(misbehaving(answering(answer(200, b"{}", *TOLD), *answers)))
+                broadcaster = broadcaster_at(Place(server.port, None, {}), deliver=deliver)
+                stack.callback(broadcaster.close)
+                broadcaster.publish("room", "first")
+                until(lambda: bool(server.requests), "the first")
+                with broadcaster.batch():
+                    for number in range(5):
+                        broadcaster.publish("room", f"e{number}")
+                return server, broadcaster
+
+            yield send
+
+    @pytest.mark.parametrize(("reply", "reason"), FINAL.values(), ids=FINAL)
+    def test_a_caller_is_told(self, batch: Callable[..., Any], reply: bytes, reason: str) -> None:
+        with pytest.raises(BroadcastError, match=r"^event e0 on room and 4 more: ") as found:
+            batch("now", reply)
+
+        assert reason in str(found.value)
+
+    @pytest.mark.parametrize(("reply", "reason"), FINAL.values(), ids=FINAL)
+    def test_the_log_names_every_event(
+        self, batch: Callable[..., Any], caplog: pytest.LogCaptureFixture, reply: bytes, reason: str
+    ) -> None:
+        server, _ = batch("background", reply)
+
+        until(lambda: "all of this batch: " in caplog.text, "the line")
+        assert "all of this batch: e0 on room, e1 on room, e2 on room, e3 on room, e4 on room" in caplog.text
+        assert reason in caplog.text
+        assert len(server.requests) == 2
+
+    @pytest.mark.parametrize("reply", PASSING.values(), ids=PASSING)
+    def test_what_may_pass_is_sent_again_unchanged(self, batch: Callable[..., Any], reply: bytes) -> None:
+        server, broadcaster = batch("background", reply, reply, answer(200, b"{}", *TOLD))
+        broadcaster.close()
+
+        requests = [(request.partition(b"\r\n\r\n")[2], keys_of(request)) for request in server.requests[1:]]
+        assert len(requests) >= 2
+        assert requests == [requests[0]] * len(requests)
+        assert b"X-Soundpost-Repeat: 1" in server.requests[-1]
+
+    def test_a_server_that_takes_nothing_so_large_is_asked_for_each_event(self, batch: Callable[..., Any]) -> None:
+        with pytest.raises(BroadcastError, match=r"^event e0 on room: .* The data of e0 has 2 bytes"):
+            batch("now", answer(413, HTML))
+
+
+def keys_of(request: bytes) -> list[bytes]:
+    return re.findall(rb"Idempotency-Key: (\S+)", request)
+
+
 def test_a_proxy_that_takes_small_requests_only_lets_all_pass() -> None:
     with running_server() as server, running_nginx([server.port], body="16k") as port:
         broadcaster = broadcaster_at(Place(port, server, {}))
