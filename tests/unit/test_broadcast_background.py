@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -214,6 +215,21 @@ def test_what_would_fail_again_is_logged_and_the_next_is_sent(
     until(lambda: drivers.sent == ["next"], "the next message")
     assert "not sent: " in caplog.text
     assert str(error) in caplog.text
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_broken_handler_of_the_log_stops_no_later_message(delivery: BackgroundDelivery, drivers: Drivers) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            background.log.removeHandler(self)
+            raise RuntimeError("the disk is full")
+
+    drivers.limit, drivers.refused = BatchLimit(5, 1_000), {"wrong"}
+    background.log.addHandler(Broken())
+    delivery.deliver([message("right"), message("wrong")], "default")
+    until(lambda: delivery._queue().thread is None, "the end of the thread")
+    delivery.deliver([message("next")], "default")
+    until(lambda: drivers.batches == [["right", "wrong"], ["next"]], "the next message, and no other again")
 
 
 def test_the_end_does_not_wait_for_ever_and_says_what_is_lost(
