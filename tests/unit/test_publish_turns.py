@@ -119,7 +119,7 @@ class Server:
         if self.failures:
             raise self.failures.pop(0)
         refused = [(place, each) for place, each in enumerate(batch) if each.name in self.refused]
-        return {place: BroadcastError(f"event {each}: refused", 422) for place, each in refused}
+        return {place: BroadcastError(f"event {each}: refused", 422, reason="refused") for place, each in refused}
 
     async def atake(self, batch: list[Message], limit: BatchLimit) -> Errors:
         return await asyncio.to_thread(self.take, batch, limit)
@@ -372,6 +372,17 @@ class TestTasks:
         errors = await asyncio.gather(*tasks, return_exceptions=True)
 
         assert [error and str(error) for error in errors] == [None, None, "event c on a: refused", None]
+
+    async def test_the_error_of_a_call_names_all_its_events_that_were_refused(
+        self, server: Server, turns: TaskTurns
+    ) -> None:
+        server.refused = {"a", "c", "d"}
+        server.answered.release()
+        with pytest.raises(BroadcastError) as found:
+            await turns.publish(messages("a", "b", "c", "d"))
+
+        assert str(found.value) == "event a on a: refused; also refused: event c on a, event d on a"
+        assert found.value.status == 422
 
     @pytest.mark.parametrize("failure", [BroadcastError("x: away", 503, reason="away"), RuntimeError("away")])
     async def test_a_failure_is_told_to_all_of_the_batch(

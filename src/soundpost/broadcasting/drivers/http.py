@@ -22,7 +22,7 @@ from soundpost.broadcasting.drivers.async_http import AsyncConnections
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
 from soundpost.broadcasting.drivers.blocking_http import BlockingConnections
 from soundpost.broadcasting.drivers.conversation import Conversations
-from soundpost.broadcasting.drivers.failures import Errors, failed
+from soundpost.broadcasting.drivers.failures import Errors, error_of_all, failed
 from soundpost.broadcasting.drivers.http_address import HttpAddress
 from soundpost.broadcasting.drivers.requests import REPEAT, ApiRequest
 from soundpost.broadcasting.drivers.turns import TaskTurns, ThreadTurns
@@ -96,14 +96,14 @@ class HttpDriver:
     def send(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, each request within ``timeout`` of the connection. Raises BroadcastError."""
         if self._goes_alone(messages):
-            _raise_first(self.send_each(messages, None))
+            _raise_all(self.send_each(messages, None))
         else:
             self._thread_turns().publish(messages)
 
     async def asend(self, messages: Sequence[Message]) -> None:
         """Send messages, in order, without blocking the event loop. Raises BroadcastError."""
         if self._goes_alone(messages):
-            _raise_first(await self.asend_each(messages, None))
+            _raise_all(await self.asend_each(messages, None))
         else:
             await self._turns().publish(messages)
 
@@ -304,9 +304,9 @@ class HttpDriver:
         return BlockingConnections(self._address, self._settings.connect_timeout)
 
 
-def _raise_first(errors: Errors) -> None:
+def _raise_all(errors: Errors) -> None:
     if errors:
-        raise errors[min(errors)]
+        raise error_of_all(errors)
 
 
 def _headers(request: ApiRequest) -> dict[str, str]:

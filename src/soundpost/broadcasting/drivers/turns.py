@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any, Final
 
 from soundpost.broadcasting.drivers.batch_limit import BatchLimit
-from soundpost.broadcasting.drivers.failures import Errors, failed
+from soundpost.broadcasting.drivers.failures import Errors, error_of_all, failed
 from soundpost.broadcasting.drivers.requests import description, most_bytes_of
 from soundpost.broadcasting.message import Message
 from soundpost.errors import BroadcastError
@@ -136,11 +136,12 @@ def messages_of(turns: Sequence[Turn]) -> list[Message]:
 
 
 def end_all(turns: Sequence[Turn], errors: Errors) -> None:
-    """End each turn with the first error among its messages; ``errors`` are by place among all messages."""
+    """End each turn with the error of its messages; ``errors`` are by place among all messages."""
     start = 0
     for turn in turns:
         end = start + len(turn.messages)
-        turn.end(next((errors[place] for place in range(start, end) if place in errors), None) if errors else None)
+        own = {place: errors[place] for place in range(start, end) if place in errors} if errors else None
+        turn.end(error_of_all(own) if own else None)
         start = end
 
 
