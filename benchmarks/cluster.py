@@ -13,7 +13,6 @@ import shutil
 import socket
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,6 @@ from typing import NamedTuple
 
 from processes import (
     FRAME,
-    HERE,
     Clients,
     NotMeasuredError,
     Process,
@@ -32,6 +30,7 @@ from processes import (
     median_of,
     on_one_core,
     publish_request,
+    soundpost,
 )
 
 HOSTS = (1, 2, 3, 4, 8)
@@ -96,12 +95,7 @@ def redis() -> Iterator[Redis]:
 def hosts(count: int, url: str) -> Iterator[list[tuple[Process, int]]]:
     """Servers on one Redis, and their ports."""
     with ExitStack() as stack:
-        found = []
-        for _ in range(count):
-            port = free_port()
-            process = Process(sys.executable, str(HERE / "serve.py"), str(port), url)
-            stack.callback(process.stop)
-            found.append((process, port))
+        found = [stack.enter_context(soundpost(scaling={"redis": url})) for _ in range(count)]
         time.sleep(3)  # all have met
         yield found
 

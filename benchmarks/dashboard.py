@@ -14,7 +14,6 @@ import argparse
 import json
 import socket
 import statistics
-import sys
 import threading
 import time
 import urllib.request
@@ -22,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
-from processes import HERE, Process, Publisher, clients, free_port, need_files, on_one_core
+from processes import Publisher, clients, free_port, need_files, on_one_core, soundpost
 
 READ_METRICS_EVERY: Final = 5.0
 SUBSCRIBERS: Final = 100
@@ -35,10 +34,9 @@ class Subject:
     """A server, and clients on it; with ``watched`` somebody reads its metrics, and has its dashboard open."""
 
     def __init__(self, stack: ExitStack, watched: bool) -> None:
-        port, self.metrics, self.dashboard = free_port(), free_port(), free_port()
-        more = ["-", str(self.metrics), str(self.dashboard)] if watched else []
-        self.process = Process(sys.executable, str(HERE / "serve.py"), str(port), *more)
-        stack.callback(self.process.stop)
+        self.metrics, self.dashboard = free_port(), free_port()
+        more = {"metrics": {"port": self.metrics}, "dashboard": {"port": self.dashboard}} if watched else {}
+        self.process, port = stack.enter_context(soundpost(**more))
         self.swarm = stack.enter_context(clients(port))
         self.publish = Publisher(port)
         if watched:

@@ -203,9 +203,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def soundpost() -> Iterator[tuple[Process, int]]:
+def soundpost(**settings: Any) -> Iterator[tuple[Process, int]]:
+    """A server with settings as ``serve.py`` takes them, and its port."""
     port = free_port()
-    process = Process(sys.executable, str(HERE / "serve.py"), str(port))
+    process = Process(sys.executable, str(HERE / "serve.py"), str(port), json.dumps(settings))
     try:
         yield process, port
     finally:

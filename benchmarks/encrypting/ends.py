@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from processes import HERE, NotMeasuredError, Process, cpu_time, free_port, soundpost
+from processes import NotMeasuredError, Process, cpu_time, free_port, soundpost
 
 FILES: Final = 16_000
 _START_SECONDS: Final = 10.0
@@ -125,14 +124,9 @@ def plain(_: Certificate) -> Iterator[Measured]:
 
 @contextmanager
 def direct(certificate: Certificate) -> Iterator[Measured]:
-    port = free_port()
-    script = HERE / "encrypting/serve_tls.py"
-    # Run as a script, it sees its own folder only.
-    process = Process(sys.executable, str(script), str(port), str(certificate.chain), str(certificate.key))
-    try:
+    tls = {"certificate": str(certificate.chain), "key": str(certificate.key)}
+    with soundpost(server={"tls": tls}) as (process, port):
         yield Measured(port, process, None)
-    finally:
-        process.stop()
 
 
 @contextmanager

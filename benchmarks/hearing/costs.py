@@ -6,12 +6,11 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from processes import HERE, Clients, NotMeasuredError, Process, clients, free_port, need_files
+from processes import Clients, NotMeasuredError, clients, free_port, need_files, soundpost
 
 HELD = 4.0
 """Seconds after which ends have been sent that were held back."""
@@ -58,8 +57,9 @@ class Subject:
         if with_webhooks:
             self.endpoint = CountedEndpoint()
             stack.callback(self.endpoint.stop)
-        port = free_port()
-        self.server = stack.enter_context(_server(port, self.endpoint))
+        url = None if self.endpoint is None else f"http://127.0.0.1:{self.endpoint.port}/hooks"
+        app = {} if url is None else {"webhooks": [{"url": url}]}
+        self.server, port = stack.enter_context(soundpost(app=app, probe=True))
         self.clients: Clients = stack.enter_context(clients(port))
 
     def wait_for(self, events: int) -> None:
@@ -91,16 +91,6 @@ class Subject:
         time.sleep(HELD)
         self.wait_for(2 * count)
         return used / count
-
-
-@contextmanager
-def _server(port: int, endpoint: CountedEndpoint | None) -> Iterator[Process]:
-    url = "-" if endpoint is None else f"http://127.0.0.1:{endpoint.port}/hooks"
-    process = Process(sys.executable, str(HERE / "hearing" / "serve_webhooks.py"), str(port), url)
-    try:
-        yield process
-    finally:
-        process.stop()
 
 
 def compared(rounds: int, events: int = 1_000, joins: int = 500) -> dict[str, Any]:

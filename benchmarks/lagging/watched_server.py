@@ -35,7 +35,10 @@ class Longest(NamedTuple):
 
 
 class WatchedServer:
-    """A server of a checkout of Soundpost, with the options of ``serve.py``."""
+    """A server of a checkout of Soundpost. Its app keeps history on ``kept-…`` and ``herd-…``.
+
+    ``options``: ``workers``; ``redis``, a URL; ``webhooks``, the URL of an endpoint.
+    """
 
     def __init__(self, source: Path, options: dict[str, Any]) -> None:
         self.port = free_port()
@@ -45,7 +48,7 @@ class WatchedServer:
         environment = {**os.environ, "PYTHONPATH": path, "LOOP_LAG": self._folder.name}
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "lagging" / "serve.py"), str(self.port), json.dumps(options)],
+            [sys.executable, str(HERE / "serve.py"), str(self.port), json.dumps(_settings(options))],
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
@@ -123,6 +126,19 @@ class WatchedServer:
                 os.kill(pid, signal.SIGKILL)
         self._errors.close()
         self._folder.cleanup()
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Return settings as ``serve.py`` takes them."""
+    hook = options.get("webhooks")
+    app = {
+        "max_channels_per_event": 1_000,
+        "max_replays_per_ip": 1 << 40,
+        "history": [{"channels": ["kept-*", "herd-*"]}],
+        "webhooks": [] if hook is None else [{"url": hook}],
+    }
+    server = {"workers": options.get("workers", 1), "max_history_size": 1 << 30, "private_webhooks": True}
+    return {"server": server, "app": app, "scaling": {"redis": options.get("redis")}}
 
 
 @contextmanager
