@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -146,11 +147,13 @@ class Clients:
 
 
 class Publisher:
-    """One keep-alive connection to the API."""
+    """One keep-alive connection to the API, with TLS or without."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, context: ssl.SSLContext | None = None) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port))
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if context is not None:
+            self._socket = context.wrap_socket(self._socket, server_hostname="127.0.0.1")
 
     def __call__(self, socket_id: str | None = None, data: str = PAYLOAD, channel: str = "bench") -> None:
         """Publish an event."""

@@ -17,14 +17,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from encrypting.clients import Client, Publisher, trusting
+from encrypting.clients import Client, trusting
 from encrypting.ends import ENDS, Certificate, Measured
 from machine import RESULTS, keep, on_what
 from pages import write_section
-from processes import FRAME, NotMeasuredError, at_most, need_files, on_one_core, publish_request
+from processes import FRAME, NotMeasuredError, Publisher, at_most, need_files, on_one_core, publish_request
 from subjects.subject import microseconds
 
 WARM = 100
@@ -75,7 +76,7 @@ def costs(name: str, certificate: Certificate, count: int, events: int) -> Costs
         if context is not None and sum(client.has_resumed for client in second) < 0.9 * len(second):
             raise NotMeasuredError("tickets were not taken")
         port, publishes_over_tls = measured.publish_port, measured.publish_port is None
-        with Publisher(port or measured.port, context if publishes_over_tls else None) as publisher:
+        with closing(Publisher(port or measured.port, context if publishes_over_tls else None)) as publisher:
             delivery = _delivery(measured, publisher, clients, events)
         cipher = clients[-1].cipher
         for client in clients:

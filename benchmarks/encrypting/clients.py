@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 from pathlib import Path
-from typing import Self
 
 from processes import NotMeasuredError
 from swarm import GREETINGS, IP_BIND_ADDRESS_NO_PORT, SUCCEEDED, masked
@@ -70,30 +69,3 @@ class Client:
 
     def close(self) -> None:
         self._socket.close()
-
-
-class Publisher:
-    """A kept connection to the HTTP API, with TLS or without."""
-
-    def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
-        plain = socket.create_connection(("127.0.0.1", port), _SECONDS)
-        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket: socket.socket = plain
-        if context is not None:
-            self._socket = context.wrap_socket(plain, server_hostname="127.0.0.1")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
-
-    def send(self, request: bytes) -> None:
-        """Send a request, and wait until it is answered."""
-        self._socket.sendall(request)
-        answer = b""
-        while not answer.endswith(b"{}"):
-            part = self._socket.recv(_READ)
-            answer += part
-            if not part or not answer.startswith(b"HTTP/1.1 200"):
-                raise NotMeasuredError(f"a publish was answered {answer[:200]!r}")
