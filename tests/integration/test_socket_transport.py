@@ -11,6 +11,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, cast
 
 import pytest
@@ -311,5 +312,29 @@ def test_a_connection_that_cannot_be_watched_is_dropped_and_later_ones_are_serve
         assert "fs.epoll.max_user_watches" in caplog.text
         listener.close()
         poller.close()
+
+    uvloop.run(check())
+
+
+@pytest.mark.parametrize("way", ["resumed", "given to another reader"])
+def test_a_connection_that_cannot_be_watched_again_is_lost(reader: Reader, way: str) -> None:
+    async def check() -> None:
+        async with connected(reader) as (transport, protocol, _):
+            other, own = SocketPoller(asyncio.get_running_loop()), transport._poller
+            if way == "resumed":
+                transport.pause_reading()
+                full = own if isinstance(own, SocketPoller) else own._poller
+                begin_again = transport.resume_reading
+            else:
+                full = other
+                begin_again = partial(transport.read_by, other)
+            usual: Any = full._epoll
+            full._epoll = cast("Any", FullEpoll(usual))
+            begin_again()
+            full._epoll = usual
+            error = await protocol.lost
+            assert isinstance(error, OSError)
+            assert error.errno == errno.ENOSPC
+            other.close()
 
     uvloop.run(check())

@@ -123,13 +123,16 @@ class SocketPoller:
         loop.add_reader(self._epoll.fileno(), self._serve)
 
     def add(self, fd: int, transport: SocketTransport, events: int) -> None:
-        """Watch a socket for events, at least one; EPOLLET alone watches for nothing but its breaking."""
+        """Watch a socket for events, at least one; EPOLLET alone watches for nothing but its breaking.
+
+        Raises OSError if the kernel watches no more sockets (fs.epoll.max_user_watches), or has no memory.
+        """
+        if not self._epoll.closed:
+            self._epoll.register(fd, events)
         transports = self._transports
         if fd >= len(transports):
             transports += [None] * (fd + 1 - len(transports))
         transports[fd] = transport
-        if not self._epoll.closed:
-            self._epoll.register(fd, events)
 
     def change(self, fd: int, transport: SocketTransport, before: int, events: int) -> None:
         """Watch a socket for other events than ``before``; both have at least one."""

@@ -87,8 +87,9 @@ class SocketTransport:
             return
         if self._events:
             self._poller.remove(self._fd)
-            poller.add(self._fd, self, self._events)
         self._poller = poller
+        if self._events:
+            self._begin_watching()
 
     def is_reading(self) -> bool:
         """Return whether input is read as it comes."""
@@ -268,6 +269,14 @@ class SocketTransport:
             if before:
                 self._poller.remove(self._fd)
         elif not before:
-            self._poller.add(self._fd, self, events)
+            self._begin_watching()
         elif events != before:
             self._poller.change(self._fd, self, before, events)
+
+    def _begin_watching(self) -> None:
+        """Have the socket watched again; lose it if the kernel watches no more sockets, or has no memory."""
+        try:
+            self._poller.add(self._fd, self, self._events)
+        except OSError as error:
+            self._events = 0
+            self._lose(error)
