@@ -231,6 +231,28 @@ def test_channels_are_those_of_the_endpoint(command_line: CommandLine, endpoint:
     told = [json.loads(request.partition(b"\r\n\r\n")[2])["events"][0] for request in endpoint.requests]
     assert [event["channel"] for event in told] == ["presence-room.example"] * 2
     assert "cache_miss: not sent: no channel of presence-room.* can have it" in result.stderr
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "sent", "code"),
+    [
+        (("--channel", "room"), 0, 1),
+        (("--event", "member_added", "--channel", "room"), 0, 1),
+        (("--event", "member_added", "--event", "user_online", "--channel", "room"), 2, 1),
+        (("--event", "member_added"), 1, 0),
+    ],
+)
+def test_what_could_not_be_sent_is_no_success(
+    command_line: CommandLine, endpoint: MisbehavingServer, options: tuple[str, ...], sent: int, code: int
+) -> None:
+    url = f"http://127.0.0.1:{endpoint.port}"
+    more = f'events = ["member_added"]\n[[apps.webhooks]]\nurl = "{url}/2"\nchannels = ["private-*"]\n'
+    more += 'events = ["client_event"]\n'
+    configure(command_line.directory, f"{url}/1", more=more)
+    result = command_line.run("webhooks", "test", *options)
+    assert "not sent: no channel of" in result.stderr
+    assert (len(endpoint.requests), result.exit_code) == (sent, code)
 
 
 def test_examples_are_of_a_named_user_and_channel(command_line: CommandLine) -> None:

@@ -87,7 +87,8 @@ def send_examples(
 
     Each example is signed with the app's secret, and sent as the server sends it, from this machine. The handlers of
     the application run: the user is example-user, channels have names such as presence-example, unless options name
-    others. No server needs to run. Exit code 1 if an endpoint did not take an event.
+    others. No server needs to run. Exit code 1 if an endpoint did not take an event, if nothing was sent, or
+    if an event that --event names was sent to no endpoint.
 
     \b
     [bold]Examples[/]
@@ -99,6 +100,7 @@ def send_examples(
 
     wanted = _events(event or [])
     failed = False
+    sent, impossible = set(), set()
     for endpoint in _endpoints(url, TargetOptions(None, None, None, None, None, app_id, key, secret, config)):
         endpoint = endpoint._replace(call=endpoint.call._replace(verify=not insecure))
         if not json:
@@ -108,13 +110,15 @@ def send_examples(
             body = example(name, patterns, user_id)
             if body is None:
                 _say(f"  - {name}: not sent: no channel of {', '.join(patterns)} can have it")
+                impossible.add(name)
                 continue
+            sent.add(name)
             attempt = _attempt(endpoint.call, name, body)
             typer.echo(_as_json(attempt) if json else "\n".join(_lines(attempt)))
             failed |= attempt.failed
             if attempt.code is not None and attempt.code not in _FOR_ONE_EVENT:
                 break
-    if failed:
+    if failed or not sent or (wanted and impossible - sent):
         raise typer.Exit(1)
 
 
