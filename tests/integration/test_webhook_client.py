@@ -155,16 +155,9 @@ async def test_nobody_listens_and_a_name_is_not_known() -> None:
     client.close()
 
 
-@pytest.mark.parametrize(
-    ("url", "words"),
-    [
-        ("http://1.2.3.999/hooks", "Invalid IPv4 address: '1.2.3.999'"),
-        ("http://b\u00fccher.test/hooks", "write the name as xn--"),
-    ],
-)
-async def test_a_url_that_cannot_be_read_is_a_fault(url: str, words: str) -> None:
-    async with calling(url) as caller:
-        assert words in (await caller.post()).fault
+async def test_a_url_that_cannot_be_read_is_a_fault() -> None:
+    async with calling("http://b\u00fccher.test/hooks") as caller:
+        assert "write the name as xn--" in (await caller.post()).fault
 
 
 async def test_connections_are_opened_in_a_thread(endpoint: Receiver) -> None:

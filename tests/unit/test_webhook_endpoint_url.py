@@ -44,8 +44,6 @@ def test_user_and_password_are_a_header(user: str, coded: str) -> None:
         ("/hooks", "is expected"),
         ("http:///hooks", "is expected"),
         ("http://a.test:99999/", "Port out of range"),
-        ("http://1.2.3.999/", "Invalid IPv4 address: '1.2.3.999'"),
-        ("http://010.0.0.1/", "Invalid IPv4 address: '010.0.0.1'"),
         ("http://b\u00fccher.test/", "write the name as xn--"),
     ],
 )

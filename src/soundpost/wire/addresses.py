@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -11,6 +11,7 @@ from soundpost.redaction import redacted, redacted_url
 
 _PATH: Final = re.compile(r"/?([-A-Za-z0-9._~]+(/[-A-Za-z0-9._~]+)*/?)?", re.ASCII)
 _NAME: Final = re.compile(r"[^\s\x00-\x1f\x7f/?#@\\\[\]:%<>\"'{}|^`,;=&*()$!]+")
+_FOUR_NUMBERS: Final = re.compile(r"([0-9]+\.){3}[0-9]+", re.ASCII)
 _IDENTIFIER: Final = re.compile(r"[-A-Za-z0-9._~!$'()*,;=@]+", re.ASCII)
 
 USUAL_PORTS: Final = {"http": 80, "https": 443}
@@ -44,6 +45,13 @@ def host_of(text: Any) -> str:
         raise AddressError(f"{redacted(text)}: write {host!r}, and {port!r} as the port")
     if not _NAME.fullmatch(text):
         raise AddressError(f"{redacted(text)}: a host name or address, without scheme, port or path")
+    if _FOUR_NUMBERS.fullmatch(text):
+        try:
+            IPv4Address(text)
+        except ValueError:
+            raise AddressError(
+                f"{redacted(text)} is no IPv4 address: its four numbers go from 0 to 255, without leading zeros"
+            ) from None
     try:
         text.encode("idna")
     except UnicodeError:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from typing import Final, NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from soundpost.server.webhooks.addresses import is_address
 from soundpost.wire.addresses import USUAL_PORTS, AddressError
 from soundpost.wire.http_exchange import host_header
 
-_IPV4: Final = re.compile(r"[0-9]+(\.[0-9]+){3}", re.ASCII)
 _IN_PATHS: Final = "!$%&'()*+,-./:;=@[\\]^_|~"
 """Characters that stay as they are, beside letters and digits; one of them is the percent sign of what is escaped."""
 _IN_QUERIES: Final = f"{_IN_PATHS}?`{{}}"
@@ -39,8 +36,6 @@ def split_endpoint_url(url: str) -> EndpointUrl:
         raise AddressError("an address such as 'https://example.com/webhooks' is expected")
     if not host.isascii():
         raise AddressError("its host name has characters that are not ASCII: write the name as xn--…")
-    if _IPV4.fullmatch(host) and not is_address(host):
-        raise AddressError(f"Invalid IPv4 address: {host!r}")
     is_tls = parts.scheme == "https"
     port = parts.port or USUAL_PORTS[parts.scheme]
     query = f"?{quote(parts.query, safe=_IN_QUERIES)}" if parts.query else ""
