@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from soundpost import Channel, EncryptedPrivateChannel, PresenceChannel, PrivateChannel, UserChannel
 from soundpost.broadcasting.channels import names_of
+from soundpost.errors import PayloadError
 from soundpost.wire.channel_names import Kind, kind_of
 
 
@@ -26,6 +31,23 @@ from soundpost.wire.channel_names import Kind, kind_of
 def test_names_on_the_wire(channel: Channel, name: str, kind: Kind) -> None:
     assert str(channel) == channel.name == name
     assert kind_of(name) is kind
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "right"),
+    [
+        (PrivateChannel, "private-orders.1", "PrivateChannel('orders.1')"),
+        (PrivateChannel, "private-encrypted-bids", "PrivateChannel('encrypted-bids')"),
+        (PrivateChannel, PrivateChannel("orders.1"), "PrivateChannel('orders.1')"),
+        (PresenceChannel, "presence-room", "PresenceChannel('room')"),
+        (EncryptedPrivateChannel, "private-encrypted-bids", "EncryptedPrivateChannel('bids')"),
+        (EncryptedPrivateChannel, "private-bids", "EncryptedPrivateChannel('bids')"),
+        (PrivateChannel("{name}").filled, {"name": "private-orders.1"}, "PrivateChannel('orders.1')"),
+    ],
+)
+def test_a_prefix_that_the_class_adds_too_is_refused(make: Callable[[Any], Channel], name: object, right: str) -> None:
+    with pytest.raises(PayloadError, match=rf"leave the prefix out, the class adds it: {re.escape(right)}$"):
+        make(name)
 
 
 def test_a_users_own_channel_cannot_be_cached() -> None:

@@ -20,17 +20,29 @@ _PLACEHOLDER: Final = re.compile(r"\{([A-Za-z_]\w*)\}")
 class Channel:
     """A public channel, which anybody may subscribe to; ``name`` is the full name on the wire.
 
-    Raises PayloadError for a name that has no text, as None has none.
+    Raises PayloadError for a name that has no text, as None has none, and for one that has the prefix already.
     """
 
     prefix: ClassVar[str] = ""
+    _given: ClassVar[str] = ""
+    """The beginning of names that were given with the prefix, which makes a channel that nobody hears."""
     __slots__ = ("name",)
 
     def __init__(self, name: object) -> None:
         self.name = self.prefix + self._text(name)
+        self._check_prefix()
 
     def _text(self, name: object) -> str:
         return name.name if isinstance(name, Channel) else text_of(name, f"{type(self).__name__}'s name")
+
+    def _check_prefix(self) -> None:
+        given = self._given
+        if given and self.name.startswith(given, len(self.prefix)):
+            name = self.name[len(self.prefix) :]
+            raise PayloadError(
+                f"{type(self).__name__}({name!r}): leave the prefix out, the class adds it: "
+                f"{type(self).__name__}({name.removeprefix(self.prefix).removeprefix(given)!r})"
+            )
 
     def cached(self) -> Channel:
         """Return the cache channel of this name, which keeps its last event for later subscribers."""
@@ -45,6 +57,7 @@ class Channel:
         """
         made = type(self).__new__(type(self))
         made.name = _PLACEHOLDER.sub(lambda match: self._filling(match[1], values[match[1]]), self.name)
+        made._check_prefix()
         return made
 
     def _filling(self, field: str, value: object) -> str:
@@ -72,6 +85,7 @@ class PrivateChannel(Channel):
     """A channel whose subscribers the application authorizes."""
 
     prefix = "private-"
+    _given = "private-"
     __slots__ = ()
 
 
@@ -79,6 +93,7 @@ class PresenceChannel(Channel):
     """A private channel whose subscribers see each other as members."""
 
     prefix = "presence-"
+    _given = "presence-"
     __slots__ = ()
 
 
@@ -86,6 +101,7 @@ class EncryptedPrivateChannel(Channel):
     """A private channel whose events are end-to-end encrypted: the server cannot read them."""
 
     prefix = "private-encrypted-"
+    _given = "private-"
     __slots__ = ()
 
 
