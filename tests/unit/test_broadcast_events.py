@@ -209,6 +209,14 @@ def test_a_pydantic_event_that_cannot_be_serialised_is_a_payload_error() -> None
         sent(Wrong(thing=object()))
 
 
+def test_an_events_class_is_no_event() -> None:
+    class OrderShipped(Event, on=Channel("orders")):
+        id: int
+
+    with pytest.raises(PayloadError, match=r"OrderShipped is a class: broadcast an event of it, OrderShipped\(…\)"):
+        sent(OrderShipped)
+
+
 def test_what_is_no_event_says_what_to_do() -> None:
     with pytest.raises(PayloadError, match=r"dict is no event: it has no broadcast_on.*publish\(…\)"):
         sent({"id": 7})

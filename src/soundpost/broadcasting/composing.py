@@ -40,6 +40,8 @@ def messages_for(
     event's class decides. Raises PayloadError for an event that no server would take.
     """
     event = unproxied(event)
+    if isinstance(event, type):
+        raise PayloadError(f"{event.__name__} is a class: broadcast an event of it, {event.__name__}(…)")
     kind = type(event).__name__
     when = getattr(event, "broadcast_when", None)
     if when is not None and not when():
