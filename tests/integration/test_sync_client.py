@@ -181,7 +181,7 @@ def test_who_failed_to_connect_may_try_again(unused_tcp_port: int) -> None:
         ("127.0.0.1:8080", "has no scheme: write 'http://127.0.0.1:8080', or the same with https://"),
         ("ws.example.com", "has no scheme: write 'http://ws.example.com'"),
         ("ftp://ws.example.com", "begins with 'ftp': http, https, ws or wss is expected"),
-        ("", "has no scheme"),
+        ("", "the server's address is empty"),
     ],
 )
 def test_an_address_of_another_form_is_told_with_the_right_one(address: str, says: str) -> None:

@@ -304,6 +304,7 @@ async def test_rewound_events_come_after_the_position_of_the_answer(server: Serv
     ("arguments", "says"),
     [
         ({"after": "five"}, "'five' is not a position"),
+        ({"after": 5}, "after 5: expected the text of a position, such as event.position"),
         ({"after": ""}, "'' is not a position"),
         ({"rewind": 0}, "rewind 0: expected a number of events, 1 or more"),
         ({"rewind": True}, "rewind True: expected"),

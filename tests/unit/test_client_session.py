@@ -14,7 +14,7 @@ from soundpost.client.members import Member
 from soundpost.client.pusher_socket import PusherSocket
 from soundpost.client.session import Session
 from soundpost.client.subscription import Subscription
-from soundpost.errors import ConnectionRefused, ProtocolError, RequestError, SubscriptionError
+from soundpost.errors import ConfigurationError, ConnectionRefused, ProtocolError, RequestError, SubscriptionError
 
 SECRET = with_secret("key", "secret", user_id="7", user_info={"name": "Ann"})
 
@@ -219,6 +219,15 @@ async def test_what_an_authorizer_raises_is_raised_to_who_waits() -> None:
     server.connect()
     with pytest.raises(ZeroDivisionError):
         await Subscription(server.session.subscribe("private-a"), server.session)
+
+
+async def test_what_an_authorizer_returns_has_the_right_type() -> None:
+    server = Server(Session(lambda socket_id, channel: {"auth": "key:sig"}))  # type: ignore[arg-type,return-value]
+    server.connect()
+    with pytest.raises(ConfigurationError, match="of private-a returned a dict: a ChannelAuth or None is expected"):
+        await Subscription(server.session.subscribe("private-a"), server.session)
+    with pytest.raises(ConfigurationError, match="returned a dict: a UserAuth is expected"):
+        await server.session.signed_in(lambda socket_id: {"auth": "key:sig"})  # type: ignore[arg-type,return-value]
 
 
 async def test_client_events_have_their_prefix_once(server: Server) -> None:

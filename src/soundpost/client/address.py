@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from soundpost import __version__
+from soundpost.client.arguments import check_text
 from soundpost.errors import ConfigurationError
 from soundpost.redaction import redacted_url
 from soundpost.wire.addresses import AddressError, split_url
@@ -18,6 +19,8 @@ def socket_url(base_url: str, key: str) -> str:
 
     ``base_url`` may also begin with ``ws`` or ``wss``. Raises ConfigurationError.
     """
+    check_text(base_url, "the server's address")
+    check_text(key, "the app's key")
     if "://" not in base_url:
         shown = redacted_url(f"http://{base_url}")
         raise ConfigurationError(

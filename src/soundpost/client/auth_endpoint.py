@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import httpx
 
+from soundpost.client.arguments import check_http_url, check_seconds
 from soundpost.client.authorization import ChannelAuth, UserAuth
 from soundpost.errors import ConfigurationError, RequestError
 from soundpost.http_failures import authorization_refused, no_answer
@@ -144,7 +145,12 @@ def from_endpoint(
     ``Authorization: Bearer …``. ``headers`` may be a function that is called for every request. ``params`` are sent
     along with ``socket_id`` and ``channel_name``: as a form, or in the query with ``method="GET"``. ``timeout`` is in
     seconds. Every status but 200 is a refusal, a redirect to a login page included: RequestError with that status.
+    Raises ConfigurationError for a wrong argument.
     """
+    check_http_url(url, "the address of the auth endpoint")
+    if user_url is not None:
+        check_http_url(user_url, "user_url")
+    check_seconds(timeout, "timeout")
     if method not in ("GET", "POST"):
         raise ConfigurationError(f"method {method!r}: an auth endpoint is asked by GET or POST")
     usual = {"Authorization": f"Bearer {bearer}"} if bearer else {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from soundpost.client import names
+from soundpost.client.arguments import check_text
 from soundpost.client.encryption import master_key_of, shared_secret
 from soundpost.client.reconnection import Action, delay_before
 from soundpost.errors import ConfigurationError, RequestError
@@ -21,6 +22,8 @@ from soundpost.wire.signatures import channel_text, sign, user_text
 
 _RETRYABLE_STATUSES: Final = (0, 408, 429)
 """Statuses after which the application is asked again, as after 500 and above; 0 is no answer."""
+AUTHORIZER: Final = "with_secret(…), from_endpoint(…) or a function of socket id and channel"
+"""What is expected where no authorizer was given."""
 T = TypeVar("T")
 
 
@@ -111,6 +114,8 @@ def with_secret(
     sign-in. ``encryption_master_key`` is the key of the application that publishes to encrypted channels: 32 bytes, or
     their base64 (``encryption_master_key_base64`` of Pusher's SDKs). Raises ConfigurationError for any other key.
     """
+    check_text(key, "the app's key")
+    check_text(secret, "the app's secret")
     master_key = None if encryption_master_key is None else master_key_of(encryption_master_key)
     return Secret(key, secret, names.user_id(user_id), user_info, master_key)
 

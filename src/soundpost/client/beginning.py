@@ -17,6 +17,8 @@ class Beginning(NamedTuple):
 
 def beginning_of(after: str | None, rewind: int | None) -> Beginning:
     """Return the beginning that a program asks for. Raises PositionError, ConfigurationError."""
+    if after is not None and not isinstance(after, str):
+        raise ConfigurationError(f"after {after!r}: expected the text of a position, such as event.position")
     if rewind is not None and (type(rewind) is not int or rewind < 1):
         raise ConfigurationError(f"rewind {rewind!r}: expected a number of events, 1 or more")
     if after is None:

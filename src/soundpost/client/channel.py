@@ -66,8 +66,13 @@ class Channel:
 
     async def authorization(self, socket_id: str) -> ChannelAuth | None:
         """Return the authorization for a socket. Raises the exceptions of the authorizer."""
-        auth = self._auth(socket_id, self.name) if self._auth else None
-        return await auth if inspect.isawaitable(auth) else auth
+        found = self._auth(socket_id, self.name) if self._auth else None
+        auth = await found if inspect.isawaitable(found) else found
+        if auth is not None and not isinstance(auth, ChannelAuth):
+            raise ConfigurationError(
+                f"the authorizer of {self.name} returned a {type(auth).__name__}: a ChannelAuth or None is expected"
+            )
+        return auth
 
     def decrypt_with(self, shared_secret: str, socket_id: str) -> None:
         """Decrypt later events with a shared secret in base64. Raises ConfigurationError."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 
-from soundpost.client.authorization import Authenticate, Authorize, KnowsUser
+from soundpost.client.address import socket_url
+from soundpost.client.arguments import check_function
+from soundpost.client.authorization import AUTHORIZER, Authenticate, Authorize, KnowsUser
 from soundpost.client.beginning import beginning_of
 from soundpost.client.connection import Connection
 from soundpost.client.incoming import ReceivedEvent
@@ -29,8 +31,8 @@ class Client:
     wss. ``auth`` authorizes private and presence channels: ``with_secret(…)``, ``from_endpoint(…)``, or any callable.
     ``verify=False`` takes any certificate. The client reconnects if the server sends more than ``max_message_size``
     bytes in one message. ``on_status`` is called with a text when the connection is lost, when it is back, and when
-    missed events follow. Entering raises RequestError when no server answers, ConnectionRefused when the server refuses
-    the connection.
+    missed events follow. Raises ConfigurationError for a wrong argument. Entering raises RequestError when no server
+    answers, ConnectionRefused when the server refuses the connection.
 
     Iterating over the client gives the events of all channels that are not read by themselves, and those of the
     connection (``pusher:error``, ``channel`` None). Where events are missing stands a :class:`Gap`. Up to 1,000 events
@@ -48,6 +50,11 @@ class Client:
         max_message_size: int = MAX_MESSAGE_SIZE,
         on_status: Callable[[str], None] | None = None,
     ) -> None:
+        socket_url(base_url, key)
+        check_function(auth, "auth", AUTHORIZER)
+        check_function(on_status, "on_status", "a function of a text")
+        if type(verify) is not bool:
+            raise ConfigurationError(f"verify {verify!r}: expected True or False")
         self._auth = auth
         on_status = on_status or (lambda text: None)
         self._session = Session(auth, on_status)
@@ -124,6 +131,7 @@ class Client:
         another text, ConfigurationError for both at once, and for another beginning of a channel that is subscribed to.
         Raises RuntimeError if the client is not connected.
         """
+        check_function(auth, "auth", AUTHORIZER)
         name, beginning = text(channel, "a channel's name"), beginning_of(after, rewind)
         self._connection.check_connected()
         found = self._session.subscribe(name, auth, subscription_events=subscription_events, beginning=beginning)
@@ -148,6 +156,7 @@ class Client:
                     "signing in needs authorization: sign_in(auth), or a Client with with_secret(…) or from_endpoint(…)"
                 )
             auth = self._auth.user
+        check_function(auth, "auth", "a function of a socket id that returns a UserAuth")
         self._connection.check_connected()
         await self._session.signed_in(auth)
         user = self.user
@@ -170,6 +179,6 @@ class Client:
 
 
 def _checked(max_message_size: int) -> int:
-    if max_message_size < 1:
-        raise ConfigurationError(f"max_message_size {max_message_size}: expected a number of bytes, 1 or more")
+    if type(max_message_size) is not int or max_message_size < 1:
+        raise ConfigurationError(f"max_message_size {max_message_size!r}: expected a number of bytes, 1 or more")
     return max_message_size

@@ -25,6 +25,8 @@ def master_key_of(value: bytes | str) -> bytes:
         key = b64decode(value, validate=True) if isinstance(value, str) else value
     except ValueError:
         raise ConfigurationError(f"encryption_master_key: expected base64 of {KEY_SIZE} bytes") from None
+    if not isinstance(key, bytes):
+        raise ConfigurationError(f"encryption_master_key: expected bytes or their base64, got {type(key).__name__}")
     if len(key) != KEY_SIZE:
         raise ConfigurationError(f"encryption_master_key: expected {KEY_SIZE} bytes, got {len(key)}")
     return key

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from soundpost.client.answers import SIGN_IN
 from soundpost.client.authorization import Authenticate, UserAuth, ask_until_answered
 from soundpost.client.pusher_socket import ANSWER_TIMEOUT, PusherSocket
-from soundpost.errors import RequestError
+from soundpost.errors import ConfigurationError, RequestError
 from soundpost.wire.channel_names import SERVER_TO_USER
 from soundpost.wire.foreign import object_in
 
@@ -43,8 +43,11 @@ class SignIn:
         """Sign in on one socket; every failure goes to :meth:`refuse`."""
 
         async def ask() -> UserAuth:
-            auth = self._authenticate(socket.socket_id)
-            return await auth if inspect.isawaitable(auth) else auth
+            found = self._authenticate(socket.socket_id)
+            auth = await found if inspect.isawaitable(found) else found
+            if not isinstance(auth, UserAuth):
+                raise ConfigurationError(f"the authenticator returned a {type(auth).__name__}: a UserAuth is expected")
+            return auth
 
         try:
             auth = await ask_until_answered(ask) if self.answer.done() else await ask()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
+from soundpost.client.arguments import check_seconds
 from soundpost.client.incoming import ReceivedEvent
 from soundpost.client.members import Member
 from soundpost.client.names import text
@@ -69,6 +70,8 @@ class Subscription:
 
     async def next(self, timeout: float | None = None) -> ReceivedEvent:  # noqa: ASYNC109 - as queue.Queue.get
         """Return the next event. Raises TimeoutError after ``timeout`` seconds, SubscriptionError after the last."""
+        if timeout is not None:
+            check_seconds(timeout, "timeout")
         try:
             async with asyncio.timeout(timeout) as limit:
                 event = await self._channel.claim().get()

@@ -1,0 +1,46 @@
+"""Checks of the arguments that a program gives: a wrong one is refused where it is given, by its name.
+
+No message shows a text: it may be a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from soundpost.errors import ConfigurationError
+from soundpost.wire.addresses import AddressError, split_url
+
+
+def check_text(value: Any, what: str) -> None:
+    """Raise ConfigurationError for anything but text that is not empty, such as None of a variable that is not set."""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{what} is {_kind(value)}: text is expected")
+    if not value:
+        raise ConfigurationError(f"{what} is empty")
+
+
+def check_http_url(value: Any, what: str) -> None:
+    """Raise ConfigurationError for anything but a URL such as ``https://example.com/broadcasting/auth``."""
+    check_text(value, what)
+    if not value.strip().lower().startswith(("http://", "https://")):
+        raise ConfigurationError(f"{what} does not begin with http:// or https:// and a host")
+    try:
+        split_url(value)
+    except AddressError as error:
+        raise ConfigurationError(f"{what} cannot be used: {error}") from None
+
+
+def check_function(value: Any, what: str, expected: str) -> None:
+    """Raise ConfigurationError for anything but a function or None; ``expected`` says what is meant."""
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{what} is {_kind(value)}: {expected} is expected")
+
+
+def check_seconds(value: Any, what: str) -> None:
+    """Raise ConfigurationError for anything but a number of seconds."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigurationError(f"{what} is {_kind(value)}: a number of seconds is expected")
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"of type {type(value).__name__}"
