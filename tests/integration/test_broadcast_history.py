@@ -212,6 +212,9 @@ def test_what_cannot_be_asked_for_is_named(call: Call) -> None:
         call("history", "kept", limit=0)
     with pytest.raises(RequestError, match="after: 'x' is not a position"):
         call("history", "kept", after="x")
+    for method in ("position", "history", "delete_history"):
+        with pytest.raises(PayloadError, match=r"several channels are given, .*positions\(…\)"):
+            call(method, ["kept", "other"])
     with pytest.raises(PayloadError):
         call("position", None)
     with pytest.raises(ConfigurationError, match="no connection is named 'other'"):

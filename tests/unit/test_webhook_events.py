@@ -149,6 +149,11 @@ class TestEvents:
         assert pickle.loads(pickle.dumps(event)) == event
         assert webhooks.event_from(json.loads(json.dumps(event.as_dict()))) == event
 
+    @pytest.mark.parametrize(("fields", "kind"), [(None, "NoneType"), ('{"name":"member_added"}', "str")])
+    def test_fields_that_are_none_are_refused(self, fields: Any, kind: str) -> None:
+        with pytest.raises(WebhookError, match=f"the event is a {kind}: a mapping of its fields is expected"):
+            webhooks.event_from(fields)
+
     def test_events_of_pusher_get_the_body_s_time_and_an_id_that_a_repetition_has_too(self) -> None:
         events = b'{"name":"channel_occupied","channel":"a"},{"name":"channel_vacated","channel":"a"}'
         content = b'{"time_ms":1327078148132,"events":[%b]}' % events

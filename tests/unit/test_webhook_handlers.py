@@ -229,6 +229,7 @@ class TestWrongDecorators:
                 plain,
                 "'user_offline' is an event, not a channel: write a decorator",
             ),
+            ([None], {}, plain, "None is no text: write a decorator for each event"),
             (
                 ["member_added", ["presence-a"]],
                 {},

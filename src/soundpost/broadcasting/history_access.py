@@ -13,7 +13,7 @@ from soundpost.broadcasting.event_loops import in_event_loop
 from soundpost.broadcasting.fake import Fake
 from soundpost.broadcasting.history import NOTHING, History, Opener, history_of, opener
 from soundpost.broadcasting.settings import ConnectionSettings
-from soundpost.errors import BroadcastError, RequestError
+from soundpost.errors import BroadcastError, PayloadError, RequestError
 from soundpost.wire.channel_names import kind_of
 
 _AT_ONCE: Final = 20
@@ -160,12 +160,18 @@ class HistoryAccess(Configured):
             yield _Call("GET", "/positions", {"channels": json.dumps(names[start : start + _AT_ONCE])})
 
 
+def _quoted(channel: ChannelLike) -> str:
+    if isinstance(channel, list | tuple | set):
+        raise PayloadError("several channels are given, one is expected: only positions(…) takes several")
+    return quote(name_of(channel), safe="")
+
+
 def _path(channel: ChannelLike) -> str:
-    return f"/channels/{quote(name_of(channel), safe='')}/history"
+    return f"/channels/{_quoted(channel)}/history"
 
 
 def _position_call(channel: ChannelLike) -> _Call:
-    return _Call("GET", f"/channels/{quote(name_of(channel), safe='')}", {"info": "position"})
+    return _Call("GET", f"/channels/{_quoted(channel)}", {"info": "position"})
 
 
 def _history_call(channel: ChannelLike, after: str | None, limit: int, newest_first: bool) -> _Call:

@@ -222,6 +222,8 @@ def event_from(fields: Mapping[str, Any], where: str = "the event") -> WebhookEv
     An unknown name makes an :class:`OtherEvent`. Raises WebhookError (400) for wrong or missing fields; ``where`` names
     the event in its message.
     """
+    if not isinstance(fields, Mapping):
+        raise WebhookError(400, f"{where} is a {type(fields).__name__}: a mapping of its fields is expected")
     name = fields.get("name")
     if not isinstance(name, str):
         raise WebhookError(400, f"{where} has no name")

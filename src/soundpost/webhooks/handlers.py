@@ -115,8 +115,8 @@ def _has_yield(callback: Any) -> bool:
 
 
 def _check_decorator(what: str, event_name: str, channel: str | None, client_event: str | None) -> None:
-    for given in (event_name, channel, client_event):
-        if given is not None and not isinstance(given, str):
+    for given in (event_name, *(each for each in (channel, client_event) if each is not None)):
+        if not isinstance(given, str):
             raise RouteError(f"{what}: {given!r} is no text: write a decorator for each event and each pattern")
     if channel in EVENTS:
         raise RouteError(f"{what}: {channel!r} is an event, not a channel: write a decorator for each event")
