@@ -45,8 +45,8 @@ class EventQueue:
         self._of = of
         self._waiting: deque[_Waiting] = deque()
         self._size = 0
-        self._overflowed: dict[str, None] = {}
-        """Channels of dropped events, whose gaps come before all events that wait."""
+        self._overflowed: dict[str, int] = {}
+        """Numbers of dropped events by their channels, whose gaps come before all events that wait."""
         self._when_half_empty: dict[Callable[[], None], None] = {}
         self._has_events = asyncio.Event()
         self._has_room = asyncio.Event()
@@ -122,14 +122,16 @@ class EventQueue:
             self._has_room.set()
 
     def move(self, channel: str, to: EventQueue) -> None:
-        """Move the waiting events of one channel to another queue, which has room for all of them."""
+        """Move the waiting events of one channel, and its gap, to another queue, which has room for all of them."""
         to._waiting.extend(each for each in self._waiting if each.event.channel == channel)
         self._waiting = deque(each for each in self._waiting if each.event.channel != channel)
         for queue in (self, to):
             queue._size = sum(each.event.size for each in queue._waiting)
         if channel in self._overflowed:
-            del self._overflowed[channel]
-            to._overflowed[channel] = None
+            number = self._overflowed.pop(channel)
+            to._overflowed[channel] = to._overflowed.get(channel, 0) + number
+            self.missed -= number
+            to.missed += number
         self._has_room.set()
         self._tell_of_room()
 
@@ -182,7 +184,7 @@ class EventQueue:
     def _miss(self, event: ReceivedEvent) -> None:
         self.missed += 1
         if event.channel is not None:
-            self._overflowed[event.channel] = None
+            self._overflowed[event.channel] = self._overflowed.get(event.channel, 0) + 1
 
     def _tell_of_room(self) -> None:
         if self._when_half_empty and self._is_half_empty:
