@@ -249,9 +249,11 @@ def test_an_ephemeral_event_is_delivered_and_not_kept(server: RunningServer, wit
         event = {"name": "typing", "data": "{}", "channel": "kept"}
         assert send("/events", {**event, "ephemeral": True}) == 200
         assert send("/batch_events", {"batch": [{**event, "ephemeral": True}, event]}) == 200
-        received = [client.read_event() for _ in range(3)]
-    assert ["position" in each for each in received] == [False, False, True]
-    assert len(read(server, "kept")["events"]) == 1
+        assert send("/events", {**event, "ephemeral": None}) == 200
+        assert send("/batch_events", {"batch": [{**event, "ephemeral": None}]}) == 200
+        received = [client.read_event() for _ in range(5)]
+    assert ["position" in each for each in received] == [False, False, True, True, True]
+    assert len(read(server, "kept")["events"]) == 3
 
 
 def test_an_ephemeral_that_is_no_truth_value_is_refused(server: RunningServer) -> None:

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 # Types of fields have a name, in quotes: mypyc keeps no others for msgspec, which reads them at run time.
 _Text = str | None
+_Flag = bool | None
 _Names = list[str] | None
 
 
@@ -41,7 +42,7 @@ class ApiEvent(Struct):
     channel: "_Text" = None
     socket_id: "_Text" = None
     info: "_Text" = None
-    ephemeral: bool = False
+    ephemeral: "_Flag" = None
     key_id: "_Text" = None
 
 
@@ -53,7 +54,7 @@ class ApiBatchEvent(Struct):
     channel: str
     socket_id: "_Text" = None
     info: "_Text" = None
-    ephemeral: bool = False
+    ephemeral: "_Flag" = None
     key_id: "_Text" = None
 
 
@@ -90,7 +91,7 @@ def _publish_single(request: Request, app: App, query: dict[str, str]) -> Respon
     key = key_of(request, app, query)
     channels = _channels_of(event)
     return publish_event(
-        app, event.name, event.data, channels, event.socket_id, event.info, key, event.ephemeral, event.key_id
+        app, event.name, event.data, channels, event.socket_id, event.info, key, bool(event.ephemeral), event.key_id
     )
 
 
@@ -225,7 +226,7 @@ def _check_batched(app: App, event: ApiBatchEvent) -> None:
 
 
 def _arguments(event: ApiBatchEvent) -> EventArguments:
-    return event.channel, event.name, event.data, event.socket_id, event.ephemeral, event.key_id
+    return event.channel, event.name, event.data, event.socket_id, bool(event.ephemeral), event.key_id
 
 
 def _answer_batch(app: App, batch: list[ApiBatchEvent]) -> Response | PendingResponse:
