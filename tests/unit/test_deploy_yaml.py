@@ -124,6 +124,7 @@ def other_than_default(field: msgspec.structs.FieldInfo) -> Any:
         "log_format": "json",
         "log_level": "debug",
         "max_large_batch_size": 923,
+        "state_dir": "/var/lib/soundpost",
         "allowed_origins": ("a.example", "https://b.example:8443"),
         "accept_client_events_from": "none",
         "history": (
