@@ -1,10 +1,11 @@
 """What metrics and the dashboard cost a server, and a tail of a busy channel, printed as tables.
 
-``python benchmarks/dashboard.py [--rounds 10]``: Linux, two cores; two minutes. The server runs on core 0, clients and
-this script on core 1.
+``python benchmarks/dashboard.py [--rounds 10]``: Linux, two cores; three minutes. The server runs on core 0, clients
+and this script on core 1.
 
-- Two servers take turns: one without metrics and dashboard, one with both, whose metrics are read every five seconds
-  and whose page is open. A ratio is the median of those of all rounds.
+- Three servers take turns at each kind of work: two without metrics and dashboard, one with both, whose metrics are
+  read every five seconds and whose page is open. A ratio is the median of those of all rounds; in brackets is the range
+  of the middle half of them. The ratio of the two that are off says what a ratio is worth on this machine.
 - A hundred clients are on a channel with 500 events a second: 50,000 deliveries. The same with a tail of that channel.
 """
 
@@ -17,13 +18,15 @@ import statistics
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from processes import Publisher, clients, free_port, need_files, on_one_core, soundpost
 
 READ_METRICS_EVERY: Final = 5.0
+IDLE: Final = 10.0
+"""Seconds for which servers are watched that have nothing to do."""
 SUBSCRIBERS: Final = 100
 RATE: Final = 500
 """Events a second on the channel with the tail."""
@@ -52,28 +55,57 @@ class Subject:
             except OSError:
                 return
 
-    def cost_of(self, command: str, count: int) -> float:
+    def cost_of(self, work: Callable[[], object], count: int) -> float:
         """Return the seconds of CPU time of one of so many things that clients do."""
         before = self.process.cpu()
-        self.swarm.do(command)
+        work()
         return (self.process.cpu() - before) / count
 
-    def costs(self) -> dict[str, float]:
-        """Return the seconds of CPU time of each kind of work."""
-        costs = {"connect and subscribe": self.cost_of("connect 300 round", 300)}
-        before = self.process.cpu()
-        for _ in range(50):
-            self.publish(channel="round")
-        time.sleep(0.1)
-        costs["delivery, 300 subscribers"] = (self.process.cpu() - before) / 50 / 300
-        self.swarm.do("disconnect 300")
-        time.sleep(0.2)
-        before = self.process.cpu()
-        for _ in range(1_000):
-            self.publish()
-        costs["publish, one subscriber"] = (self.process.cpu() - before) / 1_000
-        costs["client event to one other member"] = self.cost_of("whisper 1000 private-bench", 1_000)
-        return costs
+    def connect(self) -> float:
+        """Return the cost of a client that connects and subscribes."""
+        return self.cost_of(lambda: self.swarm.do("connect 300 round"), 300)
+
+    def deliver(self) -> float:
+        """Return the cost of an event for each of 300 subscribers."""
+
+        def publish() -> None:
+            for _ in range(50):
+                self.publish(channel="round")
+            time.sleep(0.1)
+
+        return self.cost_of(publish, 50 * 300)
+
+    def disconnect(self) -> float:
+        """Return the cost of a client that leaves."""
+
+        def leave() -> None:
+            self.swarm.do("disconnect 300")
+            time.sleep(0.2)
+
+        return self.cost_of(leave, 300)
+
+    def publish_to_one(self) -> float:
+        """Return the cost of a publish to one subscriber."""
+
+        def publish() -> None:
+            for _ in range(1_000):
+                self.publish()
+
+        return self.cost_of(publish, 1_000)
+
+    def whisper(self) -> float:
+        """Return the cost of a client event."""
+        return self.cost_of(lambda: self.swarm.do("whisper 500 private-bench"), 500)
+
+
+WORK: Final = {
+    "connect and subscribe": Subject.connect,
+    "delivery, 300 subscribers": Subject.deliver,
+    "leave": Subject.disconnect,
+    "publish, one subscriber": Subject.publish_to_one,
+    "client event to one other member": Subject.whisper,
+}
+"""Kinds of work, in the order in which they are done."""
 
 
 @contextmanager
@@ -100,24 +132,33 @@ def stream(port: int, path: str) -> Iterator[list[dict[str, Any]]]:
 
 
 def compare(rounds: int) -> None:
-    """Print what each kind of work costs without and with metrics and dashboard."""
-    found: list[list[dict[str, float]]] = [[], []]
+    """Print what each kind of work costs without and with metrics and dashboard, and what these cost by themselves."""
+    found: list[dict[str, list[float]]] = [{name: [] for name in WORK} for _ in range(3)]
     with ExitStack() as stack:
-        subjects = [Subject(stack, watched) for watched in (False, True)]
+        subjects = [Subject(stack, watched) for watched in (False, False, True)]
         for subject in subjects:
             subject.swarm.do("connect 1 bench")
             subject.swarm.do("connect 2 private-bench")
         for number in range(rounds + 1):  # the first is for warming up
-            for index in (0, 1) if number % 2 else (1, 0):
-                costs = subjects[index].costs()
-                found[index] += [costs] if number else []
-    print("| CPU of the server | off | on | ratio |\n|---|---|---|---|")
-    for name in found[0][0]:
-        off, on = ([costs[name] for costs in each] for each in found)
-        ratio = statistics.median(b / a for a, b in zip(off, on, strict=True))
-        print(
-            f"| {name} | {statistics.median(off) * 1e6:.1f} µs | {statistics.median(on) * 1e6:.1f} µs | {ratio:.2f} |"
-        )
+            for name, work in WORK.items():
+                for index in (0, 1, 2) if number % 2 else (2, 1, 0):
+                    cost = work(subjects[index])
+                    found[index][name] += [cost] if number else []
+        before = [subject.process.cpu() for subject in subjects]
+        time.sleep(IDLE)
+        off, _, on = (subject.process.cpu() - used for subject, used in zip(subjects, before, strict=True))
+    print("| CPU of the server | off | on | ratio | ratio of two that are off |\n|---|---|---|---|---|")
+    for name in WORK:
+        bare, control, watched = (each[name] for each in found)
+        figures = f"{statistics.median(bare) * 1e6:.1f} µs | {statistics.median(watched) * 1e6:.1f} µs"
+        print(f"| {name} | {figures} | {ratio(bare, watched)} | {ratio(bare, control)} |")
+    print(f"\nA second without any work takes {off / IDLE * 1e3:.1f} ms off, {on / IDLE * 1e3:.1f} ms on.")
+
+
+def ratio(off: list[float], on: list[float]) -> str:
+    """Return the median of the ratios of all rounds, with the middle half of them."""
+    first, middle, third = statistics.quantiles((b / a for a, b in zip(off, on, strict=True)), n=4)
+    return f"{middle:.2f} ({first:.2f} to {third:.2f})"
 
 
 def busy(subject: Subject) -> tuple[float, list[float]]:
