@@ -137,8 +137,8 @@ def compare(rounds: int) -> None:
     with ExitStack() as stack:
         subjects = [Subject(stack, watched) for watched in (False, False, True)]
         for subject in subjects:
+            subject.swarm.do("connect 2 private-bench")  # the first client is the one that sends client events
             subject.swarm.do("connect 1 bench")
-            subject.swarm.do("connect 2 private-bench")
         for number in range(rounds + 1):  # the first is for warming up
             for name, work in WORK.items():
                 for index in (0, 1, 2) if number % 2 else (2, 1, 0):
