@@ -42,6 +42,7 @@ class Subject:
         self.process, port = stack.enter_context(soundpost(**more))
         self.swarm = stack.enter_context(clients(port))
         self.publish = Publisher(port)
+        self.publish()  # a connection without any request is closed after 10 s, and other servers are to start yet
         if watched:
             threading.Thread(target=self._read_metrics, daemon=True).start()
             stack.enter_context(stream(self.dashboard, "live"))
