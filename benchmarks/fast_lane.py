@@ -1,7 +1,7 @@
 """What an application pays that publishes often: ``python benchmarks/fast_lane.py [--rounds 3] [--events 20000]``.
 
 ``--faults`` breaks things meanwhile instead (``gathering/faults.py``), and prints what was lost, doubled or late; it
-exits 1 if anything was. It needs redis-server and nginx, and takes two minutes.
+exits 1 if anything was. It needs redis-server and nginx, and takes four minutes.
 
 CPU per event of the application's process and of the server's, and events a second, of ways to publish: one after the
 other, from eight threads, from eight tasks, in the background, in one batch. The server is on core 0; the application
