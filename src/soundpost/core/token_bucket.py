@@ -16,7 +16,7 @@ class TokenBucket:
         """Take one token; False if none is left. ``now`` is in seconds."""
         tokens = self._tokens + (now - self._at) * burst / period  # as _refill, without calls: every event comes here
         if tokens > burst:
-            tokens = burst
+            tokens = float(burst)
         self._at = now
         if tokens < 1:
             self._tokens = tokens
