@@ -11,7 +11,7 @@ import pytest
 
 from soundpost import Broadcaster
 from soundpost.client import Client, Gap, Member, Subscription, User, with_secret
-from soundpost.errors import ConnectionRefused, ProtocolError, RequestError, SubscriptionError
+from soundpost.errors import ConnectionRefused, PayloadError, ProtocolError, RequestError, SubscriptionError
 from support.harness import DEFAULT_APP, RunningServer, running_server
 
 KEY, SECRET = DEFAULT_APP.key, DEFAULT_APP.secret
@@ -163,8 +163,9 @@ async def test_a_channel_nobody_reads_does_not_hold_up_the_others(server: Runnin
     async with client_of(server) as client:
         idle, orders = await client.subscribe("idle"), await client.subscribe("orders")
         await client.subscribe("unread")
-        with pytest.raises(TimeoutError):
-            await idle.next(timeout=0)
+        for read in (idle, orders):  # so that both have queues of their own
+            with pytest.raises(TimeoutError):
+                await read.next(timeout=0)
         broadcaster = Broadcaster()
         broadcaster.configure(app_id="1", key=KEY, secret=SECRET, port=server.port, timeout=20.0)
         for number in range(1_200):
@@ -238,5 +239,7 @@ async def test_what_it_sends_is_what_a_browser_gets(server: RunningServer) -> No
             await room.trigger('t"yping', {"text": "Ü"})
             event = await asyncio.to_thread(browser.read_event)
             assert event == {"event": 'client-t"yping', "channel": "private-room", "data": {"text": "Ü"}}
+            with pytest.raises(PayloadError, match="client-typing was not sent: its data has no form in JSON"):
+                await room.trigger("typing", object())
             browser.send_event("client-answer", json.loads("[1]"), channel="private-room")
             assert (await room.next(timeout=10)).data == [1]

@@ -11,7 +11,7 @@ import pytest
 from soundpost.client import Client, SyncClient, from_endpoint, with_secret
 from soundpost.client.session import Session
 from soundpost.client.subscription import Subscription
-from soundpost.errors import ConfigurationError
+from soundpost.errors import ConfigurationError, PayloadError
 
 URL = "http://127.0.0.1:8080"
 
@@ -62,12 +62,27 @@ def test_of_a_master_key() -> None:
         ({"url": "https:///broadcasting/auth"}, "the address of the auth endpoint cannot be used: '': a host name"),
         ({"url": "ws://app.example.com/auth"}, "the address of the auth endpoint does not begin with http:// or "),
         ({"user_url": "/user-auth"}, "user_url does not begin with http"),
+        ({"headers": "a: b"}, "headers is of type str: a mapping of texts is expected"),
+        ({"headers": {"Authorization": None}}, "headers: 'Authorization' is None: text is expected"),
+        ({"cookies": {"session": None}}, "cookies: 'session' is None: text is expected"),
+        ({"params": [1]}, "params is of type list: a mapping of texts is expected"),
         ({"timeout": "10"}, "timeout is of type str: a number of seconds is expected"),
     ],
 )
 def test_of_an_endpoint(arguments: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(says)):
         from_endpoint(**({"url": "https://app.example.com/broadcasting/auth"} | arguments))
+
+
+async def test_of_headers_that_are_made_for_each_request() -> None:
+    ask = from_endpoint("https://app.example.com/broadcasting/auth", headers=lambda: None)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="what the function of headers returned is None: a mapping"):
+        await ask("1.2", "private-orders")
+
+
+def test_of_a_user_info() -> None:
+    with pytest.raises(PayloadError, match="user_info has no form in JSON: "):
+        with_secret("key", "secret", user_id="7", user_info=object())
 
 
 async def test_of_a_subscription() -> None:

@@ -5,10 +5,12 @@ No message shows a text: it may be a secret.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from soundpost.errors import ConfigurationError
+from soundpost.errors import ConfigurationError, PayloadError
 from soundpost.wire.addresses import AddressError, split_url
+from soundpost.wire.json_text import encode
 
 
 def check_text(value: Any, what: str) -> None:
@@ -40,6 +42,23 @@ def check_seconds(value: Any, what: str) -> None:
     """Raise ConfigurationError for anything but a number of seconds."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigurationError(f"{what} is {_kind(value)}: a number of seconds is expected")
+
+
+def check_texts(value: Any, what: str) -> None:
+    """Raise ConfigurationError for anything but a mapping without None, which a variable that is not set gives."""
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{what} is {_kind(value)}: a mapping of texts is expected")
+    for name, each in value.items():
+        if each is None:
+            raise ConfigurationError(f"{what}: {name!r} is None: text is expected")
+
+
+def json_of(value: Any, what: str) -> bytes:
+    """Return a value as JSON. Raises PayloadError for a value that has no form in JSON."""
+    try:
+        return encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PayloadError(f"{what} has no form in JSON: {error}") from None
 
 
 def _kind(value: Any) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import httpx
 
-from soundpost.client.arguments import check_http_url, check_seconds
+from soundpost.client.arguments import check_http_url, check_seconds, check_texts
 from soundpost.client.authorization import ChannelAuth, UserAuth
 from soundpost.errors import ConfigurationError, RequestError
 from soundpost.http_failures import authorization_refused, no_answer
@@ -153,10 +153,17 @@ def from_endpoint(
     check_seconds(timeout, "timeout")
     if method not in ("GET", "POST"):
         raise ConfigurationError(f"method {method!r}: an auth endpoint is asked by GET or POST")
+    for what, given in (("headers", headers), ("cookies", cookies), ("params", params)):
+        if given is not None and not callable(given):
+            check_texts(given, what)
     usual = {"Authorization": f"Bearer {bearer}"} if bearer else {}
 
     def current() -> Mapping[str, str]:
-        return {**usual, **(headers() if callable(headers) else headers or {})}
+        if not callable(headers):
+            return {**usual, **(headers or {})}
+        found = headers()
+        check_texts(found, "what the function of headers returned")
+        return {**usual, **found}
 
     return Endpoint(
         url=url,

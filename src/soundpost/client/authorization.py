@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from soundpost.client import names
-from soundpost.client.arguments import check_text
+from soundpost.client.arguments import check_text, json_of
 from soundpost.client.encryption import master_key_of, shared_secret
 from soundpost.client.reconnection import Action, delay_before
 from soundpost.errors import ConfigurationError, RequestError
@@ -112,10 +112,12 @@ def with_secret(
 
     ``user_id`` (the id or the user) and ``user_info`` (any JSON value) are those of presence channels and of the
     sign-in. ``encryption_master_key`` is the key of the application that publishes to encrypted channels: 32 bytes, or
-    their base64 (``encryption_master_key_base64`` of Pusher's SDKs). Raises ConfigurationError for any other key.
+    their base64 (``encryption_master_key_base64`` of Pusher's SDKs). Raises ConfigurationError for any other key, and
+    PayloadError for a ``user_id`` without a text, or a ``user_info`` without a form in JSON.
     """
     check_text(key, "the app's key")
     check_text(secret, "the app's secret")
+    json_of(user_info, "user_info")
     master_key = None if encryption_master_key is None else master_key_of(encryption_master_key)
     return Secret(key, secret, names.user_id(user_id), user_info, master_key)
 

@@ -10,6 +10,7 @@ import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from soundpost.client.address import socket_url
+from soundpost.client.arguments import json_of
 from soundpost.client.bad_messages import BadMessageLog
 from soundpost.client.bounded_connection import BoundedConnection
 from soundpost.client.incoming import Frame, decode_frame
@@ -19,7 +20,6 @@ from soundpost.redaction import redacted_url
 from soundpost.wire import socket_id as socket_ids
 from soundpost.wire.addresses import is_loopback_url
 from soundpost.wire.frames import TOO_BIG
-from soundpost.wire.json_text import encode
 from soundpost.wire.printable import one_line
 
 ANSWER_TIMEOUT: Final = 10.0
@@ -118,9 +118,13 @@ class PusherSocket:
             self._bad_messages.warn(f"no message of the Pusher protocol, left out: {one_line(text, _SHOWN)}")
 
     async def send(self, event: str, data: Any, channel: str | None = None) -> None:
-        """Send ``data`` as JSON. The loss of the socket is raised by :meth:`receive`, not here."""
+        """Send ``data`` as JSON. The loss of the socket is raised by :meth:`receive`, not here.
+
+        Raises PayloadError for data that has no form in JSON.
+        """
         message = {"event": event, "data": data}
-        await self._send(encode(message if channel is None else {**message, "channel": channel}).decode())
+        whole = message if channel is None else {**message, "channel": channel}
+        await self._send(json_of(whole, f"{event} was not sent: its data").decode())
 
     async def close(self) -> None:
         """Close the socket with a close frame."""

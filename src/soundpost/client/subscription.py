@@ -88,9 +88,9 @@ class Subscription:
     async def trigger(self, event: str, data: Any = None) -> None:
         """Send a client event to the channel's other subscribers; ``client-`` is put before its name if missing.
 
-        ``data`` is any JSON value. Raises ProtocolError on public and encrypted channels, which take no client events,
-        and RequestError while not subscribed: the event is not kept for later. The refusal of a server (of too many in
-        a second, say) is an event ``pusher:error`` of the client.
+        ``data`` is any JSON value. Raises PayloadError for another value, ProtocolError on public and encrypted
+        channels, which take no client events, and RequestError while not subscribed: the event is not kept for later.
+        The refusal of a server (of too many in a second, say) is an event ``pusher:error`` of the client.
         """
         await self._session.trigger(self._channel, text(event, "an event's name"), data)
 
