@@ -16,7 +16,7 @@ from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Response
 from soundpost.server.dashboard.daemon_view import DaemonView, app_of
 from soundpost.wire.channel_names import kind_of
-from soundpost.wire.json_text import reader
+from soundpost.wire.json_text import is_unicode, reader
 
 
 class EventBody(Struct):
@@ -51,6 +51,8 @@ class EventCreator:
         if not channels:
             raise AdminError(422, "channels: name at least one")
         for channel in channels:
+            if not is_unicode(channel):
+                raise AdminError(422, f"channels: {channel[:200]!a} is no Unicode text: it has half of a character")
             if kind_of(channel).is_encrypted:
                 raise AdminError(
                     422,
