@@ -255,13 +255,17 @@ def test_other_sites_cannot_use_the_page_to_publish(server: RunningServer) -> No
     assert answer.status_code == 403
 
 
-def test_an_event_that_is_no_text_is_refused(server: RunningServer) -> None:
-    answer = httpx.post(
-        f"http://127.0.0.1:{server.port}/playground/publish",
-        content=b'{"channel":"playground","event":"e","data":"\xff"}',
-        headers={"X-Soundpost-Playground": "1"},
-    )
-    assert (answer.status_code, answer.text[:31]) == (422, '{"error":"Invalid body: \'utf-8\'')
+@pytest.mark.parametrize(
+    ("route", "body", "says"),
+    [
+        ("publish", b'{"channel":"playground","event":"e","data":"\xff"}', "Invalid body: 'utf-8' codec"),
+        ("auth", b'{"socket_id":"1.2","channel_name":"#server-to-user-\\ud800"}', "channel_name: half of a char"),
+    ],
+)
+def test_what_is_no_text_is_refused(server: RunningServer, route: str, body: bytes, says: str) -> None:
+    url, headers = f"http://127.0.0.1:{server.port}/playground/{route}", {"X-Soundpost-Playground": "1"}
+    answer = httpx.post(url, content=body, headers=headers)
+    assert (answer.status_code, answer.json()["error"][: len(says)]) == (422, says)
 
 
 def test_frontends_are_told_what_they_need_for_history(browser: Browser, open_playground: OpenPlayground) -> None:

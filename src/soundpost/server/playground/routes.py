@@ -22,7 +22,7 @@ from soundpost.server.api.pending_response import PendingResponse
 from soundpost.server.api.requests import ApiError, Request, Response, json_response
 from soundpost.wire import channel_names, signatures, socket_id
 from soundpost.wire.addresses import is_loopback_url
-from soundpost.wire.json_text import encode, reader
+from soundpost.wire.json_text import encode, is_unicode, reader
 from soundpost.wire.origins import is_address, is_of_host, origin_of
 
 _FILES: Final = {
@@ -129,6 +129,8 @@ class Playground:
     def _auth(self, body: AuthBody) -> Response:
         fault = channel_names.fault(body.channel_name, self._app.max_channel_name_length)
         fault = fault or socket_id.fault(body.socket_id)
+        if not is_unicode(body.channel_name):
+            fault = "channel_name: half of a character cannot be signed"
         if fault is not None:
             raise ApiError(422, fault)
         answer: dict[str, str] = {}
