@@ -7,40 +7,19 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
-from soundpost.core.peers import ConnectionsQuery, Peers, Query
+from soundpost.core.peers import ConnectionsQuery
 from soundpost.core.publishing import publish
 from soundpost.wire.frames import TEXT
 from support.harness import RawSocket, client_frame, signed_request, upgrade_request
+from support.late_peers import LatePeers
 from support.ticked_server import TickedServer, ticked_server
 
 CHANNELS = signed_request("GET", "/channels")
-
-
-class LatePeers:
-    """A backplane that answers when it is told to: queries, and the question whether all nodes have an event."""
-
-    def __init__(self, peers: Peers) -> None:
-        self.peers = peers
-        self.asked: list[Callable[[], None]] = []
-        self.publishes: list[Callable[[], None]] = []
-        self.holds_publishes = False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.peers, name)
-
-    def ask(self, query: Query, then: Callable[[Any], None]) -> None:
-        self.asked.append(lambda: self.peers.ask(query, then))
-
-    def after_publishes(self, then: Callable[[], None]) -> None:
-        if self.holds_publishes:
-            self.publishes.append(then)
-        else:
-            self.peers.after_publishes(then)
+PUBLISH = signed_request("POST", "/events", json.dumps({"name": "e", "channel": "news", "data": "{}"}).encode())
 
 
 @pytest.fixture
@@ -51,9 +30,7 @@ def ticked() -> Iterator[TickedServer]:
 
 @pytest.fixture
 def late(ticked: TickedServer) -> LatePeers:
-    late = LatePeers(ticked.server.node.peers)
-    ticked.server.node.peers = late
-    return late
+    return LatePeers.of(ticked)
 
 
 def subscription(channel: str) -> bytes:
@@ -86,14 +63,15 @@ def test_a_client_that_goes_before_the_answer_gives_its_place_back(
         late.peers.ask(ConnectionsQuery("1"), found.append)
         return found[0]
 
+    late.holds_publishes = True
     with RawSocket(ticked.port) as client:
-        client.send(CHANNELS + upgrade_request())
-        ticked.until(lambda: len(late.asked) == 1)
-        assert ticked.run(counted) == 1
+        client.send(PUBLISH + upgrade_request())
+        ticked.until(lambda: counted() == 1)
         if resets:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     if not resets:
-        ticked.run(late.asked.pop())
+        for then in late.publishes:
+            ticked.run(then)
     ticked.until(lambda: not ticked.server.http_connections)
     assert ticked.run(counted) == 0
 
@@ -103,9 +81,8 @@ def test_a_websocket_stays_open_that_opens_behind_the_answer_to_a_publish(
 ) -> None:
     """The answer waits until all nodes have the event, and the upgrade waits with it."""
     late.holds_publishes = True
-    body = json.dumps({"name": "e", "channel": "news", "data": "{}"}).encode()
     with RawSocket(ticked.port) as client:
-        client.send(signed_request("POST", "/events", body))
+        client.send(PUBLISH)
         ticked.until(lambda: len(late.publishes) == 1)
         client.send(upgrade_request() + subscription("news"))
         ticked.until(lambda: len(late.publishes) == 2)

@@ -165,29 +165,28 @@ class HttpConnection(asyncio.Protocol):
                     self._wait_for_turn()
             return
         has_time = (self._has_asked and len(data) <= _SMALL_READ) or self._server.fair_queue.has_time()
-        if self._unread:
-            self._unread += data
-        elif has_time and (whole := self._whole_in(data)) is not None:
+        is_first = not self._unread
+        if is_first and has_time and not self._has_to_wait and (whole := self._whole_in(data)) is not None:
             self._take(whole)
             if self._responses:
                 self._server.node.after_sending(self._send_responses)
             return
-        elif len(data) <= _SMALL_READ and _is_little(data):
+        self._unread += data
+        if is_first and len(data) <= _SMALL_READ and _is_little(data):
             if not has_time:
-                self._unread += data
                 self._queue()  # very many clients connect at once; reading goes on, as most send no more for now
                 return
-            self._feed(data)
-            if self._responses:
-                self._server.node.after_sending(self._send_responses)
-            if not self._unread:
-                return
-        else:
-            self._unread += data
-        if not self._server.fair_queue.has_time():
+        elif not self._server.fair_queue.has_time():
             self._wait_for_turn()
-        elif not self._is_queued:
+            return
+        if not self._is_queued:
             self.work()
+
+    @property
+    def _has_to_wait(self) -> bool:
+        """True while no further request may be handled: one waits for other nodes, or many for their answers."""
+        responses = self._responses
+        return len(responses) >= SLICE or any(isinstance(response, PendingResponse) for response in responses)
 
     def work(self) -> None:
         """Parse some of the unread bytes, and answer the requests in them."""
@@ -198,8 +197,8 @@ class HttpConnection(asyncio.Protocol):
             if whole is not None:
                 self._unread.clear()
                 self._take(whole)
-        while self._unread and steps and len(self._responses) < SLICE and not self._ending:
-            size = self._reader_made().next_size()
+        while self._unread and steps and not self._ending and not self._has_to_wait:
+            size = self._reader_made().next_size(self._unread)
             data = bytes(self._unread[:size])
             del self._unread[:size]
             self._feed(data)
@@ -218,7 +217,9 @@ class HttpConnection(asyncio.Protocol):
             if self._asks_no_more and not self._responses:
                 self.transport.close()
             self.transport.resume_reading()
-        elif not self._responses:
+        elif self._responses:
+            self.transport.pause_reading()
+        else:
             self._wait_for_turn()
 
     def _wait_for_turn(self) -> None:

@@ -11,7 +11,8 @@ from soundpost.server.api.requests import ApiError, Request
 from soundpost.server.connections.timer_wheel import TimerWheel
 
 _CHUNK_OVERHEAD: Final = 8  # times its own size: the most that a body in chunks of one byte takes
-_STEP: Final = 512  # bytes of larger reads that the parser gets at a time: it cannot be stopped between two requests
+_STEP: Final = 512  # most bytes of heads and chunks that the parser gets at a time
+_END: Final = b"\r\n\r\n"  # behind every head, and behind the last chunk of a body
 
 
 class RequestReceiver(Protocol):
@@ -39,6 +40,7 @@ class RequestReader:
         "_parser",
         "_receiver",
         "_settings",
+        "_tail",
         "_target",
         "_wheel",
         "began",
@@ -65,6 +67,7 @@ class RequestReader:
         """Bytes of the request that comes in, as far as they are known to belong to it."""
         self._body_size = 0
         self._announced = 0  # bytes of the body, by Content-Length
+        self._tail = b""  # last bytes of a head or of chunks: an end may have begun
         self._target = b""
         self._headers: list[tuple[bytes, bytes]] = []
         self._idempotency_key: bytes | None = None
@@ -76,6 +79,7 @@ class RequestReader:
         Raises ApiError for bytes that are no HTTP request.
         """
         self.size += len(data)
+        self._tail = data[-3:] if len(data) > 2 else (self._tail + data)[-3:]
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as at:
@@ -88,9 +92,15 @@ class RequestReader:
             self._check_body_size(self.size)  # endless trailers, which the parser would collect
         return None
 
-    def next_size(self) -> int:
-        """Return how many bytes to :meth:`feed` next."""
-        return max(_STEP, self._announced - self._body_size) if self.in_body else _STEP
+    def next_size(self, data: bytearray) -> int:
+        """Return how many bytes of ``data`` to :meth:`feed` next: none of a further request.
+
+        The parser cannot be stopped between two requests.
+        """
+        if self._announced:
+            return self._announced - self._body_size
+        end = (self._tail + bytes(data[:_STEP])).find(_END)
+        return _STEP if end < 0 else end + len(_END) - len(self._tail)
 
     @property
     def is_between(self) -> bool:
@@ -175,6 +185,7 @@ class RequestReader:
             self._idempotency_key,
         )
         self._target, self._headers, self._body = b"", [], b""
+        self._tail = b""
         self._idempotency_key = None
         self.size = self._body_size = self._announced = 0
         self.in_request = self.in_body = False

@@ -1,0 +1,90 @@
+"""Requests behind others on one connection, which are acted on one after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from soundpost.server.connections.http_connection import HttpConnection
+from support.harness import RawSocket, signed_request
+from support.late_peers import LatePeers
+from support.ticked_server import TickedServer, ticked_server
+
+UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
+CHANNELS = signed_request("GET", "/channels")
+BODY = json.dumps({"name": "e", "channel": "news", "data": "{}"}).encode()
+PUBLISH = signed_request("POST", "/events", BODY)
+CHUNKED = CHANNELS.replace(b"\r\nContent-Length: 0", b"").replace(
+    b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+)
+
+
+@pytest.fixture
+def ticked() -> Iterator[TickedServer]:
+    with ticked_server() as ticked:
+        yield ticked
+
+
+def only_connection(ticked: TickedServer) -> HttpConnection:
+    """Return the one HTTP connection of a server, once it has it."""
+    ticked.until(lambda: len(ticked.server.http_connections) == 1)
+    return next(iter(ticked.server.http_connections))
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        (CHANNELS + PUBLISH,),
+        (CHANNELS, PUBLISH),
+        (CHANNELS, PUBLISH[:50], PUBLISH[50:]),
+        (CHANNELS[:-1], CHANNELS[-1:] + PUBLISH),
+        (CHUNKED + PUBLISH,),
+        (CHANNELS + PUBLISH * 20,),
+    ],
+    ids=["together", "apart", "in parts", "end apart", "chunks", "many"],
+)
+def test_no_request_overtakes_one_that_waits_for_other_nodes(ticked: TickedServer, writes: tuple[bytes, ...]) -> None:
+    late = LatePeers.of(ticked)
+    with ticked.connect() as witness, RawSocket(ticked.port) as client:
+        witness.subscribe("news")
+        connection = only_connection(ticked)
+        for data in writes:
+            client.send(data)
+            ticked.run(lambda: None)  # so that each is read by itself
+        ticked.until(lambda: not connection.transport.is_reading())
+        assert not witness.has_input()
+
+        ticked.run(late.asked.pop())
+        assert client.read_response().json() == {"channels": {"news": {}}}
+        assert client.read_response().body == b"{}"
+        assert witness.read_event()["event"] == "e"
+
+
+def test_a_client_is_not_read_while_many_of_its_answers_wait(ticked: TickedServer) -> None:
+    late = LatePeers.of(ticked)
+    late.holds_publishes = True
+    with RawSocket(ticked.port) as client:
+        connection = only_connection(ticked)
+        sent = 20
+        for _ in range(sent):
+            client.send(PUBLISH)
+            ticked.run(lambda: None)
+        ticked.until(lambda: not connection.transport.is_reading())
+        assert len(connection._responses) == 8
+
+        late.holds_publishes = False
+        for then in late.publishes:
+            ticked.run(then)
+        assert [client.read_response().status for _ in range(sent)] == [200] * sent
+
+
+def test_a_request_that_is_half_there_behind_another_one_is_under_way(ticked: TickedServer) -> None:
+    with RawSocket(ticked.port) as client:
+        connection = only_connection(ticked)
+        client.send(UP + PUBLISH[:-10])
+        assert client.read_response().status == 200
+        ticked.until(lambda: not connection._responses and not connection._unread)
+        ticked.tick(2)
+        assert ticked.run(lambda: connection.is_busy)
