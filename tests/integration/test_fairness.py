@@ -104,6 +104,31 @@ def test_messages_of_very_many_clients_do_not_stop_the_loop() -> None:
         assert sorted(acted_on.order) == sorted(client.socket_id for client in clients)
 
 
+def test_requests_of_a_client_that_is_gone_do_not_stop_the_loop() -> None:
+    with ticked_server() as ticked, RawSocket(ticked.port):
+        acted_on = ticked.run(lambda: ActedOn(ticked.server))
+        seconds = itertools.count()
+        ticked.server.fair_queue._clock = lambda: next(seconds) * 0.0009  # two looks at the clock end a turn
+        done: list[int] = [0]
+
+        def note_turn() -> None:
+            done.append(len(acted_on.order))
+            if done[-1] < 500:
+                ticked.server.loop.call_soon(note_turn)
+
+        def reset() -> None:
+            (connection,) = ticked.server.http_connections
+            connection.data_received(REQUEST * 500)
+            connection.abort()
+            note_turn()
+
+        ticked.until(lambda: len(ticked.server.http_connections) == 1)
+        ticked.run(reset)
+        ticked.until(lambda: not ticked.server.http_connections)
+        assert done[-1] == 500
+        assert max(after - before for before, after in itertools.pairwise(done)) <= MOST_AT_ONCE
+
+
 def test_upgrades_of_very_many_clients_do_not_stop_the_loop() -> None:
     """Each of them has a connection, and asks for its WebSocket at the same moment."""
     with ticked_server() as ticked, ExitStack() as stack:

@@ -80,6 +80,24 @@ def test_a_client_is_not_read_while_many_of_its_answers_wait(ticked: TickedServe
         assert [client.read_response().status for _ in range(sent)] == [200] * sent
 
 
+def test_requests_of_a_client_that_is_gone_wait_for_other_nodes_too(ticked: TickedServer) -> None:
+    late = LatePeers.of(ticked)
+    with ticked.connect() as witness:
+        witness.subscribe("news")
+        with RawSocket(ticked.port) as client:
+            client.send(CHANNELS + PUBLISH * 20)
+            connection = only_connection(ticked)
+            ticked.until(lambda: not connection.transport.is_reading())
+            ticked.run(connection.abort)
+        ticked.run(lambda: None)
+        assert not witness.has_input()
+        assert ticked.run(lambda: ticked.server.open_sockets) == 2
+
+        ticked.run(late.asked.pop())
+        assert [witness.read_event()["event"] for _ in range(20)] == ["e"] * 20
+        ticked.until(lambda: ticked.server.open_sockets == 1 and not ticked.server.http_connections)
+
+
 def test_a_request_that_is_half_there_behind_another_one_is_under_way(ticked: TickedServer) -> None:
     with RawSocket(ticked.port) as client:
         connection = only_connection(ticked)

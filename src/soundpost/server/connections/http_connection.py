@@ -44,6 +44,7 @@ class HttpConnection(asyncio.Protocol):
         "_ending",
         "_has_asked",
         "_is_application",
+        "_is_lost",
         "_is_queued",
         "_publishes",
         "_reader",
@@ -74,6 +75,7 @@ class HttpConnection(asyncio.Protocol):
         self._ending = False  # the last answer is given: further input is ignored
         self._asks_no_more = False
         self._unread = bytearray()  # received, still to be parsed
+        self._is_lost = False  # the socket is gone
         self._is_queued = False  # in the fair queue, to parse more
         self._blocked = False  # the client does not read its answers
         self.over_capacity = False
@@ -92,13 +94,15 @@ class HttpConnection(asyncio.Protocol):
         self._server.wheel.add(self, self._server.settings.request_timeout)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Handle requests that wait for their turn, and forget the connection: its socket is gone."""
-        if self._is_queued:
-            self._handle_unread()
-        self._server.sockets.closed(self)
-        self._server.http_connections.discard(self)
+        """Handle requests that have come, each in its turn, then forget the connection: its socket is gone."""
+        self._is_lost = True
         self._server.wheel.remove(self)
         self._server.lingering.forget(self)
+        self._resume()
+
+    def _forget(self) -> None:
+        self._server.sockets.closed(self)
+        self._server.http_connections.discard(self)
         self._ending = True
         self._close_reader()
         if self.upgrade is not None:
@@ -108,12 +112,6 @@ class HttpConnection(asyncio.Protocol):
         """Close once all requests are answered; return whether some are not (TLS cannot stay half open)."""
         self._asks_no_more = bool(self._responses or self._unread) and self.transport.can_write_eof()
         return self._asks_no_more
-
-    def _handle_unread(self) -> None:
-        before = 0
-        while len(self._unread) != before:
-            before = len(self._unread)
-            self.work()
 
     def pause_writing(self) -> None:
         """Read no further requests: the client does not read its answers."""
@@ -128,6 +126,8 @@ class HttpConnection(asyncio.Protocol):
     @property
     def peer(self) -> str:
         """The address of the connection's other end, be it a proxy's; empty on a Unix socket."""
+        if self._is_lost:
+            return UNKNOWN_ADDRESS
         return peer_address(self.transport)
 
     def forwarded_address(self, request: Request) -> str | None:
@@ -211,7 +211,15 @@ class HttpConnection(asyncio.Protocol):
         """Parse or read on, unless that must wait: for a turn, for answers, for the client to read answers."""
         if self._ending:
             self._unread.clear()
-        if self._is_queued or self._blocked or self.upgrade is not None or self.transport.get_protocol() is not self:
+        if self._is_queued:
+            return
+        if self._is_lost:
+            if not self._unread:
+                self._forget()
+            elif not self._responses:
+                self._queue()
+            return
+        if self._blocked or self.upgrade is not None or self.transport.get_protocol() is not self:
             return
         if not self._unread:
             if self._asks_no_more and not self._responses:
@@ -385,17 +393,19 @@ class HttpConnection(asyncio.Protocol):
     @property
     def counted_address(self) -> str:
         """The address under which the socket is counted: the client's network, or a proxy's own address."""
+        if self._is_lost:
+            return UNKNOWN_ADDRESS
         return self._server.counted_address(self.transport)
 
     @property
     def is_evictable(self) -> bool:
         """True if a newcomer may take the socket's place: no request waits for its turn, and no WebSocket opens."""
-        return self.upgrade is None and not self._is_queued
+        return self.upgrade is None and not self._is_queued and not self._is_lost
 
     @property
     def is_open(self) -> bool:
         """True while an answer can still be given."""
-        return not self._ending and not self.transport.is_closing()
+        return not self._ending and not self._is_lost and not self.transport.is_closing()
 
     def finish(self, response: Response) -> None:
         """Send the last answer, then close."""
@@ -420,6 +430,10 @@ class HttpConnection(asyncio.Protocol):
                 break
             ready.append(response)
         del self._responses[: len(ready)]
+        if self._is_lost:
+            if self._unread:
+                self._resume()
+            return
         if self.transport.is_closing():
             return
         if ready:
