@@ -225,3 +225,22 @@ def test_ipv6_connections_are_counted_by_network() -> None:
     assert subnet_of("203.0.113.7") == "203.0.113.7"
     assert subnet_of("2001:db8:1:2:3:4:5:6") == subnet_of("2001:db8:1:2::1") == "2001:db8:1:2::/64"
     assert subnet_of("2001:db8:1:3::1") != subnet_of("2001:db8:1:2::1")
+
+
+@pytest.mark.parametrize("address", ["::ffff:203.0.113.7", "64:ff9b::203.0.113.7"])
+def test_ipv4_connections_in_the_form_of_ipv6_are_counted_by_address(address: str) -> None:
+    assert subnet_of(address) == "203.0.113.7"
+
+
+@pytest.mark.parametrize(
+    ("entry", "trusted", "foreign"),
+    [
+        ("10.0.0.0/8", "::ffff:10.0.0.1", "::ffff:11.0.0.1"),
+        ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.2"),
+        ("::ffff:10.0.0.1/104", "10.9.9.9", "11.0.0.1"),
+    ],
+)
+def test_ipv4_proxies_may_have_the_form_of_ipv6(entry: str, trusted: str, foreign: str) -> None:
+    proxies = TrustedProxies([entry])
+    assert proxies.trusts(trusted)
+    assert not proxies.trusts(foreign)

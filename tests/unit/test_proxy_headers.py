@@ -21,16 +21,19 @@ def binary(command: int, family: int, rest: bytes, size: int | None = None) -> b
 
 IPV4 = socket.inet_aton("203.0.113.7") + socket.inet_aton("127.0.0.1") + b"\xc7\x5a\x01\xbb"
 IPV6 = socket.inet_pton(socket.AF_INET6, "2001:db8::7") + socket.inet_pton(socket.AF_INET6, "::1") + b"\xc7\x5a\x01\xbb"
+MAPPED = socket.inet_pton(socket.AF_INET6, "::ffff:203.0.113.7") + IPV6[16:]
 NOTES = b"\x04\x00\x03abc"
 WHOLE = [
     (b"PROXY TCP4 203.0.113.7 127.0.0.1 51034 443\r\n", "203.0.113.7"),
     (b"PROXY TCP6 2001:db8::7 ::1 51034 443\r\n", "2001:db8::7"),
+    (b"PROXY TCP6 ::ffff:203.0.113.7 ::ffff:127.0.0.1 51034 443\r\n", "203.0.113.7"),
     (b"PROXY UNKNOWN\r\n", None),
     (b"PROXY UNKNOWN ffff:f...f:ffff ffff:f...f:ffff 65535 65535\r\n", None),
     (binary(0x21, 0x11, IPV4), "203.0.113.7"),
     (binary(0x21, 0x12, IPV4), "203.0.113.7"),
     (binary(0x21, 0x11, IPV4 + NOTES), "203.0.113.7"),
     (binary(0x21, 0x21, IPV6), "2001:db8::7"),
+    (binary(0x21, 0x21, MAPPED), "203.0.113.7"),
     (binary(0x21, 0x31, bytes(216)), None),
     (binary(0x21, 0x00, b""), None),
     (binary(0x20, 0x00, b""), None),

@@ -7,7 +7,7 @@ https://developer.mozilla.org/docs/Web/HTTP/Reference/Headers/X-Forwarded-For
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final
 
 HEADERS: Final = (b"x-forwarded-for", b"x-real-ip", b"forwarded")
@@ -16,6 +16,8 @@ HEADERS: Final = (b"x-forwarded-for", b"x-real-ip", b"forwarded")
 _MOST_HOPS: Final = 32  # each costs some microseconds, and a client may send as many as a head has room for
 _LONGEST: Final = 64  # characters of an address
 _SUBNET: Final = 64  # bits of the network in an IPv6 address: its owner chooses the rest
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")  # IPv4 addresses as a socket for both versions has them
+_TRANSLATED: Final = IPv6Network("64:ff9b::/96")  # IPv4 addresses behind a NAT64 (RFC 6052)
 
 
 class TrustedProxies:
@@ -25,14 +27,14 @@ class TrustedProxies:
         """Raise ValueError for an entry that is no address, network or ``*``."""
         proxies = list(proxies)
         self._all = "*" in proxies
-        self._networks = [ip_network(proxy, strict=False) for proxy in proxies if proxy != "*"]
+        self._networks = [_unmapped_network(proxy) for proxy in proxies if proxy != "*"]
 
     def trusts(self, address: str) -> bool:
         """Tell whether the peer at an address is believed; the address of a Unix socket is empty."""
         if self._all or not address:
             return True
         try:
-            found = ip_address(address)
+            found = unmapped(ip_address(address))
         except ValueError:
             return False
         return any(found in network for network in self._networks)
@@ -55,12 +57,22 @@ def normal_address(text: str) -> str | None:
         if not _is_port(colon + port):
             return None
     try:
-        address: IPv4Address | IPv6Address = ip_address(text.partition("%")[0])
+        return str(unmapped(ip_address(text.partition("%")[0])))
     except ValueError:
         return None
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return str(address)
+
+
+def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """Return the IPv4 address that an IPv6 address such as ``::ffff:203.0.113.7`` stands for; any other as it is."""
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+def _unmapped_network(text: str) -> IPv4Network | IPv6Network:
+    network = ip_network(text, strict=False)
+    if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+        return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - _MAPPED.prefixlen))
+    return network
 
 
 def client_address(
@@ -104,8 +116,16 @@ def is_secure(peer: str, headers: Mapping[bytes, bytes], trusted: TrustedProxies
 
 
 def subnet_of(address: str) -> str:
-    """Return the address under which connections are counted: for IPv6 the /64 network, as a rule one client's."""
-    return str(IPv6Network((address, _SUBNET), strict=False)) if ":" in address else address
+    """Return the address under which connections are counted: for IPv6 the /64 network, as a rule one client's.
+
+    An IPv6 address that stands for an IPv4 address is counted as that one.
+    """
+    if ":" not in address:
+        return address
+    found = IPv6Address(address)
+    if found in _MAPPED or found in _TRANSLATED:
+        return str(IPv4Address(int(found) & 0xFFFFFFFF))
+    return str(IPv6Network((address, _SUBNET), strict=False))
 
 
 def _hops(name: bytes, value: bytes) -> Iterator[str]:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
 from soundpost.errors import ProxyHeaderError
+from soundpost.wire.client_address import unmapped
 
 BEGINNINGS: Final = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
 """First bytes of a header of version 1, a line of text, and of version 2, binary."""
@@ -57,7 +58,7 @@ def _read_line(data: bytes) -> ProxyHeader | None:
         return ProxyHeader(None, end + 2)
     kind = IPv4Address if found[1] == b"TCP4" else IPv6Address
     try:
-        return ProxyHeader(str(kind(found[2].decode())), end + 2)
+        return ProxyHeader(str(unmapped(kind(found[2].decode()))), end + 2)
     except ValueError as error:
         raise ProxyHeaderError(f"the PROXY header has a wrong address: {error}") from None
 
@@ -78,5 +79,5 @@ def _read_binary(data: bytes) -> ProxyHeader | None:
     if command == _PROXIED and family == _INET:
         return ProxyHeader(str(IPv4Address(data[16:20])), size)
     if command == _PROXIED and family == _INET6:
-        return ProxyHeader(str(IPv6Address(data[16:32])), size)
+        return ProxyHeader(str(unmapped(IPv6Address(data[16:32]))), size)
     return ProxyHeader(None, size)
