@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -25,6 +25,8 @@ log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 500
 """Number of ghosts that leave in one loop turn: some 5 ms."""
+_FEW_VOID: Final = 1_000
+"""Number of void ends that may stay in a heap, beside as many as there are ghosts."""
 
 
 class Ghosts:
@@ -62,6 +64,9 @@ class Ghosts:
         if before is None or before < until:
             self._until[key] = until
             heappush(self._ends, (until, *key))
+            if len(self._ends) > 2 * len(self._until) + _FEW_VOID:
+                self._ends = [(end, *of) for of, end in self._until.items()]
+                heapify(self._ends)
         if before is None:
             self.channels[channel.name] = channel
             self._numbers[channel.name] = self._numbers.get(channel.name, 0) + 1

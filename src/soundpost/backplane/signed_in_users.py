@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -28,6 +28,8 @@ log = logging.getLogger("soundpost.server")
 
 _AT_ONCE: Final = 500
 """Number of users whose graces end in one loop turn."""
+_FEW_VOID: Final = 1_000
+"""Number of void ends that may stay in the heap, beside as many as there are users."""
 
 Key = tuple[str, str]
 """App id and user id."""
@@ -168,6 +170,9 @@ class SignedInUsers:
 
     def _end_later(self, key: Key, user: SignedInUser) -> None:
         heappush(self._ends, (user.until, key))
+        if len(self._ends) > 2 * len(self._users) + _FEW_VOID:
+            self._ends = [(left.until, of) for of, left in self._users.items() if not left.nodes]
+            heapify(self._ends)
         self._set_timer()
 
     def _set_timer(self) -> None:
