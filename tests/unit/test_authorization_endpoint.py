@@ -7,7 +7,7 @@ import base64
 import json
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlencode
@@ -31,6 +31,13 @@ Ask = Callable[..., AuthResponse]
 class User:
     id: Any
     name: str = "alice"
+
+    def is_owner(self) -> bool:
+        return False
+
+
+async def _says_no() -> AsyncIterator[bool]:
+    yield False
 
 
 @pytest.fixture
@@ -160,6 +167,27 @@ class TestDenied:
     def test_whatever_is_false_denies(self, ask: Ask, routes: ChannelRoutes, said: Any) -> None:
         routes.private("false")(lambda user: said)
         assert ask(request("private-false")).status == 403
+
+    @pytest.mark.parametrize(
+        ("returned", "told"),
+        [
+            ((False for _ in ()), "leave out the 'yield'"),
+            (_says_no(), "leave out the 'yield'"),
+            (User(7).is_owner, "call it, as is_owner()"),
+        ],
+    )
+    def test_what_is_true_by_mistake_lets_nobody_in(
+        self, ask: Ask, routes: ChannelRoutes, caplog: pytest.LogCaptureFixture, returned: Any, told: str
+    ) -> None:
+        routes.private("mistaken")(lambda user: returned)
+        routes.user(lambda user: returned)
+        routes.guard("mistaken")(lambda request: returned)
+        routes.private("guarded", guards="mistaken")(lambda user: True)
+
+        assert ask(request("private-mistaken")).status == 500
+        assert ask(request("private-guarded")).status == 500
+        assert ask(request(None), sign_in=True).status == 500
+        assert caplog.text.count(told) == 3
 
     def test_the_reason_is_in_the_log(self, ask: Ask, routes: ChannelRoutes, caplog: pytest.LogCaptureFixture) -> None:
         @routes.private("denied")

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from soundpost.broadcasting.authorization import AuthEndpoint, AuthRequest, Context, Denied
+from soundpost.broadcasting.authorization.endpoint import decided
 from soundpost.broadcasting.authorization.routes import RouteMatch
 from soundpost.broadcasting.authorization.steps import Steps
 from soundpost.errors import RouteError
@@ -34,13 +35,14 @@ class DependencyEndpoint(AuthEndpoint):
         if finds_user_first:
             user = yield from self._guest_or_user(request, match)
         outcome = yield partial(self.dispatcher.ask_channel, request, ctx, match, user)
-        if not outcome.result:
+        if not decided(route.name, outcome.result):
             raise Denied(f"{route.name} returned {outcome.result!r}")
         return user if finds_user_first else outcome.user, outcome.result
 
     def decide_sign_in(self, request: AuthRequest) -> Steps[tuple[Any, Any]]:
         """Return the user who signs in, and the application's data about the user. Raises Denied."""
         outcome = yield partial(self.dispatcher.ask_sign_in, request)
+        decided("channels.user", outcome.result)
         if outcome.result is not None and not outcome.result:
             raise Denied("the application says no")
         return outcome.user, outcome.result or {}

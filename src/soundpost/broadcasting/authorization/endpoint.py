@@ -8,6 +8,7 @@ Source: https://pusher.com/docs/channels/library_auth_reference/auth-signatures/
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,7 +120,7 @@ class AuthEndpoint:
         callback = self.routes.user_callback
         data: Any = {}
         if callback is not None:
-            data = yield Call(callback, user)
+            data = decided("channels.user", (yield Call(callback, user)))
             if not data:
                 raise RequestDenied("the application says no")
         return user, data
@@ -132,6 +133,8 @@ class AuthEndpoint:
         for guard in match.route.guards or (None,):
             find = self.routes.guards.get(guard) if guard is not None else None
             found = yield (Call(request.user, guard) if find is None else Call(find, request.request))
+            if find is not None:
+                decided(f"guard {guard!r}", found)
             user = yield Call(authenticated_user, found)
             if user is not None:
                 break
@@ -154,7 +157,7 @@ class AuthEndpoint:
             arguments["ctx"] = ctx
         if route.takes_user is not None:
             arguments[route.takes_user] = user
-        result = yield Call(route.callback, **arguments)
+        result = decided(route.name, (yield Call(route.callback, **arguments)))
         if not result:
             raise RequestDenied(f"{route.name} returned {result!r}")
         return result
@@ -187,3 +190,15 @@ class AuthEndpoint:
             return self.settings().debug
         except SoundpostError:  # the settings are what is wrong
             return request.debug
+
+
+def decided(name: str, result: Any) -> Any:
+    """Return the result of a function of the application.
+
+    Raises RouteError for a generator and for a function: they are true, whatever the application meant to say.
+    """
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise RouteError(f"{name} returned a generator, of which nothing has run: leave out the 'yield'")
+    if inspect.isroutine(result):
+        raise RouteError(f"{name} returned a function, {result.__name__}: call it, as {result.__name__}()")
+    return result
