@@ -90,7 +90,7 @@ def test_messages_of_very_many_clients_do_not_stop_the_loop() -> None:
     with ticked_server() as ticked, ExitStack() as stack:
         clients = [stack.enter_context(ticked.connect()) for _ in range(40)]
         acted_on = ticked.run(lambda: ActedOn(ticked.server))
-        seconds = itertools.count()
+        seconds = itertools.count(10**9)  # later than any deadline of before
         ticked.server.fair_queue._clock = lambda: next(seconds) * 0.0009  # two looks at the clock end a turn
         done_after_a_turn: list[int] = []
         note = partial(ticked.server.loop.call_soon, lambda: done_after_a_turn.append(len(acted_on.order)))
@@ -134,7 +134,7 @@ def test_upgrades_of_very_many_clients_do_not_stop_the_loop() -> None:
     with ticked_server() as ticked, ExitStack() as stack:
         clients = [stack.enter_context(RawSocket(ticked.port)) for _ in range(40)]
         ticked.until(lambda: ticked.server.open_sockets == len(clients))
-        seconds = itertools.count()
+        seconds = itertools.count(10**9)  # later than any deadline of before
         ticked.server.fair_queue._clock = lambda: next(seconds) * 0.0009  # two looks at the clock end a turn
         open_after_a_turn: list[int] = []
         note = partial(ticked.server.loop.call_soon, lambda: open_after_a_turn.append(ticked.server.open_websockets))
@@ -153,7 +153,7 @@ def test_who_waits_with_a_first_request_does_not_make_room_for_others() -> None:
         ticked.until(lambda: ticked.server.open_sockets == 1)
         (connection,) = ticked.server.http_connections
         assert connection.is_evictable
-        ticked.run(lambda: setattr(ticked.server.fair_queue, "_clock", iter(range(1_000_000)).__next__))
+        ticked.run(lambda: setattr(ticked.server.fair_queue, "_clock", itertools.count(10**9).__next__))
 
         def receive() -> bool:
             connection.data_received(REQUEST)
@@ -187,7 +187,7 @@ def test_a_first_request_over_tls_is_handled_though_the_client_ends_at_once(tmp_
 
 def test_what_comes_while_a_message_waits_for_its_turn_is_answered_after_it() -> None:
     with ticked_server() as ticked, ticked.connect() as client:
-        ticked.server.fair_queue._clock = iter(range(100_000)).__next__  # nothing is done at once
+        ticked.server.fair_queue._clock = itertools.count(10**9).__next__  # nothing is done at once
         (connection,) = ticked.server.node.by_id["1"].connections.values()
 
         def receive() -> None:

@@ -58,7 +58,7 @@ class FairQueue:
         if self._turn_has_begun:
             return False
         self._begin_turn()
-        return True
+        return self._clock() < self._deadline
 
     def add(self, connection: QueuedConnection) -> None:
         """Queue a connection with work left; it must not be queued already."""
