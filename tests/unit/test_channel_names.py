@@ -103,7 +103,7 @@ def test_good_names_have_no_fault(name: str) -> None:
         ("x" * 201, "201 characters: at most 200"),
         ("a b", "'a b'"),
         ("a/b", "'a/b'"),
-        ("a\n", "'a\\n'"),
+        ("a\n", "channel name 'a\\n' has"),
         ("a\u202e", "\\u202e"),
         ("#", "'#'"),
         ("#server-to-user-", "#server-to-user-"),

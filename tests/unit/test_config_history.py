@@ -211,7 +211,7 @@ def test_usable_patterns(pattern: str) -> None:
         ("orders.<id>", "write 'orders.*'"),
         (r"orders\..*", "matches no channel"),
         ("#users-*", "matches no channel"),
-        ("a\nb", r"'a\nb'' matches no channel"),
+        ("a\nb", r"'a\nb' matches no channel"),
         ("news/*", "matches no channel"),
     ],
 )

@@ -81,5 +81,5 @@ def fault(name: str, max_length: int) -> str | None:
         return f"channel name of {len(name)} characters: at most {max_length} are allowed"
     if _NAME.fullmatch(name) or _SERVER_TO_USER_NAME.fullmatch(name):
         return None
-    shown = name if name.isprintable() else ascii(name)
-    return f"channel name '{shown}' has a character other than letters, digits and _ - = @ , . ;"
+    shown = f"'{name}'" if name.isprintable() else ascii(name)
+    return f"channel name {shown} has a character other than letters, digits and _ - = @ , . ;"

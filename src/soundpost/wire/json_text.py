@@ -101,6 +101,8 @@ def _read_halves(decode: Callable[[bytes], Any], text: bytes | str, error: Excep
     """
     if isinstance(error, RecursionError):
         raise _too_deep() from None
+    if not text:
+        raise JsonError("the text is empty") from None
     data = text if isinstance(text, bytes) else text.encode(errors="backslashreplace")
     mark = f"<{secrets.token_hex(8)}:".encode()
     marked = _ESCAPED_HALVES.sub(lambda found: found[0] if found[2] is None else mark + found[2], data)

@@ -104,9 +104,12 @@ def decode_message(payload: bytes) -> ClientMessage:
 
 def decode_data(message: ClientMessage, shape: type[T]) -> T:
     """Return the ``data`` of a message, sent as an object or as a JSON string of one. Raise ProtocolError."""
+    text = bytes(message.data)
+    if not text:
+        raise ProtocolError(codes.INVALID_MESSAGE, f"Invalid message format: data of {message.event} is missing")
     read = _readers[shape]
     try:
-        data = read(bytes(message.data))
+        data = read(text)
         if isinstance(data, str):
             data = read(data)
         if isinstance(data, shape):

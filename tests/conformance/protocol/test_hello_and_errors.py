@@ -100,6 +100,18 @@ def test_malformed_message_is_answered_with_4200_and_the_connection_stays(payloa
 
 
 @pytest.mark.parametrize(
+    ("payload", "why"),
+    [("", "the text is empty"), ('{"event":"pusher:subscribe"}', "data of pusher:subscribe is missing")],
+)
+def test_what_is_missing_in_a_message_is_named(payload: str, why: str) -> None:
+    client = Stage().connect()
+
+    client.raw(payload)
+
+    assert error_of(client.read())[1].endswith(why)
+
+
+@pytest.mark.parametrize(
     ("event", "data"),
     [
         ("pusher:subscribe", None),

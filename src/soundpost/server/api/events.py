@@ -156,15 +156,7 @@ def post_batch(request: Request, app: App, query: dict[str, str]) -> Response | 
     if large_batches.asked_by(request):
         return large_batches.telling(partial(_publish_valid, request, app, query), request, app)
     batch = _read(_read_batch, request.body).batch
-    settings = app.settings
-    if not batch:
-        raise ApiError(422, "batch: the list is empty")
-    if len(batch) > settings.max_batch_size:
-        raise ApiError(
-            422,
-            f"batch: {len(batch)} events, at most {settings.max_batch_size} are allowed (max_batch_size): "
-            "split the request",
-        )
+    _check_size(len(batch), app.settings.max_batch_size, "max_batch_size")
     for event in batch:
         _check_batched(app, event)
     key = key_of(request, app, query)
@@ -179,12 +171,7 @@ def _publish_valid(request: Request, app: App, query: dict[str, str]) -> Respons
     """Publish the valid events of a batch; the answer has an error in the place of each of the others."""
     most = app.settings.max_large_batch_size
     events, errors = _read_each(request.body)
-    if not 1 <= len(events) + len(errors) <= most:
-        raise ApiError(
-            422,
-            f"batch: {len(events) + len(errors)} events, 1 to {most} are allowed (max_large_batch_size): split the "
-            "request",
-        )
+    _check_size(len(events) + len(errors), most, "max_large_batch_size")
     for place, event in list(events.items()):
         try:
             _check_batched(app, event)
@@ -200,6 +187,13 @@ def _publish_valid(request: Request, app: App, query: dict[str, str]) -> Respons
         return large_batches.with_errors(made, list(events), errors) if errors else made
 
     return publish_once(app, key, map(_arguments, valid), answer)
+
+
+def _check_size(size: int, most: int, setting: str) -> None:
+    if not size:
+        raise ApiError(422, "batch: the list is empty")
+    if size > most:
+        raise ApiError(422, f"batch: {size} events, at most {most} are allowed ({setting}): split the request")
 
 
 def _read_each(body: bytes) -> tuple[dict[int, ApiBatchEvent], dict[int, ApiError]]:
