@@ -19,8 +19,10 @@ from soundpost.config.settings import ServerSettings, Settings, TlsSettings
 from soundpost.errors import StartError
 from soundpost.server.connections.tls_connection import TlsConnection
 from soundpost.server.processes.run import run
+from soundpost.wire.frames import CLOSE
 from soundpost.wire.signatures import signed_query
-from support.harness import DEFAULT_APP, RawSocket, running_server
+from support.deployed_proxy import TlsSocket
+from support.harness import DEFAULT_APP, RawSocket, client_frame, running_server
 from support.self_signed import self_signed
 from support.ticked_server import ticked_server
 
@@ -124,6 +126,46 @@ async def test_a_refused_client_gets_its_close_code_over_tls(certificate: tuple[
             with pytest.raises(ConnectionClosed):
                 await asyncio.wait_for(client.recv(), 10)
             assert client.close_code == 4001
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"GET /up HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /up HTTP/1.0\r\n\r\n",
+        b"GET /app/app-key HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ],
+    ids=["Connection: close", "HTTP/1.0", "refused upgrade"],
+)
+def test_the_last_answer_over_tls_is_followed_by_the_end(certificate: tuple[Path, Path], request_: bytes) -> None:
+    """No second passes: nothing waits for the client to close its side."""
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    with ticked_server(tls=tls) as ticked, TlsSocket.trusting(certificate[0])(ticked.port) as client:
+        client.send(request_)
+        assert client.read_response().headers["connection"] == "close"
+        assert client.read_rest() == b""
+
+
+def test_a_client_that_still_sends_over_tls_can_read_why_it_is_refused(certificate: tuple[Path, Path]) -> None:
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    with ticked_server(tls=tls) as ticked, TlsSocket.trusting(certificate[0])(ticked.port) as client:
+        client.send(b"POST /apps/1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n")
+        assert client.read_response().status == 413
+        assert ticked.run(lambda: ticked.server.open_sockets) == 1
+        ticked.tick(6)
+        assert client.read_rest() == b""
+
+
+def test_a_websocket_over_tls_ends_once_the_client_has_answered_the_close_frame(
+    certificate: tuple[Path, Path],
+) -> None:
+    tls = {"certificate": str(certificate[0]), "key": str(certificate[1])}
+    with ticked_server(tls=tls) as ticked, TlsSocket.trusting(certificate[0]).open(ticked.port, "app-key") as client:
+        client.send(b"\x81\x02hi")  # without a mask
+        opcode, payload = client.read_frame()
+        assert (opcode, payload[:2]) == (CLOSE, b"\x03\xea")
+        client.send(client_frame(CLOSE, b"\x03\xea"))
+        assert client.read_rest() == b""
 
 
 @pytest.mark.parametrize("wrong", ["missing", "not a certificate"])

@@ -39,6 +39,7 @@ class HttpConnection(asyncio.Protocol):
 
     __slots__ = (
         "_asks_no_more",
+        "_awaits_close_frame",
         "_began",
         "_blocked",
         "_ending",
@@ -74,6 +75,7 @@ class HttpConnection(asyncio.Protocol):
         self._is_application = False
         self._ending = False  # the last answer is given: further input is ignored
         self._asks_no_more = False
+        self._awaits_close_frame = False  # of a refused WebSocket
         self._unread = bytearray()  # received, still to be parsed
         self._is_lost = False  # the socket is gone
         self._is_queued = False  # in the fair queue, to parse more
@@ -409,10 +411,14 @@ class HttpConnection(asyncio.Protocol):
 
     def finish(self, response: Response) -> None:
         """Send the last answer, then close."""
-        self.finish_with(response.encode(keep_alive=False))
+        self._finish(response.encode(keep_alive=False))
 
     def finish_with(self, data: bytes) -> None:
-        """Send the last bytes, then wait for the client to close: closing while it still sends would lose them."""
+        """Send the last bytes, which end with a close frame, then wait for the client's own close frame."""
+        self._awaits_close_frame = True
+        self._finish(data)
+
+    def _finish(self, data: bytes) -> None:
         self._responses.append(data)
         self._ending = True
         self._server.node.after_sending(self._send_responses)
@@ -443,14 +449,23 @@ class HttpConnection(asyncio.Protocol):
         if self._asks_no_more and not self._responses and not self._unread:
             self.transport.close()
         elif self._ending and not self._responses:
-            if self.transport.can_write_eof():
-                self.transport.write_eof()
+            self._end_output()
             self._server.wheel.add(self, self._server.settings.close_timeout)
             self._server.sockets.answered(self)
         if self.upgrade is not None:
             self.upgrade.open_if_answered()
         elif self._unread:
             self._resume()
+
+    def _end_output(self) -> None:
+        """End the output behind the last answer. TLS has no end of output, but that of the connection.
+
+        A client that still sends has time to close its side first: closing at once would lose the answer on its way.
+        """
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        elif not self._awaits_close_frame and (self._reader is None or self._reader.is_between):
+            self.transport.close()
 
     def _note_publishes(self) -> None:
         """Note how long requests to publish have taken that are answered now."""

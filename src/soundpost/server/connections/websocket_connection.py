@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from soundpost.core.app import App
     from soundpost.server.server import Server
 
+_CLOSE_FRAME: Final = 0x80 | frames.CLOSE
+_LONGEST_CLOSE: Final = 131  # bytes of a client's close frame: header, mask and reason
 _WS_PING: Final = frames.encode_frame(frames.PING, b"")
 FEW: Final = 1_000
 """WebSockets that the loop reads: all of them take some milliseconds of a turn. Further ones have to wait for one
@@ -231,7 +233,9 @@ class WebSocketConnection(Connection):
                     self._wait_for_turn()
                 return
         if self._state in _NOT_READ:
-            if len(data) >= LARGE_READ and self._transport is not None:
+            if data[0] == _CLOSE_FRAME and len(data) <= _LONGEST_CLOSE and self._transport is not None:
+                self._transport.close()  # the client has the reason
+            elif len(data) >= LARGE_READ and self._transport is not None:
                 self._pause_reading()
                 if self._server.lingering.may_read_more(self, len(data)):
                     self._wait_for_turn()
