@@ -226,8 +226,10 @@ class WebSocketConnection(Connection):
                 if self._server.fair_queue.has_time():
                     outbox = self.app.node.outbox
                     outbox.is_reading = True
-                    protocol.receive(self, payload)
-                    outbox.end_reading()
+                    try:
+                        protocol.receive(self, payload)
+                    finally:
+                        outbox.end_reading()
                 else:  # many clients send at once
                     self._unhandled = iter((Message(frames.TEXT, payload),))
                     self._wait_for_turn()
