@@ -47,6 +47,7 @@ class HttpConnection(asyncio.Protocol):
         "_is_application",
         "_is_lost",
         "_is_queued",
+        "_pending",
         "_publishes",
         "_reader",
         "_replay",
@@ -67,6 +68,7 @@ class HttpConnection(asyncio.Protocol):
         self._began = server.wheel.now  # of the wait for a request, while there is no reader
         self._reader: RequestReader | None = None  # made for the first request that is not read in one call
         self._responses: list[bytes | PendingResponse] = []  # in the order of the requests
+        self._pending = 0  # how many of the responses wait for other nodes
         # Times at which requests to publish came that are not answered yet, each with those of its app.
         self._publishes: list[tuple[float, Histogram]] = []
         self._upgrade_request: Request | None = None
@@ -182,23 +184,25 @@ class HttpConnection(asyncio.Protocol):
             self._wait_for_turn()
             return
         if not self._is_queued:
-            self.work()
+            self._parse()
 
     @property
     def _has_to_wait(self) -> bool:
         """True while no further request may be handled: one waits for other nodes, or many for their answers."""
-        responses = self._responses
-        return len(responses) >= SLICE or any(isinstance(response, PendingResponse) for response in responses)
+        return self._pending > 0 or len(self._responses) >= SLICE
 
     def work(self) -> None:
         """Parse some of the unread bytes, and answer the requests in them."""
         self._is_queued = False
-        steps = SLICE
         if len(self._unread) <= _MOST_WHOLE and not self._responses:
             whole = self._whole_in(bytes(self._unread))
             if whole is not None:
                 self._unread.clear()
                 self._take(whole)
+        self._parse()
+
+    def _parse(self) -> None:
+        steps = SLICE
         while self._unread and steps and not self._ending and not self._has_to_wait:
             size = self._reader_made().next_size(self._unread)
             data = bytes(self._unread[:size])
@@ -366,12 +370,14 @@ class HttpConnection(asyncio.Protocol):
             self._responses.append(_encoded(response.response, request))
         else:
             self._responses.append(response)
+            self._pending += 1
             response.then(partial(self._answer_pending, response, request))
 
     def _answer_pending(self, pending: PendingResponse, request: Request) -> None:
         """Send a response that other nodes were asked for, and those that waited behind it."""
         if pending.response is not None and pending in self._responses:
             self._responses[self._responses.index(pending)] = _encoded(pending.response, request)
+            self._pending -= 1
             self._server.node.after_sending(self._send_responses)
 
     @property

@@ -79,13 +79,15 @@ class RequestReader:
         Raises ApiError for bytes that are no HTTP request.
         """
         self.size += len(data)
-        self._tail = data[-3:] if len(data) > 2 else (self._tail + data)[-3:]
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as at:
             return data[at.args[0] :]
         except httptools.HttpParserError as error:
             raise ApiError(400, f"Not an HTTP/1.1 request this server understands: {error}") from None
+        if not self.size:
+            return None
+        self._tail = data[-3:] if len(data) > 2 else (self._tail + data)[-3:]
         if not self.in_body:
             self._check_head_size(self.size)
         elif self.size > self._settings.max_head_size + _CHUNK_OVERHEAD * self._settings.max_request_size:
@@ -99,8 +101,9 @@ class RequestReader:
         """
         if self._announced:
             return self._announced - self._body_size
-        end = (self._tail + bytes(data[:_STEP])).find(_END)
-        return _STEP if end < 0 else end + len(_END) - len(self._tail)
+        tail = len(self._tail)
+        end = (self._tail + bytes(data[:_STEP])).find(_END) if tail else data.find(_END, 0, _STEP)
+        return _STEP if end < 0 else end + len(_END) - tail
 
     @property
     def is_between(self) -> bool:
