@@ -102,7 +102,7 @@ class RequestReader:
         if self._announced:
             return self._announced - self._body_size
         tail = len(self._tail)
-        end = (self._tail + bytes(data[:_STEP])).find(_END) if tail else data.find(_END, 0, _STEP)
+        end = (self._tail + bytes(data[:_STEP])).find(_END) if tail else data.find(_END, 1, _STEP)  # at 0: empty lines
         return _STEP if end < 0 else end + len(_END) - tail
 
     @property
