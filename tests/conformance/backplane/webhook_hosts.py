@@ -35,6 +35,8 @@ class Receiver:
         """True if the answer does not come back, although the endpoint has the events."""
         self.events: list[dict[str, Any]] = []
         """All events that were answered with 200."""
+        self.statuses: dict[str, int] = {}
+        """Other answers than 200, by the URL of the endpoint."""
         self.attempts = 0
 
     def lines(self) -> list[str]:
@@ -50,12 +52,13 @@ class Receiver:
 class Client:
     """The connections of one host to the receiver."""
 
-    def __init__(self, receiver: Receiver) -> None:
+    def __init__(self, receiver: Receiver, url: str) -> None:
         self._receiver = receiver
+        self._url = url
 
     def post(self, body: bytes, headers: dict[str, str], timeout: float, then: Callable[[Answer], None]) -> None:
         self._receiver.attempts += 1
-        status = self._receiver.status
+        status = self._receiver.statuses.get(self._url, self._receiver.status)
         if status == 200:
             self._receiver.events += json.loads(body)["events"]
         if status and not self._receiver.is_cut_off:
@@ -94,7 +97,7 @@ class Sender:
         self.host = host
         self.dispatcher = WebhookDispatcher(
             [app],
-            open_client=lambda url: Client(receiver),
+            open_client=lambda url: Client(receiver, url),
             call_soon=asyncio.get_running_loop().call_soon,
             call_later=time.call_later,
             clock=time.clock,
@@ -183,7 +186,7 @@ class Senders:
 @asynccontextmanager
 async def senders(number: int = 2, *events: str, port: int | None = None, **options: Any) -> AsyncIterator[Senders]:
     """Run hosts that send webhooks, around the Redis of all tests or the one at a port."""
-    app = msgspec.structs.replace(APP, webhooks=wants(*(events or EVENTS)), **options)
+    app = msgspec.structs.replace(APP, **{"webhooks": wants(*(events or EVENTS))} | options)
     cluster = RedisCluster(Setup([app], 0, None, None), shared_redis().port if port is None else port)
     try:
         hosts = Senders(cluster, app)

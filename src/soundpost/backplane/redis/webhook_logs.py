@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("soundpost.redis")
 
 MAX_OPEN: Final = 8 * 1024 * 1024
-"""Bytes of an app's events that may wait in the owner; further ones wait in Redis.
+"""Bytes of an app's events that may wait in the owner; further ones wait in Redis, unless an endpoint is idle.
 
+An idle endpoint is not kept waiting for one that is behind: the dispatcher bounds what waits by dropping the oldest.
 Ends that are held back do not count: what takes them back may be behind them in the log."""
 TIME_TO_RETURN: Final = 30.0
 """Seconds after Redis was emptied in which hosts state again what they have."""
 MAX_AGE: Final = 300_000
 """Milliseconds after which an event about no state is not sent any more."""
 _HELD: Final = int(HELD * 1000)  # milliseconds
-_PAGE: Final = 500
+_PAGE: Final = 500  # events of one log; of all logs if much waits: idle endpoints are not to get the longest queue
 _STATES_AT_ONCE: Final = 1_000
 _START: Final = b"0-0"
 _OVERHEAD: Final = 300  # bytes of memory that an event takes beside its body
@@ -42,6 +43,8 @@ class Dispatcher(Protocol):
     """Called with an app and the tokens of those of its events that are settled."""
     on_told: Callable[[str, WebhookEvent], None] | None
     """Called with each event about a state that all endpoints were told of, or will never be, before that."""
+    on_idle: Callable[[str], None] | None
+    """Called with an app when nothing waits any more for one of its endpoints."""
     may_send: Callable[[str], bool] | None
     """Tells before each request whether this host may send an app's events."""
 
@@ -50,6 +53,9 @@ class Dispatcher(Protocol):
 
     def held_size(self, app_id: str) -> int:
         """Return the bytes of an app's ends that are held back."""
+
+    def has_idle(self, app_id: str) -> bool:
+        """Tell whether an endpoint of an app takes events, and nothing waits for it."""
 
     def take_told(self, app_id: str, states: Iterable[tuple[State, bool]], end_after: float | None) -> None:
         """Take states that endpoints were told of, each with True; they end after some seconds unless they begin again.
@@ -193,20 +199,26 @@ class AppLogs:
                 self._ask(each, TAKE_LOG, then=self._taken)
 
     def read(self, each: _Log, *, keep: bool = False) -> None:
-        """Read what follows in a log, unless too much waits here."""
-        if each.reading or not each.is_owned or self._is_full:
+        """Read what follows in a log, unless too much waits here for all endpoints."""
+        if each.reading or not each.is_owned or (self._is_full and not self._dispatcher.has_idle(self.app_id)):
             each.is_behind = True
             return
         self._reads += 1
         each.reading, each.is_behind = self._reads, False
-        have_read = partial(self._have_read, self._reads)
-        self._ask(each, READ_LOG, each.after, _PAGE, int(keep), then=have_read)
+        page = _PAGE // len(self._logs) if self._is_full else _PAGE
+        self._ask(each, READ_LOG, each.after, page, int(keep), then=partial(self._have_read, self._reads, page))
+
+    def read_on(self) -> None:
+        """Read all logs that may have more: an endpoint is idle, or less waits here."""
+        for each in self._logs.values():
+            if each.is_behind:
+                self.read(each)
 
     @property
     def _is_full(self) -> bool:
         return self._open - self._dispatcher.held_size(self.app_id) >= MAX_OPEN
 
-    def _have_read(self, number: int, each: _Log, answer: Any) -> None:
+    def _have_read(self, number: int, page: int, each: _Log, answer: Any) -> None:
         if each.reading != number:
             return  # the log is read from its beginning since
         each.reading = 0
@@ -223,7 +235,7 @@ class AppLogs:
                 self._take(each, entry_id, fields, now)
         if dropped:
             self._warn_of_dropped(each, int(dropped))
-        if len(entries) == _PAGE or each.is_behind:
+        if len(entries) == page or each.is_behind:
             self.read(each)
 
     def _take(self, each: _Log, entry_id: bytes, fields: list[bytes], now: int) -> None:
@@ -287,9 +299,7 @@ class AppLogs:
             self._open -= size
             self._note(each, entry_id)
         if was_full and not self._is_full:
-            for each in self._logs.values():
-                if each.is_behind:
-                    self.read(each)
+            self.read_on()
 
     def _note(self, each: _Log, entry_id: bytes) -> None:
         each.settled.append(entry_id)

@@ -61,6 +61,7 @@ class WebhookOwner:
         self._holds_ends = False
         dispatcher.on_done = self._done
         dispatcher.on_told = self._told
+        dispatcher.on_idle = self._idle
         dispatcher.may_send = self.owns
 
     def reconfigure(self, apps: Iterable[AppSettings]) -> None:
@@ -188,3 +189,8 @@ class WebhookOwner:
         term = self._terms.get(app_id)
         if term is not None:
             term.logs.done(tokens)
+
+    def _idle(self, app_id: str) -> None:
+        term = self._terms.get(app_id)
+        if term is not None:
+            term.logs.read_on()

@@ -75,6 +75,8 @@ class WebhookDispatcher:
         self.on_told: Callable[[str, WebhookEvent], None] | None = None
         """Called with each event about a state once all endpoints were told of it, or never will be; the token of the
         event follows by ``on_done``."""
+        self.on_idle: Callable[[str], None] | None = None
+        """Called with an app when nothing waits any more for one of its endpoints."""
         self.may_send: Callable[[str], bool] | None = None
         """Asked before each request whether this process may send the events of an app; None: always."""
         self.journal = journal
@@ -308,6 +310,11 @@ class WebhookDispatcher:
         for app_id, tokens in by_app.items():
             self.on_done(app_id, tokens)
 
+    def idle(self, endpoint: Endpoint) -> None:
+        """Tell who adds events that an endpoint has taken all of them."""
+        if self.on_idle is not None:
+            self.on_idle(endpoint.app.id)
+
     def resized(self, difference: int) -> None:
         """Count the bytes of all that waits."""
         self._size += difference
@@ -334,6 +341,10 @@ class WebhookDispatcher:
         """Return the endpoints of an app, in the order of the configuration."""
         app = self._apps.get(app_id)
         return [] if app is None else list(app)
+
+    def has_idle(self, app_id: str) -> bool:
+        """Tell whether an endpoint of an app takes events, and nothing waits for it."""
+        return any(endpoint.is_idle for endpoint in self.endpoints_of(app_id))
 
     def figures(self) -> list[EndpointFigures]:
         """Return the figures of all endpoints."""

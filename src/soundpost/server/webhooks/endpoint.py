@@ -51,6 +51,9 @@ class Sending(Protocol):
     def settled(self, events: Iterable[WaitingEvent]) -> None:
         """Note that one more endpoint has taken, or will never get, each of these events."""
 
+    def idle(self, endpoint: Endpoint) -> None:
+        """Note that an endpoint has taken all that waited for it."""
+
     def resized(self, difference: int) -> None:
         """Note that the waiting events of an endpoint take so many bytes more."""
 
@@ -110,6 +113,11 @@ class Endpoint:
     def has_due(self) -> bool:
         """True if events are under way, or would be without a pause between attempts."""
         return self.is_under_way or (bool(self) and self._retry_at is None)
+
+    @property
+    def is_idle(self) -> bool:
+        """True if the endpoint takes events, and nothing waits for it."""
+        return not self and not self.is_stopped
 
     def put(self, waiting: WaitingEvent) -> None:
         """Queue an event that the endpoint wants."""
@@ -237,6 +245,8 @@ class Endpoint:
         self._sending.settled(events)
         if len(self):
             self._ask_for_turn()
+        else:
+            self._sending.idle(self)
 
     def _stop(self) -> None:
         self.is_stopped = True
