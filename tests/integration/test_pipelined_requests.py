@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -13,12 +13,21 @@ from support.late_peers import LatePeers
 from support.ticked_server import TickedServer, ticked_server
 
 UP = b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n"
-CHANNELS = signed_request("GET", "/channels")
 BODY = json.dumps({"name": "e", "channel": "news", "data": "{}"}).encode()
-PUBLISH = signed_request("POST", "/events", BODY)
-CHUNKED = CHANNELS.replace(b"\r\nContent-Length: 0", b"").replace(
-    b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
-)
+
+
+def channels_request() -> bytes:
+    return signed_request("GET", "/channels")
+
+
+def publish_request() -> bytes:
+    return signed_request("POST", "/events", BODY)
+
+
+def chunked(request: bytes) -> bytes:
+    """Return a request without a body as one whose body is chunked, and empty."""
+    head = request.replace(b"\r\nContent-Length: 0", b"").removesuffix(b"\r\n\r\n")
+    return head + b"\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
 
 
 @pytest.fixture
@@ -36,21 +45,23 @@ def only_connection(ticked: TickedServer) -> HttpConnection:
 @pytest.mark.parametrize(
     "writes",
     [
-        (CHANNELS + PUBLISH,),
-        (CHANNELS, PUBLISH),
-        (CHANNELS, PUBLISH[:50], PUBLISH[50:]),
-        (CHANNELS[:-1], CHANNELS[-1:] + PUBLISH),
-        (CHUNKED + PUBLISH,),
-        (CHANNELS + PUBLISH * 20,),
+        lambda channels, publish: (channels + publish,),
+        lambda channels, publish: (channels, publish),
+        lambda channels, publish: (channels, publish[:50], publish[50:]),
+        lambda channels, publish: (channels[:-1], channels[-1:] + publish),
+        lambda channels, publish: (chunked(channels) + publish,),
+        lambda channels, publish: (channels + publish * 20,),
     ],
     ids=["together", "apart", "in parts", "end apart", "chunks", "many"],
 )
-def test_no_request_overtakes_one_that_waits_for_other_nodes(ticked: TickedServer, writes: tuple[bytes, ...]) -> None:
+def test_no_request_overtakes_one_that_waits_for_other_nodes(
+    ticked: TickedServer, writes: Callable[[bytes, bytes], tuple[bytes, ...]]
+) -> None:
     late = LatePeers.of(ticked)
     with ticked.connect() as witness, RawSocket(ticked.port) as client:
         witness.subscribe("news")
         connection = only_connection(ticked)
-        for data in writes:
+        for data in writes(channels_request(), publish_request()):
             client.send(data)
             ticked.run(lambda: None)  # so that each is read by itself
         ticked.until(lambda: not connection.transport.is_reading())
@@ -69,7 +80,7 @@ def test_a_client_is_not_read_while_many_of_its_answers_wait(ticked: TickedServe
         connection = only_connection(ticked)
         sent = 20
         for _ in range(sent):
-            client.send(PUBLISH)
+            client.send(publish_request())
             ticked.run(lambda: None)
         ticked.until(lambda: not connection.transport.is_reading())
         assert len(connection._responses) == 8
@@ -85,7 +96,7 @@ def test_requests_of_a_client_that_is_gone_wait_for_other_nodes_too(ticked: Tick
     with ticked.connect() as witness:
         witness.subscribe("news")
         with RawSocket(ticked.port) as client:
-            client.send(CHANNELS + PUBLISH * 20)
+            client.send(channels_request() + publish_request() * 20)
             connection = only_connection(ticked)
             ticked.until(lambda: not connection.transport.is_reading())
             ticked.run(connection.abort)
@@ -101,7 +112,7 @@ def test_requests_of_a_client_that_is_gone_wait_for_other_nodes_too(ticked: Tick
 def test_a_request_that_is_half_there_behind_another_one_is_under_way(ticked: TickedServer) -> None:
     with RawSocket(ticked.port) as client:
         connection = only_connection(ticked)
-        client.send(UP + PUBLISH[:-10])
+        client.send(UP + publish_request()[:-10])
         assert client.read_response().status == 200
         ticked.until(lambda: not connection._responses and not connection._unread)
         ticked.tick(2)

@@ -18,9 +18,6 @@ from support.harness import RawSocket, client_frame, signed_request, upgrade_req
 from support.late_peers import LatePeers
 from support.ticked_server import TickedServer, ticked_server
 
-CHANNELS = signed_request("GET", "/channels")
-PUBLISH = signed_request("POST", "/events", json.dumps({"name": "e", "channel": "news", "data": "{}"}).encode())
-
 
 @pytest.fixture
 def ticked() -> Iterator[TickedServer]:
@@ -33,6 +30,14 @@ def late(ticked: TickedServer) -> LatePeers:
     return LatePeers.of(ticked)
 
 
+def channels_request() -> bytes:
+    return signed_request("GET", "/channels")
+
+
+def publish_request() -> bytes:
+    return signed_request("POST", "/events", json.dumps({"name": "e", "channel": "news", "data": "{}"}).encode())
+
+
 def subscription(channel: str) -> bytes:
     return client_frame(TEXT, json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}).encode())
 
@@ -41,7 +46,7 @@ def test_a_websocket_opens_behind_an_answer_that_other_nodes_are_asked_for(
     ticked: TickedServer, late: LatePeers
 ) -> None:
     with RawSocket(ticked.port) as client:
-        client.send(CHANNELS + upgrade_request() + subscription("news"))
+        client.send(channels_request() + upgrade_request() + subscription("news"))
         ticked.until(lambda: len(late.asked) == 1)
         assert not client.has_input()
         ticked.run(late.asked.pop())
@@ -65,7 +70,7 @@ def test_a_client_that_goes_before_the_answer_gives_its_place_back(
 
     late.holds_publishes = True
     with RawSocket(ticked.port) as client:
-        client.send(PUBLISH + upgrade_request())
+        client.send(publish_request() + upgrade_request())
         ticked.until(lambda: counted() == 1)
         if resets:
             client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -82,7 +87,7 @@ def test_a_websocket_stays_open_that_opens_behind_the_answer_to_a_publish(
     """The answer waits until all nodes have the event, and the upgrade waits with it."""
     late.holds_publishes = True
     with RawSocket(ticked.port) as client:
-        client.send(PUBLISH)
+        client.send(publish_request())
         ticked.until(lambda: len(late.publishes) == 1)
         client.send(upgrade_request() + subscription("news"))
         ticked.until(lambda: len(late.publishes) == 2)
@@ -107,7 +112,7 @@ def test_events_do_not_overtake_an_answer_that_the_kernel_has_not_taken(ticked: 
         client.send(b"GET /up HTTP/1.1\r\nHost: x\r\n\r\n")
         client.read_response()
         ticked.run(lambda: narrow(ticked))
-        client.send(CHANNELS * 6 + upgrade_request() + subscription("news"))
+        client.send(channels_request() * 6 + upgrade_request() + subscription("news"))
         ticked.until(lambda: ticked.subscribers("news") == 1)
 
         def publish_news() -> None:
