@@ -125,11 +125,12 @@ def listen(
         needs=("key", "secret") if secretive else ("key",),
     )
     lines = EventLines(as_json=json)
+    auth: Authorize | None = None
     if auth_endpoint:
         from soundpost.client.auth_endpoint import from_endpoint
 
-        auth: Authorize = from_endpoint(auth_endpoint, bearer=bearer, verify=not insecure)
-    else:
+        auth = from_endpoint(auth_endpoint, bearer=bearer, verify=not insecure)
+    elif target.secret:
         from soundpost.client.authorization import with_secret
 
         auth = with_secret(target.key, target.secret, user_id=user_id or f"soundpost-listen-{os.getpid()}")
@@ -163,7 +164,7 @@ async def _until_stopped(
     target: Target,
     channels: list[str],
     beginning: _Beginning,
-    auth: Authorize,
+    auth: Authorize | None,
     lines: EventLines,
     count: int | None,
     *,
@@ -181,7 +182,7 @@ async def _listen(
     target: Target,
     channels: list[str],
     beginning: _Beginning,
-    auth: Authorize,
+    auth: Authorize | None,
     lines: EventLines,
     count: int | None,
     *,
