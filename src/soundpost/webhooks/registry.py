@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any, Final, NamedTuple, TypeVar
 
 from soundpost.broadcasting.authorization.routes import callback_name
-from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, run_steps
+from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, refuse_generator, run_steps
 from soundpost.errors import RouteError
 from soundpost.log_throttle import MINUTE, LogThrottle
 from soundpost.webhooks import tracing
@@ -165,9 +165,7 @@ class Webhooks:
             if event.id and (yield from self._is_seen(key)):
                 return None
             try:
-                result = yield prepare()
-                if inspect.isgenerator(result) or inspect.isasyncgen(result):
-                    raise TypeError(f"{name} returned a generator, of which nothing has run: leave out the 'yield'")
+                refuse_generator(name, (yield prepare()))
             except NotCalled as error:
                 self._throttle.inform(
                     name,

@@ -22,7 +22,7 @@ from soundpost.broadcasting.authorization.responses import (
     subscription_response,
 )
 from soundpost.broadcasting.authorization.routes import ChannelRoutes, Context, RouteMatch
-from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, run_steps
+from soundpost.broadcasting.authorization.steps import Call, Steps, arun_steps, refuse_generator, run_steps
 from soundpost.broadcasting.authorization.users import authenticated_user, id_of, member_id, member_of
 from soundpost.broadcasting.serialization import plain
 from soundpost.broadcasting.settings import BroadcastSettings, ConnectionSettings
@@ -197,8 +197,7 @@ def decided(name: str, result: Any) -> Any:
 
     Raises RouteError for a generator and for a function: they are true, whatever the application meant to say.
     """
-    if inspect.isgenerator(result) or inspect.isasyncgen(result):
-        raise RouteError(f"{name} returned a generator, of which nothing has run: leave out the 'yield'")
+    refuse_generator(name, result)
     if inspect.isroutine(result):
         raise RouteError(f"{name} returned a function, {result.__name__}: call it, as {result.__name__}()")
     return result

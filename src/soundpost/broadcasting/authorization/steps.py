@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Generator
 from typing import Any, TypeVar
 
+from soundpost.errors import RouteError
 from soundpost.values.proxies import unproxied
 
 T = TypeVar("T")
@@ -34,6 +35,12 @@ class Call:
             return unproxied(self.func(*self._args, **self._kwargs))
         except StopIteration as error:  # a future cannot carry it: what awaits would wait for ever
             raise RuntimeError("StopIteration") from error
+
+
+def refuse_generator(name: str, result: Any) -> None:
+    """Raise RouteError if a function of the application, here by its name, returned a generator: nothing has run."""
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise RouteError(f"{name} returned a generator, of which nothing has run: leave out the 'yield'")
 
 
 def run_steps(steps: Steps[T], run_async: Callable[[Awaitable[Any]], Any] | None) -> T:
