@@ -23,7 +23,7 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple
 
-from soundpost.wire.addresses import USUAL_PORTS
+from soundpost.wire.addresses import USUAL_PORTS, is_loopback_host
 
 _ORIGIN: Final = re.compile(
     r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/:@?#\\\[\],]+)(?::([1-9][0-9]{0,4}))?", re.ASCII
@@ -79,6 +79,14 @@ def is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def needs_no_name_server(host: str) -> bool:
+    """Tell whether the host of an origin is an IP address or ``localhost``: no name server can point it elsewhere.
+
+    A page that is served under such hosts only is safe from DNS rebinding.
+    """
+    return is_address(host) or is_loopback_host(host)
 
 
 class Origins:

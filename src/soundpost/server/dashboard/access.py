@@ -14,9 +14,9 @@ from typing import Final
 from soundpost.config.settings import Settings
 from soundpost.server.admin_http import AdminError, AdminRequest
 from soundpost.server.dashboard.sessions import Session, Sessions
-from soundpost.wire.addresses import is_loopback_host, is_loopback_url, parse_public_url
+from soundpost.wire.addresses import is_loopback_url, parse_public_url
 from soundpost.wire.client_address import HEADERS, TrustedProxies, client_address, is_secure, subnet_of
-from soundpost.wire.origins import is_address, is_of_host, origin_of
+from soundpost.wire.origins import is_of_host, needs_no_name_server, origin_of
 
 _OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _OWN_SITE: Final = ("same-origin", "none")
@@ -56,7 +56,7 @@ class Access:
                     "Without a password the dashboard is for this machine only, and a proxy asks: make a password by "
                     "'soundpost dashboard password'",
                 )
-        elif not is_address(name) and not is_loopback_host(name) and name not in self._names():
+        elif not needs_no_name_server(name) and name not in self._names():
             raise AdminError(
                 403,
                 f"The dashboard is not served as {host[:100]!a}: open it by the server's address, or set hostname "

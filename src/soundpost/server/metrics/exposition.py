@@ -17,8 +17,7 @@ from soundpost.config.settings import MetricsSettings
 from soundpost.server.admin_http import AdminError, AdminListener, AdminRequest, AdminResponse, Routes
 from soundpost.server.figures.host_figures import HostFigures
 from soundpost.server.metrics.families import families
-from soundpost.wire.addresses import is_loopback_host
-from soundpost.wire.origins import is_address, origin_of
+from soundpost.wire.origins import needs_no_name_server, origin_of
 
 
 class Exposition:
@@ -50,7 +49,7 @@ def _check_host(host: str | None) -> None:
     if not host:
         return
     origin = origin_of(f"http://{host}")
-    if origin is None or not (is_address(origin.host) or is_loopback_host(origin.host)):
+    if origin is None or not needs_no_name_server(origin.host):
         raise AdminError(
             403,
             f"Without a token the metrics are for this machine only, not for {host[:100]!a}: ask by "

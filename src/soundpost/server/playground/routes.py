@@ -23,7 +23,7 @@ from soundpost.server.api.requests import ApiError, Request, Response, json_resp
 from soundpost.wire import channel_names, signatures, socket_id
 from soundpost.wire.addresses import is_loopback_url
 from soundpost.wire.json_text import encode, is_unicode, reader
-from soundpost.wire.origins import is_address, is_of_host, origin_of
+from soundpost.wire.origins import is_of_host, needs_no_name_server, origin_of
 
 _FILES: Final = {
     "/playground": ("index.html", b"text/html; charset=utf-8"),
@@ -109,8 +109,7 @@ class Playground:
         page = origin_of(f"http://{host}")
         if page is None:
             return False
-        name = page.host
-        return name in ("localhost", self._hostname) or name.endswith(".localhost") or is_address(name)
+        return page.host == self._hostname or needs_no_name_server(page.host)
 
     def _config(self, host: str) -> Response:
         """Answer with what the page must know; only a browser on this machine is told the path of the command."""
