@@ -139,7 +139,7 @@ def changed_copy(folder: Path, file: str, text: str) -> Path:
     ("file", "text", "reason"),
     [
         (
-            "backplane/hub_messages.py",
+            "backplane/hub_protocol.py",
             "\nHUB_PROTOCOL += 1\n",
             "this worker's code is of another version than the server's, which has to be stopped and started",
         ),

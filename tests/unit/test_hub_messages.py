@@ -9,21 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from soundpost.backplane.hub_framing import LENGTH_SIZE, MessageReader, encode
 from soundpost.backplane.hub_messages import (
-    LENGTH_SIZE,
     EventMessage,
     Join,
     Leave,
     Message,
-    MessageReader,
     Publish,
     PublishOnce,
     Report,
     Snapshot,
     Terminate,
-    checksum,
-    encode,
 )
+from soundpost.backplane.hub_protocol import checksum
 from soundpost.core.peers import IdempotencyKey, OutgoingEvent
 from soundpost.core.webhooks import WebhookEvent
 

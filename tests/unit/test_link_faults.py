@@ -8,8 +8,9 @@ import socket
 
 import pytest
 
+from soundpost.backplane.hub_framing import encode
 from soundpost.backplane.hub_link import HubLink
-from soundpost.backplane.hub_messages import Message, Ping, Pong, encode
+from soundpost.backplane.hub_messages import Message, Ping, Pong
 from soundpost.backplane.redis.connection import RedisConnection
 
 

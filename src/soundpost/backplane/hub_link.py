@@ -12,7 +12,8 @@ import time
 from collections.abc import Callable
 from typing import Final, cast
 
-from soundpost.backplane.hub_messages import Message, MessageReader, encode
+from soundpost.backplane.hub_framing import MessageReader, encode
+from soundpost.backplane.hub_messages import Message
 
 log = logging.getLogger("soundpost.workers")
 

@@ -1,13 +1,9 @@
-"""Messages between a worker and the hub, as MessagePack; between processes of one host and one version only."""
+"""Messages between a worker and the hub, which are processes of one host and of one version."""
 
 from __future__ import annotations
 
-import json
-import logging
-import zlib
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-import msgspec
 from msgspec import Struct
 
 from soundpost.config.settings import Settings
@@ -19,9 +15,6 @@ from soundpost.core.inspection import Question, Reply, StartTail, TailLines
 from soundpost.core.observer_events import ObserverEvent
 from soundpost.core.peers import Admission, IdempotencyKey, OutgoingEvent, Query
 from soundpost.core.webhooks import WebhookEvent
-from soundpost.log_throttle import MINUTE, LogThrottle
-
-log = logging.getLogger("soundpost.workers")
 
 
 class _Message(Struct, array_like=True, tag=True):
@@ -377,96 +370,3 @@ FromWorker = (
     | Terminate
 )
 Message = FromHub | FromWorker
-
-_SETTINGS: Final = (
-    "Settings",
-    "ServerSettings",
-    "TlsSettings",
-    "ScalingSettings",
-    "DashboardSettings",
-    "MetricsSettings",
-    "AppSettings",
-    "HistorySettings",
-    "RateLimiting",
-    "WebhookSettings",
-)
-
-
-def checksum(messages: Any) -> int:
-    """Return a checksum of the forms of messages (a union of Structs), and of all Structs in their fields.
-
-    Settings do not count: a newer worker takes an older parent's settings, and its own defaults for new options.
-    """
-    forms = msgspec.json.schema(messages)["$defs"]
-    counted = {
-        name: {key: value for key, value in form.items() if key not in ("description", "title")}
-        for name, form in forms.items()
-        if name not in _SETTINGS
-    }
-    return zlib.crc32(json.dumps(counted, sort_keys=True).encode())
-
-
-HUB_PROTOCOL: Final = checksum(Message)
-"""Checksum of all messages, compared when a worker starts.
-
-A worker of another version, started when the code on disk is newer than the parent, would not understand its hub."""
-
-_encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(Message).decode
-"""Read a message from the bytes of :func:`encode` after the length."""
-
-LENGTH_SIZE: Final = 4
-"""Bytes of the length in front of each message."""
-
-
-def encode(message: Message) -> bytes:
-    """Return a message as bytes, behind its length."""
-    data = _encode(message)
-    return len(data).to_bytes(LENGTH_SIZE, "big") + data
-
-
-class MessageReader:
-    """A stream of bytes, divided into messages. A message that cannot be read is dropped."""
-
-    # One message at a time: all those of a read of 256 kB together took 10 ms and more.
-
-    def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._start = 0
-        self._throttle = LogThrottle(log)
-
-    def feed(self, data: bytes) -> None:
-        """Take bytes of the stream."""
-        del self._buffer[: self._start]
-        self._start = 0
-        self._buffer += data
-
-    @property
-    def has_more(self) -> bool:
-        """Tell whether another message has arrived whole."""
-        return self._end() <= len(self._buffer)
-
-    def take(self) -> Message | None:
-        """Return the next message that has arrived whole; None if there is none yet."""
-        while (end := self._end()) <= len(self._buffer):
-            begin, self._start = self._start + LENGTH_SIZE, end
-            try:
-                return decode(self._buffer[begin:end])
-            except (msgspec.DecodeError, RecursionError) as error:
-                self._throttle.warn(
-                    "unread", "a message of hub and workers cannot be read and is dropped: %s", error, silence=MINUTE
-                )
-        return None
-
-    def take_all(self) -> list[Message]:
-        """Return all messages that have arrived whole."""
-        found: list[Message] = []
-        while (message := self.take()) is not None:
-            found.append(message)
-        return found
-
-    def _end(self) -> int:
-        begin = self._start + LENGTH_SIZE
-        if begin > len(self._buffer):
-            return begin
-        return begin + int.from_bytes(self._buffer[self._start : begin], "big")

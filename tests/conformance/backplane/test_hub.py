@@ -9,6 +9,7 @@ import pytest
 
 from conformance.protocol.stage import APP
 from soundpost.backplane.hub import Hub
+from soundpost.backplane.hub_framing import MessageReader, encode
 from soundpost.backplane.hub_messages import (
     Admit,
     Admitted,
@@ -23,7 +24,6 @@ from soundpost.backplane.hub_messages import (
     Join,
     KnownRequest,
     Message,
-    MessageReader,
     Observed,
     Publish,
     PublishOnce,
@@ -31,7 +31,6 @@ from soundpost.backplane.hub_messages import (
     Tail,
     Tailed,
     Terminate,
-    encode,
 )
 from soundpost.backplane.memory_registry import MemoryRegistry
 from soundpost.config.settings import Settings

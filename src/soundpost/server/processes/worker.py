@@ -17,7 +17,6 @@ import uvloop
 
 from soundpost.backplane.hub_link import HubLink
 from soundpost.backplane.hub_messages import (
-    HUB_PROTOCOL,
     Configuration,
     Failed,
     Figures,
@@ -28,6 +27,7 @@ from soundpost.backplane.hub_messages import (
     Retire,
 )
 from soundpost.backplane.hub_peers import HubPeers
+from soundpost.backplane.hub_protocol import HUB_PROTOCOL
 from soundpost.core.app_settings import AppSettings
 from soundpost.core.observer import Observer
 from soundpost.errors import StartError

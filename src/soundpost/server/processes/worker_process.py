@@ -13,7 +13,8 @@ from typing import Final
 
 from soundpost.backplane.hub import Hub, WorkerEnd
 from soundpost.backplane.hub_link import HubLink
-from soundpost.backplane.hub_messages import HUB_PROTOCOL, Configuration, Message, Retire
+from soundpost.backplane.hub_messages import Configuration, Message, Retire
+from soundpost.backplane.hub_protocol import HUB_PROTOCOL
 from soundpost.errors import StartError
 from soundpost.server.connections.listening import listen_again
 
