@@ -429,14 +429,15 @@ def test_a_crowd_s_ends_are_sent_in_portions(stage: Stage) -> None:
     assert len(stage.took()) == 1_000
     stage.add(*(text.replace("online", "offline") for text in users))
     steps: list[int] = []
-    send = stage.dispatcher._send_ends
+    ends = stage.dispatcher._held_ends
+    send = ends.send
 
     def noted() -> None:
         before = sum(1 for _ in stage.dispatcher.told("1"))
         send()
         steps.append(before - sum(1 for _ in stage.dispatcher.told("1")))
 
-    stage.dispatcher._send_ends = noted  # type: ignore[method-assign]
+    ends.send = noted  # type: ignore[method-assign]
     stage.pass_time(3)
     assert max(steps) == 200
     assert stage.dispatcher.told("1") == []

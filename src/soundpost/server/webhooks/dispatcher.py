@@ -8,7 +8,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Container, Iterable, Sequence
-from functools import partial
 from typing import Any, ClassVar, Final
 
 import msgspec
@@ -22,6 +21,7 @@ from soundpost.server.webhooks.answers import EndpointClient
 from soundpost.server.webhooks.app_endpoints import AppEndpoints
 from soundpost.server.webhooks.endpoint import Endpoint
 from soundpost.server.webhooks.figures import EndpointFigures
+from soundpost.server.webhooks.held_ends import HeldEnds
 from soundpost.server.webhooks.journal import Journal
 from soundpost.server.webhooks.states import State, end_of
 from soundpost.server.webhooks.turns import Turns
@@ -29,10 +29,6 @@ from soundpost.server.webhooks.waiting_event import WaitingEvent
 
 log = logging.getLogger("soundpost.webhooks")
 
-_ENDS_AT_ONCE: Final = 200
-"""Number of held ends that are sent in one loop turn."""
-_TURN: Final = 0.002
-"""Seconds of a loop turn in which held ends are sent. Where their memory was not touched for long, 200 took 40 ms."""
 _POLL: Final = 0.02
 
 
@@ -80,7 +76,6 @@ class WebhookDispatcher:
         self.may_send: Callable[[str], bool] | None = None
         """Asked before each request whether this process may send the events of an app; None: always."""
         self.journal = journal
-        self._call_soon = call_soon
         self._open_client = open_client
         self._max_queue_size = max_queue_size
         self._size = 0
@@ -88,9 +83,7 @@ class WebhookDispatcher:
         self._number = 0
         self._apps: dict[str, AppEndpoints] = {}
         self._turns = Turns(call_soon)
-        self._timer: float | None = None
-        self._holds_ends = False
-        self._times_held = 0
+        self._held_ends = HeldEnds(self._apps, self._queue, call_soon=call_soon, call_later=call_later, clock=clock)
         self.configure(apps)
 
     # Settings
@@ -135,7 +128,7 @@ class WebhookDispatcher:
         if ready is not None:
             self._queue(app, ready)
         elif event.name in ENDS:
-            self._set_timer(app.states.next_end)
+            self._held_ends.schedule(app.states.next_end)
 
     def _next_id(self) -> str:
         self._number += 1
@@ -200,32 +193,7 @@ class WebhookDispatcher:
         for state in states:
             if state in app.states and not app.states.holds_end_of(state):
                 app.states.hold(state, WaitingEvent(app_id, end_of(state, time_ms), self._next_id()), due)
-        self._set_timer(app.states.next_end)
-
-    def _set_timer(self, due: float | None) -> None:
-        if due is not None and not self._holds_ends and (self._timer is None or due < self._timer):
-            self._timer = due
-            self.call_later(max(0.0, due - self.clock()), partial(self._on_time, due))
-
-    def _on_time(self, due: float) -> None:
-        if self._timer == due:
-            self._timer = None
-            self._send_ends()
-
-    def _send_ends(self) -> None:
-        """Send the held ends that are due, some in each loop turn."""
-        if self._holds_ends:
-            return
-        now, left = self.clock(), _ENDS_AT_ONCE
-        for app in list(self._apps.values()):
-            while left and (end := app.states.pop_due(now)) is not None:
-                self._queue(app, end)
-                left = left - 1 if self.clock() < now + _TURN else 0
-        if not left:
-            self._call_soon(self._send_ends)
-            return
-        ends = [due for app in self._apps.values() if (due := app.states.next_end) is not None]
-        self._set_timer(min(ends, default=None))
+        self._held_ends.schedule(app.states.next_end)
 
     # Start and restart
 
@@ -354,18 +322,11 @@ class WebhookDispatcher:
 
     def hold_ends(self) -> None:
         """Hold all ends back from now on: who comes back now comes to the next process, or cannot be known of."""
-        self._holds_ends = True
-        self._times_held += 1
-        self._timer = None
+        self._held_ends.pause()
 
     def release_ends(self, after: float) -> None:
         """Send the ends that are due again some seconds from now, unless they are held once more by then."""
-        self.call_later(after, partial(self._release_ends, self._times_held))
-
-    def _release_ends(self, times_held: int) -> None:
-        if times_held == self._times_held and self._holds_ends:
-            self._holds_ends = False
-            self._send_ends()
+        self._held_ends.resume_later(after)
 
     async def stop(self, seconds: float) -> None:
         """Send what is due, for some seconds at most, and close all connections.
@@ -374,19 +335,15 @@ class WebhookDispatcher:
         those of members within their grace too.
         """
         if self.journal is None:
-            self._holds_ends = False
             for app_id, app in self._apps.items():
                 app.states.release_all()
                 self.end_told(app_id, reversed(app.states.without_end()), 0.0)
-            self._send_ends()
-        await self._wait(lambda: any(each.has_due for each in self._endpoints()) or self._has_held_ends(), seconds)
+            self._held_ends.resume()
+        await self._wait(lambda: any(each.has_due for each in self._endpoints()) or self._held_ends.will_send, seconds)
         waiting = sum(map(len, self._endpoints()))
         if waiting:
             log.warning("%d events for webhooks are lost: their endpoints have not taken them before the stop", waiting)
         self.close()
-
-    def _has_held_ends(self) -> bool:
-        return not self._holds_ends and any(app.states.held for app in self._apps.values())
 
     async def pause(self, seconds: float) -> None:
         """Begin no further request, and wait some seconds at most for those that are under way."""
