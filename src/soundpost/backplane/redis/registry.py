@@ -7,40 +7,35 @@ of this host. Everything else is a statement to Redis of what this host has, whi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
-from itertools import repeat
 from typing import Any, Final
 
 from soundpost.backplane.occupancy import Occupancy
 from soundpost.backplane.redis import topic_messages
+from soundpost.backplane.redis.admissions import Admissions
 from soundpost.backplane.redis.app_entry import AppEntry
-from soundpost.backplane.redis.buckets import CONTROL, app_bucket, app_of, bucket_of
-from soundpost.backplane.redis.channel import SharedChannel
+from soundpost.backplane.redis.buckets import CONTROL, app_of, bucket_of
 from soundpost.backplane.redis.channels import Channels
 from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.history import Histories
-from soundpost.backplane.redis.history_answers import HistoryAnswers, begin_after
+from soundpost.backplane.redis.history_answers import HistoryAnswers
 from soundpost.backplane.redis.history_channels import channels_with_history
 from soundpost.backplane.redis.history_checks import HistoryChecks
 from soundpost.backplane.redis.incoming import Incoming
 from soundpost.backplane.redis.inspection import RedisInspection
-from soundpost.backplane.redis.lingering import Lingering
 from soundpost.backplane.redis.observer_events import Change, parse_change
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.queries import Queries
 from soundpost.backplane.redis.redis import Redis
-from soundpost.backplane.redis.scripts import ADMIT, ENTER, KEEP, LEAVE
+from soundpost.backplane.redis.scripts import KEEP
 from soundpost.backplane.redis.signed_in_users import SharedUsers
+from soundpost.backplane.redis.subscriptions import Subscriptions
 from soundpost.backplane.redis.webhooks import Webhooks
 from soundpost.backplane.registry import Load
 from soundpost.config.settings import ServerSettings
 from soundpost.core.app_settings import AppSettings
-from soundpost.core.history import HistoryRequest
-from soundpost.core.member import Member
 from soundpost.core.peers import (
-    Admission,
-    ChannelSnapshot,
     HistoryChannelsQuery,
     HistoryDeletion,
     HistoryQuery,
@@ -48,8 +43,6 @@ from soundpost.core.peers import (
     PeersHandler,
     Query,
 )
-from soundpost.core.presence_grace import SENT_AWAY
-from soundpost.core.slices import in_slices
 from soundpost.core.webhooks import WebhookEvent, WebhookLog
 
 _KEEP: Final = KEEP.digest.encode()
@@ -73,8 +66,6 @@ class RedisRegistry:
         self._redis = redis
         self._call_soon = loop.call_soon
         self._clock = loop.time
-        self._max_connections = max_connections
-        self._connections = 0
         self._nodes: dict[PeersHandler, None] = {}
         self._counts = Counts(self._apps, redis, self._report_changes, loop.call_later)
         self._histories = Histories(
@@ -101,12 +92,25 @@ class RedisRegistry:
         redis.prepare, redis.on_beat = self._histories.prepare, partial(self._on_beat, checks)
         redis.on_up, redis.on_flow, redis.on_down = self._on_up, self._on_flow, self._on_down
         redis.burials.on_changes = redis.graces.on_changes = self._report_burial
-        self._lingering = Lingering(
-            redis, self._uncount_held, self._channels.ensure_stated, self._report_changes, loop.call_later
+        self._admissions = Admissions(self._apps, self._nodes, redis, self._counts, max_connections)
+        self.admit, self.release = self._admissions.admit, self._admissions.release
+        self.connections_of = self._admissions.connections_of
+        self._subscriptions = Subscriptions(
+            self._apps,
+            self._nodes,
+            redis,
+            self._channels,
+            self._counts,
+            self._history_answers,
+            self._reports,
+            self._report_changes,
+            loop,
         )
+        self.join, self.leave = self._subscriptions.join, self._subscriptions.leave
+        self.snapshot = self._subscriptions.snapshot
         self.inspection = RedisInspection(redis, loop)
         self._incoming.on_inspection = self.inspection.receive
-        self._incoming.on_terminate = self._lingering.end_of_user
+        self._incoming.on_terminate = self._subscriptions.lingering.end_of_user
         self._users = SharedUsers(redis, loop.call_later, self._report_user)
         self._incoming.on_user_status = self._users.receive
         self.sign_in, self.sign_out = self._users.sign_in, self._users.sign_out
@@ -155,15 +159,17 @@ class RedisRegistry:
         """Return the number of events that wait for Redis, and their bytes."""
         return len(self._queue), self._queue.size
 
-    def connections_of(self, node: PeersHandler) -> int:
-        """Return the number of a node's connections, of all apps."""
-        return sum(entry.connections.get(node, 0) for entry in self._apps.values())
-
     # Nodes of this host
 
     def add_node(self, node: PeersHandler) -> None:
         """Take a new node of this host."""
         self._nodes[node] = None
+
+    def remove_node(self, node: PeersHandler) -> None:
+        """Remove a node of this host that is gone, and all it had."""
+        self._nodes.pop(node, None)
+        self._admissions.remove_node(node)
+        self._subscriptions.remove_node(node, then=partial(self._users.remove_node, node))
 
     def _report_changes(self, app_id: str, changes: list[Change]) -> None:
         """Report changes to the observers of one node; a script returns each change to one host only."""
@@ -178,235 +184,6 @@ class RedisRegistry:
 
     def _report_burial(self, bucket: bytes, changes: list[Change]) -> None:
         self._report_changes(app_of(bucket), changes)
-
-    # Connections
-
-    def admit(
-        self, node: PeersHandler, app_id: str, then: Callable[[Admission], None], address: str | None = None
-    ) -> None:
-        """Count a connection, unless a limit is reached; an app's limit is that of all hosts together."""
-        entry = self._apps[app_id]
-        if self._max_connections is not None and self._connections >= self._max_connections:
-            then("server_full")
-            return
-        if entry.addresses.are_full(address, entry.app.max_connections_per_ip):
-            then("address_full")
-            return
-        self._count_connection(node, entry, 1, address)
-        limit = entry.app.max_connections
-        if limit is None:
-            then("admitted")
-        elif self._redis.up:
-            answered = partial(self._admitted, node, entry, address, then)
-            here = sum(entry.connections.values())
-            self._redis.run(ADMIT, app_bucket(app_id), limit, here, then=answered)
-        else:
-            self._admitted(node, entry, address, then, None)
-
-    def _admitted(
-        self, node: PeersHandler, entry: AppEntry, address: str | None, then: Callable[[Admission], None], answer: Any
-    ) -> None:
-        limit, here = entry.app.max_connections, sum(entry.connections.values())
-        if answer == 1 or (not isinstance(answer, int) and (limit is None or here <= limit)):
-            then("admitted")
-            return
-        self._count_connection(node, entry, -1, address)
-        then("app_full")
-
-    def release(self, node: PeersHandler, app_id: str, address: str | None = None) -> None:
-        """Stop counting a connection that was admitted with this address."""
-        entry = self._apps[app_id]
-        if entry.connections.get(node, 0) > 0:
-            self._count_connection(node, entry, -1, address)
-
-    def _count_connection(self, node: PeersHandler, entry: AppEntry, step: int, address: str | None) -> None:
-        if node in self._nodes:
-            entry.connections[node] = entry.connections.get(node, 0) + step
-            self._connections += step
-            count_address = entry.addresses.add if step > 0 else entry.addresses.remove
-            count_address(node, address)
-        self._counts.connections_changed(entry)
-
-    # Subscriptions
-
-    def join(
-        self,
-        node: PeersHandler,
-        app_id: str,
-        name: str,
-        newcomer: Member | None,
-        then: Callable[[ChannelSnapshot | None], None],
-        history: HistoryRequest | None = None,
-        socket_id: str | None = None,
-    ) -> None:
-        """Count a subscription, once other hosts' events for the channel come here. Answer None: channel full."""
-        entry = self._apps[app_id]
-        known = entry.channels.get(name)
-        if known is not None:
-            self._channels.ensure_stated(known)  # without the newcomer, for whom there may be no room
-        channel = known or self._channels.open(entry, name)
-        if newcomer is not None:
-            channel.count_member(newcomer)
-        if channel.waiting is None:
-            self._join(node, entry, channel, newcomer, then, history, socket_id)
-            return
-        channel.waiting.append(partial(self._join, node, entry, channel, newcomer, then, history, socket_id))
-        if not self._redis.up:
-            self._channels.resume(channel)
-        elif known is None and not self._redis.is_connecting:  # else it is asked for when all channels are
-            self._channels.sync(channel, begin_after(history))
-
-    def _join(
-        self,
-        node: PeersHandler,
-        entry: AppEntry,
-        channel: SharedChannel,
-        newcomer: Member | None,
-        then: Callable[[ChannelSnapshot | None], None],
-        history: HistoryRequest | None,
-        socket_id: str | None,
-    ) -> None:
-        if newcomer is None or (
-            channel.own_members[newcomer.id][1] > 1 and channel.members is not None and newcomer.id in channel.members
-        ):
-            self._joined(node, channel, newcomer, then, history)
-            return
-        report = None if self._redis.up else partial(self._reports.added, entry, channel.name, newcomer, socket_id)
-        entered = partial(self._entered, node, entry, channel, newcomer, then, history, report)
-        if self._channels.ensure_stated(channel):
-            limit = entry.app.max_presence_members
-            blob = topic_messages.member_blob(newcomer)
-            arguments = (channel.name, newcomer.id, blob, limit, socket_id or "")
-            self._redis.run(ENTER, channel.bucket, *arguments, then=entered)
-        else:
-            entered(None)
-
-    def _entered(
-        self,
-        node: PeersHandler,
-        entry: AppEntry,
-        channel: SharedChannel,
-        newcomer: Member,
-        then: Callable[[ChannelSnapshot | None], None],
-        history: HistoryRequest | None,
-        report: Callable[[], None] | None,
-        answer: Any,
-    ) -> None:
-        if isinstance(answer, list):
-            is_full = answer[0] is None
-            self._report_changes(entry.app.id, answer[2])
-            if not is_full:
-                apply = channel.renew if answer[3] else channel.enter
-                self._channels.apply_change(channel, int(answer[1]), partial(apply, newcomer))
-        else:  # without Redis there is only this host's list
-            is_full = channel.is_full_for(newcomer.id, entry.app.max_presence_members)
-        if is_full:
-            channel.uncount_member(newcomer.id)
-            then(None)
-            self._channels.close_if_empty(entry, channel)
-            return
-        channel.enter(newcomer)
-        self._joined(node, channel, newcomer, then, history)
-        if report is not None:
-            report()
-
-    def _joined(
-        self,
-        node: PeersHandler,
-        channel: SharedChannel,
-        newcomer: Member | None,
-        then: Callable[[ChannelSnapshot | None], None],
-        history: HistoryRequest | None,
-    ) -> None:
-        user_id = None if newcomer is None else newcomer.id
-        channel.add(node, user_id)
-        self._counts.subscriptions_changed(channel)
-        if channel.count == 1 and not channel.is_stated:
-            self._reports.occupied(self._apps[channel.app_id], channel.name)
-        if node in self._nodes:
-            self._history_answers.snapshot(self._apps[channel.app_id], channel, history, self._clock, then)
-        else:  # the node died meanwhile
-            channel.remove(node, user_id)
-            self._uncount(self._apps[channel.app_id], channel, user_id, SENT_AWAY)
-
-    def snapshot(
-        self, app_id: str, name: str, then: Callable[[ChannelSnapshot], None], history: HistoryRequest | None = None
-    ) -> None:
-        """Read the state that a subscriber of the channel is sent."""
-        entry = self._apps[app_id]
-        channel = entry.channels.get(name)
-        if channel is None:
-            then(ChannelSnapshot(None, None))
-        else:
-            self._channels.ensure_stated(channel)
-            self._history_answers.snapshot(entry, channel, history, self._clock, then)
-
-    def leave(
-        self,
-        node: PeersHandler,
-        app_id: str,
-        name: str,
-        user_id: str | None,
-        linger: float = 0,
-        socket_id: str | None = None,
-    ) -> None:
-        """Stop counting a subscription; Redis tells the other subscribers of a member who left."""
-        entry = self._apps[app_id]
-        channel = entry.channels.get(name)
-        if channel is not None and channel.remove(node, user_id):
-            self._uncount(entry, channel, user_id, linger, socket_id)
-
-    def remove_node(self, node: PeersHandler) -> None:
-        """Remove a node of this host that is gone, and all it had."""
-        self._nodes.pop(node, None)
-        for entry in self._apps.values():
-            self._connections -= entry.connections.pop(node, 0)
-            entry.addresses.forget(node)
-            self._counts.connections_changed(entry)
-
-        def subscriptions() -> Iterator[tuple[AppEntry, SharedChannel, str | None]]:
-            for entry in list(self._apps.values()):
-                for channel in list(entry.channels.values()):
-                    share = channel.shares.get(node)
-                    if share is not None:
-                        users = [user_id for user_id, times in share.users.items() for _ in range(times)]
-                        for user_id in users or repeat(None, share.count):
-                            yield entry, channel, user_id
-
-        def leave(found: tuple[AppEntry, SharedChannel, str | None]) -> None:
-            entry, channel, user_id = found
-            if channel.remove(node, user_id):
-                self._uncount(entry, channel, user_id, SENT_AWAY)
-
-        in_slices(subscriptions(), leave, self._call_soon, then=partial(self._users.remove_node, node))
-
-    def _uncount_held(self, channel: SharedChannel, user_id: str) -> None:
-        self._uncount(self._apps[channel.app_id], channel, user_id)
-
-    def _uncount(
-        self,
-        entry: AppEntry,
-        channel: SharedChannel,
-        user_id: str | None,
-        linger: float = 0,
-        socket_id: str | None = None,
-    ) -> None:
-        self._counts.subscriptions_changed(channel)
-        self._channels.ensure_stated(channel)
-        if user_id is not None and linger:
-            self._lingering.begin(channel, user_id, linger)
-        elif user_id is not None and channel.uncount_member(user_id):
-            gone = partial(self._member_left, entry, channel, user_id)
-            self._redis.run(LEAVE, channel.bucket, channel.name, user_id, socket_id or "", then=gone)
-        self._channels.close_if_empty(entry, channel)
-
-    def _member_left(self, entry: AppEntry, channel: SharedChannel, user_id: str, answer: Any) -> None:
-        if not isinstance(answer, list):
-            channel.leave(user_id)  # Redis will tell later if the user is on another host
-            return
-        if answer[2]:
-            self._report_changes(entry.app.id, answer[2])
-            self._channels.apply_change(channel, int(answer[1]), partial(channel.leave, user_id))
 
     # Events
 
@@ -447,7 +224,7 @@ class RedisRegistry:
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
         """Close all connections of a user on all other nodes, of this and other hosts."""
         self._apps[app_id].terminate(user_id, node)
-        self._lingering.end_of_user(self._apps[app_id], user_id)
+        self._subscriptions.lingering.end_of_user(self._apps[app_id], user_id)
         self._users.end_of_user(app_id, user_id)
         self._number += 1
         data = topic_messages.terminate(self._redis.origin, self._number, app_id, user_id)
