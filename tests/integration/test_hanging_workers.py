@@ -12,8 +12,7 @@ import pytest
 
 from soundpost.backplane.hub_messages import EventMessage
 from soundpost.config.settings import ServerSettings, Settings
-from soundpost.server.processes import worker_process
-from soundpost.server.processes import workers as module
+from soundpost.server.processes import worker_pool, worker_process
 from soundpost.server.processes.workers import Workers
 from support.harness import DEFAULT_APP, TIMEOUT
 
@@ -22,7 +21,7 @@ SETTINGS = Settings(server=ServerSettings(host="127.0.0.1", port=0, shutdown_tim
 
 @pytest.fixture
 async def workers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Workers]:
-    monkeypatch.setattr(module, "PING_INTERVAL", 0.1)
+    monkeypatch.setattr(worker_pool, "PING_INTERVAL", 0.1)
     monkeypatch.setattr(worker_process, "_MAX_UNANSWERED", 1_000)
     started = Workers(SETTINGS, 2, playground=False, debug=False)
     await started.start()
@@ -43,7 +42,7 @@ async def test_a_worker_that_stands_still_is_killed_and_started_again(
     workers: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, why: str
 ) -> None:
     caplog.set_level(logging.INFO, "soundpost.workers")
-    worker = workers._workers[0]
+    worker = workers._pool.workers[0]
     assert worker.process is not None
     pid = worker.process.pid
 
