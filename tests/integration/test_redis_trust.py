@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from soundpost.backplane.redis.redis import ORDER_LASTS
+from soundpost.backplane.redis.restarts import ORDER_LASTS
 from soundpost.backplane.redis.scripts import RESTART
 from soundpost.backplane.redis.topic_messages import MAGIC, event, join_fields
 from soundpost.wire import messages

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Final
 
+from soundpost.backplane.redis import restarts
 from soundpost.backplane.redis.redis import Redis
 from soundpost.backplane.redis.registry import RedisRegistry
 from soundpost.backplane.redis.stated_figures import StatedFigures
@@ -75,12 +76,11 @@ class RedisBackplane:
 
     async def take_turn(self, seconds: float) -> None:
         """Wait until no other host has its turn, and take it for at most some seconds; without Redis at once."""
-        while not await self._redis.acquire("restarting", seconds):  # noqa: ASYNC110 - another host has it
-            await asyncio.sleep(0.5)
+        await restarts.take_turn(self._redis, seconds)
 
     async def end_turn(self) -> None:
         """End this host's turn."""
-        await self._redis.release("restarting")
+        await restarts.end_turn(self._redis)
 
     async def stop(self) -> None:
         """Disconnect, and leave the cluster."""

@@ -16,6 +16,7 @@ from soundpost.backplane.redis.counts import Counts
 from soundpost.backplane.redis.history import Histories
 from soundpost.backplane.redis.received import event_fault
 from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.restarts import ask_restart_order
 from soundpost.core.member import id_fault
 from soundpost.documentation import page
 from soundpost.log_throttle import MINUTE, LogThrottle
@@ -187,7 +188,7 @@ class Incoming:
             elif not isinstance(order, Exception):
                 self._drop("restart", topic, message.order, "tell to restart, which nobody has ordered")
 
-        self._redis.ask_order(found)
+        ask_restart_order(self._redis, found)
 
     def _is_new(self, bucket: bytes, origin: bytes, number: int) -> bool:
         """Tell whether a message is new: after an outage a node repeats messages that may have been lost."""

@@ -23,16 +23,13 @@ from soundpost.backplane.redis.burials import LEASE, Burials
 from soundpost.backplane.redis.connection import RedisConnection, Then
 from soundpost.backplane.redis.failures import in_words, refused
 from soundpost.backplane.redis.graces import Graces
+from soundpost.backplane.redis.outage_log import OutageLog
 from soundpost.backplane.redis.publish_queue import Publication
-from soundpost.backplane.redis.scripts import ALL, RESTART, Script
+from soundpost.backplane.redis.scripts import ALL, Script
 from soundpost.backplane.redis.servers import Connected, RedisError, Servers
 from soundpost.backplane.redis.topic_messages import hello
-from soundpost.log_fields import fields
 
 log = logging.getLogger("soundpost.redis")
-
-_NAMES_SERVER: Final = ("Redis at ", "sentinel ")
-"""Beginnings of reasons that name the server that failed, perhaps one of several."""
 
 BEAT_PERIOD: Final = 2.0
 """Seconds between two renewals of this node's lease."""
@@ -46,9 +43,6 @@ _LONGEST_WAIT: Final = 2.0
 
 _FULL_SWEEP: Final = 30
 """Number of beats after which graces are looked for that no host has noted."""
-
-ORDER_LASTS: Final = 10.0
-"""Seconds that Redis keeps an order to restart; an order that is repeated later is void."""
 
 _TAKEN_FOR_DEAD: Final = "this host was silent for so long that the others took it for dead"
 
@@ -70,7 +64,8 @@ class Redis:
 
     def __init__(self, servers: Servers, prefix: str, *, command_timeout: float = COMMAND_TIMEOUT) -> None:
         self._servers = servers
-        self._command_timeout = command_timeout
+        self.command_timeout = command_timeout
+        """Seconds that a server may leave a command unanswered."""
         self._prefix = prefix.encode()
         self._loop = asyncio.get_running_loop()
         self.origin = _new_id()
@@ -100,10 +95,7 @@ class Redis:
         self.connects = 0
         """Number of times that this host has come to Redis, or back to it."""
         self._fault = ""
-        self._logged_reason = ""
-        """Reason why Redis is away, as last logged; empty while Redis is up."""
-        self._away_since: float | None = None
-        """The loop's time when Redis was lost or could not be reached; None while Redis is up."""
+        self._outages = OutageLog(servers, self._loop.time)
         self.burials = Burials(self)
         self.graces = Graces(self, self._loop.call_later)
         self._connected: Connected | None = None
@@ -212,15 +204,6 @@ class Redis:
             channel, data = arguments
             connection.send(publish, b"%b:t:%b" % (tag, channel), data, then=then)
 
-    def restart_order(self, order: bytes) -> Publication:
-        """Return the publication that orders all hosts to restart."""
-        arguments = (order, b"%d" % (ORDER_LASTS * 1000))
-        return Publication(CONTROL, RESTART.digest.encode(), arguments)
-
-    def ask_order(self, then: Then) -> None:
-        """Read the order to restart that Redis has now; ``then`` gets it. A published order may be anybody's."""
-        self.send(CONTROL, ("GET", self.tag(CONTROL) + b":restart"), then)
-
     def subscribe(self, bucket: bytes, topic: bytes) -> None:
         """Subscribe to a topic."""
         if self.up:
@@ -238,24 +221,6 @@ class Redis:
             self._note_bucket(bucket)
             self.send(bucket, ("HSET", self.tag(bucket) + b":connections", self.node, count), ignore_answer)
 
-    async def acquire(self, name: str, seconds: float) -> bool:
-        """Acquire a lock for some seconds; False if another host has it. True as well while Redis is away."""
-        key = self.tag(CONTROL) + b":" + name.encode()
-        try:
-            async with asyncio.timeout(self._command_timeout):
-                answer = await self.ask(CONTROL, "SET", key, self.origin, "NX", "PX", int(seconds * 1000))
-        except (ConnectionError, TimeoutError, hiredis.ReplyError):
-            return True
-        return answer is not None
-
-    async def release(self, name: str) -> None:
-        """Release a lock of this host; while Redis is away, the lock expires by itself."""
-        key = self.tag(CONTROL) + b":" + name.encode()
-        with contextlib.suppress(ConnectionError, TimeoutError, hiredis.ReplyError):
-            async with asyncio.timeout(self._command_timeout):
-                if await self.ask(CONTROL, "GET", key) == self.origin:
-                    await self.ask(CONTROL, "DEL", key)
-
     # Being connected
 
     async def keep_connected(self) -> None:
@@ -265,37 +230,18 @@ class Redis:
             began = self._loop.time()
             try:
                 await self._connect()
-                self._log_connection()
+                self._outages.end(self.node.decode())
                 reason = await self._beat_until_lost()
             except (RedisError, ConnectionError, TimeoutError, hiredis.ReplyError) as error:
-                reason = self._fault or in_words(error) or f"no answer within {self._command_timeout:.0f} s"
+                reason = self._fault or in_words(error) or f"no answer within {self.command_timeout:.0f} s"
             except Exception:
                 log.exception("an error of ours in dealing with Redis")
                 reason = "an error of ours, see above"
             self.tried.set()
             self.drop()
-            if self._away_since is None:
-                self._away_since = self._loop.time()
-            if reason != self._logged_reason:
-                self._logged_reason = reason
-                log.error(
-                    "%s%s. This host serves alone until it is back; it is tried again and again",
-                    "" if reason.startswith(_NAMES_SERVER) else f"Redis at {self._servers}: ",
-                    reason.rstrip("."),
-                )
+            self._outages.begin(reason)
             wait = _FIRST_WAIT if self._loop.time() - began > _LONG_ENOUGH else min(2 * wait, _LONGEST_WAIT)
             await asyncio.sleep(wait * random.uniform(0.5, 1))
-
-    def _log_connection(self) -> None:
-        since, self._away_since = self._away_since, None
-        seconds = 0.0 if since is None else self._loop.time() - since
-        log.info(
-            "Redis at %s: connected, as node %s%s",
-            self._servers,
-            self.node.decode(),
-            "" if since is None else f", after {seconds:.1f} s without it",
-            extra=fields(node=self.node.decode(), seconds=round(seconds, 3)),
-        )
 
     async def stop(self) -> None:
         """Take back all that this node stated, so that no other node has to wait for the lease to end.
@@ -304,7 +250,7 @@ class Redis:
         """
         if self.up:
             with contextlib.suppress(ConnectionError, TimeoutError, hiredis.ReplyError):
-                async with asyncio.timeout(self._command_timeout):
+                async with asyncio.timeout(self.command_timeout):
                     await self.graces.begin_all(self._stated_buckets)
                     await self.burials.bury_at_once(self.node, self._stated_buckets)
         self.drop()
@@ -319,7 +265,7 @@ class Redis:
             self.former_node = self.node
             self._unburied[self.node] = self._stated_buckets
         self.node, self._stated_buckets = _new_id(), set()
-        async with asyncio.timeout(self._command_timeout):
+        async with asyncio.timeout(self.command_timeout):
             for connection in self._connections.connections:
                 for script in _SCRIPTS:
                     await self._load(connection, script)
@@ -349,7 +295,7 @@ class Redis:
                     raise ConnectionError(_TAKEN_FOR_DEAD)
                 if stating.done():
                     return stating.result()
-                async with asyncio.timeout(self._command_timeout):
+                async with asyncio.timeout(self.command_timeout):
                     await self.burials.register()
                 registered = self._loop.time()
         finally:
@@ -370,12 +316,12 @@ class Redis:
         since, deadline, flows, beats = 0, self._loop.time() + PEERS_TIMEOUT, False, 0
         while True:
             try:
-                async with asyncio.timeout(self._command_timeout):
+                async with asyncio.timeout(self.command_timeout):
                     is_new, now, living = await self.burials.beat()
                     self._beaten = now, self._loop.time()
             except TimeoutError:
                 self.is_silent = True
-                return f"no answer for {self._command_timeout:.0f} s"
+                return f"no answer for {self.command_timeout:.0f} s"
             if is_new and beats:
                 return _TAKEN_FOR_DEAD
             self.graces.begin_sweep(() if beats % _FULL_SWEEP else self._stated_buckets)
@@ -383,7 +329,7 @@ class Redis:
             back = sum(end - LEASE * 1000 >= since for node, end in living.items())
             if not flows and (back >= self.known or self._loop.time() > deadline):
                 flows = True
-                self._logged_reason = ""
+                self._outages.forget_reason()
                 self.on_flow()
                 self.tried.set()
                 self.publish(Publication(CONTROL, b"", (b"", hello(len(living)))), ignore_answer)

@@ -28,6 +28,7 @@ from soundpost.backplane.redis.observer_events import Change, parse_change
 from soundpost.backplane.redis.publish_queue import Publication
 from soundpost.backplane.redis.queries import Queries
 from soundpost.backplane.redis.redis import Redis
+from soundpost.backplane.redis.restarts import restart_order
 from soundpost.backplane.redis.scripts import KEEP
 from soundpost.backplane.redis.signed_in_users import SharedUsers
 from soundpost.backplane.redis.subscriptions import Subscriptions
@@ -219,7 +220,7 @@ class RedisRegistry:
         """Order every host to restart, this one too, one after the other."""
         self._number += 1
         order = b"%b %d" % (self._redis.origin, self._number)
-        self._queue.send(self._redis.restart_order(order), lambda sent: None)
+        self._queue.send(restart_order(order), lambda sent: None)
 
     def terminate(self, node: PeersHandler, app_id: str, user_id: str) -> None:
         """Close all connections of a user on all other nodes, of this and other hosts."""
